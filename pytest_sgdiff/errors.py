@@ -1,0 +1,54 @@
+"""The error tree. Every message names the place (file and line, or the case) and the cure.
+
+SgdiffError
+├── OptionError          an option, a setting or a command line is wrong
+├── CaseFileError        a case file is wrong; carries every mistake, each with file:line:column
+├── BaselineError        a baseline file is corrupt, of another schema, or cannot be written
+├── RecordingError       a recording cannot be read or written
+├── EngineNotFoundError  the engine's command does not exist or does not tell its version
+├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
+└── WireError            data that crossed a process or file border is not what it should be
+
+Errors say that something *could not be measured or read*. What was measured is never an error: it is a
+`pytest_sgdiff.data.Verdict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SgdiffError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class OptionError(SgdiffError):
+    """An option, a setting or a command line is wrong; pytest reports it as a usage error (exit 4)."""
+
+
+class CaseFileError(SgdiffError):
+    """A case file is wrong. `mistakes` holds every one, each as `file:line:column: message`."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class BaselineError(SgdiffError):
+    """A baseline file is corrupt, of another schema, or cannot be written."""
+
+
+class RecordingError(SgdiffError):
+    """A recording cannot be read or written."""
+
+
+class EngineNotFoundError(SgdiffError):
+    """The engine's command does not exist, or does not tell its version."""
+
+
+class LeaseError(SgdiffError):
+    """No GPU can be had: none on the machine, too few, or all busy until the time-out."""
+
+
+class WireError(SgdiffError):
+    """Data that crossed a process or file border is not what it should be; the message ends in its path."""
