@@ -524,7 +524,8 @@ class CaseResult:
     """Everything that a run found out about one case; what workers send and reports read.
 
     `reason` says in one line why the outcome is what it is; `next_step` what to do about it. `recorded` tells that
-    the launches are meant as a new baseline (`--sgdiff-update`).
+    the launches are meant as a new baseline (`--sgdiff-update`). `baseline_records` are the baseline's own launches, so
+    that a report can show both sides launch by launch.
     """
 
     case: str
@@ -545,6 +546,7 @@ class CaseResult:
     baseline_recorded: Recorded | None = None
     baseline_engine: str | None = None
     baseline_launches: int = 0
+    baseline_records: tuple[LaunchRecord, ...] = ()
     command: str = ""
     folder: str | None = None
     elapsed_s: float = 0.0
