@@ -323,6 +323,7 @@ class Launch:
 
     `dump` is the perf dump's text, None if there is none or only one older than the launch (`stale_dump`). `outputs`
     is None where it was not recorded. `env` holds what the launch added to the environment, secrets redacted.
+    `workload` is what the case asked for when it was launched, None where that was not recorded.
     """
 
     case: str
@@ -340,6 +341,7 @@ class Launch:
     machine: Machine | None = None
     environment: Environment = field(default_factory=Environment)
     watch: Watch | None = None
+    workload: Workload | None = None
     session: str | None = None
     folder: str | None = None
 

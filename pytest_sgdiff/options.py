@@ -1,0 +1,138 @@
+"""The options: one line each, under all their names. `plugin.py` registers them, `settings.py` settles their values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Isolation = Literal["shared", "confirm", "window", "quiet", "host"]
+
+ISOLATIONS: tuple[Isolation, ...] = ("shared", "confirm", "window", "quiet", "host")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """One setting under all its names: `--sgdiff-<flag>`, `SGDIFF_<FLAG>` and ini `sgdiff_<flag>`."""
+
+    flag: str
+    help: str
+    ini: Literal["string", "args", "bool", "linelist"] | None = None
+    default: str | bool | None = None
+    metavar: str | None = None
+    nargs: Literal["?"] | None = None
+    const: str | None = None
+    repeatable: bool = False
+    switch: bool = False
+
+    @property
+    def option(self) -> str:
+        """The flag as typed: `--sgdiff-fail-on`."""
+        return f"--sgdiff-{self.flag}"
+
+    @property
+    def dest(self) -> str:
+        """The name of the option and of the ini value: `sgdiff_fail_on`."""
+        return "sgdiff_" + self.flag.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable: `SGDIFF_FAIL_ON`."""
+        return self.dest.upper()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        flag="gpus",
+        metavar="SPEC",
+        help="measure, on these GPUs: a count, 'all', 'auto' (idle ones), 'idx:0,2' or '0,2' (positions within "
+        "CUDA_VISIBLE_DEVICES), GPU UUIDs, or 'none' (only cases with `gpus: 0`)",
+    ),
+    Setting(flag="replay", metavar="DIR", help="judge launches recorded earlier with --sgdiff-out; needs no GPU"),
+    Setting(flag="dry-run", switch=True, help="print every selected case's command line and measure nothing"),
+    Setting(
+        flag="update",
+        metavar="all|missing|extend",
+        nargs="?",
+        const="all",
+        help="record fresh launches and renew the baselines of the selected cases ('missing': only where there is "
+        "none; 'extend': add a session to those there are)",
+    ),
+    Setting(
+        flag="against",
+        metavar="CMD",
+        help="A/B: launch the engine given by CMD and the current one in turn on the same GPUs and judge one against "
+        "the other; needs no baseline",
+    ),
+    Setting(flag="out", metavar="DIR", help="keep every launch's dump, log and machine record here (default .sgdiff/)"),
+    Setting(
+        flag="baselines",
+        metavar="DIR",
+        ini="string",
+        default="baselines",
+        help="folder of the committed baselines, relative to the root (default: baselines)",
+    ),
+    Setting(
+        flag="assets",
+        metavar="DIR",
+        ini="string",
+        help="folder in which the files named under `assets` of a case are found",
+    ),
+    Setting(
+        flag="engine-cmd",
+        metavar="CMD",
+        ini="string",
+        default="sglang",
+        help="the engine's command (default: sglang)",
+    ),
+    Setting(
+        flag="fail-on",
+        metavar="OUTCOMES",
+        ini="args",
+        help="further outcomes that fail a case, for example 'inconclusive'",
+    ),
+    Setting(
+        flag="isolation",
+        metavar="|".join(ISOLATIONS),
+        ini="string",
+        help="what else may run on the host during a launch (default: confirm; quiet when recording)",
+    ),
+    Setting(
+        flag="strict",
+        switch=True,
+        ini="bool",
+        default=False,
+        help="fail where a case would be skipped or stay inconclusive",
+    ),
+    Setting(
+        flag="report",
+        metavar="PATH",
+        repeatable=True,
+        help="write a report; the suffix chooses the format: .html .json .md .csv .txt (repeatable)",
+    ),
+    Setting(
+        flag="history",
+        metavar="FILE",
+        ini="string",
+        help="append this run to a history (SQLite) that `sgdiff trend` reads",
+    ),
+    Setting(
+        flag="gpu-timeout",
+        metavar="SECONDS",
+        ini="string",
+        default="3600",
+        help="how long a case waits for its GPUs before it fails and says who holds them (default: 3600)",
+    ),
+    Setting(
+        flag="lock-dir",
+        metavar="DIR",
+        ini="string",
+        help="where GPU leases are kept; must be shared by everything on the host (default: /run/lock/sgdiff)",
+    ),
+    Setting(
+        flag="files",
+        metavar="GLOB",
+        ini="linelist",
+        repeatable=True,
+        help="which files are case files (default: cases/*.yaml cases/*.yml *.sgdiff.yaml)",
+    ),
+)

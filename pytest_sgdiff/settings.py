@@ -1,0 +1,202 @@
+"""Options, environment and ini values as one frozen `Settings`.
+
+Precedence: command line, then environment (`SGDIFF_ENGINE_CMD` for `--sgdiff-engine-cmd`), then ini. This module
+knows no pytest: `plugin.py` hands it three look-up functions.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pytest_sgdiff.data import OUTCOMES, Outcome
+from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.options import ISOLATIONS, SETTINGS, Isolation, Setting
+
+Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
+UPDATES = ("all", "missing", "extend")
+FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
+"""Outcomes that fail a case whatever `--sgdiff-fail-on` says (they fail the run as pytest failures)."""
+
+
+CASE_FILES = ("cases/*.yaml", "cases/*.yml", "*.sgdiff.yaml")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything that was asked for. Paths are absolute; `out` is None where nothing is to be kept."""
+
+    mode: Mode
+    root: Path
+    gpus: str | None
+    replay: Path | None
+    update: Literal["all", "missing", "extend"] | None
+    against: tuple[str, ...]
+    out: Path | None
+    baselines: Path
+    assets: Path | None
+    engine_cmd: tuple[str, ...]
+    fail_on: frozenset[Outcome]
+    isolation: Isolation
+    strict: bool
+    reports: tuple[Path, ...]
+    history: Path | None
+    gpu_timeout_s: float
+    lock_dir: Path | None
+    files: tuple[str, ...]
+    ci: bool
+    run_id: str
+
+    @property
+    def measuring(self) -> bool:
+        """True if cases are to be launched or replayed."""
+        return self.mode in ("gate", "update", "replay", "against")
+
+    @property
+    def live(self) -> bool:
+        """True if engines will be launched."""
+        return self.replay is None and self.mode in ("gate", "update", "against")
+
+
+def read_settings(
+    *,
+    option: Callable[[str], object],
+    ini: Callable[[str], object],
+    env: Mapping[str, str],
+    root: Path,
+    cwd: Path,
+    run_id: str,
+) -> Settings:
+    """Settle every setting.
+
+    Raises:
+        OptionError: a value is wrong, or two options contradict each other; the message names the cure.
+    """
+    text = {setting.dest: _text(setting, option, ini, env) for setting in SETTINGS}
+    switches = {s.dest: _switch(s, option, ini, env) for s in SETTINGS if s.switch}
+    update = text["sgdiff_update"]
+    if update is not None and update not in UPDATES:
+        raise OptionError(f"--sgdiff-update={update}: unknown, use one of {', '.join(UPDATES)}")
+    mode = _mode(text, update, dry_run=switches["sgdiff_dry_run"])
+    out = text["sgdiff_out"]
+    default_out = (
+        root / ".sgdiff" / run_id if mode in ("gate", "update", "against") and not text["sgdiff_replay"] else None
+    )
+    replay = text["sgdiff_replay"]
+    if replay is not None and not (cwd / replay).is_dir():
+        raise OptionError(
+            f"--sgdiff-replay={replay}: no such folder; give one that a run wrote with --sgdiff-out "
+            "(DIR/<case id>/<NN>/perf.json, engine.log, launch.json)"
+        )
+    assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
+    return Settings(
+        mode=mode,
+        root=root,
+        gpus=text["sgdiff_gpus"],
+        replay=None if replay is None else (cwd / replay).resolve(),
+        update=update,  # type: ignore[arg-type]  # checked against UPDATES above
+        against=tuple(shlex.split(text["sgdiff_against"] or "")),
+        out=default_out if out is None else (cwd / out).resolve(),
+        baselines=root / (text["sgdiff_baselines"] or "baselines"),
+        assets=None if assets is None else (root / assets).resolve(),
+        engine_cmd=tuple(shlex.split(text["sgdiff_engine_cmd"] or "sglang")),
+        fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
+        isolation=_isolation(text["sgdiff_isolation"], update=update),
+        strict=switches["sgdiff_strict"],
+        reports=tuple((cwd / path).resolve() for path in _many(option("sgdiff_report"))),
+        history=None if history is None else (root / history).resolve(),
+        gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
+        lock_dir=None if lock_dir is None else Path(lock_dir),
+        files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
+        ci=bool(env.get("CI")),
+        run_id=run_id,
+    )
+
+
+def _text(
+    setting: Setting, option: Callable[[str], object], ini: Callable[[str], object], env: Mapping[str, str]
+) -> str | None:
+    if setting.switch or setting.repeatable or setting.ini == "args":
+        return None
+    value = option(setting.dest)
+    if value is None:
+        value = env.get(setting.variable) or None
+    if value is None and setting.ini is not None:
+        value = ini(setting.dest) or None
+    return None if value is None else str(value)
+
+
+def _switch(
+    setting: Setting, option: Callable[[str], object], ini: Callable[[str], object], env: Mapping[str, str]
+) -> bool:
+    if option(setting.dest):
+        return True
+    if env.get(setting.variable, "").lower() in ("1", "true", "yes", "on"):
+        return True
+    return setting.ini is not None and bool(ini(setting.dest))
+
+
+def _many(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) -> Mode:
+    gpus, replay, against = text["sgdiff_gpus"], text["sgdiff_replay"], text["sgdiff_against"]
+    if dry_run:
+        return "dry-run"
+    if replay is not None:
+        if gpus is not None:
+            raise OptionError("--sgdiff-replay judges recorded launches and takes no GPU: leave --sgdiff-gpus out")
+        if against is not None:
+            raise OptionError("--sgdiff-replay has no engine to launch: leave --sgdiff-against out")
+        # An update from a recording is a baseline of real launches too, so `replay` yields to `update` there.
+        return "replay" if update is None else "update"
+    if against is not None:
+        if gpus is None:
+            raise OptionError("--sgdiff-against needs --sgdiff-gpus, which says what to launch on")
+        if update is not None:
+            raise OptionError(
+                "--sgdiff-against compares two engines and records no baseline: leave --sgdiff-update out"
+            )
+        return "against"
+    if update is not None:
+        if gpus is None:
+            raise OptionError("--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): nothing is measured without")
+        return "update"
+    return "off" if gpus is None else "gate"
+
+
+def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]:
+    words = [word for item in _many(option) or _many(ini) for word in item.replace(",", " ").split()]
+    known: dict[str, Outcome] = {outcome: outcome for outcome in OUTCOMES}
+    for word in words:
+        if word not in known:
+            raise OptionError(f"--sgdiff-fail-on={word}: no such outcome, use {', '.join(OUTCOMES)}")
+    chosen = frozenset(known[word] for word in words)
+    return FAILING | chosen | (frozenset({known["inconclusive"]}) if strict else frozenset())
+
+
+def _isolation(value: str | None, *, update: str | None) -> Isolation:
+    if value is None:
+        return "quiet" if update is not None else "confirm"
+    for isolation in ISOLATIONS:
+        if value == isolation:
+            return isolation
+    raise OptionError(f"--sgdiff-isolation={value}: unknown, use one of {', '.join(ISOLATIONS)}")
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise OptionError(f"--sgdiff-gpu-timeout={value}: must be a number of seconds above 0")
+    return seconds
