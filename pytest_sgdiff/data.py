@@ -267,6 +267,47 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GpuFacts:
+    """What the driver tells of one GPU, or MIG slice, that stays the same while it is used; None is "not told".
+
+    `nvml_index` is NVML's own number; `parent` the UUID of the GPU that a MIG slice belongs to. `compute_mode` and
+    `fabric_state` are NVML's codes (3 is EXCLUSIVE_PROCESS; 3 is COMPLETED).
+    """
+
+    uuid: str
+    nvml_index: int
+    name: str
+    memory_mb: int | None = None
+    pci: str | None = None
+    numa_node: int | None = None
+    mig_enabled: bool | None = None
+    mig_profile: str | None = None
+    parent: str | None = None
+    compute_mode: int | None = None
+    fabric_state: int | None = None
+    power_limit_w: float | None = None
+    sm_clock_max_mhz: int | None = None
+    mem_clock_max_mhz: int | None = None
+    persistence: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuState:
+    """One reading of a GPU's counters; None is "not told", never zero.
+
+    `used_mb` leaves out what the driver reserves for itself. `reasons` is NVML's clocks-event mask.
+    """
+
+    used_mb: int | None = None
+    util_pct: int | None = None
+    sm_mhz: int | None = None
+    mem_mhz: int | None = None
+    power_w: float | None = None
+    temperature_c: int | None = None
+    reasons: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GpuProcess:
     """A process seen on a GPU by NVML. `when` is the part of the launch in which it was seen."""
 
@@ -299,7 +340,9 @@ class GpuSeries:
 class Watch:
     """What was seen beside a launch. `foreign`: processes that are not the launch's own; `co_runners`: case ids of
     other launches of ours that ran on this host at the time; `alone`: no other launch of ours ran; `unknown`: names
-    of counters that this driver does not tell."""
+    of counters that this driver does not tell; `events`: what was told outside the samples (Xid errors, counters of
+    thermal throttling); `pids`: how far the listed processes could be told apart (docs/gpus.md); `cost_ms`: the time
+    that the watch itself took."""
 
     gpus: tuple[GpuSeries, ...] = ()
     foreign: tuple[GpuProcess, ...] = ()
@@ -307,6 +350,9 @@ class Watch:
     alone: bool | None = None
     isolation: str | None = None
     unknown: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    pids: Literal["exact", "calibrated", "unusable"] | None = None
+    cost_ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
