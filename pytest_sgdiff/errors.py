@@ -51,4 +51,11 @@ class LeaseError(SgdiffError):
 
 
 class WireError(SgdiffError):
-    """Data that crossed a process or file border is not what it should be; the message ends in its path."""
+    """Data that crossed a process or file border is not what it should be.
+
+    The message opens with the place of the value, `launches[2].metrics.e2e`; `path` is the same as keys and indices.
+    """
+
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path

@@ -1,0 +1,56 @@
+"""Everything in `pytest_sgdiff.data` survives the way to plain builtins, through JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_sgdiff import data
+from pytest_sgdiff.errors import WireError
+from pytest_sgdiff.wire import from_plain, to_plain
+from tests.property.strategies import json_values, values
+
+NOUNS = [
+    noun
+    for noun in vars(data).values()
+    if dataclasses.is_dataclass(noun) and isinstance(noun, type) and noun.__module__ == data.__name__
+]
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
+@settings(max_examples=25, deadline=None)
+@given(drawn=st.data())
+def test_every_noun_comes_back_equal(noun: type, drawn: st.DataObject) -> None:
+    value = drawn.draw(values(noun))
+    plain = to_plain(value)
+    assert from_plain(noun, plain) == value
+    assert from_plain(noun, json.loads(json.dumps(plain, allow_nan=False))) == value
+    assert from_plain(noun, to_plain(value, omit_defaults=True)) == value
+
+
+@settings(max_examples=200, deadline=None)
+@given(noun=st.sampled_from(NOUNS), plain=json_values(allow_nan=True))
+def test_nothing_but_a_wire_error_comes_of_foreign_data(noun: type, plain: object) -> None:
+    try:
+        value = from_plain(noun, plain)
+    except WireError as error:
+        assert str(error)
+    else:
+        assert isinstance(value, noun)
+
+
+@settings(max_examples=100, deadline=None)
+@given(drawn=st.data(), noun=st.sampled_from([data.CaseResult, data.Launch, data.Baseline]))
+def test_a_field_replaced_by_anything_is_accepted_or_named(drawn: st.DataObject, noun: type) -> None:
+    plain = to_plain(drawn.draw(values(noun)))
+    field = drawn.draw(st.sampled_from(sorted(plain)))
+    plain[field] = drawn.draw(json_values(allow_nan=True))
+    try:
+        from_plain(noun, plain)
+    except WireError as error:
+        assert error.path[0] == field
+        assert str(error).startswith(field)
