@@ -1,0 +1,215 @@
+"""The wording that all reports share: one way to say what happened to a metric or a case, and what to do about it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Outcome, Run, Verdict
+from pytest_sgdiff.reports import numbers
+
+# NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
+# is not among them: a busy GPU is at its cap in every launch.
+SLOWDOWN_REASONS = 0x08 | 0x20 | 0x40 | 0x80
+
+_METRIC_NAMES = {
+    "denoise_steps": "denoise (sum of steps)",
+    "denoise_gap": "denoise gap",
+    "peak_memory": "peak memory",
+}
+_SUBJECTS = {
+    "denoise": "denoising",
+    "denoise_steps": "denoising",
+    "pause": "time outside the denoising steps and stages",
+}
+_BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
+
+
+def change(verdict: Verdict) -> str:
+    """Candidate against baseline: `+5.3 %`; the plain difference where no ratio could be computed."""
+    if verdict.ratio is not None:
+        return numbers.signed(verdict.ratio - 1)
+    if verdict.now is None or verdict.baseline is None:
+        return ""
+    difference = verdict.now - verdict.baseline
+    return f"{'+' if difference > 0 else ''}{numbers.quantity(difference, verdict.unit)}"
+
+
+def interval(verdict: Verdict) -> str:
+    """The 95 % interval of the change, `+4.6 .. +6.0 %`; empty if there is none."""
+    if verdict.low is None or verdict.high is None:
+        return ""
+    return f"{numbers.bare(verdict.low - 1)} .. {numbers.bare(verdict.high - 1)} %"
+
+
+def spread(verdict: Verdict) -> str:
+    """The baseline's launch-to-launch spread (CV), `±0.4 %`; empty if it is not known."""
+    return "" if verdict.spread is None else f"±{numbers.percent(verdict.spread)}"
+
+
+def metric_name(metric: str) -> str:
+    """A metric as people read it: `stage:DecodingStage` is `DecodingStage`, `peak_memory` is `peak memory`."""
+    return _METRIC_NAMES.get(metric, metric.removeprefix("stage:"))
+
+
+def subject(metric: str) -> str:
+    """A metric as the subject of a sentence."""
+    return _SUBJECTS.get(metric, metric_name(metric))
+
+
+def direction(verdict: Verdict) -> str:
+    """`5.3 % slower`, `6.0 % faster`, `3.1 % higher` (memory), `450 ms longer` (a pause)."""
+    more, less = {"memory": ("higher", "lower"), "pause": ("longer", "shorter")}.get(
+        verdict.metric_class, ("slower", "faster")
+    )
+    text = change(verdict)
+    return f"{text.lstrip('+-')} {less if text.startswith('-') else more}"
+
+
+def verdict_phrase(verdict: Verdict) -> str:
+    """The last column of the stage table: the outcome and the one number that qualifies it."""
+    if verdict.outcome == "regressed":
+        return "REGRESSED" + ("" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}")
+    if verdict.outcome == "pass":
+        return "pass" + ("" if verdict.excluded is None else f", {numbers.percent(verdict.excluded)} excluded")
+    if verdict.outcome == "inconclusive":
+        words = "inconclusive" + (", suspect" if verdict.suspect else "")
+        words += "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
+        return words if verdict.deciding else f"{words}, does not decide"
+    return verdict.outcome.replace("-", " ")
+
+
+def by_importance(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The primary metric first, all others in the order in which the engine ran them."""
+    return sorted(verdicts, key=lambda verdict: not verdict.primary)
+
+
+def primary(result: CaseResult) -> Verdict | None:
+    """The verdict on the case's primary metric, if there is one."""
+    return next((verdict for verdict in result.verdicts if verdict.primary), None)
+
+
+def decisive(result: CaseResult) -> Verdict | None:
+    """The verdict to name first: of those that share the case's outcome the primary one, else the largest change."""
+    same = [verdict for verdict in result.verdicts if verdict.outcome == result.outcome]
+    return max(same, key=lambda verdict: (verdict.primary, abs((verdict.ratio or 1) - 1)), default=primary(result))
+
+
+def counted(result: CaseResult) -> tuple[LaunchRecord, ...]:
+    """The launches whose numbers reached the verdicts."""
+    return tuple(launch for launch in result.launches if launch.excluded is None and launch.metrics)
+
+
+def gpus(result: CaseResult) -> str:
+    """`GPUs 0,1`, `GPU 0`, `CPU`; `4 GPUs` where only their number is known, as in a replay."""
+    if result.gpu_indices:
+        noun = "GPU" if len(result.gpu_indices) == 1 else "GPUs"
+        return f"{noun} {','.join(str(index) for index in result.gpu_indices)}"
+    if result.machine is None:
+        return numbers.UNKNOWN
+    return "CPU" if result.machine.kind == "cpu" else numbers.plural(result.machine.count, "GPU")
+
+
+def centre(result: CaseResult) -> str:
+    """The centre of the case's primary metric, `83.40 s`."""
+    verdict = primary(result)
+    return numbers.UNKNOWN if verdict is None else numbers.quantity(verdict.now, verdict.unit)
+
+
+def phrase(result: CaseResult) -> str:
+    """What to know of a case in half a line: the decisive change, or the reason where there is none."""
+    verdict = decisive(result)
+    if result.recorded or verdict is None or not change(verdict) or result.outcome in {"invalid", "no-baseline"}:
+        return numbers.clean(result.reason)
+    words = f"{metric_name(verdict.metric)} {change(verdict)}"
+    if result.outcome == "pass" and verdict.excluded is not None:
+        return f"{words}, {numbers.percent(verdict.excluded)} slower excluded"
+    if result.outcome == "inconclusive":
+        return (
+            f"{words}, {numbers.clean(result.reason)}" if interval(verdict) == "" else f"{words} ({interval(verdict)})"
+        )
+    return words
+
+
+def headline(result: CaseResult) -> str:
+    """The first line of a failure message without its place: what got worse, by how much, against what."""
+    verdict = decisive(result)
+    if result.outcome != "regressed" or verdict is None or verdict.outcome != "regressed":
+        return numbers.clean(result.reason)
+    if not change(verdict):
+        return f"{subject(verdict.metric)} regressed: {numbers.clean(verdict.why)}"
+    return f"{subject(verdict.metric)} is {direction(verdict)} than {baseline_name(result)}"
+
+
+def baseline_name(result: CaseResult) -> str:
+    """`the baseline of 2026-11-02 (10 launches, sglang 0.5.16)`, as far as it is known."""
+    words = "the baseline"
+    if result.baseline_recorded is not None:
+        words += f" of {result.baseline_recorded.at[:10]}"
+    known = [numbers.plural(result.baseline_launches, "launch")] if result.baseline_launches else []
+    known += [f"sglang {result.baseline_engine}"] if result.baseline_engine else []
+    return f"{words} ({', '.join(known)})" if known else words
+
+
+def accept_command(result: CaseResult) -> str:
+    """The command that records this case's baseline anew."""
+    machine = result.machine
+    pool = "none" if machine is not None and machine.kind == "cpu" else str(machine.count if machine else "all")
+    return f'pytest --sgdiff-gpus={pool} --sgdiff-update "{result.node_id}"'
+
+
+def actions(result: CaseResult) -> list[tuple[str, str]]:
+    """What to do next, as pairs of a word and a command or sentence: reproduce, settle, accept, files."""
+    label = {"inconclusive": "settle", "no-baseline": "record", "invalid": "fix"}.get(result.outcome, "next")
+    rows = [("reproduce", result.command)] if result.command else []
+    rows += [(label, numbers.clean(result.next_step))] if result.next_step else []
+    if result.outcome in {"regressed", "improved", "no-baseline"} and "--sgdiff-update" not in result.next_step:
+        rows.append(("record" if result.outcome == "no-baseline" else "accept", accept_command(result)))
+    if result.outcome == "inconclusive" and not result.next_step:
+        rows.append(
+            (label, f"run it again on a quiet machine, or record a steadier baseline: {accept_command(result)}")
+        )
+    return [*rows, ("files", result.folder)] if result.folder else rows
+
+
+def conditions(result: CaseResult) -> str:
+    """What the launches ran under, in one line: how many, alone or not, clocks, throttling, processes, warmup."""
+    launches = counted(result)
+    if not launches:
+        return f"{numbers.plural(len(result.launches), 'launch')}, none of which counts"
+    words = numbers.plural(len(launches), "launch")
+    alone = sum(launch.alone is True for launch in launches)
+    if alone:
+        words += f" ({'alone' if alone == len(launches) else f'{alone} of them alone'} on the host)"
+    facts = [words]
+    watches = [launch.watch for launch in launches if launch.watch is not None]
+    series = [gpu for watch in watches for gpu in watch.gpus]
+    clocks = [mhz for gpu in series for mhz in gpu.sm_mhz if mhz is not None]
+    if clocks:
+        facts.append(f"SM {statistics.median_high(clocks)} MHz")
+    reasons = [mask for gpu in series for mask in gpu.reasons if mask is not None]
+    if reasons:
+        facts.append("THROTTLED" if any(mask & SLOWDOWN_REASONS for mask in reasons) else "no throttling")
+    if watches:
+        foreign = len({process.pid for watch in watches for process in watch.foreign})
+        facts.append(f"{numbers.plural(foreign, 'other process')} on the GPUs" if foreign else "no other processes")
+    proven = sum(launch.warmup == "proven" for launch in launches)
+    facts.append("warmup proven" if proven == len(launches) else f"warmup proven in {proven} of {len(launches)}")
+    return ", ".join(facts)
+
+
+def worst_first(results: Sequence[CaseResult]) -> list[CaseResult]:
+    """By outcome, regressions first; the largest slowdown first among equals."""
+
+    def key(result: CaseResult) -> tuple[int, float]:
+        verdict = decisive(result)
+        ratio = verdict.ratio if verdict is not None and verdict.ratio is not None else 0.0
+        return _BAD_FIRST.index(result.outcome), -ratio
+
+    return sorted(results, key=key)
+
+
+def counts(run: Run) -> list[tuple[Outcome, int]]:
+    """How many cases had each outcome that occurred, in the order of `OUTCOMES`."""
+    seen = [result.outcome for result in run.results]
+    return [(outcome, seen.count(outcome)) for outcome in OUTCOMES if outcome in seen]

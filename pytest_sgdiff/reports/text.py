@@ -1,0 +1,134 @@
+"""What the terminal shows: one line per case, the failure message, the closing table and the summary line.
+
+Plain text, aligned by hand and never cut to a width: in a CI log the end of a name is what one looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pytest_sgdiff.data import CaseResult, Problem, Run, Verdict
+from pytest_sgdiff.reports import numbers, phrases
+
+Align = Literal["<", ">"]
+
+PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
+
+
+class TextReport:
+    """The closing table and every failure message as a text file."""
+
+    suffix = ".txt"
+
+    def render(self, run: Run) -> str:
+        """Header, closing table, failure messages worst first, summary."""
+        failures = [failure(result) for result in phrases.worst_first(run.results) if not _is_good(result)]
+        parts = ["\n".join(run.header), closing(run), *failures, summary(run)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def case_line(result: CaseResult, *, width: int | None = None) -> str:
+    """The one line of a case. `width` pads the node id, so that the lines of a run stand in columns."""
+    return _join(_case_cells(result), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<")
+
+
+def closing(run: Run) -> str:
+    """The table of all cases and their warnings; the worst stands last, next to the summary line."""
+    results = phrases.worst_first(run.results)[::-1]
+    rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
+    lines = table(rows, aligns="<<>><<") if results else []
+    lines += [f"{_place(result)}: warning: {numbers.clean(text)}" for result in results for text in result.warnings]
+    return "\n".join(lines)
+
+
+def summary(run: Run) -> str:
+    """`measured 9 of 9 · 7 pass · 1 regressed · 1 invalid · 1 h 12 min, GPUs busy 96 %`."""
+    parts = [f"measured {run.measured} of {run.selected}"]
+    parts += [f"{count} {outcome}" for outcome, count in phrases.counts(run)]
+    busy = "" if run.gpu_busy is None else f", GPUs busy {run.gpu_busy * 100:.0f} %"
+    return " · ".join([*parts, numbers.duration(run.elapsed_s) + busy])
+
+
+def failure(result: CaseResult) -> str:
+    """The whole message of a case that did not pass: headline, evidence, stage table, conditions, what to do."""
+    blocks = [[f"{_place(result)}: {phrases.headline(result)}"]]
+    blocks += [_problem_lines(problem) for problem in result.problems]
+    if result.verdicts:
+        blocks.append(stage_table(result.verdicts))
+    reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _undecided(result)]
+    blocks.append([f"  {line}" for line in [*reasons, *([PAUSE_LEGEND] if _has_pause(result) else [])]])
+    blocks.append(_facts(result))
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def stage_table(verdicts: Sequence[Verdict]) -> list[str]:
+    """One line per metric, the primary one first, indented by two."""
+    rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict")]
+    rows += [
+        (
+            phrases.metric_name(v.metric) + ("  (primary)" if v.primary else ""),
+            numbers.quantity(v.baseline, v.unit, like=_scale(v)),
+            phrases.spread(v),
+            numbers.quantity(v.now, v.unit, like=_scale(v)),
+            phrases.change(v),
+            phrases.interval(v),
+            phrases.verdict_phrase(v),
+        )
+        for v in phrases.by_importance(verdicts)
+    ]
+    return [f"  {line}" for line in table(rows, aligns="<><>><<")]
+
+
+def table(rows: Sequence[Sequence[str]], *, aligns: str) -> list[str]:
+    """Rows as lines in columns two spaces apart; `aligns` has one `<` or `>` per column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [_join(row, widths=widths, aligns=aligns) for row in rows]
+
+
+def _join(cells: Sequence[str], *, widths: Sequence[int], aligns: str) -> str:
+    padded = (f"{cell:{align}{width}}" for cell, width, align in zip(cells, widths, aligns, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _case_cells(result: CaseResult) -> tuple[str, ...]:
+    launches = numbers.plural(len(result.launches), "launch") if result.launches else numbers.UNKNOWN
+    outcome = "RECORDED" if result.recorded else result.outcome.upper()
+    cells = (result.node_id, phrases.gpus(result), launches, phrases.centre(result), outcome)
+    return (*cells, phrases.phrase(result))
+
+
+def _place(result: CaseResult) -> str:
+    return f"{result.location.path}:{result.location.line}"
+
+
+def _is_good(result: CaseResult) -> bool:
+    return result.outcome in {"pass", "improved"}
+
+
+def _scale(verdict: Verdict) -> float | None:
+    """The larger side sets the unit of both."""
+    known = [abs(value) for value in (verdict.baseline, verdict.now) if value is not None]
+    return max(known, default=None)
+
+
+def _problem_lines(problem: Problem) -> list[str]:
+    quoted = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
+    return [f"  {problem.kind}: {numbers.clean(problem.message)}", *(f"    | {line}" for line in quoted)]
+
+
+def _undecided(result: CaseResult) -> list[Verdict]:
+    """Verdicts that need a sentence of their own: what could not be told, and why."""
+    return [v for v in phrases.by_importance(result.verdicts) if v.outcome == "inconclusive" and v.why]
+
+
+def _has_pause(result: CaseResult) -> bool:
+    return any(v.metric == "pause" for v in result.verdicts)
+
+
+def _facts(result: CaseResult) -> list[str]:
+    lines = [f"  {phrases.conditions(result)}"] if result.launches else []
+    replaced = [launch for launch in result.launches if launch.excluded]
+    lines += [f"  launch {launch.number} does not count: {numbers.clean(launch.excluded or '')}" for launch in replaced]
+    lines += [f"  {key:<10}  {value}" for key, value in phrases.actions(result)]
+    return lines

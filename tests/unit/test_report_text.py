@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import dataclasses
+
+from pytest_sgdiff.data import Watch
+from pytest_sgdiff.reports import phrases, text
+from tests import factories
+
+
+def test_case_line_of_a_pass_names_the_slowdown_that_it_excludes() -> None:
+    assert text.case_line(factories.result(), width=38) == (
+        "cases/wan22.yaml::wan22_t2v_a14b_720p   GPUs 0,1,2,3    1 launch   81.50 s  PASS"
+        "          denoise -0.3 %, 1.9 % slower excluded"
+    )
+
+
+def test_case_lines_of_a_run_stand_in_columns() -> None:
+    lines = [text.case_line(result, width=40) for result in factories.run().results]
+    assert [line[40:56] for line in lines] == [
+        "  GPUs 0,1,2,3  ",
+        "  GPUs 0,1,2,3  ",
+        "  GPUs 2,3      ",
+        "  GPUs 0,1      ",
+        "  GPU 0         ",
+    ]
+    assert [line[78:92].split()[0] for line in lines] == [
+        "PASS",
+        "REGRESSED",
+        "INVALID",
+        "NO-BASELINE",
+        "INCONCLUSIVE",
+    ]
+
+
+def test_case_line_never_truncates_a_name_longer_than_its_column() -> None:
+    line = text.case_line(factories.result("a" * 90), width=20)
+    assert line.startswith("cases/wan22.yaml::" + "a" * 90 + "  GPUs 0,1,2,3")
+
+
+def test_case_line_of_an_invalid_case_gives_the_reason() -> None:
+    assert text.case_line(factories.fallback()) == (
+        "cases/firered.yaml::firered_1_1[cfg]  GPUs 2,3      2 launches         -  INVALID"
+        "       ran on the diffusers backend"
+    )
+
+
+def test_case_line_of_a_replay_tells_how_many_gpus_there_were() -> None:
+    assert "  4 GPUs        " in text.case_line(factories.result(gpu_indices=()))
+
+
+def test_case_line_of_a_recorded_case_says_so() -> None:
+    result = factories.result(recorded=True, reason="5 launches recorded, denoise 81.75 s ±0.4 %")
+    assert text.case_line(result).endswith("RECORDED      5 launches recorded, denoise 81.75 s ±0.4 %")
+
+
+def test_a_regression_is_told_with_the_whole_stage_table() -> None:
+    assert (
+        text.failure(factories.regressed())
+        == """\
+cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (10 launches, sglang 0.5.16)
+
+  metric               baseline                now  change  95 % interval   verdict
+  denoise  (primary)    81.75 s  ±0.4 %    86.08 s  +5.3 %  +4.6 .. +6.0 %  REGRESSED, limit 4 %
+  e2e                   83.30 s  ±0.4 %    87.71 s  +5.3 %  +4.5 .. +6.1 %  REGRESSED, limit 4 %
+  TextEncodingStage      314 ms             316 ms  +0.6 %  -2.1 .. +3.3 %  pass, 6 % excluded
+  DecodingStage          785 ms             783 ms  -0.3 %  -1.9 .. +1.4 %  pass, 6 % excluded
+  peak memory         21.52 GiB          21.52 GiB   0.0 %                  pass
+
+  5 launches (2 of them alone on the host), SM 1965 MHz, no throttling, no other processes, warmup proven
+  reproduce   CUDA_VISIBLE_DEVICES=0,1,2,3 sglang generate --model-path Wan-AI/Wan2.2-T2V-A14B-Diffusers
+  accept      pytest --sgdiff-gpus=4 --sgdiff-update "cases/wan22.yaml::wan22_t2v_a14b_720p"
+  files       .sgdiff/2026-11-23T02-00-11/wan22_t2v_a14b_720p/"""
+    )
+
+
+def test_an_invalid_case_quotes_the_log_lines_without_their_escapes() -> None:
+    assert (
+        text.failure(factories.fallback(command="", folder=None))
+        == """\
+cases/firered.yaml:31: ran on the diffusers backend
+
+  invalid: the log says that the diffusers backend was used
+    | [11-23 16:52:01] Falling back to diffusers backend
+    | Loaded diffusers pipeline
+
+  2 launches, none of which counts
+  fix         register a native pipeline for the model, or declare `backend: diffusers` in the case"""
+    )
+
+
+def test_a_missing_baseline_names_the_command_that_records_it() -> None:
+    assert (
+        text.failure(factories.without_baseline(command="", folder=None))
+        == """\
+cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
+
+  metric              baseline        now  change  95 % interval  verdict
+  denoise  (primary)         -    81.75 s                         no baseline
+
+  1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
+  record      pytest --sgdiff-gpus=2 --sgdiff-update "cases/ltx2.yaml::ltx2_twostage_t2v\""""
+    )
+
+
+def test_an_inconclusive_case_says_why_and_what_would_settle_it() -> None:
+    assert (
+        text.failure(factories.undecided(command="", folder=None))
+        == """\
+cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
+
+  metric              baseline              now   change  95 % interval   verdict
+  denoise  (primary)   81.75 s  ±2.1 %  83.40 s   +2.0 %  -0.7 .. +4.8 %  inconclusive, limit 4 %
+  pause                12.0 ms           462 ms  +450 ms                  inconclusive, does not decide
+
+  denoise: the interval reaches from no change to beyond the limit
+  pause: rare pauses
+  pause is the time outside the denoising steps and stages; e2e is judged net of pauses
+
+  5 launches (4 of them alone on the host), SM 1965 MHz, no throttling, no other processes, warmup proven
+  launch 2 does not count: a foreign process ran on GPU 0: python (pid 4711)
+  settle      run it again on a quiet machine; 10 launches of this noise would settle 4 %"""
+    )
+
+
+def test_an_inconclusive_case_without_advice_still_says_what_would_settle_it() -> None:
+    assert text.failure(factories.undecided(next_step="", folder=None)).splitlines()[-1] == (
+        "  settle      run it again on a quiet machine, or record a steadier baseline:"
+        ' pytest --sgdiff-gpus=1 --sgdiff-update "cases/hunyuan3d.yaml::hunyuan3d_2_shape"'
+    )
+
+
+def test_the_headline_names_the_metric_that_regressed_when_the_primary_one_did_not() -> None:
+    verdicts = (
+        factories.verdict("denoise", now=81760.0),
+        factories.verdict("stage:DecodingStage", outcome="regressed", now=1030.0),
+        factories.verdict("peak_memory", outcome="regressed", now=23000.0),
+    )
+    assert phrases.headline(factories.regressed(verdicts=verdicts)) == (
+        "DecodingStage is 31.2 % slower than the baseline of 2026-11-02 (10 launches, sglang 0.5.16)"
+    )
+    assert phrases.headline(factories.regressed(verdicts=verdicts[2:])).startswith("peak memory is 4.4 % higher than")
+
+
+def test_the_headline_of_a_regressed_pause_gives_milliseconds() -> None:
+    verdict = factories.verdict("pause", outcome="regressed", now=462.0, ratio=None)
+    assert phrases.headline(factories.regressed(verdicts=(verdict,))).startswith(
+        "time outside the denoising steps and stages is 450 ms longer than the baseline of 2026-11-02"
+    )
+
+
+def test_a_regression_without_a_regressed_metric_is_told_by_its_reason() -> None:
+    reason = "at most 2.1 % faster than firered_1_1[cfg], 10 % demanded"
+    result = factories.regressed(verdicts=(factories.verdict("denoise"),), reason=reason)
+    assert text.failure(result).splitlines()[0] == f"cases/wan22.yaml:12: {reason}"
+
+
+def test_throttling_and_foreign_processes_are_named_among_the_conditions() -> None:
+    watch = Watch(gpus=(factories.gpu_series(reasons=0x20),), foreign=(factories.foreign_process(),))
+    launch = factories.record(0, watch=watch, warmup="unproven", alone=None)
+    assert phrases.conditions(factories.result(launches=(launch,))) == (
+        "1 launch, SM 1965 MHz, THROTTLED, 1 other process on the GPUs, warmup proven in 0 of 1"
+    )
+
+
+def test_conditions_that_were_not_watched_are_not_claimed() -> None:
+    launch = factories.record(0, watch=None, alone=None)
+    assert phrases.conditions(factories.result(launches=(launch,))) == "1 launch, warmup proven"
+
+
+def test_the_closing_table_ends_with_the_worst_case_and_lists_warnings() -> None:
+    worse = factories.regressed(
+        case="wan22_ti2v_5b", node_id="cases/wan22.yaml::wan22_ti2v_5b", verdicts=(factories.verdict(now=99000.0),)
+    )
+    worse = dataclasses.replace(worse, verdicts=(dataclasses.replace(worse.verdicts[0], outcome="regressed"),))
+    warned = factories.result(
+        verdicts=(factories.verdict(now=81505.0),), warnings=("no seed: the workload differs from launch to launch",)
+    )
+    assert text.closing(factories.run(worse, warned, factories.regressed())).splitlines() == [
+        "case                                   GPUs            launches  primary  outcome",
+        "cases/wan22.yaml::wan22_t2v_a14b_720p  GPUs 0,1,2,3    1 launch  81.50 s  PASS       denoise -0.3 %",
+        "cases/wan22.yaml::wan22_t2v_a14b_720p  GPUs 0,1,2,3  5 launches  86.08 s  REGRESSED  denoise +5.3 %",
+        "cases/wan22.yaml::wan22_ti2v_5b        GPUs 0,1,2,3  5 launches  99.00 s  REGRESSED  denoise +21.1 %",
+        "cases/wan22.yaml:12: warning: no seed: the workload differs from launch to launch",
+    ]
+
+
+def test_the_summary_counts_outcomes_and_time() -> None:
+    assert text.summary(factories.run()) == (
+        "measured 4 of 5 · 1 pass · 1 regressed · 1 inconclusive · 1 no-baseline · 1 invalid"
+        " · 1 h 12 min, GPUs busy 96 %"
+    )
+
+
+def test_the_summary_of_a_run_that_measured_nothing_says_so() -> None:
+    empty = factories.run(factories.fallback(), gpu_busy=None, elapsed_s=61.0, selected=9)
+    assert text.summary(empty) == "measured 0 of 9 · 1 invalid · 1 min 1 s"
+
+
+def test_the_text_report_tells_the_failures_worst_first() -> None:
+    report = text.TextReport().render(factories.run())
+    heads = [line for line in report.splitlines() if line.startswith("cases/") and ".yaml:" in line]
+    places = [line.split(": ")[0] for line in heads if "::" not in line.split(" ")[0]]
+    assert places == ["cases/wan22.yaml:12", "cases/firered.yaml:31", "cases/ltx2.yaml:7", "cases/hunyuan3d.yaml:5"]
