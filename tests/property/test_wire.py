@@ -32,15 +32,20 @@ def test_every_noun_comes_back_equal(noun: type, drawn: st.DataObject) -> None:
     assert from_plain(noun, to_plain(value, omit_defaults=True)) == value
 
 
+def refusal(noun: type, plain: object) -> WireError | None:
+    """The error that reading gives, None if it gave a value."""
+    try:
+        assert isinstance(from_plain(noun, plain), noun)
+    except WireError as error:
+        return error
+    return None
+
+
 @settings(max_examples=200, deadline=None)
 @given(noun=st.sampled_from(NOUNS), plain=json_values(allow_nan=True))
 def test_nothing_but_a_wire_error_comes_of_foreign_data(noun: type, plain: object) -> None:
-    try:
-        value = from_plain(noun, plain)
-    except WireError as error:
-        assert str(error)
-    else:
-        assert isinstance(value, noun)
+    error = refusal(noun, plain)
+    assert error is None or str(error)
 
 
 @settings(max_examples=100, deadline=None)
@@ -49,8 +54,5 @@ def test_a_field_replaced_by_anything_is_accepted_or_named(drawn: st.DataObject,
     plain = to_plain(drawn.draw(values(noun)))
     field = drawn.draw(st.sampled_from(sorted(plain)))
     plain[field] = drawn.draw(json_values(allow_nan=True))
-    try:
-        from_plain(noun, plain)
-    except WireError as error:
-        assert error.path[0] == field
-        assert str(error).startswith(field)
+    error = refusal(noun, plain)
+    assert error is None or (error.path[0] == field and str(error).startswith(field))

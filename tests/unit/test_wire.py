@@ -93,8 +93,10 @@ def test_only_builtins_leave() -> None:
         (
             ["outcome"],
             "passed",
-            "outcome: must be one of 'pass', 'improved', 'regressed', 'inconclusive', 'no-baseline', 'invalid', "
-            "got 'passed'",
+            (
+                "outcome: must be one of 'pass', 'improved', 'regressed', 'inconclusive', 'no-baseline', 'invalid', "
+                "got 'passed'"
+            ),
         ),
         (["machine", "slug"], "nvidia-h200-x1", "machine: has the unknown key 'slug'"),
         (["launches", 0, "metrics", 7], 1.0, "launches[0].metrics: must have text as keys, got 7"),
@@ -117,7 +119,7 @@ def test_a_missing_field_is_named() -> None:
 def test_unknown_keys_are_ignored_only_where_the_reader_asks_for_it() -> None:
     plain = {"path": "a", "line": 1, "column": 2, "offset": 3}
     assert from_plain(Location, plain, unknown="ignore") == Location(path="a", line=1, column=2)
-    with pytest.raises(WireError, match="^has the unknown key 'offset'$"):
+    with pytest.raises(WireError, match=r"^has the unknown key 'offset'$"):
         from_plain(Location, plain)
 
 
