@@ -1,0 +1,253 @@
+"""Run one command and own every process that comes of it: deadline, group kill, log, perf dump.
+
+`run` is the only way in which this package starts an engine. It promises that nothing of the launch is alive when it
+returns or raises, that the log is on disk up to the last line whatever happens, that no secret is in it, and that a
+perf dump which is handed on was written by this launch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Literal
+
+from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
+from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+from pytest_sgdiff.launcher import group
+from pytest_sgdiff.launcher.group import TAG, wait_gone
+from pytest_sgdiff.launcher.log import LogCopy, clean_lines
+from pytest_sgdiff.redact import redact
+
+__all__ = ["TAG", "Ended", "clean_lines", "run", "wait_gone"]
+
+POLL_S = 0.2
+"""How often a silent launch is looked at: often enough for a deadline, too rarely to disturb what is measured."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A command that has ended, with everything that it left behind; secrets redacted.
+
+    `started_at` is ISO 8601 UTC, `wall_s` the life of the leading process. `ending` is `timeout` if the deadline
+    stopped it and `interrupted` if somebody else's SIGINT, SIGTERM or SIGHUP did. `returncode` is None if something
+    else in this process reaped the child first, so that nobody can tell. `dump` is the text of a perf dump
+    that is newer than the start, else None; `stale_dump` tells that one is there which is not. `log` is the text of
+    the log file, of a very long one its beginning and end.
+    """
+
+    started_at: str
+    wall_s: float
+    ending: Literal["exited", "timeout", "interrupted"]
+    returncode: int | None
+    dump: str | None
+    stale_dump: bool
+    outputs: tuple[OutputFile, ...]
+    log: str
+
+
+def run(
+    command: Command,
+    *,
+    files: LaunchFiles,
+    log: pathlib.Path,
+    timeout_s: float,
+    env: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
+    grace_s: float = 20.0,
+    cpus: Sequence[int] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
+) -> Ended:
+    """Run the command to its end, at most `timeout_s` seconds, and return what it left behind.
+
+    `env` is the whole environment to start from; `command.unset` is taken from it and `command.env` added. The child
+    leads a session of its own, writes stdout and stderr into `log`, keeps `pass_fds` open, and runs on `cpus` (those
+    of them that this thread may use). `on_start` gets its process id, `on_line` each line it prints, colours and
+    progress bars resolved. At the deadline, and on any exception in this thread (KeyboardInterrupt too, which is
+    raised again afterwards), all its processes get SIGTERM and, `grace_s` seconds later, SIGKILL.
+
+    Raises EngineNotFoundError if the command cannot be started, and SgdiffError if a file of the launch cannot be
+    written or a process cannot be killed.
+    """
+    tag = uuid.uuid4().hex
+    child_env = {name: value for name, value in env.items() if name not in command.unset} | dict(command.env)
+    child_env[TAG] = tag
+    fresh_from_ns = _prepare(command, files)
+    copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        started_at, began = datetime.now(timezone.utc), time.monotonic()
+        process = _start(command, cwd=files.workdir, env=child_env, output=copy.write_end, pass_fds=pass_fds, cpus=cpus)
+        copy.child_started()
+        if on_start is not None:
+            on_start(process.pid)
+        timed_out = not _exits_before(began + timeout_s, process.pid, copy)
+        wall_s = time.monotonic() - began
+        linger_s = 0.0 if timed_out else group.LINGER_S
+        left = group.end(process.pid, tag, grace_s=grace_s, linger_s=linger_s, between=copy.pump)
+        copy.drain()
+    except BaseException:
+        if process is not None:
+            group.end(process.pid, tag, grace_s=grace_s, linger_s=0.0, between=copy.pump)
+        with contextlib.suppress(SgdiffError):
+            copy.drain()
+        raise
+    finally:
+        returncode = None if process is None else _reap(process)
+        copy.close()
+    if left:
+        raise SgdiffError(
+            f"{command.argv[0]}: process {', '.join(map(str, sorted(left)))} of the launch could not be killed within "
+            f"{group.KILLED_S:.0f} s; it may hang in the GPU driver (state D in `ps`), and its GPUs are not free"
+        )
+    dump, stale_dump = _read_dump(files.perf_dump, fresh_from_ns)
+    ending: Literal["exited", "timeout", "interrupted"] = "exited"
+    if timed_out:
+        ending = "timeout"
+    elif returncode in {-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
+        ending = "interrupted"
+    return Ended(
+        started_at=started_at.isoformat(timespec="milliseconds"),
+        wall_s=wall_s,
+        ending=ending,
+        returncode=returncode,
+        dump=None if dump is None else redact(dump, child_env),
+        stale_dump=stale_dump,
+        outputs=_outputs(pathlib.Path(files.output_dir)),
+        log=copy.text(),
+    )
+
+
+def _prepare(command: Command, files: LaunchFiles) -> int:
+    """Make the launch's folders and files, remove dumps of earlier launches, and return the time from which a dump
+    counts as new: in ns, by the clock of the file system that the dump lies on, which may be another machine's."""
+    dump = pathlib.Path(files.perf_dump)
+    try:
+        for folder in (files.workdir, files.output_dir, files.perf_log_dir, dump.parent):
+            pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        for name, text in command.files.items():
+            pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
+            pathlib.Path(name).write_text(text, encoding="utf-8")
+        # Newer engines write `<dump>.<pid>.tmp` first. What cannot be removed is told apart by its age.
+        for stale in (dump, *dump.parent.glob(f"{glob.escape(dump.name)}.*.tmp")):
+            with contextlib.suppress(OSError):
+                stale.unlink()
+        with tempfile.TemporaryFile(dir=dump.parent) as now:
+            return os.fstat(now.fileno()).st_mtime_ns
+    except OSError as error:
+        raise SgdiffError(f"{error.filename}: cannot be written for the launch: {error.strerror}") from error
+
+
+def _start(
+    command: Command,
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    output: int,
+    pass_fds: Sequence[int],
+    cpus: Sequence[int] | None,
+) -> subprocess.Popen[bytes]:
+    try:
+        with _affinity(cpus):
+            return subprocess.Popen(
+                command.argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+    except ValueError as error:
+        raise SgdiffError(
+            f"{command.argv[0]}: the launch's command line or environment cannot be handed over: {error}"
+        ) from error
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            raise SgdiffError(
+                f"{command.argv[0]}: the command line of the launch is too long for this system"
+            ) from error
+        raise EngineNotFoundError(
+            f"the engine's command {command.argv[0]!r} cannot be started: {error.strerror}; install SGLang in this "
+            "environment, or name its command with --sgdiff-engine-cmd"
+        ) from error
+
+
+@contextlib.contextmanager
+def _affinity(cpus: Sequence[int] | None) -> Iterator[None]:
+    """Run the calling thread on `cpus` for a moment, so that a child started in it is born there.
+
+    Code between fork and exec (`preexec_fn`) could deadlock, since other threads may hold locks; setting it from
+    outside would miss the child's first threads.
+    """
+    mine = os.sched_getaffinity(0)
+    wanted = mine & set(cpus or ())
+    if not wanted:
+        yield
+        return
+    os.sched_setaffinity(0, wanted)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def _exits_before(deadline: float, pid: int, copy: LogCopy) -> bool:
+    """Copy output until the leader has exited; False if it runs on at the deadline. Leaves it to be reaped: its
+    number, which is also its group's, must stay taken as long as signals may be sent to it."""
+    while True:
+        try:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return True
+        except ChildProcessError:
+            return True
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        copy.pump(min(POLL_S, left))
+
+
+def _reap(process: subprocess.Popen[bytes]) -> int | None:
+    """Its exit code, None if it cannot be known. Not Popen.wait(), which calls a child reaped by others a success."""
+    try:
+        done, status = os.waitpid(process.pid, os.WNOHANG)
+    except ChildProcessError:
+        done = 0
+    process.returncode = os.waitstatus_to_exitcode(status) if done else -signal.SIGKILL
+    return process.returncode if done else None
+
+
+def _read_dump(name: str, fresh_from_ns: int) -> tuple[str | None, bool]:
+    """The text of the dump, and whether there is one that is older than the launch and therefore not read."""
+    try:
+        with open(name, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                return None, False
+            if found.st_mtime_ns < fresh_from_ns:
+                return None, True
+            return file.read().decode("utf-8", "replace"), False
+    except OSError:
+        return None, False
+
+
+def _outputs(folder: pathlib.Path) -> tuple[OutputFile, ...]:
+    """Every regular file under the launch's output folder, by name."""
+    return tuple(
+        OutputFile(name=str(path.relative_to(folder)), size_bytes=path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    )

@@ -1,0 +1,134 @@
+"""The processes of one launch: found whole, ended whole.
+
+A launch is the leader, its process group, its session, its descendants, and everything that carries the launch's tag
+in its environment. The four overlap, and each has a hole that another one closes: a daemon leaves group and session,
+an orphan is no descendant any more, and a process that renames itself overwrites the environment that /proc shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+TAG = "SGDIFF_LAUNCH"
+"""Environment variable that marks every process of a launch; its value is unique per launch."""
+
+LINGER_S = 2.0
+"""How long processes may outlive a leader that ended by itself before they are told to end: a worker that was shut
+down properly, and multiprocessing's resource tracker, need a moment."""
+
+KILLED_S = 60.0
+"""How long a killed process may take to disappear. The driver frees a GPU's memory in uninterruptible sleep, which
+takes seconds for tens of GiB."""
+
+POLL_S = 0.05
+"""How often an ending group is looked at. Nothing is measured any more by then."""
+
+
+class _Stat(NamedTuple):
+    pid: int
+    alive: bool
+    parent: int
+    group: int
+    session: int
+
+
+def _stats() -> list[_Stat]:
+    """One entry per process of this PID namespace, from /proc/<pid>/stat; zombies are not alive."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                # The command's name stands in parentheses and may itself hold spaces and parentheses.
+                state, parent, group, session = file.read().rpartition(b")")[2].split()[:4]
+        except (OSError, ValueError):
+            continue  # It ended between the listing and the reading.
+        alive = state not in {b"Z", b"X"}
+        found.append(_Stat(int(name), alive, int(parent), int(group), int(session)))
+    return found
+
+
+def _tagged(pid: int, tag: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return f"{TAG}={tag}".encode() in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def members(leader: int, tag: str) -> frozenset[int]:
+    """Process ids of the launch that are alive, the leader among them.
+
+    Sound only while the leader has not been reaped: until then its number cannot be given to another process.
+    """
+    stats = _stats()
+    family = {leader}
+    grew = True
+    while grew:
+        children = {stat.pid for stat in stats if stat.parent in family}
+        grew = not children <= family
+        family |= children
+    return frozenset(
+        stat.pid
+        for stat in stats
+        if stat.alive and (stat.pid in family or leader in (stat.group, stat.session) or _tagged(stat.pid, tag))
+    )
+
+
+def _send(leader: int, tag: str, number: signal.Signals) -> None:
+    # The group first and at once, so that no member of it is left to start another one in between.
+    for kill, target in [(os.killpg, leader), *((os.kill, pid) for pid in members(leader, tag) if pid != leader)]:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(target, number)
+
+
+def _gone_within(leader: int, tag: str, seconds: float, between: Callable[[float], object]) -> bool:
+    end = time.monotonic() + seconds
+    while members(leader, tag):
+        if time.monotonic() >= end:
+            return False
+        between(POLL_S)
+    return True
+
+
+def end(
+    leader: int, tag: str, *, grace_s: float, linger_s: float, between: Callable[[float], object]
+) -> frozenset[int]:
+    """End every process of the launch and return the ids of those that could not be ended (normally none).
+
+    They have `linger_s` to go by themselves, `grace_s` after SIGTERM, and are then killed. `between(seconds)` is
+    called while waiting; it must keep the launch's pipe flowing, or a process that is about to end may block on it.
+    An exception in between, such as a second Ctrl-C, shortens the grace but never saves a process.
+    """
+    try:
+        if _gone_within(leader, tag, linger_s, between):
+            return frozenset()
+        _send(leader, tag, signal.SIGTERM)
+        if _gone_within(leader, tag, grace_s, between):
+            return frozenset()
+    finally:
+        # Again and again: a process may have been between fork and exec, or in no list yet, at the first signal.
+        limit = time.monotonic() + KILLED_S
+        while (left := members(leader, tag)) and time.monotonic() < limit:
+            _send(leader, tag, signal.SIGKILL)
+            time.sleep(POLL_S)
+    return left
+
+
+def wait_gone(pgid: int, *, timeout_s: float = KILLED_S) -> bool:
+    """Wait until no live process is left in the process group; False if some still are after `timeout_s`.
+
+    A zombie counts as gone: it holds no GPU memory and no lock, and is its parent's to reap.
+    """
+    limit = time.monotonic() + timeout_s
+    while any(stat.alive and stat.group == pgid for stat in _stats()):
+        if time.monotonic() >= limit:
+            return False
+        time.sleep(POLL_S)
+    return True

@@ -1,0 +1,118 @@
+"""The launcher's parts that need no process: how output becomes a log."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.launcher import clean_lines
+from pytest_sgdiff.launcher import log as log_module
+from pytest_sgdiff.launcher.log import LogCopy
+from pytest_sgdiff.redact import redact
+
+SECRET = "s3cr3t-value-of-a-key"
+ENV = {"MY_API_KEY": SECRET, "HOME": "/home/somebody", "TOKENIZERS_PARALLELISM": "parallel"}
+
+
+def copied(path: pathlib.Path, chunks: list[bytes], lines: list[str] | None = None) -> bytes:
+    """The log file after a child has written these chunks, each of which arrived by itself."""
+    copy = LogCopy(
+        path, redact=lambda text: redact(text, ENV), on_line=None if lines is None else lambda line: lines.append(line)
+    )
+    try:
+        for chunk in chunks:
+            for start in range(0, len(chunk), 1 << 15):
+                copy.feed(chunk[start : start + (1 << 15)])
+        copy.drain()
+    finally:
+        copy.close()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("raw", "lines"),
+    [
+        ("\x1b[93m[11-23 02:00:00] Falling back\x1b[0;0m\n", ["[11-23 02:00:00] Falling back"]),
+        ("  0%|  | 0/8\r 50%|# | 4/8\r100%|##| 8/8\n", ["0%|  | 0/8", "50%|# | 4/8", "100%|##| 8/8"]),
+        ("\r\n\n  \nlast without an end", ["last without an end"]),
+        ("", []),
+    ],
+)
+def test_clean_lines_splits_progress_bars_and_drops_colours(raw: str, lines: list[str]) -> None:
+    assert clean_lines(raw) == lines
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pieces=st.lists(
+        st.sampled_from([SECRET.encode(), b"\n", b"\r", b" 50%|##", b"\xff\x00\xfe", "é€".encode(), b"word "]),
+        max_size=30,
+    ),
+    cuts=st.lists(st.integers(1, 12), min_size=1, max_size=10),
+)
+def test_the_log_is_the_output_without_secrets_however_it_arrives(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], cuts: list[int]
+) -> None:
+    output = b"".join(pieces)
+    chunks, at, turn = [], 0, 0
+    while at < len(output):
+        size = cuts[turn % len(cuts)]
+        chunks.append(output[at : at + size])
+        at, turn = at + size, turn + 1
+    log = copied(tmp_path_factory.getbasetemp() / "engine.log", chunks)
+    assert log == output.replace(SECRET.encode(), b"<redacted>")
+
+
+@pytest.mark.parametrize("filler", [b"x", b"x ", b"\xff"], ids=["one-word", "many-words", "binary"])
+@pytest.mark.parametrize("offset", [0, 1, 7, 20])
+def test_a_secret_in_an_endless_line_is_never_cut_in_two(tmp_path: pathlib.Path, filler: bytes, offset: int) -> None:
+    period = filler * ((1 << 16) // len(filler)) + b"z" * offset
+    output = (period + SECRET.encode()) * 20
+    assert b"\n" not in output
+    log = copied(tmp_path / "engine.log", [output])
+    assert SECRET.encode() not in log
+    assert log == output.replace(SECRET.encode(), b"<redacted>")
+
+
+def test_an_endless_line_is_not_kept_in_memory(tmp_path: pathlib.Path) -> None:
+    copy = LogCopy(tmp_path / "engine.log", redact=lambda text: text, on_line=None)
+    try:
+        for _ in range(32):
+            copy.feed(b"x" * (1 << 16))
+        written = (tmp_path / "engine.log").stat().st_size
+    finally:
+        copy.close()
+    assert written >= 32 * (1 << 16) - 2 * log_module.LINE_LIMIT
+
+
+def test_lines_are_handed_on_redacted_and_in_order(tmp_path: pathlib.Path) -> None:
+    lines: list[str] = []
+    copied(tmp_path / "engine.log", [b"a\nb \x1b[92mgreen\x1b[0;0m", f"\nkey {SECRET}\nend".encode()], lines)
+    assert lines == ["a", "b green", "key <redacted>", "end"]
+
+
+def test_a_very_long_log_is_handed_on_with_its_middle_left_out(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "TEXT_LIMIT", 100)
+    copy = LogCopy(tmp_path / "engine.log", redact=lambda text: text, on_line=None)
+    try:
+        copy.feed(b"first\n" + b"x" * 500 + b"\nlast\n")
+        text = copy.text()
+    finally:
+        copy.close()
+    assert text.startswith("first\n")
+    assert text.endswith("\nlast\n")
+    assert f"\n[sgdiff: 412 bytes left out here, see {tmp_path / 'engine.log'}]\n" in text
+
+
+def test_a_log_in_an_impossible_place_is_an_error_that_names_it(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "engine.log"
+    with pytest.raises(SgdiffError) as caught:
+        LogCopy(path, redact=lambda text: text, on_line=None)
+    assert str(caught.value) == f"{path}: the launch's log cannot be written: File exists"
