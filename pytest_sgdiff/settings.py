@@ -14,15 +14,12 @@ from typing import Literal
 
 from pytest_sgdiff.data import OUTCOMES, Outcome
 from pytest_sgdiff.errors import OptionError
-from pytest_sgdiff.options import ISOLATIONS, SETTINGS, Isolation, Setting
+from pytest_sgdiff.options import CASE_FILES, ISOLATIONS, SETTINGS, Isolation, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
 UPDATES = ("all", "missing", "extend")
 FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
 """Outcomes that fail a case whatever `--sgdiff-fail-on` says (they fail the run as pytest failures)."""
-
-
-CASE_FILES = ("cases/*.yaml", "cases/*.yml", "*.sgdiff.yaml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,117 @@
+"""Case files as pytest nodes: a `pytest.Module` whose functions are generated from the cases of a YAML file.
+
+Generated functions, not a custom item: so `-m`, `-k`, node ids, `--lf`, parametrization, `pytest_generate_tests`,
+overridable fixtures of every scope and other plugins work on cases as they do on tests.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.casescan import registered_marks
+from pytest_sgdiff.data import Case
+from pytest_sgdiff.errors import CaseFileError
+
+CASE = pytest.StashKey[Case]()
+"""On an item: the case that it measures."""
+
+CASES = pytest.StashKey[dict[str, list[Case]]]()
+"""On a case file: the name of a case -> its variants, in order."""
+
+SEEN = pytest.StashKey[dict[str, str]]()
+"""On the config: case name -> where it was first collected from."""
+
+VARIANT = "sgdiff_variant"
+
+
+class CaseFile(pytest.Module):
+    """A YAML case file."""
+
+    def _getobj(self) -> types.ModuleType:
+        by_name: dict[str, list[Case]] = {}
+        for case in load(self.path, self.config):
+            by_name.setdefault(case.name, []).append(case)
+        self.stash[CASES] = by_name
+        module = types.ModuleType(self.path.stem)
+        module.__file__ = str(self.path)
+        for name, variants in by_name.items():
+            self._claim(name, variants[0])
+            setattr(module, name, self._function(variants, module))
+        return module
+
+    def istestfunction(self, obj: object, name: str) -> bool:
+        # What a case is called is the author's choice: `python_functions` is about tests in Python files.
+        return name in self.stash[CASES]
+
+    def istestclass(self, obj: object, name: str) -> bool:
+        return False
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        for item in super().collect():
+            if isinstance(item, pytest.Function):
+                item.stash[CASE] = self._case_of(item)
+            yield item
+
+    def _case_of(self, item: pytest.Function) -> Case:
+        variants = self.stash[CASES][item.originalname]
+        callspec = getattr(item, "callspec", None)
+        return variants[callspec.params[VARIANT]] if callspec and VARIANT in callspec.params else variants[0]
+
+    def _claim(self, name: str, case: Case) -> None:
+        seen = self.config.stash.setdefault(SEEN, {})
+        here = str(case.location)
+        first = seen.setdefault(name, here)
+        if first.partition(":")[0] != case.location.path:
+            raise self.CollectError(
+                f"{here}: the case '{name}' is defined already at {first}; ids are unique over files"
+            )
+
+    def _function(self, variants: list[Case], module: types.ModuleType) -> Callable[..., None]:
+        first = variants[0]
+
+        def case_body(sgdiff: Any) -> None:
+            sgdiff.check()
+
+        # The case's own file and line, so that reports and tracebacks lead there.
+        code = case_body.__code__.replace(
+            co_filename=str(self.path), co_firstlineno=first.location.line, co_name=first.name
+        )
+        function = types.FunctionType(code, {"__name__": module.__name__}, first.name)
+        function.__doc__ = first.summary or None
+        # Variants differ in their marks, which ride on the parameters; a lone case carries them itself.
+        if first.variant is None:
+            marks = [_mark(name) for name in first.marks]
+        else:
+            parameters = [
+                pytest.param(number, id=case.variant, marks=[_mark(name) for name in case.marks])
+                for number, case in enumerate(variants)
+            ]
+            marks = [pytest.mark.parametrize(VARIANT, parameters, indirect=True)]
+        if first.fixtures:
+            marks.append(pytest.mark.usefixtures(*first.fixtures))
+        function.pytestmark = [pytest.mark.sgdiff.mark, *(mark.mark for mark in marks)]  # type: ignore[attr-defined]
+        return function
+
+
+def _mark(name: str) -> pytest.MarkDecorator:
+    decorator: pytest.MarkDecorator = getattr(pytest.mark, name)
+    return decorator
+
+
+def load(path: Path, config: pytest.Config) -> tuple[Case, ...]:
+    """The cases of a file.
+
+    Raises:
+        pytest.Collector.CollectError: with every mistake of the file, one a line, and no traceback.
+    """
+    from pytest_sgdiff.casefile import read_cases
+
+    try:
+        return read_cases(path, config.rootpath, known_marks=registered_marks(config))
+    except CaseFileError as error:
+        raise pytest.Collector.CollectError(str(error)) from None

@@ -1,0 +1,164 @@
+"""The pytest plugin: registers options, hooks and fixtures, and starts a session only in runs that measure.
+
+It is loaded in every pytest run of its environment, so nothing here imports more than pytest and the standard
+library until there is work to do.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sgdiff import fixtures
+from pytest_sgdiff.fixtures import NOT_MEASURING, SESSION
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.settings import Settings
+
+ASKING = ("sgdiff_gpus", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
+"""Options any of which asks for cases to be measured or shown."""
+
+RUN_ID = "sgdiff_run_id"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--sgdiff-*` and the ini values `sgdiff_*`."""
+    from pytest_sgdiff.options import SETTINGS
+
+    group = parser.getgroup("sgdiff", "SGLang Diffusion performance regression")
+    for setting in SETTINGS:
+        if setting.switch:
+            group.addoption(setting.option, dest=setting.dest, action="store_true", default=None, help=setting.help)
+        elif setting.repeatable:
+            group.addoption(
+                setting.option, dest=setting.dest, action="append", metavar=setting.metavar, help=setting.help
+            )
+        else:
+            group.addoption(
+                setting.option,
+                dest=setting.dest,
+                metavar=setting.metavar,
+                nargs=setting.nargs,
+                const=setting.const,
+                help=setting.help,
+            )
+        if setting.ini is not None:
+            parser.addini(
+                setting.dest, setting.help, type=setting.ini, default=None if setting.ini != "bool" else False
+            )
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the extension points."""
+    from pytest_sgdiff import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register marks and fixtures; start a session if anything asks for one.
+
+    Raises:
+        pytest.UsageError: an option is wrong, no GPU is there, or the engine is not (exit code 4).
+    """
+    from pytest_sgdiff.options import CASE_MARKS
+
+    config.addinivalue_line("markers", "sgdiff: a performance case of SGLang Diffusion, collected from YAML")
+    for name, meaning in CASE_MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+    config.pluginmanager.register(fixtures, "sgdiff-fixtures")
+    if _asked(config):
+        from pytest_sgdiff import starting
+
+        starting.start(config, run_id=_run_id(config), on_worker=_on_worker(config))
+        if not _on_worker(config) and config.pluginmanager.hasplugin("xdist"):
+            config.pluginmanager.register(Distribution(config), "sgdiff-xdist")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect case files."""
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    from pytest_sgdiff import casescan
+
+    named = parent.session.isinitpath(file_path)
+    if not casescan.is_case_file(file_path, _globs(parent.config), sure=named or _asked(parent.config)):
+        return None
+    from pytest_sgdiff.items import CaseFile
+
+    collector: pytest.Collector = CaseFile.from_parent(parent, path=file_path)
+    return collector
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the cases of a run that does not measure, with the reason."""
+    if SESSION in config.stash:
+        return
+    for item in items:
+        if item.get_closest_marker("sgdiff") is not None and item.path.suffix in (".yaml", ".yml"):
+            item.add_marker(pytest.mark.skip(reason=NOT_MEASURING))
+
+
+def _asked(config: pytest.Config) -> bool:
+    return any(config.getoption(dest) or os.environ.get(dest.upper()) for dest in ASKING)
+
+
+def _globs(config: pytest.Config) -> Sequence[str]:
+    from pytest_sgdiff.options import CASE_FILES
+
+    return config.getoption("sgdiff_files") or config.getini("sgdiff_files") or CASE_FILES
+
+
+def _on_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _run_id(config: pytest.Config) -> str:
+    # Workers of one run share its folder, so the controller's id travels to them.
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return str(given.get(RUN_ID) or f"{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime())}-{os.getpid()}")
+
+
+class Distribution:
+    """What only xdist's controller does; registered if xdist is there."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the run."""
+        return self.config.stash[SESSION].settings
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a new worker which run it belongs to."""
+        node.workerinput[RUN_ID] = self.settings.run_id
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, config: pytest.Config) -> None:
+        """Check all case files before a worker starts.
+
+        Raises:
+            pytest.UsageError: with every mistake; under xdist a collection error would not stop the session.
+        """
+        from pytest_sgdiff import casescan
+
+        mistakes = casescan.check(config, _globs(config))
+        if mistakes:
+            raise pytest.UsageError("\n".join(mistakes))
+        if self.settings.mode == "update" and config.getoption("dist") == "each":
+            raise pytest.UsageError(
+                "--sgdiff-update with --dist each would record every case once per worker: use --dist load"
+            )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_auto_num_workers(self, config: pytest.Config) -> int | None:
+        """As many workers as can hold leases."""
+        pool = self.config.stash[SESSION].pool
+        return None if pool is None else max(1, pool.size)

@@ -1,0 +1,232 @@
+"""The controller's part of a run: collects results, writes baselines and reports, sums up, settles the exit code.
+
+Results arrive as plain builtins on the test reports, with and without xdist alike. Only the controller writes.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Generator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff import __version__, baselines
+from pytest_sgdiff.data import CaseResult, Measurement, Recorded, Run
+from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.items import CASE
+from pytest_sgdiff.reports import REPORTS
+from pytest_sgdiff.reports.text import case_line, closing, summary
+from pytest_sgdiff.settings import Settings
+from pytest_sgdiff.wire import from_plain
+
+NOTHING_MEASURED = 1
+"""Exit code of a run that was to measure and did not: the one of failed tests, so that no gate takes it for green."""
+
+
+class Results:
+    """Registered on the controller (or the only process) of a run that measures or shows commands."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, header: tuple[str, ...]) -> None:
+        self.config, self.settings, self.header = config, settings, header
+        self.results: list[CaseResult] = []
+        self.commands: list[tuple[str, dict[str, Any]]] = []
+        self.selected: set[str] = set()
+        self.not_measured: dict[str, str] = {}
+        self.troubles: list[str] = []
+        self.written: list[str] = []
+        self._started, self._started_at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+    # ------------------------------------------------------------------------------------------------- while it runs
+
+    def pytest_report_header(self) -> list[str]:
+        """What is measured on what, before the first case."""
+        return [f"sgdiff: {line}" for line in self.header]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Count the cases that are to be measured."""
+        self.selected.update(item.nodeid for item in items if CASE in item.stash)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:
+        """A case gets a line of its own when it is judged, so its file name is not printed beforehand."""
+        terminal = self._terminal()
+        if terminal is None or terminal.verbosity != 0 or not self._is_case(nodeid):
+            yield
+            return
+        shown, terminal.showfspath = terminal.showfspath, False
+        try:
+            yield
+        finally:
+            terminal.showfspath = shown
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
+        plain = getattr(report, "sgdiff", None)
+        if plain is None:
+            if self._is_case(report.nodeid) and report.when == "setup" and not report.passed:
+                self.not_measured[report.nodeid] = report.outcome
+            return
+        if self.settings.mode == "dry-run":
+            self.commands.append((report.nodeid, plain))
+            return
+        result = from_plain(CaseResult, plain)
+        self.selected.add(result.node_id)
+        # A rerun repeats the first answer; counting it again would only inflate the table.
+        if any(earlier.node_id == result.node_id for earlier in self.results):
+            return
+        self.results.append(result)
+        if result.recorded:
+            self._renew(result)
+        terminal = self._terminal()
+        if terminal is not None and terminal.verbosity >= 0:
+            terminal.write_line(case_line(result))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """`inconclusive` is a category of its own; at normal verbosity the case's line stands for its letter."""
+        plain = getattr(report, "sgdiff", None)
+        if plain is None or report.when != "call" or "outcome" not in plain:
+            return None
+        terminal = self._terminal()
+        lines = terminal is not None and terminal.verbosity == 0
+        if report.skipped and plain["outcome"] == "inconclusive":
+            return "inconclusive", "" if lines else "I", "" if lines else "INCONCLUSIVE"
+        if lines and report.outcome in ("passed", "failed"):
+            return report.outcome, "", ""
+        return None
+
+    def _renew(self, result: CaseResult) -> None:
+        if result.machine is None or result.workload is None:
+            raise AssertionError("a recorded result has a machine and a workload")
+        measurement = Measurement(
+            case=result.case,
+            machine=result.machine,
+            workload=result.workload,
+            launches=tuple(entry for entry in result.launches if entry.excluded is None),
+        )
+        recorded = Recorded(
+            at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            command=shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            commit=_commit(self.settings.root),
+            sessions=tuple(dict.fromkeys(entry.session for entry in measurement.launches if entry.session)),
+        )
+        folder = self._baseline_folder()
+        try:
+            old = baselines.find(self.settings.baselines, result.machine, result.case)
+            versions = [entry.environment.engine_version for entry in measurement.launches]
+            new = baselines.renew(
+                old,
+                measurement,
+                recorded,
+                engine_version=versions[0],
+                extend=self.settings.update == "extend",
+            )
+            self.written.append(str(baselines.save(folder, new)))
+        except SgdiffError as error:
+            self.troubles.append(f"{result.node_id}: {error}")
+
+    def _baseline_folder(self) -> Path:
+        """The tree, or in CI a folder for candidates that somebody reviews first."""
+        if self.settings.ci and self.settings.out is not None:
+            return self.settings.out / "baselines"
+        return self.settings.baselines
+
+    # ------------------------------------------------------------------------------------------------- when it ends
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the reports; a run that measured nothing is never green."""
+        if self.settings.mode == "dry-run":
+            return
+        run = self.run()
+        self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
+        for path in self.settings.reports:
+            self._write(path, run)
+        if self.troubles and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if run.measured == 0 and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = NOTHING_MEASURED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The closing table and the one line that says how much was measured."""
+        terminal = terminalreporter
+        if self.settings.mode == "dry-run":
+            for node_id, shown in self.commands:
+                terminal.write_line(f"# {node_id}")
+                for line in shown["advice"]:
+                    terminal.write_line(f"# {line}")
+                terminal.write_line(shown["command"])
+            return
+        run = self.run()
+        if run.results and terminal.verbosity >= 0:
+            terminal.write_sep("=", "sgdiff")
+            for line in closing(run).splitlines():
+                terminal.write_line(line)
+        for path in self.written:
+            terminal.write_line(f"sgdiff: baseline written: {path}")
+        for node_id in sorted(self.selected - {result.node_id for result in self.results}):
+            terminal.write_line(f"sgdiff: not measured: {node_id} ({self.not_measured.get(node_id, 'not run')})")
+        for trouble in self.troubles:
+            terminal.write_line(f"sgdiff: {trouble}", red=True)
+        terminal.write_sep("=", f"sgdiff: {summary(run)}")
+        if run.measured == 0:
+            terminal.write_line("sgdiff: nothing was measured, so this run is not green")
+
+    def run(self) -> Run:
+        """Everything so far, as reports see it."""
+        return Run(
+            started_at=self._started_at,
+            elapsed_s=time.monotonic() - self._started,
+            command=shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            plugin_version=__version__,
+            header=self.header,
+            selected=len(self.selected),
+            results=tuple(self.results),
+        )
+
+    def _write(self, path: Path, run: Run) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(REPORTS[path.suffix].render(run), encoding="utf-8")
+        except OSError as error:
+            self.troubles.append(f"{path}: the report could not be written: {error.strerror}")
+
+    def _is_case(self, nodeid: str) -> bool:
+        return nodeid in self.selected
+
+    def _terminal(self) -> Any:
+        return self.config.pluginmanager.get_plugin("terminalreporter")
+
+
+def _commit(root: Path) -> str | None:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+class Sender:
+    """Registered in every process that runs cases: puts a case's result on its report, which crosses to the
+    controller under xdist."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach the result to the report of the call."""
+        report = yield
+        from pytest_sgdiff.session import RESULT
+
+        if call.when == "call" and RESULT in item.stash:
+            report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
+        return report

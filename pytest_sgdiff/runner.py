@@ -1,0 +1,267 @@
+"""The pipeline on one screen: case -> launches -> verdicts -> outcome.
+
+`gate` judges a case against its baseline, look by look; `record` takes the launches of a new baseline. Both work on
+a `Source` of launches and do not know whether an engine runs or a recording is replayed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    CaseResult,
+    Launch,
+    LaunchRecord,
+    Machine,
+    Measurement,
+    Outcome,
+    PerfDump,
+    Problem,
+    Reading,
+    Verdict,
+    Workload,
+)
+from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.judge import differences, judge, outcome_of, settled
+from pytest_sgdiff.watch import disturbances
+
+REPLACED_AT_MOST = 2
+"""Disturbed launches of one case that are replaced before it is given up as `environment` (decision rule §9)."""
+
+
+class Source(Protocol):
+    """Where launches come from."""
+
+    def launch(self, *, alone: bool) -> Launch | None:
+        """The next launch of the case, None when there are no more. `alone`: with no other launch on the host."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One case to be measured, and everything that is needed for it.
+
+    `baseline_for` finds the committed baseline for a machine; `extra_metrics` lets users add their own figures;
+    `isolation` is the mode of `--sgdiff-isolation`; `renew` is the command that records a baseline.
+    """
+
+    case: Case
+    source: Source
+    engine: Engine
+    workload: Workload
+    baseline_for: Callable[[Machine], Baseline | None]
+    only_machine: Callable[[], Machine | None]
+    other_machines: Callable[[], Sequence[str]]
+    extra_metrics: Callable[[PerfDump], Mapping[str, float]] = field(default=lambda _: {})
+    isolation: str = "confirm"
+    renew: str = ""
+    command: str = ""
+
+
+@dataclass
+class Taken:
+    """What has been launched so far."""
+
+    counted: list[LaunchRecord] = field(default_factory=list)
+    excluded: list[LaunchRecord] = field(default_factory=list)
+    problems: tuple[Problem, ...] = ()
+    machine: Machine | None = None
+    workload: Workload | None = None
+    exhausted: bool = False
+    folder: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def spoiled(self) -> bool:
+        """True when more launches were disturbed than may be replaced, or nothing is left to replace them."""
+        return len(self.excluded) > REPLACED_AT_MOST or (self.exhausted and bool(self.excluded) and not self.counted)
+
+
+def gate(job: Job) -> CaseResult:
+    """Judge the case at each look; stop as soon as every deciding metric is settled."""
+    taken, verdicts, baseline = Taken(), (), None  # type: tuple[Taken, tuple[Verdict, ...], Baseline | None]
+    looks = job.case.launches.looks
+    for look in looks:
+        take(job, taken, until=look, alone=must_be_alone(job.isolation, first_look=look == looks[0]))
+        if taken.problems or taken.spoiled or not taken.counted:
+            break
+        baseline, verdicts, missing = compare(job, taken)
+        if missing:
+            return finish(job, taken, baseline, (), "no-baseline", missing)
+        if settled(verdicts) or taken.exhausted:
+            break
+    if taken.problems:
+        return finish(job, taken, baseline, (), "invalid", taken.problems[0].message)
+    if taken.spoiled:
+        return finish(job, taken, baseline, (), "inconclusive", environment_reason(taken))
+    if not taken.counted:
+        return finish(job, taken, baseline, (), "invalid", "the recording holds no launch of this case")
+    outcome, reason = outcome_of(verdicts, last_look=True)
+    if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
+        reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
+    return finish(job, taken, baseline, verdicts, outcome, reason)
+
+
+def record(job: Job) -> CaseResult:
+    """Take the launches of a new baseline. Nothing is written here: the controller writes what comes back."""
+    taken, wanted = Taken(), job.case.launches.baseline
+    take(job, taken, until=wanted, alone=must_be_alone(job.isolation, first_look=False))
+    if taken.problems:
+        return finish(job, taken, None, (), "invalid", taken.problems[0].message)
+    if len(taken.counted) < wanted:
+        reason = environment_reason(taken) if taken.spoiled else f"{len(taken.counted)} of {wanted} launches"
+        return finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {reason}")
+    baseline, verdicts, missing = compare(job, taken)
+    reason = f"{wanted} launches recorded" if baseline is None or missing else f"{wanted} launches replace the baseline"
+    result = finish(job, taken, baseline, verdicts, "pass", reason)
+    return replace(result, recorded=True, warnings=(*result.warnings, *((missing,) if baseline and missing else ())))
+
+
+def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:
+    """Launch until `until` launches count. Stops at the first problem, or when too many launches were disturbed."""
+    while len(taken.counted) < until and not taken.spoiled:
+        launch = job.source.launch(alone=alone)
+        if launch is None:
+            taken.exhausted = True
+            return
+        reading = job.engine.read(launch, job.case)
+        entry = record_of(launch, reading, job)
+        taken.folder = taken.folder or launch.folder
+        taken.machine = taken.machine or launch.machine or job.only_machine()
+        taken.workload = taken.workload or launch.workload or job.workload
+        if reading.problems:
+            taken.problems = reading.problems
+            taken.excluded.append(replace(entry, metrics={}, excluded=reading.problems[0].message))
+            return
+        reference = job.baseline_for(taken.machine) if taken.machine else None
+        seen = disturbances(launch.watch, baseline=reference.measurement.launches if reference else ())
+        if seen:
+            taken.excluded.append(replace(entry, excluded="; ".join(seen)))
+        else:
+            taken.counted.append(entry)
+
+
+def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...], str]:
+    """The baseline, the verdicts against it, and why there are none (empty if there are)."""
+    if taken.machine is None:
+        return None, (), "the recording does not say on which machine it was made (launch.json: `machine`)"
+    baseline = job.baseline_for(taken.machine)
+    if baseline is None:
+        others = job.other_machines()
+        elsewhere = f" (there is one for {', '.join(others)})" if others else ""
+        return None, (), f"no baseline for {taken.machine.slug}{elsewhere}"
+    now = measurement_of(job, taken)
+    apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline)
+    if apart:
+        return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
+    return baseline, judge(now, baseline, job.case), ""
+
+
+def measurement_of(job: Job, taken: Taken) -> Measurement:
+    """The launches that count, as a measurement. Only called once a machine is known."""
+    if taken.machine is None:
+        raise AssertionError("a measurement needs a machine")
+    return Measurement(
+        case=job.case.id,
+        machine=taken.machine,
+        workload=taken.workload or job.workload,
+        launches=tuple(taken.counted),
+    )
+
+
+def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
+    """One launch as results and baselines keep it."""
+    dump = reading.dump
+    extra = {} if dump is None or reading.problems else dict(job.extra_metrics(dump))
+    return LaunchRecord(
+        number=launch.number,
+        metrics={**reading.metrics, **extra},
+        steps_ms=() if dump is None else dump.steps_ms,
+        started_at=launch.started_at,
+        wall_s=launch.wall_s,
+        session=launch.session,
+        environment=launch.environment,
+        watch=launch.watch,
+        warmup=reading.warmup,
+        pipeline=reading.pipeline,
+        generation=None if dump is None else dump.generation,
+        auto_tuned=reading.auto_tuned,
+        alone=None if launch.watch is None else launch.watch.alone,
+        folder=launch.folder,
+    )
+
+
+def finish(
+    job: Job,
+    taken: Taken,
+    baseline: Baseline | None,
+    verdicts: tuple[Verdict, ...],
+    outcome: Outcome,
+    reason: str,
+) -> CaseResult:
+    """The result of the case, with everything that reports want to know."""
+    case, launches = job.case, (*taken.counted, *taken.excluded)
+    old = baseline.measurement.launches if baseline else ()
+    return CaseResult(
+        case=case.id,
+        node_id=case.node_id,
+        location=case.location,
+        outcome=outcome,
+        reason=reason,
+        next_step=next_step(job, outcome),
+        summary=case.summary,
+        machine=taken.machine,
+        workload=taken.workload or job.workload,
+        launches=tuple(sorted(launches, key=lambda entry: entry.number)),
+        verdicts=verdicts,
+        warnings=tuned(taken),
+        problems=taken.problems,
+        baseline_path=baseline.path if baseline else None,
+        baseline_recorded=baseline.recorded if baseline else None,
+        baseline_engine=baseline.engine_version if baseline else None,
+        baseline_values=baseline.measurement.values if baseline else {},
+        baseline_launches=len(old),
+        command=job.command,
+        folder=taken.folder,
+        elapsed_s=time.monotonic() - taken.started,
+        measured=bool(taken.counted),
+    )
+
+
+def next_step(job: Job, outcome: Outcome) -> str:
+    """What to do about the outcome; empty if there is nothing to do."""
+    if outcome == "no-baseline":
+        return f"record one: {job.renew}"
+    if outcome == "regressed":
+        return f"if the slowdown is meant: {job.renew}"
+    if outcome == "improved":
+        return f"to hold the gain: {job.renew}"
+    if outcome == "inconclusive":
+        return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    return ""
+
+
+def must_be_alone(isolation: str, *, first_look: bool) -> bool:
+    """Whether other launches of ours must keep off the host. A concurrent pass is sound and a concurrent fail is
+    none, so `confirm` shares the first look and takes later ones alone (GPU pool §9)."""
+    if isolation == "shared":
+        return False
+    return isolation != "confirm" or not first_look
+
+
+def environment_reason(taken: Taken) -> str:
+    """Why a case was given up although no launch failed."""
+    evidence = dict.fromkeys(entry.excluded for entry in taken.excluded if entry.excluded)
+    many = len(taken.excluded)
+    return f"environment: {many} launch{'es' if many > 1 else ''} disturbed: {'; '.join(map(str, evidence))}"
+
+
+def tuned(taken: Taken) -> tuple[str, ...]:
+    """A warning if the engine chose settings by itself: such a figure moves when its heuristics do."""
+    lines = dict.fromkeys(line for entry in taken.counted for line in entry.auto_tuned)
+    return (f"auto-tuned by the engine: {'; '.join(lines)}",) if lines else ()

@@ -1,0 +1,227 @@
+"""One process's part of a run: what the fixtures ask for. Made only in runs that measure (or show commands)."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sgdiff import assets, baselines, commands, gpus, machine, runner, sources
+from pytest_sgdiff.advice import advise
+from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, Command, EngineInfo, Environment, Machine, PerfDump
+from pytest_sgdiff.engines import ENGINES
+from pytest_sgdiff.engines.dialect import NEWEST
+from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+from pytest_sgdiff.settings import Settings
+from pytest_sgdiff.wire import to_plain
+from pytest_sgdiff.workload import workload
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.gpus.leases import Lease
+
+RESULT = pytest.StashKey[dict[str, Any]]()
+"""On an item: its result as plain builtins, ready to cross to the controller."""
+
+
+class Session:
+    """Settings, the GPU pool and the engine of this process, and the measuring of a case with them."""
+
+    def __init__(
+        self, config: pytest.Config, settings: Settings, pool: gpus.Pool | None, notify: Callable[..., None]
+    ) -> None:
+        self.config, self.settings, self.pool, self.notify = config, settings, pool, notify
+        self._decided: dict[str, CaseResult] = {}
+
+    @cached_property
+    def engine_info(self) -> EngineInfo:
+        """The engine of `--sgdiff-engine-cmd` and its version, read once."""
+        return machine.engine_info(self.settings.engine_cmd)
+
+    def engine_for(self, case: Case) -> Engine:
+        """The adapter of the case's `engine`.
+
+        Raises:
+            pytest.fail.Exception: nobody knows that engine.
+        """
+        engine = ENGINES.get(case.engine) or self.config.hook.pytest_sgdiff_engine(config=self.config, case=case)
+        if engine is None:
+            pytest.fail(
+                f"{case.at('engine')}: no engine '{case.engine}'; known: {', '.join(ENGINES)}; others come from the "
+                "hook pytest_sgdiff_engine",
+                pytrace=False,
+            )
+        return engine
+
+    def lease(self, case: Case) -> AbstractContextManager[Lease]:
+        """GPUs for the case, held until the context ends."""
+        self._refuse_unfit(case)
+        if self.pool is None:
+            pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
+        return self.pool.lease(
+            case.gpus,
+            estimate_s=self.estimate_s(case),
+            timeout_s=self.settings.gpu_timeout_s,
+            on_wait=lambda message: self.notify(
+                sources.Progress(node_id=case.node_id, gpus=(), launch=0, of=0, stage=message)
+            ),
+            tag=case.id,
+        )
+
+    def estimate_s(self, case: Case) -> float | None:
+        """How long the case takes by its baseline's launches, None if there is none yet."""
+        if self.pool is None:
+            return None
+        baseline = self._find(self.settings.baselines, self.pool.machine(case.gpus), case.id)
+        walls = [entry.wall_s for entry in baseline.measurement.launches if entry.wall_s] if baseline else []
+        return sorted(walls)[len(walls) // 2] * 1.2 if walls else None
+
+    def measure(self, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
+        """Launch or replay the case and judge it. A case that was decided once is not measured again: a rerun of the
+        same test gets the same answer, so that no retry turns a regression green."""
+        result = self._decided.get(item.nodeid) or self._measure(case, lease, folder)
+        if result.outcome != "inconclusive":
+            self._decided[item.nodeid] = result
+        item.stash[RESULT] = to_plain(result)
+        _properties(item, result)
+        return result
+
+    def _measure(self, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
+        engine = self.engine_for(case)
+        advice = self.advice(case) if self.settings.live else ()
+        if any(one.level == "error" for one in advice):
+            pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        found, hashes = self._assets(case)
+        workload_now = workload(case, asset_hashes=hashes)
+        job = runner.Job(
+            case=case,
+            source=self._source(case, engine, lease, workload_now, found),
+            engine=engine,
+            workload=workload_now,
+            baseline_for=lambda machine_: self._find(folder, machine_, case.id),
+            only_machine=lambda: baselines.only_machine(folder, case.id),
+            other_machines=lambda: baselines.others(folder, case.id),
+            extra_metrics=lambda dump: self._extra(case, dump),
+            isolation=self.settings.isolation,
+            renew=self._renew(case),
+            command=self.command_text(case),
+        )
+        result = runner.record(job) if self.settings.mode == "update" else runner.gate(job)
+        warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
+        return replace(result, warnings=(*result.warnings, *warnings))
+
+    def _source(
+        self, case: Case, engine: Engine, lease: Lease | None, workload_now: Any, found: Mapping[str, Path]
+    ) -> runner.Source:
+        if self.settings.replay is not None:
+            return sources.ReplaySource(self.settings.replay, case, self.notify)
+        if lease is None or self.settings.out is None:
+            raise AssertionError("a live run has a lease and a folder for its launches")
+        return sources.LiveSource(
+            case=case,
+            engine=engine,
+            info=self.engine_info,
+            lease=lease,
+            out=self.settings.out,
+            session=self.settings.run_id,
+            isolation=self.settings.isolation,
+            workload=workload_now,
+            notify=self.notify,
+            assets=found,
+            change_command=lambda command: self._changed(case, command),
+            change_environment=self._environment,
+            of=case.launches.baseline if self.settings.mode == "update" else case.launches.looks[-1],
+        )
+
+    def _assets(self, case: Case) -> tuple[Mapping[str, Path], Mapping[str, str]]:
+        if not self.settings.live:
+            return {}, {}
+        found = assets.resolve_assets(case, self.settings.assets)
+        return found, assets.asset_hashes(found)
+
+    def _refuse_unfit(self, case: Case) -> None:
+        """Skip what this machine cannot run (fail under --sgdiff-strict), fail what is missing a token."""
+        if self.pool is None:
+            return
+        reason = self.pool.unfit(case.gpus, products=case.requires.gpu)
+        if reason is None and case.requires.engine:
+            from packaging.specifiers import SpecifierSet
+
+            version = self.engine_info.version
+            if not SpecifierSet(case.requires.engine).contains(version, prereleases=True):
+                reason = f"needs sglang {case.requires.engine}, this one is {version}"
+        if reason is not None:
+            text = f"{case.at('requires')}: {reason}"
+            if self.settings.strict:
+                pytest.fail(text, pytrace=False)
+            pytest.skip(text)
+        missing = assets.missing_token(case, os.environ)
+        if missing is not None:
+            pytest.fail(missing, pytrace=False)
+        try:
+            assets.resolve_assets(case, self.settings.assets)
+        except SgdiffError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    def _find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
+        return baselines.find(folder, machine_, case_id)
+
+    def _extra(self, case: Case, dump: PerfDump) -> dict[str, float]:
+        added: dict[str, float] = {}
+        for metrics in self.config.hook.pytest_sgdiff_metrics(config=self.config, case=case, dump=dump):
+            added.update(metrics or {})
+        return added
+
+    def _changed(self, case: Case, command: Command) -> Command:
+        changed: Command | None = self.config.hook.pytest_sgdiff_command(config=self.config, case=case, command=command)
+        return changed or command
+
+    def _environment(self, environment: Environment) -> Environment:
+        changed: Environment | None = self.config.hook.pytest_sgdiff_machine(
+            config=self.config, environment=environment
+        )
+        return changed or environment
+
+    def _renew(self, case: Case) -> str:
+        where = (
+            f"--sgdiff-replay={self.settings.replay}" if self.settings.replay else f"--sgdiff-gpus={self.settings.gpus}"
+        )
+        return f"pytest {shlex.quote(where)} --sgdiff-update {shlex.quote(case.node_id)}"
+
+    def command_text(self, case: Case) -> str:
+        """The case's command line as a person would type it, with the environment variables that it adds."""
+        return commands.text(case, self.engine_for(case), self._info_to_show, self.settings.assets)
+
+    @cached_property
+    def _info_to_show(self) -> EngineInfo:
+        # A command can be shown, and a recording judged, where no engine is installed.
+        try:
+            return self.engine_info
+        except EngineNotFoundError:
+            return EngineInfo(command=self.settings.engine_cmd, version=NEWEST)
+
+    def show_command(self, item: pytest.Item, case: Case) -> None:
+        """`--sgdiff-dry-run`: put the command line on the item's report."""
+        item.stash[RESULT] = {"command": self.command_text(case), "advice": [str(one) for one in self.advice(case)]}
+
+    def advice(self, case: Case) -> tuple[Advice, ...]:
+        """What is known against the case, on this engine's version."""
+        products = tuple(gpu.name for gpu in self.pool.gpus) if self.pool else case.requires.gpu
+        return advise(case, engine_version=self._info_to_show.version, gpu_products=products)
+
+
+def _properties(item: pytest.Item, result: CaseResult) -> None:
+    """Scalars for JUnit XML, which reads them from the item."""
+    item.user_properties.append(("sgdiff_outcome", result.outcome))
+    item.user_properties.append(("sgdiff_reason", result.reason))
+    item.user_properties.append(("sgdiff_launches", len(result.launches)))
+    for verdict in result.verdicts:
+        if verdict.ratio is not None:
+            item.user_properties.append((f"sgdiff_{verdict.metric}_ratio", round(verdict.ratio, 5)))

@@ -1,0 +1,167 @@
+"""Where launches come from: an engine that is launched now, or a recording that is replayed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from pytest_sgdiff import launcher, machine, recordings
+from pytest_sgdiff.data import (
+    Case,
+    Command,
+    EngineInfo,
+    Environment,
+    Gpu,
+    Launch,
+    LaunchFiles,
+    Ports,
+    Watch,
+    Workload,
+)
+from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.redact import redact_env
+from pytest_sgdiff.watch import Watcher
+
+SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
+
+
+class Held(Protocol):
+    """What a launch needs of a GPU lease."""
+
+    gpus: tuple[Gpu, ...]
+    ports: Ports
+    pass_fds: tuple[int, ...]
+    cpus: Sequence[int] | None
+
+    def env(self) -> dict[str, str]: ...
+    def exclusive_host(self) -> AbstractContextManager[None]: ...
+    def shared_host(self) -> AbstractContextManager[Sequence[str]]: ...
+    def wait_until_free(self, timeout_s: float) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What is happening to a case: shown live. `stage` is the pipeline stage reached, by the log."""
+
+    node_id: str
+    gpus: tuple[int, ...]
+    launch: int
+    of: int
+    stage: str = ""
+
+
+class ReplaySource:
+    """Launches of one case from a folder that `--sgdiff-out` wrote, in their order."""
+
+    def __init__(self, root: Path, case: Case, notify: Callable[[Progress], None]) -> None:
+        self._launches: Iterator[Launch] = iter(recordings.read_launches(root, case.id))
+        self._case = case
+        self._notify = notify
+
+    def launch(self, *, alone: bool) -> Launch | None:
+        """The next recorded launch; what ran beside it was settled when it was recorded."""
+        launch = next(self._launches, None)
+        if launch is not None:
+            of = self._case.launches.looks[-1]
+            self._notify(Progress(node_id=self._case.node_id, gpus=(), launch=launch.number + 1, of=of))
+        return launch
+
+
+@dataclass(kw_only=True)
+class LiveSource:
+    """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording."""
+
+    case: Case
+    engine: Engine
+    info: EngineInfo
+    lease: Held
+    out: Path
+    session: str
+    isolation: str
+    workload: Workload
+    notify: Callable[[Progress], None]
+    assets: Mapping[str, Path]
+    change_command: Callable[[Command], Command]
+    change_environment: Callable[[Environment], Environment]
+    number: int = 0
+    of: int = 5
+
+    def launch(self, *, alone: bool) -> Launch | None:
+        """Launch the engine once more and wait for its end."""
+        number, self.number = self.number, self.number + 1
+        folder = recordings.launch_folder(self.out, self.case.id, number)
+        # Files of an earlier try under the same number would pass for this launch's own.
+        shutil.rmtree(folder, ignore_errors=True)
+        work = folder / "work"
+        files = LaunchFiles(
+            workdir=str(work),
+            output_dir=str(work / "outputs"),
+            perf_dump=str(work / "perf.json"),
+            perf_log_dir=str(work / "perf-log"),
+            config=str(work / "config.json"),
+            assets={flag: str(path) for flag, path in self.assets.items()},
+        )
+        command = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
+        command = self.change_command(command)
+        held = self.lease.exclusive_host() if alone else self.lease.shared_host()
+        self._tell("")
+        with held as neighbours:
+            watcher = Watcher(self.lease.gpus)
+            with watcher:
+                ended = launcher.run(
+                    command,
+                    files=files,
+                    log=folder / "engine.log",
+                    timeout_s=self.case.timeout_s,
+                    env={**os.environ, **self.lease.env()},
+                    pass_fds=self.lease.pass_fds,
+                    cpus=self.lease.cpus,
+                    on_line=self._follow,
+                    on_start=watcher.watch_group,
+                )
+            self.lease.wait_until_free(timeout_s=60.0)
+        launch = Launch(
+            case=self.case.id,
+            number=number,
+            argv=command.argv,
+            env=redact_env(command.env),
+            started_at=ended.started_at,
+            wall_s=ended.wall_s,
+            ending=ended.ending,
+            returncode=ended.returncode,
+            log=ended.log,
+            dump=ended.dump,
+            stale_dump=ended.stale_dump,
+            outputs=ended.outputs,
+            machine=machine.machine_of(self.lease.gpus),
+            environment=self._environment(command),
+            watch=self._watch(watcher.watch(), neighbours, alone=alone),
+            workload=self.workload,
+            session=self.session,
+            folder=str(folder),
+        )
+        recordings.write_launch(self.out, launch)
+        shutil.rmtree(work, ignore_errors=True)
+        return launch
+
+    def _environment(self, command: Command) -> Environment:
+        sync = command.env.get(SYNC_STAGES, os.environ.get(SYNC_STAGES, "")) in ("1", "true", "True")
+        return self.change_environment(machine.environment(self.lease.gpus, engine=self.info, sync_stages=sync))
+
+    def _watch(self, seen: Watch, neighbours: Sequence[str] | None, *, alone: bool) -> Watch:
+        beside = tuple(name for name in neighbours or () if name != self.case.id)
+        return replace(seen, co_runners=beside, alone=alone or not beside, isolation=self.isolation)
+
+    def _follow(self, line: str) -> None:
+        # "[DenoisingStage] started..." is the engine's own word for where it is.
+        if line.endswith("] started...") and "[" in line:
+            self._tell(line.rpartition("[")[2].partition("]")[0])
+
+    def _tell(self, stage: str) -> None:
+        indices = tuple(gpu.index for gpu in self.lease.gpus)
+        self.notify(Progress(node_id=self.case.node_id, gpus=indices, launch=self.number, of=self.of, stage=stage))

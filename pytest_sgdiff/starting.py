@@ -1,0 +1,93 @@
+"""Start of a run that measures: settle the settings, open the GPU pool, register what collects results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff import gpus
+from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.fixtures import SESSION
+from pytest_sgdiff.results import Results, Sender
+from pytest_sgdiff.session import Session
+from pytest_sgdiff.settings import Settings, read_settings
+from pytest_sgdiff.status import StatusBoard, status_writer
+
+
+def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
+    """Put a `Session` on the config and register the plugins of this process.
+
+    Raises:
+        pytest.UsageError: an option is wrong, no GPU is there, or the engine is not.
+    """
+    try:
+        settings = _settings(config, run_id)
+        pool = _pool(settings) if settings.live and not config.getoption("collectonly") else None
+        session = Session(config, settings, pool, _notify(config, settings, on_worker=on_worker))
+        header = () if on_worker else _header(settings, pool, session, collect_only=config.getoption("collectonly"))
+    except SgdiffError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[SESSION] = session
+    config.pluginmanager.register(Sender(), "sgdiff-sender")
+    if not on_worker:
+        results = Results(config, settings, header)
+        config.pluginmanager.register(results, "sgdiff-results")
+        if settings.measuring:
+            config.pluginmanager.register(StatusBoard(config, settings), "sgdiff-status")
+
+
+def _settings(config: pytest.Config, run_id: str) -> Settings:
+    def ini(name: str) -> object:
+        # pytest 9.0 and 9.1 raise TypeError for a native TOML value of another type than the option's.
+        try:
+            value: object = config.getini(name)
+        except TypeError as error:
+            raise pytest.UsageError(f"{name}: {error}") from None
+        return value
+
+    return read_settings(
+        option=config.getoption,
+        ini=ini,
+        env=os.environ,
+        root=config.rootpath,
+        cwd=Path(config.invocation_params.dir),
+        run_id=run_id,
+    )
+
+
+def _pool(settings: Settings) -> gpus.Pool:
+    return gpus.Pool.open(
+        settings.gpus or "none",
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        lock_dir=settings.lock_dir,
+        run_id=settings.run_id,
+    )
+
+
+def _notify(config: pytest.Config, settings: Settings, *, on_worker: bool) -> Callable[..., None]:
+    return status_writer(settings, worker=config.workerinput["workerid"] if on_worker else "main")  # type: ignore[attr-defined]
+
+
+def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, collect_only: bool) -> tuple[str, ...]:
+    if settings.mode == "dry-run":
+        return ("dry run: command lines are shown, nothing is measured",)
+    if settings.replay is not None:
+        recording, baselines = _short(settings.replay, settings.root), _short(settings.baselines, settings.root)
+        return (f"replay of {recording}, baselines in {baselines}",)
+    if collect_only or pool is None:
+        return ()
+    # The version is asked for here, so that a missing engine stops the run before the first case.
+    engine = session.engine_info
+    lines = [
+        f"{pool.describe()}, sglang {engine.version}, baselines in {_short(settings.baselines, settings.root)}",
+    ]
+    if settings.out is not None:
+        lines.append(f"launches are kept in {_short(settings.out, settings.root)}")
+    return tuple(lines)
+
+
+def _short(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
