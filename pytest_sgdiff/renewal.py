@@ -1,0 +1,147 @@
+"""How a baseline is renewed by fresh launches: pure, no file is opened here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import median
+
+from pytest_sgdiff.baselinefile import rounded
+from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
+from pytest_sgdiff.errors import BaselineError
+from pytest_sgdiff.metrics import metric_class
+
+STEPS_KEPT = 200
+"""Steps of the longest profile that is kept: one line of the file per launch, which must stay readable."""
+
+BUSY_PCT = 50
+"""Utilisation from which a sample counts as the GPU at work (the clocks of an idle GPU say nothing)."""
+
+
+def renew(
+    old: Baseline | None,
+    measurement: Measurement,
+    recorded: Recorded,
+    *,
+    engine_version: str | None,
+    extend: bool = False,
+) -> Baseline:
+    """The baseline that fresh launches make; disturbed ones (`excluded`) are left out.
+
+    All values are replaced together: picking the better of old and new, metric by metric, would make a baseline that no
+    launch ever reached. With `extend` the launches are added to the old ones, as another session.
+    `best` keeps the best centre ever recorded, as long as machine and workload stay the same.
+
+    Raises BaselineError if no launch counts, or for an extension by launches that are not comparable.
+    """
+    launches = tuple(_kept(launch) for launch in measurement.launches if launch.excluded is None)
+    launches = tuple(launch for launch in launches if launch.metrics)
+    if not launches:
+        raise BaselineError(f"{measurement.case}: no launch counts, so no baseline can be made of them")
+    if extend and old is not None:
+        _refuse_mixture(old, measurement, engine_version, launches)
+        launches = old.measurement.launches + launches
+        recorded = replace(recorded, sessions=tuple(dict.fromkeys(old.recorded.sessions + recorded.sessions)))
+    renumbered = tuple(replace(launch, number=number) for number, launch in enumerate(launches))
+    new = replace(measurement, launches=renumbered)
+    return Baseline(
+        measurement=new,
+        recorded=recorded,
+        engine_version=engine_version,
+        best=_best(old, new),
+        path=old.path if old else None,
+    )
+
+
+def centres(measurement: Measurement) -> dict[str, float]:
+    """The median of each metric over the launches that have it, as the rule takes it (decision rule, §2)."""
+    return {
+        name: rounded(median(value for value in values if value is not None))
+        for name, values in measurement.values.items()
+    }
+
+
+def _best(old: Baseline | None, new: Measurement) -> dict[str, float]:
+    best = {name: centre for name, centre in centres(new).items() if metric_class(name) != "pause"}
+    if old is None or old.kind != "recorded" or not _comparable(old.measurement, new):
+        return best
+    earlier = centres(old.measurement)
+    for name in best:
+        best[name] = min(best[name], *(known[name] for known in (earlier, old.best) if name in known))
+    return best
+
+
+def _comparable(old: Measurement, new: Measurement) -> bool:
+    return old.machine == new.machine and old.workload.digest == new.workload.digest and _synced(old) == _synced(new)
+
+
+def _synced(measurement: Measurement) -> set[bool]:
+    return {launch.environment.sync_stages for launch in measurement.launches}
+
+
+def _refuse_mixture(
+    old: Baseline, new: Measurement, engine_version: str | None, launches: tuple[LaunchRecord, ...]
+) -> None:
+    differs = None
+    if old.kind != "recorded":
+        differs = "a published reference has no launches to add to"
+    elif old.measurement.machine != new.machine:
+        differs = f"the baseline is of {old.measurement.machine.slug}, the launches of {new.machine.slug}"
+    elif old.measurement.workload.digest != new.workload.digest:
+        differs = "the case asks for another workload since"
+    elif _synced(old.measurement) != {launch.environment.sync_stages for launch in launches}:
+        differs = "one was recorded with synchronised stage timers and the other without"
+    elif old.engine_version != engine_version:
+        differs = f"the baseline was recorded with sglang {old.engine_version}, the launches with {engine_version}"
+    if differs:
+        raise BaselineError(
+            f"{old.path or new.case}: cannot be extended: {differs}; replace it with --sgdiff-update=all"
+        )
+
+
+def _kept(launch: LaunchRecord) -> LaunchRecord:
+    """What a baseline keeps of a launch: no folder of the recording host, no long series, no number that is none."""
+    return replace(
+        launch,
+        metrics={n: rounded(v) for n, v in launch.metrics.items() if v > 0 or metric_class(n) == "pause"},
+        steps_ms=tuple(rounded(s) for s in launch.steps_ms) if len(launch.steps_ms) <= STEPS_KEPT else (),
+        wall_s=None if launch.wall_s is None else rounded(launch.wall_s),
+        watch=None if launch.watch is None else _summary(launch.watch),
+        folder=None,
+    )
+
+
+def _summary(watch: Watch) -> Watch:
+    """The watch with one sample for each GPU: medians while it was at work, and every reason it gave for its clocks."""
+    gpus = tuple(series for gpu in watch.gpus if (series := _at_work(gpu)) is not None)
+    return replace(watch, gpus=gpus, foreign=(), events=(), cost_ms=None)
+
+
+def _at_work(gpu: GpuSeries) -> GpuSeries | None:
+    busy = [index for index, util in enumerate(gpu.util_pct) if util is not None and util >= BUSY_PCT]
+    if not busy:
+        return None
+
+    def middle(values: tuple[int | None, ...] | tuple[float | None, ...]) -> float | None:
+        told = [values[index] for index in busy if index < len(values)]
+        known = [value for value in told if value is not None]
+        return median(known) if known else None
+
+    def whole(values: tuple[int | None, ...]) -> tuple[int | None]:
+        value = middle(values)
+        return (None if value is None else round(value),)
+
+    power = middle(gpu.power_w)
+    reasons = 0
+    for index in busy:
+        reasons |= (gpu.reasons[index] if index < len(gpu.reasons) else None) or 0
+    return GpuSeries(
+        gpu_uuid=gpu.gpu_uuid,
+        at_s=(0.0,),
+        sm_mhz=whole(gpu.sm_mhz),
+        mem_mhz=whole(gpu.mem_mhz),
+        power_w=(None if power is None else round(power, 1),),
+        temperature_c=whole(gpu.temperature_c),
+        util_pct=whole(gpu.util_pct),
+        memory_mb=whole(gpu.memory_mb),
+        reasons=(reasons,),
+    )
