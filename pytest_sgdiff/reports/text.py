@@ -68,9 +68,9 @@ def stage_table(verdicts: Sequence[Verdict]) -> list[str]:
     rows += [
         (
             phrases.metric_name(v.metric) + ("  (primary)" if v.primary else ""),
-            numbers.quantity(v.baseline, v.unit, like=_scale(v)),
+            numbers.quantity(v.baseline, v.unit, like=scale(v)),
             phrases.spread(v),
-            numbers.quantity(v.now, v.unit, like=_scale(v)),
+            numbers.quantity(v.now, v.unit, like=scale(v)),
             phrases.change(v),
             phrases.interval(v),
             phrases.verdict_phrase(v),
@@ -106,7 +106,7 @@ def _is_good(result: CaseResult) -> bool:
     return result.outcome in {"pass", "improved"}
 
 
-def _scale(verdict: Verdict) -> float | None:
+def scale(verdict: Verdict) -> float | None:
     """The larger side sets the unit of both."""
     known = [abs(value) for value in (verdict.baseline, verdict.now) if value is not None]
     return max(known, default=None)

@@ -1,0 +1,66 @@
+"""The CSV report, for spreadsheets: one row per case and metric; a case without verdicts has one row.
+
+Numbers are bare, in the unit of the column `unit`; ratios and margins are fractions. Values per launch are separated
+by spaces, in launch order.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
+from pytest_sgdiff.reports import phrases
+
+COLUMNS = (
+    *("case", "file", "line", "machine", "outcome", "reason"),
+    *("metric", "class", "primary", "decides", "verdict", "unit", "baseline", "now", "ratio", "low", "high"),
+    *("spread", "ignore", "limit", "excluded", "values", "baseline_values", "engine", "baseline_engine"),
+)
+
+
+class CsvReport:
+    """Every verdict of a run as a row, worst case first."""
+
+    suffix = ".csv"
+
+    def render(self, run: Run) -> str:
+        """The header line and the rows, each ended by a newline."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(row for result in phrases.worst_first(run.results) for row in _rows(result))
+        return out.getvalue()
+
+
+def _rows(result: CaseResult) -> Iterable[Sequence[object]]:
+    machine = result.machine.slug if result.machine else ""
+    place = (_text(result.case), _text(result.location.path), result.location.line, machine)
+    head = (*place, result.outcome, _text(result.reason))
+    if not result.verdicts:
+        yield (*head, *[""] * (len(COLUMNS) - len(head)))
+    for verdict in phrases.by_importance(result.verdicts):
+        yield (*head, *_cells(result, verdict))
+
+
+def _cells(result: CaseResult, v: Verdict) -> Iterable[object]:
+    yield from (_text(v.metric), v.metric_class, int(v.primary), int(v.deciding), v.outcome, v.unit)
+    yield from map(_number, (v.baseline, v.now, v.ratio, v.low, v.high, v.spread, v.ignore, v.limit, v.excluded))
+    yield _values(phrases.counted(result), v.metric)
+    yield _values(result.baseline_records, v.metric)
+    yield next((_text(e) for launch in result.launches if (e := launch.environment.engine_version)), "")
+    yield _text(result.baseline_engine or "")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"
+
+
+def _values(launches: Iterable[LaunchRecord], metric: str) -> str:
+    return " ".join(_number(launch.metrics.get(metric)) or "-" for launch in launches)
+
+
+def _text(value: str) -> str:
+    """Text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP: CSV injection)."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

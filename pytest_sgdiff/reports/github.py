@@ -1,0 +1,69 @@
+"""GitHub Actions workflow commands that put a message at the case's line in a pull request.
+
+    ::error file=cases/wan22.yaml,line=12,title=REGRESSED wan22_t2v_a14b_720p::denoising is 5.3 %25 slower than …
+
+GitHub shows ten errors, ten warnings and ten notices of a step, so the worst come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
+from pytest_sgdiff.reports import numbers, phrases
+
+_LEVELS: Mapping[Outcome, str] = {
+    "regressed": "error",
+    "invalid": "error",
+    "no-baseline": "error",
+    "inconclusive": "warning",
+    "improved": "notice",
+}
+
+
+def commands(run: Run, *, prefix: str = "") -> list[str]:
+    """One command per case that did not simply pass, worst first, then one per warning.
+
+    `prefix` is the folder of the case files' root inside the repository, `bench/`, where the two differ.
+    """
+    results = phrases.worst_first(run.results)
+    lines = [_case(result, prefix) for result in results if result.outcome in _LEVELS]
+    lines += [
+        _command("warning", result, prefix, title=result.case, message=numbers.clean(warning))
+        for result in results
+        for warning in result.warnings
+    ]
+    return lines
+
+
+def _case(result: CaseResult, prefix: str) -> str:
+    title = f"{result.outcome.upper()} {result.case}"
+    lines = [phrases.headline(result), *(_change(v) for v in _notable(result))]
+    lines += [numbers.clean(line) for problem in result.problems for line in (problem.message, *problem.evidence[:5])]
+    lines += [f"{word}: {what}" for word, what in phrases.actions(result)]
+    return _command(_LEVELS[result.outcome], result, prefix, title=title, message="\n".join(lines))
+
+
+def _notable(result: CaseResult) -> list[Verdict]:
+    return [v for v in phrases.by_importance(result.verdicts) if v.outcome == result.outcome and phrases.change(v)]
+
+
+def _change(v: Verdict) -> str:
+    sides = f"{numbers.quantity(v.baseline, v.unit)} -> {numbers.quantity(v.now, v.unit)}"
+    sure = f", 95 % interval {phrases.interval(v)}" if phrases.interval(v) else ""
+    return f"{phrases.metric_name(v.metric)}: {sides} ({phrases.change(v)}{sure})"
+
+
+def _command(level: str, result: CaseResult, prefix: str, *, title: str, message: str) -> str:
+    place = f"file={_property(prefix + result.location.path)},line={result.location.line}"
+    return f"::{level} {place},title={_property(title)}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    """As `escapeData` of actions/toolkit (packages/core/src/command.ts)."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    """As `escapeProperty` of actions/toolkit (packages/core/src/command.ts)."""
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,121 @@
+"""The JSON report, for programs: everything that a verdict rests on. Its schema is docs/report.schema.json.
+
+Ratios, margins and spreads are fractions (0.04 is 4 %), times are ms or s and memory is MiB as the names say. What is
+not known is null. GPU samples are summed up per launch; the recording of the launch holds them all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run
+from pytest_sgdiff.reports import phrases
+
+SCHEMA = 1
+
+
+class JsonReport:
+    """One object: the run, its cases worst first, and the history that the trend rests on."""
+
+    suffix = ".json"
+
+    def render(self, run: Run) -> str:
+        """The report as indented JSON. Raises ValueError for a number that is not finite."""
+        return json.dumps(_run(run), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _run(run: Run) -> dict[str, Any]:
+    outcomes = dict(phrases.counts(run))
+    return {
+        "schema": SCHEMA,
+        "generator": {"name": "pytest-sgdiff", "version": run.plugin_version},
+        "started_at": run.started_at,
+        "elapsed_s": run.elapsed_s,
+        "command": run.command,
+        "header": list(run.header),
+        "selected": run.selected,
+        "measured": run.measured,
+        "outcomes": {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES},
+        "gpu_busy": run.gpu_busy,
+        "cases": [_case(result) for result in phrases.worst_first(run.results)],
+        "history": _plain(run.history),
+    }
+
+
+def _case(result: CaseResult) -> dict[str, Any]:
+    return {
+        "case": result.case,
+        "node_id": result.node_id,
+        "file": result.location.path,
+        "line": result.location.line,
+        "outcome": result.outcome,
+        "headline": phrases.headline(result),
+        "reason": result.reason,
+        "next_step": result.next_step,
+        "summary": result.summary,
+        "measured": result.measured,
+        "recorded": result.recorded,
+        "elapsed_s": result.elapsed_s,
+        "machine": _plain(result.machine),
+        "gpu_indices": list(result.gpu_indices),
+        "workload": _plain(result.workload),
+        "verdicts": [_plain(verdict) for verdict in phrases.by_importance(result.verdicts)],
+        "launches": [_launch(launch) for launch in result.launches],
+        "baseline": _baseline(result),
+        "problems": _plain(result.problems),
+        "warnings": list(result.warnings),
+        "command": result.command,
+        "folder": result.folder,
+    }
+
+
+def _baseline(result: CaseResult) -> dict[str, Any] | None:
+    if result.baseline_recorded is None:
+        return None
+    return {
+        "path": result.baseline_path,
+        "recorded": _plain(result.baseline_recorded),
+        "engine_version": result.baseline_engine,
+        "launches": result.baseline_launches,
+        "values": [_plain(launch.metrics) for launch in result.baseline_records],
+    }
+
+
+def _launch(launch: LaunchRecord) -> dict[str, Any]:
+    kept = {field.name: _plain(getattr(launch, field.name)) for field in dataclasses.fields(launch)}
+    if launch.watch is not None:
+        kept["watch"] = {**kept["watch"], "gpus": [_series(series) for series in launch.watch.gpus]}
+    return kept
+
+
+def _series(series: GpuSeries) -> dict[str, Any]:
+    clocks = [mhz for mhz in series.sm_mhz if mhz is not None]
+    reasons = [mask for mask in series.reasons if mask is not None]
+    seen = 0
+    for mask in reasons:
+        seen |= mask
+    return {
+        "gpu_uuid": series.gpu_uuid,
+        "samples": len(series.at_s),
+        "sm_mhz_median": statistics.median_low(clocks) if clocks else None,
+        "sm_mhz_min": min(clocks, default=None),
+        "power_w_max": max((watt for watt in series.power_w if watt is not None), default=None),
+        "temperature_c_max": max((degree for degree in series.temperature_c if degree is not None), default=None),
+        "memory_mb_max": max((size for size in series.memory_mb if size is not None), default=None),
+        "reasons_seen": seen if reasons else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, mappings and tuples as dicts and lists. (`pytest_sgdiff.wire` checks as well, and lies above.)"""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

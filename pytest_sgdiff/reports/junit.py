@@ -1,0 +1,23 @@
+"""Properties of a case for pytest's own `--junit-xml`: flat names and texts, as dashboards of CI servers read them."""
+
+from __future__ import annotations
+
+from pytest_sgdiff.data import CaseResult
+from pytest_sgdiff.reports import phrases
+
+
+def properties(result: CaseResult) -> list[tuple[str, str]]:
+    """`("sgdiff.outcome", "regressed")`, `("sgdiff.denoise.now_ms", "86080")`, …; what is not known is left out."""
+    pairs = [
+        ("sgdiff.outcome", result.outcome),
+        ("sgdiff.reason", phrases.headline(result)),
+        ("sgdiff.launches", str(len(phrases.counted(result)))),
+        ("sgdiff.machine", result.machine.slug if result.machine else ""),
+        ("sgdiff.folder", result.folder or ""),
+    ]
+    for verdict in phrases.by_importance(result.verdicts):
+        name, unit = f"sgdiff.{verdict.metric}", verdict.unit.lower()
+        pairs.append((f"{name}.verdict", verdict.outcome))
+        figures = {"ratio": verdict.ratio, f"baseline_{unit}": verdict.baseline, f"now_{unit}": verdict.now}
+        pairs += [(f"{name}.{key}", f"{value:.6g}") for key, value in figures.items() if value is not None]
+    return [(name, text) for name, text in pairs if text]

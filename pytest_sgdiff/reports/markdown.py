@@ -1,0 +1,144 @@
+"""The Markdown report: a job summary (GITHUB_STEP_SUMMARY) or a comment on a pull request.
+
+What regressed comes first and open, what passed is folded away. Text from cases and logs is escaped, so that it can
+neither break a table nor become markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import CaseResult, Run, Verdict
+from pytest_sgdiff.reports import numbers, phrases, text
+
+# GitHub refuses a comment of more than 65,536 characters.
+LIMIT = 60_000
+
+_EVIDENCE_LINES = 20
+# An underscore inside a word and a bracket that opens no link are text already, and stay readable in the source.
+_MARKUP = re.compile(r"[\\`*|~$&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=\()|^\[|#(?=\d)")
+_MARKS = {
+    "regressed": "🔴 regressed",
+    "invalid": "🟠 invalid",
+    "no-baseline": "🟠 no baseline",
+    "inconclusive": "🟡 inconclusive",
+    "improved": "🟢 improved",
+    "pass": "🟢 pass",
+}
+
+
+class MarkdownReport:
+    """Title with the summary, a table of the cases, one section per case that did not pass."""
+
+    suffix = ".md"
+
+    def render(self, run: Run) -> str:
+        """At most `LIMIT` characters as long as the table itself is: sections that do not fit are named instead."""
+        results = phrases.worst_first(run.results)
+        bad = [result for result in results if result.outcome not in {"pass", "improved"}]
+        good = [result for result in results if result.outcome in {"pass", "improved"}]
+        parts = [f"## {_title(bad)}", _escape(text.summary(run))]
+        parts += [_cases(bad)] if bad else []
+        parts += [_folded(f"{numbers.plural(len(good), 'case')} without a slowdown", _cases(good))] if good else []
+        size = sum(map(len, parts))
+        left_out = []
+        for result in bad:
+            section = _section(result)
+            size += len(section) + 2
+            if size > LIMIT:
+                left_out.append(result.node_id)
+            else:
+                parts.append(section)
+        parts += [f"Too long to show here: {', '.join(map(_code, left_out))}."] if left_out else []
+        warnings = [f"- {_escape(_place(r))}: {_escape(numbers.clean(w))}" for r in results for w in r.warnings]
+        parts += [_folded(numbers.plural(len(warnings), "warning"), "\n".join(warnings))] if warnings else []
+        parts.append(
+            f"<sub>pytest-sgdiff {run.plugin_version} · {_escape(run.started_at)} · {_code(run.command)}</sub>"
+        )
+        return "\n\n".join(parts) + "\n"
+
+
+def _title(bad: Sequence[CaseResult]) -> str:
+    if not bad:
+        return "sgdiff: no slowdown"
+    if bad[0].outcome != "regressed":
+        return f"sgdiff: {numbers.plural(len(bad), 'case')} without a verdict"
+    words = f"sgdiff: {_escape(bad[0].case)}: {_escape(phrases.phrase(bad[0]))}"
+    more = sum(result.outcome == "regressed" for result in bad) - 1
+    return f"{words}, and {more} more regressed" if more else words
+
+
+def _cases(results: Sequence[CaseResult]) -> str:
+    rows = [("case", "outcome", "baseline", "now", "change", "95 % interval", "what to know")]
+    for result in results:
+        verdict = phrases.decisive(result)
+        name = f"{_code(result.case)}<br>{_escape(_place(result))}"
+        figures = ("",) * 4 if verdict is None else _figures(verdict)
+        rows.append((name, _MARKS[result.outcome], *figures, _escape(phrases.phrase(result))))
+    return _table(rows, aligns="<<>>>><")
+
+
+def _figures(v: Verdict) -> tuple[str, str, str, str]:
+    baseline = numbers.quantity(v.baseline, v.unit, like=text.scale(v))
+    before = f"{baseline} {phrases.spread(v)}".strip()
+    return before, numbers.quantity(v.now, v.unit, like=text.scale(v)), phrases.change(v), phrases.interval(v)
+
+
+def _section(result: CaseResult) -> str:
+    parts = [f"### {_MARKS[result.outcome].split()[0]} {_escape(result.case)}"]
+    parts.append(f"{_escape(_place(result))}: {_escape(phrases.headline(result))}")
+    for problem in result.problems:
+        quoted = [line for item in problem.evidence for line in numbers.clean(item).splitlines()]
+        parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem.message))}")
+        parts += [_fence("\n".join(quoted[-_EVIDENCE_LINES:]))] if quoted else []
+    if result.verdicts:
+        rows: list[Sequence[str]] = [("metric", "baseline", "now", "change", "95 % interval", "verdict")]
+        for v in phrases.by_importance(result.verdicts):
+            name = _escape(phrases.metric_name(v.metric)) + (" (primary)" if v.primary else "")
+            cells = (name, *_figures(v), phrases.verdict_phrase(v))
+            rows.append([f"**{cell}**" if cell and v.outcome == "regressed" else cell for cell in cells])
+        parts.append(_table(rows, aligns="<>>>><"))
+    parts += [_escape(phrases.conditions(result))] if result.launches else []
+    actions = [f"{word:<10}  {what}" for word, what in phrases.actions(result)]
+    parts += [_fence("\n".join(actions))] if actions else []
+    return "\n\n".join(parts)
+
+
+def _table(rows: Sequence[Sequence[str]], *, aligns: str) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in rows]
+    rule = "|" + "|".join(" ---: " if align == ">" else " :--- " for align in aligns) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _place(result: CaseResult) -> str:
+    return f"{result.location.path}:{result.location.line}"
+
+
+def _escape(value: str) -> str:
+    """Text as text: no table cell, tag, link, emphasis, formula, mention or issue reference comes of it.
+
+    GitHub looks for mentions and references in the rendered page, where an entity is already the character again; an
+    empty comment behind the sign keeps it apart from the word.
+    """
+    return _MARKUP.sub(_as_text, re.sub(r"\s+", " ", value))
+
+
+def _as_text(match: re.Match[str]) -> str:
+    sign = match.group()
+    return f"{sign}<!-- -->" if sign in "@#" else f"&#{ord(sign)};"
+
+
+def _code(value: str) -> str:
+    return f"<code>{_escape(value)}</code>"
+
+
+def _fence(body: str) -> str:
+    """A code block whose fence is longer than any run of backticks inside."""
+    longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{body}\n{fence}"

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pytest_sgdiff.reports import github
+from tests import factories
+
+
+def test_a_regression_is_an_error_at_the_line_of_its_case() -> None:
+    (line,) = github.commands(factories.run(factories.regressed(folder=None)))
+    assert line == (
+        "::error file=cases/wan22.yaml,line=12,title=REGRESSED wan22_t2v_a14b_720p::"
+        "denoising is 5.3 %25 slower than the baseline of 2026-11-02 (10 launches, sglang 0.5.16)%0A"
+        "denoise: 81.75 s -> 86.08 s (+5.3 %25, 95 %25 interval +4.6 .. +6.0 %25)%0A"
+        "e2e: 83.30 s -> 87.71 s (+5.3 %25, 95 %25 interval +4.5 .. +6.1 %25)%0A"
+        "reproduce: CUDA_VISIBLE_DEVICES=0,1,2,3 sglang generate --model-path Wan-AI/Wan2.2-T2V-A14B-Diffusers%0A"
+        'accept: pytest --sgdiff-gpus=4 --sgdiff-update "cases/wan22.yaml::wan22_t2v_a14b_720p"'
+    )
+
+
+def test_levels_follow_the_outcome_and_the_worst_come_first() -> None:
+    run = factories.run(*factories.run().results, factories.result("faster", outcome="improved"))
+    assert [line.split(" ", 1)[0] + " " + line.split("title=")[1].split(" ")[0] for line in github.commands(run)] == [
+        "::error REGRESSED",
+        "::error INVALID",
+        "::error NO-BASELINE",
+        "::warning INCONCLUSIVE",
+        "::notice IMPROVED",
+    ]
+
+
+def test_a_passing_case_is_silent_but_its_warnings_are_not() -> None:
+    assert github.commands(factories.run(factories.result())) == []
+    assert github.commands(factories.run(factories.result(warnings=("no seed",)))) == [
+        "::warning file=cases/wan22.yaml,line=12,title=wan22_t2v_a14b_720p::no seed"
+    ]
+
+
+def test_properties_and_messages_are_escaped_as_the_runner_reads_them() -> None:
+    place = factories.location("cases/odd,na:me%.yaml", 3)
+    (line,) = github.commands(factories.run(factories.fallback(location=place, problems=(), reason="100 %\n::stop::")))
+    assert line.startswith("::error file=cases/odd%2Cna%3Ame%25.yaml,line=3,title=INVALID firered_1_1[cfg]::100 %25%0A")
+    assert "\n" not in line
+
+
+def test_the_prefix_leads_from_the_repository_to_the_case_files() -> None:
+    (line,) = github.commands(factories.run(factories.fallback()), prefix="bench/")
+    assert line.startswith("::error file=bench/cases/firered.yaml,line=31,")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Run, Verdict
+from pytest_sgdiff.reports.json import JsonReport
+from tests import factories
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
+
+
+def rendered(run: Run) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(JsonReport().render(run))
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    return report
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        factories.run(),
+        factories.run(
+            factories.result(machine=None, workload=None, launches=(), verdicts=()), gpu_busy=None, history={}
+        ),
+        factories.run(factories.result(launches=(LaunchRecord(number=0),), baseline_recorded=None)),
+        Run(started_at="2026-11-23T02:00:11Z", elapsed_s=0.0, command="pytest", plugin_version="0.1.0"),
+    ],
+    ids=["every outcome", "nothing known", "a bare launch", "no case"],
+)
+def test_report_follows_the_published_schema(run: Run) -> None:
+    rendered(run)
+
+
+def test_the_schema_itself_is_valid_and_refuses_a_report_without_an_outcome() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    report = rendered(factories.run())
+    del report["cases"][0]["outcome"]
+    with pytest.raises(jsonschema.ValidationError) as caught:
+        jsonschema.Draft202012Validator(SCHEMA).validate(report)
+    assert caught.value.message == "'outcome' is a required property"
+
+
+@pytest.mark.parametrize(("cls", "definition"), [(Verdict, "verdict"), (LaunchRecord, "launch")])
+def test_the_schema_knows_every_field_of_the_nouns(cls: type, definition: str) -> None:
+    assert {field.name for field in dataclasses.fields(cls)} == set(SCHEMA["$defs"][definition]["properties"])
+
+
+def test_every_fact_of_a_case_result_reaches_the_report() -> None:
+    case = rendered(factories.run(factories.regressed()))["cases"][0]
+    renamed = {"location": "file", "baseline_path": "baseline"}
+    left_out = {"worker", "baseline_recorded", "baseline_engine", "baseline_launches", "baseline_records"}
+    names = {renamed.get(field.name, field.name) for field in dataclasses.fields(CaseResult)} - left_out
+    assert names <= set(case)
+
+
+def test_a_regression_reads_as_its_numbers() -> None:
+    case = rendered(factories.run(factories.regressed()))["cases"][0]
+    verdict = case["verdicts"][0]
+    assert (case["file"], case["line"], case["outcome"]) == ("cases/wan22.yaml", 12, "regressed")
+    assert case["headline"].startswith("denoising is 5.3 % slower than the baseline of 2026-11-02")
+    assert (verdict["metric"], verdict["now"], verdict["low"], verdict["limit"]) == ("denoise", 86080.0, 1.046, 0.04)
+    assert case["launches"][0]["metrics"]["denoise"] == 81750.0 * 1.053
+    assert len(case["baseline"]["values"]) == 10
+
+
+def test_gpu_samples_are_summed_up_and_unknown_ones_are_null() -> None:
+    series = dataclasses.replace(factories.gpu_series(), power_w=(None,) * 10, reasons=(None,) * 10)
+    watch = dataclasses.replace(factories.record().watch, gpus=(factories.gpu_series(reasons=0x24), series))  # type: ignore[type-var]
+    case = rendered(factories.run(factories.result(launches=(factories.record(watch=watch),))))["cases"][0]
+    known, unknown = case["launches"][0]["watch"]["gpus"]
+    assert (known["sm_mhz_median"], known["power_w_max"], known["reasons_seen"]) == (1965, 688.0, 0x25)
+    assert (unknown["power_w_max"], unknown["reasons_seen"], unknown["samples"]) == (None, None, 10)
+
+
+def test_outcomes_are_counted_with_their_zeros() -> None:
+    assert rendered(factories.run(factories.regressed()))["outcomes"] == {
+        outcome: int(outcome == "regressed") for outcome in OUTCOMES
+    }
+
+
+def test_a_number_that_is_not_finite_is_refused_rather_than_written() -> None:
+    broken = factories.result(verdicts=(factories.verdict(low=float("nan")),))
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        JsonReport().render(factories.run(broken))

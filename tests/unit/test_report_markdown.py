@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.data import Problem
+from pytest_sgdiff.reports.markdown import LIMIT, MarkdownReport
+from tests import factories
+
+DATA = Path(__file__).parents[1] / "data" / "reports"
+NASTY = "a | b <img src=x onerror=alert(1)> @octocat #12 [l](http://e) `code` **bold** $x$ _it_ a_b"
+
+
+def rendered(*results: object, **changes: object) -> str:
+    return MarkdownReport().render(factories.run(*results, **changes))  # type: ignore[arg-type]
+
+
+def test_the_title_tells_what_got_slower_and_by_how_much() -> None:
+    assert rendered().splitlines()[0] == "## sgdiff: wan22_t2v_a14b_720p: denoise +5.3 %"
+    two = rendered(factories.regressed(), factories.regressed())
+    assert two.splitlines()[0] == "## sgdiff: wan22_t2v_a14b_720p: denoise +5.3 %, and 1 more regressed"
+
+
+def test_the_title_of_a_good_run_and_of_one_without_verdicts() -> None:
+    assert rendered(factories.result()).splitlines()[0] == "## sgdiff: no slowdown"
+    assert rendered(factories.fallback()).splitlines()[0] == "## sgdiff: 1 case without a verdict"
+
+
+def test_the_table_of_cases_is_worst_first_and_passes_are_folded_away() -> None:
+    report = rendered()
+    open_part, folded = report.split("<details><summary>1 case without a slowdown</summary>")
+    assert re.findall(r"<code>(\S+?)</code><br>", open_part) == [
+        "wan22_t2v_a14b_720p",
+        "firered_1_1[cfg]",
+        "ltx2_twostage_t2v",
+        "hunyuan3d_2_shape",
+    ]
+    assert "<code>wan22_i2v_a14b_720p</code><br>cases/wan22.yaml:12 | 🟢 pass | 81.75 s ±0.4 %" in folded
+
+
+def test_the_whole_report_of_a_night_word_for_word() -> None:
+    assert rendered() == (DATA / "nightly.md").read_text()
+
+
+def test_text_from_cases_and_logs_stays_text() -> None:
+    report = rendered(factories.fallback(reason=NASTY, warnings=(NASTY,), command="x"), header=())
+    assert (
+        "a &#124; b &#60;img src=x onerror=alert(1)&#62; @<!-- -->octocat #<!-- -->12 [l&#93;(http://e)"
+        " &#96;code&#96; &#42;&#42;bold&#42;&#42; &#36;x&#36; &#95;it&#95; a_b"
+    ) in report
+    assert "<img" not in report
+
+
+def test_text_from_cases_and_logs_stays_text_for_a_markdown_parser() -> None:
+    markdown_it = pytest.importorskip("markdown_it")
+    parser = markdown_it.MarkdownIt("commonmark").enable("table")
+    page = parser.render(rendered(factories.fallback(reason=NASTY, problems=())))
+    assert "<img" not in page
+    assert "<a " not in page
+    assert "<strong>bold" not in page
+    assert page.count("a | b &lt;img") == 2
+    cells = [row.count("<t") - 1 for row in re.findall(r"<tr>.*?</tr>", page, flags=re.DOTALL)]
+    assert set(cells) == {7}
+
+
+def test_a_log_excerpt_cannot_close_its_fence_and_is_cut_to_its_last_lines() -> None:
+    evidence = ("```\n# not a heading", *(f"line {i}" for i in range(30)))
+    problem = Problem(kind="launch-failed", message="exit code 1", evidence=evidence)
+    report = rendered(factories.fallback(problems=(problem,)))
+    assert "**launch-failed**: exit code 1" in report
+    assert "line 9\n" not in report
+    assert "line 10\nline 11" in report
+    short = Problem(kind="launch-failed", message="exit code 1", evidence=evidence[:1])
+    assert "````text\n```\n# not a heading\n````" in rendered(factories.fallback(problems=(short,)))
+
+
+def test_sections_that_do_not_fit_into_a_comment_are_named_instead() -> None:
+    many = [factories.regressed(case=f"case_{i:03d}", node_id=f"cases/x.yaml::case_{i:03d}") for i in range(100)]
+    report = rendered(*many)
+    assert LIMIT - 3000 < len(report) < 65536
+    assert report.count("### 🔴") + report.count("<code>cases/x.yaml::") == 100
+    assert "Too long to show here: <code>cases/x.yaml::case_" in report
