@@ -1,0 +1,267 @@
+"""Launches that a script recorded, not this tool: a folder with a perf dump, logs and what the script noted.
+
+    perf.json    the dump
+    *.log        engine.log, or stdout.log and stderr.log; put one after the other
+    meta.json    argv|cmd, rc|returncode, start|start_utc|started_at, end, wall_s, env, env_extra,
+                 gpu {name, uuid, driver, count}, versions {sglang, torch}, host {cpus}, before {power_limit_w},
+                 foreign {pid, what, seen_before, seen_after}
+    gpu.csv      time, sm_mhz, mem_mhz, power_w, temperature_c, throttle_mask, util_gpu_pct, memory_used_mib
+
+Everything may be absent, and what is not listed is ignored. Other processes that gpu.csv names are not taken for foreign:
+they may be the launch's own children, or launches of the same recording. Only `foreign` says that somebody else was
+there.
+"""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_sgdiff import jsontext
+from pytest_sgdiff.data import Environment, GpuProcess, GpuSeries, Launch, Machine, Watch
+from pytest_sgdiff.errors import RecordingError, WireError
+from pytest_sgdiff.redact import redact, redact_env
+from pytest_sgdiff.wire import from_plain
+
+META, SERIES, DUMP = "meta.json", "gpu.csv", "perf.json"
+SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
+
+SAMPLES_KEPT = 120
+"""Samples of a series: enough to see every phase of a launch, and small enough to travel with each result."""
+
+_ALIASES = {
+    "cmd": "argv",
+    "returncode": "rc",
+    "start_utc": "start",
+    "started_at": "start",
+}
+_ENGINE_PREFIXES = ("SGLANG_", "FLASHINFER_", "HF_", "TORCH", "PYTORCH_", "TRITON_", "NCCL_P2P", "CUDA_VISIBLE")
+"""Scripts note the whole environment; what the engine or torch reads of it is kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _MetaGpu:
+    name: str | None = None
+    uuid: str | None = None
+    driver: str | None = None
+    count: int = 1
+    persistence: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    pid: int
+    used_mib: int | None = None
+    cmdline: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Foreign:
+    pid: int
+    what: str | None = None
+    seen_before: tuple[_Seen, ...] = ()
+    seen_after: tuple[_Seen, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Meta:
+    argv: tuple[str, ...] = ()
+    rc: int | None = None
+    start: str | None = None
+    end: str | None = None
+    wall_s: float | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_extra: Mapping[str, str] | None = None
+    gpu: _MetaGpu | None = None
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    host: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
+    foreign: _Foreign | None = None
+    contend: bool = False
+
+
+def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
+    """The launch in a folder without launch.json. Without meta.json a launch that left a dump is taken to have exited
+    with 0, and of one that left none nothing is known. Raises RecordingError naming file, line and cure."""
+    meta = _read_meta(folder / META)
+    env = {**meta.env, **(meta.env_extra or {})}
+    dump = _text(folder / DUMP)
+    log = "".join(
+        text if text.endswith("\n") or not text else text + "\n" for text in map(_text, _logs(folder)) if text
+    )
+    noted = meta != _Meta()
+    return Launch(
+        case=case,
+        number=number,
+        argv=meta.argv,
+        env=redact_env({name: value for name, value in env.items() if name.startswith(_ENGINE_PREFIXES)}),
+        started_at=meta.start,
+        wall_s=meta.wall_s,
+        returncode=0 if meta.rc is None and dump is not None else meta.rc,
+        log=redact(log, env),
+        dump=dump,
+        machine=_machine(meta),
+        environment=_environment(meta, env),
+        watch=_watch(meta, folder / SERIES) if noted or (folder / SERIES).exists() else None,
+        folder=str(folder),
+    )
+
+
+def _read_meta(path: Path) -> _Meta:
+    text = _text(path)
+    if text is None:
+        return _Meta()
+    cure = "correct it, or delete it: a launch can be read without"
+    try:
+        document = jsontext.read(text)
+    except jsontext.JsonTextError as error:
+        raise RecordingError(f"{path}:{error.line}: {error} ({cure})") from None
+    plain = document.value
+    if isinstance(plain, dict):
+        plain = {_ALIASES.get(key, key): value for key, value in _told(plain).items()}
+        if isinstance(plain.get("argv"), str):
+            plain["argv"] = shlex.split(plain["argv"])
+    try:
+        return from_plain(_Meta, plain, unknown="ignore")
+    except WireError as error:
+        raise RecordingError(f"{path}:{document.line(error.path)}: {error} ({cure})") from None
+
+
+def _told(value: Any) -> Any:
+    """Without the entries that are null, which scripts write for what they do not know."""
+    if isinstance(value, dict):
+        return {key: _told(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _logs(folder: Path) -> Iterable[Path]:
+    first = ("engine.log", "stdout.log", "stderr.log")
+    return sorted(folder.glob("*.log"), key=lambda p: (first.index(p.name) if p.name in first else len(first), p.name))
+
+
+def _text(path: Path) -> str | None:
+    try:
+        # Carriage returns are kept: the engine's progress bars are drawn with them.
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _machine(meta: _Meta) -> Machine | None:
+    if meta.gpu is None or meta.gpu.name is None:
+        return None
+    return Machine(kind="gpu", product=meta.gpu.name, count=meta.gpu.count)
+
+
+def _environment(meta: _Meta, env: Mapping[str, str]) -> Environment:
+    gpu = meta.gpu or _MetaGpu()
+    limit = (meta.before or {}).get("power_limit_w")
+    cpus = (meta.host or {}).get("cpus")
+    return Environment(
+        gpu_uuids=(gpu.uuid,) if gpu.uuid else (),
+        driver=gpu.driver,
+        cuda=_word(meta.versions.get("torch.version.cuda")),
+        power_limit_w=float(limit) if isinstance(limit, int | float) else None,
+        persistence=None if gpu.persistence is None else bool(gpu.persistence),
+        cpu_count=cpus if isinstance(cpus, int) else None,
+        engine_version=_word(meta.versions.get("sglang")),
+        torch_version=_word(meta.versions.get("torch")),
+        sync_stages=env.get(SYNC_STAGES, "").lower() in ("1", "true"),
+    )
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+# ----------------------------------------------------------------------------------------------- what else ran there
+
+
+def _watch(meta: _Meta, series: Path) -> Watch:
+    uuid = (meta.gpu.uuid if meta.gpu else None) or ""
+    text = _text(series)
+    gpus = () if text is None else (_series(text, uuid, _time(meta.start), _time(meta.end)),)
+    return Watch(gpus=gpus, foreign=tuple(_foreign(meta, uuid)))
+
+
+def _foreign(meta: _Meta, uuid: str) -> Iterable[GpuProcess]:
+    if meta.foreign is None:
+        if meta.contend:  # the script started a contender and noted no more of it
+            yield GpuProcess(gpu_uuid=uuid, pid=0, name="a contending process that the recording script started")
+        return
+    seen: tuple[tuple[Literal["start", "end"], tuple[_Seen, ...]], ...] = (
+        ("start", meta.foreign.seen_before),
+        ("end", meta.foreign.seen_after),
+    )
+    for when, processes in seen:
+        for process in processes:
+            name = process.cmdline or meta.foreign.what
+            yield GpuProcess(gpu_uuid=uuid, pid=process.pid, name=name, used_mb=process.used_mib, when=when)
+    if not meta.foreign.seen_before and not meta.foreign.seen_after:
+        yield GpuProcess(gpu_uuid=uuid, pid=meta.foreign.pid, name=meta.foreign.what)
+
+
+def _series(text: str, uuid: str, start: datetime | None, end: datetime | None) -> GpuSeries:
+    """The samples of the launch's own time, thinned out."""
+    rows = [(at, row) for row in csv.DictReader(text.splitlines()) if (at := _time(row.get("time"))) is not None]
+    rows = [(at, row) for at, row in rows if (start is None or at >= start) and (end is None or at <= end)]
+    if not rows:
+        return GpuSeries(gpu_uuid=uuid)
+    zero = start or rows[0][0]
+    chunks = _chunks(rows)
+    middles = [chunk[len(chunk) // 2] for chunk in chunks]
+
+    def whole(column: str) -> tuple[int | None, ...]:
+        return tuple(_number(row.get(column), int) for _, row in middles)
+
+    return GpuSeries(
+        gpu_uuid=uuid,
+        at_s=tuple(round((at - zero).total_seconds(), 1) for at, _ in middles),
+        sm_mhz=whole("sm_mhz"),
+        mem_mhz=whole("mem_mhz"),
+        power_w=tuple(_number(row.get("power_w"), float) for _, row in middles),
+        temperature_c=whole("temperature_c"),
+        util_pct=whole("util_gpu_pct"),
+        memory_mb=whole("memory_used_mib"),
+        # A reason that showed in one of the samples left out must not be lost.
+        reasons=tuple(_any_of([_number(row.get("throttle_mask"), int) for _, row in chunk]) for chunk in chunks),
+    )
+
+
+Row = tuple[datetime, dict[str, Any]]
+
+
+def _chunks(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    """At most SAMPLES_KEPT runs of rows, of equal length but for the last."""
+    size = -(-len(rows) // SAMPLES_KEPT)
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _any_of(masks: Sequence[int | None]) -> int | None:
+    known = [mask for mask in masks if mask is not None]
+    together = 0
+    for mask in known:
+        together |= mask
+    return together if known else None
+
+
+def _number(text: Any, kind: Callable[[str], Any]) -> Any:
+    try:
+        return kind(text)
+    except (TypeError, ValueError):
+        return None  # not told, or the line that a killed sampler left unfinished
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        at = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
