@@ -1,0 +1,224 @@
+"""The keys of a case file: one line per key, with its shape and what editors and docs/cases.md say of it.
+
+The keys are the fields of `pytest_sgdiff.data.Case` and its parts (a test keeps them in step); `timeout` is
+`timeout_s` there, and `matrix` becomes one case per variant.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pytest_sgdiff.data import Backend, Case, Expect, FasterThan, LaunchPlan, MetricChoice, OutputSize, Requires
+from pytest_sgdiff.shapes import (
+    Bool,
+    Choice,
+    Duration,
+    Flag,
+    Increasing,
+    Int,
+    Json,
+    ListOf,
+    MapOf,
+    Record,
+    Schema,
+    Shape,
+    Share,
+    Specifier,
+    Text,
+    or_null,
+)
+from pytest_sgdiff.yamltree import Mistakes, Table
+
+CASE_ID = r"[A-Za-z_][A-Za-z0-9_.-]*"
+VARIANT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+NAME_HELP = "letters, digits, '_', '.' and '-'"
+
+# Merged key by key with what is inherited; every other key replaces.
+MERGED = ("args", "env", "config")
+
+_FLAG = r"[A-Za-z0-9][A-Za-z0-9.]*(?:-[A-Za-z0-9.]+)*"
+_FLAG_HELP = "a long flag without its dashes, words joined by '-'"
+_METRIC = r"denoise|e2e|stage:[A-Za-z0-9_.]+"
+_GATE = rf"{_METRIC}|stages|peak_memory"
+_NAME = r"(?!\d)\w+"
+_WORD = Text(pattern=r"\S(?:[\s\S]*\S)?", what="text without spaces around it")
+# An asset is found inside one folder: no absolute path, no way out.
+_ASSET = r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]*[^\\/\0]"
+
+_OUTPUT = Record(
+    kind=OutputSize,
+    keys={"width": Int(minimum=1), "height": Int(minimum=1), "frames": Int(minimum=1)},
+    help={
+        "width": "width of the image or video, in pixels",
+        "height": "height of the image or video, in pixels",
+        "frames": "number of frames of the video",
+    },
+)
+_EXPECT = Record(
+    kind=Expect,
+    keys={
+        "pipeline": _WORD,
+        "stages": ListOf(item=_WORD),
+        "output": _OUTPUT,
+        "attention": _WORD,
+    },
+    help={
+        "pipeline": "pipeline class that the log must name",
+        "stages": "names that the perf dump's steps must hold",
+        "output": "size of what must have been produced",
+        "attention": "attention backend that must have been used",
+    },
+)
+
+
+def _limits_are_gated(choice: MetricChoice, table: Table, name: str, mistakes: Mistakes) -> None:
+    """A limit on what is not gated would be a promise that nobody keeps."""
+    for metric in choice.limits:
+        gated = metric in (*choice.gate, choice.primary) or (metric.startswith("stage:") and "stages" in choice.gate)
+        if not gated:
+            limits = table.entries["limits"]
+            assert isinstance(limits, Table)
+            mistakes.add(limits.keys[metric], f"'{name}.limits.{metric}' has no effect: add {metric} to '{name}.gate'")
+
+
+_METRICS = Record(
+    kind=MetricChoice,
+    keys={
+        "primary": Text(pattern=_METRIC, what="denoise, e2e or stage:<name>"),
+        "gate": ListOf(item=Text(pattern=_GATE, what="denoise, e2e, stages, stage:<name> or peak_memory"), least=1),
+        "limits": MapOf(value=Share(), key=_GATE, what="denoise, e2e, stages, stage:<name> or peak_memory"),
+    },
+    help={
+        "primary": "the metric that decides first: denoise, e2e or stage:<name>",
+        "gate": "metrics that fail the case when they get worse",
+        "limits": "slowdown that a pass must exclude, by metric, such as 4%",
+    },
+    relation=_limits_are_gated,
+)
+_LAUNCHES = Record(
+    kind=LaunchPlan,
+    keys={"baseline": Int(minimum=3), "looks": Increasing()},
+    help={
+        "baseline": "launches that a baseline is recorded from, 3 or more",
+        "looks": "launches after which a verdict is sought, increasing",
+    },
+)
+_REQUIRES = Record(
+    kind=Requires,
+    keys={
+        "gpu": ListOf(item=_WORD, least=1),
+        "engine": Specifier(),
+        "token": Bool(),
+    },
+    help={
+        "gpu": "words of which the GPU's product name must hold one, such as H100",
+        "engine": "versions of the engine that can run the case, a PEP 440 specifier",
+        "token": "whether the model is gated, so that HF_TOKEN must be set",
+    },
+)
+_FASTER_THAN = Record(
+    kind=FasterThan,
+    keys={"case": _WORD, "at_least": Share(or_zero=True)},
+    help={
+        "case": "id of the other case of the same run, such as firered_1_1[ulysses]",
+        "at_least": "by how much this case must be faster, such as 10%",
+    },
+)
+
+CASE = Record(
+    kind=Case,
+    keys={
+        "summary": Text(),
+        "marks": ListOf(item=Text(pattern=r"(?!_)" + _NAME, what="the name of a mark, such as nightly")),
+        "fixtures": ListOf(item=Text(pattern=_NAME, what="the name of a fixture")),
+        "model": _WORD,
+        "gpus": Int(minimum=0),
+        "engine": _WORD,
+        "backend": Choice(options=get_args(Backend)),
+        "warmup": Choice(options=("request", "off")),
+        "args": MapOf(value=Flag(), key=_FLAG, what=_FLAG_HELP, nullable=True),
+        "env": MapOf(value=Text(), key=r"[A-Za-z_][A-Za-z0-9_]*", what="the name of a variable", nullable=True),
+        "config": MapOf(value=Json(), key=r".+", what="a name", nullable=True),
+        "assets": MapOf(
+            value=Text(pattern=_ASSET, what="a path inside the assets folder, such as cat.png"),
+            key=_FLAG,
+            what=_FLAG_HELP,
+        ),
+        "expect": _EXPECT,
+        "metrics": _METRICS,
+        "launches": _LAUNCHES,
+        "timeout": Duration(),
+        "requires": _REQUIRES,
+        "faster_than": _FASTER_THAN,
+        "source": Text(),
+    },
+    help={
+        "summary": "one line for people, shown in reports",
+        "marks": "pytest marks, selected with -m",
+        "fixtures": "pytest fixtures that the case uses",
+        "model": "model id or folder, --model-path of the engine",
+        "gpus": "how many GPUs the case leases; 0 runs the engine on the CPU",
+        "engine": "how the model is run: sglang-generate, sglang-serve, or an engine that a plugin adds",
+        "backend": "the backend that must have run",
+        "warmup": "request: warm up before the measured request, in the words of its version; off: measure cold",
+        "args": "flags of the engine without dashes, in order: true is a bare flag, a list several values",
+        "env": "environment variables, text only",
+        "config": "written to a JSON file that the engine gets as --config",
+        "assets": "flag and file in the assets folder, such as image-path: cat.png",
+        "expect": "what a launch must show before it counts",
+        "metrics": "which metrics are gated, and how tightly",
+        "launches": "how often the engine is launched",
+        "timeout": "bound of one launch: 45m, 90s, 2h, or seconds",
+        "requires": "what the case needs; elsewhere it is skipped",
+        "faster_than": "another case of the same run that this one must beat",
+        "source": "the document or upstream file that the case follows",
+    },
+)
+
+MATRIX_HELP = (
+    "axes, each with its variants and what they change: "
+    "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]"
+)
+
+
+def document_schema() -> Schema:
+    """The JSON Schema of a case file, shipped as case.schema.json."""
+    part = {"type": "object", "additionalProperties": False}
+    keys = {key: or_null({"description": CASE.help[key], **_with_default(key, CASE.keys[key])}) for key in CASE.keys}
+    variants = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"anyOf": [{"$ref": "#/$defs/overrides"}, {"type": "null"}]},
+        "propertyNames": {"pattern": f"^(?:{VARIANT})$"},
+    }
+    matrix = {"description": MATRIX_HELP, "type": "object", "minProperties": 1, "additionalProperties": variants}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pytest-sgdiff case file",
+        **part,
+        "required": ["cases"],
+        "properties": {
+            "defaults": {
+                "description": f"merged into every case of the file; {', '.join(MERGED)} merge key by key",
+                "$ref": "#/$defs/overrides",
+            },
+            "cases": {
+                "description": f"the cases by id ({NAME_HELP}), unique over all files",
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {"$ref": "#/$defs/case"},
+                "propertyNames": {"pattern": f"^(?:{CASE_ID})$"},
+            },
+        },
+        "$defs": {
+            "case": {**part, "properties": {**keys, "matrix": matrix}},
+            "overrides": {**part, "properties": keys},
+        },
+    }
+
+
+def _with_default(key: str, shape: Shape) -> dict[str, Any]:
+    """The key's schema, with its default where `Case` has one that is written as it is in the file."""
+    default = Case.__dataclass_fields__[key].default if key in Case.__dataclass_fields__ else None
+    plain = isinstance(default, (str, int, float)) and default != ""
+    return {**shape.schema(), "default": default} if plain else shape.schema()

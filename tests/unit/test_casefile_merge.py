@@ -1,0 +1,235 @@
+"""Defaults, matrix variants, and what is only seen over several files."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from pytest_sgdiff.casefile import check_files, check_relations, load_cases, read_cases
+from pytest_sgdiff.errors import CaseFileError
+
+PATH = "cases/x.yaml"
+FIRERED = """\
+defaults:
+  model: FireRedTeam/FireRed-Image-Edit-1.1
+  gpus: 2
+  timeout: 10m
+  env: {A: "1", B: "2"}
+  args: {enable-torch-compile: true, width: 1024}
+  marks: [pr]
+  expect: {pipeline: X}
+cases:
+  firered:
+    args: {height: 1024, enable-torch-compile: }
+    env: {B: "3"}
+    expect: {stages: [DenoisingStage]}
+    matrix:
+      topology:
+        cfg:
+          args: {enable-cfg-parallel: true, ulysses-degree: 1}
+          faster_than: {case: "firered[ulysses]", at_least: 10%}
+        ulysses: {args: {ulysses-degree: 2}, marks: [topology], timeout: , gpus: 4}
+"""
+
+
+def test_args_and_env_merge_key_by_key_and_everything_else_replaces() -> None:
+    cfg, ulysses = load_cases(PATH, FIRERED)
+    assert list(cfg.args.items()) == [
+        ("width", 1024),
+        ("height", 1024),
+        ("enable-cfg-parallel", True),
+        ("ulysses-degree", 1),
+    ]
+    assert dict(cfg.env) == {"A": "1", "B": "3"}
+    assert cfg.expect.pipeline is None
+    assert cfg.expect.stages == ("DenoisingStage",)
+    assert (cfg.id, cfg.marks, cfg.gpus, cfg.timeout_s) == ("firered[cfg]", ("pr",), 2, 600.0)
+    # The variant drops the inherited timeout, so that the default is back.
+    assert (ulysses.id, ulysses.marks, ulysses.gpus, ulysses.timeout_s) == (
+        "firered[ulysses]",
+        ("topology",),
+        4,
+        1800.0,
+    )
+    assert ulysses.faster_than is None
+
+
+def test_a_merged_value_still_knows_where_it_was_written() -> None:
+    cfg, ulysses = load_cases(PATH, FIRERED)
+    assert str(cfg.location) == str(ulysses.location) == "cases/x.yaml:10:3"
+    assert str(cfg.at("gpus")) == "cases/x.yaml:3:3"
+    assert str(ulysses.at("gpus")) == "cases/x.yaml:19:76"
+    assert str(cfg.at("args.width")) == "cases/x.yaml:6:38"
+    assert str(cfg.at("args.ulysses-degree")) == "cases/x.yaml:17:45"
+    assert str(cfg.at("env.A")) == "cases/x.yaml:5:9"
+    assert "args.enable-torch-compile" not in cfg.locations
+
+
+def test_config_merges_its_own_keys_only() -> None:
+    text = "defaults: {model: m, config: {a: {x: 1}, b: 2}}\ncases: {c: {config: {a: {y: 2}, c: 3}}}"
+    (case,) = load_cases(PATH, text)
+    assert dict(case.config) == {"a": {"y": 2}, "b": 2, "c": 3}
+
+
+def test_a_null_drops_a_whole_inherited_mapping() -> None:
+    (case,) = load_cases(PATH, "defaults: {model: m, env: {A: x}}\ncases: {c: {env: }}")
+    assert dict(case.env) == {}
+
+
+def test_several_axes_are_multiplied_in_the_files_order() -> None:
+    text = """\
+cases:
+  a:
+    model: m
+    matrix:
+      size: {small: {args: {width: 256}}, large: {args: {width: 1024}}}
+      compile: {on: {args: {enable-torch-compile: true}}, off: }
+"""
+    cases = load_cases(PATH, text)
+    assert [c.id for c in cases] == ["a[small-on]", "a[small-off]", "a[large-on]", "a[large-off]"]
+    assert [dict(c.args) for c in cases] == [
+        {"width": 256, "enable-torch-compile": True},
+        {"width": 256},
+        {"width": 1024, "enable-torch-compile": True},
+        {"width": 1024},
+    ]
+
+
+def test_a_matrix_that_explodes_is_refused() -> None:
+    axes = "".join(f"      x{i}: {{a: , b: , c: }}\n" for i in range(6))
+    with pytest.raises(CaseFileError) as caught:
+        load_cases(PATH, f"cases:\n  a:\n    model: m\n    matrix:\n{axes}")
+    assert caught.value.mistakes == ("cases/x.yaml:5:7: 'matrix' makes 729 variants, more than 256",)
+
+
+def test_a_variant_may_bring_the_model() -> None:
+    cases = load_cases(PATH, "cases: {a: {matrix: {m: {v1: {model: x}, v2: {model: y}}}}}")
+    assert [c.model for c in cases] == ["x", "y"]
+    with pytest.raises(CaseFileError) as caught:
+        load_cases(PATH, "cases: {a: {matrix: {m: {v1: {model: x}, v2: {}}}}}")
+    assert caught.value.mistakes == ("cases/x.yaml:1:9: case 'a' has no 'model'",)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ("firered[ulyses]", "no case is called 'firered[ulyses]', did you mean 'firered[ulysses]'?"),
+        ("firered", "case 'firered' has variants, name one of them: firered[cfg], firered[ulysses]"),
+        ("firered[cfg]", "case 'firered[cfg]' cannot be faster than itself"),
+        ("zzz", "no case is called 'zzz'"),
+    ],
+)
+def test_a_relation_must_name_another_case(other: str, expected: str) -> None:
+    cases = load_cases(PATH, FIRERED.replace('case: "firered[ulysses]"', f'case: "{other}"'))
+    assert check_relations(cases) == (f"cases/x.yaml:18:25: {expected}",)
+    assert check_relations(load_cases(PATH, FIRERED)) == ()
+
+
+# ------------------------------------------------------------------------------------------------------------ files
+
+
+def write(folder: pathlib.Path, **files: str | bytes) -> list[pathlib.Path]:
+    (folder / "cases").mkdir(exist_ok=True)
+    paths = []
+    for name, content in files.items():
+        path = folder / "cases" / f"{name}.yaml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        paths.append(path)
+    return paths
+
+
+def test_an_id_in_two_files_names_both_places(tmp_path: pathlib.Path) -> None:
+    files = write(tmp_path, a="cases:\n  one: {model: m}\n", b="cases:\n  two: {model: m}\n  one: {model: m}\n")
+    assert check_files(files, tmp_path) == ("cases/b.yaml:3:3: case id 'one' is already used at cases/a.yaml:2:3",)
+
+
+def test_an_id_with_a_matrix_in_two_files_is_reported_once(tmp_path: pathlib.Path) -> None:
+    files = write(tmp_path, a=FIRERED, b=FIRERED)
+    assert check_files(files, tmp_path) == (
+        "cases/b.yaml:10:3: case id 'firered' is already used at cases/a.yaml:10:3",
+    )
+
+
+def test_mistakes_of_all_files_come_together(tmp_path: pathlib.Path) -> None:
+    files = write(
+        tmp_path,
+        a="cases: {one: {model: m, gpu: 1}}",
+        b="cases: {two: {model: m, marks: [x], faster_than: {case: one}}}",
+        c="cases: [",
+    )
+    assert check_files([*files, tmp_path / "cases" / "d.yaml"], tmp_path, known_marks={"nightly"}) == (
+        "cases/a.yaml:1:25: unknown key 'gpu', did you mean 'gpus'?",
+        "cases/b.yaml:1:33: 'x' not found in `markers` configuration option",
+        (
+            "cases/c.yaml:1:9: not valid YAML: expected the node content, but found '<stream end>'"
+            " (while parsing a flow node, line 1)"
+        ),
+        "cases/d.yaml:1:1: no such file",
+    )
+
+
+def test_a_relation_to_a_case_of_another_file_holds(tmp_path: pathlib.Path) -> None:
+    files = write(tmp_path, a="cases: {one: {model: m}}", b="cases: {two: {model: m, faster_than: {case: one}}}")
+    assert check_files(files, tmp_path) == ()
+    assert check_files(files[1:], tmp_path) == ("cases/b.yaml:1:39: no case is called 'one'",)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "the file is empty"),
+        (b"\xff\xfe\x00c", "a binary file, not YAML"),
+        (b"cases:\n  caf\xe9: {}\n", "not UTF-8 text: byte 0xe9 on line 2"),
+        (b"\x7fELF\x02\x01\x01\x00\x00", "a binary file, not YAML"),
+        (b"#" * (1024 * 1024 + 1), "the file is larger than 1 MiB: split it"),
+    ],
+)
+def test_a_file_that_is_no_text_is_a_mistake_at_its_start(
+    tmp_path: pathlib.Path, content: bytes, expected: str
+) -> None:
+    (file,) = write(tmp_path, a=content)
+    with pytest.raises(CaseFileError) as caught:
+        read_cases(file, tmp_path)
+    assert caught.value.mistakes == (f"cases/a.yaml:1:1: {expected}",)
+
+
+def test_a_byte_order_mark_is_not_part_of_the_file(tmp_path: pathlib.Path) -> None:
+    (file,) = write(tmp_path, a=b"\xef\xbb\xbfcases: {a: {model: m}}")
+    assert str(read_cases(file, tmp_path)[0].location) == "cases/a.yaml:1:9"
+
+
+def test_a_folder_and_a_pipe_are_no_files(tmp_path: pathlib.Path) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for path in (tmp_path, pipe):
+        with pytest.raises(CaseFileError, match=r":1:1: not a file$"):
+            read_cases(path, tmp_path)
+
+
+def test_a_file_that_may_not_be_read_says_why(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file,) = write(tmp_path, a="cases: {a: {model: m}}")
+
+    def refuse(*args: object) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr(pathlib.Path, "open", refuse)
+    with pytest.raises(CaseFileError) as caught:
+        read_cases(file, tmp_path)
+    assert caught.value.mistakes == ("cases/a.yaml:1:1: cannot be read: Permission denied",)
+
+
+def test_a_file_outside_the_root_is_named_relative_to_it(tmp_path: pathlib.Path) -> None:
+    (file,) = write(tmp_path, a="cases: {a: {model: m}}")
+    (case,) = read_cases(file, tmp_path / "project")
+    assert str(case.location) == "../cases/a.yaml:1:9"
+
+
+def test_importing_the_module_imports_nothing_heavy() -> None:
+    heavy = "{'yaml', 'pydantic', 'packaging', 'pytest'}"
+    code = f"import sys, pytest_sgdiff.casefile; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
