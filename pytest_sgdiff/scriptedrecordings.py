@@ -7,9 +7,9 @@
                  foreign {pid, what, seen_before, seen_after}
     gpu.csv      time, sm_mhz, mem_mhz, power_w, temperature_c, throttle_mask, util_gpu_pct, memory_used_mib
 
-Everything may be absent, and what is not listed is ignored. Other processes that gpu.csv names are not taken for foreign:
-they may be the launch's own children, or launches of the same recording. Only `foreign` says that somebody else was
-there.
+Everything may be absent, and what is not listed is ignored. Other processes that gpu.csv names are not taken for
+foreign: they may be the launch's own children, or launches of the same recording. Only `foreign` says that somebody
+else was there.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
     log = "".join(
         text if text.endswith("\n") or not text else text + "\n" for text in map(_text, _logs(folder)) if text
     )
-    noted = meta != _Meta()
     return Launch(
         case=case,
         number=number,
@@ -107,7 +106,7 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
         dump=dump,
         machine=_machine(meta),
         environment=_environment(meta, env),
-        watch=_watch(meta, folder / SERIES) if noted or (folder / SERIES).exists() else None,
+        watch=_watch(meta, _text(folder / SERIES)),
         folder=str(folder),
     )
 
@@ -184,11 +183,13 @@ def _word(value: Any) -> str | None:
 # ----------------------------------------------------------------------------------------------- what else ran there
 
 
-def _watch(meta: _Meta, series: Path) -> Watch:
+def _watch(meta: _Meta, series: str | None) -> Watch | None:
+    """None if nobody looked, which is not the same as nothing seen."""
     uuid = (meta.gpu.uuid if meta.gpu else None) or ""
-    text = _text(series)
-    gpus = () if text is None else (_series(text, uuid, _time(meta.start), _time(meta.end)),)
-    return Watch(gpus=gpus, foreign=tuple(_foreign(meta, uuid)))
+    foreign = tuple(_foreign(meta, uuid))
+    if series is None:
+        return Watch(foreign=foreign) if foreign else None
+    return Watch(gpus=(_series(series, uuid, _time(meta.start), _time(meta.end)),), foreign=foreign)
 
 
 def _foreign(meta: _Meta, uuid: str) -> Iterable[GpuProcess]:
@@ -216,17 +217,18 @@ def _series(text: str, uuid: str, start: datetime | None, end: datetime | None) 
         return GpuSeries(gpu_uuid=uuid)
     zero = start or rows[0][0]
     chunks = _chunks(rows)
-    middles = [chunk[len(chunk) // 2] for chunk in chunks]
+    # The busiest of each chunk: a short launch is at work in few samples, and only those say how fast the clocks were.
+    kept = [max(chunk, key=lambda sample: _number(sample[1].get("util_gpu_pct"), int) or 0) for chunk in chunks]
 
     def whole(column: str) -> tuple[int | None, ...]:
-        return tuple(_number(row.get(column), int) for _, row in middles)
+        return tuple(_number(row.get(column), int) for _, row in kept)
 
     return GpuSeries(
         gpu_uuid=uuid,
-        at_s=tuple(round((at - zero).total_seconds(), 1) for at, _ in middles),
+        at_s=tuple(round((at - zero).total_seconds(), 1) for at, _ in kept),
         sm_mhz=whole("sm_mhz"),
         mem_mhz=whole("mem_mhz"),
-        power_w=tuple(_number(row.get("power_w"), float) for _, row in middles),
+        power_w=tuple(_number(row.get("power_w"), float) for _, row in kept),
         temperature_c=whole("temperature_c"),
         util_pct=whole("util_gpu_pct"),
         memory_mb=whole("memory_used_mib"),

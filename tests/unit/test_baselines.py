@@ -1,0 +1,485 @@
+"""Baselines: their place, their text, how they are renewed, and what is wrong with a bad one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff import baselinefile, baselines, jsontext
+from pytest_sgdiff.data import (
+    Baseline,
+    Environment,
+    GpuProcess,
+    GpuSeries,
+    LaunchRecord,
+    Machine,
+    Measurement,
+    Recorded,
+    Watch,
+    Workload,
+)
+from pytest_sgdiff.errors import BaselineError, WireError
+
+H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
+WORKLOAD = Workload(digest="3f9a61c2", fields={"args": {"width": 832, "prompt": "A raccoon"}, "warmup": "request"})
+CURE = "(restore the file with git, or record it anew with --sgdiff-update)"
+# The sum of steps, the pause before them and the peak memory of five real launches on one H200.
+STEPS = (1019.281, 1033.114, 1016.405, 1024.871, 1027.66)
+GAPS = (0.519, 512.32, 0.491, -0.03, 0.55)
+
+
+def launch(number: int, *, session: str = "s1", factor: float = 1.0, watch: Watch | None = None) -> LaunchRecord:
+    steps, gap = STEPS[number % 5] * factor, GAPS[number % 5]
+    return LaunchRecord(
+        number=number,
+        metrics={
+            "denoise": steps + gap,
+            "denoise_steps": steps,
+            "denoise_gap": gap,
+            "e2e": steps + gap + 90,
+            "stage:InputValidationStage": 0.0583050004,
+            "peak_memory": 2109.64,
+        },
+        steps_ms=(steps / 2, steps / 2),
+        started_at=f"2026-11-23T17:{18 + number:02d}:01Z",
+        wall_s=62.202,
+        session=session,
+        environment=Environment(
+            gpu_uuids=("GPU-1",), driver="580.159.04", engine_version="0.5.17", host=f"host-{session}", sync_stages=True
+        ),
+        watch=watch,
+        warmup="proven",
+        pipeline="WanPipeline",
+        folder=f"/tmp/out/case/{number:02d}",
+    )
+
+
+def measurement(count: int = 5, *, case: str = "tiny_wan", session: str = "s1", factor: float = 1.0) -> Measurement:
+    launches = tuple(launch(number, session=session, factor=factor) for number in range(count))
+    return Measurement(case=case, machine=H200, workload=WORKLOAD, launches=launches)
+
+
+def recorded(session: str = "s1") -> Recorded:
+    return Recorded(
+        at="2026-11-23T17:25:00Z",
+        command="pytest --sgdiff-gpus=1 --sgdiff-update",
+        commit="5c1d2e7",
+        sessions=(session,),
+    )
+
+
+def baseline(session: str = "s1", **changes: object) -> Baseline:
+    return baselines.renew(None, measurement(session=session, **changes), recorded(session), engine_version="0.5.17")
+
+
+# ------------------------------------------------------------------------------------------------------------ places
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        ("ltx2_twostage_t2v", "ltx2_twostage_t2v.json"),
+        ("ltx2.3_twostage_ti2v_2gpus", "ltx2.3_twostage_ti2v_2gpus.json"),
+        ("firered_1_1[cfg]", "firered_1_1[cfg].json"),
+        ("x[a/b c]", "x[a%2Fb%20c].json"),
+        ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd.json"),
+    ],
+)
+def test_a_baseline_lies_in_its_machines_folder_under_its_cases_name(case: str, name: str) -> None:
+    assert baselines.path_for(Path("baselines"), H200, case) == Path("baselines/nvidia-h200-x1") / name
+
+
+def test_what_was_saved_is_found_again(tmp_path: Path) -> None:
+    saved = baseline()
+    path = baselines.save(tmp_path, saved)
+    assert path == tmp_path / "nvidia-h200-x1" / "tiny_wan.json"
+    assert baselines.find(tmp_path, H200, "tiny_wan") == replace(saved, path=str(path))
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["nvidia-h200-x1", "tiny_wan.json"]
+
+
+def test_nothing_is_found_where_nothing_was_recorded(tmp_path: Path) -> None:
+    baselines.save(tmp_path, baseline())
+    assert baselines.find(tmp_path, replace(H200, count=2), "tiny_wan") is None
+    assert baselines.find(tmp_path, H200, "other") is None
+    assert baselines.others(tmp_path, "other") == ()
+    assert baselines.others(tmp_path / "nowhere", "tiny_wan") == ()
+
+
+def test_other_machines_that_have_a_baseline_are_named(tmp_path: Path) -> None:
+    for count in (4, 1):
+        machine = replace(H200, count=count)
+        baselines.save(tmp_path, replace(baseline(), measurement=replace(measurement(case="a[cfg]"), machine=machine)))
+    assert baselines.others(tmp_path, "a[cfg]") == ("nvidia-h200-x1", "nvidia-h200-x4")
+    assert baselines.only_machine(tmp_path, "a[cfg]") is None
+    baselines.path_for(tmp_path, H200, "a[cfg]").unlink()
+    assert baselines.only_machine(tmp_path, "a[cfg]") == replace(H200, count=4)
+
+
+def test_a_file_copied_from_another_machine_or_case_is_not_used(tmp_path: Path) -> None:
+    path = baselines.save(tmp_path, baseline())
+    copy = baselines.path_for(tmp_path, H200, "other_case")
+    copy.write_text(path.read_text())
+    with pytest.raises(BaselineError) as caught:
+        baselines.find(tmp_path, H200, "other_case")
+    assert str(caught.value) == (
+        f"{copy}: is the baseline of nvidia-h200-x1/tiny_wan.json: move it there, or record this one anew"
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- text
+
+
+def test_the_text_is_one_line_for_each_launch_and_each_metric() -> None:
+    text = baselinefile.to_text(baseline())
+    lines = text.splitlines()
+    assert '    "denoise_steps": [1019.281, 1033.114, 1016.405, 1024.871, 1027.66],' in lines
+    assert '    "stage:InputValidationStage": [0.0583, 0.0583, 0.0583, 0.0583, 0.0583]' in lines
+    assert lines.count('    "engine_version": "0.5.17",') == 0  # deeper: it is in every_launch.environment, once
+    assert text.count("580.159.04") == text.count("WanPipeline") == text.count('"session"') == 1
+    assert [line for line in lines if '"number"' in line][3:] == [
+        '    {"number": 3, "started_at": "2026-11-23T17:21:01Z", "steps_ms": [512.436, 512.436], "wall_s": 62.202},',
+        '    {"number": 4, "started_at": "2026-11-23T17:22:01Z", "steps_ms": [513.83, 513.83], "wall_s": 62.202}',
+    ]
+    assert "/tmp/out" not in text
+    assert text.endswith("}\n")
+    keys = "best case engine every_launch kind launches machine metrics recorded schema workload"
+    assert list(json.loads(text)) == keys.split()
+
+
+def test_a_rerecord_changes_one_line_for_each_launch_and_metric_and_the_provenance() -> None:
+    old = baseline()
+    new = baselines.renew(old, measurement(session="s2", factor=1.01), recorded("s2"), engine_version="0.5.17")
+    diff = list(difflib.unified_diff(*(baselinefile.to_text(b).splitlines() for b in (old, new)), lineterm="", n=0))
+    added = [line for line in diff if line.startswith("+") and not line.startswith("+++")]
+    # 5 launches, 4 of 6 metrics that changed, the session twice, and the host's hash. `best` stays what it was.
+    assert len(added) <= 5 + 4 + 3, "\n".join(added)
+
+
+def test_small_figures_keep_three_digits_and_never_become_zero() -> None:
+    assert [baselinefile.rounded(v) for v in (1052.18570200003, 0.0069910000206, 0.00004, 2109.64, -0.0304, 0.0)] == [
+        1052.186, 0.00699, 0.00004, 2109.64, -0.0304, 0.0
+    ]  # fmt: skip
+
+
+def test_launches_of_two_hosts_keep_their_own_environment(tmp_path: Path) -> None:
+    first = baseline()
+    both = baselines.renew(first, measurement(2, session="s2"), recorded("s2"), engine_version="0.5.17", extend=True)
+    back = baselines.load(baselines.save(tmp_path, both)).measurement.launches
+    assert [entry.environment.host for entry in back] == ["host-s1"] * 5 + ["host-s2"] * 2
+    assert {entry.environment.driver for entry in back} == {"580.159.04"}
+    assert [entry.session for entry in back] == ["s1"] * 5 + ["s2"] * 2
+
+
+def test_a_metric_that_some_launches_lack_is_null_in_the_file_and_absent_in_the_launch() -> None:
+    launches = list(measurement(3).launches)
+    launches[1] = replace(launches[1], metrics={"e2e": 1100.0})
+    new = baselines.renew(None, replace(measurement(3), launches=tuple(launches)), recorded(), engine_version="0.5.17")
+    text = baselinefile.to_text(new)
+    assert '"denoise_steps": [1019.281, null, 1016.405]' in text
+    assert baselinefile.from_text(text).measurement.values["denoise_steps"] == (1019.281, None, 1016.405)
+    assert "denoise_steps" not in baselinefile.from_text(text).measurement.launches[1].metrics
+
+
+def edited(old: str, new: str) -> tuple[str, int]:
+    """The text of a good baseline with one edit, and the line of the edit."""
+    text = baselinefile.to_text(baseline())
+    assert text.count(old) == 1, text.count(old)
+    return text.replace(old, new), text[: text.index(old)].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1033.114, 1016.405", "0.0, 1016.405",
+         "metrics.denoise_steps[1]: must be greater than zero, got 0.0: what was not measured is null"),
+        ("1033.114, 1016.405", "-1033.114, 1016.405",
+         "metrics.denoise_steps[1]: must be greater than zero, got -1033.114: what was not measured is null"),
+        ("1033.114, 1016.405", "NaN, 1016.405", "metrics.denoise_steps[1]: must be a finite number, got nan"),
+        ("1033.114, 1016.405", "1e999, 1016.405", "metrics.denoise_steps[1]: must be a finite number, got inf"),
+        ("1033.114, 1016.405", '"x", 1016.405', "metrics.denoise_steps[1]: must be a finite number, got 'x'"),
+        ("1033.114, 1016.405", "1016.405", "metrics.denoise_steps: has 4 values for 5 launches"),
+        ("[1019.281, 1033.114, 1016.405, 1024.871, 1027.66]", "[null, null, null, null, null]",
+         "metrics.denoise_steps: holds no value"),
+        ('"schema": 1', '"schema": 7',
+         "schema: is 7, written by a newer pytest-sgdiff; this one reads up to 1: update it"),
+        ('"schema": 1', '"schema": 0', "schema: is 0, from which no way leads to 1"),
+        ('"schema": 1', '"schema": "1"', "schema: must be a whole number, got '1'"),
+        ('"kind": "recorded"', '"kind": "good"', "kind: must be one of 'recorded', 'reference', got 'good'"),
+        ('"kind": "recorded"', '"kind": "reference"', "source: a reference must say where it was published"),
+        ('"number": 3', '"number": "3"', "launches[3].number: must be a whole number, got '3'"),
+        ('"number": 3', '"nombre": 3', "launches[3]: has the unknown key 'nombre'"),
+        ('"driver": "580.159.04"', '"driver": 580', "every_launch.environment.driver: must be text, got 580"),
+        ('"count": 1', '"count": true', "machine.count: must be a whole number, got True"),
+        ('"digest": "3f9a61c2"', '"digest": null', "workload.digest: must be text, got None"),
+    ],
+)  # fmt: skip
+def test_a_hand_edit_is_named_with_file_and_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text, line = edited(old, new)
+    path = tmp_path / "tiny_wan.json"
+    path.write_text(text)
+    with pytest.raises(BaselineError) as caught:
+        baselines.load(path)
+    # The source of a reference stands nowhere, so its message names the first line.
+    assert str(caught.value) == f"{path}:{1 if message.startswith('source') else line}: {message} {CURE}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("", 1, "not JSON: Expecting value"),
+        ("[]\n", 1, "this is no baseline of pytest-sgdiff: it has no key 'schema'"),
+        ('{"scenarios": {}}\n', 1, "this is no baseline of pytest-sgdiff: it has no key 'schema'"),
+        ('{\n"schema": 1,\n"launches": []}\n', 3, "launches: must be a list of at least one launch"),
+        ('{"schema": 1,\n"launches": [{"number": 0, "metrics": {}}]}', 2, "launches[0]: has the unknown key 'metrics'"),
+        ('{"schema": 1, "launches": [3]}\n', 1, "launches[0]: must be a mapping of LaunchRecord's fields, got 3"),
+        ('{"schema": 1, "launches": [{"number": 0}], "every_launch": 3}', 1,
+         "every_launch: must be a mapping of LaunchRecord's fields, got 3"),
+        ('{"schema": 1, "launches": [{"number": 0, "environment": 3}]}', 1,
+         "launches[0].environment: must be a mapping of Environment's fields, got 3"),
+        ('{"schema": 1, "launches": [{"number": 0}]}', 1, "case: is missing"),
+        ('{\n<<<<<<< HEAD\n"schema": 1', 2, "an unresolved merge conflict"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_baseline_is_named_with_its_line(tmp_path: Path, text: str, line: int, message: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(BaselineError) as caught:
+        baselines.load(path)
+    assert str(caught.value) == f"{path}:{line}: {message} {CURE}"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(BaselineError) as caught:
+        baselines.load(path)
+    assert str(caught.value) == f"{path}: cannot be read: it is not UTF-8 text"
+    with pytest.raises(BaselineError, match="cannot be read: Is a directory"):
+        baselines.load(tmp_path)
+
+
+def test_a_file_cut_off_anywhere_is_an_error_and_never_another_baseline() -> None:
+    text = baselinefile.to_text(baseline())
+    for end in range(0, len(text) - 2, 7):
+        with pytest.raises(baselinefile.MistakeError):
+            baselinefile.from_text(text[:end])
+
+
+# ----------------------------------------------------------------------------------------------------------- schemas
+
+
+def test_an_older_schema_is_taken_to_the_current_one_step_by_step() -> None:
+    """As it will be when schema 2 comes: its step is named in UPGRADES, and files of schema 1 are still read."""
+    document = jsontext.read(baselinefile.to_text(baseline())).value
+    old = {**{key: value for key, value in document.items() if key != "engine"}, "sglang": "0.5.17"}
+
+    def rename(plain: dict[str, object]) -> dict[str, object]:
+        return {("engine" if key == "sglang" else key): value for key, value in plain.items()}
+
+    def number_machines(plain: dict[str, object]) -> dict[str, object]:
+        return {**plain, "machines": 1}
+
+    steps = {1: rename, 2: number_machines}
+    assert baselinefile.upgrade(old, steps=steps, current=2) == {**document, "schema": 2}
+    assert baselinefile.upgrade(old, steps=steps, current=3) == {**document, "schema": 3, "machines": 1}
+    assert baselinefile.upgrade(document) == document
+    with pytest.raises(WireError, match=r"^schema: is 1, from which no way leads to 3$"):
+        baselinefile.upgrade(old, steps={2: rename}, current=3)
+
+
+# ---------------------------------------------------------------------------------------------------------- renewing
+
+
+def test_all_values_are_replaced_together_even_where_the_old_ones_were_better() -> None:
+    new = baselines.renew(baseline(), measurement(factor=1.05), recorded("s2"), engine_version="0.5.18")
+    assert new.measurement.values["denoise_steps"] == tuple(round(v * 1.05, 3) for v in STEPS)
+    assert new.engine_version == "0.5.18"
+
+
+def test_the_best_centre_ever_recorded_stays() -> None:
+    first = baseline(factor=1.02)
+    assert first.best["denoise_steps"] == round(1024.871 * 1.02, 3)
+    second = baselines.renew(first, measurement(factor=1.0), recorded(), engine_version="0.5.17")
+    third = baselines.renew(second, measurement(factor=1.05), recorded(), engine_version="0.5.18")
+    assert second.best["denoise_steps"] == third.best["denoise_steps"] == 1024.871
+    assert "denoise_gap" not in third.best  # a pause has no best: it may be nothing, or less
+
+
+def test_the_best_starts_anew_with_another_workload_or_sync_flag() -> None:
+    slower = measurement(factor=1.5)
+    other = replace(slower, workload=replace(WORKLOAD, digest="ffff"))
+    assert baselines.renew(baseline(), other, recorded(), engine_version=None).best["denoise_steps"] > 1500
+    unsynced = replace(
+        slower,
+        launches=tuple(replace(x, environment=replace(x.environment, sync_stages=False)) for x in slower.launches),
+    )
+    assert baselines.renew(baseline(), unsynced, recorded(), engine_version=None).best["denoise_steps"] > 1500
+    published = replace(baseline(), kind="reference", source="a guide")
+    assert baselines.renew(published, slower, recorded(), engine_version=None).best["denoise_steps"] > 1500
+
+
+def test_disturbed_launches_and_numbers_that_are_none_stay_out() -> None:
+    launches = list(measurement(3).launches)
+    launches[0] = replace(launches[0], excluded="a foreign process (pid 5138)")
+    launches[2] = replace(launches[2], metrics={**launches[2].metrics, "peak_memory": 0.0})
+    new = baselines.renew(None, replace(measurement(), launches=tuple(launches)), recorded(), engine_version=None)
+    assert [entry.number for entry in new.measurement.launches] == [0, 1]
+    assert new.measurement.values["peak_memory"] == (2109.64, None)
+    assert new.measurement.values["denoise_gap"] == (512.32, 0.491)
+
+
+def test_without_a_launch_that_counts_there_is_no_baseline() -> None:
+    spoiled = tuple(replace(x, excluded="thermal throttling") for x in measurement().launches)
+    with pytest.raises(BaselineError) as caught:
+        baselines.renew(None, replace(measurement(), launches=spoiled), recorded(), engine_version="0.5.17")
+    assert str(caught.value) == "tiny_wan: no launch counts, so no baseline can be made of them"
+
+
+def test_another_session_extends_a_baseline() -> None:
+    both = baselines.renew(
+        baseline(), measurement(3, session="s2", factor=1.01), recorded("s2"), engine_version="0.5.17", extend=True
+    )
+    assert [entry.number for entry in both.measurement.launches] == list(range(8))
+    assert both.recorded.sessions == ("s1", "s2")
+    assert both.measurement.values["denoise_steps"] == STEPS + tuple(round(v * 1.01, 3) for v in STEPS[:3])
+    alone = baselines.renew(None, measurement(), recorded(), engine_version="0.5.17", extend=True)
+    assert len(alone.measurement.launches) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"machine": replace(H200, count=2)}, "the baseline is of nvidia-h200-x1, the launches of nvidia-h200-x2"),
+        ({"workload": Workload(digest="ffff")}, "the case asks for another workload since"),
+        ({"launches": (LaunchRecord(number=0, metrics={"e2e": 1.0}),)},
+         "one was recorded with synchronised stage timers and the other without"),
+    ],
+)  # fmt: skip
+def test_launches_that_are_not_comparable_do_not_extend_a_baseline(change: dict[str, object], message: str) -> None:
+    old = replace(baseline(), path="baselines/nvidia-h200-x1/tiny_wan.json")
+    with pytest.raises(BaselineError) as caught:
+        baselines.renew(old, replace(measurement(), **change), recorded(), engine_version="0.5.17", extend=True)
+    assert str(caught.value) == (
+        f"baselines/nvidia-h200-x1/tiny_wan.json: cannot be extended: {message}; replace it with --sgdiff-update=all"
+    )
+
+
+def test_launches_of_another_engine_do_not_extend_a_baseline_nor_a_reference() -> None:
+    with pytest.raises(BaselineError, match=r"recorded with sglang 0\.5\.17, the launches with 0\.5\.18; replace it"):
+        baselines.renew(baseline(), measurement(), recorded(), engine_version="0.5.18", extend=True)
+    published = replace(baseline(), kind="reference", source="a guide")
+    with pytest.raises(BaselineError, match="a published reference has no launches to add to"):
+        baselines.renew(published, measurement(), recorded(), engine_version="0.5.17", extend=True)
+
+
+def test_of_the_gpu_series_one_line_at_work_is_kept() -> None:
+    series = GpuSeries(
+        gpu_uuid="GPU-1",
+        at_s=(0.0, 1.0, 2.0, 3.0),
+        sm_mhz=(345, 1980, 1965, 1950),
+        mem_mhz=(3201, None, 3201, 3201),
+        power_w=(80.0, 688.04, 690.0, None),
+        temperature_c=(40, 60, 61, 62),
+        util_pct=(0, 100, 99, 98),
+        memory_mb=(645, 2000, 2100, 2200),
+        reasons=(1, 4, 0, 32),
+    )
+    idle = GpuSeries(gpu_uuid="GPU-2", at_s=(0.0,), util_pct=(3,), sm_mhz=(345,))
+    watch = Watch(
+        gpus=(series, idle), foreign=(GpuProcess(gpu_uuid="GPU-1", pid=1),), alone=True, co_runners=("b",), cost_ms=3.0
+    )
+    one = replace(measurement(), launches=(launch(0, watch=watch),))
+    kept = baselines.renew(None, one, recorded(), engine_version=None).measurement.launches[0]
+    assert kept.watch == Watch(
+        gpus=(
+            GpuSeries(
+                gpu_uuid="GPU-1", at_s=(0.0,), sm_mhz=(1965,), mem_mhz=(3201,), power_w=(689.0,), temperature_c=(61,),
+                util_pct=(99,), memory_mb=(2100,), reasons=(36,),
+            ),
+        ),
+        alone=True,
+        co_runners=("b",),
+    )  # fmt: skip
+    assert kept.folder is None
+
+
+def test_a_step_profile_too_long_for_a_line_is_left_out() -> None:
+    long = replace(launch(0), steps_ms=(1.0,) * 201)
+    kept = baselines.renew(None, replace(measurement(), launches=(long,)), recorded(), engine_version=None)
+    assert kept.measurement.launches[0].steps_ms == ()
+    assert kept.measurement.launches[0].metrics["denoise_steps"] == 1019.281
+
+
+# ----------------------------------------------------------------------------------------------------------- writing
+
+
+def test_what_load_would_refuse_is_not_written(tmp_path: Path) -> None:
+    path = baselines.save(tmp_path, baseline())
+    before = path.read_text()
+    bad = replace(baseline(), best={"e2e": 0.0})
+    with pytest.raises(BaselineError) as caught:
+        baselines.save(tmp_path, bad)
+    assert str(caught.value) == (
+        f"{path}: not written: best.e2e: must be greater than zero, got 0.0: what was not measured is null"
+    )
+    with pytest.raises(BaselineError, match=r"not written: best\.e2e: must be a finite number, got nan"):
+        baselines.save(tmp_path, replace(baseline(), best={"e2e": float("nan")}))
+    assert path.read_text() == before
+
+
+def test_other_cases_files_stay_untouched(tmp_path: Path) -> None:
+    other = baselines.save(tmp_path, baseline(case="other"))
+    stamp = other.stat().st_mtime_ns
+    baselines.save(tmp_path, baseline())
+    assert other.stat().st_mtime_ns == stamp
+
+
+# ---------------------------------------------------------------------------------------------------------- checking
+
+
+def test_sound_baselines_have_nothing_to_complain_about(tmp_path: Path) -> None:
+    baselines.save(tmp_path, baseline())
+    baselines.save(tmp_path, replace(baseline(case="published"), kind="reference", source="a guide"))
+    assert baselines.check(tmp_path, {"tiny_wan": 5, "published": 10}) == ()
+
+
+def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
+    short = replace(
+        baseline(case="short"),
+        engine_version=None,
+        recorded=Recorded(at="", command="by hand"),
+        measurement=Measurement(
+            case="short",
+            machine=H200,
+            workload=WORKLOAD,
+            launches=(
+                LaunchRecord(number=0, metrics={"e2e": 1.0}),
+                replace(launch(1), metrics={"e2e": 1.0, "denoise": 0.9}),
+            ),
+        ),
+    )
+    paths = {name: baselines.path_for(tmp_path, H200, name) for name in ("corrupt", "gone", "moved", "short")}
+    baselines.save(tmp_path, short)
+    baselines.save(tmp_path, baseline(case="gone"))
+    paths["moved"].write_text(baselinefile.to_text(baseline()))
+    paths["corrupt"].write_text(baselinefile.to_text(baseline(case="corrupt")).replace("1033.114,", "0,", 1))
+    stray = tmp_path / "nvidia-h200-x1" / ".tmp-4711"
+    stray.write_text("{")
+    found = baselines.check(tmp_path, {"corrupt": 5, "moved": 5, "short": 5, "tiny_wan": 5})
+    line = paths["corrupt"].read_text().split("0,")[0].count("\n")
+    assert found[0].startswith(f"{paths['corrupt']}:")
+    assert found[0].endswith(f"must be greater than zero, got 0.0: what was not measured is null {CURE}"), line
+    assert list(found[1:]) == [
+        f"{paths['gone']}: there is no case gone (any more): delete the file, or rename it with its case",
+        f"{paths['moved']}: is the baseline of nvidia-h200-x1/tiny_wan.json: move it there, or record this one anew",
+        f"{paths['short']}: has 2 of 5 launches: extend it with --sgdiff-update=extend",
+        f"{paths['short']}: denoise is missing in launch 0",
+        f"{paths['short']}: has no provenance: `recorded` must say when and in which sessions",
+        f"{paths['short']}: launch 0 has no provenance: started_at and session must be told",
+        f"{paths['short']}: has no provenance: `engine` must be the version of sglang",
+        f"{stray}: is no baseline: delete it",
+    ]

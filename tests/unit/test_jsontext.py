@@ -1,0 +1,71 @@
+"""JSON as people review it: small diffs, and a line for every value."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sgdiff.jsontext import JsonTextError, read, write
+
+TEXT = """\
+{
+  "launches": [
+    {"number": 0, "steps_ms": [1.5, 2]},
+    {"number": 1}
+  ],
+  "metrics": {
+    "e2e": [1.5, null],
+    "empty": {},
+    "µ": "a \\"quoted\\" {word}"
+  }
+}
+"""
+VALUE = {
+    "metrics": {"e2e": [1.5, None], "µ": 'a "quoted" {word}', "empty": {}},
+    "launches": [{"steps_ms": [1.5, 2], "number": 0}, {"number": 1}],
+}
+
+
+def test_keys_are_sorted_and_lists_of_numbers_stay_on_one_line() -> None:
+    assert write(VALUE) == TEXT
+    assert write(read(TEXT).value) == TEXT
+
+
+def test_a_number_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write({"x": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ((), 1),
+        (("launches",), 2),
+        (("launches", 0), 3),
+        (("launches", 0, "steps_ms", 1), 3),
+        (("launches", 1, "number"), 4),
+        (("metrics",), 6),
+        (("metrics", "e2e", 1), 7),
+        (("metrics", "µ"), 9),
+        (("metrics", "missing", 3), 6),
+        (("missing",), 1),
+    ],
+)
+def test_every_value_knows_its_line(path: tuple[str | int, ...], line: int) -> None:
+    assert read(TEXT).line(path) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ('{\n "a": 1,\n}', 3, "not JSON: "),
+        ("", 1, "not JSON: Expecting value"),
+        ('{"a":\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> other\n}', 2, "an unresolved merge conflict"),
+        ('{\n "a": 1,\n "b": {"c": 1,\n "c": 2}\n}', 4, "the key 'c' stands twice (see line 3)"),
+        ("[" * 100_000, 1, "not JSON that could be meant: nested too deep"),
+    ],
+)
+def test_what_is_no_json_is_named_with_its_line(text: str, line: int, message: str) -> None:
+    with pytest.raises(JsonTextError) as caught:
+        read(text)
+    assert caught.value.line == line
+    assert str(caught.value).startswith(message)
