@@ -53,6 +53,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Let a bare `--sgdiff-update` stand before a node id, which argparse would take for its value."""
+    args[:] = ["--sgdiff-update=all" if word == "--sgdiff-update" else word for word in args]
+
+
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the extension points."""
     from pytest_sgdiff import hookspecs
@@ -161,4 +167,4 @@ class Distribution:
     def pytest_xdist_auto_num_workers(self, config: pytest.Config) -> int | None:
         """As many workers as can hold leases."""
         pool = self.config.stash[SESSION].pool
-        return None if pool is None else max(1, pool.size)
+        return None if pool is None else max(1, pool.eligible.size)

@@ -18,6 +18,7 @@ from pytest_sgdiff import __version__, baselines
 from pytest_sgdiff.data import CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
+from pytest_sgdiff.renewal import renew
 from pytest_sgdiff.reports import REPORTS
 from pytest_sgdiff.reports.text import case_line, closing, summary
 from pytest_sgdiff.settings import Settings
@@ -119,7 +120,7 @@ class Results:
         try:
             old = baselines.find(self.settings.baselines, result.machine, result.case)
             versions = [entry.environment.engine_version for entry in measurement.launches]
-            new = baselines.renew(
+            new = renew(
                 old,
                 measurement,
                 recorded,

@@ -23,12 +23,17 @@ from pytest_sgdiff.data import (
     PerfDump,
     Problem,
     Reading,
+    Recorded,
     Verdict,
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.gpus import Isolation, runs_alone
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
 from pytest_sgdiff.watch import disturbances
+
+PAIR_LOOKS = (3, 5, 8, 12)
+"""Pairs of launches after which an A/B verdict is sought (docs/decision.md)."""
 
 REPLACED_AT_MOST = 2
 """Disturbed launches of one case that are replaced before it is given up as `environment` (decision rule §9)."""
@@ -58,7 +63,7 @@ class Job:
     only_machine: Callable[[], Machine | None]
     other_machines: Callable[[], Sequence[str]]
     extra_metrics: Callable[[PerfDump], Mapping[str, float]] = field(default=lambda _: {})
-    isolation: str = "confirm"
+    isolation: Isolation = "confirm"
     renew: str = ""
     command: str = ""
 
@@ -86,8 +91,8 @@ def gate(job: Job) -> CaseResult:
     """Judge the case at each look; stop as soon as every deciding metric is settled."""
     taken, verdicts, baseline = Taken(), (), None  # type: tuple[Taken, tuple[Verdict, ...], Baseline | None]
     looks = job.case.launches.looks
-    for look in looks:
-        take(job, taken, until=look, alone=must_be_alone(job.isolation, first_look=look == looks[0]))
+    for number, look in enumerate(looks, 1):
+        take(job, taken, until=look, alone=runs_alone(job.isolation, look=number))
         if taken.problems or taken.spoiled or not taken.counted:
             break
         baseline, verdicts, missing = compare(job, taken)
@@ -110,7 +115,7 @@ def gate(job: Job) -> CaseResult:
 def record(job: Job) -> CaseResult:
     """Take the launches of a new baseline. Nothing is written here: the controller writes what comes back."""
     taken, wanted = Taken(), job.case.launches.baseline
-    take(job, taken, until=wanted, alone=must_be_alone(job.isolation, first_look=False))
+    take(job, taken, until=wanted, alone=runs_alone(job.isolation, look=1, recording=True))
     if taken.problems:
         return finish(job, taken, None, (), "invalid", taken.problems[0].message)
     if len(taken.counted) < wanted:
@@ -120,6 +125,42 @@ def record(job: Job) -> CaseResult:
     reason = f"{wanted} launches recorded" if baseline is None or missing else f"{wanted} launches replace the baseline"
     result = finish(job, taken, baseline, verdicts, "pass", reason)
     return replace(result, recorded=True, warnings=(*result.warnings, *((missing,) if baseline and missing else ())))
+
+
+def against(base: Job, now: Job) -> CaseResult:
+    """A/B: launch the base and the current engine in turn and judge pair by pair; needs no baseline.
+
+    The order within a pair alternates (ABBA), so that a drift of the machine falls on both alike.
+    """
+    then, taken, verdicts = Taken(), Taken(), ()  # type: tuple[Taken, Taken, tuple[Verdict, ...]]
+    baseline: Baseline | None = None
+    for look in PAIR_LOOKS:
+        while len(taken.counted) < look:
+            pair = len(taken.counted)
+            sides = ((base, then), (now, taken))
+            for job, side in sides if pair % 2 == 0 else sides[::-1]:
+                take(job, side, until=pair + 1, alone=True)
+            if then.problems or taken.problems or then.spoiled or taken.spoiled:
+                return given_up(now, then, taken)
+        baseline = Baseline(
+            measurement=measurement_of(base, then),
+            recorded=Recorded(at=then.counted[0].started_at or "", command=base.command),
+            engine_version=then.counted[0].environment.engine_version,
+        )
+        verdicts = judge(measurement_of(now, taken), baseline, now.case, paired=True)
+        if settled(verdicts):
+            break
+    outcome, reason = outcome_of(verdicts, last_look=True)
+    return finish(now, taken, baseline, verdicts, outcome, f"{reason}, {len(taken.counted)} pairs")
+
+
+def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:
+    """The result of an A/B case whose pairs could not be launched; says which engine it was."""
+    for who, side in (("base engine", then), ("current engine", taken)):
+        if side.problems:
+            return finish(now, side, None, (), "invalid", f"{who}: {side.problems[0].message}")
+    side = then if then.spoiled else taken
+    return finish(now, taken, None, (), "inconclusive", environment_reason(side))
 
 
 def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:
@@ -139,7 +180,8 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:
             taken.excluded.append(replace(entry, metrics={}, excluded=reading.problems[0].message))
             return
         reference = job.baseline_for(taken.machine) if taken.machine else None
-        seen = disturbances(launch.watch, baseline=reference.measurement.launches if reference else ())
+        usual = tuple(old.watch for old in reference.measurement.launches) if reference else ()
+        seen = disturbances(launch.watch, baseline=usual) if launch.watch else ()
         if seen:
             taken.excluded.append(replace(entry, excluded="; ".join(seen)))
         else:
@@ -224,7 +266,7 @@ def finish(
         baseline_path=baseline.path if baseline else None,
         baseline_recorded=baseline.recorded if baseline else None,
         baseline_engine=baseline.engine_version if baseline else None,
-        baseline_values=baseline.measurement.values if baseline else {},
+        baseline_records=old,
         baseline_launches=len(old),
         command=job.command,
         folder=taken.folder,
@@ -244,14 +286,6 @@ def next_step(job: Job, outcome: Outcome) -> str:
     if outcome == "inconclusive":
         return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
     return ""
-
-
-def must_be_alone(isolation: str, *, first_look: bool) -> bool:
-    """Whether other launches of ours must keep off the host. A concurrent pass is sound and a concurrent fail is
-    none, so `confirm` shares the first look and takes later ones alone (GPU pool §9)."""
-    if isolation == "shared":
-        return False
-    return isolation != "confirm" or not first_look
 
 
 def environment_reason(taken: Taken) -> str:

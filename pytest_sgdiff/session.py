@@ -15,7 +15,18 @@ import pytest
 
 from pytest_sgdiff import assets, baselines, commands, gpus, machine, runner, sources
 from pytest_sgdiff.advice import advise
-from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, Command, EngineInfo, Environment, Machine, PerfDump
+from pytest_sgdiff.data import (
+    Advice,
+    Baseline,
+    Case,
+    CaseResult,
+    Command,
+    EngineInfo,
+    Environment,
+    Machine,
+    PerfDump,
+    Workload,
+)
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.dialect import NEWEST
 from pytest_sgdiff.engines.protocol import Engine
@@ -44,6 +55,11 @@ class Session:
     def engine_info(self) -> EngineInfo:
         """The engine of `--sgdiff-engine-cmd` and its version, read once."""
         return machine.engine_info(self.settings.engine_cmd)
+
+    @cached_property
+    def base_info(self) -> EngineInfo:
+        """The engine of `--sgdiff-against` and its version."""
+        return machine.engine_info(self.settings.against)
 
     def engine_for(self, case: Case) -> Engine:
         """The adapter of the case's `engine`.
@@ -79,7 +95,9 @@ class Session:
         """How long the case takes by its baseline's launches, None if there is none yet."""
         if self.pool is None:
             return None
-        baseline = self._find(self.settings.baselines, self.pool.machine(case.gpus), case.id)
+        baseline = self._find(
+            self.settings.baselines, machine.machine_of(self.pool.eligible.gpus[: case.gpus]), case.id
+        )
         walls = [entry.wall_s for entry in baseline.measurement.launches if entry.wall_s] if baseline else []
         return sorted(walls)[len(walls) // 2] * 1.2 if walls else None
 
@@ -113,23 +131,53 @@ class Session:
             renew=self._renew(case),
             command=self.command_text(case),
         )
-        result = runner.record(job) if self.settings.mode == "update" else runner.gate(job)
+        result = self._run(job, case, engine, lease, workload_now, found)
         warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
         return replace(result, warnings=(*result.warnings, *warnings))
 
+    def _run(
+        self,
+        job: runner.Job,
+        case: Case,
+        engine: Engine,
+        lease: Lease | None,
+        workload_now: Workload,
+        found: Mapping[str, Path],
+    ) -> CaseResult:
+        if self.settings.mode == "update":
+            return runner.record(job)
+        if self.settings.mode == "against" and lease is not None:
+            base = replace(job, source=self._live(case, engine, lease, workload_now, found, base=True))
+            return runner.against(base, job)
+        return runner.gate(job)
+
     def _source(
-        self, case: Case, engine: Engine, lease: Lease | None, workload_now: Any, found: Mapping[str, Path]
+        self, case: Case, engine: Engine, lease: Lease | None, workload_now: Workload, found: Mapping[str, Path]
     ) -> runner.Source:
         if self.settings.replay is not None:
             return sources.ReplaySource(self.settings.replay, case, self.notify)
-        if lease is None or self.settings.out is None:
-            raise AssertionError("a live run has a lease and a folder for its launches")
+        if lease is None:
+            raise AssertionError("a live run has a lease")
+        return self._live(case, engine, lease, workload_now, found, base=False)
+
+    def _live(
+        self,
+        case: Case,
+        engine: Engine,
+        lease: Lease,
+        workload_now: Workload,
+        found: Mapping[str, Path],
+        *,
+        base: bool,
+    ) -> sources.LiveSource:
+        if self.settings.out is None:
+            raise AssertionError("a live run keeps its launches")
         return sources.LiveSource(
             case=case,
             engine=engine,
-            info=self.engine_info,
+            info=self.base_info if base else self.engine_info,
             lease=lease,
-            out=self.settings.out,
+            out=self.settings.out / "against" if base else self.settings.out,
             session=self.settings.run_id,
             isolation=self.settings.isolation,
             workload=workload_now,
@@ -137,8 +185,13 @@ class Session:
             assets=found,
             change_command=lambda command: self._changed(case, command),
             change_environment=self._environment,
-            of=case.launches.baseline if self.settings.mode == "update" else case.launches.looks[-1],
+            of=self._launches_at_most(case),
         )
+
+    def _launches_at_most(self, case: Case) -> int:
+        if self.settings.mode == "update":
+            return case.launches.baseline
+        return runner.PAIR_LOOKS[-1] if self.settings.mode == "against" else case.launches.looks[-1]
 
     def _assets(self, case: Case) -> tuple[Mapping[str, Path], Mapping[str, str]]:
         if not self.settings.live:
@@ -150,7 +203,11 @@ class Session:
         """Skip what this machine cannot run (fail under --sgdiff-strict), fail what is missing a token."""
         if self.pool is None:
             return
-        reason = self.pool.unfit(case.gpus, products=case.requires.gpu)
+        eligible = self.pool.eligible
+        reason = eligible.refusal(case.gpus)
+        products = {gpu.name for gpu in eligible.gpus} if case.gpus else set()
+        if reason is None and products and case.requires.gpu and not _any_of(case.requires.gpu, products):
+            reason = f"needs one of {', '.join(case.requires.gpu)}, this machine has {', '.join(sorted(products))}"
         if reason is None and case.requires.engine:
             from packaging.specifiers import SpecifierSet
 
@@ -213,8 +270,12 @@ class Session:
 
     def advice(self, case: Case) -> tuple[Advice, ...]:
         """What is known against the case, on this engine's version."""
-        products = tuple(gpu.name for gpu in self.pool.gpus) if self.pool else case.requires.gpu
+        products = tuple(gpu.name for gpu in self.pool.eligible.gpus) if self.pool else case.requires.gpu
         return advise(case, engine_version=self._info_to_show.version, gpu_products=products)
+
+
+def _any_of(words: tuple[str, ...], products: set[str]) -> bool:
+    return any(word.lower() in product.lower() for word in words for product in products)
 
 
 def _properties(item: pytest.Item, result: CaseResult) -> None:

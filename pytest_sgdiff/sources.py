@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from pytest_sgdiff import launcher, machine, recordings
 from pytest_sgdiff.data import (
@@ -16,32 +14,16 @@ from pytest_sgdiff.data import (
     Command,
     EngineInfo,
     Environment,
-    Gpu,
     Launch,
     LaunchFiles,
-    Ports,
-    Watch,
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.gpus import Isolation, Lease
 from pytest_sgdiff.redact import redact_env
 from pytest_sgdiff.watch import Watcher
 
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
-
-
-class Held(Protocol):
-    """What a launch needs of a GPU lease."""
-
-    gpus: tuple[Gpu, ...]
-    ports: Ports
-    pass_fds: tuple[int, ...]
-    cpus: Sequence[int] | None
-
-    def env(self) -> dict[str, str]: ...
-    def exclusive_host(self) -> AbstractContextManager[None]: ...
-    def shared_host(self) -> AbstractContextManager[Sequence[str]]: ...
-    def wait_until_free(self, timeout_s: float) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +61,10 @@ class LiveSource:
     case: Case
     engine: Engine
     info: EngineInfo
-    lease: Held
+    lease: Lease
     out: Path
     session: str
-    isolation: str
+    isolation: Isolation
     workload: Workload
     notify: Callable[[Progress], None]
     assets: Mapping[str, Path]
@@ -108,10 +90,10 @@ class LiveSource:
         )
         command = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
         command = self.change_command(command)
-        held = self.lease.exclusive_host() if alone else self.lease.shared_host()
-        self._tell("")
-        with held as neighbours:
-            watcher = Watcher(self.lease.gpus)
+        held = self.lease.alone(on_wait=self._tell) if alone else self.lease.shared(on_wait=self._tell)
+        with held:
+            self._tell("")
+            watcher = Watcher(self.lease)
             with watcher:
                 ended = launcher.run(
                     command,
@@ -122,7 +104,7 @@ class LiveSource:
                     pass_fds=self.lease.pass_fds,
                     cpus=self.lease.cpus,
                     on_line=self._follow,
-                    on_start=watcher.watch_group,
+                    on_start=self.lease.launched,
                 )
             self.lease.wait_until_free(timeout_s=60.0)
         launch = Launch(
@@ -140,7 +122,7 @@ class LiveSource:
             outputs=ended.outputs,
             machine=machine.machine_of(self.lease.gpus),
             environment=self._environment(command),
-            watch=self._watch(watcher.watch(), neighbours, alone=alone),
+            watch=watcher.watch,
             workload=self.workload,
             session=self.session,
             folder=str(folder),
@@ -153,15 +135,12 @@ class LiveSource:
         sync = command.env.get(SYNC_STAGES, os.environ.get(SYNC_STAGES, "")) in ("1", "true", "True")
         return self.change_environment(machine.environment(self.lease.gpus, engine=self.info, sync_stages=sync))
 
-    def _watch(self, seen: Watch, neighbours: Sequence[str] | None, *, alone: bool) -> Watch:
-        beside = tuple(name for name in neighbours or () if name != self.case.id)
-        return replace(seen, co_runners=beside, alone=alone or not beside, isolation=self.isolation)
-
     def _follow(self, line: str) -> None:
         # "[DenoisingStage] started..." is the engine's own word for where it is.
         if line.endswith("] started...") and "[" in line:
             self._tell(line.rpartition("[")[2].partition("]")[0])
 
     def _tell(self, stage: str) -> None:
-        indices = tuple(gpu.index for gpu in self.lease.gpus)
-        self.notify(Progress(node_id=self.case.node_id, gpus=indices, launch=self.number, of=self.of, stage=stage))
+        self.notify(
+            Progress(node_id=self.case.node_id, gpus=self.lease.indices, launch=self.number, of=self.of, stage=stage)
+        )

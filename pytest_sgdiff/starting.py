@@ -59,11 +59,9 @@ def _settings(config: pytest.Config, run_id: str) -> Settings:
 
 
 def _pool(settings: Settings) -> gpus.Pool:
-    return gpus.Pool.open(
-        settings.gpus or "none",
-        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
-        lock_dir=settings.lock_dir,
-        run_id=settings.run_id,
+    eligible = gpus.resolve(settings.gpus or "none")
+    return gpus.Pool(
+        eligible, run_id=settings.run_id, folder=None if settings.lock_dir is None else str(settings.lock_dir)
     )
 
 
@@ -82,11 +80,19 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
     # The version is asked for here, so that a missing engine stops the run before the first case.
     engine = session.engine_info
     lines = [
-        f"{pool.describe()}, sglang {engine.version}, baselines in {_short(settings.baselines, settings.root)}",
+        f"{_pool_text(pool)}, sglang {engine.version}, baselines in {_short(settings.baselines, settings.root)}",
     ]
     if settings.out is not None:
         lines.append(f"launches are kept in {_short(settings.out, settings.root)}")
     return tuple(lines)
+
+
+def _pool_text(pool: gpus.Pool) -> str:
+    eligible = pool.eligible
+    if not eligible.gpus:
+        return "no GPUs" + (f" ({eligible.note})" if eligible.note else "")
+    names = sorted({gpu.name for gpu in eligible.gpus})
+    return f"{eligible.size} x {' / '.join(names)}" + (f" ({eligible.note})" if eligible.note else "")
 
 
 def _short(path: Path, root: Path) -> str:

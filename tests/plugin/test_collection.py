@@ -1,0 +1,136 @@
+"""YAML cases are collected as functions, so everything that works on tests works on them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+MANY = """
+cases:
+  wan2.1_t2v:
+    marks: [nightly]
+    model: Wan-AI/Wan2.1-T2V-1.3B-Diffusers
+    args: {prompt: a cat}
+  firered:
+    marks: [topology]
+    model: FireRedTeam/FireRed-Image-Edit-1.1
+    gpus: 2
+    args: {prompt: a cat}
+    matrix:
+      topology:
+        cfg: {args: {enable-cfg-parallel: true}}
+        ulysses: {args: {ulysses-degree: 2}}
+"""
+
+
+@pytest.fixture
+def many(project: Project) -> Project:
+    """A project with three cases of two names."""
+    (project.root / "cases" / "tiny.yaml").unlink()
+    project.write("cases/many.yaml", MANY)
+    return project
+
+
+def collected(project: Project, *arguments: str) -> list[str]:
+    """Node ids that pytest selects."""
+    result = project.run("--collect-only", "-q", *arguments)
+    return [line for line in result.outlines if "::" in line]
+
+
+def test_node_ids_are_file_and_case_and_variant(many: Project) -> None:
+    assert collected(many) == [
+        "cases/many.yaml::wan2.1_t2v",
+        "cases/many.yaml::firered[cfg]",
+        "cases/many.yaml::firered[ulysses]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-m", "nightly"], ["cases/many.yaml::wan2.1_t2v"]),
+        (["-m", "topology and not nightly"], ["cases/many.yaml::firered[cfg]", "cases/many.yaml::firered[ulysses]"]),
+        (["-k", "wan2.1"], ["cases/many.yaml::wan2.1_t2v"]),
+        (["-k", "firered and ulysses"], ["cases/many.yaml::firered[ulysses]"]),
+        (["cases/many.yaml::firered[cfg]"], ["cases/many.yaml::firered[cfg]"]),
+        (["cases/many.yaml::wan2.1_t2v"], ["cases/many.yaml::wan2.1_t2v"]),
+        (["--import-mode=importlib", "cases"], None),
+        (["-m", "sgdiff", "--strict-markers"], None),
+    ],
+)
+def test_cases_are_selected_as_tests_are(many: Project, arguments: list[str], expected: list[str] | None) -> None:
+    everything = ["cases/many.yaml::wan2.1_t2v", "cases/many.yaml::firered[cfg]", "cases/many.yaml::firered[ulysses]"]
+    assert collected(many, *arguments) == (expected or everything)
+
+
+def test_without_an_option_that_measures_cases_are_skipped_with_the_reason(many: Project) -> None:
+    result = many.run("-rs")
+    assert result.ret == 0
+    result.assert_outcomes(skipped=3)
+    result.stdout.fnmatch_lines(
+        [
+            "SKIPPED [[]1[]] cases/many.yaml:3: not measuring: give --sgdiff-gpus=N to launch the engine, "
+            "--sgdiff-replay=DIR to judge recorded launches, or --sgdiff-dry-run to see the command lines"
+        ]
+    )
+
+
+def test_every_mistake_of_a_file_is_listed_without_a_traceback(project: Project) -> None:
+    project.write(
+        "cases/bad.yaml",
+        "cases:\n  broken:\n    model: a/b\n    gpu: 4\n    gpus: four\n    marks: [nightlyy]\n",
+    )
+    result = project.run("--sgdiff-dry-run")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    output = result.stdout.str()
+    assert "cases/bad.yaml:4:5: unknown key 'gpu', did you mean 'gpus'?" in output
+    assert "cases/bad.yaml:5:11: 'gpus' must be int, got 'four'" in output
+    assert "cases/bad.yaml:6:13: 'nightlyy' not found in `markers` configuration option" in output
+    assert "Traceback" not in output
+    assert "INTERNALERROR" not in output
+
+
+def test_under_xdist_mistakes_stop_the_run_before_a_worker_starts(project: Project) -> None:
+    project.write("cases/bad.yaml", "cases:\n  broken:\n    model: a/b\n    gpu: 4\n")
+    result = project.run("--sgdiff-dry-run", "-n", "2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "cases/bad.yaml:4:5: unknown key 'gpu', did you mean 'gpus'?" in result.stderr.str()
+
+
+def test_a_name_used_in_two_files_is_a_mistake(project: Project) -> None:
+    project.write("cases/zwei.yaml", "cases:\n  tiny:\n    model: a/b\n    args: {prompt: a cat}\n")
+    result = project.run("--sgdiff-dry-run")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "cases/zwei.yaml:2:3: the case 'tiny' is defined already at cases/tiny.yaml:5:3" in result.stdout.str()
+
+
+def test_yaml_of_other_tools_is_left_alone(project: Project) -> None:
+    project.write("cases/other.yaml", "jobs:\n  build: {}\n")
+    project.write("config.yaml", "cases: nothing of ours\n")
+    assert collected(project) == ["cases/tiny.yaml::tiny"]
+    # Named on the command line, a file is meant to hold cases.
+    result = project.run("--collect-only", "cases/other.yaml")
+    assert "cases/other.yaml:1:1: unknown key 'jobs'" in result.stdout.str()
+
+
+def test_without_the_plugin_nothing_is_collected(project: Project) -> None:
+    result = project.run("-p", "no:pytest_sgdiff.plugin", "--collect-only")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_fixtures_of_cases_may_be_overridden_and_parametrized(project: Project) -> None:
+    project.write(
+        "cases/conftest.py",
+        "import pytest\n"
+        "@pytest.fixture(params=['fa', 'torch_sdpa'])\n"
+        "def sgdiff_env(request):\n"
+        "    return {'SGLANG_ATTENTION': request.param}\n"
+        "@pytest.fixture(autouse=True, scope='module')\n"
+        "def module_wide(request):\n"
+        "    print('module is', request.module.__name__)\n",
+    )
+    assert collected(project) == ["cases/tiny.yaml::tiny[fa]", "cases/tiny.yaml::tiny[torch_sdpa]"]
+    result = project.run("--sgdiff-dry-run", "-s", "cases/tiny.yaml::tiny[fa]")
+    assert "module is tiny" in result.stdout.str()
+    assert "SGLANG_ATTENTION=fa" in result.stdout.str()

@@ -1,0 +1,128 @@
+"""Options, environment and ini values become one Settings, and every mistake names its cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.options import SETTINGS
+from pytest_sgdiff.settings import CASE_FILES, Settings, read_settings
+
+
+def settle(
+    root: Path, *, option: dict[str, Any] | None = None, ini: dict[str, Any] | None = None, **env: str
+) -> Settings:
+    options, inis = option or {}, ini or {}
+    unknown = (options.keys() | inis.keys()) - {setting.dest for setting in SETTINGS}
+    assert not unknown
+    return read_settings(option=options.get, ini=inis.get, env=env, root=root, cwd=root, run_id="run-1")
+
+
+def test_nothing_given_measures_nothing(tmp_path: Path) -> None:
+    settings = settle(tmp_path)
+    assert settings.mode == "off"
+    assert not settings.measuring
+    assert settings.out is None
+    assert settings.baselines == tmp_path / "baselines"
+    assert settings.engine_cmd == ("sglang",)
+    assert settings.files == CASE_FILES
+    assert settings.fail_on == {"regressed", "invalid", "no-baseline"}
+
+
+def test_the_command_line_wins_over_the_environment_which_wins_over_ini(tmp_path: Path) -> None:
+    ini = {"sgdiff_engine_cmd": "from-ini"}
+    env = {"SGDIFF_ENGINE_CMD": "from-env --fast"}
+    assert settle(tmp_path, ini=ini).engine_cmd == ("from-ini",)
+    assert settle(tmp_path, ini=ini, **env).engine_cmd == ("from-env", "--fast")
+    option = {"sgdiff_engine_cmd": "'/opt/my engine/sglang'"}
+    assert settle(tmp_path, option=option, ini=ini, **env).engine_cmd == ("/opt/my engine/sglang",)
+
+
+@pytest.mark.parametrize(
+    ("option", "mode", "live"),
+    [
+        ({"sgdiff_gpus": "4"}, "gate", True),
+        ({"sgdiff_gpus": "4", "sgdiff_update": "all"}, "update", True),
+        ({"sgdiff_gpus": "4", "sgdiff_against": "old/sglang"}, "against", True),
+        ({"sgdiff_dry_run": True, "sgdiff_gpus": "4"}, "dry-run", False),
+        ({"sgdiff_replay": "."}, "replay", False),
+        ({"sgdiff_replay": ".", "sgdiff_update": "missing"}, "update", False),
+    ],
+)
+def test_the_mode_follows_from_what_was_asked(tmp_path: Path, option: dict[str, Any], mode: str, live: bool) -> None:
+    settings = settle(tmp_path, option=option)
+    assert (settings.mode, settings.live) == (mode, live)
+
+
+def test_launches_are_kept_below_the_root_unless_a_folder_is_named(tmp_path: Path) -> None:
+    assert settle(tmp_path, option={"sgdiff_gpus": "1"}).out == tmp_path / ".sgdiff" / "run-1"
+    assert settle(tmp_path, option={"sgdiff_gpus": "1", "sgdiff_out": "kept"}).out == tmp_path / "kept"
+    assert settle(tmp_path, option={"sgdiff_replay": "."}).out is None
+
+
+def test_recording_is_quiet_and_gating_confirms_unless_told_otherwise(tmp_path: Path) -> None:
+    assert settle(tmp_path, option={"sgdiff_gpus": "1"}).isolation == "confirm"
+    assert settle(tmp_path, option={"sgdiff_gpus": "1", "sgdiff_update": "all"}).isolation == "quiet"
+    assert settle(tmp_path, option={"sgdiff_gpus": "1", "sgdiff_isolation": "host"}).isolation == "host"
+
+
+def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
+    chosen = settle(tmp_path, option={"sgdiff_fail_on": "inconclusive,improved"}).fail_on
+    assert chosen == {"regressed", "invalid", "no-baseline", "inconclusive", "improved"}
+    assert "inconclusive" in settle(tmp_path, option={"sgdiff_strict": True}).fail_on
+    assert "inconclusive" in settle(tmp_path, ini={"sgdiff_fail_on": ["inconclusive"]}).fail_on
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"sgdiff_replay": "nowhere"},
+            "--sgdiff-replay=nowhere: no such folder; give one that a run wrote with --sgdiff-out "
+            "(DIR/<case id>/<NN>/perf.json, engine.log, launch.json)",
+        ),
+        (
+            {"sgdiff_replay": ".", "sgdiff_gpus": "2"},
+            "--sgdiff-replay judges recorded launches and takes no GPU: leave --sgdiff-gpus out",
+        ),
+        (
+            {"sgdiff_replay": ".", "sgdiff_against": "old"},
+            "--sgdiff-replay has no engine to launch: leave --sgdiff-against out",
+        ),
+        ({"sgdiff_against": "old"}, "--sgdiff-against needs --sgdiff-gpus, which says what to launch on"),
+        (
+            {"sgdiff_against": "old", "sgdiff_gpus": "1", "sgdiff_update": "all"},
+            "--sgdiff-against compares two engines and records no baseline: leave --sgdiff-update out",
+        ),
+        (
+            {"sgdiff_update": "all"},
+            "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): nothing is measured without",
+        ),
+        (
+            {"sgdiff_gpus": "1", "sgdiff_update": "sometimes"},
+            "--sgdiff-update=sometimes: unknown, use one of all, missing, extend",
+        ),
+        (
+            {"sgdiff_fail_on": "slow"},
+            "--sgdiff-fail-on=slow: no such outcome, use pass, improved, regressed, inconclusive, no-baseline, invalid",
+        ),
+        (
+            {"sgdiff_isolation": "alone"},
+            "--sgdiff-isolation=alone: unknown, use one of shared, confirm, window, quiet, host",
+        ),
+        ({"sgdiff_gpu_timeout": "soon"}, "--sgdiff-gpu-timeout=soon: must be a number of seconds above 0"),
+        ({"sgdiff_gpu_timeout": "nan"}, "--sgdiff-gpu-timeout=nan: must be a number of seconds above 0"),
+    ],
+)
+def test_a_mistake_names_its_cure(tmp_path: Path, option: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        settle(tmp_path, option=option)
+    assert str(caught.value) == message
+
+
+def test_an_empty_ci_variable_is_no_ci(tmp_path: Path) -> None:
+    assert not settle(tmp_path, CI="").ci
+    assert settle(tmp_path, CI="true").ci
