@@ -49,6 +49,7 @@ def check_files(
     files: Iterable[pathlib.Path], root: pathlib.Path, *, known_marks: Collection[str] | None = None
 ) -> tuple[str, ...]:
     """Every mistake of several files, those between files too: an id used twice, a relation to no case."""
+    files = tuple(files)
     mistakes: list[str] = []
     cases: list[Case] = []
     for file in files:
@@ -57,6 +58,10 @@ def check_files(
         mistakes += wrong
     # The case that a relation names may be in a file that could not be loaded.
     relations = () if mistakes else check_relations(cases)
+    if relations:
+        # Or it is in a file beside these, as where a run names one file only.
+        others = [case for file in _beside(files) for case in _try_file(file, root, None)[0]]
+        relations = check_relations(cases, others=others)
     return (*mistakes, *check_ids(cases), *relations)
 
 
@@ -71,15 +76,16 @@ def check_ids(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(mistakes)
 
 
-def check_relations(cases: Sequence[Case]) -> tuple[str, ...]:
-    """A mistake for every `faster_than` that names the case itself or no case at all."""
-    ids = [case.id for case in cases]
+def check_relations(cases: Sequence[Case], *, others: Sequence[Case] = ()) -> tuple[str, ...]:
+    """A mistake for every `faster_than` in `cases` that names the case itself, or no case of these and `others`."""
+    known = (*cases, *others)
+    ids = [case.id for case in known]
     mistakes: list[str] = []
     for case in cases:
         if case.faster_than is None:
             continue
         other, place = case.faster_than.case, case.at("faster_than.case")
-        variants = [c.id for c in cases if c.name == other and c.variant is not None]
+        variants = [c.id for c in known if c.name == other and c.variant is not None]
         if other == case.id:
             mistakes.append(f"{place}: case '{other}' cannot be faster than itself")
         elif variants:
@@ -97,6 +103,13 @@ def _try_file(
         return read_cases(file, root, known_marks=known_marks), ()
     except CaseFileError as error:
         return (), error.mistakes
+
+
+def _beside(files: Collection[pathlib.Path]) -> Iterator[pathlib.Path]:
+    """The other case files in the folders of `files`."""
+    given = {file.resolve() for file in files}
+    for folder in sorted({file.resolve().parent for file in files}):
+        yield from (file for file in sorted(folder.glob("*.y*ml")) if file.resolve() not in given)
 
 
 class _UnreadableError(Exception):

@@ -26,6 +26,7 @@ _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,99})")
 _DECIMAL = r"(?:(?:0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|(?:0|[1-9][0-9]*)[eE][-+]?[0-9]+"
 _FLOAT = re.compile(rf"[-+]?(?:{_DECIMAL})")
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_SENDABLE = re.compile(r"[^\0\ud800-\udfff]*")
 _CORE_TAG = "tag:yaml.org,2002:"
 
 Plain = str | int | float | bool | None
@@ -222,10 +223,11 @@ class _Composer:
         return sized
 
     def _leaf(self, event: Any, place: Place) -> Leaf:
-        if "\0" in event.value:
-            self._mistakes.add(place, "holds a NUL character, which no command line can carry")
+        text = _joined(event.value)
+        if not _SENDABLE.fullmatch(text):
+            self._mistakes.add(place, "holds a NUL character or half a character, which no command line can carry")
         plain = event.style is None and event.tag is None
-        return Leaf(place=place, text=event.value, value=_resolve(event.value) if plain else event.value)
+        return Leaf(place=place, text=text, value=_resolve(text) if plain else text)
 
     def _branch(self, place: Place, events: Iterator[Any], depth: int) -> _Sized:
         import yaml
@@ -275,6 +277,11 @@ def _events(loader: Any) -> Iterator[Any]:
     """The parser's events. A generator, so that reading stops where the composer does."""
     while loader.check_event():
         yield loader.get_event()
+
+
+def _joined(text: str) -> str:
+    """The text with surrogate pairs as the characters that they stand for, as JSON escapes them: JSON is YAML."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _resolve(text: str) -> Plain:

@@ -51,6 +51,7 @@ def mistakes(text: str) -> list[str]:
         ("null-ish", "null-ish"),
         ("''", ""),
         ("café ☕", "café ☕"),
+        ('"\\ud83d\\ude00"', "😀"),
     ],
 )
 def test_a_plain_value_is_what_yaml_1_2_core_makes_of_it(written: str, value: object) -> None:
