@@ -45,7 +45,7 @@ _ENGINE_PREFIXES = ("SGLANG_", "FLASHINFER_", "HF_", "TORCH", "PYTORCH_", "TRITO
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _MetaGpu:
+class NotedGpu:
     name: str | None = None
     uuid: str | None = None
     driver: str | None = None
@@ -54,22 +54,22 @@ class _MetaGpu:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Seen:
+class NotedProcess:
     pid: int
     used_mib: int | None = None
     cmdline: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Foreign:
+class NotedForeign:
     pid: int
     what: str | None = None
-    seen_before: tuple[_Seen, ...] = ()
-    seen_after: tuple[_Seen, ...] = ()
+    seen_before: tuple[NotedProcess, ...] = ()
+    seen_after: tuple[NotedProcess, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Meta:
+class Notes:
     argv: tuple[str, ...] = ()
     rc: int | None = None
     start: str | None = None
@@ -77,11 +77,11 @@ class _Meta:
     wall_s: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     env_extra: Mapping[str, str] | None = None
-    gpu: _MetaGpu | None = None
+    gpu: NotedGpu | None = None
     versions: Mapping[str, Any] = field(default_factory=dict)
     host: Mapping[str, Any] | None = None
     before: Mapping[str, Any] | None = None
-    foreign: _Foreign | None = None
+    foreign: NotedForeign | None = None
     contend: bool = False
 
 
@@ -111,10 +111,10 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
     )
 
 
-def _read_meta(path: Path) -> _Meta:
+def _read_meta(path: Path) -> Notes:
     text = _text(path)
     if text is None:
-        return _Meta()
+        return Notes()
     cure = "correct it, or delete it: a launch can be read without"
     try:
         document = jsontext.read(text)
@@ -126,7 +126,7 @@ def _read_meta(path: Path) -> _Meta:
         if isinstance(plain.get("argv"), str):
             plain["argv"] = shlex.split(plain["argv"])
     try:
-        return from_plain(_Meta, plain, unknown="ignore")
+        return from_plain(Notes, plain, unknown="ignore")
     except WireError as error:
         raise RecordingError(f"{path}:{document.line(error.path)}: {error} ({cure})") from None
 
@@ -153,14 +153,14 @@ def _text(path: Path) -> str | None:
         raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _machine(meta: _Meta) -> Machine | None:
+def _machine(meta: Notes) -> Machine | None:
     if meta.gpu is None or meta.gpu.name is None:
         return None
     return Machine(kind="gpu", product=meta.gpu.name, count=meta.gpu.count)
 
 
-def _environment(meta: _Meta, env: Mapping[str, str]) -> Environment:
-    gpu = meta.gpu or _MetaGpu()
+def _environment(meta: Notes, env: Mapping[str, str]) -> Environment:
+    gpu = meta.gpu or NotedGpu()
     limit = (meta.before or {}).get("power_limit_w")
     cpus = (meta.host or {}).get("cpus")
     return Environment(
@@ -183,7 +183,7 @@ def _word(value: Any) -> str | None:
 # ----------------------------------------------------------------------------------------------- what else ran there
 
 
-def _watch(meta: _Meta, series: str | None) -> Watch | None:
+def _watch(meta: Notes, series: str | None) -> Watch | None:
     """None if nobody looked, which is not the same as nothing seen."""
     uuid = (meta.gpu.uuid if meta.gpu else None) or ""
     foreign = tuple(_foreign(meta, uuid))
@@ -192,12 +192,12 @@ def _watch(meta: _Meta, series: str | None) -> Watch | None:
     return Watch(gpus=(_series(series, uuid, _time(meta.start), _time(meta.end)),), foreign=foreign)
 
 
-def _foreign(meta: _Meta, uuid: str) -> Iterable[GpuProcess]:
+def _foreign(meta: Notes, uuid: str) -> Iterable[GpuProcess]:
     if meta.foreign is None:
         if meta.contend:  # the script started a contender and noted no more of it
             yield GpuProcess(gpu_uuid=uuid, pid=0, name="a contending process that the recording script started")
         return
-    seen: tuple[tuple[Literal["start", "end"], tuple[_Seen, ...]], ...] = (
+    seen: tuple[tuple[Literal["start", "end"], tuple[NotedProcess, ...]], ...] = (
         ("start", meta.foreign.seen_before),
         ("end", meta.foreign.seen_after),
     )
@@ -212,6 +212,7 @@ def _foreign(meta: _Meta, uuid: str) -> Iterable[GpuProcess]:
 def _series(text: str, uuid: str, start: datetime | None, end: datetime | None) -> GpuSeries:
     """The samples of the launch's own time, thinned out."""
     rows = [(at, row) for row in csv.DictReader(text.splitlines()) if (at := _time(row.get("time"))) is not None]
+    rows = [(at, row) for at, row in rows if None not in row.values()]  # a killed sampler leaves a line unfinished
     rows = [(at, row) for at, row in rows if (start is None or at >= start) and (end is None or at <= end)]
     if not rows:
         return GpuSeries(gpu_uuid=uuid)
@@ -258,7 +259,7 @@ def _number(text: Any, kind: Callable[[str], Any]) -> Any:
     try:
         return kind(text)
     except (TypeError, ValueError):
-        return None  # not told, or the line that a killed sampler left unfinished
+        return None
 
 
 def _time(text: str | None) -> datetime | None:
