@@ -1,13 +1,19 @@
 """Reports: a run in, text out. One file per format; a new format is one new file and one entry of `REPORTS`.
 
-`text` is also what the terminal shows; `github` writes the workflow commands that annotate a pull request.
+`text` is also what the terminal shows; `github` and `junit` say the same to a pull request and to a CI server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pytest_sgdiff.reports.csv import CsvReport
+from pytest_sgdiff.reports.html import HtmlReport
+from pytest_sgdiff.reports.json import JsonReport
+from pytest_sgdiff.reports.markdown import MarkdownReport
 from pytest_sgdiff.reports.protocol import Report
 from pytest_sgdiff.reports.text import TextReport
 
-REPORTS: Mapping[str, Report] = {report.suffix: report for report in (TextReport(),)}
+_ALL: tuple[Report, ...] = (HtmlReport(), JsonReport(), MarkdownReport(), CsvReport(), TextReport())
+
+REPORTS: Mapping[str, Report] = {report.suffix: report for report in _ALL}

@@ -160,7 +160,7 @@ def accept_command(result: CaseResult) -> str:
 
 def actions(result: CaseResult) -> list[tuple[str, str]]:
     """What to do next, as pairs of a word and a command or sentence: reproduce, settle, accept, files."""
-    label = {"inconclusive": "settle", "no-baseline": "record", "invalid": "fix"}.get(result.outcome, "next")
+    label = {"inconclusive": "settle", "invalid": "fix"}.get(result.outcome, "next")
     rows = [("reproduce", result.command)] if result.command else []
     rows += [(label, numbers.clean(result.next_step))] if result.next_step else []
     if result.outcome in {"regressed", "improved", "no-baseline"} and "--sgdiff-update" not in result.next_step:

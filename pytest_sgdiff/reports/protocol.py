@@ -10,7 +10,10 @@ from pytest_sgdiff.data import Run
 class Report(Protocol):
     """One format. `suffix` is what `--sgdiff-report=PATH` chooses it by."""
 
-    suffix: str
+    @property
+    def suffix(self) -> str:
+        """The end of the file's name, with its dot."""
+        ...
 
     def render(self, run: Run) -> str:
         """The whole report as text."""

@@ -1,0 +1,87 @@
+"""Pairs of a word and a value that describe a case's machine, baseline, workload and launches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_sgdiff.data import CaseResult, LaunchRecord
+from pytest_sgdiff.reports import numbers, phrases
+
+Facts = list[tuple[str, str]]
+
+
+def machine_facts(result: CaseResult) -> Facts:
+    """Hardware and versions, in the words of the first launch that counts."""
+    launches = phrases.counted(result) or result.launches
+    machine, environment = result.machine, launches[0].environment if launches else None
+    pairs: list[tuple[str, object]] = []
+    if machine is not None:
+        many = f"{machine.count} × {machine.product}" if machine.kind == "gpu" else f"{machine.product}, CPU only"
+        pairs += [("hardware", many), ("MIG profile", machine.mig_profile), ("GPUs", phrases.gpus(result))]
+    if environment is not None:
+        limit = environment.power_limit_w
+        pairs += [
+            ("GPU UUIDs", "\n".join(environment.gpu_uuids)),
+            ("driver", environment.driver),
+            ("CUDA", environment.cuda),
+            ("power limit", None if limit is None else f"{limit:.0f} W"),
+            ("SM clock, highest", _mhz(environment.sm_clock_max_mhz)),
+            ("CPU", environment.cpu_model),
+            ("host", environment.host),
+            ("sglang", environment.engine_version),
+            ("torch", environment.torch_version),
+            ("pytest-sgdiff", environment.plugin_version),
+            ("stage timers", "synchronised" if environment.sync_stages else "not synchronised"),
+        ]
+    pipelines = dict.fromkeys(launch.pipeline for launch in launches if launch.pipeline)
+    pairs += [("pipeline", ", ".join(pipelines))]
+    return _known(pairs)
+
+
+def baseline_facts(result: CaseResult) -> Facts:
+    """Where the baseline comes from."""
+    recorded = result.baseline_recorded
+    if recorded is None:
+        return []
+    launches = result.baseline_launches
+    return _known(
+        [
+            ("recorded", recorded.at),
+            ("launches", numbers.plural(launches, "launch") if launches else None),
+            ("sglang", result.baseline_engine),
+            ("commit", recorded.commit),
+            ("sessions", ", ".join(recorded.sessions)),
+            ("command", recorded.command),
+        ]
+    )
+
+
+def workload_facts(result: CaseResult) -> Facts:
+    """The digest of what is measured, and the fields behind it."""
+    if result.workload is None:
+        return []
+    return _known([("digest", result.workload.digest), *((k, str(v)) for k, v in result.workload.fields.items())])
+
+
+def launch_facts(launch: LaunchRecord) -> str:
+    """What is worth a remark about one launch, in one line."""
+    words = [f"does not count: {launch.excluded}"] if launch.excluded else []
+    words += ["alone on the host"] if launch.alone else []
+    words += [f"warmup {launch.warmup}"] if launch.warmup and launch.warmup != "proven" else []
+    watch = launch.watch
+    if watch is not None:
+        words += [f"beside {', '.join(watch.co_runners)}"] if watch.co_runners else []
+        words += [f"process {p.name or '?'} (pid {p.pid}) at {p.when}" for p in watch.foreign]
+        words += list(watch.events)
+        hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
+        words += [f"{hottest} °C at most"] if hottest is not None else []
+    words += list(launch.auto_tuned)
+    return numbers.clean("; ".join(words))
+
+
+def _mhz(clock: int | None) -> str | None:
+    return None if clock is None else f"{clock} MHz"
+
+
+def _known(pairs: Iterable[tuple[str, object]]) -> Facts:
+    return [(word, numbers.clean(str(value))) for word, value in pairs if value not in (None, "")]

@@ -1,0 +1,168 @@
+"""The HTML report: one file that opens anywhere, with nothing to load.
+
+What got slower, by how much and how sure stands first; each case then shows both sides: stages, launches, steps,
+history, GPUs, versions and the commands to go on with. Everything is in the page itself; its script only filters,
+sorts and unfolds. Templates are in templates/, and escape every text by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
+from pytest_sgdiff.reports import charts, numbers, phrases, text
+from pytest_sgdiff.reports.facts import baseline_facts, launch_facts, machine_facts, workload_facts
+from pytest_sgdiff.reports.plot import Plot
+from pytest_sgdiff.reports.sparks import sparks
+
+_GOOD = {"pass", "improved"}
+
+# The axis of a table's interval pictures: wide enough for all of them, but not for one outlier's sake.
+_REACHES = (0.05, 0.1, 0.15, 0.25)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HtmlReport:
+    """The report. `link` makes an address of a case file's `{path}` and `{line}`: by default relative to the page, in
+    CI better that of the commit's file on the forge."""
+
+    suffix: str = ".html"
+    link: str = "{path}#L{line}"
+
+    def render(self, run: Run) -> str:
+        """The page. Raises ModuleNotFoundError, naming the extra, where Jinja2 is not installed."""
+        try:
+            from jinja2 import Environment, PackageLoader, StrictUndefined
+        except ModuleNotFoundError as error:
+            message = "the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'"
+            raise ModuleNotFoundError(message, name="jinja2") from error
+        environment = Environment(
+            loader=PackageLoader("pytest_sgdiff.reports", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        script = environment.get_template("page.js").render()
+        return environment.get_template("report.html.j2").render(
+            run=run,
+            title=_title(run),
+            summary=text.summary(run),
+            counts=phrases.counts(run),
+            script=script,
+            script_hash=_sha256(script),
+            reach=_reach([v for result in run.results if (v := phrases.decisive(result)) is not None]),
+            cases=self._cases(run),
+            numbers=numbers,
+            phrases=phrases,
+            pause_legend=text.PAUSE_LEGEND,
+        )
+
+    def _cases(self, run: Run) -> list[dict[str, Any]]:
+        results = phrases.worst_first(run.results)
+        reach = _reach([v for result in results if (v := phrases.decisive(result)) is not None])
+        seen: dict[str, int] = {}
+        views = []
+        for result in results:
+            seen[result.case] = count = seen.get(result.case, 0) + 1
+            anchor = result.case if count == 1 else f"{result.case}.{count}"
+            views.append(self._case(run, result, anchor=anchor, reach=reach))
+        return views
+
+    def _case(self, run: Run, result: CaseResult, *, anchor: str, reach: float) -> dict[str, Any]:
+        decisive, history = phrases.decisive(result), run.history.get(result.case, {})
+        own_reach = _reach(result.verdicts)
+        engine = next((e for launch in result.launches if (e := launch.environment.engine_version)), None)
+        pictures = [charts.launches(result, v) for v in phrases.by_importance(result.verdicts)]
+        pictures[1:1] = [
+            charts.stages(result),
+            charts.steps(result),
+            charts.trend(phrases.primary(result), history, today=run.started_at, engine=engine),
+        ]
+        return {
+            "result": result,
+            "anchor": anchor,
+            "open": result.outcome not in _GOOD,
+            "headline": phrases.headline(result),
+            "phrase": phrases.phrase(result),
+            "decisive": decisive,
+            "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
+            "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
+            "has_pause": any(v.metric == "pause" for v in result.verdicts),
+            "actions": phrases.actions(result),
+            "conditions": phrases.conditions(result) if result.launches else "",
+            "problems": [(p.kind, numbers.clean(p.message), _lines(p.evidence)) for p in result.problems],
+            "pictures": [picture for picture in pictures if picture is not None],
+            "launches": [_launch(launch, phrases.primary(result)) for launch in result.launches],
+            "facts": [
+                ("Machine", machine_facts(result)),
+                ("Baseline", baseline_facts(result)),
+                ("Workload", workload_facts(result)),
+            ],
+            "href": self._href(result.location.path, result.location.line),
+            "baseline_href": self._href(result.baseline_path, 1) if result.baseline_path else None,
+        }
+
+    def _href(self, path: str, line: int) -> str:
+        from urllib.parse import quote
+
+        return self.link.format(path=quote(path), line=line)
+
+
+def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:
+    like = text.scale(verdict)
+    return {
+        "verdict": verdict,
+        "name": phrases.metric_name(verdict.metric),
+        "baseline": numbers.quantity(verdict.baseline, verdict.unit, like=like),
+        "spread": phrases.spread(verdict),
+        "now": numbers.quantity(verdict.now, verdict.unit, like=like),
+        "change": phrases.change(verdict),
+        "interval": phrases.interval(verdict),
+        "words": phrases.verdict_phrase(verdict),
+        "forest": charts.forest(verdict, reach=reach),
+    }
+
+
+def _launch(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any]:
+    value = launch.metrics.get(primary.metric) if primary is not None else None
+    plots: Mapping[str, Plot] = {plot.title: plot for plot in sparks(launch)}
+    return {
+        "launch": launch,
+        "value": numbers.quantity(value, primary.unit) if primary is not None else numbers.UNKNOWN,
+        "wall": numbers.UNKNOWN if launch.wall_s is None else numbers.duration(launch.wall_s),
+        "sparks": [plots.get(name) for name in ("SM clock", "power", "memory")],
+        "facts": launch_facts(launch),
+    }
+
+
+def _title(run: Run) -> str:
+    slower = sum(result.outcome == "regressed" for result in run.results)
+    if slower:
+        return f"{slower} of {numbers.plural(run.selected, 'case')} got slower"
+    if run.measured == 0:
+        return "Nothing was measured"
+    if any(result.outcome not in _GOOD for result in run.results) or run.measured < run.selected:
+        return "No case got slower, but not every case was settled"
+    return "No case got slower"
+
+
+def _reach(verdicts: Sequence[Verdict]) -> float:
+    sides = [abs(side - 1) for v in verdicts for side in (v.ratio, v.low, v.high) if side is not None]
+    limits = [v.limit * 1.2 for v in verdicts if v.limit is not None]
+    widest = max((*sides, *limits), default=0.0)
+    return next((reach for reach in _REACHES if widest <= reach), _REACHES[-1])
+
+
+def _lines(evidence: Sequence[str]) -> list[str]:
+    return [line for item in evidence for line in numbers.clean(item).splitlines()]
+
+
+def _sha256(script: str) -> str:
+    """The hash by which the page's content security policy allows this script and no other."""
+    import base64
+    import hashlib
+
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
