@@ -1,0 +1,88 @@
+"""The readers/writer lock of the host: launches that may share it, and launches that must be alone on it.
+
+It is taken for the time of one launch, by a lease that has its GPUs already, so nobody waits for GPUs while holding
+it. The descriptor is inherited by the launch like those of the GPUs. A second lock is the turnstile: whoever wants to
+be alone holds it while waiting, so that launches that come later do not keep slipping in before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.gpus.locks import is_locked, mutex, open_lock_file, try_lock
+from pytest_sgdiff.gpus.records import read_json, remove, write_locked
+
+_POLL_S = 0.02
+
+
+@contextlib.contextmanager
+def entered(
+    folder: str, *, ident: str, tag: str, alone: bool, timeout_s: float, on_wait: Callable[[str], None] | None = None
+) -> Iterator[tuple[int, ...]]:
+    """Holds the host, shared or alone, and yields the descriptors that the launch must inherit.
+
+    Raises LeaseError naming the launches in the way if the host cannot be had within `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    said = False
+
+    def wait(fd: int, *, shared: bool) -> None:
+        nonlocal said
+        while not try_lock(fd, shared=shared):
+            others = ", ".join(running(folder, besides=ident)) or "another launch"
+            aim = "be alone on the host" if alone else "share the host"
+            if time.monotonic() > deadline:
+                raise LeaseError(
+                    f"{tag or 'a launch'} could not {aim} within {timeout_s:.0f} s: {others} still running; "
+                    "see `sgdiff gpus`, or choose another --sgdiff-isolation"
+                )
+            if on_wait is not None and not said:
+                on_wait(f"waiting to {aim} beside {others}")
+                said = True
+            time.sleep(_POLL_S)
+
+    turn = open_lock_file(os.path.join(folder, "turnstile"))
+    try:
+        wait(turn, shared=not alone)
+        host = open_lock_file(os.path.join(folder, "host"))
+        try:
+            wait(host, shared=not alone)
+        except BaseException:
+            os.close(host)
+            raise
+    finally:
+        os.close(turn)
+    path = os.path.join(folder, "launch", ident)
+    mark = None
+    try:
+        with mutex(folder):
+            remove(path)
+            mark = write_locked(path, {"tag": tag, "alone": alone, "pid": os.getpid()})
+        yield (host, mark)
+    finally:
+        os.close(host)
+        if mark is not None:
+            os.close(mark)
+            with mutex(folder):
+                if not is_locked(path):  # a launch that outlives this is still to be seen
+                    remove(path)
+
+
+def running(folder: str, *, besides: str = "") -> tuple[str, ...]:
+    """Case ids of the launches that run on this host now, without that of the lease `besides`."""
+    found = []
+    with mutex(folder):
+        for name in sorted(os.listdir(os.path.join(folder, "launch"))):
+            path = os.path.join(folder, "launch", name)
+            content = read_json(path)
+            if name == besides or content is None:
+                continue
+            if is_locked(path):
+                found.append(str(content.get("tag") or name))
+            else:
+                remove(path)
+    return tuple(found)

@@ -1,0 +1,182 @@
+"""A lease: GPUs and ports that nobody else on this host has while it, or a launch that inherited it, lives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from pytest_sgdiff.data import Gpu, Ports
+from pytest_sgdiff.gpus import host
+from pytest_sgdiff.gpus.inventory import use_of
+from pytest_sgdiff.gpus.locks import bump, is_locked, mutex
+from pytest_sgdiff.gpus.nvml import NvmlReader
+from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, is_descendant, process
+from pytest_sgdiff.gpus.records import remove, rewrite
+
+
+class Lease:
+    """What `Pool.lease` gives. Hand `pass_fds` and `env()` to the launch, and tell `launched` its PID.
+
+    `gpus` are in PCI order; `cpus` those of their NUMA nodes that this process may use; `waited_s` how long the queue
+    took. Do not start the launch with `preexec_fn`: it runs Python in the forked child, which gives the lease up.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        ident: str,
+        run_id: str,
+        tag: str,
+        gpus: tuple[Gpu, ...],
+        ports: Ports,
+        gpu_fds: Mapping[str, int],
+        port_fd: int,
+        record_fd: int,
+        record: dict[str, Any],
+        reader: NvmlReader,
+        waited_s: float,
+        on_release: Callable[[], None],
+    ) -> None:
+        self.id = ident
+        self.run = run_id
+        self.tag = tag
+        self.gpus = gpus
+        self.ports = ports
+        self.cpus = cpus_of(gpus)
+        self.reader = reader
+        self.waited_s = waited_s
+        self._folder = folder
+        self._gpu_fds = dict(gpu_fds)
+        self._port_fd = port_fd
+        self._record_fd = record_fd
+        self._record = record
+        self._host_fds: tuple[int, ...] = ()
+        self._on_release = on_release
+        self._released = False
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The GPUs' numbers in PCI order over the whole machine."""
+        return tuple(gpu.index for gpu in self.gpus)
+
+    @property
+    def pass_fds(self) -> tuple[int, ...]:
+        """Descriptors that the launch must inherit, so that nothing is free before it is dead; ask anew per launch."""
+        return (*self._gpu_fds.values(), self._port_fd, *self._host_fds)
+
+    def env(self) -> dict[str, str]:
+        """What the launch's environment needs: numbers, since SGLang Diffusion does `int()` on every entry; a MIG slice
+        has none and goes by its UUID. Empty for a case without GPUs, so that the engine sees none."""
+        visible = (gpu.uuid if gpu.mig_profile else str(gpu.index) for gpu in self.gpus)
+        return {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": ",".join(visible),
+            LEASE_VARIABLE: self.id,
+            RUN_VARIABLE: self.run,
+        }
+
+    @contextlib.contextmanager
+    def shared(self, *, timeout_s: float = 3600.0, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+        """For the time of a launch that may have others beside it. Raises LeaseError."""
+        with self._on_host(alone=False, timeout_s=timeout_s, on_wait=on_wait):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self, *, timeout_s: float = 3600.0, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+        """For the time of a launch that must be the only one of all runs on this host. Raises LeaseError."""
+        with self._on_host(alone=True, timeout_s=timeout_s, on_wait=on_wait):
+            yield
+
+    @contextlib.contextmanager
+    def _on_host(self, *, alone: bool, timeout_s: float, on_wait: Callable[[str], None] | None) -> Iterator[None]:
+        with host.entered(
+            self._folder, ident=self.id, tag=self.tag, alone=alone, timeout_s=timeout_s, on_wait=on_wait
+        ) as fds:
+            self._host_fds = fds
+            try:
+                yield
+            finally:
+                self._host_fds = ()
+
+    def launched(self, pid: int) -> None:
+        """Notes the process that was started, the leader of a session of its own, for whoever must end it."""
+        self._record["child"] = pid
+        rewrite(self._record_fd, self._record)
+
+    def owns(self, pid: int) -> bool:
+        """Whether the process comes from this lease's launch (or, before one is noted, from this process)."""
+        child = self._record["child"]
+        found = process(pid, environ=True)
+        if found is None:
+            return False
+        if f"{LEASE_VARIABLE}={self.id}".encode() in (found.environ or b"").split(b"\0"):
+            return True
+        return found.session == child or is_descendant(pid, child or os.getpid())
+
+    def co_runners(self) -> tuple[str, ...]:
+        """Case ids of the other launches on this host now."""
+        return host.running(self._folder, besides=self.id)
+
+    def wait_until_free(self, timeout_s: float) -> tuple[str, ...]:
+        """Waits until the driver has taken back what the launch used: it does so some time after the process's end.
+
+        Returns what still speaks against it after `timeout_s`, `GPU 0: process 419 (python3, 1002 MiB)`; empty if free.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            # Utilisation is an average over the last second, which the launch was part of.
+            left = tuple(
+                f"GPU {gpu.index}: {use}"
+                for gpu in self.gpus
+                for use in use_of(gpu, self.reader)
+                if not use.endswith("utilisation")
+            )
+            if not left or time.monotonic() >= deadline:
+                return left
+            time.sleep(0.1)
+
+    def release(self) -> None:
+        """Gives everything back, except to a child that still lives: its lease stays on record for the reaper."""
+        if self._released:
+            return
+        self._released = True
+        self._on_release()
+        record = os.path.join(self._folder, "lease", self.id)
+        with mutex(self._folder):
+            for fd in (*self._gpu_fds.values(), self._port_fd, self._record_fd):
+                os.close(fd)
+            if not any(is_locked(os.path.join(self._folder, "gpu", uuid)) for uuid in self._gpu_fds):
+                remove(record)
+        bump(self._folder)
+
+    def forget(self) -> None:
+        """In a forked child: closes the copies, which would otherwise keep the lease after the owner gave it back."""
+        self._released = True
+        for fd in (*self._gpu_fds.values(), self._port_fd, self._record_fd, *self._host_fds):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def cpus_of(gpus: tuple[Gpu, ...]) -> tuple[int, ...]:
+    """The CPUs of the GPUs' NUMA nodes that this process may run on; all of those if nothing is known."""
+    allowed = os.sched_getaffinity(0)
+    near: set[int] = set()
+    for node in {gpu.numa_node for gpu in gpus if gpu.numa_node is not None}:
+        with contextlib.suppress(OSError, ValueError), open(f"/sys/devices/system/node/node{node}/cpulist") as file:
+            for part in file.read().strip().split(","):
+                first, _, last = part.partition("-")
+                near |= set(range(int(first), int(last or first) + 1))
+    return tuple(sorted(near & allowed or allowed))

@@ -1,0 +1,262 @@
+"""The pool: a fair queue for GPUs over all workers, runs and users of the host.
+
+    with pool.lease(2, estimate_s=90, timeout_s=3600, tag="ltx2") as lease, lease.shared():
+        env = {**os.environ, **lease.env()}
+        child = subprocess.Popen(argv, env=env, pass_fds=lease.pass_fds, start_new_session=True)
+        lease.launched(child.pid)
+
+There is no server. A GPU belongs to whoever holds the lock of `<lock-dir>/gpu/<uuid>`; who may take it is worked out
+by every waiter alike (`policy.plan`) under a short mutex, all GPUs of a lease or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_sgdiff.data import Gpu
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.gpus import ports, records
+from pytest_sgdiff.gpus.inventory import in_use
+from pytest_sgdiff.gpus.leases import Lease
+from pytest_sgdiff.gpus.locks import bump, generation, lock_dir, mutex
+from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
+from pytest_sgdiff.gpus.obstacles import holdings, obstacles
+from pytest_sgdiff.gpus.policy import Slot, plan
+from pytest_sgdiff.gpus.procs import where
+from pytest_sgdiff.gpus.reaper import Reaper
+from pytest_sgdiff.gpus.spec import Eligible
+
+# The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
+SLOW_POLL_S = 1.0
+_POLL_S = 0.05
+# NVML averages utilisation over up to a second, so two readings that far apart are needed to call a GPU idle.
+SETTLE_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Grant:
+    """GPUs that are ours, still to be found idle."""
+
+    fds: Mapping[str, int]
+    record_fd: int
+    record: dict[str, Any]
+
+
+class Pool:
+    """Leases GPUs of `eligible`. One per process; `run_id` is common to all workers of a pytest run, and its budget.
+
+    `settle_s` is the time between the two readings of the idle check. Raises LeaseError if `folder` cannot be used.
+    """
+
+    def __init__(
+        self,
+        eligible: Eligible,
+        *,
+        run_id: str,
+        folder: str | None = None,
+        reader: NvmlReader | None = None,
+        settle_s: float = SETTLE_S,
+        port_base: int = ports.BASE,
+    ) -> None:
+        self.eligible = eligible
+        self.folder = lock_dir(folder)
+        self.run_id = run_id
+        self._reader = reader or default_reader()
+        self._settle_s = settle_s
+        self._port_base = port_base
+        self._by_uuid = {gpu.uuid: gpu for gpu in eligible.gpus}
+        self._reaper = Reaper(self.folder)
+        self._lease: Lease | None = None
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _forget(this))
+
+    def lease(
+        self,
+        count: int,
+        *,
+        timeout_s: float,
+        estimate_s: float | None = None,
+        on_wait: Callable[[str], None] | None = None,
+        tag: str = "",
+    ) -> Lease:
+        """`count` idle GPUs (0: ports only). `estimate_s` is how long they will be kept, as far as anybody knows.
+
+        `on_wait` gets a sentence whenever what is waited for changes. Raises LeaseError if the pool can never give
+        that many, or not within `timeout_s`.
+        """
+        if self._lease is not None:
+            raise LeaseError(
+                f"{tag or 'this test'} asks for GPUs while the lease of {self._lease.tag or 'this test'} is held: "
+                "whoever holds GPUs and waits for more can block others forever. Release the first lease, or ask for "
+                "all GPUs at once"
+            )
+        refusal = self.eligible.refusal(count)
+        if refusal is not None:
+            raise LeaseError(f"{tag or 'the test'} {refusal}")
+        started = time.monotonic()
+        ident = secrets.token_hex(6)
+        grant = self._wait(ident, count, estimate_s, timeout_s, on_wait, tag)
+        try:
+            block, port_fd = ports.take(self.folder, base=self._port_base)
+        except BaseException:
+            self._give_back(ident, grant)
+            raise
+        self._lease = Lease(
+            folder=self.folder,
+            ident=ident,
+            run_id=self.run_id,
+            tag=tag,
+            gpus=tuple(sorted((self._by_uuid[uuid] for uuid in grant.fds), key=lambda gpu: (gpu.index, gpu.uuid))),
+            ports=block,
+            gpu_fds=grant.fds,
+            port_fd=port_fd,
+            record_fd=grant.record_fd,
+            record=grant.record,
+            reader=self._reader,
+            waited_s=time.monotonic() - started,
+            on_release=self._released,
+        )
+        return self._lease
+
+    def _released(self) -> None:
+        self._lease = None
+
+    def _wait(
+        self,
+        ident: str,
+        count: int,
+        estimate_s: float | None,
+        timeout_s: float,
+        on_wait: Callable[[str], None] | None,
+        tag: str,
+    ) -> _Grant:
+        """Draws a ticket and stays in the queue until its turn has come and the GPUs are found idle."""
+        deadline = time.monotonic() + timeout_s
+        about = {"run": self.run_id, "pid": os.getpid(), "tag": tag, "estimate_s": estimate_s, "since": time.time()}
+        if count == 0:
+            with mutex(self.folder):
+                return self._enter(ident, {}, about)
+        with mutex(self.folder):
+            ticket = os.path.join(self.folder, "queue", f"{records.next_number(self.folder):09d}-{ident}")
+            asked = {"count": count, "eligible": sorted(self._by_uuid), "budget": self.eligible.budget}
+            ticket_fd = records.write_locked(ticket, {**about, **asked})
+        said, seen, next_look = "", b"", 0.0
+        try:
+            while True:
+                now = time.monotonic()
+                if (latest := generation(self.folder)) != seen or now >= next_look:
+                    seen, next_look = latest, now + SLOW_POLL_S
+                    os.utime(ticket_fd)
+                    grant, why = self._look(ident, about)
+                    if grant is not None:
+                        busy = self._verify(ident, grant)
+                        if not busy:
+                            return grant
+                        why = "; ".join(f"GPU {self._by_uuid[uuid].index}: in use by {busy[uuid]}" for uuid in busy)
+                    if now >= deadline:
+                        raise LeaseError(_too_late(tag, count, timeout_s, why))
+                    if on_wait is not None and why != said:
+                        said = why
+                        on_wait(f"waiting for {count} GPU{'s' * (count > 1)}: {why}")
+                time.sleep(min(_POLL_S, max(0.0, deadline - now)))
+                if time.monotonic() >= deadline:
+                    next_look = 0.0
+        finally:
+            os.close(ticket_fd)
+            records.remove(ticket)
+            bump(self.folder)
+
+    def _look(self, ident: str, about: dict[str, Any]) -> tuple[_Grant | None, str]:
+        """One look at the queue: the GPUs if it is this ticket's turn, else what is in the way."""
+        with mutex(self.folder):
+            waiting = records.waiters(self.folder)
+            leases = records.lease_records(self.folder)
+            busy = records.busy_marks(self.folder)
+            serving = {lease.id for lease in leases}
+            queue = [waiter for waiter in waiting if waiter.ticket.id not in serving]
+            wanted = frozenset().union(*(waiter.ticket.eligible for waiter in queue))
+            free = records.lock_gpus(self.folder, wanted - busy.keys())
+            try:
+                granted = plan(
+                    [waiter.ticket for waiter in queue],
+                    holdings(leases, wanted - free.keys()),
+                    self._slots(wanted),
+                ).get(ident, ())
+                mine = {uuid: free.pop(uuid) for uuid in granted}
+            finally:
+                for fd in free.values():
+                    os.close(fd)
+            if mine:
+                return self._enter(ident, mine, about), ""
+        self._reaper.step(leases)
+        return None, obstacles(self.eligible.gpus, ident, queue, leases, busy, wanted - free.keys())
+
+    def _enter(self, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> _Grant:
+        """Puts the lease on record. With the mutex."""
+        record = {
+            **about,
+            "uuids": sorted(fds),
+            "uid": os.getuid(),
+            "where": where(),
+            "since": time.time(),
+            "child": None,
+        }
+        try:
+            fd = records.write_locked(os.path.join(self.folder, "lease", ident), record)
+        except BaseException:
+            for gpu_fd in fds.values():
+                os.close(gpu_fd)
+            raise
+        return _Grant(fds=fds, record_fd=fd, record=record)
+
+    def _give_back(self, ident: str, grant: _Grant, busy: Mapping[str, str] | None = None) -> None:
+        """Undoes a grant; the GPUs in `busy` are left alone for a while. The ticket keeps its place."""
+        with mutex(self.folder):
+            for uuid, reason in (busy or {}).items():
+                records.mark_busy(self.folder, uuid, reason)
+            for fd in (*grant.fds.values(), grant.record_fd):
+                os.close(fd)
+            records.remove(os.path.join(self.folder, "lease", ident))
+        bump(self.folder)
+
+    def _verify(self, ident: str, grant: _Grant) -> dict[str, str]:
+        """UUID -> by what, for the granted GPUs that are in use after all; if any is, the grant is given back."""
+        busy = None
+        try:
+            busy = in_use([self._by_uuid[uuid] for uuid in grant.fds], self._reader, settle_s=self._settle_s)
+        finally:
+            if busy != {}:
+                self._give_back(ident, grant, busy)
+        return busy
+
+    def _slots(self, uuids: frozenset[str]) -> dict[str, Slot]:
+        """Where the GPUs sit. Those that only other runs can see come last, each in a group of its own."""
+        return {uuid: self._slot(uuid, self._by_uuid.get(uuid), place) for place, uuid in enumerate(sorted(uuids))}
+
+    def _slot(self, uuid: str, gpu: Gpu | None, place: int) -> Slot:
+        if gpu is None:
+            return Slot(uuid=uuid, index=1000 + place, clique=1000 + place)
+        return Slot(uuid=uuid, index=gpu.index, numa=gpu.numa_node, clique=self.eligible.cliques.get(uuid, 0))
+
+
+def _too_late(tag: str, count: int, timeout_s: float, why: str) -> str:
+    return (
+        f"{tag or 'the test'} got no {count} GPU{'s' * (count > 1)} within {timeout_s:.0f} s: {why}. "
+        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+    )
+
+
+def _forget(reference: weakref.ref[Pool]) -> None:
+    """In a forked child of the owner."""
+    pool = reference()
+    if pool is not None and pool._lease is not None:
+        with contextlib.suppress(OSError):
+            pool._lease.forget()
+        pool._lease = None

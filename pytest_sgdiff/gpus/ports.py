@@ -1,0 +1,64 @@
+"""Blocks of ports that no other launch on this host has.
+
+The engine probes a port and binds it tens of seconds later, so two launches that start together take the same one;
+asking the kernel for a free port has the same gap. A block is therefore locked, by a file that the launch inherits,
+and lies below the range from which the kernel hands out ports by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+from pytest_sgdiff.data import Ports
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.gpus.locks import locked_file
+
+BASE = 20000
+SPAN = 64
+_SCHEDULER, _MASTER = 10, 40
+_FEWEST_BLOCKS = 16
+
+
+def blocks(base: int = BASE, span: int = SPAN, ephemeral: tuple[int, int] | None = None) -> tuple[int, ...]:
+    """First ports of the blocks, below and above the kernel's own range; all above `base` if that leaves too few."""
+    low, high = ephemeral_range() if ephemeral is None else ephemeral
+    every = range(base, 65536 - span, span)
+    clear = tuple(first for first in every if first + span <= low or first > high)
+    return clear if len(clear) >= _FEWEST_BLOCKS else tuple(every)
+
+
+def ephemeral_range() -> tuple[int, int]:
+    """The ports that the kernel hands out by itself; Linux's default where it does not tell."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            low, high = file.read().split()
+        return int(low), int(high)
+    except (OSError, ValueError):
+        return 32768, 60999
+
+
+def take(folder: str, *, base: int = BASE, span: int = SPAN) -> tuple[Ports, int]:
+    """The first block that nobody holds and whose ports can be bound, and the descriptor that holds it."""
+    for first in blocks(base, span):
+        fd = locked_file(os.path.join(folder, "port", str(first)))
+        if fd is None:
+            continue
+        ports = Ports(http=first, scheduler=first + _SCHEDULER, master=first + _MASTER)
+        if all(_can_bind(port) for port in (ports.http, ports.scheduler, ports.master)):
+            return ports, fd
+        os.close(fd)
+    raise LeaseError(
+        f"no block of {span} free ports above {base}: all are held by other launches or bound by other programs; "
+        "ss -ltnp shows who listens"
+    )
+
+
+def _can_bind(port: int) -> bool:
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,197 @@
+"""What `--sgdiff-gpus` means: the GPUs that a run may lease, and how many of them at a time.
+
+all | auto        every GPU that the caller can see | those of them that are idle now
+N                 a budget: any that the caller can see, at most N held by this run at a time
+i,j | idx:i       positions among those that the caller can see, as CUDA counts them
+GPU-... | MIG-... UUIDs or their beginnings
+none | 0          no GPU: only cases with `gpus: 0` can run
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pytest_sgdiff.data import Gpu
+from pytest_sgdiff.errors import LeaseError, OptionError
+from pytest_sgdiff.gpus.inventory import cliques, fabric_problem, inventory, refused, use_of
+from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
+
+OPTION = "--sgdiff-gpus"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Eligible:
+    """The GPUs that a run may lease. `budget` bounds how many at a time (None: all); `note` says why there are fewer
+    than one would expect; `cliques` maps a UUID to its NVLink group; `apart` says why no case may have several."""
+
+    gpus: tuple[Gpu, ...]
+    spec: str
+    budget: int | None = None
+    auto: bool = False
+    note: str = ""
+    apart: str = ""
+    cliques: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The most GPUs that one case can have."""
+        return len(self.gpus) if self.budget is None else min(self.budget, len(self.gpus))
+
+    @property
+    def handoff(self) -> str:
+        """The value of `--sgdiff-gpus` that gives an xdist worker the same GPUs, whatever is idle by then."""
+        return ",".join(gpu.uuid for gpu in self.gpus) or "none" if self.auto else self.spec
+
+    def refusal(self, count: int) -> str | None:
+        """Why a case with `count` GPUs can never run here; None if it can."""
+        if count == 0:
+            return None
+        if count > 1 and any(gpu.mig_profile for gpu in self.gpus):
+            return f"needs {count} GPUs, and MIG slices cannot be combined"
+        if count > 1 and self.apart:
+            return f"needs {count} GPUs, and {self.apart}"
+        if count > self.size:
+            have = f"only {self.size} of them" if self.size else "none of them"
+            return f"needs {count} GPU{'s' * (count > 1)}, and {OPTION}={self.spec} gives {have}" + (
+                f": {self.note}" if self.note else ""
+            )
+        return None
+
+
+def resolve(spec: str, *, visible: str | None = None, reader: NvmlReader | None = None) -> Eligible:
+    """`parse` on this machine's GPUs. `visible` is CUDA_VISIBLE_DEVICES, by default the environment's.
+
+    `none` does not touch the driver. `all` and `auto` where there is no GPU give an empty pool whose `note` says why;
+    everything else that cannot be had raises OptionError, or LeaseError if the driver does not answer.
+    """
+    spec = spec.strip()
+    if spec in ("none", "0"):
+        return Eligible(gpus=(), spec=spec, budget=0)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
+    reader = reader or default_reader()
+    try:
+        gpus = inventory(reader)
+    except LeaseError as error:
+        if spec in ("all", "auto"):
+            return Eligible(gpus=(), spec=spec, note=str(error))
+        raise LeaseError(f"{OPTION}={spec}: {error}") from None
+    facts = reader.facts()
+    out = refused(facts)
+    usable = [gpu for gpu in gpus if gpu.uuid not in out]
+    note = "; ".join(f"GPU {gpu.index} is left out ({out[gpu.uuid]})" for gpu in gpus if gpu.uuid in out)
+    eligible = parse(spec, gpus, visible)
+    chosen = tuple(gpu for gpu in eligible.gpus if gpu in usable)
+    if eligible.auto:
+        busy = {gpu.uuid: use for gpu in chosen if (use := use_of(gpu, reader))}
+        chosen = tuple(gpu for gpu in chosen if gpu.uuid not in busy)
+        note = "; ".join(
+            filter(None, (note, *(f"GPU {g.index} is busy ({busy[g.uuid][0]})" for g in gpus if g.uuid in busy)))
+        )
+    if eligible.budget is not None and eligible.budget > len(chosen):
+        raise OptionError(f"{OPTION}={spec} asks for {_gpus(eligible.budget)}, but {len(chosen)} can be used: {note}")
+    note = note or eligible.note
+    names = {gpu.uuid for gpu in chosen}
+    return replace(
+        eligible,
+        gpus=chosen,
+        note=note,
+        apart=fabric_problem([fact for fact in facts if fact.uuid in names]) or "",
+        cliques=cliques(chosen, reader) if len(chosen) > 1 else {},
+    )
+
+
+def parse(spec: str, gpus: Sequence[Gpu], visible: str | None) -> Eligible:
+    """What `spec` picks among `gpus`, of which the caller sees those of `visible` (CUDA_VISIBLE_DEVICES, None: all).
+
+    Raises OptionError for a value that means nothing and for GPUs that the caller does not have.
+    """
+    spec = spec.strip()
+    seen = visible_gpus(gpus, visible)
+    have = _have(seen, visible)
+    if spec in ("none", "0"):
+        return Eligible(gpus=(), spec=spec, budget=0)
+    if spec in ("all", "auto"):
+        return Eligible(gpus=seen, spec=spec, auto=spec == "auto", note="" if seen else have)
+    if re.fullmatch(r"\d+", spec):
+        budget = int(spec)
+        if budget > len(seen):
+            cure = f"; ask for at most {len(seen)}, or for `all`" if seen else "; `all` runs the cases that need none"
+            raise OptionError(f"{OPTION}={spec} asks for {_gpus(budget)}, but {have}{cure}")
+        return Eligible(gpus=seen, spec=spec, budget=budget)
+    chosen: list[Gpu] = []
+    for word in spec.removeprefix("idx:").split(","):
+        gpu = _one(word.strip(), spec, gpus, seen, have)
+        if gpu in chosen:
+            raise OptionError(f"{OPTION}={spec} names GPU {gpu.index} twice; name each GPU once")
+        chosen.append(gpu)
+    return Eligible(gpus=tuple(chosen), spec=spec)
+
+
+def visible_gpus(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
+    """The GPUs that CUDA gives a process with this CUDA_VISIBLE_DEVICES, in its order.
+
+    As the CUDA Programming Guide says: an entry that is not valid hides itself and all after it, UUIDs may be
+    shortened while they are unique, an empty value hides everything; and a repeated entry is an error, so nothing is
+    seen. Numbers count whole GPUs in PCI order. MIG slices are seen only where they are named.
+    """
+    whole = [gpu for gpu in gpus if gpu.mig_profile is None]
+    if visible is None:
+        return tuple(whole)
+    seen: list[Gpu] = []
+    for word in (word.strip() for word in visible.split(",")):
+        if re.fullmatch(r"\d+", word):
+            found = [gpu for gpu in whole if gpu.index == int(word)]
+        elif word.startswith(("GPU-", "MIG-")):
+            found = [gpu for gpu in gpus if gpu.uuid.lower().startswith(word.lower())]
+        else:
+            found = []
+        if len(found) != 1:
+            break
+        if found[0] in seen:
+            return ()
+        seen.append(found[0])
+    return tuple(seen)
+
+
+def _one(word: str, spec: str, gpus: Sequence[Gpu], seen: Sequence[Gpu], have: str) -> Gpu:
+    """The GPU that one entry of the option names."""
+    if re.fullmatch(r"\d+", word):
+        if int(word) < len(seen):
+            return seen[int(word)]
+        places = f", at the positions 0 to {len(seen) - 1}" if len(seen) > 1 else ", at position 0" if seen else ""
+        raise OptionError(f"{OPTION}={spec}: there is no GPU at position {word}; {have}{places}")
+    if word.upper().startswith(("GPU-", "MIG-")):
+        # A slice may be named though CUDA_VISIBLE_DEVICES is unset: without it CUDA shows no slice but the first.
+        pool = [*seen, *(gpu for gpu in gpus if gpu.mig_profile and gpu not in seen and len(seen) == _whole(gpus))]
+        found = [gpu for gpu in pool if gpu.uuid.lower().startswith(word.lower())]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            matches = ", ".join(gpu.uuid for gpu in found)
+            raise OptionError(f"{OPTION}={spec}: {word} begins the UUIDs of several GPUs ({matches}); write more of it")
+        if any(gpu.uuid.lower().startswith(word.lower()) for gpu in gpus):
+            raise OptionError(f"{OPTION}={spec}: {word} is on this machine but hidden from this job; {have}")
+        names = ", ".join(gpu.uuid for gpu in pool) or "none"
+        raise OptionError(f"{OPTION}={spec}: no GPU has a UUID that begins with {word}; there are: {names}")
+    raise OptionError(
+        f"{OPTION}={spec} is not understood; write a number of GPUs (4), `all`, `auto`, `none`, "
+        "positions (0,1 or idx:0) or UUIDs (GPU-...)"
+    )
+
+
+def _whole(gpus: Sequence[Gpu]) -> int:
+    return sum(gpu.mig_profile is None for gpu in gpus)
+
+
+def _have(seen: Sequence[Gpu], visible: str | None) -> str:
+    if visible is None:
+        return f"this machine has {len(seen)}" if seen else "this machine has none that is not cut into MIG slices"
+    shown = f"CUDA_VISIBLE_DEVICES={visible}" if visible else "CUDA_VISIBLE_DEVICES is empty"
+    return f"{len(seen) or 'none'} {'is' if len(seen) < 2 else 'are'} visible to this job ({shown})"
+
+
+def _gpus(count: int) -> str:
+    return f"{count} GPU" + "s" * (count != 1)

@@ -1,0 +1,125 @@
+"""What `sgdiff gpus` shows: GPUs, who holds them, who waits, and which are busy and why."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_sgdiff.data import Gpu
+from pytest_sgdiff.gpus import records
+from pytest_sgdiff.gpus.inventory import use_of
+from pytest_sgdiff.gpus.locks import is_locked, lock_dir, mutex
+from pytest_sgdiff.gpus.nvml import NvmlReader
+
+
+def queue_state(
+    folder: str | None = None, *, gpus: Sequence[Gpu] = (), reader: NvmlReader | None = None
+) -> dict[str, Any]:
+    """The pool as plain data: `lock_dir`, `gpus`, `holders`, `queue`, `launches`.
+
+    A GPU's `state` is `held`, `orphaned` (its pytest worker died, the launch lives), `busy` (a stranger uses it) or
+    `free`; `why` says by what. GPUs that are in the lock directory but not in `gpus` are listed too. Times in seconds.
+    """
+    folder = lock_dir(folder)
+    with mutex(folder):
+        leases = records.lease_records(folder)
+        waiting = records.waiters(folder)
+        marks = records.busy_marks(folder)
+        uuids = dict.fromkeys([gpu.uuid for gpu in gpus] + sorted(os.listdir(os.path.join(folder, "gpu"))))
+        locked = {uuid for uuid in uuids if is_locked(os.path.join(folder, "gpu", uuid))}
+        launches = sorted(
+            name
+            for name in os.listdir(os.path.join(folder, "launch"))
+            if is_locked(os.path.join(folder, "launch", name))
+        )
+    now = time.time()
+    serving = {lease.id for lease in leases}
+    known = {gpu.uuid: gpu for gpu in gpus}
+    rows = []
+    for uuid in uuids:
+        state, why = "free", ""
+        holder = next((lease for lease in leases if uuid in lease.uuids and (lease.alive or uuid in locked)), None)
+        if holder is not None:
+            state = "held" if holder.alive else "orphaned"
+            why = f"{holder.tag or 'a test'} (process {holder.pid}, run {holder.run})"
+        elif uuid in locked:
+            state, why = "held", "a process that left no record"
+        elif uuid in marks:
+            state, why = "busy", marks[uuid].reason
+        elif uuid in known and reader is not None and (use := use_of(known[uuid], reader)):
+            state, why = "busy", ", ".join(use)
+        gpu = known.get(uuid)
+        rows.append(
+            {
+                "index": None if gpu is None else gpu.index,
+                "uuid": uuid,
+                "name": None if gpu is None else gpu.name,
+                "state": state,
+                "why": why,
+            }
+        )
+    return {
+        "lock_dir": folder,
+        "gpus": rows,
+        "holders": [
+            {
+                "case": lease.tag,
+                "gpus": list(lease.uuids),
+                "run": lease.run,
+                "pid": lease.pid,
+                "child": lease.child,
+                "alive": lease.alive,
+                "for_s": round(now - lease.since, 1),
+                "expected_s": lease.estimate_s if lease.estimate_s < 1e9 else None,
+                "launching": lease.id in launches,
+            }
+            for lease in leases
+        ],
+        "queue": [
+            {
+                "case": waiter.tag,
+                "count": waiter.ticket.count,
+                "run": waiter.ticket.run,
+                "pid": waiter.pid,
+                "for_s": round(now - waiter.since, 1),
+                "stalled": waiter.ticket.stalled,
+            }
+            for waiter in waiting
+            if waiter.ticket.id not in serving
+        ],
+    }
+
+
+def describe(state: Mapping[str, Any]) -> str:
+    """The same as text for people."""
+    index = {row["uuid"]: "?" if row["index"] is None else str(row["index"]) for row in state["gpus"]}
+    lines = [f"locks in {state['lock_dir']}"]
+    for row in state["gpus"]:
+        name = row["name"] or "not visible here"
+        lines.append(
+            f"GPU {index[row['uuid']]}  {name}  {row['uuid']}  {row['state']}"
+            + (f": {row['why']}" if row["why"] else "")
+        )
+    if not state["gpus"]:
+        lines.append("no GPU")
+    for row in state["holders"]:
+        numbers = ",".join(index.get(uuid, "?") for uuid in row["gpus"]) or "none"
+        expected = "" if row["expected_s"] is None else f" of about {_time(row['expected_s'])}"
+        dead = "" if row["alive"] else ", its pytest worker is dead"
+        lines.append(f"held     GPUs {numbers} by {_who(row)}, for {_time(row['for_s'])}{expected}{dead}")
+    for place, row in enumerate(state["queue"], 1):
+        stalled = ", stopped" if row["stalled"] else ""
+        lines.append(f"queue {place:>2} {row['count']} GPUs for {_who(row)}, since {_time(row['for_s'])}{stalled}")
+    if not state["holders"] and not state["queue"]:
+        lines.append("nobody holds a lease and nobody waits")
+    return "\n".join(lines)
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    return f"{row['case'] or 'a test'}, process {row['pid']}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

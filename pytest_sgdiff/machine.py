@@ -1,0 +1,209 @@
+"""What a launch ran on: the machine that must be equal, and the environment that explains a difference."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Protocol
+
+from pytest_sgdiff import __version__
+from pytest_sgdiff.data import EngineInfo, Environment, Gpu, GpuFacts, Machine
+from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+
+VERSION_VARIABLE = "SGDIFF_ENGINE_VERSION"
+# Asks the package index of the engine's own environment: 30 ms, where importing sglang takes 10 s and more.
+_PROBE = (
+    "import importlib.metadata as m, json\n"
+    "def v(n):\n"
+    "    try: return m.version(n)\n"
+    "    except m.PackageNotFoundError: return None\n"
+    "print(json.dumps({'sglang': v('sglang'), 'torch': v('torch')}))"
+)
+_VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)?(?:\.?(?:a|b|rc|post|dev)\d+)*(?:\+[A-Za-z0-9.]+)?")
+_PROBE_TIMEOUT_S = 120.0
+
+
+class FactsReader(Protocol):
+    """The driver, as far as it is asked here; `pytest_sgdiff.gpus.NvmlReader` is one."""
+
+    def driver(self) -> str | None: ...
+
+    def cuda(self) -> str | None: ...
+
+    def facts(self) -> tuple[GpuFacts, ...]: ...
+
+
+def machine_of(gpus: Sequence[Gpu]) -> Machine:
+    """The kind of hardware and how much of it; without GPUs the CPU's model and its cores that this process may use."""
+    if not gpus:
+        return Machine(kind="cpu", product=cpu_model() or "unknown CPU", count=len(os.sched_getaffinity(0)))
+    # Mixed GPUs are a machine of their own: no measurement on them compares with one on either kind.
+    names = sorted({gpu.name for gpu in gpus})
+    profiles = sorted({gpu.mig_profile for gpu in gpus if gpu.mig_profile})
+    return Machine(kind="gpu", product=" + ".join(names), count=len(gpus), mig_profile=" + ".join(profiles) or None)
+
+
+def environment(
+    gpus: Sequence[Gpu], *, engine: EngineInfo | None, sync_stages: bool, reader: FactsReader | None = None
+) -> Environment:
+    """Everything else that is recorded with a launch. Without a `reader` nothing is known of the driver.
+
+    Where GPUs differ in a figure, the lowest is taken: the slowest GPU sets the pace.
+    """
+    driver = cuda = None
+    facts: list[GpuFacts] = []
+    if reader is not None and gpus:
+        used = {gpu.uuid for gpu in gpus}
+        try:
+            driver, cuda = reader.driver(), reader.cuda()
+            facts = [fact for fact in reader.facts() if fact.uuid in used]
+        except SgdiffError:
+            facts = []
+    persistence = [fact.persistence for fact in facts if fact.persistence is not None]
+    return Environment(
+        gpu_uuids=tuple(gpu.uuid for gpu in gpus),
+        driver=driver,
+        cuda=cuda,
+        power_limit_w=min((f.power_limit_w for f in facts if f.power_limit_w is not None), default=None),
+        sm_clock_max_mhz=min((f.sm_clock_max_mhz for f in facts if f.sm_clock_max_mhz is not None), default=None),
+        mem_clock_max_mhz=min((f.mem_clock_max_mhz for f in facts if f.mem_clock_max_mhz is not None), default=None),
+        persistence=all(persistence) if persistence else None,
+        cpu_model=cpu_model(),
+        cpu_count=len(os.sched_getaffinity(0)),
+        host=host_hash(),
+        engine_version=None if engine is None else engine.version,
+        torch_version=None if engine is None else engine.torch,
+        plugin_version=__version__,
+        sync_stages=sync_stages,
+    )
+
+
+def host_hash() -> str:
+    """12 hex digits that tell hosts apart without naming them in files that are published."""
+    return hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def cpu_model() -> str | None:
+    """The CPU's name as the kernel tells it: `model name` on x86, implementer and part on Arm."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            rows = [line.partition(":") for line in file]
+    except OSError:
+        return None
+    told = {key.strip(): value.strip() for key, _, value in reversed(rows)}
+    if "model name" in told:
+        return re.sub(r"\s+", " ", told["model name"])
+    if "CPU implementer" in told:
+        return f"Arm {told['CPU implementer']}-{told.get('CPU part', '?')}"
+    return os.uname().machine or None
+
+
+def engine_info(command: Sequence[str]) -> EngineInfo:
+    """The engine behind a command, its version read without importing it.
+
+    The interpreter is found from the command's shebang, and asked for the package versions of its environment; what
+    has no such interpreter is asked itself, `<command> version`, then `--version`. SGDIFF_ENGINE_VERSION overrides
+    both. Raises EngineNotFoundError if there is no such command or it tells no version.
+    """
+    words = tuple(command)
+    named = shlex.join(words)
+    path = shutil.which(words[0]) if words else None
+    if path is None:
+        raise EngineNotFoundError(
+            f"the engine's command {named or '(empty)'} was not found; install SGLang with its diffusion extra "
+            "(pip install 'sglang[diffusion]'), or name it with --sgdiff-engine-cmd=/path/to/sglang"
+        )
+    override = os.environ.get(VERSION_VARIABLE)
+    if override:
+        return EngineInfo(command=words, version=override)
+    python = interpreter_of(path)
+    told = None if python is None else _installed(python)
+    if told is not None and told[0]:
+        return EngineInfo(command=words, version=told[0], torch=told[1])
+    version = _asked(words)
+    if version is None:
+        raise EngineNotFoundError(
+            f"the engine's command {named} ({path}) does not tell its version: it is no installed sglang, and "
+            f"`{named} version` prints none; name another with --sgdiff-engine-cmd, or set {VERSION_VARIABLE}=0.5.17"
+        )
+    return EngineInfo(command=words, version=version, torch=None if told is None else told[1])
+
+
+def interpreter_of(path: str) -> tuple[str, ...] | None:
+    """The Python that runs a console script, as words; None if the script is not Python's.
+
+    A Python itself (`python -m sglang...`) is its own. Follows `#!/path/python`, `#!/usr/bin/env python3` (also with
+    -S and options) and pip's form for paths that are long or hold blanks: `#!/bin/sh` and, on the second line,
+    `'''exec' "/long path/python" "$0" "$@"`.
+    """
+    if _is_python(path):
+        return (os.path.abspath(path),)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return None
+    if not head.startswith(b"#!"):
+        return None
+    lines = head.decode(errors="replace").splitlines()
+    try:
+        words = shlex.split(lines[0][2:])
+        if words and os.path.basename(words[0]) == "env":
+            words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+        elif words and os.path.basename(words[0]) == "sh" and len(lines) > 1 and lines[1].startswith("'''exec'"):
+            words = shlex.split(lines[1].removeprefix("'''exec'"))[:1]
+    except ValueError:
+        return None
+    return (words[0],) if words and _is_python(words[0]) else None
+
+
+def _is_python(path: str) -> bool:
+    return re.fullmatch(r"(python|pypy)[\d.]*", os.path.basename(path)) is not None
+
+
+def _installed(python: Sequence[str]) -> tuple[str | None, str | None] | None:
+    """(sglang, torch) versions in that Python's environment; None if it cannot be asked."""
+    output = _output([*python, "-c", _PROBE], cwd="/")  # not here, where a json.py may lie
+    try:
+        told = json.loads((output or "").strip().splitlines()[-1])
+        return told["sglang"], told["torch"]
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _asked(command: Sequence[str]) -> str | None:
+    for word in ("version", "--version"):
+        output = _output([*command, word])
+        if output is None:
+            continue
+        line = next((line for line in output.splitlines() if "sglang" in line.lower()), output)
+        found = _VERSION.search(line)
+        if found:
+            return found.group()
+    return None
+
+
+def _output(argv: Sequence[str], *, cwd: str | None = None) -> str | None:
+    """What the command prints; None if it fails or takes too long."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+            cwd=cwd,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

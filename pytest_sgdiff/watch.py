@@ -1,0 +1,302 @@
+"""Was the launch disturbed? What the GPUs did and who else used them while it ran, and what that means.
+
+A thread in the pytest process reads the driver about once a second; nothing runs in the engine's processes. Counters
+that the driver does not tell stay "unknown": they neither clear a launch nor condemn it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Literal, Protocol
+
+from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
+from pytest_sgdiff.errors import SgdiffError
+
+# NVML's clocks-event reasons (nvml.h). Bit 0x04, SwPowerCap, is normal at full load: an undisturbed H200 shows it all
+# the time at 690 of 700 W.
+HELD_BACK = {
+    0x08: "hardware slowdown",
+    0x20: "thermal slowdown by the driver",
+    0x40: "thermal slowdown by the hardware",
+    0x80: "power brake",
+}
+POWER_CAP = 0x04
+# A sample counts as busy, and its clock as one under load, from this utilisation on.
+BUSY_PCT = 50
+# A clock below this part of the baseline's median explains a slowdown of the same size.
+SLOW_CLOCK = 0.9
+# Growth of memory that no listed process accounts for: somebody whom the driver does not show.
+HIDDEN_MB = 64
+# Fewest busy samples of which a median says anything.
+_FEWEST = 3
+_COUNTERS = ("sm_mhz", "mem_mhz", "power_w", "temperature_c", "util_pct", "used_mb", "reasons")
+
+
+class StateReader(Protocol):
+    """The driver, as far as it is asked here; `pytest_sgdiff.gpus.NvmlReader` is one."""
+
+    def state(self, uuid: str) -> GpuState: ...
+
+    def processes(self, uuid: str) -> tuple[GpuProcess, ...] | None: ...
+
+    def thermal_ns(self, uuid: str) -> int | None: ...
+
+    def xids(self) -> tuple[str, ...]: ...
+
+
+class Watcher:
+    """Watches `gpus` from entry to exit; `watch` is what it saw. `owns` tells the launch's processes from others,
+    `co_runners` the case ids of other launches on the host now. Errors of the driver end in "unknown", never here.
+
+    Which processes are the launch's: `exact` where some listed PID is one that `owns` knows; `calibrated` where none
+    is (a container with PIDs of its own): what is listed by `settled_s` after the start is then ours, the GPUs having
+    been empty and locked, and any later PID is not; `unusable` where nothing is listed though memory is used.
+    """
+
+    def __init__(
+        self,
+        gpus: Sequence[Gpu],
+        *,
+        reader: StateReader | None,
+        owns: Callable[[int], bool],
+        co_runners: Callable[[], Iterable[str]] = tuple,
+        alone: bool | None = None,
+        isolation: str | None = None,
+        interval_s: float = 1.0,
+        settled_s: float = 30.0,
+    ) -> None:
+        self._gpus = tuple(gpus)
+        self._reader = reader
+        self._owns = owns
+        self._co_runners = co_runners
+        self._alone = alone
+        self._isolation = isolation
+        self._interval_s = interval_s
+        self._settled_s = settled_s
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._started = 0.0
+        self._cost_s = 0.0
+        self._at: list[float] = []
+        self._states: dict[str, list[GpuState]] = {gpu.uuid: [] for gpu in gpus}
+        self._seen: dict[tuple[str, int], tuple[GpuProcess, float]] = {}
+        self._ours: set[int] = set()
+        self._beside: dict[str, None] = {}
+        self._events: list[str] = []
+        self._heat: dict[str, int | None] = {}
+        self._listed = False
+        self.watch = Watch(alone=alone, isolation=isolation)
+
+    def __enter__(self) -> Watcher:
+        self._started = time.monotonic()
+        if self._reader is not None:
+            with contextlib.suppress(SgdiffError):
+                self._reader.xids()
+                self._heat = {gpu.uuid: self._reader.thermal_ns(gpu.uuid) for gpu in self._gpus}
+        self._look("start")
+        self._thread = threading.Thread(target=self._run, name="sgdiff-watch", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            # A driver call may hang for seconds after an Xid; the launch's result does not wait for it.
+            self._thread.join(timeout=10.0)
+        self._look("end")
+        if self._reader is not None:
+            with contextlib.suppress(SgdiffError):
+                self._events += self._reader.xids()
+                self._events += [text for gpu in self._gpus if (text := self._heated(gpu, self._reader))]
+        self.watch = self._result()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            self._look("during")
+
+    def _look(self, when: Literal["start", "during", "end"]) -> None:
+        """One reading of everything; about 2 ms per GPU on a real H200."""
+        began = time.monotonic()
+        with contextlib.suppress(SgdiffError):
+            for case in self._co_runners():
+                self._beside[case] = None
+        if self._reader is not None:
+            with contextlib.suppress(SgdiffError):
+                states = {gpu.uuid: self._reader.state(gpu.uuid) for gpu in self._gpus}
+                self._at.append(round(began - self._started, 3))
+                for uuid, state in states.items():
+                    self._states[uuid].append(state)
+                for gpu in self._gpus:
+                    self._look_at_processes(gpu.uuid, self._reader, began - self._started, when)
+        self._cost_s += time.monotonic() - began
+
+    def _look_at_processes(
+        self, uuid: str, reader: StateReader, at_s: float, when: Literal["start", "during", "end"]
+    ) -> None:
+        listed = reader.processes(uuid)
+        if listed is None:
+            return
+        self._listed = self._listed or bool(listed)
+        for process in listed:
+            # Asked while it lives: afterwards nobody can tell whose it was.
+            if process.pid not in self._ours and self._owns(process.pid):
+                self._ours.add(process.pid)
+            first = self._seen.get((uuid, process.pid))
+            shown = replace(process, when=when if first is None else first[0].when)
+            self._seen[uuid, process.pid] = (shown, at_s if first is None else first[1])
+
+    def _heated(self, gpu: Gpu, reader: StateReader) -> str | None:
+        before, after = self._heat.get(gpu.uuid), reader.thermal_ns(gpu.uuid)
+        if before is None or after is None or after <= before:
+            return None
+        return f"{gpu.uuid}: held back by heat for {(after - before) / 1e6:.0f} ms"
+
+    def _result(self) -> Watch:
+        foreign, pids = self._foreign()
+        every = [state for states in self._states.values() for state in states]
+        unknown = (
+            [name for name in _COUNTERS if all(getattr(state, name) is None for state in every)] if self._gpus else []
+        )
+        if self._gpus and (pids is None or pids == "unusable"):
+            unknown.append("processes")
+        return Watch(
+            gpus=tuple(_series(gpu.uuid, self._at, self._states[gpu.uuid]) for gpu in self._gpus),
+            foreign=foreign,
+            co_runners=tuple(self._beside),
+            alone=self._alone if self._alone is None else self._alone and not self._beside,
+            isolation=self._isolation,
+            unknown=tuple(unknown),
+            events=tuple(self._events),
+            pids=pids,
+            cost_ms=round(self._cost_s * 1000, 1),
+        )
+
+    def _foreign(self) -> tuple[tuple[GpuProcess, ...], Literal["exact", "calibrated", "unusable"] | None]:
+        """Processes that are not the launch's, and how far they could be told apart."""
+        seen = list(self._seen.values())
+        if self._ours:
+            return tuple(process for process, _ in seen if process.pid not in self._ours), "exact"
+        used = [state.used_mb for states in self._states.values() for state in states if state.used_mb is not None]
+        if not seen:
+            hidden = not self._listed and bool(used) and max(used) - min(used) > HIDDEN_MB
+            return (), "unusable" if hidden else None
+        strangers = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
+        return tuple(strangers), "calibrated"
+
+
+def _series(uuid: str, at_s: Sequence[float], states: Sequence[GpuState]) -> GpuSeries:
+    return GpuSeries(
+        gpu_uuid=uuid,
+        at_s=tuple(at_s),
+        sm_mhz=tuple(state.sm_mhz for state in states),
+        mem_mhz=tuple(state.mem_mhz for state in states),
+        power_w=tuple(state.power_w for state in states),
+        temperature_c=tuple(state.temperature_c for state in states),
+        util_pct=tuple(state.util_pct for state in states),
+        memory_mb=tuple(state.used_mb for state in states),
+        reasons=tuple(state.reasons for state in states),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ judging
+
+
+def disturbances(watch: Watch, *, baseline: Sequence[Watch | None] = ()) -> tuple[str, ...]:
+    """What disturbed the launch, each as a sentence with its evidence; empty if nothing that is known did.
+
+    `baseline` are the watches of the baseline's launches: clocks are compared with theirs.
+    """
+    found = [_stranger(process) for process in watch.foreign]
+    for series in watch.gpus:
+        found += _held_back(series)
+        slow = _slow_clock(series, baseline)
+        if slow is not None:
+            found.append(slow)
+    for event in watch.events:
+        if "Xid" in event:
+            found.append(f"{event}, an error of the GPU that the driver reported during the launch")
+        elif not any("thermal" in text for text in found):
+            found.append(event)
+    if watch.alone is False and watch.isolation not in (None, "shared", "confirm") and watch.co_runners:
+        found.append(f"was to run alone on the host, but {', '.join(watch.co_runners)} ran beside it")
+    return tuple(found)
+
+
+def notes(watch: Watch) -> tuple[str, ...]:
+    """What is worth a line but is no disturbance: the power cap, and what could not be checked."""
+    found = []
+    for series in watch.gpus:
+        told = _busy_reasons(series)
+        capped = sum(bool(reasons & POWER_CAP) for reasons in told)
+        if capped:
+            found.append(f"{series.gpu_uuid}: at its power cap in {capped} of {len(told)} samples, normal at full load")
+    if watch.unknown:
+        found.append(f"not told by the driver, so not checked: {', '.join(watch.unknown)}")
+    if watch.pids == "calibrated":
+        found.append(
+            "processes are listed with PIDs of another namespace: those of the first half minute count as ours"
+        )
+    return tuple(found)
+
+
+def sm_clock_mhz(series: GpuSeries) -> float | None:
+    """The median SM clock under load; None with fewer than three busy samples."""
+    clocks = [
+        clock
+        for clock, util in zip(series.sm_mhz, series.util_pct, strict=True)
+        if clock is not None and util is not None and util >= BUSY_PCT
+    ]
+    return statistics.median(clocks) if len(clocks) >= _FEWEST else None
+
+
+def _stranger(process: GpuProcess) -> str:
+    name = (process.name or "name unknown").rsplit("/", 1)[-1]
+    used = "" if process.used_mb is None else f", {process.used_mb} MiB"
+    when = {"start": "when the launch began", "during": "while the launch ran", "end": "when the launch ended"}
+    return f"{process.gpu_uuid}: foreign process {process.pid} ({name}{used}) {when[process.when]}"
+
+
+def _held_back(series: GpuSeries) -> list[str]:
+    told = [reasons for reasons in series.reasons if reasons is not None]
+    texts = []
+    for bit, name in HELD_BACK.items():
+        count = sum(bool(reasons & bit) for reasons in told)
+        if count:
+            hot = max((t for t in series.temperature_c if t is not None), default=None)
+            degrees = "" if hot is None else f", up to {hot} °C"
+            texts.append(f"{series.gpu_uuid}: {name} (reason {bit:#04x}) in {count} of {len(told)} samples{degrees}")
+    return texts
+
+
+def _slow_clock(series: GpuSeries, baseline: Sequence[Watch | None]) -> str | None:
+    now = sm_clock_mhz(series)
+    before = [
+        clock
+        for watch in baseline
+        if watch is not None
+        for other in watch.gpus
+        if (clock := sm_clock_mhz(other)) is not None
+    ]
+    if now is None or not before:
+        return None
+    usual = statistics.median(before)
+    if now >= SLOW_CLOCK * usual:
+        return None
+    lower = f"{1 - now / usual:.0%} below the baseline's {usual:.0f} MHz"
+    return f"{series.gpu_uuid}: SM clock {now:.0f} MHz under load, {lower}"
+
+
+def _busy_reasons(series: GpuSeries) -> list[int]:
+    return [
+        reasons
+        for reasons, util in zip(series.reasons, series.util_pct, strict=True)
+        if reasons is not None and util is not None and util >= BUSY_PCT
+    ]

@@ -1,0 +1,268 @@
+"""What `--sgdiff-gpus` and CUDA_VISIBLE_DEVICES pick, and what is said about values that pick nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.data import Gpu
+from pytest_sgdiff.errors import LeaseError, OptionError
+from pytest_sgdiff.gpus.nvml_file import FileReader
+from pytest_sgdiff.gpus.spec import parse, resolve, visible_gpus
+
+DATA = Path(__file__).parents[1] / "data" / "nvml"
+GPUS = tuple(Gpu(index=index, uuid=f"GPU-{letter * 4}-0001", name="NVIDIA H200") for index, letter in enumerate("abcd"))
+SLICES = (
+    Gpu(index=0, uuid="MIG-1111", name="NVIDIA H200", mig_profile="1g.18gb"),
+    Gpu(index=0, uuid="MIG-2222", name="NVIDIA H200", mig_profile="1g.18gb"),
+)
+
+
+def machine(tmp_path: Path, change: object = None) -> FileReader:
+    content = json.loads((DATA / "h200-x4.json").read_text())
+    if callable(change):
+        change(content)
+    path = tmp_path / "nvml.json"
+    path.write_text(json.dumps(content))
+    return FileReader(str(path))
+
+
+@pytest.mark.parametrize(
+    ("visible", "indices"),
+    [
+        (None, [0, 1, 2, 3]),
+        ("2,3", [2, 3]),
+        ("3,2", [3, 2]),
+        ("GPU-bbbb", [1]),
+        ("GPU-BBBB-0001, 0", [1, 0]),
+        ("0,-1,2", [0]),
+        ("0,9,2", [0]),
+        ("GPU-", []),
+        ("1,1", []),
+        ("", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_cuda_visible_devices_as_cuda_reads_it(visible: str | None, indices: list[int]) -> None:
+    assert [gpu.index for gpu in visible_gpus(GPUS, visible)] == indices
+
+
+@pytest.mark.parametrize(
+    ("spec", "visible", "indices", "budget"),
+    [
+        ("all", None, [0, 1, 2, 3], None),
+        ("all", "2,3", [2, 3], None),
+        ("2", None, [0, 1, 2, 3], 2),
+        ("4", None, [0, 1, 2, 3], 4),
+        ("0,2", None, [0, 2], None),
+        ("idx:1", "2,3", [3], None),
+        ("idx:0", "3,2", [3], None),
+        ("0,1", "3,2", [3, 2], None),
+        ("GPU-cccc", None, [2], None),
+        ("GPU-cccc-0001,GPU-aaaa", None, [2, 0], None),
+        ("none", None, [], 0),
+        ("0", None, [], 0),
+    ],
+)
+def test_specs_pick_within_what_the_caller_sees(
+    spec: str, visible: str | None, indices: list[int], budget: int | None
+) -> None:
+    eligible = parse(spec, GPUS, visible)
+    assert ([gpu.index for gpu in eligible.gpus], eligible.budget) == (indices, budget)
+
+
+@pytest.mark.parametrize(
+    ("spec", "visible", "message"),
+    [
+        (
+            "8",
+            None,
+            "--sgdiff-gpus=8 asks for 8 GPUs, but this machine has 4; ask for at most 4, or for `all`",
+        ),
+        (
+            "2",
+            "3",
+            (
+                "--sgdiff-gpus=2 asks for 2 GPUs, but 1 is visible to this job (CUDA_VISIBLE_DEVICES=3); "
+                "ask for at most 1, or for `all`"
+            ),
+        ),
+        (
+            "1",
+            "",
+            (
+                "--sgdiff-gpus=1 asks for 1 GPU, but none is visible to this job (CUDA_VISIBLE_DEVICES is empty); "
+                "`all` runs the cases that need none"
+            ),
+        ),
+        (
+            "0,4",
+            None,
+            "--sgdiff-gpus=0,4: there is no GPU at position 4; this machine has 4, at the positions 0 to 3",
+        ),
+        (
+            "idx:1",
+            "2",
+            (
+                "--sgdiff-gpus=idx:1: there is no GPU at position 1; 1 is visible to this job "
+                "(CUDA_VISIBLE_DEVICES=2), at position 0"
+            ),
+        ),
+        ("1,1", None, "--sgdiff-gpus=1,1 names GPU 1 twice; name each GPU once"),
+        (
+            "GPU-aaaa",
+            "2,3",
+            (
+                "--sgdiff-gpus=GPU-aaaa: GPU-aaaa is on this machine but hidden from this job; "
+                "2 are visible to this job (CUDA_VISIBLE_DEVICES=2,3)"
+            ),
+        ),
+        (
+            "GPU-",
+            "2,3",
+            (
+                "--sgdiff-gpus=GPU-: GPU- begins the UUIDs of several GPUs (GPU-cccc-0001, GPU-dddd-0001); "
+                "write more of it"
+            ),
+        ),
+        (
+            "GPU-zzz",
+            "2",
+            "--sgdiff-gpus=GPU-zzz: no GPU has a UUID that begins with GPU-zzz; there are: GPU-cccc-0001",
+        ),
+        (
+            "four",
+            None,
+            (
+                "--sgdiff-gpus=four is not understood; write a number of GPUs (4), `all`, `auto`, `none`, "
+                "positions (0,1 or idx:0) or UUIDs (GPU-...)"
+            ),
+        ),
+        (
+            "-1",
+            None,
+            (
+                "--sgdiff-gpus=-1 is not understood; write a number of GPUs (4), `all`, `auto`, `none`, "
+                "positions (0,1 or idx:0) or UUIDs (GPU-...)"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_spec_says_what_there_is_and_what_to_write(spec: str, visible: str | None, message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse(spec, GPUS, visible)
+    assert str(caught.value) == message
+
+
+def test_mig_slices_are_taken_only_by_name_and_never_together() -> None:
+    everything = GPUS[1:] + SLICES
+    assert [gpu.uuid for gpu in parse("all", everything, None).gpus] == [gpu.uuid for gpu in GPUS[1:]]
+    by_option = parse("MIG-1111,MIG-2222", everything, None)
+    by_variable = parse("all", everything, "MIG-2222,1")
+    assert by_option.gpus == SLICES
+    assert [gpu.uuid for gpu in by_variable.gpus] == ["MIG-2222", GPUS[1].uuid]
+    assert by_option.refusal(1) is None
+    assert by_option.refusal(2) == "needs 2 GPUs, and MIG slices cannot be combined"
+
+
+def test_a_case_that_is_too_wide_is_told_so() -> None:
+    assert parse("2", GPUS, None).refusal(2) is None
+    assert parse("2", GPUS, None).refusal(4) == "needs 4 GPUs, and --sgdiff-gpus=2 gives only 2 of them"
+    assert parse("none", GPUS, None).refusal(1) == "needs 1 GPU, and --sgdiff-gpus=none gives none of them"
+    assert parse("none", GPUS, None).refusal(0) is None
+    assert parse("all", GPUS, "").refusal(1) == (
+        "needs 1 GPU, and --sgdiff-gpus=all gives none of them: "
+        "none is visible to this job (CUDA_VISIBLE_DEVICES is empty)"
+    )
+
+
+def test_no_driver_is_an_error_for_a_number_and_a_note_for_all(tmp_path: Path) -> None:
+    def no_driver(content: dict[str, object]) -> None:
+        content["error"] = "NVML Shared Library Not Found"
+
+    reader = machine(tmp_path, no_driver)
+    with pytest.raises(LeaseError) as caught:
+        resolve("4", visible="", reader=reader)
+    assert str(caught.value) == (
+        "--sgdiff-gpus=4: no GPU was found: the NVIDIA driver does not answer (NVML Shared Library Not Found)"
+    )
+    assert resolve("all", visible="", reader=reader).note == (
+        "no GPU was found: the NVIDIA driver does not answer (NVML Shared Library Not Found)"
+    )
+
+
+def test_none_does_not_ask_the_driver() -> None:
+    assert resolve("none", reader=FileReader("/does/not/exist")).size == 0
+
+
+def test_a_driver_without_gpus_says_so(tmp_path: Path) -> None:
+    reader = machine(tmp_path, lambda content: content["gpus"].clear())
+    with pytest.raises(LeaseError) as caught:
+        resolve("1", visible=None, reader=reader)
+    assert str(caught.value) == (
+        "--sgdiff-gpus=1: no GPU was found: the NVIDIA driver 580.159.04 answers but has no GPU; "
+        "does nvidia-smi list one, and was the container started with its GPUs (docker run --gpus all)?"
+    )
+
+
+def test_auto_leaves_out_what_is_busy_now_and_hands_the_same_gpus_to_workers(tmp_path: Path) -> None:
+    def busy(content: dict[str, list[dict[str, object]]]) -> None:
+        content["gpus"][1]["processes"] = [{"pid": 419, "name": "/usr/bin/python3", "used_mb": 1002}]
+        content["gpus"][2]["state"]["used_mb"] = 900
+        content["gpus"][3]["state"]["util_pct"] = 40
+
+    eligible = resolve("auto", visible="0,1,2,3", reader=machine(tmp_path, busy))
+    assert [gpu.index for gpu in eligible.gpus] == [0]
+    assert eligible.note == (
+        "GPU 1 is busy (process 419 (python3, 1002 MiB)); "
+        "GPU 2 is busy (900 MiB in use by processes that the driver does not list); GPU 3 is busy (40 % utilisation)"
+    )
+    assert eligible.handoff == "GPU-00000000-0000-4000-8000-00000000000a"
+
+
+def test_gpus_in_exclusive_mode_are_left_out(tmp_path: Path) -> None:
+    def exclusive(content: dict[str, list[dict[str, dict[str, object]]]]) -> None:
+        content["gpus"][0]["facts"]["compute_mode"] = 3
+
+    reader = machine(tmp_path, exclusive)
+    assert [gpu.index for gpu in resolve("all", visible="0,1", reader=reader).gpus] == [1]
+    with pytest.raises(OptionError) as caught:
+        resolve("2", visible="0,1", reader=reader)
+    assert str(caught.value) == (
+        "--sgdiff-gpus=2 asks for 2 GPUs, but 1 can be used: GPU 0 is left out "
+        "(compute mode EXCLUSIVE_PROCESS, in which the engine's workers fail: nvidia-smi -c 0)"
+    )
+
+
+def test_an_nvswitch_fabric_that_is_not_ready_stops_only_wide_cases(tmp_path: Path) -> None:
+    def not_ready(content: dict[str, list[dict[str, dict[str, object]]]]) -> None:
+        content["gpus"][1]["facts"]["fabric_state"] = 2
+
+    eligible = resolve("all", visible="0,1", reader=machine(tmp_path, not_ready))
+    assert eligible.refusal(1) is None
+    assert eligible.refusal(2) == (
+        "needs 2 GPUs, and the NVSwitch fabric of GPU 1 is not ready (state 2): systemctl status nvidia-fabricmanager"
+    )
+
+
+def test_another_order_than_the_pci_bus_is_refused(tmp_path: Path) -> None:
+    def swapped(content: dict[str, list[dict[str, dict[str, object]]]]) -> None:
+        first, second = (content["gpus"][place]["facts"] for place in (0, 1))
+        first["pci"], second["pci"] = second["pci"], first["pci"]
+
+    with pytest.raises(LeaseError) as caught:
+        resolve("2", visible=None, reader=machine(tmp_path, swapped))
+    assert "numbers the GPUs in another order than the PCI bus (0: 00000000:20:00.0, 1: 00000000:10:00.0," in str(
+        caught.value
+    )
+
+
+def test_nvlink_groups_are_found(tmp_path: Path) -> None:
+    def two_pairs(content: dict[str, object]) -> None:
+        uuids = [gpu["facts"]["uuid"] for gpu in content["gpus"]]  # type: ignore[attr-defined]
+        content["links"] = [[uuids[0], uuids[2]], [uuids[1], uuids[3]]]
+
+    cliques = list(resolve("all", visible="0,1,2,3", reader=machine(tmp_path, two_pairs)).cliques.values())
+    assert cliques[0] == cliques[2] != cliques[1] == cliques[3]
