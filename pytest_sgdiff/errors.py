@@ -3,6 +3,7 @@
 SgdiffError
 ├── OptionError          an option, a setting or a command line is wrong
 ├── CaseFileError        a case file is wrong; carries every mistake, each with file:line:column
+├── AssetError           a file that a case needs is missing
 ├── BaselineError        a baseline file is corrupt, of another schema, or cannot be written
 ├── RecordingError       a recording cannot be read or written
 ├── EngineNotFoundError  the engine's command does not exist or does not tell its version
@@ -32,6 +33,10 @@ class CaseFileError(SgdiffError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
+
+
+class AssetError(SgdiffError):
+    """A file that a case needs, such as its input image, is missing."""
 
 
 class BaselineError(SgdiffError):

@@ -1,0 +1,75 @@
+"""What a case needs beside the engine: input files in the assets folder, and a token for a gated model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_sgdiff.data import Case
+from pytest_sgdiff.errors import AssetError
+
+# Where upstream's benchmark presets take their input files from.
+SOURCES: Mapping[str, str] = {
+    "cat.png": "https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/cat.png",
+    "mova_single_person.jpg": "https://github.com/OpenMOSS/MOVA/raw/main/assets/single_person.jpg",
+}
+
+# All that huggingface_hub reads, the older names too.
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
+
+
+def resolve_assets(case: Case, folder: Path | None) -> Mapping[str, Path]:
+    """Flag -> file for every asset of the case.
+
+    Raises AssetError that names every missing file, where the case asks for it, and where to get it.
+    """
+    missing: list[str] = []
+    found: dict[str, Path] = {}
+    for flag, name in case.assets.items():
+        path = None if folder is None else folder / name
+        if path is not None and path.is_file() and path.stat().st_size > 0:
+            found[flag] = path
+        else:
+            missing.append(f"{case.at(f'assets.{flag}')}: {_complaint(name, path, folder)}")
+    if missing:
+        raise AssetError("\n".join(missing))
+    return found
+
+
+def asset_hashes(assets: Mapping[str, Path]) -> Mapping[str, str]:
+    """Flag -> SHA-256 of the file's bytes, in hexadecimal: another image is another workload."""
+    return {flag: hashlib.sha256(path.read_bytes()).hexdigest() for flag, path in assets.items()}
+
+
+def missing_token(case: Case, env: Mapping[str, str]) -> str | None:
+    """Why the case's gated model cannot be fetched, or None.
+
+    A token that `hf auth login` left counts; offline none is needed.
+    """
+    if not case.requires.token or env.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return None
+    if any(env.get(name, "").strip() for name in TOKEN_VARIABLES) or _token_file(env).is_file():
+        return None
+    return (
+        f"{case.at('requires.token')}: {case.model} is gated: set HF_TOKEN to a token of an account that has access, "
+        "or log in with 'hf auth login'"
+    )
+
+
+def _complaint(name: str, path: Path | None, folder: Path | None) -> str:
+    get = f"get it from {SOURCES[name]}" if name in SOURCES else "put it there"
+    if path is None:
+        where = f" (get it from {SOURCES[name]})" if name in SOURCES else ""
+        return f"asset '{name}' is needed: name the folder that holds it with --sgdiff-assets=DIR{where}"
+    if not path.exists():
+        return f"asset '{name}' is not in {folder}: {get}"
+    return f"asset '{name}' in {folder} is {'empty' if path.is_file() else 'not a file'}: {get}"
+
+
+def _token_file(env: Mapping[str, str]) -> Path:
+    """Where huggingface_hub keeps the token of a login."""
+    if env.get("HF_TOKEN_PATH"):
+        return Path(env["HF_TOKEN_PATH"])
+    cache = env.get("XDG_CACHE_HOME") or f"{env.get('HOME', '')}/.cache"
+    return Path(env.get("HF_HOME") or f"{cache}/huggingface") / "token"
