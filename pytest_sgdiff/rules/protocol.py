@@ -15,7 +15,8 @@ class Margins:
 
     `ignore` and `limit` are slowdowns as fractions: never fail for less than the one, never pass without excluding
     the other. `ignore_abs`, `limit_abs` and `noise_abs` are in the metric's unit (ms or MiB). `cv0` is the expected
-    coefficient of variation between launches.
+    coefficient of variation between launches. `zeros` tells that 0.0 is a value (a stage too short for the clock),
+    not a failed reading.
     """
 
     ignore: float
@@ -24,12 +25,16 @@ class Margins:
     limit_abs: float
     cv0: float
     noise_abs: float
+    zeros: bool = False
 
 
 class Rule(Protocol):
     """A decision rule. Rules are pure and know neither files nor metrics' names."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The rule's name in `pytest_sgdiff.rules.RULES`."""
+        ...
 
     def decide(
         self,

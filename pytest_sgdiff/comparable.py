@@ -1,0 +1,107 @@
+"""Whether two measurements may be compared at all, and what between them forgives a difference. Pure.
+
+Numbers from other hardware, another workload or another way of timing say nothing about the engine; a baseline from
+another node of the same GPU model does, with wider margins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Workload
+
+_ABSENT = object()
+
+_CHECKPOINT = {
+    "A": "no checkpoint",
+    "B": "after_forward.peak_allocated_mb",
+    "C1": "after_forward.peak_allocated_mb",
+    "C2": "runtime_peak.peak_allocated_mb",
+}
+"""Where each generation of perf dumps keeps the peak (docs/engine.md): B and C1 rank 0 only, C2 the largest rank."""
+
+
+def counted(launches: Iterable[LaunchRecord]) -> tuple[LaunchRecord, ...]:
+    """The launches whose numbers count: those that were not replaced."""
+    return tuple(launch for launch in launches if launch.excluded is None)
+
+
+def differences(machine: Machine, workload: Workload, environment: Environment, baseline: Baseline) -> tuple[str, ...]:
+    """Why the baseline is not comparable, one reason per item; empty where it is.
+
+    A reference without a workload digest is compared by machine only: published numbers come without one.
+    """
+    then = baseline.measurement
+    found = []
+    if then.machine != machine:
+        found.append(f"machine: {_machine(then.machine)} in the baseline, {_machine(machine)} now")
+    if baseline.kind == "reference" and not then.workload.digest:
+        return tuple(found)
+    if then.workload.digest != workload.digest:
+        fields = tuple(_field_differences(then.workload.fields, workload.fields))
+        found += fields or (
+            f"workload: digest {then.workload.digest or 'unknown'} in the baseline, {workload.digest or 'unknown'} now",
+        )
+    synchronised = {launch.environment.sync_stages for launch in counted(then.launches)}
+    if synchronised and synchronised != {environment.sync_stages}:
+        words = {True: "synchronised", False: "not synchronised"}
+        was = words[synchronised.pop()] if len(synchronised) == 1 else "of both kinds"
+        found.append(f"stage timers: {was} in the baseline, {words[environment.sync_stages]} now")
+    return tuple(found)
+
+
+def same_node(launches: Sequence[LaunchRecord], baseline: Baseline) -> bool:
+    """Whether the launches ran on GPUs that the baseline knows, so that no slack is due for another node.
+
+    Every GPU UUID of the launches must occur among the baseline's. Where either side has none (CPU cases, recordings
+    made without NVML) the hosts decide, and hosts that are not known are not the same: slack costs power, a difference
+    between nodes taken for a slowdown costs trust.
+    """
+    then, now = counted(baseline.measurement.launches), counted(launches)
+    known = {uuid for launch in then for uuid in launch.environment.gpu_uuids}
+    used = {uuid for launch in now for uuid in launch.environment.gpu_uuids}
+    if known and used:
+        return used <= known
+    hosts_then, hosts_now = ({launch.environment.host for launch in side} for side in (then, now))
+    return bool(hosts_now) and None not in hosts_now and hosts_now <= hosts_then
+
+
+def checkpoints(launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
+    """Where the launches' peak memory was read from, sorted; nothing for dumps of an unknown generation."""
+    return tuple(sorted({_CHECKPOINT[g] for launch in launches if (g := launch.generation) in _CHECKPOINT}))
+
+
+def _machine(machine: Machine) -> str:
+    profile = f" (MIG {machine.mig_profile})" if machine.mig_profile else ""
+    if machine.kind == "cpu":
+        return f"{machine.product}, {machine.count} cores"
+    return f"{machine.count} x {machine.product}{profile}"
+
+
+def _field_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """`args.num-inference-steps: 40 in the baseline, 50 now`, in the baseline's order, then what is new."""
+    old, new = dict(_flat(then)), dict(_flat(now))
+    for key in dict.fromkeys((*old, *new)):
+        was, is_now = old.get(key, _ABSENT), new.get(key, _ABSENT)
+        if was is not is_now and was != is_now:
+            yield f"{key}: {_shown(was)} in the baseline, {_shown(is_now)} now"
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            # Tuples come back from files as lists; the two mean the same workload.
+            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+
+
+def _shown(value: Any) -> str:
+    if value is _ABSENT:
+        return "not set"
+    if isinstance(value, bool):
+        return "set" if value else "off"
+    if isinstance(value, list):
+        return " ".join(str(v) for v in value)
+    return str(value)

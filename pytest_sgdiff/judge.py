@@ -1,0 +1,130 @@
+"""Measurement + baseline -> verdicts -> outcome of the case. Pure.
+
+Primary metrics decide. Stages are secondary: one that regressed fails the case, one that cannot be told does not hold
+up a pass unless its figure lies beyond its limit (`suspect`), which asks for more launches: short stages vary by 10 %
+and more between launches, and would leave nearly every small case undecided (docs/decision.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pytest_sgdiff.comparable import differences, same_node
+from pytest_sgdiff.data import Baseline, Case, Decision, Measurement, MetricClass, Outcome, Verdict
+from pytest_sgdiff.metrics import title
+from pytest_sgdiff.plain import apply_plain
+from pytest_sgdiff.rules import RULES, ModeratedRule, PairedRule, Prior, Rule
+from pytest_sgdiff.rules.sample import centre, growth, variation, worded
+from pytest_sgdiff.rules.threeway import bounds
+from pytest_sgdiff.series import Series, new_stages, series_of
+
+__all__ = ["apply_plain", "differences", "judge", "new_stages", "outcome_of", "same_node", "settled"]
+
+def judge(
+    now: Measurement,
+    baseline: Baseline,
+    case: Case,
+    *,
+    paired: bool = False,
+    priors: Mapping[MetricClass, Prior] | None = None,
+) -> tuple[Verdict, ...]:
+    """One verdict per gated metric, the primary one first.
+
+    `paired`: the baseline's launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
+    what the suite's own baselines say of the noise of a class (`pytest_sgdiff.rules.prior.fit_prior`).
+    """
+    near = paired or same_node(now.launches, baseline)
+    return tuple(
+        _verdict(s, _rule(s, baseline, paired=paired, priors=priors or {}), baseline, case, near=near)
+        for s in series_of(now, baseline, case)
+    )
+
+
+def settled(verdicts: Sequence[Verdict]) -> bool:
+    """Whether more launches would change nothing: something regressed, or nothing is left open."""
+    return any(v.outcome == "regressed" for v in verdicts) or not any(_open(v) for v in verdicts)
+
+
+def outcome_of(verdicts: Sequence[Verdict], *, last_look: bool) -> tuple[Outcome, str]:
+    """The outcome of the case and, in one line, why. `last_look` tells that no more launches will come."""
+    if not verdicts:
+        return "inconclusive", "no gated metric was measured"
+    worse = [v for v in verdicts if v.outcome == "regressed"]
+    if worse:
+        return "regressed", "; ".join(_told(v) for v in worse)
+    unknown = [v for v in verdicts if v.outcome == "no-baseline" and (v.deciding or v.primary)]
+    if unknown:
+        return "no-baseline", f"the baseline has no {', no '.join(title(v.metric) for v in unknown)}: record it anew"
+    undecided = [v for v in verdicts if _open(v)]
+    undecided += [v for v in verdicts if v.primary and v.outcome == "inconclusive" and v not in undecided]
+    if undecided:
+        reason = "; ".join(_told(v) for v in undecided)
+        return "inconclusive", reason if last_look else f"{reason} - more launches to come"
+    primary = next((v for v in verdicts if v.primary), verdicts[0])
+    return ("improved" if primary.outcome == "improved" else "pass"), _told(primary)
+
+
+def _open(v: Verdict) -> bool:
+    return v.outcome == "inconclusive" and (v.deciding or v.suspect)
+
+
+def _told(v: Verdict) -> str:
+    """`denoise steps +5.3 %, limit 4 %`"""
+    change = "" if v.ratio is None else f" {100 * (v.ratio - 1):+.1f} %"
+    separator = ":" if v.ratio is None else ","
+    return f"{title(v.metric)}{change}{separator} {v.why}"
+
+
+def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[MetricClass, Prior]) -> Rule:
+    if baseline.kind == "reference":
+        return RULES["reference"]
+    if s.metric_class == "pause":
+        return RULES["pause"]
+    prior = priors.get(s.metric_class)
+    if paired:
+        return RULES["paired"] if prior is None else PairedRule(prior)
+    return RULES["moderated"] if prior is None else ModeratedRule(prior)
+
+
+def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: bool) -> Verdict:
+    if s.stop:
+        decision = Decision(outcome="inconclusive", why=s.stop)
+    else:
+        decision = rule.decide(s.baseline, s.now, s.margins, same_node=near)
+    then, now = centre(s.baseline), centre(s.now)
+    verdict = Verdict(
+        metric=s.metric,
+        metric_class=s.metric_class,
+        unit=s.unit,
+        outcome=decision.outcome,
+        why=worded(decision.why, s.metric_class) + (", net of pauses" if s.net else ""),
+        baseline=then,
+        now=now,
+        spread=variation(s.baseline),
+        ratio=decision.ratio,
+        low=decision.low,
+        high=decision.high,
+        excluded=decision.excluded,
+        primary=s.primary,
+        deciding=s.deciding,
+        suspect=decision.suspect,
+    )
+    if s.metric_class == "pause" or not then:
+        return verdict
+    best = None if s.net else baseline.best.get(s.metric)
+    if best and now is not None:
+        verdict = replace(verdict, best_ratio=now / best)
+    if baseline.kind == "reference":
+        return replace(verdict, limit=s.margins.limit) if math.isfinite(s.margins.limit) else verdict
+    if then <= s.margins.ignore_abs:
+        return verdict
+    lo, hi = bounds(then, s.margins, same_node=near)
+    looks = max(case.launches.looks)
+    return replace(
+        verdict,
+        ignore=growth(lo),
+        limit=growth(hi),
+        detectable=rule.detectable(s.baseline, s.margins, launches=looks),
+    )

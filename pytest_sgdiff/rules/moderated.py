@@ -1,0 +1,169 @@
+"""The rule: is the candidate slower than the baseline by more than noise and by enough to matter.
+
+One number per launch on the log scale; a moderated two-sample t-test against two margins, of which the inner one
+(`ignore`) must be exceeded surely before anything fails and the outer one (`limit`) be excluded before anything passes.
+What lies between is inconclusive and asks for more launches. docs/decision.md tells why each part is there and what
+it buys; the constants are those of the simulation reported there.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from pytest_sgdiff.data import Decision, MetricClass
+from pytest_sgdiff.rules.prior import DEFAULT, Prior
+from pytest_sgdiff.rules.protocol import Margins
+from pytest_sgdiff.rules.sample import clipped, growth, invalid, logs, percent
+from pytest_sgdiff.rules.threeway import (
+    ALPHA,
+    BETA,
+    GROSS_LAUNCHES,
+    MATERIAL,
+    Estimate,
+    Evidence,
+    as_ratio,
+    bounds,
+    moderated,
+    three_way,
+)
+
+RANK_P = 0.01
+"""Level of the rank confirmation, which no handful of outliers can buy."""
+BASELINE_LAUNCHES = 3
+"""With fewer baseline launches nothing passes, and nothing fails but a slowdown beyond SMALL_BASELINE."""
+SMALL_BASELINE = 0.25
+RESOLUTION_BETA = 0.05
+RESOLUTION_CONFIDENCE = 0.20
+"""`detectable` is found with 95 % probability under the 80 % upper bound of the baseline's variance."""
+
+CLASS_MARGINS: Mapping[MetricClass, Margins] = {
+    "primary": Margins(ignore=0.015, limit=0.04, ignore_abs=2, limit_abs=5, cv0=0.008, noise_abs=0.5),
+    "stage": Margins(ignore=0.06, limit=0.20, ignore_abs=5, limit_abs=15, cv0=0.03, noise_abs=0.5, zeros=True),
+    "memory": Margins(ignore=0.01, limit=0.03, ignore_abs=32, limit_abs=128, cv0=0.002, noise_abs=8),
+    # Pauses have a rule of their own (rules/pause.py): `limit` is a share of the whole request.
+    "pause": Margins(ignore=0, limit=0.04, ignore_abs=0, limit_abs=20, cv0=0, noise_abs=0, zeros=True),
+}
+"""Margins by metric class; absolute ones in ms, for memory in MiB. Source: docs/decision.md, "Margins"."""
+
+
+class ModeratedRule:
+    """The rule of decision for one metric; `prior` is what the suite's other cases say of its noise."""
+
+    name = "moderated"
+
+    def __init__(self, prior: Prior = DEFAULT) -> None:
+        self.prior = prior
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """Judge the candidate's launches against the baseline's, all given at once as one look."""
+        unusable = screened(baseline, candidate, margins)
+        if unusable is not None:
+            return unusable
+        b, c = [v for v in baseline if v is not None], [v for v in candidate if v is not None]
+        if len(b) >= BASELINE_LAUNCHES and max(*b, *c) <= margins.ignore_abs:
+            return Decision(outcome="pass", why="below the absolute floor")
+        if min(*b, *c) == 0:
+            return Decision(outcome="inconclusive", why="missing or invalid: zero beside values above the floor")
+        lo, hi = bounds(statistics.median(b), margins, same_node=same_node)
+        if len(b) < BASELINE_LAUNCHES:
+            return _small_baseline(b, c, lo)
+        e = self.estimate(b, c, margins)
+        evidence = Evidence(
+            count=len(c),
+            noun="launches",
+            factor=min(c) / max(b),
+            faster=max(c) < min(b),
+            in_order=lambda: rank_p(b, c) <= max(RANK_P, 1 / math.comb(len(b) + len(c), len(c))),
+        )
+        outcome, why = three_way(e, lo, hi, evidence, limit=margins.limit)
+        return Decision(
+            outcome=outcome,
+            why=why if same_node else f"{why}; another node of the same GPU model, both margins 2 % wider",
+            ratio=as_ratio(e.shift),
+            low=as_ratio(e.shift - e.margin(0.025)),
+            high=as_ratio(e.shift + e.margin(0.025)),
+            excluded=growth(e.shift + e.margin(BETA)) if outcome in ("pass", "improved") else None,
+            suspect=outcome == "inconclusive" and e.shift > hi,
+        )
+
+    def estimate(self, b: Sequence[float], c: Sequence[float], margins: Margins) -> Estimate:
+        """Moderated two-sample estimate from positive values, three or more in the baseline."""
+        s0 = self._s0(statistics.median(b), margins)
+        lb, lc = clipped(logs(b), s0), clipped(logs(c), s0)
+        mb, mc = statistics.fmean(lb), statistics.fmean(lc)
+        squares = sum((x - mb) ** 2 for x in lb) + sum((x - mc) ** 2 for x in lc)
+        variance, freedom = moderated(squares, len(b) + len(c) - 2, s0, self.prior.weight)
+        error = math.sqrt(variance * (1 / len(b) + 1 / len(c)) + 2 * self.prior.session_cv**2)
+        return Estimate(shift=mc - mb, error=error, freedom=freedom)
+
+    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+        """The smallest slowdown (a fraction) that `launches` candidate launches find with 95 % probability.
+
+        From the baseline alone, on its own node, with the 80 % upper bound of its variance; None for fewer than three
+        launches, for values that are none, and below the absolute floor. Optimistic for three launches that vary by
+        more than 1 %: three values cannot show their own noise.
+        """
+        if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False):
+            return None
+        b = [v for v in baseline if v is not None]
+        if max(b) <= margins.ignore_abs:
+            return None
+        from scipy.special import chdtri
+
+        median = statistics.median(b)
+        lo, _ = bounds(median, margins, same_node=True)
+        s0 = self._s0(median, margins)
+        lb = clipped(logs(b), s0)
+        mean = statistics.fmean(lb)
+        variance, freedom = moderated(sum((x - mean) ** 2 for x in lb), len(b) - 1, s0, self.prior.weight)
+        variance *= freedom / float(chdtri(freedom, 1 - RESOLUTION_CONFIDENCE))
+        error = math.sqrt(variance * (1 / len(b) + 1 / launches) + 2 * self.prior.session_cv**2)
+        e = Estimate(shift=0.0, error=error, freedom=freedom + launches - 1)
+        return growth(max(e.margin(ALPHA), lo + e.margin(MATERIAL)) + e.margin(RESOLUTION_BETA))
+
+    def _s0(self, median: float, margins: Margins) -> float:
+        cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0
+        return math.hypot(cv0, margins.noise_abs / median)
+
+
+def screened(baseline: Sequence[float | None], candidate: Sequence[float | None], margins: Margins) -> Decision | None:
+    """The decision where there is nothing to compute with, None where there is."""
+    if not baseline:
+        return Decision(outcome="no-baseline", why="no baseline: record one with --sgdiff-update")
+    if not candidate:
+        return Decision(outcome="inconclusive", why="missing or invalid: no launch gave a value")
+    for side, values in (("the baseline's", baseline), ("the candidate's", candidate)):
+        bad = invalid(values, zeros=margins.zeros)
+        if bad:
+            return Decision(outcome="inconclusive", why=f"missing or invalid in {bad} of {side} {len(values)} launches")
+    return None
+
+
+def rank_p(b: Sequence[float], c: Sequence[float]) -> float:
+    """Exact one-sided Mann-Whitney p that the candidate's launches are the slower ones.
+
+    `exact` also with ties, where SciPy's `auto` falls back to a normal approximation that halves p at 5 v 5.
+    """
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(c, b, alternative="greater", method="exact").pvalue)
+
+
+def _small_baseline(b: Sequence[float], c: Sequence[float], lo: float) -> Decision:
+    """One or two baseline launches: never enough to pass, enough to fail only what no noise explains."""
+    factor = min(c) / max(b)
+    if len(c) >= GROSS_LAUNCHES and factor > 1 + SMALL_BASELINE and math.log(factor) > lo:
+        why = f"every launch is more than {percent(SMALL_BASELINE)} slower than the slowest of the baseline's {len(b)}"
+        return Decision(outcome="regressed", why=why, ratio=statistics.median(c) / statistics.median(b))
+    noun = "launch" if len(b) == 1 else "launches"
+    why = f"the baseline has {len(b)} {noun}, {BASELINE_LAUNCHES} are the least to judge by"
+    return Decision(outcome="inconclusive", why=why, ratio=statistics.median(c) / statistics.median(b))

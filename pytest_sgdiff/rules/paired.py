@@ -1,0 +1,94 @@
+"""Base and candidate launched in turn (ABBA) on the same GPUs: judged pair by pair, so that drift and node drop out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import Decision
+from pytest_sgdiff.rules.moderated import screened
+from pytest_sgdiff.rules.prior import DEFAULT, Prior
+from pytest_sgdiff.rules.protocol import Margins
+from pytest_sgdiff.rules.sample import CLIP, growth, logs, spread
+from pytest_sgdiff.rules.threeway import BETA, Estimate, Evidence, as_ratio, bounds, moderated, three_way
+
+PAIRS = 3
+"""Fewer pairs than this never pass."""
+SIGN_P = 0.02
+"""Level of the sign confirmation: five to nine pairs must all be slower, of ten to twelve one may not be."""
+
+
+class PairedRule:
+    """A moderated paired t-test on log ratios with the same margins; values pair up by position."""
+
+    name = "paired"
+
+    def __init__(self, prior: Prior = DEFAULT) -> None:
+        self.prior = prior
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """Judge pairs (baseline[i], candidate[i]); launches beyond the shorter side's length are not paired yet.
+
+        `same_node` is ignored: both sides of a pair ran on the same GPUs.
+        """
+        n = min(len(baseline), len(candidate))
+        b, c = baseline[:n], candidate[:n]
+        unusable = screened(b, c, margins)
+        if unusable is not None:
+            return unusable
+        base, now = [v for v in b if v is not None], [v for v in c if v is not None]
+        if n >= PAIRS and max(*base, *now) <= margins.ignore_abs:
+            return Decision(outcome="pass", why="below the absolute floor")
+        if min(*base, *now) == 0:
+            return Decision(outcome="inconclusive", why="missing or invalid: zero beside values above the floor")
+        lo, hi = bounds(statistics.median(base), margins, same_node=True)
+        pairs = [y - x for x, y in zip(logs(base), logs(now), strict=True)]
+        e = self.estimate(pairs, statistics.median(base), margins)
+        if n < PAIRS:
+            return Decision(outcome="inconclusive", why=f"{n} of at least {PAIRS} pairs", ratio=as_ratio(e.shift))
+        evidence = Evidence(
+            count=n,
+            noun="pairs",
+            factor=min(now) / max(base),
+            faster=max(pairs) < 0,
+            in_order=lambda: sign_p(pairs) <= max(SIGN_P, 0.5**n),
+        )
+        outcome, why = three_way(e, lo, hi, evidence, limit=margins.limit)
+        return Decision(
+            outcome=outcome,
+            why=why,
+            ratio=as_ratio(e.shift),
+            low=as_ratio(e.shift - e.margin(0.025)),
+            high=as_ratio(e.shift + e.margin(0.025)),
+            excluded=growth(e.shift + e.margin(BETA)) if outcome in ("pass", "improved") else None,
+            suspect=outcome == "inconclusive" and e.shift > hi,
+        )
+
+    def estimate(self, pairs: Sequence[float], median: float, margins: Margins) -> Estimate:
+        """Mean log ratio of the pairs and its error. Either side may be the outlier, so both tails are clipped."""
+        cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0
+        s0 = math.sqrt(2) * math.hypot(cv0, margins.noise_abs / median)
+        middle, reach = statistics.median(pairs), CLIP * max(spread(pairs), s0)
+        kept = [min(max(x, middle - reach), middle + reach) for x in pairs]
+        mean = statistics.fmean(kept)
+        squares = sum((x - mean) ** 2 for x in kept)
+        variance, freedom = moderated(squares, len(kept) - 1, s0, self.prior.weight)
+        return Estimate(shift=mean, error=math.sqrt(variance / len(kept)), freedom=freedom)
+
+    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+        """None: an A/B run has no baseline whose resolution could be told beforehand."""
+        return None
+
+
+def sign_p(pairs: Sequence[float]) -> float:
+    """One-sided sign test that the candidate is the slower one of a pair."""
+    n, slower = len(pairs), sum(x > 0 for x in pairs)
+    return math.fsum(math.comb(n, k) for k in range(slower, n + 1)) / 2.0**n

@@ -1,0 +1,87 @@
+"""Time that a launch spends outside its stages and steps: rarely is noise, always is a slowdown.
+
+Real launches hold rare pauses of 440 to 550 ms (5 of 14 synchronised, 2 of 14 unsynchronised launches on one H200,
+the GPU idle meanwhile). Against a mean they hide a slowdown or fake one; so the request is judged net of them, and
+what they took is judged here, by how *often* and not by how much: a change that pauses every launch shows in every
+launch, and no rare event does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import Decision
+from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES, screened
+from pytest_sgdiff.rules.protocol import Margins
+
+RECUR_LAUNCHES = 5
+"""Candidate launches that must all pause."""
+RECUR_P = 0.001
+"""Chance, without any change, that all candidate launches pause while so few of the baseline's do."""
+
+
+class PauseRule:
+    """Judges milliseconds per launch, zero included, on an absolute scale: `limit_abs` is the pause that matters."""
+
+    name = "pause"
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """`pass` as soon as one candidate launch pauses no longer than the baseline's do.
+
+        `regressed` only when each of five launches or more pauses longer, by `limit_abs`, than all baseline launches
+        but the few (`tolerated`) that may have paused by chance.
+        """
+        unusable = screened(baseline, candidate, margins)
+        if unusable is not None:
+            return unusable
+        b, c = sorted(v for v in baseline if v is not None), [v for v in candidate if v is not None]
+        if len(b) < BASELINE_LAUNCHES:
+            why = f"the baseline has {len(b)} launches, {BASELINE_LAUNCHES} are the least to judge by"
+            return Decision(outcome="inconclusive", why=why)
+        usual = b[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
+        if min(c) <= usual + margins.limit_abs:
+            return Decision(outcome="pass", why=_told(c, b[0] + margins.limit_abs))
+        paused = sum(v >= min(c) - margins.limit_abs for v in b)
+        told = f"{len(c)} of {len(c)} launches pause for {min(c):.0f} ms or more, "
+        if len(c) == 1:
+            told = f"the first launch pauses for {c[0]:.0f} ms, "
+        told += f"{paused or 'none'} of the baseline's {len(b)} did"
+        if len(c) < RECUR_LAUNCHES:
+            return Decision(
+                outcome="inconclusive", why=f"{told}: {RECUR_LAUNCHES} launches tell a rare pause from a new one"
+            )
+        if len(b) < RECUR_LAUNCHES:
+            why = f"{told}: record the baseline anew with {RECUR_LAUNCHES} launches or more"
+            return Decision(outcome="inconclusive", why=why, suspect=True)
+        return Decision(outcome="regressed", why=told)
+
+    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+        """None: a pause is not a share of what it is compared with."""
+        return None
+
+
+def tolerated(nb: int, nc: int) -> int:
+    """How many of `nb` baseline launches may pause as long as all `nc` candidate launches do and still count as chance.
+
+    Exceedance test: with no change, the chance that at most k baseline launches reach the shortest candidate launch
+    is C(nc + k, k) / C(nb + nc, nc). None (0) where even k = 0 cannot reach RECUR_P, as with five launches each.
+    """
+    k = 0
+    while k + 1 < nb and math.comb(nc + k + 1, k + 1) / math.comb(nb + nc, nc) <= RECUR_P:
+        k += 1
+    return k
+
+
+def _told(c: Sequence[float], usual: float) -> str:
+    longest = max(c)
+    if longest <= usual:
+        return "no launch pauses"
+    return f"{sum(v > usual for v in c)} of {len(c)} launches pause, for up to {longest:.0f} ms: rare pauses are noise"

@@ -1,0 +1,59 @@
+"""One published number without spread: shows a difference, can fail beyond a stated tolerance, never passes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import Decision
+from pytest_sgdiff.rules.moderated import screened
+from pytest_sgdiff.rules.protocol import Margins
+from pytest_sgdiff.rules.sample import change, percent
+from pytest_sgdiff.rules.threeway import NODE_SLACK
+
+CONFIRM_LAUNCHES = 3
+"""Launches that must all lie beyond the tolerance: one may be an accident, and the number says nothing of its noise."""
+
+
+class ReferenceRule:
+    """`margins.limit` is the tolerance that the case states, infinite where it states none."""
+
+    name = "reference"
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """`regressed` if three launches or more all exceed the tolerance, else `inconclusive` with the difference."""
+        unusable = screened(baseline, candidate, margins)
+        if unusable is not None:
+            return unusable
+        published = statistics.median(v for v in baseline if v is not None)
+        now = [v for v in candidate if v is not None]
+        if published == 0:
+            return Decision(outcome="inconclusive", why="the reference is zero")
+        ratio = statistics.median(now) / published
+        difference = (
+            f"{change(ratio - 1)} than the reference" if change(ratio - 1) != "no change" else "as the reference"
+        )
+        if not math.isfinite(margins.limit):
+            why = f"{difference}; a reference without a stated tolerance only shows the difference"
+            return Decision(outcome="inconclusive", why=why, ratio=ratio)
+        tolerance = max(margins.limit, margins.limit_abs / published) + (0.0 if same_node else NODE_SLACK)
+        if min(now) <= published * (1 + tolerance):
+            why = f"{difference}, within the tolerance of {percent(tolerance)}; one published number cannot pass a case"
+            return Decision(outcome="inconclusive", why=why, ratio=ratio)
+        if len(now) < CONFIRM_LAUNCHES:
+            why = f"{difference}, to be confirmed by {CONFIRM_LAUNCHES} launches"
+            return Decision(outcome="inconclusive", why=why, ratio=ratio, suspect=True)
+        why = f"all {len(now)} launches beyond the tolerance of {percent(tolerance)} that the case states"
+        return Decision(outcome="regressed", why=why, ratio=ratio)
+
+    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+        """None: a single number does not tell what it can detect."""
+        return None

@@ -1,0 +1,111 @@
+"""The three-way test that the moderated rules share: slower, not slower, or cannot tell yet.
+
+An estimated log ratio meets two margins. A regression must be significant and surely beyond the inner one (`ignore`);
+a pass must exclude the outer one (`limit`); what is neither is inconclusive and asks for more launches.
+docs/decision.md tells why each part is there and what it buys.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_sgdiff.data import Outcome
+from pytest_sgdiff.rules.protocol import Margins
+from pytest_sgdiff.rules.sample import change, growth, percent
+
+ALPHA = 1e-4
+"""Chance that noise alone looks significant, per metric: 1 % of nights over 100 gated metrics."""
+MATERIAL = 0.01
+"""Chance that a slowdown no larger than `ignore` looks larger."""
+BETA = 0.02
+"""Chance, per look, that a pass overlooks a slowdown of `limit`."""
+CONFLICT = 2.0
+"""Launches that vary this many times as much as the prior says overrule it."""
+NODE_SLACK = 0.02
+"""How far two nodes of one GPU model may differ: added to both margins where baseline and candidate ran apart."""
+GROSS = 0.10
+"""Every launch slower than every baseline launch by this (and by `limit`) is enough at GROSS_LAUNCHES."""
+GROSS_LAUNCHES = 3
+CONFIRM_LAUNCHES = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """The log ratio of candidate over baseline, its standard error, and the degrees of freedom of the latter."""
+
+    shift: float
+    error: float
+    freedom: float
+
+    def margin(self, p: float) -> float:
+        """Half the width of a one-sided interval that is wrong with probability `p`."""
+        return quantile(p, self.freedom) * self.error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What the launches say beside their estimate. `count` launches or pairs (`noun`) of the candidate; `factor` its
+    fastest launch over the baseline's slowest; `faster`: not one is as slow as the baseline's fastest; `in_order`
+    tells whether the launches' order confirms a slowdown (called only where it matters)."""
+
+    count: int
+    noun: str
+    factor: float
+    faster: bool
+    in_order: Callable[[], bool]
+
+
+def quantile(p: float, freedom: float) -> float:
+    """The upper `p` quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(-stdtrit(freedom, p))
+
+
+def moderated(squares: float, freedom: int, s0: float, weight: float) -> tuple[float, float]:
+    """Variance and degrees of freedom from a sum of squares and the prior, which conflicting data overrule."""
+    if freedom and squares / freedom > (CONFLICT * s0) ** 2:
+        return squares / freedom, freedom
+    return (weight * s0**2 + squares) / (weight + freedom), weight + freedom
+
+
+def bounds(median: float, margins: Margins, *, same_node: bool) -> tuple[float, float]:
+    """Log ratios (lo, hi): never fail for less than `lo`, never pass without excluding `hi`."""
+    slack = 0.0 if same_node else NODE_SLACK
+    lo = max(margins.ignore, margins.ignore_abs / median)
+    hi = max(margins.limit, margins.limit_abs / median)
+    return math.log1p(lo + slack), math.log1p(hi + slack)
+
+
+def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> tuple[Outcome, str]:
+    """Outcome and reason. A slowdown proven to lie between `lo` and `hi` passes, with its size printed."""
+    d, n, bound = e.shift, evidence.count, percent(growth(hi))
+    if d + e.margin(BETA) < hi:
+        better = d + e.margin(ALPHA) < 0 and d + e.margin(MATERIAL) < -lo
+        if better and (n < GROSS_LAUNCHES or evidence.faster):
+            return "improved", f"at least {change(growth(d + e.margin(MATERIAL)))}"
+        excluded = growth(d + e.margin(BETA)) or 0.0
+        return "pass", f"{percent(excluded)} slower excluded" if excluded > 0 else "any slowdown excluded"
+    if not (d - e.margin(ALPHA) > 0 and d - e.margin(MATERIAL) > lo):
+        if n < CONFIRM_LAUNCHES:
+            return "inconclusive", f"{bound} slower is neither excluded nor proven yet"
+        low, high = change(growth(d - e.margin(0.025))), change(growth(d + e.margin(0.025)))
+        return "inconclusive", f"between {low} and {high}: {bound} slower is neither excluded nor proven"
+    if n >= GROSS_LAUNCHES and evidence.factor > 1 + max(GROSS, limit):
+        beyond = percent(evidence.factor - 1)
+        return "regressed", f"limit {bound}; every launch beyond every one of the baseline by {beyond} or more"
+    if n < CONFIRM_LAUNCHES:
+        return "inconclusive", f"{change(growth(d))}, to be confirmed by {CONFIRM_LAUNCHES} {evidence.noun}"
+    if evidence.in_order():
+        return "regressed", f"limit {bound}"
+    return "inconclusive", (
+        f"{change(growth(d))}, but launches overlap, from an outlier or two modes: record the baseline anew with 10"
+    )
+
+
+def as_ratio(log_ratio: float) -> float | None:
+    """exp(x), None where it is too large for a float."""
+    fraction = growth(log_ratio)
+    return None if fraction is None else 1 + fraction

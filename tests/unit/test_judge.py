@@ -1,0 +1,376 @@
+"""Cases judged as a whole, on the values of real launches (tests/data/h200_launches.json says what they are)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    Environment,
+    LaunchRecord,
+    Location,
+    Machine,
+    Measurement,
+    MetricChoice,
+    Recorded,
+    Verdict,
+    Workload,
+)
+from pytest_sgdiff.judge import judge, new_stages, outcome_of, settled
+from pytest_sgdiff.rules import Prior
+
+H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
+REAL = json.loads((Path(__file__).parents[1] / "data" / "h200_launches.json").read_text(encoding="utf-8"))
+SYNC, SLOW, WARM, SLOW_WARM = (REAL[name] for name in ("sync", "slow", "warm", "slow_warm"))
+
+
+def measurement(rows, *, generation="B", uuid="GPU-1"):
+    environment = Environment(gpu_uuids=(uuid,), sync_stages=True)
+    launches = tuple(
+        LaunchRecord(number=i, metrics=row, environment=environment, generation=generation)
+        for i, row in enumerate(rows)
+    )
+    return Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=launches)
+
+
+def baseline(rows, **changes):
+    generation = changes.pop("generation", "B")
+    recorded = Recorded(at="2026-11-23T17:18:01Z", command="pytest --sgdiff-update")
+    return Baseline(measurement=measurement(rows, generation=generation), recorded=recorded, **changes)
+
+
+def case(**metrics):
+    place = Location(path="cases/wan.yaml", line=3, column=3)
+    return Case(name="wan", location=place, model="Wan-AI/Wan2.1", metrics=MetricChoice(**metrics))
+
+
+def look_by_look(rows, then, what=None):
+    """Launches used, verdicts and outcome of the loop that the runner drives."""
+    what = what or case()
+    for look in what.launches.looks:
+        verdicts = judge(measurement(rows[:look]), baseline(then), what)
+        if settled(verdicts) or look >= len(rows):
+            break
+    return min(look, len(rows)), verdicts, outcome_of(verdicts, last_look=True)
+
+
+def by_name(verdicts) -> dict[str, Verdict]:
+    return {v.metric: v for v in verdicts}
+
+
+def without_last_but(rows, index):
+    return [*rows[:index], *rows[index + 1 :]]
+
+
+def edited(rows, **changes):
+    """`rows` with metrics set, or taken out where the change is None; a callable is given the old value."""
+    out = []
+    for row in rows:
+        row = dict(row)
+        for name, change in changes.items():
+            name = name.replace("__", ":")
+            if change is None:
+                row.pop(name, None)
+            else:
+                row[name] = change(row[name]) if callable(change) else change
+        out.append(row)
+    return out
+
+
+# ------------------------------------------------------------------------------------------------- real launches
+
+
+def test_the_really_slower_engine_regresses_although_launches_pause():
+    looks, verdicts, (outcome, reason) = look_by_look(SLOW, SYNC[:5])
+    assert (looks, outcome) == (5, "regressed")
+    assert reason == (
+        "denoise steps +7.5 %, limit 4 %; e2e +6.9 %, limit 4 %, net of pauses; peak memory +5.2 %, limit 4.3 %"
+    )
+    found = by_name(verdicts)
+    assert found["denoise_steps"].primary
+    assert found["denoise_steps"].ratio == pytest.approx(1.0749, abs=1e-4)
+    assert found["pause"].outcome == "pass"
+
+
+@pytest.mark.parametrize("index", [0, 2, 3, 4, 5])
+def test_an_unchanged_launch_passes_at_once_against_the_five_others(index):
+    looks, _, (outcome, _) = look_by_look([SYNC[index]], without_last_but(SYNC, index))
+    assert (looks, outcome) == (1, "pass")
+
+
+@pytest.mark.parametrize("index", [0, 1, 2, 3])
+def test_an_unchanged_launch_that_was_not_synchronised_passes_as_well(index):
+    assert look_by_look([WARM[index]], without_last_but(WARM, index))[2][0] == "pass"
+
+
+def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
+    rows = [SYNC[1], SYNC[0], SYNC[2]]
+    looks, verdicts, (outcome, _) = look_by_look(rows, [*SYNC[2:], SYNC[0]])
+    assert (looks, outcome) == (3, "pass")
+    assert by_name(verdicts)["pause"].why == "1 of 3 launches pause, for up to 447 ms: rare pauses are noise"
+
+
+def test_a_pause_that_recurs_in_every_launch_is_caught():
+    pausing = edited(
+        [*SYNC[2:], SYNC[0]],
+        denoise=lambda v: v + 450,
+        denoise_gap=lambda v: v + 450,
+        e2e=lambda v: v + 450,
+        stage__DenoisingStage=lambda v: v + 450,
+    )
+    looks, verdicts, (outcome, reason) = look_by_look(pausing, [*SYNC[2:], SYNC[0]])
+    assert (looks, outcome) == (5, "regressed")
+    assert reason == "pause: 5 of 5 launches pause for 459 ms or more, none of the baseline's 5 did"
+    assert by_name(verdicts)["denoise_steps"].outcome == "pass"
+
+
+def test_work_that_leaves_the_stages_for_the_space_between_them_is_caught():
+    """80 ms a request that no stage shows: steps and stages pass, e2e is net of it, `pause` has it."""
+    hidden = edited([*SYNC[2:], SYNC[0]], e2e=lambda v: v + 80)
+    assert look_by_look(hidden, SYNC[:1] + SYNC[2:])[2][0] == "regressed"
+
+
+def test_two_slower_launches_are_not_enough_to_fail_but_enough_to_doubt():
+    _, verdicts, (outcome, _) = look_by_look(SLOW_WARM, WARM)
+    assert outcome == "inconclusive"
+    steps = by_name(verdicts)["denoise_steps"]
+    assert (steps.outcome, steps.suspect) == ("inconclusive", True)
+    assert steps.why == "8.2 % slower, to be confirmed by 5 launches"
+
+
+# ------------------------------------------------------------------------------------------------- what is judged
+
+
+def test_the_gate_expands_into_steps_pause_net_e2e_stages_and_memory_primary_first():
+    verdicts = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case())
+    assert [v.metric for v in verdicts] == [
+        "denoise_steps",
+        "pause",
+        "e2e",
+        "stage:InputValidationStage",
+        "stage:TextEncodingStage",
+        "stage:LatentPreparationStage",
+        "stage:TimestepPreparationStage",
+        "stage:DecodingStage",
+        "peak_memory",
+    ]
+    assert {v.metric for v in verdicts if not v.deciding} == {v.metric for v in verdicts if v.metric[:6] == "stage:"}
+    assert by_name(verdicts)["e2e"].why.endswith(", net of pauses")
+    assert by_name(verdicts)["e2e"].baseline == pytest.approx(1111.15, abs=1)
+
+
+@pytest.mark.parametrize("side", ["now", "then"])
+def test_without_steps_on_both_sides_denoise_and_e2e_are_judged_as_they_are(side):
+    bare = edited(SYNC[2:], denoise_steps=None, denoise_gap=None)
+    now, then = (bare[:1], SYNC[1:]) if side == "now" else (SYNC[:1], bare)
+    verdicts = by_name(judge(measurement(now), baseline(then), case()))
+    assert verdicts["denoise"].primary
+    assert "pause" not in verdicts
+    assert "net of pauses" not in verdicts["e2e"].why
+    assert verdicts["denoise"].baseline > 1029
+
+
+def test_steps_that_cover_only_part_of_denoising_do_not_stand_for_it():
+    """Launches that are not synchronised: the last step returns while the GPU still works."""
+    half = edited(SYNC, denoise_steps=lambda v: v / 2)
+    assert judge(measurement(half[:1]), baseline(half[1:]), case())[0].metric == "denoise"
+
+
+def test_a_stage_can_be_primary_and_is_net_of_its_pauses():
+    what = case(primary="stage:DenoisingStage", gate=("stages",))
+    looks, verdicts, (outcome, _) = look_by_look(SLOW, SYNC[:5], what)
+    first = verdicts[0]
+    assert (first.metric, first.primary, first.metric_class) == ("stage:DenoisingStage", True, "primary")
+    assert (looks, outcome, first.outcome) == (5, "regressed", "regressed")
+    assert [v.metric for v in verdicts].count("stage:DenoisingStage") == 1
+    assert verdicts[1].metric == "pause"
+
+
+def test_the_limit_of_a_case_replaces_that_of_the_class_and_moves_ignore_with_it():
+    tight = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case(limits={"denoise": 0.02, "stages": 0.5})))
+    assert tight["denoise_steps"].limit == pytest.approx(0.02)
+    assert tight["denoise_steps"].ignore == pytest.approx(0.0075)
+    assert tight["e2e"].limit == pytest.approx(0.04)
+    assert tight["stage:DecodingStage"].limit == pytest.approx(0.5)
+    wide = case(limits={"denoise": 0.2, "e2e": 0.2, "peak_memory": 0.1})
+    assert look_by_look(SLOW, SYNC[:5], wide)[2][0] == "pass"
+
+
+def test_a_stage_must_cost_the_request_one_percent():
+    """TextEncodingStage of 3 s in a request of 400 s: 20 % of it are 0.15 % of the request."""
+    rows = edited(SYNC, stage__TextEncodingStage=3000.0, e2e=400_000.0, denoise_steps=None, denoise_gap=None)
+    slow = edited(rows, stage__TextEncodingStage=3900.0)
+    slow_verdict = by_name(judge(measurement(slow[:5]), baseline(rows[:5]), case(primary="e2e", gate=("stages",))))
+    assert slow_verdict["stage:TextEncodingStage"].outcome == "pass"
+    assert slow_verdict["stage:TextEncodingStage"].limit == pytest.approx(4000 / 3000, rel=0.01)
+
+
+def test_a_stage_that_regressed_fails_the_case():
+    slow = edited(SYNC[:5], stage__DecodingStage=lambda v: v + 60, e2e=lambda v: v + 60)
+    _, verdicts, (outcome, reason) = look_by_look(slow, SYNC[:5], case(gate=("denoise", "stages")))
+    assert outcome == "regressed"
+    assert by_name(verdicts)["denoise_steps"].outcome == "pass"
+    assert reason.startswith("DecodingStage +")
+
+
+def test_an_uncertain_stage_holds_up_nothing_unless_its_figure_is_beyond_its_limit():
+    noisy = judge(measurement([SYNC[1]]), baseline([SYNC[0], *SYNC[2:]]), case(gate=("denoise", "stages")))
+    text = by_name(noisy)["stage:TextEncodingStage"]
+    assert (text.outcome, text.suspect, text.deciding) == ("inconclusive", False, False)
+    far = edited([SYNC[0]], stage__TextEncodingStage=75.0)
+    verdicts = judge(measurement(far), baseline(SYNC[1:]), case(gate=("denoise", "stages")))
+    assert by_name(verdicts)["stage:TextEncodingStage"].suspect
+    assert not settled(verdicts)
+    assert outcome_of(verdicts, last_look=True)[0] == "inconclusive"
+
+
+def test_a_new_stage_is_mentioned_not_judged():
+    now = edited(SYNC[:1], stage__SafetyCheckStage=12.0)
+    assert new_stages(measurement(now), baseline(SYNC[1:])) == ("SafetyCheckStage",)
+    assert "stage:SafetyCheckStage" not in by_name(judge(measurement(now), baseline(SYNC[1:]), case()))
+
+
+def test_a_stage_that_is_gone_holds_up_the_case():
+    now = edited(SYNC[:5], stage__DecodingStage=None)
+    _, verdicts, (outcome, reason) = look_by_look(now, SYNC[:5])
+    assert outcome == "inconclusive"
+    assert reason == "DecodingStage: gone: the baseline has it, none of 5 launches does"
+    assert by_name(verdicts)["stage:DecodingStage"].deciding
+
+
+def test_a_gated_metric_that_the_baseline_lacks_is_no_baseline():
+    then = edited(SYNC[1:], peak_memory=None)
+    verdicts = judge(measurement(SYNC[:1]), baseline(then), case())
+    assert outcome_of(verdicts, last_look=False) == (
+        "no-baseline",
+        "the baseline has no peak memory: record it anew",
+    )
+
+
+def test_a_metric_that_neither_side_has_is_left_out_unless_it_is_primary():
+    bare = edited(
+        SYNC, peak_memory=None, denoise=None, denoise_steps=None, denoise_gap=None, stage__DenoisingStage=None
+    )
+    verdicts = judge(measurement(bare[:1]), baseline(bare[1:]), case())
+    assert "peak_memory" not in by_name(verdicts)
+    assert (verdicts[0].metric, verdicts[0].outcome) == ("denoise", "no-baseline")
+
+
+def test_replaced_launches_reach_no_verdict():
+    good = measurement(SYNC[:1])
+    spoilt = replace(good.launches[0], number=9, excluded="foreign process", metrics=edited(SLOW[:1], e2e=9e9)[0])
+    both = replace(good, launches=(spoilt, *good.launches))
+    assert judge(both, baseline(SYNC[1:]), case()) == judge(good, baseline(SYNC[1:]), case())
+
+
+def test_peak_memory_of_another_checkpoint_is_shown_and_does_not_decide():
+    grown = edited(SYNC[:5], peak_memory=9000.0)
+    verdicts = judge(measurement(grown, generation="C2"), baseline(SYNC[:5], generation="C1"), case())
+    memory = by_name(verdicts)["peak_memory"]
+    assert (memory.outcome, memory.deciding, memory.now) == ("inconclusive", False, 9000.0)
+    assert memory.why == (
+        "read from another checkpoint: after_forward.peak_allocated_mb in the baseline, "
+        "runtime_peak.peak_allocated_mb now"
+    )
+    assert outcome_of(verdicts, last_look=True)[0] == "pass"
+    same = judge(measurement(grown, generation="C1"), baseline(SYNC[:5], generation="B"), case())
+    assert by_name(same)["peak_memory"].outcome == "regressed"
+
+
+def test_verdicts_carry_what_reports_print():
+    verdicts = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:], best={"denoise_steps": 1000.0}), case()))
+    steps = verdicts["denoise_steps"]
+    assert (steps.baseline, steps.now) == pytest.approx((1024.186, 1025.772), abs=0.2)
+    assert steps.spread == pytest.approx(0.0095, abs=1e-3)
+    assert steps.low < steps.ratio < steps.high
+    assert steps.excluded == pytest.approx(0.022, abs=0.001)
+    assert steps.detectable == pytest.approx(0.05, abs=0.002)
+    assert steps.best_ratio == pytest.approx(1.0258, abs=1e-3)
+    assert verdicts["peak_memory"].why == "1.1 % more excluded"
+
+
+def test_priors_of_the_suite_are_used_by_class():
+    usual = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case())
+    prior = Prior(cv0=0.012, weight=30.0, source="test")
+    fitted = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case(), priors={"primary": prior})
+    assert fitted[0].excluded > usual[0].excluded
+    assert by_name(fitted)["peak_memory"] == by_name(usual)["peak_memory"]
+
+
+def test_launches_taken_in_turn_are_judged_as_pairs():
+    drift = (1.0, 1.02, 1.04, 1.06, 1.08)
+    base = [{"e2e": 20_000 * d, "denoise": 19_000 * d} for d in drift]
+    slow = [{"e2e": 20_900 * d, "denoise": 19_900 * d} for d in drift]
+    now = measurement(slow, uuid="GPU-2")
+    assert judge(now, baseline(base), case(), paired=True)[0].outcome == "regressed"
+    assert judge(now, baseline(base), case())[0].outcome == "inconclusive"
+
+
+# ------------------------------------------------------------------------------------------------- outcome
+
+
+def verdict(metric="denoise", outcome="pass", **changes):
+    fields = {"metric_class": "primary", "unit": "ms", "why": "because", "primary": metric == "denoise", **changes}
+    return Verdict(metric=metric, outcome=outcome, **fields)
+
+
+def stage(outcome="pass", **changes):
+    return verdict("stage:DecodingStage", outcome, metric_class="stage", deciding=False, **changes)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "outcome", "is_settled"),
+    [
+        ([verdict()], "pass", True),
+        ([verdict(), stage("inconclusive")], "pass", True),
+        ([verdict(), stage("inconclusive", suspect=True)], "inconclusive", False),
+        ([verdict(), stage("regressed")], "regressed", True),
+        ([verdict("denoise", "inconclusive"), stage("regressed")], "regressed", True),
+        ([verdict("denoise", "improved"), stage()], "improved", True),
+        ([verdict("denoise", "improved"), stage("regressed")], "regressed", True),
+        ([verdict("denoise", "improved"), verdict("e2e", "inconclusive")], "inconclusive", False),
+        ([verdict(), verdict("e2e", "improved")], "pass", True),
+        ([verdict("denoise", "no-baseline"), stage("inconclusive")], "no-baseline", True),
+        ([verdict("denoise", "inconclusive", deciding=False)], "inconclusive", True),
+        ([], "inconclusive", True),
+    ],
+)
+def test_outcome_of_a_case(verdicts, outcome, is_settled):
+    assert outcome_of(verdicts, last_look=True)[0] == outcome
+    assert settled(verdicts) is is_settled
+
+
+def test_an_open_case_says_that_launches_are_to_come():
+    verdicts = [verdict("denoise", "inconclusive", ratio=1.052)]
+    assert outcome_of(verdicts, last_look=False)[1] == "denoise +5.2 %, because - more launches to come"
+    assert outcome_of(verdicts, last_look=True)[1] == "denoise +5.2 %, because"
+
+
+# ------------------------------------------------------------------------------------------------- references
+
+
+def test_a_reference_never_passes_and_asks_for_no_launch():
+    published = baseline([{"e2e": 1111.0, "denoise": 1030.0}], kind="reference")
+    verdicts = judge(measurement(SYNC[:1]), published, case())
+    assert [v.metric for v in verdicts] == ["denoise", "e2e"]
+    assert settled(verdicts)
+    outcome, reason = outcome_of(verdicts, last_look=True)
+    assert outcome == "inconclusive"
+    assert reason == (
+        "denoise +0.2 %, 0.2 % slower than the reference; "
+        "a reference without a stated tolerance only shows the difference"
+    )
+
+
+def test_a_reference_fails_beyond_the_tolerance_that_the_case_states():
+    published = baseline([{"e2e": 1000.0, "denoise": 900.0}], kind="reference")
+    what = case(limits={"denoise": 0.1}, gate=("denoise", "e2e"))
+    looks = [judge(measurement(SYNC[:n]), published, what) for n in (1, 3)]
+    assert not settled(looks[0])
+    assert outcome_of(looks[1], last_look=True)[0] == "regressed"
+    assert looks[1][1].outcome == "inconclusive"

@@ -1,0 +1,108 @@
+"""When a baseline may be compared, and in which words it is said why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_sgdiff.comparable import checkpoints, differences, same_node
+from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
+
+H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
+FIELDS = {"model": "Wan-AI/Wan2.2", "args": {"num-inference-steps": 40, "enable-torch-compile": True}, "env": {}}
+WORKLOAD = Workload(digest="aa", fields=FIELDS)
+
+
+def launches(*environments):
+    return tuple(LaunchRecord(number=i, environment=e) for i, e in enumerate(environments))
+
+
+def baseline(*environments, machine=H200, workload=WORKLOAD, kind="recorded"):
+    measured = Measurement(case="wan", machine=machine, workload=workload, launches=launches(*environments))
+    return Baseline(measurement=measured, recorded=Recorded(at="2026-11-02", command="pytest"), kind=kind)
+
+
+SYNCED = Environment(gpu_uuids=("GPU-1",), host="h1", sync_stages=True)
+
+
+def test_the_same_kind_of_machine_workload_and_timers_is_comparable():
+    assert differences(H200, WORKLOAD, SYNCED, baseline(SYNCED)) == ()
+
+
+def test_another_machine_is_named_on_both_sides():
+    h100 = Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=4, mig_profile="1g.10gb")
+    cpu = Machine(kind="cpu", product="AMD EPYC 9654", count=2)
+    assert differences(h100, WORKLOAD, SYNCED, baseline(SYNCED, machine=cpu)) == (
+        "machine: AMD EPYC 9654, 2 cores in the baseline, 4 x NVIDIA H100 80GB HBM3 (MIG 1g.10gb) now",
+    )
+
+
+def test_another_workload_is_told_field_by_field():
+    fields = {"model": "Wan-AI/Wan2.2", "args": {"num-inference-steps": 50, "seed": 42}, "env": {"A": "1"}}
+    assert differences(H200, Workload(digest="bb", fields=fields), SYNCED, baseline(SYNCED)) == (
+        "args.num-inference-steps: 40 in the baseline, 50 now",
+        "args.enable-torch-compile: set in the baseline, not set now",
+        "args.seed: not set in the baseline, 42 now",
+        "env.A: not set in the baseline, 1 now",
+    )
+
+
+def test_a_tuple_read_back_as_a_list_is_no_difference():
+    then = Workload(digest="aa", fields={"args": {"sizes": [1, 2]}, "seed": 1})
+    now = Workload(digest="bb", fields={"args": {"sizes": (1, 2)}, "seed": 2})
+    assert differences(H200, now, SYNCED, baseline(SYNCED, workload=then)) == ("seed: 1 in the baseline, 2 now",)
+
+
+def test_digests_that_differ_without_readable_fields_are_shown():
+    assert differences(H200, Workload(digest="bb"), SYNCED, baseline(SYNCED, workload=Workload(digest="aa"))) == (
+        "workload: digest aa in the baseline, bb now",
+    )
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ((False,), "stage timers: not synchronised in the baseline, synchronised now"),
+        ((True, False), "stage timers: of both kinds in the baseline, synchronised now"),
+    ],
+)
+def test_other_stage_timers_are_not_comparable(then, told):
+    recorded = baseline(*(Environment(sync_stages=flag) for flag in then))
+    assert differences(H200, WORKLOAD, SYNCED, recorded) == (told,)
+
+
+def test_a_reference_is_compared_by_machine_only():
+    published = baseline(Environment(), workload=Workload(digest=""), kind="reference")
+    assert differences(H200, WORKLOAD, SYNCED, published) == ()
+    other = Machine(kind="gpu", product="NVIDIA H100", count=1)
+    assert differences(other, WORKLOAD, SYNCED, published) == (
+        "machine: 1 x NVIDIA H200 in the baseline, 1 x NVIDIA H100 now",
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "same"),
+    [
+        ([("GPU-1",)], [("GPU-1",)], True),
+        ([("GPU-1",), ("GPU-2",)], [("GPU-2", "GPU-1")], True),
+        ([("GPU-1",), ("GPU-3",)], [("GPU-1", "GPU-2")], False),
+        ([("GPU-2",)], [("GPU-1",)], False),
+    ],
+)
+def test_the_node_is_known_by_its_gpus(now, then, same):
+    sides = [[Environment(gpu_uuids=uuids, host="h") for uuids in side] for side in (now, then)]
+    assert same_node(launches(*sides[0]), baseline(*sides[1])) is same
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "same"),
+    [(["h1"], ["h1"], True), (["h2"], ["h1"], False), ([None], ["h1"], False), ([None], [None], False)],
+)
+@pytest.mark.parametrize("uuids", [(), ("GPU-1",)], ids=["cpu", "unknown-now"])
+def test_without_uuids_on_both_sides_the_hosts_decide_and_unknown_is_another(now, then, same, uuids):
+    recorded = baseline(*(Environment(host=h, gpu_uuids=uuids) for h in then))
+    assert same_node(launches(*(Environment(host=h) for h in now)), recorded) is same
+
+
+def test_checkpoints_of_unknown_generations_are_not_guessed():
+    records = [LaunchRecord(number=i, generation=g) for i, g in enumerate(("B", "C1", None, "Z"))]
+    assert checkpoints(records) == ("after_forward.peak_allocated_mb",)

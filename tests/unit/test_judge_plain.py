@@ -1,0 +1,105 @@
+"""`sgdiff judge`: rows of plain numbers in, verdicts as JSON out, mistakes named by row and key."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from pytest_sgdiff.errors import WireError
+from pytest_sgdiff.plain import apply_plain
+
+BASE = [81750, 81802, 81690, 81775, 81731]
+
+
+def row(**changes):
+    return {"id": "wan", "metric_class": "primary", "unit": "ms", "same_node": True, "baseline": BASE, **changes}
+
+
+def judged(**changes):
+    return apply_plain([row(**changes)])[0]
+
+
+def test_a_row_gets_verdict_reason_ratio_and_interval():
+    answer = judged(candidate=[v * 1.053 for v in BASE])
+    assert list(answer) == ["id", "verdict", "why", "ratio", "low", "high"]
+    assert (answer["id"], answer["verdict"], answer["why"]) == ("wan", "regressed", "limit 4 %")
+    assert answer["ratio"] == pytest.approx(1.053)
+    assert answer["low"] < 1.053 < answer["high"]
+
+
+def test_rows_keep_their_order_and_stand_alone():
+    answers = apply_plain([row(id="a", candidate=BASE[:1]), row(id="b", candidate=[]), row(id=3, candidate=BASE)])
+    assert apply_plain([row(candidate=BASE, note="of another tool")]) == apply_plain([row(candidate=BASE)])
+    assert [(a["id"], a["verdict"]) for a in answers] == [("a", "pass"), ("b", "inconclusive"), (3, "pass")]
+
+
+@pytest.mark.parametrize("missing", [{"baseline": []}, {"baseline": None}])
+def test_no_baseline_is_an_outcome_of_its_own(missing):
+    answer = judged(candidate=BASE, **missing)
+    assert (answer["verdict"], answer["ratio"]) == ("no-baseline", None)
+    bare = row(candidate=BASE)
+    del bare["baseline"]
+    assert apply_plain([bare])[0] == answer
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, math.inf, "NaN", "-Infinity", -1, 0, 10**400])
+def test_values_that_are_none_are_inconclusive_and_leave_the_answer_valid_json(bad):
+    answer = judged(candidate=[*BASE[:4], bad])
+    assert answer["verdict"] == "inconclusive"
+    assert answer["why"] == "missing or invalid in 1 of the candidate's 5 launches"
+    json.dumps(answer, allow_nan=False)
+
+
+def test_zeros_pass_as_a_short_stage_only():
+    zeros = {"baseline": [0.0, 0.04, 0.05], "candidate": [0.0]}
+    assert judged(**zeros, metric_class="stage")["verdict"] == "pass"
+    assert judged(**zeros)["verdict"] == "inconclusive"
+    assert judged(**zeros, metric_class="memory", unit="MB")["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1e-3), ("us", 1e3), ("min", 1 / 6e4), ("MS", 1.0), (None, 1.0)])
+def test_the_unit_does_not_matter(unit, factor):
+    """1.6 ms slower of 40 ms is 4 %, but below `ignore_abs`: margins are in ms whatever the unit."""
+    base, slow = [40.0, 40.1, 39.9, 40.0, 40.05], [41.6, 41.7, 41.5, 41.6, 41.6]
+    expected = judged(baseline=base, candidate=slow)
+    answer = judged(baseline=[v * factor for v in base], candidate=[v * factor for v in slow], unit=unit)
+    assert (answer["verdict"], answer["why"]) == (expected["verdict"], expected["why"])
+    assert answer["ratio"] == pytest.approx(expected["ratio"])
+    assert expected["verdict"] == "pass"
+
+
+def test_memory_is_mebibytes_and_worded_as_memory():
+    gib = judged(metric_class="memory", unit="GiB", baseline=[21.52] * 5, candidate=[21.52])
+    mb = judged(metric_class="memory", unit="MB", baseline=[21.52 * 1024] * 5, candidate=[21.52 * 1024])
+    assert gib["why"] == mb["why"] == "0.9 % more excluded"
+
+
+def test_another_node_widens_the_margins():
+    slow = [v * 1.035 for v in BASE]
+    assert judged(candidate=slow)["verdict"] == "regressed"
+    assert judged(candidate=slow, same_node=False)["verdict"] == "pass"
+    left_out = row(candidate=slow)
+    del left_out["same_node"]
+    assert apply_plain([left_out])[0]["verdict"] == "regressed"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"id": "x"}, "must be a list of rows, got {'id': 'x'}"),
+        ([3], "[0]: must be an object, got 3"),
+        ([row(), row(id=None)], "[1].id: must be a text, got None"),
+        ([row(metric_class="time")], "[0].metric_class: must be one of primary, stage, memory, got 'time'"),
+        ([row(unit="MB")], "[0].unit: must be one of ns, us, µs, ms, s, min for primary metrics, got 'MB'"),
+        ([row(same_node="yes")], "[0].same_node: must be true or false, got 'yes'"),
+        ([row(baseline=3.0)], "[0].baseline: must be a list of numbers, got 3.0"),
+        ([row(candidate=[1.0, "fast"])], "[0].candidate[1]: must be a number or null, got 'fast'"),
+        ([row(candidate=[True])], "[0].candidate[0]: must be a number or null, got True"),
+    ],
+)
+def test_mistakes_are_named_by_row_and_key(rows, message):
+    with pytest.raises(WireError) as caught:
+        apply_plain(rows)
+    assert str(caught.value) == message

@@ -1,0 +1,244 @@
+"""The rule on figures whose verdict people can check by eye; tests/property holds its laws and an independent form."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import pytest
+
+from pytest_sgdiff.data import Decision
+from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule, Prior
+from pytest_sgdiff.rules.moderated import rank_p
+
+PRIMARY, STAGE, MEMORY = (CLASS_MARGINS[name] for name in ("primary", "stage", "memory"))
+QUIET = [81750.0, 81802.0, 81690.0, 81775.0, 81731.0]
+"""Denoising of Wan2.2 T2V in ms, five launches with a CV of 0.05 %."""
+NOISY = [1000.0, 1012.0, 991.0, 1008.0, 989.0]
+"""Five launches with a CV of 1 %."""
+
+
+def decide(baseline, candidate, margins=PRIMARY, *, same_node=True) -> Decision:
+    return ModeratedRule().decide(baseline, candidate, margins, same_node=same_node)
+
+
+def scaled(values, factor):
+    return [v * factor for v in values]
+
+
+def test_one_unchanged_launch_passes_and_says_what_it_excludes():
+    decision = decide(QUIET, [81744.0])
+    assert (decision.outcome, decision.why) == ("pass", "1.8 % slower excluded")
+    assert decision.excluded == pytest.approx(0.0185, abs=1e-4)
+    assert decision.ratio == pytest.approx(1.0, abs=1e-4)
+    assert decision.low < 1 < decision.high
+
+
+def test_five_percent_slower_is_confirmed_by_five_launches_not_by_three():
+    slow = scaled(NOISY, 1.05)
+    first, second, last = (decide(NOISY, slow[:n]) for n in (1, 3, 5))
+    assert (first.outcome, first.suspect) == ("inconclusive", True)
+    assert (second.outcome, second.why) == ("inconclusive", "5.1 % slower, to be confirmed by 5 launches")
+    assert (last.outcome, last.why) == ("regressed", "limit 4 %")
+    assert last.ratio == pytest.approx(1.05)
+
+
+def test_twenty_percent_slower_needs_only_three_launches():
+    decision = decide(NOISY, scaled(NOISY[:3], 1.2))
+    assert decision.outcome == "regressed"
+    assert decision.why == "limit 4 %; every launch beyond every one of the baseline by 17.5 % or more"
+
+
+def test_one_launch_a_quarter_slower_asks_for_more():
+    assert decide(QUIET, [102000.0]).outcome == "inconclusive"
+
+
+def test_a_slowdown_below_ignore_never_fails_however_sure():
+    decision = decide(QUIET * 4, scaled(QUIET, 1.012) * 4)
+    assert (decision.outcome, decision.why) == ("pass", "2 % slower excluded")
+
+
+def test_a_large_limit_widens_what_passes():
+    from dataclasses import replace
+
+    wide = replace(PRIMARY, limit=0.20, ignore=0.075)
+    assert decide(NOISY, scaled(NOISY, 1.06), wide).outcome == "pass"
+    assert decide(NOISY, scaled(NOISY, 1.06)).outcome == "regressed"
+
+
+def test_ten_percent_faster_is_improved_from_the_first_launch():
+    decision = decide(QUIET, scaled(QUIET[:1], 0.9))
+    assert (decision.outcome, decision.why) == ("improved", "at least 8.1 % faster")
+
+
+def test_faster_in_the_mean_alone_is_no_improvement():
+    """Three launches of which one is as slow as the baseline's fastest: rank order is asked for from three on."""
+    assert decide(NOISY, [900.0, 905.0, 989.0]).outcome == "pass"
+    assert decide(NOISY, [900.0, 905.0, 910.0]).outcome == "improved"
+
+
+def test_a_significant_mean_without_rank_order_is_inconclusive():
+    """One baseline launch is slower than every candidate launch: five v five cannot be confirmed by ranks."""
+    decision = decide([*QUIET[:4], 95000.0], scaled(QUIET, 1.08))
+    assert decision.outcome == "inconclusive"
+    assert decision.why == (
+        "7.5 % slower, but launches overlap, from an outlier or two modes: record the baseline anew with 10"
+    )
+
+
+def test_ten_baseline_launches_tolerate_one_outlier():
+    assert decide([*QUIET, *QUIET[:4], 95000.0], scaled(QUIET, 1.08)).outcome == "regressed"
+
+
+def test_an_outlier_among_the_candidates_is_clipped_not_dropped():
+    decision = decide(QUIET, [*QUIET[:4], 123000.0])
+    assert decision.outcome == "pass"
+    assert 1.0 < decision.ratio < 1.02
+
+
+def test_noise_that_contradicts_the_prior_overrules_it():
+    """Launches 6 % apart: with the prior's 0.8 % this would be a regression."""
+    wild = [1000.0, 1060.0, 940.0, 1070.0, 930.0]
+    decision = decide(wild, scaled(wild, 1.05))
+    assert decision.outcome == "inconclusive"
+    assert decision.why.startswith("between ")
+    assert decision.why.endswith(": 4 % slower is neither excluded nor proven")
+
+
+def test_another_node_has_two_percent_of_slack_and_says_so():
+    slow = scaled(QUIET, 1.035)
+    assert decide(QUIET, slow).outcome == "regressed"
+    decision = decide(QUIET, slow, same_node=False)
+    assert decision.outcome == "pass"
+    assert decision.why == "4.7 % slower excluded; another node of the same GPU model, both margins 2 % wider"
+
+
+def test_zero_variance_takes_the_priors():
+    decision = decide([5000.0] * 5, [5000.0])
+    assert decision.outcome == "pass"
+    assert decision.high > decision.low
+
+
+def test_equal_memory_regresses_by_four_percent_without_a_variance():
+    decision = decide([3011.52] * 5, [3167.86] * 5, MEMORY)
+    assert (decision.outcome, decision.why) == ("regressed", "limit 4.3 %")
+
+
+def test_memory_within_its_absolute_floor_passes():
+    """A limit of 3 % would be 18 MiB of 600; 128 MiB is what matters, and 32 MiB is never a regression."""
+    assert decide([600.0] * 5, [630.0] * 5, MEMORY).outcome == "pass"
+
+
+@pytest.mark.parametrize("bad", [None, math.nan, math.inf, -math.inf, -1.0, 0.0])
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+@pytest.mark.parametrize("margins", [PRIMARY, MEMORY], ids=["primary", "memory"])
+def test_what_is_no_value_is_never_judged(bad, side, margins):
+    good = list(QUIET)
+    spoilt = [*QUIET[:4], bad]
+    decision = decide(spoilt, good, margins) if side == "baseline" else decide(good, spoilt, margins)
+    assert (decision.outcome, decision.why) == (
+        "inconclusive",
+        f"missing or invalid in 1 of the {side}'s 5 launches",
+    )
+
+
+def test_zeros_all_over_are_a_stage_too_short_to_time_and_a_broken_primary():
+    assert decide([0.0] * 5, [0.0], STAGE) == Decision(outcome="pass", why="below the absolute floor")
+    assert decide([0.0] * 5, [0.0]).outcome == "inconclusive"
+    assert decide([0.0] * 5, [0.0], MEMORY).outcome == "inconclusive"
+
+
+def test_a_stage_of_microseconds_passes_whatever_its_ratio():
+    assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [4.9], STAGE).why == "below the absolute floor"
+    assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [5.1], STAGE).outcome == "inconclusive"
+
+
+def test_a_zero_beside_a_stage_above_the_floor_is_missing():
+    decision = decide([35.0, 36.0, 34.0, 35.0, 0.0], [35.0], STAGE)
+    assert (decision.outcome, decision.why) == (
+        "inconclusive",
+        "missing or invalid: zero beside values above the floor",
+    )
+
+
+def test_no_baseline_is_said_to_be_missing():
+    assert decide([], QUIET) == Decision(outcome="no-baseline", why="no baseline: record one with --sgdiff-update")
+    assert decide(QUIET, []).why == "missing or invalid: no launch gave a value"
+
+
+@pytest.mark.parametrize("nb", [1, 2])
+def test_one_or_two_baseline_launches_neither_pass_nor_fail(nb):
+    for candidate in (QUIET[:1], QUIET, scaled(QUIET, 1.2), scaled(QUIET, 0.5), scaled(QUIET[:2], 2.0)):
+        assert decide(QUIET[:nb], candidate).outcome == "inconclusive"
+
+
+def test_a_small_baseline_still_fails_what_no_noise_explains():
+    decision = decide(QUIET[:2], scaled(QUIET[:3], 1.3))
+    assert decision.outcome == "regressed"
+    assert decision.why == "every launch is more than 25 % slower than the slowest of the baseline's 2"
+
+
+def test_a_small_baseline_of_microseconds_fails_nothing():
+    assert decide([1.0, 1.0], [4.0, 4.0, 4.0], STAGE).outcome == "inconclusive"
+
+
+def test_figures_far_apart_give_no_infinite_interval():
+    decision = decide([1e-300, 1.0, 1e300], [1e300], STAGE)
+    for value in (decision.ratio, decision.low, decision.high):
+        assert value is None or math.isfinite(value)
+
+
+def test_ties_keep_the_exact_rank_distribution():
+    """With ties SciPy's default would give 0.002 here, half of what 1 in 252 is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rank_p([1.0] * 5, [2.0] * 5) == pytest.approx(1 / 252)
+
+
+def test_the_table_of_margins():
+    rows = {
+        name: (m.ignore, m.limit, m.ignore_abs, m.limit_abs, m.cv0, m.noise_abs)
+        for name, m in CLASS_MARGINS.items()
+        if name != "pause"
+    }
+    assert rows == {
+        "primary": (0.015, 0.04, 2, 5, 0.008, 0.5),
+        "stage": (0.06, 0.20, 5, 15, 0.03, 0.5),
+        "memory": (0.01, 0.03, 32, 128, 0.002, 8),
+    }
+
+
+def test_resolution_falls_with_baseline_launches_and_rises_with_their_noise():
+    rule = ModeratedRule()
+    by_size = [rule.detectable(NOISY * n, PRIMARY, launches=5) for n in (1, 2, 4)]
+    assert by_size == sorted(by_size, reverse=True)
+    assert rule.detectable(QUIET, PRIMARY, launches=5) < by_size[0]
+    assert by_size[0] == pytest.approx(0.051, abs=0.002)
+
+
+def test_resolution_is_unknown_for_two_launches_invalid_values_and_what_is_below_the_floor():
+    rule = ModeratedRule()
+    assert rule.detectable(QUIET[:2], PRIMARY, launches=5) is None
+    assert rule.detectable([*QUIET, None], PRIMARY, launches=5) is None
+    assert rule.detectable([0.1] * 5, STAGE, launches=5) is None
+
+
+def test_a_slowdown_of_the_printed_resolution_is_found():
+    """Noise free at its printed size, the rule must answer: the printed figure is no smaller than its own threshold."""
+    size = ModeratedRule().detectable(NOISY, PRIMARY, launches=5)
+    assert decide(NOISY, scaled(NOISY, 1 + size)).outcome == "regressed"
+
+
+def test_a_prior_of_the_suite_replaces_the_default_noise():
+    quiet = ModeratedRule(Prior(cv0=0.002, weight=30.0, session_cv=0.0, source="test"))
+    slow = scaled(QUIET, 1.027)
+    assert decide(QUIET, slow).outcome == "pass"
+    assert decide(QUIET, scaled(QUIET[:1], 1.027)).outcome == "inconclusive"
+    assert quiet.decide(QUIET, slow[:1], PRIMARY, same_node=True).why == "3.2 % slower excluded"
+    assert quiet.detectable(QUIET, PRIMARY, launches=5) < ModeratedRule().detectable(QUIET, PRIMARY, launches=5)
+
+
+def test_every_rule_is_listed_under_its_name():
+    assert {name: rule.name for name, rule in RULES.items()} == {
+        name: name for name in ("moderated", "paired", "pause", "reference")
+    }

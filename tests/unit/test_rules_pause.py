@@ -1,0 +1,90 @@
+"""The pause rule on the pauses of real launches: 440 to 590 ms in some, 10 to 14 ms of overhead in the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_sgdiff.data import Decision
+from pytest_sgdiff.rules import CLASS_MARGINS, RULES
+from pytest_sgdiff.rules.pause import tolerated
+
+MARGINS = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
+CLEAN = [9.2, 13.5, 9.8, 9.6, 8.9]
+
+
+def decide(baseline, candidate) -> Decision:
+    return RULES["pause"].decide(baseline, candidate, MARGINS, same_node=True)
+
+
+def test_no_pause_passes_at_the_first_launch():
+    assert decide(CLEAN, [10.1]) == Decision(outcome="pass", why="no launch pauses")
+
+
+def test_a_pause_where_the_baseline_has_one_costs_no_launch():
+    decision = decide([*CLEAN[:4], 447.0], [472.0])
+    assert (decision.outcome, decision.why) == (
+        "pass",
+        "1 of 1 launches pause, for up to 472 ms: rare pauses are noise",
+    )
+
+
+def test_a_first_pause_looks_on_until_one_launch_does_without():
+    first = decide(CLEAN, [472.0])
+    assert first.outcome == "inconclusive"
+    assert first.why == (
+        "the first launch pauses for 472 ms, none of the baseline's 5 did: 5 launches tell a rare pause from a new one"
+    )
+    decision = decide(CLEAN, [472.0, 10.0, 590.0])
+    assert (decision.outcome, decision.why) == (
+        "pass",
+        "2 of 3 launches pause, for up to 590 ms: rare pauses are noise",
+    )
+
+
+def test_a_pause_in_every_launch_is_a_regression():
+    decision = decide(CLEAN, [472.0, 481.0, 470.0, 505.0, 499.0])
+    assert (decision.outcome, decision.why) == (
+        "regressed",
+        "5 of 5 launches pause for 470 ms or more, none of the baseline's 5 did",
+    )
+
+
+def test_overhead_that_grows_by_less_than_matters_passes():
+    assert decide(CLEAN, [55.0] * 5).outcome == "pass"
+    assert decide(CLEAN, [60.0] * 5).outcome == "regressed"
+
+
+def test_a_longer_pause_in_every_launch_is_caught_beside_a_baseline_that_pauses():
+    assert decide([447.0, 460.0, *CLEAN[:3]], [1010.0] * 5).outcome == "regressed"
+
+
+def test_three_baseline_launches_pass_but_never_fail():
+    assert decide(CLEAN[:3], [9.0]).outcome == "pass"
+    decision = decide(CLEAN[:3], [470.0] * 5)
+    assert (decision.outcome, decision.suspect) == ("inconclusive", True)
+    assert decision.why == (
+        "5 of 5 launches pause for 470 ms or more, none of the baseline's 3 did: "
+        "record the baseline anew with 5 launches or more"
+    )
+
+
+def test_two_baseline_launches_tell_nothing():
+    assert decide(CLEAN[:2], [9.0] * 5).outcome == "inconclusive"
+
+
+def test_zero_is_a_pause_of_nothing_and_none_is_not():
+    assert decide([0.0] * 5, [0.0]).outcome == "pass"
+    assert decide(CLEAN, [None, 9.0]).why == "missing or invalid in 1 of the candidate's 2 launches"
+
+
+@pytest.mark.parametrize(("nb", "expected"), [(3, 0), (5, 0), (10, 0), (12, 1), (20, 2)])
+def test_larger_baselines_may_hold_pauses_and_still_show_that_they_recur_now(nb, expected):
+    """C(5 + k, k) / C(nb + 5, 5) <= 0.001, computed by hand: 1/3003 and 6/3003 for ten, 21/53130 for twenty."""
+    assert tolerated(nb, 5) == expected
+
+
+def test_two_pauses_among_twenty_baseline_launches_do_not_hide_a_recurring_one():
+    assert decide([*CLEAN * 3, *CLEAN[:3], 450.0, 470.0], [460.0] * 5).outcome == "regressed"
+    assert decide([*CLEAN * 3, *CLEAN[:2], 450.0, 470.0, 480.0], [460.0] * 5).outcome == "pass"
