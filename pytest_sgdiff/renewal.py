@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from itertools import pairwise
+from operator import or_
 from statistics import median
 
 from pytest_sgdiff.baselinefile import rounded
@@ -10,11 +14,14 @@ from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, R
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.metrics import metric_class
 
+BUSY_PCT = 50
+"""Utilisation from which a sample counts as the GPU at work: the clocks of an idle GPU say nothing."""
+
+SAMPLES = 3
+"""Samples of each GPU that are kept for a launch; the fewest of which `pytest_sgdiff.watch` takes a median."""
+
 STEPS_KEPT = 200
 """Steps of the longest profile that is kept: one line of the file per launch, which must stay readable."""
-
-BUSY_PCT = 50
-"""Utilisation from which a sample counts as the GPU at work (the clocks of an idle GPU say nothing)."""
 
 
 def renew(
@@ -111,37 +118,43 @@ def _kept(launch: LaunchRecord) -> LaunchRecord:
 
 
 def _summary(watch: Watch) -> Watch:
-    """The watch with one sample for each GPU: medians while it was at work, and every reason it gave for its clocks."""
+    """The watch with three samples for each GPU that was at work; what a later launch's clocks are compared with."""
     gpus = tuple(series for gpu in watch.gpus if (series := _at_work(gpu)) is not None)
     return replace(watch, gpus=gpus, foreign=(), events=(), cost_ms=None)
 
 
 def _at_work(gpu: GpuSeries) -> GpuSeries | None:
+    """The medians of the first, the middle and the last third of the time at work, so that clocks which sag show; and
+    every reason that was given for them. None where the GPU was seen at work fewer than three times."""
     busy = [index for index, util in enumerate(gpu.util_pct) if util is not None and util >= BUSY_PCT]
-    if not busy:
+    if len(busy) < SAMPLES:
         return None
+    bounds = [len(busy) * part // SAMPLES for part in range(SAMPLES + 1)]
+    thirds = [busy[start:end] for start, end in pairwise(bounds)]
 
-    def middle(values: tuple[int | None, ...] | tuple[float | None, ...]) -> float | None:
-        told = [values[index] for index in busy if index < len(values)]
-        known = [value for value in told if value is not None]
-        return median(known) if known else None
+    def middle(values: Sequence[float | None]) -> list[float | None]:
+        told = ([values[i] for i in third if i < len(values)] for third in thirds)
+        known = ([value for value in third if value is not None] for third in told)
+        return [median(third) if third else None for third in known]
 
-    def whole(values: tuple[int | None, ...]) -> tuple[int | None]:
-        value = middle(values)
-        return (None if value is None else round(value),)
+    def whole(values: Sequence[int | None]) -> tuple[int | None, ...]:
+        return tuple(None if value is None else round(value) for value in middle(values))
 
-    power = middle(gpu.power_w)
-    reasons = 0
-    for index in busy:
-        reasons |= (gpu.reasons[index] if index < len(gpu.reasons) else None) or 0
+    def tenths(values: Sequence[float | None]) -> tuple[float | None, ...]:
+        return tuple(None if value is None else round(value, 1) for value in middle(values))
+
+    def together(third: Sequence[int]) -> int | None:
+        masks = [mask for i in third if i < len(gpu.reasons) and (mask := gpu.reasons[i]) is not None]
+        return reduce(or_, masks) if masks else None
+
     return GpuSeries(
         gpu_uuid=gpu.gpu_uuid,
-        at_s=(0.0,),
+        at_s=tuple(at for at in tenths(gpu.at_s) if at is not None),
         sm_mhz=whole(gpu.sm_mhz),
         mem_mhz=whole(gpu.mem_mhz),
-        power_w=(None if power is None else round(power, 1),),
+        power_w=tenths(gpu.power_w),
         temperature_c=whole(gpu.temperature_c),
         util_pct=whole(gpu.util_pct),
         memory_mb=whole(gpu.memory_mb),
-        reasons=(reasons,),
+        reasons=tuple(together(third) for third in thirds),
     )

@@ -23,6 +23,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.errors import BaselineError, WireError
+from pytest_sgdiff.watch import disturbances
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 WORKLOAD = Workload(digest="3f9a61c2", fields={"args": {"width": 832, "prompt": "A raccoon"}, "warmup": "request"})
@@ -376,35 +377,59 @@ def test_launches_of_another_engine_do_not_extend_a_baseline_nor_a_reference() -
         baselines.renew(published, measurement(), recorded(), engine_version="0.5.17", extend=True)
 
 
-def test_of_the_gpu_series_one_line_at_work_is_kept() -> None:
+def test_of_the_gpu_series_three_samples_at_work_are_kept() -> None:
     series = GpuSeries(
         gpu_uuid="GPU-1",
-        at_s=(0.0, 1.0, 2.0, 3.0),
-        sm_mhz=(345, 1980, 1965, 1950),
-        mem_mhz=(3201, None, 3201, 3201),
-        power_w=(80.0, 688.04, 690.0, None),
-        temperature_c=(40, 60, 61, 62),
-        util_pct=(0, 100, 99, 98),
-        memory_mb=(645, 2000, 2100, 2200),
-        reasons=(1, 4, 0, 32),
+        at_s=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
+        sm_mhz=(345, 1980, 1965, 1950, 1935, 345),
+        mem_mhz=(3201, None, 3201, 3201, 3201, 3201),
+        power_w=(80.0, 688.04, 690.0, None, 691.0, 80.0),
+        temperature_c=(40, 60, 61, 62, 63, 41),
+        util_pct=(0, 100, 99, 98, 97, None),
+        memory_mb=(645, 2000, 2100, 2200, 2300, 645),
+        reasons=(1, 4, None, 0, 32, 1),
     )
-    idle = GpuSeries(gpu_uuid="GPU-2", at_s=(0.0,), util_pct=(3,), sm_mhz=(345,))
+    twice = GpuSeries(gpu_uuid="GPU-2", at_s=(0.0, 1.0), util_pct=(100, 100), sm_mhz=(1980, 1980))
     watch = Watch(
-        gpus=(series, idle), foreign=(GpuProcess(gpu_uuid="GPU-1", pid=1),), alone=True, co_runners=("b",), cost_ms=3.0
+        gpus=(series, twice), foreign=(GpuProcess(gpu_uuid="GPU-1", pid=1),), alone=True, co_runners=("b",), cost_ms=3.0
     )
     one = replace(measurement(), launches=(launch(0, watch=watch),))
     kept = baselines.renew(None, one, recorded(), engine_version=None).measurement.launches[0]
     assert kept.watch == Watch(
         gpus=(
             GpuSeries(
-                gpu_uuid="GPU-1", at_s=(0.0,), sm_mhz=(1965,), mem_mhz=(3201,), power_w=(689.0,), temperature_c=(61,),
-                util_pct=(99,), memory_mb=(2100,), reasons=(36,),
+                gpu_uuid="GPU-1",
+                at_s=(1.0, 2.0, 3.5),
+                sm_mhz=(1980, 1965, 1942),
+                mem_mhz=(None, 3201, 3201),
+                power_w=(688.0, 690.0, 691.0),
+                temperature_c=(60, 61, 62),
+                util_pct=(100, 99, 98),
+                memory_mb=(2000, 2100, 2250),
+                reasons=(4, None, 32),
             ),
         ),
         alone=True,
         co_runners=("b",),
-    )  # fmt: skip
+    )
     assert kept.folder is None
+
+
+def test_the_clocks_of_a_baseline_are_what_the_watch_compares_with(tmp_path: Path) -> None:
+    def seen(sm_mhz: int) -> Watch:
+        return Watch(
+            gpus=(
+                GpuSeries(
+                    gpu_uuid="GPU-1", at_s=(0.0, 1.0, 2.0), sm_mhz=(sm_mhz,) * 3, util_pct=(100,) * 3, reasons=(4,) * 3
+                ),
+            )
+        )
+
+    one = replace(measurement(), launches=(launch(0, watch=seen(1980)),))
+    path = baselines.save(tmp_path, baselines.renew(None, one, recorded(), engine_version=None))
+    kept = [entry.watch for entry in baselines.load(path).measurement.launches]
+    assert disturbances(seen(1965), baseline=kept) == ()
+    assert len(disturbances(seen(1500), baseline=kept)) == 1
 
 
 def test_a_step_profile_too_long_for_a_line_is_left_out() -> None:
