@@ -137,7 +137,7 @@ def _locked(root: Path, timeout_s: float) -> Iterator[None]:
                 holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another run"
                 os.close(descriptor)
                 raise BaselineError(
-                    f"{path}: {holder} has been writing baselines for {timeout_s:.0f} s; nothing was changed. "
+                    f"{path}: {holder} has been writing baselines for {timeout_s:g} s; nothing was changed. "
                     "Wait until it ends, or end it, then repeat"
                 ) from None
             time.sleep(0.02)

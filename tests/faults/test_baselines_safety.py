@@ -1,0 +1,231 @@
+"""Whatever happens while a baseline is written, the old or the new one is there, whole."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff import baselines
+from pytest_sgdiff.baselines import LOCK
+from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, Recorded, Workload
+from pytest_sgdiff.errors import BaselineError
+
+H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
+CURE = "nothing was changed. Make room or make it writable, or name another folder with --sgdiff-baselines"
+
+
+def baseline(e2e: float = 1143.69, *, steps: int = 50) -> Baseline:
+    launches = tuple(
+        LaunchRecord(number=n, metrics={"e2e": e2e + n, "denoise": e2e - 90}, steps_ms=(e2e / steps,) * steps)
+        for n in range(5)
+    )
+    measurement = Measurement(case="tiny_wan", machine=H200, workload=Workload(digest="d"), launches=launches)
+    recorded = Recorded(at="2026-11-23T17:25:00Z", command="pytest --sgdiff-update", sessions=("s1",))
+    return baselines.renew(None, measurement, recorded, engine_version="0.5.17")
+
+
+def names(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def fork() -> Iterator[Callable[[Callable[[], object]], int]]:
+    """Run a function in a process of its own; it is gone when the test ends."""
+    children: list[int] = []
+
+    def start(work: Callable[[], object]) -> int:
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        with suppress(ChildProcessError):  # the test waited for it: the number may be another process's by now
+            if os.waitpid(child, os.WNOHANG) == (0, 0):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+
+
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new_file(tmp_path: Path, fork: Callable[..., int]) -> None:
+    one, two = baseline(1000.0), baseline(2000.0)
+    path = baselines.save(tmp_path, one)
+    texts = {path.read_text()}
+    baselines.save(tmp_path, two)
+    texts.add(path.read_text())
+
+    def write_on() -> None:
+        while True:
+            baselines.save(tmp_path, one)
+            baselines.save(tmp_path, two)
+
+    seen = set()
+    for kill in range(60):
+        child = fork(write_on)
+        time.sleep(0.003 + 0.0007 * kill)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert path.read_text() in texts
+        seen.add(path.read_text())
+        assert baselines.load(path).measurement.case == "tiny_wan"
+    assert seen == texts  # otherwise nothing was written between the kills, and nothing was tried
+    baselines.save(tmp_path, one)
+    assert names(tmp_path) == ["nvidia-h200-x1/tiny_wan.json"]  # what the killed left is cleared away
+
+
+def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path: Path, fork: Callable[..., int]) -> None:
+    """As a full disk, but for one process: RLIMIT_FSIZE makes the kernel refuse the write half way."""
+    old = baseline(1000.0)
+    path = baselines.save(tmp_path, old)
+    before = path.read_text()
+
+    def write_too_much() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            baselines.save(tmp_path, baseline(2000.0))
+        except BaselineError as error:
+            (tmp_path / "message").write_text(str(error))
+
+    child = fork(write_too_much)
+    assert os.waitpid(child, 0)[1] == 0
+    message = (tmp_path / "message").read_text()
+    assert message == f"{path}: cannot be written: File too large; {CURE}"
+    (tmp_path / "message").unlink()
+    assert path.read_text() == before
+    assert names(tmp_path) == ["nvidia-h200-x1/tiny_wan.json"]
+
+
+SAVE_TWICE = """
+import sys
+from pathlib import Path
+from pytest_sgdiff import baselines
+from pytest_sgdiff.errors import BaselineError
+from tests.faults.test_baselines_safety import baseline, names
+import subprocess
+root = Path(sys.argv[1])
+path = baselines.save(root, baseline(1000.0))
+before = path.read_text()
+subprocess.run(sys.argv[2], shell=True, check=True)
+try:
+    baselines.save(root, baseline(2000.0, steps=200))
+except BaselineError as error:
+    print(error)
+assert path.read_text() == before
+assert [name for name in names(root) if name != "filler"] == ["nvidia-h200-x1/tiny_wan.json"], names(root)
+"""
+
+
+def in_a_small_file_system(root: Path, then: str) -> subprocess.CompletedProcess[str]:
+    """Save, change the file system, save again: in a mount namespace of its own, with a tmpfs of 64 KiB."""
+    mount = f"mount -t tmpfs -o size=64k none {root} && exec {sys.executable} -c '{SAVE_TWICE}' {root} '{then}'"
+    return subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", mount],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def may_mount() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    trial = ["unshare", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /mnt"]
+    return subprocess.run(trial, capture_output=True, check=False).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not may_mount(), reason="this machine allows no mounts of one's own")
+
+
+@needs_mounts
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path) -> None:
+    done = in_a_small_file_system(tmp_path, f"head -c 1m /dev/zero > {tmp_path}/filler || true")
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "nvidia-h200-x1" / "tiny_wan.json"
+    assert done.stdout == f"{path}: cannot be written: No space left on device; {CURE}\n"
+
+
+@needs_mounts
+def test_a_read_only_tree_keeps_its_file_and_says_so(tmp_path: Path) -> None:
+    done = in_a_small_file_system(tmp_path, f"mount -o remount,ro {tmp_path}")
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "nvidia-h200-x1" / "tiny_wan.json"
+    assert done.stdout == f"{path}: cannot be written: Read-only file system; {CURE}\n"
+
+
+def test_a_place_that_cannot_be_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BaselineError) as caught:
+        baselines.save(tmp_path / "file", baseline())
+    assert str(caught.value).startswith(f"{tmp_path / 'file'}/nvidia-h200-x1/tiny_wan.json: cannot be written: ")
+
+
+def test_two_runs_that_write_at_once_leave_whole_files(tmp_path: Path, fork: Callable[..., int]) -> None:
+    one, two = baseline(1000.0), baseline(2000.0)
+    path = baselines.save(tmp_path, one)
+    texts = {path.read_text()}
+    baselines.save(tmp_path, two)
+    texts.add(path.read_text())
+
+    def write(what: Baseline) -> Callable[[], None]:
+        def writes() -> None:
+            for _ in range(40):
+                baselines.save(tmp_path, what)
+                baselines.save(tmp_path, replace(what, measurement=replace(what.measurement, case=f"c{os.getpid()}")))
+
+        return writes
+
+    children = [fork(write(one)), fork(write(two))]
+    running = set(children)
+    while running:
+        assert path.read_text() in texts
+        for child in tuple(running):
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                assert status == 0
+                running.remove(child)
+    assert names(tmp_path) == sorted(
+        ["nvidia-h200-x1/tiny_wan.json", *(f"nvidia-h200-x1/c{child}.json" for child in children)]
+    )
+
+
+def test_a_run_that_hangs_while_writing_is_named_and_keeps_nobody_out_once_dead(
+    tmp_path: Path, fork: Callable[..., int]
+) -> None:
+    def hang() -> None:
+        with baselines._locked(tmp_path, 1.0):
+            time.sleep(60)
+
+    child = fork(hang)
+    lock = tmp_path / LOCK
+    deadline = time.monotonic() + 5
+    while not (lock.exists() and lock.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    with pytest.raises(BaselineError) as caught:
+        baselines.save(tmp_path, baseline(), lock_timeout_s=0.1)
+    host = os.uname().nodename
+    assert str(caught.value) == (
+        f"{lock}: process {child} on {host} has been writing baselines for 0.1 s; nothing was changed. "
+        "Wait until it ends, or end it, then repeat"
+    )
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    baselines.save(tmp_path, baseline(), lock_timeout_s=0.1)
+    assert names(tmp_path) == ["nvidia-h200-x1/tiny_wan.json"]
