@@ -1,0 +1,111 @@
+"""Which attention backends the engine's log says it used, by component, and where it fell back from the one asked for.
+
+| engine | line |
+| --- | --- |
+| 0.5.8 on | `Using Torch SDPA backend`, `Using FlashAttention (FA3 for hopper, FA4 for blackwell) backend`, … |
+| 0.5.12 on | `Using fa backend for transformer`, `Attention backend not specified for …, using fa backend for …` |
+| 0.5.14 on | `Attention backends for transformer: fa, torch_sdpa (component constraint)`, `Using fa attention …` |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# AttentionBackendEnum of sglang 0.5.8 to 0.5.23, in lower case, and the aliases of `--attention-backend`.
+_NAMES = frozenset(
+    (
+        *("fa", "fa2", "fa3", "fa4", "fp8_fa_sm120", "ascend_fa", "xpu"),
+        *("torch_sdpa", "torch_cudnn_sdpa", "dynamic_cudnn_sdpa", "aiter", "aiter_sage", "no_attention"),
+        *("sage_attn", "sage_attn_3", "sparge_attn", "sliding_tile_attn", "video_sparse_attn", "video_sparse_attn_h3"),
+        *("hybrid_window_attn_h3", "sparse_video_gen_2_attn", "vmoba_attn", "sla_attn", "sage_sla_attn", "laser_attn"),
+        *("block_sparse_attn", "rain_fusion_attn", "sol_attn", "subblock_sparse_attn", "cube_sparse_attn"),
+    )
+)
+_TITLES = {
+    "flashattention2": "fa2",
+    "flashattention": "fa",
+    "flash attention": "fa",
+    "torch sdpa": "torch_sdpa",
+    "sage attention 3": "sage_attn_3",
+    "sage attention": "sage_attn",
+    "sliding tile attention": "sliding_tile_attn",
+    "video sparse attention": "video_sparse_attn",
+    "sparse video gen 2 (sap) attention": "sparse_video_gen_2_attn",
+    "video moba attention": "vmoba_attn",
+    "sage sparse linear attention": "sage_sla_attn",
+    "sparse linear attention": "sla_attn",
+    "aiter": "aiter",
+}
+# `fa` is whichever FlashAttention the GPU has.
+_FAMILY = {
+    "fa": frozenset({"fa", "fa2", "fa3", "fa4"}),
+    "fa3": frozenset({"fa3", "fa"}),
+    "fa4": frozenset({"fa4", "fa"}),
+}
+
+_SUMMARY = re.compile(r"Attention backends for ([\w.-]+): (.+)", re.IGNORECASE)
+_FOR_COMPONENT = re.compile(r"\busing (\w+) backend for (?:component: )?([\w.-]+)(?! platform)\b", re.IGNORECASE)
+_NAMED = re.compile(r"\bUsing (\w+) attention backend", re.IGNORECASE)
+_TITLED = re.compile(r"\bUsing (.{2,60}?)(?: \(FA\d[^)]*\))? backend\b", re.IGNORECASE)
+_FALLBACK = re.compile(
+    r"fall(?:ing|s)? back to (?:the )?(?:flash ?attention|(?:torch |cudnn )?sdpa)"
+    r"|Attention backend '[^']+' was requested for .*(?:could not be used|instead|without an allowed fallback)",
+    re.IGNORECASE,
+)
+_IN_BRACKETS = re.compile(r"\s*\([^()]*\)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttentionUse:
+    """One backend that was used, by one component where the log says which (`transformer`)."""
+
+    backend: str
+    component: str | None
+    line: str
+
+
+def attention_uses(lines: Iterable[str]) -> tuple[AttentionUse, ...]:
+    """Every backend and component that the log names, each once, in the log's order."""
+    found: dict[tuple[str | None, str], AttentionUse] = {}
+    for line in lines:
+        for component, backend in _read(line):
+            found.setdefault(
+                (component, backend), AttentionUse(backend=backend, component=component, line=line.strip())
+            )
+    return tuple(found.values())
+
+
+def attention_fallbacks(lines: Iterable[str]) -> tuple[str, ...]:
+    """Lines that say that a backend could not be used."""
+    return tuple(dict.fromkeys(line.strip() for line in lines if _FALLBACK.search(line)))
+
+
+def deciding_uses(uses: Iterable[AttentionUse]) -> tuple[AttentionUse, ...]:
+    """Those of the denoising transformers where components are named; else all. Encoders may use what they like."""
+    uses = tuple(uses)
+    named = tuple(use for use in uses if use.component and use.component.startswith(("transformer", "dit")))
+    return named or tuple(use for use in uses if use.component is None) or uses
+
+
+def satisfies(asked: str, used: str) -> bool:
+    """Whether a backend that the log names is the one that was asked for."""
+    asked, used = asked.lower(), used.lower()
+    return used == asked or used in _FAMILY.get(asked, ())
+
+
+def _read(line: str) -> list[tuple[str | None, str]]:
+    if match := _SUMMARY.search(line):
+        # Since 0.5.19 parts may be given by role: `self=fa; cross=torch_sdpa (self-attention override)`.
+        parts = re.split(r"[,;]\s*", _IN_BRACKETS.sub("", match[2]))
+        names = [part.rpartition("=")[2].strip().lower() for part in parts]
+        return [(match[1], name) for name in names if name in _NAMES]
+    if (match := _NAMED.search(line)) and match[1].lower() in _NAMES:
+        return [(None, match[1].lower())]
+    if (match := _FOR_COMPONENT.search(line)) and match[1].lower() in _NAMES:
+        return [(match[2], match[1].lower())]
+    if match := _TITLED.search(line):
+        title = match[1].lower()
+        return [(None, _TITLES[title])] if title in _TITLES else []
+    return []

@@ -1,0 +1,132 @@
+"""Writes the flags of a case for one engine version, and refuses what that version would ignore or reject.
+
+The engine is a moving target: `--warmup` became ambiguous in 0.5.18, `--enable-cfg-parallel false` breaks before 0.5.12,
+`--cfg-parallel-size` parses and is dropped in 0.5.12, an abbreviated flag parses and is ignored in all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pytest_sgdiff.data import ArgValue, Case, Scalar
+from pytest_sgdiff.engines import flagtable
+from pytest_sgdiff.engines.flagtable import Kind
+
+NEWEST = f"0.5.{flagtable.NEWEST}"
+"""The newest engine that the table knows; what command lines are written for where no engine is installed."""
+
+_VERSION = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
+_ASSETS_AFTER = ("negative-prompt", "prompt")
+_GPUS_BEFORE = (
+    *("enable-cfg-parallel", "cfg-parallel-size", "ulysses-degree", "ring-degree", "sp-degree", "tp-size", "dp-size"),
+    *("enable-torch-compile",),
+)
+
+
+def release_of(version: str) -> int | None:
+    """N of 0.5.N, None for a version that the table does not know: newer, older, or built from source.
+
+    >>> release_of("0.5.8.post1"), release_of("0.5.17"), release_of("0.6.0"), release_of("0.0.0.dev1+g1a2b3c4")
+    (8, 17, None, None)
+    """
+    match = _VERSION.match(version)
+    if not match or (match[1], match[2]) != ("0", "5"):
+        return None
+    release = int(match[3] or 0)
+    return release if flagtable.OLDEST <= release <= flagtable.NEWEST else None
+
+
+def nearest_release(version: str) -> int:
+    """The release whose flags are taken for this version: the newest known, or the oldest for what is older still."""
+    known = release_of(version)
+    if known is not None:
+        return known
+    match = _VERSION.match(version)
+    numbers = (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
+    # 0.0.0 is what an engine built from source tells: likelier new than old.
+    return flagtable.OLDEST if (0, 0, 0) < numbers < (0, 5, flagtable.OLDEST) else flagtable.NEWEST
+
+
+def kind_of(name: str, release: int) -> Kind | None:
+    """How the flag takes its value in that release, None if it does not have it."""
+    for (since, until, kind), names in flagtable.FLAGS.items():
+        if since <= release <= (until or flagtable.NEWEST) and name in names.split():
+            return kind
+    return None
+
+
+def has_flag(name: str, version: str) -> bool:
+    """Whether that version's `sglang generate` has the flag."""
+    return kind_of(name, nearest_release(version)) is not None
+
+
+def translate(
+    case: Case, version: str, *, assets: Mapping[str, str] | None = None, config: str | None = None
+) -> tuple[str, ...]:
+    """The flags of a case, as words in the order of its args, for one engine version.
+
+    `assets` maps flags (`image-path`) to files, `config` is the file that holds the case's config. Flags that the
+    case implies go where the performance guide writes them: GPUs before the topology, warmup after compilation,
+    assets and config after the prompt.
+    """
+    release = nearest_release(version)
+    args = dict(case.args)
+    backend = args.pop("backend", "diffusers" if case.backend == "diffusers" else None)
+    assets = {flag: path for flag, path in (case.assets if assets is None else assets).items() if flag not in args}
+    words = [] if backend is None else _words("backend", backend, release)
+    words += _words("model-path", case.model, release)
+
+    gpus = ["--num-gpus", str(case.gpus)] if case.gpus > 1 and "num-gpus" not in args else []
+    gpus_before = next((name for name in args if name in _GPUS_BEFORE), None)
+    warmup = list(_warmup(case, release))
+    files = [word for flag, path in assets.items() for word in ("--" + flag, path)]
+    files += [] if config is None else ["--config", config]
+    files_after = next((name for name in _ASSETS_AFTER if name in args), None)
+
+    words += gpus if gpus_before is None else []
+    for name, value in args.items():
+        if name == gpus_before:
+            words += gpus
+        words += _words(name, value, release)
+        if name == files_after:
+            words += files
+        if name == "enable-torch-compile":
+            words += warmup
+    words += files if files_after is None else []
+    words += warmup if "enable-torch-compile" not in args else []
+    return tuple(words)
+
+
+def _warmup(case: Case, release: int) -> Iterator[str]:
+    """The intent in the engine's words. Explicit warmup flags of the case stand for themselves."""
+    if any(name in case.args for name in ("warmup", "warmup-mode", "warmup-resolutions")):
+        return
+    modes = kind_of("warmup-mode", release) is not None
+    if case.warmup == "request":
+        yield from ("--warmup-mode", "request") if modes else ("--warmup",)
+    elif modes and case.args.get("enable-torch-compile"):
+        # From 0.5.15 torch.compile turns on a server warmup, which `generate` never runs and yet reports as done.
+        yield from ("--warmup-mode", "off")
+
+
+def _words(name: str, value: ArgValue, release: int) -> list[str]:
+    """One flag as words. True is a bare flag, a tuple several values; a value like `-1` is joined with `=`, or the
+    engine would take it for a flag."""
+    flag = "--" + name
+    if value is True:
+        return [flag]
+    if value is False:
+        if name == "save-output":
+            return ["--no-save-output"]
+        return [] if kind_of(name, release) == "switch" else [flag, "false"]
+    if isinstance(value, tuple):
+        return [flag, *map(text_of, value)]
+    text = text_of(value)
+    # The guide joins this one value, and people look for commands by its words.
+    return [f"{flag}={text}"] if text.startswith("-") or (name, text) == ("backend", "sglang") else [flag, text]
+
+
+def text_of(value: Scalar) -> str:
+    """A value as the engine's parser reads it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,211 @@
+"""Why a launch does not count: what every launch must have proved before one of its numbers is used.
+
+Exit code 0 proves nothing (a failed request exits with 0), nor does a perf dump (a fallback to the diffusers backend
+writes one that looks in order), nor the line "(with warmup excluded)" (printed although nothing was warmed up).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from pytest_sgdiff import metrics
+from pytest_sgdiff.data import Backend, Case, Launch, PerfDump, Problem
+from pytest_sgdiff.engines.attention import deciding_uses, satisfies
+from pytest_sgdiff.engines.enginelog import LogEvidence
+
+DIFFUSERS_STAGE = "DiffusersExecutionStage"
+"""The one stage of the diffusers backend, and of no native pipeline (sglang 0.5.8 to 0.5.23)."""
+
+_MOST_LINES = 8
+_LONGEST = 300
+
+# Stages whose loop takes num-inference-steps steps; distilled and two-stage pipelines have schedules of their own.
+_PLAIN_DENOISING = frozenset({"DenoisingStage", "LTX2AVDenoisingStage"})
+
+
+def backend_of(dump: PerfDump | None, log: LogEvidence) -> Backend | None:
+    """The backend that ran, None where nothing proves it. One sign of the diffusers backend outweighs all others."""
+    stages = {stage.name for stage in dump.stages} if dump else set()
+    if DIFFUSERS_STAGE in stages or log.fallbacks or log.pipeline == "DiffusersPipeline":
+        return "diffusers"
+    return "sglang" if log.pipeline or any(map(metrics.is_stage, stages)) else None
+
+
+def problems(
+    launch: Launch, case: Case, log: LogEvidence, dump: PerfDump | None, dump_error: str | None
+) -> Iterator[Problem]:
+    """Every reason why the launch does not count, the most telling first."""
+    if launch.ending == "timeout":
+        yield _problem(
+            "timeout",
+            f"the launch did not end within {case.timeout_s:g} s" + (f": {log.cause}" if log.cause else ""),
+            log.failures or log.lines[-_MOST_LINES:],
+        )
+        return
+    if launch.ending == "interrupted":
+        yield _problem("launch-failed", "the launch was interrupted", log.lines[-_MOST_LINES:])
+        return
+    if launch.returncode:
+        yield _exit(launch.returncode, log)
+        return
+    yield from _failed_request(log)
+    yield from _dump(launch, log, dump, dump_error)
+    yield from _outputs(launch, case)
+    yield from backend_problems(case.backend, dump, log)
+    yield from _expected(case, dump, log)
+    if case.backend == "sglang":
+        yield from _attention(case, log)
+    yield from _steps(case, dump)
+    if case.warmup == "request" and log.warmup != "proven":
+        yield _problem("invalid", f"warmup is not proven: {log.warmup_why}", log.warmup_lines)
+    if log.compile_failures and case.args.get("enable-torch-compile"):
+        yield _problem("invalid", "torch.compile was asked for and failed", log.compile_failures)
+
+
+def backend_problems(wanted: Backend, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
+    """The backend gate: positive proof of the backend that the case declares, and no sign of the other."""
+    ran = backend_of(dump, log)
+    evidence = (*log.fallbacks, *log.pipeline_lines, *_stage_lines(dump))
+    if wanted == "sglang":
+        if ran == "diffusers":
+            asked = "because it was asked for" if log.requested_diffusers else "instead of the native one"
+            yield _problem("invalid", f"ran on the diffusers backend {asked}", evidence)
+        elif not log.pipeline:
+            yield _problem("invalid", "nothing proves the native backend: the log names no pipeline class", evidence)
+    elif ran == "sglang":
+        yield _problem("invalid", "ran on the native backend, but the case declares `backend: diffusers`", evidence)
+    elif ran is None:
+        yield _problem(
+            "invalid", "nothing proves the diffusers backend: no sign of it in the log or the dump", evidence
+        )
+
+
+def failed_dump(error: str) -> Problem:
+    """A dump that cannot be a measurement."""
+    return _problem("invalid", error, ())
+
+
+def _exit(returncode: int, log: LogEvidence) -> Problem:
+    how = f"the engine exited with {returncode}"
+    if returncode < 0:
+        try:
+            name = signal.Signals(-returncode).name
+        except ValueError:
+            name = f"signal {-returncode}"
+        how = f"the engine was killed by {name}"
+    # The lines that say what failed, then how it ended.
+    lines = dict.fromkeys((*log.failures, *log.lines[-_MOST_LINES:]))
+    return _problem("launch-failed", f"{how}: {log.cause}" if log.cause else how, tuple(lines))
+
+
+def _failed_request(log: LogEvidence) -> Iterator[Problem]:
+    if log.failures:
+        why = f": {log.cause}" if log.cause else ""
+        yield _problem("launch-failed", f"the engine exited with 0, but its log shows a failure{why}", log.failures)
+
+
+def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: str | None) -> Iterator[Problem]:
+    if dump_error is not None:
+        yield failed_dump(dump_error)
+    elif dump is None and launch.stale_dump:
+        yield _problem(
+            "launch-failed",
+            "the engine exited with 0, but the perf dump is older than the launch: it wrote none",
+            () if log.failures else log.lines[-_MOST_LINES:],
+        )
+    elif dump is None:
+        yield _problem(
+            "launch-failed",
+            "the engine exited with 0, but wrote no perf dump",
+            () if log.failures else log.lines[-_MOST_LINES:],
+        )
+
+
+def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
+    """The files that the engine must have left; None in a launch means that they were not looked for."""
+    if launch.outputs is None or case.args.get("save-output") is False or case.args.get("no-save-output"):
+        return
+    if not launch.outputs:
+        yield _problem("invalid", "the engine left no output file", ())
+    for file in launch.outputs:
+        if file.size_bytes == 0:
+            yield _problem("invalid", f"the output file {file.name} is empty", ())
+
+
+def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
+    expect = case.expect
+    if expect.pipeline and log.pipeline and log.pipeline != expect.pipeline:
+        message = f"ran the pipeline {log.pipeline}, the case expects {expect.pipeline}"
+        yield _problem("invalid", message, log.pipeline_lines)
+    if dump and expect.stages:
+        have = [stage.name for stage in dump.stages]
+        missing = [name for name in expect.stages if name not in have]
+        if missing:
+            yield _problem(
+                "invalid",
+                f"the perf dump has no stage {' and no stage '.join(missing)}",
+                (f"stages of the dump: {', '.join(have) or 'none'}",),
+            )
+    for name, wanted in (
+        ("width", expect.output.width),
+        ("height", expect.output.height),
+        ("num_frames", expect.output.frames),
+    ):
+        logged = log.sampling.get(name)
+        if wanted is not None and logged is not None and logged != str(wanted):
+            yield _problem(
+                "invalid",
+                f"the engine generated {name.replace('num_', '')} {logged}, the case expects {wanted}",
+                (f"Sampling params: {name}: {logged}",),
+            )
+
+
+def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
+    """The attention backend asked for must be the one used. `expect` wants proof, a flag only no contradiction."""
+    flag = case.args.get("attention-backend")
+    asked = case.expect.attention or (flag if isinstance(flag, str) and flag != "auto" else None)
+    if asked is None:
+        return
+    uses = deciding_uses(log.attention)
+    used = ", ".join(dict.fromkeys(use.backend for use in uses))
+    if uses and not any(satisfies(asked, use.backend) for use in uses):
+        lines = (*log.attention_fallbacks, *(use.line for use in uses))
+        yield _problem("invalid", f"ran with the attention backend {used}, the case asks for {asked}", lines)
+    elif log.attention_fallbacks:
+        yield _problem("invalid", f"the attention backend {asked} was not used everywhere", log.attention_fallbacks)
+    elif not uses and case.expect.attention:
+        yield _problem("invalid", f"nothing proves the attention backend {asked}: the log names none", ())
+    denoisers = tuple(line for line in log.components if "transformer" in line)
+    if denoisers:
+        message = f"the transformer runs as a diffusers component, without the attention backend {asked}"
+        yield _problem("invalid", message, denoisers)
+
+
+def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
+    """As many denoising steps as asked for, give or take one: some schedules drop the last."""
+    wanted = case.args.get("num-inference-steps")
+    if dump is None or not dump.steps_ms or not isinstance(wanted, int) or isinstance(wanted, bool):
+        return
+    denoising = [stage.name for stage in dump.stages if metrics.is_denoising(stage.name)]
+    if len(denoising) == 1 and denoising[0] in _PLAIN_DENOISING and abs(len(dump.steps_ms) - wanted) > 1:
+        yield _problem(
+            "invalid",
+            f"the perf dump has {len(dump.steps_ms)} denoising steps, num-inference-steps asks for {wanted}",
+            (),
+        )
+
+
+def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:
+    stages = dump.stages if dump else ()
+    return tuple(
+        f"perf dump: {stage.name} {stage.duration_ms:.1f} ms" for stage in stages if stage.name == DIFFUSERS_STAGE
+    )
+
+
+def _problem(kind: Literal["launch-failed", "timeout", "invalid"], message: str, evidence: Iterable[str]) -> Problem:
+    lines = [line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in evidence]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[: _MOST_LINES // 2], f"… {len(lines) - _MOST_LINES} more lines …", *lines[-_MOST_LINES // 2 :]]
+    return Problem(kind=kind, message=message, evidence=tuple(lines))

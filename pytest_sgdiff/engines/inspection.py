@@ -1,0 +1,67 @@
+"""What really ran, from a perf dump, a log, or both, without a case: the content of `sgdiff inspect`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_sgdiff.data import PerfDump
+from pytest_sgdiff.engines.enginelog import LogEvidence, examine
+from pytest_sgdiff.engines.gate import backend_of
+from pytest_sgdiff.engines.perfdump import DumpError, parse
+from pytest_sgdiff.metrics import metrics_of
+
+
+def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
+    """Backend, pipeline, warmup, generation, tag, metrics and problems, as plain builtins.
+
+    Unlike in a judged launch the metrics are given whatever the problems are.
+    """
+    dump, error = read_dump(dump_text)
+    evidence = examine(log or "", prompts=prompts_of(dump_text))
+    return {
+        "backend": backend_of(dump, evidence),
+        "pipeline": evidence.pipeline,
+        "warmup": evidence.warmup,
+        "generation": dump.generation if dump else None,
+        "tag": dump.tag if dump else None,
+        "metrics": metrics_of(dump) if dump else {},
+        "problems": list(_problems(dump, error, evidence)),
+    }
+
+
+def read_dump(text: str | None) -> tuple[PerfDump | None, str | None]:
+    """The parsed dump, or what is wrong with it; neither where there is no text."""
+    if text is None:
+        return None, None
+    try:
+        return parse(text), None
+    except DumpError as error:
+        return None, str(error)
+
+
+def prompts_of(dump_text: str | None) -> tuple[str, ...]:
+    """The prompts that a dump says were generated from; nothing where it says none or is torn."""
+    try:
+        meta = json.loads(dump_text or "{}").get("meta") or {}
+        prompt = meta.get("prompt")
+    except (ValueError, AttributeError, RecursionError):
+        return ()
+    prompts = prompt if isinstance(prompt, list) else [prompt]
+    return tuple(text for text in prompts if isinstance(text, str))
+
+
+def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Iterator[str]:
+    if error:
+        yield error
+    if log.failures:
+        yield f"the log shows a failure: {log.cause or log.failures[0]}"
+    if backend_of(dump, log) == "diffusers" and not log.requested_diffusers:
+        shown = log.fallbacks or log.pipeline_lines or ("the perf dump has the stage DiffusersExecutionStage",)
+        yield f"ran on the diffusers backend: {shown[0]}"
+    yield from (f"attention fell back: {line}" for line in log.attention_fallbacks)
+    yield from (f"a component runs as a diffusers class: {line}" for line in log.components)
+    yield from (f"torch.compile failed: {line}" for line in log.compile_failures)
+    if log.warmup == "unproven":
+        yield f"warmup is not proven: {log.warmup_why}"

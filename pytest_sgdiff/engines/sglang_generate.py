@@ -1,0 +1,64 @@
+"""`sglang generate`: one process that loads the model, warms up, serves one request and ends."""
+
+from __future__ import annotations
+
+import json
+
+from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, Ports, Reading
+from pytest_sgdiff.engines import dialect
+from pytest_sgdiff.engines.enginelog import examine
+from pytest_sgdiff.engines.gate import backend_of, problems
+from pytest_sgdiff.engines.inspection import prompts_of, read_dump
+from pytest_sgdiff.metrics import metrics_of
+
+# Of a caller that is itself a distributed job (the engine logs and dumps only where RANK is 0), and of pytest-xdist.
+_UNSET = (
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_CURRENT_TEST"),
+)
+
+
+class SglangGenerate:
+    """Runs a case with `sglang generate`, and tells from what it left whether the launch counts."""
+
+    name = "sglang-generate"
+
+    def command(self, case: Case, *, info: EngineInfo, files: LaunchFiles, ports: Ports | None) -> Command:
+        """The command line, in the order of the case's args, written for the engine's version."""
+        config = files.config if case.config else None
+        argv = [*info.command, "generate", *dialect.translate(case, info.version, assets=files.assets, config=config)]
+        argv += ["--perf-dump-path", files.perf_dump, "--output-path", files.output_dir]
+        if ports is not None:
+            argv += ["--master-port", str(ports.master), "--scheduler-port", str(ports.scheduler)]
+            argv += ["--port", str(ports.http)]
+            if dialect.has_flag("strict-ports", info.version):
+                argv.append("--strict-ports")
+        return Command(
+            argv=tuple(argv),
+            env={**case.env, "SGLANG_PERF_LOG_DIR": files.perf_log_dir},
+            unset=tuple(name for name in _UNSET if name not in case.env),
+            files={files.config: json.dumps(dict(case.config)) + "\n"} if case.config else {},
+        )
+
+    def read(self, launch: Launch, case: Case) -> Reading:
+        """What ran, its metrics, and every reason why it does not count; then there are no metrics. Never raises."""
+        dump, error = read_dump(launch.dump)
+        log = examine(launch.log, prompts=(*prompts_of(launch.dump), *_prompts(case)))
+        found = tuple(problems(launch, case, log, dump, error))
+        return Reading(
+            dump=dump,
+            backend=backend_of(dump, log),
+            pipeline=log.pipeline,
+            warmup=log.warmup,
+            attention=tuple(dict.fromkeys(use.backend for use in log.attention)),
+            auto_tuned=log.auto_tuned,
+            server_args=log.server_args,
+            metrics=metrics_of(dump) if dump and not found else {},
+            problems=found,
+        )
+
+
+def _prompts(case: Case) -> tuple[str, ...]:
+    """Texts of the case that the engine may echo into its log."""
+    values = (case.args.get("prompt"), case.args.get("negative-prompt"))
+    return tuple(str(part) for value in values for part in (value if isinstance(value, tuple) else (value,)) if part)
