@@ -8,6 +8,8 @@ SgdiffError
 ├── RecordingError       a recording cannot be read or written
 ├── EngineNotFoundError  the engine's command does not exist or does not tell its version
 ├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
+├── HistoryError         the history is no history, of another schema, or cannot be written
+├── MissingExtraError    a feature needs a package that an extra brings
 └── WireError            data that crossed a process or file border is not what it should be
 
 Errors say that something *could not be measured or read*. What was measured is never an error: it is a
@@ -53,6 +55,14 @@ class EngineNotFoundError(SgdiffError):
 
 class LeaseError(SgdiffError):
     """No GPU can be had: none on the machine, too few, or all busy until the time-out."""
+
+
+class HistoryError(SgdiffError):
+    """The history is no history, of another schema, or cannot be written."""
+
+
+class MissingExtraError(SgdiffError):
+    """A feature needs a package that an extra brings; the message names the extra."""
 
 
 class WireError(SgdiffError):

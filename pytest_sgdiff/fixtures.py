@@ -44,7 +44,7 @@ def sgdiff_case(request: pytest.FixtureRequest, sgdiff_variant: int | None) -> C
     """The case to be measured. In a Python test: override it to return a `pytest_sgdiff.data.Case` of your own."""
     from pytest_sgdiff.items import CASE
 
-    case = request.node.stash.get(CASE, None)
+    case: Case | None = request.node.stash.get(CASE, None)
     if case is None:
         pytest.fail(
             f"{request.node.nodeid}: no case; override the fixture `sgdiff_case` to return a pytest_sgdiff.data.Case",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import __version__, baselines
+from pytest_sgdiff import __version__, baselines, history
 from pytest_sgdiff.data import CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
@@ -148,9 +148,11 @@ class Results:
         self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
         for path in self.settings.reports:
             self._write(path, run)
+        if self.settings.history is not None:
+            self._remember(self.settings.history, run)
         if self.troubles and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if run.measured == 0 and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if self._nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = NOTHING_MEASURED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -175,8 +177,12 @@ class Results:
         for trouble in self.troubles:
             terminal.write_line(f"sgdiff: {trouble}", red=True)
         terminal.write_sep("=", f"sgdiff: {summary(run)}")
-        if run.measured == 0:
+        if self._nothing(run):
             terminal.write_line("sgdiff: nothing was measured, so this run is not green")
+
+    def _nothing(self, run: Run) -> bool:
+        # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well.
+        return run.measured == 0 and not (self.settings.update == "missing" and not run.results)
 
     def run(self) -> Run:
         """Everything so far, as reports see it."""
@@ -196,6 +202,12 @@ class Results:
             path.write_text(REPORTS[path.suffix].render(run), encoding="utf-8")
         except OSError as error:
             self.troubles.append(f"{path}: the report could not be written: {error.strerror}")
+
+    def _remember(self, path: Path, run: Run) -> None:
+        try:
+            history.append(path, run, run_id=self.settings.run_id)
+        except SgdiffError as error:
+            self.troubles.append(str(error))
 
     def _is_case(self, nodeid: str) -> bool:
         return nodeid in self.selected

@@ -93,7 +93,14 @@ class LiveSource:
         held = self.lease.alone(on_wait=self._tell) if alone else self.lease.shared(on_wait=self._tell)
         with held:
             self._tell("")
-            watcher = Watcher(self.lease)
+            watcher = Watcher(
+                self.lease.gpus,
+                reader=self.lease.reader if self.lease.gpus else None,
+                owns=self.lease.owns,
+                co_runners=self.lease.co_runners,
+                alone=alone,
+                isolation=self.isolation,
+            )
             with watcher:
                 ended = launcher.run(
                     command,

@@ -1,0 +1,62 @@
+"""The `sgdiff` command: look into dumps, check case files, apply the rule to plain numbers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pytest_sgdiff import __version__
+from pytest_sgdiff.cli import cases, inspect, judge, trend
+from pytest_sgdiff.cli.protocol import MISTAKES, Add
+from pytest_sgdiff.errors import SgdiffError
+
+COMMANDS: tuple[Add, ...] = (cases.add, inspect.add, judge.add, trend.add)
+"""In the order in which the help lists them."""
+
+EXAMPLES = """\
+examples:
+  sgdiff cases                                  every case below cases/, with its GPUs and marks
+  sgdiff cases --check cases/wan22.yaml         every mistake in a case file, as file:line:column
+  sgdiff inspect --dump perf.json --log run.log what really ran: backend, warmup, stages
+  sgdiff judge numbers.json --json              the decision rule on plain numbers
+
+measuring is pytest's work:
+  pytest --sgdiff-gpus=4 -m nightly             launch, prove the native backend, judge against the baselines
+  pytest --sgdiff-gpus=4 --sgdiff-update        record fresh launches as baselines
+  pytest --sgdiff-replay=DIR                    judge launches recorded elsewhere; needs no GPU
+  pytest --sgdiff-dry-run -m nightly            print the command lines
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0 good, 1 a problem found, 2 wrong input."""
+    parser = build_parser()
+    chosen = parser.parse_args(arguments)
+    if not hasattr(chosen, "run"):
+        parser.print_help()
+        return MISTAKES
+    try:
+        return int(chosen.run(chosen))
+    except SgdiffError as error:
+        print(f"sgdiff: {error}", file=sys.stderr)
+        return MISTAKES
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: nobody is left to tell.
+        sys.stderr.close()
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; its help is what documents it."""
+    parser = argparse.ArgumentParser(
+        prog="sgdiff",
+        description="Tells whether SGLang Diffusion got slower.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pytest-sgdiff {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return parser

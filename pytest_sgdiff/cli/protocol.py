@@ -1,0 +1,39 @@
+"""What every command of `sgdiff` offers, and what they share: exit codes and reading a file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Protocol
+
+from pytest_sgdiff.errors import SgdiffError
+
+GOOD = 0
+FOUND = 1
+"""Something is wrong with what was looked at: a regression, a launch that does not count."""
+MISTAKES = 2
+"""The input is wrong, or things cannot be compared."""
+
+
+class Subparsers(Protocol):
+    """argparse's collection of commands, whose own type is private."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...  # noqa: A002
+
+
+class Add(Protocol):
+    """Adds one command to the command line: its options, and `run=` as its default."""
+
+    def __call__(self, commands: Subparsers) -> None: ...
+
+
+def read(path: Path) -> str:
+    """The text of a file that the user named.
+
+    Raises:
+        SgdiffError: it cannot be read; the message names it.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise SgdiffError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,122 @@
+"""The history: a SQLite file to which every run appends, one row per case and metric.
+
+A baseline answers whether this change is slower. A history shows what single gates cannot see: one per cent here and
+one there. The file may be shared by runs at the same time; SQLite's own locking keeps them apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
+from pytest_sgdiff.errors import HistoryError
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a run waits for another one that is appending: an append takes milliseconds."""
+
+SCHEMA = 1
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS points (
+    run TEXT NOT NULL, at TEXT NOT NULL, case_id TEXT NOT NULL, machine TEXT NOT NULL, workload TEXT NOT NULL,
+    metric TEXT NOT NULL, value REAL NOT NULL CHECK (value > 0), launches INTEGER NOT NULL, outcome TEXT NOT NULL,
+    engine_version TEXT, PRIMARY KEY (run, case_id, machine, metric)
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """One case and metric on one kind of machine and with one workload: what may be drawn as one line."""
+
+    case: str
+    machine: str
+    workload: str
+    metric: str
+    points: tuple[HistoryPoint, ...]
+
+
+def append(path: Path, run: Run, *, run_id: str) -> int:
+    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows.
+
+    Raises:
+        HistoryError: the file is no history, of another schema, or cannot be written.
+    """
+    rows = [row for result in run.results for row in _rows(result, run, run_id)]
+    with _opened(path) as connection:
+        connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    return len(rows)
+
+
+def tracks(path: Path, *, case: str | None = None, metric: str | None = None) -> tuple[Track, ...]:
+    """All lines of the history, oldest point first, of one case or metric if asked for.
+
+    Raises:
+        HistoryError: there is no such file, or it is no history.
+    """
+    if not path.is_file():
+        raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
+    found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
+    with _opened(path) as connection:
+        rows = connection.execute(
+            "SELECT case_id, machine, workload, metric, at, value, engine_version FROM points "
+            "WHERE (?1 IS NULL OR case_id = ?1) AND (?2 IS NULL OR metric = ?2) ORDER BY at, run",
+            (case, metric),
+        )
+        for case_id, machine, workload, name, at, value, version in rows:
+            point = HistoryPoint(at=at, value=value, engine_version=version)
+            found.setdefault((case_id, machine, workload, name), []).append(point)
+    return tuple(
+        Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=tuple(points))
+        for key, points in sorted(found.items())
+    )
+
+
+def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:
+    counted = [entry for entry in result.launches if entry.excluded is None]
+    if not result.measured or result.machine is None or result.workload is None:
+        return
+    for metric in dict.fromkeys(name for entry in counted for name in entry.metrics):
+        values = [entry.metrics[metric] for entry in counted if entry.metrics.get(metric, 0) > 0]
+        if values:
+            yield (
+                run_id,
+                run.started_at,
+                result.case,
+                result.machine.slug,
+                result.workload.digest,
+                metric,
+                statistics.median(values),
+                len(values),
+                result.outcome,
+                counted[0].environment.engine_version,
+            )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The history, made if it is not there; commits at the end, or leaves everything as it was."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+    except (OSError, sqlite3.Error) as error:
+        raise HistoryError(f"{path}: the history cannot be opened: {error}") from None
+    try:
+        with connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA):
+                raise HistoryError(
+                    f"{path}: a history of schema {version}, and this version knows {SCHEMA}: update pytest-sgdiff"
+                )
+            connection.execute(_CREATE)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            yield connection
+    except sqlite3.Error as error:
+        raise HistoryError(f"{path}: not a usable history: {error}; move it away to start a new one") from None
+    finally:
+        connection.close()

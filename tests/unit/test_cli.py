@@ -1,0 +1,106 @@
+"""The `sgdiff` command as it is typed: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.cli import main
+
+CASES = """\
+cases:
+  tiny:
+    summary: a tiny case
+    marks: [nightly]
+    model: a/b
+    gpus: 2
+    args: {prompt: a cat}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "a.yaml").write_text(CASES)
+    return tmp_path
+
+
+def test_without_a_command_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr().out
+    for words in ("sgdiff inspect --dump perf.json", "sgdiff cases --check", "pytest --sgdiff-gpus=4 -m nightly"):
+        assert words in shown
+
+
+def test_cases_are_listed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cases"]) == 0
+    assert capsys.readouterr().out == "cases/a.yaml::tiny  2 GPUs   nightly               a tiny case\n"
+
+
+def test_cases_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cases", "--json"]) == 0
+    (case,) = json.loads(capsys.readouterr().out)
+    assert (case["name"], case["gpus"], case["marks"]) == ("tiny", 2, ["nightly"])
+
+
+def test_checking_prints_every_mistake_and_exits_with_2(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "cases" / "b.yaml").write_text("cases:\n  bad:\n    model: a/b\n    gpu: 4\n    timeout: soon\n")
+    assert main(["cases", "--check", "cases/b.yaml"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "cases/b.yaml:4:5: unknown key 'gpu', did you mean 'gpus'?"
+    assert lines[1].startswith("cases/b.yaml:5:14: 'timeout' ")
+    assert len(lines) == 2
+
+
+def test_good_files_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cases", "--check", "cases/a.yaml"]) == 0
+    assert capsys.readouterr().out == "1 cases in 1 files, no mistakes\n"
+
+
+def test_a_folder_without_case_files_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["cases"]) == 2
+    assert capsys.readouterr().err == "sgdiff cases: no case files below cases/; name some\n"
+
+
+def test_a_missing_file_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--dump", "nowhere.json"]) == 2
+    assert capsys.readouterr().err == "sgdiff: nowhere.json: No such file or directory\n"
+    assert main(["inspect"]) == 2
+    assert capsys.readouterr().err == "sgdiff inspect: give --dump FILE, --log FILE, or both\n"
+
+
+def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = [1000.0, 1004.0, 998.0, 1001.0, 1003.0]
+    rows = [
+        {"id": "same", "metric_class": "primary", "unit": "ms", "same_node": True, "baseline": base, "candidate": base},
+        {
+            "id": "slow",
+            "metric_class": "primary",
+            "unit": "ms",
+            "same_node": True,
+            "baseline": base,
+            "candidate": [value * 1.1 for value in base],
+        },
+    ]
+    (here / "numbers.json").write_text(json.dumps(rows))
+    assert main(["judge", "numbers.json", "--json"]) == 1
+    same, slow = json.loads(capsys.readouterr().out)
+    assert (same["id"], same["verdict"]) == ("same", "pass")
+    assert (slow["id"], slow["verdict"]) == ("slow", "regressed")
+    assert slow["ratio"] == pytest.approx(1.1, rel=1e-3)
+    assert slow["low"] < slow["ratio"] < slow["high"]
+    assert set(slow) == {"id", "verdict", "why", "ratio", "low", "high"}
+    assert main(["judge", "numbers.json"]) == 1
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["slow", "regressed"]
+
+
+def test_a_list_that_is_none_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "numbers.json").write_text("{")
+    assert main(["judge", "numbers.json"]) == 2
+    assert capsys.readouterr().err.startswith("sgdiff judge: numbers.json: ")

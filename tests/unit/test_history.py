@@ -1,0 +1,73 @@
+"""Runs append to a history, and a history that is none is left alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff import history
+from pytest_sgdiff.data import Run
+from pytest_sgdiff.errors import HistoryError
+from tests import factories
+
+
+def run_at(at: str, *results: object) -> Run:
+    return dataclasses.replace(factories.run(), started_at=at, results=tuple(results))  # type: ignore[arg-type]
+
+
+def test_runs_become_one_line_per_case_and_metric_oldest_first(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    result = factories.result()
+    history.append(path, run_at("2026-11-02T02:00:00+00:00", result), run_id="second")
+    history.append(path, run_at("2026-11-01T02:00:00+00:00", result), run_id="first")
+    tracks = history.tracks(path, case=result.case, metric="denoise")
+    assert [track.metric for track in tracks] == ["denoise"]
+    assert [point.at for point in tracks[0].points] == ["2026-11-01T02:00:00+00:00", "2026-11-02T02:00:00+00:00"]
+    counted = sorted(entry.metrics["denoise"] for entry in result.launches if entry.excluded is None)
+    assert counted[0] <= tracks[0].points[0].value <= counted[-1]
+
+
+def test_the_same_run_appended_twice_is_kept_once(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    for _ in range(2):
+        history.append(path, run_at("2026-11-01T02:00:00+00:00", factories.result()), run_id="one")
+    assert all(len(track.points) == 1 for track in history.tracks(path))
+
+
+def test_a_case_that_was_not_measured_leaves_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    result = dataclasses.replace(factories.result(), measured=False)
+    assert history.append(path, run_at("2026-11-01T02:00:00+00:00", result), run_id="one") == 0
+
+
+def test_a_missing_history_says_how_runs_fill_it(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    with pytest.raises(HistoryError) as caught:
+        history.tracks(path)
+    assert str(caught.value) == f"{path}: no history there; runs append to it with --sgdiff-history={path}"
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_history_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to have a header of its own\n" * 20)
+    before = path.read_bytes()
+    with pytest.raises(HistoryError) as caught:
+        history.append(path, run_at("2026-11-01T02:00:00+00:00", factories.result()), run_id="one")
+    assert str(caught.value) == (
+        f"{path}: not a usable history: file is not a database; move it away to start a new one"
+    )
+    assert path.read_bytes() == before
+
+
+def test_a_history_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    connection.close()
+    with pytest.raises(HistoryError) as caught:
+        history.tracks(path)
+    assert str(caught.value) == f"{path}: a history of schema 7, and this version knows 1: update pytest-sgdiff"
