@@ -207,7 +207,7 @@ def trend(
     lines, texts = value_axis(y, verdict.unit, left=LEFT, right=RIGHT)
     for i, (earlier, later) in enumerate(pairwise(points)):
         if earlier.engine_version != later.engine_version:
-            lines.append(Line(x1=x.at(i + 0.5), y1=TOP, x2=x.at(i + 0.5), y2=132, kind="version"))
+            lines.append(Line(x1=x.at(i + 0.5), y1=TOP + 5, x2=x.at(i + 0.5), y2=132, kind="version"))
             texts.append(Text(x=x.at(i + 0.5), y=TOP, text=later.engine_version or "", anchor="middle"))
     marks = [
         Mark(

@@ -9,6 +9,8 @@ from pytest_sgdiff.reports import numbers, phrases
 
 Facts = list[tuple[str, str]]
 
+_WHEN = {"start": "at the start", "during": "meanwhile", "end": "at the end"}
+
 
 def machine_facts(result: CaseResult) -> Facts:
     """Hardware and versions, in the words of the first launch that counts."""
@@ -71,7 +73,7 @@ def launch_facts(launch: LaunchRecord) -> str:
     watch = launch.watch
     if watch is not None:
         words += [f"beside {', '.join(watch.co_runners)}"] if watch.co_runners else []
-        words += [f"process {p.name or '?'} (pid {p.pid}) at {p.when}" for p in watch.foreign]
+        words += [f"process {p.name or '?'} (pid {p.pid}) {_WHEN[p.when]}" for p in watch.foreign]
         words += list(watch.events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []

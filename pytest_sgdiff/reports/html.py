@@ -46,7 +46,7 @@ class HtmlReport:
             lstrip_blocks=True,
         )
         script = environment.get_template("page.js").render()
-        return environment.get_template("report.html.j2").render(
+        page = environment.get_template("report.html.j2").render(
             run=run,
             title=_title(run),
             summary=text.summary(run),
@@ -59,6 +59,7 @@ class HtmlReport:
             phrases=phrases,
             pause_legend=text.PAUSE_LEGEND,
         )
+        return f"{page}\n"
 
     def _cases(self, run: Run) -> list[dict[str, Any]]:
         results = phrases.worst_first(run.results)

@@ -112,7 +112,7 @@ def domain(values: Iterable[float], *, padding: float = 0.08) -> tuple[float, fl
     return low - air, high + air
 
 
-def ticks(low: float, high: float, *, count: int = 3) -> list[float]:
+def ticks(low: float, high: float, *, count: int = 5) -> list[float]:
     """About `count` round numbers inside the range."""
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
@@ -121,29 +121,25 @@ def ticks(low: float, high: float, *, count: int = 3) -> list[float]:
     return [index * step for index in range(first, math.floor(high / step) + 1)]
 
 
-def tick_label(value: float, unit: str, *, like: float, step: float) -> str:
-    """A tick with the decimals that its step needs: steps of 500 ms below 90 s are `82.0 s`, `82.5 s`."""
-    size, name = 1.0, unit
-    if unit == "ms" and like >= 1000:
-        size, name = 1000.0, "s"
-    elif unit.lower() in {"mb", "mib"}:
-        size, name = (1024.0, "GiB") if like >= 1024 else (1.0, "MiB")
-    decimals = next(n for n in range(5) if n == 4 or math.isclose(step / size, round(step / size, n), rel_tol=0.01))
-    return f"{value / size:.{decimals}f} {name}"
-
-
 def value_axis(scale: Scale, unit: str, *, left: float, right: float) -> tuple[list[Line], list[Text]]:
-    """Grid lines and labels of a vertical axis whose labels end left of `left`."""
-    shown = ticks(scale.low, scale.high)
-    step = shown[1] - shown[0] if len(shown) > 1 else scale.high - scale.low
-    rules = [Line(x1=left, y1=scale.at(value), x2=right, y2=scale.at(value), kind="grid") for value in shown]
-    labels = [
-        Text(
-            x=left - 5,
-            y=scale.at(value) + 4,
-            text=tick_label(value, unit, like=abs(scale.high), step=step),
-            anchor="end",
-        )
-        for value in shown
-    ]
-    return rules, labels
+    """Grid lines and labels of a vertical axis whose labels end left of `left`: round numbers of the unit shown, each
+    with the decimals that the step between them needs."""
+    size, name = _display(unit, like=abs(scale.high))
+    shown = ticks(scale.low / size, scale.high / size)
+    step = shown[1] - shown[0] if len(shown) > 1 else 1.0
+    decimals = next(n for n in range(5) if n == 4 or math.isclose(step, round(step, n), rel_tol=0.01))
+    lines, texts = [], []
+    for value in shown:
+        y = scale.at(value * size)
+        lines.append(Line(x1=left, y1=y, x2=right, y2=y, kind="grid"))
+        texts.append(Text(x=left - 5, y=y + 4, text=f"{value:.{decimals}f} {name}", anchor="end"))
+    return lines, texts
+
+
+def _display(unit: str, *, like: float) -> tuple[float, str]:
+    """As `numbers.quantity`: ms become s from 1,000 on, MiB become GiB from 1,024 on."""
+    if unit == "ms" and like >= 1000:
+        return 1000.0, "s"
+    if unit.lower() in {"mb", "mib"}:
+        return (1024.0, "GiB") if like >= 1024 else (1.0, "MiB")
+    return 1.0, unit

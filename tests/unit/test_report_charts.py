@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pytest_sgdiff.data import GpuSeries, LaunchRecord, Watch
+from pytest_sgdiff.reports import charts, facts
+from pytest_sgdiff.reports.plot import Plot, Scale, domain, ticks, value_axis
+from pytest_sgdiff.reports.sparks import sparks
+from tests import factories
+
+
+def regressed_launches() -> Plot:
+    result = factories.regressed()
+    plot = charts.launches(result, next(v for v in result.verdicts if v.primary))
+    assert plot is not None
+    return plot
+
+
+def test_every_launch_is_a_point_and_slower_ones_stand_higher() -> None:
+    plot = regressed_launches()
+    old = [mark for mark in plot.marks if mark.kind == "baseline"]
+    new = [mark for mark in plot.marks if mark.kind == "now regressed"]
+    assert (len(old), len(new)) == (10, 5)
+    assert max(mark.y for mark in new) < min(mark.y for mark in old)
+    assert max(mark.x for mark in old) < min(mark.x for mark in new)
+    assert new[0].label == "launch 0: 86.08 s"
+
+
+def test_the_limit_line_lies_between_the_baseline_and_launches_beyond_it() -> None:
+    plot = regressed_launches()
+    (limit,) = [line for line in plot.lines if line.kind == "limit"]
+    assert all(mark.y < limit.y1 for mark in plot.marks if mark.kind == "now regressed")
+    assert all(mark.y > limit.y1 for mark in plot.marks if mark.kind == "baseline")
+    assert "limit +4 %" in [text.text for text in plot.texts]
+
+
+def test_the_spread_of_the_baseline_is_a_band_around_its_centre() -> None:
+    plot = regressed_launches()
+    (band,), (centre,) = plot.boxes, [line for line in plot.lines if line.kind == "centre"]
+    assert band.kind == "spread"
+    assert band.y + band.height / 2 == pytest.approx(centre.y1, abs=0.2)
+
+
+def test_a_screen_reader_hears_the_numbers_of_the_picture() -> None:
+    assert regressed_launches().description == (
+        "Baseline: 10 launches, 81.26 s to 82.24 s. Now: 5 launches, 85.74 s to 86.51 s. Limit 85.02 s."
+    )
+
+
+def test_a_launch_that_does_not_count_is_a_cross_with_its_reason() -> None:
+    result = factories.undecided()
+    plot = charts.launches(result, result.verdicts[0])
+    assert plot is not None
+    (cross,) = [mark for mark in plot.marks if mark.shape == "cross"]
+    assert cross.label.endswith("does not count: a foreign process ran on GPU 0: python (pid 4711)")
+
+
+def test_launches_without_a_baseline_are_drawn_alone_and_nothing_without_values() -> None:
+    result = factories.without_baseline()
+    plot = charts.launches(result, result.verdicts[0])
+    assert plot is not None
+    assert [mark.kind for mark in plot.marks] == ["now no-baseline"]
+    assert charts.launches(result, factories.verdict("stage:NoSuchStage")) is None
+
+
+def test_stages_show_old_against_new_in_order_and_leave_out_slivers() -> None:
+    metrics = {"stage:InputValidationStage": 0.04, "stage:DenoisingStage": 80000.0, "stage:DecodingStage": 700.0}
+    before = (factories.record(metrics=metrics),)
+    after = (factories.record(metrics={**metrics, "stage:DenoisingStage": 100000.0, "denoise": 100000.0}),)
+    plot = charts.stages(factories.result(launches=after, baseline_records=before))
+    assert plot is not None
+    assert plot.description == "DenoisingStage 80.00 s → 100.0 s; DecodingStage 700 ms → 700 ms"
+    assert [(box.kind, box.width) for box in plot.boxes[:2]] == [("baseline", 288.0), ("now", 360.0)]
+
+
+def test_the_step_profile_is_the_median_over_launches_with_their_range() -> None:
+    launches = tuple(factories.record(i, steps_ms=(ms, 50.0, 50.0)) for i, ms in enumerate((900.0, 100.0, 100.0)))
+    result = factories.result(launches=launches, baseline_records=(factories.record(steps_ms=(90.0, 40.0, 40.0)),))
+    plot = charts.steps(result)
+    assert plot is not None
+    assert [path.kind for path in plot.paths] == ["range", "baseline", "now"]
+    assert plot.description == "3 steps, the median one 50.0 ms; in the baseline 40.0 ms"
+    assert charts.steps(factories.fallback()) is None
+
+
+def test_the_trend_marks_this_run_and_the_change_of_the_engine() -> None:
+    result = factories.regressed()
+    verdict = next(v for v in result.verdicts if v.primary)
+    plot = charts.trend(verdict, factories.history(12), today="2026-11-23T02:00:11Z", engine="0.5.17")
+    assert plot is not None
+    assert [mark.kind for mark in plot.marks].count("baseline") == 12
+    assert plot.marks[-1].label == "2026-11-23: 86.08 s, engine 0.5.17"
+    assert [text.text for text in plot.texts if text.anchor == "middle"] == ["0.5.17"]
+    assert plot.description == "13 runs from 2026-11-01 to 2026-11-23: 81.75 s to 86.08 s"
+    assert charts.trend(verdict, {}, today="2026-11-23", engine=None) is None
+
+
+def test_a_run_already_in_the_history_is_not_drawn_twice() -> None:
+    verdict, past = factories.verdict(), factories.history(3)
+    plot = charts.trend(verdict, past, today=past["denoise"][-1].at, engine="0.5.17")
+    assert plot is not None
+    assert len(plot.marks) == 3
+
+
+@pytest.mark.parametrize(("now", "shape"), [(85000.0, "dot"), (163500.0, "right"), (40875.0, "left")])
+def test_a_change_beyond_the_axis_becomes_an_arrow_at_its_edge(now: float, shape: str) -> None:
+    plot = charts.forest(factories.verdict(now=now), reach=0.1)
+    assert plot is not None
+    assert plot.marks[0].shape == shape
+    assert 6 <= plot.marks[0].x <= 174
+
+
+def test_an_interval_picture_tells_change_interval_and_limit_in_words() -> None:
+    verdict = next(v for v in factories.regressed().verdicts if v.primary)
+    plot = charts.forest(verdict, reach=0.1)
+    assert plot is not None
+    assert plot.description == "denoise +5.3 %, 95 % interval +4.6 .. +6.0 %, limit 4 %"
+    assert charts.forest(factories.verdict(baseline=None, ratio=None), reach=0.1) is None
+
+
+def test_scales_keep_outliers_at_the_edge_and_domains_are_never_empty() -> None:
+    scale = Scale(low=0, high=10, start=100, end=0)
+    assert [scale.at(value) for value in (-5, 0, 2.5, 10, 99)] == [100, 100, 75, 0, 0]
+    low, high = domain([7.0])
+    assert low < 7.0 < high
+    assert domain([0.0]) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "unit", "labels"),
+    [
+        (81000.0, 87000.0, "ms", ["82 s", "84 s", "86 s"]),
+        (2030.0, 2190.0, "ms", ["2.05 s", "2.10 s", "2.15 s"]),
+        (31.0, 38.0, "ms", ["32 ms", "34 ms", "36 ms", "38 ms"]),
+        (22000.0, 22700.0, "MiB", ["21.6 GiB", "21.8 GiB", "22.0 GiB"]),
+        (0.1, 0.9, "ms", ["0.2 ms", "0.4 ms", "0.6 ms", "0.8 ms"]),
+    ],
+)
+def test_axes_have_round_labels_in_the_unit_shown(low: float, high: float, unit: str, labels: list[str]) -> None:
+    lines, texts = value_axis(Scale(low=low, high=high, start=100, end=0), unit, left=60, right=350)
+    assert [text.text for text in texts] == labels
+    assert len(lines) == len(labels)
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(0.0, 10.0) == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    assert all(-3.2 <= tick <= 4.7 for tick in ticks(-3.2, 4.7))
+
+
+def test_gpu_curves_take_the_lowest_clock_the_total_power_and_the_fullest_memory() -> None:
+    one = factories.gpu_series("GPU-1")
+    two = dataclasses.replace(one, gpu_uuid="GPU-2", sm_mhz=(1200,) * 10, memory_mb=(100,) * 10)
+    clock, power, memory = sparks(factories.record(watch=Watch(gpus=(one, two))))
+    assert clock.description == "SM clock 1200 to 1200 MHz"
+    assert power.description == "power 248 to 1376 W"
+    assert memory.description == "memory 645 to 22100 MiB"
+
+
+def test_a_slowed_gpu_gives_the_curve_a_ground_and_says_so() -> None:
+    watch = Watch(gpus=(factories.gpu_series(reasons=0x40),))
+    clock = sparks(factories.record(watch=watch))[0]
+    assert {box.kind for box in clock.boxes} == {"throttle"}
+    assert clock.description == "SM clock 1965 to 1980 MHz, slowed down meanwhile"
+    assert sparks(factories.record(watch=Watch(gpus=(factories.gpu_series(reasons=0x4),))))[0].boxes == []
+
+
+def test_counters_that_the_driver_does_not_tell_have_no_curve() -> None:
+    silent = GpuSeries(
+        gpu_uuid="GPU-1", at_s=(0.0, 1.0), sm_mhz=(1980, None), power_w=(None, None), memory_mb=(None, None)
+    )
+    assert [plot.title for plot in sparks(factories.record(watch=Watch(gpus=(silent,))))] == ["SM clock"]
+    assert sparks(factories.record(watch=None)) == []
+    assert sparks(factories.record(watch=Watch(gpus=(GpuSeries(gpu_uuid="GPU-1"),)))) == []
+
+
+def test_thousands_of_samples_become_no_more_points_than_the_curve_has_room_for() -> None:
+    many = 3000
+    series = GpuSeries(gpu_uuid="GPU-1", at_s=tuple(i / 5 for i in range(many)), sm_mhz=(1980,) * (many - 1) + (345,))
+    (clock,) = sparks(factories.record(watch=Watch(gpus=(series,))))
+    assert clock.description == "SM clock 345 to 1980 MHz"
+    assert clock.paths[0].d.count("L") < 70
+
+
+def test_facts_leave_out_what_is_not_known() -> None:
+    assert ("driver", "580.82.07") in facts.machine_facts(factories.result())
+    assert ("hardware", "4 × NVIDIA H100 80GB HBM3") in facts.machine_facts(factories.result())
+    bare = factories.result(machine=None, workload=None, launches=(LaunchRecord(number=0),), baseline_recorded=None)
+    assert facts.machine_facts(bare) == [("stage timers", "not synchronised")]
+    assert facts.baseline_facts(bare) == facts.workload_facts(bare) == []
+
+
+def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
+    watch = Watch(
+        gpus=(factories.gpu_series(),),
+        foreign=(factories.foreign_process(),),
+        co_runners=("firered_1_1[cfg]",),
+        events=("Xid 43 on GPU 0",),
+    )
+    record = factories.record(watch=watch, warmup="unproven", alone=None, excluded="a foreign process")
+    assert facts.launch_facts(record) == (
+        "does not count: a foreign process; warmup unproven; beside firered_1_1[cfg];"
+        " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most"
+    )

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from pytest_sgdiff.data import Run
+from pytest_sgdiff.reports.html import HtmlReport
+from tests import factories
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its elements in order, and their text."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def rendered(run: Run | None = None, **fields: str) -> str:
+    return HtmlReport(**fields).render(run or factories.run())
+
+
+def test_cases_come_worst_first_in_the_table_and_below() -> None:
+    page = Page(rendered())
+    worst_first = [
+        "wan22_t2v_a14b_720p",
+        "firered_1_1[cfg]",
+        "ltx2_twostage_t2v",
+        "hunyuan3d_2_shape",
+        "wan22_i2v_a14b_720p",
+    ]
+    assert [row["data-for"] for row in page.all("tr") if "data-for" in row] == worst_first
+    assert [part["id"] for part in page.all("details")] == worst_first
+
+
+def test_cases_that_need_eyes_are_unfolded_and_passing_ones_are_not() -> None:
+    assert [("open" in part) for part in Page(rendered()).all("details")] == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("results", "title"),
+    [
+        ((factories.regressed(), factories.result()), "1 of 2 cases got slower"),
+        ((factories.result(),), "No case got slower"),
+        ((factories.result(), factories.undecided()), "No case got slower, but not every case was settled"),
+        ((factories.fallback(),), "Nothing was measured"),
+    ],
+)
+def test_the_title_is_the_answer(results: tuple[object, ...], title: str) -> None:
+    page = rendered(factories.run(*results))  # type: ignore[arg-type]
+    assert f"<h1>{title}</h1>" in page
+    assert f"<title>{title} · sgdiff</title>" in page
+
+
+def test_a_run_without_cases_says_so() -> None:
+    empty = Run(started_at="2026-11-23T02:00:11Z", elapsed_s=0.1, command="pytest", plugin_version="0.1.0")
+    assert "No case was selected, or none was run." in rendered(empty)
+
+
+def test_the_page_loads_nothing() -> None:
+    source = rendered()
+    page = Page(source)
+    assert not [
+        tag for tag, _ in page.elements if tag in {"img", "iframe", "object", "embed", "audio", "video", "base"}
+    ]
+    assert [script for script in page.all("script") if "src" in script] == []
+    assert [link["href"] for link in page.all("link")] == ["data:,"]
+    assert not re.findall(r"url\(|@import|https?://", source)
+
+
+def test_the_security_policy_allows_this_script_and_nothing_else() -> None:
+    source = rendered()
+    script = source.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [meta["content"] for meta in Page(source).all("meta") if meta.get("http-equiv")]
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+
+
+def test_every_text_is_escaped() -> None:
+    nasty = "<b onclick=x>\"'&"
+    result = factories.regressed(
+        case=nasty, reason=nasty, summary=nasty, next_step=nasty, command=nasty, warnings=(nasty,)
+    )
+    page = Page(rendered(factories.run(result, command=nasty, header=(nasty,))))
+    assert page.all("b") == []
+    assert [part["id"] for part in page.all("details")] == [nasty]
+
+
+def test_ids_are_unique_even_where_a_case_ran_twice() -> None:
+    page = Page(rendered(factories.run(factories.regressed(), factories.regressed())))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert [part["id"] for part in page.all("details")] == ["wan22_t2v_a14b_720p", "wan22_t2v_a14b_720p.2"]
+
+
+def test_links_lead_to_the_line_of_the_case_and_can_lead_to_the_forge() -> None:
+    run = factories.run(factories.fallback(location=factories.location("cases/a b.yaml", 31)))
+    assert "cases/a%20b.yaml#L31" in [link["href"] for link in Page(rendered(run)).all("a")]
+    forge = rendered(run, link="https://forge.example/org/repo/blob/5c1d2e7/{path}#L{line}")
+    assert "https://forge.example/org/repo/blob/5c1d2e7/cases/a%20b.yaml#L31" in [
+        a["href"] for a in Page(forge).all("a")
+    ]
+
+
+def test_a_case_shows_both_sides_and_where_they_come_from() -> None:
+    source = rendered(factories.run(factories.regressed(), history={"wan22_t2v_a14b_720p": factories.history()}))
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", source)
+    assert captions == [
+        "denoise, launch by launch",
+        "Stages, baseline → now",
+        "Step profile (median over launches)",
+        "denoise over time",
+        "e2e, launch by launch",
+        "TextEncodingStage, launch by launch",
+        "DecodingStage, launch by launch",
+        "peak memory, launch by launch",
+    ]
+    for fact in ("580.82.07", "3f9a61c20b7d4e58", "REGRESSED, limit 4 %", "5c1d2e7", "1965 to 1980 MHz", "0.5.17"):
+        assert fact in source
+
+
+def test_a_log_excerpt_is_shown_without_its_escapes() -> None:
+    source = rendered(factories.run(factories.fallback()))
+    assert '<pre tabindex="0" aria-label="Log excerpt">[11-23 16:52:01] Falling back to diffusers backend\n' in source
+
+
+def test_pauses_are_explained_where_they_appear() -> None:
+    legend = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
+    assert legend in rendered(factories.run(factories.undecided()))
+    assert legend not in rendered(factories.run(factories.regressed()))
+
+
+def test_a_hundred_cases_stay_below_five_megabytes() -> None:
+    many = [factories.regressed(case=f"case_{i:03d}", node_id=f"cases/x.yaml::case_{i:03d}") for i in range(100)]
+    run = factories.run(*many, history={result.case: factories.history(60) for result in many})
+    assert len(rendered(run).encode()) < 5_000_000
+
+
+def test_without_jinja_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        rendered()
+    assert str(caught.value) == "the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'"
