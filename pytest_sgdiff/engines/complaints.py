@@ -9,7 +9,8 @@ from typing import Literal
 
 from pytest_sgdiff.data import ArgValue, Case
 from pytest_sgdiff.engines import flagtable
-from pytest_sgdiff.engines.dialect import kind_of, nearest_release, release_of, text_of
+from pytest_sgdiff.engines.flags import kind_of, nearest_release, release_of, text_of
+from pytest_sgdiff.engines.flagtable import Kind
 
 # Written by the plugin itself, for every launch anew.
 _OWN = {
@@ -38,7 +39,7 @@ _CFG_SIZE_WORKS = 13
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Complaint:
-    """One thing that the version would ignore or reject. `key` is the dotted key in the case (`args.ulysses-degree`)."""
+    """One thing that the version would ignore or reject. `key` is the dotted key in the case (`args.width`)."""
 
     level: Literal["error", "warning"]
     slug: str

@@ -1,64 +1,28 @@
 """Writes the flags of a case for one engine version, and refuses what that version would ignore or reject.
 
-The engine is a moving target: `--warmup` became ambiguous in 0.5.18, `--enable-cfg-parallel false` breaks before 0.5.12,
-`--cfg-parallel-size` parses and is dropped in 0.5.12, an abbreviated flag parses and is ignored in all of them.
+The engine is a moving target: `--warmup` became ambiguous in 0.5.18, `--enable-cfg-parallel false` breaks before
+0.5.12, `--cfg-parallel-size` parses and is dropped in 0.5.12, an abbreviated flag parses and is ignored in all of them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
-from pytest_sgdiff.data import ArgValue, Case, Scalar
+from pytest_sgdiff.data import ArgValue, Case
 from pytest_sgdiff.engines import flagtable
-from pytest_sgdiff.engines.flagtable import Kind
+from pytest_sgdiff.engines.complaints import Complaint, complaints
+from pytest_sgdiff.engines.flags import has_flag, kind_of, nearest_release, text_of
+
+__all__ = ["NEWEST", "Complaint", "complaints", "has_flag", "translate"]
 
 NEWEST = f"0.5.{flagtable.NEWEST}"
 """The newest engine that the table knows; what command lines are written for where no engine is installed."""
 
-_VERSION = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
 _ASSETS_AFTER = ("negative-prompt", "prompt")
 _GPUS_BEFORE = (
     *("enable-cfg-parallel", "cfg-parallel-size", "ulysses-degree", "ring-degree", "sp-degree", "tp-size", "dp-size"),
     *("enable-torch-compile",),
 )
-
-
-def release_of(version: str) -> int | None:
-    """N of 0.5.N, None for a version that the table does not know: newer, older, or built from source.
-
-    >>> release_of("0.5.8.post1"), release_of("0.5.17"), release_of("0.6.0"), release_of("0.0.0.dev1+g1a2b3c4")
-    (8, 17, None, None)
-    """
-    match = _VERSION.match(version)
-    if not match or (match[1], match[2]) != ("0", "5"):
-        return None
-    release = int(match[3] or 0)
-    return release if flagtable.OLDEST <= release <= flagtable.NEWEST else None
-
-
-def nearest_release(version: str) -> int:
-    """The release whose flags are taken for this version: the newest known, or the oldest for what is older still."""
-    known = release_of(version)
-    if known is not None:
-        return known
-    match = _VERSION.match(version)
-    numbers = (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
-    # 0.0.0 is what an engine built from source tells: likelier new than old.
-    return flagtable.OLDEST if (0, 0, 0) < numbers < (0, 5, flagtable.OLDEST) else flagtable.NEWEST
-
-
-def kind_of(name: str, release: int) -> Kind | None:
-    """How the flag takes its value in that release, None if it does not have it."""
-    for (since, until, kind), names in flagtable.FLAGS.items():
-        if since <= release <= (until or flagtable.NEWEST) and name in names.split():
-            return kind
-    return None
-
-
-def has_flag(name: str, version: str) -> bool:
-    """Whether that version's `sglang generate` has the flag."""
-    return kind_of(name, nearest_release(version)) is not None
 
 
 def translate(
@@ -125,8 +89,3 @@ def _words(name: str, value: ArgValue, release: int) -> list[str]:
     text = text_of(value)
     # The guide joins this one value, and people look for commands by its words.
     return [f"{flag}={text}"] if text.startswith("-") or (name, text) == ("backend", "sglang") else [flag, text]
-
-
-def text_of(value: Scalar) -> str:
-    """A value as the engine's parser reads it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

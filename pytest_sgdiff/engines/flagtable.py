@@ -149,8 +149,10 @@ CHOICES: Mapping[str, tuple[tuple[int, str], ...]] = {
     "attention-backend": (
         (
             8,
-            "fa2 fa fa3 fa4 sliding_tile_attn torch_sdpa sage_attn sage_attn_3 video_sparse_attn vmoba_attn aiter "
-            "sla_attn sage_sla_attn no_attention",
+            (
+                "fa2 fa fa3 fa4 sliding_tile_attn torch_sdpa sage_attn sage_attn_3 video_sparse_attn vmoba_attn aiter "
+                "sla_attn sage_sla_attn no_attention"
+            ),
         ),
         (9, ""),
     ),
