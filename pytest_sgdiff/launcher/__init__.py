@@ -85,6 +85,7 @@ def run(
     child_env = {name: value for name, value in env.items() if name not in command.unset} | dict(command.env)
     child_env[TAG] = tag
     fresh_from_ns = _prepare(command, files)
+    earlier = _outputs(pathlib.Path(files.output_dir))
     copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -125,7 +126,12 @@ def run(
         returncode=returncode,
         dump=None if dump is None else redact(dump, child_env),
         stale_dump=stale_dump,
-        outputs=_outputs(pathlib.Path(files.output_dir)),
+        # What lay there before and was not written again is no output of this launch.
+        outputs=tuple(
+            OutputFile(name=str(path.relative_to(files.output_dir)), size_bytes=found.st_size)
+            for path, found in _outputs(pathlib.Path(files.output_dir)).items()
+            if _identity(found) != _identity(earlier.get(path))
+        ),
         log=copy.text(),
     )
 
@@ -244,10 +250,10 @@ def _read_dump(name: str, fresh_from_ns: int) -> tuple[str | None, bool]:
         return None, False
 
 
-def _outputs(folder: pathlib.Path) -> tuple[OutputFile, ...]:
+def _outputs(folder: pathlib.Path) -> dict[pathlib.Path, os.stat_result]:
     """Every regular file under the launch's output folder, by name."""
-    return tuple(
-        OutputFile(name=str(path.relative_to(folder)), size_bytes=path.stat().st_size)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    )
+    return {path: path.stat() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int, int] | None:
+    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)

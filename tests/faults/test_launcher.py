@@ -390,6 +390,14 @@ class TestDumps:
         ended = launch(tmp_path, ("sh", "-c", f'{how} "$FOLDER/perf/perf.json"'))
         assert (ended.dump, ended.stale_dump) == (None, False)
 
+    def test_files_of_an_earlier_launch_are_no_outputs_of_this_one(self, tmp_path: pathlib.Path) -> None:
+        out = tmp_path / "out"
+        out.mkdir()
+        for name in ("old.png", "again.png"):
+            (out / name).write_text("12345")
+        ended = launch(tmp_path, ("sh", "-c", 'printf 54321 > "$FOLDER/out/again.png"; : > "$FOLDER/out/new.png"'))
+        assert ended.outputs == (OutputFile(name="again.png", size_bytes=5), OutputFile(name="new.png", size_bytes=0))
+
 
 class TestOutput:
     def test_much_output_does_not_block_the_child(self, tmp_path: pathlib.Path) -> None:
