@@ -5,7 +5,7 @@
 `nvml` is the only module that talks to the driver, `locks` the only one that locks, `policy` is pure.
 """
 
-from pytest_sgdiff.gpus.inventory import inventory
+from pytest_sgdiff.gpus.devices import inventory
 from pytest_sgdiff.gpus.leases import Lease
 from pytest_sgdiff.gpus.locks import lock_dir
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader

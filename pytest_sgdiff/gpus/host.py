@@ -37,7 +37,7 @@ def entered(
             aim = "be alone on the host" if alone else "share the host"
             if time.monotonic() > deadline:
                 raise LeaseError(
-                    f"{tag or 'a launch'} could not {aim} within {timeout_s:.0f} s: {others} still running; "
+                    f"{tag or 'a launch'} could not {aim} within {timeout_s:g} s: {others} still running; "
                     "see `sgdiff gpus`, or choose another --sgdiff-isolation"
                 )
             if on_wait is not None and not said:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_sgdiff.data import Gpu, Ports
 from pytest_sgdiff.gpus import host
-from pytest_sgdiff.gpus.inventory import use_of
+from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.locks import bump, is_locked, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, is_descendant, process

@@ -15,9 +15,10 @@ def holdings(leases: Sequence[LeaseRecord], taken: frozenset[str]) -> list[Holdi
     """Whom the taken GPUs belong to: leases, launches that outlived theirs, and what nobody accounts for."""
     found = []
     for lease in leases:
-        orphan = not lease.alive
-        uuids = frozenset(lease.uuids) & taken if orphan else frozenset(lease.uuids)
-        ends_in_s = ORPHAN_GRACE_S + ORPHAN_TERM_S if orphan else lease.ends_in_s
+        # The engine's workers do not inherit the locks: until the dead lease is buried, one of them may live.
+        whole = lease.alive or lease.reapable
+        uuids = frozenset(lease.uuids) if whole else frozenset(lease.uuids) & taken
+        ends_in_s = lease.ends_in_s if lease.alive else ORPHAN_GRACE_S + ORPHAN_TERM_S
         found.append(Holding(uuids=uuids, run=lease.run, ends_in_s=ends_in_s))
     known = {uuid for holding in found for uuid in holding.uuids}
     found.append(Holding(uuids=taken - known, ends_in_s=math.inf, stranger=True))
@@ -32,7 +33,7 @@ def obstacles(
     busy: Mapping[str, Busy],
     taken: Set[str],
 ) -> str:
-    """`GPU 0,1: held by ltx2 (process 42); GPU 2: in use by process 77 (python3, 1002 MiB); 1 before it in the queue`.
+    """`GPU 0,1: held by ltx2 (process 42); GPU 2: busy, process 77 (python3, 1002 MiB); 1 before it in the queue`.
 
     `leases`, `busy` and `taken` (GPUs whose lock somebody has) are what the last look found.
     """
@@ -40,14 +41,14 @@ def obstacles(
     parts = []
     told: set[str] = set()
     for lease in leases:
-        mine = [uuid for uuid in lease.uuids if uuid in index and (lease.alive or uuid in taken)]
+        mine = [uuid for uuid in lease.uuids if uuid in index and (lease.alive or lease.reapable or uuid in taken)]
         if mine:
             told.update(mine)
             parts.append(f"{_names(index, mine)}: {_holder(lease)}")
     for uuid, mark in busy.items():
         if uuid in index and uuid not in told:
             told.add(uuid)
-            parts.append(f"{_names(index, [uuid])}: in use by {mark.reason}")
+            parts.append(f"{_names(index, [uuid])}: busy, {mark.reason}")
     rest = [uuid for uuid in index if uuid in taken and uuid not in told]
     if rest:
         parts.append(f"{_names(index, rest)}: locked by a process that left no record")

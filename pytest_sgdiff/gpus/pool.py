@@ -23,7 +23,7 @@ from typing import Any
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus import ports, records
-from pytest_sgdiff.gpus.inventory import in_use
+from pytest_sgdiff.gpus.devices import PATIENCE_S, in_use
 from pytest_sgdiff.gpus.leases import Lease
 from pytest_sgdiff.gpus.locks import bump, generation, lock_dir, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
@@ -31,11 +31,12 @@ from pytest_sgdiff.gpus.obstacles import holdings, obstacles
 from pytest_sgdiff.gpus.policy import Slot, plan
 from pytest_sgdiff.gpus.procs import where
 from pytest_sgdiff.gpus.reaper import Reaper
+from pytest_sgdiff.gpus.records import LeaseRecord
 from pytest_sgdiff.gpus.spec import Eligible
 
 # The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
 SLOW_POLL_S = 1.0
-_POLL_S = 0.05
+POLL_S = 0.05
 # NVML averages utilisation over up to a second, so two readings that far apart are needed to call a GPU idle.
 SETTLE_S = 1.0
 
@@ -52,7 +53,9 @@ class _Grant:
 class Pool:
     """Leases GPUs of `eligible`. One per process; `run_id` is common to all workers of a pytest run, and its budget.
 
-    `settle_s` is the time between the two readings of the idle check. Raises LeaseError if `folder` cannot be used.
+    `settle_s` is the time between the two readings of the idle check, `patience_s` how long a busy GPU is given to
+    become idle before it is left alone for a while, `poll_s` the time between two glances at the queue. Raises
+    LeaseError if `folder` cannot be used.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Pool:
         folder: str | None = None,
         reader: NvmlReader | None = None,
         settle_s: float = SETTLE_S,
+        patience_s: float = PATIENCE_S,
+        poll_s: float = POLL_S,
         port_base: int = ports.BASE,
     ) -> None:
         self.eligible = eligible
@@ -70,6 +75,8 @@ class Pool:
         self.run_id = run_id
         self._reader = reader or default_reader()
         self._settle_s = settle_s
+        self._patience_s = patience_s
+        self._poll_s = poll_s
         self._port_base = port_base
         self._by_uuid = {gpu.uuid: gpu for gpu in eligible.gpus}
         self._reaper = Reaper(self.folder)
@@ -159,13 +166,13 @@ class Pool:
                         busy = self._verify(ident, grant)
                         if not busy:
                             return grant
-                        why = "; ".join(f"GPU {self._by_uuid[uuid].index}: in use by {busy[uuid]}" for uuid in busy)
+                        why = "; ".join(f"GPU {self._by_uuid[uuid].index}: busy, {busy[uuid]}" for uuid in busy)
                     if now >= deadline:
                         raise LeaseError(_too_late(tag, count, timeout_s, why))
                     if on_wait is not None and why != said:
                         said = why
                         on_wait(f"waiting for {count} GPU{'s' * (count > 1)}: {why}")
-                time.sleep(min(_POLL_S, max(0.0, deadline - now)))
+                time.sleep(min(self._poll_s, max(0.0, deadline - now)))
                 if time.monotonic() >= deadline:
                     next_look = 0.0
         finally:
@@ -174,7 +181,14 @@ class Pool:
             bump(self.folder)
 
     def _look(self, ident: str, about: dict[str, Any]) -> tuple[_Grant | None, str]:
-        """One look at the queue: the GPUs if it is this ticket's turn, else what is in the way."""
+        """The GPUs if it is this ticket's turn, else what is in the way; orphans are helped out of it."""
+        while True:
+            grant, leases, why = self._plan(ident, about)
+            if grant is not None or not self._reaper.step(leases):
+                return grant, why
+
+    def _plan(self, ident: str, about: dict[str, Any]) -> tuple[_Grant | None, list[LeaseRecord], str]:
+        """One look at the queue: a grant or why not, and all leases on record."""
         with mutex(self.folder):
             waiting = records.waiters(self.folder)
             leases = records.lease_records(self.folder)
@@ -194,9 +208,8 @@ class Pool:
                 for fd in free.values():
                     os.close(fd)
             if mine:
-                return self._enter(ident, mine, about), ""
-        self._reaper.step(leases)
-        return None, obstacles(self.eligible.gpus, ident, queue, leases, busy, wanted - free.keys())
+                return self._enter(ident, mine, about), leases, ""
+        return None, leases, obstacles(self.eligible.gpus, ident, queue, leases, busy, wanted - free.keys())
 
     def _enter(self, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> _Grant:
         """Puts the lease on record. With the mutex."""
@@ -230,7 +243,8 @@ class Pool:
         """UUID -> by what, for the granted GPUs that are in use after all; if any is, the grant is given back."""
         busy = None
         try:
-            busy = in_use([self._by_uuid[uuid] for uuid in grant.fds], self._reader, settle_s=self._settle_s)
+            gpus = [self._by_uuid[uuid] for uuid in grant.fds]
+            busy = in_use(gpus, self._reader, settle_s=self._settle_s, patience_s=self._patience_s)
         finally:
             if busy != {}:
                 self._give_back(ident, grant, busy)
@@ -248,7 +262,7 @@ class Pool:
 
 def _too_late(tag: str, count: int, timeout_s: float, why: str) -> str:
     return (
-        f"{tag or 'the test'} got no {count} GPU{'s' * (count > 1)} within {timeout_s:.0f} s: {why}. "
+        f"{tag or 'the test'} got no {count} GPU{'s' * (count > 1)} within {timeout_s:g} s: {why}. "
         "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
     )
 

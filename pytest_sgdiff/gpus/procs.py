@@ -8,6 +8,7 @@ is. Only such processes of the same user, boot and PID namespace are ever signal
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -53,6 +54,7 @@ def processes(*, environ: bool = False) -> list[Process]:
     return [found for pid in pids if (found := process(pid, environ=environ)) and not found.zombie]
 
 
+@functools.cache
 def where() -> str:
     """Which boot of which kernel, and which PID namespace: PIDs mean something only within it."""
     try:

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from pytest_sgdiff.gpus.locks import is_locked, mutex
+from pytest_sgdiff.gpus.locks import bump, is_locked, mutex
 from pytest_sgdiff.gpus.procs import (
     LEASE_VARIABLE,
     ORPHAN_GRACE_S,
@@ -16,7 +16,6 @@ from pytest_sgdiff.gpus.procs import (
     end,
     family,
     signal_all,
-    where,
 )
 from pytest_sgdiff.gpus.records import LeaseRecord, lease_records, remove
 
@@ -27,21 +26,25 @@ class Reaper:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._first_seen: dict[str, float] = {}
-        self._where = where()
 
-    def step(self, records: Sequence[LeaseRecord]) -> None:
-        """Looks at the leases of dead owners: TERM after a grace, KILL later, the record removed when all is over."""
+    def step(self, records: Sequence[LeaseRecord]) -> bool:
+        """Looks at the leases of dead owners: TERM after a grace, KILL later, the record removed when all is over.
+
+        Returns whether that freed anything.
+        """
+        freed = False
         for record in records:
-            if record.alive or record.where != self._where or record.uid != os.getuid():
+            if not record.reapable:
                 continue
             age_s = time.monotonic() - self._first_seen.setdefault(record.id, time.monotonic())
             left = family(f"{LEASE_VARIABLE}={record.id}", record.child)
             if not left:
-                _bury(self._folder, record)
+                freed = _bury(self._folder, record) or freed
             elif age_s > ORPHAN_GRACE_S + ORPHAN_TERM_S:
                 signal_all(left, signal.SIGKILL)
             elif age_s > ORPHAN_GRACE_S:
                 signal_all(left, signal.SIGTERM)
+        return freed
 
 
 def reap(folder: str, run_id: str, *, everything: bool = False) -> int:
@@ -50,19 +53,21 @@ def reap(folder: str, run_id: str, *, everything: bool = False) -> int:
     For the controller, when a worker is down, and at the end of the session. Returns how many processes were ended.
     """
     with mutex(folder):
-        dead = [record for record in lease_records(folder) if record.run == run_id and not record.alive]
+        dead = [record for record in lease_records(folder) if record.run == run_id and record.reapable]
     ended = 0
     for record in dead:
-        if record.where == where() and record.uid == os.getuid():
-            ended += end(f"{LEASE_VARIABLE}={record.id}", record.child)
-            _bury(folder, record)
+        ended += end(f"{LEASE_VARIABLE}={record.id}", record.child)
+        _bury(folder, record)
     if everything:
         ended += end(f"{RUN_VARIABLE}={run_id}")
     return ended
 
 
-def _bury(folder: str, record: LeaseRecord) -> None:
+def _bury(folder: str, record: LeaseRecord) -> bool:
     """Removes the record of a dead lease, unless something that /proc does not show still holds its GPUs."""
     with mutex(folder):
-        if not any(is_locked(os.path.join(folder, "gpu", uuid)) for uuid in record.uuids):
-            remove(os.path.join(folder, "lease", record.id))
+        if any(is_locked(os.path.join(folder, "gpu", uuid)) for uuid in record.uuids):
+            return False
+        remove(os.path.join(folder, "lease", record.id))
+    bump(folder)
+    return True

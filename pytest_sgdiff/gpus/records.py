@@ -17,6 +17,7 @@ from typing import Any
 
 from pytest_sgdiff.gpus.locks import is_locked, locked_file, open_lock_file, try_lock
 from pytest_sgdiff.gpus.policy import Ticket
+from pytest_sgdiff.gpus.procs import where
 
 # A waiter touches its ticket at least once a second; one that has not for this long is stopped (Ctrl-Z, a debugger).
 STALLED_S = 15.0
@@ -39,6 +40,11 @@ class LeaseRecord:
     estimate_s: float
     child: int | None
     alive: bool
+
+    @property
+    def reapable(self) -> bool:
+        """Whether its owner is dead and this process may end what is left: same user, boot and PID namespace."""
+        return not self.alive and self.uid == os.getuid() and self.where == where()
 
     @property
     def ends_in_s(self) -> float:

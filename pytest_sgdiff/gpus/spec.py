@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError, OptionError
-from pytest_sgdiff.gpus.inventory import cliques, fabric_problem, inventory, refused, use_of
+from pytest_sgdiff.gpus.devices import cliques, fabric_problem, inventory, refused, use_of
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 
 OPTION = "--sgdiff-gpus"

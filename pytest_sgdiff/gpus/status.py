@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.gpus import records
-from pytest_sgdiff.gpus.inventory import use_of
+from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.locks import is_locked, lock_dir, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader
 
@@ -40,7 +40,10 @@ def queue_state(
     rows = []
     for uuid in uuids:
         state, why = "free", ""
-        holder = next((lease for lease in leases if uuid in lease.uuids and (lease.alive or uuid in locked)), None)
+        holder = next(
+            (lease for lease in leases if uuid in lease.uuids and (lease.alive or lease.reapable or uuid in locked)),
+            None,
+        )
         if holder is not None:
             state = "held" if holder.alive else "orphaned"
             why = f"{holder.tag or 'a test'} (process {holder.pid}, run {holder.run})"
@@ -111,7 +114,8 @@ def describe(state: Mapping[str, Any]) -> str:
         lines.append(f"held     GPUs {numbers} by {_who(row)}, for {_time(row['for_s'])}{expected}{dead}")
     for place, row in enumerate(state["queue"], 1):
         stalled = ", stopped" if row["stalled"] else ""
-        lines.append(f"queue {place:>2} {row['count']} GPUs for {_who(row)}, since {_time(row['for_s'])}{stalled}")
+        gpus = f"{row['count']} GPU{'s' * (row['count'] > 1)}"
+        lines.append(f"queue {place:>2} {gpus} for {_who(row)}, since {_time(row['for_s'])}{stalled}")
     if not state["holders"] and not state["queue"]:
         lines.append("nobody holds a lease and nobody waits")
     return "\n".join(lines)

@@ -217,7 +217,7 @@ def test_auto_leaves_out_what_is_busy_now_and_hands_the_same_gpus_to_workers(tmp
     assert [gpu.index for gpu in eligible.gpus] == [0]
     assert eligible.note == (
         "GPU 1 is busy (process 419 (python3, 1002 MiB)); "
-        "GPU 2 is busy (900 MiB in use by processes that the driver does not list); GPU 3 is busy (40 % utilisation)"
+        "GPU 2 is busy (900 MiB held by processes that the driver does not list); GPU 3 is busy (40 % utilisation)"
     )
     assert eligible.handoff == "GPU-00000000-0000-4000-8000-00000000000a"
 

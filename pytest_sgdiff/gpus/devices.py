@@ -99,15 +99,13 @@ def use_of(gpu: Gpu, reader: NvmlReader) -> tuple[str, ...]:
     ]
     state = reader.state(gpu.uuid)
     if not found and state.used_mb is not None and state.used_mb > IDLE_MB:
-        found.append(f"{state.used_mb} MiB in use by processes that the driver does not list")
+        found.append(f"{state.used_mb} MiB held by processes that the driver does not list")
     if not found and state.util_pct is not None and state.util_pct > IDLE_UTIL_PCT:
         found.append(f"{state.util_pct} % utilisation")
     return tuple(found)
 
 
-def in_use(
-    gpus: Sequence[Gpu], reader: NvmlReader, *, settle_s: float, patience_s: float = PATIENCE_S
-) -> dict[str, str]:
+def in_use(gpus: Sequence[Gpu], reader: NvmlReader, *, settle_s: float, patience_s: float) -> dict[str, str]:
     """UUID -> by what, for those that are not idle; empty if all are, at two readings `settle_s` apart."""
     give_up = time.monotonic() + patience_s
     idle_since: float | None = None

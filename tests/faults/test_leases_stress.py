@@ -1,0 +1,30 @@
+"""Thousands of leases from many processes that are killed at random: never two owners, no leak, no deadlock."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_thousands_of_leases_of_two_runs_survive_random_kills(tmp_path: Path) -> None:
+    """Two runs side by side on eight GPUs, one of them with a budget of four; four workers each."""
+    script = Path(__file__).with_name("lease_stress.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path), "8", "2", "2000", "12", "20261124"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["violations"] == 0
+    # A loaded machine may end at the time limit with fewer; what counts is that all got some and many were killed.
+    assert told["leases"] >= 1000
+    assert told["fewest"] >= 50
+    assert told["kills"] >= 50
+    assert told["killed_holding"] >= 5
+    assert told["left"] == {"queue": [], "lease": [], "launch": []}
+    assert told["recovered_s"] < 5

@@ -1,0 +1,384 @@
+"""Leases within one process: what they hold, whom they exclude, and what a waiter is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.data import Gpu
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.gpus import Eligible, Pool, describe, inventory, locks, ports, queue_state, records, resolve
+from pytest_sgdiff.gpus.nvml_file import FileReader
+
+DATA = Path(__file__).parents[1] / "data" / "nvml"
+FIRST = "GPU-00000000-0000-4000-8000-00000000000a"
+
+
+class Bench:
+    """A faked machine with four H200s and a lock directory of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "nvml.json"
+        self.locks = str(folder / "locks")
+        self.content: dict[str, Any] = json.loads((DATA / "h200-x4.json").read_text())
+        self.write()
+        self.reader = FileReader(str(self.path))
+
+    def write(self) -> None:
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(self.content))
+        new.replace(self.path)
+
+    def occupy(self, index: int, *rows: dict[str, object]) -> None:
+        self.content["gpus"][index]["processes"] = list(rows)
+        self.write()
+
+    def pool(self, spec: str = "all", run: str = "run") -> Pool:
+        eligible = resolve(spec, visible="0,1,2,3", reader=self.reader)
+        return Pool(eligible, run_id=run, folder=self.locks, reader=self.reader, settle_s=0, poll_s=0.005, patience_s=0)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def wait_for(condition: Callable[[], object], limit_s: float = 5.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)
+
+
+def test_a_lease_gives_numbers_ports_and_locks_to_the_launch(bench: Bench) -> None:
+    with bench.pool().lease(2, timeout_s=5, tag="ltx2") as lease:
+        assert lease.indices == (0, 1)
+        assert lease.env() == {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": "0,1",
+            "SGDIFF_LEASE": lease.id,
+            "SGDIFF_RUN": "run",
+        }
+        assert (lease.ports.scheduler - lease.ports.http, lease.ports.master - lease.ports.http) == (10, 40)
+        assert len(lease.pass_fds) == 3
+        assert not any(os.get_inheritable(fd) for fd in lease.pass_fds)
+        with lease.shared():
+            assert len(lease.pass_fds) == 5
+        assert lease.cpus == tuple(sorted(os.sched_getaffinity(0)))
+
+
+def test_the_numbers_are_those_of_the_machine_within_what_the_caller_sees(bench: Bench) -> None:
+    eligible = resolve("all", visible="3,2", reader=bench.reader)
+    pool = Pool(eligible, run_id="run", folder=bench.locks, reader=bench.reader, settle_s=0)
+    with pool.lease(2, timeout_s=5) as lease:
+        assert lease.env()["CUDA_VISIBLE_DEVICES"] == "2,3"
+
+
+def test_a_case_without_gpus_gets_ports_and_sees_no_gpu(bench: Bench) -> None:
+    pool = Pool(resolve("none"), run_id="run", folder=bench.locks, settle_s=0)
+    with pool.lease(0, timeout_s=0, tag="cpu") as lease:
+        assert lease.gpus == ()
+        assert lease.env()["CUDA_VISIBLE_DEVICES"] == ""
+        assert lease.ports.http >= 20000
+
+
+def test_a_mig_slice_goes_by_its_uuid(bench: Bench) -> None:
+    slice_ = Gpu(index=0, uuid="MIG-1111", name="NVIDIA H200", mig_profile="1g.18gb")
+    eligible = Eligible(gpus=(slice_,), spec="MIG-1111")
+    pool = Pool(eligible, run_id="run", folder=bench.locks, reader=bench.reader, settle_s=0)
+    with pool.lease(1, timeout_s=5) as lease:
+        assert lease.env()["CUDA_VISIBLE_DEVICES"] == "MIG-1111"
+
+
+def test_two_runs_never_share_a_gpu_or_a_port(bench: Bench) -> None:
+    with bench.pool(run="a").lease(2, timeout_s=5) as one, bench.pool(run="b").lease(2, timeout_s=5) as other:
+        assert (one.indices, other.indices) == ((0, 1), (2, 3))
+        assert one.ports.http != other.ports.http
+
+
+def test_a_block_with_a_bound_port_is_passed_over(bench: Bench) -> None:
+    first = ports.blocks()[0]
+    with socket.socket() as squatter:
+        squatter.bind(("", first + 40))
+        block, fd = ports.take(locks.lock_dir(bench.locks))
+        os.close(fd)
+    assert block.http != first
+
+
+@pytest.mark.parametrize(
+    ("ephemeral", "first", "last", "many"),
+    [((32768, 60999), 20000, 65440, True), ((10000, 61000), 61024, 65440, True), ((1024, 65535), 20000, 65440, True)],
+)
+def test_blocks_keep_clear_of_the_ports_that_the_kernel_hands_out(
+    ephemeral: tuple[int, int], first: int, last: int, many: bool
+) -> None:
+    found = ports.blocks(ephemeral=ephemeral)
+    assert (found[0], found[-1], len(found) >= 16) == (first, last, many)
+    if ephemeral[0] > 20000:
+        assert not any(ephemeral[0] < block + ports.SPAN and block <= ephemeral[1] for block in found)
+
+
+def test_waiting_says_who_has_what_and_for_whom_one_waits(bench: Bench) -> None:
+    said: list[str] = []
+    with bench.pool(run="a").lease(3, timeout_s=5, tag="wan22") as held:
+        bench.occupy(3, {"pid": 419, "name": "/opt/python3", "used_mb": 1002})
+        with pytest.raises(LeaseError) as caught:
+            bench.pool(run="b").lease(2, timeout_s=0.5, tag="ltx2", on_wait=said.append)
+        in_the_way = (
+            f"GPU {','.join(map(str, held.indices))}: held by wan22 (process {os.getpid()}); "
+            "GPU 3: busy, process 419 (python3, 1002 MiB)"
+        )
+    assert str(caught.value).startswith("ltx2 got no 2 GPUs within 0.5 s: GPU 0,1,2: held by wan22 (process ")
+    assert said[0] == f"waiting for 2 GPUs: GPU 0,1,2: held by wan22 (process {os.getpid()})"
+    assert len(said) == len(set(said))
+    with bench.pool(run="a").lease(3, timeout_s=5, tag="wan22"):
+        records.mark_busy(bench.locks, bench.content["gpus"][3]["facts"]["uuid"], "process 419 (python3, 1002 MiB)")
+        with pytest.raises(LeaseError) as caught:
+            bench.pool(run="b").lease(2, timeout_s=0, tag="ltx2")
+    assert str(caught.value) == (
+        f"ltx2 got no 2 GPUs within 0 s: {in_the_way}. `sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+    )
+
+
+def test_a_stranger_on_one_gpu_costs_only_that_gpu(bench: Bench) -> None:
+    bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
+    with bench.pool().lease(1, timeout_s=10) as lease:
+        assert lease.indices != (0,)
+
+
+def test_a_gpu_is_given_out_once_the_stranger_has_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "QUARANTINE_S", 0.2)
+    for index in range(4):
+        bench.content["gpus"][index]["state"]["used_mb"] = 40000
+    bench.write()
+    said: list[str] = []
+
+    def leave() -> None:
+        wait_for(lambda: said)
+        for index in range(4):
+            bench.content["gpus"][index]["state"]["used_mb"] = 0
+        bench.write()
+
+    stranger = threading.Thread(target=leave)
+    stranger.start()
+    with bench.pool().lease(4, timeout_s=20, on_wait=said.append) as lease:
+        stranger.join()
+        assert lease.indices == (0, 1, 2, 3)
+    assert said[0].startswith(
+        "waiting for 4 GPUs: GPU 0: busy, 40000 MiB held by processes that the driver does not list; GPU 1: busy, "
+    )
+
+
+def test_a_case_that_can_never_fit_is_told_at_once(bench: Bench) -> None:
+    with pytest.raises(LeaseError) as caught:
+        bench.pool("2").lease(4, timeout_s=60, tag="wan22")
+    assert str(caught.value) == "wan22 needs 4 GPUs, and --sgdiff-gpus=2 gives only 2 of them"
+
+
+def test_a_second_lease_beside_the_first_is_refused(bench: Bench) -> None:
+    pool = bench.pool()
+    with pool.lease(1, timeout_s=5, tag="one"):
+        with pytest.raises(LeaseError) as caught:
+            pool.lease(1, timeout_s=5, tag="two")
+        assert str(caught.value).startswith("two asks for GPUs while the lease of one is held: ")
+    with pool.lease(1, timeout_s=5):
+        pass
+
+
+def test_a_budget_bounds_a_run_over_all_its_workers_and_no_other_run(bench: Bench) -> None:
+    first, second, other = bench.pool("2", "ours"), bench.pool("2", "ours"), bench.pool("2", "theirs")
+    with first.lease(2, timeout_s=5), other.lease(2, timeout_s=5):
+        pass
+    with first.lease(1, timeout_s=5), second.lease(1, timeout_s=5):
+        with pytest.raises(LeaseError):
+            bench.pool("2", "ours").lease(1, timeout_s=0)
+        with other.lease(2, timeout_s=5) as lease:
+            assert lease.indices == (2, 3)
+
+
+def test_tickets_are_served_in_order_so_a_wide_case_is_not_starved(bench: Bench) -> None:
+    """While a 4-GPU case waits for one GPU, a later 1-GPU case of unknown length may not take another."""
+    order: list[str] = []
+    holder = bench.pool(run="a").lease(1, timeout_s=5, tag="holder")
+
+    def run(count: int, name: str) -> None:
+        with bench.pool(run=name).lease(count, timeout_s=20, tag=name):
+            order.append(name)
+
+    wide = threading.Thread(target=run, args=(4, "wide"))
+    wide.start()
+    wait_for(lambda: len(queue_state(bench.locks)["queue"]) == 1)
+    small = threading.Thread(target=run, args=(1, "small"))
+    small.start()
+    wait_for(lambda: len(queue_state(bench.locks)["queue"]) == 2)
+    time.sleep(0.1)
+    assert order == []
+    holder.release()
+    wide.join()
+    small.join()
+    assert order == ["wide", "small"]
+
+
+def test_alone_waits_for_all_launches_and_keeps_new_ones_out(bench: Bench) -> None:
+    pools = [bench.pool(run=name) for name in "abc"]
+    one, two, three = (pool.lease(1, timeout_s=5, tag=f"case {place}") for place, pool in enumerate(pools))
+    events: list[str] = []
+
+    def be_alone() -> None:
+        with two.alone(timeout_s=20, on_wait=events.append):
+            assert two.co_runners() == ()
+            events.append("alone")
+            time.sleep(0.05)
+            events.append("not alone any more")
+
+    def share() -> None:
+        with three.shared(timeout_s=20):
+            events.append("shared")
+
+    with one.shared():
+        assert two.co_runners() == ("case 0",)
+        alone = threading.Thread(target=be_alone)
+        alone.start()
+        wait_for(lambda: events)
+        late = threading.Thread(target=share)
+        late.start()
+        time.sleep(0.1)
+        assert events == ["waiting to be alone on the host beside case 0"]
+    alone.join()
+    late.join()
+    assert events[1:] == ["alone", "not alone any more", "shared"]
+    for lease in (one, two, three):
+        lease.release()
+
+
+def test_being_alone_has_a_limit_that_names_who_is_in_the_way(bench: Bench) -> None:
+    with (
+        bench.pool(run="a").lease(1, timeout_s=5, tag="wan22") as one,
+        bench.pool(run="b").lease(1, timeout_s=5, tag="ltx2") as other,
+        one.shared(),
+        pytest.raises(LeaseError) as caught,
+        other.alone(timeout_s=0.05),
+    ):
+        pass
+    assert str(caught.value) == (
+        "ltx2 could not be alone on the host within 0.05 s: wan22 still running; "
+        "see `sgdiff gpus`, or choose another --sgdiff-isolation"
+    )
+
+
+def test_the_memory_of_a_launch_is_waited_for(bench: Bench) -> None:
+    with bench.pool().lease(1, timeout_s=5) as lease:
+        bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
+        assert lease.wait_until_free(0.1) == ("GPU 0: process 419 (python3, 1002 MiB)",)
+        leaver = threading.Timer(0.15, bench.occupy, args=(0,))
+        leaver.start()
+        assert lease.wait_until_free(10) == ()
+        leaver.join()
+
+
+def test_a_lease_knows_the_processes_of_its_launch(bench: Bench) -> None:
+    with bench.pool().lease(1, timeout_s=5) as lease:
+        script = (
+            "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'], env={})"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, **lease.env()},
+            pass_fds=lease.pass_fds,
+            start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        assert child.stdin is not None
+        child.stdout.readline()
+        lease.launched(child.pid)
+        grandchild = int(Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()[0])
+        assert lease.owns(child.pid)
+        assert lease.owns(grandchild)
+        assert not lease.owns(os.getpid())
+        assert not lease.owns(1)
+        child.communicate(b"\n")
+
+
+def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -> None:
+    bench.occupy(3, {"pid": 419, "name": "python3", "used_mb": 1002})
+    gpus = inventory(bench.reader)
+
+    def give_up() -> None:
+        with pytest.raises(LeaseError):
+            bench.pool("idx:0,1", "b").lease(1, timeout_s=0.5, tag="wan22")
+
+    with bench.pool(run="a").lease(2, timeout_s=5, estimate_s=90, tag="ltx2"):
+        waiting = threading.Thread(target=give_up)
+        waiting.start()
+        wait_for(lambda: queue_state(bench.locks)["queue"])
+        state = queue_state(bench.locks, gpus=gpus, reader=bench.reader)
+        waiting.join()
+    assert [row["state"] for row in state["gpus"]] == ["held", "held", "free", "busy"]
+    assert json.loads(json.dumps(state)) == state
+    pid = os.getpid()
+    text = describe(state)
+    assert f"GPU 0  NVIDIA H200  {FIRST}  held: ltx2 (process {pid}, run a)\n" in text
+    assert "busy: process 419 (python3, 1002 MiB)\n" in text
+    assert f"held     GPUs 0,1 by ltx2, process {pid}, for 0 s of about 90 s\n" in text
+    assert f"queue  1 1 GPU for wan22, process {pid}, since 0 s" in text
+    assert describe(queue_state(bench.locks, gpus=gpus[:1])).endswith("nobody holds a lease and nobody waits")
+
+
+def test_a_lock_directory_on_a_network_file_system_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "filesystem_type", lambda path: 0x6969)
+    with pytest.raises(LeaseError) as caught:
+        locks.lock_dir(bench.locks)
+    assert str(caught.value) == (
+        f"the lock directory {bench.locks} lies on NFS, where locks do not hold between processes reliably; "
+        "set SGDIFF_LOCK_DIR to a directory on a local disk that all runs of this host share"
+    )
+
+
+def test_the_type_of_the_file_system_is_read_from_the_kernel() -> None:
+    assert locks.filesystem_type("/proc") == 0x9FA0
+    assert locks.filesystem_type("/does/not/exist") == 0
+
+
+def test_the_lock_directory_can_be_named_and_all_may_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SGDIFF_LOCK_DIR", str(tmp_path / "named"))
+    folder = Path(locks.lock_dir())
+    assert folder == tmp_path / "named"
+    assert {path.stat().st_mode & 0o7777 for path in (folder, folder / "gpu", folder / "lease")} == {0o1777}
+    os.close(locks.open_lock_file(str(folder / "gpu" / "x")))
+    assert (folder / "gpu" / "x").stat().st_mode & 0o777 == 0o666
+    monkeypatch.setenv("SGDIFF_LOCK_DIR", "/proc/nowhere")
+    with pytest.raises(LeaseError) as caught:
+        locks.lock_dir()
+    assert str(caught.value).startswith("no lock directory can be used (/proc/nowhere: ")
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(bench: Bench, tmp_path: Path) -> None:
+    folder = Path(locks.lock_dir(bench.locks))
+    (tmp_path / "precious").write_text("")
+    (folder / "gpu" / FIRST).symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic"):
+        bench.pool().lease(1, timeout_s=1)
+
+
+def test_gpus_are_leased_next_to_each_other_by_nvlink(bench: Bench) -> None:
+    gpus = inventory(bench.reader)
+    eligible = replace(
+        resolve("all", visible="0,1,2,3", reader=bench.reader),
+        cliques={gpu.uuid: gpu.index % 2 for gpu in gpus},
+    )
+    pool = Pool(eligible, run_id="run", folder=bench.locks, reader=bench.reader, settle_s=0)
+    with pool.lease(2, timeout_s=5) as lease:
+        assert lease.indices == (0, 2)
