@@ -1,0 +1,52 @@
+"""What a case asks for that cannot work (errors) or is not reproducible (warnings), at the case's line.
+
+Everything here is known before a GPU is touched: from the engine's own checks, from SGLang's performance guide, and
+from how the engine measures. docs/advice.md explains every slug. Flags that a version of the engine does not have are
+not looked at here, but in `pytest_sgdiff.engines`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pytest_sgdiff.advice import measuring, models, ownership, quality, residency, topology
+from pytest_sgdiff.advice.protocol import Rule, View
+from pytest_sgdiff.data import Advice, Case
+
+RULES: tuple[Rule, ...] = (
+    *ownership.RULES,
+    *topology.RULES,
+    *residency.RULES,
+    *quality.RULES,
+    *models.RULES,
+    *measuring.RULES,
+)
+
+
+def advise(case: Case, *, engine_version: str | None = None, gpu_products: Sequence[str] = ()) -> tuple[Advice, ...]:
+    """All that is known against a case, errors first, then in the file's order.
+
+    `gpu_products` are the names of the GPUs that are there, such as `NVIDIA H100 80GB HBM3`; without them the words
+    of `requires.gpu` stand in.
+    """
+    view = View(
+        case=case,
+        version=_version(engine_version),
+        products=tuple(gpu_products) or case.requires.gpu,
+    )
+    advice = [
+        Advice(level=rule.level, slug=rule.slug, message=found.message, location=case.at(found.key))
+        for rule in RULES
+        for found in rule.check(view)
+    ]
+    return tuple(sorted(advice, key=lambda one: (one.level, one.location.line, one.location.column)))
+
+
+def _version(text: str | None) -> tuple[int, ...]:
+    """`0.5.8.post1` -> (0, 5, 8): post releases and local parts change nothing that rules ask about."""
+    match = re.match(r"\d+(?:\.\d+)*", text or "")
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+__all__ = ["RULES", "Rule", "View", "advise"]

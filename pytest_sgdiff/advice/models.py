@@ -1,0 +1,79 @@
+"""What single model families need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
+
+_SHAPE = "stage:Hunyuan3DShapeDenoisingStage"
+_GUARDRAILS = "SGLANG_DISABLE_COSMOS3_GUARDRAILS"
+_GATED = ("black-forest-labs/FLUX.", "stabilityai/stable-diffusion-3")
+# TI2V takes text alone, too.
+_NEEDS_IMAGE = re.compile(r"Image-Edit|(?<![A-Za-z])I2V|Hunyuan3D|Image2Video", re.IGNORECASE)
+
+
+def ideogram_steps(view: View) -> Iterator[Finding]:
+    if view.model_has("ideogram"):
+        for flag in first_of(view, ("num-inference-steps", "guidance-scale")):
+            yield Finding(
+                f"args.{flag}", f"Ideogram takes {flag} from its preset and refuses others: drop it, or set preset"
+            )
+
+
+def hunyuan3d_primary(view: View) -> Iterator[Finding]:
+    if view.model_has("Hunyuan3D") and view.case.metrics.primary != _SHAPE:
+        yield Finding(
+            "metrics.primary",
+            "mesh export and paint take most of the time of Hunyuan3D and hide what its denoising does: "
+            f"set primary to {_SHAPE}",
+        )
+
+
+def cosmos3_guardrails(view: View) -> Iterator[Finding]:
+    if view.model_has("Cosmos3") and not view.env_on(_GUARDRAILS):
+        yield Finding("env", f'the guardrail models of Cosmos3 would be measured too: set {_GUARDRAILS}: "1"')
+
+
+def gated_without_token(view: View) -> Iterator[Finding]:
+    if view.model_has(*_GATED) and not view.case.requires.token:
+        yield Finding(
+            "model", "this model is gated: add 'requires: {token: true}', so that a missing HF_TOKEN is said at once"
+        )
+
+
+def no_input_image(view: View) -> Iterator[Finding]:
+    given = "image-path" in view.case.assets or "image-path" in view.case.args
+    if _NEEDS_IMAGE.search(view.case.model) and not given:
+        yield Finding("assets", "this model works on an image: name one under 'assets' as image-path")
+
+
+def input_not_in_assets(view: View) -> Iterator[Finding]:
+    for flag in first_of(view, ("image-path", "video-path", "audio-path", "mask-path")):
+        yield Finding(
+            f"args.{flag}",
+            f"a file given as an argument may change unnoticed: name it under 'assets', where its hash is part of the "
+            f"workload ({flag}: cat.png)",
+        )
+
+
+def i2v_keeps_proportions(view: View) -> Iterator[Finding]:
+    output = view.case.expect.output
+    if view.model_has("Wan2.2-I2V-A14B") and (output.width or output.height):
+        yield Finding(
+            "expect.output",
+            "width and height are this model's area to fill, the output keeps the proportions of the image: "
+            "expect only frames",
+        )
+
+
+RULES = (
+    Rule(slug="ideogram-steps", level="error", check=ideogram_steps),
+    Rule(slug="hunyuan3d-primary", level="warning", check=hunyuan3d_primary),
+    Rule(slug="cosmos3-guardrails", level="warning", check=cosmos3_guardrails),
+    Rule(slug="gated-without-token", level="warning", check=gated_without_token),
+    Rule(slug="no-input-image", level="error", check=no_input_image),
+    Rule(slug="input-not-in-assets", level="warning", check=input_not_in_assets),
+    Rule(slug="i2v-keeps-proportions", level="warning", check=i2v_keeps_proportions),
+)

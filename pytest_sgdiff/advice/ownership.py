@@ -1,0 +1,77 @@
+"""Flags and variables that the plugin writes itself, from keys of the case or for each launch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
+
+_KEY_OF: Mapping[str, str] = {
+    "model-path": "model",
+    "model": "model",
+    "num-gpus": "gpus",
+    "backend": "backend",
+    "config": "config",
+    "warmup": "warmup",
+    "warmup-mode": "warmup",
+    "server-warmup": "warmup",
+}
+_PER_LAUNCH = (
+    *("perf-dump-path", "output-path", "output-file-name", "output-file-path"),
+    *("master-port", "scheduler-port", "port", "strict-ports"),
+)
+_ENV_PER_LAUNCH = (
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "SGLANG_PERF_LOG_DIR"),
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+)
+_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD")
+# Declared flags that end in -path; any other is taken for the path of a component, a misspelt one too.
+_PATH_FLAGS = (
+    *("model-path", "image-path", "video-path", "audio-path", "mask-path", "prompt-path", "prompt-file-path"),
+    *("lora-path", "transformer-path", "transformer-weights-path", "transformer-2-path", "vae-path"),
+    *("text-encoder-path", "text-encoder-2-path", "image-encoder-path", "scheduler-path", "tokenizer-path"),
+    *("spatial-upsampler-path", "distilled-lora-path", "mask-strategy-file-path", *_PER_LAUNCH),
+)
+
+
+def owned_flag(view: View) -> Iterator[Finding]:
+    for flag in first_of(view, _KEY_OF):
+        yield Finding(f"args.{flag}", f"{flag} is written from the case's '{_KEY_OF[flag]}': set that instead")
+    for flag in first_of(view, _PER_LAUNCH):
+        yield Finding(f"args.{flag}", f"{flag} is different for every launch and written by the plugin: drop it")
+
+
+def owned_variable(view: View) -> Iterator[Finding]:
+    for name in _ENV_PER_LAUNCH:
+        if name in view.case.env:
+            yield Finding(f"env.{name}", f"{name} is set by the plugin for every launch: drop it")
+
+
+def secret_in_case(view: View) -> Iterator[Finding]:
+    for name in view.case.env:
+        if _SECRET.search(name.upper()):
+            yield Finding(
+                f"env.{name}", f"{name} looks like a secret in a file that is committed: set it in the environment"
+            )
+
+
+def misspelt_path(view: View) -> Iterator[Finding]:
+    import difflib
+
+    for flag in view.case.args:
+        if flag.endswith("-path") and flag not in _PATH_FLAGS:
+            close = difflib.get_close_matches(flag, _PATH_FLAGS, n=1, cutoff=0.8)
+            if close:
+                yield Finding(
+                    f"args.{flag}",
+                    f"the engine takes {flag} for the path of a component and says nothing: did you mean {close[0]}?",
+                )
+
+
+RULES = (
+    Rule(slug="owned-flag", level="error", check=owned_flag),
+    Rule(slug="owned-variable", level="error", check=owned_variable),
+    Rule(slug="secret-in-case", level="error", check=secret_in_case),
+    Rule(slug="misspelt-path", level="error", check=misspelt_path),
+)

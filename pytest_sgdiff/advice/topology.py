@@ -1,0 +1,111 @@
+"""How a case spreads over its GPUs.
+
+Source: `_adjust_parallelism`, `_validate_parallelism`, `_validate_cfg_parallel` and `_adjust_attention_backend` of the
+engine's server_args (0.5.17), and the performance guide's section on lossless options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_sgdiff.advice.protocol import Finding, Rule, View
+
+_SEQUENCE = ("sp-degree", "ulysses-degree", "ring-degree")
+_CFG = ("cfg-parallel-size", "enable-cfg-parallel")
+# Distilled to run without classifier-free guidance, so that there is no second branch to run in parallel; the Klein
+# base models are not.
+_WITHOUT_CFG = ("FLUX.1", "FLUX.2")
+_RING_ATTENTION = ("fa", "fa3", "fa4", "sage_attn")
+
+
+def _cfg_degree(view: View) -> int:
+    size = view.count("cfg-parallel-size")
+    if size is not None:
+        return size
+    return 2 if view.on("enable-cfg-parallel") else 1
+
+
+def _cfg_key(view: View) -> str:
+    return next((f"args.{flag}" for flag in _CFG if flag in view.case.args), "args")
+
+
+def cfg_parallel_on_one_gpu(view: View) -> Iterator[Finding]:
+    if _cfg_degree(view) > 1 and view.case.gpus < 2:
+        yield Finding(
+            _cfg_key(view),
+            f"CFG parallel needs 2 GPUs or more, the case has 'gpus: {view.case.gpus}': "
+            "raise 'gpus', or drop CFG parallel",
+        )
+
+
+def cfg_parallel_without_cfg(view: View) -> Iterator[Finding]:
+    if _cfg_degree(view) > 1 and view.model_has(*_WITHOUT_CFG) and not view.model_has("klein-base"):
+        yield Finding(
+            _cfg_key(view),
+            f"{view.case.model} runs without classifier-free guidance and crashes under CFG parallel: "
+            "use ulysses-degree or tp-size instead",
+        )
+
+
+def parallel_degrees(view: View) -> Iterator[Finding]:
+    given = next((flag for flag in _SEQUENCE if flag in view.case.args), None)
+    tp, cfg, gpus = view.count("tp-size") or 1, _cfg_degree(view), view.case.gpus
+    if gpus < 2 and cfg > 1:
+        return
+    ulysses, ring, sp = (view.count(f) for f in ("ulysses-degree", "ring-degree", "sp-degree"))
+    spread = (ulysses or 1) * (ring or 1)
+    if sp is not None and (ulysses, ring) != (None, None) and sp != spread:
+        yield Finding(
+            "args.sp-degree",
+            f"sp-degree {sp} must equal ulysses-degree x ring-degree = {ulysses or 1} x {ring or 1} = {spread}",
+        )
+        return
+    group = tp * cfg
+    if given is None:
+        if gpus and gpus % group:
+            key = "args.tp-size" if tp > 1 else _cfg_key(view)
+            yield Finding(key, f"tp-size {tp} x CFG {cfg} = {group} does not divide 'gpus: {gpus}'")
+        return
+    needed = group * (sp or spread)
+    if needed != max(gpus, 1):
+        parts = f"tp-size {tp} x CFG {cfg} x ulysses-degree {ulysses or sp or 1} x ring-degree {ring or 1}"
+        yield Finding(f"args.{given}", f"{parts} = {needed} must equal 'gpus: {gpus}': change the degrees or 'gpus'")
+
+
+def data_parallel(view: View) -> Iterator[Finding]:
+    if (view.count("dp-size") or 1) > 1:
+        yield Finding("args.dp-size", "the engine refuses dp-size above 1: drop it, and use ulysses-degree or tp-size")
+
+
+def ring_attention_backend(view: View) -> Iterator[Finding]:
+    backend = view.word("attention-backend")
+    if (view.count("ring-degree") or 1) > 1 and backend and backend not in _RING_ATTENTION:
+        yield Finding(
+            "args.attention-backend",
+            f"ring attention works with fa and sage_attn only, not with {backend}: "
+            "set ring-degree to 1, or the backend to fa",
+        )
+
+
+def parallel_not_pinned(view: View) -> Iterator[Finding]:
+    if view.case.gpus < 2 or view.case.backend == "diffusers":
+        return
+    tp, cfg = view.count("tp-size") or 1, _cfg_degree(view)
+    sequence = any(flag in view.case.args for flag in _SEQUENCE)
+    pinned = sequence or (any(flag in view.case.args for flag in _CFG) and tp * cfg >= view.case.gpus)
+    if not pinned and tp < view.case.gpus:
+        yield Finding(
+            "gpus",
+            f"the engine chooses how {view.case.gpus} GPUs are used, and may choose otherwise in another version: the "
+            "baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
+        )
+
+
+RULES = (
+    Rule(slug="cfg-parallel-on-one-gpu", level="error", check=cfg_parallel_on_one_gpu),
+    Rule(slug="cfg-parallel-without-cfg", level="error", check=cfg_parallel_without_cfg),
+    Rule(slug="parallel-degrees", level="error", check=parallel_degrees),
+    Rule(slug="data-parallel", level="error", check=data_parallel),
+    Rule(slug="ring-attention-backend", level="error", check=ring_attention_backend),
+    Rule(slug="parallel-not-pinned", level="warning", check=parallel_not_pinned),
+)

@@ -1,0 +1,692 @@
+# ruff: noqa: E501  (one line per rule: its message can be searched for)
+"""Every rule of advice: a case that it speaks up on, word for word and at its place, and one that it leaves alone."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+
+from pytest_sgdiff.advice import RULES, advise
+from pytest_sgdiff.casefile import load_cases, read_cases
+from pytest_sgdiff.data import Advice, Case
+
+ROOT = pathlib.Path(__file__).parents[2]
+H100 = "NVIDIA H100 80GB HBM3"
+CACHE = 'env: {SGLANG_CACHE_DIT_ENABLED: "true"}'
+
+
+def case_of(*lines: str, model: str = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers") -> Case:
+    """A case with these lines from line 3 on."""
+    body = "\n".join(f"    {line}" for line in lines)
+    return load_cases("c.yaml", f"cases:\n  one:\n{body}\n    model: {model}\n")[0]
+
+
+def found(slug: str, case: Case, *, version: str | None = None, gpus: tuple[str, ...] = ()) -> list[Advice]:
+    return [one for one in advise(case, engine_version=version, gpu_products=gpus) if one.slug == slug]
+
+
+# slug, level, the case's lines, the place, the message; then lines on which the rule is silent.
+FIRES = [
+    # ---- ownership
+    (
+        "owned-flag",
+        "error",
+        ["args: {num-gpus: 2}"],
+        "3:12",
+        "num-gpus is written from the case's 'gpus': set that instead",
+        ["gpus: 2"],
+    ),
+    (
+        "owned-flag",
+        "error",
+        ["args: {warmup: true}"],
+        "3:12",
+        "warmup is written from the case's 'warmup': set that instead",
+        ["warmup: request"],
+    ),
+    (
+        "owned-flag",
+        "error",
+        ["args: {perf-dump-path: x}"],
+        "3:12",
+        "perf-dump-path is different for every launch and written by the plugin: drop it",
+        ["args: {seed: 1}"],
+    ),
+    (
+        "owned-variable",
+        "error",
+        ['env: {CUDA_VISIBLE_DEVICES: "0"}'],
+        "3:11",
+        "CUDA_VISIBLE_DEVICES is set by the plugin for every launch: drop it",
+        ['env: {CUDA_LAUNCH_BLOCKING: "1"}'],
+    ),
+    (
+        "secret-in-case",
+        "error",
+        ["env: {HF_TOKEN: hf_x}"],
+        "3:11",
+        "HF_TOKEN looks like a secret in a file that is committed: set it in the environment",
+        ['env: {HF_HOME: "/x"}'],
+    ),
+    (
+        "misspelt-path",
+        "error",
+        ["args: {imge-path: x}"],
+        "3:12",
+        "the engine takes imge-path for the path of a component and says nothing: did you mean image-path?",
+        ["args: {vae-path: x, my-own-component-path: y}"],
+    ),
+    # ---- topology
+    (
+        "cfg-parallel-on-one-gpu",
+        "error",
+        ["gpus: 1", "args: {enable-cfg-parallel: true}"],
+        "4:12",
+        "CFG parallel needs 2 GPUs or more, the case has 'gpus: 1': raise 'gpus', or drop CFG parallel",
+        ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+    ),
+    (
+        "cfg-parallel-on-one-gpu",
+        "error",
+        ["args: {cfg-parallel-size: 2}"],
+        "3:12",
+        "CFG parallel needs 2 GPUs or more, the case has 'gpus: 1': raise 'gpus', or drop CFG parallel",
+        ["args: {cfg-parallel-size: 1}"],
+    ),
+    (
+        "parallel-degrees",
+        "error",
+        ["gpus: 4", "args: {enable-cfg-parallel: true, ulysses-degree: 4}"],
+        "4:39",
+        "tp-size 1 x CFG 2 x ulysses-degree 4 x ring-degree 1 = 8 must equal 'gpus: 4': change the degrees or 'gpus'",
+        ["gpus: 8", "args: {enable-cfg-parallel: true, ulysses-degree: 4}"],
+    ),
+    (
+        "parallel-degrees",
+        "error",
+        ["gpus: 4", "args: {ulysses-degree: 2}"],
+        "4:12",
+        "tp-size 1 x CFG 1 x ulysses-degree 2 x ring-degree 1 = 2 must equal 'gpus: 4': change the degrees or 'gpus'",
+        ["gpus: 4", "args: {ulysses-degree: 2, ring-degree: 2}"],
+    ),
+    (
+        "parallel-degrees",
+        "error",
+        ["args: {ulysses-degree: 2}"],
+        "3:12",
+        "tp-size 1 x CFG 1 x ulysses-degree 2 x ring-degree 1 = 2 must equal 'gpus: 1': change the degrees or 'gpus'",
+        ["args: {ulysses-degree: 1}"],
+    ),
+    (
+        "parallel-degrees",
+        "error",
+        ["gpus: 4", "args: {sp-degree: 4, ulysses-degree: 2}"],
+        "4:12",
+        "sp-degree 4 must equal ulysses-degree x ring-degree = 2 x 1 = 2",
+        ["gpus: 4", "args: {sp-degree: 4}"],
+    ),
+    (
+        "parallel-degrees",
+        "error",
+        ["gpus: 3", "args: {tp-size: 2}"],
+        "4:12",
+        "tp-size 2 x CFG 1 = 2 does not divide 'gpus: 3'",
+        ["gpus: 2", "args: {tp-size: 2}"],
+    ),
+    (
+        "data-parallel",
+        "error",
+        ["gpus: 2", "args: {dp-size: 2}"],
+        "4:12",
+        "the engine refuses dp-size above 1: drop it, and use ulysses-degree or tp-size",
+        ["args: {dp-size: 1}"],
+    ),
+    (
+        "ring-attention-backend",
+        "error",
+        ["gpus: 2", "args: {ring-degree: 2, attention-backend: torch_sdpa}"],
+        "4:28",
+        "ring attention works with fa and sage_attn only, not with torch_sdpa: set ring-degree to 1, or the backend to fa",
+        ["gpus: 2", "args: {ring-degree: 2, attention-backend: fa}"],
+    ),
+    (
+        "parallel-not-pinned",
+        "warning",
+        ["gpus: 2"],
+        "3:5",
+        "the engine chooses how 2 GPUs are used, and may choose otherwise in another version: the baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
+        ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+    ),
+    (
+        "parallel-not-pinned",
+        "warning",
+        ["gpus: 4", "args: {enable-cfg-parallel: true}"],
+        "3:5",
+        "the engine chooses how 4 GPUs are used, and may choose otherwise in another version: the baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
+        ["gpus: 4", "args: {enable-cfg-parallel: true, ulysses-degree: 2}"],
+    ),
+    # ---- residency
+    (
+        "cache-dit-with-layerwise-offload",
+        "error",
+        [CACHE, "args: {dit-layerwise-offload: true}"],
+        "4:12",
+        "layerwise offload releases weights of blocks that Cache-DiT skips, and the engine refuses the two together: set dit-layerwise-offload to false, or drop SGLANG_CACHE_DIT_ENABLED",
+        [CACHE, "args: {dit-layerwise-offload: false}"],
+    ),
+    (
+        "cache-dit-with-layerwise-offload",
+        "error",
+        [CACHE],
+        "3:11",
+        "this model is offloaded layer by layer by default, which Cache-DiT does not go with: set dit-layerwise-offload to false",
+        ["args: {dit-layerwise-offload: true}"],
+    ),
+    (
+        "fsdp-with-layerwise-offload",
+        "error",
+        ["args: {use-fsdp-inference: true, dit-layerwise-offload: true}"],
+        "3:12",
+        "the engine switches FSDP off in silence where layerwise offload is on: keep one of use-fsdp-inference and dit-layerwise-offload",
+        ["args: {use-fsdp-inference: true, dit-layerwise-offload: false}"],
+    ),
+    (
+        "fsdp-with-cache-dit",
+        "error",
+        [CACHE, "args: {use-fsdp-inference: true}"],
+        "4:12",
+        "the engine refuses FSDP together with Cache-DiT: drop use-fsdp-inference or SGLANG_CACHE_DIT_ENABLED",
+        ["args: {use-fsdp-inference: true}"],
+    ),
+    (
+        "prefetch-size",
+        "warning",
+        ["args: {dit-offload-prefetch-size: 0.5}"],
+        "3:12",
+        "prefetching 0.5 of all layers keeps most of the model on the GPU and is slower: use 0.05 to 0.1",
+        ["args: {dit-offload-prefetch-size: 0.1}"],
+    ),
+    (
+        "prefetch-size",
+        "warning",
+        ["args: {dit-offload-prefetch-size: 2.5}"],
+        "3:12",
+        "from 1 on the prefetch size counts layers, 2.5 is cut to 2: write 2",
+        ["args: {dit-offload-prefetch-size: 2}"],
+    ),
+    (
+        "prefetch-size",
+        "warning",
+        ["args: {dit-offload-prefetch-size: -1}"],
+        "3:12",
+        "the prefetch size must not be negative, got -1",
+        ["args: {dit-offload-prefetch-size: 0.0}"],
+    ),
+    (
+        "prefetch-size",
+        "warning",
+        ["args: {dit-offload-prefetch-size: many}"],
+        "3:12",
+        "the prefetch size must be a number, got 'many'",
+        ["args: {dit-offload-prefetch-size: 0}"],
+    ),
+    (
+        "prefetch-without-offload",
+        "warning",
+        ["args: {dit-offload-prefetch-size: 1, dit-layerwise-offload: false}"],
+        "3:12",
+        "the prefetch size has no effect with 'dit-layerwise-offload: false': drop one of them",
+        ["args: {dit-offload-prefetch-size: 1, dit-layerwise-offload: true}"],
+    ),
+    (
+        "offload-not-pinned",
+        "warning",
+        ["args: {seed: 1}"],
+        "3:5",
+        "the engine decides what is offloaded from the model and the memory that is free at its start: pin dit-layerwise-offload and dit-cpu-offload",
+        ["args: {dit-layerwise-offload: false}"],
+    ),
+    # ---- quality
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {attention-backend: sage_attn}"],
+        "3:12",
+        "attention-backend sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["marks: [lossy]", "args: {attention-backend: sage_attn}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        [CACHE],
+        "3:11",
+        "Cache-DiT changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ['env: {SGLANG_CACHE_DIT_ENABLED: "false"}'],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {transformer-path: x}"],
+        "3:12",
+        "transformer-path changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["args: {attention-backend: fa}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {vae-precision: bf16}"],
+        "3:12",
+        "vae-precision bf16 changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["args: {vae-precision: fp32}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {dit-precision: fp16}"],
+        "3:12",
+        "dit-precision fp16 changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["args: {dit-precision: bf16}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {enable-teacache: true}"],
+        "3:12",
+        "TeaCache changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["args: {enable-teacache: false}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {quality: high}"],
+        "3:12",
+        "quality high changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["args: {quality: lossless}"],
+    ),
+    (
+        "cache-dit-config-on-native",
+        "error",
+        ["args: {cache-dit-config: c.yaml}"],
+        "3:12",
+        "cache-dit-config belongs to the diffusers backend: set SGLANG_CACHE_DIT_ENABLED and its SGLANG_CACHE_DIT_* variables in 'env', or declare 'backend: diffusers'",
+        ["backend: diffusers", "args: {cache-dit-config: c.yaml}"],
+    ),
+    (
+        "cache-dit-variables-on-diffusers",
+        "warning",
+        ["backend: diffusers", CACHE],
+        "4:11",
+        "SGLANG_CACHE_DIT_ENABLED is read by the native backend: give the diffusers backend a cache-dit-config",
+        [CACHE],
+    ),
+    (
+        "cache-dit-knobs-without-cache-dit",
+        "warning",
+        ['env: {SGLANG_CACHE_DIT_RDT: "0.24"}'],
+        "3:11",
+        'SGLANG_CACHE_DIT_RDT has no effect without SGLANG_CACHE_DIT_ENABLED: set it to "true"',
+        ['env: {SGLANG_CACHE_DIT_RDT: "0.24", SGLANG_CACHE_DIT_ENABLED: "true"}'],
+    ),
+    (
+        "svdquant-gpu",
+        "error",
+        ["args: {enable-svdquant: true}", "requires: {gpu: [H200]}"],
+        "3:12",
+        "SVDQuant runs on Ampere, Ada and consumer Blackwell GPUs, not on Hopper (H200): name other GPUs in 'requires.gpu', or drop enable-svdquant",
+        ["args: {enable-svdquant: true}", "requires: {gpu: [A100]}"],
+    ),
+    (
+        "svdquant-weights",
+        "error",
+        ["args: {enable-svdquant: true}"],
+        "3:12",
+        "SVDQuant needs weights that are quantised already: name them with transformer-weights-path",
+        ["args: {enable-svdquant: true, transformer-weights-path: w.safetensors}"],
+    ),
+    (
+        "nvfp4-gpu",
+        "error",
+        ["args: {quantization-precision: nvfp4}", "requires: {gpu: [H100]}"],
+        "3:12",
+        "NVFP4 needs a Blackwell GPU, this is H100: name one in 'requires.gpu'",
+        ["args: {quantization-precision: nvfp4}", "requires: {gpu: [B200]}"],
+    ),
+    (
+        "sage3-gpu",
+        "error",
+        ["args: {attention-backend: sage_attn_3}", "requires: {gpu: [H100]}"],
+        "3:12",
+        "sage_attn_3 needs a Blackwell GPU, this is H100, where the engine falls back to another backend: use sage_attn",
+        ["args: {attention-backend: sage_attn_3}"],
+    ),
+    (
+        "flash-attention-gpu",
+        "error",
+        ["args: {attention-backend: fa}", "requires: {gpu: [V100]}"],
+        "3:12",
+        "flash attention needs Ampere or newer, this is V100: use torch_sdpa",
+        ["args: {attention-backend: torch_sdpa}", "requires: {gpu: [V100]}"],
+    ),
+    (
+        "sliding-tile-mask",
+        "error",
+        ["args: {attention-backend: sliding_tile_attn}"],
+        "3:12",
+        "sliding_tile_attn reads a mask strategy file: give it with mask-strategy-file-path",
+        ["args: {attention-backend: sliding_tile_attn, mask-strategy-file-path: m.json}"],
+    ),
+    (
+        "attention-backend",
+        "error",
+        ["args: {attention-backend: flash}"],
+        "3:12",
+        "no attention backend is called flash: known are aiter, aiter_sage, block_sparse_attn, dynamic_cudnn_sdpa, fa, fa2, fa3, fa4, laser_attn, no_attention, rain_fusion_attn, sage_attn, sage_attn_3, sage_sla_attn, sla_attn, sliding_tile_attn, sparse_video_gen_2_attn, torch_cudnn_sdpa, torch_sdpa, video_sparse_attn, vmoba_attn",
+        ["backend: diffusers", "args: {attention-backend: flash}"],
+    ),
+    # ---- measuring
+    (
+        "several-prompts",
+        "error",
+        ["args: {prompt: [a, b, c]}"],
+        "3:12",
+        "the perf dump describes the first of 3 prompts only: give one prompt per case",
+        ["args: {prompt: [a]}"],
+    ),
+    (
+        "several-prompts",
+        "error",
+        ["args: {prompt-path: p.txt}"],
+        "3:12",
+        "the perf dump describes the first prompt of a file only: give one prompt per case",
+        ["args: {prompt: a}"],
+    ),
+    (
+        "several-outputs",
+        "error",
+        ["args: {num-outputs-per-prompt: 4}"],
+        "3:12",
+        "the perf dump's stages describe the first of 4 outputs, its total all of them: measure one output per case",
+        ["args: {num-outputs-per-prompt: 1}"],
+    ),
+    (
+        "output-not-saved",
+        "error",
+        ["args: {no-save-output: true}"],
+        "3:12",
+        "a launch counts only if its output file exists, since the engine exits with 0 on errors: save it",
+        ["args: {save-output: true}"],
+    ),
+    (
+        "output-not-saved",
+        "error",
+        ["args: {save-output: false}"],
+        "3:12",
+        "a launch counts only if its output file exists, since the engine exits with 0 on errors: save it",
+        ["args: {seed: 1}"],
+    ),
+    (
+        "profiler-on",
+        "error",
+        ["args: {profile: true}"],
+        "3:12",
+        "the profiler slows down what is measured: profile in a run of its own",
+        ["args: {profile: false}"],
+    ),
+    (
+        "log-level",
+        "error",
+        ["args: {log-level: warning}"],
+        "3:12",
+        "at log level warning the engine does not say which backend ran, so that nothing can be proved: use info",
+        ["args: {log-level: debug}"],
+    ),
+    (
+        "compile-without-warmup",
+        "warning",
+        ["warmup: off", "args: {enable-torch-compile: true}"],
+        "4:12",
+        "without warmup the compilation is measured, and versions 0.5.15 to 0.5.23 still print 'with warmup excluded': set 'warmup: request'",
+        ["args: {enable-torch-compile: true}"],
+    ),
+    (
+        "warmup-resolutions",
+        "warning",
+        ["args: {warmup-resolutions: [256x256]}"],
+        "3:12",
+        "in 'sglang generate' this replaces the warmup by the request itself with made-up requests of these sizes: drop it",
+        ["engine: sglang-serve", "args: {warmup-resolutions: [256x256]}"],
+    ),
+    (
+        "breakable-cuda-graph",
+        "error",
+        ["args: {enable-breakable-cuda-graph: true}"],
+        "3:12",
+        "this forces server warmup, which 'sglang generate' never runs, so that capturing is measured: use 'engine: sglang-serve'",
+        ["engine: sglang-serve", "args: {enable-breakable-cuda-graph: true}"],
+    ),
+    (
+        "no-seed",
+        "warning",
+        ["args: {width: 1}"],
+        "3:5",
+        "no seed: outputs, and times that depend on them, differ from launch to launch; pin seed",
+        ["args: {seed: 42}"],
+    ),
+    (
+        "timers-not-synchronised",
+        "warning",
+        ["env: {A: x}"],
+        "3:5",
+        'the engine\'s stage timers do not wait for the GPU, so that time spent in one stage shows up in the next: set SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"',
+        ['env: {SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"}'],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("slug", "level", "lines", "place", "message", "silent"),
+    FIRES,
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_rule_speaks_up_at_the_line_and_only_where_it_should(
+    slug: str, level: str, lines: list[str], place: str, message: str, silent: list[str]
+) -> None:
+    advice = found(slug, case_of(*lines))
+    assert [(one.level, str(one.location), one.message) for one in advice] == [(level, f"c.yaml:{place}", message)]
+    assert found(slug, case_of(*silent)) == []
+
+
+def test_advice_prints_place_level_message_and_slug() -> None:
+    (advice,) = found("owned-flag", case_of("args: {port: 1}"))
+    assert (
+        str(advice)
+        == "c.yaml:3:12: error: port is different for every launch and written by the plugin: drop it [owned-flag]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("slug", "model", "lines", "place", "message", "other"),
+    [
+        (
+            "cfg-parallel-without-cfg",
+            "black-forest-labs/FLUX.1-dev",
+            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+            "4:12",
+            "black-forest-labs/FLUX.1-dev runs without classifier-free guidance and crashes under CFG parallel: use ulysses-degree or tp-size instead",
+            "black-forest-labs/FLUX.2-klein-base-4B",
+        ),
+        (
+            "nvfp4-gpu",
+            "black-forest-labs/FLUX.2-dev-NVFP4",
+            ["requires: {gpu: [H100]}"],
+            "4:5",
+            "NVFP4 needs a Blackwell GPU, this is H100: name one in 'requires.gpu'",
+            "black-forest-labs/FLUX.2-dev",
+        ),
+        (
+            "quantised-model-falls-back",
+            "x/FLUX.1-dev-bnb-4bit",
+            ["gpus: 1"],
+            "4:5",
+            "a model of this name falls back to the diffusers backend, 'backend: sglang' or not: take the BF16 model, or declare 'backend: diffusers'",
+            "x/FLUX.1-dev",
+        ),
+        (
+            "ideogram-steps",
+            "ideogram-ai/ideogram-4-fp8",
+            ["args: {num-inference-steps: 20}"],
+            "3:12",
+            "Ideogram takes num-inference-steps from its preset and refuses others: drop it, or set preset",
+            "zai-org/GLM-Image",
+        ),
+        (
+            "hunyuan3d-primary",
+            "tencent/Hunyuan3D-2",
+            ["metrics: {primary: e2e}"],
+            "3:15",
+            "mesh export and paint take most of the time of Hunyuan3D and hide what its denoising does: set primary to stage:Hunyuan3DShapeDenoisingStage",
+            "zai-org/GLM-Image",
+        ),
+        (
+            "cosmos3-guardrails",
+            "nvidia/Cosmos3-Nano",
+            ["env: {A: x}"],
+            "3:5",
+            'the guardrail models of Cosmos3 would be measured too: set SGLANG_DISABLE_COSMOS3_GUARDRAILS: "1"',
+            "zai-org/GLM-Image",
+        ),
+        (
+            "gated-without-token",
+            "black-forest-labs/FLUX.1-dev",
+            ["gpus: 1"],
+            "4:5",
+            "this model is gated: add 'requires: {token: true}', so that a missing HF_TOKEN is said at once",
+            "Qwen/Qwen-Image",
+        ),
+        (
+            "no-input-image",
+            "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+            ["gpus: 1"],
+            "2:3",
+            "this model works on an image: name one under 'assets' as image-path",
+            "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        ),
+        (
+            "i2v-keeps-proportions",
+            "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+            ["expect: {output: {width: 1280}}"],
+            "3:14",
+            "width and height are this model's area to fill, the output keeps the proportions of the image: expect only frames",
+            "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        ),
+        (
+            "two-experts-one-warmup-step",
+            "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+            ["args: {enable-torch-compile: true}"],
+            "3:12",
+            "warmup runs one step, which reaches only the first of this model's two transformers: the second is compiled while it is measured; raise warmup-steps until both run",
+            "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        ),
+    ],
+)
+def test_a_rule_knows_the_model(slug: str, model: str, lines: list[str], place: str, message: str, other: str) -> None:
+    advice = found(slug, case_of(*lines, model=model))
+    assert [(str(one.location), one.message) for one in advice] == [(f"c.yaml:{place}", message)]
+    assert found(slug, case_of(*lines, model=other)) == []
+
+
+def test_an_input_file_belongs_under_assets() -> None:
+    (advice,) = found("input-not-in-assets", case_of("args: {image-path: /data/cat.png}"))
+    assert advice.message == (
+        "a file given as an argument may change unnoticed: name it under 'assets', where its hash is part of the "
+        "workload (image-path: cat.png)"
+    )
+    edit = case_of("assets: {image-path: cat.png}", model="Qwen/Qwen-Image-Edit-2511")
+    assert found("input-not-in-assets", edit) == found("no-input-image", edit) == []
+
+
+@pytest.mark.parametrize(
+    ("slug", "lines", "old", "new", "message"),
+    [
+        (
+            "peak-memory-missing",
+            ["gpus: 1"],
+            "0.5.8.post1",
+            "0.5.9",
+            "before 0.5.9 the perf dump has no memory: peak_memory cannot be judged",
+        ),
+        (
+            "peak-memory-of-one-gpu",
+            ["gpus: 2"],
+            "0.5.18",
+            "0.5.19",
+            "before 0.5.19 the perf dump has the memory of the first GPU only, peak_memory too",
+        ),
+        (
+            "timers-partly-synchronised",
+            ['env: {SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"}'],
+            "0.5.17",
+            "0.5.18",
+            "before 0.5.18 the engine synchronises only denoising steps: other stages still hold each other's time",
+        ),
+    ],
+)
+def test_a_rule_knows_the_version(slug: str, lines: list[str], old: str, new: str, message: str) -> None:
+    case = case_of(*lines)
+    assert [one.message for one in found(slug, case, version=old)] == [message]
+    assert found(slug, case, version=new) == found(slug, case) == found(slug, case, version="unknown") == []
+
+
+def test_gpus_that_are_there_count_and_not_those_that_are_wished_for() -> None:
+    case = case_of("args: {enable-svdquant: true}", "requires: {gpu: [A100]}")
+    assert found("svdquant-gpu", case) == []
+    (advice,) = found("svdquant-gpu", case, gpus=(H100,))
+    assert "not on Hopper (NVIDIA H100 80GB HBM3)" in advice.message
+    assert found("svdquant-gpu", case, gpus=("NVIDIA RTX 6000 Ada Generation",)) == []
+    nvfp4 = case_of("args: {quantization-precision: nvfp4}")
+    assert found("nvfp4-gpu", nvfp4) == found("nvfp4-gpu", nvfp4, gpus=("NVIDIA RTX PRO 6000 Blackwell",)) == []
+    assert len(found("nvfp4-gpu", nvfp4, gpus=("NVIDIA RTX 6000 Ada Generation",))) == 1
+
+
+def test_errors_come_first_then_the_files_order() -> None:
+    advice = advise(case_of("gpus: 2", "args: {profile: true, seed: 1}", "env: {RANK: x, MY_TOKEN: y}"))
+    assert [(one.level, one.slug) for one in advice] == [
+        ("error", "profiler-on"),
+        ("error", "owned-variable"),
+        ("error", "secret-in-case"),
+        ("warning", "parallel-not-pinned"),
+        ("warning", "offload-not-pinned"),
+        ("warning", "timers-not-synchronised"),
+    ]
+
+
+def test_a_case_on_the_cpu_is_not_told_of_gpus() -> None:
+    case = case_of("gpus: 0", "args: {seed: 1}")
+    assert advise(case, engine_version="0.5.17") == (
+        *found("timers-partly-synchronised", case),
+        *found("offload-not-pinned", case),
+    )
+
+
+def test_every_slug_is_used_once_has_a_test_and_is_explained() -> None:
+    slugs = [rule.slug for rule in RULES]
+    assert len(set(slugs)) == len(slugs)
+    tested = set(re.findall(r"\"([a-z0-9]+(?:-[a-z0-9]+)+|[a-z]+-[a-z]+)\"", pathlib.Path(__file__).read_text()))
+    assert set(slugs) <= tested
+    explained = re.findall(r"^### `([a-z0-9-]+)`", (ROOT / "docs" / "advice.md").read_text(), re.MULTILINE)
+    assert sorted(explained) == sorted(slugs)
+
+
+def test_the_documented_level_is_the_rules_level() -> None:
+    text = (ROOT / "docs" / "advice.md").read_text()
+    documented = dict(re.findall(r"^### `([a-z0-9-]+)` \((error|warning)\)", text, re.MULTILINE))
+    assert documented == {rule.slug: rule.level for rule in RULES}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "cases").glob("*.yaml")), ids=lambda file: file.name)
+@pytest.mark.parametrize("version", ["0.5.17", "0.5.23"])
+def test_no_case_of_ours_asks_for_what_cannot_work(file: pathlib.Path, version: str) -> None:
+    for case in read_cases(file, ROOT):
+        assert [str(one) for one in advise(case, engine_version=version) if one.level == "error"] == []
