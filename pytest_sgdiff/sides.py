@@ -1,0 +1,176 @@
+"""What `sgdiff compare` puts side by side: perf dumps, a recording's launches, or a baseline. Pure.
+
+A side knows as much as its source tells: a perf dump names the model and no GPU, a recording the whole command line, a
+baseline its machine and workload. What a source does not tell is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_sgdiff.data import Baseline, Launch, LaunchRecord, Machine, PerfDump
+from pytest_sgdiff.engines.inspection import inspect, read_dump
+from pytest_sgdiff.errors import RecordingError
+
+SIZES = ("width", "height", "num-frames", "num-inference-steps")
+"""Flags of the engine that say how large the work is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
+    backend. `notes` are for the reader: launches that do not count, and why."""
+
+    label: str
+    launches: tuple[LaunchRecord, ...]
+    machine: Machine | None = None
+    engine_version: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def dump_side(label: str, text: str) -> Side:
+    """One perf dump. Raises RecordingError if it is none."""
+    dump, error = read_dump(text)
+    if dump is None:
+        raise RecordingError(f"{label}: {error}; give a file that --perf-dump-path wrote")
+    found = inspect(text, None)
+    launch = LaunchRecord(
+        number=0,
+        metrics=found["metrics"],
+        steps_ms=dump.steps_ms,
+        started_at=dump.timestamp,
+        generation=dump.generation,
+    )
+    return Side(label=label, launches=(launch,), facts=dict(_dump_facts(dump, found["backend"])))
+
+
+def recording_side(label: str, launches: Sequence[Launch]) -> Side:
+    """The launches of one recorded case. Those that gave no numbers are left out with a note.
+
+    Raises RecordingError if none is left, and for launches of different work that were recorded as one case.
+    """
+    kept, notes = [], []
+    facts: dict[str, str] = {}
+    for launch in launches:
+        dump, _ = read_dump(launch.dump)
+        found = inspect(launch.dump, launch.log)
+        if dump is None or launch.returncode or launch.ending != "exited":
+            notes.append(f"launch {launch.number} left out: {_failure(launch, found['problems'])}")
+            continue
+        notes += [f"launch {launch.number}: {problem}" for problem in found["problems"]]
+        if launch.watch and launch.watch.foreign:
+            pids = ", ".join(dict.fromkeys(str(process.pid) for process in launch.watch.foreign))
+            notes.append(f"launch {launch.number}: another process was on its GPU (pid {pids})")
+        own = {**dict(_dump_facts(dump, found["backend"])), **dict(_launch_facts(launch))}
+        for name, value in own.items():
+            if facts.setdefault(name, value) != value:
+                raise RecordingError(
+                    f"{label}: its launches differ in {name}: {facts[name]} and {value}; compare them singly"
+                )
+        kept.append(
+            LaunchRecord(
+                number=launch.number,
+                metrics=found["metrics"],
+                steps_ms=dump.steps_ms,
+                started_at=launch.started_at,
+                environment=launch.environment,
+                generation=dump.generation,
+            )
+        )
+    if not kept:
+        raise RecordingError(f"{label}: no launch gave numbers ({'; '.join(notes) or 'it is empty'})")
+    versions = {launch.environment.engine_version for launch in kept}
+    return Side(
+        label=label,
+        launches=tuple(kept),
+        machine=launches[0].machine,
+        engine_version=versions.pop() if len(versions) == 1 else None,
+        facts=facts,
+        notes=tuple(notes),
+    )
+
+
+def baseline_side(label: str, baseline: Baseline) -> Side:
+    """A committed baseline."""
+    measurement = baseline.measurement
+    workload = dict(_leaves(measurement.workload.fields))
+    facts = {name: workload[name] for name in ("model", *SIZES) if name in workload}
+    synced = {launch.environment.sync_stages for launch in measurement.launches}
+    if baseline.kind == "recorded" and len(synced) == 1:
+        facts["stage timers"] = _timers(synced=synced.pop())
+    facts |= _machine_facts(measurement.machine)
+    return Side(
+        label=label,
+        launches=measurement.launches,
+        machine=measurement.machine,
+        engine_version=baseline.engine_version,
+        facts={name: _last_part(value) if name == "model" else value for name, value in facts.items()},
+        notes=("published numbers, without spread",) if baseline.kind == "reference" else (),
+    )
+
+
+def _failure(launch: Launch, problems: Sequence[str]) -> str:
+    if problems:
+        return problems[0]
+    if launch.ending != "exited":
+        return launch.ending
+    return f"exit code {launch.returncode}" if launch.returncode else "no perf dump"
+
+
+def _dump_facts(dump: PerfDump, backend: str | None) -> Iterator[tuple[str, str]]:
+    if dump.model:
+        yield "model", _last_part(dump.model)
+    if dump.steps_ms:
+        yield "denoising steps", str(len(dump.steps_ms))
+    if backend:
+        yield "backend", backend
+
+
+def _launch_facts(launch: Launch) -> Iterator[tuple[str, str]]:
+    flags = _flags(launch.argv)
+    if "model-path" in flags:
+        yield "model", _last_part(flags["model-path"])
+    for name in SIZES:
+        if name in flags:
+            yield name, flags[name]
+    yield from _machine_facts(launch.machine).items()
+    if launch.argv or launch.env:
+        yield "stage timers", _timers(synced=launch.environment.sync_stages)
+
+
+def _machine_facts(machine: Machine | None) -> dict[str, str]:
+    if machine is None:
+        return {}
+    profile = f" (MIG {machine.mig_profile})" if machine.mig_profile else ""
+    return {"machine": f"{machine.count} x {machine.product}{profile}"}
+
+
+def _timers(*, synced: bool) -> str:
+    return "synchronised" if synced else "not synchronised"
+
+
+def _last_part(model: str) -> str:
+    """A checkpoint's own name: the same one lies in different folders on different machines."""
+    return model.rstrip("/").rpartition("/")[2]
+
+
+def _flags(argv: Sequence[str]) -> dict[str, str]:
+    """`--width 832` and `--width=832` by name; a flag without a value is an empty text."""
+    found: dict[str, str] = {}
+    for word, following in zip(argv, (*argv[1:], "--"), strict=True):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            found[name.replace("_", "-")] = value if equals else "" if following.startswith("--") else following
+    return found
+
+
+def _leaves(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The readable fields of a workload by the last part of their names."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield name.rpartition(".")[2].replace("_", "-"), str(value)
