@@ -36,6 +36,18 @@ def commands(run: Run, *, prefix: str = "") -> list[str]:
     return lines
 
 
+def file_link(environ: Mapping[str, str], *, prefix: str = "") -> str | None:
+    """What `HtmlReport.link` should be in a job: the file at the commit that was tested. None outside GitHub Actions.
+
+    `environ` is the environment of the job, of which GITHUB_SERVER_URL, GITHUB_REPOSITORY and GITHUB_SHA are read.
+    """
+    parts = [environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "SHA")]
+    if not all(parts):
+        return None
+    server, repository, commit = parts
+    return f"{server}/{repository}/blob/{commit}/{prefix}{{path}}#L{{line}}"
+
+
 def _case(result: CaseResult, prefix: str) -> str:
     title = f"{result.outcome.upper()} {result.case}"
     lines = [phrases.headline(result), *(_change(v) for v in _notable(result))]

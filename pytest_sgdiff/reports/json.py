@@ -42,6 +42,7 @@ def _run(run: Run) -> dict[str, Any]:
         "outcomes": {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES},
         "gpu_busy": run.gpu_busy,
         "cases": [_case(result) for result in phrases.worst_first(run.results)],
+        "relations": _plain(run.relations),
         "history": _plain(run.history),
     }
 
@@ -57,6 +58,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "reason": result.reason,
         "next_step": result.next_step,
         "summary": result.summary,
+        "faster_than": _plain(result.faster_than),
         "measured": result.measured,
         "recorded": result.recorded,
         "elapsed_s": result.elapsed_s,

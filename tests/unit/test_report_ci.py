@@ -1,0 +1,49 @@
+"""The workflows, and what the documentation tells people to type, hold what the plugin and GitHub understand."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_sgdiff.options import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = [ROOT / ".github/workflows/ci.yml", *sorted((ROOT / "examples/workflows").glob("*.yml"))]
+PAGES = [*WORKFLOWS, ROOT / "docs/ci.md", ROOT / "docs/reports.md"]
+
+
+def test_workflows_follow_the_schema_of_github() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*command, *map(str, WORKFLOWS)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_exists(page: Path) -> None:
+    used = set(re.findall(r"--sgdiff-[a-z-]+", page.read_text()))
+    assert used <= {setting.option for setting in SETTINGS}
+
+
+def test_targets_of_the_projects_own_workflow_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    used = set(re.findall(r"\bmake ([a-z-]+) PYTHON", (ROOT / ".github/workflows/ci.yml").read_text()))
+    assert {"test", "test-engine"} <= used <= targets
+
+
+@pytest.mark.parametrize("page", WORKFLOWS, ids=lambda page: page.name)
+def test_jobs_are_bounded_in_time_and_may_only_read_unless_they_say_so(page: Path) -> None:
+    workflow = yaml.safe_load(page.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+
+
+def test_snippets_of_the_documentation_are_whole_yaml() -> None:
+    (snippet,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/ci.md").read_text(), flags=re.DOTALL)
+    jobs = yaml.safe_load(snippet)
+    assert set(jobs) == {"sgdiff", "sgdiff-judge"}
+    assert "--sgdiff-report=report.html" in jobs["sgdiff"]["script"][-1]
