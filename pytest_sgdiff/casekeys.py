@@ -6,7 +6,7 @@ The keys are the fields of `pytest_sgdiff.data.Case` and its parts (a test keeps
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from pytest_sgdiff.data import Backend, Case, Expect, FasterThan, LaunchPlan, MetricChoice, OutputSize, Requires
 from pytest_sgdiff.shapes import (
@@ -20,12 +20,9 @@ from pytest_sgdiff.shapes import (
     ListOf,
     MapOf,
     Record,
-    Schema,
-    Shape,
     Share,
     Specifier,
     Text,
-    or_null,
 )
 from pytest_sgdiff.yamltree import Mistakes, Table
 
@@ -179,46 +176,3 @@ MATRIX_HELP = (
     "axes, each with its variants and what they change: "
     "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]"
 )
-
-
-def document_schema() -> Schema:
-    """The JSON Schema of a case file, shipped as case.schema.json."""
-    part = {"type": "object", "additionalProperties": False}
-    keys = {key: or_null({"description": CASE.help[key], **_with_default(key, CASE.keys[key])}) for key in CASE.keys}
-    variants = {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": {"anyOf": [{"$ref": "#/$defs/overrides"}, {"type": "null"}]},
-        "propertyNames": {"pattern": f"^(?:{VARIANT})$"},
-    }
-    matrix = {"description": MATRIX_HELP, "type": "object", "minProperties": 1, "additionalProperties": variants}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "pytest-sgdiff case file",
-        **part,
-        "required": ["cases"],
-        "properties": {
-            "defaults": {
-                "description": f"merged into every case of the file; {', '.join(MERGED)} merge key by key",
-                "$ref": "#/$defs/overrides",
-            },
-            "cases": {
-                "description": f"the cases by id ({NAME_HELP}), unique over all files",
-                "type": "object",
-                "minProperties": 1,
-                "additionalProperties": {"$ref": "#/$defs/case"},
-                "propertyNames": {"pattern": f"^(?:{CASE_ID})$"},
-            },
-        },
-        "$defs": {
-            "case": {**part, "properties": {**keys, "matrix": matrix}},
-            "overrides": {**part, "properties": keys},
-        },
-    }
-
-
-def _with_default(key: str, shape: Shape) -> dict[str, Any]:
-    """The key's schema, with its default where `Case` has one that is written as it is in the file."""
-    default = Case.__dataclass_fields__[key].default if key in Case.__dataclass_fields__ else None
-    plain = isinstance(default, (str, int, float)) and default != ""
-    return {**shape.schema(), "default": default} if plain else shape.schema()

@@ -1,0 +1,139 @@
+"""The shipped JSON Schema: in step with the keys, and editors refuse and accept with it what the plugin does."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from pytest_sgdiff import caseschema, yamltree
+from pytest_sgdiff.casefile import load_cases
+from pytest_sgdiff.casekeys import CASE, MATRIX_HELP
+from pytest_sgdiff.data import Case
+from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.shapes import Record
+
+ROOT = pathlib.Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data" / "cases"
+OURS = sorted((ROOT / "cases").glob("*.yaml"))
+GOOD = sorted((DATA / "good").glob("*.yaml"))
+BAD = sorted((DATA / "bad").glob("*.yaml"))
+
+
+def plain(text: str) -> Any:
+    tree = yamltree.read_tree(text, yamltree.Mistakes("x"))
+    assert tree is not None
+    return yamltree.to_plain(tree)
+
+
+def check_jsonschema(*files: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(caseschema.FILE), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_shipped_schema_is_the_generated_one() -> None:
+    assert caseschema.FILE.read_text(encoding="utf-8") == caseschema.text(), "run python -m pytest_sgdiff.caseschema"
+
+
+def test_the_schema_itself_is_valid() -> None:
+    jsonschema.Draft202012Validator.check_schema(caseschema.document_schema())
+
+
+def test_editors_accept_our_cases_and_every_form_of_every_key() -> None:
+    done = check_jsonschema(*OURS, *GOOD)
+    assert (done.returncode, done.stdout) == (0, "ok -- validation done\n"), done.stdout
+
+
+def test_editors_refuse_every_bad_file() -> None:
+    done = check_jsonschema(*BAD)
+    assert done.returncode == 1
+    refused = set(re.findall(r"(\w+\.yaml)::", done.stdout))
+    assert refused == {file.name for file in BAD}
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_the_plugin_says_of_every_bad_file_what_is_expected(file: pathlib.Path) -> None:
+    with pytest.raises(CaseFileError) as caught:
+        load_cases(file.name, file.read_text())
+    expected = file.with_suffix(".txt").read_text().splitlines()
+    assert list(caught.value.mistakes) == [f"{file.name}:{line}" for line in expected]
+
+
+@pytest.mark.parametrize("file", GOOD, ids=lambda file: file.stem)
+def test_the_plugin_accepts_every_good_file(file: pathlib.Path) -> None:
+    assert load_cases(file.name, file.read_text())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gpus: four", "gpus: 2.5", "gpus: true", "gpus: -1", "gpu: 1", "summary: 4", "engine: ' x'", "marks: nightly",
+        "marks: [a b]", "marks: [_a]", "fixtures: [2x]", "backend: torch", "warmup: true", "args: []", "args: {a_b: 1}",
+        "args: {--a: 1}", "args: {a: {}}", "args: {a: []}", "args: {a: [[1]]}", "env: {A: 1}", "env: {A-B: x}",
+        "config: 3", "assets: {a: /x}", "assets: {a: ../x}", "assets: {a: x/..}", "assets: {a: b/}", "expect: {a: 1}",
+        "expect: {output: {width: 0}}", "expect: {stages: x}", "metrics: {primary: x}", "metrics: {gate: []}",
+        "metrics: {gate: [load]}", "metrics: {limits: {load: 4%}}", "metrics: {limits: {e2e: 4}}",
+        "metrics: {limits: {e2e: few}}", "metrics: {limits: {e2e: 0}}", "launches: {baseline: 2}",
+        "launches: {looks: [1, 1]}", "launches: {looks: []}", "timeout: 0", "timeout: soon", "requires: {token: 1}",
+        "requires: {gpu: []}", "faster_than: {at_least: 1%}", "faster_than: {case: a, at_least: 1}", "matrix: {}",
+        "matrix: {t: {}}", "matrix: {t: {'a b': {}}}", "matrix: {t: {a: {matrix: {}}}}", "matrix: {t: {a: {gpus: x}}}",
+    ],
+)  # fmt: skip
+def test_plugin_and_schema_refuse_the_same(line: str) -> None:
+    text = f"cases: {{a: {{model: m, {line}}}}}"
+    with pytest.raises(CaseFileError):
+        load_cases("x.yaml", text)
+    errors = list(jsonschema.Draft202012Validator(caseschema.document_schema()).iter_errors(plain(text)))
+    assert errors
+
+
+def test_the_keys_are_the_fields_of_the_data() -> None:
+    def assert_fields(record: Record) -> None:
+        assert list(record.keys) == list(record.help)
+        for shape in record.keys.values():
+            if isinstance(shape, Record):
+                assert set(shape.keys) == {f.name for f in dataclasses.fields(shape.kind)}
+                assert_fields(shape)
+
+    assert_fields(CASE)
+    written = {"timeout" if f.name == "timeout_s" else f.name for f in dataclasses.fields(Case)}
+    # These four say where a case stands in its file.
+    assert set(CASE.keys) == written - {"name", "variant", "location", "locations"}
+
+
+def test_defaults_in_the_schema_are_those_of_the_data() -> None:
+    keys = caseschema.document_schema()["$defs"]["overrides"]["properties"]
+    shown = {key: schema["default"] for key, schema in keys.items() if "default" in schema}
+    assert shown == {"gpus": 1, "engine": "sglang-generate", "backend": "sglang", "warmup": "request"}
+
+
+def test_the_docs_explain_every_key_in_the_same_words() -> None:
+    text = (ROOT / "docs" / "cases.md").read_text()
+    for key, help_ in {**CASE.help, "matrix": MATRIX_HELP}.items():
+        assert f"| `{key}` | {help_}" in text, key
+    for key, shape in CASE.keys.items():
+        for part, help_ in shape.help.items() if isinstance(shape, Record) else ():
+            assert f"| `{key}.{part}` | {help_}" in text, f"{key}.{part}"
+
+
+def test_the_example_in_the_docs_loads_and_is_accepted() -> None:
+    text = (ROOT / "docs" / "cases.md").read_text()
+    examples = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "cases:" in block]
+    assert examples
+    for example in examples:
+        assert load_cases("x.yaml", example)
+        jsonschema.validate(plain(example), caseschema.document_schema())
+
+
+def test_every_case_file_names_the_schema_for_editors() -> None:
+    for file in OURS:
+        first = file.read_text().splitlines()[0]
+        assert first == "# yaml-language-server: $schema=../pytest_sgdiff/case.schema.json", file.name
+        assert yaml.safe_load(file.read_text())["cases"]
