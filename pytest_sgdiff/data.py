@@ -583,6 +583,7 @@ class CaseResult:
     reason: str
     next_step: str = ""
     summary: str = ""
+    faster_than: FasterThan | None = None
     machine: Machine | None = None
     gpu_indices: tuple[int, ...] = ()
     workload: Workload | None = None
@@ -601,6 +602,25 @@ class CaseResult:
     recorded: bool = False
     measured: bool = False
     worker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relation:
+    """Whether one case of a run was faster than another by as much as it claims (`faster_than`).
+
+    `outcome` is pass (it is), regressed (it is not) or inconclusive. `ratio` is this case's time over the other's,
+    with its 95 % interval; `at_least` the claimed gain as a fraction.
+    """
+
+    case: str
+    than: str
+    at_least: float
+    metric: str
+    outcome: Outcome
+    why: str
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -624,6 +644,7 @@ class Run:
     header: tuple[str, ...] = ()
     selected: int = 0
     results: tuple[CaseResult, ...] = ()
+    relations: tuple[Relation, ...] = ()
     gpu_busy: float | None = None
     history: Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]] = field(default_factory=dict)
 

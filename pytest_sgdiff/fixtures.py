@@ -66,17 +66,17 @@ def sgdiff_baselines(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture
-def sgdiff_gpus(pytestconfig: pytest.Config, sgdiff_case: Case) -> Iterator[Lease | None]:
+def sgdiff_gpus(request: pytest.FixtureRequest, sgdiff_case: Case) -> Iterator[Lease | None]:
     """A lease of as many GPUs as the case asks for, from the pool of `--sgdiff-gpus`; None when nothing is launched.
 
     Exclusive on this host, also against other pytest runs and users. It is held until the case and its engine are
     gone, and freed by the kernel if this process dies.
     """
-    session = session_of(pytestconfig)
+    session = session_of(request.config)
     if not session.settings.live:
         yield None
         return
-    with session.lease(sgdiff_case) as lease:
+    with session.lease(request.node, sgdiff_case) as lease:
         yield lease
 
 
@@ -105,7 +105,13 @@ class Checker:
 
     def measure(self) -> CaseResult:
         """Launch or replay the case and judge it; the result is reported whatever the caller does with it."""
-        return self._session.measure(self._item, self.case, self._lease, self._baselines)
+        from pytest_sgdiff.errors import SgdiffError
+
+        try:
+            return self._session.measure(self._item, self.case, self._lease, self._baselines)
+        except SgdiffError as error:
+            # A corrupt baseline, a full disk: the message says what to do, a traceback would only hide it.
+            pytest.fail(str(error), pytrace=False)
 
     def check(self) -> None:
         """Measure the case and pass, fail or skip the test by the outcome."""

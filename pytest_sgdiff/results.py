@@ -5,6 +5,7 @@ Results arrive as plain builtins on the test reports, with and without xdist ali
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Generator
@@ -14,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import __version__, baselines, history
+from pytest_sgdiff import __version__, baselines
 from pytest_sgdiff.data import CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
+from pytest_sgdiff.publish import publish, workflow_commands
+from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
-from pytest_sgdiff.reports import REPORTS
-from pytest_sgdiff.reports.text import case_line, closing, summary
+from pytest_sgdiff.reports.text import case_line, closing, relation_line, summary
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import from_plain
 
@@ -91,7 +93,7 @@ class Results:
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """`inconclusive` is a category of its own; at normal verbosity the case's line stands for its letter."""
         plain = getattr(report, "sgdiff", None)
-        if plain is None or report.when != "call" or "outcome" not in plain:
+        if plain is None or "outcome" not in plain:
             return None
         terminal = self._terminal()
         lines = terminal is not None and terminal.verbosity == 0
@@ -146,11 +148,9 @@ class Results:
             return
         run = self.run()
         self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
-        for path in self.settings.reports:
-            self._write(path, run)
-        if self.settings.history is not None:
-            self._remember(self.settings.history, run)
-        if self.troubles and exitstatus == pytest.ExitCode.OK:
+        self.troubles += publish(run, self.settings, os.environ)
+        broken = any(relation.outcome == "regressed" for relation in run.relations)
+        if (self.troubles or broken) and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = NOTHING_MEASURED
@@ -170,10 +170,14 @@ class Results:
             terminal.write_sep("=", "sgdiff")
             for line in closing(run).splitlines():
                 terminal.write_line(line)
+        for relation in run.relations:
+            terminal.write_line(f"sgdiff: {relation_line(relation)}", red=relation.outcome == "regressed")
         for path in self.written:
             terminal.write_line(f"sgdiff: baseline written: {path}")
         for node_id in sorted(self.selected - {result.node_id for result in self.results}):
             terminal.write_line(f"sgdiff: not measured: {node_id} ({self.not_measured.get(node_id, 'not run')})")
+        for line in workflow_commands(run, os.environ):
+            terminal.write_line(line)
         for trouble in self.troubles:
             terminal.write_line(f"sgdiff: {trouble}", red=True)
         terminal.write_sep("=", f"sgdiff: {summary(run)}")
@@ -194,20 +198,8 @@ class Results:
             header=self.header,
             selected=len(self.selected),
             results=tuple(self.results),
+            relations=relations_of(self.results),
         )
-
-    def _write(self, path: Path, run: Run) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(REPORTS[path.suffix].render(run), encoding="utf-8")
-        except OSError as error:
-            self.troubles.append(f"{path}: the report could not be written: {error.strerror}")
-
-    def _remember(self, path: Path, run: Run) -> None:
-        try:
-            history.append(path, run, run_id=self.settings.run_id)
-        except SgdiffError as error:
-            self.troubles.append(str(error))
 
     def _is_case(self, nodeid: str) -> bool:
         return nodeid in self.selected
@@ -240,6 +232,7 @@ class Sender:
         report = yield
         from pytest_sgdiff.session import RESULT
 
-        if call.when == "call" and RESULT in item.stash:
+        if call.when != "teardown" and RESULT in item.stash:
             report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
+            del item.stash[RESULT]
         return report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sgdiff import assets, baselines, commands, gpus, machine, runner, sources
+from pytest_sgdiff import assets, baselines, commands, gpus, machine, needs, runner, sources
 from pytest_sgdiff.advice import advise
 from pytest_sgdiff.data import (
     Advice,
@@ -30,7 +29,9 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.dialect import NEWEST
 from pytest_sgdiff.engines.protocol import Engine
-from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+from pytest_sgdiff.errors import EngineNotFoundError, LeaseError
+from pytest_sgdiff.job import Job, Source, unmeasured
+from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import to_plain
 from pytest_sgdiff.workload import workload
@@ -76,20 +77,27 @@ class Session:
             )
         return engine
 
-    def lease(self, case: Case) -> AbstractContextManager[Lease]:
-        """GPUs for the case, held until the context ends."""
-        self._refuse_unfit(case)
+    def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease]:
+        """GPUs for the case, held until the context ends. Skips or fails the test if it cannot be launched here;
+        hardware that stays busy is `inconclusive: environment`, which says nothing of the engine."""
         if self.pool is None:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
-        return self.pool.lease(
-            case.gpus,
-            estimate_s=self.estimate_s(case),
-            timeout_s=self.settings.gpu_timeout_s,
-            on_wait=lambda message: self.notify(
-                sources.Progress(node_id=case.node_id, gpus=(), launch=0, of=0, stage=message)
-            ),
-            tag=case.id,
-        )
+        needs.settle(case, self.settings, self.pool.eligible, lambda: self.engine_info.version)
+        self._refuse_recorded(case, machine.machine_of(self.pool.eligible.gpus[: case.gpus]))
+        try:
+            return self.pool.lease(
+                case.gpus,
+                estimate_s=self.estimate_s(case),
+                timeout_s=self.settings.gpu_timeout_s,
+                on_wait=lambda message: self.notify(sources.waiting(case, message)),
+                tag=case.id,
+            )
+        except LeaseError as error:
+            result = unmeasured(case, f"environment: {error}", renew=self._renew(case))
+            item.stash[RESULT] = to_plain(result)
+            if "inconclusive" in self.settings.fail_on:
+                pytest.fail(result.reason, pytrace=False)
+            pytest.skip(f"inconclusive: {result.reason}")
 
     def estimate_s(self, case: Case) -> float | None:
         """How long the case takes by its baseline's launches, None if there is none yet."""
@@ -108,7 +116,7 @@ class Session:
         if result.outcome != "inconclusive":
             self._decided[item.nodeid] = result
         item.stash[RESULT] = to_plain(result)
-        _properties(item, result)
+        item.user_properties.extend(properties(result))
         return result
 
     def _measure(self, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
@@ -118,7 +126,7 @@ class Session:
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         found, hashes = self._assets(case)
         workload_now = workload(case, asset_hashes=hashes)
-        job = runner.Job(
+        job = Job(
             case=case,
             source=self._source(case, engine, lease, workload_now, found),
             engine=engine,
@@ -137,7 +145,7 @@ class Session:
 
     def _run(
         self,
-        job: runner.Job,
+        job: Job,
         case: Case,
         engine: Engine,
         lease: Lease | None,
@@ -153,7 +161,7 @@ class Session:
 
     def _source(
         self, case: Case, engine: Engine, lease: Lease | None, workload_now: Workload, found: Mapping[str, Path]
-    ) -> runner.Source:
+    ) -> Source:
         if self.settings.replay is not None:
             return sources.ReplaySource(self.settings.replay, case, self.notify)
         if lease is None:
@@ -199,33 +207,10 @@ class Session:
         found = assets.resolve_assets(case, self.settings.assets)
         return found, assets.asset_hashes(found)
 
-    def _refuse_unfit(self, case: Case) -> None:
-        """Skip what this machine cannot run (fail under --sgdiff-strict), fail what is missing a token."""
-        if self.pool is None:
-            return
-        eligible = self.pool.eligible
-        reason = eligible.refusal(case.gpus)
-        products = {gpu.name for gpu in eligible.gpus} if case.gpus else set()
-        if reason is None and products and case.requires.gpu and not _any_of(case.requires.gpu, products):
-            reason = f"needs one of {', '.join(case.requires.gpu)}, this machine has {', '.join(sorted(products))}"
-        if reason is None and case.requires.engine:
-            from packaging.specifiers import SpecifierSet
-
-            version = self.engine_info.version
-            if not SpecifierSet(case.requires.engine).contains(version, prereleases=True):
-                reason = f"needs sglang {case.requires.engine}, this one is {version}"
-        if reason is not None:
-            text = f"{case.at('requires')}: {reason}"
-            if self.settings.strict:
-                pytest.fail(text, pytrace=False)
-            pytest.skip(text)
-        missing = assets.missing_token(case, os.environ)
-        if missing is not None:
-            pytest.fail(missing, pytrace=False)
-        try:
-            assets.resolve_assets(case, self.settings.assets)
-        except SgdiffError as error:
-            pytest.fail(str(error), pytrace=False)
+    def _refuse_recorded(self, case: Case, machine_: Machine) -> None:
+        """`--sgdiff-update=missing` leaves alone what has a baseline."""
+        if self.settings.update == "missing" and self._find(self.settings.baselines, machine_, case.id) is not None:
+            pytest.skip(f"{case.location}: has a baseline for {machine_.slug}; --sgdiff-update renews it")
 
     def _find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         return baselines.find(folder, machine_, case_id)
@@ -272,17 +257,3 @@ class Session:
         """What is known against the case, on this engine's version."""
         products = tuple(gpu.name for gpu in self.pool.eligible.gpus) if self.pool else case.requires.gpu
         return advise(case, engine_version=self._info_to_show.version, gpu_products=products)
-
-
-def _any_of(words: tuple[str, ...], products: set[str]) -> bool:
-    return any(word.lower() in product.lower() for word in words for product in products)
-
-
-def _properties(item: pytest.Item, result: CaseResult) -> None:
-    """Scalars for JUnit XML, which reads them from the item."""
-    item.user_properties.append(("sgdiff_outcome", result.outcome))
-    item.user_properties.append(("sgdiff_reason", result.reason))
-    item.user_properties.append(("sgdiff_launches", len(result.launches)))
-    for verdict in result.verdicts:
-        if verdict.ratio is not None:
-            item.user_properties.append((f"sgdiff_{verdict.metric}_ratio", round(verdict.ratio, 5)))

@@ -17,6 +17,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.options import CASE_FILES, ISOLATIONS, SETTINGS, Isolation, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
+REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt")
 UPDATES = ("all", "missing", "extend")
 FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
 """Outcomes that fail a case whatever `--sgdiff-fail-on` says (they fail the run as pytest failures)."""
@@ -103,7 +104,7 @@ def read_settings(
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
         isolation=_isolation(text["sgdiff_isolation"], update=update),
         strict=switches["sgdiff_strict"],
-        reports=tuple((cwd / path).resolve() for path in _many(option("sgdiff_report"))),
+        reports=tuple(_report(cwd / path) for path in _many(option("sgdiff_report"))),
         history=None if history is None else (root / history).resolve(),
         gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
         lock_dir=None if lock_dir is None else Path(lock_dir),
@@ -178,6 +179,14 @@ def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]
             raise OptionError(f"--sgdiff-fail-on={word}: no such outcome, use {', '.join(OUTCOMES)}")
     chosen = frozenset(known[word] for word in words)
     return FAILING | chosen | (frozenset({known["inconclusive"]}) if strict else frozenset())
+
+
+def _report(path: Path) -> Path:
+    if path.suffix not in REPORT_SUFFIXES:
+        raise OptionError(
+            f"--sgdiff-report={path.name}: the suffix chooses the format, use {', '.join(REPORT_SUFFIXES)}"
+        )
+    return path.resolve()
 
 
 def _isolation(value: str | None, *, update: str | None) -> Isolation:

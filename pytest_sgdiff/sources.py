@@ -37,6 +37,11 @@ class Progress:
     stage: str = ""
 
 
+def waiting(case: Case, message: str) -> Progress:
+    """Progress of a case that has no GPUs yet."""
+    return Progress(node_id=case.node_id, gpus=(), launch=0, of=0, stage=message)
+
+
 class ReplaySource:
     """Launches of one case from a folder that `--sgdiff-out` wrote, in their order."""
 

@@ -1,0 +1,169 @@
+"""`sgdiff baselines`: read, check and put in place what `--sgdiff-update` recorded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.data import Baseline
+
+
+def add(commands: Subparsers) -> None:
+    """Add the command `baselines`."""
+    parser = commands.add_parser(
+        "baselines",
+        help="list, show, compare, check or apply baselines",
+        description="list: one line per baseline. show CASE: every metric with its spread and what it can detect. "
+        "diff DIR: candidates in DIR against the tree. check: exit 1 on anything zero, missing, not finite, of another "
+        "schema, short of launches, without provenance, or for a case that is gone. apply DIR: put the reviewed "
+        "candidates of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) in place.",
+    )
+    parser.add_argument("action", choices=("list", "show", "diff", "check", "apply"), metavar="ACTION")
+    parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
+    parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
+    parser.add_argument("--cases", type=Path, default=Path("cases"), metavar="DIR", help="for check; default: cases")
+    parser.add_argument("--json", action="store_true", help="print JSON (list)")
+    parser.set_defaults(run=_baselines)
+
+
+def _baselines(chosen: argparse.Namespace) -> int:
+    if chosen.action in ("show", "diff", "apply") and chosen.what is None:
+        needed = "a case id" if chosen.action == "show" else "a folder of candidates"
+        raise _usage(f"sgdiff baselines {chosen.action}: give {needed}")
+    actions = {"list": _list, "show": _show, "diff": _diff, "check": _check, "apply": _apply}
+    return actions[chosen.action](chosen)
+
+
+def _usage(message: str) -> Exception:
+    from pytest_sgdiff.errors import OptionError
+
+    return OptionError(message)
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff.baselines import every, load
+
+    rows = [_row(load(path)) for path in every(chosen.folder)]
+    if chosen.json:
+        print(json.dumps(rows, indent=2))
+        return GOOD
+    width = max((len(str(row["case"])) for row in rows), default=0)
+    for row in rows:
+        print(
+            f"{row['case']:{width}}  {row['machine']}  {row['launches']} launches  {row['kind']}  "
+            f"{row['recorded']}  sglang {row['engine'] or 'unknown'}"
+        )
+    if not rows:
+        print(f"no baselines below {chosen.folder}: pytest --sgdiff-gpus=N --sgdiff-update records some")
+    return GOOD
+
+
+def _row(baseline: Baseline) -> dict[str, object]:
+    return {
+        "case": baseline.measurement.case,
+        "machine": baseline.measurement.machine.slug,
+        "launches": len(baseline.measurement.launches),
+        "kind": baseline.kind,
+        "recorded": baseline.recorded.at,
+        "engine": baseline.engine_version,
+    }
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff.baselines import every, load
+
+    found = [b for b in map(load, every(chosen.folder)) if b.measurement.case == chosen.what]
+    for baseline in found:
+        print(
+            f"{baseline.path}: {baseline.kind}, {baseline.recorded.at}, sglang {baseline.engine_version or 'unknown'}"
+        )
+        for line in _metrics(baseline):
+            print(f"  {line}")
+    if not found:
+        raise _usage(f"sgdiff baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
+    return GOOD
+
+
+def _metrics(baseline: Baseline) -> list[str]:
+    from pytest_sgdiff.metrics import metric_class, unit
+    from pytest_sgdiff.rules import CLASS_MARGINS, RULES
+    from pytest_sgdiff.rules.sample import centre, variation
+
+    lines = []
+    for name, values in baseline.measurement.values.items():
+        middle, spread = centre(values), variation(values)
+        if middle is None:
+            continue
+        detectable = RULES["moderated"].detectable(values, CLASS_MARGINS[metric_class(name)], launches=5)
+        line = f"{name:32}{middle:12.2f} {unit(name)}"
+        line += "" if spread is None else f"  CV {100 * spread:.2f} %"
+        line += "" if detectable is None else f"  finds {100 * detectable:.1f} % in five launches"
+        lines.append(line)
+    return lines
+
+
+def _diff(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff.baselines import every, find, load
+
+    for path in every(_candidates(chosen.what)):
+        new = load(path)
+        old = find(chosen.folder, new.measurement.machine, new.measurement.case)
+        print(f"{new.measurement.case}  {new.measurement.machine.slug}" + ("  (new)" if old is None else ""))
+        for line in _changes(old, new):
+            print(f"  {line}")
+    return GOOD
+
+
+def _changes(old: Baseline | None, new: Baseline) -> list[str]:
+    from pytest_sgdiff.metrics import unit
+    from pytest_sgdiff.rules.sample import centre
+
+    before = old.measurement.values if old else {}
+    lines = []
+    for name, values in new.measurement.values.items():
+        now, then = centre(values), centre(before.get(name, ()))
+        if now is None:
+            continue
+        change = f"  {100 * (now / then - 1):+.1f} %" if then else ""
+        was = f"{then:.2f} -> " if then else ""
+        lines.append(f"{name:32}{was}{now:.2f} {unit(name)}{change}")
+    if old is not None and old.measurement.workload.digest != new.measurement.workload.digest:
+        lines.append("the workload changed, so old and new are not comparable")
+    return lines
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff.baselines import check, every
+    from pytest_sgdiff.casefile import read_cases
+
+    files = sorted([*chosen.cases.glob("*.yaml"), *chosen.cases.glob("*.yml")])
+    cases = {case.id: case.launches.baseline for file in files for case in read_cases(file, Path.cwd())}
+    found = check(chosen.folder, cases)
+    for line in found:
+        print(line)
+    if not found:
+        print(f"{len(list(every(chosen.folder)))} baselines, nothing wrong")
+    return FOUND if found else GOOD
+
+
+def _apply(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff.baselines import every, load, save
+
+    # All are read before any is written: a corrupt candidate leaves the tree as it was.
+    candidates = [load(path) for path in every(_candidates(chosen.what))]
+    for candidate in candidates:
+        print(save(chosen.folder, candidate))
+    if not candidates:
+        raise _usage(f"sgdiff baselines apply: no candidates below {chosen.what}")
+    return GOOD
+
+
+def _candidates(folder: str) -> Path:
+    """The folder itself, or `baselines/` in the `--sgdiff-out` folder of a run."""
+    inner = Path(folder) / "baselines"
+    return inner if inner.is_dir() else Path(folder)

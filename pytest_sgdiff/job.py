@@ -1,0 +1,176 @@
+"""What the runner works on: a job, what has been launched of it so far, and the result that comes of it. Pure but for
+the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    CaseResult,
+    Launch,
+    LaunchRecord,
+    Machine,
+    Outcome,
+    PerfDump,
+    Problem,
+    Reading,
+    Verdict,
+    Workload,
+)
+from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.gpus import Isolation
+
+REPLACED_AT_MOST = 2
+"""Disturbed launches of one case that are replaced before it is given up as `environment` (decision rule §9)."""
+
+
+class Source(Protocol):
+    """Where launches come from."""
+
+    def launch(self, *, alone: bool) -> Launch | None:
+        """The next launch of the case, None when there are no more. `alone`: with no other launch on the host."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One case to be measured, and everything that is needed for it.
+
+    `baseline_for` finds the committed baseline for a machine; `extra_metrics` lets users add their own figures;
+    `isolation` is the mode of `--sgdiff-isolation`; `renew` is the command that records a baseline.
+    """
+
+    case: Case
+    source: Source
+    engine: Engine
+    workload: Workload
+    baseline_for: Callable[[Machine], Baseline | None]
+    only_machine: Callable[[], Machine | None]
+    other_machines: Callable[[], Sequence[str]]
+    extra_metrics: Callable[[PerfDump], Mapping[str, float]] = field(default=lambda _: {})
+    isolation: Isolation = "confirm"
+    renew: str = ""
+    command: str = ""
+
+
+@dataclass
+class Taken:
+    """What has been launched so far."""
+
+    counted: list[LaunchRecord] = field(default_factory=list)
+    excluded: list[LaunchRecord] = field(default_factory=list)
+    problems: tuple[Problem, ...] = ()
+    machine: Machine | None = None
+    workload: Workload | None = None
+    exhausted: bool = False
+    folder: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def spoiled(self) -> bool:
+        """True when more launches were disturbed than may be replaced, or nothing is left to replace them."""
+        return len(self.excluded) > REPLACED_AT_MOST or (self.exhausted and bool(self.excluded) and not self.counted)
+
+
+def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
+    """One launch as results and baselines keep it."""
+    dump = reading.dump
+    extra = {} if dump is None or reading.problems else dict(job.extra_metrics(dump))
+    return LaunchRecord(
+        number=launch.number,
+        metrics={**reading.metrics, **extra},
+        steps_ms=() if dump is None else dump.steps_ms,
+        started_at=launch.started_at,
+        wall_s=launch.wall_s,
+        session=launch.session,
+        environment=launch.environment,
+        watch=launch.watch,
+        warmup=reading.warmup,
+        pipeline=reading.pipeline,
+        generation=None if dump is None else dump.generation,
+        auto_tuned=reading.auto_tuned,
+        alone=None if launch.watch is None else launch.watch.alone,
+        folder=launch.folder,
+    )
+
+
+def finish(
+    job: Job,
+    taken: Taken,
+    baseline: Baseline | None,
+    verdicts: tuple[Verdict, ...],
+    outcome: Outcome,
+    reason: str,
+) -> CaseResult:
+    """The result of the case, with everything that reports want to know."""
+    case, launches = job.case, (*taken.counted, *taken.excluded)
+    old = baseline.measurement.launches if baseline else ()
+    return CaseResult(
+        case=case.id,
+        node_id=case.node_id,
+        location=case.location,
+        outcome=outcome,
+        reason=reason,
+        next_step=next_step(outcome, job.renew),
+        summary=case.summary,
+        faster_than=case.faster_than,
+        machine=taken.machine,
+        workload=taken.workload or job.workload,
+        launches=tuple(sorted(launches, key=lambda entry: entry.number)),
+        verdicts=verdicts,
+        warnings=tuned(taken),
+        problems=taken.problems,
+        baseline_path=baseline.path if baseline else None,
+        baseline_recorded=baseline.recorded if baseline else None,
+        baseline_engine=baseline.engine_version if baseline else None,
+        baseline_records=old,
+        baseline_launches=len(old),
+        command=job.command,
+        folder=taken.folder,
+        elapsed_s=time.monotonic() - taken.started,
+        measured=bool(taken.counted),
+    )
+
+
+def unmeasured(case: Case, reason: str, *, renew: str) -> CaseResult:
+    """The result of a case that could not be launched through no fault of its own."""
+    return CaseResult(
+        case=case.id,
+        node_id=case.node_id,
+        location=case.location,
+        outcome="inconclusive",
+        reason=reason,
+        next_step=next_step("inconclusive", renew),
+        summary=case.summary,
+    )
+
+
+def next_step(outcome: Outcome, renew: str) -> str:
+    """What to do about the outcome; empty if there is nothing to do."""
+    if outcome == "no-baseline":
+        return f"record one: {renew}"
+    if outcome == "regressed":
+        return f"if the slowdown is meant: {renew}"
+    if outcome == "improved":
+        return f"to hold the gain: {renew}"
+    if outcome == "inconclusive":
+        return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    return ""
+
+
+def environment_reason(taken: Taken) -> str:
+    """Why a case was given up although no launch failed."""
+    evidence = dict.fromkeys(entry.excluded for entry in taken.excluded if entry.excluded)
+    many = len(taken.excluded)
+    return f"environment: {many} launch{'es' if many > 1 else ''} disturbed: {'; '.join(map(str, evidence))}"
+
+
+def tuned(taken: Taken) -> tuple[str, ...]:
+    """A warning if the engine chose settings by itself: such a figure moves when its heuristics do."""
+    lines = dict.fromkeys(line for entry in taken.counted for line in entry.auto_tuned)
+    return (f"auto-tuned by the engine: {'; '.join(lines)}",) if lines else ()

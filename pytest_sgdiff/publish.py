@@ -1,0 +1,58 @@
+"""A finished run goes out: report files, the job summary and annotations of GitHub Actions, the history.
+
+Nothing here fails a run by exception: what could not be written is said, and the results are not lost with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pytest_sgdiff import history
+from pytest_sgdiff.data import Run
+from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.reports import REPORTS
+from pytest_sgdiff.reports.github import commands
+from pytest_sgdiff.settings import Settings
+
+
+def publish(run: Run, settings: Settings, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Write everything that was asked for; returns what could not be written, a line each."""
+    return tuple(_troubles(run, settings, env))
+
+
+def workflow_commands(run: Run, env: Mapping[str, str]) -> list[str]:
+    """Workflow commands that put the bad outcomes beside the case files, where GitHub Actions reads the output."""
+    return commands(run) if env.get("GITHUB_ACTIONS") == "true" else []
+
+
+def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
+    for path in settings.reports:
+        yield from _write(path, run)
+    summary = env.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        yield from _append(Path(summary), REPORTS[".md"].render(run))
+    if settings.history is not None:
+        try:
+            history.append(settings.history, run, run_id=settings.run_id)
+        except SgdiffError as error:
+            yield str(error)
+
+
+def _write(path: Path, run: Run) -> Iterator[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(REPORTS[path.suffix].render(run), encoding="utf-8")
+    except SgdiffError as error:
+        yield f"{path}: {error}"
+    except OSError as error:
+        yield f"{path}: the report could not be written: {error.strerror}"
+
+
+def _append(path: Path, text: str) -> Iterator[str]:
+    try:
+        # Other steps of the job write to the same summary.
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text.rstrip() + "\n")
+    except OSError as error:
+        yield f"{path}: the job summary could not be written: {error.strerror}"
