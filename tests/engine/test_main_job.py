@@ -1,0 +1,127 @@
+"""The main job on the real engine: record, gate, find a real slowdown, and refuse what was not measured."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import pytest
+from engineproject import Project, Ran
+
+from pytest_sgdiff import baselines, recordings
+
+pytestmark = pytest.mark.engine
+
+Checkpoint = Callable[[str], pathlib.Path]
+
+
+def baseline_files(project: Project) -> list[pathlib.Path]:
+    return sorted((project.folder / "baselines").rglob("*.json"))
+
+
+def test_update_records_a_baseline_of_three_launches(recorded: tuple[Project, Ran]) -> None:
+    project, ran = recorded
+    assert ran.returncode == 0, ran.output
+    assert ran.case is not None
+    assert (ran.case["outcome"], ran.case["recorded"]) == ("pass", True)
+
+    (path,) = baseline_files(project)
+    assert path.name == "tiny_wan.json"
+    baseline = baselines.load(path)
+    launches = baseline.measurement.launches
+    assert baseline.engine_version == "0.5.17"
+    assert baseline.measurement.machine.kind == "cpu"
+    assert path.parent.name == baseline.measurement.machine.slug
+    assert [launch.pipeline for launch in launches] == ["WanPipeline"] * 3
+    assert [launch.warmup for launch in launches] == ["proven"] * 3
+    assert [launch.generation for launch in launches] == ["B"] * 3
+    values = baseline.measurement.values
+    assert all(isinstance(value, float) and value > 0 for name in ("denoise", "e2e") for value in values[name])
+    assert len(set(values["denoise"])) == 3
+    assert "--sgdiff-update" in baseline.recorded.command
+    # What a reviewer sees of it: one line per metric.
+    assert any(line.strip().startswith('"denoise": [') for line in path.read_text().splitlines())
+
+
+def test_every_launch_left_a_recording_that_can_be_judged_again(recorded: tuple[Project, Ran]) -> None:
+    project, _ = recorded
+    (run,) = [folder for folder in (project.folder / ".sgdiff").iterdir() if folder.is_dir()]
+    launches = recordings.read_launches(run, "tiny_wan")
+    assert [launch.number for launch in launches] == [0, 1, 2]
+    for launch in launches:
+        assert (launch.ending, launch.returncode, launch.stale_dump) == ("exited", 0, False)
+        assert launch.outputs is not None
+        assert [output.name.rpartition(".")[2] for output in launch.outputs] == ["mp4"]
+        assert "Using pipeline from model_index.json: WanPipeline" in launch.log
+        assert launch.dump is not None
+        assert json.loads(launch.dump)["tag"] == "cli_generate"
+        assert launch.argv[1] == "generate"
+
+
+def test_the_same_engine_passes(project: Project) -> None:
+    before = {path: path.read_bytes() for path in baseline_files(project)}
+    ran = project.pytest()
+    assert ran.returncode == 0, ran.output
+    assert ran.case is not None
+    # On a machine that does other things the honest answer may be that it cannot be told.
+    assert ran.case["outcome"] in {"pass", "improved", "inconclusive"}
+    assert ran.case["measured"] is True
+    assert "measured 1 of 1" in ran.output
+    assert before == {path: path.read_bytes() for path in baseline_files(project)}
+
+
+def test_an_engine_with_more_work_per_step_regresses(project: Project, checkpoint: Checkpoint) -> None:
+    project.write_case(checkpoint("slower"))
+    ran = project.pytest()
+    assert ran.case is not None
+    assert (ran.case["outcome"], ran.returncode) == ("regressed", 1), ran.output
+    (primary,) = [verdict for verdict in ran.case["verdicts"] if verdict["primary"]]
+    assert primary["ratio"] > 3
+    assert len(ran.case["launches"]) == 3
+    assert "measured 1 of 1" in ran.output
+    assert "--sgdiff-update" in ran.output
+    assert "Traceback" not in ran.output
+
+
+def test_a_real_fallback_to_diffusers_is_invalid(project: Project, checkpoint: Checkpoint) -> None:
+    project.write_case(checkpoint("foreign"))
+    ran = project.pytest()
+    assert ran.case is not None
+    assert (ran.case["outcome"], ran.returncode) == ("invalid", 1), ran.output
+    evidence = "\n".join(line for problem in ran.case["problems"] for line in problem["evidence"])
+    assert "has no native sglang support. Falling back to diffusers backend." in evidence
+    assert "DiffusersExecutionStage" in evidence or "DiffusersPipeline" in evidence
+    assert "Falling back to diffusers backend." in ran.output
+    assert ran.case["verdicts"] == []
+    assert ran.case["measured"] is False
+    assert all(launch["metrics"] == {} for launch in ran.case["launches"])
+
+
+def test_no_baseline_is_recorded_from_a_fallback(project: Project, checkpoint: Checkpoint) -> None:
+    before = {path: path.read_bytes() for path in baseline_files(project)}
+    project.write_case(checkpoint("foreign"))
+    ran = project.pytest("--sgdiff-update")
+    assert ran.returncode == 1, ran.output
+    assert before == {path: path.read_bytes() for path in baseline_files(project)}
+
+
+def test_an_error_inside_a_request_fails_although_the_engine_exits_0(project: Project, checkpoint: Checkpoint) -> None:
+    project.write_case(checkpoint("failing"))
+    ran = project.pytest()
+    assert ran.case is not None
+    assert (ran.case["outcome"], ran.returncode) == ("invalid", 1), ran.output
+    assert "index out of range in self" in ran.output
+    assert ran.case["measured"] is False
+    (launch,) = recordings.read_launches(pathlib.Path(ran.case["folder"]).parent.parent, "tiny_wan")
+    assert (launch.ending, launch.returncode, launch.dump) == ("exited", 0, None)
+
+
+def test_the_recording_of_the_gate_is_judged_alike_without_the_engine(project: Project, checkpoint: Checkpoint) -> None:
+    project.write_case(checkpoint("foreign"))
+    live = project.pytest("--sgdiff-out=kept")
+    replayed = project.pytest("--sgdiff-replay=kept")
+    assert live.case is not None
+    assert replayed.case is not None
+    assert (replayed.returncode, replayed.case["outcome"]) == (live.returncode, live.case["outcome"])
+    assert replayed.case["problems"] == live.case["problems"]

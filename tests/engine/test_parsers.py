@@ -1,0 +1,112 @@
+"""The engine's own argument parsers accept every command line that is written for them. No launch: only the parser."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff import casefile
+from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles, Ports
+from pytest_sgdiff.engines import ENGINES
+
+pytestmark = pytest.mark.engine
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+
+PARSE = """
+import argparse, contextlib, io, json, sys
+from sglang.multimodal_gen.runtime.entrypoints.cli.generate import add_multimodal_gen_generate_args
+
+parser = argparse.ArgumentParser()
+add_multimodal_gen_generate_args(parser)
+known = set(parser._option_string_actions)
+found = {}
+for name, words in json.load(sys.stdin).items():
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            _, left = parser.parse_known_args(words)
+        # An abbreviation is parsed, and then ignored by the engine, which looks for the exact word.
+        short = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+        found[name] = {"unknown": left, "abbreviated": short}
+    except BaseException as error:
+        found[name] = {"error": f"{type(error).__name__}: {error} {said.getvalue()[-300:]}"}
+print("\\n" + json.dumps(found))
+"""
+
+FILES = LaunchFiles(
+    workdir="/launch",
+    output_dir="/launch/out",
+    perf_dump="/launch/perf.json",
+    perf_log_dir="/launch/log",
+    config="/c.json",
+)
+
+
+def every_case() -> list[Case]:
+    return [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in casefile.read_cases(file, ROOT)]
+
+
+def parsed(engine_env: pathlib.Path, version: str, lines: dict[str, list[str]]) -> dict[str, Any]:
+    """What the parser of that version says to each command line, by case."""
+    other = engine_env / "parsers" / version
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    if other.exists():
+        environment["PYTHONPATH"] = str(other)
+    done = subprocess.run(
+        [str(engine_env / "bin" / "python"), "-c", "import sglang; print(sglang.__version__)\n" + PARSE],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    output = done.stdout.splitlines()
+    assert version in output, "another engine was imported"
+    answer: dict[str, Any] = json.loads(output[-1])
+    return answer
+
+
+PROBES = {
+    "unknown": ["--model-path", "m", "--no-such-flag", "1"],
+    "abbreviated": ["--model-path", "m", "--ulysses", "2"],
+    "of 0.5.17": ["--model-path", "m", "--warmup"],
+}
+
+
+@pytest.fixture(scope="module", params=["0.5.17", "0.5.23"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def answers(engine_env: pathlib.Path, version: str) -> dict[str, Any]:
+    """What the parser says to the probes and to every case, asked in one process: it takes half a minute to import."""
+    info = EngineInfo(command=("sglang",), version=version)
+    ports = Ports(http=30000, scheduler=30010, master=30040)
+    lines = dict(PROBES)
+    for case in every_case():
+        command = ENGINES[case.engine].command(case, info=info, files=FILES, ports=ports)
+        assert command.argv[:2] == ("sglang", "generate")
+        lines[case.id] = list(command.argv[2:])
+    return parsed(engine_env, version, lines)
+
+
+def test_every_case_is_accepted_by_the_real_parser(answers: dict[str, Any]) -> None:
+    ids = [case.id for case in every_case()]
+    assert len(ids) > 5
+    wrong = {name: answers[name] for name in ids if answers[name] != {"unknown": [], "abbreviated": []}}
+    assert wrong == {}
+
+
+def test_the_parser_is_a_real_one(answers: dict[str, Any], version: str) -> None:
+    """It refuses what that version does not know; else the test above would prove nothing."""
+    assert answers["unknown"]["unknown"] == ["--no-such-flag", "1"]
+    assert answers["abbreviated"]["abbreviated"] == ["--ulysses"]
+    assert ("error" in answers["of 0.5.17"]) is (version != "0.5.17")
