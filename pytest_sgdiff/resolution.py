@@ -1,0 +1,90 @@
+"""What a baseline can detect, and what would make it better: said when it is recorded, and with it in reports. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping
+
+from pytest_sgdiff.data import Baseline, Case, MetricClass
+from pytest_sgdiff.metrics import title
+from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
+from pytest_sgdiff.rules.sample import CLIP, invalid, logs, percent, spread, variation
+from pytest_sgdiff.series import Series, series_of
+
+NOISY_CV = 0.012
+"""CV between launches above which five launches of a primary metric are too few."""
+FEW = 10
+"""Launches from which the printed resolution can be trusted at any noise."""
+APART = 4.0
+"""Two modes: a gap between launches this many times as wide as the wider of the two groups, and as the prior noise."""
+
+
+def resolution(baseline: Baseline, case: Case, *, priors: Mapping[MetricClass, Prior] | None = None) -> tuple[str, ...]:
+    """One line per primary metric and for memory: launches, noise, and the slowdown that will be found.
+
+    `denoise steps: 5 launches, CV 0.8 %; a slowdown of 4.9 % or more will be found in 5 launches`
+    """
+    return tuple(
+        line
+        for s in _series(baseline, case)
+        if (line := _line(s, max(case.launches.looks), (priors or {}))) is not None
+    )
+
+
+def recording_advice(baseline: Baseline, case: Case) -> tuple[str, ...]:
+    """Why a baseline should be recorded with more launches, or what disturbs it; empty where it is good."""
+    return tuple(f"{title(s.metric)}: {line}" for s in _series(baseline, case) for line in _advice(s))
+
+
+def _series(baseline: Baseline, case: Case) -> tuple[Series, ...]:
+    """The gated series of the baseline, net of pauses as they will be judged; stages and pauses do not decide."""
+    gated = series_of(baseline.measurement, baseline, case)
+    return tuple(s for s in gated if s.metric_class in ("primary", "memory"))
+
+
+def _line(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> str | None:
+    prior = priors.get(s.metric_class)
+    rule = ModeratedRule() if prior is None else ModeratedRule(prior)
+    found = rule.detectable(s.baseline, s.margins, launches=looks)
+    cv = variation(s.baseline)
+    if found is None or cv is None:
+        return None
+    what = "growth" if s.metric_class == "memory" else "slowdown"
+    noise = "" if prior is None else f" ({prior.source})"
+    launches = f"{len(s.baseline)} launches, CV {percent(cv)}{noise}"
+    return f"{title(s.metric)}: {launches}; a {what} of {percent(found)} or more will be found in {looks} launches"
+
+
+def _advice(s: Series) -> Iterator[str]:
+    if s.metric_class != "primary" or len(s.baseline) < 3 or invalid(s.baseline, zeros=False):
+        return
+    values = logs(s.baseline)
+    middle = statistics.median(values)
+    s0 = math.hypot(CLASS_MARGINS["primary"].cv0, s.margins.noise_abs / math.exp(middle))
+    modes = _modes(values, s0)
+    high = [i for i, x in enumerate(values) if x > middle + CLIP * max(spread(values), s0)]
+    if modes is not None:
+        low, upper = (f"{math.exp(m):.0f}" for m in modes)
+        yield (
+            f"two modes, near {low} and {upper} {s.unit}: such a case is hardly gated at all; find what differs "
+            "between its launches (an autotuned kernel choice, a second pass) and pin it"
+        )
+    elif high:
+        worst = max(high, key=lambda i: values[i])
+        above = percent(math.expm1(values[worst] - middle))
+        yield f"launch {worst} is an outlier, {above} above the median: record {FEW} launches, which tolerate one"
+    cv = variation(s.baseline)
+    if cv is not None and cv > NOISY_CV and len(values) < FEW and not high and modes is None:
+        yield f"launches vary by {percent(cv)}: record {FEW}, {len(values)} are too few above {percent(NOISY_CV)}"
+
+
+def _modes(values: list[float], s0: float) -> tuple[float, float] | None:
+    """Centres of two groups of two or more launches with a wide gap between them, None if there are none such."""
+    ordered = sorted(values)
+    best = max(range(1, len(ordered)), key=lambda i: ordered[i] - ordered[i - 1])
+    low, high = ordered[:best], ordered[best:]
+    if min(len(low), len(high)) < 2:
+        return None
+    width = max(low[-1] - low[0], high[-1] - high[0], s0)
+    return (statistics.median(low), statistics.median(high)) if high[0] - low[-1] > APART * width else None

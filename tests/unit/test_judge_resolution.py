@@ -1,0 +1,75 @@
+"""What a baseline is said to detect, and what is said against it."""
+
+from __future__ import annotations
+
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    LaunchRecord,
+    Location,
+    Machine,
+    Measurement,
+    MetricChoice,
+    Recorded,
+    Workload,
+)
+from pytest_sgdiff.resolution import recording_advice, resolution
+from pytest_sgdiff.rules import Prior
+
+MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)
+PLACE = Location(path="cases/wan.yaml", line=1, column=1)
+CASE = Case(name="wan", location=PLACE, model="m", metrics=MetricChoice(gate=("denoise", "peak_memory")))
+
+
+def baseline(*denoise, memory=21000.0):
+    launches = tuple(
+        LaunchRecord(number=i, metrics={"denoise": v, "peak_memory": memory}) for i, v in enumerate(denoise)
+    )
+    measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
+    return Baseline(measurement=measured, recorded=Recorded(at="2026-11-02", command="pytest"))
+
+
+def test_a_baseline_says_what_it_will_find():
+    assert resolution(baseline(1000.0, 1012.0, 991.0, 1008.0, 989.0), CASE) == (
+        "denoise: 5 launches, CV 1 %; a slowdown of 5.2 % or more will be found in 5 launches",
+        "peak memory: 5 launches, CV 0 %; a growth of 2.7 % or more will be found in 5 launches",
+    )
+
+
+def test_a_suite_prior_is_named():
+    prior = Prior(cv0=0.004, weight=20.0, source="prior of 30 baselines: CV 0.40 %, worth 20.0 launches' freedom")
+    line = resolution(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CASE, priors={"primary": prior})[0]
+    assert line == (
+        "denoise: 5 launches, CV 0.3 % (prior of 30 baselines: CV 0.40 %, worth 20.0 launches' freedom); "
+        "a slowdown of 3.4 % or more will be found in 5 launches"
+    )
+
+
+def test_two_launches_promise_nothing():
+    assert resolution(baseline(1000.0, 1001.0), CASE) == ()
+    assert recording_advice(baseline(1000.0, 2000.0), CASE) == ()
+
+
+def test_a_quiet_baseline_needs_no_advice():
+    assert recording_advice(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CASE) == ()
+
+
+def test_noise_above_one_point_two_percent_asks_for_ten_launches():
+    assert recording_advice(baseline(1000.0, 1020.0, 985.0, 1012.0, 990.0), CASE) == (
+        "denoise: launches vary by 1.5 %: record 10, 5 are too few above 1.2 %",
+    )
+    assert recording_advice(baseline(*(1000.0, 1020.0, 985.0, 1012.0, 990.0) * 2), CASE) == ()
+
+
+def test_an_outlier_is_named_by_its_launch():
+    assert recording_advice(baseline(1000.0, 1004.0, 1190.0, 1002.0, 999.0), CASE) == (
+        "denoise: launch 2 is an outlier, 18.8 % above the median: record 10 launches, which tolerate one",
+    )
+
+
+def test_two_modes_are_told_from_noise():
+    (line,) = recording_advice(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CASE)
+    assert line == (
+        "denoise: two modes, near 1000 and 1061 ms: such a case is hardly gated at all; find what differs between its "
+        "launches (an autotuned kernel choice, a second pass) and pin it"
+    )
