@@ -1,0 +1,117 @@
+"""What of a watch is a disturbance, what only worth a note. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import GpuProcess, GpuSeries, Watch
+
+# NVML's clocks-event reasons (nvml.h). Bit 0x04, SwPowerCap, is normal at full load: an undisturbed H200 shows it all
+# the time at 690 of 700 W.
+HELD_BACK = {
+    0x08: "hardware slowdown",
+    0x20: "thermal slowdown by the driver",
+    0x40: "thermal slowdown by the hardware",
+    0x80: "power brake",
+}
+POWER_CAP = 0x04
+# A sample counts as busy, and its clock as one under load, from this utilisation on.
+BUSY_PCT = 50
+# A clock below this part of the baseline's median explains a slowdown of the same size.
+SLOW_CLOCK = 0.9
+# Fewest busy samples of which a median says anything.
+_FEWEST = 3
+
+
+def disturbances(watch: Watch, *, baseline: Sequence[Watch | None] = ()) -> tuple[str, ...]:
+    """What disturbed the launch, each as a sentence with its evidence; empty if nothing that is known did.
+
+    `baseline` are the watches of the baseline's launches: clocks are compared with theirs.
+    """
+    found = [_stranger(process) for process in watch.foreign]
+    for series in watch.gpus:
+        found += _held_back(series)
+        slow = _slow_clock(series, baseline)
+        if slow is not None:
+            found.append(slow)
+    for event in watch.events:
+        if "Xid" in event:
+            found.append(f"{event}, an error of the GPU that the driver reported during the launch")
+        elif not any("thermal" in text for text in found):
+            found.append(event)
+    if watch.alone is False and watch.isolation not in (None, "shared", "confirm") and watch.co_runners:
+        found.append(f"was to run alone on the host, but {', '.join(watch.co_runners)} ran beside it")
+    return tuple(found)
+
+
+def notes(watch: Watch) -> tuple[str, ...]:
+    """What is worth a line but is no disturbance: the power cap, and what could not be checked."""
+    found = []
+    for series in watch.gpus:
+        told = _busy_reasons(series)
+        capped = sum(bool(reasons & POWER_CAP) for reasons in told)
+        if capped:
+            found.append(f"{series.gpu_uuid}: at its power cap in {capped} of {len(told)} samples, normal at full load")
+    if watch.unknown:
+        found.append(f"not told by the driver, so not checked: {', '.join(watch.unknown)}")
+    if watch.pids == "calibrated":
+        found.append(
+            "processes are listed with PIDs of another namespace: those of the first half minute count as ours"
+        )
+    return tuple(found)
+
+
+def sm_clock_mhz(series: GpuSeries) -> float | None:
+    """The median SM clock under load; None with fewer than three busy samples."""
+    clocks = [
+        clock
+        for clock, util in zip(series.sm_mhz, series.util_pct, strict=True)
+        if clock is not None and util is not None and util >= BUSY_PCT
+    ]
+    return statistics.median(clocks) if len(clocks) >= _FEWEST else None
+
+
+def _stranger(process: GpuProcess) -> str:
+    name = (process.name or "name unknown").rsplit("/", 1)[-1]
+    used = "" if process.used_mb is None else f", {process.used_mb} MiB"
+    when = {"start": "when the launch began", "during": "while the launch ran", "end": "when the launch ended"}
+    return f"{process.gpu_uuid}: foreign process {process.pid} ({name}{used}) {when[process.when]}"
+
+
+def _held_back(series: GpuSeries) -> list[str]:
+    told = [reasons for reasons in series.reasons if reasons is not None]
+    texts = []
+    for bit, name in HELD_BACK.items():
+        count = sum(bool(reasons & bit) for reasons in told)
+        if count:
+            hot = max((t for t in series.temperature_c if t is not None), default=None)
+            degrees = "" if hot is None else f", up to {hot} °C"
+            texts.append(f"{series.gpu_uuid}: {name} (reason {bit:#04x}) in {count} of {len(told)} samples{degrees}")
+    return texts
+
+
+def _slow_clock(series: GpuSeries, baseline: Sequence[Watch | None]) -> str | None:
+    now = sm_clock_mhz(series)
+    before = [
+        clock
+        for watch in baseline
+        if watch is not None
+        for other in watch.gpus
+        if (clock := sm_clock_mhz(other)) is not None
+    ]
+    if now is None or not before:
+        return None
+    usual = statistics.median(before)
+    if now >= SLOW_CLOCK * usual:
+        return None
+    lower = f"{1 - now / usual:.0%} below the baseline's {usual:.0f} MHz"
+    return f"{series.gpu_uuid}: SM clock {now:.0f} MHz under load, {lower}"
+
+
+def _busy_reasons(series: GpuSeries) -> list[int]:
+    return [
+        reasons
+        for reasons, util in zip(series.reasons, series.util_pct, strict=True)
+        if reasons is not None and util is not None and util >= BUSY_PCT
+    ]

@@ -1,0 +1,274 @@
+"""What a watch sees of a launch, and which of it is a disturbance; on readings of a real H200 where there are some."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.watch import Watcher, disturbances, notes, sm_clock_mhz
+
+UUID = "GPU-0"
+GPU = Gpu(index=0, uuid=UUID, name="NVIDIA H200")
+RECORDED = json.loads((Path(__file__).parents[1] / "data" / "nvml" / "h200-series.json").read_text())
+
+
+def recorded(name: str, *, foreign: Sequence[GpuProcess] = ()) -> Watch:
+    columns = {key: tuple(column) for key, column in RECORDED[name].items() if key != "processes"}
+    return Watch(gpus=(GpuSeries(gpu_uuid=UUID, **columns),), foreign=tuple(foreign))
+
+
+class Driver:
+    """Answers from a script: one list of processes per look, the last repeated; everything else constant."""
+
+    def __init__(
+        self,
+        looks: Sequence[Sequence[tuple[int, str, int]] | None] = ((),),
+        state: GpuState | Callable[[int], GpuState] | None = None,
+        xids: Sequence[str] = (),
+        heat: Sequence[int | None] = (None, None),
+    ) -> None:
+        self._looks = list(looks)
+        self._state = state or GpuState(used_mb=0, util_pct=0, sm_mhz=1980, reasons=0)
+        self._xids = [(), tuple(xids)]
+        self._heat = list(heat)
+        self.asked = 0
+
+    def state(self, uuid: str) -> GpuState:
+        return self._state(self.asked) if callable(self._state) else self._state
+
+    def processes(self, uuid: str) -> tuple[GpuProcess, ...] | None:
+        rows = self._looks[min(self.asked, len(self._looks) - 1)]
+        self.asked += 1
+        if rows is None:
+            return None
+        return tuple(GpuProcess(gpu_uuid=uuid, pid=pid, name=name, used_mb=used) for pid, name, used in rows)
+
+    def thermal_ns(self, uuid: str) -> int | None:
+        return self._heat.pop(0)
+
+    def xids(self) -> tuple[str, ...]:
+        return self._xids.pop(0)
+
+
+def watched(
+    driver: Driver | None, looks: int, *, owns: Callable[[int], bool] = lambda pid: False, **more: object
+) -> Watch:
+    watcher = Watcher([GPU], reader=driver, owns=owns, interval_s=0.01, **more)  # type: ignore[arg-type]
+    with watcher:
+        deadline = time.monotonic() + 5
+        while driver is not None and driver.asked < looks - 1 and time.monotonic() < deadline:
+            time.sleep(0.002)
+    return watcher.watch
+
+
+# ------------------------------------------------------------------------------------------------- real readings
+
+
+def test_an_undisturbed_h200_is_at_its_power_cap_and_that_is_no_disturbance() -> None:
+    watch, before = recorded("slow"), recorded("baseline")
+    assert disturbances(watch, baseline=[before]) == ()
+    assert notes(watch)[0].startswith(f"{UUID}: at its power cap in ")
+    assert notes(watch)[0].endswith(", normal at full load")
+
+
+def test_a_real_contended_launch_shows_the_stranger_and_the_clocks_that_it_costs() -> None:
+    """PID 5138 computed on the GPU all the time; 5161 and 5231 were the launch: its command and its worker."""
+    stranger = GpuProcess(gpu_uuid=UUID, pid=5138, name="/usr/bin/python3", used_mb=714, when="start")
+    found = disturbances(recorded("contended", foreign=[stranger]), baseline=[recorded("baseline"), None])
+    assert found == (
+        "GPU-0: foreign process 5138 (python3, 714 MiB) when the launch began",
+        "GPU-0: SM clock 1545 MHz under load, 16% below the baseline's 1845 MHz",
+    )
+
+
+def test_the_launch_of_a_real_contended_series_is_told_from_the_stranger() -> None:
+    """The real lists, in their order, with the launch's two PIDs known as ours."""
+    looks = [[(int(pid), "python3", used) for pid, used in row.items()] for row in RECORDED["contended"]["processes"]]
+    looks = [looks[0], looks[30], looks[50], looks[-1]]
+    watch = watched(Driver(looks), 4, owns=lambda pid: pid in (5161, 5231))
+    assert [(process.pid, process.when) for process in watch.foreign] == [(5138, "start")]
+    assert watch.pids == "exact"
+
+
+def test_clocks_are_compared_only_under_load_and_with_enough_samples() -> None:
+    idle = GpuSeries(gpu_uuid=UUID, at_s=(0, 1, 2), sm_mhz=(345, 345, 345), util_pct=(0, 0, 0), temperature_c=(30,) * 3)
+    two = GpuSeries(gpu_uuid=UUID, at_s=(0, 1), sm_mhz=(900, 900), util_pct=(99, 99))
+    assert sm_clock_mhz(idle) is None
+    assert sm_clock_mhz(two) is None
+    assert sm_clock_mhz(recorded("baseline").gpus[0]) == 1845
+    assert disturbances(Watch(gpus=(idle, two)), baseline=[recorded("baseline")]) == ()
+    assert disturbances(recorded("contended"), baseline=[Watch(gpus=(idle,)), None]) == ()
+
+
+# ------------------------------------------------------------------------------------------------------- reasons
+
+
+@pytest.mark.parametrize(
+    ("bit", "name"),
+    [
+        (0x08, "hardware slowdown (reason 0x08)"),
+        (0x20, "thermal slowdown by the driver (reason 0x20)"),
+        (0x40, "thermal slowdown by the hardware (reason 0x40)"),
+        (0x80, "power brake (reason 0x80)"),
+    ],
+)
+def test_each_reason_that_holds_a_gpu_back_is_a_disturbance_with_its_evidence(bit: int, name: str) -> None:
+    series = GpuSeries(
+        gpu_uuid=UUID, at_s=(0, 1, 2), reasons=(0, bit | 0x04, None), temperature_c=(70, 87, None), util_pct=(99,) * 3
+    )
+    watch = Watch(gpus=(replace(series, sm_mhz=(None,) * 3),))
+    assert disturbances(watch) == (f"{UUID}: {name} in 1 of 2 samples, up to 87 °C",)
+
+
+@pytest.mark.parametrize("bit", [0x00, 0x01, 0x02, 0x04, 0x10, 0x100])
+def test_idle_power_cap_and_clock_settings_are_none(bit: int) -> None:
+    series = GpuSeries(gpu_uuid=UUID, at_s=(0,), reasons=(bit,), sm_mhz=(1980,), util_pct=(99,))
+    assert disturbances(Watch(gpus=(series,))) == ()
+
+
+def test_heat_between_two_samples_is_seen_by_the_counter() -> None:
+    watch = watched(Driver(heat=(5_000_000, 255_000_000)), 3)
+    assert disturbances(watch) == (f"{UUID}: held back by heat for 250 ms",)
+    assert watched(Driver(heat=(5_000_000, 5_000_000)), 3).events == ()
+
+
+def test_an_error_of_the_gpu_is_a_disturbance() -> None:
+    watch = watched(Driver(xids=(f"{UUID}: Xid 79",)), 3)
+    assert disturbances(watch) == (f"{UUID}: Xid 79, an error of the GPU that the driver reported during the launch",)
+
+
+# ------------------------------------------------------------------------------------------------------- processes
+
+
+def test_a_process_that_comes_and_goes_is_foreign() -> None:
+    both = [(7, "sglang", 500), (8, "/opt/train", 900)]
+    looks = [[], [(7, "sglang", 500)], both, both, [(7, "sglang", 500)], []]
+    watch = watched(Driver(looks), 6, owns=lambda pid: pid == 7)
+    assert disturbances(watch) == (f"{UUID}: foreign process 8 (train, 900 MiB) while the launch ran",)
+
+
+def test_ours_stay_ours_after_their_end() -> None:
+    """A PID that was ours when it was first seen is not asked about again: by then it may be gone from /proc."""
+    asked: list[int] = []
+
+    def owns(pid: int) -> bool:
+        asked.append(pid)
+        return len(asked) == 1
+
+    watch = watched(Driver([[(7, "sglang", 500)]]), 4, owns=owns)
+    assert (watch.foreign, asked) == ((), [7])
+
+
+def test_a_process_that_is_gone_before_anybody_could_ask_whose_it_was_is_not_held_against_the_launch() -> None:
+    """The engine's own helpers live for moments; a stranger that stays is seen again."""
+    nobody = 2**22 + 7
+    once = [[(7, "sglang", 500)], [(7, "sglang", 500), (nobody, "", 3)], [(7, "sglang", 500)]]
+    twice = [*once[:2], *once[1:]]
+    assert watched(Driver(once), 3, owns=lambda pid: pid == 7).foreign == ()
+    assert [process.pid for process in watched(Driver(twice), 4, owns=lambda pid: pid == 7).foreign] == [nobody]
+
+
+def test_pids_of_another_namespace_are_calibrated_by_time() -> None:
+    """In a container the list holds PIDs of the host: what is there by the end of the start-up is ours."""
+    looks = [[], [(90001, "", 500)], [(90001, "", 500)]]
+    assert watched(Driver(looks), 3, settled_s=10).pids == "calibrated"
+    assert watched(Driver(looks), 3, settled_s=10).foreign == ()
+    late = watched(Driver(looks), 3, settled_s=0)
+    assert [process.pid for process in late.foreign] == [90001]
+    early = watched(Driver([[(90001, "", 500)]]), 3, settled_s=10)
+    assert [process.pid for process in early.foreign] == [90001], "on the GPU before the launch began"
+
+
+def test_a_list_that_stays_empty_while_memory_is_used_is_unusable_and_said_so() -> None:
+    watch = watched(Driver([()], state=lambda look: GpuState(used_mb=200 * look)), 4)
+    assert (watch.pids, watch.foreign) == ("unusable", ())
+    assert "processes" in watch.unknown
+    assert disturbances(watch) == ()
+    assert notes(watch) == (
+        "not told by the driver, so not checked: sm_mhz, mem_mhz, power_w, temperature_c, util_pct, reasons, processes",
+    )
+
+
+def test_what_a_driver_does_not_tell_is_unknown_and_neither_clears_nor_condemns() -> None:
+    watch = watched(Driver([None], state=GpuState(sm_mhz=1980)), 3)
+    assert watch.unknown == ("mem_mhz", "power_w", "temperature_c", "util_pct", "used_mb", "reasons", "processes")
+    assert watch.pids is None
+    assert set(watch.gpus[0].reasons) == {None}
+    assert disturbances(watch, baseline=[recorded("baseline")]) == ()
+
+
+def test_a_driver_that_fails_in_the_middle_leaves_what_was_seen() -> None:
+    def state(look: int) -> GpuState:
+        if look >= 2:
+            raise LeaseError("the driver went away")
+        return GpuState(sm_mhz=1980)
+
+    driver = Driver(state=state)
+    watcher = Watcher([GPU], reader=driver, owns=lambda pid: False, interval_s=0.005)
+    with watcher:
+        time.sleep(0.1)
+    assert watcher.watch.gpus[0].sm_mhz == (1980, 1980)
+
+
+def test_without_a_driver_only_the_neighbours_are_known() -> None:
+    watch = watched(None, 0, co_runners=lambda: ("wan22",), alone=False, isolation="confirm")
+    assert (watch.co_runners, watch.alone, watch.isolation) == (("wan22",), False, "confirm")
+    assert "processes" in watch.unknown
+    assert disturbances(watch) == ()
+
+
+def test_a_launch_that_was_to_be_alone_and_was_not_is_disturbed() -> None:
+    watch = watched(Driver(), 3, co_runners=lambda: ("wan22", "ltx2"), alone=True, isolation="quiet")
+    assert watch.alone is False
+    assert disturbances(watch) == ("was to run alone on the host, but wan22, ltx2 ran beside it",)
+    assert disturbances(replace(watch, isolation="shared")) == ()
+
+
+def test_a_watch_of_a_case_without_gpus_knows_nothing_and_complains_of_nothing() -> None:
+    watcher = Watcher([], reader=None, owns=lambda pid: False, interval_s=0.01)
+    with watcher:
+        pass
+    assert (watcher.watch.gpus, watcher.watch.unknown, disturbances(watcher.watch)) == ((), (), ())
+
+
+def test_the_watch_measures_its_own_cost_and_samples_at_its_interval() -> None:
+    def slow(look: int) -> GpuState:
+        time.sleep(0.01)
+        return GpuState()
+
+    watcher = Watcher([GPU], reader=Driver(state=slow), owns=lambda pid: False, interval_s=0.05)
+    with watcher:
+        time.sleep(0.3)
+    samples = len(watcher.watch.gpus[0].at_s)
+    assert 3 <= samples <= 8
+    assert watcher.watch.cost_ms is not None
+    assert watcher.watch.cost_ms >= 10 * samples - 1
+
+
+def test_the_real_children_of_a_launch_are_ours_by_descent() -> None:
+    """The command and its worker both show on the GPU, as in the recordings of the real engine."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import subprocess, sys; subprocess.run(['sleep', '30'])"], start_new_session=True
+    )
+    try:
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+        while not (worker := children.read_text().split()):
+            time.sleep(0.01)
+        from pytest_sgdiff.gpus.procs import is_descendant
+
+        looks = [[], [(child.pid, "sglang", 518), (int(worker[0]), "sglang", 7182), (1, "init", 5)]]
+        watch = watched(Driver(looks), 3, owns=lambda pid: is_descendant(pid, child.pid))
+        assert [process.pid for process in watch.foreign] == [1]
+    finally:
+        os.killpg(child.pid, 9)
+        child.wait()
