@@ -203,7 +203,7 @@ def _foreign(meta: Notes, uuid: str) -> Iterable[GpuProcess]:
     )
     for when, processes in seen:
         for process in processes:
-            name = process.cmdline or meta.foreign.what
+            name = (process.cmdline or meta.foreign.what or "").strip() or None
             yield GpuProcess(gpu_uuid=uuid, pid=process.pid, name=name, used_mb=process.used_mib, when=when)
     if not meta.foreign.seen_before and not meta.foreign.seen_after:
         yield GpuProcess(gpu_uuid=uuid, pid=meta.foreign.pid, name=meta.foreign.what)

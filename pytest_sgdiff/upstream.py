@@ -1,0 +1,218 @@
+"""SGLang's own baseline files (`perf_baselines.json`, `perf_baselines/*.json`) as reference baselines. Pure.
+
+Their numbers are one per metric, without spread, taken in server mode on a pool of machines, so they become *reference*
+baselines: shown beside a measurement, never passing a case. A scenario becomes the reference of a case only where
+everything that is known of both is equal and nothing that matters is unknown; else of `upstream.<scenario>`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Machine, Measurement, Recorded, Workload
+from pytest_sgdiff.errors import WireError
+from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage
+
+PREFIX = "upstream."
+"""How the case id of a scenario begins that is no case of ours."""
+
+PRODUCTS = {
+    "H100": "NVIDIA H100 80GB HBM3",
+    "H200": "NVIDIA H200",
+    "B200": "NVIDIA B200",
+    "5090": "NVIDIA GeForce RTX 5090",
+}
+"""Word in `metadata.hardware` -> product name as NVML gives it."""
+
+MATTERS = ("width", "height", "num-frames", "num-inference-steps")
+PARALLEL = ("ulysses-degree", "ring-degree", "sp-degree", "tp-size", "enable-cfg-parallel", "cfg-parallel-size")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """What is known of one of upstream's scenarios beyond its numbers; `args` are engine flags, None is "not told"."""
+
+    gpus: int
+    model: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    remark: str = ""
+
+
+KNOWN: Mapping[str, Scenario] = MappingProxyType(
+    {
+        "ltx_2_two_stage_t2v": Scenario(gpus=2, model="Lightricks/LTX-2", args={"enable-cfg-parallel": True}),
+        "ltx_2_3_two_stage_ti2v_2gpus": Scenario(
+            gpus=2, model="Lightricks/LTX-2.3", args={"enable-cfg-parallel": True}
+        ),
+        "ltx_2.3_two_stage_t2v_2gpus": Scenario(gpus=2, model="Lightricks/LTX-2.3"),
+        "ltx_2.3_one_stage_ti2v": Scenario(gpus=1, model="Lightricks/LTX-2.3"),
+        "wan2_2_t2v_a14b_2gpu": Scenario(gpus=2, model="Wan-AI/Wan2.2-T2V-A14B-Diffusers", args={"ulysses-degree": 2}),
+        "wan2_2_i2v_a14b_2gpu": Scenario(gpus=2, model="Wan-AI/Wan2.2-I2V-A14B-Diffusers"),
+        "wan2_2_ti2v_5b": Scenario(gpus=1, model="Wan-AI/Wan2.2-TI2V-5B-Diffusers"),
+        "hunyuan3d_shape_gen": Scenario(gpus=1, model="tencent/Hunyuan3D-2", remark="with paint, without warmup"),
+        "joyai_image_edit_ti2i": Scenario(gpus=1, model="jdopensource/JoyAI-Image-Edit-Diffusers"),
+    }
+)
+"""From upstream's test/server/testcase_configs.py. Sizes and frames are the models' defaults there, and so not told."""
+
+
+# ------------------------------------------------------------------------------------------------------------ import
+
+
+def import_upstream(
+    document: Any,
+    cases: Sequence[Case],
+    *,
+    source: str,
+    engine_version: str | None = None,
+    default_gpus: int | None = None,
+    known: Mapping[str, Scenario] = KNOWN,
+) -> tuple[tuple[Baseline, ...], tuple[str, ...]]:
+    """Reference baselines from a file of upstream's, and a line for everything that was dropped or did not match.
+
+    `source` says where the file comes from; it goes into every baseline. `default_gpus` is for scenarios that neither
+    `known` nor their name tells the number of GPUs of; without it they are not imported.
+    Raises WireError if it is no such file.
+    """
+    metadata, scenarios = _parts(document)
+    product = _product(metadata)
+    report: list[str] = []
+    found: list[Baseline] = []
+    unplaced: list[str] = []
+    for name, scenario in scenarios.items():
+        if not isinstance(scenario, Mapping):
+            raise WireError(f"scenarios.{name}: must be a mapping, got {scenario!r:.60}", ("scenarios", name))
+        empty = tuple(_empty(scenario))
+        if empty:
+            report.append(f"{name}: {', '.join(empty)} zero or null: dropped, nothing was measured there")
+        launch = _launch(scenario)
+        gpus = known[name].gpus if name in known else _gpus_by_name(name) or default_gpus
+        if not launch.metrics:
+            report.append(f"{name}: holds no number: not imported")
+        elif gpus is None:
+            unplaced.append(name)
+        else:
+            target, remarks = _target(name, launch, gpus, cases, known)
+            report += remarks
+            machine = Machine(kind="gpu", product=product, count=gpus)
+            recorded = Recorded(at=str(metadata.get("last_updated", "")), command=f"sgdiff import ({source})")
+            reference = reference_baseline(target, machine, launch, recorded, source=source, scenario=name)
+            found.append(replace(reference, engine_version=engine_version))
+    if unplaced:
+        report.append(f"not imported, as nothing tells on how many GPUs they ran (say --gpus): {', '.join(unplaced)}")
+    if document.get("runner_overrides"):
+        report.append("runner_overrides: not imported: they are other machines, whose baselines lie in other folders")
+    return tuple(found), tuple(report)
+
+
+def _parts(document: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    if not isinstance(document, Mapping) or not isinstance(document.get("scenarios"), Mapping):
+        raise WireError("this is no baseline file of SGLang's: it has no mapping 'scenarios'")
+    metadata = document.get("metadata", {})
+    if not isinstance(metadata, Mapping):
+        raise WireError(f"metadata: must be a mapping, got {metadata!r:.60}", ("metadata",))
+    return metadata, document["scenarios"]
+
+
+def _product(metadata: Mapping[str, Any]) -> str:
+    hardware = str(metadata.get("hardware", ""))
+    for word, product in PRODUCTS.items():
+        if word in hardware:
+            return product
+    raise WireError(
+        f"metadata.hardware: names none of {', '.join(PRODUCTS)}, got {hardware!r}", ("metadata", "hardware")
+    )
+
+
+def _empty(scenario: Mapping[str, Any]) -> Iterator[str]:
+    """Places of zeros and nulls; upstream wrote both for what was not measured, and then checked nothing there."""
+    for key, value in scenario.items():
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{inner}" for inner in _empty(value) if is_stage(inner))
+        elif value is None or (not isinstance(value, str) and _positive(value) is None):
+            yield key
+
+
+def _positive(value: Any) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 < value < float("inf") else None
+
+
+def _launch(scenario: Mapping[str, Any]) -> LaunchRecord:
+    stages = _numbers(scenario.get("stages_ms"))
+    told = {name for name in scenario.get("stages_ms") or {} if is_denoising(name)}
+    denoising = [stages[name] for name in stages if is_denoising(name)]
+    numbered = scenario.get("denoise_step_ms") or {}
+    steps = _numbers(numbered)
+    # A sum over what was measured of a part would be the number of something else.
+    in_order = [steps[str(i)] for i in range(len(numbered)) if str(i) in steps]
+    whole = tuple(in_order) if len(in_order) == len(numbered) else ()
+    metrics = {
+        "e2e": _positive(scenario.get("expected_e2e_ms")),
+        "denoise": sum(denoising) if denoising and len(denoising) == len(told) else None,
+        "denoise_steps": sum(whole) if whole else None,
+        "peak_memory": _positive(scenario.get("runtime_peak_allocated_mb")),
+        **{STAGE + name: value for name, value in stages.items() if is_stage(name)},
+    }
+    kept = {name: round(value, 3) for name, value in metrics.items() if value is not None}
+    return LaunchRecord(number=0, metrics=kept, steps_ms=whole, generation="C2" if "peak_memory" in kept else None)
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    pairs = values.items() if isinstance(values, Mapping) else ()
+    return {name: number for name, value in pairs if (number := _positive(value)) is not None}
+
+
+def _gpus_by_name(name: str) -> int | None:
+    """`…_2gpu`, `…_2_gpus`, `…_tp2`; two GPUs are also what CFG parallel and FSDP take."""
+    told = re.search(r"(?:^|_)(?:(\d)_?gpus?|tp(\d))(?:_|$)", name)
+    if told:
+        return int(told[1] or told[2])
+    return 2 if "cfg_parallel" in name or "fsdp" in name else None
+
+
+def _target(
+    name: str, launch: LaunchRecord, gpus: int, cases: Sequence[Case], known: Mapping[str, Scenario]
+) -> tuple[str, list[str]]:
+    """The case that the scenario is a reference of, or its own name; and why cases of the same model are not it."""
+    remarks = []
+    for case in cases:
+        scenario = known.get(name)
+        if scenario is None or case.model != scenario.model:
+            continue
+        differences = list(_differences(case, scenario, launch, gpus))
+        if not differences:
+            return case.id, []
+        remarks.append(f"{name}: is not {case.id}: {'; '.join(differences)}")
+    return PREFIX + name, remarks
+
+
+def _differences(case: Case, scenario: Scenario, launch: LaunchRecord, gpus: int) -> Iterator[str]:
+    if case.gpus != gpus:
+        yield f"{case.gpus} GPUs in the case, {gpus} upstream"
+    theirs = dict(scenario.args)
+    if launch.steps_ms:
+        theirs.setdefault("num-inference-steps", len(launch.steps_ms))
+    for name in MATTERS:
+        # A size that neither states is the model's own on both sides.
+        if case.args.get(name) != theirs.get(name):
+            yield f"{name} {case.args.get(name, 'not set')} in the case, {theirs.get(name, 'not told')} upstream"
+    for name in PARALLEL:
+        if case.args.get(name) != theirs.get(name):
+            yield f"{name} {case.args.get(name, 'not set')} in the case, {theirs.get(name, 'not set')} upstream"
+    if scenario.remark:
+        yield f"upstream ran it {scenario.remark}"
+
+
+def reference_baseline(
+    case: str, machine: Machine, launch: LaunchRecord, recorded: Recorded, *, source: str, scenario: str
+) -> Baseline:
+    """Published numbers as a baseline."""
+    # No digest: published numbers are compared by machine only, their exact workload nobody can know.
+    workload = Workload(digest="", fields={"scenario": scenario})
+    measurement = Measurement(case=case, machine=machine, workload=workload, launches=(launch,))
+    return Baseline(measurement=measurement, recorded=recorded, kind="reference", source=source)
