@@ -544,7 +544,8 @@ class Decision:
 class Verdict:
     """One metric judged. `baseline` and `now` are centres in `unit`; `spread` is the baseline's CV; `limit` and
     `ignore` are the margins used, as fractions; `deciding` metrics settle the outcome of the case, the others only
-    fail it."""
+    fail it. `baseline_values` and `now_values` are what was judged, one value per launch that counts: not always a
+    metric of the launches themselves (a pause, e2e net of it)."""
 
     metric: str
     metric_class: MetricClass
@@ -553,6 +554,8 @@ class Verdict:
     why: str
     baseline: float | None = None
     now: float | None = None
+    baseline_values: tuple[float | None, ...] = ()
+    now_values: tuple[float | None, ...] = ()
     spread: float | None = None
     ratio: float | None = None
     low: float | None = None

@@ -21,6 +21,7 @@ from pytest_sgdiff.data import (
     Measurement,
     Problem,
     Recorded,
+    Relation,
     Run,
     Verdict,
     Watch,
@@ -251,6 +252,22 @@ def undecided(**changes: Any) -> CaseResult:
         ),
     }
     return result(**{**fields, **changes})
+
+
+def relation(**changes: Any) -> Relation:
+    """A claim of one case being faster than another, which does not hold."""
+    fields: dict[str, Any] = {
+        "case": "wan22_t2v_a14b_720p",
+        "than": "wan22_i2v_a14b_720p",
+        "at_least": 0.1,
+        "metric": "denoise_steps",
+        "outcome": "regressed",
+        "why": "does not hold, 5 against 5 launches",
+        "ratio": 0.979,
+        "low": 0.97,
+        "high": 0.99,
+    }
+    return Relation(**{**fields, **changes})
 
 
 def foreign_process() -> GpuProcess:

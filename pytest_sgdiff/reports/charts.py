@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, LaunchRecord, Verdict
-from pytest_sgdiff.reports import numbers, phrases
+from pytest_sgdiff.reports import evidence, numbers, phrases
 from pytest_sgdiff.reports.plot import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
 WIDTH = 360
@@ -44,16 +44,15 @@ def forest(verdict: Verdict, *, reach: float) -> Plot | None:
 
 def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     """Every launch as a point: the baseline's, then this run's, against the baseline's spread and margins."""
-    old = [(launch, launch.metrics.get(verdict.metric)) for launch in result.baseline_records]
-    new = [(launch, launch.metrics.get(verdict.metric)) for launch in result.launches]
-    before = [(launch, value) for launch, value in old if value is not None]
-    after = [(launch, value) for launch, value in new if value is not None]
+    before, after = (
+        [(launch, value) for launch, value in side if value is not None] for side in evidence.judged(result, verdict)
+    )
     if not after:
         return None
     centre, limit = verdict.baseline, None
-    if centre is not None and verdict.limit is not None:
+    if centre is not None and verdict.limit is not None and verdict.metric_class != "pause":
         limit = centre * (1 + verdict.limit)
-    spread = (centre or 0.0) * (verdict.spread or 0.0)
+    spread = (centre or 0.0) * (verdict.spread or 0.0) if verdict.metric_class != "pause" else 0.0
     shown = [value for _, value in (*before, *after)]
     shown += [] if centre is None else [centre - spread, centre + spread, *([limit] if limit is not None else [])]
     low, high = domain(shown)
@@ -118,7 +117,7 @@ def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
 
 def stages(result: CaseResult) -> Plot | None:
     """The stages of a launch in order, the baseline's median beside this run's."""
-    before, after = _stage_medians(result.baseline_records), _stage_medians(phrases.counted(result))
+    before, after = _stage_medians(result.baseline_records), _stage_medians(evidence.counted(result))
     longest = max((*before.values(), *after.values()), default=0.0)
     names = [n for n in after if max(after[n], before.get(n, 0.0)) >= longest * _SMALLEST_BAR]
     if not names or longest <= 0:
@@ -157,7 +156,7 @@ def _stage_medians(launches: Sequence[LaunchRecord]) -> dict[str, float]:
 
 def steps(result: CaseResult) -> Plot | None:
     """The step profile: per step the median over the launches, with this run's range behind it."""
-    after = [launch.steps_ms for launch in phrases.counted(result) if launch.steps_ms]
+    after = [launch.steps_ms for launch in evidence.counted(result) if launch.steps_ms]
     before = [launch.steps_ms for launch in result.baseline_records if launch.steps_ms]
     if not after:
         return None

@@ -10,8 +10,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
-from pytest_sgdiff.reports import phrases
+from pytest_sgdiff.data import CaseResult, Run, Verdict
+from pytest_sgdiff.reports import evidence, phrases
 
 COLUMNS = (
     *("case", "file", "line", "machine", "outcome", "reason"),
@@ -47,8 +47,9 @@ def _rows(result: CaseResult) -> Iterable[Sequence[object]]:
 def _cells(result: CaseResult, v: Verdict) -> Iterable[object]:
     yield from (_text(v.metric), v.metric_class, int(v.primary), int(v.deciding), v.outcome, v.unit)
     yield from map(_number, (v.baseline, v.now, v.ratio, v.low, v.high, v.spread, v.ignore, v.limit, v.excluded))
-    yield _values(phrases.counted(result), v.metric)
-    yield _values(result.baseline_records, v.metric)
+    before, after = evidence.judged(result, v)
+    yield _values(after)
+    yield _values(before)
     yield next((_text(e) for launch in result.launches if (e := launch.environment.engine_version)), "")
     yield _text(result.baseline_engine or "")
 
@@ -57,8 +58,8 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.10g}"
 
 
-def _values(launches: Iterable[LaunchRecord], metric: str) -> str:
-    return " ".join(_number(launch.metrics.get(metric)) or "-" for launch in launches)
+def _values(launches: Iterable[evidence.Judged]) -> str:
+    return " ".join(_number(value) or "-" for launch, value in launches if launch.excluded is None)
 
 
 def _text(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord
-from pytest_sgdiff.reports import numbers, phrases
+from pytest_sgdiff.reports import evidence, numbers, phrases
 
 Facts = list[tuple[str, str]]
 
@@ -14,7 +14,7 @@ _WHEN = {"start": "at the start", "during": "meanwhile", "end": "at the end"}
 
 def machine_facts(result: CaseResult) -> Facts:
     """Hardware and versions, in the words of the first launch that counts."""
-    launches = phrases.counted(result) or result.launches
+    launches = evidence.counted(result) or result.launches
     machine, environment = result.machine, launches[0].environment if launches else None
     pairs: list[tuple[str, object]] = []
     if machine is not None:

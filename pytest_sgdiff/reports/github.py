@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
 from pytest_sgdiff.reports import numbers, phrases
+from pytest_sgdiff.reports.text import relation_line
 
 _LEVELS: Mapping[Outcome, str] = {
     "regressed": "error",
@@ -22,12 +23,18 @@ _LEVELS: Mapping[Outcome, str] = {
 
 
 def commands(run: Run, *, prefix: str = "") -> list[str]:
-    """One command per case that did not simply pass, worst first, then one per warning.
+    """One command per case that did not simply pass, worst first, then one per claim that does not hold, and warning.
 
     `prefix` is the folder of the case files' root inside the repository, `bench/`, where the two differ.
     """
     results = phrases.worst_first(run.results)
     lines = [_case(result, prefix) for result in results if result.outcome in _LEVELS]
+    by_id = {result.case: result for result in results}
+    lines += [
+        _command(_LEVELS[claim.outcome], by_id[claim.case], prefix, title=claim.case, message=relation_line(claim))
+        for claim in run.relations
+        if claim.outcome in _LEVELS and claim.case in by_id
+    ]
     lines += [
         _command("warning", result, prefix, title=result.case, message=numbers.clean(warning))
         for result in results

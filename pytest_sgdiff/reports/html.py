@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
-from pytest_sgdiff.reports import charts, numbers, phrases, text
+from pytest_sgdiff.reports import charts, evidence, numbers, phrases, text
 from pytest_sgdiff.reports.facts import baseline_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.plot import Plot
 from pytest_sgdiff.reports.sparks import sparks
@@ -55,6 +55,7 @@ class HtmlReport:
             script_hash=_sha256(script),
             reach=_reach([v for result in run.results if (v := phrases.decisive(result)) is not None]),
             cases=self._cases(run),
+            relations=[(text.relation_line(relation), relation.outcome) for relation in run.relations],
             numbers=numbers,
             phrases=phrases,
             pause_legend=text.PAUSE_LEGEND,
@@ -91,9 +92,10 @@ class HtmlReport:
             "decisive": decisive,
             "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
             "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
+            "measured": "" if result.verdicts else evidence.measured(result),
             "has_pause": any(v.metric == "pause" for v in result.verdicts),
             "actions": phrases.actions(result),
-            "conditions": phrases.conditions(result) if result.launches else "",
+            "conditions": evidence.conditions(result) if result.launches else "",
             "problems": [(p.kind, numbers.clean(p.message), _lines(p.evidence)) for p in result.problems],
             "pictures": [picture for picture in pictures if picture is not None],
             "launches": [_launch(launch, phrases.primary(result)) for launch in result.launches],
@@ -123,6 +125,7 @@ def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:
         "change": phrases.change(verdict),
         "interval": phrases.interval(verdict),
         "words": phrases.verdict_phrase(verdict),
+        "remark": phrases.remark(verdict),
         "forest": charts.forest(verdict, reach=reach),
     }
 
@@ -145,6 +148,9 @@ def _title(run: Run) -> str:
         return f"{slower} of {numbers.plural(run.selected, 'case')} got slower"
     if run.measured == 0:
         return "Nothing was measured"
+    broken = sum(relation.outcome == "regressed" for relation in run.relations)
+    if broken:
+        return f"{numbers.plural(broken, 'case')} not as fast as claimed"
     if any(result.outcome not in _GOOD for result in run.results) or run.measured < run.selected:
         return "No case got slower, but not every case was settled"
     return "No case got slower"

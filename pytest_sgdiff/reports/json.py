@@ -41,8 +41,8 @@ def _run(run: Run) -> dict[str, Any]:
         "measured": run.measured,
         "outcomes": {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES},
         "gpu_busy": run.gpu_busy,
-        "cases": [_case(result) for result in phrases.worst_first(run.results)],
         "relations": _plain(run.relations),
+        "cases": [_case(result) for result in phrases.worst_first(run.results)],
         "history": _plain(run.history),
     }
 

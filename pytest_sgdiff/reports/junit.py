@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_sgdiff.data import CaseResult
-from pytest_sgdiff.reports import phrases
+from pytest_sgdiff.reports import evidence, phrases
 
 
 def properties(result: CaseResult) -> list[tuple[str, str]]:
@@ -11,7 +11,7 @@ def properties(result: CaseResult) -> list[tuple[str, str]]:
     pairs = [
         ("sgdiff.outcome", result.outcome),
         ("sgdiff.reason", phrases.headline(result)),
-        ("sgdiff.launches", str(len(phrases.counted(result)))),
+        ("sgdiff.launches", str(len(evidence.counted(result)))),
         ("sgdiff.machine", result.machine.slug if result.machine else ""),
         ("sgdiff.folder", result.folder or ""),
     ]

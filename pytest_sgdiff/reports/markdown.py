@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
-from pytest_sgdiff.reports import numbers, phrases, text
+from pytest_sgdiff.reports import evidence, numbers, phrases, text
 
 # GitHub refuses a comment of more than 65,536 characters.
 LIMIT = 60_000
@@ -38,9 +38,11 @@ class MarkdownReport:
         results = phrases.worst_first(run.results)
         bad = [result for result in results if result.outcome not in {"pass", "improved"}]
         good = [result for result in results if result.outcome in {"pass", "improved"}]
-        parts = [f"## {_title(bad)}", _escape(text.summary(run))]
+        parts = [f"## {_title(bad, run)}", _escape(text.summary(run))]
         parts += [_cases(bad)] if bad else []
         parts += [_folded(f"{numbers.plural(len(good), 'case')} without a slowdown", _cases(good))] if good else []
+        if run.relations:
+            parts.append("\n".join(f"- {_escape(text.relation_line(relation))}" for relation in run.relations))
         size = sum(map(len, parts))
         left_out = []
         for result in bad:
@@ -59,7 +61,10 @@ class MarkdownReport:
         return "\n\n".join(parts) + "\n"
 
 
-def _title(bad: Sequence[CaseResult]) -> str:
+def _title(bad: Sequence[CaseResult], run: Run) -> str:
+    broken = sum(relation.outcome == "regressed" for relation in run.relations)
+    if broken and not (bad and bad[0].outcome == "regressed"):
+        return f"sgdiff: {numbers.plural(broken, 'case')} not as fast as claimed"
     if not bad:
         return "sgdiff: no slowdown"
     if bad[0].outcome != "regressed":
@@ -90,7 +95,8 @@ def _section(result: CaseResult) -> str:
     parts.append(f"{_escape(_place(result))}: {_escape(phrases.headline(result))}")
     for problem in result.problems:
         quoted = [line for item in problem.evidence for line in numbers.clean(item).splitlines()]
-        parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem.message))}")
+        if problem.message != result.reason:
+            parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem.message))}")
         parts += [_fence("\n".join(quoted[-_EVIDENCE_LINES:]))] if quoted else []
     if result.verdicts:
         rows: list[Sequence[str]] = [("metric", "baseline", "now", "change", "95 % interval", "verdict")]
@@ -99,7 +105,9 @@ def _section(result: CaseResult) -> str:
             cells = (name, *_figures(v), phrases.verdict_phrase(v))
             rows.append([f"**{cell}**" if cell and v.outcome == "regressed" else cell for cell in cells])
         parts.append(_table(rows, aligns="<>>>><"))
-    parts += [_escape(phrases.conditions(result))] if result.launches else []
+    elif evidence.measured(result):
+        parts.append(f"Measured: {evidence.measured(result)}")
+    parts += [_escape(evidence.conditions(result))] if result.launches else []
     actions = [f"{word:<10}  {what}" for word, what in phrases.actions(result)]
     parts += [_fence("\n".join(actions))] if actions else []
     return "\n\n".join(parts)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Outcome, Run, Verdict
-from pytest_sgdiff.reports import numbers
-
-# NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
-# is not among them: a busy GPU is at its cap in every launch.
-SLOWDOWN_REASONS = 0x08 | 0x20 | 0x40 | 0x80
+from pytest_sgdiff.data import OUTCOMES, CaseResult, Outcome, Run, Verdict
+from pytest_sgdiff.reports import evidence, numbers
 
 _METRIC_NAMES = {
     "denoise_steps": "denoise (sum of steps)",
@@ -43,8 +38,9 @@ def interval(verdict: Verdict) -> str:
 
 
 def spread(verdict: Verdict) -> str:
-    """The baseline's launch-to-launch spread (CV), `±0.4 %`; empty if it is not known."""
-    return "" if verdict.spread is None else f"±{numbers.percent(verdict.spread)}"
+    """The baseline's launch-to-launch spread (CV), `±0.4 %`; empty if it is not known, or tells nothing: a pause is
+    zero in most launches."""
+    return "" if verdict.spread is None or verdict.metric_class == "pause" else f"±{numbers.percent(verdict.spread)}"
 
 
 def metric_name(metric: str) -> str:
@@ -66,12 +62,25 @@ def direction(verdict: Verdict) -> str:
     return f"{text.lstrip('+-')} {less if text.startswith('-') else more}"
 
 
+def excluded(verdict: Verdict, *, slower: str = "") -> str:
+    """`1.9 % excluded`: the smallest slowdown that a pass rules out; with `slower` in full, `1.9 % slower excluded`."""
+    if verdict.excluded is None or verdict.excluded <= 0:
+        return "any slowdown excluded"
+    return f"{numbers.percent(verdict.excluded)} {slower}excluded"
+
+
+def remark(verdict: Verdict) -> str:
+    """Why, where the outcome and its number do not say it already."""
+    tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
+    return "" if tells and verdict.metric_class != "pause" else numbers.clean(verdict.why)
+
+
 def verdict_phrase(verdict: Verdict) -> str:
     """The last column of the stage table: the outcome and the one number that qualifies it."""
     if verdict.outcome == "regressed":
         return "REGRESSED" + ("" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}")
     if verdict.outcome == "pass":
-        return "pass" + ("" if verdict.excluded is None else f", {numbers.percent(verdict.excluded)} excluded")
+        return f"pass, {excluded(verdict)}" if verdict.excluded is not None else "pass"
     if verdict.outcome == "inconclusive":
         words = "inconclusive" + (", suspect" if verdict.suspect else "")
         words += "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
@@ -95,11 +104,6 @@ def decisive(result: CaseResult) -> Verdict | None:
     return max(same, key=lambda verdict: (verdict.primary, abs((verdict.ratio or 1) - 1)), default=primary(result))
 
 
-def counted(result: CaseResult) -> tuple[LaunchRecord, ...]:
-    """The launches whose numbers reached the verdicts."""
-    return tuple(launch for launch in result.launches if launch.excluded is None and launch.metrics)
-
-
 def gpus(result: CaseResult) -> str:
     """`GPUs 0,1`, `GPU 0`, `CPU`; `4 GPUs` where only their number is known, as in a replay."""
     if result.gpu_indices:
@@ -111,9 +115,11 @@ def gpus(result: CaseResult) -> str:
 
 
 def centre(result: CaseResult) -> str:
-    """The centre of the case's primary metric, `83.40 s`."""
+    """The centre of the case's primary metric, `83.40 s`; without a verdict on it, of denoising."""
     verdict = primary(result)
-    return numbers.UNKNOWN if verdict is None else numbers.quantity(verdict.now, verdict.unit)
+    if verdict is None:
+        return numbers.quantity(evidence.median(result, "denoise"), "ms")
+    return numbers.quantity(verdict.now, verdict.unit)
 
 
 def phrase(result: CaseResult) -> str:
@@ -123,7 +129,7 @@ def phrase(result: CaseResult) -> str:
         return numbers.clean(result.reason)
     words = f"{metric_name(verdict.metric)} {change(verdict)}"
     if result.outcome == "pass" and verdict.excluded is not None:
-        return f"{words}, {numbers.percent(verdict.excluded)} slower excluded"
+        return f"{words}, {excluded(verdict, slower='slower ')}"
     if result.outcome == "inconclusive":
         return (
             f"{words}, {numbers.clean(result.reason)}" if interval(verdict) == "" else f"{words} ({interval(verdict)})"
@@ -170,32 +176,6 @@ def actions(result: CaseResult) -> list[tuple[str, str]]:
             (label, f"run it again on a quiet machine, or record a steadier baseline: {accept_command(result)}")
         )
     return [*rows, ("files", result.folder)] if result.folder else rows
-
-
-def conditions(result: CaseResult) -> str:
-    """What the launches ran under, in one line: how many, alone or not, clocks, throttling, processes, warmup."""
-    launches = counted(result)
-    if not launches:
-        return f"{numbers.plural(len(result.launches), 'launch')}, none of which counts"
-    words = numbers.plural(len(launches), "launch")
-    alone = sum(launch.alone is True for launch in launches)
-    if alone:
-        words += f" ({'alone' if alone == len(launches) else f'{alone} of them alone'} on the host)"
-    facts = [words]
-    watches = [launch.watch for launch in launches if launch.watch is not None]
-    series = [gpu for watch in watches for gpu in watch.gpus]
-    clocks = [mhz for gpu in series for mhz in gpu.sm_mhz if mhz is not None]
-    if clocks:
-        facts.append(f"SM {statistics.median_high(clocks)} MHz")
-    reasons = [mask for gpu in series for mask in gpu.reasons if mask is not None]
-    if reasons:
-        facts.append("THROTTLED" if any(mask & SLOWDOWN_REASONS for mask in reasons) else "no throttling")
-    if watches:
-        foreign = len({process.pid for watch in watches for process in watch.foreign})
-        facts.append(f"{numbers.plural(foreign, 'other process')} on the GPUs" if foreign else "no other processes")
-    proven = sum(launch.warmup == "proven" for launch in launches)
-    facts.append("warmup proven" if proven == len(launches) else f"warmup proven in {proven} of {len(launches)}")
-    return ", ".join(facts)
 
 
 def worst_first(results: Sequence[CaseResult]) -> list[CaseResult]:

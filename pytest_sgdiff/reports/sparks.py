@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from pytest_sgdiff.data import LaunchRecord
-from pytest_sgdiff.reports import phrases
+from pytest_sgdiff.reports import evidence
 from pytest_sgdiff.reports.plot import Box, Path, Plot, Scale, curve
 
 WIDTH = 132
@@ -40,7 +40,7 @@ def sparks(launch: LaunchRecord) -> list[Plot]:
 
 
 def _slowed(mask: int | None) -> int | None:
-    return None if mask is None else int(bool(mask & phrases.SLOWDOWN_REASONS))
+    return None if mask is None else int(bool(mask & evidence.SLOWDOWN_REASONS))
 
 
 def _buckets(

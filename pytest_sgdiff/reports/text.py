@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Problem, Relation, Run, Verdict
-from pytest_sgdiff.reports import numbers, phrases
+from pytest_sgdiff.reports import evidence, numbers, phrases
 
 Align = Literal["<", ">"]
 
@@ -63,9 +63,11 @@ def relation_line(relation: Relation) -> str:
 def failure(result: CaseResult) -> str:
     """The whole message of a case that did not pass: headline, evidence, stage table, conditions, what to do."""
     blocks = [[f"{_place(result)}: {phrases.headline(result)}"]]
-    blocks += [_problem_lines(problem) for problem in result.problems]
+    blocks += [_problem_lines(problem, told=result.reason) for problem in result.problems]
     if result.verdicts:
         blocks.append(stage_table(result.verdicts))
+    elif evidence.measured(result):
+        blocks.append([f"  measured    {evidence.measured(result)}"])
     reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _undecided(result)]
     blocks.append([f"  {line}" for line in [*reasons, *([PAUSE_LEGEND] if _has_pause(result) else [])]])
     blocks.append(_facts(result))
@@ -122,9 +124,11 @@ def scale(verdict: Verdict) -> float | None:
     return max(known, default=None)
 
 
-def _problem_lines(problem: Problem) -> list[str]:
+def _problem_lines(problem: Problem, *, told: str) -> list[str]:
+    """The problem and its evidence; `told` is what the headline says already."""
     quoted = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
-    return [f"  {problem.kind}: {numbers.clean(problem.message)}", *(f"    | {line}" for line in quoted)]
+    head = [] if problem.message == told else [f"  {problem.kind}: {numbers.clean(problem.message)}"]
+    return [*head, *(f"    | {line}" for line in quoted)]
 
 
 def _undecided(result: CaseResult) -> list[Verdict]:
@@ -137,8 +141,8 @@ def _has_pause(result: CaseResult) -> bool:
 
 
 def _facts(result: CaseResult) -> list[str]:
-    lines = [f"  {phrases.conditions(result)}"] if result.launches else []
-    replaced = [launch for launch in result.launches if launch.excluded]
+    lines = [f"  {evidence.conditions(result)}"] if result.launches else []
+    replaced = [launch for launch in result.launches if launch.excluded and launch.excluded != result.reason]
     lines += [f"  launch {launch.number} does not count: {numbers.clean(launch.excluded or '')}" for launch in replaced]
     lines += [f"  {key:<10}  {value}" for key, value in phrases.actions(result)]
     return lines

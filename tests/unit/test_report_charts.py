@@ -203,3 +203,11 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
         "does not count: a foreign process; warmup unproven; beside firered_1_1[cfg];"
         " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most"
     )
+
+
+def test_points_are_the_values_that_were_judged_where_the_verdict_carries_them() -> None:
+    launches = (factories.record(0), factories.record(1, excluded="a foreign process"), factories.record(2))
+    verdict = factories.verdict("pause", baseline=12.0, now=231.0, now_values=(12.0, 450.0))
+    plot = charts.launches(factories.result(launches=launches, baseline_records=()), verdict)
+    assert plot is not None
+    assert [mark.label for mark in plot.marks] == ["launch 0: 12.0 ms", "launch 2: 450 ms"]

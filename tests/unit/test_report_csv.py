@@ -63,3 +63,10 @@ def test_a_case_without_verdicts_keeps_its_row_and_reason() -> None:
 def test_text_that_a_spreadsheet_would_run_is_disarmed_and_separators_are_quoted() -> None:
     (row,) = rows(factories.run(factories.fallback(reason='=HYPERLINK("http://x"),\n"a"')))
     assert row["reason"] == '\'=HYPERLINK("http://x"),\n"a"'
+
+
+def test_values_are_those_that_were_judged_where_the_verdict_carries_them() -> None:
+    verdict = factories.verdict("e2e", baseline_values=(83000.0, None), now_values=(83100.5,))
+    records = (factories.record(0), factories.record(1))
+    (row,) = rows(factories.run(factories.result(verdicts=(verdict,), baseline_records=records)))
+    assert (row["baseline_values"], row["values"]) == ("83000 -", "83100.5")

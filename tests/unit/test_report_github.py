@@ -51,3 +51,13 @@ def test_links_lead_to_the_tested_commit_and_nowhere_outside_of_a_job() -> None:
     assert github.file_link(job, prefix="bench/") == ("https://github.com/org/repo/blob/5c1d2e7/bench/{path}#L{line}")
     assert github.file_link({**job, "GITHUB_SHA": ""}) is None
     assert github.file_link({}) is None
+
+
+def test_a_claim_that_does_not_hold_is_an_error_at_its_case() -> None:
+    run = factories.run(factories.result(), relations=(factories.relation(), factories.relation(outcome="pass")))
+    assert github.commands(run) == [
+        (
+            "::error file=cases/wan22.yaml,line=12,title=wan22_t2v_a14b_720p::wan22_t2v_a14b_720p takes 2.1 %25 less"
+            " time than wan22_i2v_a14b_720p (claimed: 10 %25): does not hold, 5 against 5 launches"
+        )
+    ]

@@ -64,6 +64,12 @@ def test_the_title_is_the_answer(results: tuple[object, ...], title: str) -> Non
     assert f"<title>{title} · sgdiff</title>" in page
 
 
+def test_a_claim_that_does_not_hold_is_in_the_title_and_among_the_claims() -> None:
+    page = rendered(factories.run(factories.result(), relations=(factories.relation(),)))
+    assert "<h1>1 case not as fast as claimed</h1>" in page
+    assert '<span class="badge regressed">does not hold</span> wan22_t2v_a14b_720p takes 2.1 % less time' in page
+
+
 def test_a_run_without_cases_says_so() -> None:
     empty = Run(started_at="2026-11-23T02:00:11Z", elapsed_s=0.1, command="pytest", plugin_version="0.1.0")
     assert "No case was selected, or none was run." in rendered(empty)

@@ -88,3 +88,8 @@ def test_a_number_that_is_not_finite_is_refused_rather_than_written() -> None:
     broken = factories.result(verdicts=(factories.verdict(low=float("nan")),))
     with pytest.raises(ValueError, match="not JSON compliant"):
         JsonReport().render(factories.run(broken))
+
+
+def test_claims_of_one_case_being_faster_are_reported() -> None:
+    report = rendered(factories.run(relations=(factories.relation(),)))
+    assert report["relations"][0]["than"] == "wan22_i2v_a14b_720p"

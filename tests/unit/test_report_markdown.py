@@ -82,3 +82,12 @@ def test_sections_that_do_not_fit_into_a_comment_are_named_instead() -> None:
     assert LIMIT - 3000 < len(report) < 65536
     assert report.count("### 🔴") + report.count("<code>cases/x.yaml::") == 100
     assert "Too long to show here: <code>cases/x.yaml::case_" in report
+
+
+def test_claims_stand_below_the_cases() -> None:
+    report = rendered(factories.result(), relations=(factories.relation(),))
+    assert report.startswith("## sgdiff: 1 case not as fast as claimed\n")
+    assert (
+        "\n- wan22_t2v_a14b_720p takes 2.1 % less time than wan22_i2v_a14b_720p (claimed: 10 %):"
+        " does not hold, 5 against 5 launches\n"
+    ) in report

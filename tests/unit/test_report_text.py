@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from pytest_sgdiff.data import Watch
-from pytest_sgdiff.reports import phrases, text
+from pytest_sgdiff.data import Problem, Watch
+from pytest_sgdiff.reports import evidence, phrases, text
 from tests import factories
 
 
@@ -88,6 +88,67 @@ cases/firered.yaml:31: ran on the diffusers backend
     )
 
 
+def test_a_problem_that_the_headline_tells_is_not_told_three_times() -> None:
+    problem = Problem(kind="launch-failed", message="the engine exited with 1", evidence=("EADDRINUSE",))
+    launch = factories.record(0, metrics={}, excluded="the engine exited with 1")
+    result = factories.fallback(
+        reason="the engine exited with 1",
+        problems=(problem,),
+        launches=(launch,),
+        command="",
+        folder=None,
+        next_step="",
+    )
+    assert (
+        text.failure(result)
+        == """\
+cases/firered.yaml:31: the engine exited with 1
+
+    | EADDRINUSE
+
+  1 launch, none of which counts"""
+    )
+
+
+def test_what_was_measured_is_told_where_nothing_could_be_judged() -> None:
+    result = factories.without_baseline(
+        verdicts=(), next_step="record one: pytest --sgdiff-update x", command="", folder=None
+    )
+    assert (
+        text.failure(result)
+        == """\
+cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
+
+  measured    denoise 81.75 s, e2e 83.30 s, peak memory 21.52 GiB
+
+  1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
+  next        record one: pytest --sgdiff-update x"""
+    )
+    assert "  81.75 s  NO-BASELINE" in text.case_line(result)
+
+
+def test_a_pass_that_leaves_no_room_for_a_slowdown_says_so() -> None:
+    faster = factories.verdict("stage:TextEncodingStage", now=266.0, excluded=-0.017)
+    assert phrases.verdict_phrase(faster) == "pass, any slowdown excluded"
+    assert phrases.phrase(factories.result(verdicts=(factories.verdict(now=80000.0, excluded=-0.01),))) == (
+        "denoise -2.1 %, any slowdown excluded"
+    )
+
+
+def test_the_spread_of_pauses_is_not_shown_for_it_tells_nothing() -> None:
+    assert phrases.spread(factories.verdict("pause", spread=1.74)) == ""
+
+
+def test_a_claim_is_told_with_its_gain_and_whether_it_holds() -> None:
+    assert text.relation_line(factories.relation()) == (
+        "wan22_t2v_a14b_720p takes 2.1 % less time than wan22_i2v_a14b_720p (claimed: 10 %):"
+        " does not hold, 5 against 5 launches"
+    )
+    assert text.relation_line(factories.relation(ratio=None, why="firered was not measured")) == (
+        "wan22_t2v_a14b_720p against wan22_i2v_a14b_720p (claimed: 10 %): firered was not measured"
+    )
+
+
 def test_a_missing_baseline_names_the_command_that_records_it() -> None:
     assert (
         text.failure(factories.without_baseline(command="", folder=None))
@@ -157,14 +218,14 @@ def test_a_regression_without_a_regressed_metric_is_told_by_its_reason() -> None
 def test_throttling_and_foreign_processes_are_named_among_the_conditions() -> None:
     watch = Watch(gpus=(factories.gpu_series(reasons=0x20),), foreign=(factories.foreign_process(),))
     launch = factories.record(0, watch=watch, warmup="unproven", alone=None)
-    assert phrases.conditions(factories.result(launches=(launch,))) == (
+    assert evidence.conditions(factories.result(launches=(launch,))) == (
         "1 launch, SM 1965 MHz, THROTTLED, 1 other process on the GPUs, warmup proven in 0 of 1"
     )
 
 
 def test_conditions_that_were_not_watched_are_not_claimed() -> None:
     launch = factories.record(0, watch=None, alone=None)
-    assert phrases.conditions(factories.result(launches=(launch,))) == "1 launch, warmup proven"
+    assert evidence.conditions(factories.result(launches=(launch,))) == "1 launch, warmup proven"
 
 
 def test_the_closing_table_ends_with_the_worst_case_and_lists_warnings() -> None:
