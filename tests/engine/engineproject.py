@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -46,7 +47,7 @@ class Ran:
     """A pytest run that has ended: its exit code, its output, and the one case of its JSON report, if there is any."""
 
     returncode: int
-    output: str
+    output: str = field(repr=False)
     case: Mapping[str, Any] | None
 
 
@@ -71,8 +72,16 @@ class Project:
         argv += [f"--sgdiff-report={report}", "-p", "no:randomly", *arguments]
         # In CI, baselines would go to a folder of candidates.
         environment = {name: value for name, value in os.environ.items() if name != "CI"}
-        done = subprocess.run(argv, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=1800)
-        output = done.stdout + done.stderr
+        process = subprocess.Popen(
+            argv, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            output, _ = process.communicate(timeout=1800)
+        except BaseException:
+            # Not killed, so that it ends its engine.
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            raise
         print(output)
         cases = json.loads(report.read_text())["cases"] if report.exists() else [None]
-        return Ran(returncode=done.returncode, output=output, case=cases[0] if cases else None)
+        return Ran(returncode=process.returncode, output=output, case=cases[0] if cases else None)

@@ -22,7 +22,7 @@ def baseline_files(project: Project) -> list[pathlib.Path]:
 
 def test_update_records_a_baseline_of_three_launches(recorded: tuple[Project, Ran]) -> None:
     project, ran = recorded
-    assert ran.returncode == 0, ran.output
+    assert ran.returncode == 0
     assert ran.case is not None
     assert (ran.case["outcome"], ran.case["recorded"]) == ("pass", True)
 
@@ -62,7 +62,7 @@ def test_every_launch_left_a_recording_that_can_be_judged_again(recorded: tuple[
 def test_the_same_engine_passes(project: Project) -> None:
     before = {path: path.read_bytes() for path in baseline_files(project)}
     ran = project.pytest()
-    assert ran.returncode == 0, ran.output
+    assert ran.returncode == 0
     assert ran.case is not None
     # On a machine that does other things the honest answer may be that it cannot be told.
     assert ran.case["outcome"] in {"pass", "improved", "inconclusive"}
@@ -75,7 +75,7 @@ def test_an_engine_with_more_work_per_step_regresses(project: Project, checkpoin
     project.write_case(checkpoint("slower"))
     ran = project.pytest()
     assert ran.case is not None
-    assert (ran.case["outcome"], ran.returncode) == ("regressed", 1), ran.output
+    assert (ran.case["outcome"], ran.returncode) == ("regressed", 1)
     (primary,) = [verdict for verdict in ran.case["verdicts"] if verdict["primary"]]
     assert primary["ratio"] > 3
     assert len(ran.case["launches"]) == 3
@@ -88,7 +88,7 @@ def test_a_real_fallback_to_diffusers_is_invalid(project: Project, checkpoint: C
     project.write_case(checkpoint("foreign"))
     ran = project.pytest()
     assert ran.case is not None
-    assert (ran.case["outcome"], ran.returncode) == ("invalid", 1), ran.output
+    assert (ran.case["outcome"], ran.returncode) == ("invalid", 1)
     evidence = "\n".join(line for problem in ran.case["problems"] for line in problem["evidence"])
     assert "has no native sglang support. Falling back to diffusers backend." in evidence
     assert "DiffusersExecutionStage" in evidence or "DiffusersPipeline" in evidence
@@ -102,7 +102,7 @@ def test_no_baseline_is_recorded_from_a_fallback(project: Project, checkpoint: C
     before = {path: path.read_bytes() for path in baseline_files(project)}
     project.write_case(checkpoint("foreign"))
     ran = project.pytest("--sgdiff-update")
-    assert ran.returncode == 1, ran.output
+    assert ran.returncode == 1
     assert before == {path: path.read_bytes() for path in baseline_files(project)}
 
 
@@ -110,7 +110,7 @@ def test_an_error_inside_a_request_fails_although_the_engine_exits_0(project: Pr
     project.write_case(checkpoint("failing"))
     ran = project.pytest()
     assert ran.case is not None
-    assert (ran.case["outcome"], ran.returncode) == ("invalid", 1), ran.output
+    assert (ran.case["outcome"], ran.returncode) == ("invalid", 1)
     assert "index out of range in self" in ran.output
     assert ran.case["measured"] is False
     (launch,) = recordings.read_launches(pathlib.Path(ran.case["folder"]).parent.parent, "tiny_wan")
