@@ -22,7 +22,7 @@ _NO_MATTER = re.compile(
     re.IGNORECASE,
 )
 # Flags that repeat what the case says elsewhere, or name what is written.
-_NO_MATTER_ARGS = frozenset({"num-gpus", "backend", "warmup", "warmup-mode", "output-file-name", "log-level"})
+_NO_MATTER_ARGS = frozenset({"num-gpus", "backend", "output-file-name", "log-level"})
 
 
 def workload(case: Case, *, asset_hashes: Mapping[str, str]) -> Workload:

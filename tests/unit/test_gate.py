@@ -1,0 +1,430 @@
+"""Which launches count: real ones of 0.5.17, ones built for every version, and every way in which a launch fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.data import (
+    Case,
+    EngineInfo,
+    Expect,
+    Launch,
+    LaunchFiles,
+    Location,
+    OutputFile,
+    OutputSize,
+    Ports,
+    Reading,
+)
+from pytest_sgdiff.engines import ENGINES
+from pytest_sgdiff.engines.inspection import inspect
+
+DATA = Path(__file__).parents[1] / "data"
+ENGINE = ENGINES["sglang-generate"]
+VIDEO = OutputFile(name="a_cat.mp4", size_bytes=1234)
+NATIVE = "[11-23 16:34:30] Using pipeline from model_index.json: WanPipeline"
+WARM = "[11-23 16:35:20] The server is fired up and ready to roll!"
+DUMP = (DATA / "dumps" / "real-0.5.17-h200-sync.json").read_text()
+
+
+def case(**changes: Any) -> Case:
+    given: dict[str, Any] = {
+        "name": "wan",
+        "location": Location(path="cases/wan.yaml", line=3, column=3),
+        "model": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        "timeout_s": 1800.0,
+        **changes,
+    }
+    return Case(**given)
+
+
+def launch(log: str = f"{NATIVE}\n{WARM}", **changes: Any) -> Launch:
+    given: dict[str, Any] = {
+        "case": "wan",
+        "number": 0,
+        "argv": ("sglang", "generate"),
+        "returncode": 0,
+        "log": log,
+        "dump": DUMP,
+        "outputs": (VIDEO,),
+        **changes,
+    }
+    return Launch(**given)
+
+
+def kept(name: str, **changes: Any) -> Launch:
+    """A launch whose log, and dump if there is one, are files of tests/data."""
+    dump = DATA / "dumps" / f"{name}.json"
+    text = dump.read_text() if dump.exists() else None
+    return launch((DATA / "logs" / f"{name}.log").read_text(), **{"dump": text, **changes})
+
+
+def messages(reading: Reading) -> list[tuple[str, str]]:
+    return [(problem.kind, problem.message) for problem in reading.problems]
+
+
+# ------------------------------------------------------------------------------------------------------ real launches
+
+
+def test_a_real_native_launch_counts() -> None:
+    reading = ENGINE.read(kept("real-0.5.17-h200-warm"), case(args={"num-inference-steps": 20}))
+    assert reading.problems == ()
+    assert (reading.backend, reading.pipeline, reading.warmup) == ("sglang", "WanPipeline", "proven")
+    assert reading.attention == ("torch_sdpa",)
+    assert reading.metrics["denoise"] == pytest.approx(957.94, abs=0.01)
+    assert reading.dump is not None
+
+
+def test_a_real_fallback_is_invalid_quotes_its_lines_and_gives_no_number() -> None:
+    reading = ENGINE.read(kept("real-0.5.17-h200-fallback"), case(warmup="off"))
+    assert messages(reading) == [("invalid", "ran on the diffusers backend instead of the native one")]
+    assert reading.metrics == {}
+    assert reading.dump is not None
+    evidence = reading.problems[0].evidence
+    assert any("has no native sglang support. Falling back to diffusers backend." in line for line in evidence)
+    assert evidence[-1] == "perf dump: DiffusersExecutionStage 698.9 ms"
+
+
+def test_a_real_diffusers_launch_counts_where_the_case_declares_it_and_nowhere_else() -> None:
+    ran = kept("real-0.5.17-h200-diffusers")
+    assert ENGINE.read(ran, case(backend="diffusers", warmup="off")).problems == ()
+    assert messages(ENGINE.read(ran, case(warmup="off"))) == [
+        ("invalid", "ran on the diffusers backend because it was asked for")
+    ]
+
+
+def test_a_native_launch_is_invalid_where_the_case_declares_diffusers() -> None:
+    assert messages(ENGINE.read(launch(), case(backend="diffusers"))) == [
+        ("invalid", "ran on the native backend, but the case declares `backend: diffusers`")
+    ]
+
+
+def test_a_real_lost_port_is_one_problem_with_its_reason() -> None:
+    reading = ENGINE.read(kept("real-0.5.17-h200-port-lost", returncode=1, outputs=()), case())
+    assert messages(reading) == [("launch-failed", "the engine exited with 1: port 30005 was already in use")]
+    assert any("EADDRINUSE" in line for line in reading.problems[0].evidence)
+
+
+def test_a_real_cold_launch_is_invalid_unless_the_case_wants_no_warmup() -> None:
+    cold = kept("real-0.5.17-h200-cold")
+    assert messages(ENGINE.read(cold, case())) == [("invalid", "warmup is not proven: the log shows no warmup")]
+    assert ENGINE.read(cold, case(warmup="off")).problems == ()
+
+
+def test_a_real_launch_on_the_cpu_counts() -> None:
+    reading = ENGINE.read(kept("real-0.5.17-cpu-warm"), case(gpus=0, args={"num-inference-steps": 8}))
+    assert reading.problems == ()
+    assert "peak_memory" not in reading.metrics
+
+
+# ------------------------------------------------------------------------------------------------------ every version
+
+
+@pytest.mark.parametrize("release", range(8, 24))
+def test_a_good_launch_of_every_version_counts(release: int) -> None:
+    reading = ENGINE.read(kept(f"constructed-0.5.{release}-native"), case(args={"num-inference-steps": 4}))
+    assert reading.problems == ()
+    assert ("peak_memory" in reading.metrics) is (release > 8)
+    # 0.5.20 brought a peak over all ranks.
+    assert reading.metrics.get("peak_memory") == (None if release == 8 else 3011.53 if release < 20 else 3055.25)
+
+
+@pytest.mark.parametrize("release", [13, 23])
+def test_both_denoising_stages_of_a_two_stage_pipeline_are_summed(release: int) -> None:
+    wanted = Expect(
+        pipeline="LTX2TwoStagePipeline",
+        stages=("LTX2AVDenoisingStage", "LTX2RefinementStage"),
+        output=OutputSize(width=768, height=512, frames=121),
+    )
+    reading = ENGINE.read(kept(f"constructed-0.5.{release}-ltx2-two-stage"), case(expect=wanted))
+    assert reading.problems == ()
+    assert reading.metrics["denoise"] == pytest.approx(
+        reading.metrics["stage:LTX2AVDenoisingStage"] + reading.metrics["stage:LTX2RefinementStage"]
+    )
+
+
+@pytest.mark.parametrize("release", [8, 13, 14, 18, 23])
+def test_a_failed_request_is_a_failure_although_the_engine_exits_with_0(release: int) -> None:
+    reading = ENGINE.read(kept(f"constructed-0.5.{release}-request-error", outputs=()), case())
+    assert messages(reading)[:2] == [
+        (
+            "launch-failed",
+            (
+                "the engine exited with 0, but its log shows a failure: "
+                "RuntimeError: The size of tensor a (16) must match the size of tensor b (20)"
+            ),
+        ),
+        ("launch-failed", "the engine exited with 0, but wrote no perf dump"),
+    ]
+
+
+@pytest.mark.parametrize("release", [15, 23])
+def test_compilation_that_turned_on_server_warmup_is_not_warmed_up(release: int) -> None:
+    reading = ENGINE.read(kept(f"constructed-0.5.{release}-compile-without-warmup", dump=DUMP), case())
+    assert messages(reading) == [
+        (
+            "invalid",
+            "warmup is not proven: the engine chose server warmup, which `sglang generate` never runs",
+        )
+    ]
+
+
+# ------------------------------------------------------------------------------------------------- endings and dumps
+
+
+def test_a_timeout_is_a_timeout_and_nothing_else() -> None:
+    reading = ENGINE.read(launch("one\ntwo", ending="timeout", returncode=-15, dump=None), case())
+    assert messages(reading) == [("timeout", "the launch did not end within 1800 s")]
+    assert reading.problems[0].evidence == ("one", "two")
+
+
+def test_a_timeout_names_a_known_cause() -> None:
+    log = "[11-23 16:33:59] Worker 1 cannot safely continue after a multi-rank OOM\ntorch.OutOfMemoryError: CUDA"
+    assert messages(ENGINE.read(launch(log, ending="timeout", dump=None), case())) == [
+        ("timeout", "the launch did not end within 1800 s: the GPU ran out of memory")
+    ]
+
+
+def test_an_interrupted_launch_failed() -> None:
+    assert messages(ENGINE.read(launch(ending="interrupted"), case())) == [
+        ("launch-failed", "the launch was interrupted")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("returncode", "message"),
+    [
+        (-9, "the engine was killed by SIGKILL"),
+        (-250, "the engine was killed by signal 250"),
+        (2, "the engine exited with 2"),
+    ],
+)
+def test_another_exit_code_is_a_failure_even_with_a_good_dump(returncode: int, message: str) -> None:
+    reading = ENGINE.read(launch(returncode=returncode), case())
+    assert messages(reading) == [("launch-failed", message)]
+    assert reading.metrics == {}
+
+
+def test_an_unknown_exit_code_is_not_held_against_a_launch() -> None:
+    assert ENGINE.read(launch(returncode=None), case()).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"dump": None}, ("launch-failed", "the engine exited with 0, but wrote no perf dump")),
+        (
+            {"dump": None, "stale_dump": True},
+            ("launch-failed", "the engine exited with 0, but the perf dump is older than the launch: it wrote none"),
+        ),
+        (
+            {"dump": DUMP[: DUMP.index('"steps"') + 9]},
+            ("invalid", "the perf dump is torn: Expecting value at line 7 column 12 (character 212 of 212)"),
+        ),
+        (
+            {"dump": '{"total_duration_ms": 0, "steps": [], "tag": "cli_generate"}'},
+            ("invalid", "total_duration_ms is 0: nothing was measured"),
+        ),
+        ({"outputs": ()}, ("invalid", "the engine left no output file")),
+        (
+            {"outputs": (VIDEO, OutputFile(name="b.mp4", size_bytes=0))},
+            ("invalid", "the output file b.mp4 is empty"),
+        ),
+        (
+            {"log": f"{NATIVE}\n{WARM}\n[11-23 16:33:59] ZMQ bind failed for port 5562, retrying with port 5604"},
+            (
+                "launch-failed",
+                "the engine exited with 0, but its log shows a failure: port 5562 was already in use",
+            ),
+        ),
+        ({"log": WARM}, ("invalid", "nothing proves the native backend: the log names no pipeline class")),
+    ],
+)
+def test_each_lack_of_proof_is_named(changes: dict[str, Any], problem: tuple[str, str]) -> None:
+    reading = ENGINE.read(launch(**changes), case())
+    assert messages(reading) == [problem]
+    assert reading.metrics == {}
+
+
+def test_outputs_that_were_not_looked_for_or_not_to_be_saved_are_not_missed() -> None:
+    assert ENGINE.read(launch(outputs=None), case()).problems == ()
+    assert ENGINE.read(launch(outputs=()), case(args={"save-output": False})).problems == ()
+    assert ENGINE.read(launch(outputs=()), case(args={"no-save-output": True})).problems == ()
+
+
+def test_a_dump_of_the_worker_counts() -> None:
+    reading = ENGINE.read(launch(dump=DUMP.replace("cli_generate", "server_perf_dump")), case())
+    assert reading.problems == ()
+
+
+# -------------------------------------------------------------------------------------------------- what a case expects
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        (Expect(pipeline="LTX2Pipeline"), "ran the pipeline WanPipeline, the case expects LTX2Pipeline"),
+        (Expect(stages=("DenoisingStage", "LTX2RefinementStage")), "the perf dump has no stage LTX2RefinementStage"),
+        (Expect(output=OutputSize(width=1280)), "the engine generated width 832, the case expects 1280"),
+        (Expect(output=OutputSize(frames=81)), "the engine generated frames 17, the case expects 81"),
+        (Expect(attention="fa"), "ran with the attention backend torch_sdpa, the case asks for fa"),
+    ],
+)
+def test_what_the_case_expects_must_be_seen(expect: Expect, message: str) -> None:
+    assert messages(ENGINE.read(kept("real-0.5.17-h200-warm"), case(expect=expect))) == [("invalid", message)]
+
+
+def test_a_missing_stage_shows_what_the_dump_has() -> None:
+    reading = ENGINE.read(kept("real-0.5.17-h200-warm"), case(expect=Expect(stages=("X",))))
+    assert reading.problems[0].evidence[0].startswith("stages of the dump: InputValidationStage, TextEncodingStage")
+
+
+@pytest.mark.parametrize(("steps", "counts"), [(20, True), (21, True), (19, True), (40, False), (10, False)])
+def test_a_single_denoising_stage_takes_the_steps_asked_for(steps: int, counts: bool) -> None:
+    reading = ENGINE.read(launch(), case(args={"num-inference-steps": steps}))
+    expected = f"the perf dump has 20 denoising steps, num-inference-steps asks for {steps}"
+    assert messages(reading) == ([] if counts else [("invalid", expected)])
+
+
+def test_steps_of_a_two_stage_pipeline_are_not_counted() -> None:
+    two = kept("constructed-0.5.23-ltx2-two-stage")
+    assert ENGINE.read(two, case(args={"num-inference-steps": 40})).problems == ()
+
+
+# ----------------------------------------------------------------------------------------------------------- attention
+
+
+@pytest.mark.parametrize(
+    ("asked", "line", "message"),
+    [
+        ("fa", "Attention backends for transformer: fa", None),
+        ("fa3", "Using FlashAttention (FA3 for hopper, FA4 for blackwell) backend", None),
+        ("fa", "Using FlashAttention2 backend", None),
+        (
+            "sage_attn",
+            "Attention backends for transformer: fa",
+            "ran with the attention backend fa, the case asks for sage_attn",
+        ),
+        (
+            "sage_attn",
+            "Sage Attention backend failed to import. Falling back to Flash Attention.",
+            "the attention backend sage_attn was not used everywhere",
+        ),
+        (
+            "fa",
+            "Native component transformer: WanTransformer3DModel is loaded, performance may be sub-optimal",
+            "the transformer runs as a diffusers component, without the attention backend fa",
+        ),
+    ],
+)
+def test_the_attention_backend_asked_for_must_be_the_one_used(asked: str, line: str, message: str | None) -> None:
+    log = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] {line}"
+    reading = ENGINE.read(launch(log), case(args={"attention-backend": asked}))
+    assert messages(reading) == ([] if message is None else [("invalid", message)])
+    assert all(f"[11-23 16:34:31] {line}" in problem.evidence for problem in reading.problems)
+
+
+def test_an_encoder_may_use_another_attention_backend() -> None:
+    lines = "[11-23 16:34:31] Attention backends for text_encoder: torch_sdpa\n"
+    log = f"{NATIVE}\n{WARM}\n{lines}[11-23 16:34:31] Attention backends for transformer: fa"
+    assert ENGINE.read(launch(log), case(args={"attention-backend": "fa"})).problems == ()
+
+
+def test_expected_attention_needs_proof_and_a_flag_only_no_contradiction() -> None:
+    assert ENGINE.read(launch(), case(args={"attention-backend": "fa"})).problems == ()
+    assert messages(ENGINE.read(launch(), case(expect=Expect(attention="fa")))) == [
+        ("invalid", "nothing proves the attention backend fa: the log names none")
+    ]
+
+
+def test_attention_that_nobody_asked_for_may_fall_back() -> None:
+    log = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] FlashAttention is not supported; falling back to Torch SDPA."
+    assert ENGINE.read(launch(log), case()).problems == ()
+
+
+def test_failed_compilation_is_invalid_where_it_was_asked_for() -> None:
+    log = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] Failed to apply torch.compile to transformer: boom"
+    assert ENGINE.read(launch(log), case()).problems == ()
+    assert messages(ENGINE.read(launch(log), case(args={"enable-torch-compile": True}))) == [
+        ("invalid", "torch.compile was asked for and failed")
+    ]
+
+
+# --------------------------------------------------------------------------------------------- robustness, inspection
+
+
+def test_a_prompt_that_sounds_like_a_fallback_is_not_one() -> None:
+    prompt = "a sign that says Falling back to diffusers backend and Generation failed"
+    log = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] generating {prompt} now"
+    assert ENGINE.read(launch(log), case(args={"prompt": prompt})).problems == ()
+
+
+def test_evidence_is_short_however_long_the_log_is() -> None:
+    log = "\n".join(f"[11-23 16:34:31] Generation failed: {number}" + "x" * 1000 for number in range(500))
+    evidence = ENGINE.read(launch(f"{NATIVE}\n{WARM}\n{log}"), case()).problems[0].evidence
+    assert (len(evidence), max(map(len, evidence))) == (9, 300)
+    assert evidence[4] == "… 492 more lines …"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("real-0.5.17-h200-warm", ("sglang", "WanPipeline", "proven", "B", "cli_generate", 0)),
+        ("real-0.5.17-h200-fallback", ("diffusers", "DiffusersPipeline", "none", "B", "cli_generate", 1)),
+        ("real-0.5.17-h200-diffusers", ("diffusers", "DiffusersPipeline", "none", "B", "cli_generate", 0)),
+        ("real-0.5.17-h200-port-lost", (None, None, "unproven", None, None, 2)),
+        ("constructed-0.5.19-native", ("sglang", "WanPipeline", "proven", "C1", "cli_generate", 0)),
+        ("constructed-0.5.23-native", ("sglang", "WanPipeline", "proven", "C2", "cli_generate", 0)),
+    ],
+)
+def test_inspection_says_what_ran(name: str, expected: tuple[Any, ...]) -> None:
+    ran = kept(name)
+    found = inspect(ran.dump, ran.log)
+    assert (
+        *(found[key] for key in ("backend", "pipeline", "warmup", "generation", "tag")),
+        len(found["problems"]),
+    ) == (expected)
+    assert bool(found["metrics"]) is (ran.dump is not None)
+
+
+def test_inspection_works_with_a_dump_or_a_log_alone() -> None:
+    ran = kept("real-0.5.17-h200-warm")
+    dump_only, log_only = inspect(ran.dump, None), inspect(None, ran.log)
+    assert (dump_only["backend"], dump_only["pipeline"], dump_only["warmup"]) == ("sglang", None, "none")
+    assert (log_only["backend"], log_only["generation"], log_only["metrics"]) == ("sglang", None, {})
+    fallback = inspect(kept("real-0.5.17-h200-fallback").dump, None)
+    assert fallback["backend"] == "diffusers"
+    assert fallback["problems"] == ["ran on the diffusers backend: the perf dump has the stage DiffusersExecutionStage"]
+
+
+def test_a_command_hands_over_private_folders_and_ports() -> None:
+    files = LaunchFiles(
+        workdir="/w", output_dir="/w/out", perf_dump="/w/perf.json", perf_log_dir="/w/log", config="/w/config.json"
+    )
+    made = ENGINE.command(
+        case(config={"paint_enable": False}, env={"SGLANG_CACHE_DIT_ENABLED": "true"}, args={"prompt": "a cat"}),
+        info=EngineInfo(command=("/venv/bin/sglang",), version="0.5.17"),
+        files=files,
+        ports=Ports(http=31000, scheduler=31005, master=31055),
+    )
+    assert made.argv == (
+        *("/venv/bin/sglang", "generate", "--model-path", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"),
+        *("--prompt", "a cat", "--config", "/w/config.json", "--warmup-mode", "request"),
+        *("--perf-dump-path", "/w/perf.json", "--output-path", "/w/out"),
+        *("--master-port", "31055", "--scheduler-port", "31005", "--port", "31000", "--strict-ports"),
+    )
+    assert made.env == {"SGLANG_CACHE_DIT_ENABLED": "true", "SGLANG_PERF_LOG_DIR": "/w/log"}
+    assert made.files == {"/w/config.json": '{"paint_enable": false}\n'}
+    assert {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(made.unset)
+    old = ENGINE.command(
+        replace(case(), warmup="off"),
+        info=EngineInfo(command=("sglang",), version="0.5.9"),
+        files=files,
+        ports=Ports(http=1, scheduler=2, master=3),
+    )
+    assert "--strict-ports" not in old.argv
+    assert old.files == {}
