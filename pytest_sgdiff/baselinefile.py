@@ -36,6 +36,9 @@ Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 UPGRADES: Mapping[int, Upgrade] = MappingProxyType({})
 """Schema number -> the function that makes a document of the next schema of it. None is needed yet: 1 is the first."""
 
+SCENARIO = "upstream."
+"""How the case ids of published scenarios begin that are no case of ours."""
+
 _OWN = ("number", "metrics", "steps_ms", "started_at", "wall_s", "watch", "environment")
 """Fields that every launch has for itself; all others move to `every_launch` when they are equal."""
 

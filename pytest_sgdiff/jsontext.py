@@ -1,7 +1,8 @@
 """JSON as people review it: a text form with small diffs, and the line on which a value stands.
 
-The text form: keys sorted, an indent of two, a list of numbers or words on one line, a list of mappings with one
-line for each of them, no NaN, a newline at the end. Writing back what was read gives the same bytes.
+The text form: keys sorted, an indent of two, lists of numbers or words and mappings to numbers on one line, a list
+of mappings with one line for each of them, no NaN, a newline at the end. Writing back what was read gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ def write(value: Any) -> str:
 
 def _block(value: Any, indent: str) -> str:
     inner = indent + "  "
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and not _numeric(value):
         members = [f"{inner}{_line(key)}: {_block(value[key], inner)}" for key in sorted(value)]
         return "{\n" + ",\n".join(members) + f"\n{indent}}}"
     if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
         return "[\n" + ",\n".join(inner + _line(item) for item in value) + f"\n{indent}]"
     return _line(value)
+
+
+def _numeric(mapping: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in mapping.values())
 
 
 def _line(value: Any) -> str:

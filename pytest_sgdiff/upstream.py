@@ -13,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from pytest_sgdiff.baselinefile import SCENARIO
 from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage
-
-PREFIX = "upstream."
-"""How the case id of a scenario begins that is no case of ours."""
 
 PRODUCTS = {
     "H100": "NVIDIA H100 80GB HBM3",
@@ -188,7 +186,7 @@ def _target(
         if not differences:
             return case.id, []
         remarks.append(f"{name}: is not {case.id}: {'; '.join(differences)}")
-    return PREFIX + name, remarks
+    return SCENARIO + name, remarks
 
 
 def _differences(case: Case, scenario: Scenario, launch: LaunchRecord, gpus: int) -> Iterator[str]:

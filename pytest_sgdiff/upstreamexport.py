@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from pytest_sgdiff.baselinefile import SCENARIO
 from pytest_sgdiff.data import Baseline, LaunchRecord
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.metrics import STAGE
-from pytest_sgdiff.upstream import PREFIX
 
 SETTINGS: Mapping[str, Any] = MappingProxyType(
     {
@@ -51,7 +51,7 @@ def export_upstream(baselines: Sequence[Baseline]) -> dict[str, Any]:
             "last_updated": max(dates),
         },
         **SETTINGS,
-        "scenarios": {b.measurement.case.removeprefix(PREFIX): _scenario(b) for b in baselines},
+        "scenarios": {b.measurement.case.removeprefix(SCENARIO): _scenario(b) for b in baselines},
     }
 
 

@@ -205,6 +205,30 @@ def test_two_runs_that_write_at_once_leave_whole_files(tmp_path: Path, fork: Cal
     )
 
 
+def test_two_runs_that_extend_at_once_both_keep_their_launches(tmp_path: Path, fork: Callable[..., int]) -> None:
+    baselines.save(tmp_path, baseline(1000.0))
+
+    def extend(session: str) -> Callable[[], None]:
+        fresh = baseline(1000.0).measurement
+        told = Recorded(at="2026-11-24T17:25:00Z", command="pytest --sgdiff-update=extend", sessions=(session,))
+
+        def renewed(old: Baseline | None) -> Baseline:
+            return baselines.renew(old, fresh, told, engine_version="0.5.17", extend=True)
+
+        def extends() -> None:
+            for _ in range(5):
+                baselines.update(tmp_path, H200, "tiny_wan", renewed)
+
+        return extends
+
+    children = [fork(extend("s2")), fork(extend("s3"))]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    extended = baselines.find(tmp_path, H200, "tiny_wan")
+    assert extended is not None
+    assert len(extended.measurement.launches) == 5 + 2 * 5 * 5
+    assert set(extended.recorded.sessions) == {"s1", "s2", "s3"}
+
+
 def test_a_run_that_hangs_while_writing_is_named_and_keeps_nobody_out_once_dead(
     tmp_path: Path, fork: Callable[..., int]
 ) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import baselinefile, baselines, jsontext
+from pytest_sgdiff import baselinefile, baselines, jsontext, recordings
+from pytest_sgdiff.casefile import read_cases
 from pytest_sgdiff.data import (
     Baseline,
     Environment,
@@ -22,9 +23,11 @@ from pytest_sgdiff.data import (
     Watch,
     Workload,
 )
+from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.errors import BaselineError, WireError
 from pytest_sgdiff.watch import disturbances
 
+ROOT = Path(__file__).parents[2]
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 WORKLOAD = Workload(digest="3f9a61c2", fields={"args": {"width": 832, "prompt": "A raccoon"}, "warmup": "request"})
 CURE = "(restore the file with git, or record it anew with --sgdiff-update)"
@@ -156,8 +159,51 @@ def test_a_rerecord_changes_one_line_for_each_launch_and_metric_and_the_provenan
     new = baselines.renew(old, measurement(session="s2", factor=1.01), recorded("s2"), engine_version="0.5.17")
     diff = list(difflib.unified_diff(*(baselinefile.to_text(b).splitlines() for b in (old, new)), lineterm="", n=0))
     added = [line for line in diff if line.startswith("+") and not line.startswith("+++")]
-    # 5 launches, 4 of 6 metrics that changed, the session twice, and the host's hash. `best` stays what it was.
+    # 5 launches, 4 of 6 metrics that changed, the session twice and the host's hash; `best` stays what it was.
     assert len(added) <= 5 + 4 + 3, "\n".join(added)
+
+
+def test_the_diff_in_the_docs_is_what_a_rerecord_of_real_launches_gives() -> None:
+    old = baselines.load(ROOT / "examples/baselines/nvidia-h200-x1/tiny_wan_leave_out.json")
+    (case,) = [c for c in read_cases(ROOT / "examples/cases/demo.yaml", ROOT) if c.id == "tiny_wan_leave_out"]
+    launches = []
+    for entry in recordings.read_launches(ROOT / "examples/recordings", case.id):
+        reading = ENGINES[case.engine].read(entry, case)
+        assert reading.dump is not None
+        launches.append(
+            LaunchRecord(
+                number=entry.number,
+                metrics=reading.metrics,
+                steps_ms=reading.dump.steps_ms,
+                started_at=entry.started_at,
+                wall_s=entry.wall_s,
+                session=entry.session,
+                environment=entry.environment,
+                watch=entry.watch,
+                warmup=reading.warmup,
+                pipeline=reading.pipeline,
+                generation=reading.dump.generation,
+                auto_tuned=reading.auto_tuned,
+            )
+        )
+    told = Recorded(
+        at="2026-11-23T17:21:08Z",
+        command="pytest --sgdiff-gpus=1 --sgdiff-update examples/cases/demo.yaml::tiny_wan_leave_out",
+        commit="5c1d2e7",
+        sessions=("2026-11-23T17-18-01",),
+    )
+    new = baselines.renew(
+        old, replace(old.measurement, launches=tuple(launches)), told, engine_version=old.engine_version
+    )
+    texts = [baselinefile.to_text(baseline).splitlines() for baseline in (old, new)]
+    real = [line for line in difflib.unified_diff(*texts, lineterm="", n=0) if line[:3] not in ("---", "+++", "@@ ")]
+    shown = (ROOT / "docs/baselines.md").read_text().split("```diff\n")[1].split("```")[0].splitlines()
+    shown = [line for line in shown if line.startswith(("+ ", "- "))]
+    assert sorted(line.removesuffix(" …") for line in shown) == sorted(
+        line[: len(line) if len(line) <= 116 else 114] for line in real
+    )
+    metrics, launches_changed = 10, 3
+    assert len([line for line in real if line.startswith("+")]) == 1 + launches_changed + metrics + 3
 
 
 def test_small_figures_keep_three_digits_and_never_become_zero() -> None:
@@ -468,7 +514,8 @@ def test_other_cases_files_stay_untouched(tmp_path: Path) -> None:
 
 def test_sound_baselines_have_nothing_to_complain_about(tmp_path: Path) -> None:
     baselines.save(tmp_path, baseline())
-    baselines.save(tmp_path, replace(baseline(case="published"), kind="reference", source="a guide"))
+    for case in ("published", "upstream.ltx_2_two_stage_t2v"):
+        baselines.save(tmp_path, replace(baseline(case=case), kind="reference", source="a guide"))
     assert baselines.check(tmp_path, {"tiny_wan": 5, "published": 10}) == ()
 
 

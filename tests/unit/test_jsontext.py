@@ -15,17 +15,18 @@ TEXT = """\
   "metrics": {
     "e2e": [1.5, null],
     "empty": {},
+    "numbers": {"a": 1, "b": 2.5},
     "µ": "a \\"quoted\\" {word}"
   }
 }
 """
 VALUE = {
-    "metrics": {"e2e": [1.5, None], "µ": 'a "quoted" {word}', "empty": {}},
+    "metrics": {"e2e": [1.5, None], "µ": 'a "quoted" {word}', "empty": {}, "numbers": {"b": 2.5, "a": 1}},
     "launches": [{"steps_ms": [1.5, 2], "number": 0}, {"number": 1}],
 }
 
 
-def test_keys_are_sorted_and_lists_of_numbers_stay_on_one_line() -> None:
+def test_keys_are_sorted_and_numbers_that_belong_together_stay_on_one_line() -> None:
     assert write(VALUE) == TEXT
     assert write(read(TEXT).value) == TEXT
 
@@ -45,7 +46,8 @@ def test_a_number_that_is_not_finite_is_refused() -> None:
         (("launches", 1, "number"), 4),
         (("metrics",), 6),
         (("metrics", "e2e", 1), 7),
-        (("metrics", "µ"), 9),
+        (("metrics", "numbers", "b"), 9),
+        (("metrics", "µ"), 10),
         (("metrics", "missing", 3), 6),
         (("missing",), 1),
     ],
