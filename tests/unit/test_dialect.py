@@ -1,0 +1,490 @@
+"""Command lines by engine version, and what each version would ignore or reject."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.data import ArgValue, Case, Location
+from pytest_sgdiff.engines import flagtable
+from pytest_sgdiff.engines.dialect import NEWEST, complaints, has_flag, translate
+from pytest_sgdiff.engines.flags import kind_of, nearest_release, release_of
+
+VERSIONS = [f"0.5.{release}" for release in range(8, 24)]
+
+
+def case(args: dict[str, ArgValue] | None = None, **changes: Any) -> Case:
+    given: dict[str, Any] = {
+        "name": "wan",
+        "location": Location(path="cases/wan.yaml", line=3, column=3),
+        "model": "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        "args": args or {},
+        **changes,
+    }
+    return Case(**given)
+
+
+def words(version: str, args: dict[str, ArgValue] | None = None, **changes: Any) -> str:
+    return shlex.join(translate(case(args, **changes), version))
+
+
+def said(version: str, args: dict[str, ArgValue] | None = None, **changes: Any) -> list[tuple[str, str, str]]:
+    return [(found.slug, found.key, found.message) for found in complaints(case(args, **changes), version)]
+
+
+# ---------------------------------------------------------------------------------------- the performance guide's words
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (
+            case(
+                {
+                    "enable-cfg-parallel": True,
+                    "ulysses-degree": 4,
+                    "enable-torch-compile": True,
+                    "text-encoder-cpu-offload": "true",
+                    "prompt": "...",
+                    "save-output": True,
+                },
+                gpus=8,
+            ),
+            (
+                "--model-path Wan-AI/Wan2.2-T2V-A14B-Diffusers --num-gpus 8 --enable-cfg-parallel --ulysses-degree 4 "
+                "--enable-torch-compile --warmup --text-encoder-cpu-offload true --prompt ... --save-output"
+            ),
+        ),
+        (
+            case(
+                {
+                    "pipeline-class-name": "LTX2TwoStagePipeline",
+                    "prompt": "A cat and a dog baking a cake together in a kitchen.",
+                    "width": 768,
+                    "height": 512,
+                    "num-frames": 121,
+                    "seed": 42,
+                    "enable-cfg-parallel": True,
+                    "enable-torch-compile": True,
+                    "save-output": True,
+                },
+                model="Lightricks/LTX-2",
+                gpus=2,
+            ),
+            (
+                "--model-path Lightricks/LTX-2 --pipeline-class-name LTX2TwoStagePipeline "
+                "--prompt 'A cat and a dog baking a cake together in a kitchen.' --width 768 --height 512 "
+                "--num-frames 121 --seed 42 --num-gpus 2 --enable-cfg-parallel --enable-torch-compile --warmup "
+                "--save-output"
+            ),
+        ),
+        (
+            case(
+                {
+                    "backend": "sglang",
+                    "prompt": "Make the cat wear a red hat",
+                    "width": 1024,
+                    "height": 1024,
+                    "num-inference-steps": 40,
+                    "guidance-scale": 4.0,
+                    "enable-cfg-parallel": True,
+                    "ulysses-degree": 1,
+                    "dit-layerwise-offload": False,
+                    "dit-cpu-offload": False,
+                    "enable-torch-compile": True,
+                    "save-output": True,
+                },
+                model="FireRedTeam/FireRed-Image-Edit-1.1",
+                gpus=2,
+                assets={"image-path": "cat.png"},
+            ),
+            (
+                "--backend=sglang --model-path FireRedTeam/FireRed-Image-Edit-1.1 "
+                "--prompt 'Make the cat wear a red hat' --image-path cat.png --width 1024 --height 1024 "
+                "--num-inference-steps 40 --guidance-scale 4.0 --num-gpus 2 --enable-cfg-parallel --ulysses-degree 1 "
+                "--dit-layerwise-offload false --dit-cpu-offload false "
+                "--enable-torch-compile --warmup --save-output"
+            ),
+        ),
+        (
+            case(
+                {
+                    "cache-dit-config": "config.yaml",
+                    "dit-layerwise-offload": False,
+                    "prompt": "...",
+                    "save-output": True,
+                },
+                model="org/model",
+                backend="diffusers",
+                warmup="off",
+            ),
+            (
+                "--backend diffusers --model-path org/model --cache-dit-config config.yaml "
+                "--dit-layerwise-offload false --prompt ... --save-output"
+            ),
+        ),
+    ],
+)
+def test_recipes_of_the_guide_come_out_word_for_word_on_the_version_it_was_written_for(
+    made: Case, expected: str
+) -> None:
+    assert shlex.join(translate(made, "0.5.13")) == expected
+
+
+def test_assets_and_config_follow_the_prompt_with_the_files_of_the_launch() -> None:
+    made = case({"prompt": "generate 3d mesh", "guidance-scale": 5.0}, assets={"image-path": "cat.png"}, warmup="off")
+    assert shlex.join(translate(made, NEWEST, assets={"image-path": "/a/cat.png"}, config="/w/config.json")) == (
+        "--model-path Wan-AI/Wan2.2-T2V-A14B-Diffusers --prompt 'generate 3d mesh' --image-path /a/cat.png "
+        "--config /w/config.json --guidance-scale 5.0"
+    )
+
+
+# ------------------------------------------------------------------------------------------------- intent, by version
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_warmup_is_written_in_the_versions_own_words(version: str) -> None:
+    release = int(version.split(".")[2])
+    expected = "--warmup" if release < 14 else "--warmup-mode request"
+    assert words(version).removeprefix("--model-path Wan-AI/Wan2.2-T2V-A14B-Diffusers ") == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "flag"), [("0.5.13", ""), ("0.5.14", " --warmup-mode off"), ("0.5.23", " --warmup-mode off")]
+)
+def test_no_warmup_is_said_aloud_where_compilation_would_claim_one(version: str, flag: str) -> None:
+    compiled = {"enable-torch-compile": True}
+    assert words(version, compiled, warmup="off", model="m") == f"--model-path m --enable-torch-compile{flag}"
+    assert words(version, {"seed": 1}, warmup="off", model="m") == "--model-path m --seed 1"
+
+
+@pytest.mark.parametrize(("version", "expected"), [("0.5.11", ""), ("0.5.12", " --enable-cfg-parallel false")])
+def test_a_switch_is_left_out_where_its_false_form_breaks(version: str, expected: str) -> None:
+    assert words(version, {"enable-cfg-parallel": False}, warmup="off", model="m") == f"--model-path m{expected}"
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({"negative-prompt": "-ugly"}, "--negative-prompt=-ugly"),
+        ({"guidance-scale": -1}, "--guidance-scale=-1"),
+        ({"negative-prompt": ""}, "--negative-prompt ''"),
+        ({"warmup-resolutions": ("256x256", "720x720")}, "--warmup-resolutions 256x256 720x720"),
+        ({"save-output": False}, "--no-save-output"),
+        ({"720p": True}, "--720p"),
+        ({"num-gpus": 4}, "--num-gpus 4"),
+    ],
+)
+def test_values_are_written_so_that_the_parser_reads_them(args: dict[str, ArgValue], expected: str) -> None:
+    assert (
+        words(NEWEST, args, warmup="off", model="m", gpus=4 if "num-gpus" in args else 1)
+        == f"--model-path m {expected}"
+    )
+
+
+def test_gpus_are_said_where_there_are_several_and_never_on_the_cpu() -> None:
+    assert words(NEWEST, warmup="off", model="m", gpus=2) == "--model-path m --num-gpus 2"
+    assert words(NEWEST, warmup="off", model="m", gpus=1) == "--model-path m"
+    assert words(NEWEST, warmup="off", model="m", gpus=0) == "--model-path m"
+
+
+def test_explicit_warmup_flags_stand_for_themselves() -> None:
+    assert words(NEWEST, {"warmup-mode": "request"}, model="m") == "--model-path m --warmup-mode request"
+
+
+# ------------------------------------------------------------------------------------------------------------ versions
+
+
+@pytest.mark.parametrize(
+    ("version", "known", "nearest"),
+    [
+        ("0.5.8", 8, 8),
+        ("0.5.8.post1", 8, 8),
+        ("0.5.17rc1", 17, 17),
+        ("v0.5.23", 23, 23),
+        ("0.5.24", None, 23),
+        ("0.6.0", None, 23),
+        ("1.0", None, 23),
+        ("0.5.7", None, 8),
+        ("0.4.10.post2", None, 8),
+        ("0.0.0.dev1+g1a2b3c4", None, 23),
+        ("unknown", None, 23),
+    ],
+)
+def test_versions_stand_for_releases(version: str, known: int | None, nearest: int) -> None:
+    assert (release_of(version), nearest_release(version)) == (known, nearest)
+
+
+def test_the_newest_known_version_is_known() -> None:
+    assert release_of(NEWEST) == flagtable.NEWEST
+
+
+@pytest.mark.parametrize(
+    ("flag", "since", "until"),
+    [
+        ("warmup", 8, 17),
+        ("warmup-mode", 14, 23),
+        ("server-warmup", 13, 17),
+        ("warmup-resolutions", 8, 23),
+        ("warmup-steps", 10, 23),
+        ("cfg-parallel-size", 12, 23),
+        ("enable-cfg-parallel", 8, 23),
+        ("dit-offload-prefetch-size", 9, 23),
+        ("performance-mode", 12, 23),
+        ("pipeline-class-name", 10, 23),
+        ("ltx2-two-stage-device-mode", 11, 23),
+        ("cache-dit-config", 9, 23),
+        ("quality", 17, 23),
+        ("strict-ports", 10, 23),
+        ("model-id", 10, 23),
+        ("base-gpu-id", 11, 23),
+        ("scheduler-rpc-timeout", 18, 23),
+        ("dit-layerwise-offload", 8, 23),
+        ("perf-dump-path", 8, 23),
+    ],
+)
+def test_the_flag_table_says_when_a_flag_came_and_went(flag: str, since: int, until: int) -> None:
+    assert [release for release in range(8, 24) if has_flag(flag, f"0.5.{release}")] == list(range(since, until + 1))
+
+
+@pytest.mark.parametrize(
+    ("flag", "release", "kind"),
+    [
+        ("enable-cfg-parallel", 11, "switch"),
+        ("enable-cfg-parallel", 12, "boolean"),
+        ("prompt", 9, "value"),
+        ("prompt", 10, "list"),
+        ("seed", 10, "value"),
+        ("seed", 11, "list"),
+        ("image-path", 8, "list"),
+        ("save-output", 23, "switch"),
+        ("enable-torch-compile", 23, "boolean"),
+        ("no-such-flag", 23, None),
+    ],
+)
+def test_the_flag_table_says_how_a_flag_takes_its_value(flag: str, release: int, kind: str | None) -> None:
+    assert kind_of(flag, release) == kind
+
+
+def test_no_flag_is_listed_twice_for_one_release() -> None:
+    for release in range(flagtable.OLDEST, flagtable.NEWEST + 1):
+        names = [
+            name
+            for (since, until, _), flags in flagtable.FLAGS.items()
+            if since <= release <= (until or flagtable.NEWEST)
+            for name in flags.split()
+        ]
+        assert len(names) == len(set(names))
+
+
+# ---------------------------------------------------------------------------------------------------------- complaints
+
+
+@pytest.mark.parametrize(
+    ("version", "args", "slug", "message"),
+    [
+        (
+            "0.5.18",
+            {"warmup": True},
+            "flag-ambiguous",
+            "sglang 0.5.18 rejects --warmup as ambiguous: write `warmup: request` on the case",
+        ),
+        (
+            "0.5.13",
+            {"warmup-mode": "request"},
+            "flag-missing",
+            "sglang 0.5.13 has no --warmup-mode (since 0.5.14): write `warmup: request` on the case",
+        ),
+        (
+            "0.5.17",
+            {"warmup": True},
+            "warmup-flag",
+            "`warmup` is a flag of some versions: write `warmup: request` on the case instead",
+        ),
+        (
+            "0.5.11",
+            {"cfg-parallel-size": 2},
+            "flag-missing",
+            "sglang 0.5.11 has no --cfg-parallel-size that works (since 0.5.13): write `enable-cfg-parallel: true`",
+        ),
+        (
+            "0.5.12",
+            {"cfg-parallel-size": 2},
+            "flag-ignored",
+            "sglang 0.5.12 accepts --cfg-parallel-size and drops it: write `enable-cfg-parallel: true`",
+        ),
+        (
+            "0.5.11",
+            {"enable-cfg-parallel": "true"},
+            "flag-value",
+            "--enable-cfg-parallel takes no value in sglang 0.5.11: write `enable-cfg-parallel: true`",
+        ),
+        (
+            "0.5.14",
+            {"ltx2-two-stage-device-mode": "snapshot"},
+            "flag-value",
+            "sglang 0.5.14 has no --ltx2-two-stage-device-mode snapshot; it has original, resident",
+        ),
+        (
+            "0.5.9",
+            {"pipeline-class-name": "LTX2TwoStagePipeline"},
+            "flag-missing",
+            "sglang 0.5.9 has no --pipeline-class-name: it came with 0.5.10",
+        ),
+        (
+            "0.5.10",
+            {"pipeline-class-name": "LTX2TwoStageHQPipeline"},
+            "pipeline-missing",
+            "sglang 0.5.10 has no LTX2TwoStageHQPipeline: it came with 0.5.11",
+        ),
+        (
+            "0.5.18",
+            {"server-warmup": True},
+            "flag-missing",
+            "sglang 0.5.18 has no --server-warmup: it went after 0.5.17",
+        ),
+        ("0.5.16", {"quality": "lossless"}, "flag-missing", "sglang 0.5.16 has no --quality: it came with 0.5.17"),
+        ("0.5.17", {"quality": "exact"}, "flag-value", "sglang 0.5.17 has no --quality exact; it has lossless, high"),
+        (
+            "0.5.11",
+            {"performance-mode": "speed"},
+            "flag-missing",
+            "sglang 0.5.11 has no --performance-mode: it came with 0.5.12",
+        ),
+        (
+            "0.5.23",
+            {"num_frames": 81},
+            "flag-underscore",
+            "`num_frames` is written with underscores, which `sglang generate` rejects: `num-frames`",
+        ),
+        (
+            "0.5.23",
+            {"ulysses": 4},
+            "flag-abbreviated",
+            "`ulysses` is an abbreviation, which the engine parses and then ignores: write it in full (ulysses-degree)",
+        ),
+        (
+            "0.5.23",
+            {"perf-dumps-path": "/x"},
+            "flag-swallowed",
+            (
+                "sglang has no --perf-dumps-path and would take it for the path of a component; did you mean "
+                "`perf-dump-path`?"
+            ),
+        ),
+        (
+            "0.5.23",
+            {"guidence-scale": 4.0},
+            "flag-unknown",
+            "sglang 0.5.23 has no --guidence-scale; did you mean `guidance-scale`?",
+        ),
+        ("0.5.23", {"frobnicate": 1}, "flag-unknown", "sglang 0.5.23 has no --frobnicate"),
+        (
+            "0.5.23",
+            {"transformer-path": "/x"},
+            "component-path",
+            "`transformer-path` replaces the component transformer: its numbers are its own",
+        ),
+        (
+            "0.5.23",
+            {"perf-dump-path": "/x"},
+            "flag-reserved",
+            "`perf-dump-path` cannot be set by a case: the plugin sets it for every launch",
+        ),
+        ("0.5.23", {"num-gpus": 4}, "flag-reserved", "`num-gpus: 4` contradicts `gpus: 1`"),
+        (
+            "0.5.23",
+            {"backend": "diffusers"},
+            "backend-mismatch",
+            "`backend: diffusers` contradicts the case, which is judged as sglang",
+        ),
+        (
+            "0.5.23",
+            {"enable-torch-compile": 1},
+            "flag-value",
+            "--enable-torch-compile takes true or false, not 1: any other value ends the engine",
+        ),
+        ("0.5.23", {"width": True}, "flag-value", "--width needs a value"),
+        ("0.5.9", {"prompt": ("a", "b")}, "flag-value", "--prompt takes one value in sglang 0.5.9, not 2"),
+        (
+            "0.5.23",
+            {"image-path": ("-x.png", "y.png")},
+            "flag-value",
+            "--image-path: a value that begins with '-' in a list would be taken for a flag",
+        ),
+        (
+            "0.5.8",
+            {"attention-backend": "sparge_attn"},
+            "flag-value",
+            (
+                "sglang 0.5.8 has no --attention-backend sparge_attn; it has fa2, fa, fa3, fa4, sliding_tile_attn, "
+                "torch_sdpa, sage_attn, sage_attn_3, video_sparse_attn, vmoba_attn, aiter, sla_attn, sage_sla_attn, "
+                "no_attention"
+            ),
+        ),
+    ],
+)
+def test_what_a_version_would_ignore_or_reject_is_said_at_its_key(
+    version: str, args: dict[str, ArgValue], slug: str, message: str
+) -> None:
+    assert said(version, args) == [(slug, f"args.{next(iter(args))}", message)]
+
+
+def test_only_matters_of_taste_are_warnings() -> None:
+    levels = {
+        c.slug: c.level for c in complaints(case({"warmup": True, "transformer-path": "/x", "ulysses": 4}), "0.5.17")
+    }
+    assert levels == {"warmup-flag": "warning", "component-path": "warning", "flag-abbreviated": "error"}
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "message"),
+    [
+        ("Lightricks/LTX-2", "0.5.8", "sglang 0.5.8 has no native support for Lightricks/LTX-2: it came with 0.5.9"),
+        (
+            "Lightricks/LTX-2.3",
+            "0.5.10",
+            "sglang 0.5.10 has no native support for Lightricks/LTX-2.3: it came with 0.5.11",
+        ),
+        (
+            "tencent/Hunyuan3D-2",
+            "0.5.9",
+            "sglang 0.5.9 has no native support for tencent/Hunyuan3D-2: it came with 0.5.10",
+        ),
+    ],
+)
+def test_a_model_that_came_later_is_refused_on_the_native_backend(model: str, version: str, message: str) -> None:
+    assert said(version, model=model) == [("model-unsupported", "model", message)]
+    assert said(version, model=model, backend="diffusers") == []
+
+
+@pytest.mark.parametrize("version", ["0.5.24", "0.6.0", "0.0.0.dev1+g1a2b3c4"])
+def test_an_unknown_version_is_taken_for_the_newest_known_and_said_so(version: str) -> None:
+    assert said(version) == [
+        (
+            "engine-unknown",
+            "requires.engine",
+            f"sglang {version} is not known; its flags are taken to be those of 0.5.23",
+        )
+    ]
+
+
+def test_an_asset_flag_that_the_version_lacks_is_refused_at_its_key() -> None:
+    assert [(c.slug, c.key) for c in complaints(case(assets={"video-path": "x.mp4"}), "0.5.15")] == [
+        ("flag-missing", "assets.video-path")
+    ]
+
+
+def test_nested_settings_and_good_flags_are_left_alone() -> None:
+    good: dict[str, ArgValue] = {
+        "prompt": "a cat",
+        "vae-config.use-parallel-decode": True,
+        "720p": True,
+        "dit-layerwise-offload": False,
+        "text-encoder-cpu-offload": "TRUE",
+        "num-gpus": 1,
+        "backend": "sglang",
+    }
+    assert said("0.5.23", good) == []
