@@ -77,7 +77,6 @@ def launch_facts(launch: LaunchRecord) -> str:
         words += list(watch.events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []
-    words += list(launch.auto_tuned)
     return numbers.clean("; ".join(words))
 
 

@@ -77,7 +77,7 @@ class HtmlReport:
         decisive, history = phrases.decisive(result), run.history.get(result.case, {})
         own_reach = _reach(result.verdicts)
         engine = next((e for launch in result.launches if (e := launch.environment.engine_version)), None)
-        pictures = [charts.launches(result, v) for v in phrases.by_importance(result.verdicts)]
+        pictures = [charts.launches(result, v) for v in phrases.by_importance(result.verdicts) if not _negligible(v)]
         pictures[1:1] = [
             charts.stages(result),
             charts.steps(result),
@@ -89,6 +89,7 @@ class HtmlReport:
             "open": result.outcome not in _GOOD,
             "headline": phrases.headline(result),
             "phrase": phrases.phrase(result),
+            "remainder": phrases.remainder(result),
             "decisive": decisive,
             "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
             "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
@@ -112,6 +113,11 @@ class HtmlReport:
         from urllib.parse import quote
 
         return self.link.format(path=quote(path), line=line)
+
+
+def _negligible(verdict: Verdict) -> bool:
+    """A metric too small to be judged by size; the table of metrics has it, a picture would show only noise."""
+    return verdict.outcome == "pass" and verdict.ratio is None and verdict.metric_class != "pause"
 
 
 def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _cases(results: Sequence[CaseResult]) -> str:
         verdict = phrases.decisive(result)
         name = f"{_code(result.case)}<br>{_escape(_place(result))}"
         figures = ("",) * 4 if verdict is None else _figures(verdict)
-        rows.append((name, _MARKS[result.outcome], *figures, _escape(phrases.phrase(result))))
+        rows.append((name, _MARKS[result.outcome], *figures, _escape(phrases.remainder(result))))
     return _table(rows, aligns="<<>>>><")
 
 

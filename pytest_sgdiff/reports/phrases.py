@@ -137,6 +137,15 @@ def phrase(result: CaseResult) -> str:
     return words
 
 
+def remainder(result: CaseResult) -> str:
+    """What to know of a case beside its decisive change: `also e2e +7.7 %, peak memory +5.2 %`, or else the phrase."""
+    verdict = decisive(result)
+    if result.outcome != "regressed" or verdict is None or verdict.outcome != "regressed":
+        return phrase(result)
+    others = [v for v in result.verdicts if v.outcome == "regressed" and v is not verdict]
+    return f"also {', '.join(f'{metric_name(v.metric)} {change(v)}' for v in others)}" if others else ""
+
+
 def headline(result: CaseResult) -> str:
     """The first line of a failure message without its place: what got worse, by how much, against what."""
     verdict = decisive(result)

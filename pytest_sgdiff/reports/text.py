@@ -142,7 +142,7 @@ def _has_pause(result: CaseResult) -> bool:
 
 def _facts(result: CaseResult) -> list[str]:
     lines = [f"  {evidence.conditions(result)}"] if result.launches else []
-    replaced = [launch for launch in result.launches if launch.excluded and launch.excluded != result.reason]
+    replaced = [launch for launch in result.launches if launch.excluded and launch.excluded not in result.reason]
     lines += [f"  launch {launch.number} does not count: {numbers.clean(launch.excluded or '')}" for launch in replaced]
     lines += [f"  {key:<10}  {value}" for key, value in phrases.actions(result)]
     return lines

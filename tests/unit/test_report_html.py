@@ -138,6 +138,17 @@ def test_a_case_shows_both_sides_and_where_they_come_from() -> None:
         assert fact in source
 
 
+def test_a_stage_too_short_to_be_judged_has_a_row_and_no_picture() -> None:
+    tiny = factories.verdict(
+        "stage:InputValidationStage", baseline=0.04, now=0.05, ratio=None, why="below the absolute floor"
+    )
+    record = factories.record(metrics={"stage:InputValidationStage": 0.05})
+    source = rendered(factories.run(factories.result(verdicts=(tiny,), launches=(record,))))
+    assert '<th scope="row">InputValidationStage</th>' in source
+    assert "below the absolute floor" in source
+    assert "InputValidationStage, launch by launch" not in source
+
+
 def test_a_log_excerpt_is_shown_without_its_escapes() -> None:
     source = rendered(factories.run(factories.fallback()))
     assert '<pre tabindex="0" aria-label="Log excerpt">[11-23 16:52:01] Falling back to diffusers backend\n' in source

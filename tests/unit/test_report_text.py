@@ -202,6 +202,11 @@ def test_the_headline_names_the_metric_that_regressed_when_the_primary_one_did_n
     assert phrases.headline(factories.regressed(verdicts=verdicts[2:])).startswith("peak memory is 4.4 % higher than")
 
 
+def test_other_regressions_of_a_case_are_named_beside_the_decisive_one() -> None:
+    assert phrases.remainder(factories.regressed()) == "also e2e +5.3 %"
+    assert phrases.remainder(factories.fallback()) == "ran on the diffusers backend"
+
+
 def test_the_headline_of_a_regressed_pause_gives_milliseconds() -> None:
     verdict = factories.verdict("pause", outcome="regressed", now=462.0, ratio=None)
     assert phrases.headline(factories.regressed(verdicts=(verdict,))).startswith(
