@@ -13,7 +13,7 @@ from pytest_sgdiff.gpus.policy import ISOLATIONS, Isolation, runs_alone
 from pytest_sgdiff.gpus.pool import Pool
 from pytest_sgdiff.gpus.reaper import reap
 from pytest_sgdiff.gpus.spec import Eligible, parse, resolve
-from pytest_sgdiff.gpus.status import describe, queue_state
+from pytest_sgdiff.gpus.status import describe, held_by_others, queue_state
 
 __all__ = [
     "ISOLATIONS",
@@ -24,6 +24,7 @@ __all__ = [
     "Pool",
     "default_reader",
     "describe",
+    "held_by_others",
     "inventory",
     "lock_dir",
     "parse",

@@ -12,6 +12,7 @@ from pytest_sgdiff.gpus import records
 from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.locks import is_locked, lock_dir, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader
+from pytest_sgdiff.gpus.spec import Eligible
 
 
 def queue_state(
@@ -93,6 +94,16 @@ def queue_state(
             if waiter.ticket.id not in serving
         ],
     }
+
+
+def held_by_others(folder: str, run_id: str, eligible: Eligible) -> int:
+    """By how many GPUs what other runs hold, and strangers as far as waiters found out lately, cuts the run's share."""
+    uuids = {gpu.uuid for gpu in eligible.gpus}
+    with mutex(folder):
+        taken = {uuid for lease in records.lease_records(folder) if lease.run != run_id for uuid in lease.uuids}
+        marked = records.busy_marks(folder).keys()
+    beyond_budget = len(eligible.gpus) - eligible.size
+    return max(0, len(uuids & (taken | marked)) - beyond_budget)
 
 
 def describe(state: Mapping[str, Any]) -> str:
