@@ -8,14 +8,39 @@ from __future__ import annotations
 
 import os
 import pathlib
-import shutil
 import subprocess
 from collections.abc import Callable
 
 import pytest
-from engineproject import ROOT, Project, Ran
+
+from tests.realproject import ROOT, Project, Ran
 
 HERE = pathlib.Path(__file__).parent
+
+Checkpoint = Callable[[str], pathlib.Path]
+Recorded = tuple[Project, Ran]
+
+CASE = """
+cases:
+  tiny_wan:
+    summary: a Wan 2.1 model of six layers, on the CPU
+    model: {model}
+    gpus: 0
+    # One thread: two of them wait for each other as soon as something else runs on the machine.
+    env: {{HF_HUB_OFFLINE: "1", OMP_NUM_THREADS: "1"}}
+    args:
+      prompt: A curious raccoon
+      seed: 42
+      width: 128
+      height: 128
+      num-frames: 5
+      num-inference-steps: 8
+    expect: {{pipeline: WanPipeline, stages: [DenoisingStage], output: {{width: 128, height: 128, frames: 5}}}}
+    # A CPU that does other things is no measuring instrument: only gross slowdowns are to be told.
+    metrics: {{primary: denoise, gate: [denoise], limits: {{denoise: 60%}}}}
+    launches: {{baseline: 3, looks: [1, 3]}}
+    timeout: 15m
+"""
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +54,7 @@ def engine_env() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(engine_env: pathlib.Path) -> Callable[..., pathlib.Path]:
+def checkpoint(engine_env: pathlib.Path) -> Checkpoint:
     """A function (name of a kind of checkpoint) -> its folder; made on the first call."""
     made = pathlib.Path(os.environ.get("SGDIFF_ENGINE_CHECKPOINTS", engine_env / "checkpoints")).absolute()
     kinds = {
@@ -53,19 +78,30 @@ def checkpoint(engine_env: pathlib.Path) -> Callable[..., pathlib.Path]:
 
 
 @pytest.fixture(scope="session")
-def recorded(
-    engine_env: pathlib.Path, checkpoint: Callable[[str], pathlib.Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Project, Ran]:
+def recorded(engine_env: pathlib.Path, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A project whose baseline was recorded by `--sgdiff-update`, and that run."""
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    project = Project(folder=folder, engine=str(engine_env / "bin" / "sglang"))
-    project.write_case(checkpoint("baseline"))
+    project = Project(folder=folder, engine=str(engine_env / "bin" / "sglang"), gpus="none")
+    project.write_case(CASE.format(model=checkpoint("baseline")))
     return project, project.pytest("--sgdiff-update")
 
 
 @pytest.fixture
-def project(recorded: tuple[Project, Ran], tmp_path: pathlib.Path) -> Project:
-    """A copy of the recorded project."""
-    shutil.copytree(recorded[0].folder, tmp_path / "project")
-    return Project(folder=tmp_path / "project", engine=recorded[0].engine)
+def project_with(recorded: Recorded, checkpoint: Checkpoint, tmp_path: pathlib.Path) -> Callable[[str], Project]:
+    """A function (kind of checkpoint) -> a copy of the recorded project whose engine has that checkpoint now."""
+
+    def copy(kind: str) -> Project:
+        project = recorded[0].copy_to(tmp_path / kind)
+        project.write_case(CASE.format(model=checkpoint(kind)))
+        return project
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def fallback(recorded: Recorded, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """The project with a model that falls back to diffusers, gated once; the launch is kept in `kept`."""
+    project = recorded[0].copy_to(tmp_path_factory.mktemp("fallback") / "project")
+    project.write_case(CASE.format(model=checkpoint("foreign")))
+    return project, project.pytest("--sgdiff-out=kept")

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from engineproject import Project, Ran
 
 from pytest_sgdiff import baselines, recordings
+from tests.realproject import Project, Ran
 
 pytestmark = pytest.mark.engine
 
-Checkpoint = Callable[[str], pathlib.Path]
-
-
-def baseline_files(project: Project) -> list[pathlib.Path]:
-    return sorted((project.folder / "baselines").rglob("*.json"))
+ProjectWith = Callable[[str], Project]
 
 
 def test_update_records_a_baseline_of_three_launches(recorded: tuple[Project, Ran]) -> None:
@@ -26,7 +23,7 @@ def test_update_records_a_baseline_of_three_launches(recorded: tuple[Project, Ra
     assert ran.case is not None
     assert (ran.case["outcome"], ran.case["recorded"]) == ("pass", True)
 
-    (path,) = baseline_files(project)
+    (path,) = project.baselines()
     assert path.name == "tiny_wan.json"
     baseline = baselines.load(path)
     launches = baseline.measurement.launches
@@ -59,8 +56,9 @@ def test_every_launch_left_a_recording_that_can_be_judged_again(recorded: tuple[
         assert launch.argv[1] == "generate"
 
 
-def test_the_same_engine_passes(project: Project) -> None:
-    before = {path: path.read_bytes() for path in baseline_files(project)}
+def test_the_same_engine_passes(project_with: ProjectWith) -> None:
+    project = project_with("baseline")
+    before = project.baselines()
     ran = project.pytest()
     assert ran.returncode == 0
     assert ran.case is not None
@@ -68,11 +66,11 @@ def test_the_same_engine_passes(project: Project) -> None:
     assert ran.case["outcome"] in {"pass", "improved", "inconclusive"}
     assert ran.case["measured"] is True
     assert "measured 1 of 1" in ran.output
-    assert before == {path: path.read_bytes() for path in baseline_files(project)}
+    assert before == project.baselines()
 
 
-def test_an_engine_with_more_work_per_step_regresses(project: Project, checkpoint: Checkpoint) -> None:
-    project.write_case(checkpoint("slower"))
+def test_an_engine_with_more_work_per_step_regresses(project_with: ProjectWith) -> None:
+    project = project_with("slower")
     ran = project.pytest()
     assert ran.case is not None
     assert (ran.case["outcome"], ran.returncode) == ("regressed", 1)
@@ -84,9 +82,8 @@ def test_an_engine_with_more_work_per_step_regresses(project: Project, checkpoin
     assert "Traceback" not in ran.output
 
 
-def test_a_real_fallback_to_diffusers_is_invalid(project: Project, checkpoint: Checkpoint) -> None:
-    project.write_case(checkpoint("foreign"))
-    ran = project.pytest()
+def test_a_real_fallback_to_diffusers_is_invalid(fallback: tuple[Project, Ran]) -> None:
+    _, ran = fallback
     assert ran.case is not None
     assert (ran.case["outcome"], ran.returncode) == ("invalid", 1)
     evidence = "\n".join(line for problem in ran.case["problems"] for line in problem["evidence"])
@@ -98,16 +95,16 @@ def test_a_real_fallback_to_diffusers_is_invalid(project: Project, checkpoint: C
     assert all(launch["metrics"] == {} for launch in ran.case["launches"])
 
 
-def test_no_baseline_is_recorded_from_a_fallback(project: Project, checkpoint: Checkpoint) -> None:
-    before = {path: path.read_bytes() for path in baseline_files(project)}
-    project.write_case(checkpoint("foreign"))
+def test_no_baseline_is_recorded_from_a_fallback(project_with: ProjectWith) -> None:
+    project = project_with("foreign")
+    before = project.baselines()
     ran = project.pytest("--sgdiff-update")
     assert ran.returncode == 1
-    assert before == {path: path.read_bytes() for path in baseline_files(project)}
+    assert before == project.baselines()
 
 
-def test_an_error_inside_a_request_fails_although_the_engine_exits_0(project: Project, checkpoint: Checkpoint) -> None:
-    project.write_case(checkpoint("failing"))
+def test_an_error_inside_a_request_fails_although_the_engine_exits_0(project_with: ProjectWith) -> None:
+    project = project_with("failing")
     ran = project.pytest()
     assert ran.case is not None
     assert (ran.case["outcome"], ran.returncode) == ("invalid", 1)
@@ -117,11 +114,10 @@ def test_an_error_inside_a_request_fails_although_the_engine_exits_0(project: Pr
     assert (launch.ending, launch.returncode, launch.dump) == ("exited", 0, None)
 
 
-def test_the_recording_of_the_gate_is_judged_alike_without_the_engine(project: Project, checkpoint: Checkpoint) -> None:
-    project.write_case(checkpoint("foreign"))
-    live = project.pytest("--sgdiff-out=kept")
-    replayed = project.pytest("--sgdiff-replay=kept")
+def test_the_recording_of_the_gate_is_judged_alike_without_the_engine(fallback: tuple[Project, Ran]) -> None:
+    project, live = fallback
+    replayed = replace(project, gpus="", engine="no-engine-here").pytest("--sgdiff-replay=kept")
     assert live.case is not None
     assert replayed.case is not None
-    assert (replayed.returncode, replayed.case["outcome"]) == (live.returncode, live.case["outcome"])
+    assert (replayed.returncode, replayed.case["outcome"]) == (1, "invalid")
     assert replayed.case["problems"] == live.case["problems"]
