@@ -9,10 +9,12 @@ from pathlib import Path
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.errors import AssetError
 
-# Where upstream's benchmark presets take their input files from.
+# Where upstream's benchmark presets and server tests take their input files from.
 SOURCES: Mapping[str, str] = {
     "cat.png": "https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/cat.png",
     "mova_single_person.jpg": "https://github.com/OpenMOSS/MOVA/raw/main/assets/single_person.jpg",
+    "cache_dit_scm_config.yaml": "https://raw.githubusercontent.com/sgl-project/sglang/main/python/sglang/"
+    "multimodal_gen/test/server/configs/cache_dit_scm_config.yaml",
 }
 
 # All that huggingface_hub reads, the older names too.

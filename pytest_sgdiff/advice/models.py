@@ -44,8 +44,7 @@ def gated_without_token(view: View) -> Iterator[Finding]:
 
 
 def no_input_image(view: View) -> Iterator[Finding]:
-    given = "image-path" in view.case.assets or "image-path" in view.case.args
-    if _NEEDS_IMAGE.search(view.case.model) and not given:
+    if _NEEDS_IMAGE.search(view.case.model) and view.key_of("image-path") is None:
         yield Finding("assets", "this model works on an image: name one under 'assets' as image-path")
 
 

@@ -46,6 +46,10 @@ class View:
         value = self.arg(flag)
         return "" if value is None else str(value).lower()
 
+    def key_of(self, flag: str) -> str | None:
+        """The dotted key that gives the flag, as an argument or as an asset; None if none does."""
+        return next((f"{key}.{flag}" for key in ("args", "assets") if flag in getattr(self.case, key)), None)
+
     def env_on(self, name: str) -> bool:
         return self.case.env.get(name, "").lower() in _TRUE
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
+from pytest_sgdiff.advice.protocol import Finding, Rule, View
 from pytest_sgdiff.advice.residency import CACHE_DIT
 
 EXACT_ATTENTION = ("fa", "fa2", "fa3", "fa4", "torch_sdpa", "torch_cudnn_sdpa", "dynamic_cudnn_sdpa", "aiter")
@@ -29,9 +29,10 @@ def _lossy_keys(view: View) -> Iterator[tuple[str, str]]:
         yield "args.attention-backend", f"attention-backend {view.word('attention-backend')}"
     if view.env_on(CACHE_DIT):
         yield f"env.{CACHE_DIT}", "Cache-DiT"
-    for flag in first_of(view, ("cache-dit-config", *_QUANTISED)):
-        if not view.off(flag):
-            yield f"args.{flag}", flag
+    for flag in ("cache-dit-config", *_QUANTISED):
+        key = view.key_of(flag)
+        if key is not None and not view.off(flag):
+            yield key, flag
     if view.word("dit-precision") in ("fp16", "fp8"):
         yield "args.dit-precision", f"dit-precision {view.word('dit-precision')}"
     if view.word("vae-precision") in ("fp16", "bf16"):
@@ -52,9 +53,10 @@ def lossy_not_marked(view: View) -> Iterator[Finding]:
 
 
 def cache_dit_config_on_native(view: View) -> Iterator[Finding]:
-    if view.arg("cache-dit-config") is not None and view.case.backend != "diffusers":
+    key = view.key_of("cache-dit-config")
+    if key is not None and view.case.backend != "diffusers":
         yield Finding(
-            "args.cache-dit-config",
+            key,
             "cache-dit-config belongs to the diffusers backend: set SGLANG_CACHE_DIT_ENABLED and its "
             "SGLANG_CACHE_DIT_* variables in 'env', or declare 'backend: diffusers'",
         )
@@ -86,7 +88,7 @@ def svdquant_gpu(view: View) -> Iterator[Finding]:
 
 
 def svdquant_weights(view: View) -> Iterator[Finding]:
-    if view.on("enable-svdquant") and view.arg("transformer-weights-path") is None:
+    if view.on("enable-svdquant") and view.key_of("transformer-weights-path") is None:
         yield Finding(
             "args.enable-svdquant",
             "SVDQuant needs weights that are quantised already: name them with transformer-weights-path",
@@ -118,7 +120,7 @@ def flash_attention_gpu(view: View) -> Iterator[Finding]:
 
 
 def sliding_tile_mask(view: View) -> Iterator[Finding]:
-    configured = view.arg("mask-strategy-file-path") or view.arg("attention-backend-config")
+    configured = view.key_of("mask-strategy-file-path") or view.key_of("attention-backend-config")
     if view.word("attention-backend") == "sliding_tile_attn" and configured is None:
         yield Finding(
             "args.attention-backend",

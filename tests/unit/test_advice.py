@@ -314,6 +314,14 @@ FIRES = [
         ["backend: diffusers", "args: {cache-dit-config: c.yaml}"],
     ),
     (
+        "cache-dit-config-on-native",
+        "error",
+        ["assets: {cache-dit-config: c.yaml}"],
+        "3:14",
+        "cache-dit-config belongs to the diffusers backend: set SGLANG_CACHE_DIT_ENABLED and its SGLANG_CACHE_DIT_* variables in 'env', or declare 'backend: diffusers'",
+        ["backend: diffusers", "assets: {cache-dit-config: c.yaml}"],
+    ),
+    (
         "cache-dit-variables-on-diffusers",
         "warning",
         ["backend: diffusers", CACHE],

@@ -1,0 +1,209 @@
+# ruff: noqa: E501  (tables of one line per difference)
+"""Cases against SGLang's nightly comparison, as its description looked in three generations."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.casefile import load_cases, read_cases
+from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.nightly import check_nightly, load_nightly
+
+ROOT = pathlib.Path(__file__).parents[2]
+NEON = "A futuristic cyberpunk city at night, neon lights reflecting on wet streets"
+CAKE = "A cat and a dog baking a cake together in a kitchen."
+CAT = "The cat starts walking slowly towards the camera."
+HAT = "Make the cat wear a red hat"
+WAN_ARGS = "--enable-cfg-parallel --ulysses-degree 2 --text-encoder-cpu-offload --pin-cpu-memory"
+
+
+def entry(case_id: str, model: str, prompt: str, size: tuple[int, ...], serve_args: str, **more: Any) -> dict[str, Any]:
+    """One case of the comparison; `size` is width, height and perhaps frames."""
+    frames = {"num_frames": size[2]} if len(size) > 2 else {}
+    frameworks = {"sglang": {"serve_args": serve_args, "extra_env": more.pop("env", {})}}
+    base = {"id": case_id, "model": model, "prompt": prompt, "width": size[0], "height": size[1], **frames}
+    return {**base, "seed": 42, "num_gpus": 1, "frameworks": frameworks, **more}
+
+
+def comparison(*, warmup: str = "--enable-torch-compile --warmup", image_gpus: int = 1) -> dict[str, Any]:
+    """The ten cases of spring 2026 (0.5.13); later generations warm up and spread images otherwise."""
+    square, hd, tp = (1024, 1024), (1280, 720, 81), f" --tp-size {image_gpus}" if image_gpus > 1 else ""
+    two_stage = f"{warmup} --pipeline-class-name LTX2TwoStagePipeline"
+    images: dict[str, Any] = {"num_gpus": image_gpus}
+    return {
+        "_comment": "Sampling params omitted where model defaults are correct.",
+        "test_image_url": "https://example.org/cat.png",
+        "cases": [
+            entry("flux1_dev_t2i_1024", "black-forest-labs/FLUX.1-dev", NEON, square, f"{warmup} --dit-layerwise-offload false{tp}", **images),
+            entry("flux2_dev_t2i_1024", "black-forest-labs/FLUX.2-dev", NEON, square, f"{warmup} --dit-layerwise-offload false{tp}", **images),
+            entry("qwen_image_2512_t2i_1024", "Qwen/Qwen-Image-2512", NEON, square, warmup + tp, **images),
+            entry("qwen_image_edit_2511", "Qwen/Qwen-Image-Edit-2511", HAT, square, warmup + tp, reference_image=True, **images),
+            entry("zimage_turbo_t2i_1024", "Tongyi-MAI/Z-Image-Turbo", NEON, square, warmup + tp, **images),
+            entry("wan22_t2v_a14b_720p", "Wan-AI/Wan2.2-T2V-A14B-Diffusers", CAKE, hd, f"{warmup} {WAN_ARGS}", num_gpus=4),
+            entry("wan22_ti2v_5b_720p", "Wan-AI/Wan2.2-TI2V-5B-Diffusers", CAT, hd, warmup, reference_image=True),
+            entry("ltx2_twostage_t2v", "Lightricks/LTX-2", CAKE, (768, 512, 121), f"{two_stage} --enable-cfg-parallel", num_gpus=2),
+            entry("ltx2.3_twostage_ti2v_2gpus", "Lightricks/LTX-2.3", CAT, (768, 512, 121), f"{two_stage} --cfg-parallel-size 2", num_gpus=2, reference_image=True),
+            entry("wan22_i2v_a14b_720p", "Wan-AI/Wan2.2-I2V-A14B-Diffusers", CAT, hd, f"{warmup} {WAN_ARGS}", num_gpus=4, reference_image=True),
+        ],
+    }  # fmt: skip
+
+
+CASE = """\
+cases:
+  wan:
+    marks: [nightly]
+    model: Wan-AI/Wan2.2-T2V-A14B-Diffusers
+    gpus: 4
+    env: {FLASHINFER_DISABLE_VERSION_CHECK: "1"}
+    args:
+      prompt: A cat
+      width: 1280
+      height: 720
+      num-frames: 81
+      seed: 42
+      guidance-scale: 5.0
+      enable-cfg-parallel: true
+      dit-layerwise-offload: false
+      save-output: true
+"""
+
+
+def wan(**more: Any) -> dict[str, Any]:
+    args = "--warmup --enable-cfg-parallel --dit-layerwise-offload=False"
+    size = (1280, 720, 81)
+    env, args = more.pop("env", {}), more.pop("args", args)
+    base = entry("wan", "Wan-AI/Wan2.2-T2V-A14B-Diffusers", "A cat", size, args, num_gpus=4, guidance_scale=5, env=env)
+    return {**base, **more}
+
+
+def differences(*entries: dict[str, Any], text: str = CASE) -> list[str]:
+    return list(check_nightly(load_cases("c.yaml", text), {"cases": list(entries)}))
+
+
+def test_our_nightly_cases_are_those_of_the_nightly_comparison() -> None:
+    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
+    assert check_nightly(cases, comparison()) == ()
+
+
+def test_a_later_generation_is_understood_and_each_difference_named() -> None:
+    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
+    found = check_nightly(cases, comparison(warmup="--warmup-mode server", image_gpus=2))
+    zimage = [line.partition(": ")[2] for line in found if ": zimage_turbo_t2i_1024: " in line]
+    assert zimage == [
+        "zimage_turbo_t2i_1024: gpus is 1 here, 2 in the nightly comparison",
+        "zimage_turbo_t2i_1024: --enable-torch-compile true is given here and not in the nightly comparison",
+        "zimage_turbo_t2i_1024: --tp-size 2 is given in the nightly comparison and not here",
+    ]
+    assert all(line.startswith("cases/") for line in found)
+    assert not [line for line in found if "warmup" in line]
+
+
+def test_equal_values_may_be_spelt_differently() -> None:
+    assert differences(wan()) == []
+    assert differences(wan(args="--warmup-mode server --enable-cfg-parallel=true --dit-layerwise-offload false")) == []
+    assert differences(wan(args="--server-warmup --num-gpus 4 --backend auto --enable-cfg-parallel --dit-layerwise-offload false")) == []  # fmt: skip
+    assert differences(wan(args=["--warmup", "--enable-cfg-parallel", "--dit-layerwise-offload", "false"])) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"model": "Wan-AI/Other"}, "4:5: wan: model is Wan-AI/Wan2.2-T2V-A14B-Diffusers here, Wan-AI/Other in the nightly comparison"),
+        ({"num_gpus": 8}, "5:5: wan: gpus is 4 here, 8 in the nightly comparison"),
+        ({"prompt": "A dog"}, "8:7: wan: --prompt is A cat here, A dog in the nightly comparison"),
+        ({"width": 832}, "9:7: wan: --width is 1280 here, 832 in the nightly comparison"),
+        ({"height": 480}, "10:7: wan: --height is 720 here, 480 in the nightly comparison"),
+        ({"num_frames": 21}, "11:7: wan: --num-frames is 81 here, 21 in the nightly comparison"),
+        ({"seed": 1}, "12:7: wan: --seed is 42 here, 1 in the nightly comparison"),
+        ({"guidance_scale": 4.5}, "13:7: wan: --guidance-scale is 5 here, 4.5 in the nightly comparison"),
+        ({"guidance_scale": None}, "13:7: wan: --guidance-scale 5 is given here and not in the nightly comparison"),
+        ({"num_inference_steps": 2}, "7:5: wan: --num-inference-steps 2 is given in the nightly comparison and not here"),
+        ({"fps": 24}, "7:5: wan: --fps 24 is given in the nightly comparison and not here"),
+        ({"negative_prompt": "x"}, "7:5: wan: --negative-prompt x is given in the nightly comparison and not here"),
+        ({"reference_image": True}, "2:3: wan: the nightly comparison works on the reference image, here no image is named"),
+        ({"env": {"SGLANG_X": "1"}}, "6:5: wan: SGLANG_X 1 is given in the nightly comparison and not here"),
+        ({"args": "--warmup --dit-layerwise-offload false"}, "14:7: wan: --enable-cfg-parallel true is given here and not in the nightly comparison"),
+        ({"args": "--warmup --enable-cfg-parallel --dit-layerwise-offload"}, "15:7: wan: --dit-layerwise-offload is false here, true in the nightly comparison"),
+        ({"args": "--enable-cfg-parallel --dit-layerwise-offload false"}, "2:3: wan: warmup is on here, off in the nightly comparison"),
+        ({"args": "--warmup-mode off --enable-cfg-parallel --dit-layerwise-offload false"}, "2:3: wan: warmup is on here, off in the nightly comparison"),
+        ({"args": "--warmup --backend diffusers --enable-cfg-parallel --dit-layerwise-offload false"}, "2:3: wan: backend is sglang here, diffusers in the nightly comparison"),
+        ({"sglang_request_extra": {"task": "t2v"}}, "2:3: wan: config task t2v is given in the nightly comparison and not here"),
+        ({"sglang_request_extra": {"num_frames": None}}, "11:7: wan: --num-frames 81 is given here and not in the nightly comparison"),
+        ({"sglang_request_extra": {"seed": 7}}, "12:7: wan: --seed is 42 here, 7 in the nightly comparison"),
+    ],
+)  # fmt: skip
+def test_each_difference_is_named_at_its_place(change: dict[str, Any], expected: str) -> None:
+    assert differences(wan(**change)) == [f"c.yaml:{expected}"]
+
+
+def test_an_image_that_the_comparison_lacks_is_a_difference() -> None:
+    text = CASE + "    assets: {image-path: cat.png}\n"
+    assert differences(wan(), text=text) == ["c.yaml:17:14: wan: the nightly comparison has no image"]
+    assert differences(wan(reference_image=True), text=text) == []
+
+
+def test_cases_on_one_side_only_are_named() -> None:
+    assert differences(wan(), entry("new", "x/New", "p", (1, 1), "")) == [
+        "comparison_configs.json: nightly case 'new' (x/New) has no case here"
+    ]
+    assert differences() == ["c.yaml:2:3: wan is marked nightly, but the nightly comparison has no case of this name"]
+    assert differences(wan(), text=CASE.replace("nightly", "pr")) == [
+        "c.yaml:2:3: wan is in the nightly comparison: add the mark 'nightly'"
+    ]
+
+
+def test_cases_that_other_frameworks_run_alone_do_not_count() -> None:
+    other = entry("vllm_only", "x/Y", "p", (1, 1), "")
+    other["frameworks"] = {"vllm-omni": {"serve_args": ""}}
+    assert differences(wan(), other) == []
+
+
+def test_of_a_repeated_case_the_first_counts() -> None:
+    # The comparison did once hold ltx2_twostage_t2v twice.
+    assert differences(wan(), wan(seed=7)) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ([], "f.json: not a comparison: it has no list of 'cases'"),
+        ({"cases": {}}, "f.json: not a comparison: it has no list of 'cases'"),
+        ({"cases": [3]}, "f.json: not a comparison: cases[0] has no 'id' and 'model'"),
+        ({"cases": [{"id": "a"}]}, "f.json: not a comparison: cases[0] has no 'id' and 'model'"),
+    ],
+)
+def test_a_document_of_another_form_is_refused(document: Any, expected: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        check_nightly([], document, name="f.json")
+    assert str(caught.value) == expected
+
+
+def test_arguments_that_no_shell_understands_are_refused() -> None:
+    with pytest.raises(OptionError) as caught:
+        differences(wan(args="--x 'y"))
+    assert str(caught.value) == (
+        "comparison_configs.json: wan: 'serve_args' cannot be split into words: No closing quotation"
+    )
+
+
+def test_a_file_is_loaded_or_says_why_not(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "f.json"
+    file.write_text(json.dumps(comparison()))
+    assert load_nightly(file) == comparison()
+    file.write_text('{"cases":\n [,]}')
+    with pytest.raises(OptionError) as caught:
+        load_nightly(file)
+    assert str(caught.value) == f"{file}:2:3: not JSON: Expecting value"
+    file.write_bytes(b"\xff")
+    with pytest.raises(OptionError, match="not JSON"):
+        load_nightly(file)
+    file.write_text("[" * 100_000)
+    with pytest.raises(OptionError, match="not JSON"):
+        load_nightly(file)
+    with pytest.raises(OptionError) as caught:
+        load_nightly(tmp_path / "none.json")
+    assert str(caught.value) == f"{tmp_path / 'none.json'}: cannot be read: No such file or directory"
