@@ -72,7 +72,12 @@ def _complaints(case: Case, version: str) -> Iterator[Complaint]:
 
 def _model(case: Case, release: int) -> Iterator[Complaint]:
     since = flagtable.MODELS.get(case.model)
-    if since is not None and release < since and case.backend == "sglang":
+    if since is None or release >= since or case.backend != "sglang":
+        return
+    if case.model in flagtable.KIN:
+        message = f"sglang 0.5.{release} does not know {case.model}, which came with 0.5.{since}: it may fall back"
+        yield Complaint(level="warning", slug="model-unknown", message=message, key="model")
+    else:
         message = f"sglang 0.5.{release} has no native support for {case.model}: it came with 0.5.{since}"
         yield Complaint(level="error", slug="model-unsupported", message=message, key="model")
 

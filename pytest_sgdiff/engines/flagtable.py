@@ -328,3 +328,16 @@ MODELS: Mapping[str, int] = {
     "tencent/HunyuanImage-3.0-Instruct": 22,
     "tencent/Hy-Nomas": 23,
 }
+
+# Of these the pipeline is older than the registration: earlier releases may run them natively, or fall back.
+KIN = frozenset(
+    {
+        "FireRedTeam/FireRed-Image-Edit-1.0",
+        "FireRedTeam/FireRed-Image-Edit-1.1",
+        "Tongyi-MAI/Z-Image",
+        "black-forest-labs/FLUX.2-klein-base-4B",
+        "black-forest-labs/FLUX.2-klein-base-9B",
+        "nvidia/Qwen-Image-NVFP4",
+        "nvidia/Wan2.2-T2V-A14B-Diffusers-NVFP4",
+    }
+)

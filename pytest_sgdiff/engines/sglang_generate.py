@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, Ports, Reading
-from pytest_sgdiff.engines import dialect
+from pytest_sgdiff.engines.dialect import has_flag, translate
 from pytest_sgdiff.engines.enginelog import examine
 from pytest_sgdiff.engines.gate import backend_of, problems
 from pytest_sgdiff.engines.inspection import prompts_of, read_dump
@@ -26,12 +26,12 @@ class SglangGenerate:
     def command(self, case: Case, *, info: EngineInfo, files: LaunchFiles, ports: Ports | None) -> Command:
         """The command line, in the order of the case's args, written for the engine's version."""
         config = files.config if case.config else None
-        argv = [*info.command, "generate", *dialect.translate(case, info.version, assets=files.assets, config=config)]
+        argv = [*info.command, "generate", *translate(case, info.version, assets=files.assets, config=config)]
         argv += ["--perf-dump-path", files.perf_dump, "--output-path", files.output_dir]
         if ports is not None:
             argv += ["--master-port", str(ports.master), "--scheduler-port", str(ports.scheduler)]
             argv += ["--port", str(ports.http)]
-            if dialect.has_flag("strict-ports", info.version):
+            if has_flag("strict-ports", info.version):
                 argv.append("--strict-ports")
         return Command(
             argv=tuple(argv),

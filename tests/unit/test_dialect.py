@@ -460,6 +460,14 @@ def test_a_model_that_came_later_is_refused_on_the_native_backend(model: str, ve
     assert said(version, model=model, backend="diffusers") == []
 
 
+def test_a_model_whose_pipeline_is_older_than_its_registration_is_only_warned_of() -> None:
+    (found,) = complaints(case(model="FireRedTeam/FireRed-Image-Edit-1.1"), "0.5.9")
+    assert (found.level, found.message) == (
+        "warning",
+        "sglang 0.5.9 does not know FireRedTeam/FireRed-Image-Edit-1.1, which came with 0.5.10: it may fall back",
+    )
+
+
 @pytest.mark.parametrize("version", ["0.5.24", "0.6.0", "0.0.0.dev1+g1a2b3c4"])
 def test_an_unknown_version_is_taken_for_the_newest_known_and_said_so(version: str) -> None:
     assert said(version) == [
