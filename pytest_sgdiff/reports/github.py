@@ -68,9 +68,8 @@ def _notable(result: CaseResult) -> list[Verdict]:
 
 
 def _change(v: Verdict) -> str:
-    sides = f"{numbers.quantity(v.baseline, v.unit)} -> {numbers.quantity(v.now, v.unit)}"
     sure = f", 95 % interval {phrases.interval(v)}" if phrases.interval(v) else ""
-    return f"{phrases.metric_name(v.metric)}: {sides} ({phrases.change(v)}{sure})"
+    return f"{phrases.metric_name(v.metric)}: {' -> '.join(phrases.sides(v))} ({phrases.change(v)}{sure})"
 
 
 def _command(level: str, result: CaseResult, prefix: str, *, title: str, message: str) -> str:

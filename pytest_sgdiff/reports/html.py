@@ -91,6 +91,7 @@ class HtmlReport:
             "phrase": phrases.phrase(result),
             "remainder": phrases.remainder(result),
             "decisive": decisive,
+            "sides": phrases.sides(decisive) if decisive is not None else ("", ""),
             "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
             "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
             "measured": "" if result.verdicts else evidence.measured(result),
@@ -121,13 +122,13 @@ def _negligible(verdict: Verdict) -> bool:
 
 
 def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:
-    like = text.scale(verdict)
+    baseline, now = phrases.sides(verdict)
     return {
         "verdict": verdict,
         "name": phrases.metric_name(verdict.metric),
-        "baseline": numbers.quantity(verdict.baseline, verdict.unit, like=like),
+        "baseline": baseline,
         "spread": phrases.spread(verdict),
-        "now": numbers.quantity(verdict.now, verdict.unit, like=like),
+        "now": now,
         "change": phrases.change(verdict),
         "interval": phrases.interval(verdict),
         "words": phrases.verdict_phrase(verdict),

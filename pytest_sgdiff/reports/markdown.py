@@ -85,9 +85,8 @@ def _cases(results: Sequence[CaseResult]) -> str:
 
 
 def _figures(v: Verdict) -> tuple[str, str, str, str]:
-    baseline = numbers.quantity(v.baseline, v.unit, like=text.scale(v))
-    before = f"{baseline} {phrases.spread(v)}".strip()
-    return before, numbers.quantity(v.now, v.unit, like=text.scale(v)), phrases.change(v), phrases.interval(v)
+    baseline, now = phrases.sides(v)
+    return f"{baseline} {phrases.spread(v)}".strip(), now, phrases.change(v), phrases.interval(v)
 
 
 def _section(result: CaseResult) -> str:

@@ -20,6 +20,13 @@ _SUBJECTS = {
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
 
+def sides(verdict: Verdict) -> tuple[str, str]:
+    """Baseline and now in one unit, which the larger of them sets: `0.996 s` and `1.004 s`."""
+    like = max((abs(value) for value in (verdict.baseline, verdict.now) if value is not None), default=None)
+    baseline, now = (numbers.quantity(value, verdict.unit, like=like) for value in (verdict.baseline, verdict.now))
+    return baseline, now
+
+
 def change(verdict: Verdict) -> str:
     """Candidate against baseline: `+5.3 %`; the plain difference where no ratio could be computed."""
     if verdict.ratio is not None:

@@ -77,18 +77,11 @@ def failure(result: CaseResult) -> str:
 def stage_table(verdicts: Sequence[Verdict]) -> list[str]:
     """One line per metric, the primary one first, indented by two."""
     rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict")]
-    rows += [
-        (
-            phrases.metric_name(v.metric) + ("  (primary)" if v.primary else ""),
-            numbers.quantity(v.baseline, v.unit, like=scale(v)),
-            phrases.spread(v),
-            numbers.quantity(v.now, v.unit, like=scale(v)),
-            phrases.change(v),
-            phrases.interval(v),
-            phrases.verdict_phrase(v),
-        )
-        for v in phrases.by_importance(verdicts)
-    ]
+    for v in phrases.by_importance(verdicts):
+        name = phrases.metric_name(v.metric) + ("  (primary)" if v.primary else "")
+        baseline, now = phrases.sides(v)
+        words = phrases.verdict_phrase(v)
+        rows.append((name, baseline, phrases.spread(v), now, phrases.change(v), phrases.interval(v), words))
     return [f"  {line}" for line in table(rows, aligns="<><>><<")]
 
 
@@ -116,12 +109,6 @@ def _place(result: CaseResult) -> str:
 
 def _is_good(result: CaseResult) -> bool:
     return result.outcome in {"pass", "improved"}
-
-
-def scale(verdict: Verdict) -> float | None:
-    """The larger side sets the unit of both."""
-    known = [abs(value) for value in (verdict.baseline, verdict.now) if value is not None]
-    return max(known, default=None)
 
 
 def _problem_lines(problem: Problem, *, told: str) -> list[str]:

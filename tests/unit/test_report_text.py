@@ -73,6 +73,12 @@ cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (
     )
 
 
+def test_both_sides_of_a_row_have_one_unit() -> None:
+    verdict = factories.verdict("stage:DecodingStage", baseline=996.0, now=1004.0)
+    assert text.stage_table([verdict])[1] == "  DecodingStage   0.996 s    1.004 s  +0.8 %                 pass"
+    assert phrases.sides(factories.verdict("peak_memory", baseline=1020.0, now=1030.0)) == ("1.00 GiB", "1.01 GiB")
+
+
 def test_an_invalid_case_quotes_the_log_lines_without_their_escapes() -> None:
     assert (
         text.failure(factories.fallback(command="", folder=None))
