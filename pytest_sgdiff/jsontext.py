@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 
 
 class JsonTextError(ValueError):
@@ -29,9 +29,9 @@ class Document:
     """Parsed JSON that remembers where its values stand."""
 
     value: Any
-    lines: Mapping[Path, int]
+    lines: Mapping[Place, int]
 
-    def line(self, path: Path) -> int:
+    def line(self, path: Place) -> int:
         """The line of a value; of its nearest parent if it is not there itself."""
         while path not in self.lines:
             path = path[:-1]
@@ -76,7 +76,7 @@ def read(text: str) -> Document:
         raise JsonTextError(f"not JSON: {error.msg}", error.lineno) from None
     except RecursionError:
         raise JsonTextError("not JSON that could be meant: nested too deep", 1) from None
-    lines: dict[Path, int] = {}
+    lines: dict[Place, int] = {}
     for path, line in _places(text):
         if path in lines:
             raise JsonTextError(f"the key {path[-1]!r} stands twice (see line {lines[path]})", line)
@@ -87,7 +87,7 @@ def read(text: str) -> Document:
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
-def _places(text: str) -> Iterator[tuple[Path, int]]:
+def _places(text: str) -> Iterator[tuple[Place, int]]:
     """Path and line of every value of valid JSON, parents first."""
     stack: list[str | int] = []  # for each open bracket the key or index that comes next or is being read
     awaits: str | None = None  # what a word would be: a "key", an "item", or just the value of its key

@@ -15,6 +15,7 @@ else was there.
 from __future__ import annotations
 
 import csv
+import math
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -255,11 +256,12 @@ def _any_of(masks: Sequence[int | None]) -> int | None:
     return together if known else None
 
 
-def _number(text: Any, kind: Callable[[str], Any]) -> Any:
+def _number(text: Any, kind: Callable[[str], float]) -> Any:
     try:
-        return kind(text)
+        number = kind(text)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _time(text: str | None) -> datetime | None:

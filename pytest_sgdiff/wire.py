@@ -22,11 +22,12 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from pytest_sgdiff.data import GpuSeries
 from pytest_sgdiff.errors import WireError
 
 T = TypeVar("T")
-Path = tuple[str | int, ...]
-Reader = Callable[[Any, Path], Any]
+Place = tuple[str | int, ...]
+Reader = Callable[[Any, Place], Any]
 Unknown = Literal["refuse", "ignore"]
 
 _SHOWN_CHARACTERS = 60
@@ -47,7 +48,7 @@ def from_plain(cls: type[T], plain: object, *, where: str = "", unknown: Unknown
     unless `unknown` is "ignore", which is for files that other tools may write.
     Raises WireError, whose `path` leads to the value from `plain`.
     """
-    start: Path = (where,) if where else ()
+    start: Place = (where,) if where else ()
     try:
         return cast(T, _reader(cast(Any, cls), unknown)(plain, start))
     except WireError as error:
@@ -55,7 +56,7 @@ def from_plain(cls: type[T], plain: object, *, where: str = "", unknown: Unknown
         raise WireError(str(error), path) from None
 
 
-def spell(path: Path) -> str:
+def spell(path: Place) -> str:
     """`("launches", 2, "metrics", "e2e")` as `launches[2].metrics.e2e`; a key that is no plain word in quotes."""
     text = ""
     for key in path:
@@ -70,7 +71,7 @@ def spell(path: Path) -> str:
     return text
 
 
-def _fail(path: Path, message: str) -> WireError:
+def _fail(path: Place, message: str) -> WireError:
     where = spell(path)
     return WireError(f"{where}: {message}" if where else message, path)
 
@@ -83,7 +84,7 @@ def _shown(value: object) -> str:
 # --------------------------------------------------------------------------------------------------------- outbound
 
 
-def _plain(value: object, path: Path, *, omit_defaults: bool) -> Any:
+def _plain(value: object, path: Place, *, omit_defaults: bool) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -144,25 +145,25 @@ def _reader(kind: Any, unknown: Unknown) -> Reader:
     raise TypeError(f"no plain form is defined for {kind!r}")
 
 
-def _read_str(plain: Any, path: Path) -> str:
+def _read_str(plain: Any, path: Place) -> str:
     if not isinstance(plain, str):
         raise _fail(path, f"must be text, got {_shown(plain)}")
     return plain
 
 
-def _read_bool(plain: Any, path: Path) -> bool:
+def _read_bool(plain: Any, path: Place) -> bool:
     if not isinstance(plain, bool):
         raise _fail(path, f"must be true or false, got {_shown(plain)}")
     return plain
 
 
-def _read_int(plain: Any, path: Path) -> int:
+def _read_int(plain: Any, path: Place) -> int:
     if isinstance(plain, bool) or not isinstance(plain, int):
         raise _fail(path, f"must be a whole number, got {_shown(plain)}")
     return plain
 
 
-def _read_float(plain: Any, path: Path) -> float:
+def _read_float(plain: Any, path: Place) -> float:
     if isinstance(plain, bool) or not isinstance(plain, int | float):
         raise _fail(path, f"must be a finite number, got {_shown(plain)}")
     try:
@@ -174,12 +175,12 @@ def _read_float(plain: Any, path: Path) -> float:
     return number
 
 
-def _read_none(plain: Any, path: Path) -> None:
+def _read_none(plain: Any, path: Place) -> None:
     if plain is not None:
         raise _fail(path, f"must be null, got {_shown(plain)}")
 
 
-def _read_any(plain: Any, path: Path) -> Any:
+def _read_any(plain: Any, path: Place) -> Any:
     if plain is None or isinstance(plain, bool | str | int):
         return plain
     if isinstance(plain, float):
@@ -209,7 +210,7 @@ def _union_reader(kinds: tuple[Any, ...], unknown: Unknown) -> Reader:
         return lambda plain, path: None if plain is None else inner(plain, path)
     named = [_NAMES.get(kind, "a list") for kind in ordered]
 
-    def read(plain: Any, path: Path) -> Any:
+    def read(plain: Any, path: Place) -> Any:
         for reader in readers:
             with suppress(WireError):
                 return reader(plain, path)
@@ -221,7 +222,7 @@ def _union_reader(kinds: tuple[Any, ...], unknown: Unknown) -> Reader:
 def _literal_reader(values: tuple[Any, ...]) -> Reader:
     named = ", ".join(repr(value) for value in values)
 
-    def read(plain: Any, path: Path) -> Any:
+    def read(plain: Any, path: Place) -> Any:
         if not isinstance(plain, str) or plain not in values:
             raise _fail(path, f"must be one of {named}, got {_shown(plain)}")
         return plain
@@ -232,7 +233,7 @@ def _literal_reader(values: tuple[Any, ...]) -> Reader:
 def _tuple_reader(kind: Any, unknown: Unknown) -> Reader:
     reader = _reader(kind, unknown)
 
-    def read(plain: Any, path: Path) -> tuple[Any, ...]:
+    def read(plain: Any, path: Place) -> tuple[Any, ...]:
         if not isinstance(plain, list | tuple):
             raise _fail(path, f"must be a list, got {_shown(plain)}")
         return tuple(reader(item, (*path, index)) for index, item in enumerate(plain))
@@ -243,7 +244,7 @@ def _tuple_reader(kind: Any, unknown: Unknown) -> Reader:
 def _mapping_reader(kind: Any, unknown: Unknown) -> Reader:
     reader = _reader(kind, unknown)
 
-    def read(plain: Any, path: Path) -> dict[str, Any]:
+    def read(plain: Any, path: Place) -> dict[str, Any]:
         if not isinstance(plain, Mapping):
             raise _fail(path, f"must be a mapping, got {_shown(plain)}")
         for key in plain:
@@ -264,7 +265,7 @@ def _dataclass_reader(cls: type, unknown: Unknown) -> Reader:
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
 
-    def read(plain: Any, path: Path) -> Any:
+    def read(plain: Any, path: Place) -> Any:
         if not isinstance(plain, Mapping):
             raise _fail(path, f"must be a mapping of {cls.__name__}'s fields, got {_shown(plain)}")
         if unknown == "refuse":
@@ -274,6 +275,16 @@ def _dataclass_reader(cls: type, unknown: Unknown) -> Reader:
         for name in required:
             if name not in plain:
                 raise _fail((*path, name), "is missing")
-        return cls(**{name: reader(plain[name], (*path, name)) for name, reader in readers.items() if name in plain})
+        value = cls(**{name: reader(plain[name], (*path, name)) for name, reader in readers.items() if name in plain})
+        if isinstance(value, GpuSeries):
+            _check_columns(value, path)
+        return value
 
     return read
+
+
+def _check_columns(series: GpuSeries, path: Place) -> None:
+    """The columns of a series are read side by side; one that was not sampled at all is empty."""
+    for name, column in _plain(series, path, omit_defaults=True).items():
+        if isinstance(column, list) and len(column) != len(series.at_s):
+            raise _fail((*path, name), f"has {len(column)} values for {len(series.at_s)} samples")

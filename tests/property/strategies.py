@@ -9,6 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
+from pytest_sgdiff.data import GpuSeries
+
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=8)
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
@@ -29,6 +31,16 @@ def json_values(*, allow_nan: bool = False) -> st.SearchStrategy[Any]:
     )
 
 
+def _series(length: int) -> st.SearchStrategy[GpuSeries]:
+    """Columns of one length; a counter that was not sampled is empty."""
+    hints = {name: get_args(hint)[0] for name, hint in get_type_hints(GpuSeries).items() if name != "gpu_uuid"}
+    columns = {
+        name: st.lists(values(hint), min_size=length, max_size=length).map(tuple) for name, hint in hints.items()
+    }
+    sampled = {name: column if name == "at_s" else column | st.just(()) for name, column in columns.items()}
+    return st.builds(GpuSeries, gpu_uuid=TEXT, **sampled)
+
+
 @cache
 def values(kind: Any) -> st.SearchStrategy[Any]:
     """Values of one type as it is written in `pytest_sgdiff.data`."""
@@ -36,6 +48,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return SCALARS[kind]
     if kind is Any:
         return json_values()
+    if kind is GpuSeries:
+        return st.integers(0, 2).flatmap(_series)
     if dataclasses.is_dataclass(kind):
         hints = get_type_hints(kind)
         return st.builds(kind, **{field.name: values(hints[field.name]) for field in dataclasses.fields(kind)})

@@ -48,7 +48,7 @@ def test_nothing_but_a_wire_error_comes_of_foreign_data(noun: type, plain: objec
     assert error is None or str(error)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(drawn=st.data(), noun=st.sampled_from([data.CaseResult, data.Launch, data.Baseline]))
 def test_a_field_replaced_by_anything_is_accepted_or_named(drawn: st.DataObject, noun: type) -> None:
     plain = to_plain(drawn.draw(values(noun)))

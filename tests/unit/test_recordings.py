@@ -296,6 +296,26 @@ def test_a_foreign_process_that_was_noted_is_kept(
     assert watch.foreign == foreign
 
 
+def test_counters_that_are_not_told_are_none(tmp_path: Path) -> None:
+    lines = [CSV.splitlines()[0], "2026-11-23T17:18:02.000Z,[N/A],3201,nan,,0x4,inf,615,1.3,"]
+    folder_of(tmp_path, perf=DUMP, meta=META, gpu="\n".join(lines))
+    watch = only(tmp_path).watch
+    assert watch is not None
+    assert watch.gpus == (
+        GpuSeries(
+            gpu_uuid="GPU-1",
+            at_s=(0.8,),
+            sm_mhz=(None,),
+            mem_mhz=(3201,),
+            power_w=(None,),
+            temperature_c=(None,),
+            util_pct=(None,),
+            memory_mb=(615,),
+            reasons=(None,),
+        ),
+    )
+
+
 def test_a_long_series_is_thinned_out_without_losing_work_or_reasons(tmp_path: Path) -> None:
     lines = [CSV.splitlines()[0]]
     for i in range(1000):

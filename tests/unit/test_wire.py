@@ -87,6 +87,11 @@ def test_only_builtins_leave() -> None:
         (["launches", 0, "number"], 2.0, "launches[0].number: must be a whole number, got 2.0"),
         (["launches", 0], 7, "launches[0]: must be a mapping of LaunchRecord's fields, got 7"),
         (["launches"], {"0": 1}, "launches: must be a list, got {'0': 1}"),
+        (
+            ["launches", 1, "watch", "gpus", 0, "sm_mhz"],
+            [1980],
+            "launches[1].watch.gpus[0].sm_mhz: has 1 values for 2 samples",
+        ),
         (["case"], 3, "case: must be text, got 3"),
         (["recorded"], 1, "recorded: must be true or false, got 1"),
         (["recorded"], None, "recorded: must be true or false, got None"),
