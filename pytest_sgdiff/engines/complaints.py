@@ -12,18 +12,13 @@ from pytest_sgdiff.engines import flagtable
 from pytest_sgdiff.engines.flags import kind_of, nearest_release, release_of, text_of
 from pytest_sgdiff.engines.flagtable import Kind
 
-# Written by the plugin itself, for every launch anew.
-_OWN = {
-    "perf-dump-path": "the plugin sets it for every launch",
-    "output-path": "the plugin sets it for every launch",
-    "output-file-path": "the plugin sets --output-path for every launch",
-    "master-port": "the plugin gives every launch ports of its own",
-    "scheduler-port": "the plugin gives every launch ports of its own",
-    "port": "the plugin gives every launch ports of its own",
-    "strict-ports": "the plugin sets it where the engine has it",
-    "model-path": "write `model: …` on the case",
-    "config": "write the content under `config:` on the case",
-}
+# Flags that the plugin writes itself: that a case gives them is a matter of advice, whatever the version.
+_OWN = frozenset(
+    (
+        *("model-path", "num-gpus", "backend", "config", "perf-dump-path", "output-path", "output-file-path"),
+        *("output-file-name", "master-port", "scheduler-port", "port", "strict-ports"),
+    )
+)
 _NESTED = ("vae-config.", "dit-config.", "component-paths.", "component-weights-paths.")
 _COMPONENTS = frozenset(
     (
@@ -59,10 +54,10 @@ def _complaints(case: Case, version: str) -> Iterator[Complaint]:
         yield Complaint(level="warning", slug="engine-unknown", message=message, key="requires.engine")
     yield from _model(case, release)
     for name, value in case.args.items():
-        found = _flag(case, name, value, release)
+        found = _flag(name, value, release)
         if found is not None:
             slug, message = found
-            level: Literal["error", "warning"] = "warning" if slug in ("warmup-flag", "component-path") else "error"
+            level: Literal["error", "warning"] = "warning" if slug == "component-path" else "error"
             yield Complaint(level=level, slug=slug, message=message, key=f"args.{name}")
     for name in case.assets:
         if kind_of(name, release) is None:
@@ -82,17 +77,13 @@ def _model(case: Case, release: int) -> Iterator[Complaint]:
         yield Complaint(level="error", slug="model-unsupported", message=message, key="model")
 
 
-def _flag(case: Case, name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
+def _flag(name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
     """Slug and message of what is wrong with one flag, None if nothing is."""
     if "_" in name:
         fixed = name.replace("_", "-")
         return "flag-underscore", f"`{name}` is written with underscores, which `sglang generate` rejects: `{fixed}`"
     if name in _OWN:
-        return "flag-reserved", f"`{name}` cannot be set by a case: {_OWN[name]}"
-    if name == "num-gpus" and value != case.gpus:
-        return "flag-reserved", f"`num-gpus: {value}` contradicts `gpus: {case.gpus}`"
-    if name == "backend" and value != case.backend:
-        return "backend-mismatch", f"`backend: {value}` contradicts the case, which is judged as {case.backend}"
+        return None
     if name == "cfg-parallel-size" and release == _CFG_SIZE_WORKS - 1:
         return (
             "flag-ignored",
@@ -101,7 +92,7 @@ def _flag(case: Case, name: str, value: ArgValue, release: int) -> tuple[str, st
     kind = kind_of(name, release)
     if kind is None:
         return None if name.startswith(_NESTED) else _absent(name, release)
-    return _value(name, value, kind, release) or _warmup(case, name)
+    return _value(name, value, kind, release)
 
 
 def _absent(name: str, release: int) -> tuple[str, str]:
@@ -171,13 +162,6 @@ def _value(name: str, value: ArgValue, kind: Kind, release: int) -> tuple[str, s
         if release < since:
             return "pipeline-missing", f"sglang 0.5.{release} has no {_shown(value)}: it came with 0.5.{since}"
     return None
-
-
-def _warmup(case: Case, name: str) -> tuple[str, str] | None:
-    """Warmup as a flag is written for one version; as an intent it is written for each."""
-    if name not in ("warmup", "warmup-mode", "server-warmup"):
-        return None
-    return "warmup-flag", f"`{name}` is a flag of some versions: write `warmup: {case.warmup}` on the case instead"
 
 
 def _choices(name: str, release: int) -> tuple[str, ...]:

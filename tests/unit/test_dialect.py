@@ -298,12 +298,6 @@ def test_no_flag_is_listed_twice_for_one_release() -> None:
             "sglang 0.5.13 has no --warmup-mode (since 0.5.14): write `warmup: request` on the case",
         ),
         (
-            "0.5.17",
-            {"warmup": True},
-            "warmup-flag",
-            "`warmup` is a flag of some versions: write `warmup: request` on the case instead",
-        ),
-        (
             "0.5.11",
             {"cfg-parallel-size": 2},
             "flag-missing",
@@ -389,19 +383,6 @@ def test_no_flag_is_listed_twice_for_one_release() -> None:
         ),
         (
             "0.5.23",
-            {"perf-dump-path": "/x"},
-            "flag-reserved",
-            "`perf-dump-path` cannot be set by a case: the plugin sets it for every launch",
-        ),
-        ("0.5.23", {"num-gpus": 4}, "flag-reserved", "`num-gpus: 4` contradicts `gpus: 1`"),
-        (
-            "0.5.23",
-            {"backend": "diffusers"},
-            "backend-mismatch",
-            "`backend: diffusers` contradicts the case, which is judged as sglang",
-        ),
-        (
-            "0.5.23",
             {"enable-torch-compile": 1},
             "flag-value",
             "--enable-torch-compile takes true or false, not 1: any other value ends the engine",
@@ -432,11 +413,19 @@ def test_what_a_version_would_ignore_or_reject_is_said_at_its_key(
     assert said(version, args) == [(slug, f"args.{next(iter(args))}", message)]
 
 
-def test_only_matters_of_taste_are_warnings() -> None:
-    levels = {
-        c.slug: c.level for c in complaints(case({"warmup": True, "transformer-path": "/x", "ulysses": 4}), "0.5.17")
-    }
-    assert levels == {"warmup-flag": "warning", "component-path": "warning", "flag-abbreviated": "error"}
+def test_only_a_replaced_component_is_a_mere_warning() -> None:
+    levels = {c.slug: c.level for c in complaints(case({"transformer-path": "/x", "ulysses": 4}), "0.5.17")}
+    assert levels == {"component-path": "warning", "flag-abbreviated": "error"}
+
+
+def test_flags_that_the_plugin_writes_are_left_to_advice() -> None:
+    assert said("0.5.17", {"num-gpus": 4, "perf-dump-path": "/x", "strict-ports": True, "warmup": True}) == []
+
+
+def test_the_native_backend_is_named_where_the_case_names_it() -> None:
+    place = Location(path="cases/wan.yaml", line=4, column=5)
+    assert words(NEWEST, model="m", warmup="off", locations={"backend": place}) == "--backend=sglang --model-path m"
+    assert words(NEWEST, model="m", warmup="off", backend="diffusers") == "--backend diffusers --model-path m"
 
 
 @pytest.mark.parametrize(
