@@ -1,6 +1,6 @@
 """Case files: YAML text -> cases, with every mistake of a file at once as `path:line:column: message`.
 
-A file is read into a tree with places (`yamltree`), what people wrote is checked and merged on it (`casekeys`,
+A file is read into a tree with places (`yamlreader`), what people wrote is checked and merged on it (`casekeys`,
 `casedrafts`), and only a file without mistakes becomes cases.
 """
 
@@ -10,13 +10,13 @@ import os
 import pathlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pytest_sgdiff import yamltree
+from pytest_sgdiff import yamlreader
 from pytest_sgdiff.casedrafts import Draft, drafts
 from pytest_sgdiff.casekeys import CASE
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.shapes import did_you_mean
-from pytest_sgdiff.yamltree import Mistakes, Place, Table
+from pytest_sgdiff.yamltree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
 
 
 def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = None) -> tuple[Case, ...]:
@@ -26,8 +26,12 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
     mistakes. Raises CaseFileError with every mistake of the file.
     """
     mistakes = Mistakes(path)
-    root = yamltree.read_tree(text, mistakes)
-    found = () if root is None else drafts(root, mistakes, known_marks)
+    try:
+        root = yamlreader.read_tree(text, mistakes)
+        found = () if root is None else drafts(root, mistakes, known_marks)
+    except TooManyMistakesError:
+        more = f"{path}:1:1: more than {MAX_MISTAKES:,} mistakes: only these are shown"
+        raise CaseFileError([*mistakes.lines, more]) from None
     if len(mistakes):
         raise CaseFileError(mistakes.lines)
     return tuple(_build(draft, path) for draft in found)
@@ -122,13 +126,13 @@ def _read(file: pathlib.Path) -> str:
             raise _UnreadableError("not a file" if file.exists() else "no such file")
         with file.open("rb") as stream:
             # One byte more than allowed shows that there is more.
-            raw = stream.read(yamltree.MAX_BYTES + 1)
+            raw = stream.read(yamlreader.MAX_BYTES + 1)
     except OSError as error:
         raise _UnreadableError(f"cannot be read: {error.strerror or error}") from None
     if b"\0" in raw[:1024]:
         raise _UnreadableError("a binary file, not YAML")
-    if len(raw) > yamltree.MAX_BYTES:
-        raise _UnreadableError(yamltree.TOO_LARGE)
+    if len(raw) > yamlreader.MAX_BYTES:
+        raise _UnreadableError(yamlreader.TOO_LARGE)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

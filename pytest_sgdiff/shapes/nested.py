@@ -181,6 +181,6 @@ def unknown_key(place: Place, key: str, known: Collection[str], name: str, mista
 
 def or_null(schema: Schema) -> Schema:
     """The schema of a value that may also be null, which drops an inherited one."""
-    notes = {key: schema[key] for key in ("description", "default") if key in schema}
+    notes: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
     bare = {key: value for key, value in schema.items() if key not in notes}
     return {**notes, "anyOf": [bare, {"type": "null"}]} if bare else schema

@@ -372,3 +372,10 @@ def test_ids_that_no_file_could_be_named_after_are_refused() -> None:
 def test_the_dots_and_digits_of_upstream_ids_are_fine() -> None:
     (case,) = load_cases(PATH, "cases: {ltx2.3_twostage_ti2v_2gpus: {model: m}}")
     assert case.node_id == "cases/x.yaml::ltx2.3_twostage_ti2v_2gpus"
+
+
+def test_a_file_of_nothing_but_mistakes_is_not_picked_to_pieces() -> None:
+    found = mistakes("a: 1\n" * 200_000)
+    assert len(found) == 1001
+    assert found[0] == "cases/x.yaml:2:1: duplicate key 'a', first on line 1"
+    assert found[-1] == "cases/x.yaml:1:1: more than 1,000 mistakes: only these are shown"

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from pytest_sgdiff import caseschema, yamltree
+from pytest_sgdiff import caseschema, yamlreader, yamltree
 from pytest_sgdiff.casefile import load_cases
 from pytest_sgdiff.casekeys import CASE, MATRIX_HELP
 from pytest_sgdiff.data import Case
@@ -28,7 +28,7 @@ BAD = sorted((DATA / "bad").glob("*.yaml"))
 
 
 def plain(text: str) -> Any:
-    tree = yamltree.read_tree(text, yamltree.Mistakes("x"))
+    tree = yamlreader.read_tree(text, yamltree.Mistakes("x"))
     assert tree is not None
     return yamltree.to_plain(tree)
 
