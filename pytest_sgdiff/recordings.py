@@ -7,6 +7,7 @@ that is known of the launch). Folders that scripts made are understood as well: 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Launch
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import case_id, file_name, write_atomically
-from pytest_sgdiff.scriptedrecordings import scripted_launch
+from pytest_sgdiff.scriptedrecordings import META, scripted_launch
 from pytest_sgdiff.wire import from_plain, to_plain
 
 SCHEMA = 1
@@ -52,6 +53,12 @@ def write_launch(root: Path, launch: Launch) -> Path:
     return folder
 
 
+def forget_launches(root: Path, case: str) -> None:
+    """Remove the launches of an earlier run from a case's folder: judged again, they would pass for this run's."""
+    for _, folder in _launch_folders(root / file_name(case)):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def case_ids(root: Path) -> tuple[str, ...]:
     """The cases that a recording holds, sorted. Raises RecordingError if there is no such folder."""
     if not root.is_dir():
@@ -59,6 +66,23 @@ def case_ids(root: Path) -> tuple[str, ...]:
     return tuple(
         sorted(case_id(folder.name) for folder in root.iterdir() if folder.is_dir() and _launch_folders(folder))
     )
+
+
+def is_launch(folder: Path) -> bool:
+    """Whether a folder holds one launch."""
+    return any(
+        path.name in (DUMP, RECORD, META) or path.suffix == ".log" for path in folder.iterdir() if path.is_file()
+    )
+
+
+def is_case(folder: Path) -> bool:
+    """Whether a folder holds the launches of one case, in numbered folders."""
+    return any(is_launch(inner) for _, inner in _launch_folders(folder))
+
+
+def case_of(folder: Path) -> str:
+    """The case id that a folder of launches is named after."""
+    return case_id(folder.resolve().name)
 
 
 def read_launches(root: Path, case: str) -> tuple[Launch, ...]:
@@ -73,12 +97,11 @@ def read_launches(root: Path, case: str) -> tuple[Launch, ...]:
 
 def read_launch(folder: Path, *, case: str, number: int) -> Launch:
     """One launch from its folder; `case` and `number` are taken where the folder does not say."""
-    names = [path.name for path in folder.iterdir()]
-    if not any(name in (DUMP, RECORD, "meta.json") or name.endswith(".log") for name in names):
+    if not is_launch(folder):
         raise RecordingError(
             f"{folder}: is no launch: it has neither {RECORD} nor {DUMP} nor a log; take it out of the recording"
         )
-    if RECORD not in names:
+    if not (folder / RECORD).exists():
         return scripted_launch(folder, case=case, number=number)
     launch = _read_record(folder / RECORD)
     return replace(

@@ -97,7 +97,10 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
     """A committed baseline."""
     measurement = baseline.measurement
     workload = dict(_leaves(measurement.workload.fields))
-    facts = {name: workload[name] for name in ("model", *SIZES) if name in workload}
+    facts = {name: workload[name] for name in ("model", "backend", *SIZES) if name in workload}
+    lengths = {len(launch.steps_ms) for launch in measurement.launches if launch.steps_ms}
+    if len(lengths) == 1:
+        facts["denoising steps"] = str(lengths.pop())
     synced = {launch.environment.sync_stages for launch in measurement.launches}
     if baseline.kind == "recorded" and len(synced) == 1:
         facts["stage timers"] = _timers(synced=synced.pop())

@@ -175,11 +175,19 @@ def baseline(**changes: Any) -> Baseline:
         case="wan22",
         machine=Machine(kind="gpu", product="NVIDIA H200", count=1),
         workload=Workload(
-            digest="d", fields={"model": "Wan-AI/Wan2.2-T2V-A14B-Diffusers", "args": {"width": 832, "height": 480}}
+            digest="d",
+            fields={
+                "model": "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+                "backend": "sglang",
+                "args": {"width": 832, "height": 480},
+            },
         ),
         launches=tuple(
             LaunchRecord(
-                number=n, metrics={"e2e": 1000.0 + n, "denoise": 800.0 + n}, environment=Environment(sync_stages=True)
+                number=n,
+                metrics={"e2e": 1000.0 + n, "denoise": 800.0 + n},
+                steps_ms=(399.0, 400.0),
+                environment=Environment(sync_stages=True),
             )
             for n in range(3)
         ),
@@ -192,6 +200,8 @@ def test_a_dump_is_compared_with_a_baseline_by_what_both_tell() -> None:
     assert (comparison.by, comparison.exit_code) == ("tolerance", 0)
     assert comparison.old.facts == {
         "model": "Wan2.2-T2V-A14B-Diffusers",
+        "backend": "sglang",
+        "denoising steps": "2",
         "width": "832",
         "height": "480",
         "stage timers": "synchronised",

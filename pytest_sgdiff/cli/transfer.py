@@ -1,0 +1,110 @@
+"""`sgdiff import` and `sgdiff export`: SGLang's own baseline files in and out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_sgdiff.cli.protocol import GOOD, Subparsers, read
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.data import Case
+
+
+def add_import(commands: Subparsers) -> None:
+    """Add the command `import`."""
+    parser = commands.add_parser(
+        "import",
+        help="make reference baselines of SGLang's perf_baselines files and of published numbers",
+        description="Reads a file of SGLang's perf_baselines (any version) and writes reference baselines: of a case "
+        "where model, GPUs, sizes, steps and parallel flags are equal, of upstream.<scenario> otherwise. What was zero "
+        "or null is dropped and named. Without FILE, the published numbers that this version knows. An existing "
+        "recorded baseline is never replaced.",
+    )
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
+    parser.add_argument("--source", metavar="TEXT", help="where the file comes from (default: its name)")
+    parser.add_argument("--engine", metavar="VERSION", help="the version of sglang that the numbers are of")
+    parser.add_argument(
+        "--gpus", type=int, metavar="N", help="for scenarios that do not tell on how many GPUs they ran"
+    )
+    parser.set_defaults(run=_import)
+
+
+def add_export(commands: Subparsers) -> None:
+    """Add the command `export`."""
+    parser = commands.add_parser(
+        "export",
+        help="write baselines in the form of SGLang's perf_baselines files",
+        description="Prints the baselines of all machines with one GPU product as a file of SGLang's perf_baselines: "
+        "medians over the launches; what was not measured is left out.",
+    )
+    parser.add_argument("product", metavar="PRODUCT", help="for example 'NVIDIA H200', or a machine folder's name")
+    parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
+    parser.set_defaults(run=_export)
+
+
+def _import(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff import baselines
+    from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.published import published_references
+    from pytest_sgdiff.upstream import import_upstream
+
+    report: tuple[str, ...] = ()
+    if chosen.file is None:
+        found = published_references(_cases())
+    else:
+        try:
+            document = json.loads(read(chosen.file))
+        except (ValueError, RecursionError) as error:
+            raise OptionError(f"{chosen.file}: is no JSON: {error}") from None
+        found, report = import_upstream(
+            document,
+            _cases(),
+            source=chosen.source or chosen.file.name,
+            engine_version=chosen.engine,
+            default_gpus=chosen.gpus,
+        )
+    written = 0
+    for reference in found:
+        measurement = reference.measurement
+        old = baselines.find(chosen.folder, measurement.machine, measurement.case)
+        if old is not None and old.kind == "recorded":
+            report += (f"{old.path}: kept: recorded launches say more than a reference",)
+            continue
+        print(baselines.save(chosen.folder, reference))
+        written += 1
+    print("\n".join([*report, f"{written} reference baselines written"]))
+    return GOOD
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff.baselines import every, load
+    from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.upstreamexport import export_upstream
+
+    found = [load(path) for path in every(chosen.folder)]
+    machines = {baseline.measurement.machine for baseline in found}
+    chosen_ones = [
+        baseline
+        for baseline in found
+        if chosen.product in (baseline.measurement.machine.product, baseline.measurement.machine.slug)
+    ]
+    if not chosen_ones:
+        known = ", ".join(sorted({machine.product for machine in machines})) or "none at all"
+        raise OptionError(f"no baseline of '{chosen.product}' below {chosen.folder}; there are some of: {known}")
+    print(json.dumps(export_upstream(chosen_ones), indent=4, allow_nan=False))
+    return GOOD
+
+
+def _cases() -> list[Case]:
+    from pytest_sgdiff.casefile import read_cases
+
+    here = Path.cwd()
+    return [
+        case
+        for file in sorted([*here.glob("cases/*.yaml"), *here.glob("cases/*.yml")])
+        for case in read_cases(file, here)
+    ]
