@@ -1,8 +1,9 @@
 """Measurement + baseline -> verdicts -> outcome of the case. Pure.
 
-Primary metrics decide. Stages are secondary: one that regressed fails the case, one that cannot be told does not hold
-up a pass unless its figure lies beyond its limit (`suspect`), which asks for more launches: short stages vary by 10 %
-and more between launches, and would leave nearly every small case undecided (docs/decision.md).
+Primary metrics decide. Stages are secondary: one that is slower beyond doubt fails the case if its figure lies beyond
+its limit, one that cannot be told holds up a pass only if its figure does (`suspect`), which asks for more launches.
+Short stages vary by 10 % and more between launches, and would leave nearly every small case undecided or, now and
+then, failed for milliseconds (docs/decision.md).
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from pytest_sgdiff.data import Baseline, Case, Decision, Measurement, MetricClas
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.plain import apply_plain
 from pytest_sgdiff.rules import RULES, ModeratedRule, PairedRule, Prior, Rule
-from pytest_sgdiff.rules.sample import centre, growth, variation, worded
+from pytest_sgdiff.rules.sample import centre, change, growth, percent, variation, worded
 from pytest_sgdiff.rules.threeway import bounds
 from pytest_sgdiff.series import Series, new_stages, series_of
 
 __all__ = ["apply_plain", "differences", "judge", "new_stages", "outcome_of", "same_node", "settled"]
+
 
 def judge(
     now: Measurement,
@@ -94,6 +96,8 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
     else:
         decision = rule.decide(s.baseline, s.now, s.margins, same_node=near)
     then, now = centre(s.baseline), centre(s.now)
+    if s.metric_class == "stage" and baseline.kind == "recorded" and then:
+        decision = _within_limit(decision, growth(bounds(then, s.margins, same_node=near)[1]))
     verdict = Verdict(
         metric=s.metric,
         metric_class=s.metric_class,
@@ -128,3 +132,11 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
         limit=growth(hi),
         detectable=rule.detectable(s.baseline, s.margins, launches=looks),
     )
+
+
+def _within_limit(decision: Decision, limit: float | None) -> Decision:
+    """A stage that is slower beyond doubt, but by less than its limit, costs the request too little to fail it."""
+    if decision.outcome != "regressed" or decision.ratio is None or limit is None or decision.ratio > 1 + limit:
+        return decision
+    why = f"{change(decision.ratio - 1)}, which is real but within its limit of {percent(limit)}"
+    return replace(decision, outcome="inconclusive", why=why)

@@ -17,6 +17,9 @@ from pytest_sgdiff.rules.protocol import Margins
 
 RECUR_LAUNCHES = 5
 """Candidate launches that must all pause."""
+LENGTHS = 0.25
+"""How much longer than the baseline's a pause may be and count as one of the same kind; recorded ones differ by a
+tenth (CV)."""
 RECUR_P = 0.001
 """Chance, without any change, that all candidate launches pause while so few of the baseline's do."""
 
@@ -36,8 +39,8 @@ class PauseRule:
     ) -> Decision:
         """`pass` as soon as one candidate launch pauses no longer than the baseline's do.
 
-        `regressed` only when each of five launches or more pauses longer, by `limit_abs`, than all baseline launches
-        but the few (`tolerated`) that may have paused by chance.
+        `regressed` only when each of five launches or more pauses longer, by `limit_abs` and by LENGTHS, than all
+        baseline launches but the few (`tolerated`) that may have paused by chance.
         """
         unusable = screened(baseline, candidate, margins)
         if unusable is not None:
@@ -47,7 +50,7 @@ class PauseRule:
             why = f"the baseline has {len(b)} launches, {BASELINE_LAUNCHES} are the least to judge by"
             return Decision(outcome="inconclusive", why=why)
         usual = b[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
-        if min(c) <= usual + margins.limit_abs:
+        if min(c) <= usual + longer(usual, margins.limit_abs):
             return Decision(outcome="pass", why=_told(c, b[0] + margins.limit_abs))
         paused = sum(v >= min(c) - margins.limit_abs for v in b)
         told = f"{len(c)} of {len(c)} launches pause for {min(c):.0f} ms or more, "
@@ -78,6 +81,11 @@ def tolerated(nb: int, nc: int) -> int:
     while k + 1 < nb and math.comb(nc + k + 1, k + 1) / math.comb(nb + nc, nc) <= RECUR_P:
         k += 1
     return k
+
+
+def longer(usual: float, limit_abs: float) -> float:
+    """How many milliseconds more than `usual` are another kind of pause."""
+    return max(limit_abs, LENGTHS * usual)
 
 
 def _told(c: Sequence[float], usual: float) -> str:

@@ -60,6 +60,12 @@ def test_a_longer_pause_in_every_launch_is_caught_beside_a_baseline_that_pauses(
     assert decide([447.0, 460.0, *CLEAN[:3]], [1010.0] * 5).outcome == "regressed"
 
 
+def test_a_pause_a_quarter_longer_than_the_baselines_is_of_the_same_kind():
+    """Recorded pauses of one cause differ by a tenth: 442 to 590 ms."""
+    assert decide([447.0, *CLEAN[:4]], [555.0]).outcome == "pass"
+    assert decide([447.0, *CLEAN[:4]], [565.0]).outcome == "inconclusive"
+
+
 def test_three_baseline_launches_pass_but_never_fail():
     assert decide(CLEAN[:3], [9.0]).outcome == "pass"
     decision = decide(CLEAN[:3], [470.0] * 5)

@@ -1,0 +1,352 @@
+"""The shipped rules over arrays, a draw per row, and beside them the rules that other tools use.
+
+`tests/unit/test_rules_vectorised.py` holds the vectorised forms to `pytest_sgdiff.rules` draw by draw: what is
+simulated here is what ships.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+from pytest_sgdiff.data import MetricClass
+from pytest_sgdiff.rules import CLASS_MARGINS, Margins, Prior
+from pytest_sgdiff.rules import pause as pause_rule
+from pytest_sgdiff.rules import threeway as three
+from pytest_sgdiff.rules.moderated import RANK_P
+from pytest_sgdiff.rules.paired import PAIRS, SIGN_P
+from pytest_sgdiff.rules.prior import DEFAULT
+from pytest_sgdiff.rules.sample import CLIP
+from pytest_sgdiff.series import STAGE_SHARE
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Codes = NDArray[np.int8]
+
+PASS, IMPROVED, REGRESSED, INCONCLUSIVE = range(4)
+OUTCOMES = ("pass", "improved", "regressed", "inconclusive")
+MAD_TO_SD = 1.482602218505602
+LOOKS = (1, 3, 5)
+
+
+# ------------------------------------------------------------------------------------------------- the shipped rule
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """Outcome codes and whether an inconclusive figure lies beyond its limit; one entry per draw."""
+
+    code: Codes
+    suspect: Flags
+    beyond: Flags
+    """The figure lies beyond the limit, whatever the outcome."""
+
+    @property
+    def settled(self) -> Flags:
+        return self.code != INCONCLUSIVE
+
+
+def _centred(y: Array, s0: Array, *, both: bool = False) -> Array:
+    middle = np.median(y, axis=1, keepdims=True)
+    reach = CLIP * np.maximum(MAD_TO_SD * np.median(np.abs(y - middle), axis=1, keepdims=True), s0[:, None])
+    return np.clip(y, middle - reach if both else -np.inf, middle + reach)
+
+
+def _three_way(
+    d: Array,
+    se: Array,
+    freedom: Array,
+    lo: Array,
+    hi: Array,
+    *,
+    n: int,
+    factor: Array,
+    faster: Flags,
+    order: Flags,
+    limit: float,
+) -> Decided:
+    """`pytest_sgdiff.rules.threeway.three_way` over arrays."""
+    unique, inverse = np.unique(freedom, return_inverse=True)
+
+    def margin(p: float) -> Array:
+        return -stdtrit(unique, p)[inverse] * se
+
+    alpha, material = margin(three.ALPHA), margin(three.MATERIAL)
+    excluded = d + margin(three.BETA) < hi
+    better = (d + alpha < 0) & (d + material < -lo) & (faster | (n < three.GROSS_LAUNCHES))
+    sure = (d - alpha > 0) & (d - material > lo)
+    gross = (n >= three.GROSS_LAUNCHES) & (factor > 1 + max(three.GROSS, limit))
+    confirmed = (n >= three.CONFIRM_LAUNCHES) & order
+    code = np.full(len(d), INCONCLUSIVE, dtype=np.int8)
+    code[sure & (gross | confirmed)] = REGRESSED
+    code[excluded] = PASS
+    code[excluded & better] = IMPROVED
+    return Decided(code=code, suspect=(code == INCONCLUSIVE) & (d > hi), beyond=d > hi)
+
+
+def _moderated(squares: Array, k: int, s0: Array, weight: float) -> tuple[Array, Array]:
+    if k == 0:
+        return s0**2, np.full(len(s0), weight)
+    conflict = squares / k > (three.CONFLICT * s0) ** 2
+    variance = np.where(conflict, squares / k, (weight * s0**2 + squares) / (weight + k))
+    return variance, np.where(conflict, float(k), weight + k)
+
+
+def _bounds(middle: Array, m: Margins, limit_abs: Array | float, slack: float) -> tuple[Array, Array]:
+    lo = np.log1p(np.maximum(m.ignore, m.ignore_abs / middle) + slack)
+    return lo, np.log1p(np.maximum(m.limit, limit_abs / middle) + slack)
+
+
+def moderated(
+    b: Array,
+    c: Array,
+    m: Margins,
+    *,
+    prior: Prior = DEFAULT,
+    slack: float = 0.0,
+    limit_abs: Array | float | None = None,
+) -> Decided:
+    """The moderated rule; `limit_abs` per row where stages share it with their request."""
+    middle = np.median(b, axis=1)
+    lo, hi = _bounds(middle, m, m.limit_abs if limit_abs is None else limit_abs, slack)
+    s0 = np.hypot(m.cv0 if prior.cv0 is None else prior.cv0, m.noise_abs / middle)
+    y, z = _centred(np.log(b), s0), _centred(np.log(c), s0)
+    nb, nc = b.shape[1], c.shape[1]
+    squares = y.var(axis=1) * nb + z.var(axis=1) * nc
+    variance, freedom = _moderated(squares, nb + nc - 2, s0, prior.weight)
+    se = np.sqrt(variance * (1 / nb + 1 / nc) + 2 * prior.session_cv**2)
+    order = (
+        _rank_p(b, c) <= max(RANK_P, 1 / math.comb(nb + nc, nc))
+        if nc >= three.CONFIRM_LAUNCHES
+        else np.zeros(len(b), bool)
+    )
+    return _three_way(
+        z.mean(axis=1) - y.mean(axis=1),
+        se,
+        freedom,
+        lo,
+        hi,
+        n=nc,
+        factor=c.min(axis=1) / b.max(axis=1),
+        faster=c.max(axis=1) < b.min(axis=1),
+        order=order,
+        limit=m.limit,
+    )
+
+
+def paired(b: Array, c: Array, m: Margins, *, prior: Prior = DEFAULT) -> Decided:
+    """The rule for A/B pairs."""
+    n, middle = b.shape[1], np.median(b, axis=1)
+    lo, hi = _bounds(middle, m, m.limit_abs, 0.0)
+    pairs = np.log(c) - np.log(b)
+    s0 = math.sqrt(2) * np.hypot(m.cv0 if prior.cv0 is None else prior.cv0, m.noise_abs / middle)
+    kept = _centred(pairs, s0, both=True)
+    variance, freedom = _moderated(kept.var(axis=1) * n, n - 1, s0, prior.weight)
+    wins = (pairs > 0).sum(axis=1)
+    tail = np.array([sum(math.comb(n, k) for k in range(w, n + 1)) / 2**n for w in range(n + 1)])
+    decided = _three_way(
+        kept.mean(axis=1),
+        np.sqrt(variance / n),
+        freedom,
+        lo,
+        hi,
+        n=n,
+        factor=c.min(axis=1) / b.max(axis=1),
+        faster=pairs.max(axis=1) < 0,
+        order=tail[wins] <= max(SIGN_P, 0.5**n),
+        limit=m.limit,
+    )
+    if n < PAIRS:
+        return Decided(
+            code=np.full(len(b), INCONCLUSIVE, dtype=np.int8),
+            suspect=np.zeros(len(b), bool),
+            beyond=np.zeros(len(b), bool),
+        )
+    return decided
+
+
+def pauses(b: Array, c: Array, limit_abs: Array) -> Decided:
+    """The pause rule, in milliseconds."""
+    nb, nc = b.shape[1], c.shape[1]
+    usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
+    recurs = c.min(axis=1) > usual + np.maximum(limit_abs, pause_rule.LENGTHS * usual)
+    code = np.where(recurs, INCONCLUSIVE, PASS).astype(np.int8)
+    if nc >= pause_rule.RECUR_LAUNCHES and nb >= pause_rule.RECUR_LAUNCHES:
+        code[recurs] = REGRESSED
+    return Decided(code=code, suspect=np.zeros(len(b), bool), beyond=np.zeros(len(b), bool))
+
+
+@cache
+def _rank_tail(nb: int, nc: int) -> Array:
+    """P(U >= u) under no change, for u = 0 .. nb x nc: the exact Mann-Whitney distribution without ties."""
+    ways = np.zeros((nc + 1, nb * nc + 1))
+    ways[0, 0] = 1
+    for rank in range(1, nb + nc + 1):
+        for taken in range(min(rank, nc), 0, -1):
+            # The taken-th candidate at this rank beats rank - taken baseline launches.
+            gain = rank - taken
+            if gain <= nb:
+                ways[taken, gain:] += ways[taken - 1, : nb * nc + 1 - gain]
+    share = ways[nc] / math.comb(nb + nc, nc)
+    return np.cumsum(share[::-1])[::-1]
+
+
+def _rank_p(b: Array, c: Array) -> Array:
+    wins = (c[:, :, None] > b[:, None, :]).sum(axis=(1, 2))
+    return _rank_tail(b.shape[1], c.shape[1])[wins]
+
+
+# ------------------------------------------------------------------------------------------------- a case, look by look
+
+Sides = tuple[Array, Array]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cases:
+    """Draws of a case: `primary` are judged and decide (the first is the case's own), `stages` fail it only, `memory`
+    decides, `pause` is milliseconds outside steps and stages. Baseline (N, nb), candidate (N, 5)."""
+
+    primary: Mapping[str, Sides]
+    stages: Mapping[str, Sides]
+    memory: Sides
+    e2e: str
+    pause: Sides | None = None
+
+
+def first(cases: Cases, n: int) -> Cases:
+    """The first `n` draws."""
+
+    def cut(metrics: Mapping[str, Sides]) -> dict[str, Sides]:
+        return {name: (b[:n], c[:n]) for name, (b, c) in metrics.items()}
+
+    sides = cut({"memory": cases.memory} | ({} if cases.pause is None else {"pause": cases.pause}))
+    return Cases(
+        primary=cut(cases.primary),
+        stages=cut(cases.stages),
+        memory=sides["memory"],
+        e2e=cases.e2e,
+        pause=sides.get("pause"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What a rule says of each draw in the end, and after how many launches."""
+
+    code: Codes
+    launches: NDArray[np.int64]
+
+
+def judged(cases: Cases, *, priors: Mapping[MetricClass, Prior] | None = None, slack: float = 0.0) -> Judged:
+    """`pytest_sgdiff.judge` over the looks of the runner."""
+    priors = priors or {}
+    n = len(cases.memory[0])
+    code, used = np.full(n, INCONCLUSIVE, dtype=np.int8), np.zeros(n, dtype=np.int64)
+    todo = np.arange(n)
+    for look in LOOKS:
+        used[todo] = look
+        case_code, is_open = _one_look(cases, todo, look, priors, slack)
+        code[todo] = case_code
+        todo = todo[is_open]
+    return Judged(code=code, launches=used)
+
+
+def _one_look(
+    cases: Cases, rows: NDArray[np.int64], look: int, priors: Mapping[MetricClass, Prior], slack: float
+) -> tuple[Codes, Flags]:
+    def take(sides: Sides) -> Sides:
+        return sides[0][rows], sides[1][rows, :look]
+
+    def of(kind: MetricClass, sides: Sides, **more: Array) -> Decided:
+        b, c = take(sides)
+        return moderated(b, c, CLASS_MARGINS[kind], prior=priors.get(kind, DEFAULT), slack=slack, **more)
+
+    e2e_ms = np.median(cases.primary[cases.e2e][0][rows], axis=1)
+    deciding = [of("primary", sides) for sides in cases.primary.values()]
+    first = deciding[0]
+    deciding.append(of("memory", cases.memory))
+    if cases.pause is not None:
+        usual = CLASS_MARGINS["pause"]
+        deciding.append(pauses(*take(cases.pause), np.maximum(usual.limit_abs, usual.limit * e2e_ms)))
+    floor = np.maximum(CLASS_MARGINS["stage"].limit_abs, STAGE_SHARE * e2e_ms)
+    stages = [of("stage", sides, limit_abs=floor) for sides in cases.stages.values()]
+    # A stage fails its case only where its figure lies beyond its limit.
+    failed = [d.code == REGRESSED for d in deciding] + [(d.code == REGRESSED) & d.beyond for d in stages]
+    worse = np.logical_or.reduce(failed)
+    undecided = np.logical_or.reduce([~d.settled for d in deciding] + [d.suspect for d in stages])
+    code = np.where(first.code == IMPROVED, IMPROVED, PASS).astype(np.int8)
+    code[undecided] = INCONCLUSIVE
+    code[worse] = REGRESSED
+    return code, undecided & ~worse
+
+
+# ------------------------------------------------------------------------------------------------- what others use
+
+Rule = Callable[[Array, Array], Flags]
+"""Baseline (N, nb) and candidate (N, n) of one metric -> flagged as slower."""
+
+
+def within(relative: float, absolute: float, *, recorded: int | None = 1) -> Rule:
+    """Fixed tolerance: SGLang's max(expected x (1 + rel), expected + abs) on one launch against one recorded launch,
+    or against the mean of the baseline (`recorded` None) as pytest-benchmark's `mean:5%`."""
+
+    def flags(b: Array, c: Array) -> Flags:
+        expected = b[:, 0] if recorded == 1 else b.mean(axis=1)
+        return c[:, 0] > np.maximum(expected * (1 + relative), expected + absolute)
+
+    return flags
+
+
+def welch(alpha: float) -> Rule:
+    """One-sided Welch test."""
+
+    def flags(b: Array, c: Array) -> Flags:
+        vb, vc = b.var(axis=1, ddof=1) / b.shape[1], c.var(axis=1, ddof=1) / c.shape[1]
+        freedom = (vb + vc) ** 2 / (vb**2 / (b.shape[1] - 1) + vc**2 / (c.shape[1] - 1))
+        return stdtr(freedom, -(c.mean(axis=1) - b.mean(axis=1)) / np.sqrt(vb + vc)) < alpha
+
+    return flags
+
+
+def mann_whitney(alpha: float) -> Rule:
+    """Two-sided exact Mann-Whitney at `alpha`, slower in the mean: Google Benchmark's and benchstat's test."""
+
+    def flags(b: Array, c: Array) -> Flags:
+        return (2 * _rank_p(b, c) < alpha) & (np.median(c, axis=1) > np.median(b, axis=1))
+
+    return flags
+
+
+def asv(b: Array, c: Array) -> Flags:
+    """asv: factor 1.1 and p < 0.002, or disjoint 99 % intervals where no p of that size exists."""
+    nb, nc = b.shape[1], c.shape[1]
+    if 2 / math.comb(nb + nc, nc) < 0.002:
+        different = 2 * _rank_p(b, c) < 0.002
+    else:
+        low = c.mean(axis=1) + stdtrit(nc - 1, 0.005) * c.std(axis=1, ddof=1) / math.sqrt(nc)
+        different = low > b.mean(axis=1) - stdtrit(nb - 1, 0.005) * b.std(axis=1, ddof=1) / math.sqrt(nb)
+    return different & (np.median(c, axis=1) > 1.1 * np.median(b, axis=1))
+
+
+def bootstrap(rng: np.random.Generator, resamples: int = 300) -> Rule:
+    """criterion.rs on launches: 95 % bootstrap interval of the change in the mean wholly beyond 1 %."""
+
+    def flags(b: Array, c: Array) -> Flags:
+        out = np.zeros(len(b), dtype=bool)
+        for start in range(0, len(b), 2000):
+            x, y = b[start : start + 2000], c[start : start + 2000]
+
+            def means(values: Array) -> Array:
+                chosen = rng.integers(0, values.shape[1], (len(values), resamples, values.shape[1]))
+                return np.take_along_axis(values[:, None, :], chosen, axis=2).mean(axis=2)
+
+            out[start : start + 2000] = np.quantile(means(y) / means(x), 0.025, axis=1) > 1.01
+        return out
+
+    return flags

@@ -1,0 +1,151 @@
+"""What benchmarks/decision.py simulates is what ships: both forms of every rule, draw by draw."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    Environment,
+    LaunchRecord,
+    Location,
+    Machine,
+    Measurement,
+    MetricChoice,
+    Recorded,
+    Workload,
+)
+from pytest_sgdiff.judge import judge, outcome_of, settled
+from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule, PairedRule, Prior
+
+
+@pytest.fixture(scope="module")
+def vectorised():
+    folder = str(Path(__file__).parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        import decision_noise
+        import decision_rules
+
+        yield decision_rules, decision_noise
+    finally:
+        sys.path.remove(folder)
+
+
+DRAWS = 60
+
+
+@pytest.mark.parametrize("kind", ["primary", "stage", "memory"])
+@pytest.mark.parametrize("sizes", [(3, 1), (5, 3), (5, 5), (10, 5)])
+def test_the_moderated_rule(vectorised, kind, sizes):
+    rules, noise = vectorised
+    rng = np.random.default_rng(5)
+    seen = set()
+    for level, cv, slower in ((30.0, 0.01, 0.2), (900.0, 0.004, 0.0), (9e4, 0.02, 0.06), (9e4, 0.01, -0.05)):
+        for prior in (Prior(), Prior(cv0=0.004, weight=20.0, session_cv=0.001)):
+            b, c = (
+                level * f * noise.outliers(0.1)(rng, DRAWS, n, cv) for n, f in zip(sizes, (1, 1 + slower), strict=True)
+            )
+            margins = CLASS_MARGINS[kind]
+            got = rules.moderated(b, c, margins, prior=prior)
+            for i in range(DRAWS):
+                one = ModeratedRule(prior).decide(list(b[i]), list(c[i]), margins, same_node=True)
+                # What is too short or too small to matter is not simulated.
+                if one.why != "below the absolute floor":
+                    assert (rules.OUTCOMES[got.code[i]], bool(got.suspect[i])) == (one.outcome, one.suspect)
+                seen.add(one.outcome)
+    assert {"pass", "inconclusive"} <= seen
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5, 10])
+def test_the_paired_rule(vectorised, pairs):
+    rules, noise = vectorised
+    rng = np.random.default_rng(6)
+    for cv, slower in ((0.004, 0.0), (0.01, 0.05), (0.02, 0.12), (0.005, -0.05)):
+        b, c = (5000 * f * noise.outliers(0.1)(rng, DRAWS, pairs, cv) for f in (1, 1 + slower))
+        got = rules.paired(b, c, CLASS_MARGINS["primary"])
+        for i in range(DRAWS):
+            one = PairedRule().decide(list(b[i]), list(c[i]), CLASS_MARGINS["primary"], same_node=True)
+            assert rules.OUTCOMES[got.code[i]] == one.outcome
+
+
+@pytest.mark.parametrize(("nb", "nc"), [(3, 5), (5, 1), (5, 5), (12, 5)])
+def test_the_pause_rule(vectorised, nb, nc):
+    rules, _ = vectorised
+    rng = np.random.default_rng(7)
+    b, c = (
+        np.where(rng.random((300, n)) < share, rng.uniform(300.0, 600.0, (300, n)), 10.0)
+        for n, share in ((nb, 0.15), (nc, 0.85))
+    )
+    got = rules.pauses(b, c, np.full(300, 45.0))
+    from dataclasses import replace
+
+    margins = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
+    for i in range(300):
+        one = RULES["pause"].decide(list(b[i]), list(c[i]), margins, same_node=True)
+        assert rules.OUTCOMES[got.code[i]] == one.outcome
+
+
+CASE = Case(
+    name="c", location=Location(path="c.yaml", line=1, column=1), model="m", metrics=MetricChoice(primary="denoise")
+)
+
+
+def measurement(rows):
+    environment = Environment(gpu_uuids=("GPU-1",))
+    return Measurement(
+        case="c",
+        machine=Machine(kind="gpu", product="NVIDIA H200", count=1),
+        workload=Workload(digest="d"),
+        launches=tuple(LaunchRecord(number=i, metrics=row, environment=environment) for i, row in enumerate(rows)),
+    )
+
+
+def shipped(then, now):
+    """Outcome and launches of the loop that the runner drives."""
+    baseline = Baseline(measurement=measurement(then), recorded=Recorded(at="2026-11-23", command="pytest"))
+    for look in CASE.launches.looks:
+        verdicts = judge(measurement(now[:look]), baseline, CASE)
+        if settled(verdicts):
+            break
+    return outcome_of(verdicts, last_look=True)[0], look
+
+
+def rows_of(cases, pause, index, side):
+    """One draw as launches: the dump's metrics, from which the judge takes the pause out again."""
+    text, decode = (cases.stages[name][side][index] for name in ("text", "decode"))
+    memory = cases.memory[side][index]
+    if pause is None:
+        denoise, e2e = (cases.primary[name][side][index] for name in ("denoise", "e2e"))
+        steps = [None] * len(e2e)
+    else:
+        steps = cases.primary["steps"][side][index]
+        denoise = steps + pause[side][index]
+        e2e = denoise + text + decode
+    for values in zip(denoise, e2e, text, decode, memory, steps, strict=True):
+        row = dict(
+            zip(("denoise", "e2e", "stage:Text", "stage:Decode", "peak_memory", "denoise_steps"), values, strict=True)
+        )
+        row["stage:DenoisingStage"] = row["denoise"]
+        yield {name: float(v) for name, v in row.items() if v is not None}
+
+
+@pytest.mark.parametrize("slower", [0.0, 0.05, 0.08])
+@pytest.mark.parametrize("family", ["suite", "recorded"])
+def test_a_case_over_its_looks(vectorised, family, slower):
+    rules, noise = vectorised
+    rng = np.random.default_rng(8)
+    if family == "suite":
+        cases, pause = noise.suite(rng, 40, 5, slower, cv=None), None
+    else:
+        cases, _ = noise.recorded(rng, 40, 5, slower, every=450.0 if slower == 0.05 else 0.0)
+        pause = cases.pause
+    got = rules.judged(cases)
+    for i in range(40):
+        then, now = (list(rows_of(cases, pause, i, side)) for side in (0, 1))
+        assert (rules.OUTCOMES[got.code[i]], got.launches[i]) == shipped(then, now)
