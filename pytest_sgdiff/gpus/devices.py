@@ -121,7 +121,8 @@ def in_use(gpus: Sequence[Gpu], reader: NvmlReader, *, settle_s: float, patience
             return {}
         else:
             idle_since = now if idle_since is None else idle_since
-            time.sleep(settle_s)
+            if settle_s > 0:
+                time.sleep(settle_s)
 
 
 def describe_process(pid: int, name: str | None, used_mb: int | None) -> str:

@@ -77,7 +77,7 @@ class Pool:
         self._settle_s = settle_s
         self._patience_s = patience_s
         self._poll_s = poll_s
-        self._port_base = port_base
+        self._blocks = ports.blocks(port_base)
         self._by_uuid = {gpu.uuid: gpu for gpu in eligible.gpus}
         self._reaper = Reaper(self.folder)
         self._lease: Lease | None = None
@@ -111,7 +111,7 @@ class Pool:
         ident = secrets.token_hex(6)
         grant = self._wait(ident, count, estimate_s, timeout_s, on_wait, tag)
         try:
-            block, port_fd = ports.take(self.folder, base=self._port_base)
+            block, port_fd = ports.take(self.folder, self._blocks)
         except BaseException:
             self._give_back(ident, grant)
             raise

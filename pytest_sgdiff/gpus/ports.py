@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Sequence
 
 from pytest_sgdiff.data import Ports
 from pytest_sgdiff.errors import LeaseError
@@ -39,9 +40,12 @@ def ephemeral_range() -> tuple[int, int]:
         return 32768, 60999
 
 
-def take(folder: str, *, base: int = BASE, span: int = SPAN) -> tuple[Ports, int]:
-    """The first block that nobody holds and whose ports can be bound, and the descriptor that holds it."""
-    for first in blocks(base, span):
+def take(folder: str, choice: Sequence[int]) -> tuple[Ports, int]:
+    """The first block of `choice` that nobody holds and whose ports can be bound, and the descriptor that holds it.
+
+    Raises LeaseError if there is none.
+    """
+    for first in choice:
         fd = locked_file(os.path.join(folder, "port", str(first)))
         if fd is None:
             continue
@@ -50,7 +54,7 @@ def take(folder: str, *, base: int = BASE, span: int = SPAN) -> tuple[Ports, int
             return ports, fd
         os.close(fd)
     raise LeaseError(
-        f"no block of {span} free ports above {base}: all are held by other launches or bound by other programs; "
+        f"no block of free ports from {choice[0]} on: all are held by other launches or bound by other programs; "
         "ss -ltnp shows who listens"
     )
 

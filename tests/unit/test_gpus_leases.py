@@ -111,9 +111,21 @@ def test_a_block_with_a_bound_port_is_passed_over(bench: Bench) -> None:
     first = ports.blocks()[0]
     with socket.socket() as squatter:
         squatter.bind(("", first + 40))
-        block, fd = ports.take(locks.lock_dir(bench.locks))
+        block, fd = ports.take(locks.lock_dir(bench.locks), ports.blocks())
         os.close(fd)
     assert block.http != first
+
+
+def test_no_free_block_is_an_error_that_says_how_to_see_why(bench: Bench) -> None:
+    with socket.socket() as squatter:
+        squatter.bind(("", 0))
+        taken = squatter.getsockname()[1]
+        with pytest.raises(LeaseError) as caught:
+            ports.take(locks.lock_dir(bench.locks), [taken])
+    assert str(caught.value) == (
+        f"no block of free ports from {taken} on: all are held by other launches or bound by other programs; "
+        "ss -ltnp shows who listens"
+    )
 
 
 @pytest.mark.parametrize(
