@@ -54,6 +54,7 @@ class Job:
     other_machines: Callable[[], Sequence[str]]
     extra_metrics: Callable[[PerfDump], Mapping[str, float]] = field(default=lambda _: {})
     isolation: Isolation = "confirm"
+    gpu_indices: tuple[int, ...] = ()
     renew: str = ""
     command: str = ""
 
@@ -120,6 +121,7 @@ def finish(
         summary=case.summary,
         faster_than=case.faster_than,
         machine=taken.machine,
+        gpu_indices=job.gpu_indices,
         workload=taken.workload or job.workload,
         launches=tuple(sorted(launches, key=lambda entry: entry.number)),
         verdicts=verdicts,

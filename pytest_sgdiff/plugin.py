@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_sgdiff import starting
 
         starting.start(config, run_id=_run_id(config), on_worker=_on_worker(config))
-        if not _on_worker(config) and config.pluginmanager.hasplugin("xdist"):
+        if not _on_worker(config):
             config.pluginmanager.register(Distribution(config), "sgdiff-xdist")
 
 
@@ -131,7 +131,7 @@ def _run_id(config: pytest.Config) -> str:
 
 
 class Distribution:
-    """What only xdist's controller does; registered if xdist is there."""
+    """What only xdist's controller does; its hooks are never called where xdist is not."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config

@@ -5,14 +5,16 @@ Nothing here fails a run by exception: what could not be written is said, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_sgdiff import history
-from pytest_sgdiff.data import Run
+from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.reports import REPORTS
-from pytest_sgdiff.reports.github import commands
+from pytest_sgdiff.reports.github import commands, file_link
+from pytest_sgdiff.reports.html import HtmlReport
+from pytest_sgdiff.reports.protocol import Report
 from pytest_sgdiff.settings import Settings
 
 
@@ -26,9 +28,25 @@ def workflow_commands(run: Run, env: Mapping[str, str]) -> list[str]:
     return commands(run) if env.get("GITHUB_ACTIONS") == "true" else []
 
 
+def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]]:
+    """Earlier runs of these cases on the same machine and workload, by case and metric; empty without a history."""
+    if settings.history is None or not settings.history.is_file():
+        return {}
+    wanted = {(r.case, r.machine.slug, r.workload.digest) for r in results if r.machine and r.workload}
+    found: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
+    try:
+        for track in history.tracks(settings.history):
+            if (track.case, track.machine, track.workload) in wanted:
+                found.setdefault(track.case, {})[track.metric] = track.points
+    except SgdiffError:
+        # That the history is unusable is said when this run is to be appended to it.
+        return {}
+    return found
+
+
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
     for path in settings.reports:
-        yield from _write(path, run)
+        yield from _write(path, run, env)
     summary = env.get("GITHUB_STEP_SUMMARY")
     if summary:
         yield from _append(Path(summary), REPORTS[".md"].render(run))
@@ -39,14 +57,19 @@ def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[
             yield str(error)
 
 
-def _write(path: Path, run: Run) -> Iterator[str]:
+def _write(path: Path, run: Run, env: Mapping[str, str]) -> Iterator[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(REPORTS[path.suffix].render(run), encoding="utf-8")
-    except SgdiffError as error:
+        path.write_text(_report(path.suffix, env).render(run), encoding="utf-8")
+    except ModuleNotFoundError as error:
         yield f"{path}: {error}"
     except OSError as error:
         yield f"{path}: the report could not be written: {error.strerror}"
+
+
+def _report(suffix: str, env: Mapping[str, str]) -> Report:
+    link = file_link(env)
+    return HtmlReport(link=link) if suffix == ".html" and link is not None else REPORTS[suffix]
 
 
 def _append(path: Path, text: str) -> Iterator[str]:

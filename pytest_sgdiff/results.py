@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import __version__, baselines
-from pytest_sgdiff.data import CaseResult, Measurement, Recorded, Run
+from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
-from pytest_sgdiff.publish import publish, workflow_commands
+from pytest_sgdiff.publish import past, publish, workflow_commands
+from pytest_sgdiff.redact import redact
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
-from pytest_sgdiff.reports.text import case_line, closing, relation_line, summary
+from pytest_sgdiff.reports.text import case_line, closing, failure, relation_line, summary
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import from_plain
 
@@ -33,8 +34,10 @@ NOTHING_MEASURED = 1
 class Results:
     """Registered on the controller (or the only process) of a run that measures or shows commands."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, header: tuple[str, ...]) -> None:
-        self.config, self.settings, self.header = config, settings, header
+    def __init__(
+        self, config: pytest.Config, settings: Settings, header: tuple[str, ...], *, gpus_at_most: int = 0
+    ) -> None:
+        self.config, self.settings, self.header, self.gpus_at_most = config, settings, header, gpus_at_most
         self.results: list[CaseResult] = []
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
@@ -53,6 +56,11 @@ class Results:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Count the cases that are to be measured."""
         self.selected.update(item.nodeid for item in items if CASE in item.stash)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Under xdist only workers collect; a case's file is told by its suffix."""
+        self.selected.update(node_id for node_id in ids if node_id.partition("::")[0].endswith((".yaml", ".yml")))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:
@@ -87,7 +95,7 @@ class Results:
             self._renew(result)
         terminal = self._terminal()
         if terminal is not None and terminal.verbosity >= 0:
-            terminal.write_line(case_line(result))
+            terminal.write_line(case_line(result, width=max(map(len, self.selected))))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -98,14 +106,18 @@ class Results:
         terminal = self._terminal()
         lines = terminal is not None and terminal.verbosity == 0
         if report.skipped and plain["outcome"] == "inconclusive":
-            return "inconclusive", "" if lines else "I", "" if lines else "INCONCLUSIVE"
+            return "inconclusive", "" if lines else "I", "INCONCLUSIVE"
         if lines and report.outcome in ("passed", "failed"):
-            return report.outcome, "", ""
+            return report.outcome, "", report.outcome.upper()
         return None
 
     def _renew(self, result: CaseResult) -> None:
         if result.machine is None or result.workload is None:
-            raise AssertionError("a recorded result has a machine and a workload")
+            self.troubles.append(
+                f"{result.node_id}: no baseline written: the recording does not say on which machine it was made "
+                "(launch.json: `machine`)"
+            )
+            return
         measurement = Measurement(
             case=result.case,
             machine=result.machine,
@@ -114,30 +126,33 @@ class Results:
         )
         recorded = Recorded(
             at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            command=shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            command=self._command(),
             commit=_commit(self.settings.root),
             sessions=tuple(dict.fromkeys(entry.session for entry in measurement.launches if entry.session)),
         )
-        folder = self._baseline_folder()
+
+        def renewed(old: Baseline | None) -> Baseline:
+            version = measurement.launches[0].environment.engine_version
+            return renew(old, measurement, recorded, engine_version=version, extend=self.settings.update == "extend")
+
+        tree = self.settings.baselines
         try:
-            old = baselines.find(self.settings.baselines, result.machine, result.case)
-            versions = [entry.environment.engine_version for entry in measurement.launches]
-            new = renew(
-                old,
-                measurement,
-                recorded,
-                engine_version=versions[0],
-                extend=self.settings.update == "extend",
-            )
-            self.written.append(str(baselines.save(folder, new)))
+            if self._candidates is None:
+                # Read, renewed and written under one lock: of two runs that extend at once none loses the other's.
+                path = baselines.update(tree, result.machine, result.case, renewed)
+            else:
+                old = baselines.find(tree, result.machine, result.case)
+                path = baselines.save(self._candidates, renewed(old))
+            self.written.append(str(path))
         except SgdiffError as error:
             self.troubles.append(f"{result.node_id}: {error}")
 
-    def _baseline_folder(self) -> Path:
-        """The tree, or in CI a folder for candidates that somebody reviews first."""
-        if self.settings.ci and self.settings.out is not None:
-            return self.settings.out / "baselines"
-        return self.settings.baselines
+    @property
+    def _candidates(self) -> Path | None:
+        """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first."""
+        if not self.settings.ci:
+            return None
+        return (self.settings.out or self.settings.root / ".sgdiff" / self.settings.run_id) / "baselines"
 
     # ------------------------------------------------------------------------------------------------- when it ends
 
@@ -166,6 +181,11 @@ class Results:
                 terminal.write_line(shown["command"])
             return
         run = self.run()
+        for result in run.results:
+            # Failed cases have their text in pytest's own section; these are no failures, and need theirs.
+            if result.outcome == "inconclusive" and "inconclusive" not in self.settings.fail_on:
+                terminal.write_sep("_", result.node_id)
+                terminal.write_line(failure(result))
         if run.results and terminal.verbosity >= 0:
             terminal.write_sep("=", "sgdiff")
             for line in closing(run).splitlines():
@@ -190,16 +210,27 @@ class Results:
 
     def run(self) -> Run:
         """Everything so far, as reports see it."""
+        elapsed_s = time.monotonic() - self._started
         return Run(
             started_at=self._started_at,
-            elapsed_s=time.monotonic() - self._started,
-            command=shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            elapsed_s=elapsed_s,
+            command=self._command(),
             plugin_version=__version__,
             header=self.header,
             selected=len(self.selected),
             results=tuple(self.results),
             relations=relations_of(self.results),
+            gpu_busy=self._gpu_busy(elapsed_s),
+            history=past(self.settings, self.results),
         )
+
+    def _command(self) -> str:
+        return redact(shlex.join(["pytest", *map(str, self.config.invocation_params.args)]), os.environ)
+
+    def _gpu_busy(self, elapsed_s: float) -> float | None:
+        """GPU time of the cases over what the pool could have given; None where no GPU was leased."""
+        used = sum(r.elapsed_s * r.machine.count for r in self.results if r.machine and r.machine.kind == "gpu")
+        return min(1.0, used / (self.gpus_at_most * elapsed_s)) if used and self.gpus_at_most and elapsed_s else None
 
     def _is_case(self, nodeid: str) -> bool:
         return nodeid in self.selected

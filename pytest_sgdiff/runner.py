@@ -18,6 +18,7 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, record_of
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
+from pytest_sgdiff.resolution import recording_advice, resolution
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8, 12)
@@ -59,9 +60,13 @@ def record(job: Job) -> CaseResult:
         reason = environment_reason(taken) if taken.spoiled else f"{len(taken.counted)} of {wanted} launches"
         return finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {reason}")
     baseline, verdicts, missing = compare(job, taken)
-    reason = f"{wanted} launches recorded" if baseline is None or missing else f"{wanted} launches replace the baseline"
-    result = finish(job, taken, baseline, verdicts, "pass", reason)
-    return replace(result, recorded=True, warnings=(*result.warnings, *((missing,) if baseline and missing else ())))
+    done = "recorded" if baseline is None or missing else "replace the baseline"
+    told = (missing,) if baseline and missing else ()
+    fresh = as_baseline(job, taken)
+    if fresh is not None:
+        told = (*told, *resolution(fresh, job.case), *recording_advice(fresh, job.case))
+    result = finish(job, taken, baseline, verdicts, "pass", f"{wanted} launches {done}")
+    return replace(result, recorded=True, warnings=(*told, *result.warnings))
 
 
 def against(base: Job, now: Job) -> CaseResult:
@@ -79,11 +84,9 @@ def against(base: Job, now: Job) -> CaseResult:
                 take(job, side, until=pair + 1, alone=True)
             if then.problems or taken.problems or then.spoiled or taken.spoiled:
                 return given_up(now, then, taken)
-        baseline = Baseline(
-            measurement=measurement_of(base, then),
-            recorded=Recorded(at=then.counted[0].started_at or "", command=base.command),
-            engine_version=then.counted[0].environment.engine_version,
-        )
+        baseline = as_baseline(base, then)
+        if baseline is None:
+            return finish(now, taken, None, (), "invalid", "the base engine's launches do not say where they ran")
         verdicts = judge(measurement_of(now, taken), baseline, now.case, paired=True)
         if settled(verdicts):
             break
@@ -139,6 +142,18 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     if apart:
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
     return baseline, judge(now, baseline, job.case), ""
+
+
+def as_baseline(job: Job, taken: Taken) -> Baseline | None:
+    """The launches that count as a baseline that nobody has written yet; None where no machine is known."""
+    if taken.machine is None:
+        return None
+    first = taken.counted[0]
+    return Baseline(
+        measurement=measurement_of(job, taken),
+        recorded=Recorded(at=first.started_at or "", command=job.command),
+        engine_version=first.environment.engine_version,
+    )
 
 
 def measurement_of(job: Job, taken: Taken) -> Measurement:

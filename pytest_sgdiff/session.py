@@ -30,8 +30,10 @@ from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.dialect import NEWEST
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import EngineNotFoundError, LeaseError
+from pytest_sgdiff.items import CASE
 from pytest_sgdiff.job import Job, Source, unmeasured
 from pytest_sgdiff.reports.junit import properties
+from pytest_sgdiff.schedule import CaseNeed
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import to_plain
 from pytest_sgdiff.workload import workload
@@ -99,6 +101,11 @@ class Session:
                 pytest.fail(result.reason, pytrace=False)
             pytest.skip(f"inconclusive: {result.reason}")
 
+    def need_of(self, item: pytest.Item) -> CaseNeed | None:
+        """What the schedule must know of an item; None for a test that is no case."""
+        case = item.stash.get(CASE, None)
+        return None if case is None else CaseNeed(node_id=item.nodeid, gpus=case.gpus, estimate_s=self.estimate_s(case))
+
     def estimate_s(self, case: Case) -> float | None:
         """How long the case takes by its baseline's launches, None if there is none yet."""
         if self.pool is None:
@@ -136,12 +143,14 @@ class Session:
             other_machines=lambda: baselines.others(folder, case.id),
             extra_metrics=lambda dump: self._extra(case, dump),
             isolation=self.settings.isolation,
+            gpu_indices=() if lease is None else lease.indices,
             renew=self._renew(case),
             command=self.command_text(case),
         )
         result = self._run(job, case, engine, lease, workload_now, found)
         warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
-        return replace(result, warnings=(*result.warnings, *warnings))
+        kept = None if result.folder is None else self._near(result.folder)
+        return replace(result, warnings=(*result.warnings, *warnings), folder=kept)
 
     def _run(
         self,
@@ -231,10 +240,15 @@ class Session:
         )
         return changed or environment
 
-    def _renew(self, case: Case) -> str:
-        where = (
-            f"--sgdiff-replay={self.settings.replay}" if self.settings.replay else f"--sgdiff-gpus={self.settings.gpus}"
+    def _near(self, path: str) -> str:
+        """The path as people type it: relative to the root where it lies below."""
+        return (
+            str(Path(path).relative_to(self.settings.root)) if Path(path).is_relative_to(self.settings.root) else path
         )
+
+    def _renew(self, case: Case) -> str:
+        replay, gpus_ = self.settings.replay, self.settings.gpus
+        where = f"--sgdiff-gpus={gpus_}" if replay is None else f"--sgdiff-replay={self._near(str(replay))}"
         return f"pytest {shlex.quote(where)} --sgdiff-update {shlex.quote(case.node_id)}"
 
     def command_text(self, case: Case) -> str:

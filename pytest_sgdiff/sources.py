@@ -81,9 +81,9 @@ class LiveSource:
     def launch(self, *, alone: bool) -> Launch | None:
         """Launch the engine once more and wait for its end."""
         number, self.number = self.number, self.number + 1
+        if number == 0:
+            recordings.forget_launches(self.out, self.case.id)
         folder = recordings.launch_folder(self.out, self.case.id, number)
-        # Files of an earlier try under the same number would pass for this launch's own.
-        shutil.rmtree(folder, ignore_errors=True)
         work = folder / "work"
         files = LaunchFiles(
             workdir=str(work),

@@ -12,9 +12,10 @@ from pytest_sgdiff import gpus
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.fixtures import SESSION
 from pytest_sgdiff.results import Results, Sender
+from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems
 from pytest_sgdiff.session import Session
 from pytest_sgdiff.settings import Settings, read_settings
-from pytest_sgdiff.status import StatusBoard, status_writer
+from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
 
 
 def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
@@ -32,11 +33,27 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
+    if pool is not None:
+        _register_schedule(config, session, pool, on_worker=on_worker)
     if not on_worker:
-        results = Results(config, settings, header)
+        results = Results(config, settings, header, gpus_at_most=0 if pool is None else pool.eligible.size)
         config.pluginmanager.register(results, "sgdiff-results")
         if settings.measuring:
             config.pluginmanager.register(StatusBoard(config, settings), "sgdiff-status")
+
+
+def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool, *, on_worker: bool) -> None:
+    """The GPU-aware schedule of xdist's controller, and its counterpart in the workers."""
+    if on_worker:
+        needs = config.workerinput.get(WORKERINPUT)  # type: ignore[attr-defined]
+        if needs:
+            config.pluginmanager.register(ParkItems(needs, session.need_of), "sgdiff-park")
+    elif config.pluginmanager.hasplugin("dsession") or config.getoption("dist", "no") != "no":
+        # Workers write their needs while they collect, before any of them reports progress.
+        status_folder(session.settings).mkdir(exist_ok=True)
+        needs_path = str(status_folder(session.settings) / "needs.json")
+        schedule = GpuSchedule(pool.eligible, run_id=pool.run_id, needs_path=needs_path, folder=pool.folder)
+        config.pluginmanager.register(schedule, "sgdiff-schedule")
 
 
 def _settings(config: pytest.Config, run_id: str) -> Settings:

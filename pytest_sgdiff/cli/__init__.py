@@ -7,11 +7,21 @@ import sys
 from collections.abc import Sequence
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.cli import baselines, cases, gpus, inspect, judge, trend
+from pytest_sgdiff.cli import baselines, cases, compare, gpus, inspect, judge, transfer, trend
 from pytest_sgdiff.cli.protocol import MISTAKES, Add
 from pytest_sgdiff.errors import SgdiffError
 
-COMMANDS: tuple[Add, ...] = (cases.add, inspect.add, judge.add, baselines.add, gpus.add, trend.add)
+COMMANDS: tuple[Add, ...] = (
+    cases.add,
+    inspect.add,
+    compare.add,
+    judge.add,
+    baselines.add,
+    transfer.add_import,
+    transfer.add_export,
+    gpus.add,
+    trend.add,
+)
 """In the order in which the help lists them."""
 
 EXAMPLES = """\

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.data import Case
 
 
 def add(commands: Subparsers) -> None:
@@ -16,10 +21,19 @@ def add(commands: Subparsers) -> None:
         "cases",
         help="list the cases of case files, or check the files",
         description="Lists cases. With --check, prints every mistake of the files as file:line:column: message and "
-        "exits with 2 if there is one.",
+        "exits with 2 if there is one. With --check-nightly, compares the nightly cases with SGLang's list and exits "
+        "with 1 if they differ.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="case files (default: cases/*.yaml)")
     parser.add_argument("--check", action="store_true", help="check the files only")
+    parser.add_argument(
+        "--check-nightly", type=Path, metavar="FILE", help="compare with SGLang's comparison_configs.json"
+    )
+    parser.add_argument("--as-command", action="store_true", help="print each case's command line, shell-quoted")
+    parser.add_argument(
+        "--engine-version", metavar="VERSION", help="for --as-command: the version to write for (default: the newest)"
+    )
+    parser.add_argument("--assets", type=Path, metavar="DIR", help="for --as-command: the folder of input files")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_cases)
 
@@ -38,6 +52,10 @@ def _cases(chosen: argparse.Namespace) -> int:
         print("\n".join(mistakes))
         return MISTAKES
     cases = [case for file in files for case in read_cases(file, here)]
+    if chosen.check_nightly is not None:
+        return _check_nightly(cases, chosen.check_nightly)
+    if chosen.as_command:
+        return _as_command(cases, chosen)
     if chosen.check:
         print(f"{len(cases)} cases in {len(files)} files, no mistakes")
     elif chosen.json:
@@ -47,4 +65,34 @@ def _cases(chosen: argparse.Namespace) -> int:
         for case in cases:
             gpus = f"{case.gpus} GPU{'s' if case.gpus != 1 else ''}"
             print(f"{case.node_id:{width}}  {gpus:7}  {','.join(case.marks) or '-':20}  {case.summary}")
+    return GOOD
+
+
+def _check_nightly(cases: Sequence[Case], file: Path) -> int:
+    from pytest_sgdiff.nightly import check_nightly, load_nightly
+
+    found = check_nightly(cases, load_nightly(file), name=file.name)
+    for line in found:
+        print(line)
+    if not found:
+        print(f"the nightly cases are those of {file.name}")
+    return FOUND if found else GOOD
+
+
+def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff import commands
+    from pytest_sgdiff.data import EngineInfo
+    from pytest_sgdiff.engines import ENGINES
+    from pytest_sgdiff.engines.dialect import NEWEST
+
+    info = EngineInfo(command=("sglang",), version=chosen.engine_version or NEWEST)
+    for case in cases:
+        print(f"# {case.node_id}")
+        engine = ENGINES.get(case.engine)
+        # An engine of a plugin is known to pytest, which loads it, and not to this command.
+        print(
+            f"# engine {case.engine} is not known here"
+            if engine is None
+            else commands.text(case, engine, info, chosen.assets)
+        )
     return GOOD

@@ -1,0 +1,40 @@
+"""`--sgdiff-dry-run`: the exact command lines, and nothing is launched."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+COMMAND = (
+    "sglang generate --model-path Wan-AI/Wan2.1-T2V-1.3B-Diffusers --prompt 'a cat' --width 832 --height 480 "
+    "--num-frames 17 --num-inference-steps 20 --seed 42 --warmup-mode request --perf-dump-path perf.json "
+    "--output-path outputs"
+)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
+def test_each_case_gives_one_runnable_line(project: Project, workers: tuple[str, ...]) -> None:
+    project.no_gpus()
+    result = project.run("--sgdiff-dry-run", *workers)
+    assert result.ret == 0
+    assert "# cases/tiny.yaml::tiny" in result.outlines
+    (line,) = [line for line in result.outlines if "sglang generate" in line]
+    assert line.endswith(COMMAND)
+    assert line.startswith("SGLANG_DIFFUSION_SYNC_STAGE_PROFILING=1 ")
+    assert not (project.root / ".sgdiff").exists()
+
+
+def test_the_line_is_written_for_the_installed_version(project: Project) -> None:
+    project.setenv("SGDIFF_FAKE_VERSION", "0.5.13")
+    result = project.run("--sgdiff-dry-run")
+    (line,) = [line for line in result.outlines if "sglang generate" in line]
+    assert "--warmup --perf-dump-path" in line
+    assert "--warmup-mode" not in line
+
+
+def test_without_an_engine_the_newest_known_version_is_written_for(project: Project) -> None:
+    project.setenv("PATH", "/usr/bin:/bin")
+    result = project.run("--sgdiff-dry-run")
+    assert result.ret == 0
+    assert "--warmup-mode request" in result.stdout.str()

@@ -1,0 +1,24 @@
+"""`--sgdiff-gpu-timeout`: hardware that stays busy is no verdict on the engine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+
+def test_busy_gpus_are_inconclusive_and_say_who_holds_them(project: Project) -> None:
+    path = project.root / "nvml.json"
+    document = json.loads(path.read_text())
+    for gpu in document["gpus"]:
+        gpu["processes"] = [{"pid": 419, "name": "python3", "used_mb": 1002}]
+    path.write_text(json.dumps(document))
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=4")
+    output = result.stdout.str()
+    assert "environment: " in output
+    assert "419" in output
+    assert "1 inconclusive" in output
+    # Nothing was measured, so the run as a whole is not green.
+    assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,86 @@
+"""`--sgdiff-gpus`: what to measure on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import CASE, Project
+
+WIDE = CASE.replace("tiny:", "wide:").replace("model:", "gpus: 4\n    model:")
+
+
+def test_a_machine_without_a_gpu_is_a_usage_error(project: Project) -> None:
+    project.no_gpus()
+    result = project.run("--sgdiff-gpus=4", "-m", "nightly")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().strip() == (
+        "ERROR: --sgdiff-gpus=4: no GPU was found: the NVIDIA driver does not answer (NVML Shared Library Not Found)"
+    )
+
+
+def test_more_gpus_than_there_are_is_a_usage_error(project: Project) -> None:
+    result = project.run("--sgdiff-gpus=5")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--sgdiff-gpus=5 asks for 5 GPUs, but this machine has 4; ask for at most 4, or for `all`" in (
+        result.stderr.str()
+    )
+
+
+def test_a_case_without_a_baseline_fails_and_names_the_command_that_records_one(project: Project) -> None:
+    result = project.run("--sgdiff-gpus=1")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    output = result.stdout.str()
+    assert "no baseline for nvidia-h200-x1" in output
+    assert "pytest --sgdiff-gpus=1 --sgdiff-update cases/tiny.yaml::tiny" in output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+def test_an_unchanged_engine_passes_after_one_launch(project: Project, workers: tuple[str, ...]) -> None:
+    project.baseline()
+    result = project.run("--sgdiff-gpus=4", *workers)
+    output = result.stdout.str()
+    assert result.ret == 0, output
+    assert "measured 1 of 1 · 1 pass" in output
+    assert "1 launch " in output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+def test_a_slower_engine_regresses_after_five_launches(project: Project, workers: tuple[str, ...]) -> None:
+    project.baseline()
+    project.engine("slow:1.08")
+    result = project.run("--sgdiff-gpus=4", *workers)
+    output = result.stdout.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "measured 1 of 1 · 1 regressed" in output
+    assert "5 launches" in output
+    assert "Traceback" not in output
+
+
+def test_a_case_wider_than_the_pool_is_skipped_and_strict_fails_it(project: Project) -> None:
+    project.write("cases/wide.yaml", WIDE)
+    project.baseline("cases/tiny.yaml")
+    result = project.run("--sgdiff-gpus=2", "-rs")
+    assert result.ret == 0
+    assert "needs 4 GPUs, and --sgdiff-gpus=2 gives only 2 of them" in result.stdout.str()
+    assert "measured 1 of 2" in result.stdout.str()
+    strict = project.run("--sgdiff-gpus=2", "--sgdiff-strict")
+    assert strict.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_run_that_measures_nothing_is_not_green(project: Project) -> None:
+    (project.root / "cases" / "tiny.yaml").unlink()
+    project.write("cases/wide.yaml", WIDE)
+    result = project.run("--sgdiff-gpus=2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "measured 0 of 1" in result.stdout.str()
+    assert "nothing was measured, so this run is not green" in result.stdout.str()
+
+
+def test_none_allows_only_cases_without_gpus(project: Project) -> None:
+    project.write("cases/cpu.yaml", CASE.replace("tiny:", "cpu:").replace("model:", "gpus: 0\n    model:"))
+    project.no_gpus()
+    result = project.run("--sgdiff-gpus=none", "--sgdiff-update", "-rs")
+    output = result.stdout.str()
+    assert result.ret == 0, output
+    assert "measured 1 of 2" in output
+    assert len(list((project.root / "baselines").glob("*/cpu.json"))) == 1

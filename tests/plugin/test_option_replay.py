@@ -1,0 +1,55 @@
+"""`--sgdiff-replay`: launches that were kept with `--sgdiff-out` are judged again, without GPU and engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+
+def test_a_recording_gets_the_verdict_that_its_launches_got(project: Project) -> None:
+    project.baseline()
+    project.engine("slow:1.08")
+    live = project.run("--sgdiff-gpus=4", "--sgdiff-out=kept")
+    assert live.ret == pytest.ExitCode.TESTS_FAILED
+    project.no_gpus()
+    project.setenv("PATH", "/usr/bin:/bin")
+    replayed = project.run("--sgdiff-replay=kept")
+    assert replayed.ret == pytest.ExitCode.TESTS_FAILED
+    verdict = [line for line in live.outlines if "regressed" in line.lower() and "tiny" in line]
+    assert verdict
+    assert "measured 1 of 1 · 1 regressed" in replayed.stdout.str()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+def test_a_case_without_a_recording_is_not_silently_green(project: Project, workers: tuple[str, ...]) -> None:
+    (project.root / "empty").mkdir()
+    result = project.run("--sgdiff-replay=empty", *workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "measured 0 of 1" in result.stdout.str()
+
+
+def test_a_recording_that_ends_before_a_verdict_says_so(project: Project) -> None:
+    project.baseline()
+    project.engine("slow:1.08")
+    project.run("--sgdiff-gpus=4", "--sgdiff-out=kept")
+    for number in ("02", "03", "04"):
+        folder = project.root / "kept" / "tiny" / number
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    result = project.run("--sgdiff-replay=kept")
+    assert result.ret == 0
+    assert "inconclusive" in result.stdout.str()
+    assert "the recording ends after 2 of up to 5 launches" in result.stdout.str()
+    assert project.run("--sgdiff-replay=kept", "--sgdiff-fail-on=inconclusive").ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_baseline_can_be_recorded_from_a_recording(project: Project) -> None:
+    project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=kept")
+    for file in (project.root / "baselines" / "nvidia-h200-x1").iterdir():
+        file.unlink()
+    project.no_gpus()
+    result = project.run("--sgdiff-replay=kept", "--sgdiff-update")
+    assert result.ret == 0, result.stdout.str()
+    assert (project.root / "baselines" / "nvidia-h200-x1" / "tiny.json").exists()

@@ -1,0 +1,48 @@
+"""`--sgdiff-report`: one file per format, chosen by its suffix; GitHub's summary and annotations."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+
+def test_each_suffix_gives_its_format(project: Project) -> None:
+    project.baseline()
+    project.engine("slow:1.08")
+    names = ["report.json", "report.md", "report.csv", "report.txt", "sub/report.html"]
+    result = project.run("--sgdiff-gpus=1", *(f"--sgdiff-report={name}" for name in names))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert json.loads((project.root / "report.json").read_text())["outcomes"]["regressed"] == 1
+    for name in names:
+        assert "regressed" in (project.root / name).read_text().lower(), name
+
+
+def test_an_unknown_suffix_is_a_usage_error(project: Project) -> None:
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-report=report.pdf")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--sgdiff-report=report.pdf: the suffix chooses the format, use .html, .json, .md, .csv, .txt" in (
+        result.stderr.str()
+    )
+
+
+def test_a_report_that_cannot_be_written_fails_the_run_and_loses_no_result(project: Project) -> None:
+    project.baseline()
+    project.write("file", "not a folder")
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-report=file/report.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "measured 1 of 1 · 1 pass" in result.stdout.str()
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_github_gets_a_summary_and_annotations(project: Project) -> None:
+    project.baseline()
+    project.engine("slow:1.08")
+    project.setenv("GITHUB_ACTIONS", "true")
+    project.setenv("GITHUB_STEP_SUMMARY", str(project.root / "summary.md"))
+    result = project.run("--sgdiff-gpus=1", "--junit-xml=junit.xml")
+    assert [line for line in result.outlines if line.startswith("::error file=cases/tiny.yaml,line=5")]
+    assert "tiny" in (project.root / "summary.md").read_text()
+    assert 'name="sgdiff.outcome" value="regressed"' in (project.root / "junit.xml").read_text()

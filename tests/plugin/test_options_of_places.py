@@ -1,0 +1,47 @@
+"""Options that say where things are: `--sgdiff-baselines`, `-assets`, `-lock-dir`, `-files`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import CASE, Project
+
+
+def test_baselines_are_read_and_written_where_the_option_or_the_ini_file_says(project: Project) -> None:
+    project.baseline("--sgdiff-baselines=elsewhere")
+    assert (project.root / "elsewhere" / "nvidia-h200-x1" / "tiny.json").exists()
+    project.write("pytest.ini", "[pytest]\nsgdiff_baselines = elsewhere\n")
+    assert project.run("--sgdiff-gpus=1").ret == 0
+
+
+def test_a_corrupt_baseline_is_named_with_its_line_and_no_traceback(project: Project) -> None:
+    project.baseline()
+    path = project.root / "baselines" / "nvidia-h200-x1" / "tiny.json"
+    path.write_text(path.read_text().replace("[", "{", 1))
+    result = project.run("--sgdiff-gpus=1")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "baselines/nvidia-h200-x1/tiny.json:" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_a_missing_asset_fails_before_any_launch(project: Project) -> None:
+    project.write("cases/tiny.yaml", CASE.replace("args: {", "assets: {image-path: cat.png}\n    args: {"))
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-assets=pictures")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "cat.png" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+    assert not list((project.root / ".sgdiff").glob("*/tiny/*"))
+    project.write("pictures/cat.png", "meow")
+    assert project.run("--sgdiff-gpus=1", "--sgdiff-assets=pictures", "--sgdiff-update").ret == 0
+
+
+def test_leases_are_kept_where_the_option_says(project: Project) -> None:
+    project.baseline(f"--sgdiff-lock-dir={project.root / 'my-locks'}")
+    assert (project.root / "my-locks" / "gpu").is_dir()
+
+
+def test_other_files_are_cases_where_the_globs_say_so(project: Project) -> None:
+    project.write("perf/mine.yml", CASE.replace("tiny:", "mine:"))
+    result = project.run("--collect-only", "-q", "--sgdiff-files=perf/*.yml")
+    assert [line for line in result.outlines if "::" in line] == ["perf/mine.yml::mine"]
