@@ -55,11 +55,11 @@ class GpuScheduling:
 
     @property
     def collection_is_completed(self) -> bool:
-        return len(self._collections) >= self.numnodes
+        return self.collection is not None or len(self._collections) >= self.numnodes
 
     @property
     def tests_finished(self) -> bool:
-        return self.collection is not None and not self._queue and all(map(self._is_idle, self._sent))
+        return self.collection_is_completed and not self._queue and all(map(self._is_idle, self._sent))
 
     @property
     def has_pending(self) -> bool:

@@ -220,6 +220,24 @@ def test_an_interrupt_leaves_nothing_held(bench: pytest.Pytester) -> None:
     assert queue_state(locks)["queue"] == []
 
 
+def test_stopping_at_the_first_failure_leaves_nothing_held(bench: pytest.Pytester) -> None:
+    bench.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.need(4, 60)
+        @pytest.mark.parametrize("number", range(4))
+        def test_fails(gpus, number):
+            assert False
+        """
+    )
+    code, output = finish(start(bench, "-n2", "-x"))
+    assert code == 2, output
+    assert "1 failed" in output
+    state = queue_state(str(bench.path / "locks"))
+    assert (state["holders"], state["queue"]) == ([], [])
+
+
 def test_two_runs_side_by_side_share_the_gpus_and_neither_waits_for_ever(bench: pytest.Pytester) -> None:
     bench.makepyfile(
         """

@@ -158,6 +158,7 @@ def test_other_tests_go_out_with_their_neighbours_of_the_same_file() -> None:
 def test_a_crashed_worker_fails_what_it_ran_and_its_replacement_goes_on() -> None:
     rig = Rig({"a": (4, 100), "b": (4, 50)}, workers=1, size=4)
     assert rig.running == ["a"]
+    assert rig.scheduling.collection_is_completed
     crashed = rig.workers.pop()
     assert rig.scheduling.remove_node(crashed) == "a"
     assert not rig.scheduling.tests_finished
@@ -215,6 +216,7 @@ def test_workers_that_collected_different_tests_are_reported_and_run_nothing() -
     assert [report.nodeid for report in reports] == ["gw1"]
     assert "Different tests were collected between gw0 and gw1" in str(reports[0].longrepr)
     assert [worker.queue for worker in workers] == [[], []]
+    assert scheduling.tests_finished, "so that xdist ends the session instead of waiting for ever"
 
 
 def test_an_empty_collection_ends_at_once() -> None:
