@@ -30,14 +30,14 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/lint-imports
 
 unit: $(VENV)/.ready
-	$(RUN) -m pytest
+	$(RUN) -m pytest tests -n 2
 
 test-engine: $(VENV)/.ready  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)
 	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine
 
 test-browser: $(VENV)/.ready  ## look at the HTML report in headless Chromium, where that is installed
-	$(RUN) -m pytest -m browser
+	$(RUN) -m pytest tests/browser -m browser
 
 bench: $(VENV)/.ready  ## what the performance claims are measured with
 	$(RUN) benchmarks/startup.py

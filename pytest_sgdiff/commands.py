@@ -31,7 +31,8 @@ def text(case: Case, engine: Engine, info: EngineInfo, assets: Path | None) -> s
     )
     command = engine.command(case, info=info, files=files, ports=None)
     written = [
-        f"printf '%s' {shlex.quote(content)} > {shlex.quote(path)} &&" for path, content in command.files.items()
+        f"printf '%s\\n' {shlex.quote(content.rstrip())} > {shlex.quote(path)} &&"
+        for path, content in command.files.items()
     ]
     variables = [f"{name}={shlex.quote(value)}" for name, value in command.env.items()]
     return " ".join([*written, *variables, *(_quote(word) for word in command.argv)])

@@ -247,9 +247,19 @@ class Session:
         )
 
     def _renew(self, case: Case) -> str:
-        replay, gpus_ = self.settings.replay, self.settings.gpus
-        where = f"--sgdiff-gpus={gpus_}" if replay is None else f"--sgdiff-replay={self._near(str(replay))}"
-        return f"pytest {shlex.quote(where)} --sgdiff-update {shlex.quote(case.node_id)}"
+        """The command that records a baseline for the case, with this run's own places."""
+        settings = self.settings
+        words = ["pytest"]
+        words.append(
+            f"--sgdiff-gpus={settings.gpus}"
+            if settings.replay is None
+            else f"--sgdiff-replay={self._near(str(settings.replay))}"
+        )
+        if settings.live and settings.engine_cmd != ("sglang",):
+            words.append(f"--sgdiff-engine-cmd={shlex.join(settings.engine_cmd)}")
+        if settings.baselines != settings.root / "baselines":
+            words.append(f"--sgdiff-baselines={self._near(str(settings.baselines))}")
+        return shlex.join([*words, "--sgdiff-update", case.node_id])
 
     def command_text(self, case: Case) -> str:
         """The case's command line as a person would type it, with the environment variables that it adds."""

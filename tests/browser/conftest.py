@@ -24,10 +24,6 @@ FLAGS = (
 )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "browser: opens pages in a real Chromium (apt-get install chromium chromium-driver)"
-    )
 
 
 class Browser:
