@@ -9,7 +9,8 @@ tests/unit/test_rules_vectorised.py holds to `pytest_sgdiff.rules` and `pytest_s
 2. one metric under other kinds of noise;
 3. a night of 30 cases with five metrics each, beside the rules of others;
 4. the noise of real launches (short stages, pauses outside the steps), beside the same rules;
-5. A/B pairs: which rule, and how many pairs a slowdown takes.
+5. A/B pairs: which rule, and how many pairs a slowdown takes;
+6. the resolution that a baseline prints, and how often a slowdown of that size is found.
 
 A share of p out of N nights has a standard error of sqrt(p (1 - p) / N): 0.16 % for 1 % of 4000. Exits 1 if a goal is
 missed.
@@ -48,7 +49,7 @@ from decision_rules import (
     within,
 )
 
-from pytest_sgdiff.rules import CLASS_MARGINS, Margins, Prior
+from pytest_sgdiff.rules import CLASS_MARGINS, Margins, ModeratedRule, Prior
 from pytest_sgdiff.rules.prior import fit_prior
 
 CASES = 30
@@ -353,6 +354,24 @@ def _both(code: Array) -> str:
     return f"{100 * (code == REGRESSED).mean():.1f} / {100 * (code == PASS).mean():.0f}"
 
 
+# ------------------------------------------------------------------------------------------------- resolution
+
+
+def printed(n: int) -> Iterator[str]:
+    yield "6. Resolution printed from a baseline (median), and share of slowdowns of that size found in five launches"
+    yield f"     {'nb':>4}" + "".join(f" {f'CV {_percent(cv)}':>18}" for cv in (0.003, 0.005, 0.01, 0.015, 0.02))
+    for nb in (3, 5, 10, 20):
+        cells = []
+        for cv in (0.003, 0.005, 0.01, 0.015, 0.02):
+            rng = random(8, nb, round(1e4 * cv))
+            b = 1e4 * noise.clean(rng, n, nb, cv)
+            sizes = np.array([ModeratedRule().detectable(row, PRIMARY, launches=5) for row in b.tolist()])
+            c = 1e4 * (1 + sizes[:, None]) * noise.clean(rng, n, 5, cv)
+            found = (moderated(b, c, PRIMARY).code == REGRESSED).mean()
+            cells.append(f" {f'{_percent(float(np.median(sizes)))} ({_percent(found)})':>18}")
+        yield f"     {nb:>4}" + "".join(cells)
+
+
 # ------------------------------------------------------------------------------------------------- output
 
 
@@ -477,7 +496,13 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps(rows, indent=1))
         return 0 if all(row["met"] for row in rows) else 1
     draws = 5 * options.nights
-    for part in (one_metric(draws), other_noise(draws), found.text, pairs(options.nights)):
+    for part in (
+        one_metric(draws),
+        other_noise(draws),
+        found.text,
+        pairs(options.nights),
+        printed(options.nights // 4),
+    ):
         for line in part:
             print(line)
         print()

@@ -34,7 +34,8 @@ def resolution(baseline: Baseline, case: Case, *, priors: Mapping[MetricClass, P
 
 def recording_advice(baseline: Baseline, case: Case) -> tuple[str, ...]:
     """Why a baseline should be recorded with more launches, or what disturbs it; empty where it is good."""
-    return tuple(f"{title(s.metric)}: {line}" for s in _series(baseline, case) for line in _advice(s))
+    gated = series_of(baseline.measurement, baseline, case)
+    return tuple(f"{title(s.metric)}: {line}" for s in gated for line in (*_advice(s), *_pauses(s)))
 
 
 def _series(baseline: Baseline, case: Case) -> tuple[Series, ...]:
@@ -77,6 +78,17 @@ def _advice(s: Series) -> Iterator[str]:
     cv = variation(s.baseline)
     if cv is not None and cv > NOISY_CV and len(values) < FEW and not high and modes is None:
         yield f"launches vary by {percent(cv)}: record {FEW}, {len(values)} are too few above {percent(NOISY_CV)}"
+
+
+def _pauses(s: Series) -> Iterator[str]:
+    """Launches that pause, where the baseline is too small to tell rare pauses from recurring ones later."""
+    values = [v for v in s.baseline if v is not None]
+    if s.metric_class != "pause" or len(values) < 2 or len(values) >= FEW:
+        return
+    long = [v for v in values if v > min(values) + s.margins.limit_abs]
+    if long:
+        times = f"{min(long):.0f} ms" if len(long) == 1 else f"{min(long):.0f} to {max(long):.0f} ms"
+        yield f"{len(long)} of {len(values)} launches pause for {times}: record {FEW} to tell rare ones from new ones"
 
 
 def _modes(values: list[float], s0: float) -> tuple[float, float] | None:

@@ -73,3 +73,21 @@ def test_two_modes_are_told_from_noise():
         "denoise: two modes, near 1000 and 1061 ms: such a case is hardly gated at all; find what differs between its "
         "launches (an autotuned kernel choice, a second pass) and pin it"
     )
+
+
+def test_pauses_ask_for_ten_launches():
+    def launch(number, pause):
+        metrics = {"denoise_steps": 1024.0 + number, "denoise": 1030.0 + number + pause, "e2e": 1120.0 + number + pause}
+        return LaunchRecord(number=number, metrics=metrics)
+
+    def recorded(*pauses):
+        launches = tuple(launch(i, p) for i, p in enumerate(pauses))
+        measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
+        return Baseline(measurement=measured, recorded=Recorded(at="2026-11-23", command="pytest"))
+
+    assert recording_advice(recorded(0, 442, 0, 553, 0), CASE) == (
+        "pause: 2 of 5 launches pause for 448 to 559 ms: record 10 to tell rare ones from new ones",
+    )
+    assert recording_advice(recorded(0, 442, 0, 0, 0), CASE)[0].startswith("pause: 1 of 5 launches pause for 448 ms:")
+    assert recording_advice(recorded(*[0, 442] * 5), CASE) == ()
+    assert recording_advice(recorded(0, 0, 0, 0, 0), CASE) == ()
