@@ -25,6 +25,12 @@ _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|
 _RECORD = re.compile(r"(?=\[\d\d-\d\d \d\d:\d\d:\d\d[^\]\n]{0,40}\] )")
 _LINE_END = re.compile(r"[\r\n]+")
 
+# Words of which every phrase below holds one: most lines of a log hold none, and are not looked at further.
+_TELLING = re.compile(
+    r"pipeline|diffusers|backend|fall(?:ing|s)? back|warm|fired up|native|automatically|auto memory|offloading"
+    r"|torch\.compile|fail|error|exception|interrupt|exit|dead|empty output|eaddrinuse|address already|memory|cannot"
+)
+_LONGEST = 4000
 _ECHO = re.compile(
     r"^(?:\[[^\]]*\] )?(?:server_args: |Processing prompt \d|Available pipelines)"
     r"|^\s+(?:neg(?:ative)?_)?prompt: ",
@@ -65,7 +71,8 @@ _WARMUP_FAILED = re.compile(
 )
 # Printed whenever a warmup mode is set, also when nothing was warmed up: a claim, not a proof.
 _WARMUP_CLAIMED = re.compile(
-    r"\(with warmup excluded\)|Automatically enabled server warmup|Warmup requests:", re.IGNORECASE
+    r"\(with warmup excluded\)|Automatically enabled server warmup|Warmup requests:|Processing warmup req",
+    re.IGNORECASE,
 )
 
 
@@ -164,8 +171,8 @@ def _sampling(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _without_echoes(lines: Iterable[str], prompts: Sequence[str]) -> tuple[str, ...]:
-    """The lines that the engine itself says, without those that repeat what it was told."""
-    told = [line for line in lines if not _ECHO.search(line)]
+    """The lines that can tell anything and that the engine itself says, none overlong."""
+    told = [line[:_LONGEST] for line in lines if _TELLING.search(line.lower()) and not _ECHO.search(line)]
     # Logs print a prompt whole or its first 100 characters, and one of several lines as several lines.
     echoes = {part.strip()[:100] for prompt in prompts for part in prompt.splitlines() if part.strip()}
     for echo in sorted(echoes, key=lambda echo: (-len(echo), echo)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,7 @@ def test_compilation_without_a_warmup_flag_is_not_warmed_up(version: str) -> Non
         ("Warmup requests:   0%|          | 0/1 [00:00<?, ?req/s]", "unproven"),
         ("[01-20 08:54:23] Warmed-up request processed in 6.70 seconds (with warmup excluded)", "unproven"),
         ("[01-20 08:54:23] Warmup req (1/1) processing failed", "unproven"),
+        ("[01-20 08:54:23] Processing warmup req... (1/1)", "unproven"),
         (
             (
                 "[01-20 08:54:23] The server is fired up and ready to roll!\n"
@@ -347,3 +349,10 @@ def test_settings_that_the_engine_chose_are_listed_once(line: str) -> None:
 
 def test_resolved_arguments_that_were_cut_off_are_not_guessed() -> None:
     assert examine('[01-20 08:54:23] server_args: {"backend": "auto", "num_g').server_args == {}
+
+
+@pytest.mark.parametrize("text", ["Attention backend '", "warmup req ", "was requested for ", "Using ", "fail\r", "a."])
+def test_a_log_of_one_endless_line_costs_no_more_than_its_length(text: str) -> None:
+    start = time.process_time()
+    examine(text * 50_000 + "Error")
+    assert time.process_time() - start < 5
