@@ -97,7 +97,7 @@ def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: f
         beyond = percent(evidence.factor - 1)
         return "regressed", f"limit {bound}; every launch beyond every one of the baseline by {beyond} or more"
     if n < CONFIRM_LAUNCHES:
-        return "inconclusive", f"{change(growth(d))}, to be confirmed by {CONFIRM_LAUNCHES} {evidence.noun}"
+        return "inconclusive", f"to be confirmed by {CONFIRM_LAUNCHES} {evidence.noun}"
     if evidence.in_order():
         return "regressed", f"limit {bound}"
     return "inconclusive", (
