@@ -141,7 +141,7 @@ def ours(suite: Sequence[SuiteCase], gpus: int, luck: random.Random) -> float:
         name: CaseNeed(node_id=name, gpus=case.gpus, estimate_s=case.estimate_s)
         for name, case in zip(ids, suite, strict=True)
     }
-    scheduling = GpuScheduling(config_for(gpus), size=gpus, needs=lambda: needs)
+    scheduling = GpuScheduling(config_for(gpus), workers=gpus, size=gpus, needs=lambda: needs)
     return simulate(scheduling, [*ids, f"::{PARK}"], suite, gpus, luck)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,11 +24,16 @@ class GpuSchedule:
         self._needs_path = needs_path
         self._folder = folder
         self._session: pytest.Session | None = None
+        self._workers = 0
         self._done = threading.Event()
 
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: Sequence[object]) -> None:
+        self._workers = len(specs)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -40,6 +46,7 @@ class GpuSchedule:
             return None
         scheduling = GpuScheduling(
             config,
+            workers=self._workers,
             size=self._eligible.size,
             needs=lambda: read_needs(self._needs_path),
             held_by_others=lambda: held_by_others(self._folder, self._run_id, self._eligible),

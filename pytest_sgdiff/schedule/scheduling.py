@@ -27,15 +27,14 @@ class GpuScheduling:
         self,
         config: pytest.Config,
         *,
+        workers: int,
         size: int,
         needs: Callable[[], Mapping[str, CaseNeed]],
         held_by_others: Callable[[], int] = lambda: 0,
         on_collected: Callable[[int], None] = lambda tests: None,
     ) -> None:
-        from xdist.workermanage import parse_tx_spec_config  # type: ignore[import-untyped]
-
         self.config = config
-        self.numnodes = len(parse_tx_spec_config(config))
+        self.numnodes = workers
         self.collection: list[str] | None = None
         self._size = size
         self._read_needs = needs

@@ -117,6 +117,7 @@ def finish(run: subprocess.Popen[str], limit_s: float = 60) -> tuple[int, str]:
         output, _ = run.communicate(timeout=limit_s)
     finally:
         run.kill()
+        run.wait()
     return run.returncode, output
 
 

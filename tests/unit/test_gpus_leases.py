@@ -108,10 +108,10 @@ def test_two_runs_never_share_a_gpu_or_a_port(bench: Bench) -> None:
 
 
 def test_a_block_with_a_bound_port_is_passed_over(bench: Bench) -> None:
-    first = ports.blocks()[0]
     with socket.socket() as squatter:
-        squatter.bind(("", first + 40))
-        block, fd = ports.take(locks.lock_dir(bench.locks), ports.blocks())
+        squatter.bind(("", 0))
+        first = squatter.getsockname()[1] - 40
+        block, fd = ports.take(locks.lock_dir(bench.locks), [first, *ports.blocks()])
         os.close(fd)
     assert block.http != first
 

@@ -43,11 +43,10 @@ class Rig:
         }
         self.others = 0
         self.counted: list[int] = []
-        config: Any = SimpleNamespace(
-            option=SimpleNamespace(tx=["popen"] * workers), getvalue=lambda name: ["popen"] * workers
-        )
+        config: Any = SimpleNamespace()
         self.scheduling = GpuScheduling(
             config,
+            workers=workers,
             size=size,
             needs=lambda: needs,
             held_by_others=lambda: self.others,
@@ -202,12 +201,8 @@ def test_a_test_that_is_to_run_again_comes_first() -> None:
 
 def test_workers_that_collected_different_tests_are_reported_and_run_nothing() -> None:
     reports: list[pytest.CollectReport] = []
-    config: Any = SimpleNamespace(
-        option=SimpleNamespace(tx=["popen", "popen"]),
-        getvalue=lambda name: ["popen", "popen"],
-        hook=SimpleNamespace(pytest_collectreport=lambda report: reports.append(report)),
-    )
-    scheduling = GpuScheduling(config, size=1, needs=dict)
+    config: Any = SimpleNamespace(hook=SimpleNamespace(pytest_collectreport=lambda report: reports.append(report)))
+    scheduling = GpuScheduling(config, workers=2, size=1, needs=dict)
     workers = [Worker(0), Worker(1)]
     for worker, ids in zip(workers, (["a"], ["b"]), strict=True):
         scheduling.add_node(worker)
@@ -220,8 +215,8 @@ def test_workers_that_collected_different_tests_are_reported_and_run_nothing() -
 
 
 def test_an_empty_collection_ends_at_once() -> None:
-    config: Any = SimpleNamespace(option=SimpleNamespace(tx=["popen"]), getvalue=lambda name: ["popen"])
-    scheduling = GpuScheduling(config, size=1, needs=dict)
+    config: Any = SimpleNamespace()
+    scheduling = GpuScheduling(config, workers=1, size=1, needs=dict)
     worker = Worker(0)
     scheduling.add_node(worker)
     scheduling.add_node_collection(worker, [])
