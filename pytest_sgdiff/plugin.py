@@ -110,6 +110,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=NOT_MEASURING))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """`-n auto`: as many workers as can hold leases. xdist asks before plugins are configured."""
+    if not _asked(config):
+        return None
+    from pytest_sgdiff import starting
+
+    return starting.workers_at_most(config)
+
+
 def _asked(config: pytest.Config) -> bool:
     return any(config.getoption(dest) or os.environ.get(dest.upper()) for dest in ASKING)
 
@@ -162,9 +172,3 @@ class Distribution:
             raise pytest.UsageError(
                 "--sgdiff-update with --dist each would record every case once per worker: use --dist load"
             )
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_auto_num_workers(self, config: pytest.Config) -> int | None:
-        """As many workers as can hold leases."""
-        pool = self.config.stash[SESSION].pool
-        return None if pool is None else max(1, pool.eligible.size)

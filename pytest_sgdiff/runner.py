@@ -21,7 +21,7 @@ from pytest_sgdiff.judge import differences, judge, outcome_of, settled
 from pytest_sgdiff.resolution import recording_advice, resolution
 from pytest_sgdiff.watch import disturbances
 
-PAIR_LOOKS = (3, 5, 8, 12)
+PAIR_LOOKS = (3, 5, 8)
 """Pairs of launches after which an A/B verdict is sought (docs/decision.md)."""
 
 

@@ -27,7 +27,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.engines import ENGINES
-from pytest_sgdiff.engines.dialect import NEWEST
+from pytest_sgdiff.engines.dialect import NEWEST, complaints
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import EngineNotFoundError, LeaseError
 from pytest_sgdiff.items import CASE
@@ -278,6 +278,14 @@ class Session:
         item.stash[RESULT] = {"command": self.command_text(case), "advice": [str(one) for one in self.advice(case)]}
 
     def advice(self, case: Case) -> tuple[Advice, ...]:
-        """What is known against the case, on this engine's version."""
+        """What is known against the case, in general and on this engine's version; errors of the version first."""
+        version = self._info_to_show.version
         products = tuple(gpu.name for gpu in self.pool.eligible.gpus) if self.pool else case.requires.gpu
-        return advise(case, engine_version=self._info_to_show.version, gpu_products=products)
+        refused = tuple(
+            Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key))
+            for one in complaints(case, version)
+        )
+        # A flag that the version refuses may be wrong in general too: the version's word is the more exact one.
+        places = {one.location for one in refused} - {case.location}
+        general = advise(case, engine_version=version, gpu_products=products)
+        return (*refused, *(one for one in general if one.location not in places))

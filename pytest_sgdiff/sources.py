@@ -145,7 +145,9 @@ class LiveSource:
 
     def _environment(self, command: Command) -> Environment:
         sync = command.env.get(SYNC_STAGES, os.environ.get(SYNC_STAGES, "")) in ("1", "true", "True")
-        return self.change_environment(machine.environment(self.lease.gpus, engine=self.info, sync_stages=sync))
+        return self.change_environment(
+            machine.environment(self.lease.gpus, engine=self.info, sync_stages=sync, reader=self.lease.reader)
+        )
 
     def _follow(self, line: str) -> None:
         # "[DenoisingStage] started..." is the engine's own word for where it is.

@@ -12,7 +12,7 @@ from pytest_sgdiff import gpus
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.fixtures import SESSION
 from pytest_sgdiff.results import Results, Sender
-from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems
+from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.session import Session
 from pytest_sgdiff.settings import Settings, read_settings
 from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
@@ -40,6 +40,19 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         config.pluginmanager.register(results, "sgdiff-results")
         if settings.measuring:
             config.pluginmanager.register(StatusBoard(config, settings), "sgdiff-status")
+
+
+def workers_at_most(config: pytest.Config) -> int | None:
+    """As many xdist workers as can hold leases; None where nothing is launched, so that xdist decides.
+
+    Raises:
+        pytest.UsageError: as `start`.
+    """
+    try:
+        settings = _settings(config, run_id="")
+        return workers_for(gpus.resolve(settings.gpus or "none")) if settings.live else None
+    except SgdiffError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool, *, on_worker: bool) -> None:
