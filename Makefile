@@ -30,7 +30,7 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/lint-imports
 
 unit: $(VENV)/.ready
-	$(RUN) -m pytest tests -n 2
+	$(RUN) -m pytest tests -n 4 --dist worksteal
 
 test-engine: $(VENV)/.ready  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)

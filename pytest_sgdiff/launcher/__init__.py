@@ -100,7 +100,9 @@ def run(
         left = group.end(process.pid, tag, grace_s=grace_s, linger_s=linger_s, between=copy.pump)
         copy.drain()
     except BaseException:
-        if process is not None:
+        if process is None:
+            group.end_unknown(tag)
+        else:
             group.end(process.pid, tag, grace_s=grace_s, linger_s=0.0, between=copy.pump)
         with contextlib.suppress(SgdiffError):
             copy.drain()

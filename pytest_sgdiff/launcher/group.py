@@ -25,6 +25,9 @@ KILLED_S = 60.0
 """How long a killed process may take to disappear. The driver frees a GPU's memory in uninterruptible sleep, which
 takes seconds for tens of GiB."""
 
+UNKNOWN_S = 0.5
+"""How long a child may take from fork to exec, on a machine that is busy."""
+
 POLL_S = 0.05
 """How often an ending group is looked at. Nothing is measured any more by then."""
 
@@ -119,6 +122,23 @@ def end(
             _send(leader, tag, signal.SIGKILL)
             time.sleep(POLL_S)
     return left
+
+
+def end_unknown(tag: str) -> None:
+    """Kill every process of a launch whose leader is not known: the start itself was interrupted, after the fork.
+
+    A child that has not come to its exec yet does not carry the tag, so this looks for UNKNOWN_S, at least twice.
+    """
+    limit = time.monotonic() + UNKNOWN_S
+    while True:
+        last = time.monotonic() >= limit
+        for stat in _stats():
+            if stat.alive and stat.pid != os.getpid() and _tagged(stat.pid, tag):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(stat.pid, signal.SIGKILL)
+        if last:
+            return
+        time.sleep(POLL_S)
 
 
 def wait_gone(pgid: int, *, timeout_s: float = KILLED_S) -> bool:

@@ -281,6 +281,23 @@ class TestInterrupts:
         assert gone(leader)
         assert wait_gone(leader, timeout_s=0)
 
+    def test_a_ctrl_c_between_fork_and_the_return_of_popen_leaves_nobody(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Popen waits in the parent until the child has come to its exec: a Ctrl-C there loses the process id.
+        start = subprocess.Popen.__init__
+
+        def interrupted(self: subprocess.Popen[bytes], *args: object, **options: object) -> None:
+            start(self, *args, **options)  # type: ignore[call-overload]
+            read_pid(tmp_path / "work" / "pid")
+            self.returncode = 0
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            launch(tmp_path, ("sh", "-c", "echo $$ > pid; sleep 60; sleep 60"))
+        assert gone(read_pid(tmp_path / "work" / "pid"))
+
     def test_an_error_in_on_start_ends_the_launch(self, tmp_path: pathlib.Path) -> None:
         pids: list[int] = []
 
