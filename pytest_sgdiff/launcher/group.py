@@ -134,8 +134,9 @@ def end_unknown(tag: str) -> None:
         last = time.monotonic() >= limit
         for stat in _stats():
             if stat.alive and stat.pid != os.getpid() and _tagged(stat.pid, tag):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
+                with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
                     os.kill(stat.pid, signal.SIGKILL)
+                    os.waitpid(stat.pid, 0)
         if last:
             return
         time.sleep(POLL_S)
