@@ -38,7 +38,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     if not on_worker:
         results = Results(config, settings, header, gpus_at_most=0 if pool is None else pool.eligible.size)
         config.pluginmanager.register(results, "sgdiff-results")
-        if settings.measuring:
+        # A replay takes no time that anybody would want to follow.
+        if settings.live:
             config.pluginmanager.register(StatusBoard(config, settings), "sgdiff-status")
 
 
