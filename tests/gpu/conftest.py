@@ -88,7 +88,7 @@ def recorded(engine: str, checkpoint: Checkpoint, tmp_path_factory: pytest.TempP
     project = Project(folder=folder, engine=engine, gpus="1")
     project.write_case(case_text(checkpoint("baseline")))
     project.pytest("--sgdiff-out=first")
-    return project, project.pytest("--sgdiff-update")
+    return project, project.pytest("--sgdiff-update", "--sgdiff-out=recorded")
 
 
 @pytest.fixture

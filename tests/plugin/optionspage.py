@@ -1,0 +1,58 @@
+"""docs/options.md, made from the table of options: `python -m tests.plugin.optionspage` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_sgdiff.options import CASE_FILES, CASE_MARKS, SETTINGS, Setting
+
+HEAD = """# Options
+
+The command line wins over the environment, which wins over ini (`[tool.pytest.ini_options]`, `[tool.pytest]`,
+`pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-replay` or `--sgdiff-dry-run` is given.
+
+| option | environment | ini | what it does |
+| --- | --- | --- | --- |
+"""
+
+TAIL = """
+## Fixtures
+
+| fixture | gives |
+| --- | --- |
+| `sgdiff` | measures and judges the case: `sgdiff.check()`, or `sgdiff.measure()` for the result |
+| `sgdiff_case` | the case; override it in a Python test to return one of your own |
+| `sgdiff_gpus` | the lease of as many GPUs as the case asks for; None when nothing is launched |
+| `sgdiff_env` | environment variables to add to every launch; part of the workload |
+| `sgdiff_baselines` | the folder of the baselines |
+
+Each may be overridden in any conftest.py. Hooks (`pytest_sgdiff_engine`, `_command`, `_metrics`, `_machine`, `_report`)
+are described in [hookspecs.py](../pytest_sgdiff/hookspecs.py).
+
+## Case files and marks
+
+"""
+
+
+def text() -> str:
+    """The whole page."""
+    rows = "".join(row(setting) for setting in SETTINGS)
+    files = ", ".join(f"`{glob}`" for glob in CASE_FILES)
+    marks = "".join(f"- `{name}`: {meaning}\n" for name, meaning in CASE_MARKS.items())
+    about = f"Files that match {files} are case files. Cases may carry these marks without registering them:"
+    return f"{HEAD}{rows}{TAIL}{about}\n\n{marks}"
+
+
+def row(setting: Setting) -> str:
+    """One line of the table."""
+    value = f"={setting.metavar}" if setting.metavar else ""
+    value = f"[{value}]" if setting.nargs else value
+    ini = f"`{setting.dest}`" if setting.ini else ""
+    variable = "" if setting.repeatable or setting.ini == "args" else f"`{setting.variable}`"
+    repeat = " (repeatable)" if setting.repeatable and "repeatable" not in setting.help else ""
+    option = f"{setting.option}{value}".replace("|", "\\|")
+    return f"| `{option}` | {variable} | {ini} | {setting.help}{repeat} |\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).parents[2].joinpath("docs", "options.md").write_text(text(), encoding="utf-8")

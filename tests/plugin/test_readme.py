@@ -1,0 +1,77 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.options import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """All command lines of the README, without their comments."""
+    lines = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines() if line.startswith("$ ")]
+    return [shlex.split(line[2:], comments=True) for line in lines]
+
+
+def test_the_shown_run_prints_what_is_shown_in_that_order() -> None:
+    shown = next(text for kind, text in BLOCKS if kind == "console" and "…" in text).splitlines()
+    command, expected = shlex.split(shown[0][2:]), [line for line in shown[1:] if line and line != "…"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    printed = iter(done.stdout.splitlines())
+    for line in expected:
+        assert line in printed, f"not printed, or not in this order: {line}\n{done.stdout}"
+
+
+def test_the_shown_case_is_the_one_that_is_run() -> None:
+    import yaml
+
+    shown = yaml.safe_load(next(text for kind, text in BLOCKS if kind == "yaml"))
+    document = yaml.safe_load((ROOT / "examples" / "cases" / "demo.yaml").read_text(encoding="utf-8"))
+    for name, case in shown["cases"].items():
+        merged = {**document["defaults"], **document["cases"][name]}
+        merged["args"] = {**document["defaults"]["args"], **document["cases"][name].get("args", {})}
+        for key, value in case.items():
+            assert merged[key] == value if key != "args" else value.items() <= merged[key].items()
+
+
+def test_every_shown_option_exists() -> None:
+    known = {setting.option for setting in SETTINGS}
+    used = {word.partition("=")[0] for command in commands() for word in command if word.startswith("--sgdiff")}
+    assert used
+    assert used <= known
+
+
+def test_the_demo_explains_the_exit_code_of_a_gate() -> None:
+    done = subprocess.run(
+        [sys.executable, "examples/demo.py"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == (
+        "A gate would exit with 1: a case regressed, or a launch cannot be trusted: the gate holds the change back."
+    )
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http:", "https:", "mailto:")):
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_the_options_page_is_what_pytest_prints() -> None:
+    from tests.plugin.optionspage import text
+
+    assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == text()
