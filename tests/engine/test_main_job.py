@@ -110,7 +110,7 @@ def test_an_error_inside_a_request_fails_although_the_engine_exits_0(project_wit
     assert (ran.case["outcome"], ran.returncode) == ("invalid", 1)
     assert "index out of range in self" in ran.output
     assert ran.case["measured"] is False
-    (launch,) = recordings.read_launches(pathlib.Path(ran.case["folder"]).parent.parent, "tiny_wan")
+    (launch,) = recordings.read_launches(project.folder / pathlib.Path(ran.case["folder"]).parent.parent, "tiny_wan")
     assert (launch.ending, launch.returncode, launch.dump) == ("exited", 0, None)
 
 
