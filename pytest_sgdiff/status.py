@@ -16,15 +16,19 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 
+from pytest_sgdiff.progress import Narrator, Progress, Running, block, followed
+from pytest_sgdiff.screen import Screen
 from pytest_sgdiff.settings import Settings
-from pytest_sgdiff.sources import Progress
 
 POLL_S = 0.5
-"""How often the controller looks for news: what is shown lasts minutes."""
+"""How often the controller looks for news: what is shown lasts minutes, and seconds tick."""
+
+NARROWEST, LOWEST = 20, 4
+"""Columns and rows below which a terminal has no room for a block."""
 
 
 def status_folder(settings: Settings) -> Path:
@@ -49,81 +53,111 @@ def status_writer(settings: Settings, *, worker: str) -> Callable[[Progress], No
 class StatusBoard:
     """On the controller: follows the progress files and shows what runs.
 
-    On a terminal one line is rewritten in place; elsewhere each launch gives one line when it starts, so that a CI
-    log tells what it waits for without a flood.
+    On a terminal a block of lines, one per running case, is rewritten in place and gone before pytest writes; elsewhere
+    each launch gives one line when it starts, so that a CI log tells what it waits for without a flood. Lines too where
+    escapes are not wanted (`--color=no`, TERM=dumb) and with `-s`, where tests write to the terminal themselves.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        self.config, self.settings = config, settings
+        self.config = config
         self._folder = status_folder(settings)
         self._read: dict[Path, int] = {}
-        self._shown: dict[str, tuple[int, str]] = {}
-        self._since: dict[str, float] = {}
-        self._out: TextIO | None = None
+        self._running: dict[str, Running] = {}
+        self._narrator = Narrator(verbosity=config.option.verbose)
+        self._screen: Screen | None = None
+        self._in_place = False
+        # Held while news are taken in and shown, by the thread and by the hooks.
+        self._lock = threading.RLock()
+        self._paused = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="sgdiff-status", daemon=True)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """Follow the progress while tests run."""
-        terminal = self._terminal()
-        if terminal is not None and terminal.verbosity >= 0:
-            # While a test runs its output is captured, at the level of file descriptors too: a copy of the
-            # terminal's own, taken while nothing is captured, still leads there.
-            with contextlib.suppress(OSError, ValueError):
-                self._out = os.fdopen(os.dup(terminal._tw._file.fileno()), "w", encoding="utf-8")
-        if self._out is not None:
+        writer = getattr(self.config.pluginmanager.get_plugin("terminalreporter"), "_tw", None)
+        if writer is not None and self.config.option.verbose >= 0 and not self.config.option.collectonly:
+            file = writer._file
+            self._screen = writer._file = Screen(file)
+            self._in_place = file.isatty() and os.environ.get("TERM") != "dumb" and self._may_rewrite()
             self._thread.start()
         try:
             return (yield)
         finally:
-            self._ended.set()
-            if self._out is not None:
-                self._thread.join()
-                self._out.close()
+            if self._screen is not None:
+                self._ended.set()
+                # It only ever waits for the terminal; an end is not delayed by one that does not answer.
+                self._thread.join(timeout=1.0)
+                self._screen.close()
+                writer._file = file
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test that is over is shown no longer, and what it told until then is old news."""
+        if report.when != "setup" or not report.passed:
+            with self._lock:
+                self._take_news()
+                self._running.pop(_worker(report), None)
+
+    def pytest_enter_pdb(self) -> None:
+        """Leave the terminal to the debugger."""
+        with self._lock:
+            self._paused = True
+            if self._screen is not None:
+                self._screen.show(())
+
+    def pytest_leave_pdb(self) -> None:
+        """Go on showing."""
+        self._paused = False
+
+    def _may_rewrite(self) -> bool:
+        return self.config.getoption("color") != "no" and self.config.getoption("capture", "no") != "no"
 
     def _follow(self) -> None:
         while not self._ended.wait(POLL_S):
-            for progress in self._news():
-                self._show(progress)
+            with self._lock:
+                if not self._paused:
+                    self._take_news()
+                    self._look()
 
-    def _news(self) -> Generator[Progress, None, None]:
+    def _take_news(self) -> None:
+        for worker, progress in self._news():
+            running = self._running[worker] = followed(self._running.get(worker), progress)
+            self._say(self._narrator.news(worker, running, time.monotonic()))
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._screen is not None and self._in_place:
+            columns, rows = self._screen.size()
+            roomy = columns >= NARROWEST and rows >= LOWEST
+            self._screen.show(block(self._running.values(), now, columns=columns, rows=rows) if roomy else ())
+            return
+        for worker, running in self._running.items():
+            self._say(self._narrator.tick(worker, running, now))
+
+    def _say(self, line: str | None) -> None:
+        if line is not None and self._screen is not None and not self._in_place:
+            self._screen.line(line)
+
+    def _news(self) -> Generator[tuple[str, Progress], None, None]:
         for path in sorted(self._folder.glob("*.jsonl")):
-            with path.open("rb") as file:
-                file.seek(self._read.get(path, 0))
-                lines = file.read()
+            try:
+                with path.open("rb") as file:
+                    file.seek(self._read.get(path, 0))
+                    lines = file.read()
+            except OSError:
+                continue
             whole = lines[: lines.rfind(b"\n") + 1]
             self._read[path] = self._read.get(path, 0) + len(whole)
             for line in whole.splitlines():
-                fields: dict[str, Any] = json.loads(line)
-                yield Progress(**{**fields, "gpus": tuple(fields["gpus"])})
-
-    def _show(self, progress: Progress) -> None:
-        key = (progress.launch, "" if progress.launch else progress.stage)
-        if self._shown.get(progress.node_id) == key:
-            return
-        self._shown[progress.node_id] = key
-        self._since.setdefault(progress.node_id, time.monotonic())
-        self._write(f"  {describe(progress)}")
-
-    def _write(self, line: str) -> None:
-        terminal = self._terminal()
-        if self._out is None or terminal is None:
-            return
-        if terminal.currentfspath:
-            self._out.write("\n")
-            terminal.currentfspath = None
-        self._out.write(line + "\n")
-        self._out.flush()
-
-    def _terminal(self) -> Any:
-        return self.config.pluginmanager.get_plugin("terminalreporter")
+                # A full disk leaves half a line.
+                with contextlib.suppress(ValueError, TypeError, KeyError):
+                    fields: dict[str, Any] = json.loads(line)
+                    yield path.stem, Progress(**{**fields, "gpus": tuple(fields["gpus"])})
 
 
-def describe(progress: Progress) -> str:
-    """`cases/ltx2.yaml::ltx2_twostage_t2v: GPUs 0,1, launch 2 of up to 5`."""
-    if not progress.launch:
-        return f"{progress.node_id}: {progress.stage}"
-    where = f"GPUs {','.join(map(str, progress.gpus))}, " if progress.gpus else ""
-    return f"{progress.node_id}: {where}launch {progress.launch} of up to {progress.of}"
+def _worker(report: pytest.TestReport) -> str:
+    """Who ran the test: xdist's controller notes it on the report."""
+    node = getattr(report, "node", None)
+    return "main" if node is None else str(node.gateway.id)
