@@ -108,13 +108,18 @@ class Session:
 
     def estimate_s(self, case: Case) -> float | None:
         """How long the case takes by its baseline's launches, None if there is none yet."""
+        launch_s = self._launch_s(case)
+        return None if launch_s is None else launch_s * 1.2
+
+    def _launch_s(self, case: Case) -> float | None:
+        """How long a launch took for the baseline: the median of its launches."""
         if self.pool is None:
             return None
         baseline = self._find(
             self.settings.baselines, machine.machine_of(self.pool.eligible.gpus[: case.gpus]), case.id
         )
         walls = [entry.wall_s for entry in baseline.measurement.launches if entry.wall_s] if baseline else []
-        return sorted(walls)[len(walls) // 2] * 1.2 if walls else None
+        return sorted(walls)[len(walls) // 2] if walls else None
 
     def measure(self, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
         """Launch or replay the case and judge it. A case that was decided once is not measured again: a rerun of the
@@ -172,7 +177,7 @@ class Session:
         self, case: Case, engine: Engine, lease: Lease | None, workload_now: Workload, found: Mapping[str, Path]
     ) -> Source:
         if self.settings.replay is not None:
-            return sources.ReplaySource(self.settings.replay, case, self.notify)
+            return sources.ReplaySource(self.settings.replay, case)
         if lease is None:
             raise AssertionError("a live run has a lease")
         return self._live(case, engine, lease, workload_now, found, base=False)
@@ -203,6 +208,9 @@ class Session:
             change_command=lambda command: self._changed(case, command),
             change_environment=self._environment,
             of=self._launches_at_most(case),
+            exact=self.settings.mode == "update",
+            expected_s=self._launch_s(case),
+            label=("base engine" if base else "current engine") if self.settings.mode == "against" else "",
         )
 
     def _launches_at_most(self, case: Case) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,48 +21,36 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.gpus import Isolation, Lease
+from pytest_sgdiff.progress import Progress, stage_reached
 from pytest_sgdiff.redact import redact_env
 from pytest_sgdiff.watch import Watcher
 
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What is happening to a case: shown live. `stage` is the pipeline stage reached, by the log."""
-
-    node_id: str
-    gpus: tuple[int, ...]
-    launch: int
-    of: int
-    stage: str = ""
-
-
 def waiting(case: Case, message: str) -> Progress:
     """Progress of a case that has no GPUs yet."""
-    return Progress(node_id=case.node_id, gpus=(), launch=0, of=0, stage=message)
+    return Progress(node_id=case.node_id, at=time.monotonic(), stage=message, waits=True)
 
 
 class ReplaySource:
     """Launches of one case from a folder that `--sgdiff-out` wrote, in their order."""
 
-    def __init__(self, root: Path, case: Case, notify: Callable[[Progress], None]) -> None:
+    def __init__(self, root: Path, case: Case) -> None:
         self._launches: Iterator[Launch] = iter(recordings.read_launches(root, case.id))
-        self._case = case
-        self._notify = notify
 
     def launch(self, *, alone: bool) -> Launch | None:
         """The next recorded launch; what ran beside it was settled when it was recorded."""
-        launch = next(self._launches, None)
-        if launch is not None:
-            of = self._case.launches.looks[-1]
-            self._notify(Progress(node_id=self._case.node_id, gpus=(), launch=launch.number + 1, of=of))
-        return launch
+        return next(self._launches, None)
 
 
 @dataclass(kw_only=True)
 class LiveSource:
-    """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording."""
+    """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording.
+
+    For what is shown live: there will be `of` launches, at most that many unless `exact`, of about `expected_s` each;
+    `label` tells the engines of an A/B run apart.
+    """
 
     case: Case
     engine: Engine
@@ -77,6 +66,10 @@ class LiveSource:
     change_environment: Callable[[Environment], Environment]
     number: int = 0
     of: int = 5
+    exact: bool = False
+    expected_s: float | None = None
+    label: str = ""
+    _stage: str = ""
 
     def launch(self, *, alone: bool) -> Launch | None:
         """Launch the engine once more and wait for its end."""
@@ -95,9 +88,9 @@ class LiveSource:
         )
         command = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
         command = self.change_command(command)
-        held = self.lease.alone(on_wait=self._tell) if alone else self.lease.shared(on_wait=self._tell)
+        held = self.lease.alone(on_wait=self._wait) if alone else self.lease.shared(on_wait=self._wait)
         with held:
-            self._tell("")
+            self._tell("loading")
             watcher = Watcher(
                 self.lease.gpus,
                 reader=self.lease.reader if self.lease.gpus else None,
@@ -150,11 +143,26 @@ class LiveSource:
         )
 
     def _follow(self, line: str) -> None:
-        # "[DenoisingStage] started..." is the engine's own word for where it is.
-        if line.endswith("] started...") and "[" in line:
-            self._tell(line.rpartition("[")[2].partition("]")[0])
+        stage = stage_reached(line, self._stage)
+        if stage != self._stage:
+            self._tell(stage)
 
-    def _tell(self, stage: str) -> None:
+    def _wait(self, message: str) -> None:
+        self._tell(message, waits=True)
+
+    def _tell(self, stage: str, *, waits: bool = False) -> None:
+        self._stage = stage
         self.notify(
-            Progress(node_id=self.case.node_id, gpus=self.lease.indices, launch=self.number, of=self.of, stage=stage)
+            Progress(
+                node_id=self.case.node_id,
+                at=time.monotonic(),
+                gpus=self.lease.indices,
+                launch=self.number,
+                of=self.of,
+                exact=self.exact,
+                engine=self.label,
+                stage=stage,
+                waits=waits,
+                expected_s=self.expected_s,
+            )
         )

@@ -75,11 +75,12 @@ class StatusBoard:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """Follow the progress while tests run."""
-        writer = getattr(self.config.pluginmanager.get_plugin("terminalreporter"), "_tw", None)
+        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        writer: Any = getattr(terminal, "_tw", None)
         if writer is not None and self.config.option.verbose >= 0 and not self.config.option.collectonly:
             file = writer._file
             self._screen = writer._file = Screen(file)
-            self._in_place = file.isatty() and os.environ.get("TERM") != "dumb" and self._may_rewrite()
+            self._in_place = self._may_rewrite(file)
             self._thread.start()
         try:
             return (yield)
@@ -111,8 +112,9 @@ class StatusBoard:
         """Go on showing."""
         self._paused = False
 
-    def _may_rewrite(self) -> bool:
-        return self.config.getoption("color") != "no" and self.config.getoption("capture", "no") != "no"
+    def _may_rewrite(self, file: Any) -> bool:
+        escapes = self.config.getoption("color") != "no" and os.environ.get("TERM") != "dumb"
+        return bool(file.isatty() and escapes and self.config.getoption("capture", "no") != "no")
 
     def _follow(self) -> None:
         while not self._ended.wait(POLL_S):
