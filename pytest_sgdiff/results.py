@@ -23,7 +23,7 @@ from pytest_sgdiff.publish import past, publish, workflow_commands
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
-from pytest_sgdiff.reports.text import case_line, closing, failure, relation_line, summary
+from pytest_sgdiff.reports.text import case_line, closing, failure, relation_line, renewal, summary
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import from_plain
 
@@ -186,6 +186,9 @@ class Results:
             if result.outcome == "inconclusive" and "inconclusive" not in self.settings.fail_on:
                 terminal.write_sep("_", result.node_id)
                 terminal.write_line(failure(result))
+            if renewal(result):
+                terminal.write_sep("_", result.node_id)
+                terminal.write_line(renewal(result))
         if run.results and terminal.verbosity >= 0:
             terminal.write_sep("=", "sgdiff")
             for line in closing(run).splitlines():

@@ -70,6 +70,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "baseline": _baseline(result),
         "problems": _plain(result.problems),
         "warnings": list(result.warnings),
+        "noise": result.noise,
         "command": result.command,
         "folder": result.folder,
     }

@@ -19,6 +19,9 @@ _SUBJECTS = {
 }
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
+CREEP = 0.01
+"""Slower than the best ever recorded by this fraction is worth saying."""
+
 
 def sides(verdict: Verdict) -> tuple[str, str]:
     """Baseline and now in one unit, which the larger of them sets: `0.996 s` and `1.004 s`."""
@@ -136,12 +139,21 @@ def phrase(result: CaseResult) -> str:
         return numbers.clean(result.reason)
     words = f"{metric_name(verdict.metric)} {change(verdict)}"
     if result.outcome == "pass" and verdict.excluded is not None:
-        return f"{words}, {excluded(verdict, slower='slower ')}"
+        return ", ".join(filter(None, (words, excluded(verdict, slower="slower "), against_best(result))))
     if result.outcome == "inconclusive":
         return (
             f"{words}, {numbers.clean(result.reason)}" if interval(verdict) == "" else f"{words} ({interval(verdict)})"
         )
     return words
+
+
+def against_best(result: CaseResult) -> str:
+    """`+2.8 % against best`: how far the primary metric is from the best centre ever recorded, which shows creep that
+    re-recorded baselines hide; empty below 1 %, or where no better one is known."""
+    verdict = primary(result)
+    if verdict is None or verdict.best_ratio is None or verdict.best_ratio < 1 + CREEP:
+        return ""
+    return f"{100 * (verdict.best_ratio - 1):+.1f} % against best"
 
 
 def remainder(result: CaseResult) -> str:

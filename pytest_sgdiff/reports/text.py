@@ -39,6 +39,8 @@ def closing(run: Run) -> str:
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
     lines += [f"{_place(result)}: warning: {numbers.clean(text)}" for result in results for text in result.warnings]
+    noise = dict.fromkeys(result.noise for result in results if result.noise)
+    lines += [f"noise between launches: {source}" for source in noise]
     return "\n".join(lines)
 
 
@@ -72,6 +74,15 @@ def failure(result: CaseResult) -> str:
     blocks.append([f"  {line}" for line in [*reasons, *([PAUSE_LEGEND] if _has_pause(result) else [])]])
     blocks.append(_facts(result))
     return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def renewal(result: CaseResult) -> str:
+    """Old against new of a baseline that was recorded anew, for whoever reviews it; empty if there was none before."""
+    if not result.recorded or not result.verdicts:
+        return ""
+    head = f"{_place(result)}: {numbers.clean(result.reason)}, {phrases.baseline_name(result)}"
+    best = phrases.against_best(result)
+    return "\n\n".join([head, "\n".join([*stage_table(result.verdicts), *([f"  {best}"] if best else [])])])
 
 
 def stage_table(verdicts: Sequence[Verdict]) -> list[str]:

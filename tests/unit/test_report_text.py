@@ -273,3 +273,23 @@ def test_the_text_report_tells_the_failures_worst_first() -> None:
     heads = [line for line in report.splitlines() if line.startswith("cases/") and ".yaml:" in line]
     places = [line.split(": ")[0] for line in heads if "::" not in line.split(" ")[0]]
     assert places == ["cases/wan22.yaml:12", "cases/firered.yaml:31", "cases/ltx2.yaml:7", "cases/hunyuan3d.yaml:5"]
+
+
+def test_a_pass_says_how_far_it_is_from_the_best_ever_recorded() -> None:
+    slow = factories.result(verdicts=(factories.verdict(excluded=0.019, best_ratio=1.028),))
+    assert text.case_line(slow).endswith(", +2.8 % against best")
+    assert "best" not in text.case_line(
+        factories.result(verdicts=(factories.verdict(excluded=0.019, best_ratio=1.004),))
+    )
+
+
+def test_a_renewed_baseline_is_shown_old_against_new() -> None:
+    renewed = factories.result(recorded=True, reason="5 launches replace the baseline")
+    first, blank, *table = text.renewal(renewed).splitlines()
+    assert first == (
+        "cases/wan22.yaml:12: 5 launches replace the baseline, the baseline of 2026-11-02 (10 launches, sglang 0.5.16)"
+    )
+    assert blank == ""
+    assert table[0].split() == ["metric", "baseline", "now", "change", "95", "%", "interval", "verdict"]
+    assert len(table) == 1 + len(renewed.verdicts)
+    assert text.renewal(factories.result()) == ""
