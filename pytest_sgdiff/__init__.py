@@ -5,17 +5,18 @@
     baselines/<machine>/<case>.json ─baselines→ Baseline ──────────────────────────────────────┘      │
                                                                                     reports, exit code ←┘
 
-Layers, top to bottom; each imports downwards only (import-linter checks it):
+Layers, top to bottom; each imports downwards only (import-linter checks it, see pyproject.toml):
 
     plugin, cli                                   what pytest and the shell call
-    session, items, fixtures, schedule            the only modules, with plugin and hookspecs, that know pytest
-    settings, hookspecs                           options as one frozen object; extension points
-    runner                                        the pipeline on one screen: case -> launches -> verdicts
+    starting, fixtures, session, results, status  a run: the modules that know pytest,
+    items, casescan, needs, schedule, publish     with hookspecs
+    settings, options                             options as one frozen object
+    runner, job, sources, commands                the pipeline on one screen: case -> launches -> verdicts
     casefile, baselines, recordings, launcher,    files, processes and GPUs: the only modules that touch the machine
-    gpus, machine, watch
-    wire                                          data <-> plain builtins, checked inbound
-    judge, advice                                 pure: measurement + baseline -> verdicts; what cannot work
-    engines, rules, reports, metrics              pure: one folder per interface with several implementations
+    gpus, machine, watch, assets, history
+    wire, jsontext, files                         data <-> plain builtins, checked inbound
+    judge, series, relations, trend, advice, ...  pure: measurement + baseline -> verdicts; what cannot work
+    engines, rules, reports, metrics, redact      pure: one folder per interface with several implementations
     data, errors                                  the nouns; the error tree
 """
 
