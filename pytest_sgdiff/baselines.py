@@ -20,7 +20,20 @@ from pytest_sgdiff.errors import BaselineError, WireError
 from pytest_sgdiff.files import TEMPORARY, file_name, write_atomically
 from pytest_sgdiff.renewal import centres, renew
 
-__all__ = ["centres", "check", "every", "find", "load", "only_machine", "others", "path_for", "renew", "save", "update"]
+__all__ = [
+    "centres",
+    "check",
+    "every",
+    "find",
+    "load",
+    "only_machine",
+    "others",
+    "path_for",
+    "renew",
+    "save",
+    "suite",
+    "update",
+]
 
 LOCK = ".lock"
 LOCK_TIMEOUT_S = 30.0
@@ -78,6 +91,16 @@ def only_machine(root: Path, case: str) -> Machine | None:
 def every(root: Path) -> Iterator[Path]:
     """All baseline files, by machine and case."""
     yield from sorted(root.glob("*/*.json"))
+
+
+def suite(root: Path, machine: Machine) -> Iterator[Baseline]:
+    """All baselines of a machine, by case. A file that is wrong is left out here: it is told of where its own case is
+    judged, and spoils no other."""
+    for path in sorted((root / machine.slug).glob("*.json")):
+        with suppress(BaselineError):
+            baseline = load(path)
+            if _misplaced(baseline, path) is None:
+                yield baseline
 
 
 def _misplaced(baseline: Baseline, path: Path) -> str | None:

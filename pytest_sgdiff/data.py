@@ -574,8 +574,9 @@ class Verdict:
 class CaseResult:
     """Everything that a run found out about one case; what workers send and reports read.
 
-    `reason` says in one line why the outcome is what it is; `next_step` what to do about it. `recorded` tells that
-    the launches are meant as a new baseline (`--sgdiff-update`). `baseline_records` are the baseline's own launches, so
+    `reason` says in one line why the outcome is what it is; `next_step` what to do about it. `noise` tells which
+    prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
+    (`--sgdiff-update`). `baseline_records` are the baseline's own launches, so
     that a report can show both sides launch by launch.
     """
 
@@ -593,6 +594,7 @@ class CaseResult:
     launches: tuple[LaunchRecord, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     warnings: tuple[str, ...] = ()
+    noise: str = ""
     problems: tuple[Problem, ...] = ()
     baseline_path: str | None = None
     baseline_recorded: Recorded | None = None

@@ -15,6 +15,8 @@ from pytest_sgdiff.data import (
     Launch,
     LaunchRecord,
     Machine,
+    Measurement,
+    MetricClass,
     Outcome,
     PerfDump,
     Problem,
@@ -24,6 +26,10 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.gpus import Isolation
+from pytest_sgdiff.judge import new_stages
+from pytest_sgdiff.profile import profile_warnings
+from pytest_sgdiff.rules import Prior
+from pytest_sgdiff.suiteprior import told
 
 REPLACED_AT_MOST = 2
 """Disturbed launches of one case that are replaced before it is given up as `environment` (decision rule §9)."""
@@ -42,6 +48,7 @@ class Job:
     """One case to be measured, and everything that is needed for it.
 
     `baseline_for` finds the committed baseline for a machine; `extra_metrics` lets users add their own figures;
+    `priors_for` tells what the suite's own baselines on a machine say of the noise between launches, by metric class;
     `isolation` is the mode of `--sgdiff-isolation`; `renew` is the command that records a baseline.
     """
 
@@ -53,6 +60,7 @@ class Job:
     only_machine: Callable[[], Machine | None]
     other_machines: Callable[[], Sequence[str]]
     extra_metrics: Callable[[PerfDump], Mapping[str, float]] = field(default=lambda _: {})
+    priors_for: Callable[[Machine], Mapping[MetricClass, Prior]] = field(default=lambda _: {})
     isolation: Isolation = "confirm"
     gpu_indices: tuple[int, ...] = ()
     renew: str = ""
@@ -100,6 +108,18 @@ def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
     )
 
 
+def measurement_of(job: Job, taken: Taken) -> Measurement:
+    """The launches that count, as a measurement. Only called once a machine is known."""
+    if taken.machine is None:
+        raise AssertionError("a measurement needs a machine")
+    return Measurement(
+        case=job.case.id,
+        machine=taken.machine,
+        workload=taken.workload or job.workload,
+        launches=tuple(taken.counted),
+    )
+
+
 def finish(
     job: Job,
     taken: Taken,
@@ -125,7 +145,8 @@ def finish(
         workload=taken.workload or job.workload,
         launches=tuple(sorted(launches, key=lambda entry: entry.number)),
         verdicts=verdicts,
-        warnings=tuned(taken),
+        warnings=(*tuned(taken), *(seen_beside(job, taken, baseline) if verdicts and baseline else ())),
+        noise=told(job.priors_for(taken.machine)) if verdicts and taken.machine else "",
         problems=taken.problems,
         baseline_path=baseline.path if baseline else None,
         baseline_recorded=baseline.recorded if baseline else None,
@@ -176,3 +197,12 @@ def tuned(taken: Taken) -> tuple[str, ...]:
     """A warning if the engine chose settings by itself: such a figure moves when its heuristics do."""
     lines = dict.fromkeys(line for entry in taken.counted for line in entry.auto_tuned)
     return (f"auto-tuned by the engine: {'; '.join(lines)}",) if lines else ()
+
+
+def seen_beside(job: Job, taken: Taken, baseline: Baseline) -> tuple[str, ...]:
+    """What the launches show beside what is judged: stages that the baseline lacks, and the profile of the steps."""
+    if baseline.kind == "reference":
+        return ()
+    fresh = new_stages(measurement_of(job, taken), baseline)
+    lines = (f"new since the baseline was recorded, and not judged: {', '.join(fresh)}",) if fresh else ()
+    return (*lines, *profile_warnings(baseline.measurement.launches, taken.counted))

@@ -52,7 +52,7 @@ def _line(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> str | N
     if found is None or cv is None:
         return None
     what = "growth" if s.metric_class == "memory" else "slowdown"
-    noise = "" if prior is None else f" ({prior.source})"
+    noise = "" if prior is None or prior.cv0 is None else f" ({prior.source})"
     launches = f"{len(s.baseline)} launches, CV {percent(cv)}{noise}"
     return f"{title(s.metric)}: {launches}; a {what} of {percent(found)} or more will be found in {looks} launches"
 

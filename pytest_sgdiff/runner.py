@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_sgdiff.data import (
-    Baseline,
-    CaseResult,
-    Measurement,
-    Recorded,
-    Verdict,
-)
+from pytest_sgdiff.data import Baseline, CaseResult, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
-from pytest_sgdiff.job import Job, Taken, environment_reason, finish, record_of
+from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
 from pytest_sgdiff.resolution import recording_advice, resolution
 from pytest_sgdiff.watch import disturbances
@@ -64,7 +58,8 @@ def record(job: Job) -> CaseResult:
     told = (missing,) if baseline and missing else ()
     fresh = as_baseline(job, taken)
     if fresh is not None:
-        told = (*told, *resolution(fresh, job.case), *recording_advice(fresh, job.case))
+        priors = job.priors_for(fresh.measurement.machine)
+        told = (*told, *resolution(fresh, job.case, priors=priors), *recording_advice(fresh, job.case))
     result = finish(job, taken, baseline, verdicts, "pass", f"{wanted} launches {done}")
     return replace(result, recorded=True, warnings=(*told, *result.warnings))
 
@@ -87,7 +82,13 @@ def against(base: Job, now: Job) -> CaseResult:
         baseline = as_baseline(base, then)
         if baseline is None:
             return finish(now, taken, None, (), "invalid", "the base engine's launches do not say where they ran")
-        verdicts = judge(measurement_of(now, taken), baseline, now.case, paired=True)
+        verdicts = judge(
+            measurement_of(now, taken),
+            baseline,
+            now.case,
+            paired=True,
+            priors=now.priors_for(baseline.measurement.machine),
+        )
         if settled(verdicts):
             break
     outcome, reason = outcome_of(verdicts, last_look=True)
@@ -141,7 +142,7 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline)
     if apart:
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
-    return baseline, judge(now, baseline, job.case), ""
+    return baseline, judge(now, baseline, job.case, priors=job.priors_for(taken.machine)), ""
 
 
 def as_baseline(job: Job, taken: Taken) -> Baseline | None:
@@ -153,16 +154,4 @@ def as_baseline(job: Job, taken: Taken) -> Baseline | None:
         measurement=measurement_of(job, taken),
         recorded=Recorded(at=first.started_at or "", command=job.command),
         engine_version=first.environment.engine_version,
-    )
-
-
-def measurement_of(job: Job, taken: Taken) -> Measurement:
-    """The launches that count, as a measurement. Only called once a machine is known."""
-    if taken.machine is None:
-        raise AssertionError("a measurement needs a machine")
-    return Measurement(
-        case=job.case.id,
-        machine=taken.machine,
-        workload=taken.workload or job.workload,
-        launches=tuple(taken.counted),
     )

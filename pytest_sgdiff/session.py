@@ -23,6 +23,7 @@ from pytest_sgdiff.data import (
     EngineInfo,
     Environment,
     Machine,
+    MetricClass,
     PerfDump,
     Workload,
 )
@@ -33,8 +34,10 @@ from pytest_sgdiff.errors import EngineNotFoundError, LeaseError
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.job import Job, Source, unmeasured
 from pytest_sgdiff.reports.junit import properties
+from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.schedule import CaseNeed
 from pytest_sgdiff.settings import Settings
+from pytest_sgdiff.suiteprior import suite_priors
 from pytest_sgdiff.wire import to_plain
 from pytest_sgdiff.workload import workload
 
@@ -53,6 +56,7 @@ class Session:
     ) -> None:
         self.config, self.settings, self.pool, self.notify = config, settings, pool, notify
         self._decided: dict[str, CaseResult] = {}
+        self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
 
     @cached_property
     def engine_info(self) -> EngineInfo:
@@ -147,6 +151,7 @@ class Session:
             only_machine=lambda: baselines.only_machine(folder, case.id),
             other_machines=lambda: baselines.others(folder, case.id),
             extra_metrics=lambda dump: self._extra(case, dump),
+            priors_for=lambda machine_: self._priors(folder, machine_),
             isolation=self.settings.isolation,
             gpu_indices=() if lease is None else lease.indices,
             renew=self._renew(case),
@@ -231,6 +236,14 @@ class Session:
 
     def _find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         return baselines.find(folder, machine_, case_id)
+
+    def _priors(self, folder: Path, machine_: Machine) -> Mapping[MetricClass, Prior]:
+        """What the suite's baselines on the machine say of its noise: read when the first case is judged, then kept,
+        so that every case of the run and every worker judges by the same."""
+        key = (folder, machine_)
+        if key not in self._fitted:
+            self._fitted[key] = suite_priors(baselines.suite(folder, machine_))
+        return self._fitted[key]
 
     def _extra(self, case: Case, dump: PerfDump) -> dict[str, float]:
         added: dict[str, float] = {}

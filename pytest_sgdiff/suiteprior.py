@@ -1,0 +1,67 @@
+"""What the baselines of a whole suite say of the noise between launches: one prior per class of metric. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pytest_sgdiff.comparable import counted
+from pytest_sgdiff.data import Baseline, Case, Location, MetricClass
+from pytest_sgdiff.rules import CLASS_MARGINS, Prior
+from pytest_sgdiff.rules.prior import fit_prior, fit_session_cv
+from pytest_sgdiff.rules.sample import centre
+from pytest_sgdiff.series import Series, series_of
+
+FITTED: tuple[MetricClass, ...] = ("primary", "stage", "memory")
+"""Pauses have no spread to expect: their rule counts them."""
+
+
+def suite_priors(baselines: Iterable[Baseline]) -> dict[MetricClass, Prior]:
+    """The prior of each class from the suite's baselines on one machine; its default where they are too few.
+
+    A case speaks once for each class - by its steadiest measure of denoising, its longest other stage, and its memory -
+    for two metrics of one case share their noise, and noise counted twice looks precise.
+    """
+    series: dict[MetricClass, list[tuple[Series, Sequence[str]]]] = {kind: [] for kind in FITTED}
+    for baseline in baselines:
+        if baseline.kind != "recorded":
+            continue
+        launches = counted(baseline.measurement.launches)
+        sessions = [launch.session or "" for launch in launches]
+        for kind, chosen in _chosen(baseline).items():
+            series[kind].append((chosen, sessions))
+    return {kind: _fitted(kind, series[kind]) for kind in FITTED}
+
+
+def told(priors: Mapping[MetricClass, Prior]) -> str:
+    """Which priors were used, in one line: `default prior (3 of 8 baselines needed)`. Empty for none."""
+    if all(prior.cv0 is None for prior in priors.values()):
+        return priors["primary"].source if "primary" in priors else ""
+    by_source: dict[str, list[str]] = {}
+    for kind, prior in priors.items():
+        by_source.setdefault(prior.source, []).append(kind)
+    return "; ".join(f"{' and '.join(kinds)}: {source}" for source, kinds in by_source.items())
+
+
+def _fitted(kind: MetricClass, series: Sequence[tuple[Series, Sequence[str]]]) -> Prior:
+    by_session = []
+    for s, sessions in series:
+        values: dict[str, list[float | None]] = {}
+        for session, value in zip(sessions, s.baseline, strict=True):
+            values.setdefault(session, []).append(value)
+        by_session.append(values)
+    drift = fit_session_cv(by_session)
+    return fit_prior([s.baseline for s, _ in series], cv0=CLASS_MARGINS[kind].cv0, session_cv=drift)
+
+
+def _chosen(baseline: Baseline) -> dict[MetricClass, Series]:
+    """The series by which the case speaks for each class; values that are near the floor say nothing of it."""
+    case = Case(name="suite", location=Location(path="", line=1, column=1), model="")
+    found: dict[MetricClass, Series] = {}
+    for s in series_of(baseline.measurement, baseline, case):
+        middle = centre(s.baseline)
+        if s.metric_class not in FITTED or middle is None or middle <= s.margins.ignore_abs:
+            continue
+        known = found.get(s.metric_class)
+        if known is None or (s.metric_class == "stage" and middle > (centre(known.baseline) or 0.0)):
+            found[s.metric_class] = s
+    return found
