@@ -23,15 +23,24 @@ MEANING = {
 }
 
 GATE_EXIT = 1
+COUNTS = "sgdiff: measured 4 of 9 · 2 pass · 1 regressed · 1 inconclusive · 1 no-baseline · 4 invalid"
 """What the bundled recordings deserve: one engine in them really is slower."""
 
 
 def main() -> int:
     print(f"$ {' '.join(COMMAND)}\n", flush=True)
-    done = subprocess.run([sys.executable, "-m", *COMMAND], cwd=EXAMPLES.parent, check=False)
-    print(f"\nA gate would exit with {done.returncode}: {MEANING.get(done.returncode, 'pytest could not run')}.")
-    if done.returncode != GATE_EXIT:
-        print(f"These recordings should have given {GATE_EXIT}: something is wrong with this installation.")
+    pytest = subprocess.Popen(
+        [sys.executable, "-m", *COMMAND], cwd=EXAMPLES.parent, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    assert pytest.stdout is not None
+    counted = False
+    for line in pytest.stdout:
+        print(line, end="", flush=True)
+        counted = counted or COUNTS in line
+    code = pytest.wait()
+    print(f"\nA gate would exit with {code}: {MEANING.get(code, 'pytest could not run')}.")
+    if code != GATE_EXIT or not counted:
+        print(f"These recordings give {GATE_EXIT} and `{COUNTS}`: something is wrong with this installation.")
         return 1
     return 0
 
