@@ -92,14 +92,17 @@ def launch_text(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def state_text(running: Running, elapsed: str) -> str:
-    """`GPUs 0,1, launch 2 of up to 5, DenoisingStage, 3 min of about 6 min`; for a wait what is in the way."""
-    progress = running.now
-    if progress.waits:
-        return f"{_words(progress.stage)}, {elapsed} so far"
-    expected = "" if progress.expected_s is None else f" of about {roughly(progress.expected_s)}"
-    stage = f", {progress.stage}" if progress.stage else ""
-    return f"{launch_text(progress)}{stage}, {elapsed}{expected}"
+def doing(progress: Progress) -> str:
+    """`GPUs 0,1, launch 2 of up to 5, DenoisingStage`; for a wait who is in the way."""
+    # Names of other people's processes: whatever they hold must stay one line.
+    stage = " ".join(clean(progress.stage).split())
+    return ", ".join(part for part in (launch_text(progress) if progress.launch else "", stage) if part)
+
+
+def passed(progress: Progress, elapsed: str) -> str:
+    """`3 min of about 6 min`; for a wait, and where nobody knows, `3 min so far`."""
+    expected = None if progress.waits else progress.expected_s
+    return f"{elapsed} so far" if expected is None else f"{elapsed} of about {roughly(expected)}"
 
 
 def block(running: Iterable[Running], now: float, *, columns: int, rows: int) -> list[str]:
@@ -109,12 +112,14 @@ def block(running: Iterable[Running], now: float, *, columns: int, rows: int) ->
     What does not fit below each other is counted.
     """
     width, most = columns - 1, rows - 2
-    cases = [(f"  {one.now.node_id}", state_text(one, exactly(now - one.since))) for one in running]
-    names = max((cells(name) for name, _ in cases), default=0)
+    cases = [
+        (f"  {one.now.node_id}", doing(one.now), ", " + passed(one.now, exactly(now - one.since))) for one in running
+    ]
+    names = max((cells(name) for name, _, _ in cases), default=0)
     groups = []
-    for name, state in cases:
-        line = f"{name}{' ' * (names - cells(name))}  {state}"
-        groups.append([line] if cells(line) <= width else [*_wrapped(name, width), _cut(f"    {state}", width)])
+    for name, state, time in cases:
+        line = f"{name}{' ' * (names - cells(name))}  {state}{time}"
+        groups.append([line] if cells(line) <= width else [*_wrapped(name, width), _below(state, time, width)])
     if sum(map(len, groups)) <= most:
         return [line for group in groups for line in group]
     shown: list[str] = []
@@ -156,13 +161,14 @@ class Narrator:
             if now - self._spoke.get(key, running.since) < (SILENCE_S if told else WAIT_S):
                 return None
             self._spoke[key], self._said[key] = now, ("waits",)
-            return f"  {progress.node_id}: {state_text(running, roughly(now - running.since))}"
+            return f"  {progress.node_id}: {doing(progress)}, {passed(progress, roughly(now - running.since))}"
         if self.verbosity == 1 and (line := self._stage(key, running, now)):
             return line
         if now - self._spoke.get(key, running.since) < SILENCE_S:
             return None
         self._spoke[key] = now
-        return f"  still running: {progress.node_id}: {state_text(running, roughly(now - running.since))}"
+        elapsed = passed(progress, roughly(now - running.since))
+        return f"  still running: {progress.node_id}: {doing(progress)}, {elapsed}"
 
     def _stage(self, key: str, running: Running, now: float) -> str | None:
         progress = running.now
@@ -199,11 +205,6 @@ def cells(text: str) -> int:
     return len(shown) + wide - sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in shown)
 
 
-def _words(text: str) -> str:
-    # Names of other people's processes: whatever they hold must stay one line.
-    return " ".join(clean(text).split())
-
-
 def _wrapped(name: str, width: int) -> Sequence[str]:
     lines, line = [], ""
     for letter in name:
@@ -212,6 +213,11 @@ def _wrapped(name: str, width: int) -> Sequence[str]:
             line = "    "
         line += letter
     return [*lines, line]
+
+
+def _below(state: str, time: str, width: int) -> str:
+    # Time tells that it is alive, so it is the last to go.
+    return _cut(_cut(f"    {state}", max(8, width - cells(time))) + time, width)
 
 
 def _cut(text: str, width: int) -> str:

@@ -87,7 +87,10 @@ class Screen:
                 return
             erasure, self._block = self._erasure(), tuple(lines)
             lead = "\r\n" if self._unfinished and lines else ""
-            self._try(erasure + lead + "\r\n".join(lines))
+            # The cursor waits where the block begins: there `^C` and words of others do no harm, and a terminal that
+            # is resized keeps it there.
+            up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
+            self._try(erasure + lead + "\r\n".join(lines) + up + "\r" * bool(lines))
 
     def close(self) -> None:
         """Leave the file as pytest expects it."""
@@ -105,12 +108,11 @@ class Screen:
         """What takes the block away and leaves the cursor behind pytest's unfinished line."""
         if not self._block:
             return ""
-        # A terminal that was resized has wrapped its lines anew.
-        columns = self.size()[0]
-        rows = sum(_rows(line, columns) for line in self._block)
-        rows += _rows(self._unfinished, columns) if self._unfinished else 0
-        up = f"\x1b[{rows - 1}A" if rows > 1 else ""
-        return f"\r{up}\x1b[J{self._unfinished}"
+        above = ""
+        if self._unfinished:
+            rows = -(-cells(self._unfinished) // self.size()[0])
+            above = f"\x1b[{max(1, rows)}A\r{self._unfinished}"
+        return f"\r\x1b[J{above}"
 
     def _try(self, text: str) -> None:
         # Progress is for the eye: a terminal that is gone must not stop a measurement.
@@ -129,7 +131,3 @@ class Screen:
         data = text.encode(getattr(self._file, "encoding", None) or "utf-8", "backslashreplace")
         while data:
             data = data[os.write(self._fd, data) :]
-
-
-def _rows(line: str, columns: int) -> int:
-    return max(1, -(-cells(line) // columns))

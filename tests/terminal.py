@@ -1,0 +1,55 @@
+"""A terminal as far as pytest and the live status use one: lines that wrap and scroll, and a cursor that moves up."""
+
+from __future__ import annotations
+
+import re
+
+_TOKEN = re.compile(r"\x1b\[(\d*)([A-Za-z])|(.)", re.DOTALL)
+
+
+class Terminal:
+    """Feed it what was written and look at `text`, the screen with what has scrolled out above it."""
+
+    def __init__(self, columns: int = 80, rows: int = 24) -> None:
+        self.columns, self.rows = columns, rows
+        self._lines: list[list[str]] = [[]]
+        self._row = self._column = 0
+
+    def feed(self, written: str) -> None:
+        """Take what a program wrote.
+
+        Raises AssertionError at an escape that it does not know.
+        """
+        for number, command, letter in _TOKEN.findall(written):
+            if command == "A":
+                # What has scrolled out is out of reach.
+                self._row = max(self._row - int(number or 1), len(self._lines) - self.rows, 0)
+            elif command == "J":
+                del self._lines[self._row + 1 :], self._lines[self._row][self._column :]
+            elif command and command != "m":
+                raise AssertionError(f"escape {command!r}")
+            elif letter == "\n":
+                self._down()
+            elif letter == "\r":
+                self._column = 0
+            elif letter:
+                self._put(letter)
+
+    @property
+    def text(self) -> str:
+        """What is to be seen, without trailing blanks."""
+        return "\n".join("".join(line).rstrip() for line in self._lines).rstrip()
+
+    def _put(self, letter: str) -> None:
+        if self._column == self.columns:
+            self._down()
+            self._column = 0
+        line = self._lines[self._row]
+        line += " " * (self._column + 1 - len(line))
+        line[self._column] = letter
+        self._column += 1
+
+    def _down(self) -> None:
+        self._row += 1
+        if self._row == len(self._lines):
+            self._lines.append([])
