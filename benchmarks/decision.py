@@ -10,7 +10,8 @@ tests/unit/test_rules_vectorised.py holds to `pytest_sgdiff.rules` and `pytest_s
 3. a night of 30 cases with five metrics each, beside the rules of others;
 4. the noise of real launches (short stages, pauses outside the steps), beside the same rules;
 5. A/B pairs: which rule, and how many pairs a slowdown takes;
-6. the resolution that a baseline prints, and how often a slowdown of that size is found.
+6. the resolution that a baseline prints, and how often a slowdown of that size is found;
+7. the warnings of the step profile: false ones, and what they find.
 
 A share of p out of N nights has a standard error of sqrt(p (1 - p) / N): 0.16 % for 1 % of 4000. Exits 1 if a goal is
 missed.
@@ -24,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import decision_noise as noise
 import numpy as np
@@ -49,6 +51,8 @@ from decision_rules import (
     within,
 )
 
+from pytest_sgdiff.data import LaunchRecord
+from pytest_sgdiff.profile import profile_warnings
 from pytest_sgdiff.rules import CLASS_MARGINS, Margins, ModeratedRule, Prior
 from pytest_sgdiff.rules.prior import fit_prior
 
@@ -256,9 +260,9 @@ def suite(nb: int, cv: float | None, node_sd: float = 0.0) -> Draw:
     return draw
 
 
-def recorded(nb: int, share: float = noise.PAUSE_SHARE) -> Draw:
+def recorded(nb: int, share: float = noise.PAUSE_SHARE, held: float = 0.0) -> Draw:
     def draw(rng: np.random.Generator, n: int, slower: float) -> tuple[Cases, Cases]:
-        return noise.recorded(rng, n, nb, slower, share=share)
+        return noise.recorded(rng, n, nb, slower, share=share, held=held)
 
     return draw
 
@@ -278,11 +282,12 @@ def table(title: str, rows: Sequence[Night]) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------- own prior
 
 
-def fitted(count: int, cv: float, nb: int) -> Iterator[str]:
-    """Suites whose launches are noisier than the default expects, judged with the prior that their baselines show."""
+def fitted(count: int, cv: float | None, nb: int) -> Iterator[str]:
+    """Suites judged with the prior that their own baselines show: noisier than the default expects (`cv`), or as mixed
+    as the realistic ones (None)."""
     alarms, launches, found = [], [], []
     for index in range(count):
-        rng = random(4, nb, index)
+        rng = random(4, nb, index) if cv is not None else random(4, nb, index, 1)
         still, slow = (noise.suite(rng, CASES, nb, s, cv=cv) for s in (0.0, 0.05))
         result = []
         for cases in (still, slow):
@@ -293,8 +298,9 @@ def fitted(count: int, cv: float, nb: int) -> Iterator[str]:
         alarms.append(bool((result[0].code == REGRESSED).any()))
         launches.append(result[0].launches.mean())
         found.append(_share(result[1]))
+    whose = "realistic mixture" if cv is None else f"CV {_percent(cv)}"
     yield (
-        f"     CV {_percent(cv)}, nb {nb}, prior fitted to the suite's 30 baselines ({count} nights): "
+        f"     {whose}, nb {nb}, prior fitted to the suite's 30 baselines ({count} nights): "
         f"{_percent(float(np.mean(alarms)))} of nights, {np.mean(launches):.2f} launches, "
         f"5 % found {_percent(float(np.mean(found)))}"
     )
@@ -352,6 +358,64 @@ def _needed(cv: float, slower: float, margins: Margins, n: int) -> str:
 
 def _both(code: Array) -> str:
     return f"{100 * (code == REGRESSED).mean():.1f} / {100 * (code == PASS).mean():.0f}"
+
+
+# ------------------------------------------------------------------------------------------------- step profile
+
+HOST = Path(__file__).parents[1] / "tests" / "data" / "h200_host_launches.json"
+STEPS = 30
+
+
+def profiles(n: int) -> Iterator[str]:
+    """The shipped warnings on simulated profiles and on real ones drawn anew."""
+    yield f"7. Step profile: share of {n} cases with a warning; baseline of 5, {STEPS} steps of 100 ms, launch CV 1 %,"
+    yield "   step noise 1.2 %, sporadic spikes of +30 to +100 % on 2 % of all steps"
+    yield f"     {'what changed':<44}" + "".join(f" {f'{nc} launches':>12}" for nc in (1, 3, 5))
+    changes: Mapping[str, Callable[[Array], None]] = {
+        "nothing": lambda _: None,
+        "every step 10 % slower": lambda steps: _slow(steps, slice(None), 1.10),
+        "step 17 takes 50 % longer": lambda steps: _slow(steps, slice(17, 18), 1.5),
+        "step 17 takes 30 % longer": lambda steps: _slow(steps, slice(17, 18), 1.3),
+        "the first two steps take 40 % longer": lambda steps: _slow(steps, slice(0, 2), 1.4),
+        "the last third takes 30 % longer": lambda steps: _slow(steps, slice(20, None), 1.3),
+    }
+    for row, (name, change) in enumerate(changes.items()):
+        cells = []
+        for nc in (1, 3, 5):
+            rng = random(8, row, nc)
+            cells.append(sum(_warned(*_profiles(rng, nc, change)) for _ in range(n)) / n)
+        yield f"     {name:<44}" + "".join(f" {_percent(cell):>12}" for cell in cells)
+    real = json.loads(HOST.read_text(encoding="utf-8"))
+    pool = np.array([entry["steps_ms"] for side in ("baseline", "gate", "before") for entry in real[side]])
+    cells = []
+    for nc in (1, 3, 5):
+        rng = random(8, 99, nc)
+        cells.append(sum(_warned(*np.split(pool[rng.permutation(len(pool))][: 5 + nc], [5])) for _ in range(n)) / n)
+    yield f"     {'nothing, real launches (second host)':<44}" + "".join(f" {_percent(cell):>12}" for cell in cells)
+
+
+def _profiles(rng: np.random.Generator, nc: int, change: Callable[[Array], None]) -> tuple[Array, Array]:
+    def side(launches: int) -> Array:
+        shape = (launches, STEPS)
+        spike = np.where(rng.random(shape) < 0.02, 1 + rng.uniform(0.3, 1.0, shape), 1.0)
+        launch = np.exp(0.01 * rng.standard_normal((launches, 1)))
+        return 100 * launch * np.exp(0.012 * rng.standard_normal(shape)) * spike
+
+    then, now = side(5), side(nc)
+    change(now)
+    return then, now
+
+
+def _slow(steps: Array, which: slice, factor: float) -> None:
+    steps[:, which] *= factor
+
+
+def _warned(then: Array, now: Array) -> bool:
+    sides = (
+        [LaunchRecord(number=i, steps_ms=tuple(map(float, steps))) for i, steps in enumerate(side)]
+        for side in (then, now)
+    )
+    return bool(profile_warnings(*sides))
 
 
 # ------------------------------------------------------------------------------------------------- resolution
@@ -415,12 +479,17 @@ def simulate_nights(count: int) -> Nights:
         *table("every CV 2 %, baseline of 5", nights(6, suite(5, 0.02), count, **alone)),
         *table("every CV 2 %, baseline of 10", nights(7, suite(10, 0.02), count, **alone)),
         *fitted(max(20, count // 20), 0.02, 5),
+        *fitted(max(20, count // 20), None, 5),
     ]
     sizes = (0.03, 0.05, 0.07, 0.10)
     five = nights(8, recorded(5), count, slowdowns=sizes)
     ten = nights(9, recorded(10), count, slowdowns=sizes)
     rare = nights(10, recorded(5, 2 / 14), count, slowdowns=sizes, with_peers=False)
     never = nights(11, recorded(5, 0.0), count, slowdowns=sizes, with_peers=False)
+    held = [
+        nights(12 + i, recorded(nb, 0.0, noise.HELD_SHARE), count, slowdowns=(0.05, 0.10, 0.20), with_peers=i > 0)
+        for i, nb in enumerate((5, 10))
+    ]
     text += [
         f"4. {count} nights ({count // PEER_SHARE} for peers) of {CASES} cases like the recorded one: 1.1 s, steps CV",
         "   0.3..0.8 %, stages CV 12 %, pauses of 430..600 ms outside the steps",
@@ -429,6 +498,8 @@ def simulate_nights(count: int) -> Nights:
         *table("pauses in 5 of 14 launches, baseline of 10", ten),
         *table("pauses in 2 of 14 launches, baseline of 5", rare),
         *table("no pauses, baseline of 5", never),
+        *table("no pauses, the host holds up 7 of 16 launches, baseline of 5", held[0]),
+        *table("no pauses, the host holds up 7 of 16 launches, baseline of 10", held[1]),
         *what_else_is_caught(4000),
     ]
     return Nights(uniform=uniform, realistic=realistic, recorded=five, recorded_ten=ten, text=text)
@@ -502,6 +573,7 @@ def main(argv: Sequence[str]) -> int:
         found.text,
         pairs(options.nights),
         printed(options.nights // 4),
+        profiles(options.nights // 4),
     ):
         for line in part:
             print(line)

@@ -2,7 +2,8 @@
 
 Every draw is a ratio to the true value, positive, of shape (N, launches). The recordings' family follows the real
 launches of tests/data/h200_launches.json: steps with a CV of 0.3 to 0.8 %, stages of 35 to 50 ms that vary by 10 to
-14 %, and a pause of 440 to 550 ms outside the steps in 5 of 14 launches.
+14 %, and a pause of 440 to 550 ms outside the steps in 5 of 14 launches. A second host
+(tests/data/h200_host_launches.json) never paused, but held up the GPU between the kernels in 7 of 16 launches.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ from decision_rules import Array, Cases, Flags, Sides
 
 PAUSE_SHARE = 5 / 14
 """Synchronised launches on the recorded H200 that paused; of 14 that were not synchronised two did."""
+
+HELD_SHARE = 7 / 16
+"""Launches on the second host whose steps took 2.4 to 12.4 % longer; the others' sums had a CV of 0.3 %."""
+
+
+def held_by(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Array:
+    """Factors by which the host holds up the steps of a share of the launches: 5.6 % in the middle, 2 to 15 %."""
+    longer = np.clip(0.056 * np.exp(0.5 * rng.standard_normal(shape)), 0.02, 0.15)
+    return np.where(rng.random(shape) < share, 1 + longer, 1.0)
 
 
 def clean(rng: np.random.Generator, n: int, launches: int, cv: float) -> Array:
@@ -42,6 +52,11 @@ def modes(share: float, apart: float) -> Callable[[np.random.Generator, int, int
         return clean(rng, n, launches, cv) * np.where(rng.random((n, launches)) < share, 1 + apart, 1.0)
 
     return draw
+
+
+def held_up(rng: np.random.Generator, n: int, launches: int, cv: float) -> Array:
+    """A third as noisy, but held up by the host now and then, as on the second recorded host."""
+    return clean(rng, n, launches, 0.3 * cv) * held_by(rng, (n, launches), HELD_SHARE)
 
 
 def heavy(rng: np.random.Generator, n: int, launches: int, cv: float) -> Array:
@@ -96,6 +111,7 @@ FAMILIES: Mapping[str, Family] = {
     "cold first launch +3 %": cold,
     "two modes 12 % apart, 50/50": modes(0.50, 0.12),
     "2 % of sessions contended, +4 %": contended,
+    "host holds up 7 of 16 launches": held_up,
 }
 
 
@@ -152,18 +168,22 @@ def recorded(
     slower: float,
     *,
     share: float = PAUSE_SHARE,
+    held: float = 0.0,
     every: float = 0.0,
     decode_ms: float = 0.0,
 ) -> tuple[Cases, Cases]:
     """N cases like the recorded one, as the shipped rule sees them (steps, pause, e2e net) and as the dump has them.
 
-    `share` of the launches pause. `every` is a pause in each candidate launch, `decode_ms` what its decoding gained.
+    `share` of the launches pause, the host holds up `held` of them. `every` is a pause in each candidate launch,
+    `decode_ms` what its decoding gained.
     """
     own = rng.uniform(0.003, 0.008, n)
 
     def side(launches: int, factor: float, added: float, decode_added: float) -> dict[str, Array]:
         shape = (n, launches)
         steps = 1024 * factor * np.exp(own[:, None] * rng.standard_normal(shape))
+        if held:
+            steps = steps * held_by(rng, shape, held)
         usual = rng.random(shape) < 0.7
         text = np.where(
             usual, 53 * np.exp(0.03 * rng.standard_normal(shape)), 40 * np.exp(0.08 * rng.standard_normal(shape))

@@ -64,20 +64,31 @@ def _advice(s: Series) -> Iterator[str]:
     middle = statistics.median(values)
     s0 = math.hypot(CLASS_MARGINS["primary"].cv0, s.margins.noise_abs / math.exp(middle))
     modes = _modes(values, s0)
-    high = [i for i, x in enumerate(values) if x > middle + CLIP * max(spread(values), s0)]
+    high = sorted(
+        (i for i, x in enumerate(values) if x > middle + CLIP * max(spread(values), s0)), key=lambda i: values[i]
+    )
     if modes is not None:
         low, upper = (f"{math.exp(m):.0f}" for m in modes)
         yield (
             f"two modes, near {low} and {upper} {s.unit}: such a case is hardly gated at all; find what differs "
             "between its launches (an autotuned kernel choice, a second pass) and pin it"
         )
-    elif high:
-        worst = max(high, key=lambda i: values[i])
+    elif high and len(values) < FEW:
+        worst = high[-1]
         above = percent(math.expm1(values[worst] - middle))
         yield f"launch {worst} is an outlier, {above} above the median: record {FEW} launches, which tolerate one"
     cv = variation(s.baseline)
-    if cv is not None and cv > NOISY_CV and len(values) < FEW and not high and modes is None:
+    if cv is None or cv <= NOISY_CV or modes is not None:
+        return
+    if len(values) < FEW and not high:
         yield f"launches vary by {percent(cv)}: record {FEW}, {len(values)} are too few above {percent(NOISY_CV)}"
+    elif len(values) >= FEW and len(high) > 1:
+        # Clipped as outliers, they are missing from the figure that `resolution` promises.
+        yield (
+            f"{len(high)} of {len(values)} launches are {percent(math.expm1(values[high[0]] - middle))} or more above "
+            "the median: slowdowns of the size promised may be missed, and unchanged code be inconclusive; see whether "
+            "the host holds up the GPU"
+        )
 
 
 def _pauses(s: Series) -> Iterator[str]:

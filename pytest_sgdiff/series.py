@@ -101,16 +101,18 @@ class _Request:
             yield self._series(name)
 
     def pause(self) -> Series:
-        """Milliseconds per launch outside steps and stages, with the pause that matters in `limit_abs`."""
+        """Milliseconds per launch outside steps and stages, with the pause that matters in `limit_abs`.
+
+        Cases do not set it: how often launches pause decides, not for how long.
+        """
         usual = CLASS_MARGINS["pause"]
-        limit = self.case.metrics.limits.get("pause", usual.limit)
         return Series(
             metric="pause",
             metric_class="pause",
             unit="ms",
             baseline=tuple(pause_ms(launch) for launch in self.then),
             now=tuple(pause_ms(launch) for launch in self.now),
-            margins=replace(usual, limit=limit, limit_abs=max(usual.limit_abs, limit * (self.e2e_ms or 0.0))),
+            margins=replace(usual, limit_abs=max(usual.limit_abs, usual.limit * (self.e2e_ms or 0.0))),
         )
 
     def _series(self, metric: str, *, gate: str | None = None) -> Series:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -91,3 +94,22 @@ def test_pauses_ask_for_ten_launches():
     assert recording_advice(recorded(0, 442, 0, 0, 0), CASE)[0].startswith("pause: 1 of 5 launches pause for 448 ms:")
     assert recording_advice(recorded(*[0, 442] * 5), CASE) == ()
     assert recording_advice(recorded(0, 0, 0, 0, 0), CASE) == ()
+
+
+def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
+    real = json.loads((Path(__file__).parents[1] / "data" / "h200_host_launches.json").read_text(encoding="utf-8"))
+    launches = tuple(LaunchRecord(number=i, metrics=entry["metrics"]) for i, entry in enumerate(real["baseline"]))
+    measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
+    recorded = Baseline(measurement=measured, recorded=Recorded(at="2026-11-24", command="pytest"))
+    assert resolution(recorded, CASE)[0] == (
+        "denoise steps: 10 launches, CV 3 %; a slowdown of 5.6 % or more will be found in 5 launches"
+    )
+    assert recording_advice(recorded, CASE) == (
+        "denoise steps: 3 of 10 launches are 4.7 % or more above the median: slowdowns of the size promised may be "
+        "missed, and unchanged code be inconclusive; see whether the host holds up the GPU",
+    )
+
+
+def test_ten_launches_tolerate_one_outlier():
+    values = (1000.0, 1004.0, 1190.0, 1002.0, 999.0, 1001.0, 1003.0, 998.0, 1000.0, 1002.0)
+    assert recording_advice(baseline(*values), CASE) == ()
