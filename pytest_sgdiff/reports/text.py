@@ -41,8 +41,6 @@ def closing(run: Run) -> str:
     lines += [f"{_place(result)}: warning: {numbers.clean(text)}" for result in results for text in result.warnings]
     noise = dict.fromkeys(result.noise for result in results if result.noise)
     lines += [f"noise between launches: {source}" for source in noise]
-    noise = dict.fromkeys(result.noise for result in results if result.noise)
-    lines += [f"noise between launches: {source}" for source in noise]
     return "\n".join(lines)
 
 
