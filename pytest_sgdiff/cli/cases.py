@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers
+from pytest_sgdiff.errors import CaseFileError
 
 if TYPE_CHECKING:
     from pytest_sgdiff.data import Case
@@ -20,9 +22,9 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "cases",
         help="list the cases of case files, or check the files",
-        description="Lists cases. With --check, prints every mistake of the files as file:line:column: message and "
-        "exits with 2 if there is one. With --check-nightly, compares the nightly cases with SGLang's list and exits "
-        "with 1 if they differ.",
+        description="Lists cases. With --check, prints every mistake of the files as file:line:column: message, also "
+        "what no engine can do as the case says, and exits with 2 if there is one. With --check-nightly, compares the "
+        "nightly cases with SGLang's list and exits with 1 if they differ.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="case files (default: cases/*.yaml)")
     parser.add_argument("--check", action="store_true", help="check the files only")
@@ -31,7 +33,9 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("--as-command", action="store_true", help="print each case's command line, shell-quoted")
     parser.add_argument(
-        "--engine-version", metavar="VERSION", help="for --as-command: the version to write for (default: the newest)"
+        "--engine-version",
+        metavar="VERSION",
+        help="for --as-command: the version to write for (default: the newest); for --check: refuse what it would",
     )
     parser.add_argument("--assets", type=Path, metavar="DIR", help="for --as-command: the folder of input files")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -48,6 +52,8 @@ def _cases(chosen: argparse.Namespace) -> int:
         print("sgdiff cases: no case files below cases/; name some", file=sys.stderr)
         return MISTAKES
     mistakes = check_files(files, here)
+    if chosen.check:
+        mistakes = (*mistakes, *_impossible(files, here, chosen.engine_version))
     if mistakes:
         print("\n".join(mistakes))
         return MISTAKES
@@ -66,6 +72,37 @@ def _cases(chosen: argparse.Namespace) -> int:
             gpus = f"{case.gpus} GPU{'s' if case.gpus != 1 else ''}"
             print(f"{case.node_id:{width}}  {gpus:7}  {','.join(case.marks) or '-':20}  {case.summary}")
     return GOOD
+
+
+def _impossible(files: Sequence[Path], here: Path, version: str | None) -> Iterator[str]:
+    """What well-formed cases ask for that cannot work: on any engine, and on that of `version` if one is named."""
+    from pytest_sgdiff.advice import advise
+    from pytest_sgdiff.casefile import read_cases
+    from pytest_sgdiff.engines import ENGINES
+    from pytest_sgdiff.engines.complaints import complaints
+
+    told: dict[str, None] = {}
+    for file in files:
+        try:
+            cases = read_cases(file, here)
+        except CaseFileError:
+            continue
+        for case in cases:
+            meant = difflib.get_close_matches(case.engine, ENGINES, n=1, cutoff=0.8)
+            if meant and case.engine not in ENGINES:
+                # Any other name may be that of an engine which a plugin brings.
+                told[f"{case.at('engine')}: no engine is called '{case.engine}', did you mean '{meant[0]}'?"] = None
+            refused = complaints(case, version) if version and _meant_for(case, version) else ()
+            told |= {f"{case.at(one.key)}: {one.message} [{one.slug}]": None for one in refused if one.level == "error"}
+            general = advise(case, engine_version=version)
+            told |= {f"{one.location}: {one.message} [{one.slug}]": None for one in general if one.level == "error"}
+    yield from told
+
+
+def _meant_for(case: Case, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(case.requires.engine or "").contains(version, prereleases=True)
 
 
 def _check_nightly(cases: Sequence[Case], file: Path) -> int:

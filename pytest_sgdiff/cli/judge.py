@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, read
+from pytest_sgdiff.errors import SgdiffError
 
 
 def add(commands: Subparsers) -> None:
@@ -29,7 +30,10 @@ def _judge(chosen: argparse.Namespace) -> int:
     text = sys.stdin.read() if str(chosen.file) == "-" else read(chosen.file)
     try:
         rows = apply_plain(json.loads(text))
-    except ValueError as error:
+    except RecursionError:
+        print(f"sgdiff judge: {chosen.file}: nested too deep to be a list of rows", file=sys.stderr)
+        return MISTAKES
+    except (ValueError, SgdiffError) as error:
         print(f"sgdiff judge: {chosen.file}: {error}", file=sys.stderr)
         return MISTAKES
     if chosen.json:

@@ -55,6 +55,50 @@ def test_checking_prints_every_mistake_and_exits_with_2(here: Path, capsys: pyte
     assert len(lines) == 2
 
 
+def test_checking_tells_what_cannot_work_beside_what_is_malformed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "cases" / "b.yaml").write_text("cases:\n  bad:\n    model: a/b\n    gpu: 4\n")
+    (here / "cases" / "c.yaml").write_text(
+        "cases:\n  one:\n    model: a/b\n    gpus: 1\n    engine: sglang-generat\n"
+        "    args: {enable-cfg-parallel: true, prompt: [a, b]}\n"
+    )
+    assert main(["cases", "--check"]) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        "cases/b.yaml:4:5: unknown key 'gpu', did you mean 'gpus'?",
+        "cases/c.yaml:5:5: no engine is called 'sglang-generat', did you mean 'sglang-generate'?",
+        (
+            "cases/c.yaml:6:12: CFG parallel needs 2 GPUs or more, the case has 'gpus: 1': raise 'gpus', or drop CFG "
+            "parallel [cfg-parallel-on-one-gpu]"
+        ),
+        (
+            "cases/c.yaml:6:39: the perf dump describes the first of 2 prompts only: give one prompt per case "
+            "[several-prompts]"
+        ),
+    ]
+
+
+def test_checking_for_a_version_refuses_its_unknown_flags_once_for_all_variants(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "cases" / "d.yaml").write_text(
+        "cases:\n  two:\n    model: a/b\n    gpus: 1\n    args: {num-fram: 3}\n    matrix: {size: {s: {}, l: {}}}\n"
+        "  old:\n    model: a/b\n    gpus: 1\n    args: {num-fram: 3}\n    requires: {engine: '<0.5.9'}\n"
+    )
+    assert main(["cases", "--check", "cases/d.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["cases", "--check", "cases/d.yaml", "--engine-version", "0.5.17"]) == 2
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith("cases/d.yaml:5:12: `num-fram` is an abbreviation")
+    assert told.endswith("[flag-abbreviated]")
+
+
+def test_rows_nested_without_end_are_wrong_input(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "deep.json").write_text("[" * 100_000)
+    assert main(["judge", "deep.json"]) == 2
+    assert capsys.readouterr().err == "sgdiff judge: deep.json: nested too deep to be a list of rows\n"
+
+
 def test_good_files_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cases", "--check", "cases/a.yaml"]) == 0
     assert capsys.readouterr().out == "1 cases in 1 files, no mistakes\n"
