@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+import traceback
 from collections.abc import Generator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -44,6 +45,7 @@ class Results:
         self.not_measured: dict[str, str] = {}
         self.troubles: list[str] = []
         self.written: list[str] = []
+        self._renewed: dict[tuple[str, str], CaseResult] = {}
         self._started, self._started_at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
 
     # ------------------------------------------------------------------------------------------------- while it runs
@@ -79,23 +81,37 @@ class Results:
         """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
         plain = getattr(report, "sgdiff", None)
         if plain is None:
-            if self._is_case(report.nodeid) and report.when == "setup" and not report.passed:
-                self.not_measured[report.nodeid] = report.outcome
+            if self._is_case(report.nodeid) and not report.passed:
+                # What xdist reports in the name of a dead worker belongs to no phase of the test.
+                phases = ("setup", "call", "teardown")
+                self.not_measured[report.nodeid] = report.outcome if report.when in phases else "its worker died"
             return
         if self.settings.mode == "dry-run":
             self.commands.append((report.nodeid, plain))
             return
         result = from_plain(CaseResult, plain)
         self.selected.add(result.node_id)
-        # A rerun repeats the first answer; counting it again would only inflate the table.
-        if any(earlier.node_id == result.node_id for earlier in self.results):
+        if not self._take(result):
             return
-        self.results.append(result)
         if result.recorded:
             self._renew(result)
         terminal = self._terminal()
         if terminal is not None and terminal.verbosity >= 0:
             terminal.write_line(case_line(result, width=max(map(len, self.selected))))
+
+    def _take(self, result: CaseResult) -> bool:
+        """Whether the result is news. A test has one row: a rerun repeats the first answer, unless that was
+        inconclusive; of several workers (`--dist each`) a failing one is kept, since it also fails the run."""
+        for place, earlier in enumerate(self.results):
+            if earlier.node_id == result.node_id:
+                fails = self.settings.fail_on
+                worse = result.outcome in fails and earlier.outcome not in fails
+                if not worse and (earlier.outcome != "inconclusive" or result.outcome == "inconclusive"):
+                    return False
+                self.results[place] = result
+                return True
+        self.results.append(result)
+        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -116,6 +132,13 @@ class Results:
             self.troubles.append(
                 f"{result.node_id}: no baseline written: the recording does not say on which machine it was made "
                 "(launch.json: `machine`)"
+            )
+            return
+        first = self._renewed.setdefault((result.machine.slug, result.case), result)
+        if result.workload.digest != (first.workload and first.workload.digest):
+            self.troubles.append(
+                f"{result.node_id}: no baseline written: {first.node_id} has just written the one of "
+                f"'{result.case}', with other settings; only variants of a `matrix` have baselines of their own"
             )
             return
         measurement = Measurement(
@@ -162,7 +185,12 @@ class Results:
         if self.settings.mode == "dry-run":
             return
         run = self.run()
-        self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
+        try:
+            self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+            self.troubles.append(f"the hook pytest_sgdiff_report failed: {what}")
         self.troubles += publish(run, self.settings, os.environ)
         broken = any(relation.outcome == "regressed" for relation in run.relations)
         if (self.troubles or broken) and exitstatus == pytest.ExitCode.OK:

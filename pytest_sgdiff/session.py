@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +20,16 @@ from pytest_sgdiff.data import (
     Baseline,
     Case,
     CaseResult,
-    Command,
     EngineInfo,
-    Environment,
     Machine,
     MetricClass,
-    PerfDump,
     Workload,
 )
-from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.dialect import NEWEST, complaints
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import EngineNotFoundError, LeaseError
+from pytest_sgdiff.extensions import Extensions
+from pytest_sgdiff.files import file_name
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.job import Job, Source, unmeasured
 from pytest_sgdiff.reports.junit import properties
@@ -52,9 +51,15 @@ class Session:
     """Settings, the GPU pool and the engine of this process, and the measuring of a case with them."""
 
     def __init__(
-        self, config: pytest.Config, settings: Settings, pool: gpus.Pool | None, notify: Callable[..., None]
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        pool: gpus.Pool | None,
+        notify: Callable[..., None],
+        claims: Path,
     ) -> None:
-        self.config, self.settings, self.pool, self.notify = config, settings, pool, notify
+        self.config, self.settings, self.pool, self.notify, self._claims = config, settings, pool, notify, claims
+        self.extensions = Extensions(config)
         self._decided: dict[str, CaseResult] = {}
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
 
@@ -67,21 +72,6 @@ class Session:
     def base_info(self) -> EngineInfo:
         """The engine of `--sgdiff-against` and its version."""
         return machine.engine_info(self.settings.against)
-
-    def engine_for(self, case: Case) -> Engine:
-        """The adapter of the case's `engine`.
-
-        Raises:
-            pytest.fail.Exception: nobody knows that engine.
-        """
-        engine = ENGINES.get(case.engine) or self.config.hook.pytest_sgdiff_engine(config=self.config, case=case)
-        if engine is None:
-            pytest.fail(
-                f"{case.at('engine')}: no engine '{case.engine}'; known: {', '.join(ENGINES)}; others come from the "
-                "hook pytest_sgdiff_engine",
-                pytrace=False,
-            )
-        return engine
 
     def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease]:
         """GPUs for the case, held until the context ends. Skips or fails the test if it cannot be launched here;
@@ -99,8 +89,8 @@ class Session:
                 tag=case.id,
             )
         except LeaseError as error:
-            result = unmeasured(case, f"environment: {error}", renew=self._renew(case))
-            item.stash[RESULT] = to_plain(result)
+            result = unmeasured(case, f"environment: {error}", renew=self._renew(item, case))
+            item.stash[RESULT] = to_plain(replace(result, node_id=item.nodeid))
             if "inconclusive" in self.settings.fail_on:
                 pytest.fail(result.reason, pytrace=False)
             pytest.skip(f"inconclusive: {result.reason}")
@@ -128,95 +118,99 @@ class Session:
     def measure(self, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
         """Launch or replay the case and judge it. A case that was decided once is not measured again: a rerun of the
         same test gets the same answer, so that no retry turns a regression green."""
-        result = self._decided.get(item.nodeid) or self._measure(case, lease, folder)
+        result = self._decided.get(item.nodeid) or self._measure(item, case, lease, folder)
         if result.outcome != "inconclusive":
             self._decided[item.nodeid] = result
         item.stash[RESULT] = to_plain(result)
         item.user_properties.extend(properties(result))
         return result
 
-    def _measure(self, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
-        engine = self.engine_for(case)
+    def _measure(self, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
+        engine = self.extensions.engine(case)
         advice = self.advice(case) if self.settings.live else ()
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         found, hashes = self._assets(case)
         workload_now = workload(case, asset_hashes=hashes)
+        live = partial(self._live, item, case, engine, lease, workload_now, found)
+        recorded = self.settings.replay
         job = Job(
             case=case,
-            source=self._source(case, engine, lease, workload_now, found),
+            source=live(base=False) if recorded is None else sources.ReplaySource(recorded, case),
             engine=engine,
             workload=workload_now,
             baseline_for=lambda machine_: self._find(folder, machine_, case.id),
             only_machine=lambda: baselines.only_machine(folder, case.id),
             other_machines=lambda: baselines.others(folder, case.id),
-            extra_metrics=lambda dump: self._extra(case, dump),
+            extra_metrics=lambda dump: self.extensions.metrics(case, dump),
             priors_for=lambda machine_: self._priors(folder, machine_),
             isolation=self.settings.isolation,
             gpu_indices=() if lease is None else lease.indices,
-            renew=self._renew(case),
+            renew=self._renew(item, case),
             command=self.command_text(case),
         )
-        result = self._run(job, case, engine, lease, workload_now, found)
+        result = self._run(job, live)
         warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
         kept = None if result.folder is None else self._near(result.folder)
-        return replace(result, warnings=(*result.warnings, *warnings), folder=kept)
+        # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
+        return replace(result, node_id=item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
 
-    def _run(
+    def _run(self, job: Job, live: Callable[..., Source]) -> CaseResult:
+        if self.settings.mode == "update":
+            return runner.record(job)
+        if self.settings.mode == "against" and self.settings.live:
+            return runner.against(replace(job, source=live(base=True)), job)
+        return runner.gate(job)
+
+    def _live(
         self,
-        job: Job,
+        item: pytest.Item,
         case: Case,
         engine: Engine,
         lease: Lease | None,
         workload_now: Workload,
         found: Mapping[str, Path],
-    ) -> CaseResult:
-        if self.settings.mode == "update":
-            return runner.record(job)
-        if self.settings.mode == "against" and lease is not None:
-            base = replace(job, source=self._live(case, engine, lease, workload_now, found, base=True))
-            return runner.against(base, job)
-        return runner.gate(job)
-
-    def _source(
-        self, case: Case, engine: Engine, lease: Lease | None, workload_now: Workload, found: Mapping[str, Path]
-    ) -> Source:
-        if self.settings.replay is not None:
-            return sources.ReplaySource(self.settings.replay, case)
-        if lease is None:
-            raise AssertionError("a live run has a lease")
-        return self._live(case, engine, lease, workload_now, found, base=False)
-
-    def _live(
-        self,
-        case: Case,
-        engine: Engine,
-        lease: Lease,
-        workload_now: Workload,
-        found: Mapping[str, Path],
         *,
         base: bool,
     ) -> sources.LiveSource:
+        if lease is None:
+            pytest.fail(f"{item.nodeid}: no lease; an override of `sgdiff_gpus` must give a lease", pytrace=False)
         if self.settings.out is None:
             raise AssertionError("a live run keeps its launches")
+        out = self._folder_of(item, case, self.settings.out)
         return sources.LiveSource(
             case=case,
             engine=engine,
             info=self.base_info if base else self.engine_info,
             lease=lease,
-            out=self.settings.out / "against" if base else self.settings.out,
+            out=out / "against" if base else out,
             session=self.settings.run_id,
             isolation=self.settings.isolation,
             workload=workload_now,
             notify=self.notify,
             assets=found,
-            change_command=lambda command: self._changed(case, command),
-            change_environment=self._environment,
+            change_command=lambda command: self.extensions.command(case, command),
+            change_environment=self.extensions.environment,
             of=self._launches_at_most(case),
             exact=self.settings.mode == "update",
             expected_s=self._launch_s(case),
             label=("base engine" if base else "current engine") if self.settings.mode == "against" else "",
         )
+
+    def _folder_of(self, item: pytest.Item, case: Case, out: Path) -> Path:
+        """Where the test keeps its launches: `out`, but for all tests of a case after the first (a case repeated, or
+        in two Python tests) a folder of their own below it. They may run at the same time, in several workers."""
+        worker = getattr(self.config, "workerinput", {}).get("workerid", "main")
+        owner = f"{item.nodeid}@{worker}"
+        claim = self._claims / f"{file_name(case.id)}.owner"
+        claim.parent.mkdir(exist_ok=True)
+        try:
+            with claim.open("x", encoding="utf-8") as file:
+                file.write(owner)
+        except FileExistsError:
+            if claim.read_text(encoding="utf-8") != owner:
+                return out / "again" / re.sub(r"[^\w.-]+", "_", owner)
+        return out
 
     def _launches_at_most(self, case: Case) -> int:
         if self.settings.mode == "update":
@@ -245,29 +239,13 @@ class Session:
             self._fitted[key] = suite_priors(baselines.suite(folder, machine_))
         return self._fitted[key]
 
-    def _extra(self, case: Case, dump: PerfDump) -> dict[str, float]:
-        added: dict[str, float] = {}
-        for metrics in self.config.hook.pytest_sgdiff_metrics(config=self.config, case=case, dump=dump):
-            added.update(metrics or {})
-        return added
-
-    def _changed(self, case: Case, command: Command) -> Command:
-        changed: Command | None = self.config.hook.pytest_sgdiff_command(config=self.config, case=case, command=command)
-        return changed or command
-
-    def _environment(self, environment: Environment) -> Environment:
-        changed: Environment | None = self.config.hook.pytest_sgdiff_machine(
-            config=self.config, environment=environment
-        )
-        return changed or environment
-
     def _near(self, path: str) -> str:
         """The path as people type it: relative to the root where it lies below."""
         return (
             str(Path(path).relative_to(self.settings.root)) if Path(path).is_relative_to(self.settings.root) else path
         )
 
-    def _renew(self, case: Case) -> str:
+    def _renew(self, item: pytest.Item, case: Case) -> str:
         """The command that records a baseline for the case, with this run's own places."""
         settings = self.settings
         words = ["pytest"]
@@ -280,11 +258,11 @@ class Session:
             words.append(f"--sgdiff-engine-cmd={shlex.join(settings.engine_cmd)}")
         if settings.baselines != settings.root / "baselines":
             words.append(f"--sgdiff-baselines={self._near(str(settings.baselines))}")
-        return shlex.join([*words, "--sgdiff-update", case.node_id])
+        return shlex.join([*words, "--sgdiff-update", case.node_id if CASE in item.stash else item.nodeid])
 
     def command_text(self, case: Case) -> str:
         """The case's command line as a person would type it, with the environment variables that it adds."""
-        return commands.text(case, self.engine_for(case), self._info_to_show, self.settings.assets)
+        return commands.text(case, self.extensions.engine(case), self._info_to_show, self.settings.assets)
 
     @cached_property
     def _info_to_show(self) -> EngineInfo:

@@ -27,7 +27,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     try:
         settings = _settings(config, run_id)
         pool = _pool(settings) if settings.live and not config.getoption("collectonly") else None
-        session = Session(config, settings, pool, _notify(config, settings, on_worker=on_worker))
+        notify = _notify(config, settings, on_worker=on_worker)
+        session = Session(config, settings, pool, notify, claims=status_folder(settings))
         header = () if on_worker else _header(settings, pool, session, collect_only=config.getoption("collectonly"))
     except SgdiffError as error:
         raise pytest.UsageError(str(error)) from None
