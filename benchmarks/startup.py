@@ -114,7 +114,7 @@ def rows(found: Mapping[str, Cost]) -> list[dict[str, object]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and say by the exit code whether every goal was met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=25, help="interleaved rounds of five pytest runs (default 25)")
+    parser.add_argument("--rounds", type=int, default=31, help="interleaved rounds of five pytest runs (default 31)")
     parser.add_argument("--json", action="store_true", help="print rows {name, ours, peer, goal, met} instead")
     options = parser.parse_args(arguments)
     found = measure(options.rounds)
