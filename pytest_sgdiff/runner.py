@@ -77,8 +77,8 @@ def against(base: Job, now: Job) -> CaseResult:
             sides = ((base, then), (now, taken))
             for job, side in sides if pair % 2 == 0 else sides[::-1]:
                 take(job, side, until=pair + 1, alone=True)
-            if then.problems or taken.problems or then.spoiled or taken.spoiled:
-                return given_up(now, then, taken)
+                if len(side.counted) == pair:
+                    return given_up(now, then, taken)
         baseline = as_baseline(base, then)
         if baseline is None:
             return finish(now, taken, None, (), "invalid", "the base engine's launches do not say where they ran")
@@ -100,8 +100,9 @@ def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:
     for who, side in (("base engine", then), ("current engine", taken)):
         if side.problems:
             return finish(now, side, None, (), "invalid", f"{who}: {side.problems[0].message}")
-    side = then if then.spoiled else taken
-    return finish(now, taken, None, (), "inconclusive", environment_reason(side))
+    side = next((side for side in (then, taken) if side.spoiled), None)
+    reason = "one of the two engines has no more launches" if side is None else environment_reason(side)
+    return finish(now, taken, None, (), "inconclusive", reason)
 
 
 def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:

@@ -1,0 +1,237 @@
+"""What a result is made of, and the noise that a suite's own baselines show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_sgdiff import baselines
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    Environment,
+    Launch,
+    LaunchRecord,
+    Location,
+    Machine,
+    Measurement,
+    PerfDump,
+    Problem,
+    Reading,
+    Recorded,
+    Stage,
+    Watch,
+    Workload,
+)
+from pytest_sgdiff.job import Job, Taken, finish, next_step, record_of, unmeasured
+from pytest_sgdiff.judge import judge
+from pytest_sgdiff.suiteprior import suite_priors, told
+
+H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
+CASE = Case(name="wan", location=Location(path="cases/wan.yaml", line=4, column=3), model="m", summary="a raccoon")
+RENEW = "pytest --sgdiff-update"
+STEPS = (50.0, 51.0, 50.5, 50.0) * 5
+DUMP = PerfDump(
+    generation="B",
+    tag="cli_generate",
+    timestamp=None,
+    total_ms=1120.0,
+    stages=(Stage(name="D", duration_ms=1.0),),
+    steps_ms=STEPS,
+)
+LAUNCH = Launch(
+    case="wan",
+    number=2,
+    argv=("sglang",),
+    started_at="2026-11-24T07:00:00Z",
+    wall_s=33.1,
+    session="s",
+    folder="out/02",
+    environment=Environment(gpu_uuids=("GPU-1",)),
+    watch=Watch(alone=False),
+)
+READING = Reading(
+    dump=DUMP,
+    backend="sglang",
+    pipeline="WanPipeline",
+    warmup="proven",
+    auto_tuned=("offload: on",),
+    metrics={"e2e": 1120.0},
+)
+
+
+def job(**changes):
+    return Job(
+        case=CASE, source=None, engine=None, workload=Workload(digest="d"), baseline_for=lambda machine: None,
+        only_machine=lambda: None, other_machines=lambda: (), renew=RENEW, command="sglang generate", **changes,
+    )  # fmt: skip
+
+
+def entries(*metrics, steps=STEPS, sessions=("s",)):
+    each = len(metrics) // len(sessions)
+    return tuple(
+        LaunchRecord(number=i, metrics=m, steps_ms=tuple(steps), session=sessions[min(i // each, len(sessions) - 1)])
+        for i, m in enumerate(metrics)
+    )
+
+
+def baseline(launches, *, case="wan", machine=H200, **changes):
+    measured = Measurement(case=case, machine=machine, workload=Workload(digest="d"), launches=launches)
+    recorded = Recorded(at="2026-11-02T10:00:00Z", command="pytest", sessions=("s",))
+    return Baseline(measurement=measured, recorded=recorded, engine_version="0.5.17", **changes)
+
+
+def finished(launches, then):
+    taken = Taken(counted=list(launches), machine=H200, folder="out/00")
+    now = Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=tuple(launches))
+    return finish(job(), taken, then, judge(now, then, CASE), "pass", "fine")
+
+
+# ------------------------------------------------------------------------------------------------- launches
+
+
+def test_a_launch_is_kept_with_what_was_read_of_it():
+    kept = record_of(LAUNCH, READING, job(extra_metrics=lambda dump: {"frames_per_s": 17 / dump.total_ms * 1000}))
+    assert dict(kept.metrics) == {"e2e": 1120.0, "frames_per_s": 17 / 1120.0 * 1000}
+    assert (kept.number, kept.steps_ms, kept.generation, kept.alone, kept.warmup) == (2, STEPS, "B", False, "proven")
+    assert (kept.session, kept.wall_s, kept.folder, kept.auto_tuned) == ("s", 33.1, "out/02", ("offload: on",))
+
+
+def test_figures_of_ones_own_are_not_asked_of_a_launch_that_does_not_count():
+    def asked(dump):
+        raise AssertionError("asked")
+
+    broken = replace(READING, problems=(Problem(kind="invalid", message="no warm-up"),))
+    assert dict(record_of(LAUNCH, broken, job(extra_metrics=asked)).metrics) == {"e2e": 1120.0}
+    assert record_of(LAUNCH, replace(READING, dump=None), job(extra_metrics=asked)).steps_ms == ()
+
+
+def test_a_case_is_spoiled_by_its_third_disturbed_launch_or_when_nothing_replaces_the_only_one():
+    disturbed = replace(entries({})[0], excluded="throttled")
+    assert not Taken(excluded=[disturbed] * 2).spoiled
+    assert Taken(excluded=[disturbed] * 3).spoiled
+    assert Taken(excluded=[disturbed], exhausted=True).spoiled
+    assert not Taken(excluded=[disturbed], counted=list(entries({})), exhausted=True).spoiled
+    assert not Taken(exhausted=True).spoiled
+
+
+# ------------------------------------------------------------------------------------------------- results
+
+
+def test_a_result_holds_both_sides_launch_by_launch():
+    then, now = entries(*[{"e2e": 1120.0}] * 3), entries({"e2e": 1121.0})
+    result = finished(now, baseline(then, path="baselines/nvidia-h200-x1/wan.json"))
+    assert (result.launches, result.baseline_records, result.baseline_launches) == (now, then, 3)
+    assert (result.baseline_path, result.baseline_engine) == ("baselines/nvidia-h200-x1/wan.json", "0.5.17")
+    assert (result.summary, result.command, result.folder, result.measured) == (
+        "a raccoon", "sglang generate", "out/00", True,
+    )  # fmt: skip
+    assert result.warnings == ()
+
+
+def test_what_the_engine_chose_by_itself_is_a_warning_once():
+    launches = [replace(entry, auto_tuned=("offload: on", "tp: 2")) for entry in entries(*[{"e2e": 1120.0}] * 2)]
+    result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", "none")
+    assert result.warnings == ("auto-tuned by the engine: offload: on; tp: 2",)
+    assert result.next_step == f"record one: {RENEW}"
+
+
+def test_a_stage_that_the_baseline_lacks_is_a_warning():
+    result = finished(entries({"e2e": 1120.0, "stage:SafetyStage": 9.0}), baseline(entries(*[{"e2e": 1120.0}] * 3)))
+    assert result.warnings == ("new since the baseline was recorded, and not judged: SafetyStage",)
+
+
+def test_a_step_that_spikes_is_a_warning_and_changes_no_outcome():
+    spiking = [*STEPS[:7], 90.0, *STEPS[8:]]
+    result = finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), baseline(entries(*[{"e2e": 1120.0}] * 3)))
+    assert result.outcome == "pass"
+    assert result.warnings == ("spike at step 7: 90 ms or more in each of 3 launches, 50 ms in the baseline",)
+
+
+def test_published_numbers_have_no_profile():
+    spiking = [*STEPS[:7], 90.0, *STEPS[8:]]
+    then = baseline(entries(*[{"e2e": 1120.0}] * 3), kind="reference")
+    assert finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), then).warnings == ()
+
+
+def test_a_case_that_was_never_launched_is_inconclusive():
+    result = unmeasured(CASE, "environment: 1 GPU busy for 60 s", renew=RENEW)
+    assert (result.outcome, result.reason, result.measured) == (
+        "inconclusive",
+        "environment: 1 GPU busy for 60 s",
+        False,
+    )
+    assert result.next_step == (
+        "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    )
+
+
+def test_every_outcome_says_what_to_do_next():
+    assert next_step("improved", RENEW) == f"to hold the gain: {RENEW}"
+    assert next_step("regressed", RENEW) == f"if the slowdown is meant: {RENEW}"
+    assert [next_step(outcome, RENEW) for outcome in ("pass", "invalid")] == ["", ""]
+
+
+# ------------------------------------------------------------------------------------------------- the suite's noise
+
+NOISE = (1.0, 1.02, 0.98, 1.015, 0.985)
+"""Launches with a CV of 1.8 %."""
+
+
+def suite(count, **changes):
+    return [
+        baseline(
+            entries(
+                *(
+                    {"e2e": 1000.0 * (i + 1) * f, "stage:DecodingStage": 300.0 * f, "stage:TinyStage": 0.1}
+                    for f in NOISE
+                )
+            ),
+            case=f"c{i}",
+            **changes,
+        )
+        for i in range(count)
+    ]
+
+
+def test_a_suite_of_eight_cases_shows_its_own_noise():
+    priors = suite_priors(suite(8))
+    assert priors["primary"].cv0 is not None
+    assert 0.016 < priors["primary"].cv0 < 0.022
+    assert priors["stage"].source == priors["primary"].source
+    assert told(priors) == (
+        "primary and stage: prior of 8 baselines: CV 1.99 %, worth 30.0 launches' freedom; "
+        "memory: default prior (0 of 8 baselines needed)"
+    )
+
+
+def test_a_smaller_suite_is_judged_by_the_default():
+    priors = suite_priors(suite(7))
+    assert told(priors) == "default prior (7 of 8 baselines needed)"
+    assert {prior.cv0 for prior in priors.values()} == {None}
+    assert told({}) == ""
+
+
+def test_published_numbers_and_two_launches_show_no_noise():
+    short = [baseline(entries(*[{"e2e": 1000.0}] * 2), case=f"d{i}") for i in range(9)]
+    assert told(suite_priors([*suite(9, kind="reference"), *short])) == "default prior (0 of 8 baselines needed)"
+
+
+def test_two_sessions_show_how_far_they_drift():
+    def case(i, apart):
+        values = [1000.0 * f * (1.0 if j < 3 else 1 + apart) for j, f in enumerate((1, 1.001, 0.999) * 2)]
+        return baseline(entries(*({"e2e": v} for v in values), sessions=("a", "b")), case=f"c{i}")
+
+    assert suite_priors([case(i, 0.0) for i in range(8)])["primary"].session_cv < 0.0005
+    assert 0.012 < suite_priors([case(i, 0.02) for i in range(8)])["primary"].session_cv < 0.016
+
+
+def test_the_suite_is_that_of_the_machine_and_a_broken_file_spoils_no_other(tmp_path):
+    for one in suite(3):
+        baselines.save(tmp_path, one)
+    other = Machine(kind="gpu", product="NVIDIA H100", count=1)
+    baselines.save(tmp_path, baseline(entries(*[{"e2e": 1.0}] * 3), case="elsewhere", machine=other))
+    folder = tmp_path / "nvidia-h200-x1"
+    (folder / "broken.json").write_text("{")
+    (folder / "copied.json").write_text((folder / "c0.json").read_text(encoding="utf-8"))
+    assert [one.measurement.case for one in baselines.suite(tmp_path, H200)] == ["c0", "c1", "c2"]
+    assert list(baselines.suite(tmp_path / "none", H200)) == []

@@ -1,0 +1,418 @@
+"""The pipeline from launches to an outcome, on launches that come out of a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    Environment,
+    GpuProcess,
+    Launch,
+    LaunchPlan,
+    LaunchRecord,
+    Location,
+    Machine,
+    Measurement,
+    MetricChoice,
+    Problem,
+    Reading,
+    Recorded,
+    Watch,
+    Workload,
+)
+from pytest_sgdiff.job import Job
+from pytest_sgdiff.rules import Prior
+from pytest_sgdiff.runner import PAIR_LOOKS, against, gate, record
+
+H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
+WORK = Workload(digest="d", fields={"args.seed": 42})
+CASE = Case(
+    name="wan",
+    location=Location(path="cases/wan.yaml", line=4, column=3),
+    model="m",
+    metrics=MetricChoice(gate=("denoise",)),
+)
+QUIET = Watch(alone=True)
+DISTURBED = Watch(foreign=(GpuProcess(gpu_uuid="GPU-1", pid=77, name="python3"),))
+STRANGER = "GPU-1: foreign process 77 (python3) while the launch ran"
+STEADY = (1000.0, 1006.0, 996.0, 1003.0, 998.0)
+SLOW = tuple(1.08 * ms for ms in STEADY)
+
+
+class Script:
+    """A source of launches: numbers are denoising times, texts are failures, and pairs come with what was seen beside.
+
+    `asked` keeps what each launch was asked for; `journal` the names of all sources, in the order of their launches.
+    """
+
+    def __init__(self, *said, name="now", journal=None, **launch):
+        self._said: Iterator = iter(said)
+        self.asked: list[bool] = []
+        self.name, self.journal = name, [] if journal is None else journal
+        self._launch = {"machine": H200, "workload": WORK, **launch}
+
+    def launch(self, *, alone):
+        said = next(self._said, None)
+        if said is None:
+            return None
+        self.asked.append(alone)
+        self.journal.append(self.name)
+        told, watch = said if isinstance(said, tuple) else (said, QUIET)
+        return Launch(
+            case="wan",
+            number=len(self.asked) - 1,
+            argv=("sglang",),
+            log=json.dumps(told),
+            environment=Environment(gpu_uuids=("GPU-1",), sync_stages=True, engine_version="0.5.17"),
+            watch=watch,
+            session="s",
+            started_at="2026-11-24T07:00:00Z",
+            folder=f"out/wan/{len(self.asked) - 1:02}",
+            **self._launch,
+        )
+
+
+class ReadsTheScript:
+    """An engine whose log is what the script said."""
+
+    name = "scripted"
+
+    def command(self, case, *, info, files, ports):
+        raise AssertionError("nothing is launched here")
+
+    def read(self, launch, case):
+        told = json.loads(launch.log)
+        nothing = {"dump": None, "backend": "sglang", "pipeline": "WanPipeline", "warmup": "proven"}
+        if isinstance(told, str):
+            return Reading(**nothing, problems=(Problem(kind="launch-failed", message=told),))
+        return Reading(**nothing, metrics={"denoise": told} if isinstance(told, float) else told)
+
+
+def baseline(*values, machine=H200, workload=WORK, **changes):
+    environment = Environment(gpu_uuids=("GPU-1",), sync_stages=True)
+    launches = tuple(
+        LaunchRecord(
+            number=i, metrics=v if isinstance(v, dict) else {"denoise": v}, environment=environment, watch=QUIET
+        )
+        for i, v in enumerate(values)
+    )
+    measured = Measurement(case="wan", machine=machine, workload=workload, launches=launches)
+    recorded = Recorded(at="2026-11-02", command="pytest --sgdiff-update")
+    return Baseline(measurement=measured, recorded=recorded, path="baselines/nvidia-h200-x1/wan.json", **changes)
+
+
+def job(source, *, then=None, case=CASE, **changes):
+    return Job(
+        case=case,
+        source=source,
+        engine=ReadsTheScript(),
+        workload=WORK,
+        baseline_for=lambda machine: then,
+        only_machine=lambda: None,
+        other_machines=lambda: ("nvidia-h100-x1",),
+        renew="pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan",
+        **changes,
+    )
+
+
+def told(result):
+    return result.outcome, result.reason
+
+
+# ------------------------------------------------------------------------------------------------- gate: looks
+
+
+def test_a_case_that_is_clearly_fine_is_launched_once():
+    source = Script(*STEADY)
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert told(result) == ("pass", "denoise -0.1 %, 1.9 % slower excluded")
+    assert source.asked == [False]
+    assert (result.measured, result.next_step, result.folder) == (True, "", "out/wan/00")
+
+
+def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
+    source = Script(*SLOW, 999.0)
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %")
+    assert source.asked == [False, True, True, True, True]
+    assert result.next_step == ("if the slowdown is meant: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
+
+
+def test_a_gross_slowdown_needs_three():
+    source = Script(*(1.3 * ms for ms in STEADY))
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert told(result) == (
+        "regressed",
+        "denoise +30.0 %, limit 4 %; every launch beyond every one of the baseline by 28.7 % or more",
+    )
+    assert len(source.asked) == 3
+
+
+def test_looks_are_those_of_the_case():
+    source = Script(*SLOW, *SLOW)
+    looks = replace(CASE, launches=LaunchPlan(looks=(2, 7)))
+    assert gate(job(source, then=baseline(*STEADY), case=looks)).outcome == "regressed"
+    assert len(source.asked) == 7
+
+
+def test_the_last_look_says_what_could_not_be_told():
+    noisy = (1000.0, 1060.0, 985.0, 1075.0, 1040.0)
+    source = Script(*noisy, 1000.0)
+    result = gate(job(source, then=baseline(1000.0, 1050.0, 980.0, 1030.0, 1010.0)))
+    assert result.outcome == "inconclusive"
+    assert result.reason == (
+        "denoise +1.7 %, between 3 % faster and 6.8 % slower: 4 % slower is neither excluded nor proven"
+    )
+    assert len(source.asked) == 5
+    assert result.next_step == (
+        "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    )
+
+
+# ------------------------------------------------------------------------------------------------- gate: launches
+
+
+def test_a_disturbed_launch_is_replaced_and_kept_with_its_reason():
+    source = Script((2000.0, DISTURBED), 1001.0)
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert result.outcome == "pass"
+    assert [(entry.number, entry.excluded is None) for entry in result.launches] == [(0, False), (1, True)]
+    assert result.launches[0].excluded == STRANGER
+
+
+def test_the_third_disturbed_launch_ends_the_case_and_accuses_nobody():
+    source = Script(*[(2000.0, DISTURBED)] * 9)
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert result.outcome == "inconclusive"
+    assert result.reason == f"environment: 3 launches disturbed: {STRANGER}"
+    assert len(source.asked) == 3
+    assert (result.verdicts, result.measured) == ((), False)
+
+
+def test_disturbances_of_all_looks_are_counted_together():
+    source = Script(*SLOW[:1], *[(2000.0, DISTURBED)] * 2, *SLOW[1:3], (2000.0, DISTURBED), *SLOW)
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert result.outcome == "inconclusive"
+    assert result.reason == f"environment: 3 launches disturbed: {STRANGER}"
+    assert (len(source.asked), result.measured) == (6, True)
+
+
+def test_two_disturbed_launches_do_not_keep_a_slowdown_from_being_found():
+    source = Script((2000.0, DISTURBED), *SLOW[:3], (2000.0, DISTURBED), *SLOW[3:])
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %")
+    assert len(source.asked) == 7
+
+
+def test_a_launch_with_a_problem_is_invalid_and_is_not_tried_again():
+    source = Script("the engine fell back to diffusers", *STEADY)
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert told(result) == ("invalid", "the engine fell back to diffusers")
+    assert len(source.asked) == 1
+    assert [entry.metrics for entry in result.launches] == [{}]
+    assert result.problems == (Problem(kind="launch-failed", message="the engine fell back to diffusers"),)
+
+
+def test_a_problem_after_the_first_look_is_invalid_as_well():
+    source = Script(SLOW[0], "out of memory", *SLOW)
+    result = gate(job(source, then=baseline(*STEADY)))
+    assert told(result) == ("invalid", "out of memory")
+    assert (len(source.asked), result.verdicts) == (2, ())
+
+
+# ------------------------------------------------------------------------------------------------- gate: baselines
+
+
+def test_a_case_without_a_baseline_names_the_machine_and_those_that_have_one():
+    result = gate(job(Script(*STEADY)))
+    assert told(result) == ("no-baseline", "no baseline for nvidia-h200-x1 (there is one for nvidia-h100-x1)")
+    assert result.next_step == "record one: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
+    assert len(result.launches) == 1
+
+
+def test_a_baseline_of_another_workload_is_not_compared():
+    then = baseline(*STEADY, workload=Workload(digest="e", fields={"args.seed": 7}))
+    source = Script(*STEADY)
+    result = gate(job(source, then=then))
+    assert told(result) == (
+        "no-baseline",
+        "the baseline is not comparable: args.seed: 7 in the baseline, 42 now",
+    )
+    assert (len(source.asked), result.verdicts) == (1, ())
+    assert result.baseline_path == "baselines/nvidia-h200-x1/wan.json"
+
+
+def test_a_recording_without_a_machine_is_that_of_the_only_baseline():
+    found = gate(replace(job(Script(1001.0, machine=None), then=baseline(*STEADY)), only_machine=lambda: H200))
+    assert (found.outcome, found.machine) == ("pass", H200)
+
+
+def test_a_recording_without_a_machine_cannot_be_placed():
+    result = gate(job(Script(1001.0, machine=None), then=baseline(*STEADY)))
+    assert told(result) == (
+        "no-baseline",
+        "the recording does not say on which machine it was made (launch.json: `machine`)",
+    )
+
+
+def test_a_recording_that_ends_early_is_judged_by_what_it_holds():
+    result = gate(job(Script(*SLOW[:2]), then=baseline(*STEADY)))
+    assert result.outcome == "inconclusive"
+    assert result.reason == (
+        "denoise +8.3 %, to be confirmed by 5 launches; the recording ends after 2 of up to 5 launches"
+    )
+
+
+def test_a_recording_that_holds_nothing_is_invalid():
+    result = gate(job(Script(), then=baseline(*STEADY)))
+    assert told(result) == ("invalid", "the recording holds no launch of this case")
+
+
+def test_a_recording_of_one_disturbed_launch_says_so():
+    result = gate(job(Script((1001.0, DISTURBED)), then=baseline(*STEADY)))
+    assert result.outcome == "inconclusive"
+    assert result.reason == f"environment: 1 launch disturbed: {STRANGER}"
+
+
+# ------------------------------------------------------------------------------------------------- gate: the suite
+
+
+def test_the_suites_own_noise_is_what_the_case_is_judged_by_and_is_told():
+    quiet = Prior(cv0=0.001, weight=30.0, session_cv=0.0, source="prior of 12 baselines")
+    steady = [1000.0, 1000.5, 999.5, 1000.2, 999.8]
+    by_default = gate(job(Script(*steady), then=baseline(*steady)))
+    by_suite = gate(job(Script(*steady), then=baseline(*steady), priors_for=lambda machine: {"primary": quiet}))
+    assert told(by_default) == ("pass", "denoise +0.0 %, 1.9 % slower excluded")
+    assert told(by_suite) == ("pass", "denoise +0.0 %, 0.2 % slower excluded")
+    assert (by_default.noise, by_suite.noise) == ("", "primary: prior of 12 baselines")
+
+
+# ------------------------------------------------------------------------------------------------- record
+
+
+def test_recording_takes_as_many_launches_as_the_case_says_alone():
+    source = Script(*STEADY, *STEADY)
+    result = record(job(source, case=replace(CASE, launches=LaunchPlan(baseline=4))))
+    assert told(result) == ("pass", "4 launches recorded")
+    assert (result.recorded, source.asked) == (True, [True] * 4)
+    assert result.warnings == (
+        "denoise: 4 launches, CV 0.4 %; a slowdown of 4.8 % or more will be found in 5 launches",
+    )
+
+
+def test_recording_again_shows_what_it_replaces():
+    result = record(job(Script(*SLOW), then=baseline(*STEADY)))
+    assert told(result) == ("pass", "5 launches replace the baseline")
+    assert [v.outcome for v in result.verdicts] == ["regressed"]
+    assert result.recorded
+
+
+def test_recording_over_a_baseline_of_another_workload_says_why_they_are_not_compared():
+    then = baseline(*STEADY, workload=Workload(digest="e", fields={"args.seed": 7}))
+    result = record(job(Script(*SLOW), then=then))
+    assert told(result) == ("pass", "5 launches recorded")
+    assert result.warnings[0] == "the baseline is not comparable: args.seed: 7 in the baseline, 42 now"
+
+
+def test_disturbed_launches_are_no_part_of_a_baseline():
+    result = record(job(Script((2000.0, DISTURBED), *STEADY)))
+    assert told(result) == ("pass", "5 launches recorded")
+    assert [entry.number for entry in result.launches if entry.excluded is None] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "reason"),
+    [
+        ((*STEADY[:3], "out of memory"), "invalid", "out of memory"),
+        (STEADY[:3], "inconclusive", "no baseline recorded: 3 of 5 launches"),
+    ],
+)
+def test_nothing_is_recorded_of_too_few_launches(said, outcome, reason):
+    result = record(job(Script(*said)))
+    assert (told(result), result.recorded) == ((outcome, reason), False)
+
+
+def test_nothing_is_recorded_on_a_disturbed_machine():
+    result = record(job(Script(*STEADY[:4], *[(2000.0, DISTURBED)] * 3)))
+    assert result.reason == f"no baseline recorded: environment: 3 launches disturbed: {STRANGER}"
+    assert (result.outcome, result.recorded) == ("inconclusive", False)
+
+
+# ------------------------------------------------------------------------------------------------- against
+
+
+def both(base, now):
+    journal: list[str] = []
+    sources = Script(*base, name="base", journal=journal), Script(*now, name="now", journal=journal)
+    return against(job(sources[0]), job(sources[1])), journal
+
+
+def test_pairs_are_launched_abba_until_they_are_clear():
+    result, journal = both(STEADY, STEADY)
+    assert told(result) == ("pass", "denoise +0.0 %, 1.4 % slower excluded, 3 pairs")
+    assert journal == ["base", "now", "now", "base", "base", "now"]
+    assert (result.baseline_launches, result.baseline_path) == (3, None)
+
+
+def test_a_slower_engine_takes_five_pairs():
+    result, journal = both(STEADY, SLOW)
+    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %, 5 pairs")
+    assert len(journal) == 10
+
+
+def test_a_drift_that_both_engines_share_is_no_change():
+    drift = [1.0, 1.05, 1.1, 1.16, 1.22]
+    result, _ = both([1000.0 * f for f in drift], [1002.0 * f for f in drift])
+    assert told(result) == ("pass", "denoise +0.2 %, 1.6 % slower excluded, 3 pairs")
+
+
+def test_what_no_number_of_pairs_tells_stays_open_after_the_last_look():
+    wild = (1000.0, 1100.0, 960.0, 1150.0, 1000.0, 1180.0, 970.0, 1090.0)
+    result, journal = both(wild, [wild[-1 - i] * 1.02 for i in range(8)])
+    assert result.outcome == "inconclusive"
+    assert result.reason.endswith(": 4 % slower is neither excluded nor proven, 8 pairs")
+    assert len(journal) == 2 * PAIR_LOOKS[-1]
+
+
+def test_a_failing_base_engine_is_named():
+    result, journal = both(["no such flag: --warmup-mode"], STEADY)
+    assert told(result) == ("invalid", "base engine: no such flag: --warmup-mode")
+    assert result.problems[0].message == "no such flag: --warmup-mode"
+    assert journal == ["base"]
+
+
+def test_a_failing_current_engine_is_named():
+    result, _ = both(STEADY, [1000.0, "out of memory"])
+    assert told(result) == ("invalid", "current engine: out of memory")
+
+
+@pytest.mark.parametrize("side", ["base", "now"])
+def test_pairs_that_are_disturbed_again_and_again_end_the_case(side):
+    spoiled, calm = [(2000.0, DISTURBED)] * 4, STEADY
+    result, _ = both(spoiled if side == "base" else calm, calm if side == "base" else spoiled)
+    assert result.outcome == "inconclusive"
+    assert result.reason == f"environment: 3 launches disturbed: {STRANGER}"
+
+
+def test_a_disturbed_launch_of_a_pair_is_replaced_within_its_pair():
+    result, journal = both([STEADY[0], (2000.0, DISTURBED), *STEADY[1:]], STEADY)
+    assert told(result) == ("pass", "denoise +0.0 %, 1.4 % slower excluded, 3 pairs")
+    assert journal == ["base", "now", "now", "base", "base", "base", "now"]
+
+
+def test_engines_that_cannot_be_launched_any_more_end_the_case():
+    result, _ = both(STEADY[:1], SLOW)
+    assert told(result) == ("inconclusive", "one of the two engines has no more launches")
+
+
+def test_pairs_without_a_machine_are_invalid():
+    journal: list[str] = []
+    sources = [Script(*STEADY, machine=None, journal=journal) for _ in range(2)]
+    result = against(job(sources[0]), job(sources[1]))
+    assert told(result) == ("invalid", "the base engine's launches do not say where they ran")
