@@ -63,7 +63,7 @@ class StatusBoard:
         self._folder = status_folder(settings)
         self._read: dict[Path, int] = {}
         self._running: dict[str, Running] = {}
-        self._narrator = Narrator(verbosity=config.option.verbose)
+        self._narrator = Narrator(verbosity=config.getoption("verbose", 0))
         self._screen: Screen | None = None
         self._in_place = False
         # Held while news are taken in and shown, by the thread and by the hooks.
@@ -77,7 +77,7 @@ class StatusBoard:
         """Follow the progress while tests run."""
         terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
         writer: Any = getattr(terminal, "_tw", None)
-        if writer is not None and self.config.option.verbose >= 0 and not self.config.option.collectonly:
+        if writer is not None and self._narrator.verbosity >= 0 and not self.config.option.collectonly:
             file = writer._file
             self._screen = writer._file = Screen(file)
             self._in_place = self._may_rewrite(file)
