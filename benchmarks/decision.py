@@ -55,6 +55,7 @@ from pytest_sgdiff.data import LaunchRecord
 from pytest_sgdiff.profile import profile_warnings
 from pytest_sgdiff.rules import CLASS_MARGINS, Margins, ModeratedRule, Prior
 from pytest_sgdiff.rules.prior import fit_prior
+from pytest_sgdiff.runner import PAIR_LOOKS
 
 CASES = 30
 """Cases of a night."""
@@ -282,27 +283,28 @@ def table(title: str, rows: Sequence[Night]) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------- own prior
 
 
-def fitted(count: int, cv: float | None, nb: int) -> Iterator[str]:
-    """Suites judged with the prior that their own baselines show: noisier than the default expects (`cv`), or as mixed
-    as the realistic ones (None)."""
-    alarms, launches, found = [], [], []
+def fitted(title: str, key: tuple[int, ...], draw: Draw, count: int, slower: float) -> Iterator[str]:
+    """Suites judged with the prior that their own baselines show, one by one."""
+    alarms, launches, inconclusive, found = [], [], [], []
     for index in range(count):
-        rng = random(4, nb, index) if cv is not None else random(4, nb, index, 1)
-        still, slow = (noise.suite(rng, CASES, nb, s, cv=cv) for s in (0.0, 0.05))
+        rng = random(4, *key[:1], index, *key[1:])
+        still, slow = (draw(rng, CASES, s)[0] for s in (0.0, slower))
         result = []
         for cases in (still, slow):
             stages = np.concatenate([b for b, _ in cases.stages.values()])
-            baselines = {"primary": cases.primary["denoise"][0], "stage": stages, "memory": cases.memory[0]}
+            steadiest = next(iter(cases.primary.values()))[0]
+            baselines = {"primary": steadiest, "stage": stages, "memory": cases.memory[0]}
             priors = {kind: fit_prior(b.tolist(), cv0=CLASS_MARGINS[kind].cv0) for kind, b in baselines.items()}
             result.append(judged(cases, priors=priors))
         alarms.append(bool((result[0].code == REGRESSED).any()))
         launches.append(result[0].launches.mean())
+        inconclusive.append((result[0].code == INCONCLUSIVE).mean())
         found.append(_share(result[1]))
-    whose = "realistic mixture" if cv is None else f"CV {_percent(cv)}"
     yield (
-        f"     {whose}, nb {nb}, prior fitted to the suite's 30 baselines ({count} nights): "
+        f"     {title}, prior fitted to the suite's {CASES} baselines ({count} nights): "
         f"{_percent(float(np.mean(alarms)))} of nights, {np.mean(launches):.2f} launches, "
-        f"5 % found {_percent(float(np.mean(found)))}"
+        f"{_percent(float(np.mean(inconclusive)))} inconclusive, "
+        f"+{100 * slower:.0f} % found {_percent(float(np.mean(found)))}"
     )
 
 
@@ -341,6 +343,32 @@ def pairs(n: int) -> Iterator[str]:
             needed = _needed(cv, slower, margins, n)
             sizes = f"{_percent(slower):>9} {_percent(limit):>6} {_percent(margins.ignore):>7}"
             yield f"     {_percent(cv):>6} {sizes} {needed:>6}"
+
+    yield f"   c) as shipped, looks at {', '.join(map(str, PAIR_LOOKS))} pairs: regressed / pass in % and pairs taken"
+    yield f"     {'launches':>30} {'limit':>6}" + "".join(f" {f'+{100 * s:.0f} %':>18}" for s in PAIR_SIZES)
+    kinds: Mapping[str, tuple[noise.Family, float]] = {
+        **{f"CV {_percent(cv)}": (noise.clean, cv) for cv in (0.003, 0.005, 0.008, 0.01)},
+        "host holds up 7 of 16": (noise.held_up, 0.01),
+    }
+    for row, (name, (family, cv)) in enumerate(kinds.items()):
+        for limit in (0.04, 0.02):
+            margins = replace(PRIMARY, limit=limit, ignore=PRIMARY.ignore * limit / PRIMARY.limit)
+            cells = []
+            for i, slower in enumerate(PAIR_SIZES):
+                rng = random(9, row, i)
+                b, c = (1e4 * family(rng, 2 * n, PAIR_LOOKS[-1], cv) for _ in range(2))
+                cells.append(f" {_ab(b, (1 + slower) * c, margins):>18}")
+            yield f"     {name:>30} {_percent(limit):>6}" + "".join(cells)
+
+
+def _ab(b: Array, c: Array, margins: Margins) -> str:
+    code, taken, todo = np.full(len(b), INCONCLUSIVE, dtype=np.int8), np.zeros(len(b)), np.arange(len(b))
+    for look in PAIR_LOOKS:
+        taken[todo] = look
+        code[todo] = paired(b[todo, :look], c[todo, :look], margins).code
+        todo = todo[code[todo] == INCONCLUSIVE]
+    passed = ((code == PASS) | (code == IMPROVED)).mean()
+    return f"{100 * (code == REGRESSED).mean():.2f} / {100 * passed:.0f}, {taken.mean():.1f}"
 
 
 def _pairs(rng: np.random.Generator, n: int, count: int, cv: float, slower: float, drift: float) -> tuple[Array, Array]:
@@ -478,8 +506,8 @@ def simulate_nights(count: int) -> Nights:
         *table("another node, slack of 2 %", nights(5, suite(5, None, 0.01), count, **alone, slack=0.02)),
         *table("every CV 2 %, baseline of 5", nights(6, suite(5, 0.02), count, **alone)),
         *table("every CV 2 %, baseline of 10", nights(7, suite(10, 0.02), count, **alone)),
-        *fitted(max(20, count // 20), 0.02, 5),
-        *fitted(max(20, count // 20), None, 5),
+        *fitted("CV 2 %, nb 5", (5,), suite(5, 0.02), max(20, count // 20), 0.05),
+        *fitted("realistic mixture, nb 5", (5, 1), suite(5, None), max(20, count // 20), 0.05),
     ]
     sizes = (0.03, 0.05, 0.07, 0.10)
     five = nights(8, recorded(5), count, slowdowns=sizes)
@@ -500,6 +528,7 @@ def simulate_nights(count: int) -> Nights:
         *table("no pauses, baseline of 5", never),
         *table("no pauses, the host holds up 7 of 16 launches, baseline of 5", held[0]),
         *table("no pauses, the host holds up 7 of 16 launches, baseline of 10", held[1]),
+        *fitted("nb 10", (10, 2), recorded(10, 0.0, noise.HELD_SHARE), max(20, count // 20), 0.10),
         *what_else_is_caught(4000),
     ]
     return Nights(uniform=uniform, realistic=realistic, recorded=five, recorded_ten=ten, text=text)

@@ -204,6 +204,16 @@ def test_a_suite_of_eight_cases_shows_its_own_noise():
     )
 
 
+def test_a_case_speaks_by_its_longest_stage_whatever_the_others_do():
+    def case(i):
+        stages = [{"stage:TextStage": 90.0 * f**9, "stage:DecodingStage": 300.0 * f} for f in NOISE]
+        return baseline(entries(*({"e2e": 1000.0, **stage} for stage in stages)), case=f"c{i}")
+
+    assert suite_priors([case(i) for i in range(8)])["stage"].source == (
+        "prior of 8 baselines: CV 1.99 %, worth 30.0 launches' freedom"
+    )
+
+
 def test_a_smaller_suite_is_judged_by_the_default():
     priors = suite_priors(suite(7))
     assert told(priors) == "default prior (7 of 8 baselines needed)"
