@@ -93,10 +93,11 @@ def launch_text(progress: Progress) -> str:
 
 
 def doing(progress: Progress) -> str:
-    """`GPUs 0,1, launch 2 of up to 5, DenoisingStage`; for a wait who is in the way."""
+    """`GPUs 0,1, launch 2 of up to 5, DenoisingStage`; for a wait who is in the way, before anything else."""
     # Names of other people's processes: whatever they hold must stay one line.
     stage = " ".join(clean(progress.stage).split())
-    return ", ".join(part for part in (launch_text(progress) if progress.launch else "", stage) if part)
+    parts = (launch_text(progress) if progress.launch else "", stage)
+    return ", ".join(part for part in (parts[::-1] if progress.waits else parts) if part)
 
 
 def passed(progress: Progress, elapsed: str) -> str:

@@ -171,7 +171,7 @@ def test_waiting_to_be_alone_names_the_launch_that_waits() -> None:
     state = running(WAN, replace(WAN, at=200.0, launch=3, stage="waiting to be alone beside ltx2", waits=True))
     narrator.news("main", state, 200.0)
     assert narrator.tick("main", state, 210.0) == (
-        "  cases/wan22.yaml::wan22_t2v_a14b_720p: GPUs 0,1,2,3, launch 3 of up to 5, waiting to be alone beside ltx2, "
+        "  cases/wan22.yaml::wan22_t2v_a14b_720p: waiting to be alone beside ltx2, GPUs 0,1,2,3, launch 3 of up to 5, "
         "10 s so far"
     )
     state = followed(state, replace(WAN, at=211.0, launch=3))
