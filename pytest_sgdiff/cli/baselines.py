@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Baseline
+    from collections.abc import Mapping
+
+    from pytest_sgdiff.data import Baseline, MetricClass
+    from pytest_sgdiff.rules import Prior
 
 
 def add(commands: Subparsers) -> None:
@@ -75,23 +78,27 @@ def _row(baseline: Baseline) -> dict[str, object]:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.baselines import every, load
+    from pytest_sgdiff.baselines import every, load, suite
+    from pytest_sgdiff.suiteprior import suite_priors, told
 
     found = [b for b in map(load, every(chosen.folder)) if b.measurement.case == chosen.what]
     for baseline in found:
         print(
             f"{baseline.path}: {baseline.kind}, {baseline.recorded.at}, sglang {baseline.engine_version or 'unknown'}"
         )
-        for line in _metrics(baseline):
+        priors = suite_priors(suite(chosen.folder, baseline.measurement.machine))
+        for line in _metrics(baseline, priors):
             print(f"  {line}")
+        print(f"  noise between launches: {told(priors)}")
     if not found:
         raise _usage(f"sgdiff baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
     return GOOD
 
 
-def _metrics(baseline: Baseline) -> list[str]:
+def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[str]:
     from pytest_sgdiff.metrics import metric_class, unit
-    from pytest_sgdiff.rules import CLASS_MARGINS, RULES
+    from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule
+    from pytest_sgdiff.rules.prior import DEFAULT
     from pytest_sgdiff.rules.sample import centre, variation
 
     lines = []
@@ -99,7 +106,8 @@ def _metrics(baseline: Baseline) -> list[str]:
         middle, spread = centre(values), variation(values)
         if middle is None:
             continue
-        detectable = RULES["moderated"].detectable(values, CLASS_MARGINS[metric_class(name)], launches=5)
+        kind = metric_class(name)
+        detectable = ModeratedRule(priors.get(kind, DEFAULT)).detectable(values, CLASS_MARGINS[kind], launches=5)
         line = f"{name:32}{middle:12.2f} {unit(name)}"
         line += "" if spread is None else f"  CV {100 * spread:.2f} %"
         line += "" if detectable is None else f"  finds {100 * detectable:.1f} % in five launches"
