@@ -110,10 +110,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=NOT_MEASURING))
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """`-n auto`: as many workers as can hold leases. xdist asks before plugins are configured."""
-    if not _asked(config):
+    """`-n auto`: as many workers as can hold leases. xdist asks before plugins are configured, and counts CPUs if its
+    own answer comes first; a number that it is told by its own variable stands."""
+    if not _asked(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     from pytest_sgdiff import starting
 
