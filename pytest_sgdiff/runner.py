@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, CaseResult, Recorded, Verdict
+from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
@@ -53,9 +53,16 @@ def record(job: Job) -> CaseResult:
     if len(taken.counted) < wanted:
         reason = environment_reason(taken) if taken.spoiled else f"{len(taken.counted)} of {wanted} launches"
         return finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {reason}")
+    told: tuple[str, ...] = ()
+    if taken.machine is None:
+        taken.machine = unknown_machine(job.case)
+        told = (
+            f"the recording does not say on which machine it was made: the baseline is that of {taken.machine.slug}",
+        )
     baseline, verdicts, missing = compare(job, taken)
     done = "recorded" if baseline is None or missing else "replace the baseline"
-    told = (missing,) if baseline and missing else ()
+    if baseline and missing:
+        told = (*told, missing)
     fresh = as_baseline(job, taken)
     if fresh is not None:
         priors = job.priors_for(fresh.measurement.machine)
@@ -100,8 +107,8 @@ def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:
     for who, side in (("base engine", then), ("current engine", taken)):
         if side.problems:
             return finish(now, side, None, (), "invalid", f"{who}: {side.problems[0].message}")
-    side = next((side for side in (then, taken) if side.spoiled), None)
-    reason = "one of the two engines has no more launches" if side is None else environment_reason(side)
+    spoiled = next((side for side in (then, taken) if side.spoiled), None)
+    reason = "one of the two engines has no more launches" if spoiled is None else environment_reason(spoiled)
     return finish(now, taken, None, (), "inconclusive", reason)
 
 
@@ -144,6 +151,12 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     if apart:
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
     return baseline, judge(now, baseline, job.case, priors=job.priors_for(taken.machine)), ""
+
+
+def unknown_machine(case: Case) -> Machine:
+    """Where launches were made that do not say so; only replays hold such. Launches that do say so are never compared
+    with it, and others that do not are, as long as it is the only machine with a baseline of the case."""
+    return Machine(kind="gpu" if case.gpus else "cpu", product="unknown", count=max(1, case.gpus))
 
 
 def as_baseline(job: Job, taken: Taken) -> Baseline | None:

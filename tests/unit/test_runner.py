@@ -261,6 +261,16 @@ def test_a_recording_without_a_machine_cannot_be_placed():
     )
 
 
+def test_a_baseline_of_launches_that_name_no_machine_is_kept_apart():
+    """A real launch has a machine with a name, so that it is never compared with this one."""
+    result = record(job(Script(*STEADY, machine=None), case=replace(CASE, gpus=4)))
+    assert (told(result), result.recorded) == (("pass", "5 launches recorded"), True)
+    assert result.machine == Machine(kind="gpu", product="unknown", count=4)
+    assert (
+        "the recording does not say on which machine it was made: the baseline is that of unknown-x4" in result.warnings
+    )
+
+
 def test_a_recording_that_ends_early_is_judged_by_what_it_holds():
     result = gate(job(Script(*SLOW[:2]), then=baseline(*STEADY)))
     assert result.outcome == "inconclusive"
