@@ -54,12 +54,12 @@ class StatusBoard:
     """On the controller: follows the progress files and shows what runs.
 
     On a terminal a block of lines, one per running case, is rewritten in place and gone before pytest writes; elsewhere
-    each launch gives one line when it starts, so that a CI log tells what it waits for without a flood. Lines too where
-    escapes are not wanted (`--color=no`, TERM=dumb) and with `-s`, where tests write to the terminal themselves.
+    each launch gives one line when it starts, so that a log tells what it waits for without a flood. Lines too in CI,
+    where escapes are not wanted (`--color=no`, TERM=dumb) and where tests write to the terminal themselves (`-s`).
     """
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        self.config = config
+        self.config, self._ci = config, settings.ci
         self._folder = status_folder(settings)
         self._read: dict[Path, int] = {}
         self._running: dict[str, Running] = {}
@@ -114,7 +114,9 @@ class StatusBoard:
 
     def _may_rewrite(self, file: Any) -> bool:
         escapes = self.config.getoption("color") != "no" and os.environ.get("TERM") != "dumb"
-        return bool(file.isatty() and escapes and self.config.getoption("capture", "no") != "no")
+        captured = self.config.getoption("capture", "no") in ("fd", "sys")
+        # Some CI systems give a terminal and keep every byte of it.
+        return bool(file.isatty() and escapes and captured and not self._ci)
 
     def _follow(self) -> None:
         while not self._ended.wait(POLL_S):

@@ -192,11 +192,9 @@ def test_a_reader_that_has_seen_enough_does_no_harm(long: Project) -> None:
 class Board:
     """A board on a pseudo-terminal in this process, with one case that runs. Use as a context, then close it."""
 
-    def __init__(
-        self, pytester: pytest.Pytester, *arguments: str, columns: int = 80, file: TextIO | None = None
-    ) -> None:
+    def __init__(self, pytester: pytest.Pytester, *arguments: str, columns: int, file: TextIO | None, ci: bool) -> None:
         self.config = pytester.parseconfigure(*arguments)
-        self.settings = cast(Settings, SimpleNamespace(run_id=f"test-{os.getpid()}"))
+        self.settings = cast(Settings, SimpleNamespace(run_id=f"test-{os.getpid()}", ci=ci))
         self._master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self._tty = os.fdopen(slave, "w")
@@ -246,8 +244,8 @@ def make_board(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
-    def make(*options: str, columns: int = 80, file: TextIO | None = None) -> Board:
-        made.append(Board(pytester, "--capture=fd", *options, columns=columns, file=file))
+    def make(*options: str, columns: int = 80, file: TextIO | None = None, ci: bool = False) -> Board:
+        made.append(Board(pytester, "--capture=fd", *options, columns=columns, file=file, ci=ci))
         return made[-1]
 
     yield make
@@ -262,7 +260,7 @@ def test_a_terminal_gets_a_block(make_board: Callable[..., Board], options: list
     assert board.written(within_s=0.1) == "\r\x1b[J"
 
 
-@pytest.mark.parametrize("options", [["--color=no"], ["-s"]])
+@pytest.mark.parametrize("options", [["--color=no"], ["-s"], ["--capture=tee-sys"]])
 def test_a_terminal_gets_lines_where_escapes_are_unwanted_or_tests_write_themselves(
     make_board: Callable[..., Board], options: list[str]
 ) -> None:
@@ -270,9 +268,12 @@ def test_a_terminal_gets_lines_where_escapes_are_unwanted_or_tests_write_themsel
         assert board.written("\n") == "  cases/a.yaml::a: launch 1 of up to 5\r\n"
 
 
-def test_a_dumb_terminal_gets_lines(make_board: Callable[..., Board], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    with make_board() as board:
+@pytest.mark.parametrize(("term", "ci"), [("dumb", False), ("xterm", True)])
+def test_a_dumb_terminal_and_one_of_ci_get_lines(
+    make_board: Callable[..., Board], monkeypatch: pytest.MonkeyPatch, term: str, ci: bool
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    with make_board(ci=ci) as board:
         assert board.written("\n") == "  cases/a.yaml::a: launch 1 of up to 5\r\n"
 
 
