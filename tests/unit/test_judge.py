@@ -108,6 +108,17 @@ def test_an_unchanged_launch_that_was_not_synchronised_passes_as_well(index):
     assert look_by_look([WARM[index]], without_last_but(WARM, index))[2][0] == "pass"
 
 
+def test_a_host_that_holds_up_the_gpu_leaves_unchanged_launches_open_and_accuses_nobody():
+    held_up = json.loads((Path(__file__).parents[1] / "data" / "h200_host_launches.json").read_text(encoding="utf-8"))
+    then, now = ([entry["metrics"] for entry in held_up[side]] for side in ("baseline", "gate"))
+    looks, verdicts, (outcome, reason) = look_by_look(now, then, case(gate=("denoise", "peak_memory")))
+    assert (looks, outcome) == (5, "inconclusive")
+    assert reason == (
+        "denoise steps +3.4 %, between 0.2 % faster and 7.2 % slower: 4 % slower is neither excluded nor proven"
+    )
+    assert by_name(verdicts)["pause"].why == "no launch pauses"
+
+
 def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
     rows = [SYNC[1], SYNC[0], SYNC[2]]
     looks, verdicts, (outcome, _) = look_by_look(rows, [*SYNC[2:], SYNC[0]])
