@@ -182,7 +182,7 @@ class Results:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the reports; a run that measured nothing is never green."""
-        if self.settings.mode == "dry-run":
+        if self.settings.mode == "dry-run" or self.config.getoption("collectonly"):
             return
         run = self.run()
         try:
@@ -201,6 +201,8 @@ class Results:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The closing table and the one line that says how much was measured."""
         terminal = terminalreporter
+        if self.config.getoption("collectonly"):
+            return
         if self.settings.mode == "dry-run":
             for node_id, shown in self.commands:
                 terminal.write_line(f"# {node_id}")
