@@ -24,8 +24,6 @@ FLAGS = (
 )
 
 
-
-
 class Browser:
     """One WebDriver session."""
 

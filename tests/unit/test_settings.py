@@ -81,8 +81,10 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
     [
         (
             {"sgdiff_replay": "nowhere"},
-            "--sgdiff-replay=nowhere: no such folder; give one that a run wrote with --sgdiff-out "
-            "(DIR/<case id>/<NN>/perf.json, engine.log, launch.json)",
+            (
+                "--sgdiff-replay=nowhere: no such folder; give one that a run wrote with --sgdiff-out "
+                "(DIR/<case id>/<NN>/perf.json, engine.log, launch.json)"
+            ),
         ),
         (
             {"sgdiff_replay": ".", "sgdiff_gpus": "2"},
