@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import HistoryError
@@ -48,7 +49,7 @@ def append(path: Path, run: Run, *, run_id: str) -> int:
         HistoryError: the file is no history, of another schema, or cannot be written.
     """
     rows = [row for result in run.results for row in _rows(result, run, run_id)]
-    with _opened(path) as connection:
+    with _opened(path, mode="rwc") as connection:
         connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return len(rows)
 
@@ -62,7 +63,7 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
     if not path.is_file():
         raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
     found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
-    with _opened(path) as connection:
+    with _opened(path, mode="ro") as connection:
         rows = connection.execute(
             "SELECT case_id, machine, workload, metric, at, value, engine_version FROM points "
             "WHERE (?1 IS NULL OR case_id = ?1) AND (?2 IS NULL OR metric = ?2) ORDER BY at, run",
@@ -99,11 +100,13 @@ def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, .
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The history, made if it is not there; commits at the end, or leaves everything as it was."""
+def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Connection]:
+    """The history, with `rwc` made if it is not there; commits at the end, or leaves everything as it was. With `ro`
+    the file is not touched: it may be an artifact in a folder that nobody may write to."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)
+        if mode == "rwc":
+            path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S)
     except (OSError, sqlite3.Error) as error:
         raise HistoryError(f"{path}: the history cannot be opened: {error}") from None
     try:
@@ -113,8 +116,11 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
                 raise HistoryError(
                     f"{path}: a history of schema {version}, and this version knows {SCHEMA}: update pytest-sgdiff"
                 )
-            connection.execute(_CREATE)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            if mode == "rwc":
+                connection.execute(_CREATE)
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            elif version == 0:
+                raise HistoryError(f"{path}: no history, no run was ever appended to it")
             yield connection
     except sqlite3.Error as error:
         raise HistoryError(f"{path}: not a usable history: {error}; move it away to start a new one") from None

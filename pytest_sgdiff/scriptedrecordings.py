@@ -109,7 +109,14 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
         environment=_environment(meta, env),
         watch=_watch(meta, _text(folder / SERIES)),
         folder=str(folder),
+        session=_session(meta.start),
     )
+
+
+def _session(start: str | None) -> str | None:
+    """Scripts do not name their runs: the day stands for one. Launches without a time have no provenance."""
+    at = _time(start)
+    return None if at is None else f"script of {at.date().isoformat()}"
 
 
 def _read_meta(path: Path) -> Notes:

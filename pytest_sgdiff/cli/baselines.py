@@ -118,7 +118,10 @@ def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[st
 def _diff(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, find, load
 
-    for path in every(_candidates(chosen.what)):
+    paths = tuple(every(_candidates(chosen.what)))
+    if not paths:
+        raise _usage(f"sgdiff baselines diff: no candidates below {chosen.what}")
+    for path in paths:
         new = load(path)
         old = find(chosen.folder, new.measurement.machine, new.measurement.case)
         print(f"{new.measurement.case}  {new.measurement.machine.slug}" + ("  (new)" if old is None else ""))

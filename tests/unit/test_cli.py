@@ -99,6 +99,12 @@ def test_rows_nested_without_end_are_wrong_input(here: Path, capsys: pytest.Capt
     assert capsys.readouterr().err == "sgdiff judge: deep.json: nested too deep to be a list of rows\n"
 
 
+@pytest.mark.parametrize("action", ["diff", "apply"])
+def test_a_folder_without_candidates_is_a_mistake(here: Path, capsys: pytest.CaptureFixture[str], action: str) -> None:
+    assert main(["baselines", action, "nowhere"]) == 2
+    assert capsys.readouterr().err == f"sgdiff: sgdiff baselines {action}: no candidates below nowhere\n"
+
+
 def test_good_files_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cases", "--check", "cases/a.yaml"]) == 0
     assert capsys.readouterr().out == "1 cases in 1 files, no mistakes\n"

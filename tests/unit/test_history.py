@@ -71,3 +71,20 @@ def test_a_history_of_a_later_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HistoryError) as caught:
         history.tracks(path)
     assert str(caught.value) == f"{path}: a history of schema 7, and this version knows 1: update pytest-sgdiff"
+
+
+def test_a_history_is_read_where_nobody_may_write(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    history.append(path, run_at("2026-11-01T02:00:00+00:00", factories.result()), run_id="one")
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    assert history.tracks(path)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_an_empty_file_is_no_history_and_stays_empty(tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    path.touch()
+    with pytest.raises(HistoryError) as caught:
+        history.tracks(path)
+    assert str(caught.value) == f"{path}: no history, no run was ever appended to it"
+    assert path.stat().st_size == 0

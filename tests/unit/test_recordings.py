@@ -243,6 +243,7 @@ def test_what_a_script_noted_is_understood(tmp_path: Path) -> None:
             )
         ),
         folder=str(folder),
+        session="script of 2026-11-23",
     )
 
 
