@@ -34,7 +34,7 @@ dump_like = st.fixed_dictionaries(
 
 @given(st.integers(min_value=0, max_value=len(REAL) - 1))
 def test_a_dump_torn_anywhere_is_refused(cut: int) -> None:
-    with pytest.raises(DumpError, match="^the perf dump is "):
+    with pytest.raises(DumpError, match=r"^the perf dump is "):
         parse(REAL[:cut])
 
 
