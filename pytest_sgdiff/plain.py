@@ -35,7 +35,7 @@ _NUMBERS_IN_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-i
 def apply_plain(rows: Any) -> list[dict[str, Any]]:
     """Judge every row by the moderated rule, all candidate values as one look.
 
-    `unit` may be left out (ms, for memory MiB) and so may `same_node` (true). null, NaN and infinities are values that
+    `unit` may be left out or null (ms, for memory MiB) and so may `same_node` (true). null, NaN and infinities are values that
     are missing, and so is a list that is not there; keys of other tools are left alone. In the answer `ratio`, `low`
     and `high` are None where they could not be computed, and every number is finite.
     Raises WireError naming row and key for anything else that is not as described.
@@ -55,7 +55,7 @@ def _judged(row: Any, where: str) -> dict[str, Any]:
     if kind not in CLASSES:
         raise WireError(f"{where}.metric_class: must be one of {', '.join(CLASSES)}, got {_shown(kind)}")
     kind = cast(MetricClass, kind)
-    near = row.get("same_node", True)
+    near = True if row.get("same_node") is None else row["same_node"]
     if not isinstance(near, bool):
         raise WireError(f"{where}.same_node: must be true or false, got {_shown(near)}")
     factor = _factor(row.get("unit"), kind, f"{where}.unit")

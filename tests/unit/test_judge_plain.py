@@ -83,6 +83,7 @@ def test_another_node_widens_the_margins():
     left_out = row(candidate=slow)
     del left_out["same_node"]
     assert apply_plain([left_out])[0]["verdict"] == "regressed"
+    assert judged(candidate=slow, same_node=None)["verdict"] == "regressed"
 
 
 @pytest.mark.parametrize(
