@@ -35,9 +35,9 @@ _NUMBERS_IN_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-i
 def apply_plain(rows: Any) -> list[dict[str, Any]]:
     """Judge every row by the moderated rule, all candidate values as one look.
 
-    `unit` may be left out or null (ms, for memory MiB) and so may `same_node` (true). null, NaN and infinities are values that
-    are missing, and so is a list that is not there; keys of other tools are left alone. In the answer `ratio`, `low`
-    and `high` are None where they could not be computed, and every number is finite.
+    `unit` may be left out or null (ms, for memory MiB) and so may `same_node` (true). null, NaN and infinities are
+    values that are missing, and so is a list that is not there; keys of other tools are left alone. In the answer
+    `ratio`, `low` and `high` are None where they could not be computed, and every number is finite.
     Raises WireError naming row and key for anything else that is not as described.
     """
     if not isinstance(rows, list):
