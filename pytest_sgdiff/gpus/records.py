@@ -148,9 +148,10 @@ def lease_records(folder: str) -> list[LeaseRecord]:
         path = os.path.join(folder, "lease", name)
         alive = is_locked(path)
         content = read_json(path)
+        if not alive and (content is None or _holds_nothing(content)):
+            remove(path)
+            continue
         if content is None:
-            if not alive:
-                remove(path)
             continue
         with contextlib.suppress(KeyError, TypeError, ValueError):
             found.append(
@@ -169,6 +170,12 @@ def lease_records(folder: str) -> list[LeaseRecord]:
                 )
             )
     return found
+
+
+def _holds_nothing(content: Mapping[str, Any]) -> bool:
+    """Whether a lease of a dead owner is of no use to the reaper: it has no GPUs, and its launch has ended too."""
+    child = content.get("child")
+    return not content.get("uuids") and (child is None or not os.path.exists(f"/proc/{child}"))
 
 
 def mark_busy(folder: str, uuid: str, reason: str) -> None:
