@@ -194,6 +194,8 @@ def test_an_interrupt_ends_the_engine_and_frees_its_gpus(project: Project, worke
         text=True,
         start_new_session=True,
         env=os.environ,
+        # A shell's background jobs ignore it, and so would all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 60
