@@ -66,8 +66,8 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
     with _opened(path, mode="ro") as connection:
         rows = connection.execute(
             "SELECT case_id, machine, workload, metric, at, value, engine_version FROM points "
-            "WHERE (?1 IS NULL OR case_id = ?1) AND (?2 IS NULL OR metric = ?2) ORDER BY at, run",
-            (case, metric),
+            "WHERE (:case IS NULL OR case_id = :case) AND (:metric IS NULL OR metric = :metric) ORDER BY at, run",
+            {"case": case, "metric": metric},
         )
         for case_id, machine, workload, name, at, value, version in rows:
             point = HistoryPoint(at=at, value=value, engine_version=version)

@@ -281,6 +281,13 @@ class TestInterrupts:
         assert gone(leader)
         assert wait_gone(leader, timeout_s=0)
 
+    def test_a_sigterm_as_ci_sends_it_ends_the_launch(self, tmp_path: pathlib.Path) -> None:
+        caller = _caller(tmp_path, "sh", "-c", "echo $$ > pid; exec sleep 60")
+        leader = read_pid(tmp_path / "work" / "pid")
+        caller.send_signal(signal.SIGTERM)
+        assert caller.wait(10) == 130
+        assert gone(leader)
+
     def test_a_ctrl_c_between_fork_and_the_return_of_popen_leaves_nobody(
         self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -358,7 +365,9 @@ def _caller(
 ) -> subprocess.Popen[bytes]:
     """Another process that runs a launch, to be killed from here."""
     source = f"""
-import fcntl, os, pathlib, sys
+import fcntl, os, pathlib, signal, sys
+# A shell starts background jobs with SIGINT ignored, which children inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pytest_sgdiff.data import Command
 from pytest_sgdiff.launcher import run
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})

@@ -59,7 +59,7 @@ def test_every_value_knows_its_line(path: tuple[str | int, ...], line: int) -> N
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ('{\n "a": 1,\n}', 3, "not JSON: "),
+        ('{\n "a": 1\n "b": 2\n}', 3, "not JSON: "),
         ("", 1, "not JSON: Expecting value"),
         ('{"a":\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> other\n}', 2, "an unresolved merge conflict"),
         ('{\n "a": 1,\n "b": {"c": 1,\n "c": 2}\n}', 4, "the key 'c' stands twice (see line 3)"),
