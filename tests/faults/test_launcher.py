@@ -269,10 +269,14 @@ class TestInterrupts:
             tmp_path,
             "sh",
             "-c",
-            "trap '' TERM; echo $$ > pid; sleep 60; sleep 60",
+            "trap '' TERM; echo $$ > pid; echo ready; sleep 60; sleep 60",
             options="grace_s=60.0",
         )
         leader = read_pid(tmp_path / "work" / "pid")
+        # Output is copied once the start has returned: a Ctrl-C before that is another test's.
+        limit = time.monotonic() + 10
+        while "ready" not in (tmp_path / "engine.log").read_text() and time.monotonic() < limit:
+            time.sleep(0.02)
         caller.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert alive(leader)
