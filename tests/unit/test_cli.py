@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff import baselines
 from pytest_sgdiff.cli import main
+from tests import factories
 
 CASES = """\
 cases:
@@ -154,3 +156,36 @@ def test_a_list_that_is_none_is_an_error(here: Path, capsys: pytest.CaptureFixtu
     (here / "numbers.json").write_text("{")
     assert main(["judge", "numbers.json"]) == 2
     assert capsys.readouterr().err.startswith("sgdiff judge: numbers.json: ")
+
+
+def test_reviewed_candidates_are_put_in_place(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    candidate = factories.baseline()
+    baselines.save(here / "run" / "baselines", candidate)
+    relative = baselines.path_for(Path("baselines"), candidate.measurement.machine, candidate.measurement.case)
+    # The folder of the run is enough: candidates lie in `baselines/` of it.
+    assert main(["baselines", "diff", "run"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("(new)")
+    assert not (here / "baselines").exists()
+    assert main(["baselines", "apply", "run"]) == 0
+    assert capsys.readouterr().out == f"{relative}\n"
+    assert (here / relative).read_bytes() == (here / "run" / relative).read_bytes()
+    assert main(["baselines", "list"]) == 0
+    assert "5 launches  recorded" in capsys.readouterr().out
+    assert main(["baselines", "show", candidate.measurement.case]) == 0
+    assert "finds" in capsys.readouterr().out
+
+
+def test_a_corrupt_candidate_leaves_the_tree_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = baselines.save(here / "run" / "baselines", factories.baseline())
+    (good.parent / "zz_torn.json").write_text(good.read_text()[:200])
+    assert main(["baselines", "apply", "run"]) == 2
+    assert "zz_torn.json" in capsys.readouterr().err
+    assert not (here / "baselines").exists()
+
+
+def test_a_folder_without_candidates_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "empty").mkdir()
+    assert main(["baselines", "apply", "empty"]) == 2
+    assert capsys.readouterr().err == "sgdiff: sgdiff baselines apply: no candidates below empty\n"
+    assert main(["baselines", "apply"]) == 2
+    assert capsys.readouterr().err == "sgdiff: sgdiff baselines apply: give a folder of candidates\n"
