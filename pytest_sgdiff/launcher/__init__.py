@@ -58,6 +58,24 @@ class Ended:
     log: str
 
 
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """CI servers end a job with SIGTERM, which would kill this process and leave the engine on the GPUs.
+
+    Only the main thread may set handlers, and a handler that somebody else has set is respected.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@_sigterm_as_ctrl_c()
 def run(
     command: Command,
     *,
@@ -83,51 +101,6 @@ def run(
     Raises EngineNotFoundError if the command cannot be started, and SgdiffError if a file of the launch cannot be
     written or a process cannot be killed.
     """
-    with _sigterm_as_ctrl_c():
-        return _run(
-            command,
-            files=files,
-            log=log,
-            timeout_s=timeout_s,
-            env=env,
-            pass_fds=pass_fds,
-            grace_s=grace_s,
-            cpus=cpus,
-            on_line=on_line,
-            on_start=on_start,
-        )
-
-
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """CI servers end a job with SIGTERM, which would kill this process and leave the engine on the GPUs.
-
-    Only the main thread may set handlers, and a handler that somebody else has set is respected.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _run(
-    command: Command,
-    *,
-    files: LaunchFiles,
-    log: pathlib.Path,
-    timeout_s: float,
-    env: Mapping[str, str],
-    pass_fds: Sequence[int],
-    grace_s: float,
-    cpus: Sequence[int] | None,
-    on_line: Callable[[str], None] | None,
-    on_start: Callable[[int], None] | None,
-) -> Ended:
     tag = uuid.uuid4().hex
     child_env = {name: value for name, value in env.items() if name not in command.unset} | dict(command.env)
     child_env[TAG] = tag
