@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 _TOKEN = re.compile(r"\x1b\[(\d*)([A-Za-z])|(.)", re.DOTALL)
+_TORN = re.compile(r"\x1b(\[\d*)?\Z")
+_MARK = b"\0"
+
+
+def received(master: int, slave: int) -> str:
+    """All that was written to a pseudo-terminal before now.
+
+    The kernel hands it over in pieces and in its own time, so a read by itself may find the first half of a write.
+    """
+    os.write(slave, _MARK)
+    data = b""
+    while _MARK not in data:
+        data += os.read(master, 1 << 16)
+    return data.replace(_MARK, b"").decode()
 
 
 class Terminal:
@@ -14,13 +29,16 @@ class Terminal:
         self.columns, self.rows = columns, rows
         self._lines: list[list[str]] = [[]]
         self._row = self._column = 0
+        self._torn = ""
 
     def feed(self, written: str) -> None:
-        """Take what a program wrote.
+        """Take what a program wrote, or a piece of it.
 
         Raises AssertionError at an escape that it does not know.
         """
-        for number, command, letter in _TOKEN.findall(written):
+        written = self._torn + written
+        self._torn = torn[0] if (torn := _TORN.search(written)) else ""
+        for number, command, letter in _TOKEN.findall(written.removesuffix(self._torn)):
             if command == "A":
                 # What has scrolled out is out of reach.
                 self._row = max(self._row - int(number or 1), len(self._lines) - self.rows, 0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
 import pty
 import re
-import select
 import signal
 import struct
 import subprocess
@@ -29,7 +29,7 @@ from pytest_sgdiff.screen import Screen
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
 from tests.plugin.conftest import Project
-from tests.terminal import Terminal
+from tests.terminal import Terminal, received
 
 
 class Shown:
@@ -46,7 +46,9 @@ class Shown:
         terminal = Terminal(columns or 80, rows or 24)
         # On Linux a terminal whose last user has gone is an error to read.
         with contextlib.suppress(OSError):
-            while data := os.read(master, 1 << 16).decode():
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            while piece := os.read(master, 1 << 16):
+                data = decoder.decode(piece)
                 self.raw += data
                 terminal.feed(data)
                 if terminal.text != self.screens[-1]:
@@ -232,8 +234,8 @@ class Board:
         """What the terminal got until it got what is wanted, or for that long."""
         found, end = "", time.monotonic() + within_s
         while time.monotonic() < end and not (wanted and wanted in found):
-            if select.select([self._master], [], [], 0.05)[0]:
-                found += os.read(self._master, 1 << 16).decode()
+            time.sleep(0.02)
+            found += received(self._master, self._tty.fileno())
         return found
 
 

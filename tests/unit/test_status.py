@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pty
@@ -27,7 +26,7 @@ from pytest_sgdiff.progress import (
     stage_reached,
 )
 from pytest_sgdiff.screen import Screen
-from tests.terminal import Terminal
+from tests.terminal import Terminal, received
 
 WAN = Progress(
     node_id="cases/wan22.yaml::wan22_t2v_a14b_720p",
@@ -226,9 +225,7 @@ class Tty:
     @property
     def seen(self) -> str:
         """The text on the terminal now."""
-        os.set_blocking(self._master, False)
-        with contextlib.suppress(BlockingIOError):
-            self.terminal.feed(os.read(self._master, 1 << 16).decode())
+        self.terminal.feed(received(self._master, self.file.fileno()))
         return self.terminal.text
 
     def close(self) -> None:
