@@ -154,8 +154,11 @@ class Distribution:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a new worker which run it belongs to."""
+        """Tell a new worker which run it belongs to, and which GPUs that has."""
+        from pytest_sgdiff import starting
+
         node.workerinput[RUN_ID] = self.settings.run_id
+        node.workerinput[starting.HANDED] = starting.handed(self.config.stash[SESSION])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, config: pytest.Config) -> None:

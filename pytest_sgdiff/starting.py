@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from pytest_sgdiff.session import Session
 from pytest_sgdiff.settings import Settings, read_settings
 from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
 
+HANDED = "sgdiff_gpus"
+"""The key of `handed` in what a worker is told."""
+
 
 def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     """Put a `Session` on the config and register the plugins of this process.
@@ -26,7 +30,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     """
     try:
         settings = _settings(config, run_id)
-        pool = _pool(settings) if settings.live and not config.getoption("collectonly") else None
+        given = getattr(config, "workerinput", {}).get(HANDED)
+        pool = _pool(settings, given) if settings.live and not config.getoption("collectonly") else None
         notify = _notify(config, settings, on_worker=on_worker)
         session = Session(config, settings, pool, notify, claims=status_folder(settings))
         header = () if on_worker else _header(settings, pool, session, collect_only=config.getoption("collectonly"))
@@ -90,8 +95,19 @@ def _settings(config: pytest.Config, run_id: str) -> Settings:
     )
 
 
-def _pool(settings: Settings) -> gpus.Pool:
-    eligible = gpus.resolve(settings.gpus or "none")
+def handed(session: Session) -> dict[str, str]:
+    """What the controller tells its workers of its pool: their GPUs, whatever is idle by the time they start, and why
+    there are no more."""
+    if session.pool is None:
+        return {}
+    return {"gpus": session.pool.eligible.handoff, "note": session.pool.eligible.note}
+
+
+def _pool(settings: Settings, handed: Mapping[str, str] | None) -> gpus.Pool:
+    spec = settings.gpus or "none"
+    eligible = (
+        gpus.resolve(spec) if not handed else replace(gpus.resolve(handed["gpus"]), spec=spec, note=handed["note"])
+    )
     return gpus.Pool(
         eligible, run_id=settings.run_id, folder=None if settings.lock_dir is None else str(settings.lock_dir)
     )

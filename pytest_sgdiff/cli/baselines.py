@@ -37,7 +37,7 @@ def add(commands: Subparsers) -> None:
 def _baselines(chosen: argparse.Namespace) -> int:
     if chosen.action in ("show", "diff", "apply") and chosen.what is None:
         needed = "a case id" if chosen.action == "show" else "a folder of candidates"
-        raise _usage(f"sgdiff baselines {chosen.action}: give {needed}")
+        raise _usage(f"baselines {chosen.action}: give {needed}")
     actions = {"list": _list, "show": _show, "diff": _diff, "check": _check, "apply": _apply}
     return actions[chosen.action](chosen)
 
@@ -91,7 +91,7 @@ def _show(chosen: argparse.Namespace) -> int:
             print(f"  {line}")
         print(f"  noise between launches: {told(priors)}")
     if not found:
-        raise _usage(f"sgdiff baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
+        raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
     return GOOD
 
 
@@ -107,7 +107,12 @@ def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[st
         if middle is None:
             continue
         kind = metric_class(name)
-        detectable = ModeratedRule(priors.get(kind, DEFAULT)).detectable(values, CLASS_MARGINS[kind], launches=5)
+        # A pause is judged by how often it comes: no size of it is promised to be found.
+        detectable = (
+            None
+            if kind == "pause"
+            else ModeratedRule(priors.get(kind, DEFAULT)).detectable(values, CLASS_MARGINS[kind], launches=5)
+        )
         line = f"{name:32}{middle:12.2f} {unit(name)}"
         line += "" if spread is None else f"  CV {100 * spread:.2f} %"
         line += "" if detectable is None else f"  finds {100 * detectable:.1f} % in five launches"
@@ -120,7 +125,7 @@ def _diff(chosen: argparse.Namespace) -> int:
 
     paths = tuple(every(_candidates(chosen.what)))
     if not paths:
-        raise _usage(f"sgdiff baselines diff: no candidates below {chosen.what}")
+        raise _usage(f"baselines diff: no candidates below {chosen.what}")
     for path in paths:
         new = load(path)
         old = find(chosen.folder, new.measurement.machine, new.measurement.case)
@@ -170,7 +175,7 @@ def _apply(chosen: argparse.Namespace) -> int:
     for candidate in candidates:
         print(save(chosen.folder, candidate))
     if not candidates:
-        raise _usage(f"sgdiff baselines apply: no candidates below {chosen.what}")
+        raise _usage(f"baselines apply: no candidates below {chosen.what}")
     return GOOD
 
 

@@ -220,3 +220,30 @@ def test_auto_is_as_many_workers_as_hold_leases(three: Project, gpus: str, worke
     result = three.run(f"--sgdiff-gpus={gpus}", "--sgdiff-update", "-n", "auto", "-k", "one")
     assert result.ret == 0, result.stdout.str()
     assert f"created: {workers}/{workers} worker" in result.stdout.str()
+
+
+FREES_GPU_3 = """
+import json, os, pathlib
+
+def pytest_xdist_setupnodes():
+    path = pathlib.Path(os.environ["SGDIFF_NVML_FILE"])
+    path.write_text(path.with_suffix(".idle").read_text())
+"""
+
+
+def test_workers_have_the_idle_gpus_that_the_run_began_with(three: Project) -> None:
+    """Else a worker that starts when another GPU has become idle runs what its controller has no room for."""
+    wide = CASE.replace("tiny:", "wide:").replace("model:", "gpus: 4\n    model:")
+    three.write("cases/wide.yaml", wide)
+    state = three.root / "nvml.json"
+    (three.root / "nvml.idle").write_text(state.read_text())
+    driver = json.loads(state.read_text())
+    driver["gpus"][3]["processes"] = [{"pid": 419, "name": "/usr/bin/python3", "used_mb": 1002}]
+    state.write_text(json.dumps(driver))
+    three.write("conftest.py", FREES_GPU_3)
+    result = three.run("--sgdiff-gpus=auto", "--sgdiff-update", "-n", "2", "-rs", "-k", "wide or one")
+    assert result.ret == 0, result.stdout.str()
+    assert json.loads(state.read_text())["gpus"][3]["processes"] == []
+    why = "GPU 3 is busy (process 419 (python3, 1002 MiB))"
+    assert f"needs 4 GPUs, and --sgdiff-gpus=auto gives only 3 of them: {why}" in result.stdout.str()
+    assert [path.name for path in (three.root / "baselines").rglob("*.json")] == ["one.json"]

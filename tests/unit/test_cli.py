@@ -104,7 +104,7 @@ def test_rows_nested_without_end_are_wrong_input(here: Path, capsys: pytest.Capt
 @pytest.mark.parametrize("action", ["diff", "apply"])
 def test_a_folder_without_candidates_is_a_mistake(here: Path, capsys: pytest.CaptureFixture[str], action: str) -> None:
     assert main(["baselines", action, "nowhere"]) == 2
-    assert capsys.readouterr().err == f"sgdiff: sgdiff baselines {action}: no candidates below nowhere\n"
+    assert capsys.readouterr().err == f"sgdiff: baselines {action}: no candidates below nowhere\n"
 
 
 def test_good_files_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +175,15 @@ def test_reviewed_candidates_are_put_in_place(here: Path, capsys: pytest.Capture
     assert "finds" in capsys.readouterr().out
 
 
+def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = Path(__file__).parents[2] / "examples" / "baselines"
+    assert main(["baselines", "show", "tiny_wan_unchanged", "--folder", str(examples)]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    assert "finds" in lines["denoise_steps"]
+    assert "CV" in lines["denoise_gap"]
+    assert "finds" not in lines["denoise_gap"]
+
+
 def test_a_corrupt_candidate_leaves_the_tree_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = baselines.save(here / "run" / "baselines", factories.baseline())
     (good.parent / "zz_torn.json").write_text(good.read_text()[:200])
@@ -186,6 +195,6 @@ def test_a_corrupt_candidate_leaves_the_tree_as_it_was(here: Path, capsys: pytes
 def test_a_folder_without_candidates_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "empty").mkdir()
     assert main(["baselines", "apply", "empty"]) == 2
-    assert capsys.readouterr().err == "sgdiff: sgdiff baselines apply: no candidates below empty\n"
+    assert capsys.readouterr().err == "sgdiff: baselines apply: no candidates below empty\n"
     assert main(["baselines", "apply"]) == 2
-    assert capsys.readouterr().err == "sgdiff: sgdiff baselines apply: give a folder of candidates\n"
+    assert capsys.readouterr().err == "sgdiff: baselines apply: give a folder of candidates\n"
