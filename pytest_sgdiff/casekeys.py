@@ -96,7 +96,7 @@ _LAUNCHES = Record(
     kind=LaunchPlan,
     keys={"baseline": Int(minimum=3), "looks": Increasing()},
     help={
-        "baseline": "launches that a baseline is recorded from, 3 or more",
+        "baseline": "launches that a baseline is recorded from, 3 or more; a case marked `nightly` has 10 by default",
         "looks": "launches after which a verdict is sought, increasing",
     },
 )

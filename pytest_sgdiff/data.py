@@ -75,9 +75,15 @@ class MetricChoice:
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
+NIGHTLY_BASELINE = 10
+"""Launches in the baseline of a case that is judged night after night: rare pauses and outliers need as many to show
+(docs/decision.md)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchPlan:
-    """`baseline`: launches to record a baseline from. `looks`: launches after which a verdict is sought."""
+    """`baseline`: launches to record a baseline from; NIGHTLY_BASELINE in a case marked nightly that does not say.
+    `looks`: launches after which a verdict is sought."""
 
     baseline: int = 5
     looks: tuple[int, ...] = (1, 3, 5)

@@ -58,6 +58,26 @@ def test_args_and_env_merge_key_by_key_and_everything_else_replaces() -> None:
     assert ulysses.faster_than is None
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("marks: [pr]", (5, (1, 3, 5))),
+        ("marks: [nightly, pr]", (10, (1, 3, 5))),
+        ("marks: [nightly], launches: {looks: [1, 2]}", (10, (1, 2))),
+        ("marks: [nightly], launches: {baseline: 5}", (5, (1, 3, 5))),
+        ("marks: [nightly], launches: ", (10, (1, 3, 5))),
+    ],
+)
+def test_a_nightly_case_has_ten_launches_in_its_baseline_unless_it_says_otherwise(
+    given: str, expected: tuple[int, tuple[int, ...]]
+) -> None:
+    text = f"defaults: {{launches: {{baseline: 7}}}}\ncases: {{a: {{model: m/m, args: {{prompt: x}}, {given}}}}}\n"
+    if "launches" not in given:
+        text = text.partition("\n")[2]
+    (case,) = load_cases(PATH, text)
+    assert (case.launches.baseline, case.launches.looks) == expected
+
+
 def test_a_merged_value_still_knows_where_it_was_written() -> None:
     cfg, ulysses = load_cases(PATH, FIRERED)
     assert str(cfg.location) == str(ulysses.location) == "cases/x.yaml:10:3"
