@@ -10,7 +10,7 @@ EXAMPLES = Path(__file__).resolve().parent
 
 COMMAND = (
     "pytest",
-    "--sgdiff-replay=examples/recordings",
+    "--sgdiff-replay=examples/recordings/h200",
     "--sgdiff-baselines=examples/baselines",
     "examples/cases/demo.yaml",
 )
@@ -23,7 +23,7 @@ MEANING = {
 }
 
 GATE_EXIT = 1
-COUNTS = "sgdiff: measured 4 of 9 · 2 pass · 1 regressed · 1 inconclusive · 1 no-baseline · 4 invalid"
+COUNTS = "sgdiff: measured 6 of 12 · 3 pass · 1 regressed · 3 inconclusive · 1 no-baseline · 4 invalid"
 """What the bundled recordings deserve: one engine in them really is slower."""
 
 

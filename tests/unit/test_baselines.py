@@ -167,7 +167,7 @@ def test_the_diff_in_the_docs_is_what_a_rerecord_of_real_launches_gives() -> Non
     old = baselines.load(ROOT / "examples/baselines/nvidia-h200-x1/tiny_wan_leave_out.json")
     (case,) = [c for c in read_cases(ROOT / "examples/cases/demo.yaml", ROOT) if c.id == "tiny_wan_leave_out"]
     launches = []
-    for entry in recordings.read_launches(ROOT / "examples/recordings", case.id):
+    for entry in recordings.read_launches(ROOT / "examples/recordings/h200", case.id):
         reading = ENGINES[case.engine].read(entry, case)
         assert reading.dump is not None
         launches.append(

@@ -14,7 +14,7 @@ from pytest_sgdiff.cli import compare, transfer
 from pytest_sgdiff.errors import SgdiffError
 
 ROOT = Path(__file__).parents[2]
-RECORDINGS = ROOT / "examples" / "recordings"
+RECORDINGS = ROOT / "examples" / "recordings" / "h200"
 BASELINE = ROOT / "examples" / "baselines" / "nvidia-h200-x1" / "tiny_wan_unchanged.json"
 H100 = ROOT / "tests" / "data" / "upstream_h100_0.5.23.json"
 

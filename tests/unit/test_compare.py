@@ -24,7 +24,7 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.errors import RecordingError
 from pytest_sgdiff.sides import Side, baseline_side, dump_side, recording_side
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "recordings"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "recordings" / "h200"
 
 
 def recorded(case: str, *numbers: int) -> Side:

@@ -12,7 +12,7 @@ from pytest_sgdiff.data import LaunchRecord
 from pytest_sgdiff.profile import boundaries, profile_warnings
 
 ROOT = Path(__file__).parents[2]
-RECORDINGS = ROOT / "examples" / "recordings"
+RECORDINGS = ROOT / "examples" / "recordings" / "h200"
 REAL = json.loads((ROOT / "tests" / "data" / "h200_host_launches.json").read_text(encoding="utf-8"))
 WOBBLE = (1.0, 1.006, 0.995, 1.003, 0.998)
 """What makes five launches differ."""

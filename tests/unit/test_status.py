@@ -40,7 +40,7 @@ WAN = Progress(
 LTX = Progress(
     node_id="cases/ltx2.yaml::ltx2", at=160.0, stage="waiting for 2 GPUs: GPU 0,1: held by x (process 7)", waits=True
 )
-RECORDINGS = Path(__file__).parents[2] / "examples" / "recordings"
+RECORDINGS = Path(__file__).parents[2] / "examples" / "recordings" / "h200"
 
 
 def running(*progress: Progress) -> Running:
