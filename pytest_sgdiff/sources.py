@@ -111,7 +111,7 @@ class LiveSource:
                     on_line=self._follow,
                     on_start=self.lease.launched,
                 )
-            self.lease.wait_until_free(timeout_s=60.0)
+            self.lease.wait_until_free(timeout_s=60.0, on_wait=self._wait)
         launch = Launch(
             case=self.case.id,
             number=number,

@@ -9,7 +9,8 @@ from pytest_sgdiff.data import Gpu, GpuFacts
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 
-# An idle H200 reads 0 MiB used once the driver's reserve is taken off, one with a bare CUDA context about 500 MiB.
+# An idle H200 reads 0 MiB used once the driver's reserve is taken off; the least that a process with a CUDA context had
+# was 518 MiB (docs/gpus.md).
 IDLE_MB = 256
 IDLE_UTIL_PCT = 5
 # A process that just ended may be listed a little longer; one that stays is a stranger's.

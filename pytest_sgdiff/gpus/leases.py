@@ -17,6 +17,9 @@ from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, is_descendant, process
 from pytest_sgdiff.gpus.records import remove, rewrite
 
+# Usually the first look finds the memory free; what takes longer is worth a word.
+FREED_S = 2.0
+
 
 class Lease:
     """What `Pool.lease` gives. Hand `pass_fds` and `env()` to the launch, and tell `launched` its PID.
@@ -122,12 +125,15 @@ class Lease:
         """Case ids of the other launches on this host now."""
         return host.running(self._folder, besides=self.id)
 
-    def wait_until_free(self, timeout_s: float) -> tuple[str, ...]:
-        """Waits until the driver has taken back what the launch used: it does so some time after the process's end.
+    def wait_until_free(self, timeout_s: float, on_wait: Callable[[str], None] | None = None) -> tuple[str, ...]:
+        """Waits until the driver has taken back what the launch used: it does so some time after the process's end. A
+        stranger who came meanwhile is given the same time to leave, lest he disturb the next launch as well.
 
         Returns what still speaks against it after `timeout_s`, `GPU 0: process 419 (python3, 1002 MiB)`; empty if free.
+        `on_wait` is told that once it takes longer than FREED_S.
         """
-        deadline = time.monotonic() + timeout_s
+        began = time.monotonic()
+        deadline, said = began + timeout_s, False
         while True:
             # Utilisation is an average over the last second, which the launch was part of.
             left = tuple(
@@ -138,6 +144,9 @@ class Lease:
             )
             if not left or time.monotonic() >= deadline:
                 return left
+            if on_wait is not None and not said and time.monotonic() - began > FREED_S:
+                on_wait(f"waiting until the GPUs are free: {', '.join(left)}")
+                said = True
             time.sleep(0.1)
 
     def release(self) -> None:

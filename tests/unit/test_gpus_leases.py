@@ -299,6 +299,17 @@ def test_the_memory_of_a_launch_is_waited_for(bench: Bench) -> None:
         leaver.join()
 
 
+def test_a_long_wait_for_free_gpus_says_who_is_on_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_sgdiff.gpus.leases.FREED_S", 0.15)
+    said: list[str] = []
+    with bench.pool().lease(1, timeout_s=5) as lease:
+        bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
+        assert lease.wait_until_free(0.05, said.append)
+        assert said == []
+        assert lease.wait_until_free(0.6, said.append)
+    assert said == ["waiting until the GPUs are free: GPU 0: process 419 (python3, 1002 MiB)"]
+
+
 def test_a_lease_knows_the_processes_of_its_launch(bench: Bench) -> None:
     with bench.pool().lease(1, timeout_s=5) as lease:
         script = (
