@@ -75,3 +75,11 @@ def test_the_options_page_is_what_pytest_prints() -> None:
     from tests.plugin.optionspage import text
 
     assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == text()
+
+
+def test_contributing_names_every_module_and_every_folder_of_tests() -> None:
+    told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    modules = {path.stem for path in (ROOT / "pytest_sgdiff").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert [name for name in sorted(modules) if not name.startswith("__") and f"`{name}`" not in told] == []
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert [name for name in sorted(folders) if f"`tests/{name}`" not in told] == []
