@@ -44,11 +44,15 @@ _OWN = ("number", "metrics", "steps_ms", "started_at", "wall_s", "watch", "envir
 
 
 class MistakeError(Exception):
-    """The text is no baseline; `line` says where."""
+    """The text is no baseline; `line` says where, `newer` that a newer version of the plugin wrote it."""
 
-    def __init__(self, message: str, line: int) -> None:
+    def __init__(self, message: str, line: int, *, newer: bool = False) -> None:
         super().__init__(message)
-        self.line = line
+        self.line, self.newer = line, newer
+
+
+class _NewerError(WireError):
+    """The document's schema is newer than SCHEMA."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +138,8 @@ def from_text(text: str) -> Baseline:
     try:
         return _baseline(upgrade(document.value))
     except WireError as error:
-        raise MistakeError(str(error), document.line(error.path)) from None
+        newer = isinstance(error, _NewerError)
+        raise MistakeError(str(error), document.line(error.path), newer=newer) from None
 
 
 def upgrade(document: Any, *, steps: Mapping[int, Upgrade] = UPGRADES, current: int = SCHEMA) -> dict[str, Any]:
@@ -149,7 +154,7 @@ def upgrade(document: Any, *, steps: Mapping[int, Upgrade] = UPGRADES, current: 
         raise WireError(f"schema: must be a whole number, got {schema!r}", ("schema",))
     if schema > current:
         message = f"schema: is {schema}, written by a newer pytest-sgdiff; this one reads up to {current}: update it"
-        raise WireError(message, ("schema",))
+        raise _NewerError(message, ("schema",))
     for number in range(schema, current):
         if number not in steps:
             raise WireError(f"schema: is {schema}, from which no way leads to {current}", ("schema",))

@@ -9,22 +9,26 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from pytest_sgdiff import baselinefile
-from pytest_sgdiff.data import Baseline, Machine
-from pytest_sgdiff.errors import BaselineError, WireError
+from pytest_sgdiff.data import Baseline, LaunchRecord, Machine
+from pytest_sgdiff.errors import BaselineError, NewerBaselineError, WireError
 from pytest_sgdiff.files import TEMPORARY, file_name, write_atomically
-from pytest_sgdiff.renewal import centres, renew
+from pytest_sgdiff.renewal import centres, placed, renew
 
 __all__ = [
+    "apply",
     "centres",
     "check",
     "every",
     "find",
+    "find_replaceable",
     "load",
     "only_machine",
     "others",
@@ -38,6 +42,9 @@ __all__ = [
 LOCK = ".lock"
 LOCK_TIMEOUT_S = 30.0
 """How long a writer waits for another: writing takes milliseconds, so the other one hangs."""
+
+CLOCK_NOISE_MS = 1.0
+"""How far `denoise_gap` may be below zero: it is the difference of what two clocks say."""
 
 
 # ----------------------------------------------------------------------------------------------------------- finding
@@ -58,7 +65,8 @@ def load(path: Path) -> Baseline:
         return replace(baselinefile.from_text(text), path=str(path))
     except baselinefile.MistakeError as mistake:
         cure = "restore the file with git, or record it anew with --sgdiff-update"
-        raise BaselineError(f"{path}:{mistake.line}: {mistake} ({cure})") from None
+        kind = NewerBaselineError if mistake.newer else BaselineError
+        raise kind(f"{path}:{mistake.line}: {mistake} ({cure})") from None
 
 
 def find(root: Path, machine: Machine, case: str) -> Baseline | None:
@@ -74,6 +82,19 @@ def find(root: Path, machine: Machine, case: str) -> Baseline | None:
     if misplaced:
         raise BaselineError(misplaced)
     return baseline
+
+
+def find_replaceable(root: Path, machine: Machine, case: str) -> Baseline | None:
+    """As `find` for a baseline that is about to be replaced as a whole: one that is corrupt is none.
+
+    Raises NewerBaselineError for a file of a newer schema, which an older version must not overwrite.
+    """
+    try:
+        return find(root, machine, case)
+    except NewerBaselineError:
+        raise
+    except BaselineError:
+        return None
 
 
 def others(root: Path, case: str) -> tuple[str, ...]:
@@ -131,11 +152,34 @@ def update(
     case: str,
     make: Callable[[Baseline | None], Baseline],
     *,
+    read: Callable[[Path, Machine, str], Baseline | None] = find,
     lock_timeout_s: float = LOCK_TIMEOUT_S,
 ) -> Path:
     """Replace the baseline of a case by what `make` makes of it, with nobody else writing in between: of two runs that
-    extend it at once, neither loses its launches. Raises BaselineError as `find`, `make` and `save` do."""
-    return _write(root, path_for(root, machine, case), lambda: make(find(root, machine, case)), lock_timeout_s)
+    extend it at once, neither loses its launches. `read` is `find` or `find_replaceable`. Raises BaselineError as
+    `read`, `make` and `save` do."""
+    return _write(root, path_for(root, machine, case), lambda: make(read(root, machine, case)), lock_timeout_s)
+
+
+def apply(root: Path, candidates: Sequence[Baseline]) -> Iterator[Path]:
+    """Put reviewed candidates in place of what is there now; gives the path of each that was written.
+
+    Raises BaselineError as `update` does; what `pytest_sgdiff.renewal.placed` refuses is found before any is written.
+    """
+    refused = [refusal for candidate in candidates if (refusal := _refusal(root, candidate)) is not None]
+    if refused:
+        raise BaselineError("\n".join(refused))
+    for candidate in candidates:
+        machine, case = candidate.measurement.machine, candidate.measurement.case
+        yield update(root, machine, case, partial(placed, candidate=candidate), read=find_replaceable)
+
+
+def _refusal(root: Path, candidate: Baseline) -> str | None:
+    try:
+        placed(find_replaceable(root, candidate.measurement.machine, candidate.measurement.case), candidate)
+    except BaselineError as error:
+        return str(error)
+    return None
 
 
 def _write(root: Path, path: Path, make: Callable[[], Baseline], lock_timeout_s: float) -> Path:
@@ -232,14 +276,54 @@ def _complaints(baseline: Baseline, cases: Mapping[str, int]) -> Iterable[str]:
     wanted = cases.get(measurement.case, 0)
     if len(measurement.launches) < wanted:
         yield f"has {len(measurement.launches)} of {wanted} launches: extend it with --sgdiff-update=extend"
+    if not measurement.values.keys() & {"denoise", "e2e"}:
+        yield "holds neither denoise nor e2e, so no time is judged by it: record it anew with --sgdiff-update"
     for name, values in measurement.values.items():
         lacking = [str(number) for number, value in enumerate(values) if value is None]
         if lacking:
             yield f"{name} is missing in launch {', '.join(lacking)}"
+    gaps = [gap for gap in measurement.values.get("denoise_gap", ()) if gap is not None]
+    if gaps and max(gaps) < -CLOCK_NOISE_MS:
+        yield (
+            f"every denoise_gap is below zero, {max(gaps):g} ms at most: the steps cannot take longer than the loop "
+            "around them; record it anew with --sgdiff-update"
+        )
     if not baseline.recorded.at or not baseline.recorded.sessions:
         yield "has no provenance: `recorded` must say when and in which sessions"
+    if baseline.recorded.at and not _is_moment(baseline.recorded.at):
+        yield f"recorded.at is no ISO date-time: '{baseline.recorded.at}': write it as 2026-11-23T17:20:54Z"
+    if not baseline.recorded.command:
+        yield "recorded.command is empty: write there how it was recorded, or record it anew with --sgdiff-update"
+    if not measurement.workload.digest:
+        yield "workload.digest is empty, so nothing can be compared with it: record it anew with --sgdiff-update"
     for launch in measurement.launches:
         if not launch.started_at or not launch.session:
             yield f"launch {launch.number} has no provenance: started_at and session must be told"
+        yield from _impossible(launch)
     if baseline.engine_version is None:
         yield "has no provenance: `engine` must be the version of sglang"
+
+
+def _impossible(launch: LaunchRecord) -> Iterator[str]:
+    """Times of a launch that no clock can have shown."""
+    steps = [str(index) for index, step in enumerate(launch.steps_ms) if step <= 0]
+    if steps:
+        yield (
+            f"launch {launch.number}: steps_ms[{', '.join(steps)}] must be greater than zero: "
+            "record it anew with --sgdiff-update"
+        )
+    if launch.wall_s is not None and launch.wall_s <= 0:
+        yield (
+            f"launch {launch.number}: wall_s must be greater than zero, got {launch.wall_s!r}: "
+            "record it anew with --sgdiff-update"
+        )
+
+
+def _is_moment(text: str) -> bool:
+    """Whether a text is an ISO 8601 date with a time."""
+    try:
+        # Python 3.10 does not know the Z.
+        datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return "T" in text or " " in text

@@ -614,6 +614,11 @@ class CaseResult:
     measured: bool = False
     worker: str | None = None
 
+    @property
+    def paired(self) -> bool:
+        """Whether the baseline is the base engine's launches of this very run (`--sgdiff-against`), kept in no file."""
+        return self.baseline_recorded is not None and self.baseline_path is None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relation:

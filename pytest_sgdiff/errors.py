@@ -5,6 +5,7 @@ SgdiffError
 ├── CaseFileError        a case file is wrong; carries every mistake, each with file:line:column
 ├── AssetError           a file that a case needs is missing
 ├── BaselineError        a baseline file is corrupt, of another schema, or cannot be written
+│   └── NewerBaselineError  it was written by a newer version of the plugin
 ├── RecordingError       a recording cannot be read or written
 ├── EngineNotFoundError  the engine's command does not exist or does not tell its version
 ├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
@@ -43,6 +44,10 @@ class AssetError(SgdiffError):
 
 class BaselineError(SgdiffError):
     """A baseline file is corrupt, of another schema, or cannot be written."""
+
+
+class NewerBaselineError(BaselineError):
+    """A baseline file is of a newer schema than this version writes: nothing of it may be replaced."""
 
 
 class RecordingError(SgdiffError):

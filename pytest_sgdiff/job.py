@@ -49,6 +49,8 @@ class Job:
 
     `baseline_for` finds the committed baseline for a machine; `extra_metrics` lets users add their own figures;
     `priors_for` tells what the suite's own baselines on a machine say of the noise between launches, by metric class;
+    `extend`: the launches that are recorded are added to those of the baseline; `compared`: a `faster_than` of this
+    run needs the case's launches;
     `isolation` is the mode of `--sgdiff-isolation`; `renew` is the command that records a baseline.
     """
 
@@ -62,6 +64,8 @@ class Job:
     extra_metrics: Callable[[PerfDump], Mapping[str, float]] = field(default=lambda _: {})
     priors_for: Callable[[Machine], Mapping[MetricClass, Prior]] = field(default=lambda _: {})
     isolation: Isolation = "confirm"
+    extend: bool = False
+    compared: bool = False
     gpu_indices: tuple[int, ...] = ()
     renew: str = ""
     command: str = ""
@@ -137,7 +141,7 @@ def finish(
         location=case.location,
         outcome=outcome,
         reason=reason,
-        next_step=next_step(outcome, job.renew),
+        next_step=next_step(outcome, job.renew, reason=reason),
         summary=case.summary,
         faster_than=case.faster_than,
         machine=taken.machine,
@@ -168,12 +172,23 @@ def unmeasured(case: Case, reason: str, *, renew: str) -> CaseResult:
         location=case.location,
         outcome="inconclusive",
         reason=reason,
-        next_step=next_step("inconclusive", renew),
+        next_step=next_step("inconclusive", renew, reason=reason),
         summary=case.summary,
     )
 
 
-def next_step(outcome: Outcome, renew: str) -> str:
+CURES = {
+    "ran out of memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
+    "was already in use": "run it again: every launch gets ports of its own, and somebody else had taken this one",
+    "on the diffusers backend": "the engine has no native pipeline for this model, or could not load it (its log says "
+    "which); if diffusers is meant, the case says `backend: diffusers`",
+    "warmup is not proven": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
+    "did not end within": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
+}
+"""What helps against a launch that does not count, by words of its reason."""
+
+
+def next_step(outcome: Outcome, renew: str, *, reason: str = "") -> str:
     """What to do about the outcome; empty if there is nothing to do."""
     if outcome == "no-baseline":
         return f"record one: {renew}"
@@ -181,8 +196,14 @@ def next_step(outcome: Outcome, renew: str) -> str:
         return f"if the slowdown is meant: {renew}"
     if outcome == "improved":
         return f"to hold the gain: {renew}"
+    if outcome == "inconclusive" and "environment: " in reason:
+        # More launches in the baseline do not make the machine quiet.
+        return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
     if outcome == "inconclusive":
         return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    if outcome == "invalid":
+        known = (cure for words, cure in CURES.items() if words in reason)
+        return next(known, "read the engine's log, or launch it by hand with the command line that reproduces this")
     return ""
 
 

@@ -35,7 +35,8 @@ def settle(case: Case, settings: Settings, eligible: Eligible, engine_version: C
     try:
         assets.resolve_assets(case, settings.assets)
     except SgdiffError as error:
-        pytest.fail(str(error), pytrace=False)
+        # The message is all: that one error led to another helps nobody.
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def lack(case: Case, eligible: Eligible, engine_version: Callable[[], str]) -> str | None:

@@ -6,6 +6,7 @@ Nothing here fails a run by exception: what could not be written is said, and th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_sgdiff import history
@@ -20,12 +21,27 @@ from pytest_sgdiff.settings import Settings
 
 def publish(run: Run, settings: Settings, env: Mapping[str, str]) -> tuple[str, ...]:
     """Write everything that was asked for; returns what could not be written, a line each."""
-    return tuple(_troubles(run, settings, env))
+    return tuple(_troubles(_near(run, settings.root), settings, env))
 
 
-def workflow_commands(run: Run, env: Mapping[str, str]) -> list[str]:
-    """Workflow commands that put the bad outcomes beside the case files, where GitHub Actions reads the output."""
-    return commands(run) if env.get("GITHUB_ACTIONS") == "true" else []
+def workflow_commands(run: Run, env: Mapping[str, str], *, root: Path | None = None) -> list[str]:
+    """Workflow commands that put the bad outcomes beside the case files, where GitHub Actions reads the output.
+
+    `root` is pytest's: GitHub wants paths from the top of the repository.
+    """
+    if env.get("GITHUB_ACTIONS") != "true":
+        return []
+    return commands(run, prefix="" if root is None else repository_prefix(root))
+
+
+def repository_prefix(root: Path) -> str:
+    """The way from the top of the git repository to pytest's root, `bench/`; empty at the top or without git."""
+    root = root.resolve()
+    for folder in (root, *root.parents):
+        # A file in worktrees and submodules. GITHUB_WORKSPACE is no help: a job may check out into a folder below it.
+        if (folder / ".git").exists():
+            return "" if folder == root else f"{root.relative_to(folder).as_posix()}/"
+    return ""
 
 
 def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]]:
@@ -46,7 +62,7 @@ def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapp
 
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
     for path in settings.reports:
-        yield from _write(path, run, env)
+        yield from _write(path, run, settings.root, env)
     summary = env.get("GITHUB_STEP_SUMMARY")
     if summary:
         yield from _append(Path(summary), REPORTS[".md"].render(run))
@@ -57,18 +73,31 @@ def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[
             yield str(error)
 
 
-def _write(path: Path, run: Run, env: Mapping[str, str]) -> Iterator[str]:
+def _near(run: Run, root: Path) -> Run:
+    """The run with paths of baselines as reports show them: from the root, since reports are read on other machines.
+    One outside the root stays absolute."""
+
+    def near(path: str | None) -> str | None:
+        file = None if path is None else Path(path).resolve()
+        return path if file is None or not file.is_relative_to(top) else file.relative_to(top).as_posix()
+
+    top = root.resolve()
+    results = tuple(replace(result, baseline_path=near(result.baseline_path)) for result in run.results)
+    return replace(run, results=results)
+
+
+def _write(path: Path, run: Run, root: Path, env: Mapping[str, str]) -> Iterator[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_report(path.suffix, env).render(run), encoding="utf-8")
+        path.write_text(_report(path.suffix, root, env).render(run), encoding="utf-8")
     except ModuleNotFoundError as error:
         yield f"{path}: {error}"
     except OSError as error:
         yield f"{path}: the report could not be written: {error.strerror}"
 
 
-def _report(suffix: str, env: Mapping[str, str]) -> Report:
-    link = file_link(env)
+def _report(suffix: str, root: Path, env: Mapping[str, str]) -> Report:
+    link = file_link(env, prefix=repository_prefix(root))
     return HtmlReport(link=link) if suffix == ".html" and link is not None else REPORTS[suffix]
 
 

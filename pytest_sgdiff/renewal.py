@@ -45,7 +45,7 @@ def renew(
     if not launches:
         raise BaselineError(f"{measurement.case}: no launch counts, so no baseline can be made of them")
     if extend and old is not None:
-        _refuse_mixture(old, measurement, engine_version, launches)
+        refuse_mixture(old, measurement, engine_version, launches)
         launches = old.measurement.launches + launches
         recorded = replace(recorded, sessions=tuple(dict.fromkeys(old.recorded.sessions + recorded.sessions)))
     renumbered = tuple(replace(launch, number=number) for number, launch in enumerate(launches))
@@ -57,6 +57,28 @@ def renew(
         best=_best(old, new),
         path=old.path if old else None,
     )
+
+
+def placed(old: Baseline | None, candidate: Baseline) -> Baseline:
+    """The candidate as it replaces what lies in the tree by now: its `best` is the best that either knows, as long as
+    the two are comparable.
+
+    Raises BaselineError for an extension of an earlier file, which would take later launches away.
+    """
+    if old is None:
+        return candidate
+    # `update=all` records one session: whoever knows several was made from a file, and must be from this one.
+    if len(candidate.recorded.sessions) > 1:
+        lost = [session for session in old.recorded.sessions if session not in candidate.recorded.sessions]
+        if lost:
+            raise BaselineError(
+                f"{old.path or candidate.measurement.case}: the candidate lacks the launches of session "
+                f"{', '.join(lost)}; nothing was changed. Extend the baseline that is there now: repeat the run with "
+                "--sgdiff-update=extend"
+            )
+    if old.kind != "recorded" or not _comparable(old.measurement, candidate.measurement):
+        return candidate
+    return replace(candidate, best={name: min(one, old.best.get(name, one)) for name, one in candidate.best.items()})
 
 
 def centres(measurement: Measurement) -> dict[str, float]:
@@ -85,9 +107,10 @@ def _synced(measurement: Measurement) -> set[bool]:
     return {launch.environment.sync_stages for launch in measurement.launches}
 
 
-def _refuse_mixture(
+def refuse_mixture(
     old: Baseline, new: Measurement, engine_version: str | None, launches: tuple[LaunchRecord, ...]
 ) -> None:
+    """Raise BaselineError if fresh launches cannot stand beside those of the old baseline."""
     differs = None
     if old.kind != "recorded":
         differs = "a published reference has no launches to add to"

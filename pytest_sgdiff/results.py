@@ -159,12 +159,13 @@ class Results:
             return renew(old, measurement, recorded, engine_version=version, extend=self.settings.update == "extend")
 
         tree = self.settings.baselines
+        read = baselines.find_replaceable if self.settings.update == "all" else baselines.find
         try:
             if self._candidates is None:
                 # Read, renewed and written under one lock: of two runs that extend at once none loses the other's.
-                path = baselines.update(tree, result.machine, result.case, renewed)
+                path = baselines.update(tree, result.machine, result.case, renewed, read=read)
             else:
-                old = baselines.find(tree, result.machine, result.case)
+                old = read(tree, result.machine, result.case)
                 path = baselines.save(self._candidates, renewed(old))
             self.written.append(str(path))
         except SgdiffError as error:
@@ -211,6 +212,21 @@ class Results:
                 terminal.write_line(shown["command"])
             return
         run = self.run()
+        if not terminal.no_summary:
+            self._write_details(terminal, run)
+        # What a workflow reads, and what was lost, is said in any case.
+        for line in workflow_commands(run, os.environ, root=self.settings.root):
+            terminal.write_line(line)
+        for trouble in self.troubles:
+            terminal.write_line(f"sgdiff: {trouble}", red=True)
+        if terminal.no_summary:
+            terminal.write_line(f"sgdiff: {summary(run)}")
+        else:
+            terminal.write_sep("=", f"sgdiff: {summary(run)}")
+        if self._nothing(run):
+            terminal.write_line("sgdiff: nothing was measured, so this run is not green")
+
+    def _write_details(self, terminal: pytest.TerminalReporter, run: Run) -> None:
         for result in run.results:
             # Failed cases have their text in pytest's own section; these are no failures, and need theirs.
             if result.outcome == "inconclusive" and "inconclusive" not in self.settings.fail_on:
@@ -229,13 +245,6 @@ class Results:
             terminal.write_line(f"sgdiff: baseline written: {path}")
         for node_id in sorted(self.selected - {result.node_id for result in self.results}):
             terminal.write_line(f"sgdiff: not measured: {node_id} ({self.not_measured.get(node_id, 'not run')})")
-        for line in workflow_commands(run, os.environ):
-            terminal.write_line(line)
-        for trouble in self.troubles:
-            terminal.write_line(f"sgdiff: {trouble}", red=True)
-        terminal.write_sep("=", f"sgdiff: {summary(run)}")
-        if self._nothing(run):
-            terminal.write_line("sgdiff: nothing was measured, so this run is not green")
 
     def _nothing(self, run: Run) -> bool:
         # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well.

@@ -12,25 +12,31 @@ from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Recorded, Ve
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
+from pytest_sgdiff.renewal import refuse_mixture
 from pytest_sgdiff.resolution import recording_advice, resolution
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8)
 """Pairs of launches after which an A/B verdict is sought (docs/decision.md)."""
 
+AGAIN = "run it again on a quiet machine"
+
 
 def gate(job: Job) -> CaseResult:
-    """Judge the case at each look; stop as soon as every deciding metric is settled."""
+    """Judge the case at each look; stop as soon as every deciding metric is settled.
+
+    A case that is compared with another one of the run takes all its launches: one against one settles nothing.
+    """
     taken, verdicts, baseline = Taken(), (), None  # type: tuple[Taken, tuple[Verdict, ...], Baseline | None]
+    missing = ""
     looks = job.case.launches.looks
     for number, look in enumerate(looks, 1):
         take(job, taken, until=look, alone=runs_alone(job.isolation, look=number))
         if taken.problems or taken.spoiled or not taken.counted:
             break
         baseline, verdicts, missing = compare(job, taken)
-        if missing:
-            return finish(job, taken, baseline, (), "no-baseline", missing)
-        if settled(verdicts) or taken.exhausted:
+        done = bool(missing) or settled(verdicts)
+        if taken.exhausted or (done and not job.compared):
             break
     if taken.problems:
         return finish(job, taken, baseline, (), "invalid", taken.problems[0].message)
@@ -38,6 +44,8 @@ def gate(job: Job) -> CaseResult:
         return finish(job, taken, baseline, (), "inconclusive", environment_reason(taken))
     if not taken.counted:
         return finish(job, taken, baseline, (), "invalid", "the recording holds no launch of this case")
+    if missing:
+        return finish(job, taken, baseline, (), "no-baseline", missing)
     outcome, reason = outcome_of(verdicts, last_look=True)
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
         reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
@@ -45,9 +53,16 @@ def gate(job: Job) -> CaseResult:
 
 
 def record(job: Job) -> CaseResult:
-    """Take the launches of a new baseline. Nothing is written here: the controller writes what comes back."""
+    """Take the launches of a new baseline. Nothing is written here: the controller writes what comes back.
+
+    Raises BaselineError after the first launch if it cannot be added to a baseline that is to be extended.
+    """
     taken, wanted = Taken(), job.case.launches.baseline
-    take(job, taken, until=wanted, alone=runs_alone(job.isolation, look=1, recording=True))
+    alone = runs_alone(job.isolation, look=1, recording=True)
+    if job.extend:
+        take(job, taken, until=1, alone=alone)
+        refuse_extension(job, taken)
+    take(job, taken, until=wanted, alone=alone)
     if taken.problems:
         return finish(job, taken, None, (), "invalid", taken.problems[0].message)
     if len(taken.counted) < wanted:
@@ -61,29 +76,50 @@ def record(job: Job) -> CaseResult:
         )
     baseline, verdicts, missing = compare(job, taken)
     done = "recorded" if baseline is None or missing else "replace the baseline"
+    if job.extend and baseline is not None:
+        done = f"added to the {len(baseline.measurement.launches)} of the baseline"
     if baseline and missing:
         told = (*told, missing)
     fresh = as_baseline(job, taken)
     if fresh is not None:
+        if job.extend and baseline is not None:
+            launches = (*baseline.measurement.launches, *fresh.measurement.launches)
+            fresh = replace(fresh, measurement=replace(fresh.measurement, launches=launches))
         priors = job.priors_for(fresh.measurement.machine)
         told = (*told, *resolution(fresh, job.case, priors=priors), *recording_advice(fresh, job.case))
     result = finish(job, taken, baseline, verdicts, "pass", f"{wanted} launches {done}")
     return replace(result, recorded=True, warnings=(*told, *result.warnings))
 
 
+def refuse_extension(job: Job, taken: Taken) -> None:
+    """Raise BaselineError if the launch that was taken cannot be added to the baseline: no more are wasted on it."""
+    fresh = as_baseline(job, taken) if taken.counted else None
+    old = None if fresh is None else job.baseline_for(fresh.measurement.machine)
+    if fresh is not None and old is not None:
+        refuse_mixture(old, fresh.measurement, fresh.engine_version, fresh.measurement.launches)
+
+
 def against(base: Job, now: Job) -> CaseResult:
     """A/B: launch the base and the current engine in turn and judge pair by pair; needs no baseline.
 
-    The order within a pair alternates (ABBA), so that a drift of the machine falls on both alike.
+    The order within a pair alternates (ABBA), so that a drift of the machine falls on both alike. `now.renew` is the
+    command that compares the launches of both.
     """
+    result = _pairs(base, now)
+    # What `next_step` says is of committed baselines, which an A/B run neither reads nor is changed by.
+    steps = dict.fromkeys(("regressed", "improved", "no-baseline"), f"see what differs: {now.renew}")
+    return replace(result, next_step={**steps, "inconclusive": AGAIN}.get(result.outcome, result.next_step))
+
+
+def _pairs(base: Job, now: Job) -> CaseResult:
     then, taken, verdicts = Taken(), Taken(), ()  # type: tuple[Taken, Taken, tuple[Verdict, ...]]
     baseline: Baseline | None = None
-    for look in PAIR_LOOKS:
+    for number, look in enumerate(PAIR_LOOKS, 1):
         while len(taken.counted) < look:
             pair = len(taken.counted)
             sides = ((base, then), (now, taken))
             for job, side in sides if pair % 2 == 0 else sides[::-1]:
-                take(job, side, until=pair + 1, alone=True)
+                take(job, side, until=pair + 1, alone=runs_alone(job.isolation, look=number, recording=True))
                 if len(side.counted) == pair:
                     return given_up(now, then, taken)
         baseline = as_baseline(base, then)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sgdiff import assets, baselines, commands, gpus, machine, needs, runner, sources
+from pytest_sgdiff import assets, baselines, commands, gpus, machine, needs, recordings, runner, sources
 from pytest_sgdiff.advice import advise
 from pytest_sgdiff.data import (
     Advice,
@@ -27,7 +27,7 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines.dialect import NEWEST, complaints
 from pytest_sgdiff.engines.protocol import Engine
-from pytest_sgdiff.errors import EngineNotFoundError, LeaseError
+from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
 from pytest_sgdiff.extensions import Extensions
 from pytest_sgdiff.files import file_name
 from pytest_sgdiff.items import CASE
@@ -79,8 +79,8 @@ class Session:
         if self.pool is None:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         needs.settle(case, self.settings, self.pool.eligible, lambda: self.engine_info.version)
-        self._refuse_recorded(case, machine.machine_of(self.pool.eligible.gpus[: case.gpus]))
         try:
+            self._refuse_recorded(case, machine.machine_of(self.pool.eligible.gpus[: case.gpus]))
             return self.pool.lease(
                 case.gpus,
                 estimate_s=self.estimate_s(case),
@@ -89,11 +89,14 @@ class Session:
                 tag=case.id,
             )
         except LeaseError as error:
-            result = unmeasured(case, f"environment: {error}", renew=self._renew(item, case))
-            item.stash[RESULT] = to_plain(replace(result, node_id=item.nodeid))
+            result = self._busy(item, case, error)
+            item.stash[RESULT] = to_plain(result)
             if "inconclusive" in self.settings.fail_on:
                 pytest.fail(result.reason, pytrace=False)
             pytest.skip(f"inconclusive: {result.reason}")
+        except BaselineError as error:
+            # Only the message: that one error led to another says nothing to whoever mends the file.
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def need_of(self, item: pytest.Item) -> CaseNeed | None:
         """What the schedule must know of an item; None for a test that is no case."""
@@ -101,24 +104,38 @@ class Session:
         return None if case is None else CaseNeed(node_id=item.nodeid, gpus=case.gpus, estimate_s=self.estimate_s(case))
 
     def estimate_s(self, case: Case) -> float | None:
-        """How long the case takes by its baseline's launches, None if there is none yet."""
+        """How long the case takes by its baseline's launches, None if there is none yet: one launch of an unchanged
+        engine at a gate, all those of a recording or of the first A/B look."""
         launch_s = self._launch_s(case)
-        return None if launch_s is None else launch_s * 1.2
+        if launch_s is None:
+            return None
+        launches = {"update": case.launches.baseline, "against": 2 * runner.PAIR_LOOKS[0]}
+        return launch_s * launches.get(self.settings.mode, 1.2)
 
     def _launch_s(self, case: Case) -> float | None:
         """How long a launch took for the baseline: the median of its launches."""
         if self.pool is None:
             return None
-        baseline = self._find(
-            self.settings.baselines, machine.machine_of(self.pool.eligible.gpus[: case.gpus]), case.id
-        )
+        where = machine.machine_of(self.pool.eligible.gpus[: case.gpus])
+        try:
+            baseline = baselines.find(self.settings.baselines, where, case.id)
+        except BaselineError:
+            # It only orders and shows: the case itself says what is wrong with the file.
+            return None
         walls = [entry.wall_s for entry in baseline.measurement.launches if entry.wall_s] if baseline else []
         return sorted(walls)[len(walls) // 2] if walls else None
 
     def measure(self, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
         """Launch or replay the case and judge it. A case that was decided once is not measured again: a rerun of the
         same test gets the same answer, so that no retry turns a regression green."""
-        result = self._decided.get(item.nodeid) or self._measure(item, case, lease, folder)
+        if self.settings.update == "missing" and self.settings.replay is not None:
+            told = (launch.machine for launch in recordings.read_launches(self.settings.replay, case.id))
+            self._refuse_recorded(case, next(filter(None, told), None) or baselines.only_machine(folder, case.id))
+        try:
+            result = self._decided.get(item.nodeid) or self._measure(item, case, lease, folder)
+        except LeaseError as error:
+            # GPUs are leased, but others would not leave the host to the launch.
+            result = self._busy(item, case, error)
         if result.outcome != "inconclusive":
             self._decided[item.nodeid] = result
         item.stash[RESULT] = to_plain(result)
@@ -145,6 +162,8 @@ class Session:
             extra_metrics=lambda dump: self.extensions.metrics(case, dump),
             priors_for=lambda machine_: self._priors(folder, machine_),
             isolation=self.settings.isolation,
+            extend=self.settings.update == "extend",
+            compared=case.id in self._compared(item),
             gpu_indices=() if lease is None else lease.indices,
             renew=self._renew(item, case),
             command=self.command_text(case),
@@ -194,6 +213,7 @@ class Session:
             of=self._launches_at_most(case),
             exact=self.settings.mode == "update",
             expected_s=self._launch_s(case),
+            host_timeout_s=self.settings.gpu_timeout_s,
             label=("base engine" if base else "current engine") if self.settings.mode == "against" else "",
         )
 
@@ -223,13 +243,28 @@ class Session:
         found = assets.resolve_assets(case, self.settings.assets)
         return found, assets.asset_hashes(found)
 
-    def _refuse_recorded(self, case: Case, machine_: Machine) -> None:
-        """`--sgdiff-update=missing` leaves alone what has a baseline."""
-        if self.settings.update == "missing" and self._find(self.settings.baselines, machine_, case.id) is not None:
+    def _compared(self, item: pytest.Item) -> frozenset[str]:
+        """Ids of the cases of this run that stand on either side of a `faster_than`, both of which are in it."""
+        cases = [case for other in item.session.items if (case := other.stash.get(CASE, None)) is not None]
+        ids = {case.id for case in cases}
+        pairs = [{case.id, case.faster_than.case} for case in cases if case.faster_than is not None]
+        return frozenset().union(*(pair for pair in pairs if pair <= ids))
+
+    def _busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
+        result = unmeasured(case, f"environment: {error}", renew=self._renew(item, case))
+        return replace(result, node_id=item.nodeid)
+
+    def _refuse_recorded(self, case: Case, machine_: Machine | None) -> None:
+        """`--sgdiff-update=missing` leaves alone what has launches; a published number is none."""
+        if self.settings.update != "missing" or machine_ is None:
+            return
+        found = self._find(self.settings.baselines, machine_, case.id)
+        if found is not None and found.kind == "recorded":
             pytest.skip(f"{case.location}: has a baseline for {machine_.slug}; --sgdiff-update renews it")
 
     def _find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
-        return baselines.find(folder, machine_, case_id)
+        replaced = self.settings.update == "all"
+        return (baselines.find_replaceable if replaced else baselines.find)(folder, machine_, case_id)
 
     def _priors(self, folder: Path, machine_: Machine) -> Mapping[MetricClass, Prior]:
         """What the suite's baselines on the machine say of its noise: read when the first case is judged, then kept,
@@ -246,8 +281,13 @@ class Session:
         )
 
     def _renew(self, item: pytest.Item, case: Case) -> str:
-        """The command that records a baseline for the case, with this run's own places."""
+        """The command that records a baseline for the case, with this run's own places; in an A/B run, which a baseline
+        does not change, the one that compares the launches of both engines."""
         settings = self.settings
+        if settings.mode == "against" and settings.out is not None:
+            now = self._folder_of(item, case, settings.out)
+            folders = (recordings.launch_folder(out, case.id, 0).parent for out in (now / "against", now))
+            return shlex.join(["sgdiff", "compare", *(self._near(str(folder)) for folder in folders)])
         words = ["pytest"]
         words.append(
             f"--sgdiff-gpus={settings.gpus}"

@@ -96,18 +96,18 @@ def read_settings(
         gpus=text["sgdiff_gpus"],
         replay=None if replay is None else (cwd / replay).resolve(),
         update=update,  # type: ignore[arg-type]  # checked against UPDATES above
-        against=tuple(shlex.split(text["sgdiff_against"] or "")),
+        against=_command(text["sgdiff_against"] or "", cwd),
         out=default_out if out is None else (cwd / out).resolve(),
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
-        engine_cmd=tuple(shlex.split(text["sgdiff_engine_cmd"] or "sglang")),
+        engine_cmd=_command(text["sgdiff_engine_cmd"] or "sglang", cwd),
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
         isolation=_isolation(text["sgdiff_isolation"], update=update),
         strict=switches["sgdiff_strict"],
         reports=tuple(_report(cwd / path) for path in _many(option("sgdiff_report"))),
         history=None if history is None else (root / history).resolve(),
         gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
-        lock_dir=None if lock_dir is None else Path(lock_dir),
+        lock_dir=None if lock_dir is None else root / lock_dir,
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
         ci=bool(env.get("CI")),
         run_id=run_id,
@@ -135,6 +135,15 @@ def _switch(
     if env.get(setting.variable, "").lower() in ("1", "true", "yes", "on"):
         return True
     return setting.ini is not None and bool(ini(setting.dest))
+
+
+def _command(text: str, cwd: Path) -> tuple[str, ...]:
+    """The words of an engine's command; a path in place of its name is one from the folder where pytest was called,
+    since launches have folders of their own."""
+    words = shlex.split(text)
+    if words and "/" in words[0] and (cwd / words[0]).exists():
+        words[0] = str(cwd / words[0])
+    return tuple(words)
 
 
 def _many(value: object) -> tuple[str, ...]:

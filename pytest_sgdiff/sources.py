@@ -69,6 +69,7 @@ class LiveSource:
     exact: bool = False
     expected_s: float | None = None
     label: str = ""
+    host_timeout_s: float = 3600.0
     _stage: str = ""
 
     def launch(self, *, alone: bool) -> Launch | None:
@@ -88,8 +89,8 @@ class LiveSource:
         )
         command = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
         command = self.change_command(command)
-        held = self.lease.alone(on_wait=self._wait) if alone else self.lease.shared(on_wait=self._wait)
-        with held:
+        enter = self.lease.alone if alone else self.lease.shared
+        with enter(timeout_s=self.host_timeout_s, on_wait=self._wait):
             self._tell("loading")
             watcher = Watcher(
                 self.lease.gpus,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -127,9 +128,10 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
         return ()
     # The version is asked for here, so that a missing engine stops the run before the first case.
     engine = session.engine_info
-    lines = [
-        f"{_pool_text(pool)}, sglang {engine.version}, baselines in {_short(settings.baselines, settings.root)}",
-    ]
+    base = f"baselines in {_short(settings.baselines, settings.root)}"
+    if settings.mode == "against":
+        base = f"base engine: {shlex.join(settings.against)}"
+    lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
     if settings.out is not None:
         lines.append(f"launches are kept in {_short(settings.out, settings.root)}")
     return tuple(lines)
@@ -140,7 +142,8 @@ def _pool_text(pool: gpus.Pool) -> str:
     if not eligible.gpus:
         return "no GPUs" + (f" ({eligible.note})" if eligible.note else "")
     names = sorted({gpu.name for gpu in eligible.gpus})
-    return f"{eligible.size} x {' / '.join(names)}" + (f" ({eligible.note})" if eligible.note else "")
+    told = "; ".join(filter(None, (eligible.driver and f"driver {eligible.driver}", eligible.note)))
+    return f"{eligible.size} x {' / '.join(names)}" + (f" ({told})" if told else "")
 
 
 def _short(path: Path, root: Path) -> str:

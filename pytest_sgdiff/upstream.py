@@ -23,8 +23,9 @@ PRODUCTS = {
     "H200": "NVIDIA H200",
     "B200": "NVIDIA B200",
     "5090": "NVIDIA GeForce RTX 5090",
+    "B60": "Intel Arc Pro B60",
 }
-"""Word in `metadata.hardware` -> product name as NVML gives it."""
+"""Word in `metadata.hardware` -> product name, of NVIDIA's as NVML gives it."""
 
 MATTERS = ("width", "height", "num-frames", "num-inference-steps")
 PARALLEL = ("ulysses-degree", "ring-degree", "sp-degree", "tp-size", "enable-cfg-parallel", "cfg-parallel-size")
@@ -69,8 +70,9 @@ def import_upstream(
     engine_version: str | None = None,
     default_gpus: int | None = None,
     known: Mapping[str, Scenario] = KNOWN,
-) -> tuple[tuple[Baseline, ...], tuple[str, ...]]:
-    """Reference baselines from a file of upstream's, and a line for everything that was dropped or did not match.
+) -> tuple[tuple[Baseline, ...], tuple[str, ...], tuple[str, ...]]:
+    """Reference baselines from a file of upstream's, a line for everything that was dropped or did not match, and how
+    many scenarios were not imported for which reason (`47 need --gpus N`).
 
     `source` says where the file comes from; it goes into every baseline. `default_gpus` is for scenarios that neither
     `known` nor their name tells the number of GPUs of; without it they are not imported.
@@ -81,6 +83,7 @@ def import_upstream(
     report: list[str] = []
     found: list[Baseline] = []
     unplaced: list[str] = []
+    numberless = 0
     for name, scenario in scenarios.items():
         if not isinstance(scenario, Mapping):
             raise WireError(f"scenarios.{name}: must be a mapping, got {scenario!r:.60}", ("scenarios", name))
@@ -91,6 +94,7 @@ def import_upstream(
         gpus = known[name].gpus if name in known else _gpus_by_name(name) or default_gpus
         if not launch.metrics:
             report.append(f"{name}: holds no number: not imported")
+            numberless += 1
         elif gpus is None:
             unplaced.append(name)
         else:
@@ -104,7 +108,12 @@ def import_upstream(
         report.append(f"not imported, as nothing tells on how many GPUs they ran (say --gpus): {', '.join(unplaced)}")
     if document.get("runner_overrides"):
         report.append("runner_overrides: not imported: they are other machines, whose baselines lie in other folders")
-    return tuple(found), tuple(report)
+    missed = []
+    if unplaced:
+        missed.append(f"{len(unplaced)} need{'s' * (len(unplaced) == 1)} --gpus N")
+    if numberless:
+        missed.append(f"{numberless} {'holds' if numberless == 1 else 'hold'} no number")
+    return tuple(found), tuple(report), tuple(missed)
 
 
 def _parts(document: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

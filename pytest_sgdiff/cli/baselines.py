@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_sgdiff.data import Baseline, MetricClass
     from pytest_sgdiff.rules import Prior
@@ -23,13 +24,14 @@ def add(commands: Subparsers) -> None:
         help="list, show, compare, check or apply baselines",
         description="list: one line per baseline. show CASE: every metric with its spread and what it can detect. "
         "diff DIR: candidates in DIR against the tree. check: exit 1 on anything zero, missing, not finite, of another "
-        "schema, short of launches, without provenance, or for a case that is gone. apply DIR: put the reviewed "
-        "candidates of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) in place.",
+        "schema, short of launches, without provenance, or for a case that is gone (known are those below --cases, "
+        "and those in *.sgdiff.yaml below the current folder). apply DIR: put the reviewed candidates of a CI run (its "
+        "--sgdiff-out folder, or the folder baselines/ in it) in place; one that would lose launches is refused.",
     )
     parser.add_argument("action", choices=("list", "show", "diff", "check", "apply"), metavar="ACTION")
     parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
     parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
-    parser.add_argument("--cases", type=Path, default=Path("cases"), metavar="DIR", help="for check; default: cases")
+    parser.add_argument("--cases", type=Path, metavar="DIR", help="for check; default: cases")
     parser.add_argument("--json", action="store_true", help="print JSON (list)")
     parser.set_defaults(run=_baselines)
 
@@ -157,7 +159,9 @@ def _check(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import check, every
     from pytest_sgdiff.casefile import read_cases
 
-    files = sorted([*chosen.cases.glob("*.yaml"), *chosen.cases.glob("*.yml")])
+    if not chosen.folder.is_dir():
+        raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
+    files = _case_files(chosen.cases)
     cases = {case.id: case.launches.baseline for file in files for case in read_cases(file, Path.cwd())}
     found = check(chosen.folder, cases)
     for line in found:
@@ -167,15 +171,35 @@ def _check(chosen: argparse.Namespace) -> int:
     return FOUND if found else GOOD
 
 
+def _case_files(named: Path | None) -> list[Path]:
+    """The case files below the folder of cases, and those that pytest collects wherever they lie."""
+    from pytest_sgdiff.casescan import is_case_file
+
+    folder = Path("cases") if named is None else named
+    anywhere = [path for path in _below(Path()) if is_case_file(path, ("*.sgdiff.yaml", "*.sgdiff.yml"), sure=True)]
+    # Who keeps all cases in such files needs no folder; one that was named is to be there.
+    if not folder.is_dir() and (named is not None or not anywhere):
+        raise _usage(f"baselines check: there is no folder {folder}: name that of the case files with --cases")
+    own = [path for path in _below(folder) if is_case_file(path, ("*.yaml", "*.yml"), sure=False)]
+    return sorted({path.resolve(): path for path in [*anywhere, *own]}.values())
+
+
+def _below(top: Path) -> Iterator[Path]:
+    """All files below a folder, but for those in folders whose names start with a dot."""
+    for folder, names, files in os.walk(top):
+        names[:] = [name for name in names if not name.startswith(".")]
+        yield from (Path(folder, file) for file in files)
+
+
 def _apply(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.baselines import every, load, save
+    from pytest_sgdiff.baselines import apply, every, load
 
     # All are read before any is written: a corrupt candidate leaves the tree as it was.
     candidates = [load(path) for path in every(_candidates(chosen.what))]
-    for candidate in candidates:
-        print(save(chosen.folder, candidate))
     if not candidates:
         raise _usage(f"baselines apply: no candidates below {chosen.what}")
+    for path in apply(chosen.folder, candidates):
+        print(path)
     return GOOD
 
 

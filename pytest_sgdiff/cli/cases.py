@@ -120,11 +120,23 @@ def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
     from pytest_sgdiff import commands
     from pytest_sgdiff.data import EngineInfo
     from pytest_sgdiff.engines import ENGINES
+    from pytest_sgdiff.engines.complaints import complaints
     from pytest_sgdiff.engines.dialect import NEWEST
 
-    info = EngineInfo(command=("sglang",), version=chosen.engine_version or NEWEST)
+    version = chosen.engine_version or NEWEST
+    info = EngineInfo(command=("sglang",), version=version)
+    outcome = GOOD
     for case in cases:
         print(f"# {case.node_id}")
+        if not _meant_for(case, version):
+            print(f"# not for sglang {version}: the case requires {case.requires.engine}")
+            continue
+        refused = [one for one in complaints(case, version) if one.level == "error"]
+        if refused:
+            # A command that this version rejects, or runs as something else, is not for copying.
+            print("\n".join(f"# {case.at(one.key)}: {one.message} [{one.slug}]" for one in refused))
+            outcome = FOUND
+            continue
         engine = ENGINES.get(case.engine)
         # An engine of a plugin is known to pytest, which loads it, and not to this command.
         print(
@@ -132,4 +144,4 @@ def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
             if engine is None
             else commands.text(case, engine, info, chosen.assets)
         )
-    return GOOD
+    return outcome

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from pathlib import Path
 
 from pytest_sgdiff.cli.protocol import GOOD, Subparsers
 
@@ -16,7 +18,12 @@ def add(commands: Subparsers) -> None:
         description="Shows the GPUs of this host, the leases on them by any run or user, who waits for them, and "
         "which are busy with something else.",
     )
-    parser.add_argument("--lock-dir", metavar="DIR", help="where leases are kept (default: as --sgdiff-lock-dir)")
+    parser.add_argument(
+        "--lock-dir",
+        metavar="DIR",
+        help="where leases are kept (default: SGDIFF_LOCK_DIR, else sgdiff_lock_dir in the configuration file that "
+        "pytest finds from here, else /run/lock/sgdiff; options in addopts are not read)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_gpus)
 
@@ -32,9 +39,27 @@ def _gpus(chosen: argparse.Namespace) -> int:
     except LeaseError as error:
         # Leases of CPU cases, and those made while the driver answered, are there all the same.
         present, note = (), str(error)
-    state = gpus.queue_state(chosen.lock_dir, gpus=present, reader=reader if present else None)
+    folder = chosen.lock_dir or os.environ.get("SGDIFF_LOCK_DIR") or _configured_lock_dir(Path.cwd())
+    state = gpus.queue_state(folder, gpus=present, reader=reader if present else None)
     if chosen.json:
         print(json.dumps({**state, "note": note}, indent=2))
     else:
         print(gpus.describe(state) + (f"\n{note}" if note else ""))
     return GOOD
+
+
+def _configured_lock_dir(here: Path) -> str | None:
+    """The ini value `sgdiff_lock_dir` of a pytest that is started in `here`, below the folder of its file."""
+    import pytest
+    from _pytest.config.findpaths import locate_config
+
+    from pytest_sgdiff.errors import OptionError
+
+    try:
+        # pytest 9 gives a fourth value, and wraps what it read to note where that comes from.
+        _, file, values, *_ = locate_config(here, [here])
+    except (pytest.UsageError, pytest.fail.Exception) as error:
+        raise OptionError(f"pytest's configuration cannot be read: {error}; mend it, or give --lock-dir") from None
+    value = values.get("sgdiff_lock_dir")
+    text = getattr(value, "value", value)
+    return str(file.parent / text) if file is not None and text and isinstance(text, str) else None

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.protocol import GOOD, Subparsers, read
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers, read
 
 if TYPE_CHECKING:
     from pytest_sgdiff.data import Case
@@ -21,7 +21,7 @@ def add_import(commands: Subparsers) -> None:
         description="Reads a file of SGLang's perf_baselines (any version) and writes reference baselines: of a case "
         "where model, GPUs, sizes, steps and parallel flags are equal, of upstream.<scenario> otherwise. What was zero "
         "or null is dropped and named. Without FILE, the published numbers that this version knows. An existing "
-        "recorded baseline is never replaced.",
+        "recorded baseline is never replaced. Exits with 1 if nothing was imported.",
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
@@ -53,20 +53,25 @@ def _import(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.upstream import import_upstream
 
     report: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
     if chosen.file is None:
         found = published_references(_cases())
+        total = len(found)
+        if not found:
+            report = ("no case below ./cases is one of those that numbers were published of",)
     else:
         try:
             document = json.loads(read(chosen.file))
         except (ValueError, RecursionError) as error:
             raise OptionError(f"{chosen.file}: is no JSON: {error}") from None
-        found, report = import_upstream(
+        found, report, missed = import_upstream(
             document,
             _cases(),
             source=chosen.source or chosen.file.name,
             engine_version=chosen.engine,
             default_gpus=chosen.gpus,
         )
+        total = len(document["scenarios"])
     written = 0
     for reference in found:
         measurement = reference.measurement
@@ -76,8 +81,10 @@ def _import(chosen: argparse.Namespace) -> int:
             continue
         print(baselines.save(chosen.folder, reference))
         written += 1
-    print("\n".join([*report, f"{written} reference baselines written"]))
-    return GOOD
+    if kept := len(found) - written:
+        missed += (f"{kept} kept as recorded",)
+    print("\n".join([*report, ", ".join([f"{written} of {total} imported", *missed])]))
+    return GOOD if written else FOUND
 
 
 def _export(chosen: argparse.Namespace) -> int:

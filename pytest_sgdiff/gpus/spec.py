@@ -25,7 +25,8 @@ OPTION = "--sgdiff-gpus"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Eligible:
     """The GPUs that a run may lease. `budget` bounds how many at a time (None: all); `note` says why there are fewer
-    than one would expect; `cliques` maps a UUID to its NVLink group; `apart` says why no case may have several."""
+    than one would expect; `cliques` maps a UUID to its NVLink group; `apart` says why no case may have several;
+    `driver` is the NVIDIA driver's version, empty if it does not tell."""
 
     gpus: tuple[Gpu, ...]
     spec: str
@@ -34,6 +35,7 @@ class Eligible:
     note: str = ""
     apart: str = ""
     cliques: Mapping[str, int] = field(default_factory=dict)
+    driver: str = ""
 
     @property
     def size(self) -> int:
@@ -100,6 +102,7 @@ def resolve(spec: str, *, visible: str | None = None, reader: NvmlReader | None 
         note=note,
         apart=fabric_problem([fact for fact in facts if fact.uuid in names]) or "",
         cliques=cliques(chosen, reader) if len(chosen) > 1 else {},
+        driver=reader.driver() or "",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.gpus import records
-from pytest_sgdiff.gpus.devices import use_of
+from pytest_sgdiff.gpus.devices import fabric_problem, refused, use_of
 from pytest_sgdiff.gpus.locks import is_locked, lock_dir, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.spec import Eligible
@@ -20,8 +20,9 @@ def queue_state(
 ) -> dict[str, Any]:
     """The pool as plain data: `lock_dir`, `gpus`, `holders`, `queue`, `launches`.
 
-    A GPU's `state` is `held`, `orphaned` (its pytest worker died, the launch lives), `busy` (a stranger uses it) or
-    `free`; `why` says by what. GPUs that are in the lock directory but not in `gpus` are listed too. Times in seconds.
+    A GPU's `state` is `held`, `orphaned` (its pytest worker died, the launch lives), `left out` (no run takes it as it
+    is set up now), `busy` (a stranger uses it) or `free`; `why` says by what, and what it cannot be used for. GPUs that
+    are in the lock directory but not in `gpus` are listed too. Times in seconds.
     """
     folder = lock_dir(folder)
     with mutex(folder):
@@ -38,6 +39,8 @@ def queue_state(
     now = time.time()
     serving = {lease.id for lease in leases}
     known = {gpu.uuid: gpu for gpu in gpus}
+    facts = {fact.uuid: fact for fact in (() if reader is None else reader.facts())}
+    out = refused(list(facts.values()))
     rows = []
     for uuid in uuids:
         state, why = "free", ""
@@ -50,10 +53,14 @@ def queue_state(
             why = f"{holder.tag or 'a test'} (process {holder.pid}, run {holder.run})"
         elif uuid in locked:
             state, why = "held", "a process that left no record"
+        elif uuid in out:
+            state, why = "left out", out[uuid]
         elif uuid in marks:
             state, why = "busy", marks[uuid].reason
         elif uuid in known and reader is not None and (use := use_of(known[uuid], reader)):
             state, why = "busy", ", ".join(use)
+        if uuid not in out and uuid in facts and (problem := fabric_problem([facts[uuid]])):
+            why += f"{'; ' if why else ''}no case with several GPUs runs with it in --sgdiff-gpus: {problem}"
         gpu = known.get(uuid)
         rows.append(
             {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import pairwise
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, LaunchRecord, Verdict
+from pytest_sgdiff.metrics import STAGE, is_denoising
 from pytest_sgdiff.reports import evidence, numbers, phrases
 from pytest_sgdiff.reports.plot import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
@@ -116,8 +117,11 @@ def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
 
 
 def stages(result: CaseResult) -> Plot | None:
-    """The stages of a launch in order, the baseline's median beside this run's."""
-    before, after = _stage_medians(result.baseline_records), _stage_medians(evidence.counted(result))
+    """The stages of a launch in order, the baseline's median beside this run's; denoising as it was judged."""
+    sides = (result.baseline_records, evidence.counted(result))
+    denoising = {n for side in sides for launch in side for n in launch.metrics if is_denoising(n.removeprefix(STAGE))}
+    by_steps = _net_of_pauses(result, denoising)
+    before, after = (_stage_medians(side, denoising, by_steps=by_steps) for side in sides)
     longest = max((*before.values(), *after.values()), default=0.0)
     names = [n for n in after if max(after[n], before.get(n, 0.0)) >= longest * _SMALLEST_BAR]
     if not names or longest <= 0:
@@ -127,15 +131,16 @@ def stages(result: CaseResult) -> Plot | None:
     for row, name in enumerate(names):
         top = row * 34
         old, new = before.get(name), after[name]
+        shown = _stage_name(name, denoising)
         like = max(new, old or 0.0)
         now = numbers.quantity(new, "ms", like=like)
         told = now if old is None else f"{numbers.quantity(old, 'ms', like=like)} → {now}"
-        texts.append(Text(x=0, y=top + 12, text=name.removeprefix("stage:"), kind="name"))
+        texts.append(Text(x=0, y=top + 12, text=shown, kind="name"))
         texts.append(Text(x=WIDTH, y=top + 12, text=told, kind="figure", anchor="end"))
         if old is not None:
             boxes.append(Box(x=0, y=top + 17, width=max(1.0, x.at(old)), height=5, kind="baseline"))
         boxes.append(Box(x=0, y=top + 23, width=max(1.0, x.at(new)), height=5, kind="now"))
-        words.append(f"{name.removeprefix('stage:')} {told}")
+        words.append(f"{shown} {told}")
     return Plot(
         title="Stages, baseline → now",
         description="; ".join(words),
@@ -146,12 +151,29 @@ def stages(result: CaseResult) -> Plot | None:
     )
 
 
-def _stage_medians(launches: Sequence[LaunchRecord]) -> dict[str, float]:
-    names = dict.fromkeys(n for launch in launches for n in launch.metrics if n.startswith("stage:") or n == "denoise")
-    medians = {n: statistics.median(r.metrics[n] for r in launches if n in r.metrics) for n in names}
-    if any(n.endswith(("DenoisingStage", "RefinementStage")) for n in medians):
-        medians.pop("denoise", None)
-    return medians
+def _net_of_pauses(result: CaseResult, denoising: Set[str]) -> bool:
+    """Whether the steps stood for denoising: its stage holds pauses, which would contradict such a verdict."""
+    launches = (*result.baseline_records, *evidence.counted(result))
+    metrics = {verdict.metric for verdict in result.verdicts}
+    apart = not metrics.isdisjoint({"denoise_steps", "pause"}) and metrics.isdisjoint({"denoise", *denoising})
+    return apart and all("denoise_steps" in launch.metrics for launch in launches)
+
+
+def _stage_medians(launches: Sequence[LaunchRecord], denoising: Set[str], *, by_steps: bool) -> dict[str, float]:
+    names = dict.fromkeys(
+        "denoise_steps" if by_steps and n in denoising else n
+        for launch in launches
+        for n in launch.metrics
+        if n.startswith(STAGE) or (n == "denoise" and not denoising)
+    )
+    return {n: statistics.median(r.metrics[n] for r in launches if n in r.metrics) for n in names}
+
+
+def _stage_name(name: str, denoising: Set[str]) -> str:
+    """The stage that the steps stand for by its own name; the steps of several stages are not told apart."""
+    if name == "denoise_steps" and len(denoising) == 1:
+        return f"{phrases.metric_name(*denoising)} (sum of steps)"
+    return phrases.metric_name(name)
 
 
 def steps(result: CaseResult) -> Plot | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
+from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord, Verdict
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
@@ -63,12 +63,57 @@ def conditions(result: CaseResult) -> str:
     clocks = [mhz for gpu in series for mhz in gpu.sm_mhz if mhz is not None]
     if clocks:
         facts.append(f"SM {statistics.median_high(clocks)} MHz")
-    reasons = [mask for gpu in series for mask in gpu.reasons if mask is not None]
-    if reasons:
-        facts.append("THROTTLED" if any(mask & SLOWDOWN_REASONS for mask in reasons) else "no throttling")
-    if watches:
-        foreign = len({process.pid for watch in watches for process in watch.foreign})
-        facts.append(f"{numbers.plural(foreign, 'other process')} on the GPUs" if foreign else "no other processes")
+    facts += [words for words in (_throttling(launches), _processes(launches)) if words]
     proven = sum(launch.warmup == "proven" for launch in launches)
     facts.append("warmup proven" if proven == len(launches) else f"warmup proven in {proven} of {len(launches)}")
     return ", ".join(facts)
+
+
+def differences(result: CaseResult) -> str:
+    """What of the machine's settings no launch of the baseline had: `power limit 400 W now, 700 W then`."""
+    old = [launch.environment for launch in result.baseline_records if launch.excluded is None]
+    pairs = zip(_settings([launch.environment for launch in counted(result)]), _settings(old), strict=True)
+    return "; ".join(
+        f"{name} {' or '.join(now)} now, {' or '.join(then)} then"
+        for (name, now), (_, then) in pairs
+        if then and not set(now) <= set(then)
+    )
+
+
+def _settings(environments: Sequence[Environment]) -> list[tuple[str, list[str]]]:
+    """The settings that explain a difference, each with its values as they are shown; those not known are left out."""
+    limits = [f"{e.power_limit_w:.0f} W" for e in environments if e.power_limit_w is not None]
+    clocks = [f"{e.sm_clock_max_mhz} MHz" for e in environments if e.sm_clock_max_mhz is not None]
+    drivers = [numbers.clean(e.driver) for e in environments if e.driver is not None]
+    found = (("power limit", limits), ("highest SM clock", clocks), ("driver", drivers))
+    return [(name, sorted(set(values))) for name, values in found]
+
+
+def _throttling(launches: Sequence[LaunchRecord]) -> str:
+    """One launch that shows it is enough; that there was none takes all of them. Empty if nobody asked."""
+    told = [
+        [[mask for mask in gpu.reasons if mask is not None] for gpu in launch.watch.gpus] if launch.watch else []
+        for launch in launches
+    ]
+    masks = [mask for series in told for gpu in series for mask in gpu]
+    if any(mask & SLOWDOWN_REASONS for mask in masks):
+        return "THROTTLED"
+    if not masks and not _untold(launches, "reasons"):
+        return ""
+    return "no throttling" if all(series and all(series) for series in told) else "throttling unknown"
+
+
+def _processes(launches: Sequence[LaunchRecord]) -> str:
+    """As for throttling: strangers of any launch, or else none in all of them."""
+    watches = [launch.watch for launch in launches if launch.watch is not None]
+    foreign = len({process.pid for watch in watches for process in watch.foreign})
+    if foreign:
+        return f"{numbers.plural(foreign, 'other process')} on the GPUs"
+    if not watches:
+        return ""
+    known = len(watches) == len(launches) and not _untold(launches, "processes")
+    return "no other processes" if known else "other processes unknown"
+
+
+def _untold(launches: Sequence[LaunchRecord], counter: str) -> bool:
+    return any(launch.watch is not None and counter in launch.watch.unknown for launch in launches)

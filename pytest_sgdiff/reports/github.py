@@ -48,11 +48,13 @@ def file_link(environ: Mapping[str, str], *, prefix: str = "") -> str | None:
 
     `environ` is the environment of the job, of which GITHUB_SERVER_URL, GITHUB_REPOSITORY and GITHUB_SHA are read.
     """
+    from urllib.parse import quote
+
     parts = [environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "SHA")]
     if not all(parts):
         return None
     server, repository, commit = parts
-    return f"{server}/{repository}/blob/{commit}/{prefix}{{path}}#L{{line}}"
+    return f"{server}/{repository}/blob/{commit}/{quote(prefix)}{{path}}#L{{line}}"
 
 
 def _case(result: CaseResult, prefix: str) -> str:

@@ -103,17 +103,27 @@ class HtmlReport:
             "launches": [_launch(launch, phrases.primary(result)) for launch in result.launches],
             "facts": [
                 ("Machine", machine_facts(result)),
-                ("Baseline", baseline_facts(result)),
+                ("Baseline", [*baseline_facts(result), *_unlinked(result)]),
                 ("Workload", workload_facts(result)),
             ],
             "href": self._href(result.location.path, result.location.line),
-            "baseline_href": self._href(result.baseline_path, 1) if result.baseline_path else None,
+            "baseline_href": self._href(path, 1) if (path := result.baseline_path) and _linked(path) else None,
         }
 
     def _href(self, path: str, line: int) -> str:
         from urllib.parse import quote
 
         return self.link.format(path=quote(path), line=line)
+
+
+def _linked(path: str) -> bool:
+    """Whether a link can lead to the file: an absolute path is one of the measuring machine alone."""
+    return not path.startswith("/")
+
+
+def _unlinked(result: CaseResult) -> list[tuple[str, str]]:
+    path = result.baseline_path
+    return [("file", path)] if path and not _linked(path) else []
 
 
 def _negligible(verdict: Verdict) -> bool:

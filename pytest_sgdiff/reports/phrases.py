@@ -175,13 +175,20 @@ def headline(result: CaseResult) -> str:
     return f"{subject(verdict.metric)} is {direction(verdict)} than {baseline_name(result)}"
 
 
+def base_word(result: CaseResult) -> str:
+    """What the old side of a comparison is called: `baseline`, in an A/B run `base engine`."""
+    return "base engine" if result.paired else "baseline"
+
+
 def baseline_name(result: CaseResult) -> str:
-    """`the baseline of 2026-11-02 (10 launches, sglang 0.5.16)`, as far as it is known."""
-    words = "the baseline"
-    if result.baseline_recorded is not None:
+    """`the baseline of 2026-11-02 (10 launches, sglang 0.5.16)`, or `the base engine (sglang 0.5.16, 3 launches)` of an
+    A/B run, as far as it is known."""
+    words = f"the {base_word(result)}"
+    if result.baseline_recorded is not None and not result.paired:
         words += f" of {result.baseline_recorded.at[:10]}"
     known = [numbers.plural(result.baseline_launches, "launch")] if result.baseline_launches else []
     known += [f"sglang {result.baseline_engine}"] if result.baseline_engine else []
+    known = known[::-1] if result.paired else known
     return f"{words} ({', '.join(known)})" if known else words
 
 
@@ -197,7 +204,9 @@ def actions(result: CaseResult) -> list[tuple[str, str]]:
     label = {"inconclusive": "settle", "invalid": "fix"}.get(result.outcome, "next")
     rows = [("reproduce", result.command)] if result.command else []
     rows += [(label, numbers.clean(result.next_step))] if result.next_step else []
-    if result.outcome in {"regressed", "improved", "no-baseline"} and "--sgdiff-update" not in result.next_step:
+    # A new baseline changes nothing in an A/B run.
+    renewable = result.outcome in {"regressed", "improved", "no-baseline"} and not result.paired
+    if renewable and "--sgdiff-update" not in result.next_step:
         rows.append(("record" if result.outcome == "no-baseline" else "accept", accept_command(result)))
     if result.outcome == "inconclusive" and not result.next_step:
         rows.append(

@@ -67,7 +67,7 @@ def failure(result: CaseResult) -> str:
     blocks = [[f"{_place(result)}: {phrases.headline(result)}"]]
     blocks += [_problem_lines(problem, told=result.reason) for problem in result.problems]
     if result.verdicts:
-        blocks.append(stage_table(result.verdicts))
+        blocks.append(stage_table(result.verdicts, base=phrases.base_word(result)))
     elif evidence.measured(result):
         blocks.append([f"  measured    {evidence.measured(result)}"])
     reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _undecided(result)]
@@ -85,9 +85,9 @@ def renewal(result: CaseResult) -> str:
     return "\n\n".join([head, "\n".join([*stage_table(result.verdicts), *([f"  {best}"] if best else [])])])
 
 
-def stage_table(verdicts: Sequence[Verdict]) -> list[str]:
-    """One line per metric, the primary one first, indented by two."""
-    rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict")]
+def stage_table(verdicts: Sequence[Verdict], *, base: str = "baseline") -> list[str]:
+    """One line per metric, the primary one first, indented by two. `base` heads the column of the old side."""
+    rows = [("metric", base, "", "now", "change", "95 % interval", "verdict")]
     for v in phrases.by_importance(verdicts):
         name = phrases.metric_name(v.metric) + ("  (primary)" if v.primary else "")
         baseline, now = phrases.sides(v)
@@ -140,6 +140,8 @@ def _has_pause(result: CaseResult) -> bool:
 
 def _facts(result: CaseResult) -> list[str]:
     lines = [f"  {evidence.conditions(result)}"] if result.launches else []
+    apart = evidence.differences(result)
+    lines += [f"  differs from the {phrases.base_word(result)}: {apart}"] if apart else []
     replaced = [launch for launch in result.launches if launch.excluded and launch.excluded not in result.reason]
     lines += [f"  launch {launch.number} does not count: {numbers.clean(launch.excluded or '')}" for launch in replaced]
     lines += [f"  {key:<10}  {value}" for key, value in phrases.actions(result)]

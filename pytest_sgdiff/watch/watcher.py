@@ -77,6 +77,7 @@ class Watcher:
         self._events: list[str] = []
         self._heat: dict[str, int | None] = {}
         self._listed = False
+        self._answered: set[str] = set()
         self.watch = Watch(alone=alone, isolation=isolation)
 
     def __enter__(self) -> Watcher:
@@ -130,6 +131,7 @@ class Watcher:
         listed = reader.processes(uuid)
         if listed is None:
             return
+        self._answered.add(uuid)
         self._listed = self._listed or bool(listed)
         for process in listed:
             # Asked while it lives: afterwards nobody can tell whose it was.
@@ -156,7 +158,8 @@ class Watcher:
         unknown = (
             [name for name in _COUNTERS if all(getattr(state, name) is None for state in every)] if self._gpus else []
         )
-        if self._gpus and (pids is None or pids == "unusable"):
+        # An empty list is an answer; each GPU has to give one.
+        if pids == "unusable" or any(gpu.uuid not in self._answered for gpu in self._gpus):
             unknown.append("processes")
         return Watch(
             gpus=tuple(_series(gpu.uuid, self._at, self._states[gpu.uuid]) for gpu in self._gpus),

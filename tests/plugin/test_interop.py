@@ -138,6 +138,33 @@ def test_options_of_the_terminal(recorded: Project, options: str, shown: str) ->
     assert shown in re.sub(r"\x1b\[[0-9;]*m", "", result.stdout.str())
 
 
+def test_no_summary_leaves_one_line_of_a_case_that_failed(recorded: Project) -> None:
+    shutil.rmtree(recorded.root / "baselines")
+    result = replayed(recorded, "--no-summary", "--sgdiff-report=report.md", "cases")
+    assert result.ret == 1
+    _, _, below = result.stdout.str().partition("collected 1 item")
+    case, told, end = [line for line in below.splitlines() if line.strip(" [10%]")]
+    assert case.startswith("cases/tiny.yaml::tiny  ")
+    assert re.sub(r"[\d.]+ s$", "TIME", told) == "sgdiff: measured 1 of 1 · 1 no-baseline · TIME"
+    assert "1 failed in" in end
+    assert (recorded.root / "report.md").exists()
+
+
+def test_no_summary_hides_no_command_that_was_asked_for(project: Project) -> None:
+    result = project.run("--sgdiff-dry-run", "--sgdiff-gpus=4", "--no-summary")
+    assert "# cases/tiny.yaml::tiny" in result.outlines
+
+
+def test_the_properties_that_the_documentation_names_are_in_junit(recorded: Project) -> None:
+    _, _, section = (Path(__file__).parents[2] / "docs/reports.md").read_text().partition("## JUnit\n")
+    named = re.findall(r"`(sgdiff\.[\w.]+)`", section.partition("\n## ")[0])
+    replayed(recorded, "--junit-xml=run.xml")
+    told = {entry.get("name") for entry in ElementTree.parse(recorded.root / "run.xml").iter("property")}
+    assert "sgdiff.denoise_steps.ratio" in named
+    assert set(named) <= told
+    assert not {f"sgdiff.{name}.ratio" for name in ("denoise", "pause")} & told
+
+
 def test_without_a_terminal_the_exit_code_and_the_reports_tell(project: Project) -> None:
     result = project.run(*RECORD, "-p", "no:terminal", "--sgdiff-report=run.json")
     assert result.ret == 0, result.stderr.str()

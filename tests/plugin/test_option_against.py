@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import subprocess
 import sys
 
 import pytest
@@ -49,3 +51,29 @@ def test_a_base_engine_that_falls_back_is_named(project: Project) -> None:
     result = project.run("--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "base engine: ran on the diffusers backend" in result.stdout.str()
+
+
+def test_a_command_may_be_a_path_from_here(project: Project) -> None:
+    engine(project, "base", "native")
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-against=base/sglang")
+    assert result.ret == 0, result.stdout.str()
+
+
+def test_the_base_engine_is_what_a_slowdown_is_told_against(project: Project) -> None:
+    base, now = engine(project, "base", "native"), engine(project, "now", "slow:1.30")
+    reports = [f"--sgdiff-report=out.{suffix}" for suffix in ("md", "html")]
+    options = ("--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}", "--sgdiff-out=kept")
+    output = project.run(*options, *reports).stdout.str()
+    written = [(project.root / f"out.{suffix}").read_text() for suffix in ("md", "html")]
+    assert re.search(r", sglang \S+, base engine: \S+/base/sglang\n", output)
+    assert re.search(r"denoising is \S+ % slower than the base engine \(sglang \S+, \d launches\)\n", output)
+    assert "  next        see what differs: sgdiff compare kept/against/tiny kept/tiny\n" in output
+    assert re.search(r"\n  metric +base engine +now +change ", output)
+    assert all(" than the base engine (sglang " in text for text in written)
+    for text in (output, *written):
+        assert not re.search(r"than the baseline|baselines in|--sgdiff-update", text)
+    # The command that is named compares the two.
+    (command,) = re.findall(r"see what differs: (.+)", output)
+    ran = subprocess.run(shlex.split(command), cwd=project.root, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert "slower" in ran.stdout

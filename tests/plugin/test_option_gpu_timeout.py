@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pytest_sgdiff.gpus import host
 from tests.plugin.conftest import Project
 
 
@@ -22,3 +23,12 @@ def test_busy_gpus_are_inconclusive_and_say_who_holds_them(project: Project) -> 
     assert "1 inconclusive" in output
     # Nothing was measured, so the run as a whole is not green.
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_host_that_another_launch_has_for_itself_is_inconclusive(project: Project) -> None:
+    project.baseline()
+    with host.entered(str(project.root / "locks"), ident="x", tag="somebody_s_case", alone=True, timeout_s=5):
+        result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=1")
+    output = result.stdout.str()
+    assert "environment: tiny could not share the host within 1 s: somebody_s_case still running" in output
+    assert "1 inconclusive" in output

@@ -84,3 +84,24 @@ def test_none_allows_only_cases_without_gpus(project: Project) -> None:
     assert result.ret == 0, output
     assert "measured 1 of 2" in output
     assert len(list((project.root / "baselines").glob("*/cpu.json"))) == 1
+
+
+def test_the_header_tells_gpus_driver_and_engine(project: Project) -> None:
+    result = project.run("--sgdiff-gpus=2", "--sgdiff-update")
+    assert "sgdiff: 2 x NVIDIA H200 (driver 580.159.04), sglang 0.5.17, baselines in baselines" in result.outlines
+
+
+@pytest.mark.parametrize(("steps", "said", "code"), [(20, "does not hold", 1), (10, "holds", 0)])
+def test_cases_that_are_compared_take_launches_until_that_can_be_told(
+    project: Project, steps: int, said: str, code: int
+) -> None:
+    fast = CASE.replace("tiny:", "fast:").replace("steps: 20", f"steps: {steps}")
+    project.write("cases/fast.yaml", fast.replace("model:", "faster_than: {case: tiny, at_least: 10%}\n    model:"))
+    project.baseline("-k", "tiny")
+    output = (result := project.run("--sgdiff-gpus=4")).stdout.str()
+    assert f"{said}, 5 against 5 launches" in output
+    # The baseline of one of them is not needed for that, but its lack fails the case.
+    assert "no baseline for nvidia-h200-x1" in output
+    assert result.ret == 1
+    project.baseline("-k", "fast")
+    assert project.run("--sgdiff-gpus=4").ret == code

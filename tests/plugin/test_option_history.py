@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 
 import pytest
 
@@ -16,5 +18,37 @@ def test_each_run_is_a_point_of_the_trend(project: Project, capsys: pytest.Captu
     assert result.ret == 0, result.stdout.str()
     capsys.readouterr()
     assert main(["trend", str(project.root / "history.db"), "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
+    rows = {row["metric"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {"denoise_steps", "peak_memory", "stage:TextEncodingStage"} <= set(rows)
+    row = rows["denoise_steps"]
     assert (row["case"], row["machine"], row["runs"]) == ("tiny", "nvidia-h200-x1", 2)
+    assert main(["trend", str(project.root / "history.db"), "--metric", "denoise_stepz"]) == 2
+    assert capsys.readouterr().err == (f"sgdiff: {project.root / 'history.db'}: no runs of denoise_stepz of any case\n")
+
+
+def test_rare_pauses_are_no_trend_and_a_stage_that_creeps_is_one(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = str(project.root / "history.db")
+    project.baseline("--sgdiff-history=history.db")
+    with contextlib.closing(sqlite3.connect(history)) as database, database:
+        rows = database.execute("SELECT * FROM points").fetchall()
+        names = [column[1] for column in database.execute("PRAGMA table_info(points)")]
+        run, at, metric, value = (names.index(name) for name in ("run", "at", "metric", "value"))
+        for night in range(6):
+            for row in rows:
+                changed = list(row)
+                changed[run], changed[at] = f"night {night}", f"2026-12-0{night + 1}T00:00:00+00:00"
+                if row[metric] in ("denoise", "e2e", "stage:DenoisingStage") and night > 3:
+                    changed[value] = row[value] + 450
+                database.execute(f"INSERT INTO points VALUES ({', '.join('?' * len(row))})", changed)
+    capsys.readouterr()
+    assert main(["trend", history]) == 0
+    assert "denoise:" not in capsys.readouterr().out
+    # Whoever names it sees it as it was.
+    assert main(["trend", history, "--metric", "denoise"]) == 1
+    with contextlib.closing(sqlite3.connect(history)) as database, database:
+        database.execute(
+            "UPDATE points SET value = value * 1.2 WHERE metric = 'stage:TextEncodingStage' AND run > 'night 3'"
+        )
+    assert main(["trend", history]) == 1

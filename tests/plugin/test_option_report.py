@@ -37,6 +37,14 @@ def test_a_report_that_cannot_be_written_fails_the_run_and_loses_no_result(proje
     assert "INTERNALERROR" not in result.stdout.str()
 
 
+def test_reports_name_the_baseline_by_its_path_from_the_root(project: Project) -> None:
+    project.baseline()
+    project.run("--sgdiff-gpus=1", "--sgdiff-report=report.json", "--sgdiff-report=report.html")
+    (case,) = json.loads((project.root / "report.json").read_text())["cases"]
+    assert case["baseline"]["path"] == "baselines/nvidia-h200-x1/tiny.json"
+    assert 'href="baselines/nvidia-h200-x1/tiny.json#L1"' in (project.root / "report.html").read_text()
+
+
 def test_github_gets_a_summary_and_annotations(project: Project) -> None:
     project.baseline()
     project.engine("slow:1.08")

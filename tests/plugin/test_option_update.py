@@ -50,10 +50,73 @@ def test_missing_records_only_where_there_is_none(project: Project) -> None:
     assert baseline_of(project, "second").exists()
 
 
+def test_missing_leaves_alone_what_has_a_baseline_when_recordings_are_replayed(project: Project) -> None:
+    project.baseline("--sgdiff-out=kept")
+    before = baseline_of(project).read_bytes()
+    result = project.run("--sgdiff-replay=kept", "--sgdiff-update=missing", "-rs")
+    assert baseline_of(project).read_bytes() == before
+    assert "has a baseline for nvidia-h200-x1; --sgdiff-update renews it" in result.stdout.str()
+
+
+def test_missing_records_where_there_is_only_a_published_number(project: Project) -> None:
+    project.baseline()
+    document = json.loads(baseline_of(project).read_text())
+    for key in ("every_launch", "launches"):
+        document.pop(key, None)
+    document["metrics"] = {name: values[:1] for name, values in document["metrics"].items()}
+    document |= {"kind": "reference", "launches": [{"number": 0}], "source": "a page", "engine": None}
+    document["recorded"]["sessions"] = []
+    baseline_of(project).write_text(json.dumps(document))
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update=missing")
+    assert result.ret == 0, result.stdout.str()
+    assert json.loads(baseline_of(project).read_text())["kind"] == "recorded"
+
+
+def test_a_corrupt_baseline_is_replaced_by_the_command_that_its_message_names(project: Project) -> None:
+    project.baseline()
+    good = baseline_of(project).read_text()
+    baseline_of(project).write_text(good[: len(good) // 2])
+    gate = project.run("--sgdiff-gpus=4").stdout.str()
+    assert "(restore the file with git, or record it anew with --sgdiff-update)" in gate
+    assert "Traceback" not in gate
+    assert "ERROR at setup" not in gate
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
+    assert result.ret == 0, result.stdout.str()
+    assert "5 launches recorded" in result.stdout.str()
+    assert len(json.loads(baseline_of(project).read_text())["metrics"]["denoise"]) == 5
+
+
+def test_a_baseline_of_a_newer_version_is_not_replaced(project: Project) -> None:
+    project.baseline()
+    newer = baseline_of(project).read_text().replace('"schema": 1', '"schema": 99')
+    baseline_of(project).write_text(newer)
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "is 99, written by a newer pytest-sgdiff" in result.stdout.str()
+    assert baseline_of(project).read_text() == newer
+
+
+def test_launches_of_another_engine_do_not_extend_a_baseline_and_only_one_is_made(project: Project) -> None:
+    project.baseline()
+    before = baseline_of(project).read_bytes()
+    project.setenv("SGDIFF_FAKE_VERSION", "0.5.16")
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update=extend", "--sgdiff-out=kept")
+    output = result.stdout.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert (
+        "cannot be extended: the baseline was recorded with sglang 0.5.17, the launches with 0.5.16; "
+        "replace it with --sgdiff-update=all"
+    ) in output
+    assert baseline_of(project).read_bytes() == before
+    assert [path.name for path in (project.root / "kept" / "tiny").iterdir()] == ["00"]
+
+
 def test_extend_adds_a_session(project: Project) -> None:
     project.baseline()
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update=extend")
     assert result.ret == 0, result.stdout.str()
+    assert "5 launches added to the 5 of the baseline" in result.stdout.str()
+    assert "denoise steps: 10 launches, CV" in result.stdout.str()
     document = json.loads(baseline_of(project).read_text())
     assert len(document["metrics"]["denoise"]) == 10
     assert len(document["recorded"]["sessions"]) == 2

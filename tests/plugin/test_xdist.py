@@ -215,6 +215,34 @@ def test_an_interrupt_ends_the_engine_and_frees_its_gpus(project: Project, worke
     assert not (project.root / "baselines").exists()
 
 
+def test_a_killed_controller_takes_its_workers_and_their_engine_with_it(project: Project) -> None:
+    project.engine("hang")
+    argv = ["-m", "pytest", "-p", "pytest_sgdiff.plugin", "-p", "xdist.plugin", "-p", "no:cacheprovider"]
+    run = subprocess.Popen(
+        [sys.executable, *argv, "--sgdiff-gpus=4", "--sgdiff-update", "-n", "2"],
+        cwd=project.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not engines_of(project):
+            assert time.monotonic() < deadline, "the engine was never started"
+            time.sleep(0.05)
+        assert not nothing_is_held(project)
+    finally:
+        run.kill()  # SIGKILL: it can tell its workers nothing
+        run.wait()
+    deadline = time.monotonic() + 20
+    while engines_of(project) or not nothing_is_held(project):
+        assert time.monotonic() < deadline, (engines_of(project), queue_state(str(project.root / "locks")))
+        time.sleep(0.05)
+    assert {row["state"] for row in queue_state(str(project.root / "locks"))["gpus"]} == {"free"}
+    assert not (project.root / "baselines").exists()
+
+
 @pytest.mark.parametrize(("gpus", "workers"), [("3", 3), ("idx:0", 1)])
 def test_auto_is_as_many_workers_as_hold_leases(three: Project, gpus: str, workers: int) -> None:
     result = three.run(f"--sgdiff-gpus={gpus}", "--sgdiff-update", "-n", "auto", "-k", "one")

@@ -555,3 +555,115 @@ def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
         f"{paths['short']}: has no provenance: `engine` must be the version of sglang",
         f"{stray}: is no baseline: delete it",
     ]
+
+
+def test_check_names_figures_that_cannot_be(tmp_path: Path) -> None:
+    launches = tuple(
+        replace(launch(number), metrics={"denoise_gap": gap, "denoise_steps": 1019.281}, steps_ms=steps, wall_s=wall_s)
+        for number, (gap, steps, wall_s) in enumerate(
+            [(-1.5, (500.0, 0.0, -1.0), 62.2), (-2.5, (500.0,), 0.0), (-1.001, (500.0,), -3.0)]
+        )
+    )
+    odd = replace(
+        baseline(),
+        recorded=Recorded(at="last Monday", command="", sessions=("s1",)),
+        measurement=Measurement(case="tiny_wan", machine=H200, workload=Workload(digest=""), launches=launches),
+    )
+    path = baselines.save(tmp_path, odd)
+    assert baselines.check(tmp_path, {"tiny_wan": 3}) == (
+        f"{path}: holds neither denoise nor e2e, so no time is judged by it: record it anew with --sgdiff-update",
+        (
+            f"{path}: every denoise_gap is below zero, -1.001 ms at most: "
+            "the steps cannot take longer than the loop around them; record it anew with --sgdiff-update"
+        ),
+        f"{path}: recorded.at is no ISO date-time: 'last Monday': write it as 2026-11-23T17:20:54Z",
+        f"{path}: recorded.command is empty: write there how it was recorded, or record it anew with --sgdiff-update",
+        f"{path}: workload.digest is empty, so nothing can be compared with it: record it anew with --sgdiff-update",
+        f"{path}: launch 0: steps_ms[1, 2] must be greater than zero: record it anew with --sgdiff-update",
+        f"{path}: launch 1: wall_s must be greater than zero, got 0.0: record it anew with --sgdiff-update",
+        f"{path}: launch 2: wall_s must be greater than zero, got -3.0: record it anew with --sgdiff-update",
+    )
+
+
+@pytest.mark.parametrize("gaps", [(-0.4, -0.9, -1.0), (-512.0, 0.3, -2.0)])
+def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
+    tmp_path: Path, gaps: tuple[float, ...]
+) -> None:
+    launches = tuple(
+        replace(launch(number), metrics={**launch(number).metrics, "denoise_gap": gap})
+        for number, gap in enumerate(gaps)
+    )
+    baselines.save(tmp_path, replace(baseline(), measurement=replace(measurement(), launches=launches)))
+    assert baselines.check(tmp_path, {"tiny_wan": 3}) == ()
+
+
+@pytest.mark.parametrize(
+    ("at", "good"),
+    [
+        ("2026-11-23T17:20:54Z", True),
+        ("2026-11-24T07:39:11+00:00", True),
+        ("2026-11-23", False),
+        ("2026-13-23T17:20:54Z", False),
+    ],
+)
+def test_a_date_without_a_time_does_not_say_when(tmp_path: Path, at: str, good: bool) -> None:
+    path = baselines.save(tmp_path, replace(baseline(), recorded=replace(recorded(), at=at)))
+    wrong = (f"{path}: recorded.at is no ISO date-time: '{at}': write it as 2026-11-23T17:20:54Z",)
+    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (() if good else wrong)
+
+
+# ---------------------------------------------------------------------------------------------------------- applying
+
+
+def test_candidates_that_are_put_in_place_keep_the_best_ever(tmp_path: Path) -> None:
+    baselines.save(tmp_path, replace(baseline(), best={"denoise": 900.0, "e2e": 2000.0, "gone": 1.0}))
+    candidate = replace(baseline("s2"), best={"denoise": 1000.0, "denoise_steps": 990.0, "e2e": 1100.0})
+    (path,) = baselines.apply(tmp_path, [candidate])
+    assert baselines.load(path) == replace(
+        candidate, path=str(path), best={"denoise": 900.0, "denoise_steps": 990.0, "e2e": 1100.0}
+    )
+    # Of another workload the old best says nothing.
+    other = replace(candidate, measurement=replace(candidate.measurement, workload=Workload(digest="ffff")))
+    (path,) = baselines.apply(tmp_path, [other])
+    assert baselines.load(path).best == candidate.best
+
+
+def test_launches_that_a_candidate_does_not_know_are_not_lost(tmp_path: Path) -> None:
+    first = baseline()
+
+    def extended(session: str) -> Baseline:
+        return baselines.renew(
+            first, measurement(session=session), recorded(session), engine_version="0.5.17", extend=True
+        )
+
+    path = baselines.save(tmp_path, extended("s2"))
+    before = path.read_bytes()
+    other = baseline("s9", case="a_case_before")
+    with pytest.raises(BaselineError) as caught:
+        list(baselines.apply(tmp_path, [other, extended("s3")]))
+    assert str(caught.value) == (
+        f"{path}: the candidate lacks the launches of session s2; nothing was changed. Extend the baseline that is "
+        "there now: repeat the run with --sgdiff-update=extend"
+    )
+    assert list(baselines.every(tmp_path)) == [path]
+    assert path.read_bytes() == before
+    # What was recorded as a whole replaces as a whole.
+    assert list(baselines.apply(tmp_path, [baseline("s3")])) == [path]
+    assert baselines.load(path).recorded.sessions == ("s3",)
+
+
+def test_a_corrupt_file_is_replaced_by_a_candidate_and_one_of_a_newer_schema_is_not(tmp_path: Path) -> None:
+    path = baselines.save(tmp_path, baseline())
+    path.write_text(path.read_text()[:200])
+    assert list(baselines.apply(tmp_path, [baseline("s2")])) == [path]
+    assert baselines.load(path).recorded.sessions == ("s2",)
+    newer = path.read_text().replace('"schema": 1', '"schema": 7')
+    path.write_text(newer)
+    line = newer.split('"schema"')[0].count("\n") + 1
+    with pytest.raises(BaselineError) as caught:
+        list(baselines.apply(tmp_path, [baseline(case="a_case_before"), baseline("s3")]))
+    assert str(caught.value) == (
+        f"{path}:{line}: schema: is 7, written by a newer pytest-sgdiff; this one reads up to 1: update it {CURE}"
+    )
+    assert list(baselines.every(tmp_path)) == [path]
+    assert path.read_text() == newer

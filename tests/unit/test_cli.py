@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cli import main
+from pytest_sgdiff.data import Baseline
 from tests import factories
 
 CASES = """\
@@ -198,3 +200,71 @@ def test_a_folder_without_candidates_is_an_error(here: Path, capsys: pytest.Capt
     assert capsys.readouterr().err == "sgdiff: baselines apply: no candidates below empty\n"
     assert main(["baselines", "apply"]) == 2
     assert capsys.readouterr().err == "sgdiff: baselines apply: give a folder of candidates\n"
+
+
+def test_applied_candidates_keep_the_best_ever(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = baselines.save(here / "baselines", factories.baseline(best={"denoise": 900.0}))
+    baselines.save(here / "run" / "baselines", factories.baseline(best={"denoise": 1000.0}))
+    assert main(["baselines", "apply", "run"]) == 0
+    assert capsys.readouterr().out == f"{path.relative_to(here)}\n"
+    assert baselines.load(path).best == {"denoise": 900.0}
+
+
+def test_an_extension_of_an_earlier_file_is_not_applied(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def known_by(*sessions: str) -> Baseline:
+        return factories.baseline(recorded=replace(factories.RECORDED, sessions=sessions))
+
+    path = baselines.save(here / "baselines", known_by("s1", "s2", "s4"))
+    before = path.read_bytes()
+    baselines.save(here / "run" / "baselines", known_by("s1", "s3"))
+    assert main(["baselines", "apply", "run"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == (
+        f"sgdiff: {path.relative_to(here)}: the candidate lacks the launches of session s2, s4; nothing was changed. "
+        "Extend the baseline that is there now: repeat the run with --sgdiff-update=extend\n"
+    )
+    assert path.read_bytes() == before
+
+
+def test_check_knows_the_cases_of_every_case_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = {
+        "nested": "cases/more/b.yml",
+        "anywhere": "benchmarks/some.sgdiff.yaml",
+        "twice": "cases/some.sgdiff.yml",
+        "hidden": ".cache/some.sgdiff.yaml",
+    }
+    for case, place in places.items():
+        (here / place).parent.mkdir(exist_ok=True)
+        (here / place).write_text(CASES.replace("tiny:", f"{case}:").replace("[nightly]", "[]"))
+        path = baselines.save(here / "baselines", factories.baseline(case))
+    (here / "cases" / "more" / "values.yaml").write_text("replicas: 3\n")
+    assert main(["baselines", "check"]) == 1
+    hidden = path.relative_to(here)
+    assert capsys.readouterr().out == (
+        f"{hidden}: there is no case hidden (any more): delete the file, or rename it with its case\n"
+    )
+    (here / hidden).unlink()
+    assert main(["baselines", "check"]) == 0
+    assert capsys.readouterr().out == "3 baselines, nothing wrong\n"
+
+
+def test_check_of_a_folder_that_is_not_there_is_a_mistake(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["baselines", "check"]) == 2
+    assert capsys.readouterr().err == (
+        "sgdiff: baselines check: there is no folder baselines: name that of the baselines with --folder\n"
+    )
+    (here / "baselines").mkdir()
+    assert main(["baselines", "check"]) == 0
+    assert capsys.readouterr().out == "0 baselines, nothing wrong\n"
+    assert main(["baselines", "check", "--cases", "nowhere"]) == 2
+    wrong = "sgdiff: baselines check: there is no folder {}: name that of the case files with --cases\n"
+    assert capsys.readouterr().err == wrong.format("nowhere")
+    (here / "cases" / "a.yaml").rename(here / "a.yaml")
+    (here / "cases").rmdir()
+    assert main(["baselines", "check"]) == 2
+    assert capsys.readouterr().err == wrong.format("cases")
+    # All cases may lie in files that need no such folder.
+    (here / "a.yaml").rename(here / "a.sgdiff.yaml")
+    assert main(["baselines", "check"]) == 0
+    assert main(["baselines", "check", "--cases", "cases"]) == 2

@@ -114,7 +114,7 @@ def test_import_writes_references_and_export_gives_them_back(
     assert run("import", H100, "--engine", "0.5.23", "--source", "sglang 0.5.23, h100.json") == 0
     out = capsys.readouterr().out
     assert "baselines/nvidia-h100-80gb-hbm3-x2/upstream.ltx_2_two_stage_t2v.json\n" in out
-    assert out.endswith("5 reference baselines written\n")
+    assert out.endswith("\n5 of 8 imported, 2 need --gpus N, 1 holds no number\n")
     assert len(list(baselines.every(tmp_path / "baselines"))) == 5
     assert baselines.check(tmp_path / "baselines", {}) == ()
     assert run("export", "NVIDIA H100 80GB HBM3") == 0
@@ -139,8 +139,27 @@ def test_a_recorded_baseline_is_not_replaced_by_a_reference(
     capsys.readouterr()
     run("import", H100)
     assert path.read_text() == before
-    assert (
-        "upstream.wan2_2_ti2v_5b.json: kept: recorded launches say more than a reference\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith(
+        "upstream.wan2_2_ti2v_5b.json: kept: recorded launches say more than a reference\n"
+        "4 of 8 imported, 2 need --gpus N, 1 holds no number, 1 kept as recorded\n"
+    )
+
+
+def test_an_import_of_nothing_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "h100.json"
+    file.write_text('{"metadata": {"hardware": "H100"}, "scenarios": {"a": {"expected_e2e_ms": 1.0}}}')
+    assert run("import", file) == 1
+    assert capsys.readouterr().out == (
+        "not imported, as nothing tells on how many GPUs they ran (say --gpus): a\n0 of 1 imported, 1 needs --gpus N\n"
+    )
+    assert run("import", file, "--gpus", "1") == 0
+    assert capsys.readouterr().out.endswith("upstream.a.json\n1 of 1 imported\n")
+    assert run("import") == 1
+    assert capsys.readouterr().out == (
+        "no case below ./cases is one of those that numbers were published of\n0 of 0 imported\n"
     )
 
 
@@ -150,7 +169,7 @@ def test_import_without_a_file_writes_the_published_numbers(
     shutil.copytree(ROOT / "cases", tmp_path / "cases")
     monkeypatch.chdir(tmp_path)
     assert run("import") == 0
-    assert capsys.readouterr().out.endswith("4 reference baselines written\n")
+    assert capsys.readouterr().out.endswith("4 of 4 imported\n")
     assert {path.name for path in baselines.every(tmp_path / "baselines")} == {
         path.name for path in baselines.every(ROOT / "baselines")
     }

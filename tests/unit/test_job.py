@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from pytest_sgdiff import baselines
 from pytest_sgdiff.data import (
     Baseline,
@@ -22,7 +24,7 @@ from pytest_sgdiff.data import (
     Watch,
     Workload,
 )
-from pytest_sgdiff.job import Job, Taken, finish, next_step, record_of, unmeasured
+from pytest_sgdiff.job import Job, Taken, environment_reason, finish, next_step, record_of, unmeasured
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.suiteprior import suite_priors, told
 
@@ -153,6 +155,9 @@ def test_published_numbers_have_no_profile():
     assert finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), then).warnings == ()
 
 
+QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
+
+
 def test_a_case_that_was_never_launched_is_inconclusive():
     result = unmeasured(CASE, "environment: 1 GPU busy for 60 s", renew=RENEW)
     assert (result.outcome, result.reason, result.measured) == (
@@ -160,15 +165,49 @@ def test_a_case_that_was_never_launched_is_inconclusive():
         "environment: 1 GPU busy for 60 s",
         False,
     )
-    assert result.next_step == (
-        "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
-    )
+    assert result.next_step == QUIET
 
 
 def test_every_outcome_says_what_to_do_next():
     assert next_step("improved", RENEW) == f"to hold the gain: {RENEW}"
     assert next_step("regressed", RENEW) == f"if the slowdown is meant: {RENEW}"
-    assert [next_step(outcome, RENEW) for outcome in ("pass", "invalid")] == ["", ""]
+    assert next_step("pass", RENEW) == ""
+    noise = "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    assert next_step("inconclusive", RENEW, reason="denoise +1.7 %") == noise
+
+
+@pytest.mark.parametrize(
+    ("reason", "cure"),
+    [
+        (
+            "the engine exited with 1: port 30005 was already in use",
+            "run it again: every launch gets ports of its own, and somebody else had taken this one",
+        ),
+        (
+            "warmup is not proven: the log shows no warmup",
+            "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
+        ),
+        (
+            "the launch did not end within 60 s",
+            "read at which stage the log stops; if the case may take that long, raise its `timeout`",
+        ),
+        (
+            "the perf dump is torn",
+            "read the engine's log, or launch it by hand with the command line that reproduces this",
+        ),
+    ],
+)
+def test_a_launch_that_does_not_count_has_a_cure(reason, cure):
+    assert next_step("invalid", RENEW, reason=reason) == cure
+
+
+def test_more_launches_are_not_advised_where_the_machine_was_busy():
+    reasons = ("environment: 3 launches disturbed: x", "no baseline recorded: environment: 3 launches disturbed: x")
+    assert [next_step("inconclusive", RENEW, reason=reason) for reason in reasons] == [QUIET, QUIET]
+    disturbed = replace(entries({})[0], excluded="throttled")
+    taken = Taken(excluded=[disturbed] * 3)
+    result = finish(job(), taken, None, (), "inconclusive", environment_reason(taken))
+    assert (result.reason, result.next_step) == ("environment: 3 launches disturbed: throttled", QUIET)
 
 
 # ------------------------------------------------------------------------------------------------- the suite's noise

@@ -75,6 +75,56 @@ def test_stages_show_old_against_new_in_order_and_leave_out_slivers() -> None:
     assert [(box.kind, box.width) for box in plot.boxes[:2]] == [("baseline", 288.0), ("now", 360.0)]
 
 
+def paused_stages(*verdicts: str, stages: tuple[str, ...] = ("DenoisingStage",), lack: str = "") -> str:
+    """The stages of a case whose launches now pause for half a second: 1.032 s -> 1.565 s with 1.024 s -> 1.101 s in
+    steps."""
+
+    def launch(denoise: float, steps: float) -> LaunchRecord:
+        shares = {f"stage:{name}": denoise / len(stages) for name in stages}
+        metrics = {"denoise": denoise, "denoise_steps": steps, "stage:TextEncodingStage": 50.0, **shares}
+        metrics["stage:DecodingStage"] = 35.0
+        return factories.record(metrics={name: value for name, value in metrics.items() if name != lack})
+
+    plot = charts.stages(
+        factories.result(
+            launches=(launch(1565.0, 1101.0),),
+            baseline_records=(launch(1032.0, 1024.0),),
+            verdicts=tuple(factories.verdict(metric, primary=i == 0) for i, metric in enumerate(verdicts)),
+        )
+    )
+    assert plot is not None
+    return plot.description
+
+
+@pytest.mark.parametrize("verdicts", [("denoise_steps", "pause", "e2e"), ("e2e", "pause"), ("e2e", "denoise_steps")])
+def test_a_pause_is_not_drawn_as_denoising_where_the_verdict_is_net_of_it(verdicts: tuple[str, ...]) -> None:
+    assert paused_stages(*verdicts) == (
+        "TextEncodingStage 50.0 ms → 50.0 ms; DenoisingStage (sum of steps) 1.024 s → 1.101 s;"
+        " DecodingStage 35.0 ms → 35.0 ms"
+    )
+
+
+def test_steps_of_several_denoising_stages_are_one_row() -> None:
+    shown = paused_stages("denoise_steps", "pause", stages=("DenoisingStage", "LTX2RefinementStage"))
+    assert shown == (
+        "TextEncodingStage 50.0 ms → 50.0 ms; denoise (sum of steps) 1.024 s → 1.101 s; DecodingStage 35.0 ms → 35.0 ms"
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "lack"),
+    [
+        (("denoise",), ""),
+        (("denoise", "denoise_steps"), ""),
+        (("denoise_steps", "stage:DenoisingStage"), ""),
+        (("e2e",), ""),
+        (("denoise_steps",), "denoise_steps"),
+    ],
+)
+def test_a_denoising_stage_judged_as_it_is_is_drawn_so(verdicts: tuple[str, ...], lack: str) -> None:
+    assert "; DenoisingStage 1.032 s → 1.565 s; " in paused_stages(*verdicts, lack=lack)
+
+
 def test_the_step_profile_is_the_median_over_launches_with_their_range() -> None:
     launches = tuple(factories.record(i, steps_ms=(ms, 50.0, 50.0)) for i, ms in enumerate((900.0, 100.0, 100.0)))
     result = factories.result(launches=launches, baseline_records=(factories.record(steps_ms=(90.0, 40.0, 40.0)),))

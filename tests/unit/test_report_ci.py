@@ -42,6 +42,19 @@ def test_jobs_are_bounded_in_time_and_may_only_read_unless_they_say_so(page: Pat
     assert all("timeout-minutes" in job for job in workflow["jobs"].values())
 
 
+@pytest.mark.parametrize("page", WORKFLOWS[1:], ids=lambda page: page.name)
+def test_what_was_measured_is_uploaded_though_a_case_failed(page: Path) -> None:
+    jobs = yaml.safe_load(page.read_text())["jobs"]
+    uploads = {
+        f"{name}: {step['with']['name']}": step.get("if")
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if step.get("uses", "").startswith("actions/upload-artifact@")
+    }
+    assert uploads
+    assert uploads == dict.fromkeys(uploads, "${{ !cancelled() }}")
+
+
 def test_snippets_of_the_documentation_are_whole_yaml() -> None:
     (snippet,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/ci.md").read_text(), flags=re.DOTALL)
     jobs = yaml.safe_load(snippet)

@@ -49,6 +49,9 @@ def test_the_prefix_leads_from_the_repository_to_the_case_files() -> None:
 def test_links_lead_to_the_tested_commit_and_nowhere_outside_of_a_job() -> None:
     job = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "org/repo", "GITHUB_SHA": "5c1d2e7"}
     assert github.file_link(job, prefix="bench/") == ("https://github.com/org/repo/blob/5c1d2e7/bench/{path}#L{line}")
+    assert github.file_link(job, prefix="my {bench}/") == (
+        "https://github.com/org/repo/blob/5c1d2e7/my%20%7Bbench%7D/{path}#L{line}"
+    )
     assert github.file_link({**job, "GITHUB_SHA": ""}) is None
     assert github.file_link({}) is None
 

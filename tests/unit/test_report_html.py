@@ -121,6 +121,15 @@ def test_links_lead_to_the_line_of_the_case_and_can_lead_to_the_forge() -> None:
     ]
 
 
+def test_a_baseline_outside_the_root_is_named_but_not_linked() -> None:
+    inside = rendered(factories.run(factories.regressed(baseline_path="baselines/a b.json")))
+    assert '<a href="baselines/a%20b.json#L1">baselines/a b.json</a>' in inside
+    outside = rendered(factories.run(factories.regressed(baseline_path="/srv/baselines/a.json")))
+    assert "<dt>file</dt><dd>/srv/baselines/a.json</dd>" in outside
+    assert "Baseline file" not in outside
+    assert not [link["href"] for link in Page(outside).all("a") if "/srv" in link["href"]]
+
+
 def test_a_case_shows_both_sides_and_where_they_come_from() -> None:
     source = rendered(factories.run(factories.regressed(), history={"wan22_t2v_a14b_720p": factories.history()}))
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", source)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from pytest_sgdiff.data import Problem, Watch
+from pytest_sgdiff.data import CaseResult, Problem, Watch
 from pytest_sgdiff.reports import evidence, phrases, text
+from pytest_sgdiff.wire import from_plain, to_plain
 from tests import factories
 
 
@@ -239,6 +240,71 @@ def test_conditions_that_were_not_watched_are_not_claimed() -> None:
     assert evidence.conditions(factories.result(launches=(launch,))) == "1 launch, warmup proven"
 
 
+def test_what_the_driver_does_not_tell_of_one_launch_is_unknown_for_all() -> None:
+    series = dataclasses.replace(factories.gpu_series(), reasons=(None,) * 10)
+    silent = Watch(gpus=(series,), unknown=("reasons", "processes"))
+    launches = (factories.record(0, alone=None), factories.record(1, watch=silent, alone=None))
+    unknown = "2 launches, SM 1965 MHz, throttling unknown, other processes unknown, warmup proven"
+    assert evidence.conditions(factories.result(launches=launches)) == unknown
+    every = tuple(dataclasses.replace(launch, watch=silent) for launch in launches)
+    assert evidence.conditions(factories.result(launches=every)) == unknown
+
+
+def test_what_only_some_launches_or_gpus_were_asked_is_unknown() -> None:
+    """A launch that nobody watched, and a second GPU whose driver is silent on throttling."""
+    seen, unseen = factories.record(0, alone=None), factories.record(1, watch=None, alone=None)
+    assert evidence.conditions(factories.result(launches=(seen, unseen))) == (
+        "2 launches, SM 1965 MHz, throttling unknown, other processes unknown, warmup proven"
+    )
+    other = dataclasses.replace(factories.gpu_series("GPU-2"), reasons=(None,) * 10)
+    half = factories.record(0, watch=Watch(gpus=(factories.gpu_series(), other)), alone=None)
+    assert evidence.conditions(factories.result(launches=(half,))) == (
+        "1 launch, SM 1965 MHz, throttling unknown, no other processes, warmup proven"
+    )
+
+
+def test_what_one_launch_shows_is_said_whatever_the_others_do_not_tell() -> None:
+    silent = Watch(gpus=(), unknown=("reasons", "processes"))
+    bad = Watch(gpus=(factories.gpu_series(reasons=0x20),), foreign=(factories.foreign_process(),))
+    launches = (factories.record(0, watch=bad, alone=None), factories.record(1, watch=silent, alone=None))
+    assert evidence.conditions(factories.result(launches=launches)) == (
+        "2 launches, SM 1965 MHz, THROTTLED, 1 other process on the GPUs, warmup proven"
+    )
+
+
+def test_another_power_limit_clock_or_driver_than_the_baselines_is_told_with_both_values() -> None:
+    launch = factories.record(0)
+    changed = dataclasses.replace(
+        launch.environment, power_limit_w=400.0, sm_clock_max_mhz=1755, driver="580.159.04", host="another"
+    )
+    result = factories.regressed(launches=(dataclasses.replace(launch, environment=changed),))
+    conditions, apart = text.failure(result).splitlines()[-5:-3]
+    assert conditions == "  1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven"
+    assert apart == (
+        "  differs from the baseline: power limit 400 W now, 700 W then; highest SM clock 1755 MHz now, 1980 MHz then;"
+        " driver 580.159.04 now, 580.82.07 then"
+    )
+
+
+def test_settings_that_are_unknown_or_known_to_the_baseline_are_no_difference() -> None:
+    launch = factories.record(0)
+    here = launch.environment
+    silent = dataclasses.replace(here, power_limit_w=None, sm_clock_max_mhz=None, driver=None)
+    newer = dataclasses.replace(here, driver="590.1")
+    sides = [(here, [here]), (silent, [here]), (here, [silent]), (newer, [here, newer])]
+    for now, then in sides:
+        result = factories.result(
+            launches=(dataclasses.replace(launch, environment=now),),
+            baseline_records=tuple(dataclasses.replace(launch, environment=one) for one in then),
+        )
+        assert evidence.differences(result) == ""
+    mixed = factories.result(
+        launches=tuple(dataclasses.replace(launch, environment=one) for one in (here, newer)),
+        baseline_records=(launch,),
+    )
+    assert evidence.differences(mixed) == "driver 580.82.07 or 590.1 now, 580.82.07 then"
+
+
 def test_the_closing_table_ends_with_the_worst_case_and_lists_warnings() -> None:
     worse = factories.regressed(
         case="wan22_ti2v_5b", node_id="cases/wan22.yaml::wan22_ti2v_5b", verdicts=(factories.verdict(now=99000.0),)
@@ -293,3 +359,16 @@ def test_a_renewed_baseline_is_shown_old_against_new() -> None:
     assert table[0].split() == ["metric", "baseline", "now", "change", "95", "%", "interval", "verdict"]
     assert len(table) == 1 + len(renewed.verdicts)
     assert text.renewal(factories.result()) == ""
+
+
+def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() -> None:
+    step = "see what differs: sgdiff compare out/against/wan out/wan"
+    result = factories.regressed(baseline_path=None, baseline_launches=5, next_step=step)
+    lines = text.failure(result).splitlines()
+    assert lines[0] == "cases/wan22.yaml:12: denoising is 5.3 % slower than the base engine (sglang 0.5.16, 5 launches)"
+    assert lines[2] == "  metric              base engine                now  change  95 % interval   verdict"
+    assert dict(phrases.actions(result))["next"] == step
+    assert [word for word, _ in phrases.actions(result)] == ["reproduce", "next", "files"]
+    assert from_plain(CaseResult, to_plain(result)).paired
+    assert not factories.regressed().paired
+    assert not factories.without_baseline().paired

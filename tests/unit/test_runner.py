@@ -426,3 +426,18 @@ def test_pairs_without_a_machine_are_invalid():
     sources = [Script(*STEADY, machine=None, journal=journal) for _ in range(2)]
     result = against(job(sources[0]), job(sources[1]))
     assert told(result) == ("invalid", "the base engine's launches do not say where they ran")
+
+
+@pytest.mark.parametrize(
+    ("now", "outcome", "step"),
+    [
+        ([v * 1.3 for v in STEADY], "regressed", "see what differs: sgdiff compare out/against/wan out/wan"),
+        ([v / 1.3 for v in STEADY], "improved", "see what differs: sgdiff compare out/against/wan out/wan"),
+        ([(2000.0, DISTURBED)] * 4, "inconclusive", "run it again on a quiet machine"),
+        (STEADY, "pass", ""),
+    ],
+)
+def test_what_to_do_about_a_pair_is_no_new_baseline(now, outcome, step):
+    sides = replace(job(Script(*now)), renew="sgdiff compare out/against/wan out/wan")
+    result = against(job(Script(*STEADY, name="base")), sides)
+    assert (result.outcome, result.next_step) == (outcome, step)

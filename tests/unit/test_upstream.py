@@ -50,7 +50,7 @@ KNOWN: Mapping[str, Scenario] = {
 
 
 def imported(*cases: Case, **options: Any) -> tuple[dict[str, Baseline], tuple[str, ...]]:
-    found, report = import_upstream(H100, cases, source=SOURCE, engine_version="0.5.23", **options)
+    found, report, _ = import_upstream(H100, cases, source=SOURCE, engine_version="0.5.23", **options)
     return {baseline.measurement.case: baseline for baseline in found}, report
 
 
@@ -98,7 +98,7 @@ def test_a_denoising_stage_that_is_zero_leaves_no_sum_over_the_rest() -> None:
             }
         },
     }
-    (baseline,), _ = import_upstream(document, [], source="x")
+    (baseline,), _, _ = import_upstream(document, [], source="x")
     assert baseline.measurement.launches[0].metrics == {"e2e": 700.0, "stage:LTX2RefinementStage": 600.0}
     assert baseline.measurement.launches[0].steps_ms == ()
 
@@ -165,7 +165,7 @@ def test_what_upstream_does_not_tell_is_a_difference() -> None:
         ({"schema": 1}, "this is no baseline file of SGLang's: it has no mapping 'scenarios'"),
         ({"scenarios": {}, "metadata": 3}, "metadata: must be a mapping, got 3"),
         ({"scenarios": {}, "metadata": {"hardware": "MI300X"}},
-         "metadata.hardware: names none of H100, H200, B200, 5090, got 'MI300X'"),
+         "metadata.hardware: names none of H100, H200, B200, 5090, B60, got 'MI300X'"),
         ({"scenarios": {"x": 3}, "metadata": {"hardware": "H100"}}, "scenarios.x: must be a mapping, got 3"),
     ],
 )  # fmt: skip
@@ -179,14 +179,38 @@ def test_files_of_older_versions_without_memory_are_read() -> None:
     """Up to 0.5.14 one perf_baselines.json for all GPUs; scenarios had no VRAM figures."""
     old = {name: value for name, value in H100["scenarios"]["wan2_2_ti2v_5b"].items() if "peak" not in name}
     document = {"metadata": {"hardware": "CI H100 80GB pool"}, "scenarios": {"wan2_2_ti2v_5b": old}}
-    (baseline,), report = import_upstream(document, [], source="sglang 0.5.13, perf_baselines.json")
+    (baseline,), report, _ = import_upstream(document, [], source="sglang 0.5.13, perf_baselines.json")
     assert "peak_memory" not in baseline.measurement.launches[0].metrics
     assert baseline.measurement.launches[0].metrics["denoise"] == 12704.94
     assert report == ()
 
 
+def test_the_file_of_intel_gpus_is_read(tmp_path: Path) -> None:
+    document = {
+        "metadata": {"hardware": "CI Intel Arc Pro B60 (24 GiB) pool: bmg-multigen-models"},
+        "scenarios": {"zimage_image_t2i_2_gpus": {"expected_e2e_ms": 9000.0}},
+    }
+    (baseline,), report, missed = import_upstream(document, [], source="perf_baselines/xpu_b60.json")
+    assert (report, missed) == ((), ())
+    assert baseline.measurement.machine == Machine(kind="gpu", product="Intel Arc Pro B60", count=2)
+    path = baselines.save(tmp_path, baseline)
+    assert path == tmp_path / "intel-arc-pro-b60-x2" / "upstream.zimage_image_t2i_2_gpus.json"
+    assert baselines.load(path).measurement == baseline.measurement
+    assert baselines.check(tmp_path, {}) == ()
+    assert list(export_upstream([baseline])["scenarios"]) == ["zimage_image_t2i_2_gpus"]
+
+
+def test_what_was_not_imported_is_counted_by_reason() -> None:
+    scenarios = {"a": {"expected_e2e_ms": 1.0}, "b": {"expected_e2e_ms": 0.0}}
+    document = {"metadata": {"hardware": "H100"}, "scenarios": scenarios}
+    assert import_upstream(document, [], source="x")[2] == ("1 needs --gpus N", "1 holds no number")
+    document["scenarios"] = {**scenarios, "c": {"expected_e2e_ms": 1.0}, "d": {}}
+    assert import_upstream(document, [], source="x")[2] == ("2 need --gpus N", "2 hold no number")
+    assert import_upstream(document, [], source="x", default_gpus=1)[2] == ("2 hold no number",)
+
+
 def test_overrides_for_single_runners_are_reported() -> None:
-    _, report = import_upstream({**H100, "runner_overrides": {"b200-2": {"x": {}}}}, [], source="x")
+    _, report, _ = import_upstream({**H100, "runner_overrides": {"b200-2": {"x": {}}}}, [], source="x")
     assert report[-1] == "runner_overrides: not imported: they are other machines, whose baselines lie in other folders"
 
 
@@ -229,7 +253,7 @@ def test_what_was_imported_is_exported_as_it_was() -> None:
     assert ours["denoise_step_ms"] == theirs["denoise_step_ms"]
     assert ours["runtime_peak_allocated_mb"] == theirs["runtime_peak_allocated_mb"]
     assert ours["stages_ms"] == {name: ms for name, ms in theirs["stages_ms"].items() if name != "per_frame_generation"}
-    again, report = import_upstream(document, [], source=SOURCE, default_gpus=1)
+    again, report, _ = import_upstream(document, [], source=SOURCE, default_gpus=1)
     assert {b.measurement.case: b.measurement.launches for b in again} == {
         name: baseline.measurement.launches for name, baseline in found.items()
     }

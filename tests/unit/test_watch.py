@@ -199,6 +199,23 @@ def test_a_list_that_stays_empty_while_memory_is_used_is_unusable_and_said_so() 
     )
 
 
+def test_an_empty_list_of_processes_is_an_answer() -> None:
+    watch = watched(Driver([()]), 3)
+    assert (watch.pids, watch.foreign) == (None, ())
+    assert watch.unknown == ("mem_mhz", "power_w", "temperature_c")
+
+
+def test_every_gpu_has_to_list_its_processes() -> None:
+    class Half(Driver):
+        def processes(self, uuid: str) -> tuple[GpuProcess, ...] | None:
+            return super().processes(uuid) if uuid == UUID else None
+
+    both = [GPU, replace(GPU, index=1, uuid="GPU-1")]
+    with Watcher(both, reader=Half(heat=(None,) * 4), owns=lambda pid: False, interval_s=0.01) as watcher:
+        pass
+    assert "processes" in watcher.watch.unknown
+
+
 def test_what_a_driver_does_not_tell_is_unknown_and_neither_clears_nor_condemns() -> None:
     watch = watched(Driver([None], state=GpuState(sm_mhz=1980)), 3)
     assert watch.unknown == ("mem_mhz", "power_w", "temperature_c", "util_pct", "used_mb", "reasons", "processes")
