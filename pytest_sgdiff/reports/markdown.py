@@ -98,7 +98,7 @@ def _section(result: CaseResult) -> str:
             parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem.message))}")
         parts += [_fence("\n".join(quoted[-_EVIDENCE_LINES:]))] if quoted else []
     if result.verdicts:
-        rows: list[Sequence[str]] = [("metric", "baseline", "now", "change", "95 % interval", "verdict")]
+        rows: list[Sequence[str]] = [("metric", phrases.base_word(result), "now", "change", "95 % interval", "verdict")]
         for v in phrases.by_importance(result.verdicts):
             name = _escape(phrases.metric_name(v.metric)) + (" (primary)" if v.primary else "")
             cells = (name, *_figures(v), phrases.verdict_phrase(v))
@@ -107,6 +107,8 @@ def _section(result: CaseResult) -> str:
     elif evidence.measured(result):
         parts.append(f"Measured: {evidence.measured(result)}")
     parts += [_escape(evidence.conditions(result))] if result.launches else []
+    if apart := evidence.differences(result):
+        parts.append(_escape(f"differs from the {phrases.base_word(result)}: {apart}"))
     actions = [f"{word:<10}  {what}" for word, what in phrases.actions(result)]
     parts += [_fence("\n".join(actions))] if actions else []
     return "\n\n".join(parts)

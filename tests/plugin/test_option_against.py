@@ -70,6 +70,8 @@ def test_the_base_engine_is_what_a_slowdown_is_told_against(project: Project) ->
     assert "  next        see what differs: sgdiff compare kept/against/tiny kept/tiny\n" in output
     assert re.search(r"\n  metric +base engine +now +change ", output)
     assert all(" than the base engine (sglang " in text for text in written)
+    assert "| metric | base engine | now | change |" in written[0]
+    assert '<th scope="col" class="num">base engine</th>' in written[1]
     for text in (output, *written):
         assert not re.search(r"than the baseline|baselines in|--sgdiff-update", text)
     # The command that is named compares the two.

@@ -54,3 +54,17 @@ def test_github_gets_a_summary_and_annotations(project: Project) -> None:
     assert [line for line in result.outlines if line.startswith("::error file=cases/tiny.yaml,line=5")]
     assert "tiny" in (project.root / "summary.md").read_text()
     assert 'name="sgdiff.outcome" value="regressed"' in (project.root / "junit.xml").read_text()
+
+
+def test_settings_of_the_machine_that_the_baseline_did_not_have_are_named_in_every_report(project: Project) -> None:
+    project.baseline()
+    state = project.root / "nvml.json"
+    driver = json.loads(state.read_text())
+    for gpu in driver["gpus"]:
+        gpu["facts"]["power_limit_w"] = 400.0
+    state.write_text(json.dumps(driver))
+    project.engine("slow:1.08")
+    output = project.run("--sgdiff-gpus=1", "--sgdiff-report=r.md", "--sgdiff-report=r.html").stdout.str()
+    written = [(project.root / name).read_text() for name in ("r.md", "r.html")]
+    for text in (output, *written):
+        assert "differs from the baseline: power limit 400 W now, 700 W then" in text
