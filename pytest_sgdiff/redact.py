@@ -16,6 +16,9 @@ _SHORTEST = 6
 _SHAPES = re.compile(r"hf_[A-Za-z0-9]{20,}|(?<=://)[^\s/@:]+:[^\s/@]+(?=@)")
 """Secrets that are known by their shape: Hugging Face tokens, and user:password in an address."""
 
+_ASSIGNED = re.compile(r"\b(\w*(?:TOKEN(?!IZER)|KEY|SECRET|PASSWORD)\w*=)[^\s'\"]+")
+"""A secret that a command line gives to a variable, as `env HF_TOKEN=... sglang` does."""
+
 
 def redact_env(env: Mapping[str, str]) -> dict[str, str]:
     """The environment with the values of variables that are named like secrets, and secret shapes, replaced."""
@@ -37,4 +40,4 @@ def redact(text: str, env: Mapping[str, str]) -> str:
     # The longest first: one secret may be the beginning of another.
     for secret in sorted(secrets, key=lambda secret: (-len(secret), secret)):
         text = text.replace(secret, REDACTED)
-    return _SHAPES.sub(REDACTED, text)
+    return _ASSIGNED.sub(rf"\1{REDACTED}", _SHAPES.sub(REDACTED, text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ from pytest_sgdiff.extensions import Extensions
 from pytest_sgdiff.files import file_name
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.job import Job, Source, unmeasured
+from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.schedule import CaseNeed
@@ -165,8 +167,8 @@ class Session:
             extend=self.settings.update == "extend",
             compared=case.id in self._compared(item),
             gpu_indices=() if lease is None else lease.indices,
-            renew=self._renew(item, case),
-            command=self.command_text(case),
+            renew=redact(self._renew(item, case), os.environ),
+            command=redact(self.command_text(case), os.environ),
         )
         result = self._run(job, live)
         warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
@@ -251,7 +253,7 @@ class Session:
         return frozenset().union(*(pair for pair in pairs if pair <= ids))
 
     def _busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
-        result = unmeasured(case, f"environment: {error}", renew=self._renew(item, case))
+        result = unmeasured(case, f"environment: {error}", renew=redact(self._renew(item, case), os.environ))
         return replace(result, node_id=item.nodeid)
 
     def _refuse_recorded(self, case: Case, machine_: Machine | None) -> None:

@@ -22,7 +22,7 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.gpus import Isolation, Lease
 from pytest_sgdiff.progress import Progress, stage_reached
-from pytest_sgdiff.redact import redact_env
+from pytest_sgdiff.redact import redact, redact_env
 from pytest_sgdiff.watch import Watcher
 
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
@@ -116,7 +116,7 @@ class LiveSource:
         launch = Launch(
             case=self.case.id,
             number=number,
-            argv=command.argv,
+            argv=tuple(redact(word, os.environ) for word in command.argv),
             env=redact_env(command.env),
             started_at=ended.started_at,
             wall_s=ended.wall_s,

@@ -20,3 +20,15 @@ def test_a_command_of_several_words_is_launched_as_such(project: Project) -> Non
         "--sgdiff-gpus=1", "--sgdiff-update", f"--sgdiff-engine-cmd=env PATH=/usr/bin {FAKE_BIN}/sglang"
     )
     assert result.ret == 0, result.stdout.str() + result.stderr.str()
+
+
+def test_a_secret_in_the_command_of_the_engine_is_kept_nowhere(project: Project) -> None:
+    command = f"env HF_TOKEN=short-secret {FAKE_BIN / 'sglang'}"
+    output = project.run(
+        "--sgdiff-gpus=1", f"--sgdiff-engine-cmd={command}", "--sgdiff-report=r.json", "--sgdiff-report=r.html"
+    ).stdout.str()
+    assert "no baseline for" in output
+    kept = [path for path in project.root.rglob("*") if path.is_file() and path.suffix in (".json", ".html", ".log")]
+    assert {"r.json", "r.html", "launch.json"} <= {path.name for path in kept}
+    assert [str(path) for path in kept if "short-secret" in path.read_text(errors="replace")] == []
+    assert "short-secret" not in output
