@@ -10,18 +10,19 @@ import sys
 
 
 class _BeforeTorchvision(importlib.abc.MetaPathFinder):
-    library = None
+    operators = None
 
     def find_spec(self, name, path, target=None):
         if name == "torchvision":
             sys.meta_path.remove(self)
             import torch
+            from torch.library import Library
 
             if torch.version.cuda is None:
                 # It must live as long as the operators are to be known.
-                type(self).library = torch.library.Library("torchvision", "DEF")
+                type(self).operators = Library("torchvision", "DEF")
                 for operator in ("nms", "qnms"):
-                    self.library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+                    self.operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 sys.meta_path.insert(0, _BeforeTorchvision())
