@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.baselines import LOCK
+from pytest_sgdiff.baselines.lock import LOCK, locked
 from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import BaselineError
 
@@ -233,7 +233,7 @@ def test_a_run_that_hangs_while_writing_is_named_and_keeps_nobody_out_once_dead(
     tmp_path: Path, fork: Callable[..., int]
 ) -> None:
     def hang() -> None:
-        with baselines._locked(tmp_path, 1.0):
+        with locked(tmp_path, 1.0):
             time.sleep(60)
 
     child = fork(hang)

@@ -1,0 +1,97 @@
+"""What is wrong with committed baselines, though each can be read (`sgdiff baselines check`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pytest_sgdiff import baselinefile
+from pytest_sgdiff.baselines.finding import every, load, misplaced
+from pytest_sgdiff.data import Baseline, LaunchRecord
+from pytest_sgdiff.errors import BaselineError
+
+__all__ = ["check"]
+
+CLOCK_NOISE_MS = 1.0
+"""How far `denoise_gap` may be below zero: it is the difference of what two clocks say."""
+
+
+def check(root: Path, cases: Mapping[str, int]) -> tuple[str, ...]:
+    """Everything that is wrong with the committed baselines, one line each; `cases` maps the ids of all cases to the
+    launches that their baselines ought to have."""
+    found: list[str] = []
+    for path in every(root):
+        try:
+            baseline = load(path)
+        except BaselineError as error:
+            found.append(str(error))
+            continue
+        found += [f"{path}: {complaint}" for complaint in _complaints(baseline, cases)]
+        if mistake := misplaced(baseline, path):
+            found.append(mistake)
+    strays = (path for path in root.glob("*/*") if path.suffix != ".json")
+    found += [f"{path}: is no baseline: delete it" for path in sorted(strays)]
+    return tuple(found)
+
+
+def _complaints(baseline: Baseline, cases: Mapping[str, int]) -> Iterable[str]:
+    measurement = baseline.measurement
+    if measurement.case not in cases and not measurement.case.startswith(baselinefile.SCENARIO):
+        yield f"there is no case {measurement.case} (any more): delete the file, or rename it with its case"
+    if baseline.kind == "reference":
+        return
+    wanted = cases.get(measurement.case, 0)
+    if len(measurement.launches) < wanted:
+        yield f"has {len(measurement.launches)} of {wanted} launches: extend it with --sgdiff-update=extend"
+    if not measurement.values.keys() & {"denoise", "e2e"}:
+        yield "holds neither denoise nor e2e, so no time is judged by it: record it anew with --sgdiff-update"
+    for name, values in measurement.values.items():
+        lacking = [str(number) for number, value in enumerate(values) if value is None]
+        if lacking:
+            yield f"{name} is missing in launch {', '.join(lacking)}"
+    gaps = [gap for gap in measurement.values.get("denoise_gap", ()) if gap is not None]
+    if gaps and max(gaps) < -CLOCK_NOISE_MS:
+        yield (
+            f"every denoise_gap is below zero, {max(gaps):g} ms at most: the steps cannot take longer than the loop "
+            "around them; record it anew with --sgdiff-update"
+        )
+    if not baseline.recorded.at or not baseline.recorded.sessions:
+        yield "has no provenance: `recorded` must say when and in which sessions"
+    if baseline.recorded.at and not _is_moment(baseline.recorded.at):
+        yield f"recorded.at is no ISO date-time: '{baseline.recorded.at}': write it as 2026-11-23T17:20:54Z"
+    if not baseline.recorded.command:
+        yield "recorded.command is empty: write there how it was recorded, or record it anew with --sgdiff-update"
+    if not measurement.workload.digest:
+        yield "workload.digest is empty, so nothing can be compared with it: record it anew with --sgdiff-update"
+    for launch in measurement.launches:
+        if not launch.started_at or not launch.session:
+            yield f"launch {launch.number} has no provenance: started_at and session must be told"
+        yield from _impossible(launch)
+    if baseline.engine_version is None:
+        yield "has no provenance: `engine` must be the version of sglang"
+
+
+def _impossible(launch: LaunchRecord) -> Iterator[str]:
+    """Times of a launch that no clock can have shown."""
+    steps = [str(index) for index, step in enumerate(launch.steps_ms) if step <= 0]
+    if steps:
+        yield (
+            f"launch {launch.number}: steps_ms[{', '.join(steps)}] must be greater than zero: "
+            "record it anew with --sgdiff-update"
+        )
+    if launch.wall_s is not None and launch.wall_s <= 0:
+        yield (
+            f"launch {launch.number}: wall_s must be greater than zero, got {launch.wall_s!r}: "
+            "record it anew with --sgdiff-update"
+        )
+
+
+def _is_moment(text: str) -> bool:
+    """Whether a text is an ISO 8601 date with a time."""
+    try:
+        # Python 3.10 does not know the Z.
+        datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return "T" in text or " " in text

@@ -1,0 +1,113 @@
+"""Where a baseline lies, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_sgdiff import baselinefile
+from pytest_sgdiff.data import Baseline, Machine
+from pytest_sgdiff.errors import BaselineError, NewerBaselineError
+from pytest_sgdiff.files import file_name
+
+__all__ = [
+    "every",
+    "find",
+    "find_replaceable",
+    "load",
+    "misplaced",
+    "only_machine",
+    "others",
+    "path_for",
+    "reason",
+    "suite",
+]
+
+
+def path_for(root: Path, machine: Machine, case: str) -> Path:
+    """Where the baseline of a case on a machine lies, whether there is one or not."""
+    return root / machine.slug / f"{file_name(case)}.json"
+
+
+def load(path: Path) -> Baseline:
+    """The baseline in a file. Raises BaselineError with file and line for everything that is wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(f"{path}: cannot be read: {reason(error)}") from None
+    try:
+        return replace(baselinefile.from_text(text), path=str(path))
+    except baselinefile.MistakeError as mistake:
+        cure = "restore the file with git, or record it anew with --sgdiff-update"
+        kind = NewerBaselineError if mistake.newer else BaselineError
+        raise kind(f"{path}:{mistake.line}: {mistake} ({cure})") from None
+
+
+def find(root: Path, machine: Machine, case: str) -> Baseline | None:
+    """The baseline of a case on a machine, None if there is none.
+
+    Raises BaselineError for a file that is wrong, or that was copied here from another case or machine.
+    """
+    path = path_for(root, machine, case)
+    if not path.exists():
+        return None
+    baseline = load(path)
+    if mistake := misplaced(baseline, path):
+        raise BaselineError(mistake)
+    return baseline
+
+
+def find_replaceable(root: Path, machine: Machine, case: str) -> Baseline | None:
+    """As `find` for a baseline that is about to be replaced as a whole: one that is corrupt is none.
+
+    Raises NewerBaselineError for a file of a newer schema, which an older version must not overwrite.
+    """
+    try:
+        return find(root, machine, case)
+    except NewerBaselineError:
+        raise
+    except BaselineError:
+        return None
+
+
+def others(root: Path, case: str) -> tuple[str, ...]:
+    """Slugs of the machines that have a baseline of the case, sorted."""
+    return tuple(sorted(path.parent.name for path in root.glob("*/*.json") if path.stem == file_name(case)))
+
+
+def only_machine(root: Path, case: str) -> Machine | None:
+    """The machine of the case's baseline, None unless exactly one machine has one: what a recording that does not say
+    where it was made is compared with."""
+    slugs = others(root, case)
+    return load(root / slugs[0] / f"{file_name(case)}.json").measurement.machine if len(slugs) == 1 else None
+
+
+def every(root: Path) -> Iterator[Path]:
+    """All baseline files, by machine and case."""
+    yield from sorted(root.glob("*/*.json"))
+
+
+def suite(root: Path, machine: Machine) -> Iterator[Baseline]:
+    """All baselines of a machine, by case. A file that is wrong is left out here: it is told of where its own case is
+    judged, and spoils no other."""
+    for path in sorted((root / machine.slug).glob("*.json")):
+        with suppress(BaselineError):
+            baseline = load(path)
+            if misplaced(baseline, path) is None:
+                yield baseline
+
+
+def misplaced(baseline: Baseline, path: Path) -> str | None:
+    """What is wrong with a baseline's place, None if it lies where `path_for` puts it."""
+    measurement = baseline.measurement
+    right = path_for(path.parent.parent, measurement.machine, measurement.case)
+    if path == right:
+        return None
+    return f"{path}: is the baseline of {right.parent.name}/{right.name}: move it there, or record this one anew"
+
+
+def reason(error: OSError | UnicodeDecodeError) -> str:
+    """What the system says of a file that cannot be read or written."""
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -1,0 +1,53 @@
+"""The lock of a baselines folder: of two runs that write there, one waits."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pytest_sgdiff.errors import BaselineError
+
+__all__ = ["LOCK", "LOCK_TIMEOUT_S", "locked"]
+
+LOCK = ".lock"
+LOCK_TIMEOUT_S = 30.0
+"""How long a writer waits for another: writing takes milliseconds, so the other one hangs."""
+
+
+@contextmanager
+def locked(root: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of a baselines folder. The kernel lets it go when the holder dies, however it dies."""
+    import fcntl
+
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / LOCK
+    deadline = time.monotonic() + timeout_s
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last holder took the file away: a lock on a file without a name keeps nobody out.
+            if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+                break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another run"
+                os.close(descriptor)
+                raise BaselineError(
+                    f"{path}: {holder} has been writing baselines for {timeout_s:g} s; nothing was changed. "
+                    "Wait until it ends, or end it, then repeat"
+                ) from None
+            time.sleep(0.02)
+        os.close(descriptor)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
