@@ -1,4 +1,4 @@
-"""The controller's part of a run: collects results, writes baselines and reports, sums up, settles the exit code.
+"""The controller's part of a run: collects results, writes baselines and reports, settles the exit code.
 
 Results arrive as plain builtins on the test reports, with and without xdist alike. Only the controller writes.
 """
@@ -20,11 +20,11 @@ from pytest_sgdiff import __version__, baselines
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
-from pytest_sgdiff.publish import past, publish, workflow_commands
+from pytest_sgdiff.publish import past, publish
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
-from pytest_sgdiff.reports.text import case_line, closing, failure, relation_line, renewal, summary
+from pytest_sgdiff.reports.text import case_line
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import from_plain
 
@@ -50,10 +50,6 @@ class Results:
 
     # ------------------------------------------------------------------------------------------------- while it runs
 
-    def pytest_report_header(self) -> list[str]:
-        """What is measured on what, before the first case."""
-        return [f"sgdiff: {line}" for line in self.header]
-
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Count the cases that are to be measured."""
@@ -64,24 +60,11 @@ class Results:
         """Under xdist only workers collect; a case's file is told by its suffix."""
         self.selected.update(node_id for node_id in ids if node_id.partition("::")[0].endswith((".yaml", ".yml")))
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:
-        """A case gets a line of its own when it is judged, so its file name is not printed beforehand."""
-        terminal = self._terminal()
-        if terminal is None or terminal.verbosity != 0 or not self._is_case(nodeid):
-            yield
-            return
-        shown, terminal.showfspath = terminal.showfspath, False
-        try:
-            yield
-        finally:
-            terminal.showfspath = shown
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
         plain = getattr(report, "sgdiff", None)
         if plain is None:
-            if self._is_case(report.nodeid) and not report.passed:
+            if self.is_case(report.nodeid) and not report.passed:
                 # What xdist reports in the name of a dead worker belongs to no phase of the test.
                 phases = ("setup", "call", "teardown")
                 self.not_measured[report.nodeid] = report.outcome if report.when in phases else "its worker died"
@@ -95,7 +78,7 @@ class Results:
             return
         if result.recorded:
             self._renew(result)
-        terminal = self._terminal()
+        terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
             terminal.write_line(case_line(result, width=max(map(len, self.selected))))
 
@@ -112,20 +95,6 @@ class Results:
                 return True
         self.results.append(result)
         return True
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """`inconclusive` is a category of its own; at normal verbosity the case's line stands for its letter."""
-        plain = getattr(report, "sgdiff", None)
-        if plain is None or "outcome" not in plain:
-            return None
-        terminal = self._terminal()
-        lines = terminal is not None and terminal.verbosity == 0
-        if report.skipped and plain["outcome"] == "inconclusive":
-            return "inconclusive", "" if lines else "I", "INCONCLUSIVE"
-        if lines and report.outcome in ("passed", "failed"):
-            return report.outcome, "", report.outcome.upper()
-        return None
 
     def _renew(self, result: CaseResult) -> None:
         if result.machine is None or result.workload is None:
@@ -196,57 +165,11 @@ class Results:
         broken = any(relation.outcome == "regressed" for relation in run.relations)
         if (self.troubles or broken) and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if self._nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = NOTHING_MEASURED
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The closing table and the one line that says how much was measured."""
-        terminal = terminalreporter
-        if self.config.getoption("collectonly"):
-            return
-        if self.settings.mode == "dry-run":
-            for node_id, shown in self.commands:
-                terminal.write_line(f"# {node_id}")
-                for line in shown["advice"]:
-                    terminal.write_line(f"# {line}")
-                terminal.write_line(shown["command"])
-            return
-        run = self.run()
-        if not terminal.no_summary:
-            self._write_details(terminal, run)
-        # What a workflow reads, and what was lost, is said in any case.
-        for line in workflow_commands(run, os.environ, root=self.settings.root):
-            terminal.write_line(line)
-        for trouble in self.troubles:
-            terminal.write_line(f"sgdiff: {trouble}", red=True)
-        if terminal.no_summary:
-            terminal.write_line(f"sgdiff: {summary(run)}")
-        else:
-            terminal.write_sep("=", f"sgdiff: {summary(run)}")
-        if self._nothing(run):
-            terminal.write_line("sgdiff: nothing was measured, so this run is not green")
-
-    def _write_details(self, terminal: pytest.TerminalReporter, run: Run) -> None:
-        for result in run.results:
-            # Failed cases have their text in pytest's own section; these are no failures, and need theirs.
-            if result.outcome == "inconclusive" and "inconclusive" not in self.settings.fail_on:
-                terminal.write_sep("_", result.node_id)
-                terminal.write_line(failure(result))
-            if renewal(result):
-                terminal.write_sep("_", result.node_id)
-                terminal.write_line(renewal(result))
-        if run.results and terminal.verbosity >= 0:
-            terminal.write_sep("=", "sgdiff")
-            for line in closing(run).splitlines():
-                terminal.write_line(line)
-        for relation in run.relations:
-            terminal.write_line(f"sgdiff: {relation_line(relation)}", red=relation.outcome == "regressed")
-        for path in self.written:
-            terminal.write_line(f"sgdiff: baseline written: {path}")
-        for node_id in sorted(self.selected - {result.node_id for result in self.results}):
-            terminal.write_line(f"sgdiff: not measured: {node_id} ({self.not_measured.get(node_id, 'not run')})")
-
-    def _nothing(self, run: Run) -> bool:
+    def nothing(self, run: Run) -> bool:
+        """Whether the run was to measure and did not."""
         # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well.
         return run.measured == 0 and not (self.settings.update == "missing" and not run.results)
 
@@ -274,10 +197,12 @@ class Results:
         used = sum(r.elapsed_s * r.machine.count for r in self.results if r.machine and r.machine.kind == "gpu")
         return min(1.0, used / (self.gpus_at_most * elapsed_s)) if used and self.gpus_at_most and elapsed_s else None
 
-    def _is_case(self, nodeid: str) -> bool:
+    def is_case(self, nodeid: str) -> bool:
+        """Whether the test is a case that is to be measured."""
         return nodeid in self.selected
 
-    def _terminal(self) -> Any:
+    def terminal(self) -> Any:
+        """pytest's terminal reporter; None with `-p no:terminal`."""
         return self.config.pluginmanager.get_plugin("terminalreporter")
 
 

@@ -18,6 +18,7 @@ from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems, workers_
 from pytest_sgdiff.session import Session
 from pytest_sgdiff.settings import Settings, read_settings
 from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
+from pytest_sgdiff.terminal import Terminal
 
 HANDED = "sgdiff_gpus"
 """The key of `handed` in what a worker is told."""
@@ -45,6 +46,7 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     if not on_worker:
         results = Results(config, settings, header, gpus_at_most=0 if pool is None else pool.eligible.size)
         config.pluginmanager.register(results, "sgdiff-results")
+        config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
         # A replay takes no time that anybody would want to follow.
         if settings.live:
             config.pluginmanager.register(StatusBoard(config, settings), "sgdiff-status")

@@ -1,0 +1,100 @@
+"""What the controller says of a run on pytest's terminal: the header, the categories of outcomes, the summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from pytest_sgdiff.data import Run
+from pytest_sgdiff.publish import workflow_commands
+from pytest_sgdiff.reports.text import closing, failure, relation_line, renewal, summary
+from pytest_sgdiff.results import Results
+
+
+class Terminal:
+    """Registered beside `Results`, which it reads. (Only the line of a case is written where the case is taken.)"""
+
+    def __init__(self, results: Results) -> None:
+        self.results, self.config, self.settings = results, results.config, results.settings
+
+    def pytest_report_header(self) -> list[str]:
+        """What is measured on what, before the first case."""
+        return [f"sgdiff: {line}" for line in self.results.header]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:
+        """A case gets a line of its own when it is judged, so its file name is not printed beforehand."""
+        terminal = self.results.terminal()
+        if terminal is None or terminal.verbosity != 0 or not self.results.is_case(nodeid):
+            yield
+            return
+        shown, terminal.showfspath = terminal.showfspath, False
+        try:
+            yield
+        finally:
+            terminal.showfspath = shown
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """`inconclusive` is a category of its own; at normal verbosity the case's line stands for its letter."""
+        plain = getattr(report, "sgdiff", None)
+        if plain is None or "outcome" not in plain:
+            return None
+        terminal = self.results.terminal()
+        lines = terminal is not None and terminal.verbosity == 0
+        if report.skipped and plain["outcome"] == "inconclusive":
+            return "inconclusive", "" if lines else "I", "INCONCLUSIVE"
+        if lines and report.outcome in ("passed", "failed"):
+            return report.outcome, "", report.outcome.upper()
+        return None
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The closing table and the one line that says how much was measured."""
+        terminal = terminalreporter
+        if self.config.getoption("collectonly"):
+            return
+        if self.settings.mode == "dry-run":
+            for node_id, shown in self.results.commands:
+                terminal.write_line(f"# {node_id}")
+                for line in shown["advice"]:
+                    terminal.write_line(f"# {line}")
+                terminal.write_line(shown["command"])
+            return
+        run = self.results.run()
+        if not terminal.no_summary:
+            self._write_details(terminal, run)
+        # What a workflow reads, and what was lost, is said in any case.
+        for line in workflow_commands(run, os.environ, root=self.settings.root):
+            terminal.write_line(line)
+        for trouble in self.results.troubles:
+            terminal.write_line(f"sgdiff: {trouble}", red=True)
+        if terminal.no_summary:
+            terminal.write_line(f"sgdiff: {summary(run)}")
+        else:
+            terminal.write_sep("=", f"sgdiff: {summary(run)}")
+        if self.results.nothing(run):
+            terminal.write_line("sgdiff: nothing was measured, so this run is not green")
+
+    def _write_details(self, terminal: pytest.TerminalReporter, run: Run) -> None:
+        for result in run.results:
+            # Failed cases have their text in pytest's own section; these are no failures, and need theirs.
+            if result.outcome == "inconclusive" and "inconclusive" not in self.settings.fail_on:
+                terminal.write_sep("_", result.node_id)
+                terminal.write_line(failure(result))
+            if renewal(result):
+                terminal.write_sep("_", result.node_id)
+                terminal.write_line(renewal(result))
+        if run.results and terminal.verbosity >= 0:
+            terminal.write_sep("=", "sgdiff")
+            for line in closing(run).splitlines():
+                terminal.write_line(line)
+        for relation in run.relations:
+            terminal.write_line(f"sgdiff: {relation_line(relation)}", red=relation.outcome == "regressed")
+        for path in self.results.written:
+            terminal.write_line(f"sgdiff: baseline written: {path}")
+        for node_id in sorted(self.results.selected - {result.node_id for result in run.results}):
+            terminal.write_line(
+                f"sgdiff: not measured: {node_id} ({self.results.not_measured.get(node_id, 'not run')})"
+            )
