@@ -1,12 +1,15 @@
-"""Command lines for people: shell-quoted, runnable, with relative paths."""
+"""Command lines for people: shell-quoted, runnable, with relative paths, and, but for a dry run, without secrets."""
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.redact import redact
 
 SHOWN_FILES = LaunchFiles(
     workdir=".",
@@ -18,8 +21,21 @@ SHOWN_FILES = LaunchFiles(
 """Where a command that people run by hand reads and writes: the current folder."""
 
 
+def line(words: Sequence[str]) -> str:
+    """A command as it is kept and reported: one line for a shell, secrets redacted."""
+    return redact(shlex.join(words), os.environ)
+
+
 def text(case: Case, engine: Engine, info: EngineInfo, assets: Path | None) -> str:
-    """One line for a shell: files that the launch needs are written first, then the engine runs with its variables."""
+    """The case's command line as it is kept and reported: `exact`, secrets redacted."""
+    return redact(exact(case, engine, info, assets), {**os.environ, **case.env})
+
+
+def exact(case: Case, engine: Engine, info: EngineInfo, assets: Path | None) -> str:
+    """One line for a shell: files that the launch needs are written first, then the engine runs with its variables.
+
+    With every word of it, secrets too: for the eyes of whoever asked, never for a file.
+    """
     folder = Path("${ASSET_DIR}") if assets is None else assets
     files = LaunchFiles(
         workdir=SHOWN_FILES.workdir,

@@ -105,10 +105,11 @@ class Checker:
 
     def measure(self) -> CaseResult:
         """Launch or replay the case and judge it; the result is reported whatever the caller does with it."""
+        from pytest_sgdiff import measuring
         from pytest_sgdiff.errors import SgdiffError
 
         try:
-            return self._session.measure(self._item, self.case, self._lease, self._baselines)
+            return measuring.measure(self._session, self._item, self.case, self._lease, self._baselines)
         except SgdiffError as error:
             # A corrupt baseline, a full disk: the message says what to do, a traceback would only hide it.
             pytest.fail(str(error), pytrace=False)

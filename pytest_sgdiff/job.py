@@ -51,7 +51,8 @@ class Job:
     `priors_for` tells what the suite's own baselines on a machine say of the noise between launches, by metric class;
     `extend`: the launches that are recorded are added to those of the baseline; `compared`: a `faster_than` of this
     run needs the case's launches;
-    `isolation` is the mode of `--sgdiff-isolation`; `renew` is the command that records a baseline.
+    `isolation` is the mode of `--sgdiff-isolation`; `next_command` is what `next_step` names: the command that records
+    a baseline or, in an A/B run, the one that compares the launches of both engines.
     """
 
     case: Case
@@ -67,7 +68,7 @@ class Job:
     extend: bool = False
     compared: bool = False
     gpu_indices: tuple[int, ...] = ()
-    renew: str = ""
+    next_command: str = ""
     command: str = ""
 
 
@@ -141,7 +142,7 @@ def finish(
         location=case.location,
         outcome=outcome,
         reason=reason,
-        next_step=next_step(outcome, job.renew, reason=reason),
+        next_step=next_step(outcome, job.next_command, reason=reason),
         summary=case.summary,
         faster_than=case.faster_than,
         machine=taken.machine,
@@ -164,7 +165,7 @@ def finish(
     )
 
 
-def unmeasured(case: Case, reason: str, *, renew: str) -> CaseResult:
+def unmeasured(case: Case, reason: str) -> CaseResult:
     """The result of a case that could not be launched through no fault of its own."""
     return CaseResult(
         case=case.id,
@@ -172,7 +173,7 @@ def unmeasured(case: Case, reason: str, *, renew: str) -> CaseResult:
         location=case.location,
         outcome="inconclusive",
         reason=reason,
-        next_step=next_step("inconclusive", renew, reason=reason),
+        next_step=next_step("inconclusive", "", reason=reason),
         summary=case.summary,
     )
 
@@ -188,14 +189,14 @@ CURES = {
 """What helps against a launch that does not count, by words of its reason."""
 
 
-def next_step(outcome: Outcome, renew: str, *, reason: str = "") -> str:
-    """What to do about the outcome; empty if there is nothing to do."""
+def next_step(outcome: Outcome, command: str, *, reason: str = "") -> str:
+    """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do."""
     if outcome == "no-baseline":
-        return f"record one: {renew}"
+        return f"record one: {command}"
     if outcome == "regressed":
-        return f"if the slowdown is meant: {renew}"
+        return f"if the slowdown is meant: {command}"
     if outcome == "improved":
-        return f"to hold the gain: {renew}"
+        return f"to hold the gain: {command}"
     if outcome == "inconclusive" and "environment: " in reason:
         # More launches in the baseline do not make the machine quiet.
         return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"

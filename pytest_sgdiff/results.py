@@ -6,7 +6,6 @@ Results arrive as plain builtins on the test reports, with and without xdist ali
 from __future__ import annotations
 
 import os
-import shlex
 import time
 import traceback
 from collections.abc import Generator
@@ -16,12 +15,11 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import __version__, baselines
+from pytest_sgdiff import __version__, baselines, commands
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.publish import past, publish
-from pytest_sgdiff.redact import redact
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
 from pytest_sgdiff.reports.text import case_line
@@ -190,7 +188,7 @@ class Results:
         )
 
     def _command(self) -> str:
-        return redact(shlex.join(["pytest", *map(str, self.config.invocation_params.args)]), os.environ)
+        return commands.line(["pytest", *map(str, self.config.invocation_params.args)])
 
     def _gpu_busy(self, elapsed_s: float) -> float | None:
         """GPU time of the cases over what the pool could have given; None where no GPU was leased."""

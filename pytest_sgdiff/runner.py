@@ -102,12 +102,12 @@ def refuse_extension(job: Job, taken: Taken) -> None:
 def against(base: Job, now: Job) -> CaseResult:
     """A/B: launch the base and the current engine in turn and judge pair by pair; needs no baseline.
 
-    The order within a pair alternates (ABBA), so that a drift of the machine falls on both alike. `now.renew` is the
-    command that compares the launches of both.
+    The order within a pair alternates (ABBA), so that a drift of the machine falls on both alike. `now.next_command`
+    is the command that compares the launches of both.
     """
     result = _pairs(base, now)
     # What `next_step` says is of committed baselines, which an A/B run neither reads nor is changed by.
-    steps = dict.fromkeys(("regressed", "improved", "no-baseline"), f"see what differs: {now.renew}")
+    steps = dict.fromkeys(("regressed", "improved", "no-baseline"), f"see what differs: {now.next_command}")
     return replace(result, next_step={**steps, "inconclusive": AGAIN}.get(result.outcome, result.next_step))
 
 

@@ -64,7 +64,7 @@ READING = Reading(
 def job(**changes):
     return Job(
         case=CASE, source=None, engine=None, workload=Workload(digest="d"), baseline_for=lambda machine: None,
-        only_machine=lambda: None, other_machines=lambda: (), renew=RENEW, command="sglang generate", **changes,
+        only_machine=lambda: None, other_machines=lambda: (), next_command=RENEW, command="sglang generate", **changes,
     )  # fmt: skip
 
 
@@ -159,7 +159,7 @@ QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who holds o
 
 
 def test_a_case_that_was_never_launched_is_inconclusive():
-    result = unmeasured(CASE, "environment: 1 GPU busy for 60 s", renew=RENEW)
+    result = unmeasured(CASE, "environment: 1 GPU busy for 60 s")
     assert (result.outcome, result.reason, result.measured) == (
         "inconclusive",
         "environment: 1 GPU busy for 60 s",

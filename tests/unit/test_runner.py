@@ -116,7 +116,7 @@ def job(source, *, then=None, case=CASE, **changes):
         baseline_for=lambda machine: then,
         only_machine=lambda: None,
         other_machines=lambda: ("nvidia-h100-x1",),
-        renew="pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan",
+        next_command="pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan",
         **changes,
     )
 
@@ -438,6 +438,6 @@ def test_pairs_without_a_machine_are_invalid():
     ],
 )
 def test_what_to_do_about_a_pair_is_no_new_baseline(now, outcome, step):
-    sides = replace(job(Script(*now)), renew="sgdiff compare out/against/wan out/wan")
+    sides = replace(job(Script(*now)), next_command="sgdiff compare out/against/wan out/wan")
     result = against(job(Script(*STEADY, name="base")), sides)
     assert (result.outcome, result.next_step) == (outcome, step)
