@@ -55,6 +55,8 @@ def series_of(now: Measurement, baseline: Baseline, case: Case) -> tuple[Series,
     if request.reference:
         # Published numbers cover a few metrics; that others were not published is nothing to report.
         found = [s for s in found if s.baseline or s.primary]
+    elif {"denoise", "stages"} & set(gated):
+        found += request.torn()
     first, others = [s for s in found if s.primary], [s for s in found if not s.primary]
     if request.apart and (any(s.net or s.metric == "denoise_steps" for s in found)):
         first.append(request.pause())
@@ -114,6 +116,13 @@ class _Request:
             now=tuple(pause_ms(launch) for launch in self.now),
             margins=replace(usual, limit_abs=max(usual.limit_abs, usual.limit * (self.e2e_ms or 0.0))),
         )
+
+    def torn(self) -> list[Series]:
+        """Denoising stages that some launch lacks although the baseline has them: denoising is not the same then, and
+        no figure of it tells what became of them."""
+        launches = (*self.then, *self.now)
+        torn = [name for name in _denoising(self.then) if any(name not in launch.metrics for launch in launches)]
+        return [replace(self._series(name), deciding=True) for name in torn]
 
     def _series(self, metric: str, *, gate: str | None = None) -> Series:
         """`metric` as launches tell it. `gate` is its name in the case, where that is another."""
@@ -195,9 +204,17 @@ def _steps(launch: LaunchRecord) -> float | None:
 
 
 def _separable(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> bool:
-    """Whether steps may stand for denoising: every launch has both, and some launch's cover nearly all."""
+    """Whether steps may stand for denoising: every launch has both, and some launch's cover nearly all.
+
+    And whether what lies outside the stages is a pause: in a launch whose denoising stage is missing it is denoising.
+    """
     if not then or not now:
         return False
+    known = _denoising(then)
+    for launch in (*then, *now):
+        has = _denoising((launch,))
+        if not set(known) <= set(has) or (not has and _stages((launch,))):
+            return False
     if any(not _positive(launch, name) for launch in (*then, *now) for name in ("denoise", "denoise_steps")):
         return False
     return max(launch.metrics["denoise_steps"] / launch.metrics["denoise"] for launch in (*then, *now)) >= COVERED
@@ -214,7 +231,12 @@ def _stages(launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
     return tuple(name for name in names if name.startswith(STAGE) and is_stage(name.removeprefix(STAGE)))
 
 
+def _denoising(launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
+    """Those of `_stages` that are part of denoising."""
+    return tuple(name for name in _stages(launches) if is_denoising(name.removeprefix(STAGE)))
+
+
 def _sole_denoising(launches: Sequence[LaunchRecord]) -> str | None:
     """The one denoising stage, None where there are several."""
-    names = [name for name in _stages(launches) if is_denoising(name.removeprefix(STAGE))]
+    names = _denoising(launches)
     return names[0] if len(names) == 1 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -268,6 +269,56 @@ def test_a_stage_that_is_gone_holds_up_the_case():
     assert outcome == "inconclusive"
     assert reason == "DecodingStage: gone: the baseline has it, none of 5 launches does"
     assert by_name(verdicts)["stage:DecodingStage"].deciding
+
+
+def without_denoising(rows):
+    """Launches as a dump without the denoising stage tells them: what denoising took is the sum of its steps."""
+    return [
+        {**row, "denoise": row["denoise_steps"]} for row in edited(rows, stage__DenoisingStage=None, denoise_gap=None)
+    ]
+
+
+def test_a_denoising_stage_that_is_gone_holds_up_the_case_and_is_no_pause():
+    looks, verdicts, (outcome, reason) = look_by_look(without_denoising(SYNC[1:6]), SYNC[:5])
+    assert (looks, outcome) == (5, "inconclusive")
+    assert reason == "DenoisingStage: gone: the baseline has it, none of 5 launches does"
+    assert "pause" not in by_name(verdicts)
+
+
+def test_one_of_two_denoising_stages_that_is_gone_makes_no_case_faster():
+    rows = without_last_but(SYNC, 1)
+    two = edited(rows, denoise=lambda v: v + 200, e2e=lambda v: v + 200, denoise_steps=lambda v: v + 200)
+    two = [{**row, "stage:LTX2RefinementStage": 200.0} for row in two]
+    _, verdicts, (outcome, reason) = look_by_look(rows, two, case(gate=("denoise", "peak_memory")))
+    assert by_name(verdicts)["denoise"].outcome == "improved"
+    assert (outcome, reason) == (
+        "inconclusive",
+        "LTX2RefinementStage: gone: the baseline has it, none of 5 launches does",
+    )
+
+
+def test_a_denoising_stage_that_some_launches_lack_holds_up_the_case():
+    now = [*without_denoising(SYNC[:2]), SYNC[2]]
+    _, _, (outcome, reason) = look_by_look(now, SYNC[3:])
+    assert outcome == "inconclusive"
+    assert "DenoisingStage: missing or invalid in 2 of the candidate's 3 launches" in reason
+
+
+def test_a_denoising_stage_that_is_new_is_mentioned_and_counts_as_denoising():
+    now = [{**row, "stage:LTX2RefinementStage": 200.0} for row in SYNC[:5]]
+    now = edited(now, denoise=lambda v: v + 200, e2e=lambda v: v + 200, denoise_steps=lambda v: v + 200)
+    looks, verdicts, (outcome, _) = look_by_look(now, SYNC[1:])
+    assert new_stages(measurement(now), baseline(SYNC[1:])) == ("LTX2RefinementStage",)
+    assert (looks, outcome, by_name(verdicts)["pause"].outcome) == (3, "regressed", "pass")
+    assert "stage:LTX2RefinementStage" not in by_name(verdicts)
+
+
+def test_denoising_that_is_in_no_stage_is_no_pause():
+    """A pipeline may time its other stages only: what lies outside them is then its denoising."""
+    outside = without_denoising(SYNC)
+    _, verdicts, _ = look_by_look(outside[:5], outside[1:])
+    assert "pause" not in by_name(verdicts)
+    assert by_name(verdicts)["e2e"].baseline == statistics.median(row["e2e"] for row in outside[1:])
 
 
 def test_a_gated_metric_that_the_baseline_lacks_is_no_baseline():
