@@ -116,13 +116,13 @@ class Checker:
 
     def check(self) -> None:
         """Measure the case and pass, fail or skip the test by the outcome."""
-        from pytest_sgdiff.reports.text import failure
+        from pytest_sgdiff.reports.text import message
 
         if self._session.settings.mode == "dry-run":
             self._session.show_command(self._item, self.case)
             return
         result = self.measure()
         if result.outcome in self._session.settings.fail_on:
-            pytest.fail(failure(result), pytrace=False)
+            pytest.fail(message(result), pytrace=False)
         if result.outcome == "inconclusive":
             pytest.skip(f"inconclusive: {result.reason}")

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_sgdiff.data import Run
 from pytest_sgdiff.publish import workflow_commands
-from pytest_sgdiff.reports.text import closing, failure, relation_line, renewal, summary
+from pytest_sgdiff.reports.text import closing, message, relation_line, renewal, summary
 from pytest_sgdiff.results import Results
 
 
@@ -80,9 +80,10 @@ class Terminal:
     def _write_details(self, terminal: pytest.TerminalReporter, run: Run) -> None:
         for result in run.results:
             # Failed cases have their text in pytest's own section; these are no failures, and need theirs.
-            if result.outcome == "inconclusive" and "inconclusive" not in self.settings.fail_on:
+            told = {"inconclusive", "improved", *(["pass"] if terminal.verbosity > 0 else [])}
+            if result.outcome in told - self.settings.fail_on and not result.recorded:
                 terminal.write_sep("_", result.node_id)
-                terminal.write_line(failure(result))
+                terminal.write_line(message(result))
             if renewal(result):
                 terminal.write_sep("_", result.node_id)
                 terminal.write_line(renewal(result))

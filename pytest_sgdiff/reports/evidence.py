@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord, Verdict
+from pytest_sgdiff.metrics import STAGE, is_denoising, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
@@ -13,6 +15,22 @@ from pytest_sgdiff.reports import numbers
 SLOWDOWN_REASONS = 0x08 | 0x20 | 0x40 | 0x80
 
 Judged = tuple[LaunchRecord, float | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """A metric that decides nothing, for the case does not gate it: both sides' medians in `unit`, None where no launch
+    has it, and the ratio of the two."""
+
+    metric: str
+    unit: str
+    baseline: float | None
+    now: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Now over baseline; None where there are no two figures."""
+        return self.now / self.baseline if self.baseline and self.now is not None else None
 
 
 def counted(result: CaseResult) -> tuple[LaunchRecord, ...]:
@@ -35,6 +53,32 @@ def _judged(launches: Sequence[LaunchRecord], values: Sequence[float | None], me
     return [(launch, given.get(launch.number) if given else launch.metrics.get(metric)) for launch in launches]
 
 
+def reported(result: CaseResult) -> tuple[Reported, ...]:
+    """What the launches show beside what is judged: e2e, every stage in the order in which it ran, and memory.
+
+    A sole denoising stage is left out where denoising is judged: it is the same time, once more and with its pauses.
+    """
+    if not result.verdicts:
+        return ()
+    now, then = counted(result), tuple(launch for launch in result.baseline_records if launch.excluded is None)
+    known = {verdict.metric for verdict in result.verdicts}
+    return tuple(
+        Reported(metric=metric, unit=unit(metric), baseline=_median(then, metric), now=_median(now, metric))
+        for metric in _figures((*now, *then), judged=known)
+        if metric not in known
+    )
+
+
+def _figures(launches: Sequence[LaunchRecord], *, judged: set[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name for launch in launches for name in launch.metrics))
+    stages = [name for name in names if name.startswith(STAGE)]
+    denoising = [name for name in stages if is_denoising(name.removeprefix(STAGE))]
+    if len(denoising) == 1 and not judged.isdisjoint({"denoise", "denoise_steps"}):
+        stages.remove(*denoising)
+    whole = [] if denoising or not judged.isdisjoint({"denoise", "denoise_steps"}) else ["denoise"]
+    return tuple(name for name in ("e2e", *whole, *stages, "peak_memory") if name in names)
+
+
 def measured(result: CaseResult) -> str:
     """What was measured although it could not be judged: `denoise 1.023 s, e2e 1.120 s, peak memory 3.09 GiB`."""
     figures = (("denoise", "denoise", "ms"), ("e2e", "e2e", "ms"), ("peak memory", "peak_memory", "MiB"))
@@ -44,7 +88,11 @@ def measured(result: CaseResult) -> str:
 
 def median(result: CaseResult, metric: str) -> float | None:
     """A metric's median over the launches that count; None if none has it."""
-    values = [launch.metrics[metric] for launch in counted(result) if metric in launch.metrics]
+    return _median(counted(result), metric)
+
+
+def _median(launches: Sequence[LaunchRecord], metric: str) -> float | None:
+    values = [launch.metrics[metric] for launch in launches if metric in launch.metrics]
     return statistics.median(values) if values else None
 
 

@@ -94,6 +94,7 @@ class HtmlReport:
             "sides": phrases.sides(decisive) if decisive is not None else ("", ""),
             "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
             "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
+            "seen": [_seen(figures) for figures in evidence.reported(result)],
             "measured": "" if result.verdicts else evidence.measured(result),
             "has_pause": any(v.metric == "pause" for v in result.verdicts),
             "actions": phrases.actions(result),
@@ -147,6 +148,12 @@ def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:
         "remark": phrases.remark(verdict),
         "forest": charts.forest(verdict, reach=reach),
     }
+
+
+def _seen(figures: evidence.Reported) -> dict[str, str]:
+    baseline, now = phrases.sides(figures)
+    name, change = phrases.metric_name(figures.metric), phrases.change(figures)
+    return {"name": name, "baseline": baseline, "now": now, "change": change, "words": phrases.REPORTED}
 
 
 def _launch(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _MARKS = {
 
 
 class MarkdownReport:
-    """Title with the summary, a table of the cases, one section per case that did not pass."""
+    """Title with the summary, a table of the cases, one section per case: those that passed are folded away."""
 
     suffix = ".md"
 
@@ -43,18 +43,15 @@ class MarkdownReport:
         parts += [_folded(f"{numbers.plural(len(good), 'case')} without a slowdown", _cases(good))] if good else []
         if run.relations:
             parts.append("\n".join(f"- {_escape(text.relation_line(relation))}" for relation in run.relations))
-        size = sum(map(len, parts))
-        left_out = []
-        for result in bad:
-            section = _section(result)
-            size += len(section) + 2
-            if size > LIMIT:
-                left_out.append(result.node_id)
-            else:
-                parts.append(section)
+        faster = [result for result in good if result.outcome == "improved"]
+        shown, left_out = _fitting([(r, _section(r)) for r in (*bad, *faster)], LIMIT - sum(map(len, parts)))
+        parts += shown
         parts += [f"Too long to show here: {', '.join(map(_code, left_out))}."] if left_out else []
         warnings = [f"- {_escape(_place(r))}: {_escape(numbers.clean(w))}" for r in results for w in r.warnings]
         parts += [_folded(numbers.plural(len(warnings), "warning"), "\n".join(warnings))] if warnings else []
+        passed = [(r, f"**{_escape(r.case)}**\n\n{_metrics(r)}") for r in good if r not in faster and r.verdicts]
+        shown, _ = _fitting(passed, LIMIT - sum(map(len, parts)))
+        parts += [_folded("all figures of what passed", "\n\n".join(shown))] if shown else []
         parts.append(
             f"<sub>pytest-sgdiff {run.plugin_version} · {_escape(run.started_at)} · {_code(run.command)}</sub>"
         )
@@ -98,12 +95,7 @@ def _section(result: CaseResult) -> str:
             parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem.message))}")
         parts += [_fence("\n".join(quoted[-_EVIDENCE_LINES:]))] if quoted else []
     if result.verdicts:
-        rows: list[Sequence[str]] = [("metric", phrases.base_word(result), "now", "change", "95 % interval", "verdict")]
-        for v in phrases.by_importance(result.verdicts):
-            name = _escape(phrases.metric_name(v.metric)) + (" (primary)" if v.primary else "")
-            cells = (name, *_figures(v), phrases.verdict_phrase(v))
-            rows.append([f"**{cell}**" if cell and v.outcome == "regressed" else cell for cell in cells])
-        parts.append(_table(rows, aligns="<>>>><"))
+        parts.append(_metrics(result))
     elif evidence.measured(result):
         parts.append(f"Measured: {evidence.measured(result)}")
     parts += [_escape(evidence.conditions(result))] if result.launches else []
@@ -112,6 +104,31 @@ def _section(result: CaseResult) -> str:
     actions = [f"{word:<10}  {what}" for word, what in phrases.actions(result)]
     parts += [_fence("\n".join(actions))] if actions else []
     return "\n\n".join(parts)
+
+
+def _metrics(result: CaseResult) -> str:
+    """The table of what was judged, and below it of what was only seen."""
+    rows: list[Sequence[str]] = [("metric", phrases.base_word(result), "now", "change", "95 % interval", "verdict")]
+    for v in phrases.by_importance(result.verdicts):
+        name = _escape(phrases.metric_name(v.metric)) + (" (primary)" if v.primary else "")
+        cells = (name, *_figures(v), phrases.verdict_phrase(v))
+        rows.append([f"**{cell}**" if cell and v.outcome == "regressed" else cell for cell in cells])
+    for seen in evidence.reported(result):
+        name = _escape(phrases.metric_name(seen.metric))
+        rows.append((name, *phrases.sides(seen), phrases.change(seen), "", phrases.REPORTED))
+    return _table(rows, aligns="<>>>><")
+
+
+def _fitting(sections: Sequence[tuple[CaseResult, str]], room: int) -> tuple[list[str], list[str]]:
+    """The sections that fit into `room` characters together, in order, and the node ids of those that do not."""
+    shown, left_out = [], []
+    for result, section in sections:
+        room -= len(section) + 2
+        if room < 0:
+            left_out.append(result.node_id)
+        else:
+            shown.append(section)
+    return shown, left_out
 
 
 def _table(rows: Sequence[Sequence[str]], *, aligns: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Outcome, Run, Verdict
 from pytest_sgdiff.reports import evidence, numbers
+from pytest_sgdiff.reports.evidence import Reported
 
 _METRIC_NAMES = {
     "denoise_steps": "denoise (sum of steps)",
@@ -23,14 +24,18 @@ CREEP = 0.01
 """Slower than the best ever recorded by this fraction is worth saying."""
 
 
-def sides(verdict: Verdict) -> tuple[str, str]:
+REPORTED = "reported, decides nothing"
+"""In place of a verdict, where the case does not gate a metric."""
+
+
+def sides(verdict: Verdict | Reported) -> tuple[str, str]:
     """Baseline and now in one unit, which the larger of them sets: `0.996 s` and `1.004 s`."""
     like = max((abs(value) for value in (verdict.baseline, verdict.now) if value is not None), default=None)
     baseline, now = (numbers.quantity(value, verdict.unit, like=like) for value in (verdict.baseline, verdict.now))
     return baseline, now
 
 
-def change(verdict: Verdict) -> str:
+def change(verdict: Verdict | Reported) -> str:
     """Candidate against baseline: `+5.3 %`; the plain difference where no ratio could be computed."""
     if verdict.ratio is not None:
         return numbers.signed(verdict.ratio - 1)

@@ -17,14 +17,14 @@ PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is
 
 
 class TextReport:
-    """The closing table and every failure message as a text file."""
+    """The closing table and the message of every case as a text file."""
 
     suffix = ".txt"
 
     def render(self, run: Run) -> str:
-        """Header, closing table, failure messages worst first, summary."""
-        failures = [failure(result) for result in phrases.worst_first(run.results) if not _is_good(result)]
-        parts = ["\n".join(run.header), closing(run), *failures, summary(run)]
+        """Header, closing table, the messages of all cases worst first, summary."""
+        messages = [renewal(r) if r.recorded else message(r) for r in phrases.worst_first(run.results)]
+        parts = ["\n".join(run.header), closing(run), *messages, summary(run)]
         return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -62,12 +62,12 @@ def relation_line(relation: Relation) -> str:
     return f"{relation.case} takes {than} {claimed}: {relation.why}"
 
 
-def failure(result: CaseResult) -> str:
-    """The whole message of a case that did not pass: headline, evidence, stage table, conditions, what to do."""
+def message(result: CaseResult) -> str:
+    """Everything about a case: headline, evidence, stage table, conditions, what to do."""
     blocks = [[f"{_place(result)}: {phrases.headline(result)}"]]
     blocks += [_problem_lines(problem, told=result.reason) for problem in result.problems]
     if result.verdicts:
-        blocks.append(stage_table(result.verdicts, base=phrases.base_word(result)))
+        blocks.append(stage_table(result))
     elif evidence.measured(result):
         blocks.append([f"  measured    {evidence.measured(result)}"])
     reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _undecided(result)]
@@ -82,17 +82,20 @@ def renewal(result: CaseResult) -> str:
         return ""
     head = f"{_place(result)}: {numbers.clean(result.reason)}, {phrases.baseline_name(result)}"
     best = phrases.against_best(result)
-    return "\n\n".join([head, "\n".join([*stage_table(result.verdicts), *([f"  {best}"] if best else [])])])
+    return "\n\n".join([head, "\n".join([*stage_table(result), *([f"  {best}"] if best else [])])])
 
 
-def stage_table(verdicts: Sequence[Verdict], *, base: str = "baseline") -> list[str]:
-    """One line per metric, the primary one first, indented by two. `base` heads the column of the old side."""
-    rows = [("metric", base, "", "now", "change", "95 % interval", "verdict")]
-    for v in phrases.by_importance(verdicts):
+def stage_table(result: CaseResult) -> list[str]:
+    """One line per metric, indented by two: the primary one, the others that were judged, those only reported."""
+    rows = [("metric", phrases.base_word(result), "", "now", "change", "95 % interval", "verdict")]
+    for v in phrases.by_importance(result.verdicts):
         name = phrases.metric_name(v.metric) + ("  (primary)" if v.primary else "")
         baseline, now = phrases.sides(v)
         words = phrases.verdict_phrase(v)
         rows.append((name, baseline, phrases.spread(v), now, phrases.change(v), phrases.interval(v), words))
+    for seen in evidence.reported(result):
+        name, (baseline, now) = phrases.metric_name(seen.metric), phrases.sides(seen)
+        rows.append((name, baseline, "", now, phrases.change(seen), "", phrases.REPORTED))
     return [f"  {line}" for line in table(rows, aligns="<><>><<")]
 
 
@@ -116,10 +119,6 @@ def _case_cells(result: CaseResult) -> tuple[str, ...]:
 
 def _place(result: CaseResult) -> str:
     return f"{result.location.path}:{result.location.line}"
-
-
-def _is_good(result: CaseResult) -> bool:
-    return result.outcome in {"pass", "improved"}
 
 
 def _problem_lines(problem: Problem, *, told: str) -> list[str]:

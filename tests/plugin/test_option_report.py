@@ -20,6 +20,23 @@ def test_each_suffix_gives_its_format(project: Project) -> None:
         assert "regressed" in (project.root / name).read_text().lower(), name
 
 
+def test_a_faster_case_says_everywhere_how_to_hold_the_gain_and_a_passing_one_its_figures_if_asked(
+    project: Project,
+) -> None:
+    project.baseline("--sgdiff-out=kept")
+    project.engine("slow:0.8")
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-report=report.md", "--sgdiff-report=report.txt")
+    hold = "next        to hold the gain: pytest --sgdiff-gpus=1 --sgdiff-update cases/tiny.yaml::tiny"
+    assert "measured 1 of 1 · 1 improved" in result.stdout.str()
+    for told in (result.stdout.str(), *((project.root / f"report.{kind}").read_text() for kind in ("md", "txt"))):
+        assert hold in told
+    row = "  denoise (sum of steps)  (primary)"
+    terse, full = (project.run("--sgdiff-replay=kept", *more).stdout.str() for more in ((), ("-v",)))
+    assert "measured 1 of 1 · 1 pass" in terse
+    assert row not in terse
+    assert row in full
+
+
 def test_an_unknown_suffix_is_a_usage_error(project: Project) -> None:
     result = project.run("--sgdiff-gpus=1", "--sgdiff-report=report.pdf")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

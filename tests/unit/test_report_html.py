@@ -70,6 +70,13 @@ def test_a_claim_that_does_not_hold_is_in_the_title_and_among_the_claims() -> No
     assert '<span class="badge regressed">does not hold</span> wan22_t2v_a14b_720p takes 2.1 % less time' in page
 
 
+def test_what_a_case_does_not_gate_stands_below_what_was_judged() -> None:
+    page = rendered(factories.run(factories.result()))
+    assert page.count('<span class="note">reported, decides nothing</span>') == 3
+    assert page.index('<th scope="row">peak memory</th>') < page.index('<th scope="row">TextEncodingStage</th>')
+    assert "reported, decides nothing" not in rendered(factories.run(factories.fallback()))
+
+
 def test_a_run_without_cases_says_so() -> None:
     empty = Run(started_at="2026-11-23T02:00:11Z", elapsed_s=0.1, command="pytest", plugin_version="0.1.0")
     assert "No case was selected, or none was run." in rendered(empty)

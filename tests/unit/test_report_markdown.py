@@ -84,6 +84,22 @@ def test_sections_that_do_not_fit_into_a_comment_are_named_instead() -> None:
     assert "Too long to show here: <code>cases/x.yaml::case_" in report
 
 
+def test_figures_of_passed_cases_are_folded_away_as_far_as_they_fit() -> None:
+    many = [factories.result(case=f"case_{i:03d}", node_id=f"cases/x.yaml::case_{i:03d}") for i in range(150)]
+    report = rendered(factories.regressed(), *many)
+    folded = report.split("<details><summary>all figures of what passed</summary>")[1]
+    assert 20 < folded.count("**case_") < 150
+    assert "| DecodingStage | 785 ms | 785 ms | 0.0 % |  | reported, decides nothing |" in folded
+    assert len(report) < LIMIT + 500
+
+
+def test_a_faster_case_has_a_section_that_tells_how_to_hold_the_gain() -> None:
+    report = rendered(factories.result(outcome="improved", next_step="to hold the gain: pytest --sgdiff-update x"))
+    section = report.split("### 🟢 wan22_t2v_a14b_720p\n")[1]
+    assert "\nnext        to hold the gain: pytest --sgdiff-update x\n" in section
+    assert "all figures of what passed" not in report
+
+
 def test_claims_stand_below_the_cases() -> None:
     report = rendered(factories.result(), relations=(factories.relation(),))
     assert report.startswith("## sgdiff: 1 case not as fast as claimed\n")

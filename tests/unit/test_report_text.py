@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from pytest_sgdiff.data import CaseResult, Problem, Watch
 from pytest_sgdiff.reports import evidence, phrases, text
@@ -56,7 +57,7 @@ def test_case_line_of_a_recorded_case_says_so() -> None:
 
 def test_a_regression_is_told_with_the_whole_stage_table() -> None:
     assert (
-        text.failure(factories.regressed())
+        text.message(factories.regressed())
         == """\
 cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (10 launches, sglang 0.5.16)
 
@@ -76,13 +77,16 @@ cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (
 
 def test_both_sides_of_a_row_have_one_unit() -> None:
     verdict = factories.verdict("stage:DecodingStage", baseline=996.0, now=1004.0)
-    assert text.stage_table([verdict])[1] == "  DecodingStage   0.996 s    1.004 s  +0.8 %                 pass"
+    assert (
+        text.stage_table(factories.result(verdicts=(verdict,), launches=(), baseline_records=()))[1]
+        == "  DecodingStage   0.996 s    1.004 s  +0.8 %                 pass"
+    )
     assert phrases.sides(factories.verdict("peak_memory", baseline=1020.0, now=1030.0)) == ("1.00 GiB", "1.01 GiB")
 
 
 def test_an_invalid_case_quotes_the_log_lines_without_their_escapes() -> None:
     assert (
-        text.failure(factories.fallback(command="", folder=None))
+        text.message(factories.fallback(command="", folder=None))
         == """\
 cases/firered.yaml:31: ran on the diffusers backend
 
@@ -107,7 +111,7 @@ def test_a_problem_that_the_headline_tells_is_not_told_three_times() -> None:
         next_step="",
     )
     assert (
-        text.failure(result)
+        text.message(result)
         == """\
 cases/firered.yaml:31: the engine exited with 1
 
@@ -122,7 +126,7 @@ def test_what_was_measured_is_told_where_nothing_could_be_judged() -> None:
         verdicts=(), next_step="record one: pytest --sgdiff-update x", command="", folder=None
     )
     assert (
-        text.failure(result)
+        text.message(result)
         == """\
 cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
 
@@ -158,12 +162,16 @@ def test_a_claim_is_told_with_its_gain_and_whether_it_holds() -> None:
 
 def test_a_missing_baseline_names_the_command_that_records_it() -> None:
     assert (
-        text.failure(factories.without_baseline(command="", folder=None))
+        text.message(factories.without_baseline(command="", folder=None))
         == """\
 cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
 
-  metric              baseline        now  change  95 % interval  verdict
-  denoise  (primary)         -    81.75 s                         no baseline
+  metric              baseline          now  change  95 % interval  verdict
+  denoise  (primary)         -      81.75 s                         no baseline
+  e2e                        -      83.30 s                         reported, decides nothing
+  TextEncodingStage          -       314 ms                         reported, decides nothing
+  DecodingStage              -       785 ms                         reported, decides nothing
+  peak memory                -    21.52 GiB                         reported, decides nothing
 
   1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
   record      pytest --sgdiff-gpus=2 --sgdiff-update "cases/ltx2.yaml::ltx2_twostage_t2v\""""
@@ -172,13 +180,17 @@ cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
 
 def test_an_inconclusive_case_says_why_and_what_would_settle_it() -> None:
     assert (
-        text.failure(factories.undecided(command="", folder=None))
+        text.message(factories.undecided(command="", folder=None))
         == """\
 cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
 
-  metric              baseline              now   change  95 % interval   verdict
-  denoise  (primary)   81.75 s  ±2.1 %  83.40 s   +2.0 %  -0.7 .. +4.8 %  inconclusive, limit 4 %
-  pause                12.0 ms           462 ms  +450 ms                  inconclusive, does not decide
+  metric               baseline                now   change  95 % interval   verdict
+  denoise  (primary)    81.75 s  ±2.1 %    83.40 s   +2.0 %  -0.7 .. +4.8 %  inconclusive, limit 4 %
+  pause                 12.0 ms             462 ms  +450 ms                  inconclusive, does not decide
+  e2e                   83.34 s            83.55 s   +0.2 %                  reported, decides nothing
+  TextEncodingStage      314 ms             314 ms    0.0 %                  reported, decides nothing
+  DecodingStage          785 ms             785 ms    0.0 %                  reported, decides nothing
+  peak memory         21.52 GiB          21.52 GiB    0.0 %                  reported, decides nothing
 
   denoise: the interval reaches from no change to beyond the limit
   pause: rare pauses
@@ -191,7 +203,7 @@ cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
 
 
 def test_an_inconclusive_case_without_advice_still_says_what_would_settle_it() -> None:
-    assert text.failure(factories.undecided(next_step="", folder=None)).splitlines()[-1] == (
+    assert text.message(factories.undecided(next_step="", folder=None)).splitlines()[-1] == (
         "  settle      run it again on a quiet machine, or record a steadier baseline:"
         ' pytest --sgdiff-gpus=1 --sgdiff-update "cases/hunyuan3d.yaml::hunyuan3d_2_shape"'
     )
@@ -224,7 +236,7 @@ def test_the_headline_of_a_regressed_pause_gives_milliseconds() -> None:
 def test_a_regression_without_a_regressed_metric_is_told_by_its_reason() -> None:
     reason = "at most 2.1 % faster than firered_1_1[cfg], 10 % demanded"
     result = factories.regressed(verdicts=(factories.verdict("denoise"),), reason=reason)
-    assert text.failure(result).splitlines()[0] == f"cases/wan22.yaml:12: {reason}"
+    assert text.message(result).splitlines()[0] == f"cases/wan22.yaml:12: {reason}"
 
 
 def test_throttling_and_foreign_processes_are_named_among_the_conditions() -> None:
@@ -278,7 +290,7 @@ def test_another_power_limit_clock_or_driver_than_the_baselines_is_told_with_bot
         launch.environment, power_limit_w=400.0, sm_clock_max_mhz=1755, driver="580.159.04", host="another"
     )
     result = factories.regressed(launches=(dataclasses.replace(launch, environment=changed),))
-    conditions, apart = text.failure(result).splitlines()[-5:-3]
+    conditions, apart = text.message(result).splitlines()[-5:-3]
     assert conditions == "  1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven"
     assert apart == (
         "  differs from the baseline: power limit 400 W now, 700 W then; highest SM clock 1755 MHz now, 1980 MHz then;"
@@ -334,11 +346,17 @@ def test_the_summary_of_a_run_that_measured_nothing_says_so() -> None:
     assert text.summary(empty) == "measured 0 of 9 · 1 invalid · 1 min 1 s"
 
 
-def test_the_text_report_tells_the_failures_worst_first() -> None:
+def test_the_text_report_tells_every_case_worst_first() -> None:
     report = text.TextReport().render(factories.run())
     heads = [line for line in report.splitlines() if line.startswith("cases/") and ".yaml:" in line]
     places = [line.split(": ")[0] for line in heads if "::" not in line.split(" ")[0]]
-    assert places == ["cases/wan22.yaml:12", "cases/firered.yaml:31", "cases/ltx2.yaml:7", "cases/hunyuan3d.yaml:5"]
+    assert places == [
+        "cases/wan22.yaml:12",
+        "cases/firered.yaml:31",
+        "cases/ltx2.yaml:7",
+        "cases/hunyuan3d.yaml:5",
+        "cases/wan22.yaml:12",
+    ]
 
 
 def test_a_pass_says_how_far_it_is_from_the_best_ever_recorded() -> None:
@@ -349,6 +367,63 @@ def test_a_pass_says_how_far_it_is_from_the_best_ever_recorded() -> None:
     )
 
 
+def ungated(*, now: dict[str, float], judged: str = "denoise_steps", **changes: Any) -> list[str]:
+    """The rows below what was judged, of a case that gates one metric."""
+    then = {name: value / 1.05 for name, value in now.items() if name != "stage:Hunyuan3DShapeSaveStage"}
+    result = factories.result(
+        verdicts=(factories.verdict(judged, primary=True),),
+        launches=(factories.record(0, metrics=now), factories.record(1, metrics={}, excluded="throttled")),
+        baseline_records=tuple(factories.record(i, metrics=then) for i in range(3)),
+        **changes,
+    )
+    return [" ".join(line.split()) for line in text.stage_table(result)[2:]]
+
+
+def test_stages_of_a_two_stage_pipeline_are_told_one_by_one_though_their_sum_is_judged() -> None:
+    stages = {
+        "stage:LTX2AVDenoisingStage": 9000.0,
+        "stage:LTX2RefinementStage": 3000.0,
+        "stage:LTX2UpsampleStage": 21.0,
+    }
+    rows = ungated(now={"e2e": 12600.0, "denoise": 12000.0, "denoise_steps": 11900.0, "denoise_gap": 100.0, **stages})
+    assert rows == [
+        "e2e 12.00 s 12.60 s +5.0 % reported, decides nothing",
+        "LTX2AVDenoisingStage 8.571 s 9.000 s +5.0 % reported, decides nothing",
+        "LTX2RefinementStage 2.857 s 3.000 s +5.0 % reported, decides nothing",
+        "LTX2UpsampleStage 20.0 ms 21.0 ms +5.0 % reported, decides nothing",
+    ]
+
+
+def test_what_a_case_does_not_gate_is_told_beside_its_one_gated_stage() -> None:
+    judged = "stage:Hunyuan3DShapeDenoisingStage"
+    stages = {
+        "stage:Hunyuan3DShapeBeforeDenoisingStage": 210.0,
+        judged: 4200.0,
+        "stage:Hunyuan3DShapeExportStage": 105.0,
+    }
+    now = {"denoise": 4200.0, "e2e": 4600.0, **stages, "stage:Hunyuan3DShapeSaveStage": 31.5, "peak_memory": 2048.0}
+    assert ungated(now=now, judged=judged) == [
+        "e2e 4.381 s 4.600 s +5.0 % reported, decides nothing",
+        "Hunyuan3DShapeBeforeDenoisingStage 200 ms 210 ms +5.0 % reported, decides nothing",
+        "Hunyuan3DShapeExportStage 100 ms 105 ms +5.0 % reported, decides nothing",
+        "Hunyuan3DShapeSaveStage - 31.5 ms reported, decides nothing",
+        "peak memory 1.90 GiB 2.00 GiB +5.0 % reported, decides nothing",
+    ]
+
+
+def test_the_one_denoising_stage_is_not_told_again_where_its_steps_are_judged() -> None:
+    rows = ungated(now={"denoise": 1050.0, "denoise_steps": 1045.0, "stage:DenoisingStage": 1050.0})
+    assert rows == []
+    assert ungated(now={"denoise": 1050.0, "denoise_steps": 1045.0}, judged="e2e") == [
+        "denoise 1.000 s 1.050 s +5.0 % reported, decides nothing"
+    ]
+
+
+def test_a_faster_case_tells_in_full_how_to_hold_the_gain() -> None:
+    faster = factories.result(outcome="improved", next_step="to hold the gain: pytest --sgdiff-update x")
+    assert "  next        to hold the gain: pytest --sgdiff-update x" in text.TextReport().render(factories.run(faster))
+
+
 def test_a_renewed_baseline_is_shown_old_against_new() -> None:
     renewed = factories.result(recorded=True, reason="5 launches replace the baseline")
     first, blank, *table = text.renewal(renewed).splitlines()
@@ -357,14 +432,20 @@ def test_a_renewed_baseline_is_shown_old_against_new() -> None:
     )
     assert blank == ""
     assert table[0].split() == ["metric", "baseline", "now", "change", "95", "%", "interval", "verdict"]
-    assert len(table) == 1 + len(renewed.verdicts)
+    assert [line.split("  ")[1].strip() for line in table[1:]] == [
+        "denoise",
+        "peak memory",
+        "e2e",
+        "TextEncodingStage",
+        "DecodingStage",
+    ]
     assert text.renewal(factories.result()) == ""
 
 
 def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() -> None:
     step = "see what differs: sgdiff compare out/against/wan out/wan"
     result = factories.regressed(baseline_path=None, baseline_launches=5, next_step=step)
-    lines = text.failure(result).splitlines()
+    lines = text.message(result).splitlines()
     assert lines[0] == "cases/wan22.yaml:12: denoising is 5.3 % slower than the base engine (sglang 0.5.16, 5 launches)"
     assert lines[2] == "  metric              base engine                now  change  95 % interval   verdict"
     assert dict(phrases.actions(result))["next"] == step
