@@ -17,22 +17,30 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def shown_run(page: str) -> list[str]:
+    """The lines of the page's first block that shows a run: its command, then what is printed, omissions left out."""
+    block = next(text for text in re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if "…" in text)
+    return [line for line in block.splitlines() if line and line != "…"]
+
+
 def commands() -> list[list[str]]:
     """All command lines of the README, without their comments."""
     lines = [line for kind, text in BLOCKS if kind == "console" for line in text.splitlines() if line.startswith("$ ")]
     return [shlex.split(line[2:], comments=True) for line in lines]
 
 
-def test_the_shown_run_prints_what_is_shown_in_that_order() -> None:
-    shown = next(text for kind, text in BLOCKS if kind == "console" and "…" in text).splitlines()
-    command, expected = shlex.split(shown[0][2:]), [line for line in shown[1:] if line and line != "…"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100
-    )
-    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
-    printed = iter(done.stdout.splitlines())
-    for line in expected:
-        assert line in printed, f"not printed, or not in this order: {line}\n{done.stdout}"
+def test_the_shown_runs_print_what_is_shown_in_that_order() -> None:
+    printed_by: dict[str, list[str]] = {}
+    for page in ("README.md", "docs/reports.md"):
+        shown = shown_run((ROOT / page).read_text(encoding="utf-8"))
+        if shown[0] not in printed_by:
+            argv = [sys.executable, "-m", *shlex.split(shown[0][2:])]
+            done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+            assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+            printed_by[shown[0]] = done.stdout.splitlines()
+        printed = iter(printed_by[shown[0]])
+        for line in shown[1:]:
+            assert line in printed, f"{page}: not printed, or not in this order: {line}"
 
 
 def test_the_shown_case_is_the_one_that_is_run() -> None:
