@@ -551,7 +551,8 @@ class Verdict:
     """One metric judged. `baseline` and `now` are centres in `unit`; `spread` is the baseline's CV; `limit` and
     `ignore` are the margins used, as fractions; `deciding` metrics settle the outcome of the case, the others only
     fail it. `baseline_values` and `now_values` are what was judged, one value per launch that counts: not always a
-    metric of the launches themselves (a pause, e2e net of it)."""
+    metric of the launches themselves (a pause, e2e net of it). `detectable` is the slowdown, a fraction, that the
+    case's looks find 19 times of 20: by the baseline, or in an update by the one that was recorded."""
 
     metric: str
     metric_class: MetricClass
@@ -582,8 +583,8 @@ class CaseResult:
 
     `reason` says in one line why the outcome is what it is; `next_step` what to do about it. `noise` tells which
     prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
-    (`--sgdiff-update`). `baseline_records` are the baseline's own launches, so
-    that a report can show both sides launch by launch.
+    (`--sgdiff-update`), and its verdicts are then for show. `baseline_records` are the baseline's own launches, so
+    that a report can show both sides launch by launch; `baseline_source` says where a reference was published.
     """
 
     case: str
@@ -605,6 +606,7 @@ class CaseResult:
     baseline_path: str | None = None
     baseline_recorded: Recorded | None = None
     baseline_engine: str | None = None
+    baseline_source: str = ""
     baseline_launches: int = 0
     baseline_records: tuple[LaunchRecord, ...] = ()
     command: str = ""

@@ -156,6 +156,7 @@ def finish(
         baseline_path=baseline.path if baseline else None,
         baseline_recorded=baseline.recorded if baseline else None,
         baseline_engine=baseline.engine_version if baseline else None,
+        baseline_source=baseline.source if baseline else "",
         baseline_records=old,
         baseline_launches=len(old),
         command=job.command,

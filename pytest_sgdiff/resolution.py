@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, MetricClass
+from pytest_sgdiff.data import Baseline, Case, MetricClass, Verdict
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
-from pytest_sgdiff.rules.sample import CLIP, invalid, logs, percent, spread, variation
+from pytest_sgdiff.rules.sample import CLIP, centre, invalid, logs, percent, spread, variation
 from pytest_sgdiff.series import Series, series_of
 
+FIRST = "recorded for the first time"
+"""Why a figure of a new baseline has no verdict."""
 NOISY_CV = 0.012
 """CV between launches above which five launches of a primary metric are too few."""
 FEW = 10
@@ -38,6 +41,36 @@ def recording_advice(baseline: Baseline, case: Case) -> tuple[str, ...]:
     return tuple(f"{title(s.metric)}: {line}" for s in gated for line in (*_advice(s), *_pauses(s)))
 
 
+def first_figures(
+    fresh: Baseline, case: Case, *, priors: Mapping[MetricClass, Prior] | None = None
+) -> tuple[Verdict, ...]:
+    """The gated metrics of a baseline that replaces none: centre, spread and what it can detect, judged by nothing."""
+    return tuple(
+        Verdict(
+            metric=s.metric,
+            metric_class=s.metric_class,
+            unit=s.unit,
+            outcome="no-baseline",
+            why=FIRST,
+            now=centre(s.now),
+            now_values=s.now,
+            spread=variation(s.now),
+            detectable=_detectable(s, max(case.launches.looks), priors or {}),
+            primary=s.primary,
+            deciding=s.deciding,
+        )
+        for s in series_of(fresh.measurement, fresh, case)
+    )
+
+
+def with_figures_of(
+    fresh: Baseline, verdicts: Sequence[Verdict], case: Case, *, priors: Mapping[MetricClass, Prior] | None = None
+) -> tuple[Verdict, ...]:
+    """Verdicts against the baseline that is replaced, with what the fresh one can detect."""
+    found = {v.metric: v.detectable for v in first_figures(fresh, case, priors=priors)}
+    return tuple(replace(v, detectable=found.get(v.metric)) for v in verdicts)
+
+
 def _series(baseline: Baseline, case: Case) -> tuple[Series, ...]:
     """The gated series of the baseline, net of pauses as they will be judged; stages and pauses do not decide."""
     gated = series_of(baseline.measurement, baseline, case)
@@ -45,16 +78,23 @@ def _series(baseline: Baseline, case: Case) -> tuple[Series, ...]:
 
 
 def _line(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> str | None:
-    prior = priors.get(s.metric_class)
-    rule = ModeratedRule() if prior is None else ModeratedRule(prior)
-    found = rule.detectable(s.baseline, s.margins, launches=looks)
-    cv = variation(s.baseline)
+    prior, found, cv = priors.get(s.metric_class), _detectable(s, looks, priors), variation(s.baseline)
     if found is None or cv is None:
         return None
     what = "growth" if s.metric_class == "memory" else "slowdown"
     noise = "" if prior is None or prior.cv0 is None else f" ({prior.source})"
     launches = f"{len(s.baseline)} launches, CV {percent(cv)}{noise}"
     return f"{title(s.metric)}: {launches}; a {what} of {percent(found)} or more will be found in {looks} launches"
+
+
+def _detectable(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> float | None:
+    """As ModeratedRule.detectable; None for a pause, which is judged by how often it comes: no size is promised."""
+    if s.metric_class == "pause":
+        return None
+    prior = priors.get(s.metric_class)
+    return (ModeratedRule() if prior is None else ModeratedRule(prior)).detectable(
+        s.baseline, s.margins, launches=looks
+    )
 
 
 def _advice(s: Series) -> Iterator[str]:

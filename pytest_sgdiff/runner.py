@@ -13,13 +13,16 @@ from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
-from pytest_sgdiff.resolution import recording_advice, resolution
+from pytest_sgdiff.resolution import first_figures, recording_advice, resolution, with_figures_of
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8)
 """Pairs of launches after which an A/B verdict is sought (docs/decision.md)."""
 
 AGAIN = "run it again on a quiet machine"
+MORE = "give a recording of more launches, or let the case ask for fewer (launches.baseline)"
+NOT_COMPARABLE = "not comparable"
+"""Why a figure has no verdict that stands beside the one of a baseline of other work."""
 
 
 def gate(job: Job) -> CaseResult:
@@ -66,8 +69,13 @@ def record(job: Job) -> CaseResult:
     if taken.problems:
         return finish(job, taken, None, (), "invalid", taken.problems[0].message)
     if len(taken.counted) < wanted:
-        reason = environment_reason(taken) if taken.spoiled else f"{len(taken.counted)} of {wanted} launches"
-        return finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {reason}")
+        reason = (
+            environment_reason(taken)
+            if taken.spoiled
+            else f"the recording ends after {len(taken.counted)} of {wanted} launches"
+        )
+        result = finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {reason}")
+        return result if taken.spoiled else replace(result, next_step=MORE)
     told: tuple[str, ...] = ()
     if taken.machine is None:
         taken.machine = unknown_machine(job.case)
@@ -75,20 +83,37 @@ def record(job: Job) -> CaseResult:
             f"the recording does not say on which machine it was made: the baseline is that of {taken.machine.slug}",
         )
     baseline, verdicts, missing = compare(job, taken)
-    done = "recorded" if baseline is None or missing else "replace the baseline"
+    fresh = _baseline_of(job, taken)
     if job.extend and baseline is not None:
-        done = f"added to the {len(baseline.measurement.launches)} of the baseline"
-    if baseline and missing:
-        told = (*told, missing)
-    fresh = as_baseline(job, taken)
-    if fresh is not None:
-        if job.extend and baseline is not None:
-            launches = (*baseline.measurement.launches, *fresh.measurement.launches)
-            fresh = replace(fresh, measurement=replace(fresh.measurement, launches=launches))
-        priors = job.priors_for(fresh.measurement.machine)
-        told = (*told, *resolution(fresh, job.case, priors=priors), *recording_advice(fresh, job.case))
-    result = finish(job, taken, baseline, verdicts, "pass", f"{wanted} launches {done}")
-    return replace(result, recorded=True, warnings=(*told, *result.warnings))
+        launches = (*baseline.measurement.launches, *fresh.measurement.launches)
+        fresh = replace(fresh, measurement=replace(fresh.measurement, launches=launches))
+    priors = job.priors_for(taken.machine)
+    told = (*told, *resolution(fresh, job.case, priors=priors), *recording_advice(fresh, job.case))
+    result = finish(job, taken, baseline, verdicts, "pass", f"{wanted} launches {_done(job, baseline, missing)}")
+    if baseline is None:
+        shown = first_figures(fresh, job.case, priors=priors)
+    else:
+        shown = with_figures_of(fresh, verdicts or _beside(job, taken, baseline), job.case, priors=priors)
+    return replace(result, recorded=True, verdicts=shown, warnings=(*told, *result.warnings))
+
+
+def _done(job: Job, baseline: Baseline | None, missing: str) -> str:
+    """What became of the launches that were recorded."""
+    if baseline is None:
+        others = ", ".join(job.other_machines())
+        return "recorded" + (f" (other machines that have a baseline: {others})" if others else "")
+    if job.extend:
+        return f"added to the {len(baseline.measurement.launches)} of the baseline"
+    return "replace the baseline" + (f", which{missing.removeprefix('the baseline')}" if missing else "")
+
+
+def _beside(job: Job, taken: Taken, baseline: Baseline) -> tuple[Verdict, ...]:
+    """The figures of both sides where they are of different work: whoever reviews the change wants to see its size."""
+    found = judge(measurement_of(job, taken), baseline, job.case)
+    return tuple(
+        replace(v, outcome="no-baseline", why=NOT_COMPARABLE, limit=None, excluded=None, best_ratio=None, suspect=False)
+        for v in found
+    )
 
 
 def refuse_extension(job: Job, taken: Taken) -> None:
@@ -197,8 +222,10 @@ def unknown_machine(case: Case) -> Machine:
 
 def as_baseline(job: Job, taken: Taken) -> Baseline | None:
     """The launches that count as a baseline that nobody has written yet; None where no machine is known."""
-    if taken.machine is None:
-        return None
+    return None if taken.machine is None else _baseline_of(job, taken)
+
+
+def _baseline_of(job: Job, taken: Taken) -> Baseline:
     first = taken.counted[0]
     return Baseline(
         measurement=measurement_of(job, taken),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord, Verdict
@@ -119,8 +119,17 @@ def conditions(result: CaseResult) -> str:
 
 def differences(result: CaseResult) -> str:
     """What of the machine's settings no launch of the baseline had: `power limit 400 W now, 700 W then`."""
+    return _apart(result, _settings)
+
+
+def changes(result: CaseResult) -> str:
+    """As `differences`, with versions and the node: what a new baseline brings with it beside its numbers."""
+    return _apart(result, lambda environments: [*_versions(environments), *_settings(environments)])
+
+
+def _apart(result: CaseResult, settings: Callable[[Sequence[Environment]], list[tuple[str, list[str]]]]) -> str:
     old = [launch.environment for launch in result.baseline_records if launch.excluded is None]
-    pairs = zip(_settings([launch.environment for launch in counted(result)]), _settings(old), strict=True)
+    pairs = zip(settings([launch.environment for launch in counted(result)]), settings(old), strict=True)
     return "; ".join(
         f"{name} {' or '.join(now)} now, {' or '.join(then)} then"
         for (name, now), (_, then) in pairs
@@ -135,6 +144,18 @@ def _settings(environments: Sequence[Environment]) -> list[tuple[str, list[str]]
     drivers = [numbers.clean(e.driver) for e in environments if e.driver is not None]
     found = (("power limit", limits), ("highest SM clock", clocks), ("driver", drivers))
     return [(name, sorted(set(values))) for name, values in found]
+
+
+def _versions(environments: Sequence[Environment]) -> list[tuple[str, list[str]]]:
+    """As `_settings`: the engine, what it stands on, and which GPUs and host ran it."""
+    found = (
+        ("sglang", [e.engine_version for e in environments]),
+        ("torch", [e.torch_version for e in environments]),
+        ("CUDA", [e.cuda for e in environments]),
+        ("CPU", [e.cpu_model for e in environments]),
+        ("GPU", [uuid for e in environments for uuid in e.gpu_uuids]),
+    )
+    return [(name, sorted({numbers.clean(value) for value in values if value})) for name, values in found]
 
 
 def _throttling(launches: Sequence[LaunchRecord]) -> str:

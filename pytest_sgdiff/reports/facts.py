@@ -45,9 +45,10 @@ def baseline_facts(result: CaseResult) -> Facts:
     recorded = result.baseline_recorded
     if recorded is None:
         return []
-    launches = result.baseline_launches
+    launches = 0 if result.baseline_source else result.baseline_launches
     return _known(
         [
+            ("published", result.baseline_source),
             ("recorded", recorded.at),
             ("launches", numbers.plural(launches, "launch") if launches else None),
             ("sglang", result.baseline_engine),

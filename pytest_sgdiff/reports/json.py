@@ -82,6 +82,7 @@ def _baseline(result: CaseResult) -> dict[str, Any] | None:
     return {
         "path": result.baseline_path,
         "recorded": _plain(result.baseline_recorded),
+        "source": result.baseline_source,
         "engine_version": result.baseline_engine,
         "launches": result.baseline_launches,
         "values": [_plain(launch.metrics) for launch in result.baseline_records],

@@ -43,13 +43,14 @@ class MarkdownReport:
         parts += [_folded(f"{numbers.plural(len(good), 'case')} without a slowdown", _cases(good))] if good else []
         if run.relations:
             parts.append("\n".join(f"- {_escape(text.relation_line(relation))}" for relation in run.relations))
-        faster = [result for result in good if result.outcome == "improved"]
-        shown, left_out = _fitting([(r, _section(r)) for r in (*bad, *faster)], LIMIT - sum(map(len, parts)))
+        told = [r for r in good if r.outcome == "improved" or r.recorded]
+        sections = [(r, _recorded(r) if r.recorded else _section(r)) for r in (*bad, *told)]
+        shown, left_out = _fitting(sections, LIMIT - sum(map(len, parts)))
         parts += shown
         parts += [f"Too long to show here: {', '.join(map(_code, left_out))}."] if left_out else []
         warnings = [f"- {_escape(_place(r))}: {_escape(numbers.clean(w))}" for r in results for w in r.warnings]
         parts += [_folded(numbers.plural(len(warnings), "warning"), "\n".join(warnings))] if warnings else []
-        passed = [(r, f"**{_escape(r.case)}**\n\n{_metrics(r)}") for r in good if r not in faster and r.verdicts]
+        passed = [(r, f"**{_escape(r.case)}**\n\n{_metrics(r)}") for r in good if r not in told and r.verdicts]
         shown, _ = _fitting(passed, LIMIT - sum(map(len, parts)))
         parts += [_folded("all figures of what passed", "\n\n".join(shown))] if shown else []
         parts.append(
@@ -62,6 +63,9 @@ def _title(bad: Sequence[CaseResult], run: Run) -> str:
     broken = sum(relation.outcome == "regressed" for relation in run.relations)
     if broken and not (bad and bad[0].outcome == "regressed"):
         return f"sgdiff: {numbers.plural(broken, 'case')} not as fast as claimed"
+    recorded = sum(result.recorded for result in run.results)
+    if not bad and recorded:
+        return f"sgdiff: {numbers.plural(recorded, 'baseline')} recorded"
     if not bad:
         return "sgdiff: no slowdown"
     if bad[0].outcome != "regressed":
@@ -77,7 +81,8 @@ def _cases(results: Sequence[CaseResult]) -> str:
         verdict = phrases.decisive(result)
         name = f"{_code(result.case)}<br>{_escape(_place(result))}"
         figures = ("",) * 4 if verdict is None else _figures(verdict)
-        rows.append((name, _MARKS[result.outcome], *figures, _escape(phrases.remainder(result))))
+        mark = "🔵 recorded" if result.recorded else _MARKS[result.outcome]
+        rows.append((name, mark, *figures, _escape(phrases.remainder(result))))
     return _table(rows, aligns="<<>>>><")
 
 
@@ -129,6 +134,18 @@ def _fitting(sections: Sequence[tuple[CaseResult, str]], room: int) -> tuple[lis
         else:
             shown.append(section)
     return shown, left_out
+
+
+def _recorded(result: CaseResult) -> str:
+    """What a reviewer of a new baseline wants to see: old against new, and what it finds."""
+    parts = [f"### 🔵 {_escape(result.case)}", f"{_escape(_place(result))}: {_escape(numbers.clean(result.reason))}"]
+    if result.baseline_recorded is not None:
+        parts.append(_escape(f"old: {phrases.baseline_name(result)}"))
+    if changed := evidence.changes(result):
+        parts.append(_escape(f"changed: {changed}"))
+    rows = [tuple(map(_escape, row)) for row in text.renewal_rows(result)]
+    parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), _escape(evidence.conditions(result))]
+    return "\n\n".join(parts)
 
 
 def _table(rows: Sequence[Sequence[str]], *, aligns: str) -> str:

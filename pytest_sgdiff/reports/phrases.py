@@ -87,6 +87,7 @@ def excluded(verdict: Verdict, *, slower: str = "") -> str:
 def remark(verdict: Verdict) -> str:
     """Why, where the outcome and its number do not say it already."""
     tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
+    tells = tells or verdict.why == verdict_phrase(verdict)
     return "" if tells and verdict.metric_class != "pause" else numbers.clean(verdict.why)
 
 
@@ -100,7 +101,15 @@ def verdict_phrase(verdict: Verdict) -> str:
         words = "inconclusive" + (", suspect" if verdict.suspect else "")
         words += "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
         return words if verdict.deciding else f"{words}, does not decide"
-    return verdict.outcome.replace("-", " ")
+    if verdict.outcome == "no-baseline":
+        # Its cure, behind the colon, is told once for the case.
+        return numbers.clean(verdict.why).partition(":")[0] or "no baseline"
+    return verdict.outcome
+
+
+def detectable(verdict: Verdict) -> str:
+    """The slowdown or growth from which the case's launches find it, `4.8 %`; empty where none is promised."""
+    return "" if verdict.detectable is None else numbers.percent(verdict.detectable)
 
 
 def by_importance(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -115,6 +124,8 @@ def primary(result: CaseResult) -> Verdict | None:
 
 def decisive(result: CaseResult) -> Verdict | None:
     """The verdict to name first: of those that share the case's outcome the primary one, else the largest change."""
+    if result.recorded:
+        return primary(result)
     same = [verdict for verdict in result.verdicts if verdict.outcome == result.outcome]
     return max(same, key=lambda verdict: (verdict.primary, abs((verdict.ratio or 1) - 1)), default=primary(result))
 
@@ -186,12 +197,15 @@ def base_word(result: CaseResult) -> str:
 
 
 def baseline_name(result: CaseResult) -> str:
-    """`the baseline of 2026-11-02 (10 launches, sglang 0.5.16)`, or `the base engine (sglang 0.5.16, 3 launches)` of an
-    A/B run, as far as it is known."""
-    words = f"the {base_word(result)}"
-    if result.baseline_recorded is not None and not result.paired:
+    """`the baseline of 2026-11-02 (10 launches, sglang 0.5.16)`, `the base engine (sglang 0.5.16, 3 launches)` of an
+    A/B run, or `the published reference (SGLang Diffusion performance guide)`, as far as it is known."""
+    words = "the published reference" if result.baseline_source else f"the {base_word(result)}"
+    # Published numbers do not always tell their date.
+    if result.baseline_recorded is not None and result.baseline_recorded.at and not result.paired:
         words += f" of {result.baseline_recorded.at[:10]}"
-    known = [numbers.plural(result.baseline_launches, "launch")] if result.baseline_launches else []
+    launches = numbers.plural(result.baseline_launches, "launch") if result.baseline_launches else ""
+    told = numbers.clean(result.baseline_source) or launches
+    known = [told] if told else []
     known += [f"sglang {result.baseline_engine}"] if result.baseline_engine else []
     known = known[::-1] if result.paired else known
     return f"{words} ({', '.join(known)})" if known else words

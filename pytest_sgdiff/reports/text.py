@@ -77,12 +77,37 @@ def message(result: CaseResult) -> str:
 
 
 def renewal(result: CaseResult) -> str:
-    """Old against new of a baseline that was recorded anew, for whoever reviews it; empty if there was none before."""
+    """What was recorded, old against new where there was a baseline before, for whoever reviews it."""
     if not result.recorded or not result.verdicts:
         return ""
-    head = f"{_place(result)}: {numbers.clean(result.reason)}, {phrases.baseline_name(result)}"
-    best = phrases.against_best(result)
-    return "\n\n".join([head, "\n".join([*stage_table(result), *([f"  {best}"] if best else [])])])
+    head, tail = [f"{_place(result)}: {numbers.clean(result.reason)}"], []
+    if result.baseline_recorded is not None:
+        changed, best = evidence.changes(result), phrases.against_best(result)
+        head += [f"  old: {phrases.baseline_name(result)}", *([f"  changed: {changed}"] if changed else [])]
+        tail += [f"  {best}"] if best else []
+    rows = renewal_rows(result)
+    lines = table(rows, aligns="<><>" if len(rows[0]) == 4 else "<><>><<>")
+    return "\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])])
+
+
+def renewal_rows(result: CaseResult) -> list[tuple[str, ...]]:
+    """One row per metric of a recorded case with the slowdown that the new baseline finds; the first is the head.
+
+    Without a baseline before there is nothing to compare: centre, spread and what is found of each gated metric.
+    """
+    anew = result.baseline_recorded is not None
+    rows: list[tuple[str, ...]] = [("metric", "recorded", "", "finds")]
+    if anew:
+        rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict", "now finds")]
+    for v in phrases.by_importance(result.verdicts):
+        name = phrases.metric_name(v.metric) + ("  (primary)" if v.primary else "")
+        (then, now), cv, found = phrases.sides(v), phrases.spread(v), phrases.detectable(v)
+        told = (phrases.change(v), phrases.interval(v), phrases.verdict_phrase(v))
+        rows.append((name, then, cv, now, *told, found) if anew else (name, now, cv, found))
+    for seen in evidence.reported(result) if anew else ():
+        then, now = phrases.sides(seen)
+        rows.append((phrases.metric_name(seen.metric), then, "", now, phrases.change(seen), "", phrases.REPORTED, ""))
+    return rows
 
 
 def stage_table(result: CaseResult) -> list[str]:

@@ -28,6 +28,24 @@ def test_the_title_of_a_good_run_and_of_one_without_verdicts() -> None:
     assert rendered(factories.fallback()).splitlines()[0] == "## sgdiff: 1 case without a verdict"
 
 
+def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
+    slower = factories.verdict(outcome="regressed", now=86080.0, low=1.046, high=1.06, limit=0.04, detectable=0.048)
+    report = rendered(factories.result(recorded=True, reason="5 launches replace the baseline", verdicts=(slower,)))
+    lines = report.splitlines()
+    assert lines[0] == "## sgdiff: 1 baseline recorded"
+    assert "| 🔵 recorded | 81.75 s | 86.08 s | +5.3 % | +4.6 .. +6.0 % | 5 launches replace the baseline |" in report
+    section = lines[lines.index("### 🔵 wan22_t2v_a14b_720p") :]
+    assert section[2:8] == [
+        "cases/wan22.yaml:12: 5 launches replace the baseline",
+        "",
+        "old: the baseline of 2026-11-02 (10 launches, sglang 0.5.16)",
+        "",
+        "| metric | baseline |  | now | change | 95 % interval | verdict | now finds |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: | :--- | ---: |",
+    ]
+    assert section[8].endswith("| REGRESSED, limit 4 % | 4.8 % |")
+
+
 def test_the_table_of_cases_is_worst_first_and_passes_are_folded_away() -> None:
     report = rendered()
     open_part, folded = report.split("<details><summary>1 case without a slowdown</summary>")

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
-from pytest_sgdiff.data import CaseResult, Problem, Watch
+from pytest_sgdiff.data import CaseResult, Problem, Recorded, Watch
 from pytest_sgdiff.reports import evidence, phrases, text
 from pytest_sgdiff.wire import from_plain, to_plain
 from tests import factories
@@ -426,12 +427,11 @@ def test_a_faster_case_tells_in_full_how_to_hold_the_gain() -> None:
 
 def test_a_renewed_baseline_is_shown_old_against_new() -> None:
     renewed = factories.result(recorded=True, reason="5 launches replace the baseline")
-    first, blank, *table = text.renewal(renewed).splitlines()
-    assert first == (
-        "cases/wan22.yaml:12: 5 launches replace the baseline, the baseline of 2026-11-02 (10 launches, sglang 0.5.16)"
-    )
+    first, old, blank, *table = text.renewal(renewed).splitlines()
+    assert first == "cases/wan22.yaml:12: 5 launches replace the baseline"
+    assert old == "  old: the baseline of 2026-11-02 (10 launches, sglang 0.5.16)"
     assert blank == ""
-    assert table[0].split() == ["metric", "baseline", "now", "change", "95", "%", "interval", "verdict"]
+    assert table[0].split()[-3:] == ["verdict", "now", "finds"]
     assert [line.split("  ")[1].strip() for line in table[1:]] == [
         "denoise",
         "peak memory",
@@ -440,6 +440,64 @@ def test_a_renewed_baseline_is_shown_old_against_new() -> None:
         "DecodingStage",
     ]
     assert text.renewal(factories.result()) == ""
+
+
+def test_a_renewal_names_the_engine_and_the_settings_that_changed_with_it() -> None:
+    then = factories.record().environment
+    old = replace(then, engine_version="0.5.16", torch_version="2.10.0", gpu_uuids=("GPU-old",))
+    records = (replace(factories.record(), environment=old),)
+    renewed = factories.result(recorded=True, reason="5 launches replace the baseline", baseline_records=records)
+    assert text.renewal(renewed).splitlines()[2] == (
+        "  changed: sglang 0.5.17 now, 0.5.16 then; torch 2.11.0 now, 2.10.0 then; "
+        "GPU GPU-5d1e8f00-0000-0000-0000-000000000000 now, GPU-old then"
+    )
+
+
+def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
+    shown = factories.verdict(
+        outcome="no-baseline", why="not comparable", now=86080.0, low=1.046, high=1.06, detectable=0.048
+    )
+    beside = factories.result(recorded=True, verdicts=(shown,), launches=(), baseline_records=())
+    lines = text.renewal(beside).splitlines()
+    assert lines[-2:] == [
+        "  metric              baseline        now  change  95 % interval   verdict         now finds",
+        "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
+    ]
+    assert phrases.remark(shown) == ""
+
+
+def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
+    first = {"outcome": "no-baseline", "why": "recorded for the first time", "baseline": None, "spread": 0.004}
+    verdicts = (
+        factories.verdict("e2e", detectable=0.047, **first),
+        factories.verdict(detectable=0.048, **first),
+        factories.verdict("pause", **first),
+    )
+    recorded = factories.result(recorded=True, reason="5 launches recorded", verdicts=verdicts, baseline_recorded=None)
+    assert text.renewal(recorded).splitlines() == [
+        "cases/wan22.yaml:12: 5 launches recorded",
+        "",
+        "  metric              recorded          finds",
+        "  denoise  (primary)   81.75 s  ±0.4 %  4.8 %",
+        "  e2e                  83.30 s  ±0.4 %  4.7 %",
+        "  pause                12.0 ms",
+    ]
+
+
+def test_a_reference_is_told_by_its_source_and_needs_no_date() -> None:
+    published = factories.regressed(
+        baseline_recorded=Recorded(at="", command="sgdiff import"),
+        baseline_source="SGLang Diffusion performance guide",
+        baseline_launches=1,
+        baseline_engine=None,
+    )
+    assert phrases.baseline_name(published) == "the published reference (SGLang Diffusion performance guide)"
+    dated = replace(published, baseline_recorded=Recorded(at="2026-08-01", command=""), baseline_engine="0.5.23")
+    assert phrases.baseline_name(dated) == (
+        "the published reference of 2026-08-01 (SGLang Diffusion performance guide, sglang 0.5.23)"
+    )
+    unsaid = factories.regressed(baseline_recorded=Recorded(at="", command="x"), baseline_engine=None)
+    assert phrases.baseline_name(unsaid) == "the baseline (10 launches)"
 
 
 def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() -> None:

@@ -40,6 +40,7 @@ CASE = Case(
 )
 QUIET = Watch(alone=True)
 DISTURBED = Watch(foreign=(GpuProcess(gpu_uuid="GPU-1", pid=77, name="python3"),))
+OTHERS = " (other machines that have a baseline: nvidia-h100-x1)"
 STRANGER = "GPU-1: foreign process 77 (python3) while the launch ran"
 STEADY = (1000.0, 1006.0, 996.0, 1003.0, 998.0)
 SLOW = tuple(1.08 * ms for ms in STEADY)
@@ -264,7 +265,7 @@ def test_a_recording_without_a_machine_cannot_be_placed():
 def test_a_baseline_of_launches_that_name_no_machine_is_kept_apart():
     """A real launch has a machine with a name, so that it is never compared with this one."""
     result = record(job(Script(*STEADY, machine=None), case=replace(CASE, gpus=4)))
-    assert (told(result), result.recorded) == (("pass", "5 launches recorded"), True)
+    assert (told(result), result.recorded) == (("pass", "5 launches recorded" + OTHERS), True)
     assert result.machine == Machine(kind="gpu", product="unknown", count=4)
     assert (
         "the recording does not say on which machine it was made: the baseline is that of unknown-x4" in result.warnings
@@ -309,7 +310,7 @@ def test_the_suites_own_noise_is_what_the_case_is_judged_by_and_is_told():
 def test_recording_takes_as_many_launches_as_the_case_says_alone():
     source = Script(*STEADY, *STEADY)
     result = record(job(source, case=replace(CASE, launches=LaunchPlan(baseline=4))))
-    assert told(result) == ("pass", "4 launches recorded")
+    assert told(result) == ("pass", "4 launches recorded" + OTHERS)
     assert (result.recorded, source.asked) == (True, [True] * 4)
     assert result.warnings == (
         "denoise: 4 launches, CV 0.4 %; a slowdown of 4.8 % or more will be found in 5 launches",
@@ -326,13 +327,43 @@ def test_recording_again_shows_what_it_replaces():
 def test_recording_over_a_baseline_of_another_workload_says_why_they_are_not_compared():
     then = baseline(*STEADY, workload=Workload(digest="e", fields={"args.seed": 7}))
     result = record(job(Script(*SLOW), then=then))
+    assert told(result) == (
+        "pass",
+        "5 launches replace the baseline, which is not comparable: args.seed: 7 in the baseline, 42 now",
+    )
+    (shown,) = result.verdicts
+    assert (shown.outcome, shown.why, shown.baseline, shown.now) == ("no-baseline", "not comparable", 1000.0, 1080.0)
+    assert shown.ratio is not None
+    assert shown.low is not None
+    assert shown.low < shown.ratio < shown.high
+    assert (shown.excluded, shown.limit, shown.best_ratio) == (None, None, None)
+
+
+def test_a_first_recording_has_the_figures_of_every_gated_metric_and_what_each_can_detect():
+    case = replace(CASE, metrics=MetricChoice(gate=("denoise", "e2e", "peak_memory")))
+    said = [{"denoise": ms, "e2e": ms + 100, "peak_memory": 3000.0} for ms in STEADY]
+    result = record(replace(job(Script(*said), case=case), other_machines=lambda: ()))
     assert told(result) == ("pass", "5 launches recorded")
-    assert result.warnings[0] == "the baseline is not comparable: args.seed: 7 in the baseline, 42 now"
+    figures = [(v.metric, v.outcome, v.why, v.now, v.baseline) for v in result.verdicts]
+    assert figures == [
+        ("denoise", "no-baseline", "recorded for the first time", 1000.0, None),
+        ("e2e", "no-baseline", "recorded for the first time", 1100.0, None),
+        ("peak_memory", "no-baseline", "recorded for the first time", 3000.0, None),
+    ]
+    assert [round(v.detectable, 3) for v in result.verdicts] == [0.044, 0.044, 0.029]
+
+
+def test_what_a_renewed_baseline_can_detect_is_told_of_the_new_launches():
+    noisy = (1000.0, 1030.0, 985.0, 1020.0, 1010.0)
+    then = baseline(*noisy)
+    (renewed,) = record(job(Script(*STEADY), then=then)).verdicts
+    (judged,) = gate(job(Script(*STEADY), then=then)).verdicts
+    assert renewed.detectable < judged.detectable
 
 
 def test_disturbed_launches_are_no_part_of_a_baseline():
     result = record(job(Script((2000.0, DISTURBED), *STEADY)))
-    assert told(result) == ("pass", "5 launches recorded")
+    assert told(result) == ("pass", "5 launches recorded" + OTHERS)
     assert [entry.number for entry in result.launches if entry.excluded is None] == [1, 2, 3, 4, 5]
 
 
@@ -340,12 +371,18 @@ def test_disturbed_launches_are_no_part_of_a_baseline():
     ("said", "outcome", "reason"),
     [
         ((*STEADY[:3], "out of memory"), "invalid", "out of memory"),
-        (STEADY[:3], "inconclusive", "no baseline recorded: 3 of 5 launches"),
+        (STEADY[:3], "inconclusive", "no baseline recorded: the recording ends after 3 of 5 launches"),
     ],
 )
 def test_nothing_is_recorded_of_too_few_launches(said, outcome, reason):
     result = record(job(Script(*said)))
     assert (told(result), result.recorded) == ((outcome, reason), False)
+
+
+def test_a_recording_that_is_too_short_for_a_baseline_is_not_blamed_on_the_machine():
+    assert record(job(Script(*STEADY[:3]))).next_step == (
+        "give a recording of more launches, or let the case ask for fewer (launches.baseline)"
+    )
 
 
 def test_nothing_is_recorded_on_a_disturbed_machine():
