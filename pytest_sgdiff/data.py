@@ -427,13 +427,19 @@ class PerfDump:
     model: str | None = None
 
 
+Cause = Literal["memory", "port", "time", "backend", "warmup"]
+"""What a launch lacked, where there is a known cure (`pytest_sgdiff.job.CURES`)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """Why a launch does not count. `evidence` quotes the log lines or dump entries that show it."""
+    """Why a launch does not count. `evidence` quotes the log lines or dump entries that show it; `cause` is what it
+    comes from, None where there is no known cure."""
 
     kind: Literal["launch-failed", "timeout", "invalid"]
     message: str
     evidence: tuple[str, ...] = ()
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

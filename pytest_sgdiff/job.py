@@ -12,6 +12,7 @@ from pytest_sgdiff.data import (
     Baseline,
     Case,
     CaseResult,
+    Cause,
     Launch,
     LaunchRecord,
     Machine,
@@ -142,7 +143,12 @@ def finish(
         location=case.location,
         outcome=outcome,
         reason=reason,
-        next_step=next_step(outcome, job.next_command, reason=reason),
+        next_step=next_step(
+            outcome,
+            job.next_command,
+            cause=taken.problems[0].cause if taken.problems else None,
+            disturbed=taken.spoiled,
+        ),
         summary=case.summary,
         faster_than=case.faster_than,
         machine=taken.machine,
@@ -174,38 +180,41 @@ def unmeasured(case: Case, reason: str) -> CaseResult:
         location=case.location,
         outcome="inconclusive",
         reason=reason,
-        next_step=next_step("inconclusive", "", reason=reason),
+        next_step=next_step("inconclusive", "", disturbed=True),
         summary=case.summary,
     )
 
 
-CURES = {
-    "ran out of memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
-    "was already in use": "run it again: every launch gets ports of its own, and somebody else had taken this one",
-    "on the diffusers backend": "the engine has no native pipeline for this model, or could not load it (its log says "
+CURES: Mapping[Cause, str] = {
+    "memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
+    "port": "run it again: every launch gets ports of its own, and somebody else had taken this one",
+    "backend": "the engine has no native pipeline for this model, or could not load it (its log says "
     "which); if diffusers is meant, the case says `backend: diffusers`",
-    "warmup is not proven": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
-    "did not end within": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
+    "warmup": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
+    "time": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
 }
-"""What helps against a launch that does not count, by words of its reason."""
+"""What helps against a launch that does not count."""
 
 
-def next_step(outcome: Outcome, command: str, *, reason: str = "") -> str:
-    """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do."""
+def next_step(outcome: Outcome, command: str, *, cause: Cause | None = None, disturbed: bool = False) -> str:
+    """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do.
+
+    `cause` is that of an invalid launch; `disturbed` tells that the machine, not noise, left the case inconclusive.
+    """
     if outcome == "no-baseline":
         return f"record one: {command}"
     if outcome == "regressed":
         return f"if the slowdown is meant: {command}"
     if outcome == "improved":
         return f"to hold the gain: {command}"
-    if outcome == "inconclusive" and "environment: " in reason:
+    if outcome == "inconclusive" and disturbed:
         # More launches in the baseline do not make the machine quiet.
         return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
     if outcome == "inconclusive":
         return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
     if outcome == "invalid":
-        known = (cure for words, cure in CURES.items() if words in reason)
-        return next(known, "read the engine's log, or launch it by hand with the command line that reproduces this")
+        by_hand = "read the engine's log, or launch it by hand with the command line that reproduces this"
+        return by_hand if cause is None else CURES[cause]
     return ""
 
 

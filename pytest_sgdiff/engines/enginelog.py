@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pytest_sgdiff.data import Cause
 from pytest_sgdiff.engines.attention import AttentionUse, attention_fallbacks, attention_uses
-from pytest_sgdiff.engines.failure import cause_of, failure_lines
+from pytest_sgdiff.engines.failure import cause_of, failure_lines, lacked
 
 Warmup = Literal["proven", "unproven", "none"]
 
@@ -82,7 +83,8 @@ class LogEvidence:
 
     `pipeline` is the pipeline class, `fallbacks` the lines of the diffusers backend, `requested_diffusers` whether it
     was asked for; `sampling` are the measured request's parameters as logged; `components` tells of single components
-    that run as diffusers classes in a native pipeline; `cause` says in one line why the launch failed, if it did.
+    that run as diffusers classes in a native pipeline; `cause` says in one line why the launch failed, if it did,
+    and `lacked` whether it was for want of memory or of a port.
     """
 
     lines: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ class LogEvidence:
     warmup_lines: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     cause: str | None = None
+    lacked: Cause | None = None
     auto_tuned: tuple[str, ...] = ()
     compile_failures: tuple[str, ...] = ()
 
@@ -139,6 +142,7 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
         warmup_lines=evidence,
         failures=failure_lines(telling),
         cause=cause_of(telling),
+        lacked=lacked(telling),
         auto_tuned=tuple(dict.fromkeys(_message(line) for line in _matching(telling, _AUTO_TUNED))),
         compile_failures=_matching(telling, _COMPILE_FAILURE),
     )

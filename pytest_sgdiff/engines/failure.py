@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from pytest_sgdiff.data import Cause
+
 _FAILURE = re.compile(
     r"Generation failed|Failed to generate output|Received empty output|Error executing \S+"
     r"|scheduler is dead|cannot safely continue after|Failed to dump metrics"
@@ -57,6 +59,14 @@ def cause_of(lines: Sequence[str]) -> str | None:
         if found := find(messages):
             return found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…"
     return None
+
+
+def lacked(lines: Sequence[str]) -> Cause | None:
+    """`port` or `memory` where that is what `cause_of` tells."""
+    messages = [_TIME.sub("", line).strip() for line in lines]
+    if _port_taken(messages):
+        return "port"
+    return "memory" if _out_of_memory(messages) else None
 
 
 def _port_taken(messages: Sequence[str]) -> str | None:

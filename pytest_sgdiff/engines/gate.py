@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pytest_sgdiff import metrics
-from pytest_sgdiff.data import Backend, Case, Launch, PerfDump, Problem
+from pytest_sgdiff.data import Backend, Case, Cause, Launch, PerfDump, Problem
 from pytest_sgdiff.engines.attention import deciding_uses, satisfies
 from pytest_sgdiff.engines.enginelog import LogEvidence
 
@@ -42,6 +42,7 @@ def problems(
             "timeout",
             f"the launch did not end within {case.timeout_s:g} s" + (f": {log.cause}" if log.cause else ""),
             log.failures or log.lines[-_MOST_LINES:],
+            cause=log.lacked or "time",
         )
         return
     if launch.ending == "interrupted":
@@ -59,7 +60,7 @@ def problems(
         yield from _attention(case, log)
     yield from _steps(case, dump)
     if case.warmup == "request" and log.warmup != "proven":
-        yield _problem("invalid", f"warmup is not proven: {log.warmup_why}", log.warmup_lines)
+        yield _problem("invalid", f"warmup is not proven: {log.warmup_why}", log.warmup_lines, cause="warmup")
     if log.compile_failures and case.args.get("enable-torch-compile"):
         yield _problem("invalid", "torch.compile was asked for and failed", log.compile_failures)
 
@@ -71,7 +72,7 @@ def backend_problems(wanted: Backend, dump: PerfDump | None, log: LogEvidence) -
     if wanted == "sglang":
         if ran == "diffusers":
             asked = "because it was asked for" if log.requested_diffusers else "instead of the native one"
-            yield _problem("invalid", f"ran on the diffusers backend {asked}", evidence)
+            yield _problem("invalid", f"ran on the diffusers backend {asked}", evidence, cause="backend")
         elif not log.pipeline:
             yield _problem("invalid", "nothing proves the native backend: the log names no pipeline class", evidence)
     elif ran == "sglang":
@@ -97,13 +98,18 @@ def _exit(returncode: int, log: LogEvidence) -> Problem:
         how = f"the engine was killed by {name}"
     # The lines that say what failed, then how it ended.
     lines = dict.fromkeys((*log.failures, *log.lines[-_MOST_LINES:]))
-    return _problem("launch-failed", f"{how}: {log.cause}" if log.cause else how, tuple(lines))
+    return _problem("launch-failed", f"{how}: {log.cause}" if log.cause else how, lines, cause=log.lacked)
 
 
 def _failed_request(log: LogEvidence) -> Iterator[Problem]:
     if log.failures:
         why = f": {log.cause}" if log.cause else ""
-        yield _problem("launch-failed", f"the engine exited with 0, but its log shows a failure{why}", log.failures)
+        yield _problem(
+            "launch-failed",
+            f"the engine exited with 0, but its log shows a failure{why}",
+            log.failures,
+            cause=log.lacked,
+        )
 
 
 def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: str | None) -> Iterator[Problem]:
@@ -204,8 +210,14 @@ def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:
     )
 
 
-def _problem(kind: Literal["launch-failed", "timeout", "invalid"], message: str, evidence: Iterable[str]) -> Problem:
+def _problem(
+    kind: Literal["launch-failed", "timeout", "invalid"],
+    message: str,
+    evidence: Iterable[str],
+    *,
+    cause: Cause | None = None,
+) -> Problem:
     lines = [line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in evidence]
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES // 2], f"… {len(lines) - _MOST_LINES} more lines …", *lines[-_MOST_LINES // 2 :]]
-    return Problem(kind=kind, message=message, evidence=tuple(lines))
+    return Problem(kind=kind, message=message, evidence=tuple(lines), cause=cause)

@@ -82,6 +82,7 @@ def test_a_real_native_launch_counts() -> None:
 def test_a_real_fallback_is_invalid_quotes_its_lines_and_gives_no_number() -> None:
     reading = ENGINE.read(kept("real-0.5.17-h200-fallback"), case(warmup="off"))
     assert messages(reading) == [("invalid", "ran on the diffusers backend instead of the native one")]
+    assert reading.problems[0].cause == "backend"
     assert reading.metrics == {}
     assert reading.dump is not None
     evidence = reading.problems[0].evidence
@@ -107,11 +108,14 @@ def test_a_real_lost_port_is_one_problem_with_its_reason() -> None:
     reading = ENGINE.read(kept("real-0.5.17-h200-port-lost", returncode=1, outputs=()), case())
     assert messages(reading) == [("launch-failed", "the engine exited with 1: port 30005 was already in use")]
     assert any("EADDRINUSE" in line for line in reading.problems[0].evidence)
+    assert reading.problems[0].cause == "port"
 
 
 def test_a_real_cold_launch_is_invalid_unless_the_case_wants_no_warmup() -> None:
     cold = kept("real-0.5.17-h200-cold")
-    assert messages(ENGINE.read(cold, case())) == [("invalid", "warmup is not proven: the log shows no warmup")]
+    reading = ENGINE.read(cold, case())
+    assert messages(reading) == [("invalid", "warmup is not proven: the log shows no warmup")]
+    assert reading.problems[0].cause == "warmup"
     assert ENGINE.read(cold, case(warmup="off")).problems == ()
 
 
@@ -179,14 +183,15 @@ def test_compilation_that_turned_on_server_warmup_is_not_warmed_up(release: int)
 def test_a_timeout_is_a_timeout_and_nothing_else() -> None:
     reading = ENGINE.read(launch("one\ntwo", ending="timeout", returncode=-15, dump=None), case())
     assert messages(reading) == [("timeout", "the launch did not end within 1800 s")]
+    assert reading.problems[0].cause == "time"
     assert reading.problems[0].evidence == ("one", "two")
 
 
 def test_a_timeout_names_a_known_cause() -> None:
     log = "[11-23 16:33:59] Worker 1 cannot safely continue after a multi-rank OOM\ntorch.OutOfMemoryError: CUDA"
-    assert messages(ENGINE.read(launch(log, ending="timeout", dump=None), case())) == [
-        ("timeout", "the launch did not end within 1800 s: the GPU ran out of memory")
-    ]
+    reading = ENGINE.read(launch(log, ending="timeout", dump=None), case())
+    assert messages(reading) == [("timeout", "the launch did not end within 1800 s: the GPU ran out of memory")]
+    assert reading.problems[0].cause == "memory"
 
 
 def test_an_interrupted_launch_failed() -> None:
@@ -206,6 +211,7 @@ def test_an_interrupted_launch_failed() -> None:
 def test_another_exit_code_is_a_failure_even_with_a_good_dump(returncode: int, message: str) -> None:
     reading = ENGINE.read(launch(returncode=returncode), case())
     assert messages(reading) == [("launch-failed", message)]
+    assert reading.problems[0].cause is None
     assert reading.metrics == {}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Run, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Problem, Run, Verdict
 from pytest_sgdiff.reports.json import JsonReport
 from tests import factories
 
@@ -46,7 +46,7 @@ def test_the_schema_itself_is_valid_and_refuses_a_report_without_an_outcome() ->
     assert caught.value.message == "'outcome' is a required property"
 
 
-@pytest.mark.parametrize(("cls", "definition"), [(Verdict, "verdict"), (LaunchRecord, "launch")])
+@pytest.mark.parametrize(("cls", "definition"), [(Verdict, "verdict"), (LaunchRecord, "launch"), (Problem, "problem")])
 def test_the_schema_knows_every_field_of_the_nouns(cls: type, definition: str) -> None:
     assert {field.name for field in dataclasses.fields(cls)} == set(SCHEMA["$defs"][definition]["properties"])
 
