@@ -7,11 +7,10 @@ import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import Decision
-from pytest_sgdiff.rules.moderated import screened
 from pytest_sgdiff.rules.prior import DEFAULT, Prior
 from pytest_sgdiff.rules.protocol import Margins
-from pytest_sgdiff.rules.sample import CLIP, growth, logs, spread
-from pytest_sgdiff.rules.threeway import BETA, Estimate, Evidence, as_ratio, bounds, moderated, three_way
+from pytest_sgdiff.rules.sample import CLIP, floored, logs, screened, spread
+from pytest_sgdiff.rules.threeway import Estimate, Evidence, as_ratio, bounds, decided, moderated
 
 PAIRS = 3
 """Fewer pairs than this never pass."""
@@ -45,10 +44,9 @@ class PairedRule:
         if unusable is not None:
             return unusable
         base, now = [v for v in b if v is not None], [v for v in c if v is not None]
-        if n >= PAIRS and max(*base, *now) <= margins.ignore_abs:
-            return Decision(outcome="pass", why="below the absolute floor")
-        if min(*base, *now) == 0:
-            return Decision(outcome="inconclusive", why="missing or invalid: zero beside values above the floor")
+        too_small = floored(base, now, margins, enough=n >= PAIRS)
+        if too_small is not None:
+            return too_small
         lo, hi = bounds(statistics.median(base), margins, same_node=True)
         pairs = [y - x for x, y in zip(logs(base), logs(now), strict=True)]
         e = self.estimate(pairs, statistics.median(base), margins)
@@ -61,16 +59,7 @@ class PairedRule:
             faster=max(pairs) < 0,
             in_order=lambda: sign_p(pairs) <= max(SIGN_P, 0.5**n),
         )
-        outcome, why = three_way(e, lo, hi, evidence, limit=margins.limit)
-        return Decision(
-            outcome=outcome,
-            why=why,
-            ratio=as_ratio(e.shift),
-            low=as_ratio(e.shift - e.margin(0.025)),
-            high=as_ratio(e.shift + e.margin(0.025)),
-            excluded=growth(e.shift + e.margin(BETA)) if outcome in ("pass", "improved") else None,
-            suspect=outcome == "inconclusive" and e.shift > hi,
-        )
+        return decided(e, lo, hi, evidence, limit=margins.limit)
 
     def estimate(self, pairs: Sequence[float], median: float, margins: Margins) -> Estimate:
         """Mean log ratio of the pairs and its error. Either side may be the outlier, so both tails are clipped."""

@@ -12,8 +12,9 @@ import math
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import Decision
-from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES, screened
+from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.rules.protocol import Margins
+from pytest_sgdiff.rules.sample import screened
 
 RECUR_LAUNCHES = 5
 """Candidate launches that must all pause."""

@@ -7,9 +7,8 @@ import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import Decision
-from pytest_sgdiff.rules.moderated import screened
 from pytest_sgdiff.rules.protocol import Margins
-from pytest_sgdiff.rules.sample import change, percent
+from pytest_sgdiff.rules.sample import change, percent, screened
 from pytest_sgdiff.rules.threeway import NODE_SLACK
 
 CONFIRM_LAUNCHES = 3

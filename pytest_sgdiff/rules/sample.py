@@ -1,4 +1,5 @@
-"""One value per launch, as the rules see it: what counts as a value, logarithms, outliers, spread, words."""
+"""One value per launch, as the rules see it: what counts as a value and what is decided without any,
+logarithms, outliers, spread, words."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import MetricClass
+from pytest_sgdiff.data import Decision, MetricClass
+from pytest_sgdiff.rules.protocol import Margins
 
 CLIP = 3.0
 """Launches above median + CLIP x max(MAD, s0) are pulled down to it: the outlier still counts, its size does not."""
@@ -18,6 +20,31 @@ _MAD_TO_SD = 1.482602218505602
 def invalid(values: Sequence[float | None], *, zeros: bool) -> int:
     """How many of `values` are no measurement: None, NaN, infinite, negative, or zero where zero is not a value."""
     return sum(v is None or not math.isfinite(v) or v < 0 or (v == 0 and not zeros) for v in values)
+
+
+def screened(baseline: Sequence[float | None], candidate: Sequence[float | None], margins: Margins) -> Decision | None:
+    """The decision where there is nothing to compute with, None where there is."""
+    if not baseline:
+        return Decision(outcome="no-baseline", why="no baseline: record one with --sgdiff-update")
+    if not candidate:
+        return Decision(outcome="inconclusive", why="missing or invalid: no launch gave a value")
+    for side, values in (("the baseline's", baseline), ("the candidate's", candidate)):
+        bad = invalid(values, zeros=margins.zeros)
+        if bad:
+            return Decision(outcome="inconclusive", why=f"missing or invalid in {bad} of {side} {len(values)} launches")
+    return None
+
+
+def floored(b: Sequence[float], c: Sequence[float], margins: Margins, *, enough: bool) -> Decision | None:
+    """The decision where values are too small to be compared as ratios, None where they are not.
+
+    `enough` tells whether there are launches enough to pass.
+    """
+    if enough and max(*b, *c) <= margins.ignore_abs:
+        return Decision(outcome="pass", why="below the absolute floor")
+    if min(*b, *c) == 0:
+        return Decision(outcome="inconclusive", why="missing or invalid: zero beside values above the floor")
+    return None
 
 
 def logs(values: Sequence[float | None]) -> list[float]:

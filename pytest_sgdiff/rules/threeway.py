@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_sgdiff.data import Outcome
+from pytest_sgdiff.data import Decision, Outcome
 from pytest_sgdiff.rules.protocol import Margins
 from pytest_sgdiff.rules.sample import change, growth, percent
 
@@ -102,6 +102,20 @@ def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: f
         return "regressed", f"limit {bound}"
     return "inconclusive", (
         f"{change(growth(d))}, but launches overlap, from an outlier or two modes: record the baseline anew with 10"
+    )
+
+
+def decided(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> Decision:
+    """What `three_way` says, with the estimate and its 95 % interval as ratios."""
+    outcome, why = three_way(e, lo, hi, evidence, limit=limit)
+    return Decision(
+        outcome=outcome,
+        why=why,
+        ratio=as_ratio(e.shift),
+        low=as_ratio(e.shift - e.margin(0.025)),
+        high=as_ratio(e.shift + e.margin(0.025)),
+        excluded=growth(e.shift + e.margin(BETA)) if outcome in ("pass", "improved") else None,
+        suspect=outcome == "inconclusive" and e.shift > hi,
     )
 
 
