@@ -18,6 +18,7 @@ from pytest_sgdiff.files import file_name
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.job import Job, Source
 from pytest_sgdiff.reports.junit import properties
+from pytest_sgdiff.resolution import recorded_at_most
 from pytest_sgdiff.session import RESULT, Session
 from pytest_sgdiff.wire import to_plain
 from pytest_sgdiff.workload import workload
@@ -116,7 +117,7 @@ class Measuring:
             change_command=lambda command: session.extensions.command(case, command),
             change_environment=session.extensions.environment,
             of=self._launches_at_most(),
-            exact=settings.mode == "update",
+            exact=settings.mode == "update" and recorded_at_most(case) == case.launches.baseline,
             expected_s=session.launch_s(case),
             host_timeout_s=settings.gpu_timeout_s,
             label=("base engine" if base else "current engine") if settings.mode == "against" else "",
@@ -124,7 +125,7 @@ class Measuring:
 
     def _launches_at_most(self) -> int:
         if self.settings.mode == "update":
-            return self.case.launches.baseline
+            return recorded_at_most(self.case)
         return runner.PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
 
     def _compared(self) -> frozenset[str]:

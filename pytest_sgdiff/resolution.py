@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, MetricClass, Verdict
+from pytest_sgdiff.data import Baseline, Case, LaunchPlan, MetricClass, Verdict
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
 from pytest_sgdiff.rules.sample import CLIP, centre, invalid, logs, percent, spread, variation
@@ -37,8 +37,27 @@ def resolution(baseline: Baseline, case: Case, *, priors: Mapping[MetricClass, P
 
 def recording_advice(baseline: Baseline, case: Case) -> tuple[str, ...]:
     """Why a baseline should be recorded with more launches, or what disturbs it; empty where it is good."""
-    gated = series_of(baseline.measurement, baseline, case)
-    return tuple(f"{title(s.metric)}: {line}" for s in gated for line in (*_advice(s), *_pauses(s)))
+    return tuple(f"{seen}: {cure}" for seen, cure in _doubts(baseline, case))
+
+
+def doubts(baseline: Baseline, case: Case) -> tuple[str, ...]:
+    """What of the launches asks for more of them, without the advice: `denoise: launches vary by 1.5 %`."""
+    return tuple(seen for seen, _ in _doubts(baseline, case)) if len(baseline.measurement.launches) < FEW else ()
+
+
+def recorded_at_most(case: Case) -> int:
+    """How many launches a recording of the case takes at most: what the case states, and FEW where it states nothing
+    and its launches leave doubts."""
+    plan = case.launches.baseline
+    stated = "launches.baseline" in case.locations or plan != LaunchPlan().baseline
+    return plan if stated else max(plan, FEW)
+
+
+def _doubts(baseline: Baseline, case: Case) -> Iterator[tuple[str, str]]:
+    """What is seen, with the metric's name, and what to do about it."""
+    for s in series_of(baseline.measurement, baseline, case):
+        for seen, cure in (*_advice(s), *_pauses(s)):
+            yield f"{title(s.metric)}: {seen}", cure
 
 
 def first_figures(
@@ -97,7 +116,7 @@ def _detectable(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> f
     )
 
 
-def _advice(s: Series) -> Iterator[str]:
+def _advice(s: Series) -> Iterator[tuple[str, str]]:
     if s.metric_class != "primary" or len(s.baseline) < 3 or invalid(s.baseline, zeros=False):
         return
     values = logs(s.baseline)
@@ -109,29 +128,29 @@ def _advice(s: Series) -> Iterator[str]:
     )
     if modes is not None:
         low, upper = (f"{math.exp(m):.0f}" for m in modes)
-        yield (
-            f"two modes, near {low} and {upper} {s.unit}: such a case is hardly gated at all; find what differs "
-            "between its launches (an autotuned kernel choice, a second pass) and pin it"
-        )
+        more = f"record {FEW}, which show how often each comes; " if len(values) < FEW else ""
+        cure = "find what differs between its launches (an autotuned kernel choice, a second pass) and pin it"
+        yield f"two modes, near {low} and {upper} {s.unit}", f"{more}such a case is hardly gated at all; {cure}"
     elif high and len(values) < FEW:
         worst = high[-1]
         above = percent(math.expm1(values[worst] - middle))
-        yield f"launch {worst} is an outlier, {above} above the median: record {FEW} launches, which tolerate one"
+        yield f"launch {worst} is an outlier, {above} above the median", f"record {FEW} launches, which tolerate one"
     cv = variation(s.baseline)
     if cv is None or cv <= NOISY_CV or modes is not None:
         return
     if len(values) < FEW and not high:
-        yield f"launches vary by {percent(cv)}: record {FEW}, {len(values)} are too few above {percent(NOISY_CV)}"
+        yield f"launches vary by {percent(cv)}", f"record {FEW}, {len(values)} are too few above {percent(NOISY_CV)}"
     elif len(values) >= FEW and len(high) > 1:
         # Clipped as outliers, they are missing from the figure that `resolution` promises.
+        above = percent(math.expm1(values[high[0]] - middle))
+        missed = "slowdowns of the size promised may be missed, and unchanged code be inconclusive"
         yield (
-            f"{len(high)} of {len(values)} launches are {percent(math.expm1(values[high[0]] - middle))} or more above "
-            "the median: slowdowns of the size promised may be missed, and unchanged code be inconclusive; see whether "
-            "the host holds up the GPU"
+            f"{len(high)} of {len(values)} launches are {above} or more above the median",
+            f"{missed}; see whether the host holds up the GPU",
         )
 
 
-def _pauses(s: Series) -> Iterator[str]:
+def _pauses(s: Series) -> Iterator[tuple[str, str]]:
     """Launches that pause, where the baseline is too small to tell rare pauses from recurring ones later."""
     values = [v for v in s.baseline if v is not None]
     if s.metric_class != "pause" or len(values) < 2 or len(values) >= FEW:
@@ -139,7 +158,10 @@ def _pauses(s: Series) -> Iterator[str]:
     long = [v for v in values if v > min(values) + s.margins.limit_abs]
     if long:
         times = f"{min(long):.0f} ms" if len(long) == 1 else f"{min(long):.0f} to {max(long):.0f} ms"
-        yield f"{len(long)} of {len(values)} launches pause for {times}: record {FEW} to tell rare ones from new ones"
+        yield (
+            f"{len(long)} of {len(values)} launches pause for {times}",
+            f"record {FEW} to tell rare ones from new ones",
+        )
 
 
 def _modes(values: list[float], s0: float) -> tuple[float, float] | None:

@@ -13,7 +13,14 @@ from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
-from pytest_sgdiff.resolution import first_figures, recording_advice, resolution, with_figures_of
+from pytest_sgdiff.resolution import (
+    doubts,
+    first_figures,
+    recorded_at_most,
+    recording_advice,
+    resolution,
+    with_figures_of,
+)
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8)
@@ -58,6 +65,7 @@ def gate(job: Job) -> CaseResult:
 def record(job: Job) -> CaseResult:
     """Take the launches of a new baseline. Nothing is written here: the controller writes what comes back.
 
+    Where the case does not state how many, launches that leave doubts are followed by more of them (docs/decision.md).
     Raises BaselineError after the first launch if it cannot be added to a baseline that is to be extended.
     """
     taken, wanted = Taken(), job.case.launches.baseline
@@ -82,14 +90,14 @@ def record(job: Job) -> CaseResult:
         told = (
             f"the recording does not say on which machine it was made: the baseline is that of {taken.machine.slug}",
         )
+    told = (*told, *more_launches(job, taken, alone=alone))
+    if taken.problems:
+        return finish(job, taken, None, (), "invalid", taken.problems[0].message)
     baseline, verdicts, missing = compare(job, taken)
-    fresh = _baseline_of(job, taken)
-    if job.extend and baseline is not None:
-        launches = (*baseline.measurement.launches, *fresh.measurement.launches)
-        fresh = replace(fresh, measurement=replace(fresh.measurement, launches=launches))
+    fresh, count = _renewed(job, taken), len(taken.counted)
     priors = job.priors_for(taken.machine)
     told = (*told, *resolution(fresh, job.case, priors=priors), *recording_advice(fresh, job.case))
-    result = finish(job, taken, baseline, verdicts, "pass", f"{wanted} launches {_done(job, baseline, missing)}")
+    result = finish(job, taken, baseline, verdicts, "pass", f"{count} launches {_done(job, baseline, missing)}")
     if baseline is None:
         shown = first_figures(fresh, job.case, priors=priors)
     else:
@@ -114,6 +122,27 @@ def _beside(job: Job, taken: Taken, baseline: Baseline) -> tuple[Verdict, ...]:
         replace(v, outcome="no-baseline", why=NOT_COMPARABLE, limit=None, excluded=None, best_ratio=None, suspect=False)
         for v in found
     )
+
+
+def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
+    """Take as many launches more as the doubts about those that were taken ask for, and tell why."""
+    fresh, planned, most = _renewed(job, taken), len(taken.counted), recorded_at_most(job.case)
+    seen = doubts(fresh, job.case)
+    if not seen or most == planned:
+        return ()
+    take(job, taken, until=planned + most - len(fresh.measurement.launches), alone=alone)
+    more = len(taken.counted) - planned
+    return (f"{more} launches beyond the usual {planned}, for {'; '.join(seen)}",) if more else ()
+
+
+def _renewed(job: Job, taken: Taken) -> Baseline:
+    """The baseline that the launches make, those of the old one among them if it is extended."""
+    fresh = _baseline_of(job, taken)
+    old = job.baseline_for(fresh.measurement.machine) if job.extend else None
+    if old is None:
+        return fresh
+    launches = (*old.measurement.launches, *fresh.measurement.launches)
+    return replace(fresh, measurement=replace(fresh.measurement, launches=launches))
 
 
 def refuse_extension(job: Job, taken: Taken) -> None:

@@ -24,6 +24,21 @@ def test_as_many_launches_as_the_case_asks_for_are_recorded(project: Project, wo
     assert document["case"] == "tiny"
 
 
+def test_launches_that_leave_doubts_are_followed_by_five_more_where_the_case_states_none(project: Project) -> None:
+    stated = "    launches: {baseline: 5, looks: [1, 3, 5]}\n"
+    project.write("cases/tiny.yaml", CASE.replace(stated, "").replace("    marks: [nightly]\n", ""))
+    project.setenv("SGDIFF_FAKE_SEQUENCE", str(project.write("scenarios", "native native slow:1.2 native")))
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
+    assert result.ret == 0, result.stdout.str()
+    assert len(json.loads(baseline_of(project).read_text())["metrics"]["denoise"]) == 10
+    assert "10 launches recorded" in result.stdout.str()
+    seen = "launch 2 is an outlier, 20.6 % above the median"
+    assert (
+        f"cases/tiny.yaml:5: warning: 5 launches beyond the usual 5, for denoise steps: {seen}; e2e: {seen}\n"
+    ) in result.stdout.str()
+    assert "launch 2 of up to 10" in result.stdout.str()
+
+
 def test_a_bare_update_may_stand_before_a_node_id(project: Project) -> None:
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update", "cases/tiny.yaml::tiny")
     assert result.ret == 0, result.stdout.str()

@@ -73,9 +73,15 @@ def test_an_outlier_is_named_by_its_launch():
 def test_two_modes_are_told_from_noise():
     (line,) = recording_advice(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CASE)
     assert line == (
-        "denoise: two modes, near 1000 and 1061 ms: such a case is hardly gated at all; find what differs between its "
-        "launches (an autotuned kernel choice, a second pass) and pin it"
+        "denoise: two modes, near 1000 and 1061 ms: record 10, which show how often each comes; such a case is hardly "
+        "gated at all; find what differs between its launches (an autotuned kernel choice, a second pass) and pin it"
     )
+
+
+def test_two_modes_among_ten_launches_ask_for_no_more():
+    values = (1000.0, 1003.0, 1060.0, 1062.0, 999.0)
+    (line,) = recording_advice(baseline(*values, *(v + 1 for v in values)), CASE)
+    assert line.startswith("denoise: two modes, near 1000 and 1061 ms: such a case is hardly gated at all; find what")
 
 
 def test_pauses_ask_for_ten_launches():

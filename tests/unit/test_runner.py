@@ -361,6 +361,61 @@ def test_what_a_renewed_baseline_can_detect_is_told_of_the_new_launches():
     assert renewed.detectable < judged.detectable
 
 
+NOISY = (1000.0, 1020.0, 985.0, 1012.0, 990.0)
+OUTLIER = (1000.0, 1004.0, 1190.0, 1002.0, 999.0)
+MODES = (1000.0, 1003.0, 1060.0, 1062.0, 999.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        (NOISY, "denoise: launches vary by 1.5 %"),
+        (OUTLIER, "denoise: launch 2 is an outlier, 18.8 % above the median"),
+        (MODES, "denoise: two modes, near 1000 and 1061 ms"),
+    ],
+)
+def test_doubtful_launches_are_followed_by_five_more_and_told_so(said, seen):
+    source = Script(*said, *STEADY, *STEADY)
+    result = record(job(source))
+    assert told(result) == ("pass", f"10 launches recorded{OTHERS}")
+    assert source.asked == [True] * 10
+    assert result.warnings[0] == f"5 launches beyond the usual 5, for {seen}"
+
+
+def stating(number):
+    """The case with `launches.baseline` written into its file."""
+    return replace(CASE, launches=LaunchPlan(baseline=number), locations={"launches.baseline": CASE.location})
+
+
+@pytest.mark.parametrize("number", [4, 5])
+def test_a_case_that_states_its_launches_keeps_them_and_is_advised(number):
+    source = Script(*NOISY, *STEADY)
+    result = record(job(source, case=stating(number)))
+    assert told(result) == ("pass", f"{number} launches recorded{OTHERS}")
+    assert result.warnings[-1].endswith(f": record 10, {number} are too few above 1.2 %")
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_a_recording_that_has_no_more_launches_is_used_as_it_is_and_advised(more):
+    result = record(job(Script(*NOISY, *NOISY[:more])))
+    assert told(result) == ("pass", f"{5 + more} launches recorded{OTHERS}")
+    assert result.warnings[-1].endswith(f": record 10, {5 + more} are too few above 1.2 %")
+    beyond = f"{more} launches beyond the usual 5, for denoise: launches vary by 1.5 %"
+    assert (beyond in result.warnings) == bool(more)
+
+
+def test_a_launch_that_fails_among_those_beyond_leaves_no_baseline():
+    result = record(job(Script(*NOISY, 1000.0, "out of memory")))
+    assert (told(result), result.recorded) == (("invalid", "out of memory"), False)
+
+
+def test_an_extended_baseline_goes_on_to_ten_with_the_launches_that_it_has():
+    source = Script(*NOISY, *STEADY, *STEADY)
+    result = record(job(source, then=baseline(*NOISY[:3], engine_version="0.5.17"), extend=True))
+    assert told(result) == ("pass", "7 launches added to the 3 of the baseline")
+    assert result.warnings[0] == "2 launches beyond the usual 5, for denoise: launches vary by 1.4 %"
+
+
 def test_disturbed_launches_are_no_part_of_a_baseline():
     result = record(job(Script((2000.0, DISTURBED), *STEADY)))
     assert told(result) == ("pass", "5 launches recorded" + OTHERS)
