@@ -9,9 +9,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from pytest_sgdiff.data import Case
+from pytest_sgdiff.engines.flags import given
 
 # AttentionBackendEnum of sglang 0.5.8 to 0.5.23, in lower case, and the aliases of `--attention-backend`.
 _NAMES = frozenset(
@@ -45,6 +49,8 @@ _FAMILY = {
     "fa4": frozenset({"fa4", "fa"}),
 }
 
+_BY_COMPONENT = "component-attention-backends"
+
 _SUMMARY = re.compile(r"Attention backends for ([\w.-]+): (.+)", re.IGNORECASE)
 _FOR_COMPONENT = re.compile(r"\busing (\w+) backend for (?:component: )?([\w.-]+)(?! platform)\b", re.IGNORECASE)
 _NAMED = re.compile(r"\bUsing (\w+) attention backend", re.IGNORECASE)
@@ -64,6 +70,29 @@ class AttentionUse:
     backend: str
     component: str | None
     line: str
+
+
+def attention_asked(case: Case) -> dict[str, str]:
+    """The backends that a case asks for, in lower case, by flag: for all, for a component, for the request."""
+    found: dict[str, str] = {}
+    for flag in ("attention-backend", "diffusers-attention-backend", "attention-backend-override"):
+        value = given(case, flag)
+        if value is not None and str(value).lower() != "auto":
+            found[flag] = str(value).lower()
+    for component, backend in _by_component(str(given(case, _BY_COMPONENT) or "")):
+        found[f"{_BY_COMPONENT}.{component}"] = backend
+    found |= {flag: str(value).lower() for flag, value in case.args.items() if flag.startswith(f"{_BY_COMPONENT}.")}
+    return found
+
+
+def denoiser_asked(case: Case) -> str | None:
+    """The backend that the denoising transformer is to use, None where no one backend is asked for."""
+    asked = attention_asked(case)
+    # The log tells what was loaded, and not what a request then switched to.
+    if "attention-backend-override" in asked or any(f.startswith(f"{_BY_COMPONENT}.transformer.") for f in asked):
+        return None
+    flags = (f"{_BY_COMPONENT}.transformer", "attention-backend")
+    return next((asked[flag] for flag in flags if flag in asked), None)
 
 
 def attention_uses(lines: Iterable[str]) -> tuple[AttentionUse, ...]:
@@ -93,6 +122,17 @@ def satisfies(asked: str, used: str) -> bool:
     """Whether a backend that the log names is the one that was asked for."""
     asked, used = asked.lower(), used.lower()
     return used == asked or used in _FAMILY.get(asked, ())
+
+
+def _by_component(text: str) -> list[tuple[str, str]]:
+    """`text_encoder=torch_sdpa,transformer=fa`, or the same as a JSON object."""
+    if text.lstrip().startswith("{"):
+        try:
+            return [(str(component), str(backend).lower()) for component, backend in json.loads(text).items()]
+        except ValueError:
+            return []
+    pairs = (pair.partition("=") for pair in text.split(","))
+    return [(component.strip(), backend.strip().lower()) for component, equals, backend in pairs if equals]
 
 
 def _read(line: str) -> list[tuple[str | None, str]]:

@@ -8,8 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_sgdiff.data import ArgValue, Case
-from pytest_sgdiff.engines import flagtable
-from pytest_sgdiff.engines.flags import kind_of, nearest_release, release_of, text_of
+from pytest_sgdiff.engines import flagtable, modeltable
+from pytest_sgdiff.engines.attention import attention_asked
+from pytest_sgdiff.engines.flags import (
+    choices_of,
+    config_key,
+    given,
+    key_given,
+    kind_of,
+    known_flags,
+    nearest_release,
+    release_of,
+    spans_of,
+    text_of,
+)
 from pytest_sgdiff.engines.flagtable import Kind
 
 # Flags that the plugin writes itself: that a case gives them is a matter of advice, whatever the version.
@@ -19,7 +31,13 @@ _OWN = frozenset(
         *("output-file-name", "master-port", "scheduler-port", "port", "strict-ports"),
     )
 )
-_NESTED = ("vae-config.", "dit-config.", "component-paths.", "component-weights-paths.")
+_NESTED = (
+    "vae-config.",
+    "dit-config.",
+    "component-paths.",
+    "component-weights-paths.",
+    "component-attention-backends.",
+)
 _COMPONENTS = frozenset(
     (
         *("transformer", "transformer-2", "transformer-3", "unet", "vae", "video-vae", "audio-vae", "vocoder"),
@@ -30,6 +48,11 @@ _COMPONENTS = frozenset(
 )
 _SINCE_COMPONENTS = 10
 _CFG_SIZE_WORKS = 13
+# Where `--enable-cfg-parallel` takes no value and yet, not given, is turned on by the engine: before, it was off unless
+# given, after, it takes `false`.
+_CFG_AUTO_AND_BARE = 11
+_WARMUP = ("warmup", "warmup-mode", "server-warmup")
+_DEGREES = ("sp-degree", "ulysses-degree", "ring-degree")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,22 +77,28 @@ def _complaints(case: Case, version: str) -> Iterator[Complaint]:
         yield Complaint(level="warning", slug="engine-unknown", message=message, key="requires.engine")
     yield from _model(case, release)
     for name, value in case.args.items():
-        found = _flag(name, value, release)
+        found = _dropped_false(case, name, release) or _flag(name, value, release)
         if found is not None:
             slug, message = found
             level: Literal["error", "warning"] = "warning" if slug == "component-path" else "error"
             yield Complaint(level=level, slug=slug, message=message, key=f"args.{name}")
+    yield from _attention(case, release)
     for name in case.assets:
         if kind_of(name, release) is None:
             slug, message = _absent(name, release)
             yield Complaint(level="error", slug=slug, message=message, key=f"assets.{name}")
+    for key in case.config:
+        found = _in_config(case, key, release)
+        if found is not None:
+            slug, message = found
+            yield Complaint(level="error", slug=slug, message=message, key=f"config.{key}")
 
 
 def _model(case: Case, release: int) -> Iterator[Complaint]:
-    since = flagtable.MODELS.get(case.model)
+    since = modeltable.MODELS.get(case.model)
     if since is None or release >= since or case.backend != "sglang":
         return
-    if case.model in flagtable.KIN:
+    if case.model in modeltable.KIN:
         message = f"sglang 0.5.{release} does not know {case.model}, which came with 0.5.{since}: it may fall back"
         yield Complaint(level="warning", slug="model-unknown", message=message, key="model")
     else:
@@ -77,18 +106,38 @@ def _model(case: Case, release: int) -> Iterator[Complaint]:
         yield Complaint(level="error", slug="model-unsupported", message=message, key="model")
 
 
+def _attention(case: Case, release: int) -> Iterator[Complaint]:
+    """Attention backends of the native backend that came later. In 0.5.8 the parser itself has a list."""
+    for flag, backend in attention_asked(case).items():
+        since = modeltable.ATTENTION.get(backend, 0)
+        if flagtable.OLDEST < release < since and case.backend == "sglang":
+            key = key_given(case, flag) or key_given(case, flag.partition(".")[0]) or "args"
+            message = f"sglang 0.5.{release} has no attention backend {backend}: it came with 0.5.{since}"
+            yield Complaint(level="error", slug="flag-value", message=message, key=key)
+
+
+def _dropped_false(case: Case, name: str, release: int) -> tuple[str, str] | None:
+    """CFG parallel switched off where that cannot be said, so that the engine would switch it on."""
+    if name != "enable-cfg-parallel" or release != _CFG_AUTO_AND_BARE or case.gpus < 2:
+        return None
+    if _shown(case.args[name]).lower() != "false" or any(given(case, degree) is not None for degree in _DEGREES):
+        return None
+    return "flag-ignored", (
+        f"sglang 0.5.{release} cannot be told `{name}: false`, and turns CFG parallel on by itself where nothing says "
+        f"how {case.gpus} GPUs are used: pin `ulysses-degree: {case.gpus}`"
+    )
+
+
 def _flag(name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
     """Slug and message of what is wrong with one flag, None if nothing is."""
-    if "_" in name:
+    if "_" in name.partition(".")[0] or ("_" in name and not name.startswith("component-")):
         fixed = name.replace("_", "-")
         return "flag-underscore", f"`{name}` is written with underscores, which `sglang generate` rejects: `{fixed}`"
     if name in _OWN:
         return None
-    if name == "cfg-parallel-size" and release == _CFG_SIZE_WORKS - 1:
-        return (
-            "flag-ignored",
-            f"sglang 0.5.{release} accepts --cfg-parallel-size and drops it: write `enable-cfg-parallel: true`",
-        )
+    since, until, instead = flagtable.DROPPED.get(name, (0, 0, ""))
+    if since <= release <= until:
+        return "flag-ignored", f"sglang 0.5.{release} accepts --{name} and drops it: write `{instead}`"
     kind = kind_of(name, release)
     if kind is None:
         return None if name.startswith(_NESTED) else _absent(name, release)
@@ -97,7 +146,7 @@ def _flag(name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
 
 def _absent(name: str, release: int) -> tuple[str, str]:
     """Why that release does not have the flag, and what to write instead."""
-    spans = _spans(name)
+    spans = spans_of(name)
     if name == "warmup":
         return "flag-ambiguous", (
             f"sglang 0.5.{release} rejects --warmup as ambiguous: write `warmup: request` on the case"
@@ -119,7 +168,7 @@ def _absent(name: str, release: int) -> tuple[str, str]:
 
 
 def _unknown(name: str, release: int) -> tuple[str, str]:
-    known = _known(release)
+    known = known_flags(release)
     longer = [flag for flag in known if flag.startswith(name)]
     if longer:
         shown = ", ".join(longer[:3])
@@ -133,8 +182,9 @@ def _unknown(name: str, release: int) -> tuple[str, str]:
         if component in _COMPONENTS:
             return "component-path", f"`{name}` replaces the component {component}: its numbers are its own"
         return "flag-swallowed", f"sglang has no --{name} and would take it for the path of a component{meant}"
-    if name.endswith("-attention-backend") and name.removesuffix("-attention-backend") in _COMPONENTS:
-        return "component-path", f"`{name}` sets the attention backend of one component"
+    component = name.removesuffix("-attention-backend")
+    if component != name and component in _COMPONENTS:
+        meant = f"; did you mean `component-attention-backends.{component.replace('-', '_')}`?"
     return "flag-unknown", f"sglang 0.5.{release} has no --{name}{meant}"
 
 
@@ -142,7 +192,8 @@ def _value(name: str, value: ArgValue, kind: Kind, release: int) -> tuple[str, s
     """What is wrong with how the value is written for that kind of flag."""
     if kind == "switch":
         if not isinstance(value, bool):
-            return "flag-value", f"--{name} takes no value in sglang 0.5.{release}: write `{name}: true`"
+            meant = "false" if _shown(value).lower() == "false" else "true"
+            return "flag-value", f"--{name} takes no value in sglang 0.5.{release}: write `{name}: {meant}`"
         return None
     if kind == "boolean":
         if isinstance(value, bool) or str(value).lower() in ("true", "false"):
@@ -154,41 +205,51 @@ def _value(name: str, value: ArgValue, kind: Kind, release: int) -> tuple[str, s
         return "flag-value", f"--{name} takes one value in sglang 0.5.{release}, not {len(value)}"
     if isinstance(value, tuple) and any(text_of(part).startswith("-") for part in value):
         return "flag-value", f"--{name}: a value that begins with '-' in a list would be taken for a flag"
-    allowed = _choices(name, release)
+    return _allowed(name, value, release)
+
+
+def _in_config(case: Case, key: str, release: int) -> tuple[str, str] | None:
+    """What is wrong with one key of the config. What is no flag may still be a setting of the model's pipeline."""
+    name = _flag_of(key)
+    if name is None or name in (*_OWN, *_WARMUP):
+        return None
+    if key != config_key(name):
+        return "flag-ignored", f"the engine does not read `{key}` in a config, where it is called `{config_key(name)}`"
+    if name in case.args:
+        return "flag-ignored", f"`{key}` of the config gives way to `{name}` under `args`: drop one of them"
+    if name in flagtable.SAMPLING and release < flagtable.SAMPLING_IN_CONFIG:
+        return "flag-ignored", (
+            f"sglang 0.5.{release} reads no parameters of the request from a config (since "
+            f"0.5.{flagtable.SAMPLING_IN_CONFIG}): give `{name}` under `args`"
+        )
+    kind, value = kind_of(name, release), case.config[key]
+    if kind is None:
+        return _absent(name, release)
+    if not isinstance(value, str):
+        return None
+    if kind in ("boolean", "switch"):
+        return "flag-value", f"in a config any text counts as true, '{value}' too: write true or false without quotes"
+    return _allowed(name, value, release)
+
+
+def _flag_of(key: str) -> str | None:
+    """The flag that a key of a config stands for, None if it is none of any release."""
+    plain = key.replace("_", "-")
+    if spans_of(plain):
+        return plain
+    return next((flag for flag, name in flagtable.CONFIG_NAMES.items() if name == key), None)
+
+
+def _allowed(name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
+    """Whether the release has the value, of flags with a choice of values."""
+    allowed = choices_of(name, release)
     if allowed and _shown(value) not in allowed:
         return "flag-value", f"sglang 0.5.{release} has no --{name} {_shown(value)}; it has {', '.join(allowed)}"
     if name in ("pipeline-class-name", "pipeline"):
-        since = flagtable.PIPELINES.get(_shown(value), 0)
+        since = modeltable.PIPELINES.get(_shown(value), 0)
         if release < since:
             return "pipeline-missing", f"sglang 0.5.{release} has no {_shown(value)}: it came with 0.5.{since}"
     return None
-
-
-def _choices(name: str, release: int) -> tuple[str, ...]:
-    """The values that the release allows; empty where any may be given."""
-    allowed = ""
-    for since, values in flagtable.CHOICES.get(name, ()):
-        if since <= release:
-            allowed = values
-    return tuple(allowed.split())
-
-
-def _spans(name: str) -> list[tuple[int, int]]:
-    """First and last release of each span in which the flag exists, oldest first."""
-    return sorted(
-        (since, until or flagtable.NEWEST)
-        for (since, until, _), names in flagtable.FLAGS.items()
-        if name in names.split()
-    )
-
-
-def _known(release: int) -> list[str]:
-    return sorted(
-        name
-        for (since, until, _), names in flagtable.FLAGS.items()
-        if since <= release <= (until or flagtable.NEWEST)
-        for name in names.split()
-    )
 
 
 def _shown(value: ArgValue) -> str:

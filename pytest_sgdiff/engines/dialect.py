@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pytest_sgdiff.data import ArgValue, Case
 from pytest_sgdiff.engines import flagtable
 from pytest_sgdiff.engines.complaints import Complaint, complaints
-from pytest_sgdiff.engines.flags import has_flag, kind_of, nearest_release, text_of
+from pytest_sgdiff.engines.flags import given, has_flag, kind_of, nearest_release, text_of
 
 __all__ = ["NEWEST", "Complaint", "complaints", "has_flag", "translate"]
 
@@ -71,7 +71,7 @@ def _warmup(case: Case, release: int) -> Iterator[str]:
     modes = kind_of("warmup-mode", release) is not None
     if case.warmup == "request":
         yield from ("--warmup-mode", "request") if modes else ("--warmup",)
-    elif modes and case.args.get("enable-torch-compile"):
+    elif modes and given(case, "enable-torch-compile"):
         # From 0.5.15 torch.compile turns on a server warmup, which `generate` never runs and yet reports as done.
         yield from ("--warmup-mode", "off")
 

@@ -1,10 +1,13 @@
-"""Looks flags up: which release a version stands for, whether it has a flag, and how the flag takes its value."""
+"""Looks flags up: which release a version stands for, whether it has a flag, how the flag takes its value, and what a
+case gives for it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from pytest_sgdiff.data import Scalar
+from pytest_sgdiff.data import ArgValue, Case, Scalar
 from pytest_sgdiff.engines import flagtable
 from pytest_sgdiff.engines.flagtable import Kind
 
@@ -43,6 +46,34 @@ def kind_of(name: str, release: int) -> Kind | None:
     return None
 
 
+def choices_of(name: str, release: int) -> tuple[str, ...]:
+    """The values that the release allows; empty where any may be given."""
+    allowed = ""
+    for since, values in flagtable.CHOICES.get(name, ()):
+        if since <= release:
+            allowed = values
+    return tuple(allowed.split())
+
+
+def spans_of(name: str) -> list[tuple[int, int]]:
+    """First and last release of each span in which the flag exists, oldest first."""
+    return sorted(
+        (since, until or flagtable.NEWEST)
+        for (since, until, _), names in flagtable.FLAGS.items()
+        if name in names.split()
+    )
+
+
+def known_flags(release: int) -> list[str]:
+    """Every flag of the release, sorted."""
+    return sorted(
+        name
+        for (since, until, _), names in flagtable.FLAGS.items()
+        if since <= release <= (until or flagtable.NEWEST)
+        for name in names.split()
+    )
+
+
 def has_flag(name: str, version: str) -> bool:
     """Whether that version's `sglang generate` has the flag."""
     return kind_of(name, nearest_release(version)) is not None
@@ -51,3 +82,32 @@ def has_flag(name: str, version: str) -> bool:
 def text_of(value: Scalar) -> str:
     """A value as the engine's parser reads it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def config_key(flag: str) -> str:
+    """What a flag is called in a file for `--config`: with underscores, and by one name only."""
+    return flagtable.CONFIG_NAMES.get(flag, flag.replace("-", "_"))
+
+
+def given(case: Case, flag: str) -> ArgValue | None:
+    """The value that a case gives for a flag, under `args` or else in its `config`, as the engine reads them; None if
+    it gives none."""
+    value = case.args.get(flag)
+    return _flat(case.config.get(config_key(flag))) if value is None else value
+
+
+def key_given(case: Case, flag: str) -> str | None:
+    """The dotted key that gives the flag, as an argument, as an asset or in the config; None if none does."""
+    for key in ("args", "assets"):
+        if flag in getattr(case, key):
+            return f"{key}.{flag}"
+    return None if case.config.get(config_key(flag)) is None else f"config.{config_key(flag)}"
+
+
+def _flat(value: Any) -> ArgValue | None:
+    """A value of a config as an argument would write it: a mapping as `key=value,key=value`."""
+    if isinstance(value, list | tuple):
+        return tuple(part if isinstance(part, str | int | float) else str(part) for part in value)
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={part}" for key, part in value.items())
+    return value if isinstance(value, str | int | float) else None

@@ -12,8 +12,9 @@ from typing import Literal
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Backend, Case, Cause, Launch, PerfDump, Problem
-from pytest_sgdiff.engines.attention import deciding_uses, satisfies
+from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, satisfies
 from pytest_sgdiff.engines.enginelog import LogEvidence
+from pytest_sgdiff.engines.flags import given
 
 DIFFUSERS_STAGE = "DiffusersExecutionStage"
 """The one stage of the diffusers backend, and of no native pipeline (sglang 0.5.8 to 0.5.23)."""
@@ -61,7 +62,7 @@ def problems(
     yield from _steps(case, dump)
     if case.warmup == "request" and log.warmup != "proven":
         yield _problem("invalid", f"warmup is not proven: {log.warmup_why}", log.warmup_lines, cause="warmup")
-    if log.compile_failures and case.args.get("enable-torch-compile"):
+    if log.compile_failures and given(case, "enable-torch-compile"):
         yield _problem("invalid", "torch.compile was asked for and failed", log.compile_failures)
 
 
@@ -131,7 +132,7 @@ def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: s
 
 def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
     """The files that the engine must have left; None in a launch means that they were not looked for."""
-    if launch.outputs is None or case.args.get("save-output") is False or case.args.get("no-save-output"):
+    if launch.outputs is None or given(case, "save-output") is False or given(case, "no-save-output"):
         return
     if not launch.outputs:
         yield _problem("invalid", "the engine left no output file", ())
@@ -170,8 +171,7 @@ def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[P
 
 def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
     """The attention backend asked for must be the one used. `expect` wants proof, a flag only no contradiction."""
-    flag = case.args.get("attention-backend")
-    asked = case.expect.attention or (flag if isinstance(flag, str) and flag != "auto" else None)
+    asked = case.expect.attention or denoiser_asked(case)
     if asked is None:
         return
     uses = deciding_uses(log.attention)
@@ -191,7 +191,7 @@ def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
 
 def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
     """As many denoising steps as asked for, give or take one: some schedules drop the last."""
-    wanted = case.args.get("num-inference-steps")
+    wanted = given(case, "num-inference-steps")
     if dump is None or not dump.steps_ms or not isinstance(wanted, int) or isinstance(wanted, bool):
         return
     denoising = [stage.name for stage in dump.stages if metrics.is_denoising(stage.name)]

@@ -388,6 +388,51 @@ def test_no_flag_is_listed_twice_for_one_release() -> None:
             "--enable-torch-compile takes true or false, not 1: any other value ends the engine",
         ),
         ("0.5.23", {"width": True}, "flag-value", "--width needs a value"),
+        (
+            "0.5.10",
+            {"enable-cfg-parallel": "False"},
+            "flag-value",
+            "--enable-cfg-parallel takes no value in sglang 0.5.10: write `enable-cfg-parallel: false`",
+        ),
+        (
+            "0.5.9",
+            {"mask-strategy-file-path": "/m.json"},
+            "flag-ignored",
+            (
+                "sglang 0.5.9 accepts --mask-strategy-file-path and drops it: write "
+                "`attention-backend-config: mask_strategy_file_path=FILE`"
+            ),
+        ),
+        (
+            "0.5.23",
+            {"moba-config-path": "/m.json"},
+            "flag-ignored",
+            (
+                "sglang 0.5.23 accepts --moba-config-path and drops it: write "
+                "`attention-backend-config: FILE.json` with that under `moba_config`"
+            ),
+        ),
+        (
+            "0.5.19",
+            {"attention-backend": "sparge_attn"},
+            "flag-value",
+            "sglang 0.5.19 has no attention backend sparge_attn: it came with 0.5.20",
+        ),
+        (
+            "0.5.12",
+            {"component-attention-backends": "text_encoder=fa, transformer=laser_attn"},
+            "flag-value",
+            "sglang 0.5.12 has no attention backend laser_attn: it came with 0.5.13",
+        ),
+        (
+            "0.5.17",
+            {"transformer-2-attention-backend": "fa"},
+            "flag-unknown",
+            (
+                "sglang 0.5.17 has no --transformer-2-attention-backend; did you mean "
+                "`component-attention-backends.transformer_2`?"
+            ),
+        ),
         ("0.5.9", {"prompt": ("a", "b")}, "flag-value", "--prompt takes one value in sglang 0.5.9, not 2"),
         (
             "0.5.23",
@@ -411,6 +456,90 @@ def test_what_a_version_would_ignore_or_reject_is_said_at_its_key(
     version: str, args: dict[str, ArgValue], slug: str, message: str
 ) -> None:
     assert said(version, args) == [(slug, f"args.{next(iter(args))}", message)]
+
+
+@pytest.mark.parametrize("value", [False, "false"])
+def test_cfg_parallel_is_not_left_on_where_its_false_cannot_be_said(value: ArgValue) -> None:
+    off = {"enable-cfg-parallel": value}
+    message = (
+        "sglang 0.5.11 cannot be told `enable-cfg-parallel: false`, and turns CFG parallel on by itself where nothing "
+        "says how 2 GPUs are used: pin `ulysses-degree: 2`"
+    )
+    assert said("0.5.11", off, gpus=2) == [("flag-ignored", "args.enable-cfg-parallel", message)]
+    assert "flag-ignored" not in [slug for slug, *_ in said("0.5.11", off, gpus=1)]
+
+
+@pytest.mark.parametrize("version", ["0.5.10", "0.5.11", "0.5.12"])
+def test_cfg_parallel_is_off_where_that_is_the_default_a_degree_is_pinned_or_false_can_be_said(version: str) -> None:
+    off: dict[str, ArgValue] = {"enable-cfg-parallel": False, **({"ulysses-degree": 2} if version == "0.5.11" else {})}
+    assert said(version, off, gpus=2) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "config", "slug", "message"),
+    [
+        (
+            "0.5.17",
+            {"enable-torch-compile": True},
+            "flag-ignored",
+            "the engine does not read `enable-torch-compile` in a config, where it is called `enable_torch_compile`",
+        ),
+        (
+            "0.5.17",
+            {"cfg_parallel_size": 2},
+            "flag-ignored",
+            "the engine does not read `cfg_parallel_size` in a config, where it is called `cfg_parallel_degree`",
+        ),
+        (
+            "0.5.9",
+            {"num_outputs_per_prompt": 1},
+            "flag-ignored",
+            (
+                "sglang 0.5.9 reads no parameters of the request from a config (since 0.5.10): give "
+                "`num-outputs-per-prompt` under `args`"
+            ),
+        ),
+        (
+            "0.5.11",
+            {"performance_mode": "speed"},
+            "flag-missing",
+            "sglang 0.5.11 has no --performance-mode: it came with 0.5.12",
+        ),
+        (
+            "0.5.23",
+            {"ltx2_two_stage_device_mode": "snapshot"},
+            "flag-value",
+            "sglang 0.5.23 has no --ltx2-two-stage-device-mode snapshot; it has original, resident",
+        ),
+        (
+            "0.5.17",
+            {"dit_layerwise_offload": "false"},
+            "flag-value",
+            "in a config any text counts as true, 'false' too: write true or false without quotes",
+        ),
+        (
+            "0.5.17",
+            {"seed": 1},
+            "flag-ignored",
+            "`seed` of the config gives way to `seed` under `args`: drop one of them",
+        ),
+    ],
+)
+def test_what_a_version_would_ignore_or_reject_of_a_config_is_said_at_its_key(
+    version: str, config: dict[str, Any], slug: str, message: str
+) -> None:
+    args: dict[str, ArgValue] = {"seed": 2} if "seed" in config else {}
+    assert said(version, args, config=config) == [(slug, f"config.{next(iter(config))}", message)]
+
+
+def test_settings_of_a_models_pipeline_and_good_flags_in_a_config_are_left_alone() -> None:
+    good = {"paint_enable": False, "num_inference_steps": 4, "cfg_parallel_degree": 1, "dit_layerwise_offload": False}
+    assert said("0.5.17", config=good) == []
+
+
+def test_no_warmup_is_said_aloud_where_the_config_compiles() -> None:
+    line = words("0.5.17", warmup="off", model="m", config={"enable_torch_compile": True})
+    assert line == "--model-path m --warmup-mode off"
 
 
 def test_only_a_replaced_component_is_a_mere_warning() -> None:
@@ -478,6 +607,7 @@ def test_nested_settings_and_good_flags_are_left_alone() -> None:
     good: dict[str, ArgValue] = {
         "prompt": "a cat",
         "vae-config.use-parallel-decode": True,
+        "component-attention-backends.text_encoder": "torch_sdpa",
         "720p": True,
         "dit-layerwise-offload": False,
         "text-encoder-cpu-offload": "TRUE",

@@ -340,6 +340,35 @@ def test_an_encoder_may_use_another_attention_backend() -> None:
     assert ENGINE.read(launch(log), case(args={"attention-backend": "fa"})).problems == ()
 
 
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"args": {"attention-backend": "fa", "component-attention-backends": "transformer=sage_attn"}},
+        {"args": {"component-attention-backends.transformer": "sage_attn"}},
+        {"config": {"attention_backend": "sage_attn"}},
+        {"config": {"component_attention_backends": {"transformer": "sage_attn"}}},
+    ],
+)
+def test_the_backend_of_the_transformer_is_the_one_asked_for_in_any_spelling(asking: dict[str, Any]) -> None:
+    used = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] Attention backends for transformer: fa"
+    assert messages(ENGINE.read(launch(used), case(**asking))) == [
+        ("invalid", "ran with the attention backend fa, the case asks for sage_attn")
+    ]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"attention-backend": "fa", "attention-backend-override": "sage_attn"},
+        {"attention-backend": "fa", "component-attention-backends.transformer.self": "sage_attn"},
+        {"attention-backend": "auto"},
+    ],
+)
+def test_a_backend_that_changes_later_or_by_role_is_not_held_against_the_log(args: dict[str, str]) -> None:
+    used = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] Attention backends for transformer: sage_attn"
+    assert ENGINE.read(launch(used), case(args=args)).problems == ()
+
+
 def test_expected_attention_needs_proof_and_a_flag_only_no_contradiction() -> None:
     assert ENGINE.read(launch(), case(args={"attention-backend": "fa"})).problems == ()
     assert messages(ENGINE.read(launch(), case(expect=Expect(attention="fa")))) == [
