@@ -13,20 +13,21 @@ def several_prompts(view: View) -> Iterator[Finding]:
     prompt = view.arg("prompt")
     if isinstance(prompt, tuple) and len(prompt) > 1:
         yield Finding(
-            "args.prompt",
+            view.place("prompt"),
             f"the perf dump describes the first of {len(prompt)} prompts only: give one prompt per case",
         )
     for flag in first_of(view, ("prompt-path", "prompt-file-path", "prompts-file")):
         yield Finding(
-            f"args.{flag}", "the perf dump describes the first prompt of a file only: give one prompt per case"
+            view.place(flag), "the perf dump describes the first prompt of a file only: give one prompt per case"
         )
 
 
 def several_outputs(view: View) -> Iterator[Finding]:
-    count = view.count("num-outputs-per-prompt")
+    flag = next(first_of(view, ("num-outputs-per-prompt", "num-outputs")), "")
+    count = view.count(flag)
     if count is not None and count > 1:
         yield Finding(
-            "args.num-outputs-per-prompt",
+            view.place(flag),
             f"the perf dump's stages describe the first of {count} outputs, its total all of them: "
             "measure one output per case",
         )
@@ -34,7 +35,7 @@ def several_outputs(view: View) -> Iterator[Finding]:
 
 def output_not_saved(view: View) -> Iterator[Finding]:
     if view.on("no-save-output") or view.off("save-output"):
-        key = "args.no-save-output" if view.on("no-save-output") else "args.save-output"
+        key = view.place("no-save-output") if view.on("no-save-output") else view.place("save-output")
         yield Finding(
             key, "a launch counts only if its output file exists, since the engine exits with 0 on errors: save it"
         )
@@ -43,13 +44,13 @@ def output_not_saved(view: View) -> Iterator[Finding]:
 def profiler_on(view: View) -> Iterator[Finding]:
     for flag in first_of(view, ("profile", "profile-all-stages")):
         if not view.off(flag):
-            yield Finding(f"args.{flag}", "the profiler slows down what is measured: profile in a run of its own")
+            yield Finding(view.place(flag), "the profiler slows down what is measured: profile in a run of its own")
 
 
 def log_level(view: View) -> Iterator[Finding]:
     if view.word("log-level") in ("warning", "error", "critical"):
         yield Finding(
-            "args.log-level",
+            view.place("log-level"),
             f"at log level {view.word('log-level')} the engine does not say which backend ran, so that nothing can be "
             "proved: use info",
         )
@@ -58,7 +59,7 @@ def log_level(view: View) -> Iterator[Finding]:
 def compile_without_warmup(view: View) -> Iterator[Finding]:
     if view.on("enable-torch-compile") and view.case.warmup == "off":
         yield Finding(
-            "args.enable-torch-compile",
+            view.place("enable-torch-compile"),
             "without warmup the compilation is measured, and versions 0.5.15 to 0.5.23 still print 'with warmup "
             "excluded': set 'warmup: request'",
         )
@@ -67,7 +68,7 @@ def compile_without_warmup(view: View) -> Iterator[Finding]:
 def warmup_resolutions(view: View) -> Iterator[Finding]:
     if view.arg("warmup-resolutions") is not None and view.case.engine == "sglang-generate":
         yield Finding(
-            "args.warmup-resolutions",
+            view.place("warmup-resolutions"),
             "in 'sglang generate' this replaces the warmup by the request itself with made-up requests of these "
             "sizes: drop it",
         )
@@ -76,7 +77,7 @@ def warmup_resolutions(view: View) -> Iterator[Finding]:
 def breakable_cuda_graph(view: View) -> Iterator[Finding]:
     if view.on("enable-breakable-cuda-graph") and view.case.engine == "sglang-generate":
         yield Finding(
-            "args.enable-breakable-cuda-graph",
+            view.place("enable-breakable-cuda-graph"),
             "this forces server warmup, which 'sglang generate' never runs, so that capturing is measured: "
             "use 'engine: sglang-serve'",
         )
@@ -87,14 +88,14 @@ def two_experts_one_warmup_step(view: View) -> Iterator[Finding]:
     steps = view.count("warmup-steps") or 1
     if two_experts and steps < 2 and view.on("enable-torch-compile") and view.case.warmup == "request":
         yield Finding(
-            "args.enable-torch-compile",
+            view.place("enable-torch-compile"),
             "warmup runs one step, which reaches only the first of this model's two transformers: the second is "
             "compiled while it is measured; raise warmup-steps until both run",
         )
 
 
 def no_seed(view: View) -> Iterator[Finding]:
-    if view.arg("seed") is None and view.case.config.get("seed") is None:
+    if view.arg("seed") is None:
         yield Finding("args", "no seed: outputs, and times that depend on them, differ from launch to launch; pin seed")
 
 

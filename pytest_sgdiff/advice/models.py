@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
 
 _SHAPE = "stage:Hunyuan3DShapeDenoisingStage"
+_DEVICE_MODE = "ltx2-two-stage-device-mode"
+_DEVICE_MODE_ENV = "SGLANG_LTX2_TWO_STAGE_DEVICE_MODE"
 _GUARDRAILS = "SGLANG_DISABLE_COSMOS3_GUARDRAILS"
 _GATED = ("black-forest-labs/FLUX.", "stabilityai/stable-diffusion-3")
 # TI2V takes text alone, too.
@@ -18,7 +20,7 @@ def ideogram_steps(view: View) -> Iterator[Finding]:
     if view.model_has("ideogram"):
         for flag in first_of(view, ("num-inference-steps", "guidance-scale")):
             yield Finding(
-                f"args.{flag}", f"Ideogram takes {flag} from its preset and refuses others: drop it, or set preset"
+                view.place(flag), f"Ideogram takes {flag} from its preset and refuses others: drop it, or set preset"
             )
 
 
@@ -28,6 +30,21 @@ def hunyuan3d_primary(view: View) -> Iterator[Finding]:
             "metrics.primary",
             "mesh export and paint take most of the time of Hunyuan3D and hide what its denoising does: "
             f"set primary to {_SHAPE}",
+        )
+
+
+def device_mode_not_pinned(view: View) -> Iterator[Finding]:
+    flag = next(first_of(view, ("pipeline-class-name", "pipeline")), "")
+    two_stage = view.word(flag).startswith("ltx2twostage") and view.case.gpus > 0 and not view.older_than(0, 5, 11)
+    chosen = view.model_has("LTX-2.3") or (
+        # The older model has the modes from 0.5.23 on; 2.5 refines with a transformer of its own and has none.
+        view.model_has("LTX-2") and not view.model_has("LTX-2.5") and view.version >= (0, 5, 23)
+    )
+    if two_stage and chosen and view.arg(_DEVICE_MODE) is None and not view.case.env.get(_DEVICE_MODE_ENV):
+        yield Finding(
+            view.place(flag),
+            "the engine keeps both stages on the GPU or not by its version and the GPU's memory, and times differ: "
+            f"pin {_DEVICE_MODE} (original; resident from about 130 GiB on)",
         )
 
 
@@ -51,7 +68,7 @@ def no_input_image(view: View) -> Iterator[Finding]:
 def input_not_in_assets(view: View) -> Iterator[Finding]:
     for flag in first_of(view, ("image-path", "video-path", "audio-path", "mask-path")):
         yield Finding(
-            f"args.{flag}",
+            view.place(flag),
             f"a file given as an argument may change unnoticed: name it under 'assets', where its hash is part of the "
             f"workload ({flag}: cat.png)",
         )
@@ -70,6 +87,7 @@ def i2v_keeps_proportions(view: View) -> Iterator[Finding]:
 RULES = (
     Rule(slug="ideogram-steps", level="error", check=ideogram_steps),
     Rule(slug="hunyuan3d-primary", level="warning", check=hunyuan3d_primary),
+    Rule(slug="device-mode-not-pinned", level="warning", check=device_mode_not_pinned),
     Rule(slug="cosmos3-guardrails", level="warning", check=cosmos3_guardrails),
     Rule(slug="gated-without-token", level="warning", check=gated_without_token),
     Rule(slug="no-input-image", level="error", check=no_input_image),

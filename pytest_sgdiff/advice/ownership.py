@@ -37,9 +37,9 @@ _PATH_FLAGS = (
 
 def owned_flag(view: View) -> Iterator[Finding]:
     for flag in first_of(view, _KEY_OF):
-        yield Finding(f"args.{flag}", f"{flag} is written from the case's '{_KEY_OF[flag]}': set that instead")
+        yield Finding(view.place(flag), f"{flag} is written from the case's '{_KEY_OF[flag]}': set that instead")
     for flag in first_of(view, _PER_LAUNCH):
-        yield Finding(f"args.{flag}", f"{flag} is different for every launch and written by the plugin: drop it")
+        yield Finding(view.place(flag), f"{flag} is different for every launch and written by the plugin: drop it")
 
 
 def owned_variable(view: View) -> Iterator[Finding]:
@@ -64,7 +64,7 @@ def misspelt_path(view: View) -> Iterator[Finding]:
             close = difflib.get_close_matches(flag, _PATH_FLAGS, n=1, cutoff=0.8)
             if close:
                 yield Finding(
-                    f"args.{flag}",
+                    view.place(flag),
                     f"the engine takes {flag} for the path of a component and says nothing: did you mean {close[0]}?",
                 )
 

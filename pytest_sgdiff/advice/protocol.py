@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_sgdiff.data import ArgValue, Case
+from pytest_sgdiff.engines.flags import given, key_given
 
 _TRUE = ("true", "1", "yes", "on")
 
@@ -22,8 +23,15 @@ class View:
     products: tuple[str, ...] = ()
 
     def arg(self, flag: str) -> ArgValue | None:
-        """The value of a flag; None if the case does not give it."""
-        return self.case.args.get(flag)
+        """The value of a flag, given under `args` or in the config; None if the case does not give it."""
+        return given(self.case, flag)
+
+    def number(self, flag: str) -> float | None:
+        """A flag's number; None if it is not given or is none."""
+        try:
+            return float(self.word(flag))
+        except ValueError:
+            return None
 
     def on(self, flag: str) -> bool:
         """Whether a boolean flag is given and not false."""
@@ -47,8 +55,12 @@ class View:
         return "" if value is None else str(value).lower()
 
     def key_of(self, flag: str) -> str | None:
-        """The dotted key that gives the flag, as an argument or as an asset; None if none does."""
-        return next((f"{key}.{flag}" for key in ("args", "assets") if flag in getattr(self.case, key)), None)
+        """The dotted key that gives the flag, as an argument, as an asset or in the config; None if none does."""
+        return key_given(self.case, flag)
+
+    def place(self, flag: str) -> str:
+        """The dotted key to report at for a flag: where it is given, or would be."""
+        return self.key_of(flag) or f"args.{flag}"
 
     def env_on(self, name: str) -> bool:
         return self.case.env.get(name, "").lower() in _TRUE
@@ -70,8 +82,8 @@ class View:
 
 
 def first_of(view: View, flags: Iterable[str]) -> Iterator[str]:
-    """Those flags that the case gives."""
-    return (flag for flag in flags if flag in view.case.args)
+    """Those flags that the case gives as a value; an asset is given as a file."""
+    return (flag for flag in flags if view.arg(flag) is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,38 @@ Source: the performance guide's section on lossy options; attention backends fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pytest_sgdiff.advice.protocol import Finding, Rule, View
-from pytest_sgdiff.advice.residency import CACHE_DIT
+from pytest_sgdiff.advice.residency import CACHE_DIT, CACHE_DIT_FLAG, cache_dit
+from pytest_sgdiff.engines.attention import attention_asked
+from pytest_sgdiff.engines.modeltable import ATTENTION
 
-EXACT_ATTENTION = ("fa", "fa2", "fa3", "fa4", "torch_sdpa", "torch_cudnn_sdpa", "dynamic_cudnn_sdpa", "aiter")
-APPROXIMATE_ATTENTION = (
-    *("sage_attn", "sage_attn_3", "sliding_tile_attn", "video_sparse_attn", "sparse_video_gen_2_attn", "vmoba_attn"),
-    *("sla_attn", "sage_sla_attn", "aiter_sage", "laser_attn", "block_sparse_attn", "rain_fusion_attn"),
+EXACT_ATTENTION = (
+    *("fa", "fa2", "fa3", "fa4", "torch_sdpa", "torch_cudnn_sdpa", "dynamic_cudnn_sdpa", "aiter", "no_attention"),
 )
-_QUANTISED = ("transformer-path", "transformer-weights-path", "enable-svdquant", "quantization")
+APPROXIMATE_ATTENTION = frozenset(ATTENTION) - frozenset(EXACT_ATTENTION)
+# Their sparse patterns are those of frames.
+_VIDEO_ATTENTION = (
+    *("sliding_tile_attn", "video_sparse_attn", "video_sparse_attn_h3", "sparse_video_gen_2_attn", "vmoba_attn"),
+    *("sla_attn", "sage_sla_attn", "hybrid_window_attn_h3"),
+)
+# Names of `AttentionBackendName` in diffusers 0.37, the engine's (0.5.17); `aiter` the engine takes for its own.
+_DIFFUSERS_ATTENTION = (
+    *("flash", "flash_hub", "flash_varlen", "flash_varlen_hub", "_flash_3", "_flash_varlen_3", "_flash_3_hub"),
+    *("_flash_3_varlen_hub", "flex", "native", "_native_cudnn", "_native_efficient", "_native_flash", "_native_math"),
+    *("_native_npu", "_native_xla", "sage", "sage_hub", "sage_varlen", "_sage_qk_int8_pv_fp8_cuda"),
+    *("_sage_qk_int8_pv_fp8_cuda_sm90", "_sage_qk_int8_pv_fp16_cuda", "_sage_qk_int8_pv_fp16_triton", "xformers"),
+)
+_IMAGE_MODELS = re.compile(
+    r"FLUX\.|(?<![A-Za-z])Image(?!2Video)|Z-Image|stable-diffusion|SANA(?!-?(?:Video|WM))|ideogram|Krea", re.IGNORECASE
+)
+_QUANTISED = (
+    *("transformer-path", "transformer-2-path", "transformer-weights-path", "component-paths.transformer"),
+    *("component-weights-paths.transformer", "enable-svdquant", "quantization", "quantized-model-path"),
+    *("kv-cache-quant", "enable-spectrum", "cfg-gate-step"),
+)
 _HOPPER = ("H100", "H200", "H800", "H20", "GH200")
 _BLACKWELL = ("B100", "B200", "B300", "GB200", "GB300", "5090", "5080", "BLACKWELL")
 # Flash attention needs compute capability 8.0.
@@ -25,22 +46,30 @@ _BEFORE_AMPERE = ("V100", "T4", "P100", "P40", "2080", "TITAN")
 
 def _lossy_keys(view: View) -> Iterator[tuple[str, str]]:
     """The key and the name of every lossy option of the case."""
-    if view.word("attention-backend") in APPROXIMATE_ATTENTION:
-        yield "args.attention-backend", f"attention-backend {view.word('attention-backend')}"
-    if view.env_on(CACHE_DIT):
-        yield f"env.{CACHE_DIT}", "Cache-DiT"
+    for flag, backend in attention_asked(view.case).items():
+        if backend in APPROXIMATE_ATTENTION or backend.lstrip("_").startswith("sage"):
+            yield _attention_place(view, flag), f"{flag} {backend}"
+    cached = cache_dit(view)
+    if cached is not None:
+        yield cached[0], "Cache-DiT"
     for flag in ("cache-dit-config", *_QUANTISED):
         key = view.key_of(flag)
         if key is not None and not view.off(flag):
             yield key, flag
     if view.word("dit-precision") in ("fp16", "fp8"):
-        yield "args.dit-precision", f"dit-precision {view.word('dit-precision')}"
-    if view.word("vae-precision") in ("fp16", "bf16"):
-        yield "args.vae-precision", f"vae-precision {view.word('vae-precision')}"
+        yield view.place("dit-precision"), f"dit-precision {view.word('dit-precision')}"
+    for flag in ("vae-precision", "vae-decode-precision"):
+        if view.word(flag) in ("fp16", "bf16"):
+            yield view.place(flag), f"{flag} {view.word(flag)}"
     if view.on("enable-teacache"):
-        yield "args.enable-teacache", "TeaCache"
+        yield view.place("enable-teacache"), "TeaCache"
     if view.word("quality") in ("high", "extra-high"):
-        yield "args.quality", f"quality {view.word('quality')}"
+        yield view.place("quality"), f"quality {view.word('quality')}"
+
+
+def _attention_place(view: View, flag: str) -> str:
+    """The key of a flag that asks for an attention backend, of which `flag` may name one component."""
+    return view.key_of(flag) or view.place(flag.partition(".")[0])
 
 
 def lossy_not_marked(view: View) -> Iterator[Finding]:
@@ -63,25 +92,29 @@ def cache_dit_config_on_native(view: View) -> Iterator[Finding]:
 
 
 def cache_dit_variables_on_diffusers(view: View) -> Iterator[Finding]:
-    if view.env_on(CACHE_DIT) and view.case.backend == "diffusers":
-        yield Finding(
-            f"env.{CACHE_DIT}",
-            f"{CACHE_DIT} is read by the native backend: give the diffusers backend a cache-dit-config",
-        )
+    cached = cache_dit(view)
+    if cached is not None and view.case.backend == "diffusers":
+        key, name = cached
+        yield Finding(key, f"{name} is read by the native backend: give the diffusers backend a cache-dit-config")
 
 
 def cache_dit_knobs_without_cache_dit(view: View) -> Iterator[Finding]:
-    if not view.env_on(CACHE_DIT):
+    if cache_dit(view) is None:
         for name in view.case.env:
             if name.startswith("SGLANG_CACHE_DIT_") and name != CACHE_DIT:
                 yield Finding(f"env.{name}", f'{name} has no effect without {CACHE_DIT}: set it to "true"')
+        if view.arg("cache-dit-params") is not None:
+            yield Finding(
+                view.place("cache-dit-params"),
+                f"cache-dit-params has no effect without Cache-DiT: set {CACHE_DIT_FLAG} to true",
+            )
 
 
 def svdquant_gpu(view: View) -> Iterator[Finding]:
     product = view.gpu_has(*_HOPPER)
     if view.on("enable-svdquant") and product:
         yield Finding(
-            "args.enable-svdquant",
+            view.place("enable-svdquant"),
             f"SVDQuant runs on Ampere, Ada and consumer Blackwell GPUs, not on Hopper ({product}): "
             "name other GPUs in 'requires.gpu', or drop enable-svdquant",
         )
@@ -90,7 +123,7 @@ def svdquant_gpu(view: View) -> Iterator[Finding]:
 def svdquant_weights(view: View) -> Iterator[Finding]:
     if view.on("enable-svdquant") and view.key_of("transformer-weights-path") is None:
         yield Finding(
-            "args.enable-svdquant",
+            view.place("enable-svdquant"),
             "SVDQuant needs weights that are quantised already: name them with transformer-weights-path",
         )
 
@@ -98,43 +131,74 @@ def svdquant_weights(view: View) -> Iterator[Finding]:
 def nvfp4_gpu(view: View) -> Iterator[Finding]:
     wanted = view.word("quantization-precision") == "nvfp4" or view.model_has("nvfp4")
     if wanted and view.products and view.gpu_has(*_BLACKWELL) is None:
-        key = "args.quantization-precision" if view.arg("quantization-precision") else "model"
+        key = view.place("quantization-precision") if view.arg("quantization-precision") else "model"
         yield Finding(key, f"NVFP4 needs a Blackwell GPU, this is {view.products[0]}: name one in 'requires.gpu'")
 
 
 def sage3_gpu(view: View) -> Iterator[Finding]:
-    if view.word("attention-backend") == "sage_attn_3" and view.products and view.gpu_has(*_BLACKWELL) is None:
-        yield Finding(
-            "args.attention-backend",
-            f"sage_attn_3 needs a Blackwell GPU, this is {view.products[0]}, where the engine falls back to another "
-            "backend: use sage_attn",
-        )
+    if view.products and view.gpu_has(*_BLACKWELL) is None:
+        for key, _ in _asking_for(view, "sage_attn_3"):
+            yield Finding(
+                key,
+                f"sage_attn_3 needs a Blackwell GPU, this is {view.products[0]}, where the engine falls back to "
+                "another backend: use sage_attn",
+            )
 
 
 def flash_attention_gpu(view: View) -> Iterator[Finding]:
     product = view.gpu_has(*_BEFORE_AMPERE)
-    if product and view.word("attention-backend") in ("fa", "fa2", "fa3", "fa4"):
-        yield Finding(
-            "args.attention-backend", f"flash attention needs Ampere or newer, this is {product}: use torch_sdpa"
-        )
+    if product:
+        for key, _ in _asking_for(view, "fa", "fa2", "fa3", "fa4"):
+            yield Finding(key, f"flash attention needs Ampere or newer, this is {product}: use torch_sdpa")
 
 
 def sliding_tile_mask(view: View) -> Iterator[Finding]:
     configured = view.key_of("mask-strategy-file-path") or view.key_of("attention-backend-config")
-    if view.word("attention-backend") == "sliding_tile_attn" and configured is None:
-        yield Finding(
-            "args.attention-backend",
-            "sliding_tile_attn reads a mask strategy file: give it with mask-strategy-file-path",
-        )
+    if configured is None:
+        for key, _ in _asking_for(view, "sliding_tile_attn"):
+            yield Finding(
+                key,
+                "sliding_tile_attn reads a mask strategy file: give it with attention-backend-config "
+                "(mask_strategy_file_path=FILE; in 0.5.8 with mask-strategy-file-path)",
+            )
+
+
+def video_attention_on_images(view: View) -> Iterator[Finding]:
+    if view.case.backend == "sglang" and _IMAGE_MODELS.search(view.case.model):
+        for key, backend in _asking_for(view, *_VIDEO_ATTENTION):
+            yield Finding(
+                key,
+                f"the sparse patterns of {backend} are those of video, which an image model has none of: the "
+                "engine passes it over in silence or fails; use fa or sage_attn",
+            )
 
 
 def attention_backend(view: View) -> Iterator[Finding]:
-    word = view.word("attention-backend")
-    known = (*EXACT_ATTENTION, *APPROXIMATE_ATTENTION, "no_attention")
-    if word and word not in known and view.case.backend != "diffusers":
+    for flag, backend in attention_asked(view.case).items():
+        key = _attention_place(view, flag)
+        if view.case.backend == "diffusers":
+            yield from _attention_of_diffusers(key, flag, backend)
+        elif backend not in ATTENTION and not (backend == "cudnn_sdpa" and flag.startswith("component")):
+            yield Finding(key, f"no attention backend is called {backend}: known are {', '.join(sorted(ATTENTION))}")
+
+
+def _attention_of_diffusers(key: str, flag: str, backend: str) -> Iterator[Finding]:
+    if flag.startswith("component-attention-backends") or flag == "attention-backend-override":
         yield Finding(
-            "args.attention-backend", f"no attention backend is called {word}: known are {', '.join(sorted(known))}"
+            key, f"{flag.partition('.')[0]} belongs to the native backend: give the diffusers backend attention-backend"
         )
+    elif backend not in _DIFFUSERS_ATTENTION:
+        yield Finding(
+            key,
+            f"diffusers has no attention backend {backend}, and the engine runs the default one: it has "
+            f"{', '.join(sorted(_DIFFUSERS_ATTENTION))}",
+        )
+
+
+def _asking_for(view: View, *backends: str) -> Iterator[tuple[str, str]]:
+    """Key and backend of every flag that asks for one of these attention backends."""
+    asked = attention_asked(view.case).items()
+    return ((_attention_place(view, flag), backend) for flag, backend in asked if backend in backends)
 
 
 def quantised_model_falls_back(view: View) -> Iterator[Finding]:
@@ -157,6 +221,7 @@ RULES = (
     Rule(slug="sage3-gpu", level="error", check=sage3_gpu),
     Rule(slug="flash-attention-gpu", level="error", check=flash_attention_gpu),
     Rule(slug="sliding-tile-mask", level="error", check=sliding_tile_mask),
+    Rule(slug="video-attention-on-images", level="error", check=video_attention_on_images),
     Rule(slug="attention-backend", level="error", check=attention_backend),
     Rule(slug="quantised-model-falls-back", level="error", check=quantised_model_falls_back),
 )

@@ -7,24 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_sgdiff.advice.protocol import Finding, Rule, View
+from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
 
 CACHE_DIT = "SGLANG_CACHE_DIT_ENABLED"
+CACHE_DIT_FLAG = "enable-cache-dit"
 _LAYERWISE_BY_DEFAULT = ("Wan", "MOVA")
 
 
+def cache_dit(view: View) -> tuple[str, str] | None:
+    """The key that switches Cache-DiT on, and its name there; None where it is off. The flag goes before the
+    variable."""
+    if view.arg(CACHE_DIT_FLAG) is not None:
+        return None if view.off(CACHE_DIT_FLAG) else (view.place(CACHE_DIT_FLAG), CACHE_DIT_FLAG)
+    return (f"env.{CACHE_DIT}", CACHE_DIT) if view.env_on(CACHE_DIT) else None
+
+
 def cache_dit_with_layerwise_offload(view: View) -> Iterator[Finding]:
-    if not view.env_on(CACHE_DIT) or view.case.backend == "diffusers":
+    cached = cache_dit(view)
+    if cached is None or view.case.backend == "diffusers":
         return
+    key, name = cached
     if view.on("dit-layerwise-offload"):
         yield Finding(
-            "args.dit-layerwise-offload",
-            "layerwise offload releases weights of blocks that Cache-DiT skips, and the engine refuses the two "
-            f"together: set dit-layerwise-offload to false, or drop {CACHE_DIT}",
+            view.place("dit-layerwise-offload"),
+            "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the "
+            f"two together: set dit-layerwise-offload to false, or drop {name}",
         )
     elif view.model_has(*_LAYERWISE_BY_DEFAULT) and not view.off("dit-layerwise-offload"):
         yield Finding(
-            f"env.{CACHE_DIT}",
+            key,
             "this model is offloaded layer by layer by default, which Cache-DiT does not go with: "
             "set dit-layerwise-offload to false",
         )
@@ -33,17 +44,18 @@ def cache_dit_with_layerwise_offload(view: View) -> Iterator[Finding]:
 def fsdp_with_layerwise_offload(view: View) -> Iterator[Finding]:
     if view.on("use-fsdp-inference") and view.on("dit-layerwise-offload"):
         yield Finding(
-            "args.use-fsdp-inference",
+            view.place("use-fsdp-inference"),
             "the engine switches FSDP off in silence where layerwise offload is on: keep one of "
             "use-fsdp-inference and dit-layerwise-offload",
         )
 
 
 def fsdp_with_cache_dit(view: View) -> Iterator[Finding]:
-    if view.on("use-fsdp-inference") and view.env_on(CACHE_DIT):
+    cached = cache_dit(view)
+    if view.on("use-fsdp-inference") and cached is not None:
         yield Finding(
-            "args.use-fsdp-inference",
-            f"the engine refuses FSDP together with Cache-DiT: drop use-fsdp-inference or {CACHE_DIT}",
+            view.place("use-fsdp-inference"),
+            f"the engine refuses FSDP together with Cache-DiT: drop use-fsdp-inference or {cached[1]}",
         )
 
 
@@ -51,7 +63,7 @@ def prefetch_size(view: View) -> Iterator[Finding]:
     value = view.arg("dit-offload-prefetch-size")
     if value is None:
         return
-    key = "args.dit-offload-prefetch-size"
+    key = view.place("dit-offload-prefetch-size")
     if isinstance(value, (bool, str, tuple)):
         yield Finding(key, f"the prefetch size must be a number, got {value!r}")
     elif value < 0:
@@ -70,7 +82,7 @@ def prefetch_size(view: View) -> Iterator[Finding]:
 def prefetch_without_offload(view: View) -> Iterator[Finding]:
     if view.arg("dit-offload-prefetch-size") is not None and view.off("dit-layerwise-offload"):
         yield Finding(
-            "args.dit-offload-prefetch-size",
+            view.place("dit-offload-prefetch-size"),
             "the prefetch size has no effect with 'dit-layerwise-offload: false': drop one of them",
         )
 
@@ -80,7 +92,7 @@ def offload_not_pinned(view: View) -> Iterator[Finding]:
     by_mode = view.word("performance-mode") or view.word("mode")
     if view.case.gpus == 0 or view.case.backend == "diffusers" or by_mode in ("manual", "speed", "memory"):
         return
-    if not any(flag in view.case.args for flag in decided):
+    if not any(first_of(view, decided)):
         yield Finding(
             "args",
             "the engine decides what is offloaded from the model and the memory that is free at its start: "

@@ -6,15 +6,27 @@ engine's server_args (0.5.17), and the performance guide's section on lossless o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from pytest_sgdiff.advice.protocol import Finding, Rule, View
+from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
 
 _SEQUENCE = ("sp-degree", "ulysses-degree", "ring-degree")
 _CFG = ("cfg-parallel-size", "enable-cfg-parallel")
 # Distilled to run without classifier-free guidance, so that there is no second branch to run in parallel; the Klein
 # base models are not.
 _WITHOUT_CFG = ("FLUX.1", "FLUX.2")
+# Others that run without it by default: a guidance of 1 or less in the engine's sampling parameters, or a denoising
+# stage that knows one branch only (FastWan, TurboWan). ERNIE-Image-Turbo is run with the guidance of its base.
+_ONE_BRANCH = re.compile(
+    r"(?<!ERNIE-Image-)Turbo|distill|FastWan|FastHunyuan|HunyuanVideo|Krea-2|Qwen-Image-2\.1|LongLive|JoyAI-Echo"
+    r"|MiniMax-H3|FastH3",
+    re.IGNORECASE,
+)
+_NO_SECOND_BRANCH = (
+    "so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: "
+    "use ulysses-degree or tp-size instead"
+)
 _RING_ATTENTION = ("fa", "fa3", "fa4", "sage_attn")
 
 
@@ -26,7 +38,7 @@ def _cfg_degree(view: View) -> int:
 
 
 def _cfg_key(view: View) -> str:
-    return next((f"args.{flag}" for flag in _CFG if flag in view.case.args), "args")
+    return next((view.place(flag) for flag in first_of(view, _CFG)), "args")
 
 
 def cfg_parallel_on_one_gpu(view: View) -> Iterator[Finding]:
@@ -39,16 +51,27 @@ def cfg_parallel_on_one_gpu(view: View) -> Iterator[Finding]:
 
 
 def cfg_parallel_without_cfg(view: View) -> Iterator[Finding]:
-    if _cfg_degree(view) > 1 and view.model_has(*_WITHOUT_CFG) and not view.model_has("klein-base"):
+    if _cfg_degree(view) < 2:
+        return
+    if view.model_has(*_WITHOUT_CFG) and not view.model_has("klein-base"):
         yield Finding(
             _cfg_key(view),
             f"{view.case.model} runs without classifier-free guidance and crashes under CFG parallel: "
             "use ulysses-degree or tp-size instead",
         )
+        return
+    flag = next(first_of(view, ("true-cfg-scale", "guidance-scale")), None)
+    scale = None if flag is None else view.number(flag)
+    # Base Z-Image guides with anything above 0, all others above 1.
+    least = 0 if view.model_has("Z-Image") and not view.model_has("Turbo") else 1
+    if scale is not None and scale <= least:
+        yield Finding(_cfg_key(view), f"{flag} {scale:g} switches classifier-free guidance off, {_NO_SECOND_BRANCH}")
+    elif scale is None and _ONE_BRANCH.search(view.case.model):
+        yield Finding(_cfg_key(view), f"{view.case.model} runs without classifier-free guidance, {_NO_SECOND_BRANCH}")
 
 
 def parallel_degrees(view: View) -> Iterator[Finding]:
-    given = next((flag for flag in _SEQUENCE if flag in view.case.args), None)
+    given = next(first_of(view, _SEQUENCE), None)
     tp, cfg, gpus = view.count("tp-size") or 1, _cfg_degree(view), view.case.gpus
     if gpus < 2 and cfg > 1:
         return
@@ -56,32 +79,36 @@ def parallel_degrees(view: View) -> Iterator[Finding]:
     spread = (ulysses or 1) * (ring or 1)
     if sp is not None and (ulysses, ring) != (None, None) and sp != spread:
         yield Finding(
-            "args.sp-degree",
+            view.place("sp-degree"),
             f"sp-degree {sp} must equal ulysses-degree x ring-degree = {ulysses or 1} x {ring or 1} = {spread}",
         )
         return
     group = tp * cfg
     if given is None:
         if gpus and gpus % group:
-            key = "args.tp-size" if tp > 1 else _cfg_key(view)
+            key = view.place("tp-size") if tp > 1 else _cfg_key(view)
             yield Finding(key, f"tp-size {tp} x CFG {cfg} = {group} does not divide 'gpus: {gpus}'")
         return
     needed = group * (sp or spread)
     if needed != max(gpus, 1):
         parts = f"tp-size {tp} x CFG {cfg} x ulysses-degree {ulysses or sp or 1} x ring-degree {ring or 1}"
-        yield Finding(f"args.{given}", f"{parts} = {needed} must equal 'gpus: {gpus}': change the degrees or 'gpus'")
+        yield Finding(view.place(given), f"{parts} = {needed} must equal 'gpus: {gpus}': change the degrees or 'gpus'")
 
 
 def data_parallel(view: View) -> Iterator[Finding]:
-    if (view.count("dp-size") or 1) > 1:
-        yield Finding("args.dp-size", "the engine refuses dp-size above 1: drop it, and use ulysses-degree or tp-size")
+    # In a config the three have one name, which is told once.
+    flag = next((flag for flag in ("dp-size", "data-parallel-size", "dp") if (view.count(flag) or 1) > 1), None)
+    if flag is not None:
+        yield Finding(
+            view.place(flag), f"the engine refuses {flag} above 1: drop it, and use ulysses-degree or tp-size"
+        )
 
 
 def ring_attention_backend(view: View) -> Iterator[Finding]:
     backend = view.word("attention-backend")
     if (view.count("ring-degree") or 1) > 1 and backend and backend not in _RING_ATTENTION:
         yield Finding(
-            "args.attention-backend",
+            view.place("attention-backend"),
             f"ring attention works with fa and sage_attn only, not with {backend}: "
             "set ring-degree to 1, or the backend to fa",
         )
@@ -91,8 +118,8 @@ def parallel_not_pinned(view: View) -> Iterator[Finding]:
     if view.case.gpus < 2 or view.case.backend == "diffusers":
         return
     tp, cfg = view.count("tp-size") or 1, _cfg_degree(view)
-    sequence = any(flag in view.case.args for flag in _SEQUENCE)
-    pinned = sequence or (any(flag in view.case.args for flag in _CFG) and tp * cfg >= view.case.gpus)
+    sequence = any(first_of(view, _SEQUENCE))
+    pinned = sequence or (any(first_of(view, _CFG)) and tp * cfg >= view.case.gpus)
     if not pinned and tp < view.case.gpus:
         yield Finding(
             "gpus",

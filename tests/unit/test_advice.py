@@ -173,7 +173,7 @@ FIRES = [
         "error",
         [CACHE, "args: {dit-layerwise-offload: true}"],
         "4:12",
-        "layerwise offload releases weights of blocks that Cache-DiT skips, and the engine refuses the two together: set dit-layerwise-offload to false, or drop SGLANG_CACHE_DIT_ENABLED",
+        "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the two together: set dit-layerwise-offload to false, or drop SGLANG_CACHE_DIT_ENABLED",
         [CACHE, "args: {dit-layerwise-offload: false}"],
     ),
     (
@@ -382,7 +382,7 @@ FIRES = [
         "error",
         ["args: {attention-backend: sliding_tile_attn}"],
         "3:12",
-        "sliding_tile_attn reads a mask strategy file: give it with mask-strategy-file-path",
+        "sliding_tile_attn reads a mask strategy file: give it with attention-backend-config (mask_strategy_file_path=FILE; in 0.5.8 with mask-strategy-file-path)",
         ["args: {attention-backend: sliding_tile_attn, mask-strategy-file-path: m.json}"],
     ),
     (
@@ -390,7 +390,7 @@ FIRES = [
         "error",
         ["args: {attention-backend: flash}"],
         "3:12",
-        "no attention backend is called flash: known are aiter, aiter_sage, block_sparse_attn, dynamic_cudnn_sdpa, fa, fa2, fa3, fa4, laser_attn, no_attention, rain_fusion_attn, sage_attn, sage_attn_3, sage_sla_attn, sla_attn, sliding_tile_attn, sparse_video_gen_2_attn, torch_cudnn_sdpa, torch_sdpa, video_sparse_attn, vmoba_attn",
+        "no attention backend is called flash: known are aiter, aiter_sage, block_sparse_attn, cube_sparse_attn, dynamic_cudnn_sdpa, fa, fa2, fa3, fa4, fp8_fa_sm120, hybrid_window_attn_h3, laser_attn, no_attention, rain_fusion_attn, sage_attn, sage_attn_3, sage_sla_attn, sla_attn, sliding_tile_attn, sol_attn, sparge_attn, sparse_video_gen_2_attn, subblock_sparse_attn, torch_cudnn_sdpa, torch_sdpa, video_sparse_attn, video_sparse_attn_h3, vmoba_attn",
         ["backend: diffusers", "args: {attention-backend: flash}"],
     ),
     # ---- measuring
@@ -490,6 +490,242 @@ FIRES = [
         'the engine\'s stage timers do not wait for the GPU, so that time spent in one stage shows up in the next: set SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"',
         ['env: {SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"}'],
     ),
+    # ---- other spellings, and keys of the config
+    (
+        "owned-flag",
+        "error",
+        ["config: {num_gpus: 2, seed: 1}"],
+        "3:14",
+        "num-gpus is written from the case's 'gpus': set that instead",
+        ["config: {seed: 1}"],
+    ),
+    (
+        "cfg-parallel-without-cfg",
+        "error",
+        ["gpus: 2", "args: {enable-cfg-parallel: true, guidance-scale: 1.0}"],
+        "4:12",
+        "guidance-scale 1 switches classifier-free guidance off, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
+        ["gpus: 2", "args: {enable-cfg-parallel: true, guidance-scale: 5.0}"],
+    ),
+    (
+        "cfg-parallel-without-cfg",
+        "error",
+        ["gpus: 2", "args: {cfg-parallel-size: 2, guidance-scale: 5, true-cfg-scale: 0.5}"],
+        "4:12",
+        "true-cfg-scale 0.5 switches classifier-free guidance off, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
+        ["gpus: 2", "args: {cfg-parallel-size: 1, guidance-scale: 1}"],
+    ),
+    (
+        "parallel-degrees",
+        "error",
+        ["gpus: 4", "config: {ulysses_degree: 2}"],
+        "4:14",
+        "tp-size 1 x CFG 1 x ulysses-degree 2 x ring-degree 1 = 2 must equal 'gpus: 4': change the degrees or 'gpus'",
+        ["gpus: 4", "config: {ulysses_degree: 2, cfg_parallel_degree: 2}"],
+    ),
+    (
+        "data-parallel",
+        "error",
+        ["gpus: 2", "args: {data-parallel-size: 2}"],
+        "4:12",
+        "the engine refuses data-parallel-size above 1: drop it, and use ulysses-degree or tp-size",
+        ["args: {dp: 1}"],
+    ),
+    (
+        "data-parallel",
+        "error",
+        ["gpus: 2", "config: {dp_size: 2}"],
+        "4:14",
+        "the engine refuses dp-size above 1: drop it, and use ulysses-degree or tp-size",
+        ["config: {dp_size: 1}"],
+    ),
+    (
+        "parallel-not-pinned",
+        "warning",
+        ["gpus: 2", "config: {seed: 1}"],
+        "3:5",
+        "the engine chooses how 2 GPUs are used, and may choose otherwise in another version: the baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
+        ["gpus: 2", "config: {enable_cfg_parallel: true}"],
+    ),
+    (
+        "cache-dit-with-layerwise-offload",
+        "error",
+        ["args: {enable-cache-dit: true, dit-layerwise-offload: true}"],
+        "3:36",
+        "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the two together: set dit-layerwise-offload to false, or drop enable-cache-dit",
+        [CACHE, "args: {enable-cache-dit: false, dit-layerwise-offload: true}"],
+    ),
+    (
+        "cache-dit-with-layerwise-offload",
+        "error",
+        ["args: {enable-cache-dit: true}"],
+        "3:12",
+        "this model is offloaded layer by layer by default, which Cache-DiT does not go with: set dit-layerwise-offload to false",
+        ["args: {enable-cache-dit: true}", "config: {dit_layerwise_offload: false}"],
+    ),
+    (
+        "fsdp-with-cache-dit",
+        "error",
+        ["args: {enable-cache-dit: true, use-fsdp-inference: true}"],
+        "3:36",
+        "the engine refuses FSDP together with Cache-DiT: drop use-fsdp-inference or enable-cache-dit",
+        ["args: {enable-cache-dit: false, use-fsdp-inference: true}"],
+    ),
+    (
+        "offload-not-pinned",
+        "warning",
+        ["config: {seed: 1}"],
+        "2:3",
+        "the engine decides what is offloaded from the model and the memory that is free at its start: pin dit-layerwise-offload and dit-cpu-offload",
+        ["config: {dit_layerwise_offload: false}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {enable-cache-dit: true}"],
+        "3:12",
+        "Cache-DiT changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["marks: [lossy]", "args: {enable-cache-dit: true}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {attention-backend-override: sage_attn}"],
+        "3:12",
+        "attention-backend-override sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["marks: [lossy]", "args: {attention-backend-override: sage_attn}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {cfg-gate-step: 0.5}"],
+        "3:12",
+        "cfg-gate-step changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["marks: [lossy]", "args: {cfg-gate-step: 0.5}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {vae-decode-precision: bf16}"],
+        "3:12",
+        "vae-decode-precision bf16 changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["marks: [lossy]", "args: {vae-decode-precision: bf16}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ['args: {component-attention-backends: "text_encoder=fa,transformer=sage_attn"}'],
+        "3:12",
+        "component-attention-backends.transformer sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ['args: {component-attention-backends: "text_encoder=fa,transformer=torch_sdpa"}'],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["config: {component_attention_backends: {transformer: sage_attn}}"],
+        "3:14",
+        "component-attention-backends.transformer sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["config: {component_attention_backends: {transformer: fa}}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["config: {attention_backend: sage_attn}"],
+        "3:14",
+        "attention-backend sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["config: {attention_backend: fa}"],
+    ),
+    (
+        "lossy-not-marked",
+        "warning",
+        ["args: {component-attention-backends.transformer: sage_attn}"],
+        "3:12",
+        "component-attention-backends.transformer sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+        ["args: {component-attention-backends.transformer: fa}"],
+    ),
+    (
+        "cache-dit-variables-on-diffusers",
+        "warning",
+        ["backend: diffusers", "args: {enable-cache-dit: true}"],
+        "4:12",
+        "enable-cache-dit is read by the native backend: give the diffusers backend a cache-dit-config",
+        ["args: {enable-cache-dit: true}"],
+    ),
+    (
+        "cache-dit-knobs-without-cache-dit",
+        "warning",
+        ["args: {cache-dit-params: '{}'}"],
+        "3:12",
+        "cache-dit-params has no effect without Cache-DiT: set enable-cache-dit to true",
+        ["args: {cache-dit-params: '{}', enable-cache-dit: true}"],
+    ),
+    (
+        "attention-backend",
+        "error",
+        ['args: {component-attention-backends: "transformer=sage"}'],
+        "3:12",
+        "no attention backend is called sage: known are aiter, aiter_sage, block_sparse_attn, cube_sparse_attn, dynamic_cudnn_sdpa, fa, fa2, fa3, fa4, fp8_fa_sm120, hybrid_window_attn_h3, laser_attn, no_attention, rain_fusion_attn, sage_attn, sage_attn_3, sage_sla_attn, sla_attn, sliding_tile_attn, sol_attn, sparge_attn, sparse_video_gen_2_attn, subblock_sparse_attn, torch_cudnn_sdpa, torch_sdpa, video_sparse_attn, video_sparse_attn_h3, vmoba_attn",
+        [
+            'args: {component-attention-backends: "{\\"transformer\\": \\"fa\\"}"}',
+            "config: {attention_backend: sparge_attn}",
+        ],
+    ),
+    (
+        "attention-backend",
+        "error",
+        ["backend: diffusers", "args: {attention-backend: fa}"],
+        "4:12",
+        "diffusers has no attention backend fa, and the engine runs the default one: it has _flash_3, _flash_3_hub, _flash_3_varlen_hub, _flash_varlen_3, _native_cudnn, _native_efficient, _native_flash, _native_math, _native_npu, _native_xla, _sage_qk_int8_pv_fp16_cuda, _sage_qk_int8_pv_fp16_triton, _sage_qk_int8_pv_fp8_cuda, _sage_qk_int8_pv_fp8_cuda_sm90, flash, flash_hub, flash_varlen, flash_varlen_hub, flex, native, sage, sage_hub, sage_varlen, xformers",
+        ["backend: diffusers", "args: {attention-backend: _flash_3_hub}"],
+    ),
+    (
+        "attention-backend",
+        "error",
+        ["backend: diffusers", "args: {attention-backend: flash_attention}"],
+        "4:12",
+        "diffusers has no attention backend flash_attention, and the engine runs the default one: it has _flash_3, _flash_3_hub, _flash_3_varlen_hub, _flash_varlen_3, _native_cudnn, _native_efficient, _native_flash, _native_math, _native_npu, _native_xla, _sage_qk_int8_pv_fp16_cuda, _sage_qk_int8_pv_fp16_triton, _sage_qk_int8_pv_fp8_cuda, _sage_qk_int8_pv_fp8_cuda_sm90, flash, flash_hub, flash_varlen, flash_varlen_hub, flex, native, sage, sage_hub, sage_varlen, xformers",
+        ["backend: diffusers", "args: {attention-backend: _flash_3_hub}"],
+    ),
+    (
+        "attention-backend",
+        "error",
+        ["backend: diffusers", "args: {component-attention-backends: transformer=flash}"],
+        "4:12",
+        "component-attention-backends belongs to the native backend: give the diffusers backend attention-backend",
+        ["backend: diffusers", "args: {attention-backend: xformers}"],
+    ),
+    (
+        "several-outputs",
+        "error",
+        ["args: {num-outputs: 4}"],
+        "3:12",
+        "the perf dump's stages describe the first of 4 outputs, its total all of them: measure one output per case",
+        ["args: {num-outputs: 1}"],
+    ),
+    (
+        "several-outputs",
+        "error",
+        ["config: {num_outputs_per_prompt: 4}"],
+        "3:14",
+        "the perf dump's stages describe the first of 4 outputs, its total all of them: measure one output per case",
+        ["config: {num_outputs_per_prompt: 1}"],
+    ),
+    (
+        "several-prompts",
+        "error",
+        ["config: {prompt: [a, b]}"],
+        "3:14",
+        "the perf dump describes the first of 2 prompts only: give one prompt per case",
+        ["config: {prompt: a}"],
+    ),
+    (
+        "no-seed",
+        "warning",
+        ["config: {width: 1}"],
+        "2:3",
+        "no seed: outputs, and times that depend on them, differ from launch to launch; pin seed",
+        ["config: {seed: 42}"],
+    ),
 ]
 
 
@@ -524,6 +760,94 @@ def test_advice_prints_place_level_message_and_slug() -> None:
             "4:12",
             "black-forest-labs/FLUX.1-dev runs without classifier-free guidance and crashes under CFG parallel: use ulysses-degree or tp-size instead",
             "black-forest-labs/FLUX.2-klein-base-4B",
+        ),
+        (
+            "cfg-parallel-without-cfg",
+            "Tongyi-MAI/Z-Image-Turbo",
+            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+            "4:12",
+            "Tongyi-MAI/Z-Image-Turbo runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
+            "Tongyi-MAI/Z-Image",
+        ),
+        (
+            "cfg-parallel-without-cfg",
+            "IPostYellow/TurboWan2.1-T2V-14B-Diffusers",
+            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+            "4:12",
+            "IPostYellow/TurboWan2.1-T2V-14B-Diffusers runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
+            "Wan-AI/Wan2.1-T2V-14B-Diffusers",
+        ),
+        (
+            "cfg-parallel-without-cfg",
+            "FastVideo/FastWan2.1-T2V-1.3B-Diffusers",
+            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+            "4:12",
+            "FastVideo/FastWan2.1-T2V-1.3B-Diffusers runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
+            "baidu/ERNIE-Image-Turbo",
+        ),
+        (
+            "cfg-parallel-without-cfg",
+            "BestWishYsh/Helios-Distilled",
+            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+            "4:12",
+            "BestWishYsh/Helios-Distilled runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
+            "BestWishYsh/Helios-Base",
+        ),
+        (
+            "device-mode-not-pinned",
+            "Lightricks/LTX-2.3",
+            ["gpus: 2", "args: {pipeline-class-name: LTX2TwoStagePipeline}"],
+            "4:12",
+            "the engine keeps both stages on the GPU or not by its version and the GPU's memory, and times differ: pin ltx2-two-stage-device-mode (original; resident from about 130 GiB on)",
+            "Lightricks/LTX-2",
+        ),
+        (
+            "device-mode-not-pinned",
+            "Lightricks/LTX-2.3",
+            ["args: {pipeline-class-name: LTX2TwoStageHQPipeline}"],
+            "3:12",
+            "the engine keeps both stages on the GPU or not by its version and the GPU's memory, and times differ: pin ltx2-two-stage-device-mode (original; resident from about 130 GiB on)",
+            "Lightricks/LTX-2.5-Diffusers",
+        ),
+        (
+            "video-attention-on-images",
+            "Qwen/Qwen-Image",
+            ["args: {attention-backend: video_sparse_attn}"],
+            "3:12",
+            "the sparse patterns of video_sparse_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
+            "Wan-AI/Wan2.1-T2V-14B-Diffusers",
+        ),
+        (
+            "video-attention-on-images",
+            "black-forest-labs/FLUX.1-dev",
+            ["args: {attention-backend: sliding_tile_attn}"],
+            "3:12",
+            "the sparse patterns of sliding_tile_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
+            "nvidia/Cosmos3-Super-Image2Video",
+        ),
+        (
+            "video-attention-on-images",
+            "Efficient-Large-Model/Sana_1600M_1024px_diffusers",
+            ["args: {attention-backend: vmoba_attn}"],
+            "3:12",
+            "the sparse patterns of vmoba_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
+            "Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
+        ),
+        (
+            "video-attention-on-images",
+            "stabilityai/stable-diffusion-3.5-medium",
+            ["args: {attention-backend: sage_sla_attn}"],
+            "3:12",
+            "the sparse patterns of sage_sla_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
+            "Efficient-Large-Model/SANA-WM_bidirectional",
+        ),
+        (
+            "video-attention-on-images",
+            "Tongyi-MAI/Z-Image",
+            ["args: {attention-backend: sparse_video_gen_2_attn}"],
+            "3:12",
+            "the sparse patterns of sparse_video_gen_2_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
+            "Lightricks/LTX-2",
         ),
         (
             "nvfp4-gpu",
@@ -603,6 +927,33 @@ def test_a_rule_knows_the_model(slug: str, model: str, lines: list[str], place: 
     advice = found(slug, case_of(*lines, model=model))
     assert [(str(one.location), one.message) for one in advice] == [(f"c.yaml:{place}", message)]
     assert found(slug, case_of(*lines, model=other)) == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["args: {pipeline-class-name: LTX2TwoStagePipeline, ltx2-two-stage-device-mode: original}"],
+        ["args: {pipeline-class-name: LTX2TwoStagePipeline}", "config: {ltx2_two_stage_device_mode: original}"],
+        ["args: {pipeline-class-name: LTX2TwoStagePipeline}", "env: {SGLANG_LTX2_TWO_STAGE_DEVICE_MODE: original}"],
+        ["args: {pipeline-class-name: LTX2Pipeline}"],
+        ["gpus: 0", "args: {pipeline-class-name: LTX2TwoStagePipeline}"],
+    ],
+)
+def test_a_pinned_device_mode_needs_no_advice(lines: list[str]) -> None:
+    assert found("device-mode-not-pinned", case_of(*lines, model="Lightricks/LTX-2.3")) == []
+
+
+def test_the_older_ltx_2_has_device_modes_from_0_5_23_on() -> None:
+    case = case_of("args: {pipeline: LTX2TwoStagePipeline}", model="Lightricks/LTX-2")
+    assert found("device-mode-not-pinned", case, version="0.5.22") == []
+    assert len(found("device-mode-not-pinned", case, version="0.5.23")) == 1
+
+
+def test_guidance_that_a_case_raises_itself_makes_the_second_branch() -> None:
+    lines = ["gpus: 2", "args: {enable-cfg-parallel: true, guidance-scale: 3}"]
+    assert found("cfg-parallel-without-cfg", case_of(*lines, model="Qwen/Qwen-Image-2.1-Turbo")) == []
+    low = ["gpus: 2", "args: {enable-cfg-parallel: true, guidance-scale: 0.8}"]
+    assert found("cfg-parallel-without-cfg", case_of(*low, model="Tongyi-MAI/Z-Image")) == []
 
 
 def test_an_input_file_belongs_under_assets() -> None:
