@@ -13,14 +13,8 @@ from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
 from pytest_sgdiff.judge import differences, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
-from pytest_sgdiff.resolution import (
-    doubts,
-    first_figures,
-    recorded_at_most,
-    recording_advice,
-    resolution,
-    with_figures_of,
-)
+from pytest_sgdiff.resolution import doubts, recorded_at_most, recording_advice, resolution
+from pytest_sgdiff.review import figures, replacing
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8)
@@ -28,8 +22,6 @@ PAIR_LOOKS = (3, 5, 8)
 
 AGAIN = "run it again on a quiet machine"
 MORE = "give a recording of more launches, or let the case ask for fewer (launches.baseline)"
-NOT_COMPARABLE = "not comparable"
-"""Why a figure has no verdict that stands beside the one of a baseline of other work."""
 
 
 def gate(job: Job) -> CaseResult:
@@ -93,35 +85,23 @@ def record(job: Job) -> CaseResult:
     told = (*told, *more_launches(job, taken, alone=alone))
     if taken.problems:
         return finish(job, taken, None, (), "invalid", taken.problems[0].message)
-    baseline, verdicts, missing = compare(job, taken)
-    fresh, count = _renewed(job, taken), len(taken.counted)
-    priors = job.priors_for(taken.machine)
+    now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
+    apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline) if baseline else ()
+    fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
     told = (*told, *resolution(fresh, job.case, priors=priors), *recording_advice(fresh, job.case))
-    result = finish(job, taken, baseline, verdicts, "pass", f"{count} launches {_done(job, baseline, missing)}")
-    if baseline is None:
-        shown = first_figures(fresh, job.case, priors=priors)
-    else:
-        shown = with_figures_of(fresh, verdicts or _beside(job, taken, baseline), job.case, priors=priors)
+    shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
+    reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
+    # What else the launches show is told of comparable ones only.
+    result = finish(job, taken, baseline, () if apart else shown, "pass", reason)
     return replace(result, recorded=True, verdicts=shown, warnings=(*told, *result.warnings))
 
 
-def _done(job: Job, baseline: Baseline | None, missing: str) -> str:
+def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:
     """What became of the launches that were recorded."""
     if baseline is None:
         others = ", ".join(job.other_machines())
         return "recorded" + (f" (other machines that have a baseline: {others})" if others else "")
-    if job.extend:
-        return f"added to the {len(baseline.measurement.launches)} of the baseline"
-    return "replace the baseline" + (f", which{missing.removeprefix('the baseline')}" if missing else "")
-
-
-def _beside(job: Job, taken: Taken, baseline: Baseline) -> tuple[Verdict, ...]:
-    """The figures of both sides where they are of different work: whoever reviews the change wants to see its size."""
-    found = judge(measurement_of(job, taken), baseline, job.case)
-    return tuple(
-        replace(v, outcome="no-baseline", why=NOT_COMPARABLE, limit=None, excluded=None, best_ratio=None, suspect=False)
-        for v in found
-    )
+    return f"added to the {len(baseline.measurement.launches)} of the baseline" if job.extend else replacing(apart)
 
 
 def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers
+from pytest_sgdiff.errors import BaselineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeVar
 
-    from pytest_sgdiff.data import Baseline, MetricClass
+    from pytest_sgdiff.data import Baseline, Case, MetricClass
     from pytest_sgdiff.rules import Prior
+
+    T = TypeVar("T")
+
+
+UNDATED = "date not told"
+"""Published numbers do not always say of when they are."""
 
 
 def add(commands: Subparsers) -> None:
@@ -23,15 +32,17 @@ def add(commands: Subparsers) -> None:
         "baselines",
         help="list, show, compare, check or apply baselines",
         description="list: one line per baseline. show CASE: every metric with its spread and what it can detect. "
-        "diff DIR: candidates in DIR against the tree. check: exit 1 on anything zero, missing, not finite, of another "
-        "schema, short of launches, without provenance, or for a case that is gone (known are those below --cases, "
-        "and those in *.sgdiff.yaml below the current folder). apply DIR: put the reviewed candidates of a CI run (its "
-        "--sgdiff-out folder, or the folder baselines/ in it) in place; one that would lose launches is refused.",
+        "diff DIR: candidates in DIR against the tree: old and new figures with interval and verdict, what changed in "
+        "workload, machine and engine, and what the new ones find. check: exit 1 on anything zero, missing, not "
+        "finite, of another schema, short of launches, without provenance, or for a case that is gone (known are those "
+        "below --cases, and those in *.sgdiff.yaml below the current folder). apply DIR: put the reviewed candidates "
+        "of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) in place; "
+        "one that would lose launches is refused.",
     )
     parser.add_argument("action", choices=("list", "show", "diff", "check", "apply"), metavar="ACTION")
     parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
     parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
-    parser.add_argument("--cases", type=Path, metavar="DIR", help="for check; default: cases")
+    parser.add_argument("--cases", type=Path, metavar="DIR", help="for check and diff; default: cases")
     parser.add_argument("--json", action="store_true", help="print JSON (list)")
     parser.set_defaults(run=_baselines)
 
@@ -53,19 +64,30 @@ def _usage(message: str) -> Exception:
 def _list(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load
 
-    rows = [_row(load(path)) for path in every(chosen.folder)]
+    read = [_told(load, path) for path in every(chosen.folder)]
+    rows = [_row(baseline) for baseline in read if baseline is not None]
+    end = GOOD if None not in read else MISTAKES
     if chosen.json:
         print(json.dumps(rows, indent=2))
-        return GOOD
+        return end
     width = max((len(str(row["case"])) for row in rows), default=0)
     for row in rows:
         print(
             f"{row['case']:{width}}  {row['machine']}  {row['launches']} launches  {row['kind']}  "
-            f"{row['recorded']}  sglang {row['engine'] or 'unknown'}"
+            f"{row['recorded'] or UNDATED}  sglang {row['engine'] or 'unknown'}"
         )
-    if not rows:
+    if not read:
         print(f"no baselines below {chosen.folder}: pytest --sgdiff-gpus=N --sgdiff-update records some")
-    return GOOD
+    return end
+
+
+def _told(look: Callable[[Path], T], path: Path) -> T | None:
+    """What `look` gives of a file; None for one that is wrong, which is named and keeps none of the others back."""
+    try:
+        return look(path)
+    except BaselineError as error:
+        print(f"sgdiff: {error}", file=sys.stderr)
+        return None
 
 
 def _row(baseline: Baseline) -> dict[str, object]:
@@ -79,15 +101,22 @@ def _row(baseline: Baseline) -> dict[str, object]:
     }
 
 
+def _when(baseline: Baseline) -> str:
+    return baseline.recorded.at or UNDATED
+
+
 def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load, suite
+    from pytest_sgdiff.files import file_name
     from pytest_sgdiff.suiteprior import suite_priors, told
 
-    found = [b for b in map(load, every(chosen.folder)) if b.measurement.case == chosen.what]
+    # Other cases' files may be as wrong as they like.
+    mine = [path for path in every(chosen.folder) if path.stem == file_name(chosen.what)]
+    found = [b for b in map(load, mine) if b.measurement.case == chosen.what]
     for baseline in found:
-        print(
-            f"{baseline.path}: {baseline.kind}, {baseline.recorded.at}, sglang {baseline.engine_version or 'unknown'}"
-        )
+        print(f"{baseline.path}: {baseline.kind}, {_when(baseline)}, sglang {baseline.engine_version or 'unknown'}")
+        if baseline.source:
+            print(f"  source: {baseline.source}")
         priors = suite_priors(suite(chosen.folder, baseline.measurement.machine))
         for line in _metrics(baseline, priors):
             print(f"  {line}")
@@ -117,53 +146,52 @@ def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[st
         )
         line = f"{name:32}{middle:12.2f} {unit(name)}"
         line += "" if spread is None else f"  CV {100 * spread:.2f} %"
-        line += "" if detectable is None else f"  finds {100 * detectable:.1f} % in five launches"
+        if detectable is not None:
+            line += f"  finds {f'{100 * detectable:.1f}' if detectable < 1 else '> 100'} % in five launches"
         lines.append(line)
     return lines
 
 
 def _diff(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.baselines import every, find, load
+    from dataclasses import replace
+
+    from pytest_sgdiff.baselines import every, find, load, suite
+    from pytest_sgdiff.data import Case, Location
+    from pytest_sgdiff.reports.text import renewal
+    from pytest_sgdiff.review import review
+    from pytest_sgdiff.suiteprior import suite_priors
 
     paths = tuple(every(_candidates(chosen.what)))
     if not paths:
         raise _usage(f"baselines diff: no candidates below {chosen.what}")
-    for path in paths:
+    cases = _cases(chosen, needed=chosen.cases is not None)
+
+    def compared(path: Path) -> str:
         new = load(path)
-        old = find(chosen.folder, new.measurement.machine, new.measurement.case)
-        print(f"{new.measurement.case}  {new.measurement.machine.slug}" + ("  (new)" if old is None else ""))
-        for line in _changes(old, new):
-            print(f"  {line}")
-    return GOOD
+        machine, name = new.measurement.machine, new.measurement.case
+        old = find(chosen.folder, machine, name)
+        head = f"{name}  {machine.slug}"
+        if old is not None and replace(old, path=new.path) == new:
+            return f"{head}  (the same)"
+        # A case that is gone, or lies elsewhere, gates what a case gates that says nothing of its metrics.
+        gone = Case(name=name, location=Location(path=str(path), line=1, column=1), model="")
+        result = review(new, old, cases.get(name, gone), priors=suite_priors(suite(chosen.folder, machine)))
+        return f"{head}{'  (new)' if old is None else ''}\n{renewal(result)}\n"
 
-
-def _changes(old: Baseline | None, new: Baseline) -> list[str]:
-    from pytest_sgdiff.metrics import unit
-    from pytest_sgdiff.rules.sample import centre
-
-    before = old.measurement.values if old else {}
-    lines = []
-    for name, values in new.measurement.values.items():
-        now, then = centre(values), centre(before.get(name, ()))
-        if now is None:
-            continue
-        change = f"  {100 * (now / then - 1):+.1f} %" if then else ""
-        was = f"{then:.2f} -> " if then else ""
-        lines.append(f"{name:32}{was}{now:.2f} {unit(name)}{change}")
-    if old is not None and old.measurement.workload.digest != new.measurement.workload.digest:
-        lines.append("the workload changed, so old and new are not comparable")
-    return lines
+    shown = [_told(compared, path) for path in paths]
+    for text in shown:
+        if text is not None:
+            print(text)
+    return GOOD if None not in shown else MISTAKES
 
 
 def _check(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import check, every
-    from pytest_sgdiff.casefile import read_cases
 
     if not chosen.folder.is_dir():
         raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
-    files = _case_files(chosen.cases)
-    cases = {case.id: case.launches.baseline for file in files for case in read_cases(file, Path.cwd())}
-    found = check(chosen.folder, cases)
+    cases = _cases(chosen)
+    found = check(chosen.folder, {name: case.launches.baseline for name, case in cases.items()})
     for line in found:
         print(line)
     if not found:
@@ -171,15 +199,23 @@ def _check(chosen: argparse.Namespace) -> int:
     return FOUND if found else GOOD
 
 
-def _case_files(named: Path | None) -> list[Path]:
+def _cases(chosen: argparse.Namespace, *, needed: bool = True) -> dict[str, Case]:
+    """All cases by id. Raises OptionError if they are needed and there is no folder of them."""
+    from pytest_sgdiff.casefile import read_cases
+
+    files = _case_files(chosen.action, chosen.cases, needed=needed)
+    return {case.id: case for file in files for case in read_cases(file, Path.cwd())}
+
+
+def _case_files(action: str, named: Path | None, *, needed: bool) -> list[Path]:
     """The case files below the folder of cases, and those that pytest collects wherever they lie."""
     from pytest_sgdiff.casescan import is_case_file
 
     folder = Path("cases") if named is None else named
     anywhere = [path for path in _below(Path()) if is_case_file(path, ("*.sgdiff.yaml", "*.sgdiff.yml"), sure=True)]
     # Who keeps all cases in such files needs no folder; one that was named is to be there.
-    if not folder.is_dir() and (named is not None or not anywhere):
-        raise _usage(f"baselines check: there is no folder {folder}: name that of the case files with --cases")
+    if needed and not folder.is_dir() and (named is not None or not anywhere):
+        raise _usage(f"baselines {action}: there is no folder {folder}: name that of the case files with --cases")
     own = [path for path in _below(folder) if is_case_file(path, ("*.yaml", "*.yml"), sure=False)]
     return sorted({path.resolve(): path for path in [*anywhere, *own]}.values())
 

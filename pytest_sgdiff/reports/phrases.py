@@ -109,7 +109,9 @@ def verdict_phrase(verdict: Verdict) -> str:
 
 def detectable(verdict: Verdict) -> str:
     """The slowdown or growth from which the case's launches find it, `4.8 %`; empty where none is promised."""
-    return "" if verdict.detectable is None else numbers.percent(verdict.detectable)
+    if verdict.detectable is None:
+        return ""
+    return numbers.percent(verdict.detectable) if verdict.detectable < 1 else "> 100 %"
 
 
 def by_importance(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,6 +176,95 @@ def test_reviewed_candidates_are_put_in_place(here: Path, capsys: pytest.Capture
     assert "5 launches  recorded" in capsys.readouterr().out
     assert main(["baselines", "show", candidate.measurement.case]) == 0
     assert "finds" in capsys.readouterr().out
+
+
+def test_candidates_are_shown_against_the_tree_with_interval_and_verdict_and_what_changed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def recorded(case: str, *, scale: float = 1.0, driver: str = "580.82.07", **changes: Any) -> Baseline:
+        launches = tuple(factories.record(i, scale=scale) for i in range(5))
+        launches = tuple(replace(one, environment=replace(one.environment, driver=driver)) for one in launches)
+        made = factories.baseline(case)
+        return replace(made, measurement=replace(made.measurement, launches=launches, **changes))
+
+    for case in ("same", "slower", "other"):
+        baselines.save(here / "baselines", recorded(case))
+    baselines.save(here / "run" / "baselines", recorded("same"))
+    baselines.save(here / "run" / "baselines", recorded("slower", scale=1.08, driver="590.1"))
+    other = replace(factories.WORKLOAD, digest="0", fields={**factories.WORKLOAD.fields, "args.seed": 43})
+    baselines.save(here / "run" / "baselines", recorded("other", workload=other))
+    torn = baselines.save(here / "run" / "baselines", recorded("torn"))
+    torn.write_text(torn.read_text()[:300])
+    assert main(["baselines", "diff", "run"]) == 2
+    shown = capsys.readouterr()
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert [line for line in lines if "nvidia-h100" in line and line.count(" ") < 4] == [
+        "other nvidia-h100-80gb-hbm3-x4",
+        "same nvidia-h100-80gb-hbm3-x4 (the same)",
+        "slower nvidia-h100-80gb-hbm3-x4",
+    ]
+    folder = "run/baselines/nvidia-h100-80gb-hbm3-x4"
+    apart = "which is not comparable: args.seed: 42 in the baseline, 43 now"
+    assert lines[1:3] == [
+        f"{folder}/other.json:1: 5 launches replace the baseline, {apart}",
+        "old: the baseline of 2026-11-02 (5 launches, sglang 0.5.16)",
+    ]
+    assert "changed: driver 590.1 now, 580.82.07 then" in lines
+    judged = [line for line in lines if "(primary)" in line]
+    assert judged == [
+        "denoise (primary) 81.75 s ±0.4 % 81.75 s 0.0 % -1.1 .. +1.1 % not comparable 4.4 %",
+        "denoise (primary) 81.75 s ±0.4 % 88.29 s +8.0 % +6.8 .. +9.2 % REGRESSED, limit 4 % 4.4 %",
+    ]
+    assert shown.err == (
+        f"sgdiff: {folder}/torn.json:12: not JSON: Expecting property name enclosed in double quotes "
+        "(restore the file with git, or record it anew with --sgdiff-update)\n"
+    )
+
+
+def test_of_an_extension_only_the_launches_that_it_adds_are_compared(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = factories.baseline("tiny", recorded=replace(factories.RECORDED, sessions=("2026-11-23T02-00-11",)))
+    baselines.save(here / "baselines", made)
+    fresh = tuple(replace(factories.record(i, scale=1.02), number=5 + i, session="later") for i in range(5))
+    both = replace(made.measurement, launches=(*made.measurement.launches, *fresh))
+    sessions = (*made.recorded.sessions, "later")
+    baselines.save(
+        here / "run" / "baselines", replace(made, measurement=both, recorded=replace(made.recorded, sessions=sessions))
+    )
+    assert main(["baselines", "diff", "run"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == "cases/a.yaml:2: 5 launches added to the 5 of the baseline"
+    assert next(line for line in lines if "(primary)" in line).startswith(
+        "denoise (primary) 81.75 s ±0.4 % 83.39 s +2.0 % +0.9 .. +3.1 % pass"
+    )
+
+
+def test_one_damaged_file_hides_none_of_the_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    baselines.save(here / "baselines", factories.baseline("good"))
+    torn = baselines.save(here / "baselines", factories.baseline("torn"))
+    torn.write_bytes(torn.read_bytes()[:300])
+    assert main(["baselines", "list"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out.startswith("good  nvidia-h100-80gb-hbm3-x4  5 launches  recorded")
+    assert "torn.json:12: not JSON: " in shown.err
+    assert main(["baselines", "show", "good"]) == 0
+    assert main(["baselines", "show", "torn"]) == 2
+
+
+def test_a_reference_without_a_date_is_listed_as_such_with_its_source(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undated = replace(factories.RECORDED, at="", sessions=())
+    published = factories.baseline("good", launches=1, kind="reference", source="a guide", recorded=undated)
+    baselines.save(here / "baselines", published)
+    assert main(["baselines", "list"]) == 0
+    assert capsys.readouterr().out.split("  ")[-2:] == ["date not told", "sglang 0.5.16\n"]
+    assert main(["baselines", "show", "good"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "baselines/nvidia-h100-80gb-hbm3-x4/good.json: reference, date not told, sglang 0.5.16",
+        "  source: a guide",
+    ]
 
 
 def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixture[str]) -> None:
