@@ -253,7 +253,8 @@ class Environment:
     """What a launch ran on beyond `Machine`: recorded with it, compared where it explains a difference.
 
     `host` is a hash of the host's name. `sync_stages` tells whether the engine was told to synchronise its stage
-    timers (SGLANG_DIFFUSION_SYNC_STAGE_PROFILING), without which numbers are not comparable.
+    timers (SGLANG_DIFFUSION_SYNC_STAGE_PROFILING), without which numbers are not comparable. `cpu_count` are the CPUs
+    that pytest might use, `launch_cpus` those that the launch was bound to, `0-15,32-47`.
     """
 
     gpu_uuids: tuple[str, ...] = ()
@@ -265,6 +266,7 @@ class Environment:
     persistence: bool | None = None
     cpu_model: str | None = None
     cpu_count: int | None = None
+    launch_cpus: str | None = None
     host: str | None = None
     engine_version: str | None = None
     torch_version: str | None = None
@@ -345,7 +347,9 @@ class GpuSeries:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
     """What was seen beside a launch. `foreign`: processes that are not the launch's own; `co_runners`: case ids of
-    other launches of ours that ran on this host at the time; `alone`: no other launch of ours ran; `unknown`: names
+    other launches of ours that ran on this host at the time; `to_be_alone`: whether it was to have the host to itself
+    (None in recordings that do not say); `alone`: whether no other launch of ours was seen; `hidden_mb`: by how much
+    memory grew, and stayed, that no listed process accounts for, on the GPU with the most; `unknown`: names
     of counters that this driver does not tell; `events`: what was told outside the samples (Xid errors, counters of
     thermal throttling); `pids`: how far the listed processes could be told apart (docs/gpus.md); `cost_ms`: the time
     that the watch itself took."""
@@ -353,8 +357,10 @@ class Watch:
     gpus: tuple[GpuSeries, ...] = ()
     foreign: tuple[GpuProcess, ...] = ()
     co_runners: tuple[str, ...] = ()
+    to_be_alone: bool | None = None
     alone: bool | None = None
     isolation: str | None = None
+    hidden_mb: int | None = None
     unknown: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     pids: Literal["exact", "calibrated", "unusable"] | None = None
@@ -463,7 +469,8 @@ class Reading:
 class LaunchRecord:
     """One launch as results and baselines keep it: its numbers and where they come from.
 
-    `excluded` says why the launch was replaced (a disturbance), None if it counts. `steps_ms` is the step profile.
+    `excluded` says why the launch was replaced (a disturbance), None if it counts. `steps_ms` is the step profile,
+    `server_args` the settings that the engine resolved, as its log tells them (a baseline keeps none).
     """
 
     number: int
@@ -478,6 +485,7 @@ class LaunchRecord:
     pipeline: str | None = None
     generation: str | None = None
     auto_tuned: tuple[str, ...] = ()
+    server_args: Mapping[str, Any] = field(default_factory=dict)
     alone: bool | None = None
     excluded: str | None = None
     folder: str | None = None

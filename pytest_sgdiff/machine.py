@@ -10,7 +10,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pytest_sgdiff import __version__
@@ -51,9 +51,15 @@ def machine_of(gpus: Sequence[Gpu]) -> Machine:
 
 
 def environment(
-    gpus: Sequence[Gpu], *, engine: EngineInfo | None, sync_stages: bool, reader: FactsReader | None = None
+    gpus: Sequence[Gpu],
+    *,
+    engine: EngineInfo | None,
+    sync_stages: bool,
+    reader: FactsReader | None = None,
+    launch_cpus: Iterable[int] = (),
 ) -> Environment:
     """Everything else that is recorded with a launch. Without a `reader` nothing is known of the driver.
+    `launch_cpus` are those that the launch was bound to, none if nobody knows.
 
     Where GPUs differ in a figure, the lowest is taken: the slowest GPU sets the pace.
     """
@@ -77,12 +83,24 @@ def environment(
         persistence=all(persistence) if persistence else None,
         cpu_model=cpu_model(),
         cpu_count=len(os.sched_getaffinity(0)),
+        launch_cpus=ranges(launch_cpus) or None,
         host=host_hash(),
         engine_version=None if engine is None else engine.version,
         torch_version=None if engine is None else engine.torch,
         plugin_version=__version__,
         sync_stages=sync_stages,
     )
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """`0-15,32-47`, as the kernel writes lists of CPUs."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number])
+    return ",".join("-".join(map(str, run)) for run in runs)
 
 
 def host_hash() -> str:

@@ -129,13 +129,15 @@ def refuse_mixture(
 
 
 def _kept(launch: LaunchRecord) -> LaunchRecord:
-    """What a baseline keeps of a launch: no folder of the recording host, no long series, no number that is none."""
+    """What a baseline keeps of a launch: no folder of the recording host, no long series, no number that is none, and
+    none of the engine's hundred settings, which hold ports and paths of that host."""
     return replace(
         launch,
         metrics={n: rounded(v) for n, v in launch.metrics.items() if v > 0 or metric_class(n) == "pause"},
         steps_ms=tuple(rounded(s) for s in launch.steps_ms) if len(launch.steps_ms) <= STEPS_KEPT else (),
         wall_s=None if launch.wall_s is None else rounded(launch.wall_s),
         watch=None if launch.watch is None else _summary(launch.watch),
+        server_args={},
         folder=None,
     )
 
@@ -143,7 +145,7 @@ def _kept(launch: LaunchRecord) -> LaunchRecord:
 def _summary(watch: Watch) -> Watch:
     """The watch with three samples for each GPU that was at work; what a later launch's clocks are compared with."""
     gpus = tuple(series for gpu in watch.gpus if (series := _at_work(gpu)) is not None)
-    return replace(watch, gpus=gpus, foreign=(), events=(), cost_ms=None)
+    return replace(watch, gpus=gpus, foreign=(), events=(), hidden_mb=None, cost_ms=None)
 
 
 def _at_work(gpu: GpuSeries) -> GpuSeries | None:

@@ -22,7 +22,8 @@ from pytest_sgdiff.items import CASE
 from pytest_sgdiff.publish import past, publish
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
-from pytest_sgdiff.reports.text import case_line
+from pytest_sgdiff.reports.numbers import plural
+from pytest_sgdiff.reports.text import case_line, launch_notes
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import from_plain
 
@@ -79,6 +80,8 @@ class Results:
         terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
             terminal.write_line(case_line(result, width=max(map(len, self.selected))))
+            for note in launch_notes(result) if terminal.verbosity > 0 else ():
+                terminal.write_line(f"  {note}")
 
     def _take(self, result: CaseResult) -> bool:
         """Whether the result is news. A test has one row: a rerun repeats the first answer, unless that was
@@ -179,13 +182,18 @@ class Results:
             elapsed_s=elapsed_s,
             command=self._command(),
             plugin_version=__version__,
-            header=self.header,
+            header=self.header_with_count(),
             selected=len(self.selected),
             results=tuple(self.results),
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
             history=past(self.settings, self.results),
         )
+
+    def header_with_count(self) -> tuple[str, ...]:
+        """The header as reports have it: how many cases there are is known once all are collected."""
+        first, rest = self.header[:1], self.header[1:]
+        return (*(f"{line}, {plural(len(self.selected), 'case')} selected" for line in first), *rest)
 
     def _command(self) -> str:
         return commands.line(["pytest", *map(str, self.config.invocation_params.args)])

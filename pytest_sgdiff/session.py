@@ -37,8 +37,23 @@ from pytest_sgdiff.wire import to_plain
 if TYPE_CHECKING:
     from pytest_sgdiff.gpus.leases import Lease
 
+STARTUP_S = 120.0
+"""Seconds that an engine takes beside its request, where no launch of it is known: SGLang's own estimate
+(STARTUP_OVERHEAD_SECONDS of its diffusion tests' partitioning)."""
+
 RESULT = pytest.StashKey[dict[str, Any]]()
 """On an item: its result as plain builtins, ready to cross to the controller."""
+
+
+def launch_s(baseline: Baseline) -> float | None:
+    """How long a launch took for the baseline: the median of its launches. Of published numbers, of which no launch is
+    known, their e2e (denoising, where there is no more) and STARTUP_S; None where there is neither."""
+    launches = baseline.measurement.launches
+    walls = sorted(entry.wall_s for entry in launches if entry.wall_s)
+    if walls:
+        return walls[len(walls) // 2]
+    took_ms = [entry.metrics.get("e2e") or entry.metrics.get("denoise") for entry in launches]
+    return max((took / 1000 + STARTUP_S for took in took_ms if took), default=None)
 
 
 class Session:
@@ -111,7 +126,7 @@ class Session:
         return launch_s * launches.get(self.settings.mode, 1.2)
 
     def launch_s(self, case: Case) -> float | None:
-        """How long a launch took for the baseline: the median of its launches."""
+        """How long a launch takes by the case's baseline, None if there is none."""
         if self.pool is None:
             return None
         where = machine.machine_of(self.pool.eligible.gpus[: case.gpus])
@@ -120,8 +135,7 @@ class Session:
         except BaselineError:
             # It only orders and shows: the case itself says what is wrong with the file.
             return None
-        walls = [entry.wall_s for entry in baseline.measurement.launches if entry.wall_s] if baseline else []
-        return sorted(walls)[len(walls) // 2] if walls else None
+        return None if baseline is None else launch_s(baseline)
 
     def busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
         """The result of a test for which others leave no room on the host."""

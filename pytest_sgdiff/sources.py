@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import os
+import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,12 +24,42 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Isolation, Lease
 from pytest_sgdiff.progress import Progress, stage_reached
 from pytest_sgdiff.redact import redact, redact_env
 from pytest_sgdiff.watch import Watcher
 
+COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
+
+
+@contextlib.contextmanager
+def private_tmp() -> Iterator[dict[str, str]]:
+    """A folder for a launch's temporary files, gone after it, as variables of its environment.
+
+    It lies in the system's own and not in the launch's folder: names of sockets made in it may have 107 characters.
+    torch keeps what it compiled in the system's folder too, and launches share that on purpose, as they do without
+    pytest. Raises SgdiffError if there is no room for it.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="sgdiff-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise SgdiffError(
+            f"there is no folder for the launch's temporary files: {error.strerror or error}; make room, or name "
+            "another with TMPDIR"
+        ) from None
+    compiled = os.path.join(tempfile.gettempdir(), f"torchinductor_{_user()}")
+    with folder as path:
+        yield {COMPILED: os.environ.get(COMPILED) or compiled, "TMPDIR": path}
+
+
+def _user() -> str:
+    """As torch names it in the folder's name."""
+    try:
+        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
+    except (OSError, KeyError):  # an id without a name, as in containers
+        return str(os.getuid())
 
 
 def waiting(case: Case, message: str) -> Progress:
@@ -71,6 +105,7 @@ class LiveSource:
     label: str = ""
     host_timeout_s: float = 3600.0
     _stage: str = ""
+    _cpus: frozenset[int] = frozenset()
 
     def launch(self, *, alone: bool) -> Launch | None:
         """Launch the engine once more and wait for its end."""
@@ -90,14 +125,14 @@ class LiveSource:
         command = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
         command = self.change_command(command)
         enter = self.lease.alone if alone else self.lease.shared
-        with enter(timeout_s=self.host_timeout_s, on_wait=self._wait):
+        with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), private_tmp() as tmp:
             self._tell("loading")
             watcher = Watcher(
                 self.lease.gpus,
                 reader=self.lease.reader if self.lease.gpus else None,
                 owns=self.lease.owns,
                 co_runners=self.lease.co_runners,
-                alone=alone,
+                to_be_alone=alone,
                 isolation=self.isolation,
             )
             with watcher:
@@ -106,11 +141,11 @@ class LiveSource:
                     files=files,
                     log=folder / "engine.log",
                     timeout_s=self.case.timeout_s,
-                    env={**os.environ, **self.lease.env()},
+                    env={**os.environ, **tmp, **self.lease.env()},
                     pass_fds=self.lease.pass_fds,
                     cpus=self.lease.cpus,
                     on_line=self._follow,
-                    on_start=self.lease.launched,
+                    on_start=self._started,
                 )
             self.lease.wait_until_free(timeout_s=60.0, on_wait=self._wait)
         launch = Launch(
@@ -140,8 +175,20 @@ class LiveSource:
     def _environment(self, command: Command) -> Environment:
         sync = command.env.get(SYNC_STAGES, os.environ.get(SYNC_STAGES, "")) in ("1", "true", "True")
         return self.change_environment(
-            machine.environment(self.lease.gpus, engine=self.info, sync_stages=sync, reader=self.lease.reader)
+            machine.environment(
+                self.lease.gpus,
+                engine=self.info,
+                sync_stages=sync,
+                reader=self.lease.reader,
+                launch_cpus=self._cpus,
+            )
         )
+
+    def _started(self, pid: int) -> None:
+        self.lease.launched(pid)
+        # Asked of the kernel: what it was to be bound to may not be what it may use. Unless it is gone already.
+        with contextlib.suppress(OSError):
+            self._cpus = frozenset(os.sched_getaffinity(pid))
 
     def _follow(self, line: str) -> None:
         stage = stage_reached(line, self._stage)

@@ -93,6 +93,10 @@ class StatusBoard:
                 writer._file = file
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def pytest_unconfigure(self) -> None:
+        """A run that ends before its first test leaves no folder either."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test that is over is shown no longer, and what it told until then is old news."""

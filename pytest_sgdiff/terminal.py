@@ -9,6 +9,7 @@ import pytest
 
 from pytest_sgdiff.data import Run
 from pytest_sgdiff.publish import workflow_commands
+from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import closing, message, relation_line, renewal, summary
 from pytest_sgdiff.results import Results
 
@@ -18,10 +19,27 @@ class Terminal:
 
     def __init__(self, results: Results) -> None:
         self.results, self.config, self.settings = results, results.config, results.settings
+        self._counted = False
 
     def pytest_report_header(self) -> list[str]:
         """What is measured on what, before the first case."""
         return [f"sgdiff: {line}" for line in self.results.header]
+
+    def pytest_report_collectionfinish(self) -> str | list[str]:
+        """How many of what was collected are cases."""
+        return self._count() if self.results.header else []
+
+    @pytest.hookimpl(optionalhook=True, trylast=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Under xdist the first worker that has collected tells it."""
+        terminal = self.results.terminal()
+        if terminal is not None and terminal.verbosity >= 0 and self.results.header and not self._counted:
+            self._counted = True
+            terminal.ensure_newline()
+            terminal.write_line(self._count())
+
+    def _count(self) -> str:
+        return f"sgdiff: {plural(len(self.results.selected), 'case')} selected"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:

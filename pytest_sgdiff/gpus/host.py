@@ -64,12 +64,15 @@ def entered(
             mark = write_locked(path, {"tag": tag, "alone": alone, "pid": os.getpid()})
         yield (host, mark)
     finally:
-        os.close(host)
-        if mark is not None:
-            os.close(mark)
-            with mutex(folder):
-                if not is_locked(path):  # a launch that outlives this is still to be seen
-                    remove(path)
+        # The mark goes before the lock: whoever gets the host to itself then must not take this for a launch beside it.
+        try:
+            if mark is not None:
+                os.close(mark)
+                with mutex(folder):
+                    if not is_locked(path):  # a launch that outlives this is still to be seen
+                        remove(path)
+        finally:
+            os.close(host)
 
 
 def running(folder: str, *, besides: str = "") -> tuple[str, ...]:

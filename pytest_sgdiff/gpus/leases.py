@@ -14,7 +14,7 @@ from pytest_sgdiff.gpus import host
 from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.locks import bump, is_locked, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader
-from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, is_descendant, process
+from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE, is_descendant, process
 from pytest_sgdiff.gpus.records import remove, rewrite
 
 # Usually the first look finds the memory free; what takes longer is worth a word.
@@ -74,11 +74,13 @@ class Lease:
 
     def env(self) -> dict[str, str]:
         """What the launch's environment needs: numbers, since SGLang Diffusion does `int()` on every entry; a MIG slice
-        has none and goes by its UUID. Empty for a case without GPUs, so that the engine sees none."""
+        has none and goes by its UUID. Empty for a case without GPUs, so that the engine sees none. Whoever wants to
+        know the GPUs by name has their UUIDs, in the same order."""
         visible = (gpu.uuid if gpu.mig_profile else str(gpu.index) for gpu in self.gpus)
         return {
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": ",".join(visible),
+            UUIDS_VARIABLE: ",".join(gpu.uuid for gpu in self.gpus),
             LEASE_VARIABLE: self.id,
             RUN_VARIABLE: self.run,
         }

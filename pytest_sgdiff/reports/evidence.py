@@ -6,13 +6,16 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord, Verdict
+from pytest_sgdiff.data import CaseResult, Environment, GpuSeries, LaunchRecord, Verdict, Watch
 from pytest_sgdiff.metrics import STAGE, is_denoising, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
 # is not among them: a busy GPU is at its cap in every launch.
 SLOWDOWN_REASONS = 0x08 | 0x20 | 0x40 | 0x80
+POWER_CAP = 0x04
+# A sample counts as one under load from this utilisation on, as in `pytest_sgdiff.watch`.
+_BUSY_PCT = 50
 
 Judged = tuple[LaunchRecord, float | None]
 
@@ -115,6 +118,33 @@ def conditions(result: CaseResult) -> str:
     proven = sum(launch.warmup == "proven" for launch in launches)
     facts.append("warmup proven" if proven == len(launches) else f"warmup proven in {proven} of {len(launches)}")
     return ", ".join(facts)
+
+
+def notes(watch: Watch) -> tuple[str, ...]:
+    """What of a watch is worth a line but is no disturbance: the power cap, and what could not be checked."""
+    found = []
+    for series in watch.gpus:
+        told = _busy_reasons(series)
+        capped = sum(bool(reasons & POWER_CAP) for reasons in told)
+        if capped:
+            found.append(f"{series.gpu_uuid}: at its power cap in {capped} of {len(told)} samples, normal at full load")
+    if watch.hidden_mb and len(watch.gpus) > 1:
+        found.append(f"up to {watch.hidden_mb} MiB more in use on a GPU than the listed processes have")
+    if watch.unknown:
+        found.append(f"not told by the driver, so not checked: {', '.join(watch.unknown)}")
+    if watch.pids == "calibrated":
+        found.append(
+            "processes are listed with PIDs of another namespace: those of the first half minute count as ours"
+        )
+    return tuple(found)
+
+
+def _busy_reasons(series: GpuSeries) -> list[int]:
+    return [
+        reasons
+        for reasons, util in zip(series.reasons, series.util_pct, strict=False)
+        if reasons is not None and util is not None and util >= _BUSY_PCT
+    ]
 
 
 def differences(result: CaseResult) -> str:

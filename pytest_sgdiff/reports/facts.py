@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
-from pytest_sgdiff.data import CaseResult, LaunchRecord
+from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord
 from pytest_sgdiff.reports import evidence, numbers, phrases
 
 Facts = list[tuple[str, str]]
@@ -28,7 +29,11 @@ def machine_facts(result: CaseResult) -> Facts:
             ("CUDA", environment.cuda),
             ("power limit", None if limit is None else f"{limit:.0f} W"),
             ("SM clock, highest", _mhz(environment.sm_clock_max_mhz)),
+            ("memory clock, highest", _mhz(environment.mem_clock_max_mhz)),
+            ("persistence mode", {True: "on", False: "off", None: None}[environment.persistence]),
             ("CPU", environment.cpu_model),
+            ("CPUs", environment.cpu_count),
+            ("CPUs of the launch", environment.launch_cpus),
             ("host", environment.host),
             ("sglang", environment.engine_version),
             ("torch", environment.torch_version),
@@ -38,6 +43,28 @@ def machine_facts(result: CaseResult) -> Facts:
     pipelines = dict.fromkeys(launch.pipeline for launch in launches if launch.pipeline)
     pairs += [("pipeline", ", ".join(pipelines))]
     return _known(pairs)
+
+
+def fingerprint(result: CaseResult) -> str:
+    """The machine in one line: `4 × NVIDIA H100 80GB HBM3, driver 580.82.07, CUDA 13.0, 700 W, sglang 0.5.17, torch
+    2.11.0`; what is not known is left out."""
+    launches = evidence.counted(result) or result.launches
+    machine, environment = result.machine, launches[0].environment if launches else Environment()
+    words = []
+    if machine is not None:
+        gpu = machine.kind == "gpu"
+        words.append(f"{machine.count} × {machine.product}" if gpu else f"{machine.product}, {machine.count} CPUs")
+    words += [machine.mig_profile] if machine is not None and machine.mig_profile else []
+    limit = environment.power_limit_w
+    told = (
+        ("driver ", environment.driver),
+        ("CUDA ", environment.cuda),
+        ("", None if limit is None else f"{limit:.0f} W"),
+        ("sglang ", environment.engine_version),
+        ("torch ", environment.torch_version),
+        ("host ", environment.host),
+    )
+    return numbers.clean(", ".join([*words, *(f"{name}{value}" for name, value in told if value is not None)]))
 
 
 def baseline_facts(result: CaseResult) -> Facts:
@@ -66,6 +93,13 @@ def workload_facts(result: CaseResult) -> Facts:
     return _known([("digest", result.workload.digest), *((k, str(v)) for k, v in result.workload.fields.items())])
 
 
+def engine_facts(result: CaseResult) -> Facts:
+    """The settings that the engine resolved for the first launch that counts, without those that are not set."""
+    launches = evidence.counted(result) or result.launches
+    told = launches[0].server_args if launches else {}
+    return _known([(name, _setting(value)) for name, value in told.items() if value is not None])
+
+
 def launch_facts(launch: LaunchRecord) -> str:
     """What is worth a remark about one launch, in one line."""
     words = [f"does not count: {launch.excluded}"] if launch.excluded else []
@@ -78,7 +112,13 @@ def launch_facts(launch: LaunchRecord) -> str:
         words += list(watch.events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []
+        words += evidence.notes(watch)
     return numbers.clean("; ".join(words))
+
+
+def _setting(value: object) -> str:
+    """A setting as the engine's log has it: JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _mhz(clock: int | None) -> str | None:

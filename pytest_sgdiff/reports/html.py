@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
 from pytest_sgdiff.reports import charts, evidence, numbers, phrases, text
-from pytest_sgdiff.reports.facts import baseline_facts, launch_facts, machine_facts, workload_facts
+from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.plot import Plot
 from pytest_sgdiff.reports.sparks import sparks
 
@@ -109,6 +109,7 @@ class HtmlReport:
                 (phrases.base_word(result).capitalize(), [*baseline_facts(result), *_unlinked(result)]),
                 ("Workload", workload_facts(result)),
             ],
+            "settings": engine_facts(result),
             "href": self._href(result.location.path, result.location.line),
             "baseline_href": self._href(path, 1) if (path := result.baseline_path) and _linked(path) else None,
         }

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run
-from pytest_sgdiff.reports import phrases
+from pytest_sgdiff.reports import evidence, phrases
 
 SCHEMA = 1
 
@@ -92,7 +92,8 @@ def _baseline(result: CaseResult) -> dict[str, Any] | None:
 def _launch(launch: LaunchRecord) -> dict[str, Any]:
     kept = {field.name: _plain(getattr(launch, field.name)) for field in dataclasses.fields(launch)}
     if launch.watch is not None:
-        kept["watch"] = {**kept["watch"], "gpus": [_series(series) for series in launch.watch.gpus]}
+        series = [_series(series) for series in launch.watch.gpus]
+        kept["watch"] = {**kept["watch"], "gpus": series, "notes": list(evidence.notes(launch.watch))}
     return kept
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
 from pytest_sgdiff.reports import evidence, numbers, phrases, text
+from pytest_sgdiff.reports.facts import fingerprint
 
 # GitHub refuses a comment of more than 65,536 characters.
 LIMIT = 60_000
@@ -104,6 +105,7 @@ def _section(result: CaseResult) -> str:
     elif evidence.measured(result):
         parts.append(f"Measured: {evidence.measured(result)}")
     parts += [_escape(evidence.conditions(result))] if result.launches else []
+    parts += [f"<sub>{_escape(machine)}</sub>"] if (machine := fingerprint(result)) else []
     if apart := evidence.differences(result):
         parts.append(_escape(f"differs from the {phrases.base_word(result)}: {apart}"))
     actions = [f"{word:<10}  {what}" for word, what in phrases.actions(result)]

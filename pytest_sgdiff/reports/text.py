@@ -33,6 +33,12 @@ def case_line(result: CaseResult, *, width: int | None = None) -> str:
     return _join(_case_cells(result), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<")
 
 
+def launch_notes(result: CaseResult) -> list[str]:
+    """What each launch's watch says beside its disturbances, for `-v`: `launch 0: GPU-...: at its power cap in ...`."""
+    watched = [(launch.number, launch.watch) for launch in result.launches if launch.watch is not None]
+    return [f"launch {number}: {numbers.clean(note)}" for number, watch in watched for note in evidence.notes(watch)]
+
+
 def closing(run: Run) -> str:
     """The table of all cases and their warnings; the worst stands last, next to the summary line."""
     results = phrases.worst_first(run.results)[::-1]

@@ -17,9 +17,10 @@ from typing import Literal, Protocol
 
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.watch.disturbed import HIDDEN_MB
 
-# Growth of memory that no listed process accounts for: somebody whom the driver does not show.
-HIDDEN_MB = 64
+# Looks in a row that must show it: memory and processes are read a moment apart, and ends of processes take a second.
+LASTING = 3
 _COUNTERS = ("sm_mhz", "mem_mhz", "power_w", "temperature_c", "util_pct", "used_mb", "reasons")
 
 
@@ -51,7 +52,7 @@ class Watcher:
         reader: StateReader | None,
         owns: Callable[[int], bool],
         co_runners: Callable[[], Iterable[str]] = tuple,
-        alone: bool | None = None,
+        to_be_alone: bool | None = None,
         isolation: str | None = None,
         interval_s: float = 1.0,
         settled_s: float = 30.0,
@@ -60,7 +61,7 @@ class Watcher:
         self._reader = reader
         self._owns = owns
         self._co_runners = co_runners
-        self._alone = alone
+        self._to_be_alone = to_be_alone
         self._isolation = isolation
         self._interval_s = interval_s
         self._settled_s = settled_s
@@ -74,11 +75,13 @@ class Watcher:
         self._ours: set[int] = set()
         self._vanished: set[int] = set()
         self._beside: dict[str, None] = {}
+        self._neighbours_told = False
+        self._unlisted: dict[str, list[int | None]] = {gpu.uuid: [] for gpu in gpus}
         self._events: list[str] = []
         self._heat: dict[str, int | None] = {}
         self._listed = False
         self._answered: set[str] = set()
-        self.watch = Watch(alone=alone, isolation=isolation)
+        self.watch = Watch(to_be_alone=to_be_alone, isolation=isolation)
 
     def __enter__(self) -> Watcher:
         self._started = time.monotonic()
@@ -113,8 +116,8 @@ class Watcher:
         """One reading of everything; about 2 ms per GPU on a real H200."""
         began = time.monotonic()
         with contextlib.suppress(SgdiffError):
-            for case in self._co_runners():
-                self._beside[case] = None
+            self._beside |= dict.fromkeys(self._co_runners())
+            self._neighbours_told = True
         if self._reader is not None:
             with contextlib.suppress(SgdiffError):
                 states = {gpu.uuid: self._reader.state(gpu.uuid) for gpu in self._gpus}
@@ -122,15 +125,16 @@ class Watcher:
                 for uuid, state in states.items():
                     self._states[uuid].append(state)
                 for gpu in self._gpus:
-                    self._look_at_processes(gpu.uuid, self._reader, began - self._started, when)
+                    listed = self._look_at_processes(gpu.uuid, self._reader, began - self._started, when)
+                    self._unlisted[gpu.uuid].append(unlisted_mb(states[gpu.uuid], listed))
         self._cost_s += time.monotonic() - began
 
     def _look_at_processes(
         self, uuid: str, reader: StateReader, at_s: float, when: Literal["start", "during", "end"]
-    ) -> None:
+    ) -> tuple[GpuProcess, ...] | None:
         listed = reader.processes(uuid)
         if listed is None:
-            return
+            return None
         self._answered.add(uuid)
         self._listed = self._listed or bool(listed)
         for process in listed:
@@ -145,6 +149,7 @@ class Watcher:
             first = self._seen.get((uuid, process.pid))
             shown = replace(process, when=when if first is None else first[0].when)
             self._seen[uuid, process.pid] = (shown, at_s if first is None else first[1])
+        return listed
 
     def _heated(self, gpu: Gpu, reader: StateReader) -> str | None:
         before, after = self._heat.get(gpu.uuid), reader.thermal_ns(gpu.uuid)
@@ -165,8 +170,11 @@ class Watcher:
             gpus=tuple(_series(gpu.uuid, self._at, self._states[gpu.uuid]) for gpu in self._gpus),
             foreign=foreign,
             co_runners=tuple(self._beside),
-            alone=self._alone if self._alone is None else self._alone and not self._beside,
+            to_be_alone=self._to_be_alone,
+            alone=not self._beside if self._neighbours_told else None,
             isolation=self._isolation,
+            # A list that shows nothing of the launch hides the launch's own memory as well.
+            hidden_mb=self._hidden_mb() if pids in ("exact", "calibrated") else None,
             unknown=tuple(unknown),
             events=tuple(self._events),
             pids=pids,
@@ -185,6 +193,31 @@ class Watcher:
             return (), "unusable" if hidden else None
         strangers = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
         return tuple(strangers), "calibrated"
+
+    def _hidden_mb(self) -> int | None:
+        """The largest growth of unlisted memory since the first look that lasted for some looks; 0 if it shrank. None
+        if no GPU tells enough."""
+        grown = [growth for values in self._unlisted.values() if (growth := lasting_growth(values)) is not None]
+        return max(grown, default=None)
+
+
+def unlisted_mb(state: GpuState, listed: Sequence[GpuProcess] | None) -> int | None:
+    """Memory in use (MiB) that the listed processes do not account for; None where either is not told.
+
+    The two are read a moment apart, so one such figure alone says nothing while the launch allocates.
+    """
+    if state.used_mb is None or listed is None or any(process.used_mb is None for process in listed):
+        return None
+    return state.used_mb - sum(process.used_mb or 0 for process in listed)
+
+
+def lasting_growth(values: Sequence[int | None]) -> int | None:
+    """By how much the values exceed the first of them in LASTING successive ones; 0 if they never do."""
+    known = [value for value in values if value is not None]
+    if len(known) < LASTING:
+        return None
+    lasting = (min(known[at : at + LASTING]) for at in range(len(known) - LASTING + 1))
+    return max(0, max(lasting) - known[0])
 
 
 def _series(uuid: str, at_s: Sequence[float], states: Sequence[GpuState]) -> GpuSeries:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+from pathlib import Path
+
 import pytest
 
+from pytest_sgdiff.machine import ranges
 from tests.plugin.conftest import CASE, Project
 
 WIDE = CASE.replace("tiny:", "wide:").replace("model:", "gpus: 4\n    model:")
@@ -89,6 +95,53 @@ def test_none_allows_only_cases_without_gpus(project: Project) -> None:
 def test_the_header_tells_gpus_driver_and_engine(project: Project) -> None:
     result = project.run("--sgdiff-gpus=2", "--sgdiff-update")
     assert "sgdiff: 2 x NVIDIA H200 (driver 580.159.04), sglang 0.5.17, baselines in baselines" in result.outlines
+
+
+def test_gpus_can_be_named_where_no_driver_tells_of_them(project: Project) -> None:
+    """The file of docs/gpus.md: locks hold, and every counter is unknown."""
+    text = (Path(__file__).parents[2] / "docs" / "gpus.md").read_text()
+    (shown,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    project.setenv("SGDIFF_NVML_FILE", str(project.write("gpus.json", shown)))
+    result = project.run("--sgdiff-gpus=all", "--sgdiff-report=r.json", "-v")
+    unknown = ["sm_mhz", "mem_mhz", "power_w", "temperature_c", "util_pct", "used_mb", "reasons", "processes"]
+    assert f"  launch 0: not told by the driver, so not checked: {', '.join(unknown)}" in result.outlines
+    (launch,) = json.loads((project.root / "r.json").read_text())["cases"][0]["launches"]
+    assert launch["watch"]["unknown"] == unknown
+    (series,) = launch["watch"]["gpus"]
+    figures = {name: value for name, value in series.items() if name not in ("gpu_uuid", "samples")}
+    assert set(figures.values()) == {None}
+
+
+def test_a_launch_knows_its_gpus_and_is_recorded_with_what_it_ran_on(project: Project) -> None:
+    engine = project.write(
+        "engine.sh",
+        """#!/bin/sh
+        if [ "$1" = generate ]; then
+            echo "TMPDIR=$TMPDIR UUIDS=$SGDIFF_GPU_UUIDS TORCH=$TORCHINDUCTOR_CACHE_DIR" > "$SEEN"
+            echo left > "$TMPDIR/left"
+        fi
+        exec sglang "$@"
+        """,
+    )
+    engine.chmod(0o755)
+    project.setenv("SEEN", str(project.root / "seen.txt"))
+    project.setenv("TMPDIR", "/tmp")
+    result = project.run("--sgdiff-gpus=idx:2", f"--sgdiff-engine-cmd={engine}", "--sgdiff-report=r.json", "-v")
+    told = (project.root / "seen.txt").read_text().strip()
+    found = re.fullmatch(r"TMPDIR=(/tmp/sgdiff-\w+) UUIDS=(GPU-\S+) TORCH=/tmp/torchinductor_\w+", told)
+    assert found is not None, told
+    assert found[2] == "GPU-00000000-0000-4000-8000-000000000002"
+    assert not Path(found[1]).exists()
+    report = json.loads((project.root / "r.json").read_text())
+    assert report["header"][0].endswith(", 1 case selected")
+    assert "sgdiff: 1 case selected" in result.outlines
+    (launch,) = report["cases"][0]["launches"]
+    assert launch["server_args"]["num_gpus"] == 1
+    assert launch["environment"]["launch_cpus"] == ranges(os.sched_getaffinity(0))
+    assert (launch["watch"]["to_be_alone"], launch["watch"]["alone"]) == (False, True)
+    note = "not told by the driver, so not checked: mem_mhz, power_w"
+    assert launch["watch"]["notes"] == [note]
+    assert f"  launch 0: {note}" in result.outlines
 
 
 @pytest.mark.parametrize(("steps", "said", "code"), [(20, "does not hold", 1), (10, "holds", 0)])

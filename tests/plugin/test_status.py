@@ -141,9 +141,16 @@ def test_a_terminal_shows_a_line_that_ticks_and_leaves_no_trace(long: Project) -
     assert shown.code == 0
     lines = shown.last.splitlines()
     first = lines.index("collected 2 items")
-    assert lines[first + 1].startswith("cases/tiny.yaml::tiny  GPU 0 ")
-    assert re.fullmatch(r"test_other.py \. +\[100%\]", lines[first + 3])
+    assert lines[first + 1] == "sgdiff: 1 case selected"
+    assert lines[first + 2].startswith("cases/tiny.yaml::tiny  GPU 0 ")
+    assert re.fullmatch(r"test_other.py \. +\[100%\]", lines[first + 4])
     assert [line for line in lines[first:] if "launch 1 of" in line] == []
+    assert list(long.root.glob("sgdiff-status-*")) == []
+
+
+def test_a_run_that_ends_before_its_first_test_leaves_no_folder(long: Project) -> None:
+    long.write("cases/tiny.yaml", "cases: {tiny: {}}")
+    assert long.run("--sgdiff-gpus=4", "-n", "1").ret == pytest.ExitCode.USAGE_ERROR
     assert list(long.root.glob("sgdiff-status-*")) == []
 
 

@@ -67,6 +67,7 @@ def test_a_lease_gives_numbers_ports_and_locks_to_the_launch(bench: Bench) -> No
         assert lease.env() == {
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": "0,1",
+            "SGDIFF_GPU_UUIDS": ",".join(gpu.uuid for gpu in lease.gpus),
             "SGDIFF_LEASE": lease.id,
             "SGDIFF_RUN": "run",
         }

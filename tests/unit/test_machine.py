@@ -166,3 +166,10 @@ def test_a_command_that_tells_no_version_says_how_to_give_one(tmp_path: Path) ->
         f"the engine's command {command} ({command}) does not tell its version: it is no installed sglang, and "
         f"`{command} version` prints none; name another with --sgdiff-engine-cmd, or set SGDIFF_ENGINE_VERSION=0.5.17"
     )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"), [((), ""), ((3,), "3"), ((0, 1, 2, 3), "0-3"), ((47, 0, 1, 32, 33, 5, 5), "0-1,5,32-33,47")]
+)
+def test_cpus_are_listed_as_the_kernel_lists_them(numbers: tuple[int, ...], text: str) -> None:
+    assert machine.ranges(numbers) == text

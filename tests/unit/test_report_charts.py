@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from pytest_sgdiff.data import GpuSeries, LaunchRecord, Watch
+from pytest_sgdiff.data import Environment, GpuSeries, LaunchRecord, Machine, Watch
 from pytest_sgdiff.reports import charts, facts
+from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.plot import Plot, Scale, domain, ticks, value_axis
 from pytest_sgdiff.reports.sparks import sparks
 from tests import factories
@@ -241,6 +242,42 @@ def test_facts_leave_out_what_is_not_known() -> None:
     assert facts.baseline_facts(bare) == facts.workload_facts(bare) == []
 
 
+def test_facts_tell_what_the_machine_was_set_to_and_where_the_launch_ran() -> None:
+    environment = Environment(mem_clock_max_mhz=2619, persistence=False, cpu_count=64, launch_cpus="0-31")
+    told = facts.machine_facts(factories.result(launches=(factories.record(environment=environment),)))
+    assert {
+        ("memory clock, highest", "2619 MHz"),
+        ("persistence mode", "off"),
+        ("CPUs", "64"),
+        ("CPUs of the launch", "0-31"),
+    } <= set(told)
+
+
+def test_settings_of_the_engine_stand_as_its_log_has_them() -> None:
+    settings = {"backend": "auto", "num_gpus": 1, "warmup": True, "lora_path": None, "resolutions": [[832, 480]]}
+    result = factories.result(launches=(factories.record(server_args=settings),))
+    assert facts.engine_facts(result) == [
+        ("backend", "auto"),
+        ("num_gpus", "1"),
+        ("warmup", "true"),
+        ("resolutions", "[[832, 480]]"),
+    ]
+    page = HtmlReport().render(factories.run(result))
+    assert "<summary>Settings that the engine resolved (4)</summary>" in page
+    assert "<dt>resolutions</dt><dd>[[832, 480]]</dd>" in page
+    assert "Settings that the engine resolved" not in HtmlReport().render(factories.run(factories.result()))
+
+
+def test_a_machine_is_one_line_of_what_is_known_of_it() -> None:
+    assert facts.fingerprint(factories.result()) == (
+        "4 × NVIDIA H100 80GB HBM3, driver 580.82.07, CUDA 13.0, 700 W, sglang 0.5.17, torch 2.11.0"
+    )
+    cpu = Machine(kind="cpu", product="AMD EPYC", count=8)
+    bare = (factories.record(environment=Environment(host="0123456789ab")),)
+    assert facts.fingerprint(factories.result(machine=cpu, launches=bare)) == "AMD EPYC, 8 CPUs, host 0123456789ab"
+    assert facts.fingerprint(factories.result(machine=None, launches=())) == ""
+
+
 def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
     watch = Watch(
         gpus=(factories.gpu_series(),),
@@ -251,7 +288,8 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
     record = factories.record(watch=watch, warmup="unproven", alone=None, excluded="a foreign process")
     assert facts.launch_facts(record) == (
         "does not count: a foreign process; warmup unproven; beside firered_1_1[cfg];"
-        " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most"
+        " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most;"
+        " GPU-5d1e8f00-0000-0000-0000-000000000000: at its power cap in 7 of 7 samples, normal at full load"
     )
 
 

@@ -15,7 +15,9 @@ import pytest
 
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.watch import Watcher, disturbances, notes, sm_clock_mhz
+from pytest_sgdiff.reports.evidence import notes
+from pytest_sgdiff.watch import Watcher, disturbances, sm_clock_mhz
+from pytest_sgdiff.watch.watcher import lasting_growth, unlisted_mb
 
 UUID = "GPU-0"
 GPU = Gpu(index=0, uuid=UUID, name="NVIDIA H200")
@@ -238,17 +240,105 @@ def test_a_driver_that_fails_in_the_middle_leaves_what_was_seen() -> None:
 
 
 def test_without_a_driver_only_the_neighbours_are_known() -> None:
-    watch = watched(None, 0, co_runners=lambda: ("wan22",), alone=False, isolation="confirm")
-    assert (watch.co_runners, watch.alone, watch.isolation) == (("wan22",), False, "confirm")
+    watch = watched(None, 0, co_runners=lambda: ("wan22",), to_be_alone=False, isolation="confirm")
+    assert (watch.co_runners, watch.to_be_alone, watch.alone) == (("wan22",), False, False)
+    assert watch.isolation == "confirm"
     assert "processes" in watch.unknown
     assert disturbances(watch) == ()
 
 
-def test_a_launch_that_was_to_be_alone_and_was_not_is_disturbed() -> None:
-    watch = watched(Driver(), 3, co_runners=lambda: ("wan22", "ltx2"), alone=True, isolation="quiet")
+def test_what_was_asked_and_what_was_are_two_things() -> None:
+    assert watched(None, 0, to_be_alone=False).alone is True
+
+    def fail() -> tuple[str, ...]:
+        raise LeaseError("the lock directory went away")
+
+    unknown = watched(None, 0, to_be_alone=True, co_runners=fail)
+    assert (unknown.to_be_alone, unknown.alone) == (True, None)
+
+
+@pytest.mark.parametrize("isolation", ["confirm", "window", "quiet", "host"])
+def test_a_launch_that_was_to_be_alone_and_was_not_is_disturbed(isolation: str) -> None:
+    """In the default mode the launches of later looks."""
+    watch = watched(Driver(), 3, co_runners=lambda: ("wan22", "ltx2"), to_be_alone=True, isolation=isolation)
     assert watch.alone is False
     assert disturbances(watch) == ("was to run alone on the host, but wan22, ltx2 ran beside it",)
-    assert disturbances(replace(watch, isolation="shared")) == ()
+    assert disturbances(replace(watch, to_be_alone=False)) == ()
+
+
+@pytest.mark.parametrize(
+    ("isolation", "found"),
+    [
+        ("quiet", ("was to run alone on the host, but wan22 ran beside it",)),
+        ("confirm", ()),
+        ("shared", ()),
+        (None, ()),
+    ],
+)
+def test_a_recording_of_an_older_form_is_judged_as_it_was(isolation: str | None, found: tuple[str, ...]) -> None:
+    """It says that a launch was not alone, and not whether it was to be."""
+    assert disturbances(Watch(alone=False, co_runners=("wan22",), isolation=isolation)) == found
+
+
+# ---------------------------------------------------------------------------------------------------- hidden memory
+
+
+@pytest.mark.parametrize("name", ["baseline", "slow", "contended"])
+def test_what_real_processes_use_is_listed_to_within_a_few_mib(name: str) -> None:
+    """The driver's own reserve, 615 MiB, and about 6 MiB for each process are not on the lists of a real H200."""
+    series = RECORDED[name]
+    values = [
+        unlisted_mb(
+            GpuState(used_mb=used),
+            [GpuProcess(gpu_uuid=UUID, pid=int(pid), used_mb=mb) for pid, mb in row.items()],
+        )
+        for used, row in zip(series["memory_mb"], series["processes"], strict=True)
+    ]
+    known = [value for value in values if value is not None]
+    assert len(known) == len(values)
+    assert (min(known) >= 615, max(known) - min(known) <= 12) == (True, True)
+    assert lasting_growth(values) in range(13)
+
+
+def hiding(looks: Sequence[int]) -> Driver:
+    """A launch of 500 MiB, and `looks` MiB more in use at each look."""
+    rows: list[list[tuple[int, str, int]]] = [[], *([(7, "sglang", 500)] for _ in looks[1:])]
+
+    def state(look: int) -> GpuState:
+        look = min(look, len(looks) - 1)
+        return GpuState(used_mb=looks[look] + (500 if look else 0), util_pct=0, sm_mhz=1980, reasons=0)
+
+    return Driver(rows, state=state)
+
+
+def test_memory_that_comes_and_stays_without_a_listed_process_is_somebody() -> None:
+    watch = watched(hiding([0, 14, 14, 900, 900, 900, 900]), 7, owns=lambda pid: pid == 7)
+    assert watch.hidden_mb == 900
+    assert disturbances(watch) == (f"{UUID}: 900 MiB in use, and staying, by somebody whom the driver does not list",)
+    assert notes(watch)[0].startswith("not told by the driver")
+
+
+def test_memory_that_a_launch_allocates_between_two_questions_is_nobody() -> None:
+    """Memory and processes are read a moment apart; a process's end is seen before its memory is free."""
+    watch = watched(hiding([0, 14, 5000, 5000, 14, 3000, 14]), 7, owns=lambda pid: pid == 7)
+    assert watch.hidden_mb == 14
+    assert disturbances(watch) == ()
+
+
+def test_hidden_memory_over_several_gpus_is_noted_and_not_judged() -> None:
+    both = tuple(GpuSeries(gpu_uuid=uuid) for uuid in ("GPU-0", "GPU-1"))
+    watch = Watch(gpus=both, hidden_mb=70)
+    assert disturbances(watch) == ()
+    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes have",)
+
+
+def test_memory_without_lists_says_nothing_of_strangers() -> None:
+    assert unlisted_mb(GpuState(used_mb=None), []) is None
+    assert unlisted_mb(GpuState(used_mb=9), None) is None
+    assert unlisted_mb(GpuState(used_mb=9), [GpuProcess(gpu_uuid=UUID, pid=7, used_mb=None)]) is None
+    assert lasting_growth([None, 0, 900]) is None
+    assert lasting_growth([900, 14, 14, 14]) == 0
+    assert watched(Driver([()], state=lambda look: GpuState(used_mb=200 * look)), 4).hidden_mb is None
 
 
 def test_a_watch_of_a_case_without_gpus_knows_nothing_and_complains_of_nothing() -> None:
