@@ -7,16 +7,15 @@ everything that is known of both is equal and nothing that matters is unknown; e
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import replace
 from typing import Any
 
 from pytest_sgdiff.baselinefile import SCENARIO
 from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage
+from pytest_sgdiff.upstreamcases import KNOWN, Scenario, gpus_of
 
 PRODUCTS = {
     "H100": "NVIDIA H100 80GB HBM3",
@@ -29,34 +28,6 @@ PRODUCTS = {
 
 MATTERS = ("width", "height", "num-frames", "num-inference-steps")
 PARALLEL = ("ulysses-degree", "ring-degree", "sp-degree", "tp-size", "enable-cfg-parallel", "cfg-parallel-size")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
-    """What is known of one of upstream's scenarios beyond its numbers; `args` are engine flags, None is "not told"."""
-
-    gpus: int
-    model: str
-    args: Mapping[str, Any] = field(default_factory=dict)
-    remark: str = ""
-
-
-KNOWN: Mapping[str, Scenario] = MappingProxyType(
-    {
-        "ltx_2_two_stage_t2v": Scenario(gpus=2, model="Lightricks/LTX-2", args={"enable-cfg-parallel": True}),
-        "ltx_2_3_two_stage_ti2v_2gpus": Scenario(
-            gpus=2, model="Lightricks/LTX-2.3", args={"enable-cfg-parallel": True}
-        ),
-        "ltx_2.3_two_stage_t2v_2gpus": Scenario(gpus=2, model="Lightricks/LTX-2.3"),
-        "ltx_2.3_one_stage_ti2v": Scenario(gpus=1, model="Lightricks/LTX-2.3"),
-        "wan2_2_t2v_a14b_2gpu": Scenario(gpus=2, model="Wan-AI/Wan2.2-T2V-A14B-Diffusers", args={"ulysses-degree": 2}),
-        "wan2_2_i2v_a14b_2gpu": Scenario(gpus=2, model="Wan-AI/Wan2.2-I2V-A14B-Diffusers"),
-        "wan2_2_ti2v_5b": Scenario(gpus=1, model="Wan-AI/Wan2.2-TI2V-5B-Diffusers"),
-        "hunyuan3d_shape_gen": Scenario(gpus=1, model="tencent/Hunyuan3D-2", remark="with paint, without warmup"),
-        "joyai_image_edit_ti2i": Scenario(gpus=1, model="jdopensource/JoyAI-Image-Edit-Diffusers"),
-    }
-)
-"""From upstream's test/server/testcase_configs.py. Sizes and frames are the models' defaults there, and so not told."""
 
 
 # ------------------------------------------------------------------------------------------------------------ import
@@ -91,7 +62,7 @@ def import_upstream(
         if empty:
             report.append(f"{name}: {', '.join(empty)} zero or null: dropped, nothing was measured there")
         launch = _launch(scenario)
-        gpus = known[name].gpus if name in known else _gpus_by_name(name) or default_gpus
+        gpus = gpus_of(name, known) or default_gpus
         if not launch.metrics:
             report.append(f"{name}: holds no number: not imported")
             numberless += 1
@@ -172,14 +143,6 @@ def _launch(scenario: Mapping[str, Any]) -> LaunchRecord:
 def _numbers(values: Any) -> dict[str, float]:
     pairs = values.items() if isinstance(values, Mapping) else ()
     return {name: number for name, value in pairs if (number := _positive(value)) is not None}
-
-
-def _gpus_by_name(name: str) -> int | None:
-    """`…_2gpu`, `…_2_gpus`, `…_tp2`; two GPUs are also what CFG parallel and FSDP take."""
-    told = re.search(r"(?:^|_)(?:(\d)_?gpus?|tp(\d))(?:_|$)", name)
-    if told:
-        return int(told[1] or told[2])
-    return 2 if "cfg_parallel" in name or "fsdp" in name else None
 
 
 def _target(

@@ -114,13 +114,13 @@ def test_import_writes_references_and_export_gives_them_back(
     assert run("import", H100, "--engine", "0.5.23", "--source", "sglang 0.5.23, h100.json") == 0
     out = capsys.readouterr().out
     assert "baselines/nvidia-h100-80gb-hbm3-x2/upstream.ltx_2_two_stage_t2v.json\n" in out
-    assert out.endswith("\n5 of 8 imported, 2 need --gpus N, 1 holds no number\n")
-    assert len(list(baselines.every(tmp_path / "baselines"))) == 5
+    assert out.endswith("\n7 of 8 imported, 1 holds no number\n")
+    assert len(list(baselines.every(tmp_path / "baselines"))) == 7
     assert baselines.check(tmp_path / "baselines", {}) == ()
     assert run("export", "NVIDIA H100 80GB HBM3") == 0
     scenarios = json.loads(capsys.readouterr().out)["scenarios"]
     assert scenarios["ltx_2_two_stage_t2v"]["expected_e2e_ms"] == 6781.14
-    assert len(scenarios) == 5
+    assert len(scenarios) == 7
     with pytest.raises(SgdiffError) as caught:
         run("export", "NVIDIA B200")
     assert str(caught.value) == (
@@ -141,7 +141,7 @@ def test_a_recorded_baseline_is_not_replaced_by_a_reference(
     assert path.read_text() == before
     assert capsys.readouterr().out.endswith(
         "upstream.wan2_2_ti2v_5b.json: kept: recorded launches say more than a reference\n"
-        "4 of 8 imported, 2 need --gpus N, 1 holds no number, 1 kept as recorded\n"
+        "6 of 8 imported, 1 holds no number, 1 kept as recorded\n"
     )
 
 

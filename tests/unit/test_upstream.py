@@ -15,7 +15,8 @@ from pytest_sgdiff.baselinefile import from_text, to_text
 from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Location, Machine
 from pytest_sgdiff.errors import BaselineError, WireError
 from pytest_sgdiff.published import GUIDE, published_references
-from pytest_sgdiff.upstream import Scenario, import_upstream
+from pytest_sgdiff.upstream import import_upstream
+from pytest_sgdiff.upstreamcases import Scenario, gpus_of
 from pytest_sgdiff.upstreamexport import export_upstream
 
 # Eight of the 84 scenarios of perf_baselines/h100.json of 0.5.23, as they are.
@@ -104,15 +105,40 @@ def test_a_denoising_stage_that_is_zero_leaves_no_sum_over_the_rest() -> None:
 
 
 def test_scenarios_on_an_unknown_number_of_gpus_are_named_and_placed_only_on_request() -> None:
-    found, report = imported()
+    scenarios = {
+        name: {"expected_e2e_ms": 700.0} for name in ("llada_image_bf16_edit", "new_2gpu", "llada_image_bf16_t2i")
+    }
+    document = {"metadata": {"hardware": "H100"}, "scenarios": scenarios}
+    found, report, _ = import_upstream(document, [], source="x")
+    assert [baseline.measurement.case for baseline in found] == ["upstream.new_2gpu"]
     assert report[-1] == (
-        "not imported, as nothing tells on how many GPUs they ran (say --gpus): sana_wm_ti2v, longlive2_t2v"
+        "not imported, as nothing tells on how many GPUs they ran (say --gpus): "
+        "llada_image_bf16_edit, llada_image_bf16_t2i"
     )
-    assert "upstream.sana_wm_ti2v" not in found
-    placed, report = imported(default_gpus=1)
-    assert placed["upstream.sana_wm_ti2v"].measurement.machine.count == 1
-    assert placed["upstream.qwen_image_t2i_2_gpus"].measurement.machine.count == 2
+    placed, report, _ = import_upstream(document, [], source="x", default_gpus=1)
+    assert [baseline.measurement.machine.count for baseline in placed] == [1, 2, 1]
     assert not [line for line in report if "how many GPUs" in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus"),
+    [
+        # Listed among upstream's cases for one GPU.
+        ("qwen_image_t2i", 1),
+        ("wan2_1_t2v_1.3b", 1),
+        ("ltx_2_3_hq_pipeline", 1),
+        # The name does not say that it is among those for two.
+        ("ltx_2.3_one_stage_ti2v", 2),
+        ("wan2_1_t2v_1.3b_cfg_parallel", 2),
+        ("fsdp-inference", 2),
+        ("mova_360p_tp2", 2),
+        ("qwen_image_t2i_2_gpus_extra_high", 2),
+        ("wan2_1_t2v_1_3b_lora_1gpu", 1),
+        ("a_case_that_upstream_adds", None),
+    ],
+)
+def test_the_number_of_gpus_is_what_upstreams_suite_says(name: str, gpus: int | None) -> None:
+    assert gpus_of(name) == gpus
 
 
 # ---------------------------------------------------------------------------------------------------------- matching
