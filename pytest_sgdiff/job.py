@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pytest_sgdiff.comparable import counted
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -27,9 +28,11 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.gpus import Isolation
-from pytest_sgdiff.judge import new_stages
+from pytest_sgdiff.judge import gone, new_stages
+from pytest_sgdiff.metrics import title
 from pytest_sgdiff.profile import profile_warnings
 from pytest_sgdiff.rules import Prior
+from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.suiteprior import told
 
 REPLACED_AT_MOST = 2
@@ -149,6 +152,7 @@ def finish(
             job.next_command,
             cause=taken.problems[0].cause if taken.problems else None,
             disturbed=taken.spoiled,
+            renewal=needs_renewal(verdicts, baseline) if baseline else "",
         ),
         summary=case.summary,
         faster_than=case.faster_than,
@@ -197,10 +201,26 @@ CURES: Mapping[Cause, str] = {
 """What helps against a launch that does not count."""
 
 
-def next_step(outcome: Outcome, command: str, *, cause: Cause | None = None, disturbed: bool = False) -> str:
+def needs_renewal(verdicts: Sequence[Verdict], baseline: Baseline) -> str:
+    """What of the baseline leaves a case open that no repetition settles; empty where one may."""
+    if baseline.kind == "reference":
+        return "a published number settles nothing, a baseline of your own does"
+    if lost := gone(verdicts):
+        return f"if {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} gone for good"
+    # The case asks for three launches or more, so the file is of another plan, or was edited.
+    if len(counted(baseline.measurement.launches)) < BASELINE_LAUNCHES:
+        return "too few launches in the baseline"
+    lacking = [v for v in verdicts if v.outcome == "inconclusive" and v.deciding and None in v.baseline_values]
+    return f"launches of the baseline lack {', '.join(title(v.metric) for v in lacking)}" if lacking else ""
+
+
+def next_step(
+    outcome: Outcome, command: str, *, cause: Cause | None = None, disturbed: bool = False, renewal: str = ""
+) -> str:
     """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do.
 
-    `cause` is that of an invalid launch; `disturbed` tells that the machine, not noise, left the case inconclusive.
+    `cause` is that of an invalid launch; `disturbed` tells that the machine, not noise, left the case inconclusive,
+    `renewal` what of the baseline did.
     """
     if outcome == "no-baseline":
         return f"record one: {command}"
@@ -211,6 +231,8 @@ def next_step(outcome: Outcome, command: str, *, cause: Cause | None = None, dis
     if outcome == "inconclusive" and disturbed:
         # More launches in the baseline do not make the machine quiet.
         return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
+    if outcome == "inconclusive" and renewal:
+        return f"{renewal}: {command}"
     if outcome == "inconclusive":
         return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
     if outcome == "invalid":

@@ -21,7 +21,7 @@ from pytest_sgdiff.rules.sample import centre, change, growth, percent, variatio
 from pytest_sgdiff.rules.threeway import bounds
 from pytest_sgdiff.series import Series, new_stages, series_of
 
-__all__ = ["apply_plain", "differences", "judge", "new_stages", "outcome_of", "same_node", "settled"]
+__all__ = ["apply_plain", "differences", "gone", "judge", "new_stages", "outcome_of", "same_node", "settled"]
 
 
 def judge(
@@ -68,6 +68,11 @@ def outcome_of(verdicts: Sequence[Verdict], *, last_look: bool) -> tuple[Outcome
     return ("improved" if primary.outcome == "improved" else "pass"), _told(primary)
 
 
+def gone(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """What the baseline has and no launch does, by the name that people read."""
+    return tuple(title(v.metric) for v in verdicts if v.baseline is not None and v.now is None)
+
+
 def _open(v: Verdict) -> bool:
     return v.outcome == "inconclusive" and (v.deciding or v.suspect)
 
@@ -106,6 +111,8 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
         why=worded(decision.why, s.metric_class) + (", net of pauses" if s.net else ""),
         baseline=then,
         now=now,
+        baseline_values=s.baseline,
+        now_values=s.now,
         spread=variation(s.baseline),
         ratio=decision.ratio,
         low=decision.low,

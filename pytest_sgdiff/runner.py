@@ -11,7 +11,7 @@ from dataclasses import replace
 from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
-from pytest_sgdiff.judge import differences, judge, outcome_of, settled
+from pytest_sgdiff.judge import differences, gone, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
 from pytest_sgdiff.resolution import doubts, recorded_at_most, recording_advice, resolution
 from pytest_sgdiff.review import figures, replacing
@@ -141,8 +141,11 @@ def against(base: Job, now: Job) -> CaseResult:
     """
     result = _pairs(base, now)
     # What `next_step` says is of committed baselines, which an A/B run neither reads nor is changed by.
-    steps = dict.fromkeys(("regressed", "improved", "no-baseline"), f"see what differs: {now.next_command}")
-    return replace(result, next_step={**steps, "inconclusive": AGAIN}.get(result.outcome, result.next_step))
+    named = ("regressed", "improved", "no-baseline", "inconclusive")
+    steps = dict.fromkeys(named, f"see what differs: {now.next_command}")
+    if not gone(result.verdicts):
+        steps["inconclusive"] = AGAIN
+    return replace(result, next_step=steps.get(result.outcome, result.next_step))
 
 
 def _pairs(base: Job, now: Job) -> CaseResult:

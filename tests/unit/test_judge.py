@@ -127,6 +127,16 @@ def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
     assert by_name(verdicts)["pause"].why == "1 of 3 launches pause, for up to 447 ms: rare pauses are noise"
 
 
+def test_verdicts_carry_what_was_judged_launch_by_launch():
+    """e2e net of a pause of 442 ms and the pause itself are no metrics of the launches: reports know them from here."""
+    found = by_name(judge(measurement(SYNC[:2]), baseline(SYNC[2:]), case()))
+    whole, pauses = tuple(row["e2e"] for row in SYNC[:2]), found["pause"].now_values
+    assert pauses == pytest.approx((9.2, 447.1), abs=0.1)
+    assert found["e2e"].now_values == tuple(e2e - pause for e2e, pause in zip(whole, pauses, strict=True))
+    assert found["denoise_steps"].baseline_values == tuple(row["denoise_steps"] for row in SYNC[2:])
+    assert len(found["e2e"].baseline_values) == len(SYNC[2:])
+
+
 def test_a_pause_that_recurs_in_every_launch_is_caught():
     pausing = edited(
         [*SYNC[2:], SYNC[0]],

@@ -446,6 +446,34 @@ def test_nothing_is_recorded_on_a_disturbed_machine():
     assert (result.outcome, result.recorded) == ("inconclusive", False)
 
 
+# ------------------------------------------------------------------------------------------------- what to do
+
+RENEW = "pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
+DECODES = tuple({"denoise": v, "stage:DecodingStage": 40.0} for v in STEADY)
+
+
+@pytest.mark.parametrize(
+    ("then", "step"),
+    [
+        (baseline(*STEADY[:2]), "too few launches in the baseline"),
+        (baseline(*STEADY[:4], {"e2e": 1.0}), "launches of the baseline lack denoise"),
+        (baseline(1000.0, kind="reference"), "a published number settles nothing, a baseline of your own does"),
+        (baseline(*DECODES), "if DecodingStage is gone for good"),
+    ],
+)
+def test_what_no_repetition_settles_asks_for_a_new_baseline(then, step):
+    case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stages")))
+    result = gate(job(Script(*STEADY), then=then, case=case))
+    assert (result.outcome, result.next_step) == ("inconclusive", f"{step}: {RENEW}")
+
+
+def test_a_stage_that_is_gone_in_an_ab_run_asks_to_see_what_differs():
+    case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stages")))
+    base, now = job(Script(*DECODES * 2), case=case), job(Script(*STEADY * 2), case=case)
+    result = against(base, now)
+    assert (result.outcome, result.next_step) == ("inconclusive", f"see what differs: {RENEW}")
+
+
 # ------------------------------------------------------------------------------------------------- against
 
 
