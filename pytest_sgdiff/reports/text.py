@@ -14,6 +14,9 @@ from pytest_sgdiff.reports import evidence, numbers, phrases
 Align = Literal["<", ">"]
 
 PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
+MEANS_LEGEND = "baseline and now are medians; change compares the means of the launches, with outliers pulled in"
+APART = 0.02
+"""Change and columns that differ by this fraction look like a mistake, and are explained."""
 
 
 class TextReport:
@@ -77,7 +80,8 @@ def message(result: CaseResult) -> str:
     elif evidence.measured(result):
         blocks.append([f"  measured    {evidence.measured(result)}"])
     reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _undecided(result)]
-    blocks.append([f"  {line}" for line in [*reasons, *([PAUSE_LEGEND] if _has_pause(result) else [])]])
+    legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *([MEANS_LEGEND] if _has_apart(result) else [])]
+    blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -166,6 +170,13 @@ def _undecided(result: CaseResult) -> list[Verdict]:
 
 def _has_pause(result: CaseResult) -> bool:
     return any(v.metric == "pause" for v in result.verdicts)
+
+
+def _has_apart(result: CaseResult) -> bool:
+    return any(
+        v.ratio is not None and v.baseline and v.now is not None and abs(v.now / v.baseline - v.ratio) > APART
+        for v in result.verdicts
+    )
 
 
 def _facts(result: CaseResult) -> list[str]:

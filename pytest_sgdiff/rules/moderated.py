@@ -33,6 +33,9 @@ RANK_P = 0.01
 BASELINE_LAUNCHES = 3
 """With fewer baseline launches nothing passes, and nothing fails but a slowdown beyond SMALL_BASELINE."""
 SMALL_BASELINE = 0.25
+OVERLAP = "launches overlap, from an outlier or two modes"
+TOLERANT = 10
+"""Baseline launches from which one slower than every candidate launch does not keep ranks from confirming."""
 RESOLUTION_BETA = 0.05
 RESOLUTION_CONFIDENCE = 0.20
 """`detectable` is found with 95 % probability under the 80 % upper bound of the baseline's variance."""
@@ -80,6 +83,7 @@ class ModeratedRule:
             noun="launches",
             factor=min(c) / max(b),
             faster=max(c) < min(b),
+            disorder=OVERLAP + (f": record the baseline anew with {TOLERANT}" if len(b) < TOLERANT else ""),
             in_order=lambda: rank_p(b, c) <= max(RANK_P, 1 / math.comb(len(b) + len(c), len(c))),
         )
         decision = decided(e, lo, hi, evidence, limit=margins.limit)

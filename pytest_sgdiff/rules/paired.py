@@ -57,6 +57,7 @@ class PairedRule:
             noun="pairs",
             factor=min(now) / max(base),
             faster=max(pairs) < 0,
+            disorder="not in every pair, from outliers or two modes",
             in_order=lambda: sign_p(pairs) <= max(SIGN_P, 0.5**n),
         )
         return decided(e, lo, hi, evidence, limit=margins.limit)

@@ -48,13 +48,15 @@ class Estimate:
 class Evidence:
     """What the launches say beside their estimate. `count` launches or pairs (`noun`) of the candidate; `factor` its
     fastest launch over the baseline's slowest; `faster`: not one is as slow as the baseline's fastest; `in_order`
-    tells whether the launches' order confirms a slowdown (called only where it matters)."""
+    tells whether the launches' order confirms a slowdown (called only where it matters), `disorder` what it is if not,
+    and what helps."""
 
     count: int
     noun: str
     factor: float
     faster: bool
     in_order: Callable[[], bool]
+    disorder: str
 
 
 def quantile(p: float, freedom: float) -> float:
@@ -100,9 +102,7 @@ def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: f
         return "inconclusive", f"to be confirmed by {CONFIRM_LAUNCHES} {evidence.noun}"
     if evidence.in_order():
         return "regressed", f"limit {bound}"
-    return "inconclusive", (
-        f"{change(growth(d))}, but launches overlap, from an outlier or two modes: record the baseline anew with 10"
-    )
+    return "inconclusive", f"{change(growth(d))}, but {evidence.disorder}"
 
 
 def decided(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> Decision:

@@ -203,6 +203,13 @@ cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
     )
 
 
+def test_a_change_that_its_two_columns_do_not_show_is_explained() -> None:
+    told = "\n  baseline and now are medians; change compares the means of the launches, with outliers pulled in\n"
+    scattered = factories.verdict("stage:DecodingStage", baseline=34.9, now=37.4, ratio=1.208)
+    assert told in text.message(factories.undecided(verdicts=(scattered,)))
+    assert told not in text.message(factories.undecided())
+
+
 def test_an_inconclusive_case_without_advice_still_says_what_would_settle_it() -> None:
     assert text.message(factories.undecided(next_step="", folder=None)).splitlines()[-1] == (
         "  settle      run it again on a quiet machine, or record a steadier baseline:"

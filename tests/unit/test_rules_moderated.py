@@ -86,6 +86,12 @@ def test_a_significant_mean_without_rank_order_is_inconclusive():
     )
 
 
+def test_more_launches_are_not_asked_of_a_baseline_of_ten():
+    decision = decide([*QUIET, *QUIET[:3], 95000.0, 96000.0], scaled(QUIET, 1.08))
+    assert decision.outcome == "inconclusive"
+    assert decision.why == "7.5 % slower, but launches overlap, from an outlier or two modes"
+
+
 def test_ten_baseline_launches_tolerate_one_outlier():
     assert decide([*QUIET, *QUIET[:4], 95000.0], scaled(QUIET, 1.08)).outcome == "regressed"
 

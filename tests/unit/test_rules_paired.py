@@ -48,6 +48,13 @@ def test_gross_slowdowns_stop_at_three_pairs():
     assert decide(0.05, pairs=3).outcome == "inconclusive"
 
 
+def test_a_pair_that_is_not_slower_leaves_a_slowdown_open_and_blames_no_baseline():
+    now = [ms * 1.12 for ms in DRIFT[:4]] + [DRIFT[4] * 0.999]
+    decision = RULES["paired"].decide(DRIFT, now, PRIMARY, same_node=True)
+    assert decision.outcome == "inconclusive"
+    assert decision.why == "11.2 % slower, but not in every pair, from outliers or two modes"
+
+
 def test_a_launch_without_its_partner_is_left_out():
     rule = RULES["paired"]
     whole = rule.decide(DRIFT, DRIFT, PRIMARY, same_node=True)
