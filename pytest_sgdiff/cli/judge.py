@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, read
 from pytest_sgdiff.errors import SgdiffError
+
+RATIOS = ("ratio", "low", "high")
 
 
 def add(commands: Subparsers) -> None:
@@ -17,7 +21,8 @@ def add(commands: Subparsers) -> None:
         "judge",
         help="apply the decision rule to plain numbers",
         description="Reads a JSON list of {id, metric_class: primary|stage|memory, unit, same_node, baseline: [...], "
-        "candidate: [...]}, one value per launch, and prints a verdict for each. Exit 1 if anything regressed.",
+        "candidate: [...]}, one value per launch, and prints for each a verdict, the ratio of candidate to baseline "
+        "with its 95 % interval, and why. Exit 1 if anything regressed.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the JSON file, '-' for standard input")
     parser.add_argument("--json", action="store_true", help="print JSON: {id, verdict, why, ratio, low, high} each")
@@ -39,7 +44,18 @@ def _judge(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(json.dumps(rows, indent=2, allow_nan=False))
     else:
-        width = max((len(str(row["id"])) for row in rows), default=0)
-        for row in rows:
-            print(f"{row['id']!s:{width}}  {row['verdict']:12}  {row['why']}")
+        for line in _table(rows):
+            print(line)
     return FOUND if any(row["verdict"] == "regressed" for row in rows) else GOOD
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line per row below a header; candidate over baseline as a ratio with its 95 % interval, `-` where unknown."""
+    from pytest_sgdiff.reports.text import table
+
+    cells = [(str(row["id"]), row["verdict"], *(_ratio(row[key]) for key in RATIOS), row["why"]) for row in rows]
+    return table([("id", "verdict", *RATIOS, "why"), *cells], aligns="<<>>><") if cells else []
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if value < 1e4 else f"{value:.3g}"

@@ -151,8 +151,18 @@ def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]
     assert slow["ratio"] == pytest.approx(1.1, rel=1e-3)
     assert slow["low"] < slow["ratio"] < slow["high"]
     assert set(slow) == {"id", "verdict", "why", "ratio", "low", "high"}
+    rows.append({"id": "new", "metric_class": "stage", "baseline": [], "candidate": [1.0]})
+    (here / "numbers.json").write_text(json.dumps(rows))
     assert main(["judge", "numbers.json"]) == 1
-    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["slow", "regressed"]
+    assert capsys.readouterr().out.splitlines() == [
+        "id    verdict       ratio     low    high  why",
+        "same  pass         1.0000  0.9891  1.0110  1.2 % slower excluded",
+        "slow  regressed    1.1000  1.0881  1.1121  limit 4 %",
+        "new   no-baseline       -       -       -  no baseline: record one with --sgdiff-update",
+    ]
+    (here / "numbers.json").write_text("[]")
+    assert main(["judge", "numbers.json"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_a_list_that_is_none_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
