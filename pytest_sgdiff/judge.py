@@ -137,7 +137,7 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
         verdict,
         ignore=growth(lo),
         limit=growth(hi),
-        detectable=rule.detectable(s.baseline, s.margins, launches=looks),
+        detectable=rule.detectable(s.baseline, s.margins, launches=looks, past_limit=s.metric_class == "stage"),
     )
 
 

@@ -7,9 +7,10 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, LaunchPlan, MetricClass, Verdict
+from pytest_sgdiff.data import Baseline, Case, LaunchPlan, Location, MetricClass, Verdict
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
+from pytest_sgdiff.rules.prior import DEFAULT
 from pytest_sgdiff.rules.sample import CLIP, centre, invalid, logs, percent, spread, variation
 from pytest_sgdiff.series import Series, series_of
 
@@ -24,7 +25,7 @@ APART = 4.0
 
 
 def resolution(baseline: Baseline, case: Case, *, priors: Mapping[MetricClass, Prior] | None = None) -> tuple[str, ...]:
-    """One line per primary metric and for memory: launches, noise, and the slowdown that will be found.
+    """One line per gated metric: launches, noise, and the slowdown that will be found, of stages in ms as well.
 
     `denoise steps: 5 launches, CV 0.8 %; a slowdown of 4.9 % or more will be found in 5 launches`
     """
@@ -33,6 +34,22 @@ def resolution(baseline: Baseline, case: Case, *, priors: Mapping[MetricClass, P
         for s in _series(baseline, case)
         if (line := _line(s, max(case.launches.looks), (priors or {}))) is not None
     )
+
+
+def detectable(s: Series, launches: int, priors: Mapping[MetricClass, Prior]) -> float | None:
+    """The slowdown (a fraction) from which on `launches` launches find it; None if that cannot be told.
+
+    A stage is found only beyond its limit. No size of a pause is promised: it is judged by how often it comes.
+    """
+    if s.metric_class == "pause":
+        return None
+    rule = ModeratedRule(priors.get(s.metric_class, DEFAULT))
+    return rule.detectable(s.baseline, s.margins, launches=launches, past_limit=s.metric_class == "stage")
+
+
+def ungated(baseline: Baseline) -> Case:
+    """A case that gates everything, in place of the baseline's own where only the baseline is known."""
+    return Case(name=baseline.measurement.case, location=Location(path="", line=1, column=1), model="")
 
 
 def recording_advice(baseline: Baseline, case: Case) -> tuple[str, ...]:
@@ -74,7 +91,7 @@ def first_figures(
             now=centre(s.now),
             now_values=s.now,
             spread=variation(s.now),
-            detectable=_detectable(s, max(case.launches.looks), priors or {}),
+            detectable=detectable(s, max(case.launches.looks), priors or {}),
             primary=s.primary,
             deciding=s.deciding,
         )
@@ -91,29 +108,21 @@ def with_figures_of(
 
 
 def _series(baseline: Baseline, case: Case) -> tuple[Series, ...]:
-    """The gated series of the baseline, net of pauses as they will be judged; stages and pauses do not decide."""
-    gated = series_of(baseline.measurement, baseline, case)
-    return tuple(s for s in gated if s.metric_class in ("primary", "memory"))
+    """The gated series of the baseline, net of pauses as they will be judged."""
+    return series_of(baseline.measurement, baseline, case)
 
 
 def _line(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> str | None:
-    prior, found, cv = priors.get(s.metric_class), _detectable(s, looks, priors), variation(s.baseline)
+    prior, found, cv = priors.get(s.metric_class), detectable(s, looks, priors), variation(s.baseline)
     if found is None or cv is None:
         return None
     what = "growth" if s.metric_class == "memory" else "slowdown"
+    size = percent(found)
+    if s.metric_class == "stage":
+        size += f" ({found * (centre(s.baseline) or 0.0):.1f} ms)"
     noise = "" if prior is None or prior.cv0 is None else f" ({prior.source})"
     launches = f"{len(s.baseline)} launches, CV {percent(cv)}{noise}"
-    return f"{title(s.metric)}: {launches}; a {what} of {percent(found)} or more will be found in {looks} launches"
-
-
-def _detectable(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> float | None:
-    """As ModeratedRule.detectable; None for a pause, which is judged by how often it comes: no size is promised."""
-    if s.metric_class == "pause":
-        return None
-    prior = priors.get(s.metric_class)
-    return (ModeratedRule() if prior is None else ModeratedRule(prior)).detectable(
-        s.baseline, s.margins, launches=looks
-    )
+    return f"{title(s.metric)}: {launches}; a {what} of {size} or more will be found in {looks} launches"
 
 
 def _advice(s: Series) -> Iterator[tuple[str, str]]:

@@ -51,7 +51,9 @@ def gate(job: Job) -> CaseResult:
     outcome, reason = outcome_of(verdicts, last_look=True)
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
         reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
-    return finish(job, taken, baseline, verdicts, outcome, reason)
+    result = finish(job, taken, baseline, verdicts, outcome, reason)
+    advice = recording_advice(baseline, job.case) if baseline is not None and baseline.kind == "recorded" else ()
+    return replace(result, warnings=(*result.warnings, *(f"baseline: {line}" for line in advice)))
 
 
 def record(job: Job) -> CaseResult:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNDATED = "date not told"
 """Published numbers do not always say of when they are."""
+LAUNCHES = 5
+"""Launches of the last look of a case that does not say: what `show` promises to be found is found in as many."""
 
 
 def add(commands: Subparsers) -> None:
@@ -31,7 +33,8 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "baselines",
         help="list, show, compare, check or apply baselines",
-        description="list: one line per baseline. show CASE: every metric with its spread and what it can detect. "
+        description="list: one line per baseline. show CASE: every metric with its spread and what it can detect, and "
+        "what is wrong with the launches. "
         "diff DIR: candidates in DIR against the tree: old and new figures with interval and verdict, what changed in "
         "workload, machine and engine, and what the new ones find. check: exit 1 on anything zero, missing, not "
         "finite, of another schema, short of launches, without provenance, or for a case that is gone (known are those "
@@ -108,6 +111,7 @@ def _when(baseline: Baseline) -> str:
 def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load, suite
     from pytest_sgdiff.files import file_name
+    from pytest_sgdiff.resolution import recording_advice, ungated
     from pytest_sgdiff.suiteprior import suite_priors, told
 
     # Other cases' files may be as wrong as they like.
@@ -121,33 +125,34 @@ def _show(chosen: argparse.Namespace) -> int:
         for line in _metrics(baseline, priors):
             print(f"  {line}")
         print(f"  noise between launches: {told(priors)}")
+        for line in recording_advice(baseline, ungated(baseline)):
+            print(f"  {line}")
     if not found:
         raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
     return GOOD
 
 
 def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[str]:
-    from pytest_sgdiff.metrics import metric_class, unit
-    from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule
-    from pytest_sgdiff.rules.prior import DEFAULT
+    """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
+    from pytest_sgdiff.metrics import unit
+    from pytest_sgdiff.resolution import detectable, ungated
     from pytest_sgdiff.rules.sample import centre, variation
+    from pytest_sgdiff.series import series_of
 
+    judged = {s.metric: s for s in series_of(baseline.measurement, baseline, ungated(baseline))}
     lines = []
     for name, values in baseline.measurement.values.items():
         middle, spread = centre(values), variation(values)
         if middle is None:
             continue
-        kind = metric_class(name)
-        # A pause is judged by how often it comes: no size of it is promised to be found.
-        detectable = (
-            None
-            if kind == "pause"
-            else ModeratedRule(priors.get(kind, DEFAULT)).detectable(values, CLASS_MARGINS[kind], launches=5)
-        )
+        found = detectable(judged[name], LAUNCHES, priors) if name in judged else None
         line = f"{name:32}{middle:12.2f} {unit(name)}"
         line += "" if spread is None else f"  CV {100 * spread:.2f} %"
-        if detectable is not None:
-            line += f"  finds {f'{100 * detectable:.1f}' if detectable < 1 else '> 100'} % in five launches"
+        if found is not None:
+            size = f"{100 * found:.1f} %" if found < 1 else "> 100 %"
+            size += f" ({found * middle:.1f} ms)" if judged[name].metric_class == "stage" and found < 1 else ""
+            net = ", net of pauses" if judged[name].net else ""
+            line += f"  finds {size} in five launches{net}"
         lines.append(line)
     return lines
 

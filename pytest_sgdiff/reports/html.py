@@ -59,6 +59,7 @@ class HtmlReport:
             numbers=numbers,
             phrases=phrases,
             pause_legend=text.PAUSE_LEGEND,
+            noise=list(dict.fromkeys(result.noise for result in run.results if result.noise)),
         )
         return f"{page}\n"
 
@@ -95,6 +96,7 @@ class HtmlReport:
             "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
             "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
             "seen": [_seen(figures) for figures in evidence.reported(result)],
+            "found": phrases.resolution(result),
             "measured": "" if result.verdicts else evidence.measured(result),
             "has_pause": any(v.metric == "pause" for v in result.verdicts),
             "actions": phrases.actions(result),

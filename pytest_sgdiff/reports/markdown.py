@@ -51,6 +51,8 @@ class MarkdownReport:
         parts += [f"Too long to show here: {', '.join(map(_code, left_out))}."] if left_out else []
         warnings = [f"- {_escape(_place(r))}: {_escape(numbers.clean(w))}" for r in results for w in r.warnings]
         parts += [_folded(numbers.plural(len(warnings), "warning"), "\n".join(warnings))] if warnings else []
+        noise = dict.fromkeys(r.noise for r in results if r.noise)
+        parts += [f"noise between launches: {_escape(source)}" for source in noise]
         passed = [(r, f"**{_escape(r.case)}**\n\n{_metrics(r)}") for r in good if r not in told and r.verdicts]
         shown, _ = _fitting(passed, LIMIT - sum(map(len, parts)))
         parts += [_folded("all figures of what passed", "\n\n".join(shown))] if shown else []
@@ -123,7 +125,8 @@ def _metrics(result: CaseResult) -> str:
     for seen in evidence.reported(result):
         name = _escape(phrases.metric_name(seen.metric))
         rows.append((name, *phrases.sides(seen), phrases.change(seen), "", phrases.REPORTED))
-    return _table(rows, aligns="<>>>><")
+    found = phrases.resolution(result)
+    return _table(rows, aligns="<>>>><") + (f"\n\n{text.DETECTS}: {_escape(found)}" if found else "")
 
 
 def _fitting(sections: Sequence[tuple[CaseResult, str]], room: int) -> tuple[list[str], list[str]]:

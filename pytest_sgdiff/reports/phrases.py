@@ -81,7 +81,15 @@ def excluded(verdict: Verdict, *, slower: str = "") -> str:
     """`1.9 % excluded`: the smallest slowdown that a pass rules out; with `slower` in full, `1.9 % slower excluded`."""
     if verdict.excluded is None or verdict.excluded <= 0:
         return "any slowdown excluded"
-    return f"{numbers.percent(verdict.excluded)} {slower}excluded"
+    return f"{_size(verdict, verdict.excluded)} {slower}excluded"
+
+
+def _size(verdict: Verdict, fraction: float) -> str:
+    """A slowdown in per cent; of a stage in ms too, for 30 % of 5 ms is nothing to look into."""
+    size, centre = numbers.percent(fraction), verdict.baseline or verdict.now
+    if verdict.metric_class != "stage" or centre is None:
+        return size
+    return f"{size} ({numbers.quantity(fraction * centre, verdict.unit)})"
 
 
 def remark(verdict: Verdict) -> str:
@@ -111,7 +119,16 @@ def detectable(verdict: Verdict) -> str:
     """The slowdown or growth from which the case's launches find it, `4.8 %`; empty where none is promised."""
     if verdict.detectable is None:
         return ""
-    return numbers.percent(verdict.detectable) if verdict.detectable < 1 else "> 100 %"
+    return _size(verdict, verdict.detectable) if verdict.detectable < 1 else "> 100 %"
+
+
+def resolution(result: CaseResult) -> str:
+    """The slowdowns that the case's launches find against this baseline, metric by metric; empty if none is known.
+
+    `denoise (sum of steps) 4.9 %, e2e 5.0 %, TextEncodingStage 27.3 % (14.5 ms), peak memory 4.3 %`
+    """
+    known = [v for v in by_importance(result.verdicts) if v.detectable is not None]
+    return ", ".join(f"{metric_name(v.metric)} {detectable(v)}" for v in known)
 
 
 def by_importance(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -18,6 +18,8 @@ MEANS_LEGEND = "baseline and now are medians; change compares the means of the l
 APART = 0.02
 """Change and columns that differ by this fraction look like a mistake, and are explained."""
 
+DETECTS = "slowdowns from here on are found"
+
 
 class TextReport:
     """The closing table and the message of every case as a text file."""
@@ -50,6 +52,12 @@ def closing(run: Run) -> str:
     lines += [f"{_place(result)}: warning: {numbers.clean(text)}" for result in results for text in result.warnings]
     noise = dict.fromkeys(result.noise for result in results if result.noise)
     lines += [f"noise between launches: {source}" for source in noise]
+    found = [
+        f"{result.case} {numbers.percent(v.detectable)}"
+        for result in results
+        if (v := phrases.primary(result)) is not None and v.detectable is not None
+    ]
+    lines += [f"{DETECTS} (primary metric): {', '.join(found)}"] if found else []
     return "\n".join(lines)
 
 
@@ -181,6 +189,8 @@ def _has_apart(result: CaseResult) -> bool:
 
 def _facts(result: CaseResult) -> list[str]:
     lines = [f"  {evidence.conditions(result)}"] if result.launches else []
+    found = phrases.resolution(result)
+    lines += [f"  {DETECTS}: {found}"] if found else []
     apart = evidence.differences(result)
     lines += [f"  differs from the {phrases.base_word(result)}: {apart}"] if apart else []
     replaced = [launch for launch in result.launches if launch.excluded and launch.excluded not in result.reason]

@@ -101,12 +101,14 @@ class ModeratedRule:
         error = math.sqrt(variance * (1 / len(b) + 1 / len(c)) + 2 * self.prior.session_cv**2)
         return Estimate(shift=mc - mb, error=error, freedom=freedom)
 
-    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+    def detectable(
+        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+    ) -> float | None:
         """The smallest slowdown (a fraction) that `launches` candidate launches find with 95 % probability.
 
         From the baseline alone, on its own node, with the 80 % upper bound of its variance; None for fewer than three
         launches, for values that are none, and below the absolute floor. Optimistic for three launches that vary by
-        more than 1 %: three values cannot show their own noise.
+        more than 1 %: three values cannot show their own noise. `past_limit` as in `Rule`.
         """
         if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False):
             return None
@@ -116,7 +118,7 @@ class ModeratedRule:
         from scipy.special import chdtri
 
         median = statistics.median(b)
-        lo, _ = bounds(median, margins, same_node=True)
+        lo, hi = bounds(median, margins, same_node=True)
         s0 = self._s0(median, margins)
         lb = clipped(logs(b), s0)
         mean = statistics.fmean(lb)
@@ -124,7 +126,8 @@ class ModeratedRule:
         variance *= freedom / float(chdtri(freedom, 1 - RESOLUTION_CONFIDENCE))
         error = math.sqrt(variance * (1 / len(b) + 1 / launches) + 2 * self.prior.session_cv**2)
         e = Estimate(shift=0.0, error=error, freedom=freedom + launches - 1)
-        return growth(max(e.margin(ALPHA), lo + e.margin(MATERIAL)) + e.margin(RESOLUTION_BETA))
+        proven = max(e.margin(ALPHA), lo + e.margin(MATERIAL), hi if past_limit else 0.0)
+        return growth(proven + e.margin(RESOLUTION_BETA))
 
     def _s0(self, median: float, margins: Margins) -> float:
         cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0

@@ -73,7 +73,9 @@ class PairedRule:
         variance, freedom = moderated(squares, len(kept) - 1, s0, self.prior.weight)
         return Estimate(shift=mean, error=math.sqrt(variance / len(kept)), freedom=freedom)
 
-    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+    def detectable(
+        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+    ) -> float | None:
         """None: an A/B run has no baseline whose resolution could be told beforehand."""
         return None
 

@@ -67,7 +67,9 @@ class PauseRule:
             return Decision(outcome="inconclusive", why=why, suspect=True)
         return Decision(outcome="regressed", why=told)
 
-    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+    def detectable(
+        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+    ) -> float | None:
         """None: a pause is not a share of what it is compared with."""
         return None
 

@@ -53,6 +53,8 @@ class ReferenceRule:
         why = f"all {len(now)} launches beyond the tolerance of {percent(tolerance)} that the case states"
         return Decision(outcome="regressed", why=why, ratio=ratio)
 
-    def detectable(self, baseline: Sequence[float | None], margins: Margins, *, launches: int) -> float | None:
+    def detectable(
+        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+    ) -> float | None:
         """None: a single number does not tell what it can detect."""
         return None

@@ -280,10 +280,20 @@ def test_a_reference_without_a_date_is_listed_as_such_with_its_source(
 def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixture[str]) -> None:
     examples = Path(__file__).parents[2] / "examples" / "baselines"
     assert main(["baselines", "show", "tiny_wan_unchanged", "--folder", str(examples)]) == 0
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
-    assert "finds" in lines["denoise_steps"]
+    shown = capsys.readouterr().out.splitlines()
+    lines = {line.split()[0]: line for line in shown if line.startswith("  ")}
+    assert lines["denoise_steps"].endswith("1024.37 ms  CV 0.83 %  finds 4.9 % in five launches")
+    assert lines["e2e"].endswith("CV 14.40 %  finds 4.8 % in five launches, net of pauses")
+    assert lines["stage:DecodingStage"].endswith("CV 12.98 %  finds 51.0 % (17.7 ms) in five launches")
+    # The steps stand for it, and are judged in its place.
+    assert "finds" not in lines["denoise"]
     assert "CV" in lines["denoise_gap"]
     assert "finds" not in lines["denoise_gap"]
+    noise = "CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %"
+    assert shown[-2:] == [
+        f"  noise between launches: default prior (6 of 8 baselines needed): {noise}",
+        "  pause: 1 of 5 launches pause for 447 ms: record 10 to tell rare ones from new ones",
+    ]
 
 
 def test_a_corrupt_candidate_leaves_the_tree_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -238,8 +238,8 @@ def test_a_suite_of_eight_cases_shows_its_own_noise():
     assert 0.016 < priors["primary"].cv0 < 0.022
     assert priors["stage"].source == priors["primary"].source
     assert told(priors) == (
-        "primary and stage: prior of 8 baselines: CV 1.99 %, worth 30.0 launches' freedom; "
-        "memory: default prior (0 of 8 baselines needed)"
+        "primary and stage: prior of 8 baselines: CV 1.99 %, worth 30.0 launches' freedom, session drift 0.25 %; "
+        "memory: default prior (0 of 8 baselines needed): CV 0.20 %, session drift 0.25 %"
     )
 
 
@@ -255,14 +255,17 @@ def test_a_case_speaks_by_its_longest_stage_whatever_the_others_do():
 
 def test_a_smaller_suite_is_judged_by_the_default():
     priors = suite_priors(suite(7))
-    assert told(priors) == "default prior (7 of 8 baselines needed)"
+    assert told(priors) == (
+        "default prior (7 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %"
+    )
     assert {prior.cv0 for prior in priors.values()} == {None}
     assert told({}) == ""
 
 
 def test_published_numbers_and_two_launches_show_no_noise():
     short = [baseline(entries(*[{"e2e": 1000.0}] * 2), case=f"d{i}") for i in range(9)]
-    assert told(suite_priors([*suite(9, kind="reference"), *short])) == "default prior (0 of 8 baselines needed)"
+    line = told(suite_priors([*suite(9, kind="reference"), *short]))
+    assert line.startswith("default prior (0 of 8 baselines needed): CV 0.80 % primary")
 
 
 def test_two_sessions_show_how_far_they_drift():

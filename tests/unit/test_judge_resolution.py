@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_sgdiff.data import (
@@ -45,6 +46,17 @@ def test_a_suite_prior_is_named():
     assert line == (
         "denoise: 5 launches, CV 0.3 % (prior of 30 baselines: CV 0.40 %, worth 20.0 launches' freedom); "
         "a slowdown of 3.4 % or more will be found in 5 launches"
+    )
+
+
+def test_a_stage_is_found_beyond_its_limit_in_per_cent_and_ms():
+    rows = ({"e2e": 1000.0 * f, "stage:TextStage": 300.0 * f} for f in (1.0, 1.004, 0.997, 1.002, 0.999))
+    launches = tuple(LaunchRecord(number=i, metrics=row) for i, row in enumerate(rows))
+    measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
+    stages = replace(CASE, metrics=MetricChoice(primary="e2e", gate=("e2e", "stages")))
+    assert resolution(Baseline(measurement=measured, recorded=baseline().recorded), stages) == (
+        "e2e: 5 launches, CV 0.3 %; a slowdown of 4.3 % or more will be found in 5 launches",
+        "TextStage: 5 launches, CV 0.3 %; a slowdown of 24.2 % (72.5 ms) or more will be found in 5 launches",
     )
 
 

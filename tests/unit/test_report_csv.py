@@ -70,3 +70,9 @@ def test_values_are_those_that_were_judged_where_the_verdict_carries_them() -> N
     records = (factories.record(0), factories.record(1))
     (row,) = rows(factories.run(factories.result(verdicts=(verdict,), baseline_records=records)))
     assert (row["baseline_values"], row["values"]) == ("83000 -", "83100.5")
+
+
+def test_what_the_baseline_can_detect_is_a_fraction() -> None:
+    verdicts = (factories.verdict("denoise", excluded=0.019, detectable=0.049), factories.verdict("peak_memory"))
+    found = rows(factories.run(factories.result(verdicts=verdicts)))
+    assert [(row["excluded"], row["detectable"]) for row in found] == [("0.019", "0.049"), ("", "")]

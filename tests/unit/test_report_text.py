@@ -6,6 +6,8 @@ from typing import Any
 
 from pytest_sgdiff.data import CaseResult, Problem, Recorded, Watch
 from pytest_sgdiff.reports import evidence, phrases, text
+from pytest_sgdiff.reports.html import HtmlReport
+from pytest_sgdiff.reports.markdown import MarkdownReport
 from pytest_sgdiff.wire import from_plain, to_plain
 from tests import factories
 
@@ -65,8 +67,8 @@ cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (
   metric               baseline                now  change  95 % interval   verdict
   denoise  (primary)    81.75 s  ±0.4 %    86.08 s  +5.3 %  +4.6 .. +6.0 %  REGRESSED, limit 4 %
   e2e                   83.30 s  ±0.4 %    87.71 s  +5.3 %  +4.5 .. +6.1 %  REGRESSED, limit 4 %
-  TextEncodingStage      314 ms             316 ms  +0.6 %  -2.1 .. +3.3 %  pass, 6 % excluded
-  DecodingStage          785 ms             783 ms  -0.3 %  -1.9 .. +1.4 %  pass, 6 % excluded
+  TextEncodingStage      314 ms             316 ms  +0.6 %  -2.1 .. +3.3 %  pass, 6 % (18.8 ms) excluded
+  DecodingStage          785 ms             783 ms  -0.3 %  -1.9 .. +1.4 %  pass, 6 % (47.1 ms) excluded
   peak memory         21.52 GiB          21.52 GiB   0.0 %                  pass
 
   5 launches (2 of them alone on the host), SM 1965 MHz, no throttling, no other processes, warmup proven
@@ -518,3 +520,27 @@ def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() ->
     assert from_plain(CaseResult, to_plain(result)).paired
     assert not factories.regressed().paired
     assert not factories.without_baseline().paired
+
+
+FOUND = (
+    factories.verdict("denoise", detectable=0.049),
+    factories.verdict("stage:DecodingStage", detectable=0.25),
+    factories.verdict("peak_memory", detectable=0.04),
+)
+
+
+def test_what_the_baseline_can_detect_is_told_of_every_case_and_metric() -> None:
+    result = factories.result(verdicts=FOUND, noise="default prior: session drift 0.25 %")
+    words = "slowdowns from here on are found: denoise 4.9 %, DecodingStage 25 % (196 ms), peak memory 4 %"
+    assert f"  {words}" in text.message(result).splitlines()
+    assert text.closing(factories.run(result, factories.fallback())).splitlines()[-2:] == [
+        "noise between launches: default prior: session drift 0.25 %",
+        "slowdowns from here on are found (primary metric): wan22_t2v_a14b_720p 4.9 %",
+    ]
+    page = MarkdownReport().render(factories.run(result))
+    assert words in page.splitlines()
+    assert "noise between launches: default prior: session drift 0.25 %" in page.splitlines()
+    page = HtmlReport().render(factories.run(result))
+    assert f'<p class="note">{words}</p>' in page
+    assert '<p class="note">noise between launches: default prior: session drift 0.25 %</p>' in page
+    assert "slowdowns from here on" not in HtmlReport().render(factories.run(factories.regressed()))

@@ -229,6 +229,14 @@ def test_resolution_is_unknown_for_two_launches_invalid_values_and_what_is_below
     assert rule.detectable([0.1] * 5, STAGE, launches=5) is None
 
 
+def test_what_must_lie_beyond_its_limit_is_found_from_later_on():
+    rule = ModeratedRule()
+    early = rule.detectable([300.0, 301.0, 299.5, 300.5, 299.0], STAGE, launches=5)
+    late = rule.detectable([300.0, 301.0, 299.5, 300.5, 299.0], STAGE, launches=5, past_limit=True)
+    assert early == pytest.approx(0.1538, abs=1e-4)
+    assert late == pytest.approx(0.2418, abs=1e-4)
+
+
 def test_a_slowdown_of_the_printed_resolution_is_found():
     """Noise free at its printed size, the rule must answer: the printed figure is no smaller than its own threshold."""
     size = ModeratedRule().detectable(NOISY, PRIMARY, launches=5)

@@ -301,7 +301,16 @@ def test_the_suites_own_noise_is_what_the_case_is_judged_by_and_is_told():
     by_suite = gate(job(Script(*steady), then=baseline(*steady), priors_for=lambda machine: {"primary": quiet}))
     assert told(by_default) == ("pass", "denoise +0.0 %, 1.9 % slower excluded")
     assert told(by_suite) == ("pass", "denoise +0.0 %, 0.2 % slower excluded")
-    assert (by_default.noise, by_suite.noise) == ("", "primary: prior of 12 baselines")
+    assert (by_default.noise, by_suite.noise) == ("", "primary: prior of 12 baselines, session drift 0.00 %")
+
+
+def test_what_is_wrong_with_the_baseline_is_a_warning_of_the_gate():
+    noisy = [1000.0, 1020.0, 985.0, 1012.0, 990.0]
+    assert gate(job(Script(*noisy), then=baseline(*noisy))).warnings == (
+        "baseline: denoise: launches vary by 1.5 %: record 10, 5 are too few above 1.2 %",
+    )
+    published = replace(baseline(*noisy), kind="reference")
+    assert gate(job(Script(*noisy), then=published)).warnings == ()
 
 
 # ------------------------------------------------------------------------------------------------- record
