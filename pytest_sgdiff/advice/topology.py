@@ -71,6 +71,11 @@ def cfg_parallel_without_cfg(view: View) -> Iterator[Finding]:
 
 
 def parallel_degrees(view: View) -> Iterator[Finding]:
+    odd = [flag for flag in first_of(view, ("tp-size", *_SEQUENCE, "cfg-parallel-size")) if not view.count(flag)]
+    for flag in odd:
+        yield Finding(view.place(flag), f"{flag} must be a whole number of 1 or more, got {view.word(flag)}")
+    if odd:
+        return
     given = next(first_of(view, _SEQUENCE), None)
     tp, cfg, gpus = view.count("tp-size") or 1, _cfg_degree(view), view.case.gpus
     if gpus < 2 and cfg > 1:

@@ -11,7 +11,6 @@ from pytest_sgdiff.data import ArgValue, Case
 from pytest_sgdiff.engines import flagtable, modeltable
 from pytest_sgdiff.engines.attention import attention_asked
 from pytest_sgdiff.engines.flags import (
-    choices_of,
     config_key,
     given,
     key_given,
@@ -20,9 +19,8 @@ from pytest_sgdiff.engines.flags import (
     nearest_release,
     release_of,
     spans_of,
-    text_of,
 )
-from pytest_sgdiff.engines.flagtable import Kind
+from pytest_sgdiff.engines.flagvalues import choice_problem, shown, value_problem
 
 # Flags that the plugin writes itself: that a case gives them is a matter of advice, whatever the version.
 _OWN = frozenset(
@@ -120,7 +118,7 @@ def _dropped_false(case: Case, name: str, release: int) -> tuple[str, str] | Non
     """CFG parallel switched off where that cannot be said, so that the engine would switch it on."""
     if name != "enable-cfg-parallel" or release != _CFG_AUTO_AND_BARE or case.gpus < 2:
         return None
-    if _shown(case.args[name]).lower() != "false" or any(given(case, degree) is not None for degree in _DEGREES):
+    if shown(case.args[name]).lower() != "false" or any(given(case, degree) is not None for degree in _DEGREES):
         return None
     return "flag-ignored", (
         f"sglang 0.5.{release} cannot be told `{name}: false`, and turns CFG parallel on by itself where nothing says "
@@ -141,7 +139,7 @@ def _flag(name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
     kind = kind_of(name, release)
     if kind is None:
         return None if name.startswith(_NESTED) else _absent(name, release)
-    return _value(name, value, kind, release)
+    return value_problem(name, value, kind, release)
 
 
 def _absent(name: str, release: int) -> tuple[str, str]:
@@ -188,26 +186,6 @@ def _unknown(name: str, release: int) -> tuple[str, str]:
     return "flag-unknown", f"sglang 0.5.{release} has no --{name}{meant}"
 
 
-def _value(name: str, value: ArgValue, kind: Kind, release: int) -> tuple[str, str] | None:
-    """What is wrong with how the value is written for that kind of flag."""
-    if kind == "switch":
-        if not isinstance(value, bool):
-            meant = "false" if _shown(value).lower() == "false" else "true"
-            return "flag-value", f"--{name} takes no value in sglang 0.5.{release}: write `{name}: {meant}`"
-        return None
-    if kind == "boolean":
-        if isinstance(value, bool) or str(value).lower() in ("true", "false"):
-            return None
-        return "flag-value", f"--{name} takes true or false, not {_shown(value)}: any other value ends the engine"
-    if value is True:
-        return "flag-value", f"--{name} needs a value"
-    if kind == "value" and isinstance(value, tuple):
-        return "flag-value", f"--{name} takes one value in sglang 0.5.{release}, not {len(value)}"
-    if isinstance(value, tuple) and any(text_of(part).startswith("-") for part in value):
-        return "flag-value", f"--{name}: a value that begins with '-' in a list would be taken for a flag"
-    return _allowed(name, value, release)
-
-
 def _in_config(case: Case, key: str, release: int) -> tuple[str, str] | None:
     """What is wrong with one key of the config. What is no flag may still be a setting of the model's pipeline."""
     name = _flag_of(key)
@@ -229,7 +207,9 @@ def _in_config(case: Case, key: str, release: int) -> tuple[str, str] | None:
         return None
     if kind in ("boolean", "switch"):
         return "flag-value", f"in a config any text counts as true, '{value}' too: write true or false without quotes"
-    return _allowed(name, value, release)
+    if name in (*flagtable.INTEGERS.split(), *flagtable.FLOATS.split()):
+        return "flag-value", f"in a config '{value}' stays text: write the number without quotes"
+    return choice_problem(name, value, release)
 
 
 def _flag_of(key: str) -> str | None:
@@ -238,19 +218,3 @@ def _flag_of(key: str) -> str | None:
     if spans_of(plain):
         return plain
     return next((flag for flag, name in flagtable.CONFIG_NAMES.items() if name == key), None)
-
-
-def _allowed(name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
-    """Whether the release has the value, of flags with a choice of values."""
-    allowed = choices_of(name, release)
-    if allowed and _shown(value) not in allowed:
-        return "flag-value", f"sglang 0.5.{release} has no --{name} {_shown(value)}; it has {', '.join(allowed)}"
-    if name in ("pipeline-class-name", "pipeline"):
-        since = modeltable.PIPELINES.get(_shown(value), 0)
-        if release < since:
-            return "pipeline-missing", f"sglang 0.5.{release} has no {_shown(value)}: it came with 0.5.{since}"
-    return None
-
-
-def _shown(value: ArgValue) -> str:
-    return " ".join(map(text_of, value)) if isinstance(value, tuple) else text_of(value)

@@ -157,6 +157,14 @@ CHOICES: Mapping[str, tuple[tuple[int, str], ...]] = {
         (9, ""),
     ),
     "backend": ((8, "auto sglang diffusers"),),
+    "dit-layerwise-residency-lifetime": ((21, "forward permanent"),),
+    "dit-layerwise-residency-policy": ((18, "leading strided"),),
+    "dit-precision": ((8, "fp32 fp16 bf16"),),
+    "encoder-parallel": ((17, "auto fold dp replicate"),),
+    "generator-device": ((8, "cuda musa cpu"),),
+    "image-encoder-precision": ((8, "fp32 fp16 bf16"),),
+    "kv-cache-quant": ((18, "off int4 int2"),),
+    "lora-merge-mode": ((12, "auto merge dynamic"),),
     "ltx2-two-stage-device-mode": (
         (11, "original snapshot resident"),
         # 0.5.14 to 0.5.17 accept `snapshot` and run `original`: as good as gone.
@@ -164,13 +172,44 @@ CHOICES: Mapping[str, tuple[tuple[int, str], ...]] = {
     ),
     "performance-mode": ((12, "manual auto speed memory"),),
     "mode": ((12, "manual auto speed memory"),),
+    "output-quality": ((22, "maximum high medium low default"),),
+    "progressive-mode": ((13, "fullres dct dct_rewind"),),
     "quality": (
         (17, "lossless high"),
         (20, "lossless extra-high high"),
         (22, "exact lossless high extra-high"),
     ),
+    "text-encoder-precisions": ((8, "fp32 fp16 bf16"),),
+    "vae-decode-precision": ((17, "fp32 fp16 bf16"),),
+    "vae-precision": ((8, "fp32 fp16 bf16"),),
     "warmup-mode": ((14, "off request server"),),
 }
+
+# Flags whose value the parser reads as a whole number, and as a number; they have been that since they came.
+INTEGERS = (
+    "base-gpu-id batching-max-size bcg-text-buckets cfg-parallel-size data-parallel-size decoder-sp decoder-tp "
+    "denoiser-ring denoiser-sp denoiser-tp denoiser-ulysses disagg-downstream-wait-timeout disagg-instance-id "
+    "disagg-max-slots-per-instance disagg-timeout disagg-transfer-pool-size dist-timeout domain-id dp dp-size "
+    "encoder-tp fps frame-interpolation-exp height history-size hsdp-replicate-dim hsdp-shard-dim "
+    "http-graceful-shutdown-timeout kv-cache-quant-block-size kv-cache-quant-centroids kv-cache-quant-iters "
+    "kv-cache-quant-keep-recent kv-cache-quant-sink kv-cache-quant-sink-keep kv-cache-quant-stages "
+    "kv-gather-degree log-requests-level lora-alpha master-port minimax-h3-adaln-plan-width nnodes node-rank "
+    "num-frame-per-block num-frames num-gpus num-inference-steps num-outputs num-outputs-per-prompt "
+    "num-profiled-timesteps numa-node output-compression port progressive-levels quantization-rank raw-action-dim "
+    "realtime-causal-kv-cache-num-frames realtime-causal-sink-size resolution ring-degree scheduler-port "
+    "scheduler-rpc-timeout seed sp-degree spectrum-m spectrum-tau-num-steps spectrum-warmup-steps sr-num-steps "
+    "sr-tiles-batch-size srt-encoder-connection-timeout srt-encoder-timeout taylor-order tp-size ulysses-degree "
+    "upscaling-scale warmup-num-frames warmup-steps webui-port width"
+)
+FLOATS = (
+    "action-fps auto-duration-max-seconds auto-duration-min-seconds batching-delay-ms boundary-ratio "
+    "cfg-gate-step cfg-normalization cfg-renorm-min conditioning-cache-max-size-mb disagg-transfer-redundancy "
+    "dit-layerwise-resident-layers dit-offload-prefetch-size embedded-cfg-scale flex-window flow-shift "
+    "frame-interpolation-scale guidance-rescale guidance-scale guidance-scale-2 lora-scale "
+    "minimax-h3-adaln-host-cache-gb pitch-limit-deg progressive-delta rollout-noise-level rotation-speed-deg "
+    "sound-duration spectrum-flex-window spectrum-lam spectrum-window-size sr-resolution-scale "
+    "sr-tile-min-overlap translation-speed true-cfg-scale w window-size"
+)
 
 # Accepted and dropped, by the releases that do so and what to write instead. Read in their server_args and attention
 # backends: `--cfg-parallel-size` has no alias there in 0.5.12, and the two files are looked for in

@@ -6,9 +6,11 @@ import pathlib
 import shlex
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from pytest_sgdiff.casefile import check_files, read_cases
 from pytest_sgdiff.data import Case
+from pytest_sgdiff.engines.dialect import complaints
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted((ROOT / "cases").glob("*.yaml"))
@@ -111,6 +113,13 @@ def written(case: Case) -> dict[str, str]:
 
 def test_no_mistake_in_any_file() -> None:
     assert check_files(FILES, ROOT, known_marks=MARKS) == ()
+
+
+@pytest.mark.parametrize("version", [f"0.5.{release}" for release in range(8, 24)])
+def test_no_release_refuses_a_case_that_says_it_runs_there(version: str) -> None:
+    meant = [case for case in CASES.values() if SpecifierSet(case.requires.engine).contains(version)]
+    assert [f"{case.id}: {one.message}" for case in meant for one in complaints(case, version)] == []
+    assert len(meant) > len(CASES) / 2
 
 
 @pytest.mark.parametrize("case_id", sorted(RECIPES))

@@ -10,7 +10,7 @@ import pytest
 from pytest_sgdiff.data import ArgValue, Case, Location
 from pytest_sgdiff.engines import flagtable
 from pytest_sgdiff.engines.dialect import NEWEST, complaints, has_flag, translate
-from pytest_sgdiff.engines.flags import kind_of, nearest_release, release_of
+from pytest_sgdiff.engines.flags import kind_of, nearest_release, release_of, spans_of
 
 VERSIONS = [f"0.5.{release}" for release in range(8, 24)]
 
@@ -394,6 +394,22 @@ def test_no_flag_is_listed_twice_for_one_release() -> None:
             "flag-value",
             "--enable-cfg-parallel takes no value in sglang 0.5.10: write `enable-cfg-parallel: false`",
         ),
+        ("0.5.23", {"width": "wide"}, "flag-value", "--width takes a whole number, not wide"),
+        ("0.5.8", {"num-frames": 81.0}, "flag-value", "--num-frames takes a whole number, not 81.0"),
+        ("0.5.17", {"seed": (1, "x")}, "flag-value", "--seed takes a whole number, not x"),
+        ("0.5.17", {"guidance-scale": False}, "flag-value", "--guidance-scale takes a number, not false"),
+        (
+            "0.5.17",
+            {"text-encoder-precisions": ("fp16", "int8")},
+            "flag-value",
+            "sglang 0.5.17 has no --text-encoder-precisions int8; it has fp32, fp16, bf16",
+        ),
+        (
+            "0.5.22",
+            {"output-quality": "best"},
+            "flag-value",
+            "sglang 0.5.22 has no --output-quality best; it has maximum, high, medium, low, default",
+        ),
         (
             "0.5.9",
             {"mask-strategy-file-path": "/m.json"},
@@ -519,6 +535,12 @@ def test_cfg_parallel_is_off_where_that_is_the_default_a_degree_is_pinned_or_fal
         ),
         (
             "0.5.17",
+            {"num_inference_steps": "8"},
+            "flag-value",
+            "in a config '8' stays text: write the number without quotes",
+        ),
+        (
+            "0.5.17",
             {"seed": 1},
             "flag-ignored",
             "`seed` of the config gives way to `seed` under `args`: drop one of them",
@@ -601,6 +623,27 @@ def test_an_asset_flag_that_the_version_lacks_is_refused_at_its_key() -> None:
     assert [(c.slug, c.key) for c in complaints(case(assets={"video-path": "x.mp4"}), "0.5.15")] == [
         ("flag-missing", "assets.video-path")
     ]
+
+
+def test_numbers_and_choices_that_the_parser_reads_are_left_alone() -> None:
+    good: dict[str, ArgValue] = {
+        "width": "1024",
+        "seed": (1, 2),
+        "guidance-scale": 4,
+        "true-cfg-scale": "1e1",
+        "text-encoder-precisions": ("fp16", "bf16"),
+        "dit-offload-prefetch-size": 0.1,
+        "fps": -1,
+    }
+    assert said("0.5.23", good) == []
+    assert said("0.5.21", {"output-quality": "best"}) == []
+
+
+def test_every_flag_with_a_number_or_a_choice_is_one_that_some_release_has() -> None:
+    numbers = {*flagtable.INTEGERS.split(), *flagtable.FLOATS.split()}
+    assert [
+        name for name in (*numbers, *flagtable.CHOICES, *flagtable.DROPPED, *flagtable.SAMPLING) if not spans_of(name)
+    ] == []
 
 
 def test_nested_settings_and_good_flags_are_left_alone() -> None:
