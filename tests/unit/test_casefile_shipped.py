@@ -119,7 +119,7 @@ def test_no_mistake_in_any_file() -> None:
 def test_no_release_refuses_a_case_that_says_it_runs_there(version: str) -> None:
     meant = [case for case in CASES.values() if SpecifierSet(case.requires.engine).contains(version)]
     assert [f"{case.id}: {one.message}" for case in meant for one in complaints(case, version)] == []
-    assert len(meant) > len(CASES) / 2
+    assert len(meant) > len(CASES) / 3
 
 
 @pytest.mark.parametrize("case_id", sorted(RECIPES))
