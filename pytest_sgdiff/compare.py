@@ -7,7 +7,7 @@ a stage 10 % and 120 ms).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from pytest_sgdiff.judge import judge
 from pytest_sgdiff.metrics import metric_class, unit
 from pytest_sgdiff.reports.numbers import percent
 from pytest_sgdiff.rules.sample import centre
-from pytest_sgdiff.sides import Side
+from pytest_sgdiff.sides import GPUS, Side
 
 Status = Literal["slower", "faster", "similar", "undecided", "unknown"]
 
@@ -48,13 +48,14 @@ class Row:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """What came of it. `differences` are reasons why the sides are not comparable; unless `anyway`, rows are empty
-    then. `by` is what decided."""
+    then. `ways` are other flags that differ: two ways of doing the same work. `by` is what decided."""
 
     old: Side
     new: Side
     by: Literal["rule", "tolerance"]
     rows: tuple[Row, ...] = ()
     differences: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
     anyway: bool = False
 
     @property
@@ -67,10 +68,12 @@ class Comparison:
 
 def compare(old: Side, new: Side, *, anyway: bool = False) -> Comparison:
     """Compare two sides. Other models, GPUs, sizes, stage timers or backends are not compared unless `anyway`."""
+    both = [name for name in old.facts if name in new.facts]
     differences = tuple(
         f"{name}: {old.facts[name]} against {new.facts[name]}"
-        for name in old.facts
-        if name in new.facts and old.facts[name] != new.facts[name]
+        for name in both
+        # The machine tells how many GPUs there are of which kind.
+        if old.facts[name] != new.facts[name] and not (name == GPUS and "machine" in both)
     )
     ruled = min(len(old.launches), len(new.launches)) >= FEWEST_FOR_A_RULE
     rows: tuple[Row, ...] = ()
@@ -82,8 +85,21 @@ def compare(old: Side, new: Side, *, anyway: bool = False) -> Comparison:
         by="rule" if ruled else "tolerance",
         rows=rows,
         differences=differences,
+        ways=tuple(_ways(old.flags, new.flags)),
         anyway=anyway,
     )
+
+
+def _ways(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> Iterator[str]:
+    if old is None or new is None:
+        return
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            yield f"--{name}: {_given(old, name)} in the old, {_given(new, name)} in the new"
+
+
+def _given(flags: Mapping[str, str], name: str) -> str:
+    return (flags[name] or "set") if name in flags else "not set"
 
 
 _CASE = Case(name="compare", location=Location(path="", line=1, column=1), model="")

@@ -75,12 +75,14 @@ def render_markdown(comparison: Comparison) -> str:
 
 
 def render_json(comparison: Comparison) -> str:
-    """`{old, new, by, differences, rows: [{metric, unit, old, new, ratio, low, high, status, why}], exit_code}`."""
+    """`{old, new, by, differences, ways, rows: [row], exit_code}`; a row has `metric, unit, old, new, ratio, low, high,
+    status, why`."""
     document = {
         "old": _plain_side(comparison.old),
         "new": _plain_side(comparison.new),
         "by": comparison.by,
         "differences": list(comparison.differences),
+        "ways": list(comparison.ways),
         "rows": [{name: getattr(row, name) for name in _COLUMNS} for row in comparison.rows],
         "exit_code": comparison.exit_code,
     }
@@ -114,6 +116,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     for name, side in (("old", comparison.old), ("new", comparison.new)):
         for note in side.notes:
             yield f"{name}: {note}"
+    for way in comparison.ways:
+        yield f"another flag: {way}"
     if comparison.anyway:
         for difference in comparison.differences:
             yield f"not the same: {difference}"

@@ -23,12 +23,17 @@ PUBLISHED: Mapping[str, float] = MappingProxyType(
 
 def published_references(cases: Sequence[Case]) -> tuple[Baseline, ...]:
     """References from published numbers, for those of the cases that have one."""
-    ids = {case.id for case in cases}
+    models = {case.id: case.model for case in cases}
     recorded = Recorded(at="", command="sgdiff import (published numbers)")
     return tuple(
         reference_baseline(
-            case, H100X2, LaunchRecord(number=0, metrics={"denoise": value}), recorded, source=GUIDE, scenario=case
+            case,
+            H100X2,
+            LaunchRecord(number=0, metrics={"denoise": value}),
+            recorded,
+            source=GUIDE,
+            fields={"scenario": case, "model": models[case]},
         )
         for case, value in PUBLISHED.items()
-        if case in ids
+        if case in models
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from pytest_sgdiff.data import Baseline, Launch, LaunchRecord, Machine, PerfDump
@@ -17,17 +18,31 @@ from pytest_sgdiff.errors import RecordingError
 SIZES = ("width", "height", "num-frames", "num-inference-steps")
 """Flags of the engine that say how large the work is."""
 
+EVERY_LAUNCH = frozenset(
+    (
+        *("model-path", "num-gpus", *SIZES, "perf-dump-path", "output-path", "output-file-name", "output-file-path"),
+        *("master-port", "scheduler-port", "port", "strict-ports"),
+    )
+)
+"""Flags that say nothing of how the work is done: facts of their own, places and ports, which no two launches share."""
+
+
+GPUS = "GPUs"
+"""The fact that is left where a side does not tell its machine."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
     """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
-    backend. `notes` are for the reader: launches that do not count, and why."""
+    backend. `flags` are how the work is done, None where that is not told: to compare two ways is what many come for.
+    `notes` are for the reader: launches that do not count, and why."""
 
     label: str
     launches: tuple[LaunchRecord, ...]
     machine: Machine | None = None
     engine_version: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -89,6 +104,7 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
         machine=launches[0].machine,
         engine_version=versions.pop() if len(versions) == 1 else None,
         facts=facts,
+        flags=_ways(launches[0].argv),
         notes=tuple(notes),
     )
 
@@ -97,7 +113,7 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
     """A committed baseline."""
     measurement = baseline.measurement
     workload = dict(_leaves(measurement.workload.fields))
-    facts = {name: workload[name] for name in ("model", "backend", *SIZES) if name in workload}
+    facts = {name: workload[name] for name in ("model", "backend", "scenario", *SIZES) if name in workload}
     lengths = {len(launch.steps_ms) for launch in measurement.launches if launch.steps_ms}
     if len(lengths) == 1:
         facts["denoising steps"] = str(lengths.pop())
@@ -140,6 +156,8 @@ def _launch_facts(launch: Launch) -> Iterator[tuple[str, str]]:
         if name in flags:
             yield name, flags[name]
     yield from _machine_facts(launch.machine).items()
+    if launch.machine is None and "num-gpus" in flags:
+        yield GPUS, flags["num-gpus"]
     if launch.argv or launch.env:
         yield "stage timers", _timers(synced=launch.environment.sync_stages)
 
@@ -148,7 +166,8 @@ def _machine_facts(machine: Machine | None) -> dict[str, str]:
     if machine is None:
         return {}
     profile = f" (MIG {machine.mig_profile})" if machine.mig_profile else ""
-    return {"machine": f"{machine.count} x {machine.product}{profile}"}
+    many = {GPUS: str(machine.count)} if machine.kind == "gpu" else {}
+    return {"machine": f"{machine.count} x {machine.product}{profile}", **many}
 
 
 def _timers(*, synced: bool) -> str:
@@ -163,11 +182,15 @@ def _last_part(model: str) -> str:
 def _flags(argv: Sequence[str]) -> dict[str, str]:
     """`--width 832` and `--width=832` by name; a flag without a value is an empty text."""
     found: dict[str, str] = {}
-    for word, following in zip(argv, (*argv[1:], "--"), strict=True):
+    for word, following in pairwise((*argv, "--")):
         if word.startswith("--"):
             name, equals, value = word[2:].partition("=")
             found[name.replace("_", "-")] = value if equals else "" if following.startswith("--") else following
     return found
+
+
+def _ways(argv: Sequence[str]) -> dict[str, str] | None:
+    return {name: value for name, value in _flags(argv).items() if name not in EVERY_LAUNCH} if argv else None
 
 
 def _leaves(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -73,7 +73,8 @@ def import_upstream(
             report += remarks
             machine = Machine(kind="gpu", product=product, count=gpus)
             recorded = Recorded(at=str(metadata.get("last_updated", "")), command=f"sgdiff import ({source})")
-            reference = reference_baseline(target, machine, launch, recorded, source=source, scenario=name)
+            fields = {"scenario": name} | ({"model": known[name].model} if name in known else {})
+            reference = reference_baseline(target, machine, launch, recorded, source=source, fields=fields)
             found.append(replace(reference, engine_version=engine_version))
     if unplaced:
         report.append(f"not imported, as nothing tells on how many GPUs they ran (say --gpus): {', '.join(unplaced)}")
@@ -179,10 +180,16 @@ def _differences(case: Case, scenario: Scenario, launch: LaunchRecord, gpus: int
 
 
 def reference_baseline(
-    case: str, machine: Machine, launch: LaunchRecord, recorded: Recorded, *, source: str, scenario: str
+    case: str,
+    machine: Machine,
+    launch: LaunchRecord,
+    recorded: Recorded,
+    *,
+    source: str,
+    fields: Mapping[str, str],
 ) -> Baseline:
-    """Published numbers as a baseline."""
+    """Published numbers as a baseline; `fields` are what is known of their workload."""
     # No digest: published numbers are compared by machine only, their exact workload nobody can know.
-    workload = Workload(digest="", fields={"scenario": scenario})
+    workload = Workload(digest="", fields=fields)
     measurement = Measurement(case=case, machine=machine, workload=workload, launches=(launch,))
     return Baseline(measurement=measurement, recorded=recorded, kind="reference", source=source)

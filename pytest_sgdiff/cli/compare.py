@@ -26,7 +26,7 @@ def add(commands: Subparsers) -> None:
         description="Compares two perf dumps, two recordings (a folder that --sgdiff-out wrote, one of its cases or "
         "one launch), or either against a baseline file. With three launches of each side the rule of the gate "
         "decides, with fewer fixed tolerances do. Exit 0, 1 if anything is slower, 2 if the two are not comparable: "
-        "another model, other GPUs, sizes, stage timers or backends.",
+        "another model, other GPUs, sizes, stage timers or backends. Other flags that differ are named.",
     )
     parser.add_argument("old", type=Path, metavar="OLD")
     parser.add_argument("new", type=Path, metavar="NEW")

@@ -170,6 +170,45 @@ def test_recordings_of_other_work_are_not_compared(change: dict[str, Any], diffe
     assert (comparison.differences, comparison.exit_code) == ((difference,), 2)
 
 
+def test_other_gpus_are_told_by_the_command_line_where_the_machine_is_not() -> None:
+    launch = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[0]
+    two = replace(launch, machine=None, argv=(*launch.argv, "--num-gpus=2"))
+    comparison = compare(recording_side("old", [launch]), recording_side("new", [two]))
+    assert (comparison.differences, comparison.exit_code) == (("GPUs: 1 against 2",), 2)
+
+
+def test_a_launch_without_a_command_line_is_compared_by_its_dump() -> None:
+    launch = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[0]
+    bare = replace(launch, argv=(), env={})
+    assert compare(recording_side("old", [bare]), recording_side("new", [launch])).exit_code == 0
+
+
+def test_two_ways_of_the_same_work_are_compared_and_named() -> None:
+    launch = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[0]
+    sdpa = launch.argv[launch.argv.index("--attention-backend") + 1]
+    other = tuple("fa" if word == sdpa else word for word in launch.argv)
+    fast = replace(launch, argv=(*other, "--enable-torch-compile", "--output-path=elsewhere"))
+    comparison = compare(recording_side("old", [launch]), recording_side("new", [fast]))
+    assert comparison.exit_code == 0
+    assert comparison.ways == (
+        "--attention-backend: torch_sdpa in the old, fa in the new",
+        "--enable-torch-compile: not set in the old, set in the new",
+    )
+    assert f"another flag: {comparison.ways[0]}" in render_text(comparison).splitlines()
+    assert f"- another flag: {comparison.ways[0]}" in render_markdown(comparison).splitlines()
+    assert json.loads(render_json(comparison))["ways"] == list(comparison.ways)
+    assert compare(dump_side("old", dump()), recording_side("new", [fast]), anyway=True).ways == ()
+
+
+def test_references_of_two_scenarios_are_not_compared() -> None:
+    def published(scenario: str) -> Side:
+        one = replace(baseline().measurement, workload=Workload(digest="", fields={"scenario": scenario}))
+        return baseline_side(scenario, replace(baseline(kind="reference", source="a page"), measurement=one))
+
+    assert compare(published("wan_t2v"), published("wan_t2v")).exit_code == 0
+    assert compare(published("wan_t2v"), published("wan_i2v")).differences == ("scenario: wan_t2v against wan_i2v",)
+
+
 def baseline(**changes: Any) -> Baseline:
     measurement = Measurement(
         case="wan22",
@@ -206,6 +245,7 @@ def test_a_dump_is_compared_with_a_baseline_by_what_both_tell() -> None:
         "height": "480",
         "stage timers": "synchronised",
         "machine": "1 x NVIDIA H200",
+        "GPUs": "1",
     }
     slow = compare(baseline_side("wan22.json", baseline()), dump_side("new.json", dump(total_duration_ms=1100.0)))
     assert slow.exit_code == 1

@@ -249,6 +249,7 @@ def test_the_published_firered_numbers_are_references_of_the_cases_that_exist() 
     assert (cfg.measurement.case, cfg.measurement.launches[0].metrics) == ("firered_1_1[cfg]", {"denoise": 10934.21})
     assert ulysses.measurement.launches[0].metrics == {"denoise": 13414.72}
     assert (cfg.kind, cfg.source) == ("reference", GUIDE)
+    assert cfg.measurement.workload.fields["model"] == cases[0].model
     assert cfg.measurement.machine.slug == "nvidia-h100-80gb-hbm3-x2"
     assert published_references([]) == ()
 
@@ -257,6 +258,10 @@ def test_the_shipped_baselines_are_sound_and_references_only() -> None:
     root = Path(__file__).parents[2] / "baselines"
     shipped = [baselines.load(path) for path in baselines.every(root)]
     assert {baseline.kind for baseline in shipped} == {"reference"}
+    assert {baseline.measurement.workload.fields["model"] for baseline in shipped} == {
+        "FireRedTeam/FireRed-Image-Edit-1.0",
+        "FireRedTeam/FireRed-Image-Edit-1.1",
+    }
     assert {baseline.measurement.case: dict(baseline.measurement.launches[0].metrics) for baseline in shipped} == {
         "firered_1_0[cfg]": {"denoise": 10955.9},
         "firered_1_0[ulysses]": {"denoise": 13419.15},
