@@ -87,7 +87,7 @@ def message(result: CaseResult) -> str:
         blocks.append(stage_table(result))
     elif evidence.measured(result):
         blocks.append([f"  measured    {evidence.measured(result)}"])
-    reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _undecided(result)]
+    reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _explained(result)]
     legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *([MEANS_LEGEND] if _has_apart(result) else [])]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
@@ -171,9 +171,10 @@ def _problem_lines(problem: Problem, *, told: str) -> list[str]:
     return [*head, *(f"    | {line}" for line in quoted)]
 
 
-def _undecided(result: CaseResult) -> list[Verdict]:
-    """Verdicts that need a sentence of their own: what could not be told, and why."""
-    return [v for v in phrases.by_importance(result.verdicts) if v.outcome == "inconclusive" and v.why]
+def _explained(result: CaseResult) -> list[Verdict]:
+    """Verdicts that need a sentence of their own: what could not be told, and pauses, whose medians tell little."""
+    told = (v for v in phrases.by_importance(result.verdicts) if v.outcome == "inconclusive" or v.metric == "pause")
+    return [v for v in told if v.why]
 
 
 def _has_pause(result: CaseResult) -> bool:

@@ -149,6 +149,12 @@ def test_a_pass_that_leaves_no_room_for_a_slowdown_says_so() -> None:
     )
 
 
+def test_pauses_that_pass_say_how_often_they_came() -> None:
+    why = "3 of 5 launches pause, for up to 553 ms: rare pauses are noise"
+    pause = factories.verdict("pause", baseline=9.8, now=475.0, ratio=None, why=why)
+    assert f"\n  pause: {why}\n" in text.message(factories.regressed(verdicts=(pause,)))
+
+
 def test_the_spread_of_pauses_is_not_shown_for_it_tells_nothing() -> None:
     assert phrases.spread(factories.verdict("pause", spread=1.74)) == ""
 
