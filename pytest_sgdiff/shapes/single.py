@@ -13,6 +13,11 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*%")
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+# For the schema alone, which cannot compute: a digit that is not 0, no three digits before the point, and one part of a
+# version specifier.
+_NOT_ZERO = r"(?=.*[1-9])"
+_BELOW_HUNDRED = r"(?!0*[1-9]\d\d)"
+_CLAUSE = r"(?:===\s*[^\s,]+|(?:==|~=|!=|[<>]=?)\s*v?\d[\w.!+*-]*)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +119,7 @@ class Duration:
         return {
             "anyOf": [
                 {"type": "number", "exclusiveMinimum": 0},
-                {"type": "string", "pattern": f"^{_DURATION.pattern}$"},
+                {"type": "string", "pattern": f"^{_NOT_ZERO}{_DURATION.pattern}$"},
             ]
         }
 
@@ -148,10 +153,11 @@ class Share:
 
     def schema(self) -> Schema:
         least = "minimum" if self.or_zero else "exclusiveMinimum"
+        more = "" if self.or_zero else _NOT_ZERO
         return {
             "anyOf": [
                 {"type": "number", least: 0, "exclusiveMaximum": 1},
-                {"type": "string", "pattern": f"^{_PERCENT.pattern}$"},
+                {"type": "string", "pattern": f"^{more}{_BELOW_HUNDRED}{_PERCENT.pattern}$"},
             ]
         }
 
@@ -174,7 +180,8 @@ class Specifier:
         return text
 
     def schema(self) -> Schema:
-        return {"type": "string"}
+        # What packaging reads, nearly: editors mark what is no specifier at all, the plugin what is none in the end.
+        return {"type": "string", "pattern": rf"^[\s,]*(?:{_CLAUSE}\s*,[\s,]*)*(?:{_CLAUSE}\s*)?$"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

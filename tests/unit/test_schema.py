@@ -84,6 +84,9 @@ def test_the_plugin_accepts_every_good_file(file: pathlib.Path) -> None:
         "launches: {looks: [1, 1]}", "launches: {looks: []}", "timeout: 0", "timeout: soon", "requires: {token: 1}",
         "requires: {gpu: []}", "faster_than: {at_least: 1%}", "faster_than: {case: a, at_least: 1}", "matrix: {}",
         "matrix: {t: {}}", "matrix: {t: {'a b': {}}}", "matrix: {t: {a: {matrix: {}}}}", "matrix: {t: {a: {gpus: x}}}",
+        "timeout: 0s", "timeout: 0.00h", "metrics: {limits: {e2e: 0%}}", "metrics: {limits: {e2e: 100%}}",
+        "metrics: {limits: {e2e: 0250.5%}}", "faster_than: {case: a, at_least: 100%}", "requires: {engine: 0.5.11}",
+        "requires: {engine: newest}", "requires: {engine: '>=0.5.11 <0.6'}", "requires: {engine: '>='}",
     ],
 )  # fmt: skip
 def test_plugin_and_schema_refuse_the_same(line: str) -> None:
@@ -92,6 +95,21 @@ def test_plugin_and_schema_refuse_the_same(line: str) -> None:
         load_cases("x.yaml", text)
     errors = list(jsonschema.Draft202012Validator(caseschema.document_schema()).iter_errors(plain(text)))
     assert errors
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "timeout: 0.5s", "timeout: 10m", "metrics: {limits: {e2e: 099.5%}}", "metrics: {limits: {e2e: 0.1%}}",
+        "faster_than: {case: a, at_least: 0%}", "requires: {engine: '>=0.5.11,<0.6'}", "requires: {engine: ''}",
+        "requires: {engine: '~= 0.5.11 , != 0.5.14.post1 ,'}", "requires: {engine: '==0.5.*'}",
+        "requires: {engine: '===0.5.11+local'}", "requires: {engine: '>v0.5'}",
+    ],
+)  # fmt: skip
+def test_plugin_and_schema_accept_the_same(line: str) -> None:
+    text = f"cases: {{a: {{model: m}}, b: {{model: m, {line}}}}}"
+    assert len(load_cases("x.yaml", text)) == 2
+    assert list(jsonschema.Draft202012Validator(caseschema.document_schema()).iter_errors(plain(text))) == []
 
 
 def test_the_keys_are_the_fields_of_the_data() -> None:
