@@ -161,7 +161,7 @@ def finish(
         workload=taken.workload or job.workload,
         launches=tuple(sorted(launches, key=lambda entry: entry.number)),
         verdicts=verdicts,
-        warnings=(*tuned(taken), *(seen_beside(job, taken, baseline) if verdicts and baseline else ())),
+        warnings=(*tuned(taken), *(seen_beside(job, taken, baseline, verdicts) if verdicts and baseline else ())),
         noise=told(job.priors_for(taken.machine)) if verdicts and taken.machine else "",
         problems=taken.problems,
         baseline_path=baseline.path if baseline else None,
@@ -254,10 +254,13 @@ def tuned(taken: Taken) -> tuple[str, ...]:
     return (f"auto-tuned by the engine: {'; '.join(lines)}",) if lines else ()
 
 
-def seen_beside(job: Job, taken: Taken, baseline: Baseline) -> tuple[str, ...]:
-    """What the launches show beside what is judged: stages that the baseline lacks, and the profile of the steps."""
+def seen_beside(job: Job, taken: Taken, baseline: Baseline, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """What the launches show beside what is judged: stages that the baseline lacks, the profile of the steps, and what
+    could not be judged but does not decide, which a case that passes does not show."""
     if baseline.kind == "reference":
         return ()
+    idle = [v for v in verdicts if v.outcome == "inconclusive" and v.ratio is None and not v.deciding]
+    unjudged = tuple(f"{title(v.metric)} was not judged: {v.why}" for v in idle)
     fresh = new_stages(measurement_of(job, taken), baseline)
     lines = (f"new since the baseline was recorded, and not judged: {', '.join(fresh)}",) if fresh else ()
-    return (*lines, *profile_warnings(baseline.measurement.launches, taken.counted))
+    return (*unjudged, *lines, *profile_warnings(baseline.measurement.launches, taken.counted))

@@ -476,6 +476,14 @@ def test_what_no_repetition_settles_asks_for_a_new_baseline(then, step):
     assert (result.outcome, result.next_step) == ("inconclusive", f"{step}: {RENEW}")
 
 
+def test_a_case_that_passes_warns_of_what_it_could_not_judge():
+    case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stages")))
+    then = baseline(*DECODES[:4], {"denoise": STEADY[4]})
+    result = gate(job(Script(*DECODES), then=then, case=case))
+    assert result.outcome == "pass"
+    assert result.warnings == ("DecodingStage was not judged: missing or invalid in 1 of the baseline's 5 launches",)
+
+
 def test_a_stage_that_is_gone_in_an_ab_run_asks_to_see_what_differs():
     case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stages")))
     base, now = job(Script(*DECODES * 2), case=case), job(Script(*STEADY * 2), case=case)
