@@ -33,6 +33,7 @@ from pytest_sgdiff.metrics import title
 from pytest_sgdiff.profile import profile_warnings
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
+from pytest_sgdiff.rules.threeway import CONFIRM_LAUNCHES
 from pytest_sgdiff.suiteprior import told
 
 REPLACED_AT_MOST = 2
@@ -153,6 +154,7 @@ def finish(
             cause=taken.problems[0].cause if taken.problems else None,
             disturbed=taken.spoiled,
             renewal=needs_renewal(verdicts, baseline) if baseline else "",
+            looks=case.launches.looks[-1],
         ),
         summary=case.summary,
         faster_than=case.faster_than,
@@ -215,12 +217,18 @@ def needs_renewal(verdicts: Sequence[Verdict], baseline: Baseline) -> str:
 
 
 def next_step(
-    outcome: Outcome, command: str, *, cause: Cause | None = None, disturbed: bool = False, renewal: str = ""
+    outcome: Outcome,
+    command: str,
+    *,
+    cause: Cause | None = None,
+    disturbed: bool = False,
+    renewal: str = "",
+    looks: int = CONFIRM_LAUNCHES,
 ) -> str:
     """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do.
 
     `cause` is that of an invalid launch; `disturbed` tells that the machine, not noise, left the case inconclusive,
-    `renewal` what of the baseline did.
+    `renewal` what of the baseline did; `looks` is how many launches the case takes at most.
     """
     if outcome == "no-baseline":
         return f"record one: {command}"
@@ -233,6 +241,10 @@ def next_step(
         return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
     if outcome == "inconclusive" and renewal:
         return f"{renewal}: {command}"
+    if outcome == "inconclusive" and looks < CONFIRM_LAUNCHES:
+        return (
+            f"let the case take {CONFIRM_LAUNCHES} launches (launches.looks): fewer prove nothing but a gross slowdown"
+        )
     if outcome == "inconclusive":
         return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
     if outcome == "invalid":

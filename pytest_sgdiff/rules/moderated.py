@@ -19,6 +19,8 @@ from pytest_sgdiff.rules.protocol import Margins
 from pytest_sgdiff.rules.sample import clipped, floored, growth, invalid, logs, percent, screened
 from pytest_sgdiff.rules.threeway import (
     ALPHA,
+    CONFIRM_LAUNCHES,
+    GROSS,
     GROSS_LAUNCHES,
     MATERIAL,
     Estimate,
@@ -26,6 +28,7 @@ from pytest_sgdiff.rules.threeway import (
     bounds,
     decided,
     moderated,
+    quantile,
 )
 
 RANK_P = 0.01
@@ -108,9 +111,10 @@ class ModeratedRule:
 
         From the baseline alone, on its own node, with the 80 % upper bound of its variance; None for fewer than three
         launches, for values that are none, and below the absolute floor. Optimistic for three launches that vary by
-        more than 1 %: three values cannot show their own noise. `past_limit` as in `Rule`.
+        more than 1 %: three values cannot show their own noise. `past_limit` as in `Rule`. Fewer launches than
+        CONFIRM_LAUNCHES find only what is gross, in each of them, and fewer than GROSS_LAUNCHES nothing (None).
         """
-        if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False):
+        if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False) or launches < GROSS_LAUNCHES:
             return None
         b = [v for v in baseline if v is not None]
         if max(b) <= margins.ignore_abs:
@@ -127,7 +131,14 @@ class ModeratedRule:
         error = math.sqrt(variance * (1 / len(b) + 1 / launches) + 2 * self.prior.session_cv**2)
         e = Estimate(shift=0.0, error=error, freedom=freedom + launches - 1)
         proven = max(e.margin(ALPHA), lo + e.margin(MATERIAL), hi if past_limit else 0.0)
-        return growth(proven + e.margin(RESOLUTION_BETA))
+        size = proven + e.margin(RESOLUTION_BETA)
+        if launches < CONFIRM_LAUNCHES:
+            # The least of the launches must lie beyond the slowest of the baseline's.
+            least = quantile(1 - (1 - RESOLUTION_BETA) ** (1 / launches), e.freedom)
+            slowest = max(logs(b)) - mean
+            gross = math.log1p(max(GROSS, margins.limit))
+            size = max(size, gross + slowest + least * math.sqrt(variance * (1 + 1 / len(b))))
+        return growth(size)
 
     def _s0(self, median: float, margins: Margins) -> float:
         cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0

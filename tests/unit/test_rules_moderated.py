@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import warnings
 
 import pytest
@@ -84,6 +85,16 @@ def test_a_significant_mean_without_rank_order_is_inconclusive():
     assert decision.why == (
         "7.5 % slower, but launches overlap, from an outlier or two modes: record the baseline anew with 10"
     )
+
+
+def test_what_three_launches_find_is_what_they_may_fail():
+    """Three launches fail only what is gross in each of them, so no smaller size may be promised; one fails nothing."""
+    size = ModeratedRule().detectable(NOISY, PRIMARY, launches=3)
+    assert size == pytest.approx(0.144, abs=0.02)
+    centre = statistics.median(NOISY)
+    assert decide(NOISY, [centre * (1 + size)] * 3).outcome == "regressed"
+    assert decide(NOISY, [centre * 1.1] * 3).outcome == "inconclusive"
+    assert [ModeratedRule().detectable(NOISY, PRIMARY, launches=n) for n in (1, 2)] == [None, None]
 
 
 def test_more_launches_are_not_asked_of_a_baseline_of_ten():

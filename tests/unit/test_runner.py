@@ -176,6 +176,15 @@ def test_the_last_look_says_what_could_not_be_told():
     )
 
 
+def test_a_case_whose_looks_end_early_is_told_to_take_more():
+    case = replace(CASE, launches=LaunchPlan(looks=(1, 3)))
+    result = gate(job(Script(*SLOW), then=baseline(*STEADY), case=case))
+    assert told(result) == ("inconclusive", "denoise +8.0 %, to be confirmed by 5 launches")
+    assert result.next_step == (
+        "let the case take 5 launches (launches.looks): fewer prove nothing but a gross slowdown"
+    )
+
+
 # ------------------------------------------------------------------------------------------------- gate: launches
 
 
