@@ -143,7 +143,7 @@ def test_a_case_over_its_looks(vectorised, family, slower):
     if family == "suite":
         cases, pause = noise.suite(rng, 40, 5, slower, cv=None), None
     else:
-        # Where all launches of both sides pause nothing is taken apart, which is not simulated: 2 of 14 do not come to it.
+        # Where all launches of both sides pause nothing is taken apart, which is not simulated: 2 of 14 avoid it.
         shares = {} if family == "recorded" else {"share": 2 / 14, "synchronised": False}
         cases, _ = noise.recorded(rng, 40, 5, slower, every=450.0 if slower == 0.05 else 0.0, **shares)
         pause = cases.pause
