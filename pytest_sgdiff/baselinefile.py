@@ -199,7 +199,7 @@ def _launches(launches: Any, every: Any) -> list[LaunchRecord]:
     for index, launch in enumerate(launches):
         path = ("launches", index)
         if isinstance(launch, dict) and "metrics" in launch:
-            raise WireError(f"{spell(path)}: has the unknown key 'metrics'", path)
+            raise WireError(f"{spell(path)}: has the unknown key 'metrics'", (*path, "metrics"))
         own = _within(path, LaunchRecord, launch)
         merged = {**common, **launch.get("environment", {})}
         environment = from_plain(Environment, merged)

@@ -76,6 +76,11 @@ def read(text: str) -> Document:
         raise JsonTextError(f"not JSON: {error.msg}", error.lineno) from None
     except RecursionError:
         raise JsonTextError("not JSON that could be meant: nested too deep", 1) from None
+    except ValueError:
+        # Python reads no whole number beyond a length, and says so without the place.
+        longest = max(re.finditer(r"\d+", text), key=lambda digits: len(digits[0]))
+        line = text.count("\n", 0, longest.start()) + 1
+        raise JsonTextError(f"not JSON that could be meant: a number of {len(longest[0])} digits", line) from None
     lines: dict[Place, int] = {}
     for path, line in _places(text):
         if path in lines:

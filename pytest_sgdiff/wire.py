@@ -271,7 +271,9 @@ def _dataclass_reader(cls: type, unknown: Unknown) -> Reader:
         if unknown == "refuse":
             for key in plain:
                 if key not in fields:
-                    raise _fail(path, f"has the unknown key {_shown(key)}")
+                    told = _fail(path, f"has the unknown key {_shown(key)}")
+                    # The place is the key's own: that is the line to mend.
+                    raise WireError(str(told), (*path, key))
         for name in required:
             if name not in plain:
                 raise _fail((*path, name), "is missing")

@@ -32,8 +32,13 @@ def workload(case: Case, *, asset_hashes: Mapping[str, str]) -> Workload:
     hex digits of the SHA-256 over them.
     """
     fields = dict(sorted(_fields(case, asset_hashes)))
+    return Workload(digest=digest_of(fields), fields=fields)
+
+
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """The digest of a workload's readable fields, whether they come of a case or of a file."""
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return Workload(digest=hashlib.sha256(text.encode()).hexdigest()[:16], fields=fields)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _fields(case: Case, asset_hashes: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

@@ -29,7 +29,7 @@ from pytest_sgdiff.data import (
 )
 
 H100X4 = Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=4)
-WORKLOAD = Workload(digest="3f9a61c20b7d4e58", fields={"args.width": 1280, "args.height": 720, "args.seed": 42})
+WORKLOAD = Workload(digest="a739cfb13035bb4a", fields={"args.width": 1280, "args.height": 720, "args.seed": 42})
 RECORDED = Recorded(
     at="2026-11-02T02:10:44Z",
     command="pytest --sgdiff-gpus=4 --sgdiff-update -m nightly",

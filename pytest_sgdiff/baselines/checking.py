@@ -10,6 +10,8 @@ from pytest_sgdiff import baselinefile
 from pytest_sgdiff.baselines.finding import every, load, misplaced
 from pytest_sgdiff.data import Baseline, LaunchRecord
 from pytest_sgdiff.errors import BaselineError
+from pytest_sgdiff.renewal import centres
+from pytest_sgdiff.workload import digest_of
 
 __all__ = ["check"]
 
@@ -64,6 +66,17 @@ def _complaints(baseline: Baseline, cases: Mapping[str, int]) -> Iterable[str]:
         yield "recorded.command is empty: write there how it was recorded, or record it anew with --sgdiff-update"
     if not measurement.workload.digest:
         yield "workload.digest is empty, so nothing can be compared with it: record it anew with --sgdiff-update"
+    elif measurement.workload.digest != digest_of(measurement.workload.fields):
+        yield (
+            "workload.digest is not that of workload.fields: one of them was edited by hand; restore the file with "
+            "git, or record it anew with --sgdiff-update"
+        )
+    for name, middle in centres(measurement).items():
+        if baseline.best.get(name, middle) > middle:
+            yield (
+                f"best.{name} is {baseline.best[name]:g}, worse than {middle:g}, the median of its own launches: "
+                "restore the file with git, or record it anew with --sgdiff-update"
+            )
     for launch in measurement.launches:
         if not launch.started_at or not launch.session:
             yield f"launch {launch.number} has no provenance: started_at and session must be told"

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+CURE = "restore the file with git, or record it anew with --sgdiff-update"
+
+
 def path_for(root: Path, machine: Machine, case: str) -> Path:
     """Where the baseline of a case on a machine lies, whether there is one or not."""
     return root / machine.slug / f"{file_name(case)}.json"
@@ -34,15 +37,17 @@ def path_for(root: Path, machine: Machine, case: str) -> Path:
 def load(path: Path) -> Baseline:
     """The baseline in a file. Raises BaselineError with file and line for everything that is wrong with it."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise BaselineError(f"{path}: cannot be read: {reason(error)}") from None
     try:
-        return replace(baselinefile.from_text(text), path=str(path))
+        return replace(baselinefile.from_text(content.decode("utf-8")), path=str(path))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BaselineError(f"{path}:{line}: is not UTF-8 text ({CURE})") from None
     except baselinefile.MistakeError as mistake:
-        cure = "restore the file with git, or record it anew with --sgdiff-update"
         kind = NewerBaselineError if mistake.newer else BaselineError
-        raise kind(f"{path}:{mistake.line}: {mistake} ({cure})") from None
+        raise kind(f"{path}:{mistake.line}: {mistake} ({CURE})") from None
 
 
 def find(root: Path, machine: Machine, case: str) -> Baseline | None:
@@ -108,6 +113,6 @@ def misplaced(baseline: Baseline, path: Path) -> str | None:
     return f"{path}: is the baseline of {right.parent.name}/{right.name}: move it there, or record this one anew"
 
 
-def reason(error: OSError | UnicodeDecodeError) -> str:
+def reason(error: OSError) -> str:
     """What the system says of a file that cannot be read or written."""
-    return (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
+    return error.strerror or str(error)

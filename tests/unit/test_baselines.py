@@ -29,7 +29,9 @@ from pytest_sgdiff.watch import disturbances
 
 ROOT = Path(__file__).parents[2]
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
-WORKLOAD = Workload(digest="3f9a61c2", fields={"args": {"width": 832, "prompt": "A raccoon"}, "warmup": "request"})
+WORKLOAD = Workload(
+    digest="a30d34e8e4887557", fields={"args": {"width": 832, "prompt": "A raccoon"}, "warmup": "request"}
+)
 CURE = "(restore the file with git, or record it anew with --sgdiff-update)"
 # The sum of steps, the pause before them and the peak memory of five real launches on one H200.
 STEPS = (1019.281, 1033.114, 1016.405, 1024.871, 1027.66)
@@ -260,8 +262,9 @@ def edited(old: str, new: str) -> tuple[str, int]:
         ('"number": 3', '"number": "3"', "launches[3].number: must be a whole number, got '3'"),
         ('"number": 3', '"nombre": 3', "launches[3]: has the unknown key 'nombre'"),
         ('"driver": "580.159.04"', '"driver": 580', "every_launch.environment.driver: must be text, got 580"),
+        ('"kind": "recorded"', '"kind": "recorded", "shema": 1', "has the unknown key 'shema'"),
         ('"count": 1', '"count": true', "machine.count: must be a whole number, got True"),
-        ('"digest": "3f9a61c2"', '"digest": null', "workload.digest: must be text, got None"),
+        ('"digest": "a30d34e8e4887557"', '"digest": null', "workload.digest: must be text, got None"),
     ],
 )  # fmt: skip
 def test_a_hand_edit_is_named_with_file_and_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -304,7 +307,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe{}")
     with pytest.raises(BaselineError) as caught:
         baselines.load(path)
-    assert str(caught.value) == f"{path}: cannot be read: it is not UTF-8 text"
+    assert str(caught.value) == f"{path}:1: is not UTF-8 text {CURE}"
+    path.write_bytes('{\n"case": "wän"}'.encode("latin-1"))
+    with pytest.raises(BaselineError, match=r"x\.json:2: is not UTF-8 text"):
+        baselines.load(path)
     with pytest.raises(BaselineError, match="cannot be read: Is a directory"):
         baselines.load(tmp_path)
 
@@ -522,6 +528,7 @@ def test_sound_baselines_have_nothing_to_complain_about(tmp_path: Path) -> None:
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     short = replace(
         baseline(case="short"),
+        best={},
         engine_version=None,
         recorded=Recorded(at="", command="by hand"),
         measurement=Measurement(
@@ -566,6 +573,7 @@ def test_check_names_figures_that_cannot_be(tmp_path: Path) -> None:
     )
     odd = replace(
         baseline(),
+        best={},
         recorded=Recorded(at="last Monday", command="", sessions=("s1",)),
         measurement=Measurement(case="tiny_wan", machine=H200, workload=Workload(digest=""), launches=launches),
     )
@@ -585,6 +593,21 @@ def test_check_names_figures_that_cannot_be(tmp_path: Path) -> None:
     )
 
 
+def test_check_finds_what_was_edited_by_hand(tmp_path: Path) -> None:
+    path = baselines.save(tmp_path, baseline())
+    good = path.read_text()
+    cure = "restore the file with git, or record it anew with --sgdiff-update"
+    path.write_text(good.replace('"width": 832', '"width": 848'))
+    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
+        f"{path}: workload.digest is not that of workload.fields: one of them was edited by hand; {cure}",
+    )
+    best = baselines.load(path).best["denoise_steps"]
+    path.write_text(good.replace(f'"denoise_steps": {best}', '"denoise_steps": 2000.0', 1))
+    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
+        f"{path}: best.denoise_steps is 2000, worse than {best:g}, the median of its own launches: {cure}",
+    )
+
+
 @pytest.mark.parametrize("gaps", [(-0.4, -0.9, -1.0), (-512.0, 0.3, -2.0)])
 def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
     tmp_path: Path, gaps: tuple[float, ...]
@@ -593,7 +616,7 @@ def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
         replace(launch(number), metrics={**launch(number).metrics, "denoise_gap": gap})
         for number, gap in enumerate(gaps)
     )
-    baselines.save(tmp_path, replace(baseline(), measurement=replace(measurement(), launches=launches)))
+    baselines.save(tmp_path, replace(baseline(), best={}, measurement=replace(measurement(), launches=launches)))
     assert baselines.check(tmp_path, {"tiny_wan": 3}) == ()
 
 
