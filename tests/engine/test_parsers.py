@@ -13,8 +13,9 @@ from packaging.specifiers import SpecifierSet
 
 from pytest_sgdiff import casefile
 from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles, Ports
-from pytest_sgdiff.engines import ENGINES
+from pytest_sgdiff.engines import ENGINES, flagtable
 from pytest_sgdiff.engines.dialect import complaints
+from pytest_sgdiff.engines.flags import choices_of, nearest_release
 
 pytestmark = pytest.mark.engine
 
@@ -27,7 +28,12 @@ from sglang.multimodal_gen.runtime.entrypoints.cli.generate import add_multimoda
 parser = argparse.ArgumentParser()
 add_multimodal_gen_generate_args(parser)
 known = set(parser._option_string_actions)
-found = {}
+found = {
+    "flags": {
+        word[2:]: [getattr(action.type, "__name__", ""), list(map(str, action.choices or ()))]
+        for word, action in parser._option_string_actions.items()
+    }
+}
 for name, words in json.load(sys.stdin).items():
     said = io.StringIO()
     try:
@@ -119,6 +125,20 @@ def test_few_cases_are_kept_from_an_engine_whose_parser_accepts_them(answers: di
     """Those that a version accepts and takes for something else; a complaint too many would show here."""
     kept = {case.id for case in every_case() if answers[case.id] == ACCEPTED and not may_be_launched(case, version)}
     assert kept <= {"ltx2.3_hq_twostage[snapshot]"}
+
+
+def test_the_tables_numbers_and_choices_are_those_of_the_real_parser(answers: dict[str, Any], version: str) -> None:
+    """Other spellings of a flag (`window_size`) and settings within a component are not in the tables."""
+    flags = {name: found for name, found in answers["flags"].items() if "_" not in name and "." not in name}
+    for names, kind in ((flagtable.INTEGERS, "int"), (flagtable.FLOATS, "float")):
+        assert {name for name, (type_, _) in flags.items() if type_ == kind} == set(names.split()) & set(flags)
+    choices = {name: set(values) for name, (_, values) in flags.items() if values and name in flagtable.CHOICES}
+    table = {name: set(choices_of(name, nearest_release(version))) for name in choices}
+    if version == "0.5.17":
+        # It accepts `snapshot` and runs `original`.
+        table["ltx2-two-stage-device-mode"].add("snapshot")
+    assert choices == table
+    assert len(choices) > 10
 
 
 def test_the_parser_is_a_real_one(answers: dict[str, Any], version: str) -> None:
