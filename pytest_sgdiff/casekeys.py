@@ -155,7 +155,7 @@ CASE = Record(
         "fixtures": "pytest fixtures that the case uses",
         "model": "model id or folder, --model-path of the engine",
         "gpus": "how many GPUs the case leases; 0 runs the engine on the CPU",
-        "engine": "how the model is run: sglang-generate, sglang-serve, or an engine that a plugin adds",
+        "engine": "how the model is run: sglang-generate, or an engine that a plugin adds",
         "backend": "the backend that must have run",
         "warmup": "request: warm up before the measured request, in the words of its version; off: measure cold",
         "args": "flags of the engine without dashes, in order: true is a bare flag, a list several values",

@@ -78,8 +78,7 @@ def breakable_cuda_graph(view: View) -> Iterator[Finding]:
     if view.on("enable-breakable-cuda-graph") and view.case.engine == "sglang-generate":
         yield Finding(
             view.place("enable-breakable-cuda-graph"),
-            "this forces server warmup, which 'sglang generate' never runs, so that capturing is measured: "
-            "use 'engine: sglang-serve'",
+            "this forces server warmup, which 'sglang generate' never runs, so that capturing is measured: drop it",
         )
 
 

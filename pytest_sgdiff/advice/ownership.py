@@ -25,7 +25,8 @@ _ENV_PER_LAUNCH = (
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "SGLANG_PERF_LOG_DIR"),
     *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
 )
-_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD")
+# TOKENIZERS_PARALLELISM is no secret.
+_SECRET = re.compile(r"TOKEN(?!IZER)|KEY(?!FRAME)|SECRET|PASSWORD")
 # Declared flags that end in -path; any other is taken for the path of a component, a misspelt one too.
 _PATH_FLAGS = (
     *("model-path", "image-path", "video-path", "audio-path", "mask-path", "prompt-path", "prompt-file-path"),
@@ -49,10 +50,10 @@ def owned_variable(view: View) -> Iterator[Finding]:
 
 
 def secret_in_case(view: View) -> Iterator[Finding]:
-    for name in view.case.env:
+    for key, name in (*(("env", name) for name in view.case.env), *(("config", name) for name in view.case.config)):
         if _SECRET.search(name.upper()):
             yield Finding(
-                f"env.{name}", f"{name} looks like a secret in a file that is committed: set it in the environment"
+                f"{key}.{name}", f"{name} looks like a secret in a file that is committed: set it in the environment"
             )
 
 
