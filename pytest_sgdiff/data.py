@@ -665,9 +665,42 @@ class HistoryPoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChangePoint:
+    """From this run on the figure is another one: `before` and `after` are means in the metric's unit."""
+
+    at: str
+    index: int
+    before: float
+    after: float
+    pvalue: float
+    engine_version: str | None = None
+
+    @property
+    def change(self) -> float:
+        """The change as a fraction; above 0 is slower."""
+        return self.after / self.before - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trend:
+    """What a history says of one case and metric, its latest run included: where it changed, and how far the latest
+    runs are above the best (`creep`, a fraction; None with too few runs). `worse`: the latest change is a slowdown that
+    matters, or the creep is."""
+
+    case: str
+    metric: str
+    runs: int
+    latest: float
+    creep: float | None = None
+    changes: tuple[ChangePoint, ...] = ()
+    worse: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One pytest run as reports see it. `selected` counts the cases that were to be measured; `history` maps a case
-    id to its metrics' earlier runs, oldest first; `gpu_busy` is the share of GPU time that was leased."""
+    id to its metrics' earlier runs, oldest first; `trends` are what was found in it with this run added and
+    `trends_missing` why that is not all; `gpu_busy` is the share of GPU time that was leased."""
 
     started_at: str
     elapsed_s: float
@@ -679,6 +712,8 @@ class Run:
     relations: tuple[Relation, ...] = ()
     gpu_busy: float | None = None
     history: Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]] = field(default_factory=dict)
+    trends: tuple[Trend, ...] = ()
+    trends_missing: str = ""
 
     @property
     def measured(self) -> int:

@@ -78,25 +78,30 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
     )
 
 
-def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:
-    counted = [entry for entry in result.launches if entry.excluded is None]
+def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
+    """What a run adds to the history of the case: per metric the median of its launches, and how many there are."""
     if not result.measured or result.machine is None or result.workload is None:
-        return
+        return {}
+    counted = [entry for entry in result.launches if entry.excluded is None]
+    found = {}
     for metric in dict.fromkeys(name for entry in counted for name in entry.metrics):
         values = [entry.metrics[metric] for entry in counted if entry.metrics.get(metric, 0) > 0]
         if values:
-            yield (
-                run_id,
-                run.started_at,
-                result.case,
-                result.machine.slug,
-                result.workload.digest,
-                metric,
-                statistics.median(values),
-                len(values),
-                result.outcome,
-                counted[0].environment.engine_version,
-            )
+            found[metric] = statistics.median(values), len(values)
+    return found
+
+
+def engine_of(result: CaseResult) -> str | None:
+    """The engine's version, as the first launch that counts tells it."""
+    return next((entry.environment.engine_version for entry in result.launches if entry.excluded is None), None)
+
+
+def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:
+    if result.machine is None or result.workload is None:
+        return
+    place = (result.case, result.machine.slug, result.workload.digest)
+    for metric, (value, launches) in figures(result).items():
+        yield (run_id, run.started_at, *place, metric, value, launches, result.outcome, engine_of(result))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pytest_sgdiff.reports.github import commands, file_link
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.protocol import Report
 from pytest_sgdiff.settings import Settings
+from pytest_sgdiff.trend import trends_of
 
 
 def publish(run: Run, settings: Settings, env: Mapping[str, str]) -> tuple[str, ...]:
@@ -58,6 +59,24 @@ def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapp
         # That the history is unusable is said when this run is to be appended to it.
         return {}
     return found
+
+
+def with_trends(run: Run, settings: Settings) -> Run:
+    """The run with its cases' earlier runs, and with what these and it together show; as it was without a history.
+
+    Apache Otava, and SciPy with it, are imported only for a series that is long enough.
+    """
+    history_of = past(settings, run.results)
+    if not history_of:
+        return run
+    series: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
+    for result in run.results:
+        for metric, (value, _) in history.figures(result).items():
+            point = HistoryPoint(at=run.started_at, value=value, engine_version=history.engine_of(result))
+            earlier = history_of.get(result.case, {}).get(metric, ())
+            series.setdefault(result.case, {})[metric] = (*(p for p in earlier if p.at != run.started_at), point)
+    trends, missing = trends_of(series)
+    return replace(run, history=history_of, trends=trends, trends_missing=missing)
 
 
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from pytest_sgdiff import __version__, baselines, commands
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
-from pytest_sgdiff.publish import past, publish
+from pytest_sgdiff.publish import publish, with_trends
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
 from pytest_sgdiff.reports.numbers import plural
@@ -45,6 +45,7 @@ class Results:
         self.troubles: list[str] = []
         self.written: list[str] = []
         self._renewed: dict[tuple[str, str], CaseResult] = {}
+        self._finished: Run | None = None
         self._started, self._started_at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
 
     # ------------------------------------------------------------------------------------------------- while it runs
@@ -155,7 +156,7 @@ class Results:
         """Write the reports; a run that measured nothing is never green."""
         if self.settings.mode == "dry-run" or self.config.getoption("collectonly"):
             return
-        run = self.run()
+        run = self._finished = self.run()
         try:
             self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
         except Exception as error:
@@ -175,9 +176,11 @@ class Results:
         return run.measured == 0 and not (self.settings.update == "missing" and not run.results)
 
     def run(self) -> Run:
-        """Everything so far, as reports see it."""
+        """Everything so far, as reports see it; once they are written, what they were written from."""
+        if self._finished is not None:
+            return self._finished
         elapsed_s = time.monotonic() - self._started
-        return Run(
+        run = Run(
             started_at=self._started_at,
             elapsed_s=elapsed_s,
             command=self._command(),
@@ -187,8 +190,8 @@ class Results:
             results=tuple(self.results),
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
-            history=past(self.settings, self.results),
         )
+        return with_trends(run, self.settings)
 
     def header_with_count(self) -> tuple[str, ...]:
         """The header as reports have it: how many cases there are is known once all are collected."""

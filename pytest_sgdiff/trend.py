@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from pytest_sgdiff.data import HistoryPoint
+from pytest_sgdiff.data import ChangePoint, HistoryPoint, Trend
 from pytest_sgdiff.errors import MissingExtraError
+from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.rules import CLASS_MARGINS
 
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""
@@ -16,21 +18,57 @@ FEWEST_POINTS = 7
 """With fewer runs no split leaves both sides enough points for a test."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChangePoint:
-    """From this run on the figure is another one: `before` and `after` are means in the metric's unit."""
+CREEP = 0.5
+"""Slower than the best by this part of the class's limit is worth saying: 2 % of a primary metric, 10 % of a stage."""
+RECENT = 30
+"""Runs, a month of nights, for which the report of a run tells of a change."""
+PAUSES = ("denoise", "e2e", "denoise_gap", "stage:DenoisingStage")
+"""What rare pauses lengthen: left out where the sum of the steps is known, as the gate does (docs/decision.md)."""
 
-    at: str
-    index: int
-    before: float
-    after: float
-    pvalue: float
-    engine_version: str | None = None
 
-    @property
-    def change(self) -> float:
-        """The change as a fraction; above 0 is slower."""
-        return self.after / self.before - 1
+def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_changes: bool = True) -> Trend:
+    """What one series of runs, oldest first, shows. Raises MissingExtraError as `change_points`."""
+    changes, drift = change_points(points) if with_changes else (), creep(points)
+    return Trend(
+        case=case,
+        metric=metric,
+        runs=len(points),
+        latest=points[-1].value,
+        creep=drift,
+        changes=changes,
+        worse=_worse(metric, points[-1].value, drift, changes),
+    )
+
+
+def _worse(metric: str, latest: float, drift: float | None, changes: Sequence[ChangePoint]) -> bool:
+    margins, step = CLASS_MARGINS[metric_class(metric)], changes[-1].change if changes else 0.0
+    # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
+    return (step > 0 and step * latest >= margins.ignore_abs) or (
+        drift is not None and drift >= CREEP * margins.limit and drift * latest >= margins.ignore_abs
+    )
+
+
+def trends_of(
+    history: Mapping[str, Mapping[str, Sequence[HistoryPoint]]],
+) -> tuple[tuple[Trend, ...], str]:
+    """What the histories of cases show, slowdowns first, and why change points were not looked for (or nothing).
+
+    Only what creeps, or changed in the latest RECENT runs: what has been so for long is no news of a run.
+    """
+    missing, found = "", []
+    for case, metrics in history.items():
+        for metric, points in metrics.items():
+            if metric in PAUSES and "denoise_steps" in metrics:
+                continue
+            try:
+                one = trend(case, metric, points, with_changes=not missing)
+            except MissingExtraError as error:
+                missing = str(error)
+                one = trend(case, metric, points, with_changes=False)
+            recent = tuple(change for change in one.changes if change.index >= one.runs - RECENT)
+            one = replace(one, changes=recent, worse=_worse(metric, one.latest, one.creep, recent))
+            found += [one] if one.changes or one.worse else []
+    return tuple(sorted(found, key=lambda one: not one.worse)), missing
 
 
 def change_points(points: Sequence[HistoryPoint]) -> tuple[ChangePoint, ...]:

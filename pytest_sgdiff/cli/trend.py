@@ -9,12 +9,6 @@ from pathlib import Path
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers
 
-CREEP = 0.5
-"""Slower than the best by this part of the class's limit is worth saying: 2 % of a primary metric, 10 % of a stage."""
-
-PAUSES = ("denoise", "e2e", "denoise_gap", "stage:DenoisingStage")
-"""What rare pauses lengthen: left out where the sum of the steps is known, as the gate does (docs/decision.md)."""
-
 
 def add(commands: Subparsers) -> None:
     """Add the command `trend`."""
@@ -37,24 +31,25 @@ def add(commands: Subparsers) -> None:
 def _trend(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.history import tracks
-    from pytest_sgdiff.trend import change_points, creep
+    from pytest_sgdiff.trend import PAUSES, trend
 
-    rows = []
+    rows, worse = [], False
     found = tracks(chosen.file, case=chosen.case, metric=chosen.metric)
     stepped = {(track.case, track.machine) for track in found if track.metric == "denoise_steps"}
     for track in found:
         if not chosen.metric and track.metric in PAUSES and (track.case, track.machine) in stepped:
             continue
-        changes = change_points(track.points)
+        one = trend(track.case, track.metric, track.points)
+        worse = worse or one.worse
         rows.append(
             {
                 "case": track.case,
                 "machine": track.machine,
                 "metric": track.metric,
-                "runs": len(track.points),
-                "latest": track.points[-1].value,
-                "creep": creep(track.points),
-                "changes": [{**asdict(change), "change": change.change} for change in changes],
+                "runs": one.runs,
+                "latest": one.latest,
+                "creep": one.creep,
+                "changes": [{**asdict(change), "change": change.change} for change in one.changes],
             }
         )
     if not rows and (chosen.case or chosen.metric):
@@ -64,22 +59,7 @@ def _trend(chosen: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2, allow_nan=False))
     else:
         print("\n".join(_line(row) for row in rows) or "no runs in the history")
-    return FOUND if any(_worse(row) for row in rows) else GOOD
-
-
-def _worse(row: dict[str, object]) -> bool:
-    from pytest_sgdiff.metrics import metric_class
-    from pytest_sgdiff.rules import CLASS_MARGINS
-
-    changes, drift, latest = row["changes"], row["creep"], row["latest"]
-    margins = CLASS_MARGINS[metric_class(str(row["metric"]))]
-    step = changes[-1]["change"] if isinstance(changes, list) and changes else 0.0
-    drift = drift if isinstance(drift, float) else 0.0
-    # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
-    size = latest if isinstance(latest, float) else 0.0
-    return (step > 0 and step * size >= margins.ignore_abs) or (
-        drift >= CREEP * margins.limit and drift * size >= margins.ignore_abs
-    )
+    return FOUND if worse else GOOD
 
 
 def _line(row: dict[str, object]) -> str:

@@ -45,6 +45,7 @@ class HtmlReport:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        cases = self._cases(run)
         script = environment.get_template("page.js").render()
         page = environment.get_template("report.html.j2").render(
             run=run,
@@ -54,11 +55,13 @@ class HtmlReport:
             script=script,
             script_hash=_sha256(script),
             reach=_reach([v for result in run.results if (v := phrases.decisive(result)) is not None]),
-            cases=self._cases(run),
+            cases=cases,
             relations=[(text.relation_line(relation), relation.outcome) for relation in run.relations],
             numbers=numbers,
             phrases=phrases,
             pause_legend=text.PAUSE_LEGEND,
+            trends=_trends(run, cases),
+            trends_missing=run.trends_missing,
             noise=list(dict.fromkeys(result.noise for result in run.results if result.noise)),
         )
         return f"{page}\n"
@@ -84,6 +87,7 @@ class HtmlReport:
             charts.steps(result),
             charts.trend(phrases.primary(result), history, today=run.started_at, engine=engine),
         ]
+        trends = [trend for trend in run.trends if trend.case == result.case]
         return {
             "result": result,
             "anchor": anchor,
@@ -104,6 +108,7 @@ class HtmlReport:
             "apart": evidence.differences(result),
             "base": phrases.base_word(result),
             "problems": [(p.kind, numbers.clean(p.message), _lines(p.evidence)) for p in result.problems],
+            "trends": [(trend.worse, phrases.trend_line(trend)) for trend in trends],
             "pictures": [picture for picture in pictures if picture is not None],
             "launches": [_launch(launch, phrases.primary(result)) for launch in result.launches],
             "facts": [
@@ -120,6 +125,14 @@ class HtmlReport:
         from urllib.parse import quote
 
         return self.link.format(path=quote(path), line=line)
+
+
+def _trends(run: Run, cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the history shows, each with the anchor of its case."""
+    anchors = {case["result"].case: case["anchor"] for case in reversed(cases)}
+    return [
+        {"case": t.case, "anchor": anchors[t.case], "worse": t.worse, "line": phrases.trend_line(t)} for t in run.trends
+    ]
 
 
 def _linked(path: str) -> bool:

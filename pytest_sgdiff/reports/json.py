@@ -44,6 +44,8 @@ def _run(run: Run) -> dict[str, Any]:
         "relations": _plain(run.relations),
         "cases": [_case(result) for result in phrases.worst_first(run.results)],
         "history": _plain(run.history),
+        "trends": _plain(run.trends),
+        "trends_missing": run.trends_missing,
     }
 
 

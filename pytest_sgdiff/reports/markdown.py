@@ -51,6 +51,11 @@ class MarkdownReport:
         parts += [f"Too long to show here: {', '.join(map(_code, left_out))}."] if left_out else []
         warnings = [f"- {_escape(_place(r))}: {_escape(numbers.clean(w))}" for r in results for w in r.warnings]
         parts += [_folded(numbers.plural(len(warnings), "warning"), "\n".join(warnings))] if warnings else []
+        trends = [
+            f"- {'🔴 slower: ' if t.worse else ''}{_code(t.case)} {_escape(phrases.trend_line(t))}" for t in run.trends
+        ]
+        trends += [f"- {_escape(run.trends_missing)}"] if run.trends_missing else []
+        parts += ["**Trend over the history**\n\n" + "\n".join(trends)] if trends else []
         noise = dict.fromkeys(r.noise for r in results if r.noise)
         parts += [f"noise between launches: {_escape(source)}" for source in noise]
         passed = [(r, f"**{_escape(r.case)}**\n\n{_metrics(r)}") for r in good if r not in told and r.verdicts]

@@ -50,6 +50,8 @@ def closing(run: Run) -> str:
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
     lines += [f"{_place(result)}: warning: {numbers.clean(text)}" for result in results for text in result.warnings]
+    lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {phrases.trend_line(t)}" for t in run.trends]
+    lines += [f"trend: {run.trends_missing}"] if run.trends_missing else []
     noise = dict.fromkeys(result.noise for result in results if result.noise)
     lines += [f"noise between launches: {source}" for source in noise]
     found = [

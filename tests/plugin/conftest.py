@@ -10,6 +10,8 @@ import json
 import sys
 from pathlib import Path
 
+# A run within the test's process drops what it was the first to import, and NumPy cannot be loaded twice.
+import numpy  # noqa: F401
 import pytest
 
 FAKE_BIN = Path(__file__).parents[1] / "fake_bin"

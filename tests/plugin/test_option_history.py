@@ -52,3 +52,10 @@ def test_rare_pauses_are_no_trend_and_a_stage_that_creeps_is_one(
             "UPDATE points SET value = value * 1.2 WHERE metric = 'stage:TextEncodingStage' AND run > 'night 3'"
         )
     assert main(["trend", history]) == 1
+    capsys.readouterr()
+    # The run itself says so, and is the last of its own series.
+    with contextlib.closing(sqlite3.connect(history)) as database, database:
+        database.execute("UPDATE points SET at = REPLACE(at, '2026-12', '2026-02')")
+        database.execute("UPDATE points SET value = value / 1.44 WHERE metric = 'stage:TextEncodingStage'")
+    shown = project.run("--sgdiff-gpus=1", "--sgdiff-history=history.db").stdout.str()
+    assert "trend: slower: tiny TextEncodingStage: 8 runs, +" in shown

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.publish import publish, repository_prefix, workflow_commands
+from pytest_sgdiff import history
+from pytest_sgdiff.data import Run
+from pytest_sgdiff.publish import publish, repository_prefix, with_trends, workflow_commands
+from pytest_sgdiff.reports import REPORTS
 from pytest_sgdiff.settings import Settings, read_settings
 from tests import factories
 
@@ -79,3 +83,48 @@ def test_a_baseline_outside_the_root_gets_no_link(bench: Path) -> None:
     page = (bench / "r.html").read_text()
     assert f"<dd>{outside}</dd>" in page
     assert "wan.json#L1" not in page
+
+
+def night(number: int, *results: str, scale: float = 1.0) -> Run:
+    cases = [factories.result(case, launches=(factories.record(0, scale=scale),)) for case in results or ("wan",)]
+    return factories.run(*cases, started_at=f"2026-11-{number:02d}T02:00:00+00:00", history={})
+
+
+def test_creep_that_no_gate_sees_is_in_every_report_and_links_to_its_case(tmp_path: Path) -> None:
+    pytest.importorskip("otava", reason="change points need the extra `trend`")
+    path = tmp_path / "history.db"
+    for number in range(1, 10):
+        history.append(path, night(number, scale=1.0 if number < 6 else 1.031), run_id=f"night {number}")
+    kept = replace(settings(tmp_path), history=path)
+    run = with_trends(night(10, "new", "wan", scale=1.031), kept)
+    words = "denoise (sum of steps): 10 runs, +3.1 % against the best; +3.1 % from 2026-11-06T02:00:00+00:00 on"
+    assert f"trend: slower: wan {words}, sglang 0.5.17 (p" in REPORTS[".txt"].render(run)
+    assert "- 🔴 slower: <code>wan</code> denoise (sum of steps): 10 runs, +3.1 % against" in REPORTS[".md"].render(run)
+    assert f"<strong>slower over the history</strong>: {words}" in REPORTS[".html"].render(run)
+    page = REPORTS[".html"].render(run)
+    assert '<a href="#trend%3Awan">wan</a> denoise (sum of steps): 10 runs' in page
+    assert page.count('id="trend:wan"') == 1
+    assert 'id="trend:new"' not in page
+    assert json.loads(REPORTS[".json"].render(run))["trends"][0]["worse"] is True
+    # Appended meanwhile, the run is not its own past.
+    history.append(path, run, run_id="night 10")
+    assert with_trends(night(10, "wan", scale=1.031), kept).trends == run.trends
+
+
+def test_without_a_history_nothing_is_said_of_trends(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    assert with_trends(night(1), settings(tmp_path)) == night(1)
+    assert with_trends(night(1), replace(settings(tmp_path), history=path)) == night(1)
+    history.append(path, night(1), run_id="night 1")
+    run = with_trends(night(2), replace(settings(tmp_path), history=path))
+    assert (run.trends, run.trends_missing) == ((), "")
+    assert set(run.history) == {"wan"}
+    for report in (".txt", ".md", ".html"):
+        assert "trend:" not in REPORTS[report].render(run).lower()
+        assert "trend over" not in REPORTS[report].render(run).lower()
+    missing = replace(run, trends_missing="change points need Apache Otava: pip install 'pytest-sgdiff[trend]'")
+    assert "trend: change points need Apache Otava: pip install 'pytest-sgdiff[trend]'" in REPORTS[".txt"].render(
+        missing
+    )
+    assert "- change points need Apache Otava: pip install" in REPORTS[".md"].render(missing)
+    assert "<li>change points need Apache Otava: pip install" in REPORTS[".html"].render(missing)

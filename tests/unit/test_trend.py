@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_sgdiff.data import HistoryPoint
-from pytest_sgdiff.trend import change_points, creep
+from pytest_sgdiff.trend import change_points, creep, trends_of
 
 # A CV of 0.8 %, written out so that every run of the test sees the same series.
 NOISE = (0.4, -0.9, 1.1, -0.3, 0.2, -1.2, 0.8, 0.1, -0.6, 0.9, -0.2, 0.5, -1.0, 0.3, 0.7, -0.5)
@@ -45,3 +47,42 @@ def test_one_disturbed_run_is_no_creep() -> None:
     drift = creep(points)
     assert drift is not None
     assert drift < 0.005
+
+
+CREEPING = tuple(HistoryPoint(at=f"{n:02d}", value=1000.0 * 1.004**n) for n in range(9))
+"""2.4 % in six runs, of which no single gate sees more than 0.4 %."""
+STILL = tuple(HistoryPoint(at=f"{n:02d}", value=1000.0) for n in range(9))
+
+
+def test_what_changed_or_creeps_is_told_slowdowns_first() -> None:
+    pytest.importorskip("otava", reason="change points need the extra `trend`")
+    history = {
+        "better": {"denoise": series(1000.0, 960.0), "peak_memory": STILL},
+        "worse": {"denoise_steps": series(1000.0, 1030.0), "e2e": series(1000.0, 1400.0)},
+    }
+    found, missing = trends_of(history)
+    assert [(t.case, t.metric, t.worse, len(t.changes)) for t in found] == [
+        ("worse", "denoise_steps", True, 1),
+        ("better", "denoise", False, 1),
+    ]
+    assert missing == ""
+
+
+def test_a_change_of_long_ago_is_no_news() -> None:
+    pytest.importorskip("otava", reason="change points need the extra `trend`")
+    assert len(change_points(series(1000.0, 1030.0, 1030.0, 1030.0))) == 1
+    (late,), _ = trends_of({"wan": {"denoise": series(1000.0, 1030.0)}})
+    assert (late.worse, len(late.changes)) == (True, 1)
+    (creeping,), _ = trends_of({"wan": {"denoise": series(1000.0, 1030.0, 1030.0, 1030.0)}})
+    assert (creeping.worse, creeping.changes) == (True, ())
+    assert trends_of({"wan": {"denoise": series(1000.0, 960.0, 960.0, 960.0)}}) == ((), "")
+
+
+def test_without_otava_creep_is_told_and_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "otava", None)
+    monkeypatch.setitem(sys.modules, "otava.series", None)
+    found, missing = trends_of({"wan": {"denoise": CREEPING, "peak_memory": STILL}})
+    assert [(t.metric, t.worse, t.changes) for t in found] == [("denoise", True, ())]
+    assert missing == "change points need Apache Otava: pip install 'pytest-sgdiff[trend]'"
+    # Too few runs for change points: nothing is missing.
+    assert trends_of({"wan": {"denoise": CREEPING[:6]}})[1] == ""

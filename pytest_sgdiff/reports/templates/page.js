@@ -39,10 +39,11 @@
 
   function open() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target && target.tagName === "DETAILS") {
-      target.open = true;
+    const folded = target && target.closest("details.case");
+    if (folded) {
+      folded.open = true;
+      folded.querySelector("summary").focus({ preventScroll: true });
       target.scrollIntoView();
-      target.querySelector("summary").focus();
     }
   }
 
