@@ -132,18 +132,18 @@ class Results:
         tree = self.settings.baselines
         read = baselines.find_replaceable if self.settings.update == "all" else baselines.find
         try:
-            if self._candidates is None:
+            if self.candidates is None:
                 # Read, renewed and written under one lock: of two runs that extend at once none loses the other's.
                 path = baselines.update(tree, result.machine, result.case, renewed, read=read)
             else:
                 old = read(tree, result.machine, result.case)
-                path = baselines.save(self._candidates, renewed(old))
+                path = baselines.save(self.candidates, renewed(old))
             self.written.append(str(path))
         except SgdiffError as error:
             self.troubles.append(f"{result.node_id}: {error}")
 
     @property
-    def _candidates(self) -> Path | None:
+    def candidates(self) -> Path | None:
         """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first."""
         if not self.settings.ci:
             return None

@@ -112,7 +112,14 @@ class Terminal:
         for relation in run.relations:
             terminal.write_line(f"sgdiff: {relation_line(relation)}", red=relation.outcome == "regressed")
         for path in self.results.written:
-            terminal.write_line(f"sgdiff: baseline written: {path}")
+            terminal.write_line(
+                f"sgdiff: {'baseline' if self.results.candidates is None else 'candidate'} written: {path}"
+            )
+        if self.results.written and self.results.candidates is not None:
+            terminal.write_line(
+                "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates "
+                f"in place: sgdiff baselines diff|apply {self.results.candidates}"
+            )
         for node_id in sorted(self.results.selected - {result.node_id for result in run.results}):
             terminal.write_line(
                 f"sgdiff: not measured: {node_id} ({self.results.not_measured.get(node_id, 'not run')})"

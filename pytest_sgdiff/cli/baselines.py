@@ -236,9 +236,13 @@ def _apply(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import apply, every, load
 
     # All are read before any is written: a corrupt candidate leaves the tree as it was.
-    candidates = [load(path) for path in every(_candidates(chosen.what))]
-    if not candidates:
+    read = [_told(load, path) for path in every(_candidates(chosen.what))]
+    if not read:
         raise _usage(f"baselines apply: no candidates below {chosen.what}")
+    candidates = [candidate for candidate in read if candidate is not None]
+    if len(candidates) < len(read):
+        print("sgdiff: baselines apply: nothing was changed", file=sys.stderr)
+        return MISTAKES
     for path in apply(chosen.folder, candidates):
         print(path)
     return GOOD

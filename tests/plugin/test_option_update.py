@@ -150,7 +150,13 @@ def test_in_ci_candidates_go_to_the_folder_of_launches(project: Project) -> None
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=kept")
     assert result.ret == 0, result.stdout.str()
     assert not baseline_of(project).exists()
-    assert (project.root / "kept" / "baselines" / "nvidia-h200-x1" / "tiny.json").exists()
+    candidates = project.root / "kept" / "baselines"
+    assert (candidates / "nvidia-h200-x1" / "tiny.json").exists()
+    assert f"sgdiff: candidate written: {candidates}/nvidia-h200-x1/tiny.json" in result.outlines
+    assert (
+        "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates in place: "
+        f"sgdiff baselines diff|apply {candidates}"
+    ) in result.outlines
 
 
 def test_dist_each_is_refused(project: Project) -> None:

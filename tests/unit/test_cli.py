@@ -298,9 +298,13 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
 
 def test_a_corrupt_candidate_leaves_the_tree_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = baselines.save(here / "run" / "baselines", factories.baseline())
-    (good.parent / "zz_torn.json").write_text(good.read_text()[:200])
+    for name in ("aa_torn.json", "zz_torn.json"):
+        (good.parent / name).write_text(good.read_text()[:200])
     assert main(["baselines", "apply", "run"]) == 2
-    assert "zz_torn.json" in capsys.readouterr().err
+    first, second, end = capsys.readouterr().err.splitlines()
+    assert "aa_torn.json" in first
+    assert "zz_torn.json" in second
+    assert end == "sgdiff: baselines apply: nothing was changed"
     assert not (here / "baselines").exists()
 
 
