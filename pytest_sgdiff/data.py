@@ -434,7 +434,7 @@ class PerfDump:
 
 
 Cause = Literal["memory", "port", "time", "backend", "warmup"]
-"""What a launch lacked, where there is a known cure (`pytest_sgdiff.job.CURES`)."""
+"""What a launch lacked, where there is a known cure (`pytest_sgdiff.cures.CURES`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pytest_sgdiff.comparable import counted
+from pytest_sgdiff.cures import next_step, settles
 from pytest_sgdiff.data import (
     Baseline,
     Case,
     CaseResult,
-    Cause,
     Launch,
     LaunchRecord,
     Machine,
@@ -28,12 +27,10 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.gpus import Isolation
-from pytest_sgdiff.judge import gone, new_stages
+from pytest_sgdiff.judge import new_stages
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.profile import profile_warnings
 from pytest_sgdiff.rules import Prior
-from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
-from pytest_sgdiff.rules.threeway import CONFIRM_LAUNCHES
 from pytest_sgdiff.suiteprior import told
 
 REPLACED_AT_MOST = 2
@@ -153,7 +150,7 @@ def finish(
             job.next_command,
             cause=taken.problems[0].cause if taken.problems else None,
             disturbed=taken.spoiled,
-            renewal=needs_renewal(verdicts, baseline) if baseline else "",
+            settled_by=settles(verdicts, baseline, job.next_command) if baseline else "",
             looks=case.launches.looks[-1],
         ),
         summary=case.summary,
@@ -192,67 +189,6 @@ def unmeasured(case: Case, reason: str) -> CaseResult:
     )
 
 
-CURES: Mapping[Cause, str] = {
-    "memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
-    "port": "run it again: every launch gets ports of its own, and somebody else had taken this one",
-    "backend": "the engine has no native pipeline for this model, or could not load it (its log says "
-    "which); if diffusers is meant, the case says `backend: diffusers`",
-    "warmup": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
-    "time": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
-}
-"""What helps against a launch that does not count."""
-
-
-def needs_renewal(verdicts: Sequence[Verdict], baseline: Baseline) -> str:
-    """What of the baseline leaves a case open that no repetition settles; empty where one may."""
-    if baseline.kind == "reference":
-        return "a published number settles nothing, a baseline of your own does"
-    if lost := gone(verdicts):
-        return f"if {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} gone for good"
-    # The case asks for three launches or more, so the file is of another plan, or was edited.
-    if len(counted(baseline.measurement.launches)) < BASELINE_LAUNCHES:
-        return "too few launches in the baseline"
-    lacking = [v for v in verdicts if v.outcome == "inconclusive" and v.deciding and None in v.baseline_values]
-    return f"launches of the baseline lack {', '.join(title(v.metric) for v in lacking)}" if lacking else ""
-
-
-def next_step(
-    outcome: Outcome,
-    command: str,
-    *,
-    cause: Cause | None = None,
-    disturbed: bool = False,
-    renewal: str = "",
-    looks: int = CONFIRM_LAUNCHES,
-) -> str:
-    """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do.
-
-    `cause` is that of an invalid launch; `disturbed` tells that the machine, not noise, left the case inconclusive,
-    `renewal` what of the baseline did; `looks` is how many launches the case takes at most.
-    """
-    if outcome == "no-baseline":
-        return f"record one: {command}"
-    if outcome == "regressed":
-        return f"if the slowdown is meant: {command}"
-    if outcome == "improved":
-        return f"to hold the gain: {command}"
-    if outcome == "inconclusive" and disturbed:
-        # More launches in the baseline do not make the machine quiet.
-        return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
-    if outcome == "inconclusive" and renewal:
-        return f"{renewal}: {command}"
-    if outcome == "inconclusive" and looks < CONFIRM_LAUNCHES:
-        return (
-            f"let the case take {CONFIRM_LAUNCHES} launches (launches.looks): fewer prove nothing but a gross slowdown"
-        )
-    if outcome == "inconclusive":
-        return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
-    if outcome == "invalid":
-        by_hand = "read the engine's log, or launch it by hand with the command line that reproduces this"
-        return by_hand if cause is None else CURES[cause]
-    return ""
-
-
 def environment_reason(taken: Taken) -> str:
     """Why a case was given up although no launch failed."""
     evidence = dict.fromkeys(entry.excluded for entry in taken.excluded if entry.excluded)
@@ -271,7 +207,7 @@ def seen_beside(job: Job, taken: Taken, baseline: Baseline, verdicts: Sequence[V
     could not be judged but does not decide, which a case that passes does not show."""
     if baseline.kind == "reference":
         return ()
-    idle = [v for v in verdicts if v.outcome == "inconclusive" and v.ratio is None and not v.deciding]
+    idle = [v for v in verdicts if v.outcome in ("inconclusive", "no-baseline") and v.ratio is None and not v.deciding]
     unjudged = tuple(f"{title(v.metric)} was not judged: {v.why}" for v in idle)
     fresh = new_stages(measurement_of(job, taken), baseline)
     lines = (f"new since the baseline was recorded, and not judged: {', '.join(fresh)}",) if fresh else ()

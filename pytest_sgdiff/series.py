@@ -47,7 +47,8 @@ class Series:
 
 
 def series_of(now: Measurement, baseline: Baseline, case: Case) -> tuple[Series, ...]:
-    """The series that the case gates, the primary metric first. A metric that neither side has is left out."""
+    """The series that the case gates, the primary metric first. A metric that neither side has is left out, but not a
+    stage that the case names."""
     request = _Request(now, baseline, case)
     primary = case.metrics.primary
     gated = tuple(dict.fromkeys((primary, *case.metrics.gate)))
@@ -97,8 +98,8 @@ class _Request:
         elif name.startswith(STAGE):
             if any(name in launch.metrics for launch in (*self.then, *self.now)):
                 yield self._stage(name)
-            elif name == self.case.metrics.primary:
-                yield self._series(name)
+            else:
+                yield self._unknown_stage(name)
         elif name == self.case.metrics.primary or any(name in launch.metrics for launch in (*self.then, *self.now)):
             yield self._series(name)
 
@@ -143,6 +144,15 @@ class _Request:
             primary=primary,
             deciding=not self.reference and (kind != "stage" or gone),
             stop=f"gone: the baseline has it, none of {len(now)} launches does" if gone else "",
+        )
+
+    def _unknown_stage(self, name: str) -> Series:
+        """A stage that the case names and nobody has: misspelt, or of another pipeline or version of the engine."""
+        series = self._series(name)
+        if series.primary:
+            return series
+        return replace(
+            series, deciding=True, stop="neither the baseline nor any launch has it: check the name in the case"
         )
 
     def _stage(self, name: str) -> Series:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff import baselines
+from pytest_sgdiff.cures import next_step
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -24,7 +25,7 @@ from pytest_sgdiff.data import (
     Watch,
     Workload,
 )
-from pytest_sgdiff.job import Job, Taken, environment_reason, finish, next_step, record_of, unmeasured
+from pytest_sgdiff.job import Job, Taken, environment_reason, finish, record_of, unmeasured
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.suiteprior import suite_priors, told
 

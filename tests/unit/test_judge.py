@@ -331,6 +331,13 @@ def test_denoising_that_is_in_no_stage_is_no_pause():
     assert by_name(verdicts)["e2e"].baseline == statistics.median(row["e2e"] for row in outside[1:])
 
 
+def test_a_stage_that_the_case_names_and_nobody_has_is_not_passed_over():
+    _, verdicts, (outcome, reason) = look_by_look(SYNC[:1], SYNC[1:], case(gate=("denoise", "stage:DecodeStage")))
+    assert outcome == "inconclusive"
+    assert reason == "DecodeStage: neither the baseline nor any launch has it: check the name in the case"
+    assert by_name(verdicts)["stage:DecodeStage"].deciding
+
+
 def test_a_gated_metric_that_the_baseline_lacks_is_no_baseline():
     then = edited(SYNC[1:], peak_memory=None)
     verdicts = judge(measurement(SYNC[:1]), baseline(then), case())

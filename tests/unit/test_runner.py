@@ -493,6 +493,25 @@ def test_a_case_that_passes_warns_of_what_it_could_not_judge():
     assert result.warnings == ("DecodingStage was not judged: missing or invalid in 1 of the baseline's 5 launches",)
 
 
+def test_a_stage_that_nobody_has_asks_for_another_case_file():
+    case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stage:DecodeStage")))
+    result = gate(job(Script(*DECODES), then=baseline(*DECODES), case=case))
+    assert (result.outcome, result.next_step) == (
+        "inconclusive",
+        "correct `metrics.gate` of the case: `sgdiff inspect` lists the stages of a perf dump",
+    )
+
+
+def test_a_stage_that_the_case_names_and_the_baseline_lacks_is_warned_of():
+    case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stage:DecodingStage")))
+    result = gate(job(Script(*DECODES), then=baseline(*STEADY), case=case))
+    assert result.outcome == "pass"
+    assert result.warnings == (
+        "DecodingStage was not judged: no baseline: record one with --sgdiff-update",
+        "new since the baseline was recorded, and not judged: DecodingStage",
+    )
+
+
 def test_a_stage_that_is_gone_in_an_ab_run_asks_to_see_what_differs():
     case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stages")))
     base, now = job(Script(*DECODES * 2), case=case), job(Script(*STEADY * 2), case=case)

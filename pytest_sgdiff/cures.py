@@ -1,0 +1,75 @@
+"""What to do about the outcome of a case: the one sentence or command that its message ends with. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pytest_sgdiff.comparable import counted
+from pytest_sgdiff.data import Baseline, Cause, Outcome, Verdict
+from pytest_sgdiff.judge import gone
+from pytest_sgdiff.metrics import title
+from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
+from pytest_sgdiff.rules.threeway import CONFIRM_LAUNCHES
+
+CURES: Mapping[Cause, str] = {
+    "memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
+    "port": "run it again: every launch gets ports of its own, and somebody else had taken this one",
+    "backend": "the engine has no native pipeline for this model, or could not load it (its log says "
+    "which); if diffusers is meant, the case says `backend: diffusers`",
+    "warmup": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
+    "time": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
+}
+"""What helps against a launch that does not count."""
+
+
+def next_step(
+    outcome: Outcome,
+    command: str,
+    *,
+    cause: Cause | None = None,
+    disturbed: bool = False,
+    settled_by: str = "",
+    looks: int = CONFIRM_LAUNCHES,
+) -> str:
+    """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do.
+
+    `cause` is that of an invalid launch; `disturbed` tells that the machine, not noise, left the case inconclusive,
+    `settled_by` what settles it where no repetition does; `looks` is how many launches the case takes at most.
+    """
+    if outcome == "no-baseline":
+        return f"record one: {command}"
+    if outcome == "regressed":
+        return f"if the slowdown is meant: {command}"
+    if outcome == "improved":
+        return f"to hold the gain: {command}"
+    if outcome == "inconclusive" and disturbed:
+        # More launches in the baseline do not make the machine quiet.
+        return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
+    if outcome == "inconclusive" and settled_by:
+        return settled_by
+    if outcome == "inconclusive" and looks < CONFIRM_LAUNCHES:
+        return (
+            f"let the case take {CONFIRM_LAUNCHES} launches (launches.looks): fewer prove nothing but a gross slowdown"
+        )
+    if outcome == "inconclusive":
+        return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    if outcome == "invalid":
+        by_hand = "read the engine's log, or launch it by hand with the command line that reproduces this"
+        return by_hand if cause is None else CURES[cause]
+    return ""
+
+
+def settles(verdicts: Sequence[Verdict], baseline: Baseline, command: str) -> str:
+    """What settles a case that no repetition settles: mostly a new baseline, by `command`; empty where one may."""
+    if baseline.kind == "reference":
+        return f"a published number settles nothing, a baseline of your own does: {command}"
+    if lost := gone(verdicts):
+        return f"if {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} gone for good: {command}"
+    # The case asks for three launches or more, so the file is of another plan, or was edited.
+    if len(counted(baseline.measurement.launches)) < BASELINE_LAUNCHES:
+        return f"too few launches in the baseline: {command}"
+    opened = [v for v in verdicts if v.outcome == "inconclusive" and v.deciding]
+    if any(v.baseline is None and v.now is None for v in opened):
+        return "correct `metrics.gate` of the case: `sgdiff inspect` lists the stages of a perf dump"
+    lacking = [title(v.metric) for v in opened if None in v.baseline_values]
+    return f"launches of the baseline lack {', '.join(lacking)}: {command}" if lacking else ""
