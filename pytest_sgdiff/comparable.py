@@ -39,7 +39,7 @@ def differences(machine: Machine, workload: Workload, environment: Environment, 
     if baseline.kind == "reference" and not then.workload.digest:
         return tuple(found)
     if then.workload.digest != workload.digest:
-        fields = tuple(_field_differences(then.workload.fields, workload.fields))
+        fields = tuple(field_differences(then.workload.fields, workload.fields))
         found += fields or (
             f"workload: digest {then.workload.digest or 'unknown'} in the baseline, {workload.digest or 'unknown'} now",
         )
@@ -79,7 +79,7 @@ def _machine(machine: Machine) -> str:
     return f"{machine.count} x {machine.product}{profile}"
 
 
-def _field_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def field_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """`args.num-inference-steps: 40 in the baseline, 50 now`, in the baseline's order, then what is new."""
     old, new = dict(_flat(then)), dict(_flat(now))
     for key in dict.fromkeys((*old, *new)):

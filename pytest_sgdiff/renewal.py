@@ -10,6 +10,7 @@ from operator import or_
 from statistics import median
 
 from pytest_sgdiff.baselinefile import rounded
+from pytest_sgdiff.comparable import field_differences
 from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.metrics import metric_class
@@ -117,7 +118,8 @@ def refuse_mixture(
     elif old.measurement.machine != new.machine:
         differs = f"the baseline is of {old.measurement.machine.slug}, the launches of {new.machine.slug}"
     elif old.measurement.workload.digest != new.workload.digest:
-        differs = "the case asks for another workload since"
+        fields = "; ".join(field_differences(old.measurement.workload.fields, new.workload.fields))
+        differs = "the case asks for another workload since" + (f" ({fields})" if fields else "")
     elif _synced(old.measurement) != {launch.environment.sync_stages for launch in launches}:
         differs = "one was recorded with synchronised stage timers and the other without"
     elif old.engine_version != engine_version:

@@ -154,8 +154,8 @@ def test_in_ci_candidates_go_to_the_folder_of_launches(project: Project) -> None
     assert (candidates / "nvidia-h200-x1" / "tiny.json").exists()
     assert f"sgdiff: candidate written: {candidates}/nvidia-h200-x1/tiny.json" in result.outlines
     assert (
-        "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates in place: "
-        f"sgdiff baselines diff|apply {candidates}"
+        "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates "
+        f"in place: sgdiff baselines diff|apply {candidates}"
     ) in result.outlines
 
 

@@ -407,7 +407,10 @@ def test_another_session_extends_a_baseline() -> None:
     ("change", "message"),
     [
         ({"machine": replace(H200, count=2)}, "the baseline is of nvidia-h200-x1, the launches of nvidia-h200-x2"),
-        ({"workload": Workload(digest="ffff")}, "the case asks for another workload since"),
+        (
+            {"workload": Workload(digest="ffff", fields={**WORKLOAD.fields, "warmup": "off"})},
+            "the case asks for another workload since (warmup: request in the baseline, off now)",
+        ),
         ({"launches": (LaunchRecord(number=0, metrics={"e2e": 1.0}),)},
          "one was recorded with synchronised stage timers and the other without"),
     ],
