@@ -30,13 +30,14 @@ def add(commands: Subparsers) -> None:
 
 
 def _judge(chosen: argparse.Namespace) -> int:
+    from pytest_sgdiff import jsontext
     from pytest_sgdiff.judge import apply_plain
 
     text = sys.stdin.read() if str(chosen.file) == "-" else read(chosen.file)
     try:
-        rows = apply_plain(json.loads(text))
-    except RecursionError:
-        print(f"sgdiff judge: {chosen.file}: nested too deep to be a list of rows", file=sys.stderr)
+        rows = apply_plain(jsontext.read(text).value)
+    except jsontext.JsonTextError as error:
+        print(f"sgdiff judge: {chosen.file}:{error.line}: {error}", file=sys.stderr)
         return MISTAKES
     except (ValueError, SgdiffError) as error:
         print(f"sgdiff judge: {chosen.file}: {error}", file=sys.stderr)
@@ -51,9 +52,13 @@ def _judge(chosen: argparse.Namespace) -> int:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line per row below a header; candidate over baseline as a ratio with its 95 % interval, `-` where unknown."""
+    from pytest_sgdiff.reports.numbers import clean
     from pytest_sgdiff.reports.text import table
 
-    cells = [(str(row["id"]), row["verdict"], *(_ratio(row[key]) for key in RATIOS), row["why"]) for row in rows]
+    cells = [
+        (" ".join(clean(str(row["id"])).split()), row["verdict"], *(_ratio(row[key]) for key in RATIOS), row["why"])
+        for row in rows
+    ]
     return table([("id", "verdict", *RATIOS, "why"), *cells], aligns="<<>>><") if cells else []
 
 

@@ -101,7 +101,7 @@ def test_checking_for_a_version_refuses_its_unknown_flags_once_for_all_variants(
 def test_rows_nested_without_end_are_wrong_input(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "deep.json").write_text("[" * 100_000)
     assert main(["judge", "deep.json"]) == 2
-    assert capsys.readouterr().err == "sgdiff judge: deep.json: nested too deep to be a list of rows\n"
+    assert capsys.readouterr().err == "sgdiff judge: deep.json:1: not JSON that could be meant: nested too deep\n"
 
 
 @pytest.mark.parametrize("action", ["diff", "apply"])
@@ -168,7 +168,19 @@ def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]
 def test_a_list_that_is_none_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "numbers.json").write_text("{")
     assert main(["judge", "numbers.json"]) == 2
-    assert capsys.readouterr().err.startswith("sgdiff judge: numbers.json: ")
+    assert capsys.readouterr().err.startswith("sgdiff judge: numbers.json:1: ")
+    (here / "numbers.json").write_text(
+        '[{"id": "a", "metric_class": "primary",\n"baseline": [1.0],\n"baseline": [2.0]}]'
+    )
+    assert main(["judge", "numbers.json"]) == 2
+    assert capsys.readouterr().err == "sgdiff judge: numbers.json:3: the key 'baseline' stands twice (see line 2)\n"
+
+
+def test_an_id_cannot_break_the_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"id": "a\x1b[31m\nb", "metric_class": "stage", "candidate": [1.0]}
+    (here / "numbers.json").write_text(json.dumps([row]))
+    assert main(["judge", "numbers.json"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("a b  no-baseline  ")
 
 
 def test_reviewed_candidates_are_put_in_place(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
