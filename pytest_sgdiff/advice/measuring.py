@@ -16,7 +16,7 @@ def several_prompts(view: View) -> Iterator[Finding]:
             view.place("prompt"),
             f"the perf dump describes the first of {len(prompt)} prompts only: give one prompt per case",
         )
-    for flag in first_of(view, ("prompt-path", "prompt-file-path", "prompts-file")):
+    for flag in filter(view.key_of, ("prompt-path", "prompt-file-path")):
         yield Finding(
             view.place(flag), "the perf dump describes the first prompt of a file only: give one prompt per case"
         )

@@ -76,10 +76,8 @@ def _cases(chosen: argparse.Namespace) -> int:
 
 def _impossible(files: Sequence[Path], here: Path, version: str | None) -> Iterator[str]:
     """What well-formed cases ask for that cannot work: on any engine, and on that of `version` if one is named."""
-    from pytest_sgdiff.advice import advise
     from pytest_sgdiff.casefile import read_cases
     from pytest_sgdiff.engines import ENGINES
-    from pytest_sgdiff.engines.complaints import complaints
 
     told: dict[str, None] = {}
     for file in files:
@@ -92,11 +90,25 @@ def _impossible(files: Sequence[Path], here: Path, version: str | None) -> Itera
             if meant and case.engine not in ENGINES:
                 # Any other name may be that of an engine which a plugin brings.
                 told[f"{case.at('engine')}: no engine is called '{case.engine}', did you mean '{meant[0]}'?"] = None
-            refused = complaints(case, version) if version and _meant_for(case, version) else ()
-            told |= {f"{case.at(one.key)}: {one.message} [{one.slug}]": None for one in refused if one.level == "error"}
-            general = advise(case, engine_version=version)
-            told |= {f"{one.location}: {one.message} [{one.slug}]": None for one in general if one.level == "error"}
+            told |= dict.fromkeys(_refused(case, version))
     yield from told
+
+
+def _refused(case: Case, version: str | None) -> Iterator[str]:
+    """Each error of a case at its place: what that version ignores or rejects, then what no engine can do. Without a
+    version, what each that the case is meant for does."""
+    from pytest_sgdiff.advice import advise
+    from pytest_sgdiff.engines.complaints import complaints
+    from pytest_sgdiff.engines.dialect import VERSIONS
+
+    meant = [one for one in ([version] if version else VERSIONS) if _meant_for(case, one)]
+    by_version = [{(one.key, one.slug): one for one in complaints(case, each)} for each in meant]
+    # Of all versions the newest tells it.
+    for of_all, one in by_version[-1].items() if by_version else ():
+        if one.level == "error" and all(of_all in found for found in by_version):
+            yield f"{case.at(one.key)}: {one.message} [{one.slug}]"
+    general = advise(case, engine_version=version)
+    yield from (f"{one.location}: {one.message} [{one.slug}]" for one in general if one.level == "error")
 
 
 def _meant_for(case: Case, version: str) -> bool:
@@ -120,7 +132,6 @@ def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
     from pytest_sgdiff import commands
     from pytest_sgdiff.data import EngineInfo
     from pytest_sgdiff.engines import ENGINES
-    from pytest_sgdiff.engines.complaints import complaints
     from pytest_sgdiff.engines.dialect import NEWEST
 
     version = chosen.engine_version or NEWEST
@@ -131,10 +142,10 @@ def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
         if not _meant_for(case, version):
             print(f"# not for sglang {version}: the case requires {case.requires.engine}")
             continue
-        refused = [one for one in complaints(case, version) if one.level == "error"]
+        refused = list(_refused(case, version))
         if refused:
-            # A command that this version rejects, or runs as something else, is not for copying.
-            print("\n".join(f"# {case.at(one.key)}: {one.message} [{one.slug}]" for one in refused))
+            # A command that is rejected, or runs as something else, is not for copying.
+            print("\n".join(f"# {line}" for line in refused))
             outcome = FOUND
             continue
         engine = ENGINES.get(case.engine)

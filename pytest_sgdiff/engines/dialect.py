@@ -13,9 +13,12 @@ from pytest_sgdiff.engines import flagtable
 from pytest_sgdiff.engines.complaints import Complaint, complaints
 from pytest_sgdiff.engines.flags import given, has_flag, kind_of, nearest_release, text_of
 
-__all__ = ["NEWEST", "Complaint", "complaints", "has_flag", "translate"]
+__all__ = ["NEWEST", "VERSIONS", "Complaint", "complaints", "has_flag", "translate"]
 
-NEWEST = f"0.5.{flagtable.NEWEST}"
+VERSIONS = tuple(f"0.5.{release}" for release in range(flagtable.OLDEST, flagtable.NEWEST + 1))
+"""The engines that the tables know, oldest first."""
+
+NEWEST = VERSIONS[-1]
 """The newest engine that the table knows; what command lines are written for where no engine is installed."""
 
 _ASSETS_AFTER = ("negative-prompt", "prompt")

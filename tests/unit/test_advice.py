@@ -538,6 +538,14 @@ FIRES = [
         "cfg-parallel-size must be a whole number of 1 or more, got x",
         ["gpus: 2", "config: {cfg_parallel_degree: 2}"],
     ),
+    (
+        "several-prompts",
+        "error",
+        ["assets: {prompt-path: p.txt}"],
+        "3:14",
+        "the perf dump describes the first prompt of a file only: give one prompt per case",
+        ["assets: {image-path: p.png}"],
+    ),
     # ---- other spellings, and keys of the config
     (
         "owned-flag",

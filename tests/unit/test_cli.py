@@ -87,15 +87,58 @@ def test_checking_for_a_version_refuses_its_unknown_flags_once_for_all_variants(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "cases" / "d.yaml").write_text(
-        "cases:\n  two:\n    model: a/b\n    gpus: 1\n    args: {num-fram: 3}\n    matrix: {size: {s: {}, l: {}}}\n"
-        "  old:\n    model: a/b\n    gpus: 1\n    args: {num-fram: 3}\n    requires: {engine: '<0.5.9'}\n"
+        "cases:\n  two:\n    model: a/b\n    gpus: 1\n    args: {quality: exact}\n    matrix: {size: {s: {}, l: {}}}\n"
+        "  old:\n    model: a/b\n    gpus: 1\n    args: {quality: exact}\n    requires: {engine: '>=0.5.22'}\n"
     )
     assert main(["cases", "--check", "cases/d.yaml"]) == 0
     capsys.readouterr()
     assert main(["cases", "--check", "cases/d.yaml", "--engine-version", "0.5.17"]) == 2
     (told,) = capsys.readouterr().out.splitlines()
-    assert told.startswith("cases/d.yaml:5:12: `num-fram` is an abbreviation")
-    assert told.endswith("[flag-abbreviated]")
+    assert told == "cases/d.yaml:5:12: sglang 0.5.17 has no --quality exact; it has lossless, high [flag-value]"
+
+
+def test_checking_refuses_what_every_version_that_a_case_is_meant_for_does(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "cases" / "e.yaml").write_text(
+        "cases:\n  every:\n    model: a/b\n    args: {num-fram: 3, warmup-steps: 2}\n"
+        "  old:\n    model: a/b\n    args: {warmup-steps: 2}\n    requires: {engine: '<0.5.10'}\n"
+        "  none:\n    model: a/b\n    args: {num-fram: 3}\n    requires: {engine: '>0.6'}\n"
+        "  theirs:\n    model: a/b\n    args: {num-fram: 3}\n    engine: my-server\n"
+    )
+    assert main(["cases", "--check", "cases/e.yaml"]) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        (
+            "cases/e.yaml:4:12: `num-fram` is an abbreviation, which the engine parses and then ignores: write it in "
+            "full (num-frame-per-block, num-frames, num-frames-round-down) [flag-abbreviated]"
+        ),
+        "cases/e.yaml:7:12: sglang 0.5.9 has no --warmup-steps: it came with 0.5.10 [flag-missing]",
+    ]
+
+
+def test_commands_are_printed_for_copying_and_those_that_cannot_work_are_not(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "cases" / "f.yaml").write_text(
+        "cases:\n  bad:\n    model: a/b\n    gpus: 1\n    args: {enable-cfg-parallel: true, warmup-steps: x}\n"
+        "  later:\n    model: a/b\n    requires: {engine: '>=0.5.18'}\n"
+    )
+    assert main(["cases", "--as-command", "--engine-version", "0.5.17"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "# cases/a.yaml::tiny",
+        (
+            "SGLANG_PERF_LOG_DIR=perf-log sglang generate --model-path a/b --num-gpus 2 --prompt 'a cat' "
+            "--warmup-mode request --perf-dump-path perf.json --output-path outputs"
+        ),
+        "# cases/f.yaml::bad",
+        "# cases/f.yaml:5:39: --warmup-steps takes a whole number, not x [flag-value]",
+        (
+            "# cases/f.yaml:5:12: CFG parallel needs 2 GPUs or more, the case has 'gpus: 1': raise 'gpus', or drop CFG "
+            "parallel [cfg-parallel-on-one-gpu]"
+        ),
+        "# cases/f.yaml::later",
+        "# not for sglang 0.5.17: the case requires >=0.5.18",
+    ]
 
 
 def test_rows_nested_without_end_are_wrong_input(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
