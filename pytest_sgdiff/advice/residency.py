@@ -22,16 +22,37 @@ def cache_dit(view: View) -> tuple[str, str] | None:
     return (f"env.{CACHE_DIT}", CACHE_DIT) if view.env_on(CACHE_DIT) else None
 
 
+def layerwise_flag(view: View) -> str | None:
+    """The flag that has the transformers offloaded layer by layer; None if none does."""
+    if view.on("dit-layerwise-offload"):
+        return "dit-layerwise-offload"
+    for flag in ("layerwise-offload-components", "layerwise-offload-modules"):
+        if {"dit", "transformer", "transformer_2", "all"} & set(_words(view, flag)):
+            return flag
+    modes = dict(word.split("=", 1) for word in _words(view, "component-residency") if "=" in word)
+    # A component's own mode goes before that of its group.
+    mode = next((modes[name] for name in ("transformer", "dit", "all") if name in modes), "")
+    return "component-residency" if mode == "layerwise-offload" else None
+
+
+def _words(view: View, flag: str) -> list[str]:
+    value = view.arg(flag)
+    given = value if isinstance(value, tuple) else (value,)
+    return [word for part in given if part is not None for word in str(part).lower().replace(",", " ").split()]
+
+
 def cache_dit_with_layerwise_offload(view: View) -> Iterator[Finding]:
     cached = cache_dit(view)
     if cached is None or view.case.backend == "diffusers":
         return
     key, name = cached
-    if view.on("dit-layerwise-offload"):
+    flag = layerwise_flag(view)
+    if flag is not None:
+        cure = "set dit-layerwise-offload to false" if flag == "dit-layerwise-offload" else f"drop {flag}"
         yield Finding(
-            view.place("dit-layerwise-offload"),
+            view.place(flag),
             "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the "
-            f"two together: set dit-layerwise-offload to false, or drop {name}",
+            f"two together: {cure}, or drop {name}",
         )
     elif view.model_has(*_LAYERWISE_BY_DEFAULT) and not view.off("dit-layerwise-offload"):
         yield Finding(
@@ -42,11 +63,12 @@ def cache_dit_with_layerwise_offload(view: View) -> Iterator[Finding]:
 
 
 def fsdp_with_layerwise_offload(view: View) -> Iterator[Finding]:
-    if view.on("use-fsdp-inference") and view.on("dit-layerwise-offload"):
+    flag = layerwise_flag(view)
+    if view.on("use-fsdp-inference") and flag is not None:
         yield Finding(
             view.place("use-fsdp-inference"),
             "the engine switches FSDP off in silence where layerwise offload is on: keep one of "
-            "use-fsdp-inference and dit-layerwise-offload",
+            f"use-fsdp-inference and {flag}",
         )
 
 
@@ -80,7 +102,8 @@ def prefetch_size(view: View) -> Iterator[Finding]:
 
 
 def prefetch_without_offload(view: View) -> Iterator[Finding]:
-    if view.arg("dit-offload-prefetch-size") is not None and view.off("dit-layerwise-offload"):
+    off = view.off("dit-layerwise-offload") and layerwise_flag(view) is None
+    if view.arg("dit-offload-prefetch-size") is not None and off:
         yield Finding(
             view.place("dit-offload-prefetch-size"),
             "the prefetch size has no effect with 'dit-layerwise-offload: false': drop one of them",
@@ -88,7 +111,10 @@ def prefetch_without_offload(view: View) -> Iterator[Finding]:
 
 
 def offload_not_pinned(view: View) -> Iterator[Finding]:
-    decided = ("dit-layerwise-offload", "dit-cpu-offload", "use-fsdp-inference", "component-residency")
+    decided = (
+        *("dit-layerwise-offload", "dit-cpu-offload", "use-fsdp-inference", "component-residency"),
+        *("layerwise-offload-components", "layerwise-offload-modules", "cpu-offload-components"),
+    )
     by_mode = view.word("performance-mode") or view.word("mode")
     if view.case.gpus == 0 or view.case.backend == "diffusers" or by_mode in ("manual", "speed", "memory"):
         return
