@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import __version__, baselines, commands
+from pytest_sgdiff.commands import line
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
@@ -140,7 +141,16 @@ class Results:
                 path = baselines.save(self.candidates, renewed(old))
             self.written.append(str(path))
         except SgdiffError as error:
-            self.troubles.append(f"{result.node_id}: {error}")
+            self.troubles.append(f"{result.node_id}: {error}{self._kept(result)}")
+
+    def _kept(self, result: CaseResult) -> str:
+        """How launches that reached no baseline are recorded without launching again."""
+        out = self.settings.out
+        if not self.settings.live or out is None:
+            return ""
+        near = out.relative_to(self.settings.root) if out.is_relative_to(self.settings.root) else out
+        words = ["pytest", f"--sgdiff-replay={near}", f"--sgdiff-update={self.settings.update}", result.node_id]
+        return f". Its launches are kept; this records them: {line(words)}"
 
     @property
     def candidates(self) -> Path | None:

@@ -169,7 +169,12 @@ def test_dist_each_is_refused(project: Project) -> None:
 
 def test_a_baseline_folder_that_cannot_be_written_fails_and_says_why(project: Project) -> None:
     (project.root / "baselines").write_text("a file where the folder should be")
-    result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=kept")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "cases/tiny.yaml::tiny: " in result.stdout.str()
     assert "INTERNALERROR" not in result.stdout.str()
+    kept = "pytest --sgdiff-replay=kept --sgdiff-update=all cases/tiny.yaml::tiny"
+    assert f". Its launches are kept; this records them: {kept}" in result.stdout.str()
+    (project.root / "baselines").unlink()
+    assert project.run(*kept.split()[1:]).ret == 0
+    assert baseline_of(project).exists()
