@@ -25,14 +25,14 @@ def publish(run: Run, settings: Settings, env: Mapping[str, str]) -> tuple[str, 
     return tuple(_troubles(_near(run, settings.root), settings, env))
 
 
-def workflow_commands(run: Run, env: Mapping[str, str], *, root: Path | None = None) -> list[str]:
+def workflow_commands(run: Run, env: Mapping[str, str], *, root: Path) -> list[str]:
     """Workflow commands that put the bad outcomes beside the case files, where GitHub Actions reads the output.
 
     `root` is pytest's: GitHub wants paths from the top of the repository.
     """
     if env.get("GITHUB_ACTIONS") != "true":
         return []
-    return commands(run, prefix="" if root is None else repository_prefix(root))
+    return commands(run, prefix=repository_prefix(root))
 
 
 def repository_prefix(root: Path) -> str:

@@ -30,6 +30,17 @@ from pytest_sgdiff.data import (
 
 H100X4 = Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=4)
 WORKLOAD = Workload(digest="a739cfb13035bb4a", fields={"args.width": 1280, "args.height": 720, "args.seed": 42})
+# What a launch of Wan reaches after `loading`, as the real engine's log tells it.
+WAN_STAGES = (
+    "warmup",
+    "InputValidationStage",
+    "TextEncodingStage",
+    "LatentPreparationStage",
+    "TimestepPreparationStage",
+    "DenoisingStage",
+    "DecodingStage",
+    "shutting down",
+)
 RECORDED = Recorded(
     at="2026-11-02T02:10:44Z",
     command="pytest --sgdiff-gpus=4 --sgdiff-update -m nightly",

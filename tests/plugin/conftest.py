@@ -6,15 +6,31 @@ The stand-in is for what pytest does around an engine. What the product says of 
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import json
+import os
+import pkgutil
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # A run within the test's process drops what it was the first to import, and NumPy cannot be loaded twice.
 import numpy  # noqa: F401
 import pytest
 
+import pytest_sgdiff
+
 FAKE_BIN = Path(__file__).parents[1] / "fake_bin"
+PLUGINS = ("-p", "pytest_sgdiff.plugin", "-p", "xdist.plugin")
+
+# What a test with pytester imports, it takes out again: half of our modules would then know other classes than the
+# rest, and numpy does not bear it. So everything is imported before.
+for name in ("jinja2", "pynvml", "scipy.optimize", "scipy.special", "scipy.stats", "yaml"):
+    importlib.import_module(name)
+for module in pkgutil.walk_packages(pytest_sgdiff.__path__, "pytest_sgdiff."):
+    importlib.import_module(module.name)
 
 CASE = """
 defaults:
@@ -31,10 +47,10 @@ cases:
 
 
 class Project:
-    """A pytest root with cases, run in subprocesses as a user would."""
+    """A pytest root with cases, run as a user would. `kept` is where recorded baselines are kept."""
 
-    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._pytester, self._monkeypatch = pytester, monkeypatch
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kept: Path) -> None:
+        self._pytester, self._monkeypatch, self._kept = pytester, monkeypatch, kept
         self.root = pytester.path
         monkeypatch.setenv("PATH", f"{FAKE_BIN}:{Path(sys.executable).parent}:/usr/bin:/bin")
         monkeypatch.setenv("SGDIFF_LOCK_DIR", str(self.root / "locks"))
@@ -92,21 +108,65 @@ class Project:
         return file
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest with the plugin and xdist loaded."""
-        return self._pytester.runpytest_subprocess(
-            "-p", "pytest_sgdiff.plugin", "-p", "xdist.plugin", *arguments, timeout=120
-        )
+        """Run pytest with the plugin and xdist loaded: in this process, which spares a second of imports, if it has no
+        workers."""
+        if any(word.startswith("-n") for word in arguments):
+            return self.run_apart(*arguments)
+        return self._pytester.runpytest_inprocess(*PLUGINS, *arguments)
 
-    def baseline(self, *arguments: str) -> pytest.RunResult:
+    def run_apart(self, *arguments: str) -> pytest.RunResult:
+        """The same in a process of its own, with pipes for its output."""
+        return self._pytester.runpytest_subprocess(*PLUGINS, *arguments, timeout=120)
+
+    def record(self, *arguments: str) -> pytest.RunResult:
         """Record baselines of what the engine does now."""
         result = self.run("--sgdiff-gpus=4", "--sgdiff-update", *arguments)
         assert result.ret == 0, result.stdout.str()
         return result
 
+    def baseline(self, *arguments: str) -> None:
+        """Have what `record` leaves below the root, recorded by the first test that asks for the same of the same.
+
+        The stand-in is deterministic: for tests of what comes after a recording.
+        """
+        given = hashlib.sha256(repr((arguments, os.environ.get("SGDIFF_FAKE_SCENARIO"))).encode())
+        for path in self._files():
+            given.update(repr((str(path), (self.root / path).read_bytes())).encode())
+        kept = self._kept / given.hexdigest()
+        if not kept.exists():
+            before = set(self._files())
+            self.record(*arguments)
+            made = kept.with_name(f"{kept.name}-{os.getpid()}")
+            for path in set(self._files()) - before:
+                (made / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self.root / path, made / path)
+            try:
+                made.rename(kept)
+            except OSError:  # another worker's test was first
+                shutil.rmtree(made)
+        shutil.copytree(kept, self.root, dirs_exist_ok=True)
+
+    def _files(self) -> Iterator[Path]:
+        """What a run reads and leaves, from the root; not what pytest and pytester have for themselves."""
+        for path in sorted(self.root.rglob("*")):
+            name = path.relative_to(self.root)
+            own = name.parts[0] in ("locks", "stdout", "stderr") or name.parts[0].startswith((".", "runpytest"))
+            if path.is_file() and not own and "__pycache__" not in name.parts:
+                yield name
+
+
+@pytest.fixture(scope="session")
+def kept_baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers share."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "kept-baselines"
+    folder.mkdir(exist_ok=True)
+    return folder
+
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kept_baselines: Path) -> Project:
     """A project with one case, `cases/tiny.yaml::tiny`."""
-    made = Project(pytester, monkeypatch)
+    made = Project(pytester, monkeypatch, kept_baselines)
     made.write("cases/tiny.yaml", CASE)
     return made

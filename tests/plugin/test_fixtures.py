@@ -46,7 +46,7 @@ def test_a_case_may_be_built_in_python(project: Project, workers: tuple[str, ...
     (project.root / "cases" / "tiny.yaml").unlink()
     project.write("tests/test_own.py", PYTHON_CASE)
     # Two tests of one case: side by side under xdist, so they may not share a folder of launches.
-    project.baseline("--sgdiff-out=kept", *workers)
+    project.record("--sgdiff-out=kept", *workers)
     assert len(list((project.root / "kept" / "own").iterdir())) == 3
     assert len(list((project.root / "kept" / "again").glob("*/own/*"))) == 3
     project.engine("slow:1.2")

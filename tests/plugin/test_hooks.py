@@ -64,7 +64,7 @@ def pytest_sgdiff_engine(case):
 def test_answers_of_every_hook_count(project: Project, workers: tuple[str, ...]) -> None:
     project.write("conftest.py", ANSWERS)
     project.write("cases/other.yaml", CASE.replace("tiny:", "other:"))
-    project.baseline("--sgdiff-out=kept", *workers)
+    project.record("--sgdiff-out=kept", *workers)
     told = [json.loads(line) for line in (project.root / "told.jsonl").read_text().splitlines()]
     rows = [["other", "node-7", 8.0]] * 3 + [["tiny", "node-7", 8.0]] * 3
     assert told == [[False, rows]], "once, on the controller"
@@ -78,7 +78,7 @@ def test_answers_of_every_hook_count(project: Project, workers: tuple[str, ...])
 
 def test_a_metric_of_a_hook_is_recorded_and_never_fails_a_case(project: Project) -> None:
     project.write("conftest.py", "def pytest_sgdiff_metrics(dump):\n    return {'mine': 10.0}\n")
-    project.baseline()
+    project.record()
     document = json.loads((project.root / "baselines" / "nvidia-h200-x1" / "tiny.json").read_text())
     assert document["metrics"]["mine"] == [10.0] * 3
     project.write("conftest.py", "def pytest_sgdiff_metrics(dump):\n    return {'mine': 9000.0}\n")
@@ -98,27 +98,39 @@ def test_an_engine_of_a_hook_runs_its_cases(project: Project) -> None:
     result = project.run("--sgdiff-dry-run")
     assert result.ret == 0
     assert "BY=mine" in result.stdout.str()
-    project.baseline()
+    project.record()
 
 
-@pytest.mark.parametrize(
-    ("hook", "answer", "message"),
-    [
-        ("command", "['ls']", "the answer must be a pytest_sgdiff.data.Command or None, got ['ls']"),
-        ("machine", "{'host': 'a'}", "the answer must be a pytest_sgdiff.data.Environment or None, got {'host': 'a'}"),
-        ("metrics", "3", "the answer must be a dict or None, got 3"),
-        ("metrics", "{'mine': 'many'}", "the answer must be a finite number for 'mine', got 'many'"),
-        ("metrics", "{'mine': float('nan')}", "the answer must be a finite number for 'mine', got nan"),
-        ("metrics", "{'e2e': 1.0}", "'e2e' is a metric already: choose another"),
-    ],
-)
-def test_an_answer_of_the_wrong_kind_fails_the_case_and_says_so(
-    project: Project, hook: str, answer: str, message: str
-) -> None:
-    project.write("conftest.py", f"def pytest_sgdiff_{hook}():\n    return {answer}\n")
+def test_an_answer_of_the_wrong_kind_fails_the_case_and_says_so(project: Project) -> None:
+    answers = {
+        "tiny": ("command", "['ls']", "the answer must be a pytest_sgdiff.data.Command or None, got ['ls']"),
+        "number": ("metrics", "3", "the answer must be a dict or None, got 3"),
+        "word": ("metrics", "{'mine': 'many'}", "the answer must be a finite number for 'mine', got 'many'"),
+        "nan": ("metrics", "{'mine': float('nan')}", "the answer must be a finite number for 'mine', got nan"),
+        "taken": ("metrics", "{'e2e': 1.0}", "'e2e' is a metric already: choose another"),
+    }
+    hooks = "".join(
+        f"def pytest_sgdiff_{hook}(case):\n    return {{{of}}}.get(case.id)\n"
+        for hook in ("command", "metrics")
+        for of in [", ".join(f"'{name}': {told[1]}" for name, told in answers.items() if told[0] == hook)]
+    )
+    project.write("conftest.py", hooks)
+    for name in answers:
+        project.write(f"cases/{name}.yaml", CASE.replace("tiny:", f"{name}:"))
     result = project.run("--sgdiff-gpus=4")
     assert result.ret == 1
-    assert f"pytest_sgdiff_{hook}: {message}" in result.outlines
+    for name, (hook, _, message) in answers.items():
+        assert f"pytest_sgdiff_{hook}: {message}" in result.outlines
+        assert f"sgdiff: not measured: cases/{name}.yaml::{name} (failed)" in result.outlines
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_an_answer_about_the_machine_of_the_wrong_kind_fails_the_case_and_says_so(project: Project) -> None:
+    project.write("conftest.py", "def pytest_sgdiff_machine():\n    return {'host': 'a'}\n")
+    result = project.run("--sgdiff-gpus=4")
+    assert result.ret == 1
+    message = "the answer must be a pytest_sgdiff.data.Environment or None, got {'host': 'a'}"
+    assert f"pytest_sgdiff_machine: {message}" in result.outlines
     assert "sgdiff: not measured: cases/tiny.yaml::tiny (failed)" in result.outlines
     assert "INTERNALERROR" not in result.stdout.str()
 

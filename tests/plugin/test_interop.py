@@ -35,14 +35,9 @@ def replayed(project: Project, *arguments: str) -> pytest.RunResult:
 
 
 @pytest.fixture
-def recorded(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with launches in `kept` and a baseline made of them; launched once per process."""
-    cache = tmp_path_factory.getbasetemp() / "recorded-for-interop"
-    if not cache.exists():
-        project.baseline("--sgdiff-out=kept")
-        for name in ("kept", "baselines"):
-            shutil.copytree(project.root / name, cache / name)
-    shutil.copytree(cache, project.root, dirs_exist_ok=True)
+def recorded(project: Project) -> Project:
+    """A project with launches in `kept` and a baseline made of them."""
+    project.baseline("--sgdiff-out=kept")
     return project
 
 
@@ -62,17 +57,20 @@ def test_what_a_rerun_finds_takes_the_place_of_an_inconclusive_answer(recorded: 
     recorded.write(
         "conftest.py",
         "import pytest\n"
-        "from pytest_sgdiff import session\n"
+        "from pytest_sgdiff import measuring\n"
         "from dataclasses import replace\n"
-        "given = session.Session._measure\n"
+        "given = measuring.Measuring.result\n"
         "tries = []\n"
         "def once_inconclusive(self, *arguments):\n"
         "    tries.append(1)\n"
         "    result = given(self, *arguments)\n"
         "    return replace(result, outcome='inconclusive') if len(tries) == 1 else result\n"
-        "session.Session._measure = once_inconclusive\n",
+        "measuring.Measuring.result = once_inconclusive\n",
     )
-    result = replayed(recorded, "--sgdiff-fail-on=inconclusive", "-p", "pytest_rerunfailures", "--reruns", "1")
+    # Apart, so that what is patched is not patched here.
+    result = recorded.run_apart(
+        "--sgdiff-replay=kept", "--sgdiff-fail-on=inconclusive", "-p", "pytest_rerunfailures", "--reruns", "1"
+    )
     assert result.ret == 0, result.stdout.str()
     assert "measured 1 of 1 · 1 pass" in result.stdout.str()
 
@@ -142,7 +140,7 @@ def test_no_summary_leaves_one_line_of_a_case_that_failed(recorded: Project) -> 
     shutil.rmtree(recorded.root / "baselines")
     result = replayed(recorded, "--no-summary", "--sgdiff-report=report.md", "cases")
     assert result.ret == 1
-    _, _, below = result.stdout.str().partition("collected 1 item")
+    _, _, below = result.stdout.str().partition("sgdiff: 1 case selected")
     case, told, end = [line for line in below.splitlines() if line.strip(" [10%]")]
     assert case.startswith("cases/tiny.yaml::tiny  ")
     assert re.sub(r"[\d.]+ s$", "TIME", told) == "sgdiff: measured 1 of 1 · 1 no-baseline · TIME"

@@ -9,7 +9,7 @@ from tests.plugin.conftest import Project
 
 def test_each_launch_has_a_folder_with_dump_log_and_record(project: Project) -> None:
     project.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrstuvwxyz0123")
-    project.baseline("--sgdiff-out=kept")
+    project.record("--sgdiff-out=kept")
     folders = sorted(path.name for path in (project.root / "kept" / "tiny").iterdir())
     assert folders == ["00", "01", "02", "03", "04"]
     launch = project.root / "kept" / "tiny" / "00"
@@ -22,7 +22,7 @@ def test_each_launch_has_a_folder_with_dump_log_and_record(project: Project) -> 
 
 
 def test_without_it_launches_are_kept_below_the_root_in_a_folder_of_the_run(project: Project) -> None:
-    project.baseline()
+    project.record()
     (run,) = (project.root / ".sgdiff").iterdir()
     assert (run / "tiny" / "00" / "perf.json").is_file()
 

@@ -21,7 +21,7 @@ def test_a_recording_gets_the_verdict_that_its_launches_got(project: Project) ->
     assert "measured 1 of 1 · 1 regressed" in replayed.stdout.str()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
 def test_a_case_without_a_recording_is_not_silently_green(project: Project, workers: tuple[str, ...]) -> None:
     (project.root / "empty").mkdir()
     result = project.run("--sgdiff-replay=empty", *workers)

@@ -8,7 +8,7 @@ from tests.plugin.conftest import CASE, Project
 
 
 def test_baselines_are_read_and_written_where_the_option_or_the_ini_file_says(project: Project) -> None:
-    project.baseline("--sgdiff-baselines=elsewhere")
+    project.record("--sgdiff-baselines=elsewhere")
     assert (project.root / "elsewhere" / "nvidia-h200-x1" / "tiny.json").exists()
     project.write("pytest.ini", "[pytest]\nsgdiff_baselines = elsewhere\n")
     assert project.run("--sgdiff-gpus=1").ret == 0
@@ -37,7 +37,7 @@ def test_a_missing_asset_fails_before_any_launch(project: Project) -> None:
 
 
 def test_leases_are_kept_where_the_option_says(project: Project) -> None:
-    project.baseline(f"--sgdiff-lock-dir={project.root / 'my-locks'}")
+    project.record(f"--sgdiff-lock-dir={project.root / 'my-locks'}")
     assert (project.root / "my-locks" / "gpu").is_dir()
 
 

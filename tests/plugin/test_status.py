@@ -28,6 +28,7 @@ from pytest_sgdiff.progress import Progress
 from pytest_sgdiff.screen import Screen
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
+from tests.factories import WAN_STAGES
 from tests.plugin.conftest import Project
 from tests.terminal import Terminal, received
 
@@ -102,8 +103,14 @@ def long(project: Project, recording: Recording) -> Project:
     project.setenv("TMPDIR", str(project.root))
     project.write("test_other.py", "def test_other():\n    print('mine')\n")
     if not recording.text:
-        result = project.baseline(
-            "-vv", "--no-summary", "--junit-xml=j.xml", "-ojunit_logging=all", "-ojunit_family=xunit2"
+        result = project.run_apart(
+            "--sgdiff-gpus=4",
+            "--sgdiff-update",
+            "-vv",
+            "--no-summary",
+            "--junit-xml=j.xml",
+            "-ojunit_logging=all",
+            "-ojunit_family=xunit2",
         )
         (kept,) = (project.root / "baselines").rglob("tiny.json")
         recording.baseline = kept.relative_to(project.root)
@@ -115,18 +122,8 @@ def long(project: Project, recording: Recording) -> Project:
 
 def test_vv_tells_every_stage_and_keeps_pytest_s_own_lines_whole(long: Project, recording: Recording) -> None:
     head = "  cases/tiny.yaml::tiny: GPU 0, launch {} of 3"
-    stages = (
-        "warmup",
-        "InputValidationStage",
-        "TextEncodingStage",
-        "LatentPreparationStage",
-        "TimestepPreparationStage",
-        "DenoisingStage",
-        "DecodingStage",
-        "shutting down",
-    )
     said = [line.split(" after ")[0] for line in recording.lines if line.startswith("  cases")]
-    assert said == [line for n in "123" for line in (head.format(n), *(f"{head.format(n)}, {s}" for s in stages))]
+    assert said == [line for n in "123" for line in (head.format(n), *(f"{head.format(n)}, {s}" for s in WAN_STAGES))]
     assert [line for line in recording.lines if "PASSED" in line and not re.search(r"::\w+ PASSED +\[", line)] == []
     assert sum("PASSED" in line for line in recording.lines) == 2
     assert "mine" in recording.junit

@@ -8,6 +8,8 @@ from tests.plugin.conftest import CASE, Project
 
 NINE = pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="native TOML and `strict` came with pytest 9.0")
 
+STRICT = ("--strict-markers", "--strict-config", "-m", "nightly")
+
 
 def configured(project: Project, text: str) -> None:
     (project.root / "pytest.ini").unlink()
@@ -25,7 +27,8 @@ def elsewhere(project: Project) -> Project:
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
 def test_strict_markers_strict_config_and_warnings_as_errors(project: Project, workers: tuple[str, ...]) -> None:
     project.write("cases/tiny.yaml", CASE.replace("baseline: 5", "baseline: 3"))
-    project.baseline("--strict-markers", "--strict-config", "-W", "error", "-m", "nightly", *workers)
+    result = project.run_apart("--sgdiff-gpus=4", "--sgdiff-update", "-W", "error", *STRICT, *workers)
+    assert result.ret == 0, result.stdout.str()
 
 
 @NINE
@@ -46,7 +49,7 @@ def test_settings_of_the_ini_table(elsewhere: Project) -> None:
         "[tool.pytest.ini_options]\nsgdiff_files = ['perf/*.yaml']\nsgdiff_baselines = 'of/ours'\n"
         "sgdiff_fail_on = 'inconclusive'\nsgdiff_gpu_timeout = '60'\nsgdiff_strict = true\n",
     )
-    elsewhere.baseline()
+    elsewhere.record()
     assert (elsewhere.root / "of" / "ours" / "nvidia-h200-x1" / "tiny.json").exists()
 
 
@@ -57,7 +60,7 @@ def test_settings_of_the_native_table(elsewhere: Project) -> None:
         "[tool.pytest]\nsgdiff_files = ['perf/*.yaml']\nsgdiff_baselines = 'of/ours'\n"
         "sgdiff_fail_on = ['inconclusive']\nsgdiff_gpu_timeout = '60'\nsgdiff_strict = true\n",
     )
-    elsewhere.baseline()
+    elsewhere.record()
     assert (elsewhere.root / "of" / "ours" / "nvidia-h200-x1" / "tiny.json").exists()
 
 

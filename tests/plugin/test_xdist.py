@@ -97,7 +97,7 @@ def test_results_files_and_exit_code_are_those_of_a_serial_run(three: Project) -
 
 
 def test_every_distribution_measures_every_case_once(three: Project) -> None:
-    three.baseline("-n", "2", "--dist", "loadgroup", "--sgdiff-out=kept").assert_outcomes(passed=3)
+    three.record("-n", "2", "--dist", "loadgroup", "--sgdiff-out=kept").assert_outcomes(passed=3)
     assert set(baselines(three)) == {f"{name}.json" for name in NAMES}
     assert nothing_is_held(three)
     for dist in ("loadfile", "worksteal"):

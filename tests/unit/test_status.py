@@ -26,6 +26,7 @@ from pytest_sgdiff.progress import (
     stage_reached,
 )
 from pytest_sgdiff.screen import Screen
+from tests.factories import WAN_STAGES
 from tests.terminal import Terminal, received
 
 WAN = Progress(
@@ -63,17 +64,7 @@ def test_a_real_log_tells_its_stages_in_order(recording: str) -> None:
         stage = stage_reached(line.strip(), stages[-1])
         if stage != stages[-1]:
             stages.append(stage)
-    assert stages == [
-        "loading",
-        "warmup",
-        "InputValidationStage",
-        "TextEncodingStage",
-        "LatentPreparationStage",
-        "TimestepPreparationStage",
-        "DenoisingStage",
-        "DecodingStage",
-        "shutting down",
-    ]
+    assert stages == ["loading", *WAN_STAGES]
 
 
 def test_a_warmup_line_that_comes_late_does_not_take_the_launch_back() -> None:
