@@ -26,7 +26,7 @@ def test_busy_gpus_are_inconclusive_and_say_who_holds_them(project: Project) -> 
 
 
 def test_a_host_that_another_launch_has_for_itself_is_inconclusive(project: Project) -> None:
-    project.baseline()
+    project.record()  # which makes the folder of locks
     with host.entered(str(project.root / "locks"), ident="x", tag="somebody_s_case", alone=True, timeout_s=5):
         result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=1")
     output = result.stdout.str()
