@@ -36,22 +36,31 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
 def export_upstream(baselines: Sequence[Baseline]) -> dict[str, Any]:
     """A document of upstream's form with one scenario per baseline: medians over the launches.
 
-    Raises BaselineError for baselines of more than one GPU product: upstream has a file for each.
+    Raises BaselineError for baselines of more than one GPU product, of which upstream has a file each, and for two of
+    one name.
     """
     products = sorted({baseline.measurement.machine.product for baseline in baselines})
     if len(products) != 1:
         told = ", ".join(products) or "none"
         raise BaselineError(f"upstream has one file for each GPU product, these are of {told}: name one machine")
+    scenarios: dict[str, Baseline] = {}
+    for baseline in baselines:
+        first = scenarios.setdefault(baseline.measurement.case.removeprefix(SCENARIO), baseline)
+        if first is not baseline:
+            name = first.measurement.case.removeprefix(SCENARIO)
+            raise BaselineError(f"two baselines would be the scenario '{name}': {first.path} and {baseline.path}")
     dates = [baseline.recorded.at[:10] for baseline in baselines]
+    published = sum(baseline.kind == "reference" for baseline in baselines)
     return {
         "metadata": {
             "model": "Diffusion Server",
             "hardware": products[0],
-            "description": "Medians over the launches of pytest-sgdiff baselines (sglang generate, not server mode).",
+            "description": "Medians over the launches of pytest-sgdiff baselines (sglang generate, not server mode)."
+            + (f" {published} of {len(baselines)} are references, with the numbers as published." if published else ""),
             "last_updated": max(dates),
         },
         **SETTINGS,
-        "scenarios": {b.measurement.case.removeprefix(SCENARIO): _scenario(b) for b in baselines},
+        "scenarios": {name: _scenario(baseline) for name, baseline in scenarios.items()},
     }
 
 

@@ -278,6 +278,9 @@ def test_what_was_imported_is_exported_as_it_was() -> None:
     document = export_upstream(tuple(found.values()))
     assert document["metadata"]["hardware"] == "NVIDIA H100 80GB HBM3"
     assert document["metadata"]["last_updated"] == "2026-10-18"
+    assert document["metadata"]["description"].endswith(
+        f"{len(found)} of {len(found)} are references, with the numbers as published."
+    )
     assert set(document["scenarios"]) == set(H100["scenarios"]) - {"flux2_modelopt_fp8_t2i"}
     ours, theirs = (d["scenarios"]["ltx_2_two_stage_t2v"] for d in (document, H100))
     assert ours["expected_e2e_ms"] == theirs["expected_e2e_ms"]
@@ -309,6 +312,20 @@ def test_of_several_launches_the_medians_are_exported() -> None:
         "expected_avg_denoise_ms": 5.0,
         "expected_median_denoise_ms": 5.0,
     }
+
+
+def test_two_baselines_of_one_name_do_not_overwrite_each_other() -> None:
+    published = imported()[0]["upstream.ltx_2_two_stage_t2v"]
+    ours = replace(
+        published,
+        measurement=replace(published.measurement, case="ltx_2_two_stage_t2v"),
+        path="a.json",
+        kind="recorded",
+    )
+    with pytest.raises(BaselineError) as caught:
+        export_upstream([ours, replace(published, path="b.json")])
+    assert str(caught.value) == "two baselines would be the scenario 'ltx_2_two_stage_t2v': a.json and b.json"
+    assert "references" not in export_upstream([ours])["metadata"]["description"]
 
 
 def test_baselines_of_two_products_do_not_go_into_one_file() -> None:
