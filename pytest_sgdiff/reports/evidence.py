@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_sgdiff.data import CaseResult, Environment, GpuSeries, LaunchRecord, Verdict, Watch
-from pytest_sgdiff.metrics import STAGE, is_denoising, unit
+from pytest_sgdiff.metrics import METRICS, STAGE, is_denoising, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
@@ -57,7 +57,8 @@ def _judged(launches: Sequence[LaunchRecord], values: Sequence[float | None], me
 
 
 def reported(result: CaseResult) -> tuple[Reported, ...]:
-    """What the launches show beside what is judged: e2e, every stage in the order in which it ran, and memory.
+    """What the launches show beside what is judged: e2e, every stage in the order in which it ran, memory, and metrics
+    that a hook added, whose unit nobody told.
 
     A sole denoising stage is left out where denoising is judged: it is the same time, once more and with its pauses.
     """
@@ -66,7 +67,7 @@ def reported(result: CaseResult) -> tuple[Reported, ...]:
     now, then = counted(result), tuple(launch for launch in result.baseline_records if launch.excluded is None)
     known = {verdict.metric for verdict in result.verdicts}
     return tuple(
-        Reported(metric=metric, unit=unit(metric), baseline=_median(then, metric), now=_median(now, metric))
+        Reported(metric=metric, unit=_unit(metric), baseline=_median(then, metric), now=_median(now, metric))
         for metric in _figures((*now, *then), judged=known)
         if metric not in known
     )
@@ -79,7 +80,14 @@ def _figures(launches: Sequence[LaunchRecord], *, judged: set[str]) -> tuple[str
     if len(denoising) == 1 and not judged.isdisjoint({"denoise", "denoise_steps"}):
         stages.remove(*denoising)
     whole = [] if denoising or not judged.isdisjoint({"denoise", "denoise_steps"}) else ["denoise"]
-    return tuple(name for name in ("e2e", *whole, *stages, "peak_memory") if name in names)
+    own = [name for name in names if not _unit(name)]
+    return tuple(name for name in ("e2e", *whole, *stages, "peak_memory", *own) if name in names)
+
+
+def _unit(metric: str) -> str:
+    """The unit of what the plugin measures; empty for what a hook added."""
+    known = metric.startswith(STAGE) or any(metric == ours.name for ours in METRICS)
+    return unit(metric) if known else ""
 
 
 def measured(result: CaseResult) -> str:

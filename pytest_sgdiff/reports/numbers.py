@@ -38,7 +38,7 @@ def quantity(value: float | None, unit: str, *, like: float | None = None) -> st
         return f"{_digits(value, significant=3)} ms"
     if unit.lower() in {"mb", "mib"}:
         return f"{value / 1024:.2f} GiB" if scale >= 1024 else f"{value:.0f} MiB"
-    return f"{_digits(value, significant=4)} {unit}"
+    return f"{_digits(value, significant=4)} {unit}".rstrip()
 
 
 def _digits(value: float, *, significant: int) -> str:

@@ -435,6 +435,11 @@ def test_the_one_denoising_stage_is_not_told_again_where_its_steps_are_judged() 
     ]
 
 
+def test_a_metric_of_a_hook_is_told_without_a_unit_that_nobody_knows() -> None:
+    rows = ungated(now={"denoise": 1050.0, "denoise_steps": 1045.0, "stage:DenoisingStage": 1050.0, "frames": 16.8})
+    assert rows == ["frames 16.00 16.80 +5.0 % reported, decides nothing"]
+
+
 def test_a_faster_case_tells_in_full_how_to_hold_the_gain() -> None:
     faster = factories.result(outcome="improved", next_step="to hold the gain: pytest --sgdiff-update x")
     assert "  next        to hold the gain: pytest --sgdiff-update x" in text.TextReport().render(factories.run(faster))
