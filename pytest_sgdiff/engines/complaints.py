@@ -191,7 +191,12 @@ def _unknown(name: str, release: int) -> tuple[str, str]:
 def _in_config(case: Case, key: str, release: int) -> tuple[str, str] | None:
     """What is wrong with one key of the config. What is no flag may still be a setting of the model's pipeline."""
     name = _flag_of(key)
-    if name is None or name in (*_OWN, *_WARMUP):
+    if name in (*_OWN, *_WARMUP):
+        return None
+    if name is None and "-" in key:
+        fixed = key.replace("-", "_")
+        return "flag-ignored", f"the engine does not read `{key}` in a config, whose keys have underscores: `{fixed}`"
+    if name is None:
         return None
     if key != config_key(name):
         return "flag-ignored", f"the engine does not read `{key}` in a config, where it is called `{config_key(name)}`"

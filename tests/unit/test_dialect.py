@@ -502,6 +502,12 @@ def test_cfg_parallel_is_off_where_that_is_the_default_a_degree_is_pinned_or_fal
         ),
         (
             "0.5.17",
+            {"paint-enable": False},
+            "flag-ignored",
+            "the engine does not read `paint-enable` in a config, whose keys have underscores: `paint_enable`",
+        ),
+        (
+            "0.5.17",
             {"cfg_parallel_size": 2},
             "flag-ignored",
             "the engine does not read `cfg_parallel_size` in a config, where it is called `cfg_parallel_degree`",
