@@ -1,4 +1,4 @@
-"""The shipped rules over arrays, a draw per row, and beside them the rules that other tools use.
+"""The shipped rules over arrays, a draw per row.
 
 `tests/unit/test_rules_vectorised.py` holds the vectorised forms to `pytest_sgdiff.rules` draw by draw: what is
 simulated here is what ships.
@@ -7,13 +7,13 @@ simulated here is what ships.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtrit
 
 from pytest_sgdiff.data import MetricClass
 from pytest_sgdiff.rules import CLASS_MARGINS, Margins, Prior
@@ -122,7 +122,7 @@ def moderated(
     variance, freedom = _moderated(squares, nb + nc - 2, s0, prior.weight)
     se = np.sqrt(variance * (1 / nb + 1 / nc) + 2 * prior.session_cv**2)
     order = (
-        _rank_p(b, c) <= max(RANK_P, 1 / math.comb(nb + nc, nc))
+        rank_p(b, c) <= max(RANK_P, 1 / math.comb(nb + nc, nc))
         if nc >= three.CONFIRM_LAUNCHES
         else np.zeros(len(b), bool)
     )
@@ -197,7 +197,7 @@ def _rank_tail(nb: int, nc: int) -> Array:
     return np.cumsum(share[::-1])[::-1]
 
 
-def _rank_p(b: Array, c: Array) -> Array:
+def rank_p(b: Array, c: Array) -> Array:
     wins = (c[:, :, None] > b[:, None, :]).sum(axis=(1, 2))
     return _rank_tail(b.shape[1], c.shape[1])[wins]
 
@@ -289,82 +289,3 @@ def _one_look(
     code[undecided] = INCONCLUSIVE
     code[worse] = REGRESSED
     return code, many, undecided & ~worse
-
-
-# ------------------------------------------------------------------------------------------------- what others use
-
-Rule = Callable[[Array, Array], Flags]
-"""Baseline (N, nb) and candidate (N, n) of one metric -> flagged as slower."""
-
-
-def within(relative: float, absolute: float, *, recorded: int | None = 1) -> Rule:
-    """Fixed tolerance: SGLang's max(expected x (1 + rel), expected + abs) on one launch against one recorded launch,
-    or against the mean of the baseline (`recorded` None) as pytest-benchmark's `mean:5%`."""
-
-    def flags(b: Array, c: Array) -> Flags:
-        expected = b[:, 0] if recorded == 1 else b.mean(axis=1)
-        return c[:, 0] > np.maximum(expected * (1 + relative), expected + absolute)
-
-    return flags
-
-
-def welch(alpha: float) -> Rule:
-    """One-sided Welch test."""
-
-    def flags(b: Array, c: Array) -> Flags:
-        vb, vc = b.var(axis=1, ddof=1) / b.shape[1], c.var(axis=1, ddof=1) / c.shape[1]
-        freedom = (vb + vc) ** 2 / (vb**2 / (b.shape[1] - 1) + vc**2 / (c.shape[1] - 1))
-        return stdtr(freedom, -(c.mean(axis=1) - b.mean(axis=1)) / np.sqrt(vb + vc)) < alpha
-
-    return flags
-
-
-def mann_whitney(alpha: float) -> Rule:
-    """Two-sided exact Mann-Whitney at `alpha`, slower in the mean: Google Benchmark's and benchstat's test."""
-
-    def flags(b: Array, c: Array) -> Flags:
-        return (2 * _rank_p(b, c) < alpha) & (np.median(c, axis=1) > np.median(b, axis=1))
-
-    return flags
-
-
-def asv(b: Array, c: Array) -> Flags:
-    """asv: factor 1.1 and p < 0.002, or disjoint 99 % intervals where no p of that size exists."""
-    nb, nc = b.shape[1], c.shape[1]
-    if 2 / math.comb(nb + nc, nc) < 0.002:
-        different = 2 * _rank_p(b, c) < 0.002
-    else:
-        low = c.mean(axis=1) + stdtrit(nc - 1, 0.005) * c.std(axis=1, ddof=1) / math.sqrt(nc)
-        different = low > b.mean(axis=1) - stdtrit(nb - 1, 0.005) * b.std(axis=1, ddof=1) / math.sqrt(nb)
-    return different & (np.median(c, axis=1) > 1.1 * np.median(b, axis=1))
-
-
-def paired_t(alpha: float) -> Rule:
-    """One-sided paired t-test on log ratios."""
-
-    def flags(b: Array, c: Array) -> Flags:
-        pairs = np.log(c) - np.log(b)
-        n = pairs.shape[1]
-        return stdtr(n - 1, -pairs.mean(axis=1) * math.sqrt(n) / pairs.std(axis=1, ddof=1)) < alpha
-
-    return flags
-
-
-def bootstrap(rng: np.random.Generator, resamples: int = 1000) -> Rule:
-    """criterion.rs on launches: 95 % bootstrap interval of the change in the mean wholly beyond 1 %."""
-
-    def weights(launches: int) -> Array:
-        """How often each launch is in each resample, as shares: (launches, resamples)."""
-        return rng.multinomial(launches, np.full(launches, 1 / launches), resamples).T / launches
-
-    def flags(b: Array, c: Array) -> Flags:
-        out = np.zeros(len(b), dtype=bool)
-        # Draws of one block share their resamples, which are independent of all of them.
-        for start in range(0, len(b), 1000):
-            x, y = b[start : start + 1000], c[start : start + 1000]
-            changes = (y @ weights(y.shape[1])) / (x @ weights(x.shape[1]))
-            # Resamples that change by 1 % at most are not a fortieth: the 2.5 % quantile lies beyond 1 %.
-            out[start : start + 1000] = (changes <= 1.01).mean(axis=1) < 0.025
-        return out
-
-    return flags

@@ -1,0 +1,135 @@
+"""One metric: by baseline size, CV and kind of noise, and what its baseline promises. Tables 1, 2 and 6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import decision_noise as noise
+import numpy as np
+from decision_nights import SLOWDOWNS
+from decision_peers import Peer, peers
+from decision_rules import IMPROVED, INCONCLUSIVE, LOOKS, PASS, REGRESSED, Array, Codes, Flags, moderated
+from decision_tables import bare, error, percent, random
+
+from pytest_sgdiff.rules import CLASS_MARGINS, Margins, ModeratedRule
+
+PRIMARY = CLASS_MARGINS["primary"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rates:
+    """Shares of draws by outcome, and launches per draw."""
+
+    passed: float
+    improved: float
+    regressed: float
+    inconclusive: float
+    launches: float
+
+
+def look_by_look(b: Array, c: Array, m: Margins) -> Rates:
+    """The moderated rule on one metric, at 1, 3 and 5 launches."""
+    code, launches = looks_codes(b, c, m)
+    shares = [float((code == outcome).mean()) for outcome in (PASS, IMPROVED, REGRESSED, INCONCLUSIVE)]
+    return Rates(
+        passed=shares[0],
+        improved=shares[1],
+        regressed=shares[2],
+        inconclusive=shares[3],
+        launches=float(launches.mean()),
+    )
+
+
+def looks_codes(b: Array, c: Array, m: Margins) -> tuple[Codes, Array]:
+    """Outcome codes in the end, and launches taken."""
+    code, launches = np.full(len(b), INCONCLUSIVE, dtype=np.int8), np.zeros(len(b))
+    todo = np.arange(len(b))
+    for look in LOOKS:
+        launches[todo] = look
+        code[todo] = moderated(b[todo], c[todo, :look], m).code
+        todo = todo[code[todo] == INCONCLUSIVE]
+    return code, launches
+
+
+def one(family: noise.Family, rng: np.random.Generator, n: int, nb: int, cv: float, slower: float) -> Rates:
+    """`n` draws of a metric of 10 s."""
+    b, c = 1e4 * family(rng, n, nb, cv), 1e4 * (1 + slower) * family(rng, n, max(LOOKS), cv)
+    return look_by_look(b, c, CLASS_MARGINS["primary"])
+
+
+def one_metric(n: int) -> Iterator[str]:
+    yield "1. One metric, clean noise, same node"
+    yield (
+        f"   {'nb':>3} {'CV':>6} {'launches':>8} {'alarm':>8} {'inconcl.':>8}"
+        + "".join(f" {f'+{100 * s:.0f} %: P/R/I':>14}" for s in SLOWDOWNS)
+        + f" {'-5 % impr.':>10}"
+    )
+    for nb in (3, 5, 10, 20):
+        for cv in (0.003, 0.005, 0.01, 0.015, 0.02, 0.04):
+            key = (1, nb, round(1e4 * cv))
+            still = one(noise.clean, random(*key, 0), 4 * n, nb, cv, 0.0)
+            slowed = [one(noise.clean, random(*key, i + 1), n, nb, cv, s) for i, s in enumerate(SLOWDOWNS)]
+            faster = one(noise.clean, random(*key, 9), n, nb, cv, -0.05)
+            cells = "".join(f" {_pri(r):>14}" for r in slowed)
+            yield (
+                f"   {nb:>3} {percent(cv):>6} {still.launches:>8.2f} {percent(still.regressed):>8} "
+                f"{percent(still.inconclusive):>8}{cells} {percent(faster.improved):>10}"
+            )
+    yield f"   P/R/I: pass, regressed, inconclusive in %. {4 * n} draws for alarms, {n} for the rest;"
+    yield f"   standard error at 1 %: {error(4 * n)} and {error(n)}"
+
+
+def other_noise(n: int) -> Iterator[str]:
+    yield "2. One metric under other noise, CV 1 %"
+    columns = "   ".join(f"{f'nb {nb}: alarm':>12} {'5 % found':>10} {'launches':>9}" for nb in (5, 10))
+    yield f"   {'noise':<40} {columns}"
+    for row, (name, family) in enumerate(noise.FAMILIES.items()):
+        cells = []
+        for nb in (5, 10):
+            still = one(family, random(2, row, nb, 0), 4 * n, nb, 0.01, 0.0)
+            slowed = one(family, random(2, row, nb, 1), n, nb, 0.01, 0.05)
+            cells.append(f"{percent(still.regressed):>12} {percent(slowed.regressed):>10} {still.launches:>9.2f}")
+        yield f"   {name:<40} {'   '.join(cells)}"
+    yield f"   {4 * n} draws for alarms (standard error at 1 %: {error(4 * n)}), {n} for the rest ({error(n)})."
+    yield from others_under_noise(n)
+
+
+def others_under_noise(n: int) -> Iterator[str]:
+    """Every peer on one metric: what they call a change in unchanged draws, and the 5 % slowdowns that they find."""
+    everyone = peers(random(2, 99))
+    ours = Peer(name="pytest-sgdiff", launches=5, primary=_by_looks, stage=_by_looks, memory=_by_looks)
+    yield f"   The rules of others there, in % of {n} draws each (standard error at 1 %: {error(n)}), nb 5:"
+    for number, peer in enumerate((ours, *everyone)):
+        yield f"     {chr(97 + number)}: {peer.name}"
+    for title, slower, which in (("false alarms", 0.0, 2), ("5 % slowdowns found", 0.05, 3)):
+        yield f"   {title:<40}" + "".join(f" {chr(97 + i):>5}" for i in range(len(everyone) + 1))
+        for row, (name, family) in enumerate(noise.FAMILIES.items()):
+            rng = random(2, row, 5, which)
+            b, c = 1e4 * family(rng, n, 5, 0.01), 1e4 * (1 + slower) * family(rng, n, 7, 0.01)
+            cells = [bare(float(peer.alone(b, c).mean())) for peer in (ours, *everyone)]
+            yield f"   {name:<40}" + "".join(f" {cell:>5}" for cell in cells)
+
+
+def _by_looks(b: Array, c: Array) -> Flags:
+    """The moderated rule at one, three and five launches: what is regressed in the end."""
+    return looks_codes(b, c, CLASS_MARGINS["primary"])[0] == REGRESSED
+
+
+def _pri(r: Rates) -> str:
+    return "/".join(f"{100 * x:.0f}" for x in (r.passed, r.regressed, r.inconclusive))
+
+
+def printed(n: int) -> Iterator[str]:
+    yield "6. Resolution printed from a baseline (median), and share of slowdowns of that size found in five launches"
+    yield f"     {'nb':>4}" + "".join(f" {f'CV {percent(cv)}':>18}" for cv in (0.003, 0.005, 0.01, 0.015, 0.02))
+    for nb in (3, 5, 10, 20):
+        cells = []
+        for cv in (0.003, 0.005, 0.01, 0.015, 0.02):
+            rng = random(8, nb, round(1e4 * cv))
+            b = 1e4 * noise.clean(rng, n, nb, cv)
+            sizes = np.array([ModeratedRule().detectable(row, PRIMARY, launches=5) for row in b.tolist()])
+            c = 1e4 * (1 + sizes[:, None]) * noise.clean(rng, n, 5, cv)
+            found = (moderated(b, c, PRIMARY).code == REGRESSED).mean()
+            cells.append(f" {f'{percent(float(np.median(sizes)))} ({percent(found)})':>18}")
+        yield f"     {nb:>4}" + "".join(cells)
