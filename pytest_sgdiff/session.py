@@ -14,6 +14,7 @@ import pytest
 
 from pytest_sgdiff import baselines, commands, gpus, machine, needs, runner, sources
 from pytest_sgdiff.advice import advise
+from pytest_sgdiff.comparable import field_differences
 from pytest_sgdiff.data import (
     Advice,
     Baseline,
@@ -33,6 +34,7 @@ from pytest_sgdiff.schedule import CaseNeed
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.suiteprior import suite_priors
 from pytest_sgdiff.wire import to_plain
+from pytest_sgdiff.workload import workload
 
 if TYPE_CHECKING:
     from pytest_sgdiff.gpus.leases import Lease
@@ -147,7 +149,12 @@ class Session:
             return
         found = self.find(self.settings.baselines, machine_, case.id)
         if found is not None and found.kind == "recorded":
-            pytest.skip(f"{case.location}: has a baseline for {machine_.slug}; --sgdiff-update renews it")
+            # What an asset holds is not asked here: files may be large, and lie elsewhere where they are not launched.
+            asks = workload(case, asset_hashes={}).fields
+            then = {key: v for key, v in found.measurement.workload.fields.items() if not key.startswith("assets.")}
+            apart = "; ".join(field_differences(then, asks))
+            of = f", of other work ({apart})" if apart else ""
+            pytest.skip(f"{case.location}: has a baseline for {machine_.slug}{of}; --sgdiff-update renews it")
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         """The baseline of the case in `folder`; one that is to be replaced may be in any state that can be."""
