@@ -13,6 +13,7 @@ from pytest_sgdiff import baselinefile, baselines, jsontext, recordings
 from pytest_sgdiff.casefile import read_cases
 from pytest_sgdiff.data import (
     Baseline,
+    Case,
     Environment,
     GpuProcess,
     GpuSeries,
@@ -25,6 +26,8 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.errors import BaselineError, WireError
+from pytest_sgdiff.reports.text import renewal
+from pytest_sgdiff.review import review
 from pytest_sgdiff.watch import disturbances
 
 ROOT = Path(__file__).parents[2]
@@ -165,8 +168,8 @@ def test_a_rerecord_changes_one_line_for_each_launch_and_metric_and_the_provenan
     assert len(added) <= 5 + 4 + 3, "\n".join(added)
 
 
-def test_the_diff_in_the_docs_is_what_a_rerecord_of_real_launches_gives() -> None:
-    old = baselines.load(ROOT / "examples/baselines/nvidia-h200-x1/tiny_wan_leave_out.json")
+def rerecorded(old: Baseline) -> tuple[Case, Baseline]:
+    """The bundled case `tiny_wan_leave_out`, and a baseline of its recorded launches in place of the old one."""
     (case,) = [c for c in read_cases(ROOT / "examples/cases/demo.yaml", ROOT) if c.id == "tiny_wan_leave_out"]
     launches = []
     for entry in recordings.read_launches(ROOT / "examples/recordings/h200", case.id):
@@ -194,9 +197,29 @@ def test_the_diff_in_the_docs_is_what_a_rerecord_of_real_launches_gives() -> Non
         commit="5c1d2e7",
         sessions=("2026-11-23T17-18-01",),
     )
-    new = baselines.renew(
-        old, replace(old.measurement, launches=tuple(launches)), told, engine_version=old.engine_version
-    )
+    fresh = replace(old.measurement, launches=tuple(launches))
+    return case, baselines.renew(old, fresh, told, engine_version="0.5.17")
+
+
+def test_the_figures_in_the_docs_are_what_an_update_of_other_work_shows() -> None:
+    old = baselines.load(ROOT / "examples/baselines/nvidia-h200-x1/tiny_wan_leave_out.json")
+    case, new = rerecorded(old)
+    was = old.measurement
+    older = tuple(replace(one, environment=replace(one.environment, engine_version="0.5.16")) for one in was.launches)
+    other = replace(was.workload, digest="0", fields={**was.workload.fields, "args.seed": 43})
+    old = replace(old, engine_version="0.5.16", measurement=replace(was, launches=older, workload=other))
+    told = renewal(review(new, old, case)).splitlines()
+    shown = (ROOT / "docs/baselines.md").read_text().split("```\nexamples/cases/demo.yaml:27: ")[1].split("```")[0]
+    left_out = [line for line in told if "Stage" in line]
+    assert ["examples/cases/demo.yaml:27: " + shown.splitlines()[0], *shown.splitlines()[1:]] == [
+        line for line in told if line not in left_out
+    ]
+    assert len(left_out) == 5
+
+
+def test_the_diff_in_the_docs_is_what_a_rerecord_of_real_launches_gives() -> None:
+    old = baselines.load(ROOT / "examples/baselines/nvidia-h200-x1/tiny_wan_leave_out.json")
+    _, new = rerecorded(old)
     texts = [baselinefile.to_text(baseline).splitlines() for baseline in (old, new)]
     real = [line for line in difflib.unified_diff(*texts, lineterm="", n=0) if line[:3] not in ("---", "+++", "@@ ")]
     shown = (ROOT / "docs/baselines.md").read_text().split("```diff\n")[1].split("```")[0].splitlines()
