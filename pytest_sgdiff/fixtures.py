@@ -112,7 +112,7 @@ class Checker:
             return measuring.measure(self._session, self._item, self.case, self._lease, self._baselines)
         except SgdiffError as error:
             # A corrupt baseline, a full disk: the message says what to do, a traceback would only hide it.
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def check(self) -> None:
         """Measure the case and pass, fail or skip the test by the outcome."""

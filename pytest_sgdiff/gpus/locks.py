@@ -67,6 +67,18 @@ def _make(path: str) -> None:
             raise PermissionError(13, "not writable for this user", folder)
 
 
+@contextlib.contextmanager
+def usable(folder: str, tag: str) -> Iterator[None]:
+    """Turns what the system says of files of the lock directory (a full disk) into a LeaseError with the cure."""
+    try:
+        yield
+    except OSError as error:
+        raise LeaseError(
+            f"{tag or 'the test'} got no GPUs: {error.filename or folder}: {error.strerror or error}; put that right, or "
+            "name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
+        ) from None
+
+
 def filesystem_type(path: str) -> int:
     """The magic number of the file system, from statfs(2); 0 where it cannot be had."""
     buffer = (ctypes.c_long * 32)()  # longer than struct statfs everywhere; its first word is f_type

@@ -25,7 +25,7 @@ from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus import ports, records
 from pytest_sgdiff.gpus.devices import PATIENCE_S, in_use
 from pytest_sgdiff.gpus.leases import Lease
-from pytest_sgdiff.gpus.locks import bump, generation, lock_dir, mutex
+from pytest_sgdiff.gpus.locks import bump, generation, lock_dir, mutex, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.gpus.obstacles import holdings, obstacles
 from pytest_sgdiff.gpus.policy import Slot, plan
@@ -109,12 +109,13 @@ class Pool:
             raise LeaseError(f"{tag or 'the test'} {refusal}")
         started = time.monotonic()
         ident = secrets.token_hex(6)
-        grant = self._wait(ident, count, estimate_s, timeout_s, on_wait, tag)
-        try:
-            block, port_fd = ports.take(self.folder, self._blocks)
-        except BaseException:
-            self._give_back(ident, grant)
-            raise
+        with usable(self.folder, tag):
+            grant = self._wait(ident, count, estimate_s, timeout_s, on_wait, tag)
+            try:
+                block, port_fd = ports.take(self.folder, self._blocks)
+            except BaseException:
+                self._give_back(ident, grant)
+                raise
         self._lease = Lease(
             folder=self.folder,
             ident=ident,

@@ -79,6 +79,7 @@ def write_locked(path: str, content: Mapping[str, Any]) -> int:
         rewrite(fd, content)
     except BaseException:
         os.close(fd)
+        remove(path)
         raise
     return fd
 
@@ -148,7 +149,7 @@ def lease_records(folder: str) -> list[LeaseRecord]:
         path = os.path.join(folder, "lease", name)
         alive = is_locked(path)
         content = read_json(path)
-        if not alive and (content is None or _holds_nothing(content)):
+        if not alive and (content is None or _holds_nothing(content) or _of_an_earlier_boot(content)):
             remove(path)
             continue
         if content is None:
@@ -176,6 +177,12 @@ def _holds_nothing(content: Mapping[str, Any]) -> bool:
     """Whether a lease of a dead owner is of no use to the reaper: it has no GPUs, and its launch has ended too."""
     child = content.get("child")
     return not content.get("uuids") and (child is None or not os.path.exists(f"/proc/{child}"))
+
+
+def _of_an_earlier_boot(content: Mapping[str, Any]) -> bool:
+    """Whether the host was started anew since: nothing of the launch can be left, whatever its PID is now."""
+    then, now = str(content.get("where", "")).partition(":")[0], where().partition(":")[0]
+    return then != now and not {"", "unknown"} & {then, now}
 
 
 def mark_busy(folder: str, uuid: str, reason: str) -> None:

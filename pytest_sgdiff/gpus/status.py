@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from pytest_sgdiff.data import Gpu
@@ -12,6 +12,7 @@ from pytest_sgdiff.gpus import records
 from pytest_sgdiff.gpus.devices import fabric_problem, refused, use_of
 from pytest_sgdiff.gpus.locks import is_locked, lock_dir, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader
+from pytest_sgdiff.gpus.records import LeaseRecord
 from pytest_sgdiff.gpus.spec import Eligible
 
 
@@ -38,16 +39,14 @@ def queue_state(
         )
     now = time.time()
     serving = {lease.id for lease in leases}
+    leases = [lease for lease in leases if _holds(lease, locked)]
     known = {gpu.uuid: gpu for gpu in gpus}
     facts = {fact.uuid: fact for fact in (() if reader is None else reader.facts())}
     out = refused(list(facts.values()))
     rows = []
     for uuid in uuids:
         state, why = "free", ""
-        holder = next(
-            (lease for lease in leases if uuid in lease.uuids and (lease.alive or lease.reapable or uuid in locked)),
-            None,
-        )
+        holder = next((lease for lease in leases if uuid in lease.uuids), None)
         if holder is not None:
             state = "held" if holder.alive else "orphaned"
             why = f"{holder.tag or 'a test'} (process {holder.pid}, run {holder.run})"
@@ -107,10 +106,17 @@ def held_by_others(folder: str, run_id: str, eligible: Eligible) -> int:
     """By how many GPUs what other runs hold, and strangers as far as waiters found out lately, cuts the run's share."""
     uuids = {gpu.uuid for gpu in eligible.gpus}
     with mutex(folder):
-        taken = {uuid for lease in records.lease_records(folder) if lease.run != run_id for uuid in lease.uuids}
+        locked = {uuid for uuid in uuids if is_locked(os.path.join(folder, "gpu", uuid))}
+        leases = [lease for lease in records.lease_records(folder) if lease.run != run_id and _holds(lease, locked)]
+        taken = {uuid for lease in leases for uuid in lease.uuids}
         marked = records.busy_marks(folder).keys()
     beyond_budget = len(eligible.gpus) - eligible.size
     return max(0, len(uuids & (taken | marked)) - beyond_budget)
+
+
+def _holds(lease: LeaseRecord, locked: Set[str]) -> bool:
+    """Whether anything is left of the lease. The record of a dead one that another user made cannot be removed here."""
+    return lease.alive or lease.reapable or not locked.isdisjoint(lease.uuids)
 
 
 def describe(state: Mapping[str, Any]) -> str:
@@ -126,10 +132,11 @@ def describe(state: Mapping[str, Any]) -> str:
     if not state["gpus"]:
         lines.append("no GPU")
     for row in state["holders"]:
-        numbers = ",".join(index.get(uuid, "?") for uuid in row["gpus"]) or "none"
+        numbers = ",".join(index.get(uuid, "?") for uuid in row["gpus"])
+        gpus = f"GPU{'s' * (len(row['gpus']) > 1)} {numbers}" if numbers else "no GPU"
         expected = "" if row["expected_s"] is None else f" of about {_time(row['expected_s'])}"
         dead = "" if row["alive"] else ", its pytest worker is dead"
-        lines.append(f"held     GPUs {numbers} by {_who(row)}, for {_time(row['for_s'])}{expected}{dead}")
+        lines.append(f"held     {gpus} by {_who(row)}, for {_time(row['for_s'])}{expected}{dead}")
     for place, row in enumerate(state["queue"], 1):
         stalled = ", stopped" if row["stalled"] else ""
         gpus = f"{row['count']} GPU{'s' * (row['count'] > 1)}"

@@ -35,3 +35,13 @@ def test_launches_of_an_earlier_run_in_the_same_folder_are_replaced(project: Pro
     assert (project.root / "kept" / "tiny" / "00" / "launch.json").read_text() != first
     # Four launches of the earlier run are not of this one: judged again they would count as its own.
     assert sorted(path.name for path in (project.root / "kept" / "tiny").iterdir()) == ["00"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(project: Project) -> None:
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-out=/proc/none")
+    said = "/proc/none: cannot be written for the launch: No such file or directory"
+    assert [line for line in result.outlines if "/proc/none" in line][1:] == [
+        said,
+        f"FAILED cases/tiny.yaml::tiny - Failed: {said}",
+    ]
+    assert "exception" not in result.stdout.str()

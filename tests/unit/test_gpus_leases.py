@@ -18,8 +18,10 @@ import pytest
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus import Eligible, Pool, describe, inventory, locks, ports, queue_state, records, resolve
+from pytest_sgdiff.gpus import Eligible, Pool, describe, host, inventory, locks, ports, queue_state, records, resolve
 from pytest_sgdiff.gpus.nvml_file import FileReader
+from pytest_sgdiff.gpus.procs import where
+from pytest_sgdiff.gpus.status import held_by_others
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"
 FIRST = "GPU-00000000-0000-4000-8000-00000000000a"
@@ -361,6 +363,75 @@ def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -
     assert describe(queue_state(bench.locks, gpus=gpus[:1])).endswith("nobody holds a lease and nobody waits")
 
 
+def dead_lease(bench: Bench, **changes: object) -> Path:
+    """The record of a lease of GPU 0 whose owner is gone."""
+    about = {"run": "old", "pid": 1, "tag": "ltx2", "estimate_s": 60, "since": 1.7e9, "uuids": [FIRST]}
+    content = {**about, "uid": os.getuid(), "where": where(), "child": None, **changes}
+    path = Path(bench.locks) / "lease" / "deadbeef0000"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_lease_from_before_the_host_was_started_anew_is_forgotten(bench: Bench) -> None:
+    pool = bench.pool()
+    path = dead_lease(bench, where="00000000-another-boot:pid:[4026531836]", child=os.getpid())
+    assert held_by_others(bench.locks, "run", pool.eligible) == 0
+    assert queue_state(bench.locks)["holders"] == []
+    assert not path.exists()
+
+
+def test_the_record_of_a_dead_lease_that_another_user_left_holds_nothing(bench: Bench) -> None:
+    """Only that user may remove it; until he runs again it lies about."""
+    pool = bench.pool()
+    path = dead_lease(bench, uid=os.getuid() + 1)
+    assert held_by_others(bench.locks, "run", pool.eligible) == 0
+    state = queue_state(bench.locks, gpus=inventory(bench.reader), reader=bench.reader)
+    assert (state["holders"], state["gpus"][0]["state"], path.exists()) == ([], "free", True)
+    child = locks.locked_file(f"{bench.locks}/gpu/{FIRST}")
+    assert child is not None
+    assert held_by_others(bench.locks, "run", pool.eligible) == 1
+    text = describe(queue_state(bench.locks, gpus=inventory(bench.reader)))
+    assert "held     GPU 0 by ltx2, process 1, for " in text
+    os.close(child)
+
+
+def test_a_full_lock_directory_is_told_with_the_cure_and_leaves_no_ticket(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = bench.pool()
+
+    def full(fd: int, data: bytes, offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(LeaseError) as caught:
+        pool.lease(1, timeout_s=5, tag="ltx2")
+    assert str(caught.value) == (
+        f"ltx2 got no GPUs: {bench.locks}: No space left on device; put that right, or name another lock directory "
+        "with --sgdiff-lock-dir, the same for all runs of the host"
+    )
+    assert os.listdir(f"{bench.locks}/queue") == []
+
+
+def test_a_launch_is_no_longer_seen_by_the_time_that_its_lock_is_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gets the host to itself next would otherwise take it for a launch beside its own."""
+    folder = bench.pool().folder
+    close, seen = os.close, []
+
+    def spy(fd: int) -> None:
+        close(fd)
+        if fd == lock:  # the number is taken again by the next file that is opened
+            monkeypatch.setattr(os, "close", close)
+            seen.append(host.running(folder))
+
+    with host.entered(folder, ident="a", tag="wan22", alone=False, timeout_s=5) as (lock, _):
+        assert host.running(folder) == ("wan22",)
+        monkeypatch.setattr(os, "close", spy)
+    assert seen == [()]
+
+
 def test_a_lock_directory_on_a_network_file_system_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "filesystem_type", lambda path: 0x6969)
     with pytest.raises(LeaseError) as caught:
@@ -393,7 +464,7 @@ def test_a_link_in_the_place_of_a_lock_is_not_followed(bench: Bench, tmp_path: P
     folder = Path(locks.lock_dir(bench.locks))
     (tmp_path / "precious").write_text("")
     (folder / "gpu" / FIRST).symlink_to(tmp_path / "precious")
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(LeaseError, match=f"{FIRST}: Too many levels of symbolic links; put that right"):
         bench.pool().lease(1, timeout_s=1)
 
 
