@@ -17,7 +17,7 @@ from tests.property.strategies import json_values, values
 NOUNS = [
     noun
     for noun in vars(data).values()
-    if dataclasses.is_dataclass(noun) and isinstance(noun, type) and noun.__module__ == data.__name__
+    if dataclasses.is_dataclass(noun) and isinstance(noun, type) and noun.__module__.startswith(f"{data.__name__}.")
 ]
 
 

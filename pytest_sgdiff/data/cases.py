@@ -1,0 +1,158 @@
+"""Cases: what people write, and what is known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["pass", "improved", "regressed", "inconclusive", "no-baseline", "invalid"]
+Backend = Literal["sglang", "diffusers"]
+MetricClass = Literal["primary", "stage", "memory", "pause"]
+Scalar = str | int | float | bool
+ArgValue = Scalar | tuple[Scalar, ...]
+
+OUTCOMES: tuple[Outcome, ...] = ("pass", "improved", "regressed", "inconclusive", "no-baseline", "invalid")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Location:
+    """A place in a file that people write; prints as `cases/x.yaml:12:5`."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputSize:
+    """What the engine must have produced, as far as the case says so."""
+
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expect:
+    """What must be seen in a launch before it counts.
+
+    `pipeline` is the pipeline class, `stages` are names that the perf dump's `steps` must hold, `attention` the
+    attention backend that must have been used.
+    """
+
+    pipeline: str | None = None
+    stages: tuple[str, ...] = ()
+    output: OutputSize = field(default_factory=OutputSize)
+    attention: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricChoice:
+    """Which metrics are gated. `gate` holds `denoise`, `e2e`, `stages`, `stage:<name>`, `peak_memory`.
+
+    `primary` is `denoise`, `e2e` or `stage:<name>`. `limits` maps a gate name to the slowdown that a pass must
+    exclude, as a fraction (4 % is 0.04); a name that is absent has its class's limit.
+    """
+
+    primary: str = "denoise"
+    gate: tuple[str, ...] = ("denoise", "e2e", "stages", "peak_memory")
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+
+NIGHTLY_BASELINE = 10
+"""Launches in the baseline of a case that is judged night after night: rare pauses and outliers need as many to show
+(docs/decision.md)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchPlan:
+    """`baseline`: launches to record a baseline from; NIGHTLY_BASELINE in a case marked nightly that does not say.
+    `looks`: launches after which a verdict is sought."""
+
+    baseline: int = 5
+    looks: tuple[int, ...] = (1, 3, 5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requires:
+    """What the case needs: `gpu` product words (any of them), `engine` a PEP 440 specifier, `token` an HF token."""
+
+    gpu: tuple[str, ...] = ()
+    engine: str = ""
+    token: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FasterThan:
+    """A relation between two cases of one run: this one is at least `at_least` (a fraction) faster than `case`."""
+
+    case: str
+    at_least: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One performance case, fully resolved: defaults merged, one matrix variant chosen.
+
+    `args` are the engine's flags without dashes, in order: True is a bare flag, a tuple several values. `locations`
+    maps a dotted key (`args.ulysses-degree`, `gpus`) to its place in the file. `timeout_s` bounds one launch.
+    """
+
+    name: str
+    variant: str | None = None
+    summary: str = ""
+    location: Location
+    locations: Mapping[str, Location] = field(default_factory=dict)
+    model: str
+    gpus: int = 1
+    engine: str = "sglang-generate"
+    backend: Backend = "sglang"
+    warmup: Literal["request", "off"] = "request"
+    marks: tuple[str, ...] = ()
+    fixtures: tuple[str, ...] = ()
+    args: Mapping[str, ArgValue] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    assets: Mapping[str, str] = field(default_factory=dict)
+    expect: Expect = field(default_factory=Expect)
+    metrics: MetricChoice = field(default_factory=MetricChoice)
+    launches: LaunchPlan = field(default_factory=LaunchPlan)
+    timeout_s: float = 1800.0
+    requires: Requires = field(default_factory=Requires)
+    faster_than: FasterThan | None = None
+    source: str = ""
+
+    @property
+    def id(self) -> str:
+        """`ltx2_twostage_t2v`, or `firered_1_1[cfg]` for a matrix variant; unique over all files."""
+        return self.name if self.variant is None else f"{self.name}[{self.variant}]"
+
+    @property
+    def node_id(self) -> str:
+        """The pytest node id, `cases/ltx2.yaml::ltx2_twostage_t2v`."""
+        return f"{self.location.path}::{self.id}"
+
+    def at(self, key: str) -> Location:
+        """The place of a dotted key in the file; of its nearest parent, or of the case, if it is not written."""
+        while key:
+            if key in self.locations:
+                return self.locations[key]
+            key = key.rpartition(".")[0]
+        return self.location
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """One thing that is known about what a case asks for. `slug` is explained in docs/advice.md."""
+
+    level: Literal["error", "warning"]
+    slug: str
+    message: str
+    location: Location
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.level}: {self.message} [{self.slug}]"

@@ -1,0 +1,246 @@
+"""From case to launch: what is run, on what, and what was seen beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineInfo:
+    """The engine that a command line is written for: its command as a tuple of words, and its version."""
+
+    command: tuple[str, ...]
+    version: str
+    torch: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchFiles:
+    """Where one launch reads and writes; all absolute, in a folder of its own. `assets` maps a flag to a file."""
+
+    workdir: str
+    output_dir: str
+    perf_dump: str
+    perf_log_dir: str
+    config: str
+    assets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ports:
+    """Ports that no other launch on this host has."""
+
+    http: int
+    scheduler: int
+    master: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A command line ready to run. `env` is added to, `unset` is taken from the caller's environment; `files` maps
+    paths that must be written before the launch to their text."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    unset: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gpu:
+    """One GPU. `index` counts in PCI order over the whole machine, which is what CUDA_VISIBLE_DEVICES is set from."""
+
+    index: int
+    uuid: str
+    name: str
+    memory_mb: int | None = None
+    pci: str | None = None
+    numa_node: int | None = None
+    mig_profile: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What must be equal before two measurements may be compared: the kind of hardware and how much of it.
+
+    `kind` is `gpu`, or `cpu` for a case with `gpus: 0`, where `product` is the CPU model and `count` its cores.
+    """
+
+    kind: Literal["gpu", "cpu"]
+    product: str
+    count: int
+    mig_profile: str | None = None
+
+    @property
+    def slug(self) -> str:
+        """`nvidia-h200-x1`: the name of the baseline folder."""
+        words = "".join(c.lower() if c.isalnum() else "-" for c in self.product)
+        if self.mig_profile:
+            words += "-mig-" + "".join(c.lower() if c.isalnum() else "-" for c in self.mig_profile)
+        return "-".join(w for w in words.split("-") if w) + f"-x{self.count}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """What a launch ran on beyond `Machine`: recorded with it, compared where it explains a difference.
+
+    `host` is a hash of the host's name. `sync_stages` tells whether the engine was told to synchronise its stage
+    timers (SGLANG_DIFFUSION_SYNC_STAGE_PROFILING), without which numbers are not comparable. `cpu_count` are the CPUs
+    that pytest might use, `launch_cpus` those that the launch was bound to, `0-15,32-47`.
+    """
+
+    gpu_uuids: tuple[str, ...] = ()
+    driver: str | None = None
+    cuda: str | None = None
+    power_limit_w: float | None = None
+    sm_clock_max_mhz: int | None = None
+    mem_clock_max_mhz: int | None = None
+    persistence: bool | None = None
+    cpu_model: str | None = None
+    cpu_count: int | None = None
+    launch_cpus: str | None = None
+    host: str | None = None
+    engine_version: str | None = None
+    torch_version: str | None = None
+    plugin_version: str | None = None
+    sync_stages: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuFacts:
+    """What the driver tells of one GPU, or MIG slice, that stays the same while it is used; None is "not told".
+
+    `nvml_index` is NVML's own number; `parent` the UUID of the GPU that a MIG slice belongs to. `compute_mode` and
+    `fabric_state` are NVML's codes (3 is EXCLUSIVE_PROCESS; 3 is COMPLETED).
+    """
+
+    uuid: str
+    nvml_index: int
+    name: str
+    memory_mb: int | None = None
+    pci: str | None = None
+    numa_node: int | None = None
+    mig_enabled: bool | None = None
+    mig_profile: str | None = None
+    parent: str | None = None
+    compute_mode: int | None = None
+    fabric_state: int | None = None
+    power_limit_w: float | None = None
+    sm_clock_max_mhz: int | None = None
+    mem_clock_max_mhz: int | None = None
+    persistence: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuState:
+    """One reading of a GPU's counters; None is "not told", never zero.
+
+    `used_mb` leaves out what the driver reserves for itself. `reasons` is NVML's clocks-event mask.
+    """
+
+    used_mb: int | None = None
+    util_pct: int | None = None
+    sm_mhz: int | None = None
+    mem_mhz: int | None = None
+    power_w: float | None = None
+    temperature_c: int | None = None
+    reasons: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuProcess:
+    """A process seen on a GPU by NVML. `when` is the part of the launch in which it was seen."""
+
+    gpu_uuid: str
+    pid: int
+    name: str | None = None
+    used_mb: int | None = None
+    when: Literal["start", "during", "end"] = "during"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuSeries:
+    """What one GPU did while the launch ran: parallel tuples, one value per sample; None is "unknown", never zero.
+
+    `reasons` are NVML's clocks-event (throttle) reason masks.
+    """
+
+    gpu_uuid: str
+    at_s: tuple[float, ...] = ()
+    sm_mhz: tuple[int | None, ...] = ()
+    mem_mhz: tuple[int | None, ...] = ()
+    power_w: tuple[float | None, ...] = ()
+    temperature_c: tuple[int | None, ...] = ()
+    util_pct: tuple[int | None, ...] = ()
+    memory_mb: tuple[int | None, ...] = ()
+    reasons: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """What was seen beside a launch. `foreign`: processes that are not the launch's own; `co_runners`: case ids of
+    other launches of ours that ran on this host at the time; `to_be_alone`: whether it was to have the host to itself
+    (None in recordings that do not say); `alone`: whether no other launch of ours was seen; `hidden_mb`: by how much
+    memory grew, and stayed, that no listed process accounts for, on the GPU with the most; `unknown`: names
+    of counters that this driver does not tell; `events`: what was told outside the samples (Xid errors, counters of
+    thermal throttling); `pids`: how far the listed processes could be told apart (docs/gpus.md); `cost_ms`: the time
+    that the watch itself took."""
+
+    gpus: tuple[GpuSeries, ...] = ()
+    foreign: tuple[GpuProcess, ...] = ()
+    co_runners: tuple[str, ...] = ()
+    to_be_alone: bool | None = None
+    alone: bool | None = None
+    isolation: str | None = None
+    hidden_mb: int | None = None
+    unknown: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    pids: Literal["exact", "calibrated", "unusable"] | None = None
+    cost_ms: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputFile:
+    """A file that the launch left in its output folder."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workload:
+    """Everything that changes what is measured, and its digest. `fields` is the readable form behind the digest."""
+
+    digest: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """One process of the engine, run and ended, or read back from a recording: everything that is known of it.
+
+    `dump` is the perf dump's text, None if there is none or only one older than the launch (`stale_dump`). `outputs`
+    is None where it was not recorded. `env` holds what the launch added to the environment, secrets redacted.
+    `workload` is what the case asked for when it was launched, None where that was not recorded.
+    """
+
+    case: str
+    number: int
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    started_at: str | None = None
+    wall_s: float | None = None
+    ending: Literal["exited", "timeout", "interrupted"] = "exited"
+    returncode: int | None = None
+    log: str = ""
+    dump: str | None = None
+    stale_dump: bool = False
+    outputs: tuple[OutputFile, ...] | None = None
+    machine: Machine | None = None
+    environment: Environment = field(default_factory=Environment)
+    watch: Watch | None = None
+    workload: Workload | None = None
+    session: str | None = None
+    folder: str | None = None

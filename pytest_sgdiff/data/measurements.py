@@ -1,0 +1,137 @@
+"""From launch to measurement: what a launch's dump says, and the baselines that launches make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pytest_sgdiff.data.cases import Backend
+from pytest_sgdiff.data.launches import Environment, Machine, Watch, Workload
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One entry of the perf dump's `steps`: a pipeline stage, or something else that the engine timed."""
+
+    name: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerfDump:
+    """A perf dump, parsed and checked. `generation` is A, B, C1 or C2 (docs/engine.md).
+
+    `steps_ms` are the denoising steps in order over all denoising stages. `memory` maps a checkpoint
+    (`after_forward`) to its fields in MiB.
+    """
+
+    generation: Literal["A", "B", "C1", "C2"]
+    tag: str
+    timestamp: str | None
+    total_ms: float
+    stages: tuple[Stage, ...]
+    steps_ms: tuple[float, ...]
+    memory: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    model: str | None = None
+
+
+Cause = Literal["memory", "port", "time", "backend", "warmup"]
+"""What a launch lacked, where there is a known cure (`pytest_sgdiff.cures.CURES`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Why a launch does not count. `evidence` quotes the log lines or dump entries that show it; `cause` is what it
+    comes from, None where there is no known cure."""
+
+    kind: Literal["launch-failed", "timeout", "invalid"]
+    message: str
+    evidence: tuple[str, ...] = ()
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What really ran in a launch. `metrics` are the values of `pytest_sgdiff.metrics` by name; `warmup` is proven
+    by positive evidence only; `auto_tuned` quotes the settings that the engine chose by itself. A launch counts only
+    if `problems` is empty."""
+
+    dump: PerfDump | None
+    backend: Backend | None
+    pipeline: str | None
+    warmup: Literal["proven", "unproven", "none"]
+    attention: tuple[str, ...] = ()
+    auto_tuned: tuple[str, ...] = ()
+    server_args: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchRecord:
+    """One launch as results and baselines keep it: its numbers and where they come from.
+
+    `excluded` says why the launch was replaced (a disturbance), None if it counts. `steps_ms` is the step profile,
+    `server_args` the settings that the engine resolved, as its log tells them (a baseline keeps none).
+    """
+
+    number: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    steps_ms: tuple[float, ...] = ()
+    started_at: str | None = None
+    wall_s: float | None = None
+    session: str | None = None
+    environment: Environment = field(default_factory=Environment)
+    watch: Watch | None = None
+    warmup: str | None = None
+    pipeline: str | None = None
+    generation: str | None = None
+    auto_tuned: tuple[str, ...] = ()
+    server_args: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool | None = None
+    excluded: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """Per metric one value per launch (None where that launch lacks it), all launches of one kind of machine."""
+
+    case: str
+    machine: Machine
+    workload: Workload
+    launches: tuple[LaunchRecord, ...]
+
+    @property
+    def values(self) -> dict[str, tuple[float | None, ...]]:
+        """Metric name -> one value per launch, in launch order; names in the order in which they first appear."""
+        names = dict.fromkeys(name for launch in self.launches for name in launch.metrics)
+        return {name: tuple(launch.metrics.get(name) for launch in self.launches) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """When and how a baseline came to be. `at` is ISO 8601 UTC; `sessions` are ids of the recording sessions."""
+
+    at: str
+    command: str
+    commit: str | None = None
+    sessions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """A measurement with provenance, kept in a file that people review.
+
+    `kind` is `recorded`, or `reference` for published numbers without spread, which never pass or improve a case.
+    `best` maps a metric to the best centre ever recorded. `path` is where it was read from.
+    """
+
+    measurement: Measurement
+    recorded: Recorded
+    engine_version: str | None = None
+    kind: Literal["recorded", "reference"] = "recorded"
+    best: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
+    path: str | None = None

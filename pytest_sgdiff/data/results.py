@@ -1,0 +1,186 @@
+"""Judging: verdicts, the result of a case, and a run of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_sgdiff.data.cases import FasterThan, Location, MetricClass, Outcome
+from pytest_sgdiff.data.launches import Machine, Workload
+from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What a rule says of one metric: `ratio` is candidate over baseline centre, with its 95 % interval
+    (`low`, `high`); `excluded` is the smallest slowdown (a fraction) that a pass rules out; `suspect` tells that an
+    inconclusive figure lies beyond its limit. Everything that could not be computed is None."""
+
+    outcome: Outcome
+    why: str
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    excluded: float | None = None
+    suspect: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """One metric judged. `baseline` and `now` are centres in `unit`; `spread` is the baseline's CV; `limit` and
+    `ignore` are the margins used, as fractions; `deciding` metrics settle the outcome of the case, the others only
+    fail it. `baseline_values` and `now_values` are what was judged, one value per launch that counts: not always a
+    metric of the launches themselves (a pause, e2e net of it). `detectable` is the slowdown, a fraction, that the
+    case's looks find 19 times of 20: by the baseline, or in an update by the one that was recorded."""
+
+    metric: str
+    metric_class: MetricClass
+    unit: str
+    outcome: Outcome
+    why: str
+    baseline: float | None = None
+    now: float | None = None
+    baseline_values: tuple[float | None, ...] = ()
+    now_values: tuple[float | None, ...] = ()
+    spread: float | None = None
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+    ignore: float | None = None
+    excluded: float | None = None
+    detectable: float | None = None
+    best_ratio: float | None = None
+    primary: bool = False
+    deciding: bool = True
+    suspect: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseResult:
+    """Everything that a run found out about one case; what workers send and reports read.
+
+    `reason` says in one line why the outcome is what it is; `next_step` what to do about it. `noise` tells which
+    prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
+    (`--sgdiff-update`), and its verdicts are then for show. `baseline_records` are the baseline's own launches, so
+    that a report can show both sides launch by launch; `baseline_source` says where a reference was published.
+    """
+
+    case: str
+    node_id: str
+    location: Location
+    outcome: Outcome
+    reason: str
+    next_step: str = ""
+    summary: str = ""
+    faster_than: FasterThan | None = None
+    machine: Machine | None = None
+    gpu_indices: tuple[int, ...] = ()
+    workload: Workload | None = None
+    launches: tuple[LaunchRecord, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    warnings: tuple[str, ...] = ()
+    noise: str = ""
+    problems: tuple[Problem, ...] = ()
+    baseline_path: str | None = None
+    baseline_recorded: Recorded | None = None
+    baseline_engine: str | None = None
+    baseline_source: str = ""
+    baseline_launches: int = 0
+    baseline_records: tuple[LaunchRecord, ...] = ()
+    command: str = ""
+    folder: str | None = None
+    elapsed_s: float = 0.0
+    recorded: bool = False
+    measured: bool = False
+    worker: str | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether the baseline is the base engine's launches of this very run (`--sgdiff-against`), kept in no file."""
+        return self.baseline_recorded is not None and self.baseline_path is None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relation:
+    """Whether one case of a run was faster than another by as much as it claims (`faster_than`).
+
+    `outcome` is pass (it is), regressed (it is not) or inconclusive. `ratio` is this case's time over the other's,
+    with its 95 % interval; `at_least` the claimed gain as a fraction.
+    """
+
+    case: str
+    than: str
+    at_least: float
+    metric: str
+    outcome: Outcome
+    why: str
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryPoint:
+    """One earlier run of one case and metric: ISO 8601 UTC time and the centre of its launches."""
+
+    at: str
+    value: float
+    engine_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangePoint:
+    """From this run on the figure is another one: `before` and `after` are means in the metric's unit."""
+
+    at: str
+    index: int
+    before: float
+    after: float
+    pvalue: float
+    engine_version: str | None = None
+
+    @property
+    def change(self) -> float:
+        """The change as a fraction; above 0 is slower."""
+        return self.after / self.before - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trend:
+    """What a history says of one case and metric, its latest run included: where it changed, and how far the latest
+    runs are above the best (`creep`, a fraction; None with too few runs). `worse`: the latest change is a slowdown that
+    matters, or the creep is."""
+
+    case: str
+    metric: str
+    runs: int
+    latest: float
+    creep: float | None = None
+    changes: tuple[ChangePoint, ...] = ()
+    worse: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One pytest run as reports see it. `selected` counts the cases that were to be measured; `history` maps a case
+    id to its metrics' earlier runs, oldest first; `trends` are what was found in it with this run added and
+    `trends_missing` why that is not all; `gpu_busy` is the share of GPU time that was leased."""
+
+    started_at: str
+    elapsed_s: float
+    command: str
+    plugin_version: str
+    header: tuple[str, ...] = ()
+    selected: int = 0
+    results: tuple[CaseResult, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    gpu_busy: float | None = None
+    history: Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]] = field(default_factory=dict)
+    trends: tuple[Trend, ...] = ()
+    trends_missing: str = ""
+
+    @property
+    def measured(self) -> int:
+        """Cases of which at least one launch gave numbers."""
+        return sum(result.measured for result in self.results)
