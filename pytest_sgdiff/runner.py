@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pytest_sgdiff import suiteprior
 from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
@@ -164,17 +165,13 @@ def _pairs(base: Job, now: Job) -> CaseResult:
         baseline = as_baseline(base, then)
         if baseline is None:
             return finish(now, taken, None, (), "invalid", "the base engine's launches do not say where they ran")
-        verdicts = judge(
-            measurement_of(now, taken),
-            baseline,
-            now.case,
-            paired=True,
-            priors=now.priors_for(baseline.measurement.machine),
-        )
+        priors = now.priors_for(baseline.measurement.machine)
+        verdicts = judge(measurement_of(now, taken), baseline, now.case, paired=True, priors=priors)
         if settled(verdicts):
             break
     outcome, reason = outcome_of(verdicts, last_look=True)
-    return finish(now, taken, baseline, verdicts, outcome, f"{reason}, {len(taken.counted)} pairs")
+    result = finish(now, taken, baseline, verdicts, outcome, f"{reason}, {len(taken.counted)} pairs")
+    return replace(result, noise=suiteprior.told(priors, paired=True))
 
 
 def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:

@@ -32,19 +32,21 @@ def suite_priors(baselines: Iterable[Baseline]) -> dict[MetricClass, Prior]:
     return {kind: _fitted(kind, series[kind]) for kind in FITTED}
 
 
-def told(priors: Mapping[MetricClass, Prior]) -> str:
-    """Which priors were used, in one line; empty for none. Noise within a session and drift between sessions:
+def told(priors: Mapping[MetricClass, Prior], *, paired: bool = False) -> str:
+    """Which priors were used, in one line; empty for none. Noise within a session and, but for pairs, which share
+    theirs, drift between sessions:
 
     `default prior (3 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %`
     """
     if priors and all(prior.cv0 is None for prior in priors.values()):
         first = next(iter(priors.values()))
         noise = ", ".join(f"{100 * CLASS_MARGINS[kind].cv0:.2f} % {kind}" for kind in priors)
-        return f"{first.source}: CV {noise}; {_drift(first)}"
+        return f"{first.source}: CV {noise}" + ("" if paired else f"; {_drift(first)}")
     by_source: dict[str, list[str]] = {}
     for kind, prior in priors.items():
         noise = "" if prior.cv0 is not None else f": CV {100 * CLASS_MARGINS[kind].cv0:.2f} %"
-        by_source.setdefault(f"{prior.source}{noise}, {_drift(prior)}", []).append(kind)
+        drift = "" if paired else f", {_drift(prior)}"
+        by_source.setdefault(f"{prior.source}{noise}{drift}", []).append(kind)
     return "; ".join(f"{' and '.join(kinds)}: {source}" for source, kinds in by_source.items())
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from pytest_sgdiff.data import ChangePoint, HistoryPoint, Trend
 from pytest_sgdiff.errors import MissingExtraError
 from pytest_sgdiff.metrics import metric_class
 from pytest_sgdiff.rules import CLASS_MARGINS
+from pytest_sgdiff.rules.sample import spread
 
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""
@@ -20,6 +23,8 @@ FEWEST_POINTS = 7
 
 CREEP = 0.5
 """Slower than the best by this part of the class's limit is worth saying: 2 % of a primary metric, 10 % of a stage."""
+MEDIAN_OF_THREE = 0.67
+"""Standard deviation of the median of three normal values, in theirs."""
 RECENT = 30
 """Runs, a month of nights, for which the report of a run tells of a change."""
 PAUSES = ("denoise", "e2e", "denoise_gap", "stage:DenoisingStage")
@@ -36,15 +41,21 @@ def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_change
         latest=points[-1].value,
         creep=drift,
         changes=changes,
-        worse=_worse(metric, points[-1].value, drift, changes),
+        worse=_worse(metric, points, drift, changes),
     )
 
 
-def _worse(metric: str, latest: float, drift: float | None, changes: Sequence[ChangePoint]) -> bool:
-    margins, step = CLASS_MARGINS[metric_class(metric)], changes[-1].change if changes else 0.0
+def _worse(metric: str, points: Sequence[HistoryPoint], drift: float | None, changes: Sequence[ChangePoint]) -> bool:
+    margins, step, latest = (
+        CLASS_MARGINS[metric_class(metric)],
+        changes[-1].change if changes else 0.0,
+        points[-1].value,
+    )
     # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
     return (step > 0 and step * latest >= margins.ignore_abs) or (
-        drift is not None and drift >= CREEP * margins.limit and drift * latest >= margins.ignore_abs
+        drift is not None
+        and drift >= max(CREEP * margins.limit, best_by_chance(points))
+        and drift * latest >= margins.ignore_abs
     )
 
 
@@ -66,7 +77,7 @@ def trends_of(
                 missing = str(error)
                 one = trend(case, metric, points, with_changes=False)
             recent = tuple(change for change in one.changes if change.index >= one.runs - RECENT)
-            one = replace(one, changes=recent, worse=_worse(metric, one.latest, one.creep, recent))
+            one = replace(one, changes=recent, worse=_worse(metric, points, one.creep, recent))
             found += [one] if one.changes or one.worse else []
     return tuple(sorted(found, key=lambda one: not one.worse)), missing
 
@@ -113,3 +124,14 @@ def creep(points: Sequence[HistoryPoint]) -> float | None:
         return None
     windows = [sorted(p.value for p in points[i : i + 3])[1] for i in range(len(points) - 2)]
     return windows[-1] / min(windows) - 1
+
+
+def best_by_chance(points: Sequence[HistoryPoint]) -> float:
+    """How far the latest runs of an unchanged series may be above its best ones, for the best of many are lucky.
+
+    The lowest of n medians of three lies about sqrt(2 ln n) of their standard deviations below the middle, and the
+    latest is above by chance as well: 2.3 more. The noise is that of the steps from run to run, net of their drift.
+    """
+    steps = [math.log(b.value / a.value) for a, b in pairwise(points)]
+    of_medians = MEDIAN_OF_THREE * spread(steps) / math.sqrt(2)
+    return math.expm1(of_medians * (math.sqrt(2 * math.log(len(points))) + 2.3))

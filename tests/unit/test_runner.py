@@ -541,6 +541,12 @@ def test_a_slower_engine_takes_five_pairs():
     assert len(journal) == 10
 
 
+def test_the_prior_of_pairs_is_told_without_a_drift_that_they_do_not_have():
+    quiet = Prior(cv0=0.004, weight=20.0, session_cv=0.001, source="prior of 12 baselines")
+    sides = (job(Script(*STEADY, name=name), priors_for=lambda machine: {"primary": quiet}) for name in ("base", "now"))
+    assert against(*sides).noise == "primary: prior of 12 baselines"
+
+
 def test_a_drift_that_both_engines_share_is_no_change():
     drift = [1.0, 1.05, 1.1, 1.16, 1.22]
     result, _ = both([1000.0 * f for f in drift], [1002.0 * f for f in drift])

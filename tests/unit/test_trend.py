@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from random import Random
 
 import pytest
 
 from pytest_sgdiff.data import HistoryPoint
-from pytest_sgdiff.trend import change_points, creep, trends_of
+from pytest_sgdiff.trend import change_points, creep, trend, trends_of
 
 # A CV of 0.8 %, written out so that every run of the test sees the same series.
 NOISE = (0.4, -0.9, 1.1, -0.3, 0.2, -1.2, 0.8, 0.1, -0.6, 0.9, -0.2, 0.5, -1.0, 0.3, 0.7, -0.5)
@@ -76,6 +77,21 @@ def test_a_change_of_long_ago_is_no_news() -> None:
     (creeping,), _ = trends_of({"wan": {"denoise": series(1000.0, 1030.0, 1030.0, 1030.0)}})
     assert (creeping.worse, creeping.changes) == (True, ())
     assert trends_of({"wan": {"denoise": series(1000.0, 960.0, 960.0, 960.0)}}) == ((), "")
+
+
+def test_the_best_of_many_unchanged_runs_is_lucky_which_is_no_creep() -> None:
+    def years(slower: float) -> int:
+        told = 0
+        for year in range(40):
+            random = Random(year)
+            values = [1000.0 * (1 + slower * n / 365) * (1 + 0.012 * random.gauss(0, 1)) for n in range(365)]
+            points = tuple(HistoryPoint(at=f"{n:03d}", value=value) for n, value in enumerate(values))
+            told += trend("wan", "denoise_steps", points, with_changes=False).worse
+        return told
+
+    # Above half of the limit are 26 of the 40 unchanged years; of those that slow down by 5 % nearly all are told.
+    assert years(0.0) <= 1
+    assert years(0.05) >= 36
 
 
 def test_without_otava_creep_is_told_and_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
