@@ -74,8 +74,8 @@ def usable(folder: str, tag: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise LeaseError(
-            f"{tag or 'the test'} got no GPUs: {error.filename or folder}: {error.strerror or error}; put that right, or "
-            "name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
+            f"{tag or 'the test'} got no GPUs: {error.filename or folder}: {error.strerror or error}; put that right, "
+            "or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
         ) from None
 
 

@@ -96,9 +96,11 @@ def kill(owner: subprocess.Popen[str]) -> None:
     owner.wait()
 
 
-def test_gpus_of_a_killed_owner_without_a_child_are_free_at_once(bench: Bench) -> None:
+@pytest.mark.parametrize("left", ["nothing", "a zombie"])
+def test_gpus_of_a_killed_owner_without_a_child_are_free_at_once(bench: Bench, left: str) -> None:
     owner, _ = bench.owner("")
-    kill(owner)
+    owner.kill()
+    os.waitid(os.P_PID, owner.pid, os.WEXITED | (os.WNOWAIT if left == "a zombie" else 0))
     with bench.pool().lease(4, timeout_s=5) as lease:
         assert lease.waited_s < 1
 
