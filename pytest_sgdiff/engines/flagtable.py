@@ -157,6 +157,7 @@ CHOICES: Mapping[str, tuple[tuple[int, str], ...]] = {
         (9, ""),
     ),
     "backend": ((8, "auto sglang diffusers"),),
+    "batching-mode": ((12, "dynamic"),),
     "dit-layerwise-residency-lifetime": ((21, "forward permanent"),),
     "dit-layerwise-residency-policy": ((18, "leading strided"),),
     "dit-precision": ((8, "fp32 fp16 bf16"),),
@@ -164,6 +165,8 @@ CHOICES: Mapping[str, tuple[tuple[int, str], ...]] = {
     "generator-device": ((8, "cuda musa cpu"),),
     "image-encoder-precision": ((8, "fp32 fp16 bf16"),),
     "kv-cache-quant": ((18, "off int4 int2"),),
+    "log-requests-format": ((15, "text json"),),
+    "log-requests-level": ((15, "0 1 2 3"),),
     "lora-merge-mode": ((12, "auto merge dynamic"),),
     "ltx2-two-stage-device-mode": (
         (11, "original snapshot resident"),
@@ -179,10 +182,13 @@ CHOICES: Mapping[str, tuple[tuple[int, str], ...]] = {
         (20, "lossless extra-high high"),
         (22, "exact lossless high extra-high"),
     ),
+    "rollout-sde-type": ((11, "sde cps ode"),),
+    "sr-target-resize-mode": ((22, "fit exact"),),
     "text-encoder-precisions": ((8, "fp32 fp16 bf16"),),
     "vae-decode-precision": ((17, "fp32 fp16 bf16"),),
     "vae-precision": ((8, "fp32 fp16 bf16"),),
     "warmup-mode": ((14, "off request server"),),
+    "x264-preset": ((22, "ultrafast superfast veryfast faster fast medium slow slower veryslow placebo"),),
 }
 
 # Flags whose value the parser reads as a whole number, and as a number; they have been that since they came.

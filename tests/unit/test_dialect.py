@@ -405,6 +405,15 @@ def test_no_flag_is_listed_twice_for_one_release() -> None:
             "sglang 0.5.17 has no --text-encoder-precisions int8; it has fp32, fp16, bf16",
         ),
         (
+            "0.5.23",
+            {"x264-preset": "quick"},
+            "flag-value",
+            (
+                "sglang 0.5.23 has no --x264-preset quick; it has ultrafast, superfast, veryfast, faster, fast, "
+                "medium, slow, slower, veryslow, placebo"
+            ),
+        ),
+        (
             "0.5.22",
             {"output-quality": "best"},
             "flag-value",
