@@ -94,8 +94,9 @@ def _size(verdict: Verdict, fraction: float) -> str:
 
 def remark(verdict: Verdict) -> str:
     """Why, where the outcome and its number do not say it already."""
+    if verdict.why == verdict_phrase(verdict):
+        return ""
     tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
-    tells = tells or verdict.why == verdict_phrase(verdict)
     return "" if tells and verdict.metric_class != "pause" else numbers.clean(verdict.why)
 
 

@@ -54,6 +54,7 @@ def test_cases_that_need_eyes_are_unfolded_and_passing_ones_are_not() -> None:
     [
         ((factories.regressed(), factories.result()), "1 of 2 cases got slower"),
         ((factories.result(),), "No case got slower"),
+        ((factories.result(recorded=True), factories.result()), "1 baseline recorded"),
         ((factories.result(), factories.undecided()), "No case got slower, but not every case was settled"),
         ((factories.fallback(),), "Nothing was measured"),
     ],

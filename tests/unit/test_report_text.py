@@ -484,6 +484,7 @@ def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
         "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
     ]
     assert phrases.remark(shown) == ""
+    assert phrases.remark(factories.verdict("pause", outcome="no-baseline", why="not comparable")) == ""
 
 
 def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
