@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,42 +21,13 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
-from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Isolation, Lease
+from pytest_sgdiff.launcher.scratch import scratch
 from pytest_sgdiff.progress import Progress, stage_reached
 from pytest_sgdiff.redact import redact, redact_env
 from pytest_sgdiff.watch import Watcher
 
-COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
-
-
-@contextlib.contextmanager
-def private_tmp() -> Iterator[dict[str, str]]:
-    """A folder for a launch's temporary files, gone after it, as variables of its environment.
-
-    It lies in the system's own and not in the launch's folder: names of sockets made in it may have 107 characters.
-    torch keeps what it compiled in the system's folder too, and launches share that on purpose, as they do without
-    pytest. Raises SgdiffError if there is no room for it.
-    """
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="sgdiff-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise SgdiffError(
-            f"there is no folder for the launch's temporary files: {error.strerror or error}; make room, or name "
-            "another with TMPDIR"
-        ) from None
-    compiled = os.path.join(tempfile.gettempdir(), f"torchinductor_{_user()}")
-    with folder as path:
-        yield {COMPILED: os.environ.get(COMPILED) or compiled, "TMPDIR": path}
-
-
-def _user() -> str:
-    """As torch names it in the folder's name."""
-    try:
-        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
-    except (OSError, KeyError):  # an id without a name, as in containers
-        return str(os.getuid())
 
 
 def waiting(case: Case, message: str) -> Progress:
@@ -125,7 +93,7 @@ class LiveSource:
         command = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
         command = self.change_command(command)
         enter = self.lease.alone if alone else self.lease.shared
-        with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), private_tmp() as tmp:
+        with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), scratch() as (tmp, tmp_fd):
             self._tell("loading")
             watcher = Watcher(
                 self.lease.gpus,
@@ -142,7 +110,7 @@ class LiveSource:
                     log=folder / "engine.log",
                     timeout_s=self.case.timeout_s,
                     env={**os.environ, **tmp, **self.lease.env()},
-                    pass_fds=self.lease.pass_fds,
+                    pass_fds=(*self.lease.pass_fds, tmp_fd),
                     cpus=self.lease.cpus,
                     on_line=self._follow,
                     on_start=self._started,

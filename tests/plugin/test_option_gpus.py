@@ -128,7 +128,7 @@ def test_a_launch_knows_its_gpus_and_is_recorded_with_what_it_ran_on(project: Pr
     project.setenv("TMPDIR", "/tmp")
     result = project.run("--sgdiff-gpus=idx:2", f"--sgdiff-engine-cmd={engine}", "--sgdiff-report=r.json", "-v")
     told = (project.root / "seen.txt").read_text().strip()
-    found = re.fullmatch(r"TMPDIR=(/tmp/sgdiff-\w+) UUIDS=(GPU-\S+) TORCH=/tmp/torchinductor_\w+", told)
+    found = re.fullmatch(r"TMPDIR=(/tmp/sgdiff-tmp-\w+) UUIDS=(GPU-\S+) TORCH=/tmp/torchinductor_\w+", told)
     assert found is not None, told
     assert found[2] == "GPU-00000000-0000-4000-8000-000000000002"
     assert not Path(found[1]).exists()
