@@ -58,6 +58,8 @@ def queue_state(
             state, why = "busy", marks[uuid].reason
         elif uuid in known and reader is not None and (use := use_of(known[uuid], reader)):
             state, why = "busy", ", ".join(use)
+        elif uuid in known and reader is not None and _untold(uuid, reader):
+            why = "the driver does not tell whether somebody uses it"
         if uuid not in out and uuid in facts and (problem := fabric_problem([facts[uuid]])):
             why += f"{'; ' if why else ''}no case with several GPUs runs with it in --sgdiff-gpus: {problem}"
         gpu = known.get(uuid)
@@ -112,6 +114,12 @@ def held_by_others(folder: str, run_id: str, eligible: Eligible) -> int:
         marked = records.busy_marks(folder).keys()
     beyond_budget = len(eligible.gpus) - eligible.size
     return max(0, len(uuids & (taken | marked)) - beyond_budget)
+
+
+def _untold(uuid: str, reader: NvmlReader) -> bool:
+    """Whether the driver says nothing of who uses the GPU."""
+    state = reader.state(uuid)
+    return reader.processes(uuid) is None and state.used_mb is None and state.util_pct is None
 
 
 def _holds(lease: LeaseRecord, locked: Set[str]) -> bool:

@@ -363,6 +363,14 @@ def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -
     assert describe(queue_state(bench.locks, gpus=gpus[:1])).endswith("nobody holds a lease and nobody waits")
 
 
+def test_a_gpu_of_which_the_driver_tells_nothing_is_free_as_far_as_that_goes(bench: Bench) -> None:
+    del bench.content["gpus"][1]["state"], bench.content["gpus"][1]["processes"]
+    bench.write()
+    rows = queue_state(bench.locks, gpus=inventory(bench.reader), reader=bench.reader)["gpus"]
+    told = [(row["state"], row["why"]) for row in rows[:2]]
+    assert told == [("free", ""), ("free", "the driver does not tell whether somebody uses it")]
+
+
 def dead_lease(bench: Bench, **changes: object) -> Path:
     """The record of a lease of GPU 0 whose owner is gone."""
     about = {"run": "old", "pid": 1, "tag": "ltx2", "estimate_s": 60, "since": 1.7e9, "uuids": [FIRST]}
