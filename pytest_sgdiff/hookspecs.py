@@ -43,4 +43,7 @@ def pytest_sgdiff_machine(config: pytest.Config, environment: Environment) -> En
 
 @pytest.hookspec
 def pytest_sgdiff_report(config: pytest.Config, run: Run) -> None:
-    """Use the results when all cases are judged; called once, on the controller, before reports are written."""
+    """Use the results when all cases are judged; called once, on the controller, before reports are written.
+
+    Paths of baselines and launches are from `config.rootpath` where they lie below it, as in the reports.
+    """

@@ -5,9 +5,11 @@ Nothing here fails a run by exception: what could not be written is said, and th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from pytest_sgdiff import history
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
@@ -21,8 +23,25 @@ from pytest_sgdiff.trend import trends_of
 
 
 def publish(run: Run, settings: Settings, env: Mapping[str, str]) -> tuple[str, ...]:
-    """Write everything that was asked for; returns what could not be written, a line each."""
-    return tuple(_troubles(_near(run, settings.root), settings, env))
+    """Write everything that was asked for; returns what could not be written, a line each. Paths of the run are from
+    the root (`from_root`)."""
+    return tuple(_troubles(run, settings, env))
+
+
+def from_root(run: Run, root: Path) -> Run:
+    """The run with the paths of baselines and of launches from the root, since reports are read on other machines.
+    What lies outside the root stays absolute."""
+
+    def near(path: str | None) -> str | None:
+        file = None if path is None else Path(path).resolve()
+        return path if file is None or not file.is_relative_to(top) else file.relative_to(top).as_posix()
+
+    def of(result: CaseResult) -> CaseResult:
+        launches = tuple(replace(launch, folder=near(launch.folder)) for launch in result.launches)
+        return replace(result, baseline_path=near(result.baseline_path), launches=launches)
+
+    top = root.resolve()
+    return replace(run, results=tuple(of(result) for result in run.results))
 
 
 def workflow_commands(run: Run, env: Mapping[str, str], *, root: Path) -> list[str]:
@@ -92,32 +111,23 @@ def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[
             yield str(error)
 
 
-def _near(run: Run, root: Path) -> Run:
-    """The run with paths of baselines as reports show them: from the root, since reports are read on other machines.
-    One outside the root stays absolute."""
-
-    def near(path: str | None) -> str | None:
-        file = None if path is None else Path(path).resolve()
-        return path if file is None or not file.is_relative_to(top) else file.relative_to(top).as_posix()
-
-    top = root.resolve()
-    results = tuple(replace(result, baseline_path=near(result.baseline_path)) for result in run.results)
-    return replace(run, results=results)
-
-
 def _write(path: Path, run: Run, root: Path, env: Mapping[str, str]) -> Iterator[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_report(path.suffix, root, env).render(run), encoding="utf-8")
+        path.write_text(_report(path, root, env).render(run), encoding="utf-8")
     except ModuleNotFoundError as error:
         yield f"{path}: {error}"
     except OSError as error:
         yield f"{path}: the report could not be written: {error.strerror}"
 
 
-def _report(suffix: str, root: Path, env: Mapping[str, str]) -> Report:
-    link = file_link(env, prefix=repository_prefix(root))
-    return HtmlReport(link=link) if suffix == ".html" and link is not None else REPORTS[suffix]
+def _report(path: Path, root: Path, env: Mapping[str, str]) -> Report:
+    if path.suffix != ".html":
+        return REPORTS[path.suffix]
+    # A page in a folder of its own has its links start there.
+    way = Path(os.path.relpath(root.resolve(), path.parent.resolve())).as_posix()
+    up = "" if way == "." else f"{quote(way)}/"
+    return HtmlReport(link=file_link(env, prefix=repository_prefix(root)) or f"{up}{{path}}#L{{line}}", root=up)
 
 
 def _append(path: Path, text: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from pytest_sgdiff.commands import line
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
-from pytest_sgdiff.publish import publish, with_trends
+from pytest_sgdiff.publish import from_root, publish, with_trends
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
 from pytest_sgdiff.reports.numbers import plural
@@ -201,7 +201,7 @@ class Results:
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
         )
-        return with_trends(run, self.settings)
+        return with_trends(from_root(run, self.settings.root), self.settings)
 
     def header_with_count(self) -> tuple[str, ...]:
         """The header as reports have it: how many cases there are is known once all are collected."""

@@ -26,10 +26,12 @@ _REACHES = (0.05, 0.1, 0.15, 0.25)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HtmlReport:
     """The report. `link` makes an address of a case file's `{path}` and `{line}`: by default relative to the page, in
-    CI better that of the commit's file on the forge."""
+    CI better that of the commit's file on the forge. `root` leads from the page to the root of the paths in the run,
+    `../`; by default they are in one place."""
 
     suffix: str = ".html"
     link: str = "{path}#L{line}"
+    root: str = ""
 
     def render(self, run: Run) -> str:
         """The page. Raises ModuleNotFoundError, naming the extra, where Jinja2 is not installed."""
@@ -104,6 +106,7 @@ class HtmlReport:
             "measured": "" if result.verdicts else evidence.measured(result),
             "has_pause": any(v.metric == "pause" for v in result.verdicts),
             "actions": phrases.actions(result),
+            "files_href": self._files(result),
             "conditions": evidence.conditions(result) if result.launches else "",
             "apart": evidence.differences(result),
             "base": phrases.base_word(result),
@@ -125,6 +128,12 @@ class HtmlReport:
         from urllib.parse import quote
 
         return self.link.format(path=quote(path), line=line)
+
+    def _files(self, result: CaseResult) -> str:
+        from urllib.parse import quote
+
+        folder = result.folder or ""
+        return f"{self.root if _linked(folder) else ''}{quote(folder)}"
 
 
 def _trends(run: Run, cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

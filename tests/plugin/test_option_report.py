@@ -15,7 +15,13 @@ def test_each_suffix_gives_its_format(project: Project) -> None:
     names = ["report.json", "report.md", "report.csv", "report.txt", "sub/report.html"]
     result = project.run("--sgdiff-gpus=1", *(f"--sgdiff-report={name}" for name in names))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert json.loads((project.root / "report.json").read_text())["outcomes"]["regressed"] == 1
+    document = json.loads((project.root / "report.json").read_text())
+    assert document["outcomes"]["regressed"] == 1
+    folder = document["cases"][0]["folder"]
+    kept = [f"{folder.removesuffix('/00')}/{number:02}" for number in range(5)]
+    assert [launch["folder"] for launch in document["cases"][0]["launches"]] == kept
+    assert (project.root / kept[0] / "perf.json").is_file()
+    assert f'<a href="../{folder}">' in (project.root / "sub" / "report.html").read_text()
     for name in names:
         assert "regressed" in (project.root / name).read_text().lower(), name
 

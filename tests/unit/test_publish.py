@@ -8,7 +8,7 @@ import pytest
 
 from pytest_sgdiff import history
 from pytest_sgdiff.data import Run
-from pytest_sgdiff.publish import publish, repository_prefix, with_trends, workflow_commands
+from pytest_sgdiff.publish import from_root, publish, repository_prefix, with_trends, workflow_commands
 from pytest_sgdiff.reports import REPORTS
 from pytest_sgdiff.settings import Settings, read_settings
 from tests import factories
@@ -58,7 +58,7 @@ def test_annotations_name_the_file_from_the_top_of_the_repository(bench: Path) -
 
 def test_links_lead_from_the_top_of_the_repository_to_case_and_baseline(bench: Path) -> None:
     run = factories.run(factories.regressed(baseline_path=str(bench / "baselines" / "h200" / "wan.json")))
-    assert publish(run, settings(bench, "r.html"), JOB) == ()
+    assert publish(from_root(run, bench), settings(bench, "r.html"), JOB) == ()
     page = (bench / "r.html").read_text()
     assert 'href="https://github.com/org/repo/blob/5c1d2e7/perf/bench/cases/wan22.yaml#L12"' in page
     assert (
@@ -69,16 +69,36 @@ def test_links_lead_from_the_top_of_the_repository_to_case_and_baseline(bench: P
 
 def test_reports_name_a_baseline_by_its_path_from_the_root(bench: Path) -> None:
     run = factories.run(factories.regressed(baseline_path=str(bench / "baselines" / "h200" / "wan.json")))
-    assert publish(run, settings(bench, "r.html", "r.md", "r.json"), {}) == ()
+    assert publish(from_root(run, bench), settings(bench, "r.html", "r.md", "r.json"), {}) == ()
     assert json.loads((bench / "r.json").read_text())["cases"][0]["baseline"]["path"] == "baselines/h200/wan.json"
     assert '<a href="baselines/h200/wan.json#L1">baselines/h200/wan.json</a>' in (bench / "r.html").read_text()
     assert not [name for name in ("r.html", "r.md", "r.json") if str(bench) in (bench / name).read_text()]
 
 
+def test_folders_of_launches_are_told_from_the_root(bench: Path) -> None:
+    inside, outside = str(bench / ".sgdiff" / "run-1" / "wan" / "00"), str(bench.parent / "kept" / "01")
+    launches = (factories.record(0, folder=inside), factories.record(1, folder=outside))
+    (result,) = from_root(factories.run(factories.regressed(launches=launches)), bench).results
+    assert [launch.folder for launch in result.launches] == [".sgdiff/run-1/wan/00", outside]
+
+
+@pytest.mark.parametrize(("report", "up"), [("out/new pages/r.html", "../../"), ("../r.html", "bench/")])
+def test_links_of_a_page_start_from_its_own_folder(bench: Path, report: str, up: str) -> None:
+    kept = {"baseline_path": str(bench / "baselines" / "wan.json"), "folder": "recording/wan 1"}
+    run = from_root(factories.run(factories.regressed(**kept)), bench)
+    assert publish(run, settings(bench, report), {}) == ()
+    page = (bench / report).read_text()
+    for place in ("cases/wan22.yaml#L12", "baselines/wan.json#L1", "recording/wan%201"):
+        assert f'<a href="{up}{place}">' in page
+    # A case file's link leads to the forge in CI; launches are beside the page all the same.
+    assert publish(run, settings(bench, report), JOB) == ()
+    assert f'<a href="{up}recording/wan%201">' in (bench / report).read_text()
+
+
 def test_a_baseline_outside_the_root_gets_no_link(bench: Path) -> None:
     outside = str(bench / ".." / "shared" / "wan.json")
     run = factories.run(factories.regressed(baseline_path=outside))
-    assert publish(run, settings(bench, "r.html", "r.json"), JOB) == ()
+    assert publish(from_root(run, bench), settings(bench, "r.html", "r.json"), JOB) == ()
     assert json.loads((bench / "r.json").read_text())["cases"][0]["baseline"]["path"] == outside
     page = (bench / "r.html").read_text()
     assert f"<dd>{outside}</dd>" in page
