@@ -23,6 +23,51 @@ def test_workflows_follow_the_schema_of_github() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_actionlint_looks_at_every_workflow() -> None:
+    job = yaml.safe_load(WORKFLOWS[0].read_text())["jobs"]["workflows"]
+    (command,) = [step["run"] for step in job["steps"] if "run" in step]
+    seen = {path for word in command.split() if word.endswith(".yml") for path in ROOT.glob(word)}
+    assert seen == set(WORKFLOWS)
+
+
+GH = """#!/bin/bash
+# Lists comments by the filter that it is given, as `gh` does of two pages, and notes what else it is asked for.
+if [[ $* == *--jq* ]]; then
+    printf '%s\\n' "${*: -1}" > filter
+    cat ids
+else
+    printf '%s\\n' "$*" > asked
+fi
+"""
+
+
+@pytest.mark.parametrize(
+    ("ids", "asked"),
+    [
+        ("", "pr comment 7 --body-file comment.md"),
+        ("31\n42\n", "api --silent --method PATCH repos/org/repo/issues/comments/31 --field body=@comment.md"),
+    ],
+)
+def test_the_comment_of_the_gate_is_found_by_its_mark(tmp_path: Path, ids: str, asked: str) -> None:
+    jobs = yaml.safe_load((ROOT / "examples/workflows/pr-gate.yml").read_text())["jobs"]
+    (script,) = [step["run"] for step in jobs["comment"]["steps"] if "run" in step]
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    (tmp_path / "ids").write_text(ids)
+    (tmp_path / "report.md").write_text("## 1 of 2 cases got slower\n")
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "GH_REPO": "org/repo", "NUMBER": "7"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "asked").read_text() == f"{asked}\n"
+    assert (tmp_path / "comment.md").read_text() == "<!-- pytest-sgdiff -->\n## 1 of 2 cases got slower\n"
+    # Of a bot: whoever could plant the mark would have their comment rewritten.
+    assert (tmp_path / "filter").read_text() == (
+        '.[] | select(.user.type == "Bot" and (.body | startswith("<!-- pytest-sgdiff -->"))) | .id\n'
+    )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_exists(page: Path) -> None:
     used = set(re.findall(r"--sgdiff-[a-z-]+", page.read_text()))
@@ -60,3 +105,5 @@ def test_snippets_of_the_documentation_are_whole_yaml() -> None:
     jobs = yaml.safe_load(snippet)
     assert set(jobs) == {"sgdiff", "sgdiff-judge"}
     assert "--sgdiff-report=report.html" in jobs["sgdiff"]["script"][-1]
+    needed = [rule["if"] for rule in jobs["sgdiff"]["rules"]]
+    assert jobs["sgdiff-judge"]["rules"] == [{"if": condition, "when": "always"} for condition in needed]
