@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_sgdiff.cli.casefiles import all_cases
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers
 from pytest_sgdiff.errors import BaselineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import TypeVar
 
-    from pytest_sgdiff.data import Baseline, Case, MetricClass
+    from pytest_sgdiff.data import Baseline, MetricClass
     from pytest_sgdiff.rules import Prior
 
     T = TypeVar("T")
-
 
 UNDATED = "date not told"
 """Published numbers do not always say of when they are."""
@@ -169,7 +168,7 @@ def _diff(chosen: argparse.Namespace) -> int:
     paths = tuple(every(_candidates(chosen.what)))
     if not paths:
         raise _usage(f"baselines diff: no candidates below {chosen.what}")
-    cases = _cases(chosen, needed=chosen.cases is not None)
+    cases = all_cases("baselines diff", chosen.cases, needed=chosen.cases is not None)
 
     def compared(path: Path) -> str:
         new = load(path)
@@ -195,41 +194,13 @@ def _check(chosen: argparse.Namespace) -> int:
 
     if not chosen.folder.is_dir():
         raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
-    cases = _cases(chosen)
+    cases = all_cases("baselines check", chosen.cases)
     found = check(chosen.folder, {name: case.launches.baseline for name, case in cases.items()})
     for line in found:
         print(line)
     if not found:
         print(f"{len(list(every(chosen.folder)))} baselines, nothing wrong")
     return FOUND if found else GOOD
-
-
-def _cases(chosen: argparse.Namespace, *, needed: bool = True) -> dict[str, Case]:
-    """All cases by id. Raises OptionError if they are needed and there is no folder of them."""
-    from pytest_sgdiff.casefile import read_cases
-
-    files = _case_files(chosen.action, chosen.cases, needed=needed)
-    return {case.id: case for file in files for case in read_cases(file, Path.cwd())}
-
-
-def _case_files(action: str, named: Path | None, *, needed: bool) -> list[Path]:
-    """The case files below the folder of cases, and those that pytest collects wherever they lie."""
-    from pytest_sgdiff.casescan import is_case_file
-
-    folder = Path("cases") if named is None else named
-    anywhere = [path for path in _below(Path()) if is_case_file(path, ("*.sgdiff.yaml", "*.sgdiff.yml"), sure=True)]
-    # Who keeps all cases in such files needs no folder; one that was named is to be there.
-    if needed and not folder.is_dir() and (named is not None or not anywhere):
-        raise _usage(f"baselines {action}: there is no folder {folder}: name that of the case files with --cases")
-    own = [path for path in _below(folder) if is_case_file(path, ("*.yaml", "*.yml"), sure=False)]
-    return sorted({path.resolve(): path for path in [*anywhere, *own]}.values())
-
-
-def _below(top: Path) -> Iterator[Path]:
-    """All files below a folder, but for those in folders whose names start with a dot."""
-    for folder, names, files in os.walk(top):
-        names[:] = [name for name in names if not name.startswith(".")]
-        yield from (Path(folder, file) for file in files)
 
 
 def _apply(chosen: argparse.Namespace) -> int:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pytest_sgdiff.cli.casefiles import all_cases
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers, read
-
-if TYPE_CHECKING:
-    from pytest_sgdiff.data import Case
 
 
 def add_import(commands: Subparsers) -> None:
@@ -52,10 +49,11 @@ def _import(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.published import published_references
     from pytest_sgdiff.upstream import import_upstream
 
+    cases = list(all_cases("import", needed=False).values())
     report: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     if chosen.file is None:
-        found = published_references(_cases())
+        found = published_references(cases)
         total = len(found)
         if not found:
             report = ("no case below ./cases is one of those that numbers were published of",)
@@ -66,7 +64,7 @@ def _import(chosen: argparse.Namespace) -> int:
             raise OptionError(f"{chosen.file}: is no JSON: {error}") from None
         found, report, missed = import_upstream(
             document,
-            _cases(),
+            cases,
             source=chosen.source or chosen.file.name,
             engine_version=chosen.engine,
             default_gpus=chosen.gpus,
@@ -104,14 +102,3 @@ def _export(chosen: argparse.Namespace) -> int:
         raise OptionError(f"no baseline of '{chosen.product}' below {chosen.folder}; there are some of: {known}")
     print(json.dumps(export_upstream(chosen_ones), indent=4, allow_nan=False))
     return GOOD
-
-
-def _cases() -> list[Case]:
-    from pytest_sgdiff.casefile import read_cases
-
-    here = Path.cwd()
-    return [
-        case
-        for file in sorted([*here.glob("cases/*.yaml"), *here.glob("cases/*.yml")])
-        for case in read_cases(file, here)
-    ]

@@ -166,7 +166,8 @@ def test_an_import_of_nothing_is_no_success(
 def test_import_without_a_file_writes_the_published_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(ROOT / "cases", tmp_path / "cases")
+    # Wherever below the folder of cases a file lies: pytest collects it there, too.
+    shutil.copytree(ROOT / "cases", tmp_path / "cases" / "images")
     monkeypatch.chdir(tmp_path)
     assert run("import") == 0
     assert capsys.readouterr().out.endswith("4 of 4 imported\n")
@@ -174,4 +175,4 @@ def test_import_without_a_file_writes_the_published_numbers(
         path.name for path in baselines.every(ROOT / "baselines")
     }
     with pytest.raises(SgdiffError, match="is no JSON"):
-        run("import", tmp_path / "cases" / "firered.yaml")
+        run("import", tmp_path / "cases" / "images" / "firered.yaml")
