@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Problem, Run
+from pytest_sgdiff.data import Problem, Run, Trend
 from pytest_sgdiff.reports.html import HtmlReport
 from tests import factories
 
@@ -107,7 +107,7 @@ def test_typing_finds_cases_by_any_of_their_words(page: Any) -> None:
     browser.run("document.getElementById('find').focus()")
     browser.keys(*"LTX2.yaml")
     assert browser.run(SHOWN) == browser.run(SECTIONS) == ["ltx2_twostage_t2v"]
-    browser.keys(*" nothing")
+    browser.keys(*" nowhere")
     assert browser.run(SHOWN) == []
     assert browser.run("return document.getElementById('shown').textContent") == "0 of 5 cases shown"
 
@@ -132,6 +132,19 @@ def test_a_link_unfolds_its_case_and_moves_the_focus_there(page: Any) -> None:
     )
     assert browser.run(state) == [False, False]
     browser.run("document.querySelector('tr[data-for=wan22_i2v_a14b_720p] a').click()")
+    assert browser.run(state) == [True, True]
+
+
+def test_a_link_of_the_trend_unfolds_its_case_and_shows_what_it_is_about(page: Any) -> None:
+    trend = Trend(case="wan22_i2v_a14b_720p", metric="denoise", runs=12, latest=83000.0, creep=0.031, worse=True)
+    others = [factories.result(f"other_{n}") for n in range(40)]
+    browser = page(factories.run(factories.result("wan22_i2v_a14b_720p"), *others, trends=(trend,)))
+    state = (
+        "const part = document.getElementById('trend:wan22_i2v_a14b_720p'), box = part.getBoundingClientRect();"
+        "return [part.closest('details').open, box.top >= 0 && box.bottom <= innerHeight]"
+    )
+    assert browser.run(state)[0] is False
+    browser.run("document.querySelector('a[href^=\"#trend\"]').click()")
     assert browser.run(state) == [True, True]
 
 
