@@ -27,7 +27,7 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.gpus import Isolation
-from pytest_sgdiff.judge import new_stages
+from pytest_sgdiff.judge import new_stages, of_base_engine
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.profile import profile_warnings
 from pytest_sgdiff.rules import Prior
@@ -210,5 +210,9 @@ def seen_beside(job: Job, taken: Taken, baseline: Baseline, verdicts: Sequence[V
     idle = [v for v in verdicts if v.outcome in ("inconclusive", "no-baseline") and v.ratio is None and not v.deciding]
     unjudged = tuple(f"{title(v.metric)} was not judged: {v.why}" for v in idle)
     fresh = new_stages(measurement_of(job, taken), baseline)
-    lines = (f"new since the baseline was recorded, and not judged: {', '.join(fresh)}",) if fresh else ()
-    return (*unjudged, *lines, *profile_warnings(baseline.measurement.launches, taken.counted))
+    profile = profile_warnings(baseline.measurement.launches, taken.counted)
+    since = "new since the baseline was recorded"
+    if baseline.path is None:  # the base engine's launches of this very run
+        profile, since = tuple(map(of_base_engine, profile)), "unknown to the base engine"
+    lines = (f"{since}, and not judged: {', '.join(fresh)}",) if fresh else ()
+    return (*unjudged, *lines, *profile)

@@ -9,6 +9,7 @@ then, failed for milliseconds (docs/decision.md).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -21,7 +22,17 @@ from pytest_sgdiff.rules.sample import centre, change, growth, percent, variatio
 from pytest_sgdiff.rules.threeway import bounds
 from pytest_sgdiff.series import Series, new_stages, series_of
 
-__all__ = ["apply_plain", "differences", "gone", "judge", "new_stages", "outcome_of", "same_node", "settled"]
+__all__ = [
+    "apply_plain",
+    "differences",
+    "gone",
+    "judge",
+    "new_stages",
+    "of_base_engine",
+    "outcome_of",
+    "same_node",
+    "settled",
+]
 
 
 def judge(
@@ -38,10 +49,16 @@ def judge(
     what the suite's own baselines say of the noise of a class (`pytest_sgdiff.rules.prior.fit_prior`).
     """
     near = paired or same_node(now.launches, baseline)
-    return tuple(
+    verdicts = tuple(
         _verdict(s, _rule(s, baseline, paired=paired, priors=priors or {}), baseline, case, near=near)
         for s in series_of(now, baseline, case)
     )
+    return tuple(replace(v, why=of_base_engine(v.why)) for v in verdicts) if paired else verdicts
+
+
+def of_base_engine(words: str) -> str:
+    """What is said of a baseline, as it is said of the base engine of an A/B run, of which nothing is recorded."""
+    return re.sub(r": record the baseline anew[^;]*", "", words).replace("the baseline", "the base engine")
 
 
 def settled(verdicts: Sequence[Verdict]) -> bool:
@@ -49,7 +66,7 @@ def settled(verdicts: Sequence[Verdict]) -> bool:
     return any(v.outcome == "regressed" for v in verdicts) or not any(_open(v) for v in verdicts)
 
 
-def outcome_of(verdicts: Sequence[Verdict], *, last_look: bool) -> tuple[Outcome, str]:
+def outcome_of(verdicts: Sequence[Verdict], *, last_look: bool, paired: bool = False) -> tuple[Outcome, str]:
     """The outcome of the case and, in one line, why. `last_look` tells that no more launches will come."""
     if not verdicts:
         return "inconclusive", "no gated metric was measured"
@@ -58,7 +75,8 @@ def outcome_of(verdicts: Sequence[Verdict], *, last_look: bool) -> tuple[Outcome
         return "regressed", "; ".join(_told(v) for v in worse)
     unknown = [v for v in verdicts if v.outcome == "no-baseline" and (v.deciding or v.primary)]
     if unknown:
-        return "no-baseline", f"the baseline has no {', no '.join(title(v.metric) for v in unknown)}: record it anew"
+        lacking = f"has no {', no '.join(title(v.metric) for v in unknown)}"
+        return "no-baseline", f"the base engine {lacking}" if paired else f"the baseline {lacking}: record it anew"
     undecided = [v for v in verdicts if _open(v)]
     undecided += [v for v in verdicts if v.primary and v.outcome == "inconclusive" and v not in undecided]
     if undecided:

@@ -169,7 +169,7 @@ def _pairs(base: Job, now: Job) -> CaseResult:
         verdicts = judge(measurement_of(now, taken), baseline, now.case, paired=True, priors=priors)
         if settled(verdicts):
             break
-    outcome, reason = outcome_of(verdicts, last_look=True)
+    outcome, reason = outcome_of(verdicts, last_look=True, paired=True)
     result = finish(now, taken, baseline, verdicts, outcome, f"{reason}, {len(taken.counted)} pairs")
     return replace(result, noise=suiteprior.told(priors, paired=True))
 

@@ -50,7 +50,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     )
     if not after:
         return None
-    centre, limit = verdict.baseline, None
+    centre, limit, base = verdict.baseline, None, phrases.base_word(result)
     if centre is not None and verdict.limit is not None and verdict.metric_class != "pause":
         limit = centre * (1 + verdict.limit)
     spread = (centre or 0.0) * (verdict.spread or 0.0) if verdict.metric_class != "pause" else 0.0
@@ -72,7 +72,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     places = len(before) + len(after) + 1
     x = Scale(low=-0.5, high=places - 0.5, start=LEFT, end=RIGHT)
     marks = [
-        Mark(x=x.at(i), y=y.at(value), kind="baseline", label=_told(launch, value, verdict, "baseline launch"))
+        Mark(x=x.at(i), y=y.at(value), kind="baseline", label=_told(launch, value, verdict, f"{base} launch"))
         for i, (launch, value) in enumerate(before)
     ]
     marks += [
@@ -87,9 +87,9 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     ]
     if before:
         lines.append(Line(x1=x.at(len(before)), y1=TOP, x2=x.at(len(before)), y2=132, kind="grid"))
-        texts.append(Text(x=x.at((len(before) - 1) / 2), y=148, text="baseline", anchor="middle"))
+        texts.append(Text(x=x.at((len(before) - 1) / 2), y=148, text=base, anchor="middle"))
     texts.append(Text(x=x.at(len(before) + 1 + (len(after) - 1) / 2), y=148, text="now", anchor="middle"))
-    words = f"{_range('baseline', [v for _, v in before], verdict)}{_range('now', [v for _, v in after], verdict)}"
+    words = f"{_range(base, [v for _, v in before], verdict)}{_range('now', [v for _, v in after], verdict)}"
     words += "" if limit is None else f"Limit {numbers.quantity(limit, verdict.unit)}."
     title = f"{phrases.metric_name(verdict.metric)}, launch by launch"
     return Plot(
@@ -142,7 +142,7 @@ def stages(result: CaseResult) -> Plot | None:
         boxes.append(Box(x=0, y=top + 23, width=max(1.0, x.at(new)), height=5, kind="now"))
         words.append(f"{shown} {told}")
     return Plot(
-        title="Stages, baseline → now",
+        title=f"Stages, {phrases.base_word(result)} → now",
         description="; ".join(words),
         width=WIDTH,
         height=len(names) * 34,
@@ -196,12 +196,16 @@ def steps(result: CaseResult) -> Plot | None:
         lower = [(x.at(i), y.at(low)) for i, (low, _) in reversed(list(enumerate(edges)))]
         paths.append(Path(d=curve([*upper, *lower]) + "Z", kind="range"))
     if old:
-        paths.append(Path(d=curve((x.at(i), y.at(v)) for i, v in enumerate(old)), kind="baseline", label="baseline"))
+        paths.append(
+            Path(
+                d=curve((x.at(i), y.at(v)) for i, v in enumerate(old)), kind="baseline", label=phrases.base_word(result)
+            )
+        )
     paths.append(Path(d=curve((x.at(i), y.at(v)) for i, v in enumerate(new)), kind="now", label="now"))
     texts += [Text(x=LEFT + 4, y=148, text="step 0"), Text(x=RIGHT, y=148, text=f"step {count - 1}", anchor="end")]
     usual = numbers.quantity(statistics.median(new), "ms")
     words = f"{numbers.plural(count, 'step')}, the median one {usual}"
-    words += f"; in the baseline {numbers.quantity(statistics.median(old), 'ms')}" if old else ""
+    words += f"; in the {phrases.base_word(result)} {numbers.quantity(statistics.median(old), 'ms')}" if old else ""
     return Plot(
         title="Step profile (median over launches)",
         description=words,

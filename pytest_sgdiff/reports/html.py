@@ -52,6 +52,9 @@ class HtmlReport:
         page = environment.get_template("report.html.j2").render(
             run=run,
             title=_title(run),
+            base=next(
+                (word for result in run.results if (word := phrases.base_word(result)) != "baseline"), "baseline"
+            ),
             summary=text.summary(run),
             counts=phrases.counts(run),
             script=script,

@@ -72,8 +72,12 @@ def test_the_base_engine_is_what_a_slowdown_is_told_against(project: Project) ->
     assert all(" than the base engine (sglang " in text for text in written)
     assert "| metric | base engine | now | change |" in written[0]
     assert '<th scope="col" class="num">base engine</th>' in written[1]
+    assert '<th role="columnheader" scope="col" class="num">base engine</th>' in written[1]
+    assert "Stages, base engine → now" in written[1]
+    assert "base engine launch 0: " in written[1]
+    assert " · grey is the base engine, colour is this run · " in written[1]
     for text in (output, *written):
-        assert not re.search(r"than the baseline|baselines in|--sgdiff-update", text)
+        assert not re.search(r"than the baseline|baselines in|--sgdiff-update|in the baseline|the baseline's", text)
     # The command that is named compares the two.
     (command,) = re.findall(r"see what differs: (.+)", output)
     ran = subprocess.run(shlex.split(command), cwd=project.root, capture_output=True, text=True, check=False)

@@ -139,15 +139,21 @@ def test_what_the_engine_chose_by_itself_is_a_warning_once():
 
 
 def test_a_stage_that_the_baseline_lacks_is_a_warning():
-    result = finished(entries({"e2e": 1120.0, "stage:SafetyStage": 9.0}), baseline(entries(*[{"e2e": 1120.0}] * 3)))
-    assert result.warnings == ("new since the baseline was recorded, and not judged: SafetyStage",)
+    of_base_engine, now = baseline(entries(*[{"e2e": 1120.0}] * 3)), entries({"e2e": 1120.0, "stage:SafetyStage": 9.0})
+    committed = replace(of_base_engine, path="baselines/x.json")
+    expected = "new since the baseline was recorded, and not judged: SafetyStage"
+    assert finished(now, committed).warnings == (expected,)
+    expected = "unknown to the base engine, and not judged: SafetyStage"
+    assert finished(now, of_base_engine).warnings == (expected,)
 
 
 def test_a_step_that_spikes_is_a_warning_and_changes_no_outcome():
     spiking = [*STEPS[:7], 90.0, *STEPS[8:]]
-    result = finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), baseline(entries(*[{"e2e": 1120.0}] * 3)))
-    assert result.outcome == "pass"
-    assert result.warnings == ("spike at step 7: 90 ms or more in each of 3 launches, 50 ms in the baseline",)
+    of_base_engine = baseline(entries(*[{"e2e": 1120.0}] * 3))
+    for path, side in (("baselines/x.json", "baseline"), (None, "base engine")):
+        result = finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), replace(of_base_engine, path=path))
+        assert result.outcome == "pass"
+        assert result.warnings == (f"spike at step 7: 90 ms or more in each of 3 launches, 50 ms in the {side}",)
 
 
 def test_published_numbers_have_no_profile():

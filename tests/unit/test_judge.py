@@ -22,7 +22,7 @@ from pytest_sgdiff.data import (
     Verdict,
     Workload,
 )
-from pytest_sgdiff.judge import judge, new_stages, outcome_of, settled
+from pytest_sgdiff.judge import judge, new_stages, of_base_engine, outcome_of, settled
 from pytest_sgdiff.rules import Prior
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -440,6 +440,12 @@ def test_outcome_of_a_case(verdicts, outcome, is_settled):
     assert settled(verdicts) is is_settled
 
 
+def test_a_metric_that_only_one_side_has_is_told_of_the_side_that_lacks_it():
+    verdicts = [verdict("denoise", "no-baseline")]
+    assert outcome_of(verdicts, last_look=True)[1] == "the baseline has no denoise: record it anew"
+    assert outcome_of(verdicts, last_look=True, paired=True)[1] == "the base engine has no denoise"
+
+
 def test_an_open_case_says_that_launches_are_to_come():
     verdicts = [verdict("denoise", "inconclusive", ratio=1.052)]
     assert outcome_of(verdicts, last_look=False)[1] == "denoise +5.2 %, because - more launches to come"
@@ -469,3 +475,13 @@ def test_a_reference_fails_beyond_the_tolerance_that_the_case_states():
     assert not settled(looks[0])
     assert outcome_of(looks[1], last_look=True)[0] == "regressed"
     assert looks[1][1].outcome == "inconclusive"
+
+
+def test_what_is_said_of_a_baseline_is_said_of_the_base_engine_in_an_a_b_run() -> None:
+    assert of_base_engine(
+        "5 of 5 launches pause for 450 ms or more, none of the baseline's 4 did: record the baseline "
+        "anew with 5 launches or more"
+    ) == ("5 of 5 launches pause for 450 ms or more, none of the base engine's 4 did")
+    assert of_base_engine("gone: the baseline has it, none of 3 launches does") == (
+        "gone: the base engine has it, none of 3 launches does"
+    )

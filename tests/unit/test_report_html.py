@@ -32,6 +32,12 @@ def rendered(run: Run | None = None, **fields: str) -> str:
     return HtmlReport(**fields).render(run or factories.run())
 
 
+def test_what_to_do_about_what_got_slower_stands_at_the_top() -> None:
+    step = "if the slowdown is meant: pytest --sgdiff-gpus=4 --sgdiff-update cases/wan22.yaml::wan22_t2v_a14b_720p"
+    top = rendered(factories.run(factories.regressed(next_step=step))).partition("</header>")[0]
+    assert f'<br><span class="note">next: {step}</span></li>' in top
+
+
 def test_cases_come_worst_first_in_the_table_and_below() -> None:
     page = Page(rendered())
     worst_first = [
