@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +30,16 @@ COUNTS = "sgdiff: measured 6 of 12 · 3 pass · 1 regressed · 3 inconclusive ·
 
 
 def main() -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # of a terminal that has no such signs
     print(f"$ {' '.join(COMMAND)}\n", flush=True)
     pytest = subprocess.Popen(
-        [sys.executable, "-m", *COMMAND], cwd=EXAMPLES.parent, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        [sys.executable, "-m", *COMMAND],
+        cwd=EXAMPLES.parent,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
     )
     assert pytest.stdout is not None
     counted = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +42,10 @@ measuring is pytest's work:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 good, 1 a problem found, 2 wrong input."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names and summaries are people's: where a terminal has no such letters, escapes are better than a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = build_parser()
     chosen = parser.parse_args(arguments)
     if not hasattr(chosen, "run"):

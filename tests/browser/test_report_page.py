@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from pytest_sgdiff.data import Problem, Run, Trend
+from pytest_sgdiff.publish import from_root, publish
 from pytest_sgdiff.reports.html import HtmlReport
+from pytest_sgdiff.settings import read_settings
 from tests import factories
 
 pytestmark = pytest.mark.browser
@@ -91,6 +94,24 @@ def test_the_first_screen_says_what_got_slower_by_how_much_and_how_sure(page: An
         " 95 % interval +4.6 .. +6.0 %"
     )
     assert "+5.3 %" in visible[2]
+
+
+def test_links_of_a_page_in_a_folder_of_its_own_lead_to_the_files(browser: Any, tmp_path: Path) -> None:
+    places = ("cases/wan22.yaml", "baselines/wan.json", "recording/wan 1/perf.json")
+    for place in places:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    given = {"sgdiff_report": ["out/new pages/r.html"]}
+    settings = read_settings(option=given.get, ini={}.get, env={}, root=tmp_path, cwd=tmp_path, run_id="run-1")
+    run = factories.run(factories.regressed(baseline_path=str(tmp_path / places[1]), folder="recording/wan 1"))
+    assert publish(from_root(run, tmp_path), settings, {}) == ()
+    browser.open(tmp_path / "out" / "new pages" / "r.html")
+    links = browser.run(
+        "return [...document.links].filter(a => !a.getAttribute('href').startsWith('#')).map(a => a.href)"
+    )
+    found = {unquote(urlsplit(link).path) for link in links}
+    assert found == {str(tmp_path / place).removesuffix("/perf.json") for place in places}
+    assert all(Path(place).exists() for place in found)
 
 
 def test_chips_filter_rows_and_sections_and_say_how_many_are_left(page: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,14 @@ def test_without_a_command_the_help_teaches(capsys: pytest.CaptureFixture[str]) 
 def test_cases_are_listed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cases"]) == 0
     assert capsys.readouterr().out == "cases/a.yaml::tiny  2 GPUs   nightly               a tiny case\n"
+
+
+def test_a_terminal_without_the_letters_of_a_summary_gets_escapes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "cases" / "a.yaml").write_text(CASES.replace("a tiny case", "ein Kätzchen"), encoding="utf-8")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    assert main(["cases"]) == 0
+    assert written.getvalue().endswith(b"ein K\\xe4tzchen\n")
 
 
 def test_cases_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
