@@ -200,6 +200,20 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Any) -> None:
     assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [360, 360]
 
 
+def test_on_paper_nothing_is_cut_off_and_a_long_case_goes_on_below_the_one_before(page: Any) -> None:
+    browser = page()
+    # A letter between Chromium's margins.
+    browser.devtools("Emulation.setDeviceMetricsOverride", width=739, height=980, deviceScaleFactor=1, mobile=False)
+    browser.devtools("Emulation.setEmulatedMedia", media="print")
+    beyond = (
+        "return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && "
+        "e.getBoundingClientRect().right > innerWidth).map(e => `${e.tagName} ${e.className} ${e.textContent}`)"
+    )
+    assert browser.run(beyond) == []
+    assert browser.run("return getComputedStyle(document.querySelector('details.case')).breakInside") == "auto"
+    browser.devtools("Emulation.setEmulatedMedia", media="")
+
+
 def test_screen_readers_get_a_name_for_every_picture_and_control(page: Any) -> None:
     browser = page()
     nameless = (
