@@ -111,8 +111,8 @@ def _synced(measurement: Measurement) -> set[bool]:
 def refuse_mixture(
     old: Baseline, new: Measurement, engine_version: str | None, launches: tuple[LaunchRecord, ...]
 ) -> None:
-    """Raise BaselineError if fresh launches cannot stand beside those of the old baseline."""
-    differs = None
+    """Raise BaselineError if fresh launches cannot stand beside those of the old baseline, or stand there already."""
+    differs, cure = None, "replace it with --sgdiff-update=all"
     if old.kind != "recorded":
         differs = "a published reference has no launches to add to"
     elif old.measurement.machine != new.machine:
@@ -124,10 +124,22 @@ def refuse_mixture(
         differs = "one was recorded with synchronised stage timers and the other without"
     elif old.engine_version != engine_version:
         differs = f"the baseline was recorded with sglang {old.engine_version}, the launches with {engine_version}"
+    elif again := _known(old.measurement.launches, launches):
+        # Counted twice they would look like twice the evidence.
+        differs, cure = f"the launch of {again} is in it already", "add launches of another day or node"
     if differs:
-        raise BaselineError(
-            f"{old.path or new.case}: cannot be extended: {differs}; replace it with --sgdiff-update=all"
-        )
+        raise BaselineError(f"{old.path or new.case}: cannot be extended: {differs}; {cure}")
+
+
+def _known(old: Sequence[LaunchRecord], new: Sequence[LaunchRecord]) -> str:
+    """When the first of the new launches started that is one of the old; empty if none is."""
+    there = {key for launch in old if (key := moment(launch)) is not None}
+    return next((key[0] for launch in new if (key := moment(launch)) in there and key is not None), "")
+
+
+def moment(launch: LaunchRecord) -> tuple[str, str] | None:
+    """Start and session, which no two launches of a case share; None where they are not told."""
+    return (launch.started_at, launch.session) if launch.started_at and launch.session else None
 
 
 def _kept(launch: LaunchRecord) -> LaunchRecord:

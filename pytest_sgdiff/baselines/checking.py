@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pytest_sgdiff import baselinefile
 from pytest_sgdiff.baselines.finding import every, load, misplaced
 from pytest_sgdiff.data import Baseline, LaunchRecord
 from pytest_sgdiff.errors import BaselineError
-from pytest_sgdiff.renewal import centres
+from pytest_sgdiff.renewal import centres, moment
 from pytest_sgdiff.workload import digest_of
 
 __all__ = ["check"]
@@ -77,12 +77,25 @@ def _complaints(baseline: Baseline, cases: Mapping[str, int]) -> Iterable[str]:
                 f"best.{name} is {baseline.best[name]:g}, worse than {middle:g}, the median of its own launches: "
                 "restore the file with git, or record it anew with --sgdiff-update"
             )
+    yield from _twice(measurement.launches)
     for launch in measurement.launches:
         if not launch.started_at or not launch.session:
             yield f"launch {launch.number} has no provenance: started_at and session must be told"
         yield from _impossible(launch)
     if baseline.engine_version is None:
         yield "has no provenance: `engine` must be the version of sglang"
+
+
+def _twice(launches: Sequence[LaunchRecord]) -> Iterator[str]:
+    """Launches that stand in the file more than once, as after a merge by hand: evidence that is none."""
+    first: dict[tuple[str, str], int] = {}
+    for place, launch in enumerate(launches):
+        key = moment(launch)
+        if key is not None and first.setdefault(key, place) != place:
+            yield (
+                f"launches[{place}] is launches[{first[key]}] again, started at {key[0]}: "
+                "record it anew with --sgdiff-update"
+            )
 
 
 def _impossible(launch: LaunchRecord) -> Iterator[str]:

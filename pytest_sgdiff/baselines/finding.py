@@ -46,8 +46,10 @@ def load(path: Path) -> Baseline:
         line = content.count(b"\n", 0, error.start) + 1
         raise BaselineError(f"{path}:{line}: is not UTF-8 text ({CURE})") from None
     except baselinefile.MistakeError as mistake:
-        kind = NewerBaselineError if mistake.newer else BaselineError
-        raise kind(f"{path}:{mistake.line}: {mistake} ({CURE})") from None
+        told = f"{path}:{mistake.line}: {mistake}"
+        if mistake.newer:  # which nothing here may overwrite
+            raise NewerBaselineError(told) from None
+        raise BaselineError(f"{told} ({CURE})") from None
 
 
 def find(root: Path, machine: Machine, case: str) -> Baseline | None:
