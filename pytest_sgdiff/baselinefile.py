@@ -153,7 +153,8 @@ def upgrade(document: Any, *, steps: Mapping[int, Upgrade] = UPGRADES, current: 
     if isinstance(schema, bool) or not isinstance(schema, int):
         raise WireError(f"schema: must be a whole number, got {schema!r}", ("schema",))
     if schema > current:
-        message = f"schema: is {schema}, written by a newer pytest-sgdiff; this one reads up to {current}: update pytest-sgdiff"
+        message = f"schema: is {schema}, written by a newer pytest-sgdiff; this one reads up to {current}"
+        message += ": update pytest-sgdiff"
         raise _NewerError(message, ("schema",))
     for number in range(schema, current):
         if number not in steps:

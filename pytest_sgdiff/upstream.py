@@ -69,7 +69,7 @@ def import_upstream(
         elif gpus is None:
             unplaced.append(name)
         else:
-            target, remarks = _target(name, launch, gpus, cases, known)
+            target, remarks = target_of(name, known.get(name), launch, gpus, cases)
             report += remarks
             machine = Machine(kind="gpu", product=product, count=gpus)
             recorded = Recorded(at=str(metadata.get("last_updated", "")), command=f"sgdiff import ({source})")
@@ -146,13 +146,12 @@ def _numbers(values: Any) -> dict[str, float]:
     return {name: number for name, value in pairs if (number := _positive(value)) is not None}
 
 
-def _target(
-    name: str, launch: LaunchRecord, gpus: int, cases: Sequence[Case], known: Mapping[str, Scenario]
+def target_of(
+    name: str, scenario: Scenario | None, launch: LaunchRecord, gpus: int, cases: Sequence[Case]
 ) -> tuple[str, list[str]]:
-    """The case that the scenario is a reference of, or its own name; and why cases of the same model are not it."""
+    """The case that a scenario is a reference of, or its own name; and why cases of the same model are not it."""
     remarks = []
     for case in cases:
-        scenario = known.get(name)
         if scenario is None or case.model != scenario.model:
             continue
         differences = list(_differences(case, scenario, launch, gpus))

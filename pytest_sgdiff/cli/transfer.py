@@ -17,8 +17,8 @@ def add_import(commands: Subparsers) -> None:
         help="make reference baselines of SGLang's perf_baselines files and of published numbers",
         description="Reads a file of SGLang's perf_baselines (any version) and writes reference baselines: of a case "
         "where model, GPUs, sizes, steps and parallel flags are equal, of upstream.<scenario> otherwise. What was zero "
-        "or null is dropped and named. Without FILE, the published numbers that this version knows. An existing "
-        "recorded baseline is never replaced. Exits with 1 if nothing was imported.",
+        "or null is dropped and named. Without FILE, likewise of the published numbers that this version knows. An "
+        "existing recorded baseline is never replaced. Exits with 1 if nothing was imported.",
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
@@ -50,13 +50,10 @@ def _import(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.upstream import import_upstream
 
     cases = list(all_cases("import", needed=False).values())
-    report: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     if chosen.file is None:
-        found = published_references(cases)
+        found, report = published_references(cases)
         total = len(found)
-        if not found:
-            report = ("no case below ./cases is one of those that numbers were published of",)
     else:
         try:
             document = json.loads(read(chosen.file))

@@ -243,15 +243,57 @@ def test_overrides_for_single_runners_are_reported() -> None:
 # ---------------------------------------------------------------------------------------------------------- published
 
 
-def test_the_published_firered_numbers_are_references_of_the_cases_that_exist() -> None:
-    cases = [replace(case("firered_1_1"), variant=variant) for variant in ("cfg", "ulysses")]
-    cfg, ulysses = sorted(published_references(cases), key=lambda b: b.measurement.case)
-    assert (cfg.measurement.case, cfg.measurement.launches[0].metrics) == ("firered_1_1[cfg]", {"denoise": 10934.21})
-    assert ulysses.measurement.launches[0].metrics == {"denoise": 13414.72}
+def firered(name: str, **args: Any) -> Case:
+    size = {"width": 1024, "height": 1024, "num-inference-steps": 40}
+    return case(name, model="FireRedTeam/FireRed-Image-Edit-1.1", args={**size, **args})
+
+
+def test_the_published_firered_numbers_are_references_of_the_cases_that_ask_for_the_same_work() -> None:
+    cases = [
+        firered("edit", **{"enable-cfg-parallel": True, "ulysses-degree": 1}),
+        firered("ring", **{"ring-degree": 2}),
+    ]
+    found, report = published_references(cases)
+    named = {baseline.measurement.case: baseline for baseline in found}
+    numbers = {name: dict(baseline.measurement.launches[0].metrics) for name, baseline in named.items()}
+    assert numbers == {
+        "upstream.firered_1_0[ulysses]": {"denoise": 13419.15},
+        "upstream.firered_1_0[cfg]": {"denoise": 10955.9},
+        "upstream.firered_1_1[ulysses]": {"denoise": 13414.72},
+        "edit": {"denoise": 10934.21},
+    }
+    assert report == (
+        (
+            "firered_1_1[ulysses]: is not edit: ulysses-degree 1 in the case, 2 upstream; "
+            "enable-cfg-parallel True in the case, not set upstream"
+        ),
+        (
+            "firered_1_1[ulysses]: is not ring: ulysses-degree not set in the case, 2 upstream; "
+            "ring-degree 2 in the case, not set upstream"
+        ),
+    )
+    cfg = named["edit"]
     assert (cfg.kind, cfg.source) == ("reference", GUIDE)
     assert cfg.measurement.workload.fields["model"] == cases[0].model
     assert cfg.measurement.machine.slug == "nvidia-h100-80gb-hbm3-x2"
-    assert published_references([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "remark"),
+    [
+        ({"gpus": 4}, "4 GPUs in the case, 2 upstream"),
+        ({"width": 512}, "width 512 in the case, 1024 upstream"),
+        ({"num-inference-steps": 20}, "num-inference-steps 20 in the case, 40 upstream"),
+    ],
+)
+def test_a_published_number_is_no_reference_of_a_case_of_its_name_that_asks_for_other_work(
+    change: dict[str, Any], remark: str
+) -> None:
+    gpus = change.pop("gpus", 2)
+    other = replace(firered("firered_1_1", **{"ulysses-degree": 2, **change}), variant="ulysses", gpus=gpus)
+    found, report = published_references([other])
+    assert "upstream.firered_1_1[ulysses]" in {baseline.measurement.case for baseline in found}
+    assert f"firered_1_1[ulysses]: is not firered_1_1[ulysses]: {remark}" in report
 
 
 def test_the_shipped_baselines_are_sound_and_references_only() -> None:
