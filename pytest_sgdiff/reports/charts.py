@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, LaunchRecord, Verdict
 from pytest_sgdiff.metrics import STAGE, is_denoising
-from pytest_sgdiff.reports import evidence, numbers, phrases
+from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases
 from pytest_sgdiff.reports.plot import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
 WIDTH = 360
@@ -38,8 +38,8 @@ def forest(verdict: Verdict, *, reach: float) -> Plot | None:
         x = scale.at(-verdict.ignore)
         boxes = [Box(x=x, y=1, width=scale.at(verdict.ignore) - x, height=20, kind="ignore")]
     limit = "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
-    sure = f", 95 % interval {phrases.interval(verdict)}" if phrases.interval(verdict) else ""
-    words = f"{phrases.metric_name(verdict.metric)} {phrases.change(verdict)}{sure}{limit}"
+    sure = f", 95 % interval {metricwords.interval(verdict)}" if metricwords.interval(verdict) else ""
+    words = f"{metricwords.metric_name(verdict.metric)} {metricwords.change(verdict)}{sure}{limit}"
     return Plot(title="", description=words, width=180, height=22, boxes=boxes, lines=lines, marks=[mark])
 
 
@@ -91,7 +91,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     texts.append(Text(x=x.at(len(before) + 1 + (len(after) - 1) / 2), y=148, text="now", anchor="middle"))
     words = f"{_range(base, [v for _, v in before], verdict)}{_range('now', [v for _, v in after], verdict)}"
     words += "" if limit is None else f"Limit {numbers.quantity(limit, verdict.unit)}."
-    title = f"{phrases.metric_name(verdict.metric)}, launch by launch"
+    title = f"{metricwords.metric_name(verdict.metric)}, launch by launch"
     return Plot(
         title=title,
         description=words.strip(),
@@ -172,8 +172,8 @@ def _stage_medians(launches: Sequence[LaunchRecord], denoising: Set[str], *, by_
 def _stage_name(name: str, denoising: Set[str]) -> str:
     """The stage that the steps stand for by its own name; the steps of several stages are not told apart."""
     if name == "denoise_steps" and len(denoising) == 1:
-        return f"{phrases.metric_name(*denoising)} (sum of steps)"
-    return phrases.metric_name(name)
+        return f"{metricwords.metric_name(*denoising)} (sum of steps)"
+    return metricwords.metric_name(name)
 
 
 def steps(result: CaseResult) -> Plot | None:
@@ -247,7 +247,7 @@ def trend(
     texts += [Text(x=LEFT, y=148, text=points[0].at[:10]), Text(x=RIGHT, y=148, text=today[:10], anchor="end")]
     first, last = (numbers.quantity(point.value, verdict.unit) for point in (points[0], points[-1]))
     return Plot(
-        title=f"{phrases.metric_name(verdict.metric)} over time",
+        title=f"{metricwords.metric_name(verdict.metric)} over time",
         description=f"{numbers.plural(len(points), 'run')} from {points[0].at[:10]} to {today[:10]}: {first} to {last}",
         width=WIDTH,
         height=154,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
-from pytest_sgdiff.reports import numbers, phrases
+from pytest_sgdiff.reports import metricwords, numbers, phrases
 from pytest_sgdiff.reports.text import relation_line
 
 _LEVELS: Mapping[Outcome, str] = {
@@ -66,12 +66,12 @@ def _case(result: CaseResult, prefix: str) -> str:
 
 
 def _notable(result: CaseResult) -> list[Verdict]:
-    return [v for v in phrases.by_importance(result.verdicts) if v.outcome == result.outcome and phrases.change(v)]
+    return [v for v in phrases.by_importance(result.verdicts) if v.outcome == result.outcome and metricwords.change(v)]
 
 
 def _change(v: Verdict) -> str:
-    sure = f", 95 % interval {phrases.interval(v)}" if phrases.interval(v) else ""
-    return f"{phrases.metric_name(v.metric)}: {' -> '.join(phrases.sides(v))} ({phrases.change(v)}{sure})"
+    sure = f", 95 % interval {metricwords.interval(v)}" if metricwords.interval(v) else ""
+    return f"{metricwords.metric_name(v.metric)}: {' -> '.join(metricwords.sides(v))} ({metricwords.change(v)}{sure})"
 
 
 def _command(level: str, result: CaseResult, prefix: str, *, title: str, message: str) -> str:

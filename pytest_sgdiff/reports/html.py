@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
-from pytest_sgdiff.reports import charts, evidence, numbers, phrases, text
+from pytest_sgdiff.reports import charts, evidence, metricwords, numbers, phrases, text
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.plot import Plot
 from pytest_sgdiff.reports.sparks import sparks
@@ -64,6 +64,7 @@ class HtmlReport:
             relations=[(text.relation_line(relation), relation.outcome) for relation in run.relations],
             numbers=numbers,
             phrases=phrases,
+            metricwords=metricwords,
             pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
             trends_missing=run.trends_missing,
@@ -101,7 +102,7 @@ class HtmlReport:
             "phrase": phrases.phrase(result),
             "remainder": phrases.remainder(result),
             "decisive": decisive,
-            "sides": phrases.sides(decisive) if decisive is not None else ("", ""),
+            "sides": metricwords.sides(decisive) if decisive is not None else ("", ""),
             "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
             "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
             "seen": [_seen(figures) for figures in evidence.reported(result)],
@@ -163,25 +164,25 @@ def _negligible(verdict: Verdict) -> bool:
 
 
 def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:
-    baseline, now = phrases.sides(verdict)
+    baseline, now = metricwords.sides(verdict)
     return {
         "verdict": verdict,
-        "name": phrases.metric_name(verdict.metric),
+        "name": metricwords.metric_name(verdict.metric),
         "baseline": baseline,
-        "spread": phrases.spread(verdict),
+        "spread": metricwords.spread(verdict),
         "now": now,
-        "change": phrases.change(verdict),
-        "interval": phrases.interval(verdict),
-        "words": phrases.verdict_phrase(verdict),
-        "remark": phrases.remark(verdict),
+        "change": metricwords.change(verdict),
+        "interval": metricwords.interval(verdict),
+        "words": metricwords.verdict_phrase(verdict),
+        "remark": metricwords.remark(verdict),
         "forest": charts.forest(verdict, reach=reach),
     }
 
 
 def _seen(figures: evidence.Reported) -> dict[str, str]:
-    baseline, now = phrases.sides(figures)
-    name, change = phrases.metric_name(figures.metric), phrases.change(figures)
-    return {"name": name, "baseline": baseline, "now": now, "change": change, "words": phrases.REPORTED}
+    baseline, now = metricwords.sides(figures)
+    name, change = metricwords.metric_name(figures.metric), metricwords.change(figures)
+    return {"name": name, "baseline": baseline, "now": now, "change": change, "words": metricwords.REPORTED}
 
 
 def _launch(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
-from pytest_sgdiff.reports import evidence, numbers, phrases, text
+from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases, text
 from pytest_sgdiff.reports.facts import fingerprint
 
 # GitHub refuses a comment of more than 65,536 characters.
@@ -95,8 +95,8 @@ def _cases(results: Sequence[CaseResult]) -> str:
 
 
 def _figures(v: Verdict) -> tuple[str, str, str, str]:
-    baseline, now = phrases.sides(v)
-    return f"{baseline} {phrases.spread(v)}".strip(), now, phrases.change(v), phrases.interval(v)
+    baseline, now = metricwords.sides(v)
+    return f"{baseline} {metricwords.spread(v)}".strip(), now, metricwords.change(v), metricwords.interval(v)
 
 
 def _section(result: CaseResult) -> str:
@@ -124,12 +124,12 @@ def _metrics(result: CaseResult) -> str:
     """The table of what was judged, and below it of what was only seen."""
     rows: list[Sequence[str]] = [("metric", phrases.base_word(result), "now", "change", "95 % interval", "verdict")]
     for v in phrases.by_importance(result.verdicts):
-        name = _escape(phrases.metric_name(v.metric)) + (" (primary)" if v.primary else "")
-        cells = (name, *_figures(v), phrases.verdict_phrase(v))
+        name = _escape(metricwords.metric_name(v.metric)) + (" (primary)" if v.primary else "")
+        cells = (name, *_figures(v), metricwords.verdict_phrase(v))
         rows.append([f"**{cell}**" if cell and v.outcome == "regressed" else cell for cell in cells])
     for seen in evidence.reported(result):
-        name = _escape(phrases.metric_name(seen.metric))
-        rows.append((name, *phrases.sides(seen), phrases.change(seen), "", phrases.REPORTED))
+        name = _escape(metricwords.metric_name(seen.metric))
+        rows.append((name, *metricwords.sides(seen), metricwords.change(seen), "", metricwords.REPORTED))
     found = phrases.resolution(result)
     return _table(rows, aligns="<>>>><") + (f"\n\n{text.DETECTS}: {_escape(found)}" if found else "")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Problem, Relation, Run, Verdict
-from pytest_sgdiff.reports import evidence, numbers, phrases
+from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases
 
 Align = Literal["<", ">"]
 
@@ -89,7 +89,7 @@ def message(result: CaseResult) -> str:
         blocks.append(stage_table(result))
     elif evidence.measured(result):
         blocks.append([f"  measured    {evidence.measured(result)}"])
-    reasons = [f"{phrases.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _explained(result)]
+    reasons = [f"{metricwords.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _explained(result)]
     legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *([MEANS_LEGEND] if _has_apart(result) else [])]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
@@ -120,13 +120,24 @@ def renewal_rows(result: CaseResult) -> list[tuple[str, ...]]:
     if anew:
         rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict", "now finds")]
     for v in phrases.by_importance(result.verdicts):
-        name = phrases.metric_name(v.metric) + ("  (primary)" if v.primary else "")
-        (then, now), cv, found = phrases.sides(v), phrases.spread(v), phrases.detectable(v)
-        told = (phrases.change(v), phrases.interval(v), phrases.verdict_phrase(v))
+        name = metricwords.metric_name(v.metric) + ("  (primary)" if v.primary else "")
+        (then, now), cv, found = metricwords.sides(v), metricwords.spread(v), metricwords.detectable(v)
+        told = (metricwords.change(v), metricwords.interval(v), metricwords.verdict_phrase(v))
         rows.append((name, then, cv, now, *told, found) if anew else (name, now, cv, found))
     for seen in evidence.reported(result) if anew else ():
-        then, now = phrases.sides(seen)
-        rows.append((phrases.metric_name(seen.metric), then, "", now, phrases.change(seen), "", phrases.REPORTED, ""))
+        then, now = metricwords.sides(seen)
+        rows.append(
+            (
+                metricwords.metric_name(seen.metric),
+                then,
+                "",
+                now,
+                metricwords.change(seen),
+                "",
+                metricwords.REPORTED,
+                "",
+            )
+        )
     return rows
 
 
@@ -134,13 +145,13 @@ def stage_table(result: CaseResult) -> list[str]:
     """One line per metric, indented by two: the primary one, the others that were judged, those only reported."""
     rows = [("metric", phrases.base_word(result), "", "now", "change", "95 % interval", "verdict")]
     for v in phrases.by_importance(result.verdicts):
-        name = phrases.metric_name(v.metric) + ("  (primary)" if v.primary else "")
-        baseline, now = phrases.sides(v)
-        words = phrases.verdict_phrase(v)
-        rows.append((name, baseline, phrases.spread(v), now, phrases.change(v), phrases.interval(v), words))
+        name = metricwords.metric_name(v.metric) + ("  (primary)" if v.primary else "")
+        baseline, now = metricwords.sides(v)
+        words = metricwords.verdict_phrase(v)
+        rows.append((name, baseline, metricwords.spread(v), now, metricwords.change(v), metricwords.interval(v), words))
     for seen in evidence.reported(result):
-        name, (baseline, now) = phrases.metric_name(seen.metric), phrases.sides(seen)
-        rows.append((name, baseline, "", now, phrases.change(seen), "", phrases.REPORTED))
+        name, (baseline, now) = metricwords.metric_name(seen.metric), metricwords.sides(seen)
+        rows.append((name, baseline, "", now, metricwords.change(seen), "", metricwords.REPORTED))
     return [f"  {line}" for line in table(rows, aligns="<><>><<")]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_sgdiff.data import CaseResult, Problem, Recorded, Watch
-from pytest_sgdiff.reports import evidence, phrases, text
+from pytest_sgdiff.reports import evidence, metricwords, phrases, text
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
 from pytest_sgdiff.wire import from_plain, to_plain
@@ -84,7 +84,7 @@ def test_both_sides_of_a_row_have_one_unit() -> None:
         text.stage_table(factories.result(verdicts=(verdict,), launches=(), baseline_records=()))[1]
         == "  DecodingStage   0.996 s    1.004 s  +0.8 %                 pass"
     )
-    assert phrases.sides(factories.verdict("peak_memory", baseline=1020.0, now=1030.0)) == ("1.00 GiB", "1.01 GiB")
+    assert metricwords.sides(factories.verdict("peak_memory", baseline=1020.0, now=1030.0)) == ("1.00 GiB", "1.01 GiB")
 
 
 def test_an_invalid_case_quotes_the_log_lines_without_their_escapes() -> None:
@@ -143,7 +143,7 @@ cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
 
 def test_a_pass_that_leaves_no_room_for_a_slowdown_says_so() -> None:
     faster = factories.verdict("stage:TextEncodingStage", now=266.0, excluded=-0.017)
-    assert phrases.verdict_phrase(faster) == "pass, any slowdown excluded"
+    assert metricwords.verdict_phrase(faster) == "pass, any slowdown excluded"
     assert phrases.phrase(factories.result(verdicts=(factories.verdict(now=80000.0, excluded=-0.01),))) == (
         "denoise -2.1 %, any slowdown excluded"
     )
@@ -156,7 +156,7 @@ def test_pauses_that_pass_say_how_often_they_came() -> None:
 
 
 def test_the_spread_of_pauses_is_not_shown_for_it_tells_nothing() -> None:
-    assert phrases.spread(factories.verdict("pause", spread=1.74)) == ""
+    assert metricwords.spread(factories.verdict("pause", spread=1.74)) == ""
 
 
 def test_a_claim_is_told_with_its_gain_and_whether_it_holds() -> None:
@@ -483,8 +483,8 @@ def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
         "  metric              baseline        now  change  95 % interval   verdict         now finds",
         "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
     ]
-    assert phrases.remark(shown) == ""
-    assert phrases.remark(factories.verdict("pause", outcome="no-baseline", why="not comparable")) == ""
+    assert metricwords.remark(shown) == ""
+    assert metricwords.remark(factories.verdict("pause", outcome="no-baseline", why="not comparable")) == ""
 
 
 def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:

@@ -1,0 +1,116 @@
+"""The wording of one metric that all reports share: its name, both sides, the change, what was judged of it."""
+
+from __future__ import annotations
+
+from pytest_sgdiff.data import Verdict
+from pytest_sgdiff.reports import numbers
+from pytest_sgdiff.reports.evidence import Reported
+
+_METRIC_NAMES = {
+    "denoise_steps": "denoise (sum of steps)",
+    "denoise_gap": "denoise gap",
+    "peak_memory": "peak memory",
+}
+_SUBJECTS = {
+    "denoise": "denoising",
+    "denoise_steps": "denoising",
+    "pause": "time outside the denoising steps and stages",
+}
+
+REPORTED = "reported, decides nothing"
+"""In place of a verdict, where the case does not gate a metric."""
+
+
+def sides(verdict: Verdict | Reported) -> tuple[str, str]:
+    """Baseline and now in one unit, which the larger of them sets: `0.996 s` and `1.004 s`."""
+    like = max((abs(value) for value in (verdict.baseline, verdict.now) if value is not None), default=None)
+    baseline, now = (numbers.quantity(value, verdict.unit, like=like) for value in (verdict.baseline, verdict.now))
+    return baseline, now
+
+
+def change(verdict: Verdict | Reported) -> str:
+    """Candidate against baseline: `+5.3 %`; the plain difference where no ratio could be computed."""
+    if verdict.ratio is not None:
+        return numbers.signed(verdict.ratio - 1)
+    if verdict.now is None or verdict.baseline is None:
+        return ""
+    difference = verdict.now - verdict.baseline
+    return f"{'+' if difference > 0 else ''}{numbers.quantity(difference, verdict.unit)}"
+
+
+def interval(verdict: Verdict) -> str:
+    """The 95 % interval of the change, `+4.6 .. +6.0 %`; empty if there is none."""
+    if verdict.low is None or verdict.high is None:
+        return ""
+    return f"{numbers.bare(verdict.low - 1)} .. {numbers.bare(verdict.high - 1)} %"
+
+
+def spread(verdict: Verdict) -> str:
+    """The baseline's launch-to-launch spread (CV), `±0.4 %`; empty if it is not known, or tells nothing: a pause is
+    zero in most launches."""
+    return "" if verdict.spread is None or verdict.metric_class == "pause" else f"±{numbers.percent(verdict.spread)}"
+
+
+def metric_name(metric: str) -> str:
+    """A metric as people read it: `stage:DecodingStage` is `DecodingStage`, `peak_memory` is `peak memory`."""
+    return _METRIC_NAMES.get(metric, metric.removeprefix("stage:"))
+
+
+def subject(metric: str) -> str:
+    """A metric as the subject of a sentence."""
+    return _SUBJECTS.get(metric, metric_name(metric))
+
+
+def direction(verdict: Verdict) -> str:
+    """`5.3 % slower`, `6.0 % faster`, `3.1 % higher` (memory), `450 ms longer` (a pause)."""
+    more, less = {"memory": ("higher", "lower"), "pause": ("longer", "shorter")}.get(
+        verdict.metric_class, ("slower", "faster")
+    )
+    text = change(verdict)
+    return f"{text.lstrip('+-')} {less if text.startswith('-') else more}"
+
+
+def excluded(verdict: Verdict, *, slower: str = "") -> str:
+    """`1.9 % excluded`: the smallest slowdown that a pass rules out; with `slower` in full, `1.9 % slower excluded`."""
+    if verdict.excluded is None or verdict.excluded <= 0:
+        return "any slowdown excluded"
+    return f"{_size(verdict, verdict.excluded)} {slower}excluded"
+
+
+def _size(verdict: Verdict, fraction: float) -> str:
+    """A slowdown in per cent; of a stage in ms too, for 30 % of 5 ms is nothing to look into."""
+    size, centre = numbers.percent(fraction), verdict.baseline or verdict.now
+    if verdict.metric_class != "stage" or centre is None:
+        return size
+    return f"{size} ({numbers.quantity(fraction * centre, verdict.unit)})"
+
+
+def remark(verdict: Verdict) -> str:
+    """Why, where the outcome and its number do not say it already."""
+    if verdict.why == verdict_phrase(verdict):
+        return ""
+    tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
+    return "" if tells and verdict.metric_class != "pause" else numbers.clean(verdict.why)
+
+
+def verdict_phrase(verdict: Verdict) -> str:
+    """The last column of the stage table: the outcome and the one number that qualifies it."""
+    if verdict.outcome == "regressed":
+        return "REGRESSED" + ("" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}")
+    if verdict.outcome == "pass":
+        return f"pass, {excluded(verdict)}" if verdict.excluded is not None else "pass"
+    if verdict.outcome == "inconclusive":
+        words = "inconclusive" + (", suspect" if verdict.suspect else "")
+        words += "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
+        return words if verdict.deciding else f"{words}, does not decide"
+    if verdict.outcome == "no-baseline":
+        # Its cure, behind the colon, is told once for the case.
+        return numbers.clean(verdict.why).partition(":")[0] or "no baseline"
+    return verdict.outcome
+
+
+def detectable(verdict: Verdict) -> str:
+    """The slowdown or growth from which the case's launches find it, `4.8 %`; empty where none is promised."""
+    if verdict.detectable is None:
+        return ""
+    return _size(verdict, verdict.detectable) if verdict.detectable < 1 else "> 100 %"
