@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pytest_sgdiff.cli import build_parser
 from pytest_sgdiff.options import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = [ROOT / ".github/workflows/ci.yml", *sorted((ROOT / "examples/workflows").glob("*.yml"))]
-PAGES = [*WORKFLOWS, ROOT / "docs/ci.md", ROOT / "docs/reports.md"]
+PAGES = [*WORKFLOWS, *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples/README.md"]
 
 
 def test_workflows_follow_the_schema_of_github() -> None:
@@ -72,6 +73,23 @@ def test_the_comment_of_the_gate_is_found_by_its_mark(tmp_path: Path, ids: str, 
 def test_every_option_exists(page: Path) -> None:
     used = set(re.findall(r"--sgdiff-[a-z-]+", page.read_text()))
     assert used <= {setting.option for setting in SETTINGS}
+
+
+def test_every_command_that_the_pages_name_exists_with_its_options() -> None:
+    (commands,) = (action.choices for action in build_parser()._actions if isinstance(action.choices, dict))
+    shown = [
+        (page.name, command)
+        for page in PAGES
+        for found in re.findall(r"`(sgdiff [^`]+)`|^(?: {4}|\$ )(sgdiff .+)$", page.read_text(), flags=re.MULTILINE)
+        for command in found
+        if command
+    ]
+    assert len(shown) > 20
+    for page, command in shown:
+        _, name, *words = command.split()
+        used = {word.partition("=")[0] for word in words if word.startswith("--") and word[2:]}
+        assert name in commands, f"{page}: {command}"
+        assert used <= set(commands[name]._option_string_actions), f"{page}: {command}"
 
 
 def test_targets_of_the_projects_own_workflow_exist() -> None:

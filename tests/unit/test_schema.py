@@ -14,9 +14,11 @@ import pytest
 import yaml
 
 from pytest_sgdiff import caseschema, yamlreader, yamltree
+from pytest_sgdiff.advice import advise
 from pytest_sgdiff.casefile import load_cases
 from pytest_sgdiff.casekeys import CASE, MATRIX_HELP
 from pytest_sgdiff.data import Case
+from pytest_sgdiff.engines.dialect import NEWEST
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.shapes import Record
 
@@ -146,7 +148,9 @@ def test_the_example_in_the_docs_loads_and_is_accepted() -> None:
     examples = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "cases:" in block]
     assert examples
     for example in examples:
-        assert load_cases("x.yaml", example)
+        read = load_cases("x.yaml", example)
+        assert read
+        assert [str(one) for case in read for one in advise(case, engine_version=NEWEST) if one.level == "error"] == []
         jsonschema.validate(plain(example), caseschema.document_schema())
 
 
