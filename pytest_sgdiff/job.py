@@ -34,7 +34,7 @@ from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.suiteprior import told
 
 REPLACED_AT_MOST = 2
-"""Disturbed launches of one case that are replaced before it is given up as `environment` (decision rule §9)."""
+"""Disturbed launches of one case that are replaced before it is given up as `environment` (docs/gpus.md)."""
 
 
 class Source(Protocol):
