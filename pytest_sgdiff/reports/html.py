@@ -56,7 +56,7 @@ class HtmlReport:
                 (word for result in run.results if (word := phrases.base_word(result)) != "baseline"), "baseline"
             ),
             summary=text.summary(run),
-            counts=phrases.counts(run),
+            counts=phrases.tally(run),
             script=script,
             script_hash=_sha256(script),
             reach=_reach([v for result in run.results if (v := phrases.decisive(result)) is not None]),
@@ -97,6 +97,7 @@ class HtmlReport:
         return {
             "result": result,
             "anchor": anchor,
+            "word": phrases.outcome_word(result),
             "open": result.outcome not in _GOOD,
             "headline": phrases.headline(result),
             "phrase": phrases.phrase(result),
@@ -206,11 +207,11 @@ def _title(run: Run) -> str:
     broken = sum(relation.outcome == "regressed" for relation in run.relations)
     if broken:
         return f"{numbers.plural(broken, 'case')} not as fast as claimed"
-    if any(result.outcome not in _GOOD for result in run.results) or run.measured < run.selected:
-        return "No case got slower, but not every case was settled"
     recorded = sum(result.recorded for result in run.results)
     # An update judges for show: what it replaced may well have been faster.
-    return f"{numbers.plural(recorded, 'baseline')} recorded" if recorded else "No case got slower"
+    words = f"{numbers.plural(recorded, 'baseline')} recorded" if recorded else "No case got slower"
+    settled = all(result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
+    return words if settled else f"{words}, but not every case was settled"
 
 
 def _reach(verdicts: Sequence[Verdict]) -> float:

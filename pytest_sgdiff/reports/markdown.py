@@ -26,6 +26,7 @@ _MARKS = {
     "inconclusive": "🟡 inconclusive",
     "improved": "🟢 improved",
     "pass": "🟢 pass",
+    phrases.RECORDED: "🔵 recorded",
 }
 
 
@@ -41,7 +42,12 @@ class MarkdownReport:
         good = [result for result in results if result.outcome in {"pass", "improved"}]
         parts = [f"## {_title(bad, run)}", _escape(text.summary(run))]
         parts += [_cases(bad)] if bad else []
-        parts += [_folded(f"{numbers.plural(len(good), 'case')} without a slowdown", _cases(good))] if good else []
+        # What was recorded is judged for show: it may well be slower than what it replaced.
+        fresh, judged = ([r for r in good if r.recorded is recorded] for recorded in (True, False))
+        parts += [_cases(fresh)] if fresh else []
+        parts += (
+            [_folded(f"{numbers.plural(len(judged), 'case')} without a slowdown", _cases(judged))] if judged else []
+        )
         if run.relations:
             parts.append("\n".join(f"- {_escape(text.relation_line(relation))}" for relation in run.relations))
         told = [r for r in good if r.outcome == "improved" or r.recorded]
@@ -89,8 +95,7 @@ def _cases(results: Sequence[CaseResult]) -> str:
         verdict = phrases.decisive(result)
         name = f"{_code(result.case)}<br>{_escape(_place(result))}"
         figures = ("",) * 4 if verdict is None else _figures(verdict)
-        mark = "🔵 recorded" if result.recorded else _MARKS[result.outcome]
-        rows.append((name, mark, *figures, _escape(phrases.remainder(result))))
+        rows.append((name, _MARKS[phrases.outcome_word(result)], *figures, _escape(phrases.remainder(result))))
     return _table(rows, aligns="<<>>>><")
 
 

@@ -9,6 +9,8 @@ from pytest_sgdiff.reports import evidence, metricwords, numbers
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
+RECORDED = "recorded"
+
 CREEP = 0.01
 """Slower than the best ever recorded by this fraction is worth saying."""
 
@@ -178,6 +180,17 @@ def worst_first(results: Sequence[CaseResult]) -> list[CaseResult]:
         return _BAD_FIRST.index(result.outcome), -ratio
 
     return sorted(results, key=key)
+
+
+def outcome_word(result: CaseResult) -> str:
+    """The outcome as people read it: what was recorded is `recorded`, for nothing in it was held to a limit."""
+    return RECORDED if result.recorded else result.outcome
+
+
+def tally(run: Run) -> list[tuple[str, int]]:
+    """How many cases stand under each word that occurs, the recorded ones first, then in the order of `OUTCOMES`."""
+    words = [outcome_word(result) for result in run.results]
+    return [(word, words.count(word)) for word in (RECORDED, *OUTCOMES) if word in words]
 
 
 def counts(run: Run) -> list[tuple[Outcome, int]]:

@@ -64,9 +64,9 @@ def closing(run: Run) -> str:
 
 
 def summary(run: Run) -> str:
-    """`measured 9 of 9 · 7 pass · 1 regressed · 1 invalid · 1 h 12 min, GPUs busy 96 %`."""
+    """`measured 9 of 9 · 7 pass · 1 regressed · 1 invalid · 1 h 12 min, GPUs busy 96 %`; `2 recorded` of an update."""
     parts = [f"measured {run.measured} of {run.selected}"]
-    parts += [f"{count} {outcome}" for outcome, count in phrases.counts(run)]
+    parts += [f"{count} {word}" for word, count in phrases.tally(run)]
     busy = "" if run.gpu_busy is None else f", GPUs busy {run.gpu_busy * 100:.0f} %"
     return " · ".join([*parts, numbers.duration(run.elapsed_s) + busy])
 
@@ -168,8 +168,13 @@ def _join(cells: Sequence[str], *, widths: Sequence[int], aligns: str) -> str:
 
 def _case_cells(result: CaseResult) -> tuple[str, ...]:
     launches = numbers.plural(len(result.launches), "launch") if result.launches else numbers.UNKNOWN
-    outcome = "RECORDED" if result.recorded else result.outcome.upper()
-    cells = (result.node_id, phrases.gpus(result), launches, phrases.centre(result), outcome)
+    cells = (
+        result.node_id,
+        phrases.gpus(result),
+        launches,
+        phrases.centre(result),
+        phrases.outcome_word(result).upper(),
+    )
     return (*cells, phrases.phrase(result))
 
 

@@ -61,6 +61,10 @@ def test_cases_that_need_eyes_are_unfolded_and_passing_ones_are_not() -> None:
         ((factories.regressed(), factories.result()), "1 of 2 cases got slower"),
         ((factories.result(),), "No case got slower"),
         ((factories.result(recorded=True), factories.result()), "1 baseline recorded"),
+        (
+            (factories.result(recorded=True), factories.undecided()),
+            "1 baseline recorded, but not every case was settled",
+        ),
         ((factories.result(), factories.undecided()), "No case got slower, but not every case was settled"),
         ((factories.fallback(),), "Nothing was measured"),
     ],
@@ -69,6 +73,16 @@ def test_the_title_is_the_answer(results: tuple[object, ...], title: str) -> Non
     page = rendered(factories.run(*results))  # type: ignore[arg-type]
     assert f"<h1>{title}</h1>" in page
     assert f"<title>{title} · sgdiff</title>" in page
+
+
+def test_what_was_recorded_is_called_so_and_can_be_filtered_by_that_word() -> None:
+    page = rendered(factories.run(factories.result(recorded=True), factories.result("other")))
+    assert page.count('<span class="badge recorded">recorded</span>') == 2  # in the table, and above the section
+    assert page.count('<span class="badge pass">pass</span>') == 2
+    chips = [part["data-outcome"] for part in Page(page).all("button") if "data-outcome" in part]
+    assert chips == ["recorded", "pass"]
+    assert [row["data-outcome"] for row in Page(page).all("tr") if "data-for" in row] == chips
+    assert [part["data-outcome"] for part in Page(page).all("details")] == chips
 
 
 def test_a_claim_that_does_not_hold_is_in_the_title_and_among_the_claims() -> None:

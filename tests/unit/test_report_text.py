@@ -357,6 +357,11 @@ def test_the_summary_counts_outcomes_and_time() -> None:
     )
 
 
+def test_the_summary_counts_what_was_recorded_apart_from_what_passed() -> None:
+    run = factories.run(factories.result(), factories.result(recorded=True), factories.undecided())
+    assert text.summary(run).startswith("measured 3 of 3 · 1 recorded · 1 pass · 1 inconclusive · ")
+
+
 def test_the_summary_of_a_run_that_measured_nothing_says_so() -> None:
     empty = factories.run(factories.fallback(), gpu_busy=None, elapsed_s=61.0, selected=9)
     assert text.summary(empty) == "measured 0 of 9 · 1 invalid · 1 min 1 s"
