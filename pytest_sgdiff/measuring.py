@@ -82,7 +82,7 @@ class Measuring:
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
         warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
-        kept = None if result.folder is None else self._near(result.folder)
+        kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
         return replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
 
@@ -150,11 +150,6 @@ class Measuring:
                 return out / "again" / re.sub(r"[^\w.-]+", "_", owner)
         return out
 
-    def _near(self, path: Path | str) -> str:
-        """The path as people type it: relative to the root where it lies below."""
-        root = self.settings.root
-        return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else str(path)
-
     def _next_command(self) -> str:
         """What to type about a result: what records a baseline, or, in an A/B run, which no baseline changes, what
         compares the launches of both engines."""
@@ -164,7 +159,7 @@ class Measuring:
 
     def _comparing(self, out: Path) -> str:
         folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / "against", out))
-        return commands.line(["sgdiff", "compare", *(self._near(folder) for folder in folders)])
+        return commands.line(["sgdiff", "compare", *(self.settings.near(folder) for folder in folders)])
 
     def _recording(self) -> str:
         """The command with this run's own places."""
@@ -173,11 +168,11 @@ class Measuring:
             "pytest",
             f"--sgdiff-gpus={settings.gpus}"
             if settings.replay is None
-            else f"--sgdiff-replay={self._near(settings.replay)}",
+            else f"--sgdiff-replay={settings.near(settings.replay)}",
         ]
         if settings.live and settings.engine_cmd != ("sglang",):
             words.append(f"--sgdiff-engine-cmd={commands.line(settings.engine_cmd)}")
         if settings.baselines != settings.root / "baselines":
-            words.append(f"--sgdiff-baselines={self._near(settings.baselines)}")
+            words.append(f"--sgdiff-baselines={settings.near(settings.baselines)}")
         named = self.case.node_id if CASE in self.item.stash else self.item.nodeid
         return commands.line([*words, "--sgdiff-update", named])

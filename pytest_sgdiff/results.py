@@ -139,7 +139,7 @@ class Results:
             else:
                 old = read(tree, result.machine, result.case)
                 path = baselines.save(self.candidates, renewed(old))
-            self.written.append(str(path))
+            self.written.append(self.settings.near(path))
         except SgdiffError as error:
             self.troubles.append(f"{result.node_id}: {error}{self._kept(result)}")
 
@@ -148,8 +148,8 @@ class Results:
         out = self.settings.out
         if not self.settings.live or out is None:
             return ""
-        near = out.relative_to(self.settings.root) if out.is_relative_to(self.settings.root) else out
-        words = ["pytest", f"--sgdiff-replay={near}", f"--sgdiff-update={self.settings.update}", result.node_id]
+        replay = f"--sgdiff-replay={self.settings.near(out)}"
+        words = ["pytest", replay, f"--sgdiff-update={self.settings.update}", result.node_id]
         return f". Its launches are kept; this records them: {line(words)}"
 
     @property

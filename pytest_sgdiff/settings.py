@@ -58,6 +58,10 @@ class Settings:
         """True if engines will be launched."""
         return self.replay is None and self.mode in ("gate", "update", "against")
 
+    def near(self, path: Path | str) -> str:
+        """The path as people type it: relative to the root where it lies below."""
+        return str(Path(path).relative_to(self.root)) if Path(path).is_relative_to(self.root) else str(path)
+
 
 def read_settings(
     *,

@@ -124,18 +124,18 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
     if settings.mode == "dry-run":
         return ("dry run: command lines are shown, nothing is measured",)
     if settings.replay is not None:
-        recording, baselines = _short(settings.replay, settings.root), _short(settings.baselines, settings.root)
+        recording, baselines = settings.near(settings.replay), settings.near(settings.baselines)
         return (f"replay of {recording}, baselines in {baselines}",)
     if collect_only or pool is None:
         return ()
     # The version is asked for here, so that a missing engine stops the run before the first case.
     engine = session.engine_info
-    base = f"baselines in {_short(settings.baselines, settings.root)}"
+    base = f"baselines in {settings.near(settings.baselines)}"
     if settings.mode == "against":
         base = f"base engine: {shlex.join(settings.against)}"
     lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
     if settings.out is not None:
-        lines.append(f"launches are kept in {_short(settings.out, settings.root)}")
+        lines.append(f"launches are kept in {settings.near(settings.out)}")
     return tuple(lines)
 
 
@@ -146,7 +146,3 @@ def _pool_text(pool: gpus.Pool) -> str:
     names = sorted({gpu.name for gpu in eligible.gpus})
     told = "; ".join(filter(None, (eligible.driver and f"driver {eligible.driver}", eligible.note)))
     return f"{eligible.size} x {' / '.join(names)}" + (f" ({told})" if told else "")
-
-
-def _short(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

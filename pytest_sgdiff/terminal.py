@@ -118,7 +118,7 @@ class Terminal:
         if self.results.written and self.results.candidates is not None:
             terminal.write_line(
                 "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates "
-                f"in place: sgdiff baselines diff|apply {self.results.candidates}"
+                f"in place: sgdiff baselines diff|apply {self.settings.near(self.results.candidates)}"
             )
         for node_id in sorted(self.results.selected - {result.node_id for result in run.results}):
             terminal.write_line(
