@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,41 @@ def test_the_shown_runs_print_what_is_shown_in_that_order() -> None:
         printed = iter(printed_by[shown[0]])
         for line in shown[1:]:
             assert line in printed, f"{page}: not printed, or not in this order: {line}"
+
+
+def test_the_shown_rerecord_and_its_diff_are_what_the_commands_give(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8")
+    update, diff = (
+        shlex.split(line[2:]) for line in page.split("```console\n")[1].split("```")[0].splitlines() if line
+    )
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    env = {name: value for name, value in os.environ.items() if name != "CI"}
+
+    def run(*argv: str) -> str:
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=100)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("git", "init", "--quiet")
+    run("git", "add", "examples")
+    author = ("-c", "user.name=someone", "-c", "user.email=someone@example.com")
+    run("git", *author, "commit", "--quiet", "--message", "as bundled")
+    commit = run("git", "rev-parse", "--short=12", "HEAD").strip()
+    run(sys.executable, "-m", *update)
+    # Of each run its own: when it was, at which commit, and the hash of a file that says so.
+    own = re.compile(r'^(index [0-9a-f]{7}\.\.|\+    "at": "2|\+    "commit": ").*')
+    printed = run(*diff).splitlines()
+    shown = page.split("```diff\n")[1].split("```")[0].splitlines()
+    assert len(shown) == len(printed)
+    for line, whole in zip(shown, printed, strict=True):
+        if own.match(whole):
+            assert own.sub(r"\1", line) == own.sub(r"\1", whole)
+        elif line.endswith(" …"):
+            assert whole.startswith(line.removesuffix(" …"))
+            assert len(whole) > len(line)
+        else:
+            assert line == whole
+    assert f'+    "commit": "{commit}",' in printed
 
 
 def test_the_shown_case_is_the_one_that_is_run() -> None:
