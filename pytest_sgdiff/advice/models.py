@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
+from pytest_sgdiff.advice.residency import offload_flag
 
 _SHAPE = "stage:Hunyuan3DShapeDenoisingStage"
 _DEVICE_MODE = "ltx2-two-stage-device-mode"
@@ -33,18 +34,37 @@ def hunyuan3d_primary(view: View) -> Iterator[Finding]:
         )
 
 
-def device_mode_not_pinned(view: View) -> Iterator[Finding]:
+def _two_stage_flag(view: View) -> str | None:
+    """The flag that names a pipeline which has device modes; None if none does."""
     flag = next(first_of(view, ("pipeline-class-name", "pipeline")), "")
     two_stage = view.word(flag).startswith("ltx2twostage") and view.case.gpus > 0 and not view.older_than(0, 5, 11)
     chosen = view.model_has("LTX-2.3") or (
         # The older model has the modes from 0.5.23 on; 2.5 refines with a transformer of its own and has none.
         view.model_has("LTX-2") and not view.model_has("LTX-2.5") and view.version >= (0, 5, 23)
     )
-    if two_stage and chosen and view.arg(_DEVICE_MODE) is None and not view.case.env.get(_DEVICE_MODE_ENV):
+    return flag if two_stage and chosen else None
+
+
+def device_mode_not_pinned(view: View) -> Iterator[Finding]:
+    flag = _two_stage_flag(view)
+    if flag is not None and view.arg(_DEVICE_MODE) is None and not view.case.env.get(_DEVICE_MODE_ENV):
         yield Finding(
             view.place(flag),
             "the engine keeps both stages on the GPU or not by its version and the GPU's memory, and times differ: "
             f"pin {_DEVICE_MODE} (original; resident from about 130 GiB on)",
+        )
+
+
+def resident_with_offload(view: View) -> Iterator[Finding]:
+    by_flag = view.arg(_DEVICE_MODE) is not None
+    mode = view.word(_DEVICE_MODE) if by_flag else view.case.env.get(_DEVICE_MODE_ENV, "").lower()
+    offload = offload_flag(view)
+    # `_adjust_ltx2_two_stage_device_mode` of the engine's server_args, from 0.5.18 on.
+    if mode == "resident" and offload is not None and view.version >= (0, 5, 18) and _two_stage_flag(view):
+        yield Finding(
+            view.place(_DEVICE_MODE) if by_flag else f"env.{_DEVICE_MODE_ENV}",
+            f"from 0.5.18 on the engine refuses device mode resident together with {offload}: "
+            "keep one of the two, or set the mode to original",
         )
 
 
@@ -88,6 +108,7 @@ RULES = (
     Rule(slug="ideogram-steps", level="error", check=ideogram_steps),
     Rule(slug="hunyuan3d-primary", level="warning", check=hunyuan3d_primary),
     Rule(slug="device-mode-not-pinned", level="warning", check=device_mode_not_pinned),
+    Rule(slug="resident-with-offload", level="error", check=resident_with_offload),
     Rule(slug="cosmos3-guardrails", level="warning", check=cosmos3_guardrails),
     Rule(slug="gated-without-token", level="warning", check=gated_without_token),
     Rule(slug="no-input-image", level="error", check=no_input_image),

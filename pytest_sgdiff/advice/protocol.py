@@ -71,14 +71,20 @@ class View:
 
     def gpu_has(self, *words: str) -> str | None:
         """The first GPU product that holds one of the words as a word: `H100` is in `NVIDIA H100 80GB HBM3`."""
-        for product in self.products:
-            if set(re.split(r"[\s\-_]+", product.lower())) & {word.lower() for word in words}:
-                return product
-        return None
+        return next((product for product in self.products if self._has_word(product, words)), None)
+
+    def only_gpus(self, *words: str) -> str | None:
+        """The first GPU product if every one that may run the case holds one of the words; else None."""
+        held = {product for product in self.products if self._has_word(product, words)}
+        return self.products[0] if held and held == set(self.products) else None
 
     def older_than(self, *version: int) -> bool:
         """Whether the engine is known to be older."""
         return self.version != () and self.version < version
+
+    @staticmethod
+    def _has_word(product: str, words: tuple[str, ...]) -> bool:
+        return bool(set(re.split(r"[\s\-_]+", product.lower())) & {word.lower() for word in words})
 
 
 def first_of(view: View, flags: Iterable[str]) -> Iterator[str]:

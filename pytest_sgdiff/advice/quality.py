@@ -39,7 +39,8 @@ _QUANTISED = (
     *("kv-cache-quant", "enable-spectrum", "cfg-gate-step"),
 )
 _HOPPER = ("H100", "H200", "H800", "H20", "GH200")
-_BLACKWELL = ("B100", "B200", "B300", "GB200", "GB300", "5090", "5080", "BLACKWELL")
+_DATACENTRE_BLACKWELL = ("B100", "B200", "B300", "GB200", "GB300")
+_BLACKWELL = (*_DATACENTRE_BLACKWELL, "5090", "5080", "BLACKWELL")
 # Flash attention needs compute capability 8.0.
 _BEFORE_AMPERE = ("V100", "T4", "P100", "P40", "2080", "TITAN")
 
@@ -111,11 +112,11 @@ def cache_dit_knobs_without_cache_dit(view: View) -> Iterator[Finding]:
 
 
 def svdquant_gpu(view: View) -> Iterator[Finding]:
-    product = view.gpu_has(*_HOPPER)
+    product = view.only_gpus(*_HOPPER, *_DATACENTRE_BLACKWELL, *_BEFORE_AMPERE)
     if view.on("enable-svdquant") and product:
         yield Finding(
             view.place("enable-svdquant"),
-            f"SVDQuant runs on Ampere, Ada and consumer Blackwell GPUs, not on Hopper ({product}): "
+            f"SVDQuant runs on GPUs of compute capability 8 and 12 (Ampere, Ada, RTX Blackwell), not on {product}: "
             "name other GPUs in 'requires.gpu', or drop enable-svdquant",
         )
 
@@ -146,7 +147,7 @@ def sage3_gpu(view: View) -> Iterator[Finding]:
 
 
 def flash_attention_gpu(view: View) -> Iterator[Finding]:
-    product = view.gpu_has(*_BEFORE_AMPERE)
+    product = view.only_gpus(*_BEFORE_AMPERE)
     if product:
         for key, _ in _asking_for(view, "fa", "fa2", "fa3", "fa4"):
             yield Finding(key, f"flash attention needs Ampere or newer, this is {product}: use torch_sdpa")

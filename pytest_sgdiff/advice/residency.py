@@ -11,6 +11,7 @@ from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
 
 CACHE_DIT = "SGLANG_CACHE_DIT_ENABLED"
 CACHE_DIT_FLAG = "enable-cache-dit"
+_TRANSFORMERS = {"dit", "transformer", "transformer_2", "all"}
 _LAYERWISE_BY_DEFAULT = ("Wan", "MOVA")
 
 
@@ -27,12 +28,29 @@ def layerwise_flag(view: View) -> str | None:
     if view.on("dit-layerwise-offload"):
         return "dit-layerwise-offload"
     for flag in ("layerwise-offload-components", "layerwise-offload-modules"):
-        if {"dit", "transformer", "transformer_2", "all"} & set(_words(view, flag)):
+        if _TRANSFORMERS & set(_words(view, flag)):
             return flag
+    return "component-residency" if _residency(view) == "layerwise-offload" else None
+
+
+def offload_flag(view: View) -> str | None:
+    """The flag that has the transformers offloaded, layer by layer or whole; None if none does."""
+    mode = _residency(view)
+    if mode:
+        return "component-residency" if mode.endswith("-offload") else None
+    whole = _TRANSFORMERS & set(_words(view, "cpu-offload-components"))
+    return (
+        layerwise_flag(view)
+        or ("cpu-offload-components" if whole else None)
+        or ("dit-cpu-offload" if view.on("dit-cpu-offload") else None)
+    )
+
+
+def _residency(view: View) -> str:
+    """The mode that `component-residency` gives the transformers, empty if it gives none."""
     modes = dict(word.split("=", 1) for word in _words(view, "component-residency") if "=" in word)
     # A component's own mode goes before that of its group.
-    mode = next((modes[name] for name in ("transformer", "dit", "all") if name in modes), "")
-    return "component-residency" if mode == "layerwise-offload" else None
+    return next((modes[name] for name in ("transformer", "dit", "all") if name in modes), "")
 
 
 def _words(view: View, flag: str) -> list[str]:

@@ -105,7 +105,9 @@ def data_parallel(view: View) -> Iterator[Finding]:
     flag = next((flag for flag in ("dp-size", "data-parallel-size", "dp") if (view.count(flag) or 1) > 1), None)
     if flag is not None:
         yield Finding(
-            view.place(flag), f"the engine refuses {flag} above 1: drop it, and use ulysses-degree or tp-size"
+            view.place(flag),
+            f"{flag} above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine "
+            "refuses it): drop it, and use ulysses-degree or tp-size",
         )
 
 

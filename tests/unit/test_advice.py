@@ -148,7 +148,7 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {dp-size: 2}"],
         "4:12",
-        "the engine refuses dp-size above 1: drop it, and use ulysses-degree or tp-size",
+        "dp-size above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine refuses it): drop it, and use ulysses-degree or tp-size",
         ["args: {dp-size: 1}"],
     ),
     (
@@ -350,8 +350,8 @@ FIRES = [
         "error",
         ["args: {enable-svdquant: true}", "requires: {gpu: [H200]}"],
         "3:12",
-        "SVDQuant runs on Ampere, Ada and consumer Blackwell GPUs, not on Hopper (H200): name other GPUs in 'requires.gpu', or drop enable-svdquant",
-        ["args: {enable-svdquant: true}", "requires: {gpu: [A100]}"],
+        "SVDQuant runs on GPUs of compute capability 8 and 12 (Ampere, Ada, RTX Blackwell), not on H200: name other GPUs in 'requires.gpu', or drop enable-svdquant",
+        ["args: {enable-svdquant: true}", "requires: {gpu: [H200, A100]}"],
     ),
     (
         "svdquant-weights",
@@ -624,7 +624,7 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {data-parallel-size: 2}"],
         "4:12",
-        "the engine refuses data-parallel-size above 1: drop it, and use ulysses-degree or tp-size",
+        "data-parallel-size above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine refuses it): drop it, and use ulysses-degree or tp-size",
         ["args: {dp: 1}"],
     ),
     (
@@ -632,7 +632,7 @@ FIRES = [
         "error",
         ["gpus: 2", "config: {dp_size: 2}"],
         "4:14",
-        "the engine refuses dp-size above 1: drop it, and use ulysses-degree or tp-size",
+        "dp-size above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine refuses it): drop it, and use ulysses-degree or tp-size",
         ["config: {dp_size: 1}"],
     ),
     (
@@ -1045,6 +1045,55 @@ def test_the_older_ltx_2_has_device_modes_from_0_5_23_on() -> None:
     assert len(found("device-mode-not-pinned", case, version="0.5.23")) == 1
 
 
+RESIDENT = "args: {pipeline-class-name: LTX2TwoStagePipeline, ltx2-two-stage-device-mode: resident, OFFLOAD}"
+RESIDENT_MESSAGE = (
+    "from 0.5.18 on the engine refuses device mode resident together with {}: keep one of the two, or set the mode to "
+    "original"
+)
+
+
+@pytest.mark.parametrize(
+    ("offload", "flag"),
+    [
+        ("dit-cpu-offload: true", "dit-cpu-offload"),
+        ("dit-layerwise-offload: true", "dit-layerwise-offload"),
+        ("cpu-offload-components: [vae, transformer_2]", "cpu-offload-components"),
+        ("layerwise-offload-components: dit", "layerwise-offload-components"),
+        ("component-residency: [dit=component-offload]", "component-residency"),
+    ],
+)
+def test_a_resident_device_mode_goes_with_no_offload(offload: str, flag: str) -> None:
+    case = case_of(RESIDENT.replace("OFFLOAD", offload), model="Lightricks/LTX-2.3")
+    (advice,) = found("resident-with-offload", case, version="0.5.18")
+    assert (advice.level, str(advice.location)) == ("error", "c.yaml:3:55")
+    assert advice.message == RESIDENT_MESSAGE.format(flag)
+    assert found("resident-with-offload", case, version="0.5.17") == found("resident-with-offload", case) == []
+    older = case_of(RESIDENT.replace("OFFLOAD", offload), model="Lightricks/LTX-2")
+    assert found("resident-with-offload", older, version="0.5.22") == []
+    assert len(found("resident-with-offload", older, version="0.5.23")) == 1
+
+
+@pytest.mark.parametrize(
+    "offload",
+    [
+        "dit-cpu-offload: false, dit-layerwise-offload: false",
+        "vae-cpu-offload: true, cpu-offload-components: vae",
+        # The newer flag goes before the older one.
+        "component-residency: dit=resident, dit-cpu-offload: true",
+    ],
+)
+def test_what_leaves_the_transformers_where_they_are_goes_with_a_resident_device_mode(offload: str) -> None:
+    case = case_of(RESIDENT.replace("OFFLOAD", offload), model="Lightricks/LTX-2.3")
+    assert found("resident-with-offload", case, version="0.5.23") == []
+
+
+def test_a_resident_device_mode_may_come_from_the_environment() -> None:
+    lines = ["args: {pipeline-class-name: LTX2TwoStagePipeline, dit-cpu-offload: true}"]
+    lines += ["env: {SGLANG_LTX2_TWO_STAGE_DEVICE_MODE: resident}"]
+    (advice,) = found("resident-with-offload", case_of(*lines, model="Lightricks/LTX-2.3"), version="0.5.23")
+    assert str(advice.location) == "c.yaml:4:11"
+
+
 def test_guidance_that_a_case_raises_itself_makes_the_second_branch() -> None:
     lines = ["gpus: 2", "args: {enable-cfg-parallel: true, guidance-scale: 3}"]
     assert found("cfg-parallel-without-cfg", case_of(*lines, model="Qwen/Qwen-Image-2.1-Turbo")) == []
@@ -1098,8 +1147,13 @@ def test_gpus_that_are_there_count_and_not_those_that_are_wished_for() -> None:
     case = case_of("args: {enable-svdquant: true}", "requires: {gpu: [A100]}")
     assert found("svdquant-gpu", case) == []
     (advice,) = found("svdquant-gpu", case, gpus=(H100,))
-    assert "not on Hopper (NVIDIA H100 80GB HBM3)" in advice.message
-    assert found("svdquant-gpu", case, gpus=("NVIDIA RTX 6000 Ada Generation",)) == []
+    assert "not on NVIDIA H100 80GB HBM3: name other GPUs" in advice.message
+    for product in ("NVIDIA B200", "NVIDIA GB300", "Tesla V100-SXM2-16GB"):
+        assert [one.slug for one in found("svdquant-gpu", case, gpus=(product,))] == ["svdquant-gpu"]
+    for product in ("NVIDIA RTX 6000 Ada Generation", "NVIDIA RTX PRO 6000 Blackwell", "NVIDIA GeForce RTX 5090"):
+        assert found("svdquant-gpu", case, gpus=(product,)) == []
+    either = case_of("args: {attention-backend: fa}", "requires: {gpu: [T4, A100]}")
+    assert found("flash-attention-gpu", either) == []
     nvfp4 = case_of("args: {quantization-precision: nvfp4}")
     assert found("nvfp4-gpu", nvfp4) == found("nvfp4-gpu", nvfp4, gpus=("NVIDIA RTX PRO 6000 Blackwell",)) == []
     assert len(found("nvfp4-gpu", nvfp4, gpus=("NVIDIA RTX 6000 Ada Generation",))) == 1
