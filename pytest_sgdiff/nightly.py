@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sgdiff.data import ArgValue, Case
+from pytest_sgdiff.engines.flags import flag_of, key_given
 from pytest_sgdiff.errors import OptionError
 
 # Field of the comparison -> flag of the engine.
@@ -79,7 +80,7 @@ def check_nightly(cases: Sequence[Case], document: Any, *, name: str = "comparis
         if "nightly" not in case.marks:
             differences.append(f"{case.location}: {case_id} is in the nightly comparison: add the mark 'nightly'")
         differences += [
-            f"{case.at(key)}: {case_id}: {difference}"
+            f"{case.at(_written(case, key))}: {case_id}: {difference}"
             for key, difference in _differences(_of_case(case), _of_entry(entry, f"{name}: {case_id}"))
         ]
     differences += [
@@ -88,6 +89,11 @@ def check_nightly(cases: Sequence[Case], document: Any, *, name: str = "comparis
         if "nightly" in case.marks and case.id not in entries
     ]
     return tuple(differences)
+
+
+def _written(case: Case, key: str) -> str:
+    """The dotted key under which the case gives what is compared as a flag."""
+    return (key_given(case, key.removeprefix("args.")) if key.startswith("args.") else None) or key
 
 
 def _entries(document: Any, name: str) -> dict[str, Mapping[str, Any]]:
@@ -132,17 +138,18 @@ def _mapped(key: str, prefix: str, here: Mapping[str, Any], nightly: Mapping[str
 
 
 def _of_case(case: Case) -> _Workload:
+    # The engine takes a flag from the config just as well, and `args` go before it.
+    in_config = {flag: value for key, value in case.config.items() if (flag := flag_of(key)) is not None}
+    values = {**in_config, **case.args}
     return _Workload(
         model=case.model,
         gpus=case.gpus,
         backend=case.backend,
         warmup="off" if case.warmup == "off" else "on",
-        image="image-path" in case.assets or "image-path" in case.args,
-        flags={
-            flag: _text(value) for flag, value in case.args.items() if flag not in (*_OURS_ONLY_FLAGS, "image-path")
-        },
+        image="image-path" in case.assets or "image-path" in values,
+        flags={flag: _text(value) for flag, value in values.items() if flag not in (*_OURS_ONLY_FLAGS, "image-path")},
         env={variable: value for variable, value in case.env.items() if variable not in _OURS_ONLY_ENV},
-        config=case.config,
+        config={key: value for key, value in case.config.items() if flag_of(key) is None},
     )
 
 
@@ -152,16 +159,17 @@ def _of_entry(entry: Mapping[str, Any], where: str) -> _Workload:
     flags = _parse(framework.get("serve_args", ""), where)
     warmups = {flag: flags.pop(flag) for flag in ("warmup", "warmup-mode", "server-warmup") if flag in flags}
     warm = any(value not in ("false", "off") for value in warmups.values())
-    request = {key: entry[key] for key in _SAMPLING if entry.get(key) is not None}
+    request = {flag: entry[key] for key, flag in _SAMPLING.items() if entry.get(key) is not None}
     config: dict[str, Any] = {}
     for key, value in _mapping(entry.get("sglang_request_extra")).items():
-        if value is None:
-            request.pop(key, None)
-        elif key in _SAMPLING:
-            request[key] = value
+        flag = flag_of(key)
+        if flag is None:
+            config |= {} if value is None else {key: value}
+        elif value is None:
+            request.pop(flag, None)
         else:
-            config[key] = value
-    sampling = {_SAMPLING[key]: _text(value) for key, value in request.items()}
+            request[flag] = value
+    sampling = {flag: _text(value) for flag, value in request.items()}
     gpus, backend = flags.pop("num-gpus", None), flags.pop("backend", "sglang")
     return _Workload(
         model=entry["model"],

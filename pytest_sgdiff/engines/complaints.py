@@ -12,6 +12,7 @@ from pytest_sgdiff.engines import flagtable, modeltable
 from pytest_sgdiff.engines.attention import attention_asked
 from pytest_sgdiff.engines.flags import (
     config_key,
+    flag_of,
     given,
     key_given,
     kind_of,
@@ -190,7 +191,7 @@ def _unknown(name: str, release: int) -> tuple[str, str]:
 
 def _in_config(case: Case, key: str, release: int) -> tuple[str, str] | None:
     """What is wrong with one key of the config. What is no flag may still be a setting of the model's pipeline."""
-    name = _flag_of(key)
+    name = flag_of(key)
     if name in (*_OWN, *_WARMUP):
         return None
     if name is None and "-" in key:
@@ -217,11 +218,3 @@ def _in_config(case: Case, key: str, release: int) -> tuple[str, str] | None:
     if name in (*flagtable.INTEGERS.split(), *flagtable.FLOATS.split()):
         return "flag-value", f"in a config '{value}' stays text: write the number without quotes"
     return choice_problem(name, value, release)
-
-
-def _flag_of(key: str) -> str | None:
-    """The flag that a key of a config stands for, None if it is none of any release."""
-    plain = key.replace("_", "-")
-    if spans_of(plain):
-        return plain
-    return next((flag for flag, name in flagtable.CONFIG_NAMES.items() if name == key), None)

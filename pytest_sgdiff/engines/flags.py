@@ -89,6 +89,14 @@ def config_key(flag: str) -> str:
     return flagtable.CONFIG_NAMES.get(flag, flag.replace("-", "_"))
 
 
+def flag_of(key: str) -> str | None:
+    """The flag that a key of a config stands for, None if it is none of any release."""
+    plain = key.replace("_", "-")
+    if spans_of(plain):
+        return plain
+    return next((flag for flag, name in flagtable.CONFIG_NAMES.items() if name == key), None)
+
+
 def given(case: Case, flag: str) -> ArgValue | None:
     """The value that a case gives for a flag, under `args` or else in its `config`, as the engine reads them; None if
     it gives none."""

@@ -140,6 +140,16 @@ def test_each_difference_is_named_at_its_place(change: dict[str, Any], expected:
     assert differences(wan(**change)) == [f"c.yaml:{expected}"]
 
 
+def test_what_a_case_gives_in_its_config_is_compared_as_the_flag_that_it_is() -> None:
+    text = CASE.replace("      seed: 42\n", "") + "    config: {seed: 42, flow_shift: 12, mode_of_ours: x}\n"
+    assert differences(wan(sglang_request_extra={"flow_shift": 12.0, "mode_of_ours": "x"}), text=text) == []
+    assert differences(wan(seed=7, sglang_request_extra={"mode_of_ours": "y"}), text=text) == [
+        "c.yaml:16:14: wan: --seed is 42 here, 7 in the nightly comparison",
+        "c.yaml:16:24: wan: --flow-shift 12 is given here and not in the nightly comparison",
+        "c.yaml:16:40: wan: config mode_of_ours is x here, y in the nightly comparison",
+    ]
+
+
 def test_an_image_that_the_comparison_lacks_is_a_difference() -> None:
     text = CASE + "    assets: {image-path: cat.png}\n"
     assert differences(wan(), text=text) == ["c.yaml:17:14: wan: the nightly comparison has no image"]
