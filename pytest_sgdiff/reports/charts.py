@@ -1,12 +1,11 @@
-"""The charts of the HTML report: what a case's launches, stages, steps and history look like against its baseline."""
+"""The charts of the HTML report: what a case's launches, stages and steps look like against its baseline."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence, Set
-from itertools import pairwise
+from collections.abc import Sequence, Set
 
-from pytest_sgdiff.data import CaseResult, HistoryPoint, LaunchRecord, Verdict
+from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
 from pytest_sgdiff.metrics import STAGE, is_denoising
 from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases
 from pytest_sgdiff.reports.plot import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
@@ -213,46 +212,5 @@ def steps(result: CaseResult) -> Plot | None:
         height=154,
         lines=lines,
         paths=paths,
-        texts=texts,
-    )
-
-
-def trend(
-    verdict: Verdict | None, history: Mapping[str, Sequence[HistoryPoint]], *, today: str, engine: str | None
-) -> Plot | None:
-    """The primary metric over earlier runs and this one; a change of the engine's version is marked."""
-    if verdict is None or verdict.now is None or not history.get(verdict.metric):
-        return None
-    points = [*history[verdict.metric], HistoryPoint(at=today, value=verdict.now, engine_version=engine)]
-    if points[-2].at == today:
-        del points[-2]
-    low, high = domain([point.value for point in points])
-    y = Scale(low=low, high=high, start=132, end=TOP + 10)
-    x = Scale(low=0, high=max(1, len(points) - 1), start=LEFT + 6, end=RIGHT - 6)
-    lines, texts = value_axis(y, verdict.unit, left=LEFT, right=RIGHT)
-    for i, (earlier, later) in enumerate(pairwise(points)):
-        if earlier.engine_version != later.engine_version:
-            lines.append(Line(x1=x.at(i + 0.5), y1=TOP + 5, x2=x.at(i + 0.5), y2=132, kind="version"))
-            texts.append(Text(x=x.at(i + 0.5), y=TOP, text=later.engine_version or "", anchor="middle"))
-    marks = [
-        Mark(
-            x=x.at(i),
-            y=y.at(point.value),
-            kind=f"now {verdict.outcome}" if i == len(points) - 1 else "baseline",
-            label=f"{point.at[:10]}: {numbers.quantity(point.value, verdict.unit)}, engine {point.engine_version}",
-        )
-        for i, point in enumerate(points)
-    ]
-    path = Path(d=curve((x.at(i), y.at(point.value)) for i, point in enumerate(points)), kind="trend")
-    texts += [Text(x=LEFT, y=148, text=points[0].at[:10]), Text(x=RIGHT, y=148, text=today[:10], anchor="end")]
-    first, last = (numbers.quantity(point.value, verdict.unit) for point in (points[0], points[-1]))
-    return Plot(
-        title=f"{metricwords.metric_name(verdict.metric)} over time",
-        description=f"{numbers.plural(len(points), 'run')} from {points[0].at[:10]} to {today[:10]}: {first} to {last}",
-        width=WIDTH,
-        height=154,
-        lines=lines,
-        paths=[path],
-        marks=marks,
         texts=texts,
     )

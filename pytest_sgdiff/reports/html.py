@@ -16,6 +16,7 @@ from pytest_sgdiff.reports import charts, evidence, metricwords, numbers, phrase
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.plot import Plot
 from pytest_sgdiff.reports.sparks import sparks
+from pytest_sgdiff.reports.timeline import timeline
 
 _GOOD = {"pass", "improved"}
 
@@ -85,15 +86,16 @@ class HtmlReport:
 
     def _case(self, run: Run, result: CaseResult, *, anchor: str, reach: float) -> dict[str, Any]:
         decisive, history = phrases.decisive(result), run.history.get(result.case, {})
+        primary, trends = phrases.primary(result), [trend for trend in run.trends if trend.case == result.case]
+        changes = [c for trend in trends if primary and trend.metric == primary.metric for c in trend.changes]
         own_reach = _reach(result.verdicts)
         engine = next((e for launch in result.launches if (e := launch.environment.engine_version)), None)
         pictures = [charts.launches(result, v) for v in phrases.by_importance(result.verdicts) if not _negligible(v)]
         pictures[1:1] = [
             charts.stages(result),
             charts.steps(result),
-            charts.trend(phrases.primary(result), history, today=run.started_at, engine=engine),
+            timeline(primary, history, today=run.started_at, engine=engine, changes=changes),
         ]
-        trends = [trend for trend in run.trends if trend.case == result.case]
         return {
             "result": result,
             "anchor": anchor,
@@ -118,7 +120,7 @@ class HtmlReport:
             "problems": [(p.kind, numbers.clean(p.message), _lines(p.evidence)) for p in result.problems],
             "trends": [(trend.worse, phrases.trend_line(trend)) for trend in trends],
             "pictures": [picture for picture in pictures if picture is not None],
-            "launches": [_launch(launch, phrases.primary(result)) for launch in result.launches],
+            "launches": [_launch(launch, primary) for launch in result.launches],
             "facts": [
                 ("Machine", machine_facts(result)),
                 (phrases.base_word(result).capitalize(), [*baseline_facts(result), *_unlinked(result)]),

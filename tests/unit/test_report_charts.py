@@ -136,25 +136,6 @@ def test_the_step_profile_is_the_median_over_launches_with_their_range() -> None
     assert charts.steps(factories.fallback()) is None
 
 
-def test_the_trend_marks_this_run_and_the_change_of_the_engine() -> None:
-    result = factories.regressed()
-    verdict = next(v for v in result.verdicts if v.primary)
-    plot = charts.trend(verdict, factories.history(12), today="2026-11-23T02:00:11Z", engine="0.5.17")
-    assert plot is not None
-    assert [mark.kind for mark in plot.marks].count("baseline") == 12
-    assert plot.marks[-1].label == "2026-11-23: 86.08 s, engine 0.5.17"
-    assert [text.text for text in plot.texts if text.anchor == "middle"] == ["0.5.17"]
-    assert plot.description == "13 runs from 2026-11-01 to 2026-11-23: 81.75 s to 86.08 s"
-    assert charts.trend(verdict, {}, today="2026-11-23", engine=None) is None
-
-
-def test_a_run_already_in_the_history_is_not_drawn_twice() -> None:
-    verdict, past = factories.verdict(), factories.history(3)
-    plot = charts.trend(verdict, past, today=past["denoise"][-1].at, engine="0.5.17")
-    assert plot is not None
-    assert len(plot.marks) == 3
-
-
 @pytest.mark.parametrize(("now", "shape"), [(85000.0, "dot"), (163500.0, "right"), (40875.0, "left")])
 def test_a_change_beyond_the_axis_becomes_an_arrow_at_its_edge(now: float, shape: str) -> None:
     plot = charts.forest(factories.verdict(now=now), reach=0.1)
