@@ -41,7 +41,7 @@ def floored(b: Sequence[float], c: Sequence[float], margins: Margins, *, enough:
     `enough` tells whether there are launches enough to pass.
     """
     if enough and max(*b, *c) <= margins.ignore_abs:
-        return Decision(outcome="pass", why="below the absolute floor")
+        return Decision(outcome="pass", why=f"below the absolute floor of {margins.ignore_abs:g} ms")
     if min(*b, *c) == 0:
         return Decision(outcome="inconclusive", why="missing or invalid: zero beside values above the floor")
     return None
@@ -104,7 +104,8 @@ def change(fraction: float | None) -> str:
 
 def worded(why: str, metric_class: MetricClass) -> str:
     """Rules speak of time; `why` in the words of the metric's class."""
-    words = {"memory": {"slower": "more", "faster": "less"}, "pause": {"slower": "longer"}}.get(metric_class, {})
+    memory = {"slower": "more", "faster": "less", " ms": " MiB"}
+    words = {"memory": memory, "pause": {"slower": "longer"}}.get(metric_class, {})
     for said, meant in words.items():
         why = why.replace(said, meant)
     return why

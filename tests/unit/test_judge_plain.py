@@ -35,6 +35,13 @@ def test_rows_keep_their_order_and_stand_alone():
     assert [(a["id"], a["verdict"]) for a in answers] == [("a", "pass"), ("b", "inconclusive"), (3, "pass")]
 
 
+@pytest.mark.parametrize(("kind", "floor"), [("primary", "2 ms"), ("stage", "5 ms"), ("memory", "32 MiB")])
+def test_a_pass_below_the_floor_names_it_to_whoever_left_the_unit_out(kind, floor):
+    seconds = {"id": "wan", "metric_class": kind, "baseline": [1.0, 1.1, 1.2], "candidate": [1.9]}
+    answer = apply_plain([seconds])[0]
+    assert (answer["verdict"], answer["why"]) == ("pass", f"below the absolute floor of {floor}")
+
+
 @pytest.mark.parametrize("missing", [{"baseline": []}, {"baseline": None}])
 def test_no_baseline_is_an_outcome_of_its_own(missing):
     answer = judged(candidate=BASE, **missing)

@@ -160,13 +160,13 @@ def test_what_is_no_value_is_never_judged(bad, side, margins):
 
 
 def test_zeros_all_over_are_a_stage_too_short_to_time_and_a_broken_primary():
-    assert decide([0.0] * 5, [0.0], STAGE) == Decision(outcome="pass", why="below the absolute floor")
+    assert decide([0.0] * 5, [0.0], STAGE) == Decision(outcome="pass", why="below the absolute floor of 5 ms")
     assert decide([0.0] * 5, [0.0]).outcome == "inconclusive"
     assert decide([0.0] * 5, [0.0], MEMORY).outcome == "inconclusive"
 
 
 def test_a_stage_of_microseconds_passes_whatever_its_ratio():
-    assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [4.9], STAGE).why == "below the absolute floor"
+    assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [4.9], STAGE).why == "below the absolute floor of 5 ms"
     assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [5.1], STAGE).outcome == "inconclusive"
 
 
