@@ -59,6 +59,11 @@ class Comparison:
     anyway: bool = False
 
     @property
+    def untold(self) -> tuple[str, ...]:
+        """What may differ unseen, for one of the sides does not tell it: a perf dump names neither GPUs nor sizes."""
+        return tuple(dict.fromkeys((*self.old.untold, *self.new.untold)))
+
+    @property
     def exit_code(self) -> int:
         """0, 1 if anything is slower, 2 if the sides are not comparable."""
         if self.differences and not self.anyway:

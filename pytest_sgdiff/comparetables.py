@@ -75,13 +75,14 @@ def render_markdown(comparison: Comparison) -> str:
 
 
 def render_json(comparison: Comparison) -> str:
-    """`{old, new, by, differences, ways, rows: [row], exit_code}`; a row has `metric, unit, old, new, ratio, low, high,
-    status, why`."""
+    """`{old, new, by, differences, untold, ways, rows: [row], exit_code}`; a row has `metric, unit, old, new, ratio, low,
+    high, status, why`."""
     document = {
         "old": _plain_side(comparison.old),
         "new": _plain_side(comparison.new),
         "by": comparison.by,
         "differences": list(comparison.differences),
+        "untold": list(comparison.untold),
         "ways": list(comparison.ways),
         "rows": [{name: getattr(row, name) for name in _COLUMNS} for row in comparison.rows],
         "exit_code": comparison.exit_code,
@@ -116,6 +117,8 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     for name, side in (("old", comparison.old), ("new", comparison.new)):
         for note in side.notes:
             yield f"{name}: {note}"
+    if comparison.untold:
+        yield f"not told by both, so it may differ: {', '.join(comparison.untold)}"
     for way in comparison.ways:
         yield f"another flag: {way}"
     if comparison.anyway:

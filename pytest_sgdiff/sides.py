@@ -30,6 +30,8 @@ EVERY_LAUNCH = frozenset(
 GPUS = "GPUs"
 """The fact that is left where a side does not tell its machine."""
 
+TIMERS = "stage timers"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
@@ -44,6 +46,17 @@ class Side:
     facts: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """What ought to be equal on both sides and is not known of this one."""
+        told = {
+            GPUS: "machine" in self.facts or GPUS in self.facts,
+            # A command line or a workload, which alone tell of timers, leaves out a size that is the model's own.
+            "size": TIMERS in self.facts or any(name in self.facts for name in SIZES),
+            TIMERS: TIMERS in self.facts,
+        }
+        return tuple(name for name, known in told.items() if not known)
 
 
 def dump_side(label: str, text: str) -> Side:
@@ -119,7 +132,7 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
         facts["denoising steps"] = str(lengths.pop())
     synced = {launch.environment.sync_stages for launch in measurement.launches}
     if baseline.kind == "recorded" and len(synced) == 1:
-        facts["stage timers"] = _timers(synced=synced.pop())
+        facts[TIMERS] = _timers(synced=synced.pop())
     facts |= _machine_facts(measurement.machine)
     return Side(
         label=label,
@@ -159,7 +172,7 @@ def _launch_facts(launch: Launch) -> Iterator[tuple[str, str]]:
     if launch.machine is None and "num-gpus" in flags:
         yield GPUS, flags["num-gpus"]
     if launch.argv or launch.env:
-        yield "stage timers", _timers(synced=launch.environment.sync_stages)
+        yield TIMERS, _timers(synced=launch.environment.sync_stages)
 
 
 def _machine_facts(machine: Machine | None) -> dict[str, str]:

@@ -65,17 +65,20 @@ def _usage(message: str) -> Exception:
 
 def _list(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load
+    from pytest_sgdiff.reports.numbers import plural
 
     read = [_told(load, path) for path in every(chosen.folder)]
-    rows = [_row(baseline) for baseline in read if baseline is not None]
+    found = [baseline for baseline in read if baseline is not None]
+    rows = [_row(baseline) for baseline in found]
     end = GOOD if None not in read else MISTAKES
     if chosen.json:
         print(json.dumps(rows, indent=2))
         return end
     width = max((len(str(row["case"])) for row in rows), default=0)
-    for row in rows:
+    for baseline, row in zip(found, rows, strict=True):
+        launches = plural(len(baseline.measurement.launches), "launch")
         print(
-            f"{row['case']:{width}}  {row['machine']}  {row['launches']} launches  {row['kind']}  "
+            f"{row['case']:{width}}  {row['machine']}  {launches}  {row['kind']}  "
             f"{row['recorded'] or UNDATED}  sglang {row['engine'] or 'unknown'}"
         )
     if not read:
@@ -191,6 +194,7 @@ def _diff(chosen: argparse.Namespace) -> int:
 
 def _check(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import check, every
+    from pytest_sgdiff.reports.numbers import plural
 
     if not chosen.folder.is_dir():
         raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
@@ -199,7 +203,7 @@ def _check(chosen: argparse.Namespace) -> int:
     for line in found:
         print(line)
     if not found:
-        print(f"{len(list(every(chosen.folder)))} baselines, nothing wrong")
+        print(f"{plural(len(list(every(chosen.folder))), 'baseline')}, nothing wrong")
     return FOUND if found else GOOD
 
 

@@ -249,6 +249,9 @@ def test_reviewed_candidates_are_put_in_place(here: Path, capsys: pytest.Capture
     assert (here / relative).read_bytes() == (here / "run" / relative).read_bytes()
     assert main(["baselines", "list"]) == 0
     assert "5 launches  recorded" in capsys.readouterr().out
+    baselines.save(here / "baselines", factories.baseline("single", launches=1))
+    assert main(["baselines", "list"]) == 0
+    assert "  1 launch  recorded" in capsys.readouterr().out
     assert main(["baselines", "show", candidate.measurement.case]) == 0
     assert "finds" in capsys.readouterr().out
 

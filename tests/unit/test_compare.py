@@ -247,6 +247,7 @@ def test_a_dump_is_compared_with_a_baseline_by_what_both_tell() -> None:
         "machine": "1 x NVIDIA H200",
         "GPUs": "1",
     }
+    assert comparison.untold == ("GPUs", "size", "stage timers")
     slow = compare(baseline_side("wan22.json", baseline()), dump_side("new.json", dump(total_duration_ms=1100.0)))
     assert slow.exit_code == 1
 
@@ -261,6 +262,12 @@ def test_a_published_reference_is_named_as_one() -> None:
     side = baseline_side("x.json", baseline(kind="reference", source="a guide"))
     assert side.notes == ("published numbers, without spread",)
     assert "stage timers" not in side.facts
+    assert compare(side, side).untold == ("stage timers",)
+
+
+def test_what_both_tell_is_not_called_unknown() -> None:
+    assert compare(recorded("tiny_wan_slower"), recorded("tiny_wan_slower")).untold == ()
+    assert compare(baseline_side("wan22.json", baseline()), recorded("tiny_wan_slower")).untold == ()
 
 
 # ------------------------------------------------------------------------------------------------------ what is no side
@@ -309,9 +316,10 @@ def slower() -> Comparison:
 def test_text_shows_a_line_for_each_metric_and_ends_with_the_conclusion() -> None:
     lines = render_text(slower()).splitlines()
     paused = "slower: more than 2 %, 40 ms of it a pause: launch again"
-    assert lines[:9] == [
+    assert lines[:10] == [
         "old  old.json (1 launch)",
         "new  new.json (1 launch)",
+        "not told by both, so it may differ: GPUs, size, stage timers",
         "",
         "  metric                   old        new  change  95 % interval",
         f"  denoise               800 ms     840 ms  +5.0 %                 {paused}",
