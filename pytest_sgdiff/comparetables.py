@@ -75,8 +75,8 @@ def render_markdown(comparison: Comparison) -> str:
 
 
 def render_json(comparison: Comparison) -> str:
-    """`{old, new, by, differences, untold, ways, rows: [row], exit_code}`; a row has `metric, unit, old, new, ratio, low,
-    high, status, why`."""
+    """`{old, new, by, differences, untold, ways, rows: [row], exit_code}`; a row has `metric, unit, old, new, ratio,
+    low, high, status, why`."""
     document = {
         "old": _plain_side(comparison.old),
         "new": _plain_side(comparison.new),

@@ -359,7 +359,7 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     assert "finds" not in lines["denoise_gap"]
     noise = "CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %"
     assert shown[-2:] == [
-        f"  noise between launches: default prior (6 of 8 baselines needed): {noise}",
+        f"  noise between launches: default prior (7 of 8 baselines needed): {noise}",
         "  pause: 1 of 5 launches pause for 447 ms: record 10 to tell rare ones from new ones",
     ]
 
