@@ -40,8 +40,11 @@ def floored(b: Sequence[float], c: Sequence[float], margins: Margins, *, enough:
 
     `enough` tells whether there are launches enough to pass.
     """
-    if enough and max(*b, *c) <= margins.ignore_abs:
-        return Decision(outcome="pass", why=f"below the absolute floor of {margins.ignore_abs:g} ms")
+    small, floor = max(*b, *c) <= margins.ignore_abs, f"below the absolute floor of {margins.ignore_abs:g} ms"
+    if small and enough:
+        return Decision(outcome="pass", why=floor)
+    if small and min(*b, *c) == 0:
+        return Decision(outcome="inconclusive", why=f"{floor}, in too few launches to pass")
     if min(*b, *c) == 0:
         return Decision(outcome="inconclusive", why="missing or invalid: zero beside values above the floor")
     return None

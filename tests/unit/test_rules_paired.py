@@ -43,6 +43,13 @@ def test_fewer_than_three_pairs_decide_nothing(pairs):
         assert (decision.outcome, decision.why) == ("inconclusive", f"{pairs} of at least 3 pairs")
 
 
+def test_stages_below_the_floor_pass_from_three_pairs_on():
+    tiny, twice = [1.0, 0.0, 2.0], [2.0, 1.0, 4.0]
+    two, three = (RULES["paired"].decide(tiny[:n], twice[:n], CLASS_MARGINS["stage"], same_node=True) for n in (2, 3))
+    assert (two.outcome, two.why) == ("inconclusive", "below the absolute floor of 5 ms, in too few launches to pass")
+    assert (three.outcome, three.why) == ("pass", "below the absolute floor of 5 ms")
+
+
 def test_gross_slowdowns_stop_at_three_pairs():
     assert decide(0.3, pairs=3).outcome == "regressed"
     assert decide(0.05, pairs=3).outcome == "inconclusive"
