@@ -24,18 +24,6 @@ APART = 4.0
 """Two modes: a gap between launches this many times as wide as the wider of the two groups, and as the prior noise."""
 
 
-def resolution(baseline: Baseline, case: Case, *, priors: Mapping[MetricClass, Prior] | None = None) -> tuple[str, ...]:
-    """One line per gated metric: launches, noise, and the slowdown that will be found, of stages in ms as well.
-
-    `denoise steps: 5 launches, CV 0.8 %; a slowdown of 4.9 % or more will be found in 5 launches`
-    """
-    return tuple(
-        line
-        for s in _series(baseline, case)
-        if (line := _line(s, max(case.launches.looks), (priors or {}))) is not None
-    )
-
-
 def detectable(s: Series, launches: int, priors: Mapping[MetricClass, Prior]) -> float | None:
     """The slowdown (a fraction) from which on `launches` launches find it; None if that cannot be told.
 
@@ -105,24 +93,6 @@ def with_figures_of(
     """Verdicts against the baseline that is replaced, with what the fresh one can detect."""
     found = {v.metric: v.detectable for v in first_figures(fresh, case, priors=priors)}
     return tuple(replace(v, detectable=found.get(v.metric)) for v in verdicts)
-
-
-def _series(baseline: Baseline, case: Case) -> tuple[Series, ...]:
-    """The gated series of the baseline, net of pauses as they will be judged."""
-    return series_of(baseline.measurement, baseline, case)
-
-
-def _line(s: Series, looks: int, priors: Mapping[MetricClass, Prior]) -> str | None:
-    prior, found, cv = priors.get(s.metric_class), detectable(s, looks, priors), variation(s.baseline)
-    if found is None or cv is None:
-        return None
-    what = "growth" if s.metric_class == "memory" else "slowdown"
-    size = percent(found)
-    if s.metric_class == "stage":
-        size += f" ({found * (centre(s.baseline) or 0.0):.1f} ms)"
-    noise = "" if prior is None or prior.cv0 is None else f" ({prior.source})"
-    launches = f"{len(s.baseline)} launches, CV {percent(cv)}{noise}"
-    return f"{title(s.metric)}: {launches}; a {what} of {size} or more will be found in {looks} launches"
 
 
 def _advice(s: Series) -> Iterator[tuple[str, str]]:

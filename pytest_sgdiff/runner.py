@@ -14,7 +14,7 @@ from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
 from pytest_sgdiff.judge import differences, gone, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
-from pytest_sgdiff.resolution import doubts, recorded_at_most, recording_advice, resolution
+from pytest_sgdiff.resolution import doubts, recorded_at_most, recording_advice
 from pytest_sgdiff.review import figures, replacing
 from pytest_sgdiff.watch import disturbances
 
@@ -91,7 +91,7 @@ def record(job: Job) -> CaseResult:
     now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
     apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
-    told = (*told, *resolution(fresh, job.case, priors=priors), *recording_advice(fresh, job.case))
+    told = (*told, *recording_advice(fresh, job.case))
     shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.

@@ -159,7 +159,8 @@ def _recorded(result: CaseResult) -> str:
     if changed := evidence.changes(result):
         parts.append(_escape(f"changed: {changed}"))
     rows = [tuple(map(_escape, row)) for row in text.renewal_rows(result)]
-    parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), _escape(evidence.conditions(result))]
+    below = (*text.promise(result), evidence.conditions(result))
+    parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), *map(_escape, below)]
     return "\n\n".join(parts)
 
 

@@ -19,6 +19,7 @@ APART = 0.02
 """Change and columns that differ by this fraction look like a mistake, and are explained."""
 
 DETECTS = "slowdowns from here on are found"
+FINDS = "finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs"
 
 
 class TextReport:
@@ -57,7 +58,8 @@ def closing(run: Run) -> str:
     found = [
         f"{result.case} {numbers.percent(v.detectable)}"
         for result in results
-        if (v := phrases.primary(result)) is not None and v.detectable is not None
+        # Of a new baseline its own table tells it.
+        if not result.recorded and (v := phrases.primary(result)) is not None and v.detectable is not None
     ]
     lines += [f"{DETECTS} (primary metric): {', '.join(found)}"] if found else []
     return "\n".join(lines)
@@ -105,9 +107,15 @@ def renewal(result: CaseResult) -> str:
         changed, best = evidence.changes(result), phrases.against_best(result)
         head += [f"  old: {phrases.baseline_name(result)}", *([f"  changed: {changed}"] if changed else [])]
         tail += [f"  {best}"] if best else []
+    tail += [f"  {line}" for line in promise(result)]
     rows = renewal_rows(result)
     lines = table(rows, aligns="<><>" if len(rows[0]) == 4 else "<><>><<>")
     return "\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])])
+
+
+def promise(result: CaseResult) -> list[str]:
+    """What the last column of `renewal_rows` says, if it says anything."""
+    return [FINDS] if any(v.detectable is not None for v in result.verdicts) else []
 
 
 def renewal_rows(result: CaseResult) -> list[tuple[str, ...]]:

@@ -47,6 +47,10 @@ def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
         "| :--- | ---: | ---: | ---: | ---: | ---: | :--- | ---: |",
     ]
     assert section[8].endswith("| REGRESSED, limit 4 % | 4.8 % |")
+    assert (
+        section[section.index("", 8) + 1]
+        == "finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs"
+    )
 
 
 def test_the_table_of_cases_is_worst_first_and_passes_are_folded_away() -> None:

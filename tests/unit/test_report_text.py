@@ -484,7 +484,7 @@ def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
     )
     beside = factories.result(recorded=True, verdicts=(shown,), launches=(), baseline_records=())
     lines = text.renewal(beside).splitlines()
-    assert lines[-2:] == [
+    assert lines[-3:-1] == [
         "  metric              baseline        now  change  95 % interval   verdict         now finds",
         "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
     ]
@@ -507,7 +507,10 @@ def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
         "  denoise  (primary)   81.75 s  ±0.4 %  4.8 %",
         "  e2e                  83.30 s  ±0.4 %  4.7 %",
         "  pause                12.0 ms",
+        "  finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs",
     ]
+    # The closing table leaves it at that.
+    assert "from here on are found" not in text.closing(factories.run(recorded))
 
 
 def test_a_reference_is_told_by_its_source_and_needs_no_date() -> None:
