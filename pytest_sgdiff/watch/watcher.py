@@ -104,7 +104,7 @@ class Watcher:
         self._look("end")
         if self._reader is not None:
             with contextlib.suppress(SgdiffError):
-                self._events += self._reader.xids()
+                self._events += filter(self._concerns, self._reader.xids())
                 self._events += [text for gpu in self._gpus if (text := self._heated(gpu, self._reader))]
         self.watch = self._result()
 
@@ -150,6 +150,12 @@ class Watcher:
             shown = replace(process, when=when if first is None else first[0].when)
             self._seen[uuid, process.pid] = (shown, at_s if first is None else first[1])
         return listed
+
+    def _concerns(self, xid: str) -> bool:
+        """Whether the error is of the launch's GPUs: that of another is for another launch to answer. Errors of MIG
+        slices bear the name of the whole GPU, which is not known here, so there every one counts."""
+        named = xid.partition(":")[0]
+        return not named.startswith("GPU-") or any(gpu.mig_profile or gpu.uuid == named for gpu in self._gpus)
 
     def _heated(self, gpu: Gpu, reader: StateReader) -> str | None:
         before, after = self._heat.get(gpu.uuid), reader.thermal_ns(gpu.uuid)

@@ -144,6 +144,24 @@ def test_heat_between_two_samples_is_seen_by_the_counter() -> None:
     assert watched(Driver(heat=(5_000_000, 5_000_000)), 3).events == ()
 
 
+@pytest.mark.parametrize(
+    ("profile", "xid", "counts"),
+    [
+        (None, "GPU-1: Xid 31", False),
+        (None, "GPU-00: Xid 31", False),
+        (None, "a GPU: Xid 79", True),
+        ("1g.18gb", "GPU-1: Xid 31", True),
+    ],
+)
+def test_an_error_of_another_gpu_is_not_this_launch_s_unless_nobody_can_tell(
+    profile: str | None, xid: str, *, counts: bool
+) -> None:
+    """The case on the next GPU may crash there. An error of a slice bears the name of its whole GPU."""
+    with Watcher([replace(GPU, mig_profile=profile)], reader=Driver(xids=(xid,)), owns=lambda pid: False) as watcher:
+        pass
+    assert watcher.watch.events == ((xid,) if counts else ())
+
+
 def test_an_error_of_the_gpu_is_a_disturbance() -> None:
     watch = watched(Driver(xids=(f"{UUID}: Xid 79",)), 3)
     assert disturbances(watch) == (f"{UUID}: Xid 79, an error of the GPU that the driver reported during the launch",)
