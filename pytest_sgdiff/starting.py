@@ -41,15 +41,16 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
+    # A replay takes no time that anybody would want to follow. Made first: its folder holds the schedule's file too.
+    board = StatusBoard(config, settings) if settings.live and not on_worker else None
     if pool is not None:
         _register_schedule(config, session, pool, on_worker=on_worker)
     if not on_worker:
         results = Results(config, settings, header, gpus_at_most=0 if pool is None else pool.eligible.size)
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
-        # A replay takes no time that anybody would want to follow.
-        if settings.live:
-            config.pluginmanager.register(StatusBoard(config, settings), "sgdiff-status")
+    if board is not None:
+        config.pluginmanager.register(board, "sgdiff-status")
 
 
 def workers_at_most(config: pytest.Config) -> int | None:

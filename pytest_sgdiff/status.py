@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from pytest_sgdiff import temporary
 from pytest_sgdiff.progress import Narrator, Progress, Running, block, followed
 from pytest_sgdiff.screen import Screen
 from pytest_sgdiff.settings import Settings
@@ -27,13 +28,15 @@ from pytest_sgdiff.settings import Settings
 POLL_S = 0.5
 """How often the controller looks for news: what is shown lasts minutes, and seconds tick."""
 
+PREFIX = "sgdiff-status-"
+
 NARROWEST, LOWEST = 20, 4
 """Columns and rows below which a terminal has no room for a block."""
 
 
 def status_folder(settings: Settings) -> Path:
-    """Where this run's progress is written; shared by the controller and its workers."""
-    return Path(tempfile.gettempdir()) / f"sgdiff-status-{settings.run_id}"
+    """Where this run's progress is written; shared by the controller, which makes it, and its workers."""
+    return Path(tempfile.gettempdir()) / f"{PREFIX}{settings.run_id}"
 
 
 def status_writer(settings: Settings, *, worker: str) -> Callable[[Progress], None]:
@@ -61,6 +64,9 @@ class StatusBoard:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config, self._ci = config, settings.ci
         self._folder = status_folder(settings)
+        self._folder_lock: int | None = None
+        with contextlib.suppress(OSError):  # as for the progress itself
+            _, self._folder_lock = temporary.make(PREFIX, settings.run_id)
         self._read: dict[Path, int] = {}
         self._running: dict[str, Running] = {}
         self._narrator = Narrator(verbosity=config.getoption("verbose", 0))
@@ -91,11 +97,18 @@ class StatusBoard:
                 self._thread.join(timeout=1.0)
                 self._screen.close()
                 writer._file = file
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
 
     def pytest_unconfigure(self) -> None:
         """A run that ends before its first test leaves no folder either."""
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        """What a killed run leaves, the next one removes: its lock is free."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder_lock is not None:
+            os.close(self._folder_lock)
+            self._folder_lock = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

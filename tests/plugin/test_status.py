@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ from typing import Any, TextIO, cast
 
 import pytest
 
-from pytest_sgdiff import gpus
+from pytest_sgdiff import gpus, temporary
 from pytest_sgdiff.progress import Progress
 from pytest_sgdiff.screen import Screen
 from pytest_sgdiff.settings import Settings
@@ -289,6 +290,20 @@ def test_whoever_asks_for_silence_gets_it(make_board: Callable[..., Board], opti
     with make_board(*options) as board:
         assert board.written(within_s=0.15) == ""
     assert not status_folder(board.settings).exists()
+
+
+def test_the_folder_of_a_killed_run_is_removed_by_the_next_and_that_of_a_living_one_is_not(
+    make_board: Callable[..., Board], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living, lock = temporary.make("sgdiff-status-", "living")
+    killed = tmp_path / "sgdiff-status-2026-01-01T00-00-00-1"
+    killed.mkdir()
+    (killed / "main.jsonl").write_text("{}\n")
+    with make_board() as board:
+        assert sorted(tmp_path.iterdir()) == sorted((Path(living), status_folder(board.settings)))
+    assert list(tmp_path.iterdir()) == [Path(living)]
+    os.close(lock)
 
 
 def test_a_terminal_too_narrow_for_a_block_shows_none(make_board: Callable[..., Board]) -> None:
