@@ -119,7 +119,10 @@ def conditions(result: CaseResult) -> str:
     facts = [words]
     watches = [launch.watch for launch in launches if launch.watch is not None]
     series = [gpu for watch in watches for gpu in watch.gpus]
-    clocks = [mhz for gpu in series for mhz in gpu.sm_mhz if mhz is not None]
+    samples = [sample for gpu in series for sample in zip(gpu.sm_mhz, _busy(gpu), strict=False)]
+    # A GPU may idle while the model is loaded, which says nothing of the launch; a short one is caught at nothing else.
+    loaded = [mhz for mhz, busy in samples if mhz is not None and busy]
+    clocks = loaded or [mhz for mhz, _ in samples if mhz is not None]
     if clocks:
         facts.append(f"SM {statistics.median_high(clocks)} MHz")
     facts += [words for words in (_throttling(launches), _processes(launches)) if words]
@@ -130,12 +133,42 @@ def conditions(result: CaseResult) -> str:
 
 def notes(watch: Watch) -> tuple[str, ...]:
     """What of a watch is worth a line but is no disturbance: the power cap, and what could not be checked."""
-    found = []
-    for series in watch.gpus:
-        told = _busy_reasons(series)
-        capped = sum(bool(reasons & POWER_CAP) for reasons in told)
-        if capped:
-            found.append(f"{series.gpu_uuid}: at its power cap in {capped} of {len(told)} samples, normal at full load")
+    capped = [(series.gpu_uuid, *counts) for series in watch.gpus if (counts := _at_power_cap(series))]
+    return (*(_power_cap(uuid, count, of) for uuid, count, of in capped), *_unchecked(watch))
+
+
+def notes_of_all(launches: Sequence[LaunchRecord]) -> list[str]:
+    """The notes of all launches, what several share in one line:
+    `launches 0, 1: GPU-...: at its power cap in 14 of 15 samples, normal at full load`."""
+    capped: dict[str, list[tuple[int, int, int]]] = {}
+    others: dict[str, list[int]] = {}
+    for launch in launches:
+        for series in launch.watch.gpus if launch.watch else ():
+            if told := _at_power_cap(series):
+                capped.setdefault(series.gpu_uuid, []).append((launch.number, *told))
+        for note in _unchecked(launch.watch) if launch.watch else ():
+            others.setdefault(note, []).append(launch.number)
+    lines: list[tuple[tuple[int, ...], str]] = []
+    for uuid, rows in capped.items():
+        launched, counts, of = zip(*rows, strict=True)
+        lines.append((launched, _power_cap(uuid, sum(counts), sum(of))))
+    lines += [(tuple(of), note) for note, of in others.items()]
+    return [f"launch{'es' * (len(of) > 1)} {', '.join(map(str, of))}: {note}" for of, note in lines]
+
+
+def _at_power_cap(series: GpuSeries) -> tuple[int, int] | None:
+    """In how many samples under load the GPU was at its power cap, and of how many; None if it never was."""
+    told = [r for r, busy in zip(series.reasons, _busy(series), strict=False) if busy and r is not None]
+    capped = sum(bool(reasons & POWER_CAP) for reasons in told)
+    return (capped, len(told)) if capped else None
+
+
+def _power_cap(uuid: str, count: int, of: int) -> str:
+    return f"{uuid}: at its power cap in {count} of {of} samples, normal at full load"
+
+
+def _unchecked(watch: Watch) -> list[str]:
+    found: list[str] = []
     if watch.hidden_mb and len(watch.gpus) > 1:
         found.append(f"up to {watch.hidden_mb} MiB more in use on a GPU than the listed processes have")
     if watch.unknown:
@@ -144,15 +177,11 @@ def notes(watch: Watch) -> tuple[str, ...]:
         found.append(
             "processes are listed with PIDs of another namespace: those of the first half minute count as ours"
         )
-    return tuple(found)
+    return found
 
 
-def _busy_reasons(series: GpuSeries) -> list[int]:
-    return [
-        reasons
-        for reasons, util in zip(series.reasons, series.util_pct, strict=False)
-        if reasons is not None and util is not None and util >= _BUSY_PCT
-    ]
+def _busy(series: GpuSeries) -> list[bool]:
+    return [util is not None and util >= _BUSY_PCT for util in series.util_pct]
 
 
 def differences(result: CaseResult) -> str:
@@ -216,7 +245,7 @@ def _processes(launches: Sequence[LaunchRecord]) -> str:
     foreign = len({process.pid for watch in watches for process in watch.foreign})
     if foreign:
         return f"{numbers.plural(foreign, 'other process')} on the GPUs"
-    if not watches:
+    if not any(watch.gpus or "processes" in watch.unknown for watch in watches):
         return ""
     known = len(watches) == len(launches) and not _untold(launches, "processes")
     return "no other processes" if known else "other processes unknown"

@@ -40,9 +40,8 @@ def case_line(result: CaseResult, *, width: int | None = None) -> str:
 
 
 def launch_notes(result: CaseResult) -> list[str]:
-    """What each launch's watch says beside its disturbances, for `-v`: `launch 0: GPU-...: at its power cap in ...`."""
-    watched = [(launch.number, launch.watch) for launch in result.launches if launch.watch is not None]
-    return [f"launch {number}: {numbers.clean(note)}" for number, watch in watched for note in evidence.notes(watch)]
+    """What the launches' watches say beside disturbances, for `-v`."""
+    return [numbers.clean(note) for note in evidence.notes_of_all(result.launches)]
 
 
 def closing(run: Run) -> str:

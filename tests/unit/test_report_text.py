@@ -268,6 +268,35 @@ def test_conditions_that_were_not_watched_are_not_claimed() -> None:
     assert evidence.conditions(factories.result(launches=(launch,))) == "1 launch, warmup proven"
 
 
+def test_a_case_without_gpus_claims_nothing_of_other_processes() -> None:
+    launch = factories.record(0, watch=Watch(gpus=()), alone=None)
+    assert evidence.conditions(factories.result(launches=(launch,))) == "1 launch, warmup proven"
+
+
+def test_the_clock_is_that_under_load_where_a_sample_caught_it() -> None:
+    """A minute of loading at 345 MHz, ten seconds of work at 1965: the launch ran at 1965."""
+    load = dataclasses.replace(
+        factories.gpu_series(), sm_mhz=(345,) * 7 + (1965,) * 3, util_pct=(0,) * 7 + (99,) * 3, reasons=(0x1,) * 10
+    )
+    idle = dataclasses.replace(load, util_pct=(0,) * 10)
+    for series, clock in ((load, 1965), (idle, 345)):
+        launch = factories.record(0, watch=Watch(gpus=(series,)), alone=None)
+        assert evidence.conditions(factories.result(launches=(launch,))) == (
+            f"1 launch, SM {clock} MHz, no throttling, no other processes, warmup proven"
+        )
+
+
+def test_notes_that_launches_share_are_one_line() -> None:
+    uuid = "GPU-5d1e8f00-0000-0000-0000-000000000000"
+    calm = Watch(gpus=(factories.gpu_series(reasons=0),))
+    watches = (Watch(gpus=(factories.gpu_series(),), unknown=("power_w",)), calm, Watch(gpus=(factories.gpu_series(),)))
+    launches = tuple(factories.record(number, watch=watch) for number, watch in enumerate((*watches, None)))
+    assert text.launch_notes(factories.result(launches=launches)) == [
+        f"launches 0, 2: {uuid}: at its power cap in 14 of 14 samples, normal at full load",
+        "launch 0: not told by the driver, so not checked: power_w",
+    ]
+
+
 def test_what_the_driver_does_not_tell_of_one_launch_is_unknown_for_all() -> None:
     series = dataclasses.replace(factories.gpu_series(), reasons=(None,) * 10)
     silent = Watch(gpus=(series,), unknown=("reasons", "processes"))
