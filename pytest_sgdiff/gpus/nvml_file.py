@@ -51,11 +51,17 @@ class FileReader:
             raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: the facts of a GPU are wrong: {error}") from None
 
     def state(self, uuid: str) -> GpuState:
-        return GpuState(**(self._gpu(uuid).get("state") or {}))
+        try:
+            return GpuState(**(self._gpu(uuid).get("state") or {}))
+        except TypeError as error:
+            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: the state of {uuid} is wrong: {error}") from None
 
     def processes(self, uuid: str) -> tuple[GpuProcess, ...] | None:
         rows = self._gpu(uuid).get("processes")
-        return None if rows is None else tuple(GpuProcess(gpu_uuid=uuid, **row) for row in rows)
+        try:
+            return None if rows is None else tuple(GpuProcess(gpu_uuid=uuid, **row) for row in rows)
+        except TypeError as error:
+            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: the processes of {uuid} are wrong: {error}") from None
 
     def thermal_ns(self, uuid: str) -> int | None:
         return self._gpu(uuid).get("thermal_ns")

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_sgdiff.data import GpuProcess, GpuState
 from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.gpus.devices import inventory, use_of
 from pytest_sgdiff.gpus.nvml import default_reader
 from pytest_sgdiff.gpus.nvml_driver import PynvmlReader
 from pytest_sgdiff.gpus.nvml_file import FileReader
@@ -17,6 +18,7 @@ from pytest_sgdiff.gpus.nvml_file import FileReader
 DATA = Path(__file__).parents[1] / "data" / "nvml"
 READING = json.loads((DATA / "h200-reading.json").read_text())
 UUID = "GPU-00000000-0000-4000-8000-00000000000a"
+FACTS = {"uuid": "GPU-0", "nvml_index": 0, "name": "NVIDIA H200"}
 
 
 class NVMLError(Exception):
@@ -221,3 +223,27 @@ def test_a_file_is_read_anew_at_each_question_and_null_is_unknown(tmp_path: Path
     with pytest.raises(LeaseError) as caught:
         reader.facts()
     assert str(caught.value) == "no GPU was found: the NVIDIA driver does not answer (Driver Not Loaded)"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ([], "holds list, not an object"),
+        ({"gpus": [{}]}, "the facts of a GPU are wrong: 'facts'"),
+        ({"gpus": [{"facts": FACTS, "state": {"mhz": 1}}]}, "the state of GPU-0 is wrong: "),
+        (
+            {"gpus": [{"facts": FACTS, "processes": [{"gpu_uuid": "GPU-0", "pid": 1}]}]},
+            "the processes of GPU-0 are wrong",
+        ),
+    ],
+)
+def test_a_file_that_is_written_wrongly_is_named_with_what_is_wrong(
+    tmp_path: Path, content: object, problem: str
+) -> None:
+    path = tmp_path / "gpus.json"
+    path.write_text(json.dumps(content))
+    reader = FileReader(str(path))
+    with pytest.raises(LeaseError) as caught:
+        use_of(inventory(reader)[0], reader)
+    assert str(caught.value).startswith(f"SGDIFF_NVML_FILE={path}")
+    assert problem in str(caught.value)
