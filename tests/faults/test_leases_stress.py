@@ -12,16 +12,15 @@ def test_a_thousand_leases_of_two_runs_survive_random_kills(tmp_path: Path) -> N
     """Two runs side by side on eight GPUs, one of them with a budget of four; four workers each."""
     script = Path(__file__).with_name("lease_stress.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), "8", "2", "1200", "12", "20261124"],
+        [sys.executable, str(script), str(tmp_path), "8", "2", "1200", "40", "20261124"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["violations"] == 0
-    # A loaded machine may end at the time limit with fewer; what counts is that all got some and many were killed.
     assert told["leases"] >= 1000
     assert told["fewest"] >= 50
     assert told["kills"] >= 50
