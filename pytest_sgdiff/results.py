@@ -68,7 +68,7 @@ class Results:
             if self.is_case(report.nodeid) and not report.passed:
                 # What xdist reports in the name of a dead worker belongs to no phase of the test.
                 phases = ("setup", "call", "teardown")
-                self.not_measured[report.nodeid] = report.outcome if report.when in phases else "its worker died"
+                self.not_measured[report.nodeid] = _ending(report) if report.when in phases else "its worker died"
             return
         if self.settings.mode == "dry-run":
             self.commands.append((report.nodeid, plain))
@@ -223,6 +223,13 @@ class Results:
     def terminal(self) -> Any:
         """pytest's terminal reporter; None with `-p no:terminal`."""
         return self.config.pluginmanager.get_plugin("terminalreporter")
+
+
+def _ending(report: pytest.TestReport) -> str:
+    """How a test ended that measured nothing; of a skip also why, which pytest itself shows with `-rs` only."""
+    skip = report.longrepr
+    why = skip[2].removeprefix("Skipped: ") if report.skipped and isinstance(skip, tuple) else ""
+    return f"{report.outcome}: {why}" if why else report.outcome
 
 
 def _commit(root: Path) -> str | None:

@@ -7,6 +7,7 @@ everything that is known of both is equal and nothing that matters is unknown; e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -100,7 +101,7 @@ def _parts(document: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 def _product(metadata: Mapping[str, Any]) -> str:
     hardware = str(metadata.get("hardware", ""))
     for word, product in PRODUCTS.items():
-        if word in hardware:
+        if re.search(rf"(?<!G){word}", hardware):  # a GH200 is no H200, a GB200 no B200
             return product
     raise WireError(
         f"metadata.hardware: names none of {', '.join(PRODUCTS)}, got {hardware!r}", ("metadata", "hardware")

@@ -192,6 +192,8 @@ def test_what_upstream_does_not_tell_is_a_difference() -> None:
         ({"scenarios": {}, "metadata": 3}, "metadata: must be a mapping, got 3"),
         ({"scenarios": {}, "metadata": {"hardware": "MI300X"}},
          "metadata.hardware: names none of H100, H200, B200, 5090, B60, got 'MI300X'"),
+        ({"scenarios": {}, "metadata": {"hardware": "NVIDIA GH200 480GB"}},
+         "metadata.hardware: names none of H100, H200, B200, 5090, B60, got 'NVIDIA GH200 480GB'"),
         ({"scenarios": {"x": 3}, "metadata": {"hardware": "H100"}}, "scenarios.x: must be a mapping, got 3"),
     ],
 )  # fmt: skip
