@@ -39,7 +39,7 @@ def next_step(
     if outcome == "no-baseline":
         return f"record one: {command}"
     if outcome == "regressed":
-        return f"if the slowdown is meant: {command}"
+        return f"if it is meant: {command}"
     if outcome == "improved":
         return f"to hold the gain: {command}"
     if outcome == "inconclusive" and disturbed:

@@ -96,7 +96,7 @@ def _open(v: Verdict) -> bool:
 
 
 def _told(v: Verdict) -> str:
-    """`denoise steps +5.3 %, limit 4 %`"""
+    """`denoise (sum of steps) +5.3 %, limit 4 %`"""
     change = "" if v.ratio is None else f" {100 * (v.ratio - 1):+.1f} %"
     separator = ":" if v.ratio is None else ","
     return f"{title(v.metric)}{change}{separator} {v.why}"

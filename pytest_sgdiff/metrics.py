@@ -74,7 +74,9 @@ def _peak_memory(dump: PerfDump) -> float | None:
 
 METRICS: tuple[Metric, ...] = (
     Metric(name="denoise", title="denoise", unit="ms", metric_class="primary", read=_denoise),
-    Metric(name="denoise_steps", title="denoise steps", unit="ms", metric_class="primary", read=_denoise_steps),
+    Metric(
+        name="denoise_steps", title="denoise (sum of steps)", unit="ms", metric_class="primary", read=_denoise_steps
+    ),
     Metric(name="denoise_gap", title="denoise gap", unit="ms", metric_class="pause", read=_denoise_gap),
     Metric(name="e2e", title="e2e", unit="ms", metric_class="primary", read=lambda dump: dump.total_ms),
     Metric(name="peak_memory", title="peak memory", unit="MiB", metric_class="memory", read=_peak_memory),

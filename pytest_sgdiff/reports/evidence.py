@@ -111,7 +111,8 @@ def conditions(result: CaseResult) -> str:
     """What the launches ran under, in one line: how many, alone or not, clocks, throttling, processes, warmup."""
     launches = counted(result)
     if not launches:
-        return f"{numbers.plural(len(result.launches), 'launch')}, none of which counts"
+        many = len(result.launches)
+        return f"{numbers.plural(many, 'launch')}, {'which does not count' if many == 1 else 'none of which counts'}"
     words = numbers.plural(len(launches), "launch")
     alone = sum(launch.alone is True for launch in launches)
     if alone:
@@ -133,8 +134,9 @@ def conditions(result: CaseResult) -> str:
 
 def notes(watch: Watch) -> tuple[str, ...]:
     """What of a watch is worth a line but is no disturbance: the power cap, and what could not be checked."""
+    several = len(watch.gpus) > 1
     capped = [(series.gpu_uuid, *counts) for series in watch.gpus if (counts := _at_power_cap(series))]
-    return (*(_power_cap(uuid, count, of) for uuid, count, of in capped), *_unchecked(watch))
+    return (*(_power_cap(uuid if several else "", count, of) for uuid, count, of in capped), *_unchecked(watch))
 
 
 def notes_of_all(launches: Sequence[LaunchRecord]) -> list[str]:
@@ -164,7 +166,8 @@ def _at_power_cap(series: GpuSeries) -> tuple[int, int] | None:
 
 
 def _power_cap(uuid: str, count: int, of: int) -> str:
-    return f"{uuid}: at its power cap in {count} of {of} samples, normal at full load"
+    which = f"{uuid}: " if uuid else ""
+    return f"{which}at its power cap in {count} of {of} samples, normal at full load"
 
 
 def _unchecked(watch: Watch) -> list[str]:

@@ -2,16 +2,22 @@
 
     ::error file=cases/wan22.yaml,line=12,title=REGRESSED wan22_t2v_a14b_720p::denoising is 5.3 %25 slower than …
 
-GitHub shows ten errors, ten warnings and ten notices of a step, so the worst come first.
+GitHub shows ten errors, ten warnings and ten notices of a step, so the worst come first, and where there are more of a
+kind the tenth says which are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
 from pytest_sgdiff.reports import metricwords, numbers, phrases
 from pytest_sgdiff.reports.text import relation_line
+from pytest_sgdiff.reports.warned import warnings
+
+SHOWN = 10
+"""Annotations of a kind that GitHub shows of a step (actions/toolkit, docs/problem-matchers.md)."""
 
 _LEVELS: Mapping[Outcome, str] = {
     "regressed": "error",
@@ -22,25 +28,40 @@ _LEVELS: Mapping[Outcome, str] = {
 }
 
 
+class _Note(NamedTuple):
+    level: str
+    result: CaseResult
+    title: str
+    message: str
+
+
 def commands(run: Run, *, prefix: str = "") -> list[str]:
-    """One command per case that did not simply pass, worst first, then one per claim that does not hold, and warning.
+    """One command per case that did not simply pass, worst first, then one per claim that does not hold, and warning;
+    of each level at most `SHOWN`.
 
     `prefix` is the folder of the case files' root inside the repository, `bench/`, where the two differ.
     """
     results = phrases.worst_first(run.results)
-    lines = [_case(result, prefix) for result in results if result.outcome in _LEVELS]
     by_id = {result.case: result for result in results}
-    lines += [
-        _command(_LEVELS[claim.outcome], by_id[claim.case], prefix, title=claim.case, message=relation_line(claim))
+    notes = [_case(result) for result in results if result.outcome in _LEVELS]
+    notes += [
+        _Note(_LEVELS[claim.outcome], by_id[claim.case], claim.case, relation_line(claim))
         for claim in run.relations
         if claim.outcome in _LEVELS and claim.case in by_id
     ]
-    lines += [
-        _command("warning", result, prefix, title=result.case, message=numbers.clean(warning))
-        for result in results
-        for warning in result.warnings
-    ]
-    return lines
+    notes += [_Note("warning", result, result.case, warning) for result, warning in warnings(results)]
+    kinds = ([note for note in notes if note.level == level] for level in ("error", "warning", "notice"))
+    return [_command(note, prefix) for kind in kinds for note in _fitting(kind)]
+
+
+def _fitting(notes: Sequence[_Note]) -> list[_Note]:
+    """Those that GitHub shows: where they are too many, the last stands for all that are left out."""
+    if len(notes) <= SHOWN:
+        return list(notes)
+    shown, left_out = notes[: SHOWN - 1], notes[SHOWN - 1 :]
+    cases = ", ".join(dict.fromkeys(note.result.case for note in left_out))
+    words = f"GitHub shows {SHOWN} of a kind; the job summary has all of them, also those of {cases}"
+    return [*shown, left_out[0]._replace(title=f"{len(left_out)} more {left_out[0].level}s", message=words)]
 
 
 def file_link(environ: Mapping[str, str], *, prefix: str = "") -> str | None:
@@ -57,12 +78,13 @@ def file_link(environ: Mapping[str, str], *, prefix: str = "") -> str | None:
     return f"{server}/{repository}/blob/{commit}/{quote(prefix)}{{path}}#L{{line}}"
 
 
-def _case(result: CaseResult, prefix: str) -> str:
-    title = f"{result.outcome.upper()} {result.case}"
+def _case(result: CaseResult) -> _Note:
     lines = [phrases.headline(result), *(_change(v) for v in _notable(result))]
-    lines += [numbers.clean(line) for problem in result.problems for line in (problem.message, *problem.evidence[:5])]
+    for problem in result.problems:
+        told = () if problem.message == result.reason else (problem.message,)
+        lines += [numbers.clean(line) for line in (*told, *problem.evidence[:5])]
     lines += [f"{word}: {what}" for word, what in phrases.actions(result)]
-    return _command(_LEVELS[result.outcome], result, prefix, title=title, message="\n".join(lines))
+    return _Note(_LEVELS[result.outcome], result, f"{result.outcome.upper()} {result.case}", "\n".join(lines))
 
 
 def _notable(result: CaseResult) -> list[Verdict]:
@@ -74,9 +96,9 @@ def _change(v: Verdict) -> str:
     return f"{metricwords.metric_name(v.metric)}: {' -> '.join(metricwords.sides(v))} ({metricwords.change(v)}{sure})"
 
 
-def _command(level: str, result: CaseResult, prefix: str, *, title: str, message: str) -> str:
-    place = f"file={_property(prefix + result.location.path)},line={result.location.line}"
-    return f"::{level} {place},title={_property(title)}::{_data(message)}"
+def _command(note: _Note, prefix: str) -> str:
+    place = f"file={_property(prefix + note.result.location.path)},line={note.result.location.line}"
+    return f"::{note.level} {place},title={_property(note.title)}::{_data(note.message)}"
 
 
 def _data(text: str) -> str:

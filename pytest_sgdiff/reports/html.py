@@ -201,9 +201,11 @@ def _launch(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any]:
 
 
 def _title(run: Run) -> str:
-    slower = sum(result.outcome == "regressed" for result in run.results)
-    if slower:
-        return f"{slower} of {numbers.plural(run.selected, 'case')} got slower"
+    worse = [result for result in run.results if result.outcome == "regressed"]
+    if worse:
+        # More memory alone makes nothing slower.
+        slower = all(any(_slower(verdict) for verdict in result.verdicts) for result in worse)
+        return f"{len(worse)} of {numbers.plural(run.selected, 'case')} {'got slower' if slower else 'regressed'}"
     if run.measured == 0:
         return "Nothing was measured"
     broken = sum(relation.outcome == "regressed" for relation in run.relations)
@@ -214,6 +216,10 @@ def _title(run: Run) -> str:
     words = f"{numbers.plural(recorded, 'baseline')} recorded" if recorded else "No case got slower"
     settled = all(result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
     return words if settled else f"{words}, but not every case was settled"
+
+
+def _slower(verdict: Verdict) -> bool:
+    return verdict.outcome == "regressed" and verdict.metric_class != "memory"
 
 
 def _reach(verdicts: Sequence[Verdict]) -> float:

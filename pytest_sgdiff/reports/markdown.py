@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pytest_sgdiff.data import CaseResult, Run, Verdict
 from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases, text
 from pytest_sgdiff.reports.facts import fingerprint
+from pytest_sgdiff.reports.warned import warnings
 
 # GitHub refuses a comment of more than 65,536 characters.
 LIMIT = 60_000
@@ -55,8 +56,8 @@ class MarkdownReport:
         shown, left_out = _fitting(sections, LIMIT - sum(map(len, parts)))
         parts += shown
         parts += [f"Too long to show here: {', '.join(map(_code, left_out))}."] if left_out else []
-        warnings = [f"- {_escape(_place(r))}: {_escape(numbers.clean(w))}" for r in results for w in r.warnings]
-        parts += [_folded(numbers.plural(len(warnings), "warning"), "\n".join(warnings))] if warnings else []
+        warned = [f"- {_escape(_place(r))}: {_escape(warning)}" for r, warning in warnings(results)]
+        parts += [_folded(numbers.plural(len(warned), "warning"), "\n".join(warned))] if warned else []
         trends = [
             f"- {'🔴 slower: ' if t.worse else ''}{_code(t.case)} {_escape(phrases.trend_line(t))}" for t in run.trends
         ]

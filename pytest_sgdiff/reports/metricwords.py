@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Verdict
 from pytest_sgdiff.reports import numbers
 from pytest_sgdiff.reports.evidence import Reported
 
-_METRIC_NAMES = {
-    "denoise_steps": "denoise (sum of steps)",
-    "denoise_gap": "denoise gap",
-    "peak_memory": "peak memory",
-}
 _SUBJECTS = {
     "denoise": "denoising",
     "denoise_steps": "denoising",
@@ -53,7 +49,7 @@ def spread(verdict: Verdict) -> str:
 
 def metric_name(metric: str) -> str:
     """A metric as people read it: `stage:DecodingStage` is `DecodingStage`, `peak_memory` is `peak memory`."""
-    return _METRIC_NAMES.get(metric, metric.removeprefix("stage:"))
+    return metrics.title(metric)
 
 
 def subject(metric: str) -> str:

@@ -106,16 +106,19 @@ def against_best(result: CaseResult) -> str:
 
 
 def remainder(result: CaseResult) -> str:
-    """What to know of a case beside its decisive change: `also e2e +7.7 %, peak memory +5.2 %`, or else the phrase."""
+    """What to know of a case beside its decisive change and interval: `also e2e +7.7 %, peak memory +5.2 %`, `1.9 %
+    slower excluded`, `4 % slower is neither excluded nor proven`, or else the phrase."""
     verdict = decisive(result)
-    if result.outcome != "regressed" or verdict is None or verdict.outcome != "regressed":
+    if result.recorded or verdict is None or verdict.outcome != result.outcome:
         return phrase(result)
-    others = [v for v in result.verdicts if v.outcome == "regressed" and v is not verdict]
-    return (
-        f"also {', '.join(f'{metricwords.metric_name(v.metric)} {metricwords.change(v)}' for v in others)}"
-        if others
-        else ""
-    )
+    if result.outcome == "regressed":
+        others = [v for v in result.verdicts if v.outcome == "regressed" and v is not verdict]
+        named = ", ".join(f"{metricwords.metric_name(v.metric)} {metricwords.change(v)}" for v in others)
+        return f"also {named}" if others else ""
+    if result.outcome == "pass" and verdict.excluded is not None:
+        return ", ".join(filter(None, (metricwords.excluded(verdict, slower="slower "), against_best(result))))
+    told = result.outcome == "inconclusive" and metricwords.interval(verdict)
+    return numbers.clean(verdict.why) if told else phrase(result)
 
 
 def headline(result: CaseResult) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Problem, Relation, Run, Verdict
 from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases
+from pytest_sgdiff.reports.warned import warnings
 
 Align = Literal["<", ">"]
 
@@ -49,7 +50,7 @@ def closing(run: Run) -> str:
     results = phrases.worst_first(run.results)[::-1]
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
-    lines += [f"{_place(result)}: warning: {numbers.clean(text)}" for result in results for text in result.warnings]
+    lines += [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
     lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {phrases.trend_line(t)}" for t in run.trends]
     lines += [f"trend: {run.trends_missing}"] if run.trends_missing else []
     noise = dict.fromkeys(result.noise for result in results if result.noise)
@@ -197,9 +198,10 @@ def _problem_lines(problem: Problem, *, told: str) -> list[str]:
 
 
 def _explained(result: CaseResult) -> list[Verdict]:
-    """Verdicts that need a sentence of their own: what could not be told, and pauses, whose medians tell little."""
+    """Verdicts that need a sentence of their own: what could not be told, unless the headline does, and pauses, whose
+    medians tell little."""
     told = (v for v in phrases.by_importance(result.verdicts) if v.outcome == "inconclusive" or v.metric == "pause")
-    return [v for v in told if v.why]
+    return [v for v in told if v.why and v.why not in result.reason]
 
 
 def _has_pause(result: CaseResult) -> bool:

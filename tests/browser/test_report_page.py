@@ -193,11 +193,21 @@ def test_every_text_has_enough_contrast(page: Any, scheme: str) -> None:
     assert browser.run(CONTRASTS) == []
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(page: Any) -> None:
+@pytest.mark.parametrize("width", [360, 720, 900, 1120, 1121, 1280])
+def test_nothing_is_wider_than_a_phone_a_tablet_or_half_a_screen(page: Any, width: int) -> None:
     browser = page()
-    browser.devtools("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
+    browser.devtools("Emulation.setDeviceMetricsOverride", width=width, height=740, deviceScaleFactor=2, mobile=True)
     browser.run("document.getElementById('unfold').click()")
-    assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [360, 360]
+    assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [width, width]
+
+
+def test_what_to_know_has_the_most_room_of_the_overview_on_a_desktop(page: Any) -> None:
+    long = "the engine exited with 0, but its log shows a failure: the GPU ran out of memory (tried to allocate 45 GiB)"
+    browser = page(factories.run(factories.regressed(), factories.fallback(reason=long, problems=())))
+    browser.devtools("Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False)
+    widths = browser.run("return [...document.querySelectorAll('.overview thead th')].map(e => e.offsetWidth)")
+    assert widths.index(max(widths)) == len(widths) - 1
+    assert widths[-1] > 440
 
 
 def test_on_paper_nothing_is_cut_off_and_a_long_case_goes_on_below_the_one_before(page: Any) -> None:

@@ -321,12 +321,12 @@ def test_text_shows_a_line_for_each_metric_and_ends_with_the_conclusion() -> Non
         "new  new.json (1 launch)",
         "not told by both, so it may differ: GPUs, size, stage timers",
         "",
-        "  metric                   old        new  change  95 % interval",
-        f"  denoise               800 ms     840 ms  +5.0 %                 {paused}",
-        "  denoise steps         798 ms     798 ms   0.0 %                 similar: within 2 %",
-        "  denoise gap          2.00 ms    42.0 ms       -                 similar: not held against a tolerance",
-        f"  e2e                  1.000 s    1.046 s  +4.6 %                 {paused}",
-        "  peak memory        19.53 GiB  19.53 GiB   0.0 %                 similar: within 2 % and 128 MiB",
+        "  metric                        old        new  change  95 % interval",
+        f"  denoise                    800 ms     840 ms  +5.0 %                 {paused}",
+        "  denoise (sum of steps)     798 ms     798 ms   0.0 %                 similar: within 2 %",
+        "  denoise gap               2.00 ms    42.0 ms       -                 similar: not held against a tolerance",
+        f"  e2e                       1.000 s    1.046 s  +4.6 %                 {paused}",
+        "  peak memory             19.53 GiB  19.53 GiB   0.0 %                 similar: within 2 % and 128 MiB",
     ]
     assert lines[-2:] == ["", "slower: denoise +5.0 %, e2e +4.6 %"]
 

@@ -177,7 +177,7 @@ def test_a_case_that_was_never_launched_is_inconclusive():
 
 def test_every_outcome_says_what_to_do_next():
     assert next_step("improved", RENEW) == f"to hold the gain: {RENEW}"
-    assert next_step("regressed", RENEW) == f"if the slowdown is meant: {RENEW}"
+    assert next_step("regressed", RENEW) == f"if it is meant: {RENEW}"
     assert next_step("pass", RENEW) == ""
     noise = "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
     assert next_step("inconclusive", RENEW) == noise

@@ -90,7 +90,8 @@ def test_the_really_slower_engine_regresses_although_launches_pause():
     looks, verdicts, (outcome, reason) = look_by_look(SLOW, SYNC[:5])
     assert (looks, outcome) == (5, "regressed")
     assert reason == (
-        "denoise steps +7.5 %, limit 4 %; e2e +6.9 %, limit 4 %, net of pauses; peak memory +5.2 %, limit 4.3 %"
+        "denoise (sum of steps) +7.5 %, limit 4 %; e2e +6.9 %, limit 4 %, net of pauses; "
+        "peak memory +5.2 %, limit 4.3 %"
     )
     found = by_name(verdicts)
     assert found["denoise_steps"].primary
@@ -115,7 +116,8 @@ def test_a_host_that_holds_up_the_gpu_leaves_unchanged_launches_open_and_accuses
     looks, verdicts, (outcome, reason) = look_by_look(now, then, case(gate=("denoise", "peak_memory")))
     assert (looks, outcome) == (5, "inconclusive")
     assert reason == (
-        "denoise steps +3.4 %, between 0.2 % faster and 7.2 % slower: 4 % slower is neither excluded nor proven"
+        "denoise (sum of steps) +3.4 %, between 0.2 % faster and 7.2 % slower: "
+        "4 % slower is neither excluded nor proven"
     )
     assert by_name(verdicts)["pause"].why == "no launch pauses"
 

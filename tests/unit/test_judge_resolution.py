@@ -122,8 +122,8 @@ def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
     assert finds(recorded)["denoise_steps"] == "5.6 %"
     (line,) = recording_advice(recorded, CASE)
     assert line == (
-        "denoise steps: 3 of 10 launches are 4.7 % or more above the median: slowdowns of the size promised may be "
-        "missed, and unchanged code be inconclusive; see whether the host holds up the GPU"
+        "denoise (sum of steps): 3 of 10 launches are 4.7 % or more above the median: slowdowns of the size promised "
+        "may be missed, and unchanged code be inconclusive; see whether the host holds up the GPU"
     )
 
 

@@ -270,7 +270,7 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
     assert facts.launch_facts(record) == (
         "does not count: a foreign process; warmup unproven; beside firered_1_1[cfg];"
         " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most;"
-        " GPU-5d1e8f00-0000-0000-0000-000000000000: at its power cap in 7 of 7 samples, normal at full load"
+        " at its power cap in 7 of 7 samples, normal at full load"
     )
 
 

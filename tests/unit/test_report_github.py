@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pytest_sgdiff.data import Problem
 from pytest_sgdiff.reports import github
 from tests import factories
 
@@ -63,4 +64,43 @@ def test_a_claim_that_does_not_hold_is_an_error_at_its_case() -> None:
             "::error file=cases/wan22.yaml,line=12,title=wan22_t2v_a14b_720p::wan22_t2v_a14b_720p takes 2.1 %25 less"
             " time than wan22_i2v_a14b_720p (claimed: 10 %25): does not hold, 5 against 5 launches"
         )
+    ]
+
+
+def test_a_problem_that_the_headline_tells_is_not_told_twice() -> None:
+    problem = Problem(kind="launch-failed", message="exited with 1", evidence=("EADDRINUSE",))
+    failed = factories.fallback(reason="exited with 1", problems=(problem,), command="", folder=None, next_step="")
+    (line,) = github.commands(factories.run(failed))
+    assert line.endswith("::exited with 1%0AEADDRINUSE")
+
+
+def test_a_warning_that_many_cases_share_takes_one_annotation() -> None:
+    cases = [factories.result(f"case_{n}", warnings=("auto-tuned", "auto-tuned")) for n in range(8)]
+    (line,) = github.commands(factories.run(*cases))
+    assert line == (
+        "::warning file=cases/wan22.yaml,line=12,title=case_0::"
+        "auto-tuned (also of case_1, case_2, case_3, case_4, case_5 and 2 more)"
+    )
+
+
+def test_of_more_annotations_than_github_shows_the_last_names_those_that_are_left_out() -> None:
+    broken = [factories.fallback(case=f"broken_{n:02d}") for n in range(12)]
+    noisy = [factories.undecided(case=f"noisy_{n}", warnings=(f"warning {n}",)) for n in range(6)]
+    lines = github.commands(factories.run(*noisy, *broken, factories.regressed()))
+    assert [line.split(" ")[0] for line in lines] == ["::error"] * 10 + ["::warning"] * 10
+    assert "title=REGRESSED wan22_t2v_a14b_720p" in lines[0]
+    assert lines[9].endswith(
+        ",title=4 more errors::GitHub shows 10 of a kind; the job summary has all of them,"
+        " also those of broken_08, broken_09, broken_10, broken_11"
+    )
+    assert lines[19].endswith(
+        ",title=3 more warnings::GitHub shows 10 of a kind; the job summary has all of them,"
+        " also those of noisy_3, noisy_4, noisy_5"
+    )
+
+
+def test_ten_of_a_kind_are_all_shown() -> None:
+    lines = github.commands(factories.run(*(factories.fallback(case=f"broken_{n}") for n in range(10))))
+    assert [line.partition("title=")[2].partition("::")[0] for line in lines] == [
+        f"INVALID broken_{n}" for n in range(10)
     ]

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pytest_sgdiff.data import Run
+from pytest_sgdiff.data import CaseResult, Run
 from pytest_sgdiff.reports.html import HtmlReport
 from tests import factories
 
@@ -33,7 +33,7 @@ def rendered(run: Run | None = None, **fields: str) -> str:
 
 
 def test_what_to_do_about_what_got_slower_stands_at_the_top() -> None:
-    step = "if the slowdown is meant: pytest --sgdiff-gpus=4 --sgdiff-update cases/wan22.yaml::wan22_t2v_a14b_720p"
+    step = "if it is meant: pytest --sgdiff-gpus=4 --sgdiff-update cases/wan22.yaml::wan22_t2v_a14b_720p"
     top = rendered(factories.run(factories.regressed(next_step=step))).partition("</header>")[0]
     assert f'<br><span class="note">next: {step}</span></li>' in top
 
@@ -55,10 +55,16 @@ def test_cases_that_need_eyes_are_unfolded_and_passing_ones_are_not() -> None:
     assert [("open" in part) for part in Page(rendered()).all("details")] == [True, True, True, True, False]
 
 
+def heavier() -> CaseResult:
+    verdict = factories.verdict("peak_memory", outcome="regressed", baseline=22036.5, now=23182.4, ratio=1.052)
+    return factories.result(outcome="regressed", verdicts=(factories.verdict(), verdict))
+
+
 @pytest.mark.parametrize(
     ("results", "title"),
     [
         ((factories.regressed(), factories.result()), "1 of 2 cases got slower"),
+        ((factories.regressed(), heavier()), "2 of 2 cases regressed"),
         ((factories.result(),), "No case got slower"),
         ((factories.result(recorded=True), factories.result()), "1 baseline recorded"),
         (

@@ -120,7 +120,7 @@ cases/firered.yaml:31: the engine exited with 1
 
     | EADDRINUSE
 
-  1 launch, none of which counts"""
+  1 launch, which does not count"""
     )
 
 
@@ -240,6 +240,11 @@ def test_the_headline_names_the_metric_that_regressed_when_the_primary_one_did_n
 def test_other_regressions_of_a_case_are_named_beside_the_decisive_one() -> None:
     assert phrases.remainder(factories.regressed()) == "also e2e +5.3 %"
     assert phrases.remainder(factories.fallback()) == "ran on the diffusers backend"
+    assert phrases.remainder(factories.result()) == "1.9 % slower excluded"
+    assert phrases.remainder(factories.undecided()) == "the interval reaches from no change to beyond the limit"
+    assert phrases.remainder(factories.result(outcome="improved")) == phrases.phrase(
+        factories.result(outcome="improved")
+    )
 
 
 def test_the_headline_of_a_regressed_pause_gives_milliseconds() -> None:
@@ -602,3 +607,32 @@ def test_what_the_baseline_can_detect_is_told_of_every_case_and_metric() -> None
     assert f'<p class="note">{words}</p>' in page
     assert '<p class="note">noise between launches: default prior: session drift 0.25 %</p>' in page
     assert "slowdowns from here on" not in HtmlReport().render(factories.run(factories.regressed()))
+
+
+def test_a_warning_that_cases_share_is_said_once_with_their_names() -> None:
+    cases = [factories.result(f"case_{n}", warnings=("auto-tuned", f"own {n}")) for n in range(3)]
+    told = [line for line in text.closing(factories.run(*cases)).splitlines() if "warning" in line]
+    assert told == [
+        "cases/wan22.yaml:12: warning: auto-tuned (also of case_1, case_0)",
+        "cases/wan22.yaml:12: warning: own 2",
+        "cases/wan22.yaml:12: warning: own 1",
+        "cases/wan22.yaml:12: warning: own 0",
+    ]
+    report = MarkdownReport().render(factories.run(*cases))
+    assert "<details><summary>4 warnings</summary>" in report
+    assert report.count("auto-tuned") == 1
+
+
+def test_of_several_gpus_it_is_told_which_is_at_its_power_cap() -> None:
+    watch = Watch(gpus=(factories.gpu_series("GPU-a"), factories.gpu_series("GPU-b")))
+    assert evidence.notes(watch) == (
+        "GPU-a: at its power cap in 7 of 7 samples, normal at full load",
+        "GPU-b: at its power cap in 7 of 7 samples, normal at full load",
+    )
+
+
+def test_why_a_case_is_undecided_is_not_said_again_below_the_table() -> None:
+    result = factories.undecided()
+    why = result.verdicts[0].why
+    headed = dataclasses.replace(result, reason=f"denoise +2.0 %, {why}")
+    assert text.message(headed).count(why) == 1

@@ -142,7 +142,7 @@ def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
     result = gate(job(source, then=baseline(*STEADY)))
     assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %")
     assert source.asked == [False, True, True, True, True]
-    assert result.next_step == ("if the slowdown is meant: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
+    assert result.next_step == ("if it is meant: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
 
 
 def test_a_gross_slowdown_needs_three():
