@@ -104,6 +104,25 @@ def test_a_denoising_stage_that_is_zero_leaves_no_sum_over_the_rest() -> None:
     assert baseline.measurement.launches[0].steps_ms == ()
 
 
+def test_steps_that_do_not_fit_into_the_loop_around_them_are_dropped_and_reported() -> None:
+    # As ltx_2.3_one_stage_ti2v of h100.json of 0.5.23, but for the number of steps.
+    odd = {
+        "stages_ms": {"LTX2AVDenoisingStage": 9172.61},
+        "denoise_step_ms": {"0": 7767.28, "1": 7767.28},
+        "expected_e2e_ms": 10160.35,
+    }
+    near = {**odd, "denoise_step_ms": {"0": 4610.0, "1": 4610.0}}  # half a per cent more
+    document = {"metadata": {"hardware": "H100"}, "scenarios": {"odd": odd, "near": near}}
+    found, report, _ = import_upstream(document, [], source="x", default_gpus=1)
+    launches = {baseline.measurement.case: baseline.measurement.launches[0] for baseline in found}
+    stage = {"stage:LTX2AVDenoisingStage": 9172.61}
+    assert launches["upstream.odd"].metrics == {"e2e": 10160.35, "denoise": 9172.61, **stage}
+    assert launches["upstream.odd"].steps_ms == ()
+    assert launches["upstream.near"].metrics["denoise_steps"] == 9220.0
+    told = "are 15534.6 ms together, longer than the 9172.61 ms of denoising around them"
+    assert report == (f"odd: denoise_step_ms {told}: dropped, they are of another run",)
+
+
 def test_scenarios_on_an_unknown_number_of_gpus_are_named_and_placed_only_on_request() -> None:
     scenarios = {
         name: {"expected_e2e_ms": 700.0} for name in ("llada_image_bf16_edit", "new_2gpu", "llada_image_bf16_t2i")
@@ -323,11 +342,14 @@ def test_what_was_imported_is_exported_as_it_was() -> None:
     assert document["metadata"]["hardware"] == "NVIDIA H100 80GB HBM3"
     assert document["metadata"]["last_updated"] == "2026-10-18"
     assert document["metadata"]["description"].endswith(
-        f"{len(found)} of {len(found)} are references, with the numbers as published."
+        f"{len(found)} of {len(found)} are references, with the numbers as published; "
+        "the average and median of the steps are those of the published steps."
     )
     assert set(document["scenarios"]) == set(H100["scenarios"]) - {"flux2_modelopt_fp8_t2i"}
     ours, theirs = (d["scenarios"]["ltx_2_two_stage_t2v"] for d in (document, H100))
     assert ours["expected_e2e_ms"] == theirs["expected_e2e_ms"]
+    steps = ours["denoise_step_ms"].values()
+    assert ours["expected_avg_denoise_ms"] == round(sum(steps) / len(steps), 2) != theirs["expected_avg_denoise_ms"]
     assert ours["denoise_step_ms"] == theirs["denoise_step_ms"]
     assert ours["runtime_peak_allocated_mb"] == theirs["runtime_peak_allocated_mb"]
     assert ours["stages_ms"] == {name: ms for name, ms in theirs["stages_ms"].items() if name != "per_frame_generation"}
