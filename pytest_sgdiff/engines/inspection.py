@@ -12,6 +12,9 @@ from pytest_sgdiff.engines.gate import backend_of
 from pytest_sgdiff.engines.perfdump import DumpError, parse
 from pytest_sgdiff.metrics import metrics_of
 
+_DUMPED = "Metrics dumped to:"
+"""What `sglang generate` logs last of a request that ended well (0.5.8 to 0.5.23)."""
+
 
 def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
     """Backend, pipeline, warmup, generation, tag, metrics and problems, as plain builtins.
@@ -57,6 +60,10 @@ def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Ite
         yield error
     if log.failures:
         yield f"the log shows a failure: {log.cause or log.failures[0]}"
+    elif log.cause and not any(_DUMPED in line for line in log.lines):
+        # A launch that ends before its request, for a rejected flag or a model that is not there, has none of the
+        # lines that always mean failure; and a dump beside it is an older launch's.
+        yield f"the log shows a failure: {log.cause}"
     if backend_of(dump, log) == "diffusers" and not log.requested_diffusers:
         shown = log.fallbacks or log.pipeline_lines or ("the perf dump has the stage DiffusersExecutionStage",)
         yield f"ran on the diffusers backend: {shown[0]}"

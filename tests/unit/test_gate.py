@@ -436,6 +436,34 @@ def test_inspection_works_with_a_dump_or_a_log_alone() -> None:
     assert fallback["problems"] == ["ran on the diffusers backend: the perf dump has the stage DiffusersExecutionStage"]
 
 
+START = "[11-23 16:34:31] Starting server...\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        ("usage: sglang generate\nsglang generate: error: ambiguous option: --warmup", "ambiguous option: --warmup"),
+        ("error: unrecognized arguments: --with", "unrecognized arguments: --with"),
+        (
+            f"{START}Exception: Generate subcommand is not yet supported for model: m/x",
+            "the engine cannot resolve the model m/x: not found, gated without HF_TOKEN, or offline",
+        ),
+        (f"{START}ValueError: Could not get model info for m/x", "ValueError: Could not get model info for m/x"),
+    ],
+)
+def test_inspection_sees_an_engine_that_never_came_to_its_request(log: str, cause: str) -> None:
+    expected = [f"the log shows a failure: {cause}"]
+    assert inspect(None, log)["problems"] == expected
+    # A perf dump beside such a log is an older launch's.
+    assert inspect(kept("real-0.5.17-h200-warm").dump, log)["problems"] == expected
+
+
+def test_inspection_takes_an_exception_on_the_way_to_a_whole_request_for_no_failure() -> None:
+    ran = kept("real-0.5.17-h200-warm")
+    caught = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'sageattention'\n"
+    assert inspect(None, caught + ran.log)["problems"] == []
+
+
 def test_a_command_hands_over_private_folders_and_ports() -> None:
     files = LaunchFiles(
         workdir="/w", output_dir="/w/out", perf_dump="/w/perf.json", perf_log_dir="/w/log", config="/w/config.json"
