@@ -84,13 +84,20 @@ class Taken:
     machine: Machine | None = None
     workload: Workload | None = None
     exhausted: bool = False
-    folder: str | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property
     def spoiled(self) -> bool:
         """True when more launches were disturbed than may be replaced, or nothing is left to replace them."""
         return len(self.excluded) > REPLACED_AT_MOST or (self.exhausted and bool(self.excluded) and not self.counted)
+
+    @property
+    def kept_in(self) -> str | None:
+        """The folder to look into: of the launch that failed or was the only one, otherwise the one of them all."""
+        folders = [entry.folder for entry in (*self.counted, *self.excluded) if entry.folder]
+        if not folders or self.problems or len(folders) == 1:
+            return folders[-1] if folders else None
+        return folders[0].rpartition("/")[0]
 
 
 def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
@@ -170,7 +177,7 @@ def finish(
         baseline_records=old,
         baseline_launches=len(old),
         command=job.command,
-        folder=taken.folder,
+        folder=taken.kept_in,
         elapsed_s=time.monotonic() - taken.started,
         measured=bool(taken.counted),
     )

@@ -69,16 +69,11 @@ def record(job: Job) -> CaseResult:
         take(job, taken, until=1, alone=alone)
         refuse_extension(job, taken)
     take(job, taken, until=wanted, alone=alone)
-    if taken.problems:
-        return finish(job, taken, None, (), "invalid", taken.problems[0].message)
+    if (lost := _lost(job, taken)) is not None:
+        return lost
     if len(taken.counted) < wanted:
-        reason = (
-            environment_reason(taken)
-            if taken.spoiled
-            else f"the recording ends after {len(taken.counted)} of {wanted} launches"
-        )
-        result = finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {reason}")
-        return result if taken.spoiled else replace(result, next_step=MORE)
+        reason = f"no baseline recorded: the recording ends after {len(taken.counted)} of {wanted} launches"
+        return replace(finish(job, taken, None, (), "inconclusive", reason), next_step=MORE)
     told: tuple[str, ...] = ()
     if taken.machine is None:
         taken.machine = unknown_machine(job.case)
@@ -86,8 +81,8 @@ def record(job: Job) -> CaseResult:
             f"the recording does not say on which machine it was made: the baseline is that of {taken.machine.slug}",
         )
     told = (*told, *more_launches(job, taken, alone=alone))
-    if taken.problems:
-        return finish(job, taken, None, (), "invalid", taken.problems[0].message)
+    if (lost := _lost(job, taken)) is not None:
+        return lost
     now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
     apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
@@ -97,6 +92,15 @@ def record(job: Job) -> CaseResult:
     # What else the launches show is told of comparable ones only.
     result = finish(job, taken, baseline, () if apart else shown, "pass", reason)
     return replace(result, recorded=True, verdicts=shown, warnings=(*told, *result.warnings))
+
+
+def _lost(job: Job, taken: Taken) -> CaseResult | None:
+    """The result of a recording of which a launch failed, or too many were disturbed; None where neither happened."""
+    if taken.problems:
+        return finish(job, taken, None, (), "invalid", taken.problems[0].message)
+    if taken.spoiled:
+        return finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {environment_reason(taken)}")
+    return None
 
 
 def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:
@@ -115,7 +119,9 @@ def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
         return ()
     take(job, taken, until=planned + most - len(fresh.measurement.launches), alone=alone)
     more = len(taken.counted) - planned
-    return (f"{more} launches beyond the usual {planned}, for {'; '.join(seen)}",) if more else ()
+    return (
+        (f"{more} launch{'es' if more > 1 else ''} beyond the usual {planned}, for {'; '.join(seen)}",) if more else ()
+    )
 
 
 def _renewed(job: Job, taken: Taken) -> Baseline:
@@ -193,7 +199,6 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:
             return
         reading = job.engine.read(launch, job.case)
         entry = record_of(launch, reading, job)
-        taken.folder = taken.folder or launch.folder
         taken.machine = taken.machine or launch.machine or job.only_machine()
         taken.workload = taken.workload or launch.workload or job.workload
         if reading.problems:

@@ -229,6 +229,13 @@ def test_a_launch_with_a_problem_is_invalid_and_is_not_tried_again():
     assert result.problems == (Problem(kind="launch-failed", message="the engine fell back to diffusers"),)
 
 
+def test_a_result_leads_to_the_launch_that_failed_otherwise_to_all_that_there_are():
+    then = baseline(*STEADY)
+    assert gate(job(Script(SLOW[0], "out of memory"), then=then)).folder == "out/wan/01"
+    assert gate(job(Script(*SLOW), then=then)).folder == "out/wan"
+    assert gate(job(Script((2000.0, DISTURBED), 1001.0), then=then)).folder == "out/wan"
+
+
 def test_a_problem_after_the_first_look_is_invalid_as_well():
     source = Script(SLOW[0], "out of memory", *SLOW)
     result = gate(job(source, then=baseline(*STEADY)))
@@ -413,18 +420,24 @@ def test_a_case_that_states_its_launches_keeps_them_and_is_advised(number):
     assert result.warnings[-1].endswith(f": record 10, {number} are too few above 1.2 %")
 
 
-@pytest.mark.parametrize("more", [0, 2])
+@pytest.mark.parametrize("more", [0, 1, 2])
 def test_a_recording_that_has_no_more_launches_is_used_as_it_is_and_advised(more):
     result = record(job(Script(*NOISY, *NOISY[:more])))
     assert told(result) == ("pass", f"{5 + more} launches recorded{OTHERS}")
     assert result.warnings[-1].endswith(f": record 10, {5 + more} are too few above 1.2 %")
-    beyond = f"{more} launches beyond the usual 5, for denoise: launches vary by 1.5 %"
+    beyond = f"{more} launch{'es' if more > 1 else ''} beyond the usual 5, for denoise: launches vary by 1.5 %"
     assert (beyond in result.warnings) == bool(more)
 
 
 def test_a_launch_that_fails_among_those_beyond_leaves_no_baseline():
     result = record(job(Script(*NOISY, 1000.0, "out of memory")))
     assert (told(result), result.recorded) == (("invalid", "out of memory"), False)
+
+
+def test_nothing_is_recorded_if_too_many_launches_beyond_are_disturbed():
+    result = record(job(Script(*NOISY, 1000.0, *[(2000.0, DISTURBED)] * 3, *STEADY)))
+    assert result.reason == f"no baseline recorded: environment: 3 launches disturbed: {STRANGER}"
+    assert (result.outcome, result.recorded) == ("inconclusive", False)
 
 
 def test_an_extended_baseline_goes_on_to_ten_with_the_launches_that_it_has():
