@@ -17,7 +17,7 @@ from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Launch
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import case_id, file_name, write_atomically
-from pytest_sgdiff.scriptedrecordings import META, scripted_launch
+from pytest_sgdiff.scriptedrecordings import META, scripted_launch, text_of
 from pytest_sgdiff.wire import from_plain, to_plain
 
 SCHEMA = 1
@@ -108,14 +108,14 @@ def read_launch(folder: Path, *, case: str, number: int) -> Launch:
         launch,
         case=case,
         number=number,
-        log=_text(folder / LOG) or "",
-        dump=_text(folder / DUMP),
+        log=text_of(folder / LOG) or "",
+        dump=text_of(folder / DUMP),
         folder=str(folder),
     )
 
 
 def _read_record(path: Path) -> Launch:
-    text = _text(path) or ""
+    text = text_of(path) or ""
     cure = "take the launch out of the recording, or record it anew"
     try:
         document = jsontext.read(text)
@@ -142,13 +142,3 @@ def _launch_folders(folder: Path) -> list[tuple[int, Path]]:
         return []
     numbered = [(int(path.name), path) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
     return sorted(numbered)
-
-
-def _text(path: Path) -> str | None:
-    try:
-        # Carriage returns are kept: the engine's progress bars are drawn with them.
-        return path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None

@@ -47,6 +47,8 @@ _ENGINE_PREFIXES = ("SGLANG_", "FLASHINFER_", "HF_", "TORCH", "PYTORCH_", "TRITO
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotedGpu:
+    """The GPU as a script noted it: product name, UUID, driver version, how many, persistence mode (0 or 1)."""
+
     name: str | None = None
     uuid: str | None = None
     driver: str | None = None
@@ -56,6 +58,8 @@ class NotedGpu:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotedProcess:
+    """A process that a script saw on the GPU."""
+
     pid: int
     used_mib: int | None = None
     cmdline: str | None = None
@@ -63,6 +67,8 @@ class NotedProcess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotedForeign:
+    """A process that a script started beside the launch, and what it saw on the GPU before and after."""
+
     pid: int
     what: str | None = None
     seen_before: tuple[NotedProcess, ...] = ()
@@ -71,6 +77,8 @@ class NotedForeign:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notes:
+    """The `meta.json` of a script, as docs/recordings.md explains it; times are ISO 8601 text, `wall_s` is seconds."""
+
     argv: tuple[str, ...] = ()
     rc: int | None = None
     start: str | None = None
@@ -91,9 +99,9 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
     with 0, and of one that left none nothing is known. Raises RecordingError naming file, line and cure."""
     meta = _read_meta(folder / META)
     env = {**meta.env, **(meta.env_extra or {})}
-    dump = _text(folder / DUMP)
+    dump = text_of(folder / DUMP)
     log = "".join(
-        text if text.endswith("\n") or not text else text + "\n" for text in map(_text, _logs(folder)) if text
+        text if text.endswith("\n") or not text else text + "\n" for text in map(text_of, _logs(folder)) if text
     )
     return Launch(
         case=case,
@@ -107,10 +115,21 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
         dump=dump,
         machine=_machine(meta),
         environment=_environment(meta, env),
-        watch=_watch(meta, _text(folder / SERIES)),
+        watch=_watch(meta, text_of(folder / SERIES)),
         folder=str(folder),
         session=_session(meta.start),
     )
+
+
+def text_of(path: Path) -> str | None:
+    """What a file of a launch says, None if it is not there. Raises RecordingError if it cannot be read."""
+    try:
+        # Carriage returns are kept: the engine's progress bars are drawn with them.
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _session(start: str | None) -> str | None:
@@ -120,7 +139,7 @@ def _session(start: str | None) -> str | None:
 
 
 def _read_meta(path: Path) -> Notes:
-    text = _text(path)
+    text = text_of(path)
     if text is None:
         return Notes()
     cure = "correct it, or delete it: a launch can be read without"
@@ -149,16 +168,6 @@ def _told(value: Any) -> Any:
 def _logs(folder: Path) -> Iterable[Path]:
     first = ("engine.log", "stdout.log", "stderr.log")
     return sorted(folder.glob("*.log"), key=lambda p: (first.index(p.name) if p.name in first else len(first), p.name))
-
-
-def _text(path: Path) -> str | None:
-    try:
-        # Carriage returns are kept: the engine's progress bars are drawn with them.
-        return path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _machine(meta: Notes) -> Machine | None:

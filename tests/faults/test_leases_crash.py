@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,22 +17,9 @@ import pytest
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus import Pool, locks, queue_state, reap, reaper, records, resolve
 from pytest_sgdiff.gpus.nvml_file import FileReader
+from tests.waiting import alive, wait_for
 
 FILE = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
-
-
-def wait_for(condition: Callable[[], object], limit_s: float = 10.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 class Bench:

@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_sgdiff.gpus import queue_state
+from tests.waiting import alive, wait_for
 
 NVML = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
 
@@ -130,21 +129,6 @@ def assert_no_overlap(rows: list[dict[str, object]]) -> None:
         for other in rows[place + 1 :]:
             if set(one["gpus"]) & set(other["gpus"]):  # type: ignore[call-overload]
                 assert one["to"] <= other["from"] or other["to"] <= one["from"], (one, other)  # type: ignore[operator]
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs: a dead orphan stays in /proc for as long as the machine's init does not ask for it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], object], limit_s: float = 20.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("how", ["-n0", "-n2 --dist worksteal", "-n3", "-n2 --gpus 2"])

@@ -8,13 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from pytest_sgdiff.gpus import queue_state
 from tests.plugin.conftest import CASE, Project
+from tests.waiting import alive, wait_for
 
 NAMES = ("one", "three", "two")
 
@@ -46,14 +46,6 @@ def baselines(project: Project) -> dict[str, bytes]:
 def nothing_is_held(project: Project) -> bool:
     state = queue_state(str(project.root / "locks"))
     return state["holders"] == [] and state["queue"] == []
-
-
-def alive(pid: int) -> bool:
-    """Whether it runs: a dead orphan stays in /proc for as long as the machine's init does not ask for it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def engines_of(project: Project) -> list[int]:
@@ -198,20 +190,14 @@ def test_an_interrupt_ends_the_engine_and_frees_its_gpus(project: Project, worke
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        deadline = time.monotonic() + 60
-        while not engines_of(project):
-            assert time.monotonic() < deadline, "the engine was never started"
-            time.sleep(0.05)
+        wait_for(lambda: engines_of(project), limit_s=60, otherwise="the engine was never started")
         os.kill(run.pid, signal.SIGINT)
         output, _ = run.communicate(timeout=60)
     finally:
         run.kill()
         run.wait()
     assert run.returncode == pytest.ExitCode.INTERRUPTED, output
-    deadline = time.monotonic() + 20
-    while engines_of(project) or not nothing_is_held(project):
-        assert time.monotonic() < deadline, (engines_of(project), queue_state(str(project.root / "locks")))
-        time.sleep(0.05)
+    wait_for(lambda: not engines_of(project) and nothing_is_held(project), otherwise="engines or leases are left")
     assert not (project.root / "baselines").exists()
 
 
@@ -227,18 +213,12 @@ def test_a_killed_controller_takes_its_workers_and_their_engine_with_it(project:
         env=os.environ,
     )
     try:
-        deadline = time.monotonic() + 60
-        while not engines_of(project):
-            assert time.monotonic() < deadline, "the engine was never started"
-            time.sleep(0.05)
+        wait_for(lambda: engines_of(project), limit_s=60, otherwise="the engine was never started")
         assert not nothing_is_held(project)
     finally:
         run.kill()  # SIGKILL: it can tell its workers nothing
         run.wait()
-    deadline = time.monotonic() + 20
-    while engines_of(project) or not nothing_is_held(project):
-        assert time.monotonic() < deadline, (engines_of(project), queue_state(str(project.root / "locks")))
-        time.sleep(0.05)
+    wait_for(lambda: not engines_of(project) and nothing_is_held(project), otherwise="engines or leases are left")
     assert {row["state"] for row in queue_state(str(project.root / "locks"))["gpus"]} == {"free"}
     assert not (project.root / "baselines").exists()
 

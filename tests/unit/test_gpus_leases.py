@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from pytest_sgdiff.gpus import Eligible, Pool, describe, host, inventory, locks,
 from pytest_sgdiff.gpus.nvml_file import FileReader
 from pytest_sgdiff.gpus.procs import where
 from pytest_sgdiff.gpus.status import held_by_others
+from tests.waiting import wait_for
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"
 FIRST = "GPU-00000000-0000-4000-8000-00000000000a"
@@ -54,13 +54,6 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-def wait_for(condition: Callable[[], object], limit_s: float = 5.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.005)
 
 
 def test_a_lease_gives_numbers_ports_and_locks_to_the_launch(bench: Bench) -> None:
