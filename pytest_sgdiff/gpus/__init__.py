@@ -2,7 +2,8 @@
 
     resolve(spec) -> Eligible -> Pool(eligible, run_id=...) .lease(count, ...) -> Lease
 
-`nvml` is the only module that talks to the driver, `locks` the only one that locks, `policy` is pure.
+`nvml` is the only module that talks to the driver, `locks` the only one that locks, `policy` is pure and
+`grants` decides by it.
 """
 
 from pytest_sgdiff.gpus.devices import inventory

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_sgdiff.data import Gpu, Ports
 from pytest_sgdiff.gpus import host
 from pytest_sgdiff.gpus.devices import use_of
-from pytest_sgdiff.gpus.locks import bump, is_locked, mutex
+from pytest_sgdiff.gpus.locks import bump, closing, is_locked, mutex
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE, is_descendant, process
 from pytest_sgdiff.gpus.records import remove, rewrite
@@ -158,9 +158,8 @@ class Lease:
         self._released = True
         self._on_release()
         record = os.path.join(self._folder, "lease", self.id)
-        with mutex(self._folder):
-            for fd in (*self._gpu_fds.values(), self._port_fd, self._record_fd):
-                os.close(fd)
+        with closing(*self._gpu_fds.values(), self._port_fd, self._record_fd) as held, mutex(self._folder):
+            held.close()
             if not any(is_locked(os.path.join(self._folder, "gpu", uuid)) for uuid in self._gpu_fds):
                 remove(record)
         bump(self._folder)

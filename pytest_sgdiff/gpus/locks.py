@@ -159,6 +159,15 @@ def mutex(folder: str, *, limit_s: float = MUTEX_LIMIT_S) -> Iterator[None]:
         os.close(fd)
 
 
+def closing(*fds: int) -> contextlib.ExitStack:
+    """Closes the descriptors when it is closed, at the latest at the end of its block: locks are given back even where
+    the mutex cannot be had."""
+    held = contextlib.ExitStack()
+    for fd in fds:
+        held.callback(os.close, fd)
+    return held
+
+
 def lock_holders(fd: int) -> tuple[int, ...]:
     """PIDs that hold a lock on the file, as /proc/locks tells: those of this PID namespace."""
     info = os.fstat(fd)

@@ -16,22 +16,17 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus import ports, records
 from pytest_sgdiff.gpus.devices import PATIENCE_S, in_use
+from pytest_sgdiff.gpus.grants import Grant, enter, give_back, look
 from pytest_sgdiff.gpus.leases import Lease
 from pytest_sgdiff.gpus.locks import bump, generation, lock_dir, mutex, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
-from pytest_sgdiff.gpus.obstacles import holdings, obstacles
-from pytest_sgdiff.gpus.policy import Slot, plan
-from pytest_sgdiff.gpus.procs import where
 from pytest_sgdiff.gpus.reaper import Reaper
-from pytest_sgdiff.gpus.records import LeaseRecord
 from pytest_sgdiff.gpus.spec import Eligible
 
 # The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
@@ -39,15 +34,6 @@ SLOW_POLL_S = 1.0
 POLL_S = 0.05
 # NVML averages utilisation over up to a second, so two readings that far apart are needed to call a GPU idle.
 SETTLE_S = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Grant:
-    """GPUs that are ours, still to be found idle."""
-
-    fds: Mapping[str, int]
-    record_fd: int
-    record: dict[str, Any]
 
 
 class Pool:
@@ -114,7 +100,7 @@ class Pool:
             try:
                 block, port_fd = ports.take(self.folder, self._blocks)
             except BaseException:
-                self._give_back(ident, grant)
+                give_back(self.folder, ident, grant)
                 raise
         self._lease = Lease(
             folder=self.folder,
@@ -144,13 +130,13 @@ class Pool:
         timeout_s: float,
         on_wait: Callable[[str], None] | None,
         tag: str,
-    ) -> _Grant:
+    ) -> Grant:
         """Draws a ticket and stays in the queue until its turn has come and the GPUs are found idle."""
         deadline = time.monotonic() + timeout_s
         about = {"run": self.run_id, "pid": os.getpid(), "tag": tag, "estimate_s": estimate_s, "since": time.time()}
         if count == 0:
             with mutex(self.folder):
-                return self._enter(ident, {}, about)
+                return enter(self.folder, ident, {}, about)
         with mutex(self.folder):
             ticket = os.path.join(self.folder, "queue", f"{records.next_number(self.folder):09d}-{ident}")
             asked = {"count": count, "eligible": sorted(self._by_uuid), "budget": self.eligible.budget}
@@ -181,66 +167,14 @@ class Pool:
             records.remove(ticket)
             bump(self.folder)
 
-    def _look(self, ident: str, about: dict[str, Any]) -> tuple[_Grant | None, str]:
+    def _look(self, ident: str, about: dict[str, Any]) -> tuple[Grant | None, str]:
         """The GPUs if it is this ticket's turn, else what is in the way; orphans are helped out of it."""
         while True:
-            grant, leases, why = self._plan(ident, about)
+            grant, leases, why = look(self.folder, self.eligible, ident, about)
             if grant is not None or not self._reaper.step(leases):
                 return grant, why
 
-    def _plan(self, ident: str, about: dict[str, Any]) -> tuple[_Grant | None, list[LeaseRecord], str]:
-        """One look at the queue: a grant or why not, and all leases on record."""
-        with mutex(self.folder):
-            waiting = records.waiters(self.folder)
-            leases = records.lease_records(self.folder)
-            busy = records.busy_marks(self.folder)
-            serving = {lease.id for lease in leases}
-            queue = [waiter for waiter in waiting if waiter.ticket.id not in serving]
-            wanted = frozenset().union(*(waiter.ticket.eligible for waiter in queue))
-            free = records.lock_gpus(self.folder, wanted - busy.keys())
-            try:
-                granted = plan(
-                    [waiter.ticket for waiter in queue],
-                    holdings(leases, wanted - free.keys()),
-                    self._slots(wanted),
-                ).get(ident, ())
-                mine = {uuid: free.pop(uuid) for uuid in granted}
-            finally:
-                for fd in free.values():
-                    os.close(fd)
-            if mine:
-                return self._enter(ident, mine, about), leases, ""
-        return None, leases, obstacles(self.eligible.gpus, ident, queue, leases, busy, wanted - free.keys())
-
-    def _enter(self, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> _Grant:
-        """Puts the lease on record. With the mutex."""
-        record = {
-            **about,
-            "uuids": sorted(fds),
-            "uid": os.getuid(),
-            "where": where(),
-            "since": time.time(),
-            "child": None,
-        }
-        try:
-            fd = records.write_locked(os.path.join(self.folder, "lease", ident), record)
-        except BaseException:
-            for gpu_fd in fds.values():
-                os.close(gpu_fd)
-            raise
-        return _Grant(fds=fds, record_fd=fd, record=record)
-
-    def _give_back(self, ident: str, grant: _Grant, busy: Mapping[str, str] | None = None) -> None:
-        """Undoes a grant; the GPUs in `busy` are left alone for a while. The ticket keeps its place."""
-        with mutex(self.folder):
-            for uuid, reason in (busy or {}).items():
-                records.mark_busy(self.folder, uuid, reason)
-            for fd in (*grant.fds.values(), grant.record_fd):
-                os.close(fd)
-            records.remove(os.path.join(self.folder, "lease", ident))
-        bump(self.folder)
-
-    def _verify(self, ident: str, grant: _Grant) -> dict[str, str]:
+    def _verify(self, ident: str, grant: Grant) -> dict[str, str]:
         """UUID -> by what, for the granted GPUs that are in use after all; if any is, the grant is given back."""
         busy = None
         try:
@@ -248,17 +182,8 @@ class Pool:
             busy = in_use(gpus, self._reader, settle_s=self._settle_s, patience_s=self._patience_s)
         finally:
             if busy != {}:
-                self._give_back(ident, grant, busy)
+                give_back(self.folder, ident, grant, busy)
         return busy
-
-    def _slots(self, uuids: frozenset[str]) -> dict[str, Slot]:
-        """Where the GPUs sit. Those that only other runs can see come last, each in a group of its own."""
-        return {uuid: self._slot(uuid, self._by_uuid.get(uuid), place) for place, uuid in enumerate(sorted(uuids))}
-
-    def _slot(self, uuid: str, gpu: Gpu | None, place: int) -> Slot:
-        if gpu is None:
-            return Slot(uuid=uuid, index=1000 + place, clique=1000 + place)
-        return Slot(uuid=uuid, index=gpu.index, numa=gpu.numa_node, clique=self.eligible.cliques.get(uuid, 0))
 
 
 def _too_late(tag: str, count: int, timeout_s: float, why: str) -> str:

@@ -109,7 +109,9 @@ def remove(path: str) -> None:
 
 def next_number(folder: str) -> int:
     """The number of the next ticket: behind all that wait. With the mutex."""
-    return 1 + max((int(name.partition("-")[0]) for name in os.listdir(os.path.join(folder, "queue"))), default=0)
+    numbers = [name.partition("-")[0] for name in os.listdir(os.path.join(folder, "queue"))]
+    # Anybody may leave a file there, and file systems leave their own (.nfs0001).
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def waiters(folder: str) -> list[Waiter]:

@@ -415,6 +415,31 @@ def test_a_full_lock_directory_is_told_with_the_cure_and_leaves_no_ticket(
     assert os.listdir(f"{bench.locks}/queue") == []
 
 
+def test_gpus_are_given_back_even_while_somebody_sits_on_the_pools_lock(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept by this process they would be lost to all its later cases."""
+
+    def stuck(folder: str) -> Any:
+        raise LeaseError(f"{folder}/mutex has been locked for 30 s")
+
+    pool = bench.pool()
+    lease = pool.lease(4, timeout_s=5, tag="wan22")
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_sgdiff.gpus.leases.mutex", stuck)
+        with pytest.raises(LeaseError, match="has been locked for 30 s"):
+            lease.release()
+    with pool.lease(4, timeout_s=5) as again:
+        assert again.indices == (0, 1, 2, 3)
+
+
+def test_a_file_of_somebody_else_in_the_queue_stops_nobody(bench: Bench) -> None:
+    pool = bench.pool()
+    Path(bench.locks, "queue", ".nfs0001").write_text("")
+    with pool.lease(1, timeout_s=5) as lease:
+        assert lease.indices == (0,)
+
+
 def test_a_launch_is_no_longer_seen_by_the_time_that_its_lock_is_free(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

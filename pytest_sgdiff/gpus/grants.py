@@ -1,0 +1,99 @@
+"""The decision in the queue, taken under the mutex by every waiter alike: whose turn it is, and with which GPUs.
+
+A grant is a lease on record whose GPUs are locked but not yet found idle.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_sgdiff.gpus import records
+from pytest_sgdiff.gpus.locks import bump, closing, mutex
+from pytest_sgdiff.gpus.obstacles import holdings, obstacles
+from pytest_sgdiff.gpus.policy import Slot, plan
+from pytest_sgdiff.gpus.procs import where
+from pytest_sgdiff.gpus.records import LeaseRecord
+from pytest_sgdiff.gpus.spec import Eligible
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """GPUs that are ours, still to be found idle."""
+
+    fds: Mapping[str, int]
+    record_fd: int
+    record: dict[str, Any]
+
+
+def look(
+    folder: str, eligible: Eligible, ident: str, about: dict[str, Any]
+) -> tuple[Grant | None, list[LeaseRecord], str]:
+    """One look at the queue for the ticket `ident`: a grant or why not, and all leases on record."""
+    with mutex(folder):
+        waiting = records.waiters(folder)
+        leases = records.lease_records(folder)
+        busy = records.busy_marks(folder)
+        serving = {lease.id for lease in leases}
+        queue = [waiter for waiter in waiting if waiter.ticket.id not in serving]
+        wanted = frozenset().union(*(waiter.ticket.eligible for waiter in queue))
+        free = records.lock_gpus(folder, wanted - busy.keys())
+        try:
+            granted = plan(
+                [waiter.ticket for waiter in queue],
+                holdings(leases, wanted - free.keys()),
+                _slots(eligible, wanted),
+            ).get(ident, ())
+            mine = {uuid: free.pop(uuid) for uuid in granted}
+        finally:
+            for fd in free.values():
+                os.close(fd)
+        if mine:
+            return enter(folder, ident, mine, about), leases, ""
+    return None, leases, obstacles(eligible.gpus, ident, queue, leases, busy, wanted - free.keys())
+
+
+def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> Grant:
+    """Puts the lease on record. With the mutex."""
+    record = {
+        **about,
+        "uuids": sorted(fds),
+        "uid": os.getuid(),
+        "where": where(),
+        "since": time.time(),
+        "child": None,
+    }
+    try:
+        fd = records.write_locked(os.path.join(folder, "lease", ident), record)
+    except BaseException:
+        for gpu_fd in fds.values():
+            os.close(gpu_fd)
+        raise
+    return Grant(fds=fds, record_fd=fd, record=record)
+
+
+def give_back(folder: str, ident: str, grant: Grant, busy: Mapping[str, str] | None = None) -> None:
+    """Undoes a grant; the GPUs in `busy` are left alone for a while. The ticket keeps its place."""
+    with closing(*grant.fds.values(), grant.record_fd) as held, mutex(folder):
+        for uuid, reason in (busy or {}).items():
+            records.mark_busy(folder, uuid, reason)
+        held.close()
+        records.remove(os.path.join(folder, "lease", ident))
+    bump(folder)
+
+
+def _slots(eligible: Eligible, uuids: frozenset[str]) -> dict[str, Slot]:
+    """Where the GPUs sit. Those that only other runs can see come last, each in a group of its own."""
+    known = {gpu.uuid: gpu for gpu in eligible.gpus}
+    slots = {}
+    for place, uuid in enumerate(sorted(uuids), 1000):
+        gpu = known.get(uuid)
+        slots[uuid] = (
+            Slot(uuid=uuid, index=place, clique=place)
+            if gpu is None
+            else Slot(uuid=uuid, index=gpu.index, numa=gpu.numa_node, clique=eligible.cliques.get(uuid, 0))
+        )
+    return slots
