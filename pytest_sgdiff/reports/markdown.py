@@ -42,13 +42,11 @@ class MarkdownReport:
         bad = [result for result in results if result.outcome not in {"pass", "improved"}]
         good = [result for result in results if result.outcome in {"pass", "improved"}]
         parts = [f"## {_title(bad, run)}", _escape(text.summary(run))]
-        parts += [_cases(bad)] if bad else []
         # What was recorded is judged for show: it may well be slower than what it replaced.
         fresh, judged = ([r for r in good if r.recorded is recorded] for recorded in (True, False))
-        parts += [_cases(fresh)] if fresh else []
-        parts += (
-            [_folded(f"{numbers.plural(len(judged), 'case')} without a slowdown", _cases(judged))] if judged else []
-        )
+        parts += [_cases([*bad, *fresh])] if bad or fresh else []
+        folded = f"{numbers.plural(len(judged), 'case')} without a slowdown"
+        parts += [_folded(folded, _cases(judged))] if judged else []
         if run.relations:
             parts.append("\n".join(f"- {_escape(text.relation_line(relation))}" for relation in run.relations))
         told = [r for r in good if r.outcome == "improved" or r.recorded]

@@ -35,6 +35,8 @@ def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
     assert lines[0] == "## sgdiff: 1 baseline recorded"
     assert lines[2] == "measured 1 of 1 · 1 recorded · 1 h 12 min, GPUs busy 96 %"
     assert "without a slowdown" not in report
+    mixed = rendered(factories.result("other", recorded=True), factories.undecided())
+    assert mixed.count("| case | outcome |") == 1
     assert "<summary>1 case without a slowdown" in rendered(factories.result(recorded=True), factories.result("other"))
     assert "| 🔵 recorded | 81.75 s | 86.08 s | +5.3 % | +4.6 .. +6.0 % | 5 launches replace the baseline |" in report
     section = lines[lines.index("### 🔵 wan22_t2v_a14b_720p") :]
