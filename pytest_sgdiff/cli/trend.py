@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers
 
@@ -19,7 +20,8 @@ def add(commands: Subparsers) -> None:
         "which run on it is slower or faster, and how far the latest runs are from the best. Exit 1 if the latest "
         "change point of one is a slowdown that matters or its creep is half of the limit or more (2 % for denoising, "
         "1.5 % for memory, 10 % for another stage) and more than the luck of the best runs explains. Where the sum of "
-        "the denoising steps is known, what rare pauses lengthen (e2e, denoise) is shown only if it is named.",
+        "the denoising steps is known, what rare pauses lengthen (e2e, denoise) is shown only if it is named. A case "
+        "whose settings changed begins anew: what it did before is shown, and counts no more for the exit code.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the history")
     parser.add_argument("--case", metavar="ID", help="only this case")
@@ -31,21 +33,30 @@ def add(commands: Subparsers) -> None:
 def _trend(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.history import tracks
+    from pytest_sgdiff.metrics import unit
     from pytest_sgdiff.trend import PAUSES, trend
 
     rows, worse = [], False
     found = tracks(chosen.file, case=chosen.case, metric=chosen.metric)
-    stepped = {(track.case, track.machine) for track in found if track.metric == "denoise_steps"}
+    stepped = {(track.case, track.machine, track.workload) for track in found if track.metric == "denoise_steps"}
+    current: dict[tuple[str, str], tuple[str, str]] = {}
     for track in found:
-        if not chosen.metric and track.metric in PAUSES and (track.case, track.machine) in stepped:
+        place = (track.case, track.machine)
+        current[place] = max(current.get(place, ("", "")), (track.points[-1].at, track.workload))
+    for track in found:
+        place = (track.case, track.machine)
+        if not chosen.metric and track.metric in PAUSES and (*place, track.workload) in stepped:
             continue
-        one = trend(track.case, track.metric, track.points)
-        worse = worse or one.worse
+        one, ended = trend(track.case, track.metric, track.points), track.workload != current[place][1]
+        worse = worse or (one.worse and not ended)
         rows.append(
             {
                 "case": track.case,
                 "machine": track.machine,
+                "workload": track.workload,
+                "ended": ended,
                 "metric": track.metric,
+                "unit": unit(track.metric),
                 "runs": one.runs,
                 "latest": one.latest,
                 "creep": one.creep,
@@ -62,13 +73,15 @@ def _trend(chosen: argparse.Namespace) -> int:
     return FOUND if worse else GOOD
 
 
-def _line(row: dict[str, object]) -> str:
-    drift = row["creep"]
-    text = f"{row['case']}  {row['machine']}  {row['metric']}: {row['runs']} runs, latest {row['latest']:.1f}"
+def _line(row: dict[str, Any]) -> str:
+    from pytest_sgdiff.reports.numbers import plural, quantity
+
+    drift, latest = row["creep"], quantity(row["latest"], row["unit"])
+    text = f"{row['case']}  {row['machine']}  {row['metric']}: {plural(row['runs'], 'run')}, latest {latest}"
     if isinstance(drift, float):
         text += f", {100 * drift:+.1f} % against the best"
-    changes = row["changes"]
-    for change in changes if isinstance(changes, list) else []:
+    text += " (ended: the case has other settings now)" if row["ended"] else ""
+    for change in row["changes"]:
         version = f", sglang {change['engine_version']}" if change["engine_version"] else ""
         text += f"\n  {100 * change['change']:+.1f} % from {change['at']} on{version} (p {change['pvalue']:.1g})"
     return text
