@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import decision_noise as noise
 import numpy as np
+from decision_cases import LOOKS
 from decision_nights import SLOWDOWNS
 from decision_peers import Peer, peers
-from decision_rules import IMPROVED, INCONCLUSIVE, LOOKS, PASS, REGRESSED, Array, Codes, Flags, moderated
+from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes, Flags, moderated
 from decision_tables import bare, error, percent, random
 
 from pytest_sgdiff.data import MetricClass

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import decision_noise as noise
 import numpy as np
+from decision_cases import Cases, Judged, first, judged
 from decision_peers import peers
-from decision_rules import INCONCLUSIVE, REGRESSED, Cases, Flags, Judged, first, judged
+from decision_rules import INCONCLUSIVE, REGRESSED, Flags
 from decision_tables import error, percent, random
 
 from pytest_sgdiff.rules import CLASS_MARGINS

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from decision_rules import Array, Cases, Flags, Sides
+from decision_cases import Cases, Sides
+from decision_rules import Array, Flags
 
 PAUSE_SHARE = 5 / 14
 """Synchronised launches on the recorded H200 that paused; of 14 that were not synchronised two did."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from decision_cases import Cases
 from decision_others import Rule, asv, bootstrap, mann_whitney, welch, within
-from decision_rules import Array, Cases, Flags
+from decision_rules import Array, Flags
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

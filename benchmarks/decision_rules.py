@@ -7,7 +7,6 @@ simulated here is what ships.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from pytest_sgdiff.data import MetricClass
-from pytest_sgdiff.rules import CLASS_MARGINS, Margins, Prior
+from pytest_sgdiff.rules import Margins, Prior
 from pytest_sgdiff.rules import pause as pause_rule
 from pytest_sgdiff.rules import threeway as three
 from pytest_sgdiff.rules.moderated import RANK_P
 from pytest_sgdiff.rules.paired import PAIRS, SIGN_P
 from pytest_sgdiff.rules.prior import DEFAULT
 from pytest_sgdiff.rules.sample import CLIP
-from pytest_sgdiff.series import STAGE_SHARE
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -32,10 +29,6 @@ Codes = NDArray[np.int8]
 PASS, IMPROVED, REGRESSED, INCONCLUSIVE = range(4)
 OUTCOMES = ("pass", "improved", "regressed", "inconclusive")
 MAD_TO_SD = 1.482602218505602
-LOOKS = (1, 3, 5)
-
-
-# ------------------------------------------------------------------------------------------------- the shipped rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,92 +193,3 @@ def _rank_tail(nb: int, nc: int) -> Array:
 def rank_p(b: Array, c: Array) -> Array:
     wins = (c[:, :, None] > b[:, None, :]).sum(axis=(1, 2))
     return _rank_tail(b.shape[1], c.shape[1])[wins]
-
-
-# ------------------------------------------------------------------------------------------------- a case, look by look
-
-Sides = tuple[Array, Array]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cases:
-    """Draws of a case: `primary` are judged and decide (the first is the case's own), `stages` fail it only, `memory`
-    decides, `pause` is milliseconds outside steps and stages. Baseline (N, nb), candidate (N, 5)."""
-
-    primary: Mapping[str, Sides]
-    stages: Mapping[str, Sides]
-    memory: Sides
-    e2e: str
-    pause: Sides | None = None
-
-
-def first(cases: Cases, n: int) -> Cases:
-    """The first `n` draws."""
-
-    def cut(metrics: Mapping[str, Sides]) -> dict[str, Sides]:
-        return {name: (b[:n], c[:n]) for name, (b, c) in metrics.items()}
-
-    sides = cut({"memory": cases.memory} | ({} if cases.pause is None else {"pause": cases.pause}))
-    return Cases(
-        primary=cut(cases.primary),
-        stages=cut(cases.stages),
-        memory=sides["memory"],
-        e2e=cases.e2e,
-        pause=sides.get("pause"),
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """What a rule says of each draw in the end, after how many launches, and by how many metrics a failed one fails;
-    `metrics` are judged in each."""
-
-    code: Codes
-    launches: NDArray[np.int64]
-    worse: NDArray[np.int64]
-    metrics: int
-
-
-def judged(cases: Cases, *, priors: Mapping[MetricClass, Prior] | None = None, slack: float = 0.0) -> Judged:
-    """`pytest_sgdiff.judge` over the looks of the runner."""
-    priors = priors or {}
-    n = len(cases.memory[0])
-    code, used = np.full(n, INCONCLUSIVE, dtype=np.int8), np.zeros(n, dtype=np.int64)
-    worse = np.zeros(n, dtype=np.int64)
-    todo = np.arange(n)
-    for look in LOOKS:
-        used[todo] = look
-        code[todo], worse[todo], is_open = _one_look(cases, todo, look, priors, slack)
-        todo = todo[is_open]
-    metrics = len(cases.primary) + len(cases.stages) + 1 + (cases.pause is not None)
-    return Judged(code=code, launches=used, worse=worse, metrics=metrics)
-
-
-def _one_look(
-    cases: Cases, rows: NDArray[np.int64], look: int, priors: Mapping[MetricClass, Prior], slack: float
-) -> tuple[Codes, NDArray[np.int64], Flags]:
-    def take(sides: Sides) -> Sides:
-        return sides[0][rows], sides[1][rows, :look]
-
-    def of(kind: MetricClass, sides: Sides, **more: Array) -> Decided:
-        b, c = take(sides)
-        return moderated(b, c, CLASS_MARGINS[kind], prior=priors.get(kind, DEFAULT), slack=slack, **more)
-
-    e2e_ms = np.median(cases.primary[cases.e2e][0][rows], axis=1)
-    deciding = [of("primary", sides) for sides in cases.primary.values()]
-    first = deciding[0]
-    deciding.append(of("memory", cases.memory))
-    if cases.pause is not None:
-        usual = CLASS_MARGINS["pause"]
-        deciding.append(pauses(*take(cases.pause), np.maximum(usual.limit_abs, usual.limit * e2e_ms)))
-    floor = np.maximum(CLASS_MARGINS["stage"].limit_abs, STAGE_SHARE * e2e_ms)
-    stages = [of("stage", sides, limit_abs=floor) for sides in cases.stages.values()]
-    # A stage fails its case only where its figure lies beyond its limit.
-    failed = [d.code == REGRESSED for d in deciding] + [(d.code == REGRESSED) & d.beyond for d in stages]
-    many = np.sum(failed, axis=0)
-    worse = many > 0
-    undecided = np.logical_or.reduce([~d.settled for d in deciding] + [d.suspect for d in stages])
-    code = np.where(first.code == IMPROVED, IMPROVED, PASS).astype(np.int8)
-    code[undecided] = INCONCLUSIVE
-    code[worse] = REGRESSED
-    return code, many, undecided & ~worse

@@ -29,10 +29,11 @@ def vectorised():
     folder = str(Path(__file__).parents[2] / "benchmarks")
     sys.path.insert(0, folder)
     try:
+        import decision_cases
         import decision_noise
         import decision_rules
 
-        yield decision_rules, decision_noise
+        yield decision_rules, decision_noise, decision_cases
     finally:
         sys.path.remove(folder)
 
@@ -43,7 +44,7 @@ DRAWS = 60
 @pytest.mark.parametrize("kind", ["primary", "stage", "memory"])
 @pytest.mark.parametrize("sizes", [(3, 1), (5, 3), (5, 5), (10, 5)])
 def test_the_moderated_rule(vectorised, kind, sizes):
-    rules, noise = vectorised
+    rules, noise, _ = vectorised
     rng = np.random.default_rng(5)
     seen = set()
     for level, cv, slower in ((30.0, 0.01, 0.2), (900.0, 0.004, 0.0), (9e4, 0.02, 0.06), (9e4, 0.01, -0.05)):
@@ -64,7 +65,7 @@ def test_the_moderated_rule(vectorised, kind, sizes):
 
 @pytest.mark.parametrize("pairs", [2, 3, 5, 10])
 def test_the_paired_rule(vectorised, pairs):
-    rules, noise = vectorised
+    rules, noise, _ = vectorised
     rng = np.random.default_rng(6)
     for cv, slower in ((0.004, 0.0), (0.01, 0.05), (0.02, 0.12), (0.005, -0.05)):
         b, c = (5000 * f * noise.outliers(0.1)(rng, DRAWS, pairs, cv) for f in (1, 1 + slower))
@@ -76,7 +77,7 @@ def test_the_paired_rule(vectorised, pairs):
 
 @pytest.mark.parametrize(("nb", "nc"), [(3, 5), (5, 1), (5, 5), (12, 5)])
 def test_the_pause_rule(vectorised, nb, nc):
-    rules, _ = vectorised
+    rules, _, _ = vectorised
     rng = np.random.default_rng(7)
     b, c = (
         np.where(rng.random((300, n)) < share, rng.uniform(300.0, 600.0, (300, n)), 10.0)
@@ -138,7 +139,7 @@ def rows_of(cases, pause, index, side):
 @pytest.mark.parametrize("slower", [0.0, 0.05, 0.08])
 @pytest.mark.parametrize("family", ["suite", "recorded", "unsynchronised"])
 def test_a_case_over_its_looks(vectorised, family, slower):
-    rules, noise = vectorised
+    rules, noise, whole = vectorised
     rng = np.random.default_rng(8)
     if family == "suite":
         cases, pause = noise.suite(rng, 40, 5, slower, cv=None), None
@@ -147,7 +148,7 @@ def test_a_case_over_its_looks(vectorised, family, slower):
         shares = {} if family == "recorded" else {"share": 2 / 14, "synchronised": False}
         cases, _ = noise.recorded(rng, 40, 5, slower, every=450.0 if slower == 0.05 else 0.0, **shares)
         pause = cases.pause
-    got = rules.judged(cases)
+    got = whole.judged(cases)
     for i in range(40):
         then, now = (list(rows_of(cases, pause, i, side)) for side in (0, 1))
         assert (rules.OUTCOMES[got.code[i]], got.launches[i]) == shipped(then, now)
