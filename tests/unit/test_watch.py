@@ -329,7 +329,7 @@ def hiding(looks: Sequence[int]) -> Driver:
 
 
 def test_memory_that_comes_and_stays_without_a_listed_process_is_somebody() -> None:
-    watch = watched(hiding([0, 14, 14, 900, 900, 900, 900]), 7, owns=lambda pid: pid == 7)
+    watch = watched(hiding([0, 14, 14, 14, 900, 900, 900]), 7, owns=lambda pid: pid == 7)
     assert watch.hidden_mb == 900
     assert disturbances(watch) == (f"{UUID}: 900 MiB in use, and staying, by somebody whom the driver does not list",)
     assert notes(watch)[0].startswith("not told by the driver")
