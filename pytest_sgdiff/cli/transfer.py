@@ -45,7 +45,7 @@ def add_export(commands: Subparsers) -> None:
 
 def _import(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff import baselines
-    from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.errors import OptionError, WireError
     from pytest_sgdiff.published import published_references
     from pytest_sgdiff.upstream import import_upstream
 
@@ -59,13 +59,16 @@ def _import(chosen: argparse.Namespace) -> int:
             document = json.loads(read(chosen.file))
         except (ValueError, RecursionError) as error:
             raise OptionError(f"{chosen.file}: is no JSON: {error}") from None
-        found, report, missed = import_upstream(
-            document,
-            cases,
-            source=chosen.source or chosen.file.name,
-            engine_version=chosen.engine,
-            default_gpus=chosen.gpus,
-        )
+        try:
+            found, report, missed = import_upstream(
+                document,
+                cases,
+                source=chosen.source or chosen.file.name,
+                engine_version=chosen.engine,
+                default_gpus=chosen.gpus,
+            )
+        except WireError as error:
+            raise OptionError(f"{chosen.file}: {error}") from None
         total = len(document["scenarios"])
     written = 0
     for reference in found:

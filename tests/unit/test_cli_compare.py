@@ -172,3 +172,8 @@ def test_import_without_a_file_writes_the_published_numbers(
     }
     with pytest.raises(SgdiffError, match="is no JSON"):
         run("import", tmp_path / "cases" / "images" / "firered.yaml")
+    odd = tmp_path / "odd.json"
+    odd.write_text('{"metadata": {"hardware": "H100"}, "scenarios": {"a": 3}}')
+    with pytest.raises(SgdiffError) as caught:
+        run("import", odd)
+    assert str(caught.value) == f"{odd}: scenarios.a: must be a mapping, got 3"
