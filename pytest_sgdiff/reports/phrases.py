@@ -35,10 +35,15 @@ def primary(result: CaseResult) -> Verdict | None:
 
 
 def decisive(result: CaseResult) -> Verdict | None:
-    """The verdict to name first: of those that share the case's outcome the primary one, else the largest change."""
+    """The verdict to name first: of those that share the case's outcome the primary one, else the largest change.
+
+    What leaves a case inconclusive is only what would have held up a pass.
+    """
     if result.recorded:
         return primary(result)
     same = [verdict for verdict in result.verdicts if verdict.outcome == result.outcome]
+    if result.outcome == "inconclusive":
+        same = [verdict for verdict in same if verdict.primary or verdict.deciding or verdict.suspect] or same
     return max(same, key=lambda verdict: (verdict.primary, abs((verdict.ratio or 1) - 1)), default=primary(result))
 
 

@@ -211,6 +211,16 @@ cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
     )
 
 
+def test_an_inconclusive_case_is_named_by_what_held_it_up_and_not_by_what_does_not_decide() -> None:
+    gone = "DenoisingStage: gone: the baseline has it, none of 5 launches does"
+    verdicts = (
+        factories.verdict("denoise"),
+        factories.verdict("peak_memory", outcome="inconclusive", now=23000.0, ratio=None, deciding=False),
+        factories.verdict("stage:DenoisingStage", outcome="inconclusive", now=None, ratio=None),
+    )
+    assert phrases.phrase(factories.undecided(verdicts=verdicts, reason=gone)) == gone
+
+
 def test_a_change_that_its_two_columns_do_not_show_is_explained() -> None:
     told = "\n  baseline and now are medians; change compares the means of the launches, with outliers pulled in\n"
     scattered = factories.verdict("stage:DecodingStage", baseline=34.9, now=37.4, ratio=1.208)
