@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import os
 import pathlib
 import signal
-import stat
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -26,7 +23,7 @@ from typing import Literal
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
-from pytest_sgdiff.launcher import group
+from pytest_sgdiff.launcher import group, leavings
 from pytest_sgdiff.launcher.group import TAG, wait_gone
 from pytest_sgdiff.launcher.log import LogCopy, clean_lines
 from pytest_sgdiff.redact import redact
@@ -104,8 +101,8 @@ def run(
     tag = uuid.uuid4().hex
     child_env = {name: value for name, value in env.items() if name not in command.unset} | dict(command.env)
     child_env[TAG] = tag
-    fresh_from_ns = _prepare(command, files)
-    earlier = _outputs(pathlib.Path(files.output_dir))
+    fresh_from_ns = leavings.prepare(command, files)
+    earlier = leavings.outputs(files.output_dir)
     copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -135,7 +132,7 @@ def run(
             f"{command.argv[0]}: process {', '.join(map(str, sorted(left)))} of the launch could not be killed within "
             f"{group.KILLED_S:.0f} s; it may hang in the GPU driver (state D in `ps`), and its GPUs are not free"
         )
-    dump, stale_dump = _read_dump(files.perf_dump, fresh_from_ns)
+    dump, stale_dump = leavings.read_dump(files.perf_dump, fresh_from_ns)
     ending: Literal["exited", "timeout", "interrupted"] = "exited"
     if timed_out:
         ending = "timeout"
@@ -148,34 +145,9 @@ def run(
         returncode=returncode,
         dump=None if dump is None else redact(dump, child_env),
         stale_dump=stale_dump,
-        # What lay there before and was not written again is no output of this launch.
-        outputs=tuple(
-            OutputFile(name=str(path.relative_to(files.output_dir)), size_bytes=found.st_size)
-            for path, found in _outputs(pathlib.Path(files.output_dir)).items()
-            if _identity(found) != _identity(earlier.get(path))
-        ),
+        outputs=leavings.written(files.output_dir, earlier),
         log=copy.text(),
     )
-
-
-def _prepare(command: Command, files: LaunchFiles) -> int:
-    """Make the launch's folders and files, remove dumps of earlier launches, and return the time from which a dump
-    counts as new: in ns, by the clock of the file system that the dump lies on, which may be another machine's."""
-    dump = pathlib.Path(files.perf_dump)
-    try:
-        for folder in (files.workdir, files.output_dir, files.perf_log_dir, dump.parent):
-            pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-        for name, text in command.files.items():
-            pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
-            pathlib.Path(name).write_text(text, encoding="utf-8")
-        # Newer engines write `<dump>.<pid>.tmp` first. What cannot be removed is told apart by its age.
-        for stale in (dump, *dump.parent.glob(f"{glob.escape(dump.name)}.*.tmp")):
-            with contextlib.suppress(OSError):
-                stale.unlink()
-        with tempfile.TemporaryFile(dir=dump.parent) as now:
-            return os.fstat(now.fileno()).st_mtime_ns
-    except OSError as error:
-        raise SgdiffError(f"{error.filename}: cannot be written for the launch: {error.strerror}") from error
 
 
 def _start(
@@ -256,26 +228,3 @@ def _reap(process: subprocess.Popen[bytes]) -> int | None:
         done = 0
     process.returncode = os.waitstatus_to_exitcode(status) if done else -signal.SIGKILL
     return process.returncode if done else None
-
-
-def _read_dump(name: str, fresh_from_ns: int) -> tuple[str | None, bool]:
-    """The text of the dump, and whether there is one that is older than the launch and therefore not read."""
-    try:
-        with open(name, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                return None, False
-            if found.st_mtime_ns < fresh_from_ns:
-                return None, True
-            return file.read().decode("utf-8", "replace"), False
-    except OSError:
-        return None, False
-
-
-def _outputs(folder: pathlib.Path) -> dict[pathlib.Path, os.stat_result]:
-    """Every regular file under the launch's output folder, by name."""
-    return {path: path.stat() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def _identity(found: os.stat_result | None) -> tuple[int, int, int] | None:
-    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
