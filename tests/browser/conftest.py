@@ -36,9 +36,16 @@ class Browser:
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         answer = self._post("", {"capabilities": {"alwaysMatch": wanted}})
         self._base += f"/{answer['sessionId']}"
+        # A headless window has no focus until its first key, which may then be lost.
+        self.devtools("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def open(self, page: Path) -> None:
+        """Open the page, and wait until it is drawn: a page is loaded before, and takes no keys until then."""
         self._post("/url", {"url": page.as_uri()})
+        drawn = (
+            "const [done] = arguments; new PerformanceObserver(() => done()).observe({type: 'paint', buffered: true});"
+        )
+        self._post("/execute/async", {"script": drawn, "args": []})
 
     def run(self, script: str, *arguments: Any) -> Any:
         """The value of a script's `return`."""
