@@ -42,6 +42,7 @@ test-browser: $(VENV)/.ready  ## look at the HTML report in headless Chromium, w
 bench: $(VENV)/.ready  ## what the performance claims are measured with
 	$(RUN) benchmarks/startup.py
 	$(RUN) benchmarks/schedule.py
+	$(RUN) benchmarks/lease.py
 	$(RUN) benchmarks/decision.py
 
 clean:  ## remove environments and caches
