@@ -62,7 +62,7 @@ def fit_prior(baselines: Sequence[Sequence[float | None]], *, cv0: float, sessio
     weight = WEIGHT_CAP if between <= 0 else min(WEIGHT_CAP, 2 * _trigamma_inverse(between))
     log_variance = statistics.fmean(centred) + float(digamma(weight / 2)) - math.log(weight / 2)
     fitted = max(math.exp(log_variance / 2), FLOOR)
-    source = f"prior of {len(samples)} baselines: CV {100 * fitted:.2f} %, worth {weight:.1f} launches' freedom"
+    source = f"prior of {len(samples)} baselines: CV {100 * fitted:.2f} %, counted as {weight:.1f} degrees of freedom"
     return Prior(cv0=fitted, weight=weight, session_cv=session_cv, source=source)
 
 

@@ -95,11 +95,13 @@ def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: f
             return "inconclusive", f"{bound} slower is neither excluded nor proven yet"
         low, high = change(growth(d - e.margin(0.025))), change(growth(d + e.margin(0.025)))
         return "inconclusive", f"between {low} and {high}: {bound} slower is neither excluded nor proven"
-    if n >= GROSS_LAUNCHES and evidence.factor > 1 + max(GROSS, limit):
+    gross = evidence.factor > 1 + max(GROSS, limit)
+    if n >= GROSS_LAUNCHES and gross:
         beyond = percent(evidence.factor - 1)
         return "regressed", f"limit {bound}; every launch beyond every one of the baseline by {beyond} or more"
     if n < CONFIRM_LAUNCHES:
-        return "inconclusive", f"to be confirmed by {CONFIRM_LAUNCHES} {evidence.noun}"
+        enough = GROSS_LAUNCHES if gross else CONFIRM_LAUNCHES
+        return "inconclusive", f"to be confirmed by {enough} {evidence.noun}"
     if evidence.in_order():
         return "regressed", f"limit {bound}"
     return "inconclusive", f"{change(growth(d))}, but {evidence.disorder}"

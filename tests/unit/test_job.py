@@ -245,7 +245,7 @@ def test_a_suite_of_eight_cases_shows_its_own_noise():
     assert 0.016 < priors["primary"].cv0 < 0.022
     assert priors["stage"].source == priors["primary"].source
     assert told(priors) == (
-        "primary and stage: prior of 8 baselines: CV 1.99 %, worth 30.0 launches' freedom, session drift 0.25 %; "
+        "primary and stage: prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom, session drift 0.25 %; "
         "memory: default prior (0 of 8 baselines needed): CV 0.20 %, session drift 0.25 %"
     )
 
@@ -256,7 +256,7 @@ def test_a_case_speaks_by_its_longest_stage_whatever_the_others_do():
         return baseline(entries(*({"e2e": 1000.0, **stage} for stage in stages)), case=f"c{i}")
 
     assert suite_priors([case(i) for i in range(8)])["stage"].source == (
-        "prior of 8 baselines: CV 1.99 %, worth 30.0 launches' freedom"
+        "prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom"
     )
 
 
