@@ -108,7 +108,8 @@ def launch_facts(launch: LaunchRecord) -> str:
     watch = launch.watch
     if watch is not None:
         words += [f"beside {', '.join(watch.co_runners)}"] if watch.co_runners else []
-        words += [f"process {p.name or '?'} (pid {p.pid}) {_WHEN[p.when]}" for p in watch.foreign]
+        untold = [p for p in watch.foreign if f"foreign process {p.pid} " not in (launch.excluded or "")]
+        words += [f"process {p.name or '?'} (pid {p.pid}) {_WHEN[p.when]}" for p in untold]
         words += list(watch.events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []

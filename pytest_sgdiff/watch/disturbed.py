@@ -31,7 +31,7 @@ def disturbances(watch: Watch, *, baseline: Sequence[Watch | None] = ()) -> tupl
 
     `baseline` are the watches of the baseline's launches: clocks are compared with theirs.
     """
-    found = [_stranger(process) for process in watch.foreign]
+    found = _strangers(watch.foreign)
     for series in watch.gpus:
         found += _held_back(series)
         slow = _slow_clock(series, baseline)
@@ -68,11 +68,21 @@ def _hidden(watch: Watch) -> str:
     return f"{watch.hidden_mb} MiB in use, and staying, by somebody whom the driver does not list"
 
 
-def _stranger(process: GpuProcess) -> str:
-    name = (process.name or "name unknown").rsplit("/", 1)[-1]
-    used = "" if process.used_mb is None else f", {process.used_mb} MiB"
+def _strangers(foreign: Sequence[GpuProcess]) -> list[str]:
+    """Each process once, however often it was seen on the GPU, with the most memory that it was seen with."""
+    seen: dict[tuple[str, int], list[GpuProcess]] = {}
+    for process in foreign:
+        seen.setdefault((process.gpu_uuid, process.pid), []).append(process)
+    return [_stranger(sightings) for sightings in seen.values()]
+
+
+def _stranger(sightings: Sequence[GpuProcess]) -> str:
+    name = next((process.name for process in sightings if process.name), "name unknown").rsplit("/", 1)[-1]
+    used = sorted({process.used_mb for process in sightings if process.used_mb is not None})
+    memory = f", {'up to ' * (len(used) > 1)}{used[-1]} MiB" if used else ""
     when = {"start": "when the launch began", "during": "while the launch ran", "end": "when the launch ended"}
-    return f"{process.gpu_uuid}: foreign process {process.pid} ({name}{used}) {when[process.when]}"
+    times = " and ".join(dict.fromkeys(when[process.when] for process in sightings))
+    return f"{sightings[0].gpu_uuid}: foreign process {sightings[0].pid} ({name}{memory}) {times}"
 
 
 def _held_back(series: GpuSeries) -> list[str]:

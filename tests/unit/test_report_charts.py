@@ -272,6 +272,8 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
         " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most;"
         " at its power cap in 7 of 7 samples, normal at full load"
     )
+    told = factories.record(watch=watch, excluded="GPU-0: foreign process 4711 (python) while the launch ran")
+    assert "(pid 4711)" not in facts.launch_facts(told)
 
 
 def test_points_are_the_values_that_were_judged_where_the_verdict_carries_them() -> None:

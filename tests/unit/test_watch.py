@@ -92,6 +92,16 @@ def test_a_real_contended_launch_shows_the_stranger_and_the_clocks_that_it_costs
     )
 
 
+def test_a_stranger_that_was_seen_twice_is_told_once_with_the_most_memory_that_it_had() -> None:
+    first = GpuProcess(gpu_uuid=UUID, pid=5138, name=None, used_mb=584, when="start")
+    again = replace(first, name="/opt/contend.py", used_mb=714, when="end")
+    other = replace(again, pid=8)
+    assert disturbances(Watch(foreign=(first, other, again))) == (
+        "GPU-0: foreign process 5138 (contend.py, up to 714 MiB) when the launch began and when the launch ended",
+        "GPU-0: foreign process 8 (contend.py, 714 MiB) when the launch ended",
+    )
+
+
 def test_the_launch_of_a_real_contended_series_is_told_from_the_stranger() -> None:
     """The real lists, in their order, with the launch's two PIDs known as ours."""
     looks = [[(int(pid), "python3", used) for pid, used in row.items()] for row in RECORDED["contended"]["processes"]]
