@@ -87,6 +87,7 @@ class HtmlReport:
     def _case(self, run: Run, result: CaseResult, *, anchor: str, reach: float) -> dict[str, Any]:
         decisive, history = phrases.decisive(result), run.history.get(result.case, {})
         primary, trends = phrases.primary(result), [trend for trend in run.trends if trend.case == result.case]
+        now = evidence.median(result, primary.metric) if primary else None
         changes = [c for trend in trends if primary and trend.metric == primary.metric for c in trend.changes]
         own_reach = _reach(result.verdicts)
         engine = next((e for launch in result.launches if (e := launch.environment.engine_version)), None)
@@ -94,7 +95,7 @@ class HtmlReport:
         pictures[1:1] = [
             charts.stages(result),
             charts.steps(result),
-            timeline(primary, history, today=run.started_at, engine=engine, changes=changes),
+            timeline(primary, history, now=now, today=run.started_at, engine=engine, changes=changes),
         ]
         return {
             "result": result,

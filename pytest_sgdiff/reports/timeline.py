@@ -19,15 +19,17 @@ def timeline(
     verdict: Verdict | None,
     history: Mapping[str, Sequence[HistoryPoint]],
     *,
+    now: float | None,
     today: str,
     engine: str | None,
     changes: Sequence[ChangePoint] = (),
 ) -> Plot | None:
-    """The metric over earlier runs and this one. Marked are `changes`, its change points that the report tells of, and
-    where the engine's version changed; None without earlier runs."""
-    if verdict is None or verdict.now is None or not history.get(verdict.metric):
+    """The metric over earlier runs and this one, whose figure is `now`: pauses included, as in the history, although the
+    verdict may be net of them. Marked are `changes`, the change points that the report tells of, and where the
+    engine's version changed. None without earlier runs."""
+    if verdict is None or now is None or not history.get(verdict.metric):
         return None
-    points = [*history[verdict.metric], HistoryPoint(at=today, value=verdict.now, engine_version=engine)]
+    points = [*history[verdict.metric], HistoryPoint(at=today, value=now, engine_version=engine)]
     if points[-2].at == today:
         del points[-2]
     low, high = domain([point.value for point in points])

@@ -92,6 +92,23 @@ def test_swapping_the_sides_mirrors_the_verdict(one, other, slowdown, kind):
 
 
 @QUICK
+@given(launches(smallest=3), launches(smallest=10), SLOWDOWN, CLASSES, st.randoms(use_true_random=False))
+def test_pairs_have_no_order_and_mirror_when_the_engines_are_swapped(base, now, slowdown, kind, random):
+    rule, margins = RULES["paired"], FREE[kind]
+    pairs = list(zip(base, slower(now, slowdown), strict=False))
+    mixed = random.sample(pairs, len(pairs))
+    one, other, back = (
+        rule.decide([b for b, _ in some], [c for _, c in some], margins, same_node=True)
+        for some in (pairs, mixed, [(c, b) for b, c in pairs])
+    )
+    assert (one.outcome, one.suspect, one.ratio) == (other.outcome, other.suspect, pytest.approx(other.ratio))
+    assert one.ratio * back.ratio == pytest.approx(1.0)
+    assert one.low * back.high == pytest.approx(1.0)
+    if one.outcome == "regressed":
+        assert back.outcome in ("improved", "pass")
+
+
+@QUICK
 @given(
     launches(smallest=3, largest=8), launches(smallest=5, largest=8), st.floats(0.02, 0.6), CLASSES, st.integers(2, 5)
 )
