@@ -24,9 +24,9 @@ def timeline(
     engine: str | None,
     changes: Sequence[ChangePoint] = (),
 ) -> Plot | None:
-    """The metric over earlier runs and this one, whose figure is `now`: pauses included, as in the history, although the
-    verdict may be net of them. Marked are `changes`, the change points that the report tells of, and where the
-    engine's version changed. None without earlier runs."""
+    """The metric over earlier runs and this one, whose figure is `now`: pauses included, as in the history, even where
+    the verdict is net of them. Marked are `changes`, the change points that the report tells of, and where the engine's
+    version changed. None without earlier runs."""
     if verdict is None or now is None or not history.get(verdict.metric):
         return None
     points = [*history[verdict.metric], HistoryPoint(at=today, value=now, engine_version=engine)]
