@@ -85,6 +85,13 @@ def test_a_secret_in_an_endless_line_is_never_cut_in_two(tmp_path: pathlib.Path,
     assert log == output.replace(SECRET.encode(), b"<redacted>").replace(passphrase, b"<redacted>")
 
 
+def test_a_secret_that_grows_at_the_end_of_an_endless_line_is_kept_until_it_is_whole(tmp_path: pathlib.Path) -> None:
+    # Nobody knows how long a token is that is told by its shape alone: half of one would be redacted, and the rest not.
+    cut, token = log_module.LINE_LIMIT + (1 << 15), b"hf_" + b"a" * 40
+    before, after = (b"x " * cut)[: cut - 24], b" x" * 10
+    assert copied(tmp_path / "engine.log", [before + token + after]) == before + b"<redacted>" + after
+
+
 def test_an_endless_line_is_not_kept_in_memory(tmp_path: pathlib.Path) -> None:
     copy = LogCopy(tmp_path / "engine.log", redact=lambda text: text, on_line=None)
     try:
