@@ -41,7 +41,10 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
 def read_cases(
     file: pathlib.Path, root: pathlib.Path, *, known_marks: Collection[str] | None = None
 ) -> tuple[Case, ...]:
-    """As `load_cases`, from a file, named relative to `root`. A file that cannot be read is a mistake at 1:1."""
+    """As `load_cases`, from a file, named relative to `root`. A file that cannot be read is a mistake at 1:1.
+
+    Raises CaseFileError as `load_cases` does.
+    """
     path = pathlib.PurePath(os.path.relpath(file, root)).as_posix()
     try:
         text = _read(file)

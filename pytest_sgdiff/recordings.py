@@ -96,7 +96,10 @@ def read_launches(root: Path, case: str) -> tuple[Launch, ...]:
 
 
 def read_launch(folder: Path, *, case: str, number: int) -> Launch:
-    """One launch from its folder; `case` and `number` are taken where the folder does not say."""
+    """One launch from its folder; `case` and `number` are those of the folder's name, which wins over what is in it.
+
+    Raises RecordingError, with file, line and cure, for what is no launch or is spoilt.
+    """
     if not is_launch(folder):
         raise RecordingError(
             f"{folder}: is no launch: it has neither {RECORD} nor {DUMP} nor a log; take it out of the recording"

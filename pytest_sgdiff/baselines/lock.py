@@ -20,7 +20,10 @@ LOCK_TIMEOUT_S = 30.0
 
 @contextmanager
 def locked(root: Path, timeout_s: float) -> Iterator[None]:
-    """Hold the lock of a baselines folder. The kernel lets it go when the holder dies, however it dies."""
+    """Hold the lock of a baselines folder. The kernel lets it go when the holder dies, however it dies.
+
+    Raises BaselineError if another run holds it for more than `timeout_s`.
+    """
     import fcntl
 
     root.mkdir(parents=True, exist_ok=True)

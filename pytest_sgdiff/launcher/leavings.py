@@ -16,7 +16,10 @@ from pytest_sgdiff.errors import SgdiffError
 
 def prepare(command: Command, files: LaunchFiles) -> int:
     """Make the launch's folders and files, remove dumps of earlier launches, and return the time from which a dump
-    counts as new: in ns, by the clock of the file system that the dump lies on, which may be another machine's."""
+    counts as new: in ns, by the clock of the file system that the dump lies on, which may be another machine's.
+
+    Raises SgdiffError if one of them cannot be written.
+    """
     dump = pathlib.Path(files.perf_dump)
     try:
         for folder in (files.workdir, files.output_dir, files.perf_log_dir, dump.parent):

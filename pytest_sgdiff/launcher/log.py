@@ -89,7 +89,10 @@ class LogCopy:
         self._open = False
 
     def text(self) -> str:
-        """The log as written so far; of a very long one the beginning and the end, with a line that says so."""
+        """The log as written so far; of a very long one the beginning and the end, with a line that says so.
+
+        Raises SgdiffError if it cannot be read.
+        """
         try:
             with open(self._path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
