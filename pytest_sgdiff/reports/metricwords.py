@@ -86,7 +86,14 @@ def remark(verdict: Verdict) -> str:
     if verdict.why == verdict_phrase(verdict):
         return ""
     tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
+    tells = tells and not short_of_limit(verdict)
     return "" if tells and verdict.metric_class != "pause" else numbers.clean(verdict.why)
+
+
+def short_of_limit(verdict: Verdict) -> bool:
+    """Whether a metric regressed by less than its limit, beyond doubt by more than may be ignored: it needs a word."""
+    short = verdict.ratio is not None and verdict.limit is not None and verdict.ratio < 1 + verdict.limit
+    return verdict.outcome == "regressed" and short
 
 
 def verdict_phrase(verdict: Verdict) -> str:

@@ -198,10 +198,14 @@ def _problem_lines(problem: Problem, *, told: str) -> list[str]:
 
 
 def _explained(result: CaseResult) -> list[Verdict]:
-    """Verdicts that need a sentence of their own: what could not be told, unless the headline does, and pauses, whose
-    medians tell little."""
-    told = (v for v in phrases.by_importance(result.verdicts) if v.outcome == "inconclusive" or v.metric == "pause")
-    return [v for v in told if v.why and v.why not in result.reason]
+    """Verdicts that need a sentence of their own: what could not be told, unless the headline does, pauses, whose
+    medians tell little, and what regressed by less than its limit."""
+    return [
+        v
+        for v in phrases.by_importance(result.verdicts)
+        if metricwords.short_of_limit(v)
+        or ((v.outcome == "inconclusive" or v.metric == "pause") and v.why and v.why not in result.reason)
+    ]
 
 
 def _has_pause(result: CaseResult) -> bool:

@@ -102,6 +102,8 @@ def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: f
     if n < CONFIRM_LAUNCHES:
         enough = GROSS_LAUNCHES if gross else CONFIRM_LAUNCHES
         return "inconclusive", f"to be confirmed by {enough} {evidence.noun}"
+    if evidence.in_order() and d < hi:
+        return "regressed", f"surely beyond {percent(growth(lo))}, and {bound} slower is not excluded"
     if evidence.in_order():
         return "regressed", f"limit {bound}"
     return "inconclusive", f"{change(growth(d))}, but {evidence.disorder}"

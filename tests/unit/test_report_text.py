@@ -221,6 +221,15 @@ def test_an_inconclusive_case_is_named_by_what_held_it_up_and_not_by_what_does_n
     assert phrases.phrase(factories.undecided(verdicts=verdicts, reason=gone)) == gone
 
 
+def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> None:
+    why = "surely beyond 1.5 %, and 4 % slower is not excluded"
+    verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, why=why)
+    result = factories.regressed(verdicts=(verdict,), reason=f"denoise +3.2 %, {why}")
+    assert f"\n\n  denoise: {why}\n" in text.message(result)
+    assert metricwords.remark(verdict) == why
+    assert metricwords.remark(replace(verdict, ratio=1.05, why="limit 4 %")) == ""
+
+
 def test_a_change_that_its_two_columns_do_not_show_is_explained() -> None:
     told = "\n  baseline and now are medians; change compares the means of the launches, with outliers pulled in\n"
     scattered = factories.verdict("stage:DecodingStage", baseline=34.9, now=37.4, ratio=1.208)

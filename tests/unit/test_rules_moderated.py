@@ -41,7 +41,11 @@ def test_five_percent_slower_is_confirmed_by_five_launches_not_by_three():
     assert (first.outcome, first.suspect) == ("inconclusive", True)
     assert (second.outcome, second.why) == ("inconclusive", "to be confirmed by 5 launches")
     assert (last.outcome, last.why) == ("regressed", "limit 4 %")
-    assert last.ratio == pytest.approx(1.05)
+
+
+def test_a_slowdown_short_of_the_limit_that_is_beyond_doubt_regresses_and_says_so():
+    decision = decide(QUIET, scaled(QUIET, 1.032))
+    assert (decision.outcome, decision.why) == ("regressed", "surely beyond 1.5 %, and 4 % slower is not excluded")
 
 
 def test_twenty_percent_slower_needs_only_three_launches():
