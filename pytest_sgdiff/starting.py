@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import gpus
+from pytest_sgdiff import gpus, machine
+from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.fixtures import SESSION
 from pytest_sgdiff.results import Results, Sender
@@ -135,9 +136,25 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
     if settings.mode == "against":
         base = f"base engine: {shlex.join(settings.against)}"
     lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
+    told = machine.environment(pool.eligible.gpus, engine=engine, sync_stages=False, reader=pool.reader)
+    lines.append(_machine_text(told))
     if settings.out is not None:
         lines.append(f"launches are kept in {settings.near(settings.out)}")
     return tuple(lines)
+
+
+def _machine_text(told: Environment) -> str:
+    """What every launch will be recorded with, as far as it is known: settings that change figures are seen at once."""
+    facts = {
+        "CUDA": told.cuda,
+        "power limit": told.power_limit_w and f"{told.power_limit_w:.0f} W",
+        "SM clock up to": told.sm_clock_max_mhz and f"{told.sm_clock_max_mhz} MHz",
+        "memory clock up to": told.mem_clock_max_mhz and f"{told.mem_clock_max_mhz} MHz",
+        "persistence mode": {True: "on", False: "off", None: None}[told.persistence],
+        "CPU": told.cpu_model and f"{told.cpu_model} ({told.cpu_count} usable)",
+        "torch": told.torch_version,
+    }
+    return ", ".join(f"{name} {fact}" for name, fact in facts.items() if fact)
 
 
 def _pool_text(pool: gpus.Pool) -> str:

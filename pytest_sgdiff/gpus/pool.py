@@ -59,7 +59,7 @@ class Pool:
         self.eligible = eligible
         self.folder = lock_dir(folder)
         self.run_id = run_id
-        self._reader = reader or default_reader()
+        self.reader = reader or default_reader()
         self._settle_s = settle_s
         self._patience_s = patience_s
         self._poll_s = poll_s
@@ -113,7 +113,7 @@ class Pool:
             port_fd=port_fd,
             record_fd=grant.record_fd,
             record=grant.record,
-            reader=self._reader,
+            reader=self.reader,
             waited_s=time.monotonic() - started,
             on_release=self._released,
         )
@@ -179,7 +179,7 @@ class Pool:
         busy = None
         try:
             gpus = [self._by_uuid[uuid] for uuid in grant.fds]
-            busy = in_use(gpus, self._reader, settle_s=self._settle_s, patience_s=self._patience_s)
+            busy = in_use(gpus, self.reader, settle_s=self._settle_s, patience_s=self._patience_s)
         finally:
             if busy != {}:
                 give_back(self.folder, ident, grant, busy)

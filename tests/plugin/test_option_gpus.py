@@ -97,6 +97,15 @@ def test_the_header_tells_gpus_driver_and_engine(project: Project) -> None:
     assert "sgdiff: 2 x NVIDIA H200 (driver 580.159.04), sglang 0.5.17, baselines in baselines" in result.outlines
 
 
+def test_the_header_tells_the_settings_of_the_machine(project: Project) -> None:
+    result = project.run("--sgdiff-gpus=2", "--collect-only", "--sgdiff-update")
+    assert not [line for line in result.outlines if line.startswith("sgdiff: CUDA")]
+    result = project.run("--sgdiff-gpus=2", "--sgdiff-update")
+    clocks = "SM clock up to 1980 MHz, memory clock up to 3201 MHz"
+    told = f"sgdiff: CUDA 13.0, power limit 700 W, {clocks}, persistence mode on, CPU "
+    assert [line for line in result.outlines if line.startswith(told)]
+
+
 def test_gpus_can_be_named_where_no_driver_tells_of_them(project: Project) -> None:
     """The file of docs/gpus.md: locks hold, and every counter is unknown."""
     text = (Path(__file__).parents[2] / "docs" / "gpus.md").read_text()
