@@ -13,6 +13,7 @@ import pytest
 
 from pytest_sgdiff import assets
 from pytest_sgdiff.data import Case
+from pytest_sgdiff.engines.dialect import meant_for
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Eligible
 from pytest_sgdiff.settings import Settings
@@ -49,9 +50,7 @@ def lack(case: Case, eligible: Eligible, engine_version: Callable[[], str]) -> s
     if products and wanted and not any(word.lower() in name.lower() for word in wanted for name in products):
         return f"needs one of {', '.join(wanted)}, this machine has {', '.join(products)}"
     if case.requires.engine:
-        from packaging.specifiers import SpecifierSet
-
         version = engine_version()
-        if not SpecifierSet(case.requires.engine).contains(version, prereleases=True):
+        if not meant_for(case, version):
             return f"needs sglang {case.requires.engine}, this one is {version}"
     return None

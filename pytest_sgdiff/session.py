@@ -24,7 +24,7 @@ from pytest_sgdiff.data import (
     Machine,
     MetricClass,
 )
-from pytest_sgdiff.engines.dialect import NEWEST, complaints
+from pytest_sgdiff.engines.dialect import NEWEST, complaints, meant_for
 from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
 from pytest_sgdiff.extensions import Extensions
 from pytest_sgdiff.items import CASE
@@ -179,9 +179,16 @@ class Session:
             return EngineInfo(command=self.settings.engine_cmd, version=NEWEST)
 
     def show_command(self, item: pytest.Item, case: Case) -> None:
-        """`--sgdiff-dry-run`: put the command line on the item's report."""
-        command = commands.exact(case, self.extensions.engine(case), self.info_to_show, self.settings.assets)
-        item.stash[RESULT] = {"command": command, "advice": [str(one) for one in self.advice(case)]}
+        """`--sgdiff-dry-run`: put the command line on the item's report; of a case that would not be launched, why."""
+        engine, info, advice = self.extensions.engine(case), self.info_to_show, self.advice(case)
+        if not meant_for(case, info.version):
+            command, advice = f"# not for sglang {info.version}: the case requires {case.requires.engine}", ()
+        elif any(one.level == "error" for one in advice):
+            # A command that is rejected, or runs as something else, is not for copying.
+            command = "# not launched: see the errors above"
+        else:
+            command = commands.exact(case, engine, info, self.settings.assets)
+        item.stash[RESULT] = {"command": command, "advice": [str(one) for one in advice]}
 
     def advice(self, case: Case) -> tuple[Advice, ...]:
         """What is known against the case, in general and on this engine's version; errors of the version first."""

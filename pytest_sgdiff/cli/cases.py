@@ -99,9 +99,9 @@ def _refused(case: Case, version: str | None) -> Iterator[str]:
     version, what each that the case is meant for does."""
     from pytest_sgdiff.advice import advise
     from pytest_sgdiff.engines.complaints import complaints
-    from pytest_sgdiff.engines.dialect import VERSIONS
+    from pytest_sgdiff.engines.dialect import VERSIONS, meant_for
 
-    meant = [one for one in ([version] if version else VERSIONS) if _meant_for(case, one)]
+    meant = [one for one in ([version] if version else VERSIONS) if meant_for(case, one)]
     by_version = [{(one.key, one.slug): one for one in complaints(case, each)} for each in meant]
     # Of all versions the newest tells it.
     for of_all, one in by_version[-1].items() if by_version else ():
@@ -109,12 +109,6 @@ def _refused(case: Case, version: str | None) -> Iterator[str]:
             yield f"{case.at(one.key)}: {one.message} [{one.slug}]"
     general = advise(case, engine_version=version)
     yield from (f"{one.location}: {one.message} [{one.slug}]" for one in general if one.level == "error")
-
-
-def _meant_for(case: Case, version: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    return SpecifierSet(case.requires.engine or "").contains(version, prereleases=True)
 
 
 def _check_nightly(cases: Sequence[Case], file: Path) -> int:
@@ -132,14 +126,14 @@ def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
     from pytest_sgdiff import commands
     from pytest_sgdiff.data import EngineInfo
     from pytest_sgdiff.engines import ENGINES
-    from pytest_sgdiff.engines.dialect import NEWEST
+    from pytest_sgdiff.engines.dialect import NEWEST, meant_for
 
     version = chosen.engine_version or NEWEST
     info = EngineInfo(command=("sglang",), version=version)
     outcome = GOOD
     for case in cases:
         print(f"# {case.node_id}")
-        if not _meant_for(case, version):
+        if not meant_for(case, version):
             print(f"# not for sglang {version}: the case requires {case.requires.engine}")
             continue
         refused = list(_refused(case, version))

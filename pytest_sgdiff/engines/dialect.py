@@ -13,7 +13,7 @@ from pytest_sgdiff.engines import flagtable
 from pytest_sgdiff.engines.complaints import Complaint, complaints
 from pytest_sgdiff.engines.flags import given, has_flag, kind_of, nearest_release, text_of
 
-__all__ = ["NEWEST", "VERSIONS", "Complaint", "complaints", "has_flag", "translate"]
+__all__ = ["NEWEST", "VERSIONS", "Complaint", "complaints", "has_flag", "meant_for", "translate"]
 
 VERSIONS = tuple(f"0.5.{release}" for release in range(flagtable.OLDEST, flagtable.NEWEST + 1))
 """The engines that the tables know, oldest first."""
@@ -26,6 +26,13 @@ _GPUS_BEFORE = (
     *("enable-cfg-parallel", "cfg-parallel-size", "ulysses-degree", "ring-degree", "sp-degree", "tp-size", "dp-size"),
     *("enable-torch-compile",),
 )
+
+
+def meant_for(case: Case, version: str) -> bool:
+    """Whether the case requires that engine, or any; pre-releases count as what they precede."""
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(case.requires.engine or "").contains(version, prereleases=True)
 
 
 def translate(

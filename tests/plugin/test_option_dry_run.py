@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.conftest import Project
+from tests.plugin.conftest import CASE, Project
 
 COMMAND = (
     "sglang generate --model-path Wan-AI/Wan2.1-T2V-1.3B-Diffusers --prompt 'a cat' --width 832 --height 480 "
@@ -38,3 +38,24 @@ def test_without_an_engine_the_newest_known_version_is_written_for(project: Proj
     result = project.run("--sgdiff-dry-run")
     assert result.ret == 0
     assert "--warmup-mode request" in result.stdout.str()
+
+
+def test_a_case_that_would_not_be_launched_gives_no_command_but_says_why(project: Project) -> None:
+    cases = CASE.replace("num-inference-steps", "inference-steps")
+    cases += "  later:\n    model: a/b\n    requires: {engine: '>=0.5.18'}\n    args: {warmup: true}\n"
+    project.write("cases/tiny.yaml", cases)
+    project.setenv("SGDIFF_FAKE_VERSION", "0.5.17")
+    result = project.run("--sgdiff-dry-run")
+    assert result.ret == 0
+    told = [line for line in result.outlines if line.startswith("#") or "generate" in line]
+    shown = [line for line in told if ": warning: " not in line]
+    assert shown == [
+        "# cases/tiny.yaml::tiny",
+        (
+            "# cases/tiny.yaml:9:68: error: sglang 0.5.17 has no --inference-steps; did you mean "
+            "`num-inference-steps`? [flag-unknown]"
+        ),
+        "# not launched: see the errors above",
+        "# cases/tiny.yaml::later",
+        "# not for sglang 0.5.17: the case requires >=0.5.18",
+    ]

@@ -44,7 +44,7 @@ cases:
   tiny:
     model: somebody/tiny
     gpus: 1
-    args: {prompt: a cat, width: 64, height: 64, num-inference-steps: 2, seed: 1, num-gpus: 1}
+    args: {prompt: a cat, width: 64, height: 64, num-inference-steps: 2, seed: 1}
 """
 
 
