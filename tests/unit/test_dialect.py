@@ -395,6 +395,8 @@ def test_no_flag_is_listed_twice_for_one_release() -> None:
             "--enable-cfg-parallel takes no value in sglang 0.5.10: write `enable-cfg-parallel: false`",
         ),
         ("0.5.23", {"width": "wide"}, "flag-value", "--width takes a whole number, not wide"),
+        ("0.5.8", {"skip-time-steps": 1.5}, "flag-value", "--skip-time-steps takes a whole number, not 1.5"),
+        ("0.5.8", {"VSA-sparsity": "much"}, "flag-value", "--VSA-sparsity takes a number, not much"),
         ("0.5.8", {"num-frames": 81.0}, "flag-value", "--num-frames takes a whole number, not 81.0"),
         ("0.5.17", {"seed": (1, "x")}, "flag-value", "--seed takes a whole number, not x"),
         ("0.5.17", {"guidance-scale": False}, "flag-value", "--guidance-scale takes a number, not false"),
