@@ -3,15 +3,17 @@
 #
 #   build_engine.sh DIR          ENGINE_PYTHON=... names another Python 3.11 than python3.11
 #
-# 2.7 GB and about a minute with wheels at hand. A finished environment is kept until a file that it is made from
-# changes. Beside the engine, DIR/parsers/<version> holds the Python files of newer releases: not to be run, but their
-# argument parsers are asked whether they accept what the plugin writes.
+# 3.3 GB and a few minutes with wheels at hand. A finished environment is kept until a file that it is made from
+# changes. Beside the engine, DIR/parsers/<version> holds the Python files of other releases, and DIR/parsers/imports
+# what older ones import besides: not to be run, but their argument parsers are asked whether they accept what the
+# plugin writes.
 set -euo pipefail
 
 dir=${1:?usage: build_engine.sh DIR}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=${ENGINE_PYTHON:-python3.11}
-parsers="0.5.23"
+parsers="0.5.8 0.5.9 0.5.10 0.5.11 0.5.12 0.5.13 0.5.14 0.5.15 0.5.16 0.5.23"
+parsers_import="av==18.1.0 remote-pdb==2.1.0 trimesh==5.2.0"
 
 made_from=$(cat "$here/build_engine.sh" "$here/requirements-cpu.txt" "$here/torchvision_shim.py" | sha256sum)
 if [ "$(cat "$dir/complete" 2>/dev/null)" = "$made_from" ]; then
@@ -27,7 +29,7 @@ if [ "$("$python" -c 'import sys; print(*sys.version_info[:2], sep=".")')" != 3.
     echo "$python is not Python 3.11, which the pinned wheels are for; name one with ENGINE_PYTHON=" >&2
     exit 2
 fi
-echo "building the engine in $dir (2.7 GB)"
+echo "building the engine in $dir (3.3 GB)"
 rm -rf "$dir"
 "$python" -m venv "$dir"
 py=$dir/bin/python
@@ -35,6 +37,8 @@ py=$dir/bin/python
 for version in $parsers; do
     "$py" -m pip install -q --no-deps --only-binary=:all: --no-compile --target "$dir/parsers/$version" "sglang==$version"
 done
+# shellcheck disable=SC2086  # several words
+"$py" -m pip install -q --no-deps --only-binary=:all: --no-compile --target "$dir/parsers/imports" $parsers_import
 
 site=$("$py" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 cp "$here/torchvision_shim.py" "$site/"
