@@ -42,9 +42,9 @@ def quantity(value: float | None, unit: str, *, like: float | None = None) -> st
 
 
 def _digits(value: float, *, significant: int) -> str:
-    """At least `significant` digits, never an exponent, at most three decimals."""
+    """At least `significant` digits and never an exponent; of a value below one as many decimals as of one."""
     whole = len(str(int(abs(value)))) if abs(value) >= 1 else 1
-    return f"{value:.{min(3, max(0, significant - whole))}f}"
+    return f"{value:.{max(0, significant - whole)}f}"
 
 
 def percent(fraction: float) -> str:

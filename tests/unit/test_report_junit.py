@@ -5,10 +5,11 @@ from tests import factories
 
 
 def test_properties_are_flat_text_with_units_in_their_names() -> None:
-    properties = dict(junit.properties(factories.regressed()))
+    properties = dict(junit.properties(factories.regressed(folder="recording/wan")))
     assert properties["sgdiff.outcome"] == "regressed"
     assert properties["sgdiff.launches"] == "5"
     assert properties["sgdiff.machine"] == "nvidia-h100-80gb-hbm3-x4"
+    assert properties["sgdiff.folder"] == "recording/wan"
     assert properties["sgdiff.denoise.verdict"] == "regressed"
     assert properties["sgdiff.denoise.now_ms"] == "86080"
     assert properties["sgdiff.peak_memory.now_mib"] == "22036.5"
