@@ -148,6 +148,8 @@ def test_processes_that_are_not_the_leases_are_never_signalled(bench: Bench) -> 
         pids.append(subprocess.Popen(["sleep", "60"], start_new_session=True).pid)
         """
     )
+    assert reap(bench.locks, "there") == 0, "the owner lives: another worker of its run has died"
+    assert alive(child)
     kill(owner)
     assert reap(bench.locks, "another-run", everything=True) == 0
     assert reap(bench.locks, "there") == 1
