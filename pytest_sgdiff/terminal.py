@@ -68,6 +68,16 @@ class Terminal:
             return report.outcome, "", report.outcome.upper()
         return None
 
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, None, None]:
+        """Before 9.2 pytest asks nobody for a summary with --no-summary; what stays of ours is told here then."""
+        yield
+        terminal = self.results.terminal()
+        asks = pytest.version_tuple >= (9, 2) or exitstatus == pytest.ExitCode.INTERNAL_ERROR
+        if terminal is not None and terminal.no_summary and not asks:
+            terminal.write_line("")  # below the progress that pytest prints
+            self.pytest_terminal_summary(terminal)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The closing table and the one line that says how much was measured."""
         terminal = terminalreporter
