@@ -112,7 +112,9 @@ class Project:
         workers."""
         if any(word.startswith("-n") for word in arguments):
             return self.run_apart(*arguments)
-        return self._pytester.runpytest_inprocess(*PLUGINS, *arguments)
+        # Some releases of pytest warn that the plugin, which the outer run has imported, cannot be rewritten.
+        quiet = "-Wignore::pytest.PytestAssertRewriteWarning"
+        return self._pytester.runpytest_inprocess(*PLUGINS, quiet, *arguments)
 
     def run_apart(self, *arguments: str) -> pytest.RunResult:
         """The same in a process of its own, with pipes for its output."""
