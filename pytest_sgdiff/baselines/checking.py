@@ -77,6 +77,13 @@ def _complaints(baseline: Baseline, cases: Mapping[str, int]) -> Iterable[str]:
                 f"best.{name} is {baseline.best[name]:g}, worse than {middle:g}, the median of its own launches: "
                 "restore the file with git, or record it anew with --sgdiff-update"
             )
+    unnamed = dict.fromkeys(launch.session for launch in measurement.launches if launch.session)
+    lacking = [session for session in unnamed if session not in baseline.recorded.sessions]
+    if lacking and baseline.recorded.sessions:
+        yield (
+            f"recorded.sessions lacks {', '.join(lacking)}, of which it has launches: restore the file with git, or "
+            "record it anew with --sgdiff-update"
+        )
     yield from _twice(measurement.launches)
     for launch in measurement.launches:
         if not launch.started_at or not launch.session:

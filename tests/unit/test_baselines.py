@@ -617,6 +617,11 @@ def test_check_finds_what_was_edited_by_hand(tmp_path: Path) -> None:
     assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
         f"{path}: workload.digest is not that of workload.fields: one of them was edited by hand; {cure}",
     )
+    (session,) = baselines.load(path).recorded.sessions
+    path.write_text(good.replace(f'"sessions": ["{session}"]', '"sessions": ["another"]'))
+    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
+        f"{path}: recorded.sessions lacks {session}, of which it has launches: {cure}",
+    )
     best = baselines.load(path).best["denoise_steps"]
     path.write_text(good.replace(f'"denoise_steps": {best}', '"denoise_steps": 2000.0', 1))
     assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
