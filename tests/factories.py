@@ -45,7 +45,7 @@ RECORDED = Recorded(
     at="2026-11-02T02:10:44Z",
     command="pytest --sgdiff-gpus=4 --sgdiff-update -m nightly",
     commit="5c1d2e7",
-    sessions=("2026-11-02T02-00-11",),
+    sessions=("2026-11-23T02-00-11",),
 )
 WAN_METRICS: Mapping[str, float] = {
     "e2e": 83300.0,
