@@ -37,7 +37,7 @@ def test_strict_mode(project: Project) -> None:
     project.write(
         "cases/tiny.yaml", CASE + "    matrix:\n      size:\n        small: {args: {height: 240}}\n        large: {}\n"
     )
-    result = project.run("--sgdiff-dry-run", "-W", "error")
+    result = project.run_apart("--sgdiff-dry-run", "-W", "error")
     assert result.ret == 0, result.stdout.str()
     assert "# cases/tiny.yaml::tiny[small]" in result.outlines
     assert "# cases/tiny.yaml::tiny[large]" in result.outlines
