@@ -132,10 +132,12 @@ def describe(state: Mapping[str, Any]) -> str:
     index = {row["uuid"]: "?" if row["index"] is None else str(row["index"]) for row in state["gpus"]}
     lines = [f"locks in {state['lock_dir']}"]
     for row in state["gpus"]:
-        name = row["name"] or "not visible here"
+        # Of a GPU that is gone, or hidden here, only the locks can be told.
+        name, state = row["name"] or "not visible here", row["state"]
+        if not row["name"] and state == "free":
+            state = "not held"
         lines.append(
-            f"GPU {index[row['uuid']]}  {name}  {row['uuid']}  {row['state']}"
-            + (f": {row['why']}" if row["why"] else "")
+            f"GPU {index[row['uuid']]}  {name}  {row['uuid']}  {state}" + (f": {row['why']}" if row["why"] else "")
         )
     if not state["gpus"]:
         lines.append("no GPU")

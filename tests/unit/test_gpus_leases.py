@@ -353,7 +353,10 @@ def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -
     assert "busy: process 419 (python3, 1002 MiB)\n" in text
     assert f"held     GPUs 0,1 by ltx2, process {pid}, for 0 s of about 90 s\n" in text
     assert f"queue  1 1 GPU for wan22, process {pid}, since 0 s" in text
-    assert describe(queue_state(bench.locks, gpus=gpus[:1])).endswith("nobody holds a lease and nobody waits")
+    later = describe(queue_state(bench.locks, gpus=gpus[:1]))
+    assert f"GPU 0  NVIDIA H200  {FIRST}  free\n" in later
+    assert f"GPU ?  not visible here  {gpus[1].uuid}  not held\n" in later
+    assert later.endswith("nobody holds a lease and nobody waits")
 
 
 def test_a_gpu_of_which_the_driver_tells_nothing_is_free_as_far_as_that_goes(bench: Bench) -> None:
