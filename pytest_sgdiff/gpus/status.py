@@ -133,11 +133,11 @@ def describe(state: Mapping[str, Any]) -> str:
     lines = [f"locks in {state['lock_dir']}"]
     for row in state["gpus"]:
         # Of a GPU that is gone, or hidden here, only the locks can be told.
-        name, state = row["name"] or "not visible here", row["state"]
-        if not row["name"] and state == "free":
-            state = "not held"
+        name, shown = row["name"] or "not visible here", row["state"]
+        if not row["name"] and shown == "free":
+            shown = "not held"
         lines.append(
-            f"GPU {index[row['uuid']]}  {name}  {row['uuid']}  {state}" + (f": {row['why']}" if row["why"] else "")
+            f"GPU {index[row['uuid']]}  {name}  {row['uuid']}  {shown}" + (f": {row['why']}" if row["why"] else "")
         )
     if not state["gpus"]:
         lines.append("no GPU")
