@@ -1,9 +1,12 @@
 """What watching costs: the same launches with and without the watch, in turn, on a real GPU.
 
-    python benchmarks/watch.py --engine-cmd sglang --pairs 5 CASE_FILE
+    python benchmarks/watch.py --engine-cmd sglang --pairs 5 [--interval 0.05] CASE_FILE
 
 prints the median of each metric without and with the watch and their ratio. The goal is a ratio of the denoising
 steps within 1 % of 1, which is less than `ignore` of the primary class.
+
+Launches vary by more than the watch can cost. Twenty looks a second instead of one cost twenty times as much, so
+that the same launches bound the cost of one look a second twenty times as closely.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ def main() -> int:
         for pair in range(chosen.pairs):
             # ABBA, so that a drift of the machine falls on both alike.
             for watched in (False, True) if pair % 2 == 0 else (True, False):
-                values[watched].append(launch(case, info, lease, watched=watched))
+                values[watched].append(launch(case, info, lease, interval_s=chosen.interval if watched else None))
                 print(f"pair {pair + 1} {'with' if watched else 'without'}: {values[watched][-1]}", file=sys.stderr)
     rows = [row(metric, values) for metric in METRICS]
     if chosen.json:
@@ -55,12 +58,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("case_file", type=Path)
     parser.add_argument("--engine-cmd", default="sglang")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument(
+        "--interval", type=float, default=1.0, help="seconds between looks; gate runs look once a second"
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
-def launch(case: Case, info: EngineInfo, lease: gpus.Lease, *, watched: bool) -> dict[str, float]:
-    """The metrics of one launch; raises SystemExit if it does not count."""
+def launch(case: Case, info: EngineInfo, lease: gpus.Lease, *, interval_s: float | None) -> dict[str, float]:
+    """The metrics (ms) of one launch, watched every so many seconds or not at all; SystemExit if it does not count."""
     folder = Path(tempfile.mkdtemp(prefix="sgdiff-watch-"))
     files = LaunchFiles(
         workdir=str(folder),
@@ -71,7 +77,11 @@ def launch(case: Case, info: EngineInfo, lease: gpus.Lease, *, watched: bool) ->
     )
     engine = ENGINES[case.engine]
     command = engine.command(case, info=info, files=files, ports=lease.ports)
-    watch = Watcher(lease.gpus, reader=lease.reader, owns=lease.owns) if watched else contextlib.nullcontext()
+    watch = (
+        contextlib.nullcontext()
+        if interval_s is None
+        else Watcher(lease.gpus, reader=lease.reader, owns=lease.owns, interval_s=interval_s)
+    )
     with lease.alone(), watch:
         ended = launcher.run(
             command,
