@@ -96,7 +96,7 @@ class Notes:
 
 def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
     """The launch in a folder without launch.json. Without meta.json a launch that left a dump is taken to have exited
-    with 0, and of one that left none nothing is known. Raises RecordingError naming file, line and cure."""
+    with 0, and one that left none to be cut off. Raises RecordingError naming file, line and cure."""
     meta = _read_meta(folder / META)
     env = {**meta.env, **(meta.env_extra or {})}
     dump = text_of(folder / DUMP)

@@ -52,7 +52,16 @@ def problems(
     if launch.returncode:
         yield _exit(launch.returncode, log)
         return
-    yield from _failed_request(log)
+    if launch.returncode is None and launch.dump is None and not log.failures:
+        # A recording of a killed run: that the engine proved nothing either is no fault of its own.
+        yield _problem(
+            "launch-failed",
+            "the launch was cut off: it has neither an exit code nor a perf dump",
+            log.lines[-_MOST_LINES:],
+            cause="cut-off",
+        )
+        return
+    yield from _failed_request(launch, log)
     yield from _dump(launch, log, dump, dump_error)
     yield from _outputs(launch, case)
     yield from backend_problems(case.backend, dump, log)
@@ -102,12 +111,13 @@ def _exit(returncode: int, log: LogEvidence) -> Problem:
     return _problem("launch-failed", f"{how}: {log.cause}" if log.cause else how, lines, cause=log.lacked)
 
 
-def _failed_request(log: LogEvidence) -> Iterator[Problem]:
+def _failed_request(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
     if log.failures:
+        how = "the engine exited with 0, but its log shows" if launch.returncode == 0 else "the engine's log shows"
         why = f": {log.cause}" if log.cause else ""
         yield _problem(
             "launch-failed",
-            f"the engine exited with 0, but its log shows a failure{why}",
+            f"{how} a failure{why}",
             log.failures,
             cause=log.lacked,
         )
@@ -125,7 +135,7 @@ def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: s
     elif dump is None:
         yield _problem(
             "launch-failed",
-            "the engine exited with 0, but wrote no perf dump",
+            "the engine exited with 0, but wrote no perf dump" if launch.returncode == 0 else "there is no perf dump",
             () if log.failures else log.lines[-_MOST_LINES:],
         )
 

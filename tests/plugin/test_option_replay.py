@@ -45,6 +45,22 @@ def test_a_recording_that_ends_before_a_verdict_says_so(project: Project) -> Non
     assert project.run("--sgdiff-replay=kept", "--sgdiff-fail-on=inconclusive").ret == pytest.ExitCode.TESTS_FAILED
 
 
+def test_a_launch_during_which_pytest_was_killed_is_said_to_be_cut_off(project: Project) -> None:
+    """Such a launch leaves its log and nothing else."""
+    folder = project.root / "killed" / "tiny" / "00"
+    folder.mkdir(parents=True)
+    (folder / "engine.log").write_text("Loading the transformer\n")
+    project.no_gpus()
+    result = project.run("--sgdiff-replay=killed")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    output = result.stdout.str()
+    assert "the launch was cut off: it has neither an exit code nor a perf dump" in output
+    assert (
+        "  fix         launch it again, or take its folder out of the recording: pytest was killed while it ran, or "
+        "files of it are missing\n" in output
+    )
+
+
 def test_a_baseline_can_be_recorded_from_a_recording(project: Project) -> None:
     project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=kept")
     for file in (project.root / "baselines" / "nvidia-h200-x1").iterdir():

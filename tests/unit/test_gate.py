@@ -219,6 +219,23 @@ def test_an_unknown_exit_code_is_not_held_against_a_launch() -> None:
     assert ENGINE.read(launch(returncode=None), case()).problems == ()
 
 
+def test_a_launch_that_was_cut_off_is_not_said_to_have_exited() -> None:
+    reading = ENGINE.read(launch("Loading\n", returncode=None, dump=None, outputs=None), case())
+    assert messages(reading) == [
+        ("launch-failed", "the launch was cut off: it has neither an exit code nor a perf dump")
+    ]
+    assert (reading.problems[0].cause, reading.problems[0].evidence) == ("cut-off", ("Loading",))
+
+
+def test_a_failure_of_which_the_exit_code_is_not_known_is_told_without_one() -> None:
+    log = f"{NATIVE}\n{WARM}\n[11-23 16:33:59] ZMQ bind failed for port 5562, retrying with port 5604"
+    reading = ENGINE.read(launch(log, returncode=None, dump=None), case())
+    assert messages(reading) == [
+        ("launch-failed", "the engine's log shows a failure: port 5562 was already in use"),
+        ("launch-failed", "there is no perf dump"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
