@@ -5,7 +5,7 @@
 | `SGDIFF_ENGINE_CMD` | `sglang` | the engine's command |
 | `SGDIFF_ENGINE_PYTHON` | the Python beside it, or `python3` | a command line that has the engine's packages |
 | `SGDIFF_ENGINE_CHECKPOINTS` | a temporary folder | where the checkpoints are made, and found again |
-| `SGDIFF_GPU_LAUNCHES` | 5 | launches of the baseline |
+| `SGDIFF_GPU_LAUNCHES` | 10 | launches of the baseline |
 """
 
 from __future__ import annotations

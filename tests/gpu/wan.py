@@ -29,5 +29,5 @@ cases:
 
 def case_text(model: pathlib.Path, *, width: int = 832, height: int = 480, frames: int = 17) -> str:
     """The case file for a model, at the usual or another size."""
-    launches = os.environ.get("SGDIFF_GPU_LAUNCHES", "5")
+    launches = os.environ.get("SGDIFF_GPU_LAUNCHES", "10")
     return CASE.format(model=model, width=width, height=height, frames=frames, launches=launches)

@@ -26,7 +26,8 @@ from pytest_sgdiff.judge import judge, new_stages, of_base_engine, outcome_of, s
 from pytest_sgdiff.rules import Prior
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
-REAL = json.loads((Path(__file__).parents[1] / "data" / "h200_launches.json").read_text(encoding="utf-8"))
+DATA = Path(__file__).parents[1] / "data"
+REAL = json.loads((DATA / "h200_launches.json").read_text(encoding="utf-8"))
 SYNC, SLOW, WARM, SLOW_WARM = (REAL[name] for name in ("sync", "slow", "warm", "slow_warm"))
 
 
@@ -111,7 +112,7 @@ def test_an_unchanged_launch_that_was_not_synchronised_passes_as_well(index):
 
 
 def test_a_host_that_holds_up_the_gpu_leaves_unchanged_launches_open_and_accuses_nobody():
-    held_up = json.loads((Path(__file__).parents[1] / "data" / "h200_host_launches.json").read_text(encoding="utf-8"))
+    held_up = json.loads((DATA / "h200_host_launches.json").read_text(encoding="utf-8"))
     then, now = ([entry["metrics"] for entry in held_up[side]] for side in ("baseline", "gate"))
     looks, verdicts, (outcome, reason) = look_by_look(now, then, case(gate=("denoise", "peak_memory")))
     assert (looks, outcome) == (5, "inconclusive")
@@ -120,6 +121,40 @@ def test_a_host_that_holds_up_the_gpu_leaves_unchanged_launches_open_and_accuses
         "4 % slower is neither excluded nor proven"
     )
     assert by_name(verdicts)["pause"].why == "no launch pauses"
+
+
+FIFTH_HOST = json.loads((DATA / "h200_fifth_host_launches.json").read_text(encoding="utf-8"))
+GATED = {"gate": ("denoise", "peak_memory")}
+
+
+def fifth_host(*sides):
+    return [entry["metrics"] for side in sides for entry in FIFTH_HOST[side]]
+
+
+@pytest.mark.parametrize("side", ["after_kill", "gate"])
+def test_the_same_engine_passes_on_another_such_host_at_the_third_launch(side):
+    looks, _, (outcome, _) = look_by_look(fifth_host(side), fifth_host("baseline"), case(**GATED))
+    assert (looks, outcome) == (3, "pass")
+
+
+@pytest.mark.parametrize(
+    ("sides", "why"),
+    [
+        (
+            ("baseline",),
+            "6 % slower, but launches overlap, from an outlier or two modes: record the baseline anew with 10",
+        ),
+        (("baseline", "after_kill", "gate"), "6.8 % slower, but launches overlap, from an outlier or two modes"),
+    ],
+    ids=["five", "eleven"],
+)
+def test_there_a_slower_engine_regresses_by_its_memory_and_its_steps_are_suspect(sides, why):
+    """Three of eleven launches are as slow as the slower engine's: the host did that, and might have done it again."""
+    looks, verdicts, (outcome, reason) = look_by_look(fifth_host("slower"), fifth_host(*sides), case(**GATED))
+    assert (looks, outcome) == (5, "regressed")
+    assert reason == "peak memory +5.2 %, limit 4.3 %"
+    steps = by_name(verdicts)["denoise_steps"]
+    assert (steps.outcome, steps.suspect, steps.why) == ("inconclusive", True, why)
 
 
 def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
