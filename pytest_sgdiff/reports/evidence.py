@@ -6,14 +6,13 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_sgdiff.data import CaseResult, Environment, GpuSeries, LaunchRecord, Verdict, Watch
+from pytest_sgdiff.data import CaseResult, Environment, GpuSeries, LaunchRecord, Verdict
 from pytest_sgdiff.metrics import METRICS, STAGE, is_denoising, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
-# is not among them: a busy GPU is at its cap in every launch.
+# is not among them: a busy GPU is at its cap in every launch (`launchnotes`).
 SLOWDOWN_REASONS = 0x08 | 0x20 | 0x40 | 0x80
-POWER_CAP = 0x04
 # A sample counts as one under load from this utilisation on, as in `pytest_sgdiff.watch`.
 _BUSY_PCT = 50
 
@@ -120,7 +119,7 @@ def conditions(result: CaseResult) -> str:
     facts = [words]
     watches = [launch.watch for launch in launches if launch.watch is not None]
     series = [gpu for watch in watches for gpu in watch.gpus]
-    samples = [sample for gpu in series for sample in zip(gpu.sm_mhz, _busy(gpu), strict=False)]
+    samples = [sample for gpu in series for sample in zip(gpu.sm_mhz, busy(gpu), strict=False)]
     # A GPU may idle while the model is loaded, which says nothing of the launch; a short one is caught at nothing else.
     loaded = [mhz for mhz, busy in samples if mhz is not None and busy]
     clocks = loaded or [mhz for mhz, _ in samples if mhz is not None]
@@ -132,58 +131,8 @@ def conditions(result: CaseResult) -> str:
     return ", ".join(facts)
 
 
-def notes(watch: Watch) -> tuple[str, ...]:
-    """What of a watch is worth a line but is no disturbance: the power cap, and what could not be checked."""
-    several = len(watch.gpus) > 1
-    capped = [(series.gpu_uuid, *counts) for series in watch.gpus if (counts := _at_power_cap(series))]
-    return (*(_power_cap(uuid if several else "", count, of) for uuid, count, of in capped), *_unchecked(watch))
-
-
-def notes_of_all(launches: Sequence[LaunchRecord]) -> list[str]:
-    """The notes of all launches, what several share in one line:
-    `launches 0, 1: GPU-...: at its power cap in 14 of 15 samples, normal at full load`."""
-    capped: dict[str, list[tuple[int, int, int]]] = {}
-    others: dict[str, list[int]] = {}
-    for launch in launches:
-        for series in launch.watch.gpus if launch.watch else ():
-            if told := _at_power_cap(series):
-                capped.setdefault(series.gpu_uuid, []).append((launch.number, *told))
-        for note in _unchecked(launch.watch) if launch.watch else ():
-            others.setdefault(note, []).append(launch.number)
-    lines: list[tuple[tuple[int, ...], str]] = []
-    for uuid, rows in capped.items():
-        launched, counts, of = zip(*rows, strict=True)
-        lines.append((launched, _power_cap(uuid, sum(counts), sum(of))))
-    lines += [(tuple(of), note) for note, of in others.items()]
-    return [f"launch{'es' * (len(of) > 1)} {', '.join(map(str, of))}: {note}" for of, note in lines]
-
-
-def _at_power_cap(series: GpuSeries) -> tuple[int, int] | None:
-    """In how many samples under load the GPU was at its power cap, and of how many; None if it never was."""
-    told = [r for r, busy in zip(series.reasons, _busy(series), strict=False) if busy and r is not None]
-    capped = sum(bool(reasons & POWER_CAP) for reasons in told)
-    return (capped, len(told)) if capped else None
-
-
-def _power_cap(uuid: str, count: int, of: int) -> str:
-    which = f"{uuid}: " if uuid else ""
-    return f"{which}at its power cap in {count} of {of} samples, normal at full load"
-
-
-def _unchecked(watch: Watch) -> list[str]:
-    found: list[str] = []
-    if watch.hidden_mb and len(watch.gpus) > 1:
-        found.append(f"up to {watch.hidden_mb} MiB more in use on a GPU than the listed processes have")
-    if watch.unknown:
-        found.append(f"not told by the driver, so not checked: {', '.join(watch.unknown)}")
-    if watch.pids == "calibrated":
-        found.append(
-            "processes are listed with PIDs of another namespace: those of the first half minute count as ours"
-        )
-    return found
-
-
-def _busy(series: GpuSeries) -> list[bool]:
+def busy(series: GpuSeries) -> list[bool]:
+    """Of each sample, whether the GPU was at work."""
     return [util is not None and util >= _BUSY_PCT for util in series.util_pct]
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord
-from pytest_sgdiff.reports import evidence, numbers, phrases
+from pytest_sgdiff.reports import evidence, launchnotes, numbers, phrases
 
 Facts = list[tuple[str, str]]
 
@@ -113,7 +113,7 @@ def launch_facts(launch: LaunchRecord) -> str:
         words += list(watch.events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []
-        words += evidence.notes(watch)
+        words += launchnotes.notes(watch)
     return numbers.clean("; ".join(words))
 
 

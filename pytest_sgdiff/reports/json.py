@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run
-from pytest_sgdiff.reports import evidence, phrases
+from pytest_sgdiff.reports import launchnotes, phrases
 
 SCHEMA = 1
 
@@ -95,7 +95,7 @@ def _launch(launch: LaunchRecord) -> dict[str, Any]:
     kept = {field.name: _plain(getattr(launch, field.name)) for field in dataclasses.fields(launch)}
     if launch.watch is not None:
         series = [_series(series) for series in launch.watch.gpus]
-        kept["watch"] = {**kept["watch"], "gpus": series, "notes": list(evidence.notes(launch.watch))}
+        kept["watch"] = {**kept["watch"], "gpus": series, "notes": list(launchnotes.notes(launch.watch))}
     return kept
 
 

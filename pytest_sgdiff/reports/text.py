@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Problem, Relation, Run, Verdict
-from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases
+from pytest_sgdiff.reports import evidence, launchnotes, metricwords, numbers, phrases
 from pytest_sgdiff.reports.warned import warnings
 
 Align = Literal["<", ">"]
@@ -42,7 +42,7 @@ def case_line(result: CaseResult, *, width: int | None = None) -> str:
 
 def launch_notes(result: CaseResult) -> list[str]:
     """What the launches' watches say beside disturbances, for `-v`."""
-    return [numbers.clean(note) for note in evidence.notes_of_all(result.launches)]
+    return [numbers.clean(note) for note in launchnotes.notes_of_all(result.launches)]
 
 
 def closing(run: Run) -> str:

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.watch import host
 from pytest_sgdiff.watch.disturbed import HIDDEN_MB
 
 # Looks in a row that must show it: memory and processes are read a moment apart, and ends of processes take a second.
@@ -38,7 +39,8 @@ class StateReader(Protocol):
 
 class Watcher:
     """Watches `gpus` from entry to exit; `watch` is what it saw. `owns` tells the launch's processes from others,
-    `co_runners` the case ids of other launches on the host now. Errors of the driver end in "unknown", never here.
+    `co_runners` the case ids of other launches on the host now, `stolen_s` what a hypervisor withheld so far. Errors of
+    the driver end in "unknown", never here.
 
     Which processes are the launch's: `exact` where some listed PID is one that `owns` knows; `calibrated` where none
     is (a container with PIDs of its own): what is listed by `settled_s` after the start is then ours, the GPUs having
@@ -56,6 +58,7 @@ class Watcher:
         isolation: str | None = None,
         interval_s: float = 1.0,
         settled_s: float = 30.0,
+        stolen_s: Callable[[], float | None] = host.stolen_s,
     ) -> None:
         self._gpus = tuple(gpus)
         self._reader = reader
@@ -65,6 +68,8 @@ class Watcher:
         self._isolation = isolation
         self._interval_s = interval_s
         self._settled_s = settled_s
+        self._stolen_s = stolen_s
+        self._stolen_before: float | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._started = 0.0
@@ -85,6 +90,7 @@ class Watcher:
 
     def __enter__(self) -> Watcher:
         self._started = time.monotonic()
+        self._stolen_before = self._stolen_s()
         if self._reader is not None:
             with contextlib.suppress(SgdiffError):
                 self._reader.xids()
@@ -181,11 +187,17 @@ class Watcher:
             isolation=self._isolation,
             # A list that shows nothing of the launch hides the launch's own memory as well.
             hidden_mb=self._hidden_mb() if pids in ("exact", "calibrated") else None,
+            stolen_s=self._stolen(),
             unknown=tuple(unknown),
             events=tuple(self._events),
             pids=pids,
             cost_ms=round(self._cost_s * 1000, 1),
         )
+
+    def _stolen(self) -> float | None:
+        now = self._stolen_s()
+        # The counter of a machine that was moved to another host may start anew.
+        return None if now is None or self._stolen_before is None else round(max(0.0, now - self._stolen_before), 2)
 
     def _foreign(self) -> tuple[tuple[GpuProcess, ...], Literal["exact", "calibrated", "unusable"] | None]:
         """Processes that are not the launch's, and how far they could be told apart."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_sgdiff.data import CaseResult, ChangePoint, Problem, Recorded, Trend, Watch
-from pytest_sgdiff.reports import evidence, metricwords, phrases, text
+from pytest_sgdiff.reports import evidence, launchnotes, metricwords, phrases, text
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
 from pytest_sgdiff.wire import from_plain, to_plain
@@ -644,7 +644,7 @@ def test_a_warning_that_cases_share_is_said_once_with_their_names() -> None:
 
 def test_of_several_gpus_it_is_told_which_is_at_its_power_cap() -> None:
     watch = Watch(gpus=(factories.gpu_series("GPU-a"), factories.gpu_series("GPU-b")))
-    assert evidence.notes(watch) == (
+    assert launchnotes.notes(watch) == (
         "GPU-a: at its power cap in 7 of 7 samples, normal at full load",
         "GPU-b: at its power cap in 7 of 7 samples, normal at full load",
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
+from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, LaunchRecord, Watch
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.reports.evidence import notes
-from pytest_sgdiff.watch import Watcher, disturbances, sm_clock_mhz
+from pytest_sgdiff.reports.launchnotes import notes, notes_of_all
+from pytest_sgdiff.watch import Watcher, disturbances, host, sm_clock_mhz
 from pytest_sgdiff.watch.watcher import lasting_growth, unlisted_mb
 
 UUID = "GPU-0"
@@ -65,6 +65,7 @@ class Driver:
 def watched(
     driver: Driver | None, looks: int, *, owns: Callable[[int], bool] = lambda pid: False, **more: object
 ) -> Watch:
+    more = {"stolen_s": lambda: None, **more}
     watcher = Watcher([GPU], reader=driver, owns=owns, interval_s=0.01, **more)  # type: ignore[arg-type]
     with watcher:
         deadline = time.monotonic() + 5
@@ -406,3 +407,57 @@ def test_the_real_children_of_a_launch_are_ours_by_descent() -> None:
     finally:
         os.killpg(child.pid, 9)
         child.wait()
+
+
+# ---------------------------------------------------------------------------------------------------- the hypervisor
+
+
+@pytest.mark.parametrize(
+    ("text", "ticks"),
+    [
+        ("cpu  2611072 310109 354013 4566188 20479 0 5143 3373 0 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n", 3373),
+        ("cpu  1 2 3 4\n", None),
+        ("intr 1 2 3 4 5 6 7 8\n", None),
+        ("", None),
+    ],
+    ids=["linux", "old", "other", "empty"],
+)
+def test_what_a_hypervisor_withheld_is_read_from_the_kernel(tmp_path: Path, text: str, ticks: int | None) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text(text)
+    assert host.stolen_s(stat) == (None if ticks is None else ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def test_where_the_kernel_has_no_such_file_nothing_is_known(tmp_path: Path) -> None:
+    assert host.stolen_s(tmp_path / "none") is None
+
+
+def test_the_real_kernel_tells_it() -> None:
+    first = host.stolen_s()
+    assert first is not None
+    assert 0 <= first <= (host.stolen_s() or 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stolen"), [(7.0, 10.246, 3.25), (7.0, 2.0, 0.0), (None, 2.0, None), (7.0, None, None)]
+)
+def test_what_was_withheld_during_the_launch_is_kept(
+    before: float | None, after: float | None, stolen: float | None
+) -> None:
+    told = iter((before, after))
+    assert watched(Driver(), 2, stolen_s=lambda: next(told)).stolen_s == stolen
+
+
+def test_withheld_cpus_are_noted_and_not_judged() -> None:
+    watches = [Watch(stolen_s=stolen) for stolen in (0.5, 0.0, 3.25, None)]
+    assert disturbances(watches[2]) == ()
+    assert [notes(watch) for watch in watches] == [
+        ("a hypervisor withheld the machine's CPUs for 0.50 s in all",),
+        (),
+        ("a hypervisor withheld the machine's CPUs for 3.25 s in all",),
+        (),
+    ]
+    launches = [LaunchRecord(number=number, watch=watch) for number, watch in enumerate(watches)]
+    assert notes_of_all(launches) == [
+        "launches 0, 2: a hypervisor withheld the machine's CPUs for 0.50 to 3.25 s in all"
+    ]
