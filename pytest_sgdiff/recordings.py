@@ -17,7 +17,8 @@ from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Launch
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import case_id, file_name, write_atomically
-from pytest_sgdiff.scriptedrecordings import META, scripted_launch, text_of
+from pytest_sgdiff.scriptednotes import text_of
+from pytest_sgdiff.scriptedrecordings import META, scripted_launch
 from pytest_sgdiff.wire import from_plain, to_plain
 
 SCHEMA = 1

@@ -16,18 +16,14 @@ from __future__ import annotations
 
 import csv
 import math
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Environment, GpuProcess, GpuSeries, Launch, Machine, Watch
-from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.redact import redact, redact_env
-from pytest_sgdiff.wire import from_plain
+from pytest_sgdiff.scriptednotes import NotedGpu, NotedProcess, Notes, read_notes, text_of
 
 META, SERIES, DUMP = "meta.json", "gpu.csv", "perf.json"
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
@@ -35,69 +31,14 @@ SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 SAMPLES_KEPT = 120
 """Samples of a series: enough to see every phase of a launch, and small enough to travel with each result."""
 
-_ALIASES = {
-    "cmd": "argv",
-    "returncode": "rc",
-    "start_utc": "start",
-    "started_at": "start",
-}
 _ENGINE_PREFIXES = ("SGLANG_", "FLASHINFER_", "HF_", "TORCH", "PYTORCH_", "TRITON_", "NCCL_P2P", "CUDA_VISIBLE")
 """Scripts note the whole environment; what the engine or torch reads of it is kept."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotedGpu:
-    """The GPU as a script noted it: product name, UUID, driver version, how many, persistence mode (0 or 1)."""
-
-    name: str | None = None
-    uuid: str | None = None
-    driver: str | None = None
-    count: int = 1
-    persistence: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotedProcess:
-    """A process that a script saw on the GPU."""
-
-    pid: int
-    used_mib: int | None = None
-    cmdline: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotedForeign:
-    """A process that a script started beside the launch, and what it saw on the GPU before and after."""
-
-    pid: int
-    what: str | None = None
-    seen_before: tuple[NotedProcess, ...] = ()
-    seen_after: tuple[NotedProcess, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notes:
-    """The `meta.json` of a script, as docs/recordings.md explains it; times are ISO 8601 text, `wall_s` is seconds."""
-
-    argv: tuple[str, ...] = ()
-    rc: int | None = None
-    start: str | None = None
-    end: str | None = None
-    wall_s: float | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    env_extra: Mapping[str, str] | None = None
-    gpu: NotedGpu | None = None
-    versions: Mapping[str, Any] = field(default_factory=dict)
-    host: Mapping[str, Any] | None = None
-    before: Mapping[str, Any] | None = None
-    foreign: NotedForeign | None = None
-    contend: bool = False
 
 
 def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
     """The launch in a folder without launch.json. Without meta.json a launch that left a dump is taken to have exited
     with 0, and one that left none to be cut off. Raises RecordingError naming file, line and cure."""
-    meta = _read_meta(folder / META)
+    meta = read_notes(folder / META)
     env = {**meta.env, **(meta.env_extra or {})}
     dump = text_of(folder / DUMP)
     log = "".join(
@@ -121,48 +62,10 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
     )
 
 
-def text_of(path: Path) -> str | None:
-    """What a file of a launch says, None if it is not there. Raises RecordingError if it cannot be read."""
-    try:
-        # Carriage returns are kept: the engine's progress bars are drawn with them.
-        return path.read_bytes().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
 def _session(start: str | None) -> str | None:
     """Scripts do not name their runs: the day stands for one. Launches without a time have no provenance."""
     at = _time(start)
     return None if at is None else f"script of {at.date().isoformat()}"
-
-
-def _read_meta(path: Path) -> Notes:
-    text = text_of(path)
-    if text is None:
-        return Notes()
-    cure = "correct it, or delete it: a launch can be read without"
-    try:
-        document = jsontext.read(text)
-    except jsontext.JsonTextError as error:
-        raise RecordingError(f"{path}:{error.line}: {error} ({cure})") from None
-    plain = document.value
-    if isinstance(plain, dict):
-        plain = {_ALIASES.get(key, key): value for key, value in _told(plain).items()}
-        if isinstance(plain.get("argv"), str):
-            plain["argv"] = shlex.split(plain["argv"])
-    try:
-        return from_plain(Notes, plain, unknown="ignore")
-    except WireError as error:
-        raise RecordingError(f"{path}:{document.line(error.path)}: {error} ({cure})") from None
-
-
-def _told(value: Any) -> Any:
-    """Without the entries that are null, which scripts write for what they do not know."""
-    if isinstance(value, dict):
-        return {key: _told(item) for key, item in value.items() if item is not None}
-    return value
 
 
 def _logs(folder: Path) -> Iterable[Path]:

@@ -190,9 +190,9 @@ def test_an_interrupt_ends_the_engine_and_frees_its_gpus(project: Project, worke
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        wait_for(lambda: engines_of(project), limit_s=60, otherwise="the engine was never started")
+        wait_for(lambda: engines_of(project), limit_s=120, otherwise="the engine was never started")
         os.kill(run.pid, signal.SIGINT)
-        output, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=120)
     finally:
         run.kill()
         run.wait()
@@ -213,7 +213,7 @@ def test_a_killed_controller_takes_its_workers_and_their_engine_with_it(project:
         env=os.environ,
     )
     try:
-        wait_for(lambda: engines_of(project), limit_s=60, otherwise="the engine was never started")
+        wait_for(lambda: engines_of(project), limit_s=120, otherwise="the engine was never started")
         assert not nothing_is_held(project)
     finally:
         run.kill()  # SIGKILL: it can tell its workers nothing

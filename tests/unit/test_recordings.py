@@ -340,6 +340,7 @@ def test_a_long_series_is_thinned_out_without_losing_work_or_reasons(tmp_path: P
         ("{", "1: not JSON: Expecting property name enclosed in double quotes"),
         ("[1]", "1: must be a mapping of Notes's fields, got [1]"),
         ('{\n"rc": "0"}', "2: rc: must be a whole number, got '0'"),
+        ('{\n"cmd": "sglang --prompt \'a cat"}', "2: cmd: is no command line: No closing quotation"),
         ('{"gpu":\n {"name": 5}}', "2: gpu.name: must be text, got 5"),
     ],
 )
