@@ -15,15 +15,17 @@ def registered_marks(config: pytest.Config) -> frozenset[str]:
     return frozenset(re.split(r"[:(]", line, maxsplit=1)[0].strip() for line in config.getini("markers"))
 
 
-def is_case_file(path: Path, globs: Iterable[str], *, sure: bool) -> bool:
-    """Whether to collect a file as cases.
+def is_case_file(path: Path, globs: Iterable[str], *, named: bool, asked: bool) -> bool:
+    """Whether to collect a file as cases: one that matches a glob, or was `named` on the command line, as of Python.
 
-    A repository may well have a folder `cases/` of something else. So unless the user asked for cases (`sure`), a
-    file must also have a top-level key `cases`.
+    A repository may well have a folder `cases/` of something else, and YAML files that are named may be another
+    plugin's. So where not both the globs and the user say so (`named`, or `asked` for a measurement), a file must also
+    have a top-level key `cases`.
     """
-    if path.suffix not in (".yaml", ".yml") or not any(path.match(glob) for glob in globs):
+    matches = any(path.match(glob) for glob in globs)
+    if path.suffix not in (".yaml", ".yml") or not (matches or named):
         return False
-    if sure:
+    if matches and (named or asked):
         return True
     try:
         with path.open("rb") as file:
@@ -38,12 +40,10 @@ def case_files(config: pytest.Config, globs: Iterable[str]) -> tuple[Path, ...]:
     found: dict[Path, None] = {}
     for argument in config.args:
         path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()
-        if path.is_file():
-            candidates: Iterable[Path] = [path]
-        else:
-            candidates = _walk(path, config.getini("norecursedirs"))
+        named = path.is_file()
+        candidates = [path] if named else _walk(path, config.getini("norecursedirs"))
         for candidate in candidates:
-            if is_case_file(candidate, globs, sure=True):
+            if is_case_file(candidate, globs, named=named, asked=True):
                 found[candidate] = None
     return tuple(found)
 

@@ -79,13 +79,35 @@ def _machine(machine: Machine) -> str:
     return f"{machine.count} x {machine.product}{profile}"
 
 
+def other_work(launched: Workload | None, asked: Workload) -> tuple[str, ...]:
+    """`args.num-inference-steps was 20, the case asks for 24`, one for each field; nothing where the
+    recording of the launch does not say what its case asked for. Files that a case sends along are left out: a
+    recording is judged where they need not be.
+    """
+    if launched is None or not launched.fields:
+        return ()
+    then, now = (
+        {name: value for name, value in _flat(work.fields) if not name.startswith("assets.")}
+        for work in (launched, asked)
+    )
+    return tuple(
+        f"{key} was {was}, the case {'asks for ' + is_now if key in now else 'does not ask for it'}"
+        for key, was, is_now in _unequal(then, now)
+    )
+
+
 def field_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """`args.num-inference-steps: 40 in the baseline, 50 now`, in the baseline's order, then what is new."""
-    old, new = dict(_flat(then)), dict(_flat(now))
+    for key, was, is_now in _unequal(dict(_flat(then)), dict(_flat(now))):
+        yield f"{key}: {was} in the baseline, {is_now} now"
+
+
+def _unequal(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Keys whose values differ, with both as they are shown."""
     for key in dict.fromkeys((*old, *new)):
         was, is_now = old.get(key, _ABSENT), new.get(key, _ABSENT)
         if was is not is_now and was != is_now:
-            yield f"{key}: {_shown(was)} in the baseline, {_shown(is_now)} now"
+            yield key, _shown(was), _shown(is_now)
 
 
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

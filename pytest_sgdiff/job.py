@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pytest_sgdiff.comparable import other_work
 from pytest_sgdiff.cures import next_step, settles
 from pytest_sgdiff.data import (
     Baseline,
@@ -98,6 +99,13 @@ class Taken:
         if not folders or self.problems or len(folders) == 1:
             return folders[-1] if folders else None
         return folders[0].rpartition("/")[0]
+
+
+def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:
+    """A problem where a recorded launch did other work than the case asks for now: its numbers are not the case's."""
+    apart = other_work(launch.workload, job.workload)
+    message = "launched for other work: " + "; ".join(apart)
+    return (Problem(kind="invalid", message=message, cause="other-work"),) if apart else ()
 
 
 def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:

@@ -93,7 +93,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     from pytest_sgdiff import casescan
 
     named = parent.session.isinitpath(file_path)
-    if not casescan.is_case_file(file_path, _globs(parent.config), sure=named or _asked(parent.config)):
+    if not casescan.is_case_file(file_path, _globs(parent.config), named=named, asked=_asked(parent.config)):
         return None
     from pytest_sgdiff.items import CaseFile
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pytest_sgdiff import suiteprior
 from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
-from pytest_sgdiff.job import Job, Taken, environment_reason, finish, measurement_of, record_of
+from pytest_sgdiff.job import Job, Taken, environment_reason, finish, made_for_other_work, measurement_of, record_of
 from pytest_sgdiff.judge import differences, gone, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
 from pytest_sgdiff.resolution import doubts, recorded_at_most, recording_advice
@@ -201,9 +201,9 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:
         entry = record_of(launch, reading, job)
         taken.machine = taken.machine or launch.machine or job.only_machine()
         taken.workload = taken.workload or launch.workload or job.workload
-        if reading.problems:
-            taken.problems = reading.problems
-            taken.excluded.append(replace(entry, metrics={}, excluded=reading.problems[0].message))
+        if problems := (*made_for_other_work(job, launch), *reading.problems):
+            taken.problems = problems
+            taken.excluded.append(replace(entry, metrics={}, excluded=problems[0].message))
             return
         reference = job.baseline_for(taken.machine) if taken.machine else None
         usual = tuple(old.watch for old in reference.measurement.launches) if reference else ()

@@ -28,11 +28,15 @@ def _case_files(command: str, named: Path | None, *, needed: bool) -> list[Path]
     from pytest_sgdiff.casescan import is_case_file
 
     folder = Path("cases") if named is None else named
-    anywhere = [path for path in _below(Path()) if is_case_file(path, ("*.sgdiff.yaml", "*.sgdiff.yml"), sure=True)]
+    anywhere = [
+        path
+        for path in _below(Path())
+        if is_case_file(path, ("*.sgdiff.yaml", "*.sgdiff.yml"), named=False, asked=True)
+    ]
     # Who keeps all cases in such files needs no folder; one that was named is to be there.
     if needed and not folder.is_dir() and (named is not None or not anywhere):
         raise OptionError(f"{command}: there is no folder {folder}: name that of the case files with --cases")
-    own = [path for path in _below(folder) if is_case_file(path, ("*.yaml", "*.yml"), sure=False)]
+    own = [path for path in _below(folder) if is_case_file(path, ("*.yaml", "*.yml"), named=False, asked=False)]
     return sorted({path.resolve(): path for path in [*anywhere, *own]}.values())
 
 

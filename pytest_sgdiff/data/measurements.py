@@ -36,7 +36,7 @@ class PerfDump:
     model: str | None = None
 
 
-Cause = Literal["memory", "port", "time", "backend", "warmup", "cut-off"]
+Cause = Literal["memory", "port", "time", "backend", "warmup", "cut-off", "other-work"]
 """What a launch lacked, where there is a known cure (`pytest_sgdiff.cures.CURES`)."""
 
 

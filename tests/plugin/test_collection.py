@@ -46,6 +46,23 @@ def test_node_ids_are_file_and_case_and_variant(many: Project) -> None:
     ]
 
 
+@pytest.mark.parametrize("asked", [(), ("--sgdiff-dry-run",)], ids=["not-measuring", "measuring"])
+def test_a_case_file_that_is_named_is_collected_wherever_it_lies(many: Project, asked: tuple[str, ...]) -> None:
+    """As a Python file is. YAML of others, which has no `cases`, is left to them, and neither is found in folders."""
+    many.write("elsewhere/one.yaml", MANY)
+    many.write("elsewhere/other.yaml", "stages: []\n")
+    wanted = [f"elsewhere/one.yaml::{name}" for name in ("wan2.1_t2v", "firered[cfg]", "firered[ulysses]")]
+    assert collected(many, *asked, "elsewhere/one.yaml") == wanted
+    assert collected(many, *asked, "elsewhere/one.yaml::firered[cfg]") == wanted[1:2]
+    assert collected(many, *asked, "elsewhere/other.yaml") == collected(many, *asked, "elsewhere") == []
+
+
+def test_mistakes_in_a_case_file_that_is_named_are_told(many: Project) -> None:
+    many.write("elsewhere/one.yaml", MANY.replace("gpus: 2", "gpus: two"))
+    result = many.run("--sgdiff-dry-run", "elsewhere/one.yaml")
+    assert "elsewhere/one.yaml:10:11: 'gpus' must be int, got 'two'" in result.stdout.str() + result.stderr.str()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -45,6 +45,21 @@ def test_a_recording_that_ends_before_a_verdict_says_so(project: Project) -> Non
     assert project.run("--sgdiff-replay=kept", "--sgdiff-fail-on=inconclusive").ret == pytest.ExitCode.TESTS_FAILED
 
 
+def test_launches_of_a_case_that_has_changed_since_are_not_judged(project: Project) -> None:
+    project.baseline("--sgdiff-out=kept")
+    file = project.root / "cases" / "tiny.yaml"
+    file.write_text(file.read_text().replace("height: 480", "height: 720"))
+    result = project.run("--sgdiff-replay=kept")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    output = result.stdout.str()
+    assert "launched for other work: args.height was 480, the case asks for 720\n" in output
+    assert (
+        "  fix         launch the case as it is now, or judge the recording with the case file that it was made with\n"
+        in output
+    )
+    assert "measured 0 of 1 · 1 invalid" in output
+
+
 def test_a_launch_during_which_pytest_was_killed_is_said_to_be_cut_off(project: Project) -> None:
     """Such a launch leaves its log and nothing else."""
     folder = project.root / "killed" / "tiny" / "00"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.comparable import checkpoints, differences, same_node
+from pytest_sgdiff.comparable import checkpoints, differences, other_work, same_node
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -33,6 +33,24 @@ def test_another_machine_is_named_on_both_sides():
     cpu = Machine(kind="cpu", product="AMD EPYC 9654", count=2)
     assert differences(h100, WORKLOAD, SYNCED, baseline(SYNCED, machine=cpu)) == (
         "machine: AMD EPYC 9654, 2 cores in the baseline, 4 x NVIDIA H100 80GB HBM3 (MIG 1g.10gb) now",
+    )
+
+
+def test_what_a_recorded_launch_did_is_held_against_what_the_case_asks_for_now():
+    asked = Workload(digest="bb", fields={"model": "Wan-AI/Wan2.2", "args": {"num-inference-steps": 50}, "env": {}})
+    assert other_work(WORKLOAD, asked) == (
+        "args.num-inference-steps was 40, the case asks for 50",
+        "args.enable-torch-compile was set, the case does not ask for it",
+    )
+    assert other_work(WORKLOAD, WORKLOAD) == other_work(None, asked) == other_work(Workload(digest="x"), asked) == ()
+
+
+def test_files_that_a_case_sends_along_need_not_be_where_its_recording_is_judged():
+    fields = {"args.width": 832, "assets.image-path": "3f2a"}
+    launched = Workload(digest="aa", fields=fields)
+    assert other_work(launched, Workload(digest="bb", fields={"args.width": 832})) == ()
+    assert other_work(launched, Workload(digest="bb", fields={"args.width": 480, "assets.image-path": "0"})) == (
+        "args.width was 832, the case asks for 480",
     )
 
 
