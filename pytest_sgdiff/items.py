@@ -7,7 +7,7 @@ overridable fixtures of every scope and other plugins work on cases as they do o
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ class CaseFile(pytest.Module):
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         for item in super().collect():
             if isinstance(item, pytest.Function):
-                item.stash[CASE] = self._case_of(item)
+                case = item.stash[CASE] = self._case_of(item)
+                item.fixturenames = _with_own(item.fixturenames, case.fixtures)
             yield item
 
     def _case_of(self, item: pytest.Function) -> Case:
@@ -92,10 +93,19 @@ class CaseFile(pytest.Module):
                 for number, case in enumerate(variants)
             ]
             marks = [pytest.mark.parametrize(VARIANT, parameters, indirect=True)]
-        if first.fixtures:
-            marks.append(pytest.mark.usefixtures(*first.fixtures))
+        # `usefixtures` is refused on a parameter: what only some variants use is requested by their items.
+        common = [name for name in first.fixtures if all(name in case.fixtures for case in variants)]
+        if common:
+            marks.append(pytest.mark.usefixtures(*common))
         function.pytestmark = [pytest.mark.sgdiff.mark, *(mark.mark for mark in marks)]  # type: ignore[attr-defined]
         return function
+
+
+def _with_own(names: Sequence[str], own: Sequence[str]) -> list[str]:
+    """The fixtures of an item, in the order in which pytest sets them up, and those that only its variant uses: before
+    `sgdiff`, which leases the GPUs."""
+    at = names.index("sgdiff")
+    return [*names[:at], *(name for name in own if name not in names), *names[at:]]
 
 
 def _mark(name: str) -> pytest.MarkDecorator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.conftest import Project
+from tests.plugin.conftest import CASE, Project
 
 MANY = """
 cases:
@@ -149,3 +149,36 @@ def test_fixtures_of_cases_may_be_overridden_and_parametrized(project: Project) 
     result = project.run("--sgdiff-dry-run", "-s", "cases/tiny.yaml::tiny[fa]")
     assert "module is tiny" in result.stdout.str()
     assert "SGLANG_ATTENTION=fa" in result.stdout.str()
+
+
+def test_a_variant_uses_its_own_fixtures(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def cold(request):\n    print(request.node.name, 'is cold')\n"
+        "@pytest.fixture\n"
+        "def warm(request):\n    print(request.node.name, 'is warm')\n"
+        "@pytest.fixture\n"
+        "def sgdiff_gpus(request):\n    print(request.node.name, 'has its lease')\n",
+    )
+    project.write(
+        "cases/tiny.yaml",
+        CASE.replace(
+            "model:", "fixtures: [cold]\n    matrix: {heat: {one: {}, two: {fixtures: [warm, cold]}}}\n    model:"
+        ),
+    )
+    result = project.run("--sgdiff-dry-run", "-sq")
+    assert [line.lstrip(".") for line in result.outlines if line.lstrip(".").startswith("tiny[")] == [
+        "tiny[one] is cold",
+        "tiny[one] has its lease",
+        "tiny[two] is cold",
+        "tiny[two] is warm",
+        "tiny[two] has its lease",
+    ]
+    project.write(
+        "cases/tiny.yaml", CASE.replace("model:", "matrix: {a: {one: {}, two: {fixtures: [no]}}}\n    model:")
+    )
+    result = project.run("--sgdiff-dry-run", "-k", "two")
+    result.assert_outcomes(errors=1)
+    assert "E       fixture 'no' not found" in result.outlines
