@@ -11,6 +11,7 @@ server_warmup.py, pipelines_core/__init__.py, registry.py).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -148,12 +149,21 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
     )
 
 
+def _finite(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=str)
+
+
 def _server_args(lines: Iterable[str]) -> dict[str, Any]:
-    """The first record of resolved arguments; empty if there is none or it was cut off."""
+    """The first record of resolved arguments; empty if there is none or it was cut off. Numbers that JSON has no word
+    for (Infinity, NaN, 1e999) are kept as their text."""
     for line in lines:
         if match := _SERVER_ARGS.search(line):
             try:
-                found, _ = json.JSONDecoder().raw_decode(line, match.end())
+                found, _ = _DECODER.raw_decode(line, match.end())
             except (ValueError, RecursionError):
                 continue
             return found if isinstance(found, dict) else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.engines.enginelog import LogEvidence, clean, examine
+from pytest_sgdiff.wire import to_plain
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 VERSIONS = [f"0.5.{release}" for release in range(8, 24)]
@@ -349,6 +350,16 @@ def test_settings_that_the_engine_chose_are_listed_once(line: str) -> None:
 
 def test_resolved_arguments_that_were_cut_off_are_not_guessed() -> None:
     assert examine('[01-20 08:54:23] server_args: {"backend": "auto", "num_g').server_args == {}
+
+
+def test_numbers_that_json_has_no_word_for_are_kept_as_text() -> None:
+    line = '[01-20 08:54:23] server_args: {"rope": Infinity, "least": [-Infinity, NaN], "much": 1e999, "shift": 1.5}'
+    assert to_plain(examine(line).server_args) == {
+        "rope": "Infinity",
+        "least": ["-Infinity", "NaN"],
+        "much": "1e999",
+        "shift": 1.5,
+    }
 
 
 @pytest.mark.parametrize("text", ["Attention backend '", "warmup req ", "was requested for ", "Using ", "fail\r", "a."])
