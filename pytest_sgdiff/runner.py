@@ -34,7 +34,7 @@ def gate(job: Job) -> CaseResult:
     missing = ""
     looks = job.case.launches.looks
     for number, look in enumerate(looks, 1):
-        take(job, taken, until=look, alone=runs_alone(job.isolation, look=number))
+        take(job, taken, until=look, alone=runs_alone(job.isolation, look=number), hold_clocks=True)
         if taken.problems or taken.spoiled or not taken.counted:
             break
         baseline, verdicts, missing = compare(job, taken)
@@ -66,9 +66,9 @@ def record(job: Job) -> CaseResult:
     taken, wanted = Taken(), job.case.launches.baseline
     alone = runs_alone(job.isolation, look=1, recording=True)
     if job.extend:
-        take(job, taken, until=1, alone=alone)
+        take(job, taken, until=1, alone=alone, hold_clocks=True)
         refuse_extension(job, taken)
-    take(job, taken, until=wanted, alone=alone)
+    take(job, taken, until=wanted, alone=alone, hold_clocks=job.extend)
     if (lost := _lost(job, taken)) is not None:
         return lost
     if len(taken.counted) < wanted:
@@ -117,7 +117,8 @@ def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
     seen = doubts(fresh, job.case)
     if not seen or most == planned:
         return ()
-    take(job, taken, until=planned + most - len(fresh.measurement.launches), alone=alone)
+    until = planned + most - len(fresh.measurement.launches)
+    take(job, taken, until=until, alone=alone, hold_clocks=job.extend)
     more = len(taken.counted) - planned
     return (
         (f"{more} launch{'es' if more > 1 else ''} beyond the usual {planned}, for {'; '.join(seen)}",) if more else ()
@@ -165,7 +166,8 @@ def _pairs(base: Job, now: Job) -> CaseResult:
             pair = len(taken.counted)
             sides = ((base, then), (now, taken))
             for job, side in sides if pair % 2 == 0 else sides[::-1]:
-                take(job, side, until=pair + 1, alone=runs_alone(job.isolation, look=number, recording=True))
+                alone = runs_alone(job.isolation, look=number, recording=True)
+                take(job, side, until=pair + 1, alone=alone, hold_clocks=False)
                 if len(side.counted) == pair:
                     return given_up(now, then, taken)
         baseline = as_baseline(base, then)
@@ -190,8 +192,12 @@ def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:
     return finish(now, taken, None, (), "inconclusive", reason)
 
 
-def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:
-    """Launch until `until` launches count. Stops at the first problem, or when too many launches were disturbed."""
+def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) -> None:
+    """Launch until `until` launches count. Stops at the first problem, or when too many launches were disturbed.
+
+    `hold_clocks`: a launch is disturbed too if its clocks are below those of the committed baseline. Only where the two
+    are compared or put together: a baseline that is replaced, or plays no part, says nothing of what is usual now.
+    """
     while len(taken.counted) < until and not taken.spoiled:
         launch = job.source.launch(alone=alone)
         if launch is None:
@@ -205,7 +211,7 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool) -> None:
             taken.problems = problems
             taken.excluded.append(replace(entry, metrics={}, excluded=problems[0].message))
             return
-        reference = job.baseline_for(taken.machine) if taken.machine else None
+        reference = job.baseline_for(taken.machine) if hold_clocks and taken.machine else None
         usual = tuple(old.watch for old in reference.measurement.launches) if reference else ()
         seen = disturbances(launch.watch, baseline=usual) if launch.watch else ()
         if seen:

@@ -13,6 +13,7 @@ from pytest_sgdiff.data import (
     Case,
     Environment,
     GpuProcess,
+    GpuSeries,
     Launch,
     LaunchPlan,
     LaunchRecord,
@@ -41,9 +42,15 @@ CASE = Case(
 QUIET = Watch(alone=True)
 DISTURBED = Watch(foreign=(GpuProcess(gpu_uuid="GPU-1", pid=77, name="python3"),))
 OTHERS = " (other machines that have a baseline: nvidia-h100-x1)"
+SLOW_CLOCK = "GPU-1: SM clock 1400 MHz under load, 29% below the baseline's 1980 MHz"
 STRANGER = "GPU-1: foreign process 77 (python3) while the launch ran"
 STEADY = (1000.0, 1006.0, 996.0, 1003.0, 998.0)
 SLOW = tuple(1.08 * ms for ms in STEADY)
+
+
+def at(mhz):
+    """What is seen of a GPU at work with this clock."""
+    return Watch(alone=True, gpus=(GpuSeries(gpu_uuid="GPU-1", sm_mhz=(mhz,) * 3, util_pct=(99,) * 3),))
 
 
 class Script:
@@ -95,11 +102,11 @@ class ReadsTheScript:
         return Reading(**nothing, metrics={"denoise": told} if isinstance(told, float) else told)
 
 
-def baseline(*values, machine=H200, workload=WORK, **changes):
+def baseline(*values, machine=H200, workload=WORK, watch=QUIET, **changes):
     environment = Environment(gpu_uuids=("GPU-1",), sync_stages=True)
     launches = tuple(
         LaunchRecord(
-            number=i, metrics=v if isinstance(v, dict) else {"denoise": v}, environment=environment, watch=QUIET
+            number=i, metrics=v if isinstance(v, dict) else {"denoise": v}, environment=environment, watch=watch
         )
         for i, v in enumerate(values)
     )
@@ -211,6 +218,12 @@ def test_disturbances_of_all_looks_are_counted_together():
     assert result.outcome == "inconclusive"
     assert result.reason == f"environment: 3 launches disturbed: {STRANGER}"
     assert (len(source.asked), result.measured) == (6, True)
+
+
+def test_a_launch_with_slower_clocks_than_the_baseline_is_disturbed():
+    source = Script(*((1400.0, at(1400)),) * 9)
+    result = gate(job(source, then=baseline(*STEADY, watch=at(1980))))
+    assert told(result) == ("inconclusive", f"environment: 3 launches disturbed: {SLOW_CLOCK}")
 
 
 def test_two_disturbed_launches_do_not_keep_a_slowdown_from_being_found():
@@ -447,6 +460,21 @@ def test_an_extended_baseline_goes_on_to_ten_with_the_launches_that_it_has():
     assert result.warnings[0] == "2 launches beyond the usual 5, for denoise: launches vary by 1.4 %"
 
 
+def test_a_baseline_that_is_replaced_does_not_say_how_fast_the_clocks_must_be():
+    lowered = [(ms * 1.4, at(1400)) for ms in (*NOISY, *STEADY)]
+    result = record(job(Script(*lowered), then=baseline(*STEADY, watch=at(1980))))
+    assert told(result) == ("pass", "10 launches replace the baseline")
+    assert [entry.excluded for entry in result.launches] == [None] * 10
+
+
+def test_launches_with_slower_clocks_are_not_added_to_a_baseline():
+    lowered = [(ms * 1.4, at(1400)) for ms in STEADY]
+    then = baseline(*STEADY, watch=at(1980), engine_version="0.5.17")
+    result = record(job(Script(*lowered), then=then, extend=True))
+    reason = f"no baseline recorded: environment: 3 launches disturbed: {SLOW_CLOCK}"
+    assert told(result) == ("inconclusive", reason)
+
+
 def test_disturbed_launches_are_no_part_of_a_baseline():
     result = record(job(Script((2000.0, DISTURBED), *STEADY)))
     assert told(result) == ("pass", "5 launches recorded" + OTHERS)
@@ -546,6 +574,14 @@ def test_pairs_are_launched_abba_until_they_are_clear():
     assert told(result) == ("pass", "denoise +0.0 %, 1.4 % slower excluded, 3 pairs")
     assert journal == ["base", "now", "now", "base", "base", "now"]
     assert (result.baseline_launches, result.baseline_path) == (3, None)
+
+
+def test_pairs_ask_for_no_committed_baseline():
+    def asked(machine):
+        raise AssertionError("asked")
+
+    sides = (replace(job(Script(*STEADY, name=name)), baseline_for=asked) for name in ("base", "now"))
+    assert against(*sides).outcome == "pass"
 
 
 def test_a_slower_engine_takes_five_pairs():
