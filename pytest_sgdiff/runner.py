@@ -183,10 +183,13 @@ def _pairs(base: Job, now: Job) -> CaseResult:
 
 
 def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:
-    """The result of an A/B case whose pairs could not be launched; says which engine it was."""
+    """The result of an A/B case whose pairs could not be launched; says which engine it was. Its launches are those of
+    the current engine, whichever failed: histories and reports take them for that."""
     for who, side in (("base engine", then), ("current engine", taken)):
         if side.problems:
-            return finish(now, side, None, (), "invalid", f"{who}: {side.problems[0].message}")
+            failed = replace(taken, problems=side.problems, machine=side.machine)
+            result = finish(now, failed, None, (), "invalid", f"{who}: {side.problems[0].message}")
+            return replace(result, folder=side.kept_in)
     spoiled = next((side for side in (then, taken) if side.spoiled), None)
     reason = "one of the two engines has no more launches" if spoiled is None else environment_reason(spoiled)
     return finish(now, taken, None, (), "inconclusive", reason)

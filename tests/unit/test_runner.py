@@ -614,7 +614,16 @@ def test_a_failing_base_engine_is_named():
     result, journal = both(["no such flag: --warmup-mode"], STEADY)
     assert told(result) == ("invalid", "base engine: no such flag: --warmup-mode")
     assert result.problems[0].message == "no such flag: --warmup-mode"
+    assert (result.machine, result.folder, result.launches) == (H200, "out/wan/00", ())
     assert journal == ["base"]
+
+
+def test_numbers_of_a_failing_base_engine_are_not_those_of_the_current_one():
+    base = Script(1500.0, "out of memory", name="base")
+    result = against(job(base), job(Script(*STEADY)))
+    assert told(result) == ("invalid", "base engine: out of memory")
+    assert [entry.metrics for entry in result.launches] == [{"denoise": STEADY[0]}, {"denoise": STEADY[1]}]
+    assert (result.measured, result.problems[0].message) == (True, "out of memory")
 
 
 def test_a_failing_current_engine_is_named():
