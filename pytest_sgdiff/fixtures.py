@@ -104,10 +104,14 @@ class Checker:
         self._session = session_of(item.config)
 
     def measure(self) -> CaseResult:
-        """Launch or replay the case and judge it; the result is reported whatever the caller does with it."""
+        """Launch or replay the case and judge it; the result is reported whatever the caller does with it. A dry run
+        shows the command and skips the test, as there is no result to go on with."""
         from pytest_sgdiff import measuring
         from pytest_sgdiff.errors import SgdiffError
 
+        if self._session.settings.mode == "dry-run":
+            self._session.show_command(self._item, self.case)
+            pytest.skip("a dry run launches nothing, so `sgdiff.measure()` has no result")
         try:
             return measuring.measure(self._session, self._item, self.case, self._lease, self._baselines)
         except SgdiffError as error:

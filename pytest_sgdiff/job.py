@@ -27,9 +27,9 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
-from pytest_sgdiff.gpus import Isolation
 from pytest_sgdiff.judge import new_stages, of_base_engine
 from pytest_sgdiff.metrics import title
+from pytest_sgdiff.options import Isolation
 from pytest_sgdiff.profile import profile_warnings
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.suiteprior import told

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Isolation = Literal["shared", "confirm", "window", "quiet", "host"]
 
 ISOLATIONS: tuple[Isolation, ...] = ("shared", "confirm", "window", "quiet", "host")
+
+OFF = ("0", "false", "no", "off")
+"""What turns the variable of a switch off, as if it were not set."""
 
 
 class Setting(NamedTuple):
@@ -36,9 +40,20 @@ class Setting(NamedTuple):
         return "sgdiff_" + self.flag.replace("-", "_")
 
     @property
-    def variable(self) -> str:
-        """The environment variable: `SGDIFF_FAIL_ON`."""
-        return self.dest.upper()
+    def variable(self) -> str | None:
+        """The environment variable, `SGDIFF_ENGINE_CMD`; None for a setting of several values, which has none."""
+        return None if self.repeatable or self.ini == "args" else self.dest.upper()
+
+    def told(self, env: Mapping[str, str]) -> str | None:
+        """What the environment says; None if that is nothing, an empty text, or for a switch one of OFF."""
+        text = env.get(self.variable, "") if self.variable else ""
+        return None if not text or (self.switch and text.lower() in OFF) else text
+
+    @staticmethod
+    def empty(value: object) -> bool:
+        """Whether a value of the command line is an empty text, or one of several is."""
+        values = value if isinstance(value, list) else [value]
+        return any(isinstance(one, str) and not one.strip() for one in values)
 
 
 SETTINGS: tuple[Setting, ...] = (

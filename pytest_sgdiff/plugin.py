@@ -122,7 +122,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def _asked(config: pytest.Config) -> bool:
-    return any(config.getoption(dest) or os.environ.get(dest.upper()) for dest in ASKING)
+    """Whether anything asks for cases. An option with an empty value does too: it was typed to ask, and whoever reads
+    the settings refuses it."""
+    from pytest_sgdiff.options import SETTINGS
+
+    return any(
+        setting.empty(config.getoption(setting.dest))
+        or (setting.dest in ASKING and (config.getoption(setting.dest) is not None or setting.told(os.environ)))
+        for setting in SETTINGS
+    )
 
 
 def _globs(config: pytest.Config) -> Sequence[str]:

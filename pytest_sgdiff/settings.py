@@ -1,7 +1,7 @@
 """Options, environment and ini values as one frozen `Settings`.
 
 Precedence: command line, then environment (`SGDIFF_ENGINE_CMD` for `--sgdiff-engine-cmd`), then ini. This module
-knows no pytest: `plugin.py` hands it three look-up functions.
+knows no pytest: `starting.py` hands it three look-up functions.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Literal
 
 from pytest_sgdiff.data import OUTCOMES, Outcome
 from pytest_sgdiff.errors import OptionError
-from pytest_sgdiff.options import CASE_FILES, ISOLATIONS, SETTINGS, Isolation, Setting
+from pytest_sgdiff.options import CASE_FILES, ISOLATIONS, OFF, SETTINGS, Isolation, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
 REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt")
 UPDATES = ("all", "missing", "extend")
+ON = ("1", "true", "yes", "on")
 FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
 """Outcomes that fail a case whatever `--sgdiff-fail-on` says (they fail the run as pytest failures)."""
 
@@ -77,6 +78,12 @@ def read_settings(
     Raises:
         OptionError: a value is wrong, or two options contradict each other; the message names the cure.
     """
+    for setting in SETTINGS:
+        if setting.empty(option(setting.dest)):
+            raise OptionError(
+                f"{setting.option} has an empty value, as of a shell variable that is not set: give one, or leave the "
+                "option out"
+            )
     text = {setting.dest: _text(setting, option, ini, env) for setting in SETTINGS}
     switches = {s.dest: _switch(s, option, ini, env) for s in SETTINGS if s.switch}
     update = text["sgdiff_update"]
@@ -100,11 +107,11 @@ def read_settings(
         gpus=text["sgdiff_gpus"],
         replay=None if replay is None else (cwd / replay).resolve(),
         update=update,  # type: ignore[arg-type]  # checked against UPDATES above
-        against=_command(text["sgdiff_against"] or "", cwd),
+        against=_command("--sgdiff-against", text["sgdiff_against"] or "", cwd),
         out=default_out if out is None else (cwd / out).resolve(),
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
-        engine_cmd=_command(text["sgdiff_engine_cmd"] or "sglang", cwd),
+        engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
         isolation=_isolation(text["sgdiff_isolation"], update=update),
         strict=switches["sgdiff_strict"],
@@ -121,11 +128,11 @@ def read_settings(
 def _text(
     setting: Setting, option: Callable[[str], object], ini: Callable[[str], object], env: Mapping[str, str]
 ) -> str | None:
-    if setting.switch or setting.repeatable or setting.ini == "args":
+    if setting.switch or setting.variable is None:
         return None
     value = option(setting.dest)
     if value is None:
-        value = env.get(setting.variable) or None
+        value = setting.told(env)
     if value is None and setting.ini is not None:
         value = ini(setting.dest) or None
     return None if value is None else str(value)
@@ -136,15 +143,21 @@ def _switch(
 ) -> bool:
     if option(setting.dest):
         return True
-    if env.get(setting.variable, "").lower() in ("1", "true", "yes", "on"):
+    if told := setting.told(env):
+        if told.lower() not in ON:
+            raise OptionError(f"{setting.variable}={told}: use one of {', '.join(ON)} or {', '.join(OFF)}")
         return True
     return setting.ini is not None and bool(ini(setting.dest))
 
 
-def _command(text: str, cwd: Path) -> tuple[str, ...]:
+def _command(option: str, text: str, cwd: Path) -> tuple[str, ...]:
     """The words of an engine's command; a path in place of its name is one from the folder where pytest was called,
     since launches have folders of their own."""
-    words = shlex.split(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        reason = str(error).lower()
+        raise OptionError(f"{option}={text}: {reason}; the value is split into words as a shell does") from None
     if words and "/" in words[0] and (cwd / words[0]).exists():
         words[0] = str(cwd / words[0])
     return tuple(words)

@@ -21,8 +21,9 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
-from pytest_sgdiff.gpus import Isolation, Lease
+from pytest_sgdiff.gpus import Lease
 from pytest_sgdiff.launcher.scratch import scratch
+from pytest_sgdiff.options import Isolation
 from pytest_sgdiff.progress import Progress, stage_reached
 from pytest_sgdiff.redact import redact, redact_env
 from pytest_sgdiff.watch import Watcher

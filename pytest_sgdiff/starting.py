@@ -62,7 +62,7 @@ def workers_at_most(config: pytest.Config) -> int | None:
     """
     try:
         settings = _settings(config, run_id="")
-        return workers_for(gpus.resolve(settings.gpus or "none")) if settings.live else None
+        return workers_for(gpus.resolve(_spec(settings))) if settings.live else None
     except SgdiffError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -108,8 +108,14 @@ def handed(session: Session) -> dict[str, str]:
     return {"gpus": session.pool.eligible.handoff, "note": session.pool.eligible.note}
 
 
+def _spec(settings: Settings) -> str:
+    if settings.gpus is None:
+        raise AssertionError("a live run says on which GPUs")
+    return settings.gpus
+
+
 def _pool(settings: Settings, handed: Mapping[str, str] | None) -> gpus.Pool:
-    spec = settings.gpus or "none"
+    spec = _spec(settings)
     eligible = (
         gpus.resolve(spec) if not handed else replace(gpus.resolve(handed["gpus"]), spec=spec, note=handed["note"])
     )

@@ -10,16 +10,14 @@ from pytest_sgdiff.gpus.devices import inventory
 from pytest_sgdiff.gpus.leases import Lease
 from pytest_sgdiff.gpus.locks import lock_dir
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
-from pytest_sgdiff.gpus.policy import ISOLATIONS, Isolation, runs_alone
+from pytest_sgdiff.gpus.policy import runs_alone
 from pytest_sgdiff.gpus.pool import Pool
 from pytest_sgdiff.gpus.reaper import reap
 from pytest_sgdiff.gpus.spec import Eligible, parse, resolve
 from pytest_sgdiff.gpus.status import describe, held_by_others, queue_state
 
 __all__ = [
-    "ISOLATIONS",
     "Eligible",
-    "Isolation",
     "Lease",
     "NvmlReader",
     "Pool",

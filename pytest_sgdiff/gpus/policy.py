@@ -11,10 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
-Isolation = Literal["shared", "confirm", "window", "quiet", "host"]
-ISOLATIONS: tuple[Isolation, ...] = ("shared", "confirm", "window", "quiet", "host")
+from pytest_sgdiff.options import Isolation
+
 # Choosing 8 of 16 has 12,870 ways; beyond this many only neighbours in the wiring order are looked at.
 _MOST_SUBSETS = 5000
 

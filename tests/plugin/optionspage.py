@@ -10,6 +10,8 @@ HEAD = """# Options
 
 The command line wins over the environment, which wins over ini (`[tool.pytest.ini_options]`, `[tool.pytest]`,
 `pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-replay` or `--sgdiff-dry-run` is given.
+An empty variable is not set, and that of a switch is off with `0`, `false`, `no` or `off`. An empty value on the command
+line is a mistake: `--sgdiff-gpus=$N` without an `N` is to measure, not to be skipped as if nobody had asked.
 
 | option | environment | ini | what it does |
 | --- | --- | --- | --- |
@@ -48,7 +50,7 @@ def row(setting: Setting) -> str:
     value = f"={setting.metavar}" if setting.metavar else ""
     value = f"[{value}]" if setting.nargs else value
     ini = f"`{setting.dest}`" if setting.ini else ""
-    variable = "" if setting.repeatable or setting.ini == "args" else f"`{setting.variable}`"
+    variable = f"`{setting.variable}`" if setting.variable else ""
     repeat = " (repeatable)" if setting.repeatable and "repeatable" not in setting.help else ""
     option = f"{setting.option}{value}".replace("|", "\\|")
     return f"| `{option}` | {variable} | {ini} | {setting.help}{repeat} |\n"

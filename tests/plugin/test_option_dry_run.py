@@ -12,6 +12,19 @@ COMMAND = (
     "--output-path outputs"
 )
 
+TEST = """
+import pytest
+from pytest_sgdiff.data import Case, Location
+
+@pytest.fixture
+def sgdiff_case():
+    here = Location(path="test_more.py", line=1, column=1)
+    return Case(name="more", location=here, model="a/b", args={"prompt": "dog"})
+
+def test_more(sgdiff):
+    assert sgdiff.measure().outcome == "pass"
+"""
+
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
 def test_each_case_gives_one_runnable_line(project: Project, workers: tuple[str, ...]) -> None:
@@ -59,3 +72,20 @@ def test_a_case_that_would_not_be_launched_gives_no_command_but_says_why(project
         "# cases/tiny.yaml::later",
         "# not for sglang 0.5.17: the case requires >=0.5.18",
     ]
+
+
+def test_its_variable_can_be_off(project: Project) -> None:
+    project.setenv("SGDIFF_DRY_RUN", "0")
+    result = project.run("-rs")
+    assert result.ret == 0
+    assert "not measuring: give --sgdiff-gpus=N" in result.stdout.str()
+
+
+def test_a_test_that_goes_on_with_the_result_is_skipped_with_its_command_shown(project: Project) -> None:
+    project.write("test_more.py", TEST)
+    result = project.run("--sgdiff-dry-run", "-rs", "test_more.py")
+    result.assert_outcomes(skipped=1)
+    assert "# test_more.py::test_more" in result.outlines
+    (line,) = [line for line in result.outlines if "sglang generate" in line]
+    assert "--prompt dog" in line
+    assert "a dry run launches nothing, so `sgdiff.measure()` has no result" in result.stdout.str()

@@ -24,6 +24,15 @@ def test_a_machine_without_a_gpu_is_a_usage_error(project: Project) -> None:
     )
 
 
+@pytest.mark.parametrize("option", ["--sgdiff-gpus", "--sgdiff-replay", "--sgdiff-update", "--sgdiff-out"])
+def test_an_empty_value_is_a_usage_error_and_no_run_without_measuring(project: Project, option: str) -> None:
+    result = project.run(f"{option}=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().strip() == (
+        f"ERROR: {option} has an empty value, as of a shell variable that is not set: give one, or leave the option out"
+    )
+
+
 def test_more_gpus_than_there_are_is_a_usage_error(project: Project) -> None:
     result = project.run("--sgdiff-gpus=5")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -11,6 +11,8 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.options import SETTINGS
 from pytest_sgdiff.settings import CASE_FILES, Settings, read_settings
 
+EMPTY = "has an empty value, as of a shell variable that is not set: give one, or leave the option out"
+
 
 def settle(
     root: Path, *, option: dict[str, Any] | None = None, ini: dict[str, Any] | None = None, **env: str
@@ -116,6 +118,17 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
             "--sgdiff-isolation=alone: unknown, use one of shared, confirm, window, quiet, host",
         ),
         ({"sgdiff_gpu_timeout": "soon"}, "--sgdiff-gpu-timeout=soon: must be a number of seconds above 0"),
+        ({"sgdiff_gpus": ""}, f"--sgdiff-gpus {EMPTY}"),
+        ({"sgdiff_replay": " "}, f"--sgdiff-replay {EMPTY}"),
+        ({"sgdiff_report": ["r.html", ""]}, f"--sgdiff-report {EMPTY}"),
+        (
+            {"sgdiff_engine_cmd": "env X='1 sglang"},
+            "--sgdiff-engine-cmd=env X='1 sglang: no closing quotation; the value is split into words as a shell does",
+        ),
+        (
+            {"sgdiff_against": '"/opt/base', "sgdiff_gpus": "1"},
+            '--sgdiff-against="/opt/base: no closing quotation; the value is split into words as a shell does',
+        ),
         ({"sgdiff_gpu_timeout": "nan"}, "--sgdiff-gpu-timeout=nan: must be a number of seconds above 0"),
     ],
 )
@@ -123,6 +136,22 @@ def test_a_mistake_names_its_cure(tmp_path: Path, option: dict[str, Any], messag
     with pytest.raises(OptionError) as caught:
         settle(tmp_path, option=option)
     assert str(caught.value) == message
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
+    settings = settle(tmp_path, SGDIFF_GPUS="", SGDIFF_REPLAY="", SGDIFF_DRY_RUN="", SGDIFF_STRICT="")
+    assert (settings.mode, settings.gpus, settings.strict) == ("off", None, False)
+
+
+@pytest.mark.parametrize(("value", "on"), [("1", True), ("TRUE", True), ("0", False), ("no", False), ("Off", False)])
+def test_the_variable_of_a_switch_turns_it_on_or_off(tmp_path: Path, value: str, on: bool) -> None:
+    assert settle(tmp_path, SGDIFF_STRICT=value).strict is on
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as caught:
+        settle(tmp_path, SGDIFF_STRICT="maybe")
+    assert str(caught.value) == "SGDIFF_STRICT=maybe: use one of 1, true, yes, on or 0, false, no, off"
 
 
 def test_an_empty_ci_variable_is_no_ci(tmp_path: Path) -> None:
