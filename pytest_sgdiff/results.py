@@ -43,6 +43,7 @@ class Results:
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
         self.not_measured: dict[str, str] = {}
+        self.has_baseline: set[str] = set()
         self.troubles: list[str] = []
         self.written: list[str] = []
         self._renewed: dict[tuple[str, str], CaseResult] = {}
@@ -64,6 +65,9 @@ class Results:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
         plain = getattr(report, "sgdiff", None)
+        if getattr(report, "sgdiff_has_baseline", False):
+            self.selected.add(report.nodeid)
+            self.has_baseline.add(report.nodeid)
         if plain is None:
             if self.is_case(report.nodeid) and not report.passed:
                 # What xdist reports in the name of a dead worker belongs to no phase of the test.
@@ -182,8 +186,9 @@ class Results:
 
     def nothing(self, run: Run) -> bool:
         """Whether the run was to measure and did not."""
-        # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well.
-        return run.measured == 0 and not (self.settings.update == "missing" and not run.results)
+        # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well. One that could
+        # not be measured is another matter: its baseline is still missing.
+        return run.measured == 0 and not (self.selected and self.selected == self.has_baseline)
 
     def run(self) -> Run:
         """Everything so far, as reports see it; once they are written, what they were written from."""
@@ -254,8 +259,10 @@ class Sender:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the result to the report of the call."""
         report = yield
-        from pytest_sgdiff.session import RESULT
+        from pytest_sgdiff.session import HAS_BASELINE, RESULT
 
+        if HAS_BASELINE in item.stash:
+            report.sgdiff_has_baseline = True  # type: ignore[attr-defined]
         if call.when != "teardown" and RESULT in item.stash:
             report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
             del item.stash[RESULT]

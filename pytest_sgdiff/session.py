@@ -46,6 +46,9 @@ STARTUP_S = 120.0
 RESULT = pytest.StashKey[dict[str, Any]]()
 """On an item: its result as plain builtins, ready to cross to the controller."""
 
+HAS_BASELINE = pytest.StashKey[bool]()
+"""On an item that `--sgdiff-update=missing` skipped: there is nothing to record."""
+
 
 def launch_s(baseline: Baseline) -> float | None:
     """How long a launch took for the baseline: the median of its launches. Of published numbers, of which no launch is
@@ -95,7 +98,7 @@ class Session:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         needs.settle(case, self.settings, self.pool.eligible, lambda: self.engine_info.version)
         try:
-            self.refuse_recorded(case, machine.machine_of(self.pool.eligible.gpus[: case.gpus]))
+            self.refuse_recorded(item, case, machine.machine_of(self.pool.eligible.gpus[: case.gpus]))
             return self.pool.lease(
                 case.gpus,
                 estimate_s=self.estimate_s(case),
@@ -143,7 +146,7 @@ class Session:
         """The result of a test for which others leave no room on the host."""
         return replace(unmeasured(case, f"environment: {error}"), node_id=item.nodeid)
 
-    def refuse_recorded(self, case: Case, machine_: Machine | None) -> None:
+    def refuse_recorded(self, item: pytest.Item, case: Case, machine_: Machine | None) -> None:
         """`--sgdiff-update=missing` leaves alone what has launches; a published number is none."""
         if self.settings.update != "missing" or machine_ is None:
             return
@@ -154,6 +157,7 @@ class Session:
             then = {key: v for key, v in found.measurement.workload.fields.items() if not key.startswith("assets.")}
             apart = "; ".join(field_differences(then, asks))
             of = f", of other work ({apart})" if apart else ""
+            item.stash[HAS_BASELINE] = True
             pytest.skip(f"{case.location}: has a baseline for {machine_.slug}{of}; --sgdiff-update renews it")
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:

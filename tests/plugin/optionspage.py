@@ -10,8 +10,8 @@ HEAD = """# Options
 
 The command line wins over the environment, which wins over ini (`[tool.pytest.ini_options]`, `[tool.pytest]`,
 `pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-replay` or `--sgdiff-dry-run` is given.
-An empty variable is not set, and that of a switch is off with `0`, `false`, `no` or `off`. An empty value on the command
-line is a mistake: `--sgdiff-gpus=$N` without an `N` is to measure, not to be skipped as if nobody had asked.
+An empty variable is not set, and that of a switch is off with `0`, `false`, `no` or `off`. An empty value on the
+command line is a mistake: `--sgdiff-gpus=$N` without an `N` is to measure, not to be skipped as if nobody had asked.
 
 | option | environment | ini | what it does |
 | --- | --- | --- | --- |

@@ -66,6 +66,22 @@ def test_missing_records_only_where_there_is_none(project: Project) -> None:
     assert baseline_of(project, "second").exists()
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
+def test_missing_has_nothing_to_do_where_every_case_has_a_baseline(project: Project, workers: tuple[str, ...]) -> None:
+    project.baseline()
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update=missing", *workers)
+    assert result.ret == 0, result.stdout.str()
+    assert "nothing was measured" not in result.stdout.str()
+
+
+def test_missing_is_not_green_where_what_is_missing_cannot_be_measured(project: Project) -> None:
+    project.no_gpus()
+    result = project.run("--sgdiff-gpus=all", "--sgdiff-update=missing")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "measured 0 of 1" in result.stdout.str()
+    assert "sgdiff: nothing was measured, so this run is not green" in result.outlines
+
+
 def test_missing_leaves_alone_what_has_a_baseline_when_recordings_are_replayed(project: Project) -> None:
     project.baseline("--sgdiff-out=kept")
     before = baseline_of(project).read_bytes()
