@@ -108,7 +108,7 @@ class Measuring:
             engine=engine,
             info=session.base_info if base else session.engine_info,
             lease=self.lease,
-            out=out / "against" if base else out,
+            out=out / sources.AGAINST if base else out,
             session=settings.run_id,
             isolation=settings.isolation,
             workload=workload_now,
@@ -158,7 +158,7 @@ class Measuring:
         return self._recording()
 
     def _comparing(self, out: Path) -> str:
-        folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / "against", out))
+        folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / sources.AGAINST, out))
         return commands.line(["sgdiff", "compare", *(self.settings.near(folder) for folder in folders)])
 
     def _recording(self) -> str:

@@ -28,6 +28,9 @@ from pytest_sgdiff.progress import Progress, stage_reached
 from pytest_sgdiff.redact import redact, redact_env
 from pytest_sgdiff.watch import Watcher
 
+AGAINST = "against"
+"""The folder of a recording that holds the base engine's launches."""
+
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import gpus, machine
+from pytest_sgdiff import gpus, machine, recordings, sources
 from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.fixtures import SESSION
+from pytest_sgdiff.items import CASE
 from pytest_sgdiff.results import Results, Sender
 from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.session import Session
@@ -42,6 +44,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
+    if settings.live and not config.getoption("collectonly"):
+        config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
     # A replay takes no time that anybody would want to follow. Made first: its folder holds the schedule's file too.
     board = StatusBoard(config, settings) if settings.live and not on_worker else None
     if pool is not None:
@@ -52,6 +56,38 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
     if board is not None:
         config.pluginmanager.register(board, "sgdiff-status")
+
+
+class EarlierLaunches:
+    """In the processes that collect: forgets what an earlier run left of the cases that this one is to measure, before
+    any is. A case that then gets no GPU, or whose worker dies, would else be replayed with launches of another day."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Under xdist before the controller is told of the collection: it hands out nothing until all workers are."""
+        out = self._session.settings.out
+        if out is None or not self._is_first(session.config):
+            return
+        for case_id in {item.stash[CASE].id for item in session.items if CASE in item.stash}:
+            # Of a folder that cannot be read or written the launch itself tells.
+            with contextlib.suppress(OSError):
+                recordings.forget_launches(out, case_id)
+                recordings.forget_launches(out / sources.AGAINST, case_id)
+
+    def _is_first(self, config: pytest.Config) -> bool:
+        """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""
+        if not hasattr(config, "workerinput"):
+            return True
+        claim = self._session.claims / "forgotten"
+        claim.parent.mkdir(exist_ok=True)
+        try:
+            claim.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
 
 
 def workers_at_most(config: pytest.Config) -> int | None:

@@ -86,6 +86,14 @@ class Project:
         path.write_text(json.dumps({"driver": "580.159.04", "cuda": "13.0", "gpus": gpus}))
         self._monkeypatch.setenv("SGDIFF_NVML_FILE", str(path))
 
+    def busy(self) -> None:
+        """Let a process that is none of ours run on every GPU of the machine."""
+        path = self.root / "nvml.json"
+        document = json.loads(path.read_text())
+        for gpu in document["gpus"]:
+            gpu["processes"] = [{"pid": 419, "name": "python3", "used_mb": 1002}]
+        path.write_text(json.dumps(document))
+
     def no_gpus(self) -> None:
         """Let the machine have no NVIDIA driver."""
         path = self.root / "nvml.json"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from pytest_sgdiff.gpus import host
@@ -11,11 +9,7 @@ from tests.plugin.conftest import Project
 
 
 def test_busy_gpus_are_inconclusive_and_say_who_holds_them(project: Project) -> None:
-    path = project.root / "nvml.json"
-    document = json.loads(path.read_text())
-    for gpu in document["gpus"]:
-        gpu["processes"] = [{"pid": 419, "name": "python3", "used_mb": 1002}]
-    path.write_text(json.dumps(document))
+    project.busy()
     result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=4")
     output = result.stdout.str()
     assert "environment: " in output

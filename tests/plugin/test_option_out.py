@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+
+import pytest
 
 from tests.plugin.conftest import Project
 
@@ -35,6 +38,28 @@ def test_launches_of_an_earlier_run_in_the_same_folder_are_replaced(project: Pro
     assert (project.root / "kept" / "tiny" / "00" / "launch.json").read_text() != first
     # Four launches of the earlier run are not of this one: judged again they would count as its own.
     assert sorted(path.name for path in (project.root / "kept" / "tiny").iterdir()) == ["00"]
+
+
+def test_a_case_that_is_not_launched_keeps_no_launches_of_an_earlier_run(project: Project) -> None:
+    project.baseline("--sgdiff-out=kept")
+    kept = project.root / "kept"
+    shutil.copytree(kept / "tiny", kept / "other")  # which this run does not select
+    shutil.copytree(kept / "tiny", kept / "against" / "tiny")
+    note = project.write("kept/tiny/note.txt", "mine")
+    before = sorted(kept.rglob("*"))
+    for looks_only in ("--sgdiff-dry-run", "--collect-only"):
+        project.run("--sgdiff-gpus=1", "--sgdiff-out=kept", looks_only)
+        assert sorted(kept.rglob("*")) == before
+    assert project.run("--sgdiff-replay=kept").ret == 0
+    project.busy()
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=0.1", "--sgdiff-out=kept")
+    assert "measured 0 of 1 · 1 inconclusive" in result.stdout.str()
+    assert list((kept / "tiny").iterdir()) == [note]
+    assert not list((kept / "against" / "tiny").iterdir())
+    assert (kept / "other" / "04" / "launch.json").is_file()
+    result = project.run("--sgdiff-replay=kept")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "the recording holds no launch of this case" in result.stdout.str()
 
 
 def test_a_folder_that_cannot_be_written_is_one_message(project: Project) -> None:

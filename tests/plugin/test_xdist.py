@@ -118,10 +118,10 @@ def test_each_shows_the_worst_that_any_worker_found(project: Project) -> None:
 
 
 def test_a_killed_worker_costs_its_case_alone(three: Project) -> None:
-    three.baseline()
+    three.baseline("--sgdiff-out=kept")
     before = baselines(three)
     three.write("conftest.py", LOSES_TWO)
-    result = three.run("--sgdiff-gpus=4", "--sgdiff-update=extend", "-n", "2")
+    result = three.run("--sgdiff-gpus=4", "--sgdiff-update=extend", "-n", "2", "--sgdiff-out=kept")
     assert result.ret == 1
     result.assert_outcomes(passed=2, failed=1)
     output = result.stdout.str()
@@ -130,6 +130,12 @@ def test_a_killed_worker_costs_its_case_alone(three: Project) -> None:
     after = baselines(three)
     assert after["two.json"] == before["two.json"]
     assert after["one.json"] != before["one.json"]
+    # Launches of the earlier run are forgotten, those of this one are not when another worker takes the place.
+    assert {path.name: len(list(path.iterdir())) for path in (three.root / "kept").iterdir()} == {
+        "one": 3,
+        "two": 0,
+        "three": 3,
+    }
     assert nothing_is_held(three)
 
 
