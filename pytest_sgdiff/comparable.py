@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Workload
+from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Workload
 
 _ABSENT = object()
 
@@ -20,6 +20,8 @@ _CHECKPOINT = {
     "C2": "runtime_peak.peak_allocated_mb",
 }
 """Where each generation of perf dumps keeps the peak (docs/engine.md): B and C1 rank 0 only, C2 the largest rank."""
+
+_TIMERS = {True: "synchronised", False: "not synchronised"}
 
 
 def counted(launches: Iterable[LaunchRecord]) -> tuple[LaunchRecord, ...]:
@@ -45,9 +47,8 @@ def differences(machine: Machine, workload: Workload, environment: Environment, 
         )
     synchronised = {launch.environment.sync_stages for launch in counted(then.launches)}
     if synchronised and synchronised != {environment.sync_stages}:
-        words = {True: "synchronised", False: "not synchronised"}
-        was = words[synchronised.pop()] if len(synchronised) == 1 else "of both kinds"
-        found.append(f"stage timers: {was} in the baseline, {words[environment.sync_stages]} now")
+        was = _TIMERS[synchronised.pop()] if len(synchronised) == 1 else "of both kinds"
+        found.append(f"stage timers: {was} in the baseline, {_TIMERS[environment.sync_stages]} now")
     return tuple(found)
 
 
@@ -94,6 +95,29 @@ def other_work(launched: Workload | None, asked: Workload) -> tuple[str, ...]:
         f"{key} was {was}, the case {'asks for ' + is_now if key in now else 'does not ask for it'}"
         for key, was, is_now in _unequal(then, now)
     )
+
+
+def mixture(one: Launch, other: Launch) -> tuple[str, ...]:
+    """Why two launches are not of one measurement, `machine: 1 x NVIDIA H200 and 1 x NVIDIA B200`; nothing where they
+    are. What one of them does not tell is no difference.
+
+    The engine's version is one of the reasons: what two versions take, put together, is a figure of neither.
+    """
+    found = []
+    if one.machine and other.machine and one.machine != other.machine:
+        found.append(f"machine: {_machine(one.machine)} and {_machine(other.machine)}")
+    if one.workload and other.workload and one.workload.digest != other.workload.digest:
+        fields = _unequal(*(dict(_flat(launch.workload.fields)) for launch in (one, other) if launch.workload))
+        digests = f"workload: digest {one.workload.digest} and {other.workload.digest}"
+        found += [f"{key}: {was} and {is_now}" for key, was, is_now in fields] or [digests]
+    was, is_now = one.environment, other.environment
+    # An environment of which nothing was recorded does not tell how the timers were either.
+    if Environment() not in (was, is_now) and was.sync_stages != is_now.sync_stages:
+        found.append(f"stage timers: {_TIMERS[was.sync_stages]} and {_TIMERS[is_now.sync_stages]}")
+    versions = was.engine_version, is_now.engine_version
+    if None not in versions and versions[0] != versions[1]:
+        found.append(f"engine: sglang {versions[0]} and {versions[1]}")
+    return tuple(found)
 
 
 def field_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -19,6 +19,7 @@ CURES: Mapping[Cause, str] = {
     "warmup": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
     "time": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
     "other-work": "launch the case as it is now, or judge the recording with the case file that it was made with",
+    "mixture": "give the launches of each job a folder of their own, and judge or record one folder at a time",
     "cut-off": "launch it again, or take its folder out of the recording: pytest was killed while it ran, or files of "
     "it are missing",
 }

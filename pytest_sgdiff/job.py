@@ -6,9 +6,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Protocol
 
-from pytest_sgdiff.comparable import other_work
+from pytest_sgdiff.comparable import mixture, other_work
 from pytest_sgdiff.cures import next_step, settles
 from pytest_sgdiff.data import (
     Baseline,
@@ -53,7 +54,7 @@ class Job:
     `baseline_for` finds the committed baseline for a machine; `extra_metrics` lets users add their own figures;
     `priors_for` tells what the suite's own baselines on a machine say of the noise between launches, by metric class;
     `extend`: the launches that are recorded are added to those of the baseline; `compared`: a `faster_than` of this
-    run needs the case's launches;
+    run needs the case's launches; `problems`: why the recording that is replayed cannot be judged at all;
     `isolation` is the mode of `--sgdiff-isolation`; `next_command` is what `next_step` names: the command that records
     a baseline or, in an A/B run, the one that compares the launches of both engines.
     """
@@ -70,6 +71,7 @@ class Job:
     isolation: Isolation = "confirm"
     extend: bool = False
     compared: bool = False
+    problems: tuple[Problem, ...] = ()
     gpu_indices: tuple[int, ...] = ()
     next_command: str = ""
     command: str = ""
@@ -106,6 +108,19 @@ def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:
     apart = other_work(launch.workload, job.workload)
     message = "launched for other work: " + "; ".join(apart)
     return (Problem(kind="invalid", message=message, cause="other-work"),) if apart else ()
+
+
+def of_two_measurements(launches: Sequence[Launch]) -> tuple[Problem, ...]:
+    """A problem where launches of a recording are not of one measurement, as when two jobs' are copied into one folder.
+
+    Told of the whole recording, whichever of its launches are looked at: nobody knows which of the two is meant.
+    """
+    for one, other in combinations(launches, 2):
+        if apart := mixture(one, other):
+            which = f"launches {one.number} and {other.number} of the recording"
+            message = f"{which} are of two measurements: {'; '.join(apart)}"
+            return (Problem(kind="invalid", message=message, cause="mixture"),)
+    return ()
 
 
 def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:

@@ -16,7 +16,7 @@ from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import file_name
 from pytest_sgdiff.items import CASE
-from pytest_sgdiff.job import Job, Source
+from pytest_sgdiff.job import Job, Source, of_two_measurements
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.resolution import recorded_at_most
 from pytest_sgdiff.session import RESULT, Session
@@ -61,11 +61,12 @@ class Measuring:
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         found = assets.resolve_assets(case, settings.assets) if settings.live else {}
         workload_now = workload(case, asset_hashes=assets.asset_hashes(found))
+        recorded = () if settings.replay is None else recordings.read_launches(settings.replay, case.id)
         job = Job(
             case=case,
             source=self._launches(engine, workload_now, found)
             if settings.replay is None
-            else sources.ReplaySource(settings.replay, case),
+            else sources.ReplaySource(recorded),
             engine=engine,
             workload=workload_now,
             baseline_for=lambda machine: session.find(folder, machine, case.id),
@@ -76,6 +77,7 @@ class Measuring:
             isolation=settings.isolation,
             extend=settings.update == "extend",
             compared=case.id in self._compared(),
+            problems=of_two_measurements(recorded),
             gpu_indices=() if self.lease is None else self.lease.indices,
             next_command=self._next_command(),
             command=commands.text(case, engine, session.info_to_show, settings.assets),

@@ -201,7 +201,8 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) 
     `hold_clocks`: a launch is disturbed too if its clocks are below those of the committed baseline. Only where the two
     are compared or put together: a baseline that is replaced, or plays no part, says nothing of what is usual now.
     """
-    while len(taken.counted) < until and not taken.spoiled:
+    taken.problems = taken.problems or job.problems
+    while len(taken.counted) < until and not taken.spoiled and not taken.problems:
         launch = job.source.launch(alone=alone)
         if launch is None:
             taken.exhausted = True

@@ -6,8 +6,8 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_sgdiff import launcher, machine, recordings
@@ -40,10 +40,14 @@ def waiting(case: Case, message: str) -> Progress:
 
 
 class ReplaySource:
-    """Launches of one case from a folder that `--sgdiff-out` wrote, in their order."""
+    """Launches of one case from a folder that `--sgdiff-out` wrote, in their order.
 
-    def __init__(self, root: Path, case: Case) -> None:
-        self._launches: Iterator[Launch] = iter(recordings.read_launches(root, case.id))
+    They are of one measurement: those that do not say where they were made were made where the others were.
+    """
+
+    def __init__(self, launches: Sequence[Launch]) -> None:
+        where = next((launch.machine for launch in launches if launch.machine), None)
+        self._launches: Iterator[Launch] = iter([replace(one, machine=one.machine or where) for one in launches])
 
     def launch(self, *, alone: bool) -> Launch | None:
         """The next recorded launch; what ran beside it was settled when it was recorded."""

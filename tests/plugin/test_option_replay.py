@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.plugin.conftest import Project
@@ -58,6 +60,36 @@ def test_launches_of_a_case_that_has_changed_since_are_not_judged(project: Proje
         in output
     )
     assert "measured 0 of 1 · 1 invalid" in output
+
+
+def test_a_recording_of_two_jobs_is_neither_judged_nor_recorded(project: Project) -> None:
+    project.baseline("--sgdiff-out=kept")
+    file = project.root / "kept" / "tiny" / "04" / "launch.json"
+    file.write_text(file.read_text().replace("NVIDIA H200", "NVIDIA B200").replace("0.5.17", "0.5.20"))
+    for option in ((), ("--sgdiff-update",)):
+        result = project.run("--sgdiff-replay=kept", *option)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        output = result.stdout.str()
+        assert (
+            "cases/tiny.yaml:5: launches 0 and 4 of the recording are of two measurements: machine: 1 x NVIDIA H200 "
+            "and 1 x NVIDIA B200; engine: sglang 0.5.17 and 0.5.20\n" in output
+        )
+        assert (
+            "  fix         give the launches of each job a folder of their own, and judge or record one folder at a "
+            "time\n" in output
+        )
+        assert "measured 0 of 1 · 1 invalid" in output
+
+
+def test_a_launch_that_does_not_say_where_it_was_made_was_made_where_the_others_were(project: Project) -> None:
+    project.baseline("--sgdiff-out=kept")
+    file = project.root / "kept" / "tiny" / "00" / "launch.json"
+    file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key != "machine"}))
+    elsewhere = project.root / "baselines" / "nvidia-b200-x1" / "tiny.json"
+    (project.root / "baselines" / "nvidia-h200-x1").rename(elsewhere.parent)
+    elsewhere.write_text(elsewhere.read_text().replace("NVIDIA H200", "NVIDIA B200"))
+    output = project.run("--sgdiff-replay=kept").stdout.str()
+    assert "no baseline for nvidia-h200-x1 (there is one for nvidia-b200-x1)" in output
 
 
 def test_a_launch_during_which_pytest_was_killed_is_said_to_be_cut_off(project: Project) -> None:

@@ -25,7 +25,15 @@ from pytest_sgdiff.data import (
     Watch,
     Workload,
 )
-from pytest_sgdiff.job import Job, Taken, environment_reason, finish, record_of, unmeasured
+from pytest_sgdiff.job import (
+    Job,
+    Taken,
+    environment_reason,
+    finish,
+    of_two_measurements,
+    record_of,
+    unmeasured,
+)
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.suiteprior import suite_priors, told
 
@@ -106,6 +114,19 @@ def test_figures_of_ones_own_are_not_asked_of_a_launch_that_does_not_count():
     broken = replace(READING, problems=(Problem(kind="invalid", message="no warm-up"),))
     assert dict(record_of(LAUNCH, broken, job(extra_metrics=asked)).metrics) == {"e2e": 1120.0}
     assert record_of(LAUNCH, replace(READING, dump=None), job(extra_metrics=asked)).steps_ms == ()
+
+
+def test_a_recording_of_two_measurements_is_one_problem_with_a_cure():
+    first, *others = [replace(LAUNCH, number=i, machine=m) for i, m in enumerate((None, H200, H200))]
+    assert of_two_measurements([first, *others]) == of_two_measurements([]) == ()
+    b200 = replace(H200, product="NVIDIA B200")
+    (problem,) = of_two_measurements([first, *others, *(replace(LAUNCH, number=i, machine=b200) for i in (4, 5))])
+    assert problem.message == (
+        "launches 1 and 4 of the recording are of two measurements: machine: 1 x NVIDIA H200 and 1 x NVIDIA B200"
+    )
+    assert next_step(problem.kind, RENEW, cause=problem.cause) == (
+        "give the launches of each job a folder of their own, and judge or record one folder at a time"
+    )
 
 
 def test_a_case_is_spoiled_by_its_third_disturbed_launch_or_when_nothing_replaces_the_only_one():

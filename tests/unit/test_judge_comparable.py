@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pytest_sgdiff.comparable import checkpoints, differences, other_work, same_node
-from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
+from pytest_sgdiff.comparable import checkpoints, differences, mixture, other_work, same_node
+from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Measurement, Recorded, Workload
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 FIELDS = {"model": "Wan-AI/Wan2.2", "args": {"num-inference-steps": 40, "enable-torch-compile": True}, "env": {}}
@@ -52,6 +54,52 @@ def test_files_that_a_case_sends_along_need_not_be_where_its_recording_is_judged
     assert other_work(launched, Workload(digest="bb", fields={"args.width": 480, "assets.image-path": "0"})) == (
         "args.width was 832, the case asks for 480",
     )
+
+
+LAUNCH = Launch(
+    case="wan",
+    number=0,
+    argv=("sglang",),
+    machine=H200,
+    workload=WORKLOAD,
+    environment=replace(SYNCED, engine_version="0.5.17"),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "apart"),
+    [
+        (
+            {"machine": Machine(kind="gpu", product="NVIDIA B200", count=2)},
+            "machine: 1 x NVIDIA H200 and 2 x NVIDIA B200",
+        ),
+        ({"workload": replace(WORKLOAD, digest="bb")}, "workload: digest aa and bb"),
+        (
+            {"workload": Workload(digest="bb", fields={**FIELDS, "args": {"num-inference-steps": 50}})},
+            "args.num-inference-steps: 40 and 50; args.enable-torch-compile: set and not set",
+        ),
+        (
+            {"environment": replace(LAUNCH.environment, sync_stages=False)},
+            "stage timers: synchronised and not synchronised",
+        ),
+        ({"environment": replace(LAUNCH.environment, engine_version="0.5.20")}, "engine: sglang 0.5.17 and 0.5.20"),
+    ],
+)
+def test_launches_of_two_measurements_are_told_apart(change, apart):
+    assert "; ".join(mixture(LAUNCH, replace(LAUNCH, **change))) == apart
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"number": 4, "session": "another", "started_at": "2026-11-24"},
+        {"environment": replace(LAUNCH.environment, host="h2", gpu_uuids=("GPU-2",), driver="580")},
+        {"machine": None, "workload": None, "environment": Environment()},
+        {"environment": replace(LAUNCH.environment, engine_version=None)},
+    ],
+)
+def test_what_a_launch_does_not_tell_and_where_it_ran_keep_it_in_its_measurement(change):
+    assert mixture(LAUNCH, replace(LAUNCH, **change)) == mixture(replace(LAUNCH, **change), LAUNCH) == ()
 
 
 def test_another_workload_is_told_field_by_field():

@@ -314,6 +314,16 @@ def test_a_recording_that_holds_nothing_is_invalid():
     assert told(result) == ("invalid", "the recording holds no launch of this case")
 
 
+@pytest.mark.parametrize("wanted", [gate, record])
+@pytest.mark.parametrize("extend", [False, True])
+def test_of_a_recording_that_is_no_measurement_nothing_is_looked_at(wanted, extend):
+    problem = Problem(kind="invalid", message="two measurements")
+    source = Script(*STEADY)
+    result = wanted(job(source, then=baseline(*STEADY), problems=(problem,), extend=extend))
+    assert told(result) == ("invalid", "two measurements")
+    assert (result.measured, result.recorded, source.asked) == (False, False, [])
+
+
 def test_a_recording_of_one_disturbed_launch_says_so():
     result = gate(job(Script((1001.0, DISTURBED)), then=baseline(*STEADY)))
     assert result.outcome == "inconclusive"
@@ -473,6 +483,12 @@ def test_launches_with_slower_clocks_are_not_added_to_a_baseline():
     result = record(job(Script(*lowered), then=then, extend=True))
     reason = f"no baseline recorded: environment: 3 launches disturbed: {SLOW_CLOCK}"
     assert told(result) == ("inconclusive", reason)
+
+
+def test_a_launch_to_be_added_that_fails_is_not_followed_by_others():
+    source = Script("out of memory", *STEADY)
+    result = record(job(source, then=baseline(*STEADY, engine_version="0.5.17"), extend=True))
+    assert (told(result), len(source.asked)) == (("invalid", "out of memory"), 1)
 
 
 def test_disturbed_launches_are_no_part_of_a_baseline():
