@@ -118,6 +118,7 @@ class Measuring:
             assets=found,
             change_command=lambda command: session.extensions.command(case, command),
             change_environment=session.extensions.environment,
+            abandoned=session.abandoned,
             of=self._launches_at_most(),
             exact=settings.mode == "update" and recorded_at_most(case) == case.launches.baseline,
             expected_s=session.launch_s(case),

@@ -3,6 +3,7 @@ in runs that measure (or show commands); `pytest_sgdiff.measuring` does the rest
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -80,6 +81,11 @@ class Session:
         self.extensions = Extensions(config)
         self.decided: dict[str, CaseResult] = {}
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
+        self._controller = os.getppid() if hasattr(config, "workerinput") else None
+
+    def abandoned(self) -> bool:
+        """Whether this is a worker whose controller is gone, so that nobody waits for its results any more."""
+        return self._controller is not None and os.getppid() != self._controller
 
     @cached_property
     def engine_info(self) -> EngineInfo:

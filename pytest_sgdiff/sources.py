@@ -74,6 +74,7 @@ class LiveSource:
     assets: Mapping[str, Path]
     change_command: Callable[[Command], Command]
     change_environment: Callable[[Environment], Environment]
+    abandoned: Callable[[], bool] = lambda: False
     number: int = 0
     of: int = 5
     exact: bool = False
@@ -119,6 +120,7 @@ class LiveSource:
                     timeout_s=self.case.timeout_s,
                     env={**os.environ, **tmp, **self.lease.env()},
                     pass_fds=(*self.lease.pass_fds, tmp_fd),
+                    abandoned=self.abandoned,
                     cpus=self.lease.cpus,
                     on_line=self._follow,
                     on_start=self._started,

@@ -13,7 +13,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Literal
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+from pytest_sgdiff.interrupts import as_ctrl_c
 from pytest_sgdiff.launcher import group, leavings
 from pytest_sgdiff.launcher.group import TAG, wait_gone
 from pytest_sgdiff.launcher.log import LogCopy, clean_lines
@@ -32,6 +32,11 @@ __all__ = ["TAG", "Ended", "clean_lines", "run", "wait_gone"]
 
 POLL_S = 0.2
 """How often a silent launch is looked at: often enough for a deadline, too rarely to disturb what is measured."""
+
+HURRIED_S = 4.0
+"""How long the processes of a launch that is given up may take to end after SIGTERM. A worker of pytest-xdist has 5 s
+for that: it is interrupted 5 s after it was told to end (execnet's `WorkerGateway._terminate_execution`), and killed
+after 10 s (xdist's `NodeManager.EXIT_TIMEOUT`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,24 +60,7 @@ class Ended:
     log: str
 
 
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """CI servers end a job with SIGTERM, which would kill this process and leave the engine on the GPUs.
-
-    Only the main thread may set handlers, and a handler that somebody else has set is respected.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@_sigterm_as_ctrl_c()
+@as_ctrl_c()
 def run(
     command: Command,
     *,
@@ -82,6 +70,8 @@ def run(
     env: Mapping[str, str],
     pass_fds: Sequence[int] = (),
     grace_s: float = 20.0,
+    hurried_s: float = HURRIED_S,
+    abandoned: Callable[[], bool] = lambda: False,
     cpus: Sequence[int] | None = None,
     on_line: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
@@ -91,9 +81,10 @@ def run(
     `env` is the whole environment to start from; `command.unset` is taken from it and `command.env` added. The child
     leads a session of its own, writes stdout and stderr into `log`, keeps `pass_fds` open, and runs on `cpus` (those
     of them that this thread may use). `on_start` gets its process id, `on_line` each line it prints, colours and
-    progress bars resolved. At the deadline, and on any exception in this thread (KeyboardInterrupt too, for which a
-    SIGTERM is taken, and which is raised again afterwards), all its processes get SIGTERM and, `grace_s` seconds
-    later, SIGKILL.
+    progress bars resolved. At the deadline all its processes get SIGTERM and, `grace_s` seconds later, SIGKILL. On any
+    exception in this thread the latter comes after `hurried_s` seconds, and the exception is raised again afterwards;
+    KeyboardInterrupt is one, for which SIGTERM and SIGHUP are taken, and which is raised once `abandoned`, asked at
+    every look, says that nobody waits for the launch any more.
 
     Raises EngineNotFoundError if the command cannot be started, and SgdiffError if a file of the launch cannot be
     written or a process cannot be killed.
@@ -111,7 +102,7 @@ def run(
         copy.child_started()
         if on_start is not None:
             on_start(process.pid)
-        timed_out = not _exits_before(began + timeout_s, process.pid, copy)
+        timed_out = not _exits_before(began + timeout_s, process.pid, copy, abandoned)
         wall_s = time.monotonic() - began
         linger_s = 0.0 if timed_out else group.LINGER_S
         left = group.end(process.pid, tag, grace_s=grace_s, linger_s=linger_s, between=copy.pump)
@@ -120,7 +111,7 @@ def run(
         if process is None:
             group.end_unknown(tag)
         else:
-            group.end(process.pid, tag, grace_s=grace_s, linger_s=0.0, between=copy.pump)
+            group.end(process.pid, tag, grace_s=hurried_s, linger_s=0.0, between=copy.pump)
         with contextlib.suppress(SgdiffError):
             copy.drain()
         raise
@@ -205,7 +196,7 @@ def _affinity(cpus: Sequence[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, mine)
 
 
-def _exits_before(deadline: float, pid: int, copy: LogCopy) -> bool:
+def _exits_before(deadline: float, pid: int, copy: LogCopy, abandoned: Callable[[], bool]) -> bool:
     """Copy output until the leader has exited; False if it runs on at the deadline. Leaves it to be reaped: its
     number, which is also its group's, must stay taken as long as signals may be sent to it."""
     while True:
@@ -217,6 +208,8 @@ def _exits_before(deadline: float, pid: int, copy: LogCopy) -> bool:
         left = deadline - time.monotonic()
         if left <= 0:
             return False
+        if abandoned():
+            raise KeyboardInterrupt
         copy.pump(min(POLL_S, left))
 
 

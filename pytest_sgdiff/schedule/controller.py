@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.gpus import Eligible, held_by_others, reap
+from pytest_sgdiff.interrupts import as_ctrl_c
 from pytest_sgdiff.schedule.needs import WORKERINPUT, read_needs
 from pytest_sgdiff.schedule.scheduling import GpuScheduling
 
@@ -30,6 +32,10 @@ class GpuSchedule:
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
+        # Else its workers would hear nothing of the signal that ends it, and nobody would reap what they leave.
+        interrupts = contextlib.ExitStack()
+        interrupts.enter_context(as_ctrl_c())
+        session.config.add_cleanup(interrupts.close)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: Sequence[object]) -> None:

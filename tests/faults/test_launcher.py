@@ -270,7 +270,7 @@ class TestInterrupts:
             "sh",
             "-c",
             "trap '' TERM; echo $$ > pid; echo ready; sleep 60; sleep 60",
-            options="grace_s=60.0",
+            options="hurried_s=60.0",
         )
         leader = read_pid(tmp_path / "work" / "pid")
         # Output is copied once the start has returned: a Ctrl-C before that is another test's.
@@ -285,10 +285,37 @@ class TestInterrupts:
         assert gone(leader)
         assert wait_gone(leader, timeout_s=0)
 
-    def test_a_sigterm_as_ci_sends_it_ends_the_launch(self, tmp_path: pathlib.Path) -> None:
+    def test_a_launch_that_is_given_up_has_less_time_to_end_than_one_that_is_late(self, tmp_path: pathlib.Path) -> None:
+        def interrupt(line: str) -> None:
+            if line == "ready":
+                raise KeyboardInterrupt
+
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            launch(
+                tmp_path,
+                ("sh", "-c", "trap '' TERM; echo $$ > pid; echo ready; sleep 60; sleep 60"),
+                on_line=interrupt,
+                grace_s=60.0,
+                hurried_s=0.2,
+            )
+        assert time.monotonic() - began < 30
+        assert gone(read_pid(tmp_path / "work" / "pid"))
+
+    def test_a_launch_that_nobody_waits_for_any_more_is_ended(self, tmp_path: pathlib.Path) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            launch(
+                tmp_path,
+                ("sh", "-c", "echo $$ > pid; exec sleep 60"),
+                abandoned=(tmp_path / "work" / "pid").exists,
+            )
+        assert gone(read_pid(tmp_path / "work" / "pid"))
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_a_sigterm_as_ci_sends_it_ends_the_launch(self, tmp_path: pathlib.Path, number: signal.Signals) -> None:
         caller = _caller(tmp_path, "sh", "-c", "echo $$ > pid; exec sleep 60")
         leader = read_pid(tmp_path / "work" / "pid")
-        caller.send_signal(signal.SIGTERM)
+        caller.send_signal(number)
         assert caller.wait(10) == 130
         assert gone(leader)
 

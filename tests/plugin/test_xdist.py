@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -170,61 +172,64 @@ def test_without_restarts_the_summary_lists_what_did_not_run(three: Project) -> 
     assert len(listed) == 3 - int(measured[1])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
-def test_an_interrupt_ends_the_engine_and_frees_its_gpus(project: Project, workers: tuple[str, ...]) -> None:
-    project.engine("hang")
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "pytest_sgdiff.plugin",
-        "-p",
-        "xdist.plugin",
-        "-p",
-        "no:cacheprovider",
-    ]
+@contextlib.contextmanager
+def recording(project: Project, *arguments: str, sigint: signal.Handlers) -> Iterator[subprocess.Popen[str]]:
+    """A run of pytest in a session of its own whose engine has been started; `sigint` is what it does with Ctrl-C."""
+    argv = ["-m", "pytest", "-p", "pytest_sgdiff.plugin", "-p", "xdist.plugin", "-p", "no:cacheprovider"]
     run = subprocess.Popen(
-        [*argv, "--sgdiff-gpus=4", "--sgdiff-update", *workers],
+        [sys.executable, *argv, "--sgdiff-gpus=4", "--sgdiff-update", *arguments],
         cwd=project.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
         env=os.environ,
-        # A shell's background jobs ignore it, and so would all that they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        wait_for(lambda: engines_of(project), limit_s=120, otherwise="the engine was never started")
-        os.kill(run.pid, signal.SIGINT)
-        output, _ = run.communicate(timeout=120)
-    finally:
-        run.kill()
-        run.wait()
-    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
-    wait_for(lambda: not engines_of(project) and nothing_is_held(project), otherwise="engines or leases are left")
-    assert not (project.root / "baselines").exists()
-
-
-def test_a_killed_controller_takes_its_workers_and_their_engine_with_it(project: Project) -> None:
-    project.engine("hang")
-    argv = ["-m", "pytest", "-p", "pytest_sgdiff.plugin", "-p", "xdist.plugin", "-p", "no:cacheprovider"]
-    run = subprocess.Popen(
-        [sys.executable, *argv, "--sgdiff-gpus=4", "--sgdiff-update", "-n", "2"],
-        cwd=project.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=os.environ,
+        # A shell's background jobs ignore it, and so do all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
     )
     try:
         wait_for(lambda: engines_of(project), limit_s=120, otherwise="the engine was never started")
         assert not nothing_is_held(project)
+        yield run
     finally:
+        run.kill()
+        run.communicate()
+        try:
+            wait_for(
+                lambda: not engines_of(project) and nothing_is_held(project), otherwise="engines or leases are left"
+            )
+        finally:
+            for pid in engines_of(project):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "number", "workers"),
+    [
+        ("hang", signal.SIGINT, ()),
+        ("hang", signal.SIGHUP, ()),
+        ("hang", signal.SIGINT, ("-n", "2")),
+        ("stubborn", signal.SIGTERM, ("-n", "2")),  # it does not end at SIGTERM
+    ],
+    ids=["serial", "terminal closed", "xdist", "CI"],
+)
+def test_an_interrupt_ends_the_engine_and_frees_its_gpus(
+    project: Project, scenario: str, number: signal.Signals, workers: tuple[str, ...]
+) -> None:
+    project.engine(scenario)
+    with recording(project, "--sgdiff-report=report.json", *workers, sigint=signal.SIG_DFL) as run:
+        os.kill(run.pid, number)
+        output, _ = run.communicate(timeout=120)
+        assert engines_of(project) == []
+    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert (project.root / "report.json").exists(), output
+    assert not (project.root / "baselines").exists()
+
+
+def test_a_killed_controller_takes_its_workers_and_their_engine_with_it(project: Project) -> None:
+    project.engine("stubborn")
+    with recording(project, "-n", "2", sigint=signal.SIG_IGN) as run:
         run.kill()  # SIGKILL: it can tell its workers nothing
-        run.wait()
-    wait_for(lambda: not engines_of(project) and nothing_is_held(project), otherwise="engines or leases are left")
     assert {row["state"] for row in queue_state(str(project.root / "locks"))["gpus"]} == {"free"}
     assert not (project.root / "baselines").exists()
 

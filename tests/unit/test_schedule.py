@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -267,3 +268,18 @@ def test_what_others_hold_counts_only_as_far_as_it_cuts_our_share(tmp_path: Any)
         assert held_by_others(folder, "ours", everything) == 3
         assert held_by_others(folder, "ours", two) == 1
         assert held_by_others(folder, "theirs", everything) == 0
+
+
+def test_the_signals_that_end_a_job_interrupt_the_controller_until_pytest_is_done() -> None:
+    cleanups: list[Any] = []
+    session: Any = SimpleNamespace(config=SimpleNamespace(add_cleanup=cleanups.append))
+    schedule = GpuSchedule(Eligible(gpus=(), spec="none"), run_id="r", needs_path="/n", folder="/l")
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        schedule.pytest_sessionstart(session)
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        for cleanup in cleanups:
+            cleanup()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pytest_sgdiff.data import LaunchRecord
-from pytest_sgdiff.session import launch_s
+from pytest_sgdiff.session import Session, launch_s
 from tests import factories
 
 
@@ -27,3 +31,14 @@ from tests import factories
 def test_a_launch_is_expected_to_take_what_the_baseline_says(launches: list[LaunchRecord], seconds: float) -> None:
     baseline = factories.baseline()
     assert launch_s(replace(baseline, measurement=replace(baseline.measurement, launches=tuple(launches)))) == seconds
+
+
+def test_a_worker_is_abandoned_once_its_controller_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: Any = None
+    worker: Any = SimpleNamespace(workerinput={}, hook=None)
+    serial: Any = SimpleNamespace(hook=None)
+    sessions = [Session(config, nothing, None, nothing, claims=Path("claims")) for config in (worker, serial)]
+    assert [session.abandoned() for session in sessions] == [False, False]
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    # A serial run outlives the shell that started it.
+    assert [session.abandoned() for session in sessions] == [True, False]
