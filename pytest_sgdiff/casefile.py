@@ -6,8 +6,10 @@ A file is read into a tree with places (`yamlreader`), what people wrote is chec
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -65,11 +67,7 @@ def check_files(
         cases += found
         mistakes += wrong
     # The case that a relation names may be in a file that could not be loaded.
-    relations = () if mistakes else check_relations(cases)
-    if relations:
-        # Or it is in a file beside these, as where a run names one file only.
-        others = [case for file in _beside(files) for case in _try_file(file, root, None)[0]]
-        relations = check_relations(cases, others=others)
+    relations = () if mistakes else check_relations(cases, files=files, root=root)
     return (*mistakes, *check_ids(cases), *relations)
 
 
@@ -84,8 +82,25 @@ def check_ids(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(mistakes)
 
 
-def check_relations(cases: Sequence[Case], *, others: Sequence[Case] = ()) -> tuple[str, ...]:
-    """A mistake for every `faster_than` in `cases` that names the case itself, or no case of these and `others`."""
+def check_relations(cases: Sequence[Case], *, files: Iterable[pathlib.Path], root: pathlib.Path) -> tuple[str, ...]:
+    """A mistake for every `faster_than` in the `cases` of `files` that names the case itself, or a case that is neither
+    in these files nor in any other beside them or below `root`, as where a run selects one side only.
+
+    What a file has that cannot be loaded nobody knows: then no name is called unknown.
+    """
+    others: list[Case] = []
+    complete, elsewhere = True, _elsewhere(tuple(files), root)
+    while mistakes := _relation_mistakes(cases, others, complete=complete):
+        file = next(elsewhere, None)
+        if file is None:
+            return mistakes
+        found, wrong = _try_file(file, root, None)
+        others += found
+        complete = complete and not wrong
+    return ()
+
+
+def _relation_mistakes(cases: Sequence[Case], others: Sequence[Case], *, complete: bool) -> tuple[str, ...]:
     known = (*cases, *others)
     ids = [case.id for case in known]
     mistakes: list[str] = []
@@ -98,7 +113,7 @@ def check_relations(cases: Sequence[Case], *, others: Sequence[Case] = ()) -> tu
             mistakes.append(f"{place}: case '{other}' cannot be faster than itself")
         elif variants:
             mistakes.append(f"{place}: case '{other}' has variants, name one of them: {', '.join(variants)}")
-        elif other not in ids:
+        elif other not in ids and complete:
             mistakes.append(f"{place}: no case is called '{other}'{did_you_mean(other, ids)}")
     return tuple(mistakes)
 
@@ -113,11 +128,30 @@ def _try_file(
         return (), error.mistakes
 
 
-def _beside(files: Collection[pathlib.Path]) -> Iterator[pathlib.Path]:
-    """The other case files in the folders of `files`."""
-    given = {file.resolve() for file in files}
-    for folder in sorted({file.resolve().parent for file in files}):
-        yield from (file for file in sorted(folder.glob("*.y*ml")) if file.resolve() not in given)
+def _elsewhere(files: Collection[pathlib.Path], root: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The case files other than `files`: those in the same folders, then those below `root`, but for folders whose
+    names start with a dot."""
+    seen = {file.resolve() for file in files}
+    beside = (file for folder in sorted({file.parent for file in seen}) for file in sorted(folder.glob("*.y*ml")))
+    for file in itertools.chain(beside, _below(root)):
+        if file.resolve() not in seen and has_cases(file):
+            seen.add(file.resolve())
+            yield file
+
+
+def _below(root: pathlib.Path) -> Iterator[pathlib.Path]:
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        yield from (pathlib.Path(folder, name) for name in sorted(files) if name.endswith((".yaml", ".yml")))
+
+
+def has_cases(file: pathlib.Path) -> bool:
+    """Whether a YAML file has a top-level key `cases`, as far as can be told without reading it as YAML."""
+    try:
+        with file.open("rb") as stream:
+            return re.search(rb"^cases[ \t]*:", stream.read(yamlreader.MAX_BYTES), re.MULTILINE) is not None
+    except OSError:
+        return False
 
 
 class _UnreadableError(Exception):

@@ -1,10 +1,9 @@
-"""Which files are case files, and checking them all before anything runs."""
+"""Which files are case files."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -27,39 +26,12 @@ def is_case_file(path: Path, globs: Iterable[str], *, named: bool, asked: bool) 
         return False
     if matches and (named or asked):
         return True
-    try:
-        with path.open("rb") as file:
-            return re.search(rb"^cases[ \t]*:", file.read(1 << 20), re.MULTILINE) is not None
-    except OSError:
-        return False
+    from pytest_sgdiff.casefile import has_cases
+
+    return has_cases(path)
 
 
-def case_files(config: pytest.Config, globs: Iterable[str]) -> tuple[Path, ...]:
-    """All case files below what was given on the command line, in the order in which pytest would come to them."""
-    globs = tuple(globs)
-    found: dict[Path, None] = {}
-    for argument in config.args:
-        path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()
-        named = path.is_file()
-        candidates = [path] if named else _walk(path, config.getini("norecursedirs"))
-        for candidate in candidates:
-            if is_case_file(candidate, globs, named=named, asked=True):
-                found[candidate] = None
-    return tuple(found)
-
-
-def _walk(top: Path, pruned: Iterable[str]) -> Iterator[Path]:
-    patterns = tuple(pruned)
-    for folder, names, files in os.walk(top):
-        names[:] = sorted(name for name in names if not any(Path(name).match(pattern) for pattern in patterns))
-        yield from (Path(folder, file) for file in sorted(files))
-
-
-def check(config: pytest.Config, globs: Iterable[str]) -> tuple[str, ...]:
-    """Every mistake in all case files that this run would collect, each as `file:line:column: message`."""
-    files = case_files(config, globs)
-    if not files:
-        return ()
-    from pytest_sgdiff.casefile import check_files
-
-    return check_files(files, config.rootpath, known_marks=registered_marks(config))
+def named_files(config: pytest.Config) -> frozenset[Path]:
+    """The files that were given on the command line, also those of which only some tests were."""
+    given = ((config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args)
+    return frozenset(path for path in given if path.is_file())

@@ -119,9 +119,12 @@ def load(path: Path, config: pytest.Config) -> tuple[Case, ...]:
     Raises:
         pytest.Collector.CollectError: with every mistake of the file, one a line, and no traceback.
     """
-    from pytest_sgdiff.casefile import read_cases
+    from pytest_sgdiff.casefile import check_relations, read_cases
 
     try:
-        return read_cases(path, config.rootpath, known_marks=registered_marks(config))
+        cases = read_cases(path, config.rootpath, known_marks=registered_marks(config))
     except CaseFileError as error:
         raise pytest.Collector.CollectError(str(error)) from None
+    if mistakes := check_relations(cases, files=[path], root=config.rootpath):
+        raise pytest.Collector.CollectError("\n".join(mistakes))
+    return cases

@@ -168,18 +168,20 @@ class Distribution:
         node.workerinput[RUN_ID] = self.settings.run_id
         node.workerinput[starting.HANDED] = starting.handed(self.config.stash[SESSION])
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Stop before the first case if a case file has mistakes, as pytest itself does; xdist would go on."""
+        dsession = self.config.pluginmanager.getplugin("dsession")
+        wrong = getattr(report, "sgdiff_mistakes", False)
+        if dsession is not None and wrong and not self.config.getoption("continue_on_collection_errors"):
+            dsession.shouldstop = "mistakes in case files"
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, config: pytest.Config) -> None:
-        """Check all case files before a worker starts.
+        """Refuse what would record a case several times.
 
         Raises:
-            pytest.UsageError: with every mistake; under xdist a collection error would not stop the session.
+            pytest.UsageError: `--dist each` with an update.
         """
-        from pytest_sgdiff import casescan
-
-        mistakes = casescan.check(config, _globs(config))
-        if mistakes:
-            raise pytest.UsageError("\n".join(mistakes))
         if self.settings.mode == "update" and config.getoption("dist") == "each":
             raise pytest.UsageError(
                 "--sgdiff-update with --dist each would record every case once per worker: use --dist load"

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import __version__, baselines, commands
+from pytest_sgdiff.casescan import is_case_file, named_files
 from pytest_sgdiff.commands import line
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.items import CASE
+from pytest_sgdiff.items import CASE, CaseFile
 from pytest_sgdiff.publish import from_root, publish, with_trends
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
@@ -59,8 +60,15 @@ class Results:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Under xdist only workers collect; a case's file is told by its suffix."""
-        self.selected.update(node_id for node_id in ids if node_id.partition("::")[0].endswith((".yaml", ".yml")))
+        """Under xdist only workers collect; a case is told by its file."""
+        named = named_files(self.config)
+
+        def is_ours(name: str) -> bool:
+            path = self.config.rootpath / name
+            return is_case_file(path, self.settings.files, named=path.resolve() in named, asked=True)
+
+        files = {name for name in {node_id.partition("::")[0] for node_id in ids} if is_ours(name)}
+        self.selected.update(node_id for node_id in ids if node_id.partition("::")[0] in files)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
@@ -252,6 +260,16 @@ def _commit(root: Path) -> str | None:
 class Sender:
     """Registered in every process that runs cases: puts a case's result on its report, which crosses to the
     controller under xdist."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Mark the report of a case file with mistakes."""
+        report = yield
+        if isinstance(collector, CaseFile) and report.failed:
+            report.sgdiff_mistakes = True  # type: ignore[attr-defined]
+        return report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -32,6 +32,29 @@ def many(project: Project) -> Project:
     return project
 
 
+BROKEN = "cases:\n  broken:\n    model: a/b\n    gpu: 4\n"
+
+FAST = "cases:\n  fast:\n    model: a/b\n    faster_than: {case: tiny}\n"
+
+OTHER_PLUGIN = """
+import pytest
+
+class Api(pytest.Item):
+    def runtest(self):
+        pass
+
+class ApiFile(pytest.File):
+    def collect(self):
+        yield Api.from_parent(self, name="api")
+
+def pytest_collect_file(file_path, parent):
+    if file_path.name.endswith(".tavern.yaml"):
+        return ApiFile.from_parent(parent, path=file_path)
+"""
+
+BOTH = pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
+
+
 def collected(project: Project, *arguments: str) -> list[str]:
     """Node ids that pytest selects."""
     result = project.run("--collect-only", "-q", *arguments)
@@ -106,11 +129,53 @@ def test_every_mistake_of_a_file_is_listed_without_a_traceback(project: Project)
     assert "INTERNALERROR" not in output
 
 
-def test_under_xdist_mistakes_stop_the_run_before_a_worker_starts(project: Project) -> None:
-    project.write("cases/bad.yaml", "cases:\n  broken:\n    model: a/b\n    gpu: 4\n")
-    result = project.run("--sgdiff-dry-run", "-n", "2")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "cases/bad.yaml:4:5: unknown key 'gpu', did you mean 'gpus'?" in result.stderr.str()
+def test_under_xdist_mistakes_stop_the_run_before_the_first_case(project: Project) -> None:
+    project.write("cases/bad.yaml", BROKEN)
+    project.write("cases/worse.yaml", "cases: []\n")
+    result = project.run("--sgdiff-gpus=4", "-n", "2")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    output = result.stdout.str()
+    assert "cases/bad.yaml:4:5: unknown key 'gpu', did you mean 'gpus'?" in output
+    assert "cases/worse.yaml:1:8: 'cases' must map case ids to cases, got a list" in output
+    assert "Interrupted: mistakes in case files" in output
+    result.assert_outcomes(errors=2)
+    assert not list(project.root.glob(".sgdiff/*/tiny"))
+
+
+@BOTH
+def test_a_case_file_that_pytest_ignores_has_no_mistakes(project: Project, workers: tuple[str, ...]) -> None:
+    project.write("cases/bad.yaml", BROKEN)
+    project.write("cases/worse.yaml", BROKEN)
+    project.write("cases/conftest.py", "collect_ignore = ['worse.yaml']\n")
+    result = project.run("--sgdiff-dry-run", "--ignore=cases/bad.yaml", *workers)
+    assert result.ret == 0, result.stdout.str() + result.stderr.str()
+    assert "# cases/tiny.yaml::tiny" in result.outlines
+
+
+@BOTH
+def test_a_relation_to_no_case_is_a_mistake(project: Project, workers: tuple[str, ...]) -> None:
+    project.write("cases/fast.yaml", FAST.replace("tiny", "tini"))
+    result = project.run("--sgdiff-dry-run", *workers)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "cases/fast.yaml:4:19: no case is called 'tini', did you mean 'tiny'?" in result.stdout.str()
+
+
+@BOTH
+def test_a_relation_to_a_case_that_is_not_selected_is_none(project: Project, workers: tuple[str, ...]) -> None:
+    project.write("other/cases/fast.yaml", FAST)
+    result = project.run("--sgdiff-dry-run", "other/cases", *workers)
+    assert result.ret == 0, result.stdout.str() + result.stderr.str()
+    assert "# other/cases/fast.yaml::fast" in result.outlines
+
+
+@BOTH
+def test_yaml_tests_of_other_plugins_are_not_counted(project: Project, workers: tuple[str, ...]) -> None:
+    project.write("conftest.py", OTHER_PLUGIN)
+    project.write("test_x.tavern.yaml", "test_name: api\n")
+    project.baseline("--sgdiff-out=kept", "cases")
+    result = project.run("--sgdiff-replay=kept", *workers)
+    result.assert_outcomes(passed=2)
+    assert "measured 1 of 1 · 1 pass" in result.stdout.str()
 
 
 def test_a_name_used_in_two_files_is_a_mistake(project: Project) -> None:

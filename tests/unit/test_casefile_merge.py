@@ -143,10 +143,10 @@ def test_a_variant_may_bring_the_model() -> None:
         ("zzz", "no case is called 'zzz'"),
     ],
 )
-def test_a_relation_must_name_another_case(other: str, expected: str) -> None:
+def test_a_relation_must_name_another_case(tmp_path: pathlib.Path, other: str, expected: str) -> None:
     cases = load_cases(PATH, FIRERED.replace('case: "firered[ulysses]"', f'case: "{other}"'))
-    assert check_relations(cases) == (f"cases/x.yaml:18:25: {expected}",)
-    assert check_relations(load_cases(PATH, FIRERED)) == ()
+    assert check_relations(cases, files=(), root=tmp_path) == (f"cases/x.yaml:18:25: {expected}",)
+    assert check_relations(load_cases(PATH, FIRERED), files=(), root=tmp_path) == ()
 
 
 # ------------------------------------------------------------------------------------------------------------ files
@@ -197,7 +197,21 @@ def test_a_relation_to_a_case_of_another_file_holds(tmp_path: pathlib.Path) -> N
     assert check_files(files, tmp_path) == ()
     # So that `pytest cases/b.yaml` is no error.
     assert check_files(files[1:], tmp_path) == ()
-    files[0].unlink()
+    # Nor is one where the two lie far apart.
+    (tmp_path / "other" / "cases").mkdir(parents=True)
+    moved = files[0].rename(tmp_path / "other" / "cases" / "a.yaml")
+    assert check_files(files[1:], tmp_path) == ()
+    moved.unlink()
+    assert check_files(files[1:], tmp_path) == ("cases/b.yaml:1:39: no case is called 'one'",)
+
+
+def test_a_relation_to_what_may_be_in_a_file_with_mistakes_is_none(tmp_path: pathlib.Path) -> None:
+    files = write(
+        tmp_path, a="cases: {one: {model: m, gpu: 1}}", b="cases: {two: {model: m, faster_than: {case: one}}}"
+    )
+    assert check_files(files[1:], tmp_path) == ()
+    # What is no case file has no cases.
+    files[0].write_text("jobs: {}")
     assert check_files(files[1:], tmp_path) == ("cases/b.yaml:1:39: no case is called 'one'",)
 
 
