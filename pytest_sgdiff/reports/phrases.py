@@ -79,11 +79,9 @@ def phrase(result: CaseResult) -> str:
     if result.outcome == "pass" and verdict.excluded is not None:
         return ", ".join(filter(None, (words, metricwords.excluded(verdict, slower="slower "), against_best(result))))
     if result.outcome == "inconclusive":
-        return (
-            f"{words}, {numbers.clean(result.reason)}"
-            if metricwords.interval(verdict) == ""
-            else f"{words} ({metricwords.interval(verdict)})"
-        )
+        interval = metricwords.interval(verdict)
+        # Without one the reason tells the change, if there is any to tell.
+        return f"{words} ({interval})" if interval else numbers.clean(result.reason)
     return words
 
 

@@ -221,6 +221,13 @@ def test_an_inconclusive_case_is_named_by_what_held_it_up_and_not_by_what_does_n
     assert phrases.phrase(factories.undecided(verdicts=verdicts, reason=gone)) == gone
 
 
+def test_a_change_without_an_interval_is_told_once() -> None:
+    why = "within the tolerance of 4 %; one published number cannot pass a case"
+    verdict = factories.verdict("denoise", outcome="inconclusive", ratio=1.038, why=why, low=None, high=None)
+    reason = f"denoise +3.8 %, {why}"
+    assert phrases.phrase(factories.undecided(verdicts=(verdict,), reason=reason)) == reason
+
+
 def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> None:
     why = "surely beyond 1.5 %, and 4 % slower is not excluded"
     verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, why=why)

@@ -23,7 +23,15 @@ def test_within_the_tolerance_or_faster_is_inconclusive(factor):
     decision = decide([6781.14 * factor] * 5)
     assert decision.outcome == "inconclusive"
     assert decision.ratio == pytest.approx(factor)
-    assert decision.why.endswith(", within the tolerance of 25 %; one published number cannot pass a case")
+    assert decision.why == "within the tolerance of 25 %; one published number cannot pass a case"
+
+
+def test_launches_on_both_sides_of_the_tolerance_are_not_said_to_be_within_it():
+    decision = decide([6781.14 * factor for factor in (1.2, 1.3, 1.3)])
+    assert (decision.outcome, decision.why) == (
+        "inconclusive",
+        "not in every launch beyond the tolerance of 25 %; one published number cannot pass a case",
+    )
 
 
 def test_three_launches_beyond_the_stated_tolerance_regress():
@@ -37,20 +45,18 @@ def test_three_launches_beyond_the_stated_tolerance_regress():
 def test_one_launch_beyond_it_is_suspect():
     decision = decide([8600.0])
     assert (decision.outcome, decision.suspect) == ("inconclusive", True)
-    assert decision.why == "26.8 % slower than the reference, to be confirmed by 3 launches"
+    assert decision.why == "to be confirmed by 3 launches"
 
 
 def test_without_a_stated_tolerance_nothing_fails():
     decision = decide([20000.0] * 5, UNSTATED)
     assert decision.outcome == "inconclusive"
-    assert decision.why == (
-        "195 % slower than the reference; a reference without a stated tolerance only shows the difference"
-    )
+    assert decision.why == "a reference without a stated tolerance only shows the difference"
 
 
-def test_another_node_has_slack():
-    assert decide([6781.14 * 1.26] * 3).outcome == "regressed"
-    assert decide([6781.14 * 1.26] * 3, same_node=False).outcome == "inconclusive"
+@pytest.mark.parametrize("near", [True, False])
+def test_the_stated_tolerance_is_the_tolerance_wherever_the_number_was_measured(near):
+    assert decide([6781.14 * 1.26] * 3, same_node=near).outcome == "regressed"
 
 
 def test_values_that_are_none_show_nothing():
