@@ -150,13 +150,9 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
     if then <= s.margins.ignore_abs:
         return verdict
     lo, hi = bounds(then, s.margins, same_node=near)
-    looks = max(case.launches.looks)
-    return replace(
-        verdict,
-        ignore=growth(lo),
-        limit=growth(hi),
-        detectable=rule.detectable(s.baseline, s.margins, launches=looks, past_limit=s.metric_class == "stage"),
-    )
+    looks, stage = max(case.launches.looks), s.metric_class == "stage"
+    found = rule.detectable(s.baseline, s.margins, launches=looks, past_limit=stage, same_node=near)
+    return replace(verdict, ignore=growth(lo), limit=growth(hi), detectable=found)
 
 
 def _within_limit(decision: Decision, limit: float | None) -> Decision:

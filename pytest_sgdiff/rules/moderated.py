@@ -92,7 +92,9 @@ class ModeratedRule:
         decision = decided(e, lo, hi, evidence, limit=margins.limit)
         if same_node:
             return decision
-        return replace(decision, why=f"{decision.why}; another node of the same GPU model, both margins 2 % wider")
+        return replace(
+            decision, why=f"{decision.why}; on a GPU or host that the baseline does not know, both margins 2 % wider"
+        )
 
     def estimate(self, b: Sequence[float], c: Sequence[float], margins: Margins) -> Estimate:
         """Moderated two-sample estimate from positive values, three or more in the baseline."""
@@ -105,13 +107,19 @@ class ModeratedRule:
         return Estimate(shift=mc - mb, error=error, freedom=freedom)
 
     def detectable(
-        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+        self,
+        baseline: Sequence[float | None],
+        margins: Margins,
+        *,
+        launches: int,
+        past_limit: bool = False,
+        same_node: bool = True,
     ) -> float | None:
         """The smallest slowdown (a fraction) that `launches` candidate launches find with 95 % probability.
 
-        From the baseline alone, on its own node, with the 80 % upper bound of its variance; None for fewer than three
-        launches, for values that are none, and below the absolute floor. Optimistic for three launches that vary by
-        more than 1 %: three values cannot show their own noise. `past_limit` as in `Rule`. Fewer launches than
+        From the baseline alone, with the 80 % upper bound of its variance; None for fewer than three launches, for
+        values that are none, and below the absolute floor. Optimistic for three launches that vary by more than 1 %:
+        three values cannot show their own noise. `past_limit` and `same_node` as in `Rule`. Fewer launches than
         CONFIRM_LAUNCHES find only what is gross, in each of them, and fewer than GROSS_LAUNCHES nothing (None).
         """
         if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False) or launches < GROSS_LAUNCHES:
@@ -122,7 +130,7 @@ class ModeratedRule:
         from scipy.special import chdtri
 
         median = statistics.median(b)
-        lo, hi = bounds(median, margins, same_node=True)
+        lo, hi = bounds(median, margins, same_node=same_node)
         s0 = self._s0(median, margins)
         lb = clipped(logs(b), s0)
         mean = statistics.fmean(lb)

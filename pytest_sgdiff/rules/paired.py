@@ -74,7 +74,13 @@ class PairedRule:
         return Estimate(shift=mean, error=math.sqrt(variance / len(kept)), freedom=freedom)
 
     def detectable(
-        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+        self,
+        baseline: Sequence[float | None],
+        margins: Margins,
+        *,
+        launches: int,
+        past_limit: bool = False,
+        same_node: bool = True,
     ) -> float | None:
         """None: an A/B run has no baseline whose resolution could be told beforehand."""
         return None

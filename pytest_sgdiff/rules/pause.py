@@ -68,7 +68,13 @@ class PauseRule:
         return Decision(outcome="regressed", why=told)
 
     def detectable(
-        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+        self,
+        baseline: Sequence[float | None],
+        margins: Margins,
+        *,
+        launches: int,
+        past_limit: bool = False,
+        same_node: bool = True,
     ) -> float | None:
         """None: a pause is not a share of what it is compared with."""
         return None

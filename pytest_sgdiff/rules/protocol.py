@@ -48,10 +48,17 @@ class Rule(Protocol):
         ...
 
     def detectable(
-        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+        self,
+        baseline: Sequence[float | None],
+        margins: Margins,
+        *,
+        launches: int,
+        past_limit: bool = False,
+        same_node: bool = True,
     ) -> float | None:
         """The smallest slowdown (a fraction) that `launches` candidate launches will find, None if it cannot tell.
 
-        `past_limit`: it is a finding only if the figure lies beyond `limit` as well, as a stage's must.
+        `past_limit`: it is a finding only if the figure lies beyond `limit` as well, as a stage's must. `same_node`:
+        they run on GPUs that the baseline knows, which is what a recording can promise.
         """
         ...

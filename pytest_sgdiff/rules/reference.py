@@ -54,7 +54,13 @@ class ReferenceRule:
         return Decision(outcome="regressed", why=why, ratio=ratio)
 
     def detectable(
-        self, baseline: Sequence[float | None], margins: Margins, *, launches: int, past_limit: bool = False
+        self,
+        baseline: Sequence[float | None],
+        margins: Margins,
+        *,
+        launches: int,
+        past_limit: bool = False,
+        same_node: bool = True,
     ) -> float | None:
         """None: a single number does not tell what it can detect."""
         return None

@@ -157,6 +157,14 @@ def test_there_a_slower_engine_regresses_by_its_memory_and_its_steps_are_suspect
     assert (steps.outcome, steps.suspect, steps.why) == ("inconclusive", True, why)
 
 
+def test_on_a_gpu_that_the_baseline_does_not_know_less_is_promised():
+    here, there = (
+        by_name(judge(measurement(SYNC[:1], uuid=gpu), baseline(SYNC[1:]), case())) for gpu in ("GPU-1", "GPU-2")
+    )
+    assert there["denoise_steps"].detectable - here["denoise_steps"].detectable == pytest.approx(0.02, abs=0.002)
+    assert there["denoise_steps"].limit - here["denoise_steps"].limit == pytest.approx(0.02, abs=1e-6)
+
+
 def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
     rows = [SYNC[1], SYNC[0], SYNC[2]]
     looks, verdicts, (outcome, _) = look_by_look(rows, [*SYNC[2:], SYNC[0]])

@@ -132,7 +132,18 @@ def test_another_node_has_two_percent_of_slack_and_says_so():
     assert decide(QUIET, slow).outcome == "regressed"
     decision = decide(QUIET, slow, same_node=False)
     assert decision.outcome == "pass"
-    assert decision.why == "4.7 % slower excluded; another node of the same GPU model, both margins 2 % wider"
+    assert decision.why == (
+        "4.7 % slower excluded; on a GPU or host that the baseline does not know, both margins 2 % wider"
+    )
+
+
+def test_what_is_found_on_another_node_is_larger_by_the_slack():
+    rule = ModeratedRule()
+    here, there = (rule.detectable(QUIET, PRIMARY, launches=5, same_node=near) for near in (True, False))
+    assert there - here == pytest.approx(0.02, abs=0.001)
+    # So much is found there, and what is found here is not.
+    assert decide(QUIET, scaled(QUIET, 1 + there), same_node=False).outcome == "regressed"
+    assert decide(QUIET, scaled(QUIET, 1 + here), same_node=False).outcome == "pass"
 
 
 def test_zero_variance_takes_the_priors():
