@@ -108,7 +108,7 @@ _REQUIRES = Record(
         "token": Bool(),
     },
     help={
-        "gpu": "words of which the GPU's product name must hold one, such as H100",
+        "gpu": "words of which the GPU's product name must hold one, such as H100 (H20 is no H200)",
         "engine": "versions of the engine that can run the case, a PEP 440 specifier",
         "token": "whether the model is gated, so that HF_TOKEN must be set",
     },

@@ -33,7 +33,8 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None
     a regression green."""
     if session.settings.update == "missing" and session.settings.replay is not None:
         told = (launch.machine for launch in recordings.read_launches(session.settings.replay, case.id))
-        session.refuse_recorded(item, case, next(filter(None, told), None) or baselines.only_machine(folder, case.id))
+        machine = next(filter(None, told), None) or baselines.only_machine(folder, case.id)
+        session.refuse_recorded(item, case, () if machine is None else (machine,))
     try:
         result = session.decided.get(item.nodeid) or Measuring(session, item, case, lease).result(folder)
     except LeaseError as error:

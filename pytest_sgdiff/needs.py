@@ -16,6 +16,7 @@ from pytest_sgdiff.data import Case
 from pytest_sgdiff.engines.dialect import meant_for
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Eligible
+from pytest_sgdiff.gpus.spec import OPTION
 from pytest_sgdiff.settings import Settings
 
 
@@ -45,10 +46,12 @@ def lack(case: Case, eligible: Eligible, engine_version: Callable[[], str]) -> s
     refusal = eligible.refusal(case.gpus)
     if refusal is not None:
         return refusal
-    products = sorted({gpu.name for gpu in eligible.gpus}) if case.gpus else []
-    wanted = case.requires.gpu
-    if products and wanted and not any(word.lower() in name.lower() for word in wanted for name in products):
-        return f"needs one of {', '.join(wanted)}, this machine has {', '.join(products)}"
+    wanted, fitting = ", ".join(case.requires.gpu), eligible.of(case.requires.gpu)
+    if case.gpus and not fitting.gpus:
+        return f"needs one of {wanted}, this machine has {', '.join(sorted({gpu.name for gpu in eligible.gpus}))}"
+    if case.gpus > len(fitting.gpus):
+        have = f"only {len(fitting.gpus)} of them"
+        return f"needs {case.gpus} GPUs that are one of {wanted}, and {OPTION}={eligible.spec} gives {have}"
     if case.requires.engine:
         version = engine_version()
         if not meant_for(case, version):

@@ -3,8 +3,9 @@ in runs that measure (or show commands); `pytest_sgdiff.measuring` does the rest
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -22,6 +23,7 @@ from pytest_sgdiff.data import (
     Case,
     CaseResult,
     EngineInfo,
+    Gpu,
     Machine,
     MetricClass,
 )
@@ -104,14 +106,23 @@ class Session:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         needs.settle(case, self.settings, self.pool.eligible, lambda: self.engine_info.version)
         try:
-            self.refuse_recorded(item, case, machine.machine_of(self.pool.eligible.gpus[: case.gpus]))
-            return self.pool.lease(
+            # Of a pool of several products nobody knows yet which the case gets.
+            ways = itertools.combinations(self.fitting(case), case.gpus)
+            self.refuse_recorded(item, case, map(machine.machine_of, ways))
+            lease = self.pool.lease(
                 case.gpus,
                 estimate_s=self.estimate_s(case),
                 timeout_s=self.settings.gpu_timeout_s,
                 on_wait=lambda message: self.notify(sources.waiting(case, message)),
                 tag=case.id,
+                products=case.requires.gpu,
             )
+            try:
+                self.refuse_recorded(item, case, (machine.machine_of(lease.gpus),))
+            except BaseException:
+                lease.release()
+                raise
+            return lease
         except LeaseError as error:
             result = self.busy(item, case, error)
             item.stash[RESULT] = to_plain(result)
@@ -121,6 +132,10 @@ class Session:
         except BaselineError as error:
             # Only the message: that one error led to another says nothing to whoever mends the file.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+    def fitting(self, case: Case) -> tuple[Gpu, ...]:
+        """The GPUs of the pool that the case may have."""
+        return () if self.pool is None else self.pool.eligible.of(case.requires.gpu).gpus
 
     def need_of(self, item: pytest.Item) -> CaseNeed | None:
         """What the schedule must know of an item; None for a test that is no case."""
@@ -140,7 +155,7 @@ class Session:
         """How long a launch takes by the case's baseline, None if there is none."""
         if self.pool is None:
             return None
-        where = machine.machine_of(self.pool.eligible.gpus[: case.gpus])
+        where = machine.machine_of(self.fitting(case)[: case.gpus])
         try:
             baseline = baselines.find(self.settings.baselines, where, case.id)
         except BaselineError:
@@ -152,19 +167,26 @@ class Session:
         """The result of a test for which others leave no room on the host."""
         return replace(unmeasured(case, f"environment: {error}"), node_id=item.nodeid)
 
-    def refuse_recorded(self, item: pytest.Item, case: Case, machine_: Machine | None) -> None:
-        """`--sgdiff-update=missing` leaves alone what has launches; a published number is none."""
-        if self.settings.update != "missing" or machine_ is None:
+    def refuse_recorded(self, item: pytest.Item, case: Case, machines: Iterable[Machine]) -> None:
+        """`--sgdiff-update=missing` leaves alone what has launches on each machine that the case may be measured on;
+        a published number is none."""
+        if self.settings.update != "missing":
             return
-        found = self.find(self.settings.baselines, machine_, case.id)
-        if found is not None and found.kind == "recorded":
-            # What an asset holds is not asked here: files may be large, and lie elsewhere where they are not launched.
-            asks = workload(case, asset_hashes={}).fields
-            then = {key: v for key, v in found.measurement.workload.fields.items() if not key.startswith("assets.")}
-            apart = "; ".join(field_differences(then, asks))
-            of = f", of other work ({apart})" if apart else ""
+        told = [self._recorded(case, machine_) for machine_ in dict.fromkeys(machines)]
+        if told and all(told):
             item.stash[HAS_BASELINE] = True
-            pytest.skip(f"{case.location}: has a baseline for {machine_.slug}{of}; --sgdiff-update renews it")
+            pytest.skip(f"{case.location}: has a baseline for {' and for '.join(told)}; --sgdiff-update renews it")
+
+    def _recorded(self, case: Case, machine_: Machine) -> str:
+        """The machine, and for which other work, if the case has launches on it; else empty."""
+        found = self.find(self.settings.baselines, machine_, case.id)
+        if found is None or found.kind != "recorded":
+            return ""
+        # What an asset holds is not asked here: files may be large, and lie elsewhere where they are not launched.
+        asks = workload(case, asset_hashes={}).fields
+        then = {key: v for key, v in found.measurement.workload.fields.items() if not key.startswith("assets.")}
+        apart = "; ".join(field_differences(then, asks))
+        return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         """The baseline of the case in `folder`; one that is to be replaced may be in any state that can be."""
@@ -203,7 +225,7 @@ class Session:
     def advice(self, case: Case) -> tuple[Advice, ...]:
         """What is known against the case, in general and on this engine's version; errors of the version first."""
         version = self.info_to_show.version
-        products = tuple(gpu.name for gpu in self.pool.eligible.gpus) if self.pool else case.requires.gpu
+        products = tuple(gpu.name for gpu in self.fitting(case)) or case.requires.gpu
         refused = tuple(
             Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key))
             for one in complaints(case, version)

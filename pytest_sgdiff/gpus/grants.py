@@ -53,7 +53,9 @@ def look(
                 os.close(fd)
         if mine:
             return enter(folder, ident, mine, about), leases, ""
-    return None, leases, obstacles(eligible.gpus, ident, queue, leases, busy, wanted - free.keys())
+    asked = {uuid for waiter in queue if waiter.ticket.id == ident for uuid in waiter.ticket.eligible}
+    gpus = [gpu for gpu in eligible.gpus if gpu.uuid in asked]
+    return None, leases, obstacles(gpus, ident, queue, leases, busy, wanted - free.keys())
 
 
 def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> Grant:

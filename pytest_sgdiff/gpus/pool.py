@@ -16,7 +16,7 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pytest_sgdiff.errors import LeaseError
@@ -78,8 +78,10 @@ class Pool:
         estimate_s: float | None = None,
         on_wait: Callable[[str], None] | None = None,
         tag: str = "",
+        products: Sequence[str] = (),
     ) -> Lease:
-        """`count` idle GPUs (0: ports only). `estimate_s` is how long they will be kept, as far as anybody knows.
+        """`count` idle GPUs (0: ports only) of one of the `products` (`Eligible.of`). `estimate_s` is how long they
+        will be kept, as far as anybody knows.
 
         `on_wait` gets a sentence whenever what is waited for changes. Raises LeaseError if the pool can never give
         that many, or not within `timeout_s`.
@@ -90,13 +92,14 @@ class Pool:
                 "whoever holds GPUs and waits for more can block others forever. Release the first lease, or ask for "
                 "all GPUs at once"
             )
-        refusal = self.eligible.refusal(count)
+        among = self.eligible.of(products)
+        refusal = among.refusal(count)
         if refusal is not None:
             raise LeaseError(f"{tag or 'the test'} {refusal}")
         started = time.monotonic()
         ident = secrets.token_hex(6)
         with usable(self.folder, tag):
-            grant = self._wait(ident, count, estimate_s, timeout_s, on_wait, tag)
+            grant = self._wait(ident, count, among, estimate_s, timeout_s, on_wait, tag)
             try:
                 block, port_fd = ports.take(self.folder, self._blocks)
             except BaseException:
@@ -126,6 +129,7 @@ class Pool:
         self,
         ident: str,
         count: int,
+        among: Eligible,
         estimate_s: float | None,
         timeout_s: float,
         on_wait: Callable[[str], None] | None,
@@ -139,7 +143,7 @@ class Pool:
                 return enter(self.folder, ident, {}, about)
         with mutex(self.folder):
             ticket = os.path.join(self.folder, "queue", f"{records.next_number(self.folder):09d}-{ident}")
-            asked = {"count": count, "eligible": sorted(self._by_uuid), "budget": self.eligible.budget}
+            asked = {"count": count, "eligible": sorted(gpu.uuid for gpu in among.gpus), "budget": among.budget}
             ticket_fd = records.write_locked(ticket, {**about, **asked})
         said, seen, next_look = "", b"", 0.0
         try:

@@ -47,6 +47,13 @@ class Eligible:
         """The value of `--sgdiff-gpus` that gives an xdist worker the same GPUs, whatever is idle by then."""
         return ",".join(gpu.uuid for gpu in self.gpus) or "none" if self.auto else self.spec
 
+    def of(self, products: Sequence[str]) -> Eligible:
+        """Those of the GPUs whose product name holds one of `products` as words, in any case: `H20` is no H200, and
+        `RTX 4090` is in `NVIDIA GeForce RTX 4090`. All of them where no product is named."""
+        words = [re.compile(rf"(?<!\w){re.escape(product)}(?!\w)", re.IGNORECASE) for product in products]
+        fitting = tuple(gpu for gpu in self.gpus if not words or any(word.search(gpu.name) for word in words))
+        return replace(self, gpus=fitting)
+
     def refusal(self, count: int) -> str | None:
         """Why a case with `count` GPUs can never run here; None if it can."""
         if count == 0:

@@ -62,14 +62,14 @@ class Project:
         (self.root / "pytest.ini").write_text("[pytest]\n")
         self.gpus(4)
 
-    def gpus(self, count: int, *, name: str = "NVIDIA H200") -> None:
-        """Let the machine have so many idle GPUs."""
+    def gpus(self, count: int, *, name: str = "NVIDIA H200", first: str | None = None) -> None:
+        """Let the machine have so many idle GPUs, of which the first may be another product."""
         gpus = [
             {
                 "facts": {
                     "uuid": f"GPU-00000000-0000-4000-8000-{number:012d}",
                     "nvml_index": number,
-                    "name": name,
+                    "name": name if number or first is None else first,
                     "memory_mb": 143771,
                     "pci": f"00000000:{number:02x}:00.0",
                     "power_limit_w": 700.0,
@@ -86,11 +86,11 @@ class Project:
         path.write_text(json.dumps({"driver": "580.159.04", "cuda": "13.0", "gpus": gpus}))
         self._monkeypatch.setenv("SGDIFF_NVML_FILE", str(path))
 
-    def busy(self) -> None:
-        """Let a process that is none of ours run on every GPU of the machine."""
+    def busy(self, *, only: int | None = None) -> None:
+        """Let a process that is none of ours run on every GPU of the machine, or on one."""
         path = self.root / "nvml.json"
         document = json.loads(path.read_text())
-        for gpu in document["gpus"]:
+        for gpu in document["gpus"] if only is None else [document["gpus"][only]]:
             gpu["processes"] = [{"pid": 419, "name": "python3", "used_mb": 1002}]
         path.write_text(json.dumps(document))
 

@@ -15,6 +15,20 @@ from tests.plugin.conftest import CASE, Project
 WIDE = CASE.replace("tiny:", "wide:").replace("model:", "gpus: 4\n    model:")
 
 
+def test_a_case_is_measured_on_no_product_but_those_that_it_requires(project: Project) -> None:
+    project.gpus(4, first="NVIDIA L40S")
+    project.write("cases/tiny.yaml", CASE.replace("baseline: 5", "baseline: 3") + "    requires: {gpu: [H200]}\n")
+    project.record()
+    (made,) = (project.root / "baselines").iterdir()
+    assert made.name == "nvidia-h200-x1"
+    project.gpus(2, name="NVIDIA H200")
+    project.write("cases/tiny.yaml", CASE + "    requires: {gpu: [H20]}\n")
+    result = project.run("--sgdiff-gpus=1", "-rs")
+    result.assert_outcomes(skipped=1)
+    why = "cases/tiny.yaml:12:5: needs one of H20, this machine has NVIDIA H200"
+    assert f"sgdiff: not measured: cases/tiny.yaml::tiny (skipped: {why})" in result.outlines
+
+
 def test_a_machine_without_a_gpu_is_a_usage_error(project: Project) -> None:
     project.no_gpus()
     result = project.run("--sgdiff-gpus=4", "-m", "nightly")

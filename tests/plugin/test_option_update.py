@@ -96,6 +96,23 @@ def test_missing_leaves_alone_what_has_a_baseline_when_recordings_are_replayed(p
     ) in changed.outlines
 
 
+def test_missing_asks_for_the_baseline_of_the_gpus_that_were_leased(project: Project) -> None:
+    project.baseline()
+    before = baseline_of(project).read_bytes()
+    project.gpus(2, first="NVIDIA L40S")
+    project.run("--sgdiff-gpus=all", "--sgdiff-update=missing")
+    made = project.root / "baselines" / "nvidia-l40s-x1" / "tiny.json"
+    assert made.exists()
+    both = project.run("--sgdiff-gpus=all", "--sgdiff-update=missing", "-rs")
+    assert "has a baseline for nvidia-l40s-x1 and for nvidia-h200-x1; --sgdiff-update renews it" in both.stdout.str()
+    made.unlink()
+    project.busy(only=0)
+    result = project.run("--sgdiff-gpus=all", "--sgdiff-update=missing", "-rs")
+    assert "has a baseline for nvidia-h200-x1; --sgdiff-update renews it" in result.stdout.str()
+    assert not made.exists()
+    assert baseline_of(project).read_bytes() == before
+
+
 def test_missing_records_where_there_is_only_a_published_number(project: Project) -> None:
     project.baseline()
     document = json.loads(baseline_of(project).read_text())

@@ -194,6 +194,21 @@ def test_a_case_that_can_never_fit_is_told_at_once(bench: Bench) -> None:
     assert str(caught.value) == "wan22 needs 4 GPUs, and --sgdiff-gpus=2 gives only 2 of them"
 
 
+def test_only_the_products_that_are_asked_for_are_leased_and_waited_for(bench: Bench) -> None:
+    bench.content["gpus"][2]["facts"]["name"] = "NVIDIA H100 80GB HBM3"
+    bench.write()
+    with bench.pool().lease(1, timeout_s=5, tag="one", products=["H100"]) as lease:
+        assert lease.indices == (2,)
+        with bench.pool().lease(1, timeout_s=5, tag="two", products=["H200"]) as other:
+            assert other.indices == (3,)
+            with pytest.raises(LeaseError) as caught:
+                bench.pool().lease(1, timeout_s=0, tag="three", products=["H100"])
+    assert str(caught.value) == (
+        f"three got no 1 GPU within 0 s: GPU 2: held by one (process {os.getpid()}). "
+        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+    )
+
+
 def test_a_second_lease_beside_the_first_is_refused(bench: Bench) -> None:
     pool = bench.pool()
     with pool.lease(1, timeout_s=5, tag="one"):

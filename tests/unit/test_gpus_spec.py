@@ -10,7 +10,7 @@ import pytest
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError, OptionError
 from pytest_sgdiff.gpus.nvml_file import FileReader
-from pytest_sgdiff.gpus.spec import parse, resolve, visible_gpus
+from pytest_sgdiff.gpus.spec import Eligible, parse, resolve, visible_gpus
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"
 GPUS = tuple(Gpu(index=index, uuid=f"GPU-{letter * 4}-0001", name="NVIDIA H200") for index, letter in enumerate("abcd"))
@@ -266,3 +266,28 @@ def test_nvlink_groups_are_found(tmp_path: Path) -> None:
 
     cliques = list(resolve("all", visible="0,1,2,3", reader=machine(tmp_path, two_pairs)).cliques.values())
     assert cliques[0] == cliques[2] != cliques[1] == cliques[3]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "fits"),
+    [
+        ("H100", "NVIDIA H100 80GB HBM3", True),
+        ("h100", "NVIDIA H100 PCIe", True),
+        ("A100", "NVIDIA A100-SXM4-80GB", True),
+        ("H20", "NVIDIA H20-3e", True),
+        ("RTX 4090", "NVIDIA GeForce RTX 4090", True),
+        ("GB200", "NVIDIA GB200", True),
+        ("B200", "NVIDIA GB200", False),
+        ("H20", "NVIDIA H200", False),
+        ("L4", "NVIDIA L40S", False),
+        ("L40", "NVIDIA L40S", False),
+        ("A10", "NVIDIA A100-SXM4-80GB", False),
+    ],
+)
+def test_a_product_is_named_by_whole_words(wanted: str, name: str, fits: bool) -> None:
+    gpu = Gpu(index=0, uuid="GPU-1", name=name)
+    assert Eligible(gpus=(gpu,), spec="all").of(["T4", wanted]).gpus == (gpu,) * fits
+
+
+def test_where_no_product_is_named_any_is_meant() -> None:
+    assert Eligible(gpus=GPUS, spec="all").of(()).gpus == GPUS
