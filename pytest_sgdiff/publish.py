@@ -6,7 +6,8 @@ Nothing here fails a run by exception: what could not be written is said, and th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -100,25 +101,38 @@ def with_trends(run: Run, settings: Settings) -> Run:
 
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
     for path in settings.reports:
-        yield from _write(path, run, settings.root, env)
+        yield from _told(path, "report", lambda path=path: _write(path, run, settings.root, env))
     summary = env.get("GITHUB_STEP_SUMMARY")
     if summary:
-        yield from _append(Path(summary), REPORTS[".md"].render(run))
-    if settings.history is not None:
-        try:
-            history.append(settings.history, run, run_id=settings.run_id)
-        except SgdiffError as error:
-            yield str(error)
+        yield from _told(summary, "job summary", lambda: _append(Path(summary), REPORTS[".md"].render(run)))
+    if kept := settings.history:
+        yield from _told(kept, "history", lambda: history.append(kept, run, run_id=settings.run_id))
 
 
-def _write(path: Path, run: Run, root: Path, env: Mapping[str, str]) -> Iterator[str]:
+def _told(path: Path | str, what: str, write: Callable[[], object]) -> Iterator[str]:
+    """Write one thing, or say why it could not be written: nothing else is lost with it, whatever went wrong."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_report(path, root, env).render(run), encoding="utf-8")
+        write()
+    except SgdiffError as error:
+        yield str(error)
     except ModuleNotFoundError as error:
         yield f"{path}: {error}"
     except OSError as error:
-        yield f"{path}: the report could not be written: {error.strerror}"
+        yield f"{path}: the {what} could not be written: {error.strerror or error}"
+    except Exception as error:
+        yield f"{path}: the {what} could not be written: {fault(error)}"
+
+
+def fault(error: Exception) -> str:
+    """A mistake in code as one line: `KeyError: 'e2e' (conftest.py:12)`."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+
+
+def _write(path: Path, run: Run, root: Path, env: Mapping[str, str]) -> None:
+    text = _report(path, root, env).render(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _report(path: Path, root: Path, env: Mapping[str, str]) -> Report:
@@ -130,10 +144,7 @@ def _report(path: Path, root: Path, env: Mapping[str, str]) -> Report:
     return HtmlReport(link=file_link(env, prefix=repository_prefix(root)) or f"{up}{{path}}#L{{line}}", root=up)
 
 
-def _append(path: Path, text: str) -> Iterator[str]:
-    try:
-        # Other steps of the job write to the same summary.
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text.rstrip() + "\n")
-    except OSError as error:
-        yield f"{path}: the job summary could not be written: {error.strerror}"
+def _append(path: Path, text: str) -> None:
+    # Other steps of the job write to the same summary.
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text.rstrip() + "\n")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Generator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +20,7 @@ from pytest_sgdiff.commands import line
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE, CaseFile
-from pytest_sgdiff.publish import from_root, publish, with_trends
+from pytest_sgdiff.publish import fault, from_root, publish, with_trends
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
 from pytest_sgdiff.reports.numbers import plural
@@ -182,9 +181,7 @@ class Results:
         try:
             self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
         except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            what = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
-            self.troubles.append(f"the hook pytest_sgdiff_report failed: {what}")
+            self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
         broken = any(relation.outcome == "regressed" for relation in run.relations)
         if (self.troubles or broken) and exitstatus == pytest.ExitCode.OK:

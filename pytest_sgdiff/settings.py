@@ -212,7 +212,8 @@ def _report(path: Path) -> Path:
         raise OptionError(
             f"--sgdiff-report={path.name}: the suffix chooses the format, use {', '.join(REPORT_SUFFIXES)}"
         )
-    return path.resolve()
+    # The name is kept as it was given: a link may lead to a file of any name, and the suffix chooses the format.
+    return path.parent.resolve() / path.name
 
 
 def _isolation(value: str | None, *, update: str | None) -> Isolation:

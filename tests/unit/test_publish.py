@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,6 +104,37 @@ def test_a_baseline_outside_the_root_gets_no_link(bench: Path) -> None:
     page = (bench / "r.html").read_text()
     assert f"<dd>{outside}</dd>" in page
     assert "wan.json#L1" not in page
+
+
+def test_a_link_is_written_through_and_its_own_name_chooses_the_format(bench: Path) -> None:
+    (bench / "kept").mkdir()
+    (bench / "kept" / "latest").write_text("")
+    (bench / "l.md").symlink_to(Path("kept") / "latest")
+    run = factories.run(factories.result())
+    assert publish(run, settings(bench, "l.md", "after.json"), {}) == ()
+    assert (bench / "kept" / "latest").read_text() == REPORTS[".md"].render(run)
+    assert (bench / "l.md").is_symlink()
+    assert json.loads((bench / "after.json").read_text())["measured"] == 1
+
+
+def test_what_goes_wrong_in_one_report_loses_no_other(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(run: Run) -> str:
+        raise KeyError("e2e")
+
+    monkeypatch.setitem(REPORTS, ".md", SimpleNamespace(render=render))  # type: ignore[arg-type]
+    monkeypatch.setattr(history, "append", lambda *_, **__: render(factories.run()))
+    (bench / "file").write_text("")
+    asked = settings(bench, "file/r.json", "r.md", "r.csv")
+    job = {"GITHUB_STEP_SUMMARY": str(bench / "sum.md")}
+    told = publish(factories.run(factories.result()), replace(asked, history=bench / "h.db"), job)
+    code = f"could not be written: KeyError: 'e2e' ({__file__}:{render.__code__.co_firstlineno + 1})"
+    assert told == (
+        f"{bench}/file/r.json: the report could not be written: File exists",
+        f"{bench}/r.md: the report {code}",
+        f"{bench}/sum.md: the job summary {code}",
+        f"{bench}/h.db: the history {code}",
+    )
+    assert (bench / "r.csv").read_text()
 
 
 def night(number: int, *results: str, scale: float = 1.0) -> Run:
