@@ -9,6 +9,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -101,7 +102,7 @@ def with_trends(run: Run, settings: Settings) -> Run:
 
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
     for path in settings.reports:
-        yield from _told(path, "report", lambda path=path: _write(path, run, settings.root, env))
+        yield from _told(path, "report", partial(_write, path, run, settings.root, env))
     summary = env.get("GITHUB_STEP_SUMMARY")
     if summary:
         yield from _told(summary, "job summary", lambda: _append(Path(summary), REPORTS[".md"].render(run)))
