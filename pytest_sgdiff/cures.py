@@ -22,6 +22,8 @@ CURES: Mapping[Cause, str] = {
     "mixture": "give the launches of each job a folder of their own, and judge or record one folder at a time",
     "cut-off": "launch it again, or take its folder out of the recording: pytest was killed while it ran, or files of "
     "it are missing",
+    "exit-code": "launch it again without what takes exit codes from pytest (a plugin that waits for any child); "
+    "if it is known how a recorded launch ended, write `returncode` into its launch.json",
 }
 """What helps against a launch that does not count."""
 

@@ -85,7 +85,7 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
     for launch in launches:
         dump, _ = read_dump(launch.dump)
         found = inspect(launch.dump, launch.log)
-        if dump is None or launch.returncode or launch.ending != "exited":
+        if dump is None or launch.returncode != 0 or launch.ending != "exited":
             notes.append(f"launch {launch.number} left out: {_failure(launch, found['problems'])}")
             continue
         notes += [f"launch {launch.number}: {problem}" for problem in found["problems"]]
@@ -149,7 +149,9 @@ def _failure(launch: Launch, problems: Sequence[str]) -> str:
         return problems[0]
     if launch.ending != "exited":
         return launch.ending
-    return f"exit code {launch.returncode}" if launch.returncode else "no perf dump"
+    if launch.returncode:
+        return f"exit code {launch.returncode}"
+    return "no perf dump" if launch.dump is None else "its exit code is not known"
 
 
 def _dump_facts(dump: PerfDump, backend: str | None) -> Iterator[tuple[str, str]]:

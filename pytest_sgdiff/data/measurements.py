@@ -36,7 +36,7 @@ class PerfDump:
     model: str | None = None
 
 
-Cause = Literal["memory", "port", "time", "backend", "warmup", "cut-off", "other-work", "mixture"]
+Cause = Literal["memory", "port", "time", "backend", "warmup", "cut-off", "exit-code", "other-work", "mixture"]
 """What a launch lacked, where there is a known cure (`pytest_sgdiff.cures.CURES`)."""
 
 

@@ -63,6 +63,9 @@ def problems(
         return
     yield from _failed_request(launch, log)
     yield from _dump(launch, log, dump, dump_error)
+    if launch.returncode is None and launch.dump is not None:
+        message = "nothing proves that the engine ended well: its exit code is not known"
+        yield _problem("invalid", message, (), cause="exit-code")
     yield from _outputs(launch, case)
     yield from backend_problems(case.backend, dump, log)
     yield from _expected(case, dump, log)

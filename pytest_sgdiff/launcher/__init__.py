@@ -13,6 +13,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,7 +61,22 @@ class Ended:
     log: str
 
 
+@contextlib.contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Where SIGCHLD is ignored, which a process may inherit, the kernel drops the exit codes of its children."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
 @as_ctrl_c()
+@_exit_codes()
 def run(
     command: Command,
     *,

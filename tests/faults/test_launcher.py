@@ -589,9 +589,24 @@ class TestStart:
             launch(tmp_path, ("true",))
         assert str(caught.value) == f"{tmp_path / 'work'}: cannot be written for the launch: File exists"
 
-    def test_a_child_that_others_reap_has_no_exit_code(self, tmp_path: pathlib.Path) -> None:
+    def test_the_exit_code_is_known_where_the_process_inherited_an_ignored_sigchld(
+        self, tmp_path: pathlib.Path
+    ) -> None:
         before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         try:
-            assert launch(tmp_path, ("sh", "-c", "exit 3")).returncode is None
+            assert launch(tmp_path, ("sh", "-c", "exit 3")).returncode == 3
+            assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
         finally:
             signal.signal(signal.SIGCHLD, before)
+
+    def test_a_child_that_others_reap_has_no_exit_code(self, tmp_path: pathlib.Path) -> None:
+        # In a thread, which may set no handler.
+        codes: list[int | None] = []
+        thread = threading.Thread(target=lambda: codes.append(launch(tmp_path, ("sh", "-c", "exit 3")).returncode))
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        try:
+            thread.start()
+            thread.join()
+        finally:
+            signal.signal(signal.SIGCHLD, before)
+        assert codes == [None]

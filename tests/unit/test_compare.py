@@ -291,6 +291,13 @@ def test_a_recording_in_which_nothing_ran_is_named_with_the_reason() -> None:
         recording_side("nothing", [])
 
 
+def test_a_launch_whose_exit_code_is_not_known_is_left_out() -> None:
+    first, second = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[:2]
+    side = recording_side("kept", [first, replace(second, returncode=None)])
+    assert [launch.number for launch in side.launches] == [first.number]
+    assert side.notes == (f"launch {second.number} left out: its exit code is not known",)
+
+
 def test_launches_of_different_work_in_one_recording_are_named() -> None:
     first, second = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[:2]
     with pytest.raises(RecordingError) as caught:

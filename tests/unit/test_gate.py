@@ -215,8 +215,13 @@ def test_another_exit_code_is_a_failure_even_with_a_good_dump(returncode: int, m
     assert reading.metrics == {}
 
 
-def test_an_unknown_exit_code_is_not_held_against_a_launch() -> None:
-    assert ENGINE.read(launch(returncode=None), case()).problems == ()
+def test_a_launch_whose_exit_code_is_not_known_does_not_count() -> None:
+    reading = ENGINE.read(launch(returncode=None), case())
+    assert messages(reading) == [
+        ("invalid", "nothing proves that the engine ended well: its exit code is not known"),
+    ]
+    assert reading.problems[0].cause == "exit-code"
+    assert reading.metrics == {}
 
 
 def test_a_launch_that_was_cut_off_is_not_said_to_have_exited() -> None:

@@ -220,6 +220,13 @@ def test_every_outcome_says_what_to_do_next():
             "read at which stage the log stops; if the case may take that long, raise its `timeout`",
         ),
         (
+            "exit-code",
+            (
+                "launch it again without what takes exit codes from pytest (a plugin that waits for any child); "
+                "if it is known how a recorded launch ended, write `returncode` into its launch.json"
+            ),
+        ),
+        (
             None,
             "read the engine's log, or launch it by hand with the command line that reproduces this",
         ),
