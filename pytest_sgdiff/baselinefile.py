@@ -10,7 +10,7 @@ Schema 1, keys sorted, so that a re-record changes one line for each launch and 
     launches      one line each: number, times, step profile, and whatever `every_launch` does not say
     machine       kind, product, count, mig_profile: what is comparable
     metrics       one line each: the raw value of every launch, null where a launch lacks it
-    recorded      at, command, commit, sessions
+    recorded      at, command, commit, sessions, extends
     schema        1
     source        where a reference was published
     workload      digest, and the readable fields behind it

@@ -124,8 +124,8 @@ def cpu_model() -> str | None:
     return os.uname().machine or None
 
 
-def engine_info(command: Sequence[str]) -> EngineInfo:
-    """The engine behind a command, its version read without importing it.
+def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") -> EngineInfo:
+    """The engine behind a command, its version read without importing it. `option` is what names the command.
 
     The interpreter is found from the command's shebang, and asked for the package versions of its environment; what
     has no such interpreter is asked itself, `<command> version`, then `--version`. SGDIFF_ENGINE_VERSION overrides
@@ -135,9 +135,10 @@ def engine_info(command: Sequence[str]) -> EngineInfo:
     named = shlex.join(words)
     path = shutil.which(words[0]) if words else None
     if path is None:
+        current = option == "--sgdiff-engine-cmd"
+        install = "install SGLang with its diffusion extra (pip install 'sglang[diffusion]'), or " if current else ""
         raise EngineNotFoundError(
-            f"the engine's command {named or '(empty)'} was not found; install SGLang with its diffusion extra "
-            "(pip install 'sglang[diffusion]'), or name it with --sgdiff-engine-cmd=/path/to/sglang"
+            f"the engine's command {named or '(empty)'} was not found; {install}name it with {option}=/path/to/sglang"
         )
     override = os.environ.get(VERSION_VARIABLE)
     if override:
@@ -150,7 +151,7 @@ def engine_info(command: Sequence[str]) -> EngineInfo:
     if version is None:
         raise EngineNotFoundError(
             f"the engine's command {named} ({path}) does not tell its version: it is no installed sglang, and "
-            f"`{named} version` prints none; name another with --sgdiff-engine-cmd, or set {VERSION_VARIABLE}=0.5.17"
+            f"`{named} version` prints none; name another with {option}, or set {VERSION_VARIABLE}=0.5.17"
         )
     return EngineInfo(command=words, version=version, torch=None if told is None else told[1])
 

@@ -163,7 +163,7 @@ class Measuring:
 
     def _comparing(self, out: Path) -> str:
         folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / sources.AGAINST, out))
-        return commands.line(["sgdiff", "compare", *(self.settings.near(folder) for folder in folders)])
+        return commands.line(["sgdiff", "compare", *(self.settings.typed(folder) for folder in folders)])
 
     def _recording(self) -> str:
         """The command with this run's own places."""
@@ -172,11 +172,10 @@ class Measuring:
             "pytest",
             f"--sgdiff-gpus={settings.gpus}"
             if settings.replay is None
-            else f"--sgdiff-replay={settings.near(settings.replay)}",
+            else f"--sgdiff-replay={settings.typed(settings.replay)}",
         ]
         if settings.live and settings.engine_cmd != ("sglang",):
             words.append(f"--sgdiff-engine-cmd={commands.line(settings.engine_cmd)}")
-        if settings.baselines != settings.root / "baselines":
-            words.append(f"--sgdiff-baselines={settings.near(settings.baselines)}")
+        words += settings.typed_places(assets=settings.live and bool(self.case.assets))
         named = self.case.node_id if CASE in self.item.stash else self.item.nodeid
-        return commands.line([*words, "--sgdiff-update", named])
+        return commands.line([*words, "--sgdiff-update", settings.typed_id(named)])

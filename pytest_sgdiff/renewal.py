@@ -48,7 +48,8 @@ def renew(
     if extend and old is not None:
         refuse_mixture(old, measurement, engine_version, launches)
         launches = old.measurement.launches + launches
-        recorded = replace(recorded, sessions=tuple(dict.fromkeys(old.recorded.sessions + recorded.sessions)))
+        before = old.recorded.sessions
+        recorded = replace(recorded, sessions=tuple(dict.fromkeys(before + recorded.sessions)), extends=before)
     renumbered = tuple(replace(launch, number=number) for number, launch in enumerate(launches))
     new = replace(measurement, launches=renumbered)
     return Baseline(
@@ -68,8 +69,8 @@ def placed(old: Baseline | None, candidate: Baseline) -> Baseline:
     """
     if old is None:
         return candidate
-    # `update=all` records one session: whoever knows several was made from a file, and must be from this one.
-    if len(candidate.recorded.sessions) > 1:
+    # What was made from a file must be from this one; what was recorded as a whole replaces it as a whole.
+    if candidate.recorded.extends:
         lost = [session for session in old.recorded.sessions if session not in candidate.recorded.sessions]
         if lost:
             raise BaselineError(

@@ -159,8 +159,9 @@ class Results:
         out = self.settings.out
         if not self.settings.live or out is None:
             return ""
-        replay = f"--sgdiff-replay={self.settings.near(out)}"
-        words = ["pytest", replay, f"--sgdiff-update={self.settings.update}", result.node_id]
+        replay, places = f"--sgdiff-replay={self.settings.typed(out)}", self.settings.typed_places(assets=False)
+        update, named = f"--sgdiff-update={self.settings.update}", self.settings.typed_id(result.node_id)
+        words = ["pytest", replay, *places, update, named]
         return f". Its launches are kept; this records them: {line(words)}"
 
     @property

@@ -97,7 +97,7 @@ class Session:
     @cached_property
     def base_info(self) -> EngineInfo:
         """The engine of `--sgdiff-against` and its version."""
-        return machine.engine_info(self.settings.against)
+        return machine.engine_info(self.settings.against, option="--sgdiff-against")
 
     def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease]:
         """GPUs for the case, held until the context ends. Skips or fails the test if it cannot be launched here;

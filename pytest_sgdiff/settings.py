@@ -6,6 +6,7 @@ knows no pytest: `starting.py` hands it three look-up functions.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """Everything that was asked for. Paths are absolute; `out` is None where nothing is to be kept."""
+    """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
+    where nothing is to be kept."""
 
     mode: Mode
     root: Path
+    cwd: Path
     gpus: str | None
     replay: Path | None
     update: Literal["all", "missing", "extend"] | None
@@ -62,6 +65,25 @@ class Settings:
     def near(self, path: Path | str) -> str:
         """The path as people type it: relative to the root where it lies below."""
         return str(Path(path).relative_to(self.root)) if Path(path).is_relative_to(self.root) else str(path)
+
+    def typed(self, path: Path | str) -> str:
+        """The path for a command that is typed in the folder where pytest was called."""
+        return os.path.relpath(path, self.cwd) if Path(path).is_relative_to(self.root) else str(path)
+
+    def typed_id(self, node_id: str) -> str:
+        """A node id, whose file pytest names from the root, for such a command."""
+        file, colons, test = node_id.partition("::")
+        return f"{self.typed(self.root / file)}{colons}{test}"
+
+    def typed_places(self, *, assets: bool) -> tuple[str, ...]:
+        """The options of such a command for the folders that are not where they are looked for; those of an option lie
+        below the root. `assets`: whether files are needed from theirs."""
+        words = []
+        if self.baselines != self.root / "baselines":
+            words.append(f"--sgdiff-baselines={self.near(self.baselines)}")
+        if assets and self.assets is not None:
+            words.append(f"--sgdiff-assets={self.near(self.assets)}")
+        return tuple(words)
 
 
 def read_settings(
@@ -104,6 +126,7 @@ def read_settings(
     return Settings(
         mode=mode,
         root=root,
+        cwd=cwd,
         gpus=text["sgdiff_gpus"],
         replay=None if replay is None else (cwd / replay).resolve(),
         update=update,  # type: ignore[arg-type]  # checked against UPDATES above

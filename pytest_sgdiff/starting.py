@@ -172,11 +172,11 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
         return (f"replay of {recording}, baselines in {baselines}",)
     if collect_only or pool is None:
         return ()
-    # The version is asked for here, so that a missing engine stops the run before the first case.
+    # Versions are asked for here, so that a missing engine stops the run before the first case.
     engine = session.engine_info
     base = f"baselines in {settings.near(settings.baselines)}"
     if settings.mode == "against":
-        base = f"base engine: {shlex.join(settings.against)}"
+        base = f"base engine: {shlex.join(session.base_info.command)}"
     lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
     told = machine.environment(pool.eligible.gpus, engine=engine, sync_stages=False, reader=pool.reader)
     lines.append(_machine_text(told))

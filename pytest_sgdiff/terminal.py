@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
+from pytest_sgdiff import commands
 from pytest_sgdiff.data import Run
 from pytest_sgdiff.publish import workflow_commands
 from pytest_sgdiff.reports.numbers import plural
@@ -126,9 +127,12 @@ class Terminal:
                 f"sgdiff: {'baseline' if self.results.candidates is None else 'candidate'} written: {path}"
             )
         if self.results.written and self.results.candidates is not None:
+            words = [self.settings.typed(self.results.candidates)]
+            if self.settings.baselines != self.settings.cwd / "baselines":
+                words.append(f"--folder={self.settings.typed(self.settings.baselines)}")
             terminal.write_line(
                 "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates "
-                f"in place: sgdiff baselines diff|apply {self.settings.near(self.results.candidates)}"
+                f"in place: sgdiff baselines diff|apply {commands.line(words)}"
             )
         for node_id in sorted(self.results.selected - {result.node_id for result in run.results}):
             terminal.write_line(

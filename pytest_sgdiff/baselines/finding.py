@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+CURE_OF_ONLY = "restore the file with git: the recording does not say on which machine it was made, and this does"
+"""Of the baseline that a recording without a machine is compared with: without it nothing can be recorded anew."""
+
 CURE = "restore the file with git, or record it anew with --sgdiff-update"
 
 
@@ -34,7 +37,7 @@ def path_for(root: Path, machine: Machine, case: str) -> Path:
     return root / machine.slug / f"{file_name(case)}.json"
 
 
-def load(path: Path) -> Baseline:
+def load(path: Path, *, cure: str = CURE) -> Baseline:
     """The baseline in a file. Raises BaselineError with file and line for everything that is wrong with it."""
     try:
         content = path.read_bytes()
@@ -44,12 +47,12 @@ def load(path: Path) -> Baseline:
         return replace(baselinefile.from_text(content.decode("utf-8")), path=str(path))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise BaselineError(f"{path}:{line}: is not UTF-8 text ({CURE})") from None
+        raise BaselineError(f"{path}:{line}: is not UTF-8 text ({cure})") from None
     except baselinefile.MistakeError as mistake:
         told = f"{path}:{mistake.line}: {mistake}"
         if mistake.newer:  # which nothing here may overwrite
             raise NewerBaselineError(told) from None
-        raise BaselineError(f"{told} ({CURE})") from None
+        raise BaselineError(f"{told} ({cure})") from None
 
 
 def find(root: Path, machine: Machine, case: str) -> Baseline | None:
@@ -88,7 +91,9 @@ def only_machine(root: Path, case: str) -> Machine | None:
     """The machine of the case's baseline, None unless exactly one machine has one: what a recording that does not say
     where it was made is compared with."""
     slugs = others(root, case)
-    return load(root / slugs[0] / f"{file_name(case)}.json").measurement.machine if len(slugs) == 1 else None
+    if len(slugs) != 1:
+        return None
+    return load(root / slugs[0] / f"{file_name(case)}.json", cure=CURE_OF_ONLY).measurement.machine
 
 
 def every(root: Path) -> Iterator[Path]:

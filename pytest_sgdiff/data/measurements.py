@@ -112,12 +112,14 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """When and how a baseline came to be. `at` is ISO 8601 UTC; `sessions` are ids of the recording sessions."""
+    """When and how a baseline came to be. `at` is ISO 8601 UTC; `sessions` are ids of the recording sessions, `extends`
+    those of them that were in the file before, none of what was recorded as a whole."""
 
     at: str
     command: str
     commit: str | None = None
     sessions: tuple[str, ...] = ()
+    extends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,6 +53,14 @@ def test_a_base_engine_that_falls_back_is_named(project: Project) -> None:
     assert "base engine: ran on the diffusers backend" in result.stdout.str()
 
 
+def test_a_base_engine_that_is_not_there_is_a_usage_error_before_the_first_case(project: Project) -> None:
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-against=/nowhere/sglang")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().strip() == (
+        "ERROR: the engine's command /nowhere/sglang was not found; name it with --sgdiff-against=/path/to/sglang"
+    )
+
+
 def test_a_command_may_be_a_path_from_here(project: Project) -> None:
     engine(project, "base", "native")
     result = project.run("--sgdiff-gpus=1", "--sgdiff-against=base/sglang")

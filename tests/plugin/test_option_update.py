@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.cli import main
 from tests.plugin.conftest import CASE, Project
 
 
@@ -205,6 +206,19 @@ def test_in_ci_candidates_go_to_the_folder_of_launches(project: Project) -> None
     ) in result.outlines
 
 
+def test_candidates_are_put_in_place_by_the_command_that_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.setenv("CI", "true")
+    monkeypatch.chdir(project.root / "cases")
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=../kept", "--sgdiff-baselines=elsewhere")
+    (told,) = [line for line in result.outlines if "sgdiff baselines diff|apply" in line]
+    words = told.partition("diff|apply ")[2].split()
+    assert words == ["../kept/baselines", "--folder=../elsewhere"]
+    assert main(["baselines", "apply", *words]) == 0
+    assert (project.root / "elsewhere" / "nvidia-h200-x1" / "tiny.json").exists()
+
+
 def test_dist_each_is_refused(project: Project) -> None:
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update", "-n", "2", "--dist", "each")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -224,3 +238,19 @@ def test_a_baseline_folder_that_cannot_be_written_fails_and_says_why(project: Pr
     (project.root / "baselines").unlink()
     assert project.run(*kept.split()[1:]).ret == 0
     assert baseline_of(project).exists()
+
+
+def test_launches_that_reached_no_baseline_can_be_recorded_from_where_pytest_was_called(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project.write("elsewhere", "a file where the folder should be")
+    monkeypatch.chdir(project.root / "cases")
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=../kept", "--sgdiff-baselines=elsewhere")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "cases/tiny.yaml::tiny: " in result.stdout.str()
+    assert "INTERNALERROR" not in result.stdout.str()
+    words = ["--sgdiff-replay=../kept", "--sgdiff-baselines=elsewhere", "--sgdiff-update=all", "tiny.yaml::tiny"]
+    assert f". Its launches are kept; this records them: pytest {' '.join(words)}" in result.stdout.str()
+    folder.unlink()
+    assert project.run(*words).ret == 0
+    assert (folder / "nvidia-h200-x1" / "tiny.json").exists()

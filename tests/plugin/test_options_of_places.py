@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from tests.plugin.conftest import CASE, Project
@@ -45,3 +47,31 @@ def test_other_files_are_cases_where_the_globs_say_so(project: Project) -> None:
     project.write("perf/mine.yml", CASE.replace("tiny:", "mine:"))
     result = project.run("--collect-only", "-q", "--sgdiff-files=perf/*.yml")
     assert [line for line in result.outlines if "::" in line] == ["perf/mine.yml::mine"]
+
+
+@pytest.mark.parametrize("folder", ["", "cases"])
+def test_what_is_told_to_be_typed_works_where_pytest_was_called(
+    project: Project, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    project.write("pictures/cat.png", "meow")
+    project.write(
+        "perf/mine.yml", CASE.replace("tiny:", "mine:").replace("args: {", "assets: {image-path: cat.png}\n    args: {")
+    )
+    monkeypatch.chdir(project.root / folder)
+    up = ".." if folder else "."
+    places = ["--sgdiff-baselines=elsewhere", "--sgdiff-assets=pictures", "--sgdiff-files=perf/*.yml"]
+    kept = f"{up}/kept"
+    words = typed(project.run("--sgdiff-gpus=1", *places, f"{up}/perf"))
+    assert words[1:4] == ["--sgdiff-gpus=1", "--sgdiff-baselines=elsewhere", "--sgdiff-assets=pictures"]
+    assert project.run(*words[1:], f"--sgdiff-out={kept}").ret == 0
+    baseline = project.root / "elsewhere" / "nvidia-h200-x1" / "mine.json"
+    baseline.unlink()
+    words = typed(project.run(f"--sgdiff-replay={kept}", *places, f"{up}/perf"))
+    assert project.run(*words[1:]).ret == 0
+    assert baseline.exists()
+
+
+def typed(result: pytest.RunResult) -> list[str]:
+    """The command that a case without a baseline tells."""
+    (line,) = [line for line in result.outlines if line.startswith("  next ")]
+    return shlex.split(line.partition(": ")[2])

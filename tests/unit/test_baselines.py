@@ -128,6 +128,17 @@ def test_other_machines_that_have_a_baseline_are_named(tmp_path: Path) -> None:
     assert baselines.only_machine(tmp_path, "a[cfg]") == replace(H200, count=4)
 
 
+def test_a_corrupt_baseline_that_alone_could_tell_the_machine_cannot_be_recorded_anew(tmp_path: Path) -> None:
+    path = baselines.save(tmp_path, baseline())
+    path.write_text("{}")
+    with pytest.raises(BaselineError) as caught:
+        baselines.only_machine(tmp_path, "tiny_wan")
+    assert str(caught.value) == (
+        f"{path}:1: this is no baseline of pytest-sgdiff: it has no key 'schema' (restore the file with git: the "
+        "recording does not say on which machine it was made, and this does)"
+    )
+
+
 def test_a_file_copied_from_another_machine_or_case_is_not_used(tmp_path: Path) -> None:
     path = baselines.save(tmp_path, baseline())
     copy = baselines.path_for(tmp_path, H200, "other_case")
@@ -698,9 +709,10 @@ def test_launches_that_a_candidate_does_not_know_are_not_lost(tmp_path: Path) ->
     )
     assert list(baselines.every(tmp_path)) == [path]
     assert path.read_bytes() == before
-    # What was recorded as a whole replaces as a whole.
-    assert list(baselines.apply(tmp_path, [baseline("s3")])) == [path]
-    assert baselines.load(path).recorded.sessions == ("s3",)
+    # What was recorded as a whole replaces as a whole, also where it is of several sessions.
+    whole = replace(baseline("s3"), recorded=replace(recorded(), sessions=("s3", "s4")))
+    assert list(baselines.apply(tmp_path, [whole])) == [path]
+    assert baselines.load(path).recorded.sessions == ("s3", "s4")
 
 
 def test_a_corrupt_file_is_replaced_by_a_candidate_and_one_of_a_newer_schema_is_not(tmp_path: Path) -> None:

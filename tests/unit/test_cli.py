@@ -394,7 +394,7 @@ def test_applied_candidates_keep_the_best_ever(here: Path, capsys: pytest.Captur
 
 def test_an_extension_of_an_earlier_file_is_not_applied(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def known_by(*sessions: str) -> Baseline:
-        return factories.baseline(recorded=replace(factories.RECORDED, sessions=sessions))
+        return factories.baseline(recorded=replace(factories.RECORDED, sessions=sessions, extends=sessions[:-1]))
 
     path = baselines.save(here / "baselines", known_by("s1", "s2", "s4"))
     before = path.read_bytes()

@@ -158,6 +158,14 @@ def test_a_command_that_does_not_exist_says_how_to_name_another() -> None:
     )
 
 
+def test_a_base_engine_that_does_not_exist_is_named_with_its_own_option() -> None:
+    with pytest.raises(EngineNotFoundError) as caught:
+        machine.engine_info(["/opt/base/sglnag"], option="--sgdiff-against")
+    assert str(caught.value) == (
+        "the engine's command /opt/base/sglnag was not found; name it with --sgdiff-against=/path/to/sglang"
+    )
+
+
 def test_a_command_that_tells_no_version_says_how_to_give_one(tmp_path: Path) -> None:
     command = script(tmp_path / "sglang", "#!/bin/bash\nexit 0\n")
     with pytest.raises(EngineNotFoundError) as caught:
