@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus.locks import is_locked, mutex, open_lock_file, try_lock
+from pytest_sgdiff.gpus.locks import is_locked, mutex, open_lock_file, try_lock, usable
 from pytest_sgdiff.gpus.records import read_json, remove, write_locked
 
 _POLL_S = 0.02
@@ -25,7 +25,8 @@ def entered(
 ) -> Iterator[tuple[int, ...]]:
     """Holds the host, shared or alone, and yields the descriptors that the launch must inherit.
 
-    Raises LeaseError naming the launches in the way if the host cannot be had within `timeout_s`.
+    Raises LeaseError naming the launches in the way if the host cannot be had within `timeout_s`, or the file of the
+    lock directory that cannot be used.
     """
     deadline = time.monotonic() + timeout_s
     said = False
@@ -45,21 +46,22 @@ def entered(
                 said = True
             time.sleep(_POLL_S)
 
-    turn = open_lock_file(os.path.join(folder, "turnstile"))
-    try:
-        wait(turn, shared=not alone)
-        host = open_lock_file(os.path.join(folder, "host"))
+    with usable(folder, not_launched(tag)):
+        turn = open_lock_file(os.path.join(folder, "turnstile"))
         try:
-            wait(host, shared=not alone)
-        except BaseException:
-            os.close(host)
-            raise
-    finally:
-        os.close(turn)
+            wait(turn, shared=not alone)
+            host = open_lock_file(os.path.join(folder, "host"))
+            try:
+                wait(host, shared=not alone)
+            except BaseException:
+                os.close(host)
+                raise
+        finally:
+            os.close(turn)
     path = os.path.join(folder, "launch", ident)
     mark = None
     try:
-        with mutex(folder):
+        with usable(folder, not_launched(tag)), mutex(folder):
             remove(path)
             mark = write_locked(path, {"tag": tag, "alone": alone, "pid": os.getpid()})
         yield (host, mark)
@@ -68,11 +70,16 @@ def entered(
         try:
             if mark is not None:
                 os.close(mark)
-                with mutex(folder):
+                with usable(folder, f"the end of the launch of {tag or 'a test'} cannot be noted"), mutex(folder):
                     if not is_locked(path):  # a launch that outlives this is still to be seen
                         remove(path)
         finally:
             os.close(host)
+
+
+def not_launched(tag: str) -> str:
+    """What comes of a file of the lock directory that cannot be used, between the lease and the launch."""
+    return f"{tag or 'the test'} cannot be launched"
 
 
 def running(folder: str, *, besides: str = "") -> tuple[str, ...]:

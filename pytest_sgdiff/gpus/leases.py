@@ -12,7 +12,7 @@ from typing import Any
 from pytest_sgdiff.data import Gpu, Ports
 from pytest_sgdiff.gpus import host
 from pytest_sgdiff.gpus.devices import use_of
-from pytest_sgdiff.gpus.locks import bump, closing, is_locked, mutex
+from pytest_sgdiff.gpus.locks import bump, closing, is_locked, mutex, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE, is_descendant, process
 from pytest_sgdiff.gpus.records import remove, rewrite
@@ -109,9 +109,13 @@ class Lease:
                 self._host_fds = ()
 
     def launched(self, pid: int) -> None:
-        """Notes the process that was started, the leader of a session of its own, for whoever must end it."""
+        """Notes the process that was started, the leader of a session of its own, for whoever must end it.
+
+        Raises LeaseError if that cannot be written: nobody would find the process after the death of this one.
+        """
         self._record["child"] = pid
-        rewrite(self._record_fd, self._record)
+        with usable(self._folder, host.not_launched(self.tag)):
+            rewrite(self._record_fd, self._record)
 
     def owns(self, pid: int) -> bool:
         """Whether the process comes from this lease's launch (or, before one is noted, from this process)."""
@@ -124,8 +128,9 @@ class Lease:
         return found.session == child or is_descendant(pid, child or os.getpid())
 
     def co_runners(self) -> tuple[str, ...]:
-        """Case ids of the other launches on this host now."""
-        return host.running(self._folder, besides=self.id)
+        """Case ids of the other launches on this host now. Raises LeaseError if they cannot be read."""
+        with usable(self._folder, f"what runs beside {self.tag or 'the test'} cannot be read"):
+            return host.running(self._folder, besides=self.id)
 
     def wait_until_free(self, timeout_s: float, on_wait: Callable[[str], None] | None = None) -> tuple[str, ...]:
         """Waits until the driver has taken back what the launch used: it does so some time after the process's end. A

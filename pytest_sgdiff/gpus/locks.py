@@ -68,13 +68,14 @@ def _make(path: str) -> None:
 
 
 @contextlib.contextmanager
-def usable(folder: str, tag: str) -> Iterator[None]:
-    """Turns what the system says of files of the lock directory (a full disk) into a LeaseError with the cure."""
+def usable(folder: str, otherwise: str) -> Iterator[None]:
+    """Turns what the system says of files of the lock directory (a full disk) into a LeaseError: what comes of it
+    (`otherwise`), the file, the reason and the cure."""
     try:
         yield
     except OSError as error:
         raise LeaseError(
-            f"{tag or 'the test'} got no GPUs: {error.filename or folder}: {error.strerror or error}; put that right, "
+            f"{otherwise}: {error.filename or folder}: {error.strerror or error}; put that right, "
             "or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
         ) from None
 

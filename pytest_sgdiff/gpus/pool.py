@@ -98,7 +98,7 @@ class Pool:
             raise LeaseError(f"{tag or 'the test'} {refusal}")
         started = time.monotonic()
         ident = secrets.token_hex(6)
-        with usable(self.folder, tag):
+        with usable(self.folder, f"{tag or 'the test'} got no GPUs"):
             grant = self._wait(ident, count, among, estimate_s, timeout_s, on_wait, tag)
             try:
                 block, port_fd = ports.take(self.folder, self._blocks)

@@ -193,3 +193,22 @@ def test_cases_that_are_compared_take_launches_until_that_can_be_told(project: P
     assert project.run("--sgdiff-replay=kept", "--sgdiff-update", "-k", "same or fast").ret == 0
     assert project.run("--sgdiff-replay=kept", "-k", "tiny or same").ret == 1
     assert project.run("--sgdiff-replay=kept", "-k", "tiny or fast").ret == 0
+
+
+def test_a_lock_directory_that_loses_a_folder_during_a_run_leaves_the_case_undecided(project: Project) -> None:
+    """After the GPUs are leased, before the launch."""
+    project.write(
+        "conftest.py",
+        "import os\n"
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def sgdiff_env(sgdiff_gpus):\n"
+        "    os.rmdir(os.path.join(os.environ['SGDIFF_LOCK_DIR'], 'launch'))\n"
+        "    return {}\n",
+    )
+    result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
+    assert "sgdiff: nothing was measured, so this run is not green" in result.outlines
+    why = f"{project.root}/locks/launch/[0-9a-f]+: No such file or directory; put that right, or name another lock "
+    told = f"^cases/tiny.yaml:5: environment: tiny cannot be launched: {why}directory with --sgdiff-lock-dir, "
+    assert re.search(told, result.stdout.str(), re.MULTILINE)
+    assert "Traceback" not in result.stdout.str()

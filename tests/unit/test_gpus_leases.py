@@ -433,6 +433,51 @@ def test_a_full_lock_directory_is_told_with_the_cure_and_leaves_no_ticket(
     assert os.listdir(f"{bench.locks}/queue") == []
 
 
+FIX = "put that right, or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_cure(bench: Bench, alone: bool) -> None:
+    with bench.pool().lease(1, timeout_s=5, tag="ltx2") as lease:
+        os.rmdir(f"{bench.locks}/launch")
+        with pytest.raises(LeaseError) as caught, lease.alone() if alone else lease.shared():
+            raise AssertionError("the host was entered")
+        assert str(caught.value) == (
+            f"ltx2 cannot be launched: {bench.locks}/launch/{lease.id}: No such file or directory; {FIX}"
+        )
+        with pytest.raises(LeaseError) as caught:
+            lease.co_runners()
+        assert str(caught.value) == (
+            f"what runs beside ltx2 cannot be read: {bench.locks}/launch: No such file or directory; {FIX}"
+        )
+        os.mkdir(f"{bench.locks}/launch")
+        with lease.alone():  # nothing was kept locked
+            pass
+
+
+def test_a_lock_directory_that_is_taken_away_during_a_launch_is_told_with_the_cure(bench: Bench) -> None:
+    lease = bench.pool().lease(1, timeout_s=5, tag="ltx2")
+    with pytest.raises(LeaseError) as caught, lease.shared():
+        os.rename(bench.locks, f"{bench.locks}.old")
+    assert str(caught.value) == (
+        f"the end of the launch of ltx2 cannot be noted: {bench.locks}/mutex: No such file or directory; {FIX}"
+    )
+    os.rename(f"{bench.locks}.old", bench.locks)
+    lease.release()
+
+
+def test_a_launch_that_cannot_be_noted_is_told_with_the_cure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int, data: bytes, offset: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with bench.pool().lease(1, timeout_s=5, tag="ltx2") as lease:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pwrite", full)
+            with pytest.raises(LeaseError) as caught:
+                lease.launched(os.getpid())
+        assert str(caught.value) == f"ltx2 cannot be launched: {bench.locks}: No space left on device; {FIX}"
+
+
 def test_gpus_are_given_back_even_while_somebody_sits_on_the_pools_lock(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
