@@ -16,7 +16,8 @@ from typing import Any
 from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Launch
 from pytest_sgdiff.errors import RecordingError, WireError
-from pytest_sgdiff.files import case_id, file_name, write_atomically
+from pytest_sgdiff.files import case_id, file_name, onto_disk, write_atomically
+from pytest_sgdiff.logtext import read_log
 from pytest_sgdiff.scriptednotes import text_of
 from pytest_sgdiff.scriptedrecordings import META, scripted_launch
 from pytest_sgdiff.wire import from_plain, to_plain
@@ -36,7 +37,9 @@ def launch_folder(root: Path, case: str, number: int) -> Path:
 def write_launch(root: Path, launch: Launch) -> Path:
     """Keep a launch; gives its folder. `launch.json` comes last: a folder that has it is whole.
 
-    Secrets are the launcher's matter: what comes here was redacted. Raises RecordingError if it cannot be written.
+    The log of a launch that was made in this very folder is there, whole, and is left as it is: `launch.log` may be
+    only part of it. Secrets are the launcher's matter: what comes here was redacted. Raises RecordingError if it cannot
+    be written.
     """
     folder = launch_folder(root, launch.case, launch.number)
     plain = to_plain(replace(launch, log="", dump=None, folder=None), omit_defaults=True)
@@ -44,7 +47,10 @@ def write_launch(root: Path, launch: Launch) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (RECORD, DUMP):
             (folder / stale).unlink(missing_ok=True)
-        write_atomically(folder / LOG, to_plain(launch.log))
+        if launch.folder == str(folder):
+            onto_disk(folder / LOG)
+        else:
+            write_atomically(folder / LOG, to_plain(launch.log))
         if launch.dump is not None:
             write_atomically(folder / DUMP, to_plain(launch.dump))
         write_atomically(folder / RECORD, jsontext.write({**plain, "schema": SCHEMA}))
@@ -112,7 +118,7 @@ def read_launch(folder: Path, *, case: str, number: int) -> Launch:
         launch,
         case=case,
         number=number,
-        log=text_of(folder / LOG) or "",
+        log=text_of(folder / LOG, read=read_log) or "",
         dump=text_of(folder / DUMP),
         folder=str(folder),
     )

@@ -6,7 +6,7 @@ Everything may be absent or null, and what is not listed is ignored; docs/record
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,15 @@ def _told(value: Any) -> Any:
     return value
 
 
-def text_of(path: Path) -> str | None:
+def _whole(path: Path) -> str:
+    # Carriage returns are kept: the engine's progress bars are drawn with them.
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def text_of(path: Path, *, read: Callable[[Path], str] = _whole) -> str | None:
     """What a file of a launch says, None if it is not there. Raises RecordingError if it cannot be read."""
     try:
-        # Carriage returns are kept: the engine's progress bars are drawn with them.
-        return path.read_bytes().decode("utf-8", "replace")
+        return read(path)
     except FileNotFoundError:
         return None
     except OSError as error:

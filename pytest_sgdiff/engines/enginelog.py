@@ -108,6 +108,18 @@ class LogEvidence:
     compile_failures: tuple[str, ...] = ()
 
 
+def tells(line: str) -> bool:
+    """Whether `examine` may learn something from a raw line, wherever in a log it stands. Others only show what the
+    last words of a launch were."""
+    return bool(
+        _TELLING.search(line.lower())
+        or "server_args: " in line
+        or "Sampling params:" in line
+        or _BLOCK_LINE.match(line)
+        or "dumped to" in line
+    )
+
+
 def clean(log: str) -> tuple[str, ...]:
     """The log's lines without colours and cursor movements, one record a line, blank lines left out."""
     found: list[str] = []

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.logtext import read_log
 
 CHUNK: Final = 1 << 16
 LINE_LIMIT: Final = 1 << 18
@@ -18,9 +19,6 @@ LINE_LIMIT: Final = 1 << 18
 
 SECRET_LIMIT: Final = 1 << 13
 """Bytes of an over-long line that stay back with each part: no secret that is cut in two is longer."""
-
-TEXT_LIMIT: Final = 1 << 24
-"""Bytes of a log that are handed on as text. The file holds everything."""
 
 CLOSED_POLL_S: Final = 0.02
 """How often to look whether a launch has ended that has closed its output: mostly it has, that very moment."""
@@ -89,22 +87,11 @@ class LogCopy:
         self._open = False
 
     def text(self) -> str:
-        """The log as written so far; of a very long one the beginning and the end, with a line that says so.
-
-        Raises SgdiffError if it cannot be read.
-        """
+        """The log as written so far, as `logtext` hands it on. Raises SgdiffError if it cannot be read."""
         try:
-            with open(self._path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size <= TEXT_LIMIT:
-                    return file.read().decode("utf-8", "replace")
-                head = file.read(TEXT_LIMIT // 2)
-                file.seek(size - TEXT_LIMIT // 2)
-                tail = file.read()
+            return read_log(self._path)
         except OSError as error:
             raise SgdiffError(f"{self._path}: the launch's log cannot be read: {error.strerror}") from error
-        left_out = f"\n[sgdiff: {size - len(head) - len(tail)} bytes left out here, see {self._path}]\n"
-        return head.decode("utf-8", "replace") + left_out + tail.decode("utf-8", "replace")
 
     def feed(self, data: bytes, *, last: bool = False) -> None:
         """Take output as it was read; `last` ends a line that has no end."""

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from pytest_sgdiff import logtext
 from tests.plugin.conftest import Project
 
 
@@ -60,6 +61,21 @@ def test_a_case_that_is_not_launched_keeps_no_launches_of_an_earlier_run(project
     result = project.run("--sgdiff-replay=kept")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "the recording holds no launch of this case" in result.stdout.str()
+
+
+def test_a_very_long_log_is_kept_whole_and_replayed_as_it_was_judged(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logtext, "TEXT_LIMIT", 10_000)
+    noise = '[ "$1" = generate ] && seq 10000'
+    project.write("noisy", f'#!/bin/sh\n{noise}\nsglang "$@"\n{noise}\ntrue\n').chmod(0o755)
+    project.baseline()
+    live = project.run("--sgdiff-gpus=4", "--sgdiff-engine-cmd=./noisy", "--sgdiff-out=kept")
+    assert "measured 1 of 1 · 1 pass" in live.stdout.str()
+    log = (project.root / "kept" / "tiny" / "00" / "engine.log").read_text()
+    assert log.count("\n5000\n") == 2
+    assert "left out here" not in log
+    assert "measured 1 of 1 · 1 pass" in project.run("--sgdiff-replay=kept").stdout.str()
 
 
 def test_a_folder_that_cannot_be_written_is_one_message(project: Project) -> None:

@@ -109,21 +109,6 @@ def test_lines_are_handed_on_redacted_and_in_order(tmp_path: pathlib.Path) -> No
     assert lines == ["a", "b green", "key <redacted>", "end"]
 
 
-def test_a_very_long_log_is_handed_on_with_its_middle_left_out(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "TEXT_LIMIT", 100)
-    copy = LogCopy(tmp_path / "engine.log", redact=lambda text: text, on_line=None)
-    try:
-        copy.feed(b"first\n" + b"x" * 500 + b"\nlast\n")
-        text = copy.text()
-    finally:
-        copy.close()
-    assert text.startswith("first\n")
-    assert text.endswith("\nlast\n")
-    assert f"\n[sgdiff: 412 bytes left out here, see {tmp_path / 'engine.log'}]\n" in text
-
-
 def test_a_log_in_an_impossible_place_is_an_error_that_names_it(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "engine.log"

@@ -78,6 +78,15 @@ def test_a_launch_that_failed_has_no_dump_and_keeps_its_ending(tmp_path: Path) -
     assert recordings.read_launches(tmp_path, LAUNCH.case) == (replace(failed, folder=str(folder)),)
 
 
+def test_the_log_that_a_launch_left_in_its_folder_stays_as_it_is(tmp_path: Path) -> None:
+    folder = recordings.launch_folder(tmp_path, LAUNCH.case, LAUNCH.number)
+    folder.mkdir(parents=True)
+    (folder / "engine.log").write_bytes(b"all of \xff it\n")
+    recordings.write_launch(tmp_path, replace(LAUNCH, log="part of it", folder=str(folder)))
+    assert (folder / "engine.log").read_bytes() == b"all of \xff it\n"
+    assert recordings.read_launches(tmp_path, LAUNCH.case)[0].log == "all of \ufffd it\n"
+
+
 def test_launches_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (10, 2, 100, 0):
         recordings.write_launch(tmp_path, replace(LAUNCH, case="tiny", number=number))
