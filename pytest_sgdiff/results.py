@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from pytest_sgdiff import __version__, baselines, commands
 from pytest_sgdiff.casescan import is_case_file, named_files
 from pytest_sgdiff.commands import line
-from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run
+from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run, Unmeasured
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE, CaseFile
 from pytest_sgdiff.publish import fault, from_root, publish, with_trends
@@ -43,6 +43,7 @@ class Results:
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
         self.not_measured: dict[str, str] = {}
+        self.interrupted = False
         self.has_baseline: set[str] = set()
         self.troubles: list[str] = []
         self.written: list[str] = []
@@ -173,6 +174,10 @@ class Results:
 
     # ------------------------------------------------------------------------------------------------- when it ends
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember why cases are missing: Ctrl-C, or a signal that acts as Ctrl-C."""
+        self.interrupted = True
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the reports; a run that measured nothing is never green."""
@@ -209,10 +214,17 @@ class Results:
             header=self.header_with_count(),
             selected=len(self.selected),
             results=tuple(self.results),
+            unmeasured=tuple(self._unmeasured()),
+            interrupted=self.interrupted,
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
         )
         return with_trends(from_root(run, self.settings.root), self.settings)
+
+    def _unmeasured(self) -> Iterator[Unmeasured]:
+        otherwise = "interrupted" if self.interrupted else "not run"
+        for node_id in sorted(self.selected - {result.node_id for result in self.results}):
+            yield Unmeasured(node_id=node_id, why=self.not_measured.get(node_id, otherwise))
 
     def header_with_count(self) -> tuple[str, ...]:
         """The header as reports have it: how many cases there are is known once all are collected."""

@@ -11,7 +11,7 @@ from pytest_sgdiff import commands
 from pytest_sgdiff.data import Run
 from pytest_sgdiff.publish import workflow_commands
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.reports.text import closing, message, relation_line, renewal, summary
+from pytest_sgdiff.reports.text import closing, message, relation_line, renewal, summary, unmeasured_lines
 from pytest_sgdiff.results import Results
 
 
@@ -134,7 +134,5 @@ class Terminal:
                 "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates "
                 f"in place: sgdiff baselines diff|apply {commands.line(words)}"
             )
-        for node_id in sorted(self.results.selected - {result.node_id for result in run.results}):
-            terminal.write_line(
-                f"sgdiff: not measured: {node_id} ({self.results.not_measured.get(node_id, 'not run')})"
-            )
+        for line in unmeasured_lines(run):
+            terminal.write_line(f"sgdiff: {line}")

@@ -65,6 +65,7 @@ from pytest_sgdiff.data.results import (
     Relation,
     Run,
     Trend,
+    Unmeasured,
     Verdict,
 )
 
@@ -114,6 +115,7 @@ __all__ = [
     "Scalar",
     "Stage",
     "Trend",
+    "Unmeasured",
     "Verdict",
     "Watch",
     "Workload",

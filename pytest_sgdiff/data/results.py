@@ -162,10 +162,19 @@ class Trend:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unmeasured:
+    """A selected case that has no result: the node id of its test, and why nothing came of it (`skipped: …`)."""
+
+    node_id: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One pytest run as reports see it. `selected` counts the cases that were to be measured; `history` maps a case
-    id to its metrics' earlier runs, oldest first; `trends` are what was found in it with this run added and
-    `trends_missing` why that is not all; `gpu_busy` is the share of GPU time that was leased."""
+    """One pytest run as reports see it. `selected` counts the cases that were to be measured, `unmeasured` are those of
+    them that have no result; `interrupted` tells that Ctrl-C or a signal ended the run. `history` maps a case id to its
+    metrics' earlier runs, oldest first; `trends` are what was found in it with this run added and `trends_missing` why
+    that is not all; `gpu_busy` is the share of GPU time that was leased."""
 
     started_at: str
     elapsed_s: float
@@ -174,6 +183,8 @@ class Run:
     header: tuple[str, ...] = ()
     selected: int = 0
     results: tuple[CaseResult, ...] = ()
+    unmeasured: tuple[Unmeasured, ...] = ()
+    interrupted: bool = False
     relations: tuple[Relation, ...] = ()
     gpu_busy: float | None = None
     history: Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]] = field(default_factory=dict)

@@ -207,14 +207,19 @@ def _title(run: Run) -> str:
         # More memory alone makes nothing slower.
         slower = all(any(_slower(verdict) for verdict in result.verdicts) for result in worse)
         return f"{len(worse)} of {numbers.plural(run.selected, 'case')} {'got slower' if slower else 'regressed'}"
+    gaps = phrases.unmeasured(run)
     if run.measured == 0:
-        return "Nothing was measured"
+        return gaps.capitalize()
     broken = sum(relation.outcome == "regressed" for relation in run.relations)
     if broken:
         return f"{numbers.plural(broken, 'case')} not as fast as claimed"
     recorded = sum(result.recorded for result in run.results)
     # An update judges for show: what it replaced may well have been faster.
+    if gaps and not recorded:
+        return gaps.capitalize()
     words = f"{numbers.plural(recorded, 'baseline')} recorded" if recorded else "No case got slower"
+    if gaps:
+        return f"{words}, {gaps}"
     settled = all(result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
     return words if settled else f"{words}, but not every case was settled"
 

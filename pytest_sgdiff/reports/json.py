@@ -40,6 +40,8 @@ def _run(run: Run) -> dict[str, Any]:
         "selected": run.selected,
         "measured": run.measured,
         "outcomes": {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES},
+        "unmeasured": _plain(run.unmeasured),
+        "interrupted": run.interrupted,
         "gpu_busy": run.gpu_busy,
         "relations": _plain(run.relations),
         "cases": [_case(result) for result in phrases.worst_first(run.results)],

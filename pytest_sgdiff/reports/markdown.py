@@ -18,6 +18,8 @@ from pytest_sgdiff.reports.warned import warnings
 LIMIT = 60_000
 
 _EVIDENCE_LINES = 20
+_NAMED = 100
+"""So many cases without a result are named; of more it is told how many there are."""
 # An underscore inside a word and a bracket that opens no link are text already, and stay readable in the source.
 _MARKUP = re.compile(r"[\\`*|~$&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=\()|^\[|#(?=\d)")
 _MARKS = {
@@ -32,7 +34,7 @@ _MARKS = {
 
 
 class MarkdownReport:
-    """Title with the summary, a table of the cases, one section per case: those that passed are folded away."""
+    """Title with the summary, tables of the cases, what was not measured, a section per case: what passed is folded."""
 
     suffix = ".md"
 
@@ -49,6 +51,7 @@ class MarkdownReport:
         parts += [_folded(folded, _cases(judged))] if judged else []
         if run.relations:
             parts.append("\n".join(f"- {_escape(text.relation_line(relation))}" for relation in run.relations))
+        parts += [_unmeasured(run)] if run.unmeasured else []
         told = [r for r in good if r.outcome == "improved" or r.recorded]
         sections = [(r, _recorded(r) if r.recorded else _section(r)) for r in (*bad, *told)]
         shown, left_out = _fitting(sections, LIMIT - sum(map(len, parts)))
@@ -77,15 +80,24 @@ def _title(bad: Sequence[CaseResult], run: Run) -> str:
     if broken and not (bad and bad[0].outcome == "regressed"):
         return f"sgdiff: {numbers.plural(broken, 'case')} not as fast as claimed"
     recorded = sum(result.recorded for result in run.results)
+    gaps = phrases.unmeasured(run)
     if not bad and recorded:
-        return f"sgdiff: {numbers.plural(recorded, 'baseline')} recorded"
+        return f"sgdiff: {numbers.plural(recorded, 'baseline')} recorded" + (f", {gaps}" if gaps else "")
     if not bad:
-        return "sgdiff: no slowdown"
+        return f"sgdiff: {gaps or 'no slowdown'}"
     if bad[0].outcome != "regressed":
-        return f"sgdiff: {numbers.plural(len(bad), 'case')} without a verdict"
+        words = f"sgdiff: {numbers.plural(len(bad), 'case')} without a verdict"
+        return f"{words}, {gaps}" if run.unmeasured else words
     words = f"sgdiff: {_escape(bad[0].case)}: {_escape(phrases.phrase(bad[0]))}"
     more = sum(result.outcome == "regressed" for result in bad) - 1
     return f"{words}, and {more} more regressed" if more else words
+
+
+def _unmeasured(run: Run) -> str:
+    lines = [f"- {_code(case.node_id)}: {_escape(numbers.clean(case.why))}" for case in run.unmeasured[:_NAMED]]
+    more = len(run.unmeasured) - _NAMED
+    lines += [f"- and {more} more"] if more > 0 else []
+    return "**Not measured**\n\n" + "\n".join(lines)
 
 
 def _cases(results: Sequence[CaseResult]) -> str:

@@ -193,6 +193,15 @@ def outcome_word(result: CaseResult) -> str:
     return RECORDED if result.recorded else result.outcome
 
 
+def unmeasured(run: Run) -> str:
+    """What was not measured, for a title: `nothing was measured`, `5 of 6 cases not measured`, of a run that Ctrl-C or
+    a signal ended behind `interrupted: `; empty where every case has a result."""
+    words = f"{len(run.unmeasured)} of {numbers.plural(run.selected, 'case')} not measured" if run.unmeasured else ""
+    if run.measured == 0:
+        words = "nothing was measured"
+    return f"interrupted: {words}" if words and run.interrupted else words
+
+
 def tally(run: Run) -> list[tuple[str, int]]:
     """How many cases stand under each word that occurs, the recorded ones first, then in the order of `OUTCOMES`."""
     words = [outcome_word(result) for result in run.results]

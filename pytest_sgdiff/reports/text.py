@@ -29,9 +29,9 @@ class TextReport:
     suffix = ".txt"
 
     def render(self, run: Run) -> str:
-        """Header, closing table, the messages of all cases worst first, summary."""
+        """Header, closing table, the messages of all cases worst first, what was not measured, summary."""
         messages = [renewal(r) if r.recorded else message(r) for r in phrases.worst_first(run.results)]
-        parts = ["\n".join(run.header), closing(run), *messages, summary(run)]
+        parts = ["\n".join(run.header), closing(run), *messages, "\n".join(unmeasured_lines(run)), summary(run)]
         return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -71,6 +71,11 @@ def summary(run: Run) -> str:
     parts += [f"{count} {word}" for word, count in phrases.tally(run)]
     busy = "" if run.gpu_busy is None else f", GPUs busy {run.gpu_busy * 100:.0f} %"
     return " · ".join([*parts, numbers.duration(run.elapsed_s) + busy])
+
+
+def unmeasured_lines(run: Run) -> list[str]:
+    """`not measured: cases/wan22.yaml::wan22_t2v (skipped: …)`, a line per case that has no result."""
+    return [f"not measured: {case.node_id} ({numbers.clean(case.why)})" for case in run.unmeasured]
 
 
 def relation_line(relation: Relation) -> str:

@@ -88,10 +88,13 @@ def test_a_slower_engine_regresses_after_five_launches(project: Project, workers
 def test_a_case_wider_than_the_pool_is_skipped_and_strict_fails_it(project: Project) -> None:
     project.write("cases/wide.yaml", WIDE)
     project.baseline("cases/tiny.yaml")
-    result = project.run("--sgdiff-gpus=2", "-rs")
+    result = project.run("--sgdiff-gpus=2", "-rs", "--sgdiff-report=r.md")
     assert result.ret == 0
     assert "needs 4 GPUs, and --sgdiff-gpus=2 gives only 2 of them" in result.stdout.str()
     assert "measured 1 of 2" in result.stdout.str()
+    report = (project.root / "r.md").read_text()
+    assert report.startswith("## sgdiff: 1 of 2 cases not measured\n")
+    assert "- <code>cases/wide.yaml::wide</code>: skipped: cases/wide.yaml:" in report
     strict = project.run("--sgdiff-gpus=2", "--sgdiff-strict")
     assert strict.ret == pytest.ExitCode.TESTS_FAILED
 

@@ -222,7 +222,10 @@ def test_an_interrupt_ends_the_engine_and_frees_its_gpus(
         output, _ = run.communicate(timeout=120)
         assert engines_of(project) == []
     assert run.returncode == pytest.ExitCode.INTERRUPTED, output
-    assert (project.root / "report.json").exists(), output
+    report = json.loads((project.root / "report.json").read_text())
+    assert report["interrupted"] is True
+    assert report["unmeasured"] == [{"node_id": "cases/tiny.yaml::tiny", "why": "interrupted"}]
+    assert "sgdiff: not measured: cases/tiny.yaml::tiny (interrupted)" in output
     assert not (project.root / "baselines").exists()
 
 

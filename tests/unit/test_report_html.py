@@ -4,11 +4,12 @@ import base64
 import hashlib
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from pytest_sgdiff.data import CaseResult, Run
+from pytest_sgdiff.data import CaseResult, Run, Unmeasured
 from pytest_sgdiff.reports.html import HtmlReport
 from tests import factories
 
@@ -79,6 +80,27 @@ def test_the_title_is_the_answer(results: tuple[object, ...], title: str) -> Non
     page = rendered(factories.run(*results))  # type: ignore[arg-type]
     assert f"<h1>{title}</h1>" in page
     assert f"<title>{title} · sgdiff</title>" in page
+
+
+@pytest.mark.parametrize(
+    ("results", "interrupted", "title"),
+    [
+        ((), False, "Nothing was measured"),
+        ((), True, "Interrupted: nothing was measured"),
+        ((factories.result(),), False, "1 of 2 cases not measured"),
+        ((factories.result(),), True, "Interrupted: 1 of 2 cases not measured"),
+        ((factories.result(recorded=True),), False, "1 baseline recorded, 1 of 2 cases not measured"),
+    ],
+)
+def test_what_was_not_measured_is_in_the_title_and_listed(
+    results: tuple[CaseResult, ...], interrupted: bool, title: str
+) -> None:
+    gone = (Unmeasured(node_id="cases/a.yaml::b", why="skipped: no GPU <here>"),)
+    run = replace(factories.run(), results=results, selected=len(results) + 1, unmeasured=gone, interrupted=interrupted)
+    page = rendered(run)
+    assert f"<h1>{title}</h1>" in page
+    assert "<h2>Not measured</h2>" in page
+    assert "<li><code>cases/a.yaml::b</code>: skipped: no GPU &lt;here&gt;</li>" in page
 
 
 def test_what_was_recorded_is_called_so_and_can_be_filtered_by_that_word() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Problem, Run, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Problem, Run, Unmeasured, Verdict
 from pytest_sgdiff.reports.json import JsonReport
 from tests import factories
 
@@ -29,12 +29,20 @@ def rendered(run: Run) -> dict[str, Any]:
             factories.result(machine=None, workload=None, launches=(), verdicts=()), gpu_busy=None, history={}
         ),
         factories.run(factories.result(launches=(LaunchRecord(number=0),), baseline_recorded=None)),
+        factories.run(unmeasured=(Unmeasured(node_id="cases/a.yaml::b", why="not run"),), interrupted=True),
         Run(started_at="2026-11-23T02:00:11Z", elapsed_s=0.0, command="pytest", plugin_version="0.1.0"),
     ],
-    ids=["every outcome", "nothing known", "a bare launch", "no case"],
+    ids=["every outcome", "nothing known", "a bare launch", "not measured", "no case"],
 )
 def test_report_follows_the_published_schema(run: Run) -> None:
     rendered(run)
+
+
+def test_what_was_not_measured_is_told_with_its_reason() -> None:
+    gone = (Unmeasured(node_id="cases/a.yaml::b", why="skipped: no GPU"),)
+    report = rendered(factories.run(unmeasured=gone, interrupted=True))
+    assert report["unmeasured"] == [{"node_id": "cases/a.yaml::b", "why": "skipped: no GPU"}]
+    assert report["interrupted"] is True
 
 
 def test_the_schema_itself_is_valid_and_refuses_a_report_without_an_outcome() -> None:

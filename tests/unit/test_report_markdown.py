@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import Problem
+from pytest_sgdiff.data import Problem, Unmeasured
 from pytest_sgdiff.reports.markdown import LIMIT, MarkdownReport
 from tests import factories
 
@@ -26,6 +27,48 @@ def test_the_title_tells_what_got_slower_and_by_how_much() -> None:
 def test_the_title_of_a_good_run_and_of_one_without_verdicts() -> None:
     assert rendered(factories.result()).splitlines()[0] == "## sgdiff: no slowdown"
     assert rendered(factories.fallback()).splitlines()[0] == "## sgdiff: 1 case without a verdict"
+
+
+GONE = (
+    Unmeasured(node_id="cases/a.yaml::b", why="skipped: no GPU of 'H200' | none"),
+    Unmeasured(node_id="cases/a.yaml::c", why="not run"),
+)
+
+
+@pytest.mark.parametrize(
+    ("results", "changes", "title"),
+    [
+        ((), {}, "nothing was measured"),
+        ((), {"interrupted": True}, "interrupted: nothing was measured"),
+        ((factories.result(),), {}, "2 of 3 cases not measured"),
+        ((factories.result(),), {"interrupted": True}, "interrupted: 2 of 3 cases not measured"),
+        ((factories.result(recorded=True),), {}, "1 baseline recorded, 2 of 3 cases not measured"),
+        ((factories.undecided(),), {}, "1 case without a verdict, 2 of 3 cases not measured"),
+        ((factories.regressed(),), {}, "wan22_t2v_a14b_720p: denoise +5.3 %"),
+    ],
+)
+def test_what_was_not_measured_is_in_the_title_and_listed_with_its_reason(
+    results: tuple[object, ...], changes: dict[str, object], title: str
+) -> None:
+    run = replace(factories.run(), results=results, selected=len(results) + 2, unmeasured=GONE, **changes)  # type: ignore[arg-type]
+    report = MarkdownReport().render(run)
+    assert report.splitlines()[0] == f"## sgdiff: {title}"
+    assert "no slowdown" not in report
+    assert (
+        "**Not measured**\n\n- <code>cases/a.yaml::b</code>: skipped: no GPU of 'H200' &#124; none\n"
+        "- <code>cases/a.yaml::c</code>: not run\n\n"
+    ) in report
+
+
+def test_a_run_that_selected_nothing_found_no_slowdown_either() -> None:
+    report = MarkdownReport().render(replace(factories.run(), results=(), selected=0))
+    assert report.splitlines()[0] == "## sgdiff: nothing was measured"
+
+
+def test_of_very_many_cases_that_were_not_measured_the_first_hundred_are_named() -> None:
+    many = tuple(Unmeasured(node_id=f"cases/a.yaml::c{n:03}", why="not run") for n in range(103))
+    report = rendered(factories.result(), selected=104, unmeasured=many)
+    assert "- <code>cases/a.yaml::c099</code>: not run\n- and 3 more\n" in report
 
 
 def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:

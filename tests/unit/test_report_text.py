@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import replace
 from typing import Any
 
-from pytest_sgdiff.data import CaseResult, ChangePoint, Problem, Recorded, Trend, Watch
+from pytest_sgdiff.data import CaseResult, ChangePoint, Problem, Recorded, Trend, Unmeasured, Watch
 from pytest_sgdiff.reports import evidence, launchnotes, metricwords, phrases, text
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
@@ -438,6 +438,12 @@ def test_the_text_report_tells_every_case_worst_first() -> None:
         "cases/hunyuan3d.yaml:5",
         "cases/wan22.yaml:12",
     ]
+
+
+def test_the_text_report_lists_what_was_not_measured_above_its_summary() -> None:
+    gone = (Unmeasured(node_id="cases/a.yaml::b", why="skipped: no GPU"),)
+    report = text.TextReport().render(factories.run(factories.result(), unmeasured=gone, selected=2))
+    assert report.splitlines()[-3:-1] == ["not measured: cases/a.yaml::b (skipped: no GPU)", ""]
 
 
 def test_a_pass_says_how_far_it_is_from_the_best_ever_recorded() -> None:
