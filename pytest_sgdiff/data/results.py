@@ -93,7 +93,6 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
-    worker: str | None = None
 
     @property
     def paired(self) -> bool:

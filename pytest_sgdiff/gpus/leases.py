@@ -24,8 +24,8 @@ FREED_S = 2.0
 class Lease:
     """What `Pool.lease` gives. Hand `pass_fds` and `env()` to the launch, and tell `launched` its PID.
 
-    `gpus` are in PCI order; `cpus` those of their NUMA nodes that this process may use; `waited_s` how long the queue
-    took. Do not start the launch with `preexec_fn`: it runs Python in the forked child, which gives the lease up.
+    `gpus` are in PCI order; `cpus` those of their NUMA nodes that this process may use. Do not start the launch with
+    `preexec_fn`: it runs Python in the forked child, which gives the lease up.
     """
 
     def __init__(
@@ -42,7 +42,6 @@ class Lease:
         record_fd: int,
         record: dict[str, Any],
         reader: NvmlReader,
-        waited_s: float,
         on_release: Callable[[], None],
     ) -> None:
         self.id = ident
@@ -52,7 +51,6 @@ class Lease:
         self.ports = ports
         self.cpus = cpus_of(gpus)
         self.reader = reader
-        self.waited_s = waited_s
         self._folder = folder
         self._gpu_fds = dict(gpu_fds)
         self._port_fd = port_fd

@@ -96,7 +96,6 @@ class Pool:
         refusal = among.refusal(count)
         if refusal is not None:
             raise LeaseError(f"{tag or 'the test'} {refusal}")
-        started = time.monotonic()
         ident = secrets.token_hex(6)
         with usable(self.folder, f"{tag or 'the test'} got no GPUs"):
             grant = self._wait(ident, count, among, estimate_s, timeout_s, on_wait, tag)
@@ -117,7 +116,6 @@ class Pool:
             record_fd=grant.record_fd,
             record=grant.record,
             reader=self.reader,
-            waited_s=time.monotonic() - started,
             on_release=self._released,
         )
         return self._lease

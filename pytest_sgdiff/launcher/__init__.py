@@ -25,11 +25,11 @@ from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
 from pytest_sgdiff.interrupts import as_ctrl_c
 from pytest_sgdiff.launcher import group, leavings
-from pytest_sgdiff.launcher.group import TAG, wait_gone
+from pytest_sgdiff.launcher.group import TAG
 from pytest_sgdiff.launcher.log import LogCopy, clean_lines
 from pytest_sgdiff.redact import redact
 
-__all__ = ["TAG", "Ended", "clean_lines", "run", "wait_gone"]
+__all__ = ["TAG", "Ended", "clean_lines", "run"]
 
 POLL_S = 0.2
 """How often a silent launch is looked at: often enough for a deadline, too rarely to disturb what is measured."""

@@ -140,16 +140,3 @@ def end_unknown(tag: str) -> None:
         if last:
             return
         time.sleep(POLL_S)
-
-
-def wait_gone(pgid: int, *, timeout_s: float = KILLED_S) -> bool:
-    """Wait until no live process is left in the process group; False if some still are after `timeout_s`.
-
-    A zombie counts as gone: it holds no GPU memory and no lock, and is its parent's to reap.
-    """
-    limit = time.monotonic() + timeout_s
-    while any(stat.alive and stat.group == pgid for stat in _stats()):
-        if time.monotonic() >= limit:
-            return False
-        time.sleep(POLL_S)
-    return True
