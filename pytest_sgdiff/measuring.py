@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_sgdiff import assets, baselines, commands, recordings, runner, sources
-from pytest_sgdiff.data import Case, CaseResult, Workload
+from pytest_sgdiff.data import Case, CaseResult, Launch, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import file_name
@@ -62,7 +63,7 @@ class Measuring:
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         found = assets.resolve_assets(case, settings.assets) if settings.live else {}
         workload_now = workload(case, asset_hashes=assets.asset_hashes(found))
-        recorded = () if settings.replay is None else recordings.read_launches(settings.replay, case.id)
+        recorded = self._recorded
         job = Job(
             case=case,
             source=self._launches(engine, workload_now, found)
@@ -88,6 +89,12 @@ class Measuring:
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
         return replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
+
+    @cached_property
+    def _recorded(self) -> tuple[Launch, ...]:
+        """The launches that are replayed."""
+        replay = self.settings.replay
+        return () if replay is None else recordings.read_launches(replay, self.case.id)
 
     def _run(self, job: Job, base: Callable[[], Source]) -> CaseResult:
         if self.settings.mode == "update":
@@ -159,23 +166,27 @@ class Measuring:
         compares the launches of both engines."""
         if self.settings.mode == "against" and self.settings.out is not None:
             return self._comparing(self._folder_in(self.settings.out))
-        return self._recording()
+        wanted, made = self.case.launches.baseline, len(self._recorded)
+        if self.settings.replay is None or made >= wanted:
+            return self._recording(replay=self.settings.replay)
+        few = f"a baseline takes {wanted} launches, this recording has {made}"
+        return f"on the machine ({few}): {self._recording(replay=None)}"
 
     def _comparing(self, out: Path) -> str:
         folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / sources.AGAINST, out))
         return commands.line(["sgdiff", "compare", *(self.settings.typed(folder) for folder in folders)])
 
-    def _recording(self) -> str:
-        """The command with this run's own places."""
+    def _recording(self, *, replay: Path | None) -> str:
+        """The command with this run's own places, which launches or records what is in the folder `replay`."""
         settings = self.settings
         words = [
             "pytest",
-            f"--sgdiff-gpus={settings.gpus}"
-            if settings.replay is None
-            else f"--sgdiff-replay={settings.typed(settings.replay)}",
+            f"--sgdiff-gpus={settings.gpus or self.case.gpus or 'none'}"
+            if replay is None
+            else f"--sgdiff-replay={settings.typed(replay)}",
         ]
         if settings.live and settings.engine_cmd != ("sglang",):
             words.append(f"--sgdiff-engine-cmd={commands.line(settings.engine_cmd)}")
-        words += settings.typed_places(assets=settings.live and bool(self.case.assets))
+        words += settings.typed_places(assets=replay is None and bool(self.case.assets))
         named = self.case.node_id if CASE in self.item.stash else self.item.nodeid
         return commands.line([*words, "--sgdiff-update", settings.typed_id(named)])

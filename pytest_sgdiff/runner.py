@@ -16,13 +16,13 @@ from pytest_sgdiff.judge import differences, gone, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
 from pytest_sgdiff.resolution import doubts, recorded_at_most, recording_advice
 from pytest_sgdiff.review import figures, replacing
+from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8)
 """Pairs of launches after which an A/B verdict is sought (docs/decision.md)."""
 
 AGAIN = "run it again on a quiet machine"
-MORE = "give a recording of more launches, or let the case ask for fewer (launches.baseline)"
 
 
 def gate(job: Job) -> CaseResult:
@@ -73,7 +73,7 @@ def record(job: Job) -> CaseResult:
         return lost
     if len(taken.counted) < wanted:
         reason = f"no baseline recorded: the recording ends after {len(taken.counted)} of {wanted} launches"
-        return replace(finish(job, taken, None, (), "inconclusive", reason), next_step=MORE)
+        return replace(finish(job, taken, None, (), "inconclusive", reason), next_step=_too_short(taken, wanted))
     told: tuple[str, ...] = ()
     if taken.machine is None:
         taken.machine = unknown_machine(job.case)
@@ -101,6 +101,13 @@ def _lost(job: Job, taken: Taken) -> CaseResult | None:
     if taken.spoiled:
         return finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {environment_reason(taken)}")
     return None
+
+
+def _too_short(taken: Taken, wanted: int) -> str:
+    """What to do about a recording that ends too early for a baseline; no case may ask for fewer than three."""
+    counted = len(taken.counted)
+    fewer = f", or let the case ask for {counted} (launches.baseline)" if counted >= BASELINE_LAUNCHES else ""
+    return f"record {wanted} launches on the machine, with --sgdiff-gpus and --sgdiff-update{fewer}"
 
 
 def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:

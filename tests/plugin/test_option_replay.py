@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -116,3 +117,15 @@ def test_a_baseline_can_be_recorded_from_a_recording(project: Project) -> None:
     result = project.run("--sgdiff-replay=kept", "--sgdiff-update")
     assert result.ret == 0, result.stdout.str()
     assert (project.root / "baselines" / "nvidia-h200-x1" / "tiny.json").exists()
+
+
+def test_a_recording_that_is_too_short_for_a_baseline_is_not_offered_for_one(project: Project) -> None:
+    project.baseline("--sgdiff-out=kept")
+    (project.root / "baselines").rename(project.root / "elsewhere")
+    options = ("--sgdiff-replay=kept", "--sgdiff-baselines=own")
+    record = "--sgdiff-baselines=own --sgdiff-update cases/tiny.yaml::tiny\n"
+    assert f"  next        record one: pytest --sgdiff-replay=kept {record}" in project.run(*options).stdout.str()
+    shutil.rmtree(project.root / "kept" / "tiny" / "04")
+    output = project.run(*options).stdout.str()
+    few = "on the machine (a baseline takes 5 launches, this recording has 4)"
+    assert f"  next        record one: {few}: pytest --sgdiff-gpus=1 {record}" in output

@@ -509,10 +509,14 @@ def test_nothing_is_recorded_of_too_few_launches(said, outcome, reason):
     assert (told(result), result.recorded) == ((outcome, reason), False)
 
 
-def test_a_recording_that_is_too_short_for_a_baseline_is_not_blamed_on_the_machine():
-    assert record(job(Script(*STEADY[:3]))).next_step == (
-        "give a recording of more launches, or let the case ask for fewer (launches.baseline)"
-    )
+@pytest.mark.parametrize(
+    ("said", "fewer"),
+    [(STEADY[:3], ", or let the case ask for 3 (launches.baseline)"), (STEADY[:1], "")],
+    ids=["enough for a case", "too few for any"],
+)
+def test_a_recording_that_is_too_short_for_a_baseline_is_not_blamed_on_the_machine(said, fewer):
+    step = f"record 5 launches on the machine, with --sgdiff-gpus and --sgdiff-update{fewer}"
+    assert record(job(Script(*said))).next_step == step
 
 
 def test_nothing_is_recorded_on_a_disturbed_machine():
