@@ -9,8 +9,8 @@ Layers, top to bottom; each imports downwards only (import-linter checks it, see
 
     plugin, cli                                   what pytest and the shell call
     starting, fixtures, measuring, session,       a run: the modules that know pytest, with hookspecs
-    results, status, items, casescan, needs,
-    schedule, publish
+    sender, results, status, items, casescan,
+    needs, schedule, publish
     settings, options                             options as one frozen object
     runner, job, sources, commands                the pipeline on one screen: case -> launches -> verdicts
     casefile, baselines, recordings, launcher,    files, processes and GPUs: the only modules that touch the machine

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pytest_sgdiff.casescan import is_case_file, named_files
 from pytest_sgdiff.commands import line
 from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run, Unmeasured
 from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.items import CASE, CaseFile
+from pytest_sgdiff.items import CASE
 from pytest_sgdiff.publish import fault, from_root, publish, with_trends
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
@@ -265,33 +265,3 @@ def _commit(root: Path) -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None
-
-
-class Sender:
-    """Registered in every process that runs cases: puts a case's result on its report, which crosses to the
-    controller under xdist."""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(
-        self, collector: pytest.Collector
-    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Mark the report of a case file with mistakes."""
-        report = yield
-        if isinstance(collector, CaseFile) and report.failed:
-            report.sgdiff_mistakes = True  # type: ignore[attr-defined]
-        return report
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Attach the result to the report of the call."""
-        report = yield
-        from pytest_sgdiff.session import HAS_BASELINE, RESULT
-
-        if HAS_BASELINE in item.stash:
-            report.sgdiff_has_baseline = True  # type: ignore[attr-defined]
-        if call.when != "teardown" and RESULT in item.stash:
-            report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
-            del item.stash[RESULT]
-        return report

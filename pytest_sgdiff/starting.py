@@ -16,8 +16,9 @@ from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.fixtures import SESSION
 from pytest_sgdiff.items import CASE
-from pytest_sgdiff.results import Results, Sender
+from pytest_sgdiff.results import Results
 from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems, workers_for
+from pytest_sgdiff.sender import Sender
 from pytest_sgdiff.session import Session
 from pytest_sgdiff.settings import Settings, read_settings
 from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
