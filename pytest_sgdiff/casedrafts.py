@@ -43,9 +43,11 @@ def drafts(root: Node, mistakes: Mistakes, known_marks: Collection[str] | None) 
     if not isinstance(root, Table):
         mistakes.add(root.place, f"a case file must be a mapping with 'cases', got {describe(root)}")
         return ()
-    for key, place in root.keys.items():
+    for key, place, node in root.written():
         if key not in ("defaults", "cases"):
             unknown_key(place, key, ("defaults", "cases"), "", mistakes)
+        elif node is not root.entries[key] and key == "defaults":
+            _part(node, key, mistakes)
     defaults = _merge(_EMPTY, _part(root.entries.get("defaults"), "defaults", mistakes), "", mistakes)
     cases = root.entries.get("cases")
     if cases is None:
@@ -56,8 +58,9 @@ def drafts(root: Node, mistakes: Mistakes, known_marks: Collection[str] | None) 
         return ()
     merged = tuple(
         draft
-        for name, node in cases.entries.items()
-        for draft in _case(name, cases.keys[name], node, defaults, mistakes)
+        for table in (cases, *(node for key, _, node in root.again if key == "cases" and isinstance(node, Table)))
+        for name, place, node in table.written()
+        for draft in _case(name, place, node, defaults, mistakes)
     )
     for draft in merged:
         _check_merged(draft, known_marks, mistakes)
@@ -95,6 +98,8 @@ def _variants(name: str, matrix: Node | None, mistakes: Mistakes) -> dict[str | 
         for variant, place in node.keys.items():
             if not re.fullmatch(VARIANT, variant):
                 mistakes.add(place, f"variant '{variant}' must be {NAME_HELP}, and begin with a letter, a digit or '_'")
+        for variant, _, part in node.again:
+            _part(part, f"matrix.{axis}.{variant}", mistakes)
         axes.append([(v, _part(part, f"matrix.{axis}.{v}", mistakes)) for v, part in node.entries.items()])
         count *= len(node.entries)
     if count > MAX_VARIANTS:

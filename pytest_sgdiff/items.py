@@ -7,7 +7,7 @@ overridable fixtures of every scope and other plugins work on cases as they do o
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,11 @@ class CaseFile(pytest.Module):
         for case in load(self.path, self.config):
             by_name.setdefault(case.name, []).append(case)
         self.stash[CASES] = by_name
+        if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0])]:
+            raise self.CollectError("\n".join(taken))
         module = types.ModuleType(self.path.stem)
         module.__file__ = str(self.path)
         for name, variants in by_name.items():
-            self._claim(name, variants[0])
             setattr(module, name, self._function(variants, module))
         return module
 
@@ -63,14 +64,12 @@ class CaseFile(pytest.Module):
         callspec = getattr(item, "callspec", None)
         return variants[callspec.params[VARIANT]] if callspec and VARIANT in callspec.params else variants[0]
 
-    def _claim(self, name: str, case: Case) -> None:
-        seen = self.config.stash.setdefault(SEEN, {})
+    def _claim(self, case: Case) -> Iterator[str]:
+        """The mistake of a name that another file has used before."""
         here = str(case.location)
-        first = seen.setdefault(name, here)
+        first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, here)
         if first.partition(":")[0] != case.location.path:
-            raise self.CollectError(
-                f"{here}: the case '{name}' is defined already at {first}; ids are unique over files"
-            )
+            yield f"{here}: the case '{case.name}' is defined already at {first}; ids are unique over files"
 
     def _function(self, variants: list[Case], module: types.ModuleType) -> Callable[..., None]:
         first = variants[0]

@@ -165,6 +165,7 @@ class _Composer:
         children: list[_Sized] = []
         entries: dict[str, Node] = {}
         keys: dict[str, Place] = {}
+        again: list[tuple[str, Place, Node]] = []
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
@@ -182,10 +183,11 @@ class _Composer:
             elif key.text in keys:
                 first = keys[key.text].line
                 self._mistakes.add(key_place, f"duplicate key '{key.text}', first on line {first}")
+                again.append((key.text, key_place, value.node))
             else:
                 entries[key.text] = value.node
                 keys[key.text] = key_place
-        return _around(Table(place=place, entries=entries, keys=keys), children)
+        return _around(Table(place=place, entries=entries, keys=keys, again=tuple(again)), children)
 
 
 def _around(node: Node, children: list[_Sized]) -> _Sized:

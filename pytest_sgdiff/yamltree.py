@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,11 +39,20 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A mapping with text keys, in the file's order. `keys` has the place of each key."""
+    """A mapping with text keys, in the file's order. `keys` has the place of each key.
+
+    `again` has what stands under keys that were there before: a mistake, below which there may be others.
+    """
 
     place: Place
     entries: Mapping[str, Node] = field(default_factory=dict)
     keys: Mapping[str, Place] = field(default_factory=dict)
+    again: tuple[tuple[str, Place, Node], ...] = ()
+
+    def written(self) -> Iterator[tuple[str, Place, Node]]:
+        """Every key with its place and value, repeated ones last."""
+        yield from ((key, self.keys[key], node) for key, node in self.entries.items())
+        yield from self.again
 
 
 Node = Leaf | Branch | Table

@@ -99,9 +99,9 @@ class MapOf:
             mistakes.add(node.place, f"'{name}' must be a mapping, got {describe(node)}")
             return None
         checked: dict[str, Any] = {}
-        for key, value in node.entries.items():
+        for key, place, value in node.written():
             if not re.fullmatch(self.key, key):
-                mistakes.add(node.keys[key], f"key '{key}' of '{name}' must be {self.what}{self._cure(key)}")
+                mistakes.add(place, f"key '{key}' of '{name}' must be {self.what}{self._cure(key)}")
             elif not (self.nullable and is_null(value)):
                 checked[key] = self.value.check(value, f"{name}.{key}", mistakes)
         return checked
@@ -152,11 +152,11 @@ class Record:
         With `nullable`, a key without value is skipped: it drops an inherited one.
         """
         checked: dict[str, Any] = {}
-        for key, value in node.entries.items():
+        for key, place, value in node.written():
             if key in ignore:
                 continue
             if key not in self.keys:
-                unknown_key(node.keys[key], key, (*self.keys, *ignore), name, mistakes)
+                unknown_key(place, key, (*self.keys, *ignore), name, mistakes)
             elif not (nullable and is_null(value)):
                 checked[key] = self.keys[key].check(value, f"{name}.{key}" if name else key, mistakes)
         return checked

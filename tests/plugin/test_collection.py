@@ -179,10 +179,14 @@ def test_yaml_tests_of_other_plugins_are_not_counted(project: Project, workers: 
 
 
 def test_a_name_used_in_two_files_is_a_mistake(project: Project) -> None:
-    project.write("cases/zwei.yaml", "cases:\n  tiny:\n    model: a/b\n    args: {prompt: a cat}\n")
+    project.write("cases/tiny.yaml", CASE + "  small: {model: a/b}\n")
+    project.write("cases/zwei.yaml", "cases:\n  tiny: {model: a/b}\n  other: {model: a/b}\n  small: {model: a/b}\n")
     result = project.run("--sgdiff-dry-run")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert "cases/zwei.yaml:2:3: the case 'tiny' is defined already at cases/tiny.yaml:5:3" in result.stdout.str()
+    assert (
+        "cases/zwei.yaml:2:3: the case 'tiny' is defined already at cases/tiny.yaml:5:3; ids are unique over files\n"
+        "cases/zwei.yaml:4:3: the case 'small' is defined already at cases/tiny.yaml:12:3; ids are unique over files\n"
+    ) in result.stdout.str()
 
 
 def test_yaml_of_other_tools_is_left_alone(project: Project) -> None:

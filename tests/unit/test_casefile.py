@@ -374,6 +374,44 @@ def test_the_dots_and_digits_of_upstream_ids_are_fine() -> None:
     assert case.node_id == "cases/x.yaml::ltx2.3_twostage_ti2v_2gpus"
 
 
+def test_what_stands_under_a_repeated_key_is_checked_too() -> None:
+    text = """\
+defaults: {gpus: 2, env: {A: 1, A: {}}}
+cases:
+  a: {model: m}
+  a:
+    gpus: four
+    gpu: 1
+    timeout: 45x
+    marks: nightly
+  a: {model: m, marks: [unheard_of], gpus: 1, gpus: 1.5, matrix: {x: {v: {}, v: {backend: other}}}}
+defaults: {warmup: cold}
+cases:
+  b: {}
+"""
+    assert [m.removeprefix(f"{PATH}:") for m in mistakes(text, known_marks=("nightly",))] == [
+        "1:30: 'env.A' must be str, got 1: quote it (\"1\")",
+        "1:33: duplicate key 'A', first on line 1",
+        "1:36: 'env.A' must be str, got a mapping",
+        "4:3: case 'a' has no 'model'",
+        "4:3: duplicate key 'a', first on line 3",
+        "5:11: 'gpus' must be int, got 'four'",
+        "6:5: unknown key 'gpu', did you mean 'gpus'?",
+        "7:14: 'timeout' must be a duration such as 45m, 90s or 2h, or seconds, got '45x'",
+        "8:12: 'marks' must be a list, got 'nightly': write [nightly]",
+        "9:3: duplicate key 'a', first on line 3",
+        "9:25: 'unheard_of' not found in `markers` configuration option",
+        "9:47: duplicate key 'gpus', first on line 9",
+        "9:53: 'gpus' must be int, got 1.5",
+        "9:78: duplicate key 'v', first on line 9",
+        "9:91: 'backend' must be 'sglang' or 'diffusers', got 'other'",
+        "10:1: duplicate key 'defaults', first on line 1",
+        "10:20: 'warmup' must be 'request' or 'off', got 'cold'",
+        "11:1: duplicate key 'cases', first on line 2",
+        "12:3: case 'b' has no 'model'",
+    ]
+
+
 def test_a_file_of_nothing_but_mistakes_is_not_picked_to_pieces() -> None:
     found = mistakes("a: 1\n" * 200_000)
     assert len(found) == 1001
