@@ -12,6 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from pytest_sgdiff.data import Baseline, Launch, LaunchRecord, Machine, PerfDump
+from pytest_sgdiff.engines.enginelog import examine
+from pytest_sgdiff.engines.gate import CUT_OFF, cut_off
 from pytest_sgdiff.engines.inspection import inspect, read_dump
 from pytest_sgdiff.errors import RecordingError
 
@@ -145,6 +147,8 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
 
 
 def _failure(launch: Launch, problems: Sequence[str]) -> str:
+    if cut_off(launch, examine(launch.log)):
+        return CUT_OFF
     if problems:
         return problems[0]
     if launch.ending != "exited":

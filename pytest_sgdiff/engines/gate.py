@@ -26,6 +26,14 @@ _LONGEST = 300
 _PLAIN_DENOISING = frozenset({"DenoisingStage", "LTX2AVDenoisingStage"})
 
 
+CUT_OFF = "the launch was cut off: it has neither an exit code nor a perf dump"
+
+
+def cut_off(launch: Launch, log: LogEvidence) -> bool:
+    """Whether it is a recording of a killed run: that the engine proved nothing either is no fault of its own."""
+    return launch.returncode is None and launch.dump is None and not log.failures
+
+
 def backend_of(dump: PerfDump | None, log: LogEvidence) -> Backend | None:
     """The backend that ran, None where nothing proves it. One sign of the diffusers backend outweighs all others."""
     stages = {stage.name for stage in dump.stages} if dump else set()
@@ -52,14 +60,8 @@ def problems(
     if launch.returncode:
         yield _exit(launch.returncode, log)
         return
-    if launch.returncode is None and launch.dump is None and not log.failures:
-        # A recording of a killed run: that the engine proved nothing either is no fault of its own.
-        yield _problem(
-            "launch-failed",
-            "the launch was cut off: it has neither an exit code nor a perf dump",
-            log.lines[-_MOST_LINES:],
-            cause="cut-off",
-        )
+    if cut_off(launch, log):
+        yield _problem("launch-failed", CUT_OFF, log.lines[-_MOST_LINES:], cause="cut-off")
         return
     yield from _failed_request(launch, log)
     yield from _dump(launch, log, dump, dump_error)

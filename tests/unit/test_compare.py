@@ -298,6 +298,18 @@ def test_a_launch_whose_exit_code_is_not_known_is_left_out() -> None:
     assert side.notes == (f"launch {second.number} left out: its exit code is not known",)
 
 
+def test_a_launch_that_was_cut_off_says_so() -> None:
+    launch = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[0]
+    unproven = 'server_args: {"warmup": true, "warmup_mode": "request"}'
+    killed = replace(launch, returncode=None, dump=None, log=unproven)
+    with pytest.raises(RecordingError) as caught:
+        recording_side("killed", [killed])
+    assert str(caught.value) == (
+        f"killed: no launch gave numbers (launch {launch.number} left out: "
+        "the launch was cut off: it has neither an exit code nor a perf dump)"
+    )
+
+
 def test_launches_of_different_work_in_one_recording_are_named() -> None:
     first, second = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[:2]
     with pytest.raises(RecordingError) as caught:
