@@ -48,7 +48,8 @@ class Row:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """What came of it. `differences` are reasons why the sides are not comparable; unless `anyway`, rows are empty
-    then. `ways` are other flags that differ: two ways of doing the same work. `by` is what decided."""
+    then. `ways` are other flags that differ: two ways of doing the same work. `by` is what decided.
+    `left_out` are the other cases of the two recordings that were not compared, a line each with the reason."""
 
     old: Side
     new: Side
@@ -57,6 +58,7 @@ class Comparison:
     differences: tuple[str, ...] = ()
     ways: tuple[str, ...] = ()
     anyway: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def untold(self) -> tuple[str, ...]:

@@ -75,8 +75,8 @@ def render_markdown(comparison: Comparison) -> str:
 
 
 def render_json(comparison: Comparison) -> str:
-    """`{old, new, by, differences, untold, ways, rows: [row], exit_code}`; a row has `metric, unit, old, new, ratio,
-    low, high, status, why`."""
+    """`{old, new, by, differences, untold, ways, rows: [row], left_out, exit_code}`; a row has `metric, unit, old, new,
+    ratio, low, high, status, why`."""
     document = {
         "old": _plain_side(comparison.old),
         "new": _plain_side(comparison.new),
@@ -85,6 +85,7 @@ def render_json(comparison: Comparison) -> str:
         "untold": list(comparison.untold),
         "ways": list(comparison.ways),
         "rows": [{name: getattr(row, name) for name in _COLUMNS} for row in comparison.rows],
+        "left_out": list(comparison.left_out),
         "exit_code": comparison.exit_code,
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.protocol import MISTAKES, Subparsers, read
+from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers, read
 
 if TYPE_CHECKING:
     from pytest_sgdiff.sides import Side
@@ -25,8 +26,9 @@ def add(commands: Subparsers) -> None:
         help="compare two perf dumps, two recordings, or either against a baseline",
         description="Compares two perf dumps, two recordings (a folder that --sgdiff-out wrote, one of its cases or "
         "one launch), or either against a baseline file. With three launches of each side the rule of the gate "
-        "decides, with fewer fixed tolerances do. Exit 0, 1 if anything is slower, 2 if the two are not comparable: "
-        "another model, other GPUs, sizes, stage timers or backends. Other flags that differ are named.",
+        "decides, with fewer fixed tolerances do. Exit 0, 1 if anything is slower, 2 if the two are not comparable "
+        "(another model, other GPUs, sizes, stage timers or backends) or a case of OLD is not in NEW; --anyway "
+        "compares what there is. Cases that only NEW has, and other flags that differ, are named.",
     )
     parser.add_argument("old", type=Path, metavar="OLD")
     parser.add_argument("new", type=Path, metavar="NEW")
@@ -45,28 +47,48 @@ def _compare(chosen: argparse.Namespace) -> int:
     old, new = sides(chosen.old, troubles), sides(chosen.new, troubles)
     for trouble in troubles:
         print(f"sgdiff compare: {trouble}", file=sys.stderr)
-    pairs = _pairs(old, new)
+    pairs = _pairs(old, new, dropped=bool(troubles))
     if not pairs:
         told = [", ".join(side) or "none" for side in (old, new)]
         print(
             f"sgdiff compare: no case is in both: {told[0]} in {chosen.old}, {told[1]} in {chosen.new}", file=sys.stderr
         )
         return MISTAKES
-    comparisons = {name: compare(*pair, anyway=chosen.anyway) for name, pair in pairs.items()}
+    gone, more = (
+        [
+            f"{name} is only in {here}"
+            for name in mine
+            # A case without numbers is there, and its trouble told.
+            if name not in others and len(pairs) < len(mine) and not _told_of(f"{there}/{name}", troubles)
+        ]
+        for mine, here, others, there in ((old, chosen.old, new, chosen.new), (new, chosen.new, old, chosen.old))
+    )
+    left_out = (*gone, *more, *troubles)
+    comparisons = {
+        name: replace(compare(*pair, anyway=chosen.anyway), left_out=left_out) for name, pair in pairs.items()
+    }
     texts = {name: RENDERERS[chosen.format](comparison) for name, comparison in comparisons.items()}
     if chosen.format == "json" and len(texts) > 1:
         print(json.dumps({name: json.loads(text) for name, text in texts.items()}, indent=2, ensure_ascii=False))
     else:
         print("\n".join(texts.values()), end="")
-    for path, missing in ((chosen.new, set(old) - set(new)), (chosen.old, set(new) - set(old))):
-        if missing and len(pairs) > 1:
-            print(f"sgdiff compare: not in {path}: {', '.join(sorted(missing))}", file=sys.stderr)
-    return max([*(comparison.exit_code for comparison in comparisons.values()), *(MISTAKES for _ in troubles)])
+    if left_out and chosen.format != "json":
+        print(
+            "", *(f"{'- ' if chosen.format == 'markdown' else ''}not compared: {line}" for line in left_out), sep="\n"
+        )
+    # A case that went missing may be the one that got slower; a new one has nothing that it could be slower than.
+    incomplete = bool(troubles) or (bool(gone) and not chosen.anyway)
+    return max(*(comparison.exit_code for comparison in comparisons.values()), MISTAKES if incomplete else GOOD)
 
 
-def _pairs(old: Mapping[str, Side], new: Mapping[str, Side]) -> dict[str, tuple[Side, Side]]:
-    """Cases of the same name; where each has only one, those two whatever they are called."""
-    if len(old) == len(new) == 1:
+def _told_of(label: str, troubles: Sequence[str]) -> bool:
+    return any(trouble.startswith(f"{label}: ") for trouble in troubles)
+
+
+def _pairs(old: Mapping[str, Side], new: Mapping[str, Side], *, dropped: bool) -> dict[str, tuple[Side, Side]]:
+    """Cases of the same name; where each has only one, those two whatever they are called, unless it is what is left
+    of several."""
+    if len(old) == len(new) == 1 and not dropped:
         ((name, first),) = old.items()
         return {name: (first, next(iter(new.values())))}
     return {name: (old[name], new[name]) for name in old if name in new}

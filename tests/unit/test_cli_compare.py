@@ -67,11 +67,29 @@ def test_two_recordings_case_by_case(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run("compare", tmp_path / "old", tmp_path / "new", "--format", "json") == 2  # one case gave no numbers
     out, err = capsys.readouterr()
     assert set(json.loads(out)) == {"tiny_wan_slower", "tiny_wan_leave_out"}
-    assert f"sgdiff compare: not in {tmp_path / 'new'}: tiny_wan_cold\n" in err
+    gone = f"tiny_wan_cold is only in {tmp_path / 'old'}"
+    left_out = json.loads(out)["tiny_wan_slower"]["left_out"]
+    assert left_out[0] == gone
+    assert left_out[1].startswith(f"{tmp_path / 'old'}/tiny_wan_port_lost: no launch gave numbers")
     assert "tiny_wan_port_lost: no launch gave numbers" in err
+    shutil.copytree(RECORDINGS / "tiny_wan_unchanged", tmp_path / "old" / "tiny_wan_port_lost", dirs_exist_ok=True)
+    capsys.readouterr()
+    assert run("compare", tmp_path / "old", tmp_path / "new") == 2
+    assert "tiny_wan_port_lost is only in" not in capsys.readouterr().out
     for side in ("old", "new"):
         shutil.rmtree(tmp_path / side / "tiny_wan_port_lost")
-    assert run("compare", tmp_path / "old", tmp_path / "new") == 0
+    # A case that went missing may be the slower one; a new one has nothing to be slower than.
+    capsys.readouterr()
+    assert run("compare", tmp_path / "old", tmp_path / "new") == 2
+    assert capsys.readouterr().out.endswith(f"\n\nnot compared: {gone}\n")
+    assert run("compare", tmp_path / "old", tmp_path / "new", "--format", "markdown") == 2
+    assert capsys.readouterr().out.endswith(f"\n\n- not compared: {gone}\n")
+    assert run("compare", tmp_path / "old", tmp_path / "new", "--anyway") == 0
+    shutil.rmtree(tmp_path / "new" / "tiny_wan_slower")
+    assert run("compare", tmp_path / "old", tmp_path / "new") == 2
+    capsys.readouterr()
+    assert run("compare", tmp_path / "new", tmp_path / "old") == 0
+    assert f"\nnot compared: {gone}\n" in capsys.readouterr().out
 
 
 def test_recordings_without_a_case_in_common_are_not_comparable(
