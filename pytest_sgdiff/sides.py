@@ -86,7 +86,7 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
     facts: dict[str, str] = {}
     for launch in launches:
         dump, _ = read_dump(launch.dump)
-        found = inspect(launch.dump, launch.log)
+        found = inspect(launch.dump, launch.log or None)
         if dump is None or launch.returncode != 0 or launch.ending != "exited":
             notes.append(f"launch {launch.number} left out: {_failure(launch, found['problems'])}")
             continue

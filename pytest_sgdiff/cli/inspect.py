@@ -16,7 +16,8 @@ def add(commands: Subparsers) -> None:
         "inspect",
         help="what really ran in a launch: backend, pipeline, warmup, metrics, problems",
         description="Reads a perf dump and the engine's log and says what really ran. Exit 1 if anything is wrong "
-        "with the launch: a silent fallback to diffusers, a failed request, a torn dump.",
+        "with the launch: a silent fallback to diffusers, a failed request, a torn dump, a log that does "
+        "not prove the backend.",
     )
     parser.add_argument("--dump", type=Path, metavar="FILE", help="the perf dump (--perf-dump-path of the engine)")
     parser.add_argument("--log", type=Path, metavar="FILE", action="append", default=[], help="a log; repeatable")
@@ -31,7 +32,7 @@ def _inspect(chosen: argparse.Namespace) -> int:
         print("sgdiff inspect: give --dump FILE, --log FILE, or both", file=sys.stderr)
         return MISTAKES
     dump = None if chosen.dump is None else read(chosen.dump)
-    found = inspect(dump, "\n".join(read(path) for path in chosen.log))
+    found = inspect(dump, "\n".join(read(path) for path in chosen.log) if chosen.log else None)
     if chosen.json:
         print(json.dumps(found, indent=2, allow_nan=False))
     else:

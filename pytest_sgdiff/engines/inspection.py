@@ -19,10 +19,14 @@ _DUMPED = "Metrics dumped to:"
 def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
     """Backend, pipeline, warmup, generation, tag, metrics and problems, as plain builtins.
 
-    Unlike in a judged launch the metrics are given whatever the problems are.
+    A log that is given must prove the backend, and alone that its request ended. Unlike in a judged launch the metrics
+    are given whatever the problems are.
     """
     dump, error = read_dump(dump_text)
     evidence = examine(log or "", prompts=prompts_of(dump_text))
+    problems = [*_problems(dump, error, evidence)]
+    if log is not None and not (error or evidence.failures or evidence.cause):
+        problems = [*_unproven(dump, evidence), *problems]
     return {
         "backend": backend_of(dump, evidence),
         "pipeline": evidence.pipeline,
@@ -30,7 +34,7 @@ def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
         "generation": dump.generation if dump else None,
         "tag": dump.tag if dump else None,
         "metrics": metrics_of(dump) if dump else {},
-        "problems": list(_problems(dump, error, evidence)),
+        "problems": problems,
     }
 
 
@@ -55,6 +59,21 @@ def prompts_of(dump_text: str | None) -> tuple[str, ...]:
     return tuple(text for text in prompts if isinstance(text, str))
 
 
+def _unended(log: LogEvidence) -> bool:
+    """Whether the log breaks off: it tells neither of a failure nor of a request that ended."""
+    return not log.failures and not log.cause and not any(_DUMPED in line for line in log.lines)
+
+
+def _unproven(dump: PerfDump | None, log: LogEvidence) -> Iterator[str]:
+    """What no case can do without, missing in a log that shows nothing wrong."""
+    if not log.lines:
+        yield "the log is empty: it proves nothing"
+    elif dump is None and _unended(log):
+        yield "the log ends before its request: the launch was cut off, or wrote no perf dump"
+    elif backend_of(dump, log) != "diffusers" and not log.pipeline:
+        yield "nothing proves the native backend: the log names no pipeline class"
+
+
 def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Iterator[str]:
     if error:
         yield error
@@ -70,5 +89,5 @@ def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Ite
     yield from (f"attention fell back: {line}" for line in log.attention_fallbacks)
     yield from (f"a component runs as a diffusers class: {line}" for line in log.components)
     yield from (f"torch.compile failed: {line}" for line in log.compile_failures)
-    if log.warmup == "unproven":
+    if log.warmup == "unproven" and (dump or not _unended(log)):
         yield f"warmup is not proven: {log.warmup_why}"

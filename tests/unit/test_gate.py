@@ -486,6 +486,21 @@ def test_inspection_takes_an_exception_on_the_way_to_a_whole_request_for_no_fail
     assert inspect(None, caught + ran.log)["problems"] == []
 
 
+def test_inspection_says_what_a_log_does_not_prove() -> None:
+    ran = kept("real-0.5.17-h200-warm")
+    empty = ["the log is empty: it proves nothing"]
+    assert inspect(ran.dump, "")["problems"] == inspect(None, "\n")["problems"] == empty
+    quiet = ["nothing proves the native backend: the log names no pipeline class"]
+    assert inspect(ran.dump, START)["problems"] == quiet
+    asked = f'{START}server_args: {{"warmup": true, "warmup_mode": "request"}}'
+    unproven = "warmup is not proven: warmup was asked for, but the log shows none that ended"
+    assert inspect(ran.dump, asked)["problems"] == [*quiet, unproven]
+    cut = ["the log ends before its request: the launch was cut off, or wrote no perf dump"]
+    assert inspect(None, START)["problems"] == cut
+    assert inspect(None, asked)["problems"] == cut
+    assert inspect(ran.dump, None)["problems"] == inspect(None, ran.log)["problems"] == []
+
+
 def test_a_command_hands_over_private_folders_and_ports() -> None:
     files = LaunchFiles(
         workdir="/w", output_dir="/w/out", perf_dump="/w/perf.json", perf_log_dir="/w/log", config="/w/config.json"
