@@ -96,11 +96,24 @@ class Measuring:
         replay = self.settings.replay
         return () if replay is None else recordings.read_launches(replay, self.case.id)
 
+    @cached_property
+    def _base_recorded(self) -> tuple[Launch, ...]:
+        """The base engine's launches, where an A/B run is replayed: those of the run that the others are of."""
+        if self.settings.replay is None or self.settings.mode != "replay":
+            return ()
+        folder = self.settings.replay / sources.AGAINST
+        launches = recordings.read_launches(folder, self.case.id) if folder.is_dir() else ()
+        runs = {launch.session for launch in self._recorded}
+        return tuple(launch for launch in launches if not runs or launch.session in runs)
+
     def _run(self, job: Job, base: Callable[[], Source]) -> CaseResult:
         if self.settings.mode == "update":
             return runner.record(job)
         if self.settings.mode == "against" and self.settings.live:
             return runner.against(replace(job, source=base()), job)
+        if self._base_recorded:
+            source, problems = sources.ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
+            return runner.against(replace(job, source=source, problems=problems), job)
         return runner.gate(job)
 
     def _launches(
@@ -166,6 +179,8 @@ class Measuring:
         compares the launches of both engines."""
         if self.settings.mode == "against" and self.settings.out is not None:
             return self._comparing(self._folder_in(self.settings.out))
+        if self._base_recorded and self.settings.replay is not None:
+            return self._comparing(self.settings.replay)
         wanted, made = self.case.launches.baseline, len(self._recorded)
         if self.settings.replay is None or made >= wanted:
             return self._recording(replay=self.settings.replay)

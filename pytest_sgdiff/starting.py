@@ -170,7 +170,9 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
         return ("dry run: command lines are shown, nothing is measured",)
     if settings.replay is not None:
         recording, baselines = settings.near(settings.replay), settings.near(settings.baselines)
-        return (f"replay of {recording}, baselines in {baselines}",)
+        against = settings.replay / sources.AGAINST
+        base = f", base engine in {settings.near(against)}" if settings.mode == "replay" and against.is_dir() else ""
+        return (f"replay of {recording}{base}, baselines in {baselines}",)
     if collect_only or pool is None:
         return ()
     # Versions are asked for here, so that a missing engine stops the run before the first case.

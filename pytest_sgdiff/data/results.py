@@ -96,7 +96,7 @@ class CaseResult:
 
     @property
     def paired(self) -> bool:
-        """Whether the baseline is the base engine's launches of this very run (`--sgdiff-against`), kept in no file."""
+        """Whether the baseline is the base engine's launches of the same run (`--sgdiff-against`), kept in no file."""
         return self.baseline_recorded is not None and self.baseline_path is None
 
 

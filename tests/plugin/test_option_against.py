@@ -91,3 +91,22 @@ def test_the_base_engine_is_what_a_slowdown_is_told_against(project: Project) ->
     ran = subprocess.run(shlex.split(command), cwd=project.root, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (1, "")
     assert "slower" in ran.stdout
+
+
+def test_a_replay_of_pairs_judges_the_pairs_again_whatever_baseline_there_is(project: Project) -> None:
+    project.engine("slow:1.30")
+    project.baseline()
+    base, now = engine(project, "base", "native"), engine(project, "now", "slow:1.30")
+    live = project.run("--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}", "--sgdiff-out=ab")
+    told = [line for line in live.outlines if re.match(r"  (metric|denoise|e2e|next) ", line)]
+    assert "  next        see what differs: sgdiff compare ab/against/tiny ab/tiny" in told
+    project.no_gpus()
+    replayed = project.run("--sgdiff-replay=ab")
+    output = replayed.stdout.str()
+    assert "sgdiff: replay of ab, base engine in ab/against, baselines in baselines\n" in output
+    assert [line for line in replayed.outlines if re.match(r"  (metric|denoise|e2e|next) ", line)] == told
+    assert "measured 1 of 1 · 1 regressed" in output
+    # Of another run, they are not what these launches were made in turn with.
+    for record in (project.root / "ab" / "against" / "tiny").glob("*/launch.json"):
+        record.write_text(re.sub(r'("session": ")[^"]*', r"\g<1>another", record.read_text()))
+    assert "measured 1 of 1 · 1 pass" in project.run("--sgdiff-replay=ab").stdout.str()
