@@ -27,7 +27,8 @@ from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.metrics import metric_class
-from pytest_sgdiff.wire import from_plain, spell, to_plain
+from pytest_sgdiff.wire import from_plain, to_plain
+from pytest_sgdiff.wirepaths import spell
 
 SCHEMA = 1
 

@@ -150,9 +150,13 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
     if then <= s.margins.ignore_abs:
         return verdict
     lo, hi = bounds(then, s.margins, same_node=near)
+    verdict = replace(verdict, ignore=growth(lo), limit=growth(hi))
+    if not isinstance(rule, ModeratedRule):
+        # An A/B run has no baseline whose resolution could be told beforehand.
+        return verdict
     looks, stage = max(case.launches.looks), s.metric_class == "stage"
     found = rule.detectable(s.baseline, s.margins, launches=looks, past_limit=stage, same_node=near)
-    return replace(verdict, ignore=growth(lo), limit=growth(hi), detectable=found)
+    return replace(verdict, detectable=found)
 
 
 def _within_limit(decision: Decision, limit: float | None) -> Decision:

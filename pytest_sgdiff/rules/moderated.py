@@ -119,8 +119,10 @@ class ModeratedRule:
 
         From the baseline alone, with the 80 % upper bound of its variance; None for fewer than three launches, for
         values that are none, and below the absolute floor. Optimistic for three launches that vary by more than 1 %:
-        three values cannot show their own noise. `past_limit` and `same_node` as in `Rule`. Fewer launches than
-        CONFIRM_LAUNCHES find only what is gross, in each of them, and fewer than GROSS_LAUNCHES nothing (None).
+        three values cannot show their own noise. Fewer launches than CONFIRM_LAUNCHES find only what is gross, in each
+        of them, and fewer than GROSS_LAUNCHES nothing (None). `past_limit`: it is a finding only if the figure lies
+        beyond `limit` as well, as a stage's must. `same_node`: they run on GPUs that the baseline knows, which is what
+        a recording can promise.
         """
         if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False) or launches < GROSS_LAUNCHES:
             return None

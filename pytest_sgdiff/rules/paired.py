@@ -73,18 +73,6 @@ class PairedRule:
         variance, freedom = moderated(squares, len(kept) - 1, s0, self.prior.weight)
         return Estimate(shift=mean, error=math.sqrt(variance / len(kept)), freedom=freedom)
 
-    def detectable(
-        self,
-        baseline: Sequence[float | None],
-        margins: Margins,
-        *,
-        launches: int,
-        past_limit: bool = False,
-        same_node: bool = True,
-    ) -> float | None:
-        """None: an A/B run has no baseline whose resolution could be told beforehand."""
-        return None
-
 
 def sign_p(pairs: Sequence[float]) -> float:
     """One-sided sign test that the candidate is the slower one of a pair."""

@@ -67,18 +67,6 @@ class PauseRule:
             return Decision(outcome="inconclusive", why=why, suspect=True)
         return Decision(outcome="regressed", why=told)
 
-    def detectable(
-        self,
-        baseline: Sequence[float | None],
-        margins: Margins,
-        *,
-        launches: int,
-        past_limit: bool = False,
-        same_node: bool = True,
-    ) -> float | None:
-        """None: a pause is not a share of what it is compared with."""
-        return None
-
 
 def tolerated(nb: int, nc: int) -> int:
     """How many of `nb` baseline launches may pause as long as all `nc` candidate launches do and still count as chance.

@@ -46,19 +46,3 @@ class Rule(Protocol):
     ) -> Decision:
         """Judge the candidate's launches against the baseline's; None, NaN, infinities and zeros are no values."""
         ...
-
-    def detectable(
-        self,
-        baseline: Sequence[float | None],
-        margins: Margins,
-        *,
-        launches: int,
-        past_limit: bool = False,
-        same_node: bool = True,
-    ) -> float | None:
-        """The smallest slowdown (a fraction) that `launches` candidate launches will find, None if it cannot tell.
-
-        `past_limit`: it is a finding only if the figure lies beyond `limit` as well, as a stage's must. `same_node`:
-        they run on GPUs that the baseline knows, which is what a recording can promise.
-        """
-        ...

@@ -52,15 +52,3 @@ class ReferenceRule:
             return Decision(outcome="inconclusive", why=why, ratio=ratio, suspect=True)
         why = f"all {len(now)} launches beyond the tolerance of {percent(tolerance)} that the case states"
         return Decision(outcome="regressed", why=why, ratio=ratio)
-
-    def detectable(
-        self,
-        baseline: Sequence[float | None],
-        margins: Margins,
-        *,
-        launches: int,
-        past_limit: bool = False,
-        same_node: bool = True,
-    ) -> float | None:
-        """None: a single number does not tell what it can detect."""
-        return None

@@ -24,7 +24,8 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.wire import from_plain, spell, to_plain
+from pytest_sgdiff.wire import from_plain, to_plain
+from pytest_sgdiff.wirepaths import spell
 
 RESULT = CaseResult(
     case="wan22",

@@ -1,0 +1,36 @@
+"""Where in a plain document a value stands, and errors that say so."""
+
+from __future__ import annotations
+
+from pytest_sgdiff.errors import WireError
+
+Place = tuple[str | int, ...]
+
+_SHOWN_CHARACTERS = 60
+
+
+def spell(path: Place) -> str:
+    """`("launches", 2, "metrics", "e2e")` as `launches[2].metrics.e2e`; a key that is no plain word in quotes."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif not text:
+            text = key
+        elif any(c.isspace() or c in ".[]'\"" for c in key) or not key:
+            text += f"[{key!r}]"
+        else:
+            text += f".{key}"
+    return text
+
+
+def fail(path: Place, message: str) -> WireError:
+    """The error to raise: its message opens with the path."""
+    where = spell(path)
+    return WireError(f"{where}: {message}" if where else message, path)
+
+
+def shown(value: object) -> str:
+    """A value as messages quote it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
