@@ -14,6 +14,7 @@ from typing import Literal
 from pytest_sgdiff.data import Baseline, Case, Location, Machine, Measurement, Recorded, Verdict, Workload
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.metrics import metric_class, unit
+from pytest_sgdiff.reports.finding_text import why
 from pytest_sgdiff.reports.numbers import percent
 from pytest_sgdiff.rules.sample import centre
 from pytest_sgdiff.sides import GPUS, Side
@@ -139,7 +140,7 @@ def _row(verdict: Verdict) -> Row:
         new=verdict.now,
         ratio=verdict.ratio,
         status=_STATUS[verdict.outcome],
-        why=verdict.why,
+        why=why(verdict),
         low=verdict.low,
         high=verdict.high,
     )

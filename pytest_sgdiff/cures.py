@@ -69,7 +69,7 @@ def settles(verdicts: Sequence[Verdict], baseline: Baseline, command: str) -> st
     """What settles a case that no repetition settles: mostly a new baseline, by `command`; empty where one may."""
     if baseline.kind == "reference":
         return f"a published number settles nothing, a baseline of your own does: {command}"
-    if lost := gone(verdicts):
+    if lost := [title(v.metric) for v in gone(verdicts)]:
         return f"if {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} gone for good: {command}"
     # The case asks for three launches or more, so the file is of another plan, or was edited.
     if len(counted(baseline.measurement.launches)) < BASELINE_LAUNCHES:

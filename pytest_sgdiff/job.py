@@ -24,14 +24,15 @@ from pytest_sgdiff.data import (
     PerfDump,
     Problem,
     Reading,
+    ReasonCode,
     Verdict,
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
-from pytest_sgdiff.judge import new_stages, of_base_engine
-from pytest_sgdiff.metrics import title
+from pytest_sgdiff.judge import new_stages
 from pytest_sgdiff.options import Isolation
-from pytest_sgdiff.profile import profile_warnings
+from pytest_sgdiff.profile import step_findings
+from pytest_sgdiff.reports import doubt_text, reason_text
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.suiteprior import told
 
@@ -165,6 +166,9 @@ def finish(
     verdicts: tuple[Verdict, ...],
     outcome: Outcome,
     reason: str,
+    code: ReasonCode,
+    *,
+    decided_by: Sequence[Verdict] = (),
 ) -> CaseResult:
     """The result of the case, with everything that reports want to know."""
     case, launches = job.case, (*taken.counted, *taken.excluded)
@@ -175,6 +179,8 @@ def finish(
         location=case.location,
         outcome=outcome,
         reason=reason,
+        reason_code=code,
+        decided_by=tuple(v.metric for v in decided_by),
         next_step=next_step(
             outcome,
             job.next_command,
@@ -214,6 +220,7 @@ def unmeasured(case: Case, reason: str) -> CaseResult:
         location=case.location,
         outcome="inconclusive",
         reason=reason,
+        reason_code="environment",
         next_step=next_step("inconclusive", "", disturbed=True),
         summary=case.summary,
     )
@@ -237,12 +244,11 @@ def seen_beside(job: Job, taken: Taken, baseline: Baseline, verdicts: Sequence[V
     could not be judged but does not decide, which a case that passes does not show."""
     if baseline.kind == "reference":
         return ()
+    paired = baseline.path is None  # the base engine's launches of this very run
     idle = [v for v in verdicts if v.outcome in ("inconclusive", "no-baseline") and v.ratio is None and not v.deciding]
-    unjudged = tuple(f"{title(v.metric)} was not judged: {v.why}" for v in idle)
+    unjudged = tuple(reason_text.unjudged(v, paired=paired) for v in idle)
     fresh = new_stages(measurement_of(job, taken), baseline)
-    profile = profile_warnings(baseline.measurement.launches, taken.counted)
-    since = "new since the baseline was recorded"
-    if baseline.path is None:  # the base engine's launches of this very run
-        profile, since = tuple(map(of_base_engine, profile)), "unknown to the base engine"
+    steps = step_findings(baseline.measurement.launches, taken.counted)
+    since = "unknown to the base engine" if paired else "new since the baseline was recorded"
     lines = (f"{since}, and not judged: {', '.join(fresh)}",) if fresh else ()
-    return (*unjudged, *lines, *profile)
+    return (*unjudged, *lines, *(doubt_text.step(found, paired=paired) for found in steps))

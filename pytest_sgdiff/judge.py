@@ -9,16 +9,14 @@ then, failed for milliseconds (docs/decision.md).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pytest_sgdiff.comparable import differences, same_node
-from pytest_sgdiff.data import Baseline, Case, Decision, Measurement, MetricClass, Outcome, Verdict
-from pytest_sgdiff.metrics import title
+from pytest_sgdiff.data import Baseline, Case, Decision, Finding, Measurement, MetricClass, Outcome, Verdict
 from pytest_sgdiff.plain import apply_plain
 from pytest_sgdiff.rules import RULES, ModeratedRule, PairedRule, Prior, Rule
-from pytest_sgdiff.rules.sample import centre, change, growth, percent, variation, worded
+from pytest_sgdiff.rules.sample import centre, growth, variation
 from pytest_sgdiff.rules.threeway import bounds
 from pytest_sgdiff.series import Series, new_stages, series_of
 
@@ -28,7 +26,6 @@ __all__ = [
     "gone",
     "judge",
     "new_stages",
-    "of_base_engine",
     "outcome_of",
     "same_node",
     "settled",
@@ -49,16 +46,10 @@ def judge(
     what the suite's own baselines say of the noise of a class (`pytest_sgdiff.rules.prior.fit_prior`).
     """
     near = paired or same_node(now.launches, baseline)
-    verdicts = tuple(
+    return tuple(
         _verdict(s, _rule(s, baseline, paired=paired, priors=priors or {}), baseline, case, near=near)
         for s in series_of(now, baseline, case)
     )
-    return tuple(replace(v, why=of_base_engine(v.why)) for v in verdicts) if paired else verdicts
-
-
-def of_base_engine(words: str) -> str:
-    """What is said of a baseline, as it is said of the base engine of an A/B run, of which nothing is recorded."""
-    return re.sub(r": record the baseline anew[^;]*", "", words).replace("the baseline", "the base engine")
 
 
 def settled(verdicts: Sequence[Verdict]) -> bool:
@@ -66,40 +57,32 @@ def settled(verdicts: Sequence[Verdict]) -> bool:
     return any(v.outcome == "regressed" for v in verdicts) or not any(_open(v) for v in verdicts)
 
 
-def outcome_of(verdicts: Sequence[Verdict], *, last_look: bool, paired: bool = False) -> tuple[Outcome, str]:
-    """The outcome of the case and, in one line, why. `last_look` tells that no more launches will come."""
+def outcome_of(verdicts: Sequence[Verdict]) -> tuple[Outcome, tuple[Verdict, ...]]:
+    """The outcome of the case as long as no more launches come, and the verdicts that it rests on; none of them where
+    no gated metric was measured."""
     if not verdicts:
-        return "inconclusive", "no gated metric was measured"
-    worse = [v for v in verdicts if v.outcome == "regressed"]
+        return "inconclusive", ()
+    worse = tuple(v for v in verdicts if v.outcome == "regressed")
     if worse:
-        return "regressed", "; ".join(_told(v) for v in worse)
-    unknown = [v for v in verdicts if v.outcome == "no-baseline" and (v.deciding or v.primary)]
+        return "regressed", worse
+    unknown = tuple(v for v in verdicts if v.outcome == "no-baseline" and (v.deciding or v.primary))
     if unknown:
-        lacking = f"has no {', no '.join(title(v.metric) for v in unknown)}"
-        return "no-baseline", f"the base engine {lacking}" if paired else f"the baseline {lacking}: record it anew"
+        return "no-baseline", unknown
     undecided = [v for v in verdicts if _open(v)]
     undecided += [v for v in verdicts if v.primary and v.outcome == "inconclusive" and v not in undecided]
     if undecided:
-        reason = "; ".join(_told(v) for v in undecided)
-        return "inconclusive", reason if last_look else f"{reason} - more launches to come"
+        return "inconclusive", tuple(undecided)
     primary = next((v for v in verdicts if v.primary), verdicts[0])
-    return ("improved" if primary.outcome == "improved" else "pass"), _told(primary)
+    return ("improved" if primary.outcome == "improved" else "pass"), (primary,)
 
 
-def gone(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """What the baseline has and no launch does, by the name that people read."""
-    return tuple(title(v.metric) for v in verdicts if v.baseline is not None and v.now is None)
+def gone(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts on what the baseline has and no launch does."""
+    return tuple(v for v in verdicts if v.baseline is not None and v.now is None)
 
 
 def _open(v: Verdict) -> bool:
     return v.outcome == "inconclusive" and (v.deciding or v.suspect)
-
-
-def _told(v: Verdict) -> str:
-    """`denoise (sum of steps) +5.3 %, limit 4 %`"""
-    change = "" if v.ratio is None else f" {100 * (v.ratio - 1):+.1f} %"
-    separator = ":" if v.ratio is None else ","
-    return f"{title(v.metric)}{change}{separator} {v.why}"
 
 
 def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[MetricClass, Prior]) -> Rule:
@@ -114,8 +97,8 @@ def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[Metric
 
 
 def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: bool) -> Verdict:
-    if s.stop:
-        decision = Decision(outcome="inconclusive", why=s.stop)
+    if s.stop is not None:
+        decision = Decision(outcome="inconclusive", finding=s.stop)
     else:
         decision = rule.decide(s.baseline, s.now, s.margins, same_node=near)
     then, now = centre(s.baseline), centre(s.now)
@@ -126,7 +109,8 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
         metric_class=s.metric_class,
         unit=s.unit,
         outcome=decision.outcome,
-        why=worded(decision.why, s.metric_class) + (", net of pauses" if s.net else ""),
+        finding=decision.finding,
+        net=s.net,
         baseline=then,
         now=now,
         baseline_values=s.baseline,
@@ -163,5 +147,5 @@ def _within_limit(decision: Decision, limit: float | None) -> Decision:
     """A stage that is slower beyond doubt, but by less than its limit, costs the request too little to fail it."""
     if decision.outcome != "regressed" or decision.ratio is None or limit is None or decision.ratio > 1 + limit:
         return decision
-    why = f"{change(decision.ratio - 1)}, which is real but within its limit of {percent(limit)}"
-    return replace(decision, outcome="inconclusive", why=why)
+    found = Finding(code="within-limit", size=decision.ratio - 1, limit=limit)
+    return replace(decision, outcome="inconclusive", finding=found)

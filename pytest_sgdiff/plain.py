@@ -5,7 +5,8 @@
 
 becomes
 
-    {"id": "wan/denoise", "verdict": "regressed", "why": "limit 4 %", "ratio": 1.053, "low": 1.046, "high": 1.060}
+    {"id": "wan/denoise", "metric_class": "primary", "verdict": "regressed", "finding": Finding(code="beyond-limit", …),
+     "ratio": 1.053, "low": 1.046, "high": 1.060}
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any, cast
 from pytest_sgdiff.data import MetricClass
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES
-from pytest_sgdiff.rules.sample import worded
 
 CLASSES = ("primary", "stage", "memory")
 
@@ -62,7 +62,7 @@ def _judged(row: Any, where: str) -> dict[str, Any]:
     baseline, candidate = (_values(row.get(key), factor, f"{where}.{key}") for key in ("baseline", "candidate"))
     decision = RULES["moderated"].decide(baseline, candidate, CLASS_MARGINS[kind], same_node=near)
     ratios = {key: getattr(decision, key) for key in ("ratio", "low", "high")}
-    return {"id": name, "verdict": decision.outcome, "why": worded(decision.why, kind), **ratios}
+    return {"id": name, "metric_class": kind, "verdict": decision.outcome, "finding": decision.finding, **ratios}
 
 
 def _factor(unit: Any, kind: str, where: str) -> float:

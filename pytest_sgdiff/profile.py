@@ -1,4 +1,4 @@
-"""The denoising steps of a launch beside their sum: what a mean hides, said as warnings. Pure.
+"""The denoising steps of a launch beside their sum: what a mean hides. Pure.
 
 A figure of the profile is one number per launch and is judged as any other; the steps of one launch share its clocks
 and are never pooled. Nothing here fails a case or asks for another launch: launches are asynchronous, and time moves
@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from pytest_sgdiff.comparable import counted
-from pytest_sgdiff.data import LaunchRecord
+from pytest_sgdiff.data import LaunchRecord, StepFinding
 from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES, Margins
 from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
-from pytest_sgdiff.rules.sample import change
 
 FIRST_STEPS = 2
 """Steps that hold what is built or tuned on first use."""
@@ -54,7 +53,7 @@ class _Part:
         return max(1.0, now / then)
 
 
-def profile_warnings(baseline: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> tuple[str, ...]:
+def step_findings(baseline: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> tuple[StepFinding, ...]:
     """What the step profiles of both sides show beyond their sums; empty where either side has none to compare.
 
     Steps are numbered from 0 over all denoising stages, as in the perf dump.
@@ -64,7 +63,7 @@ def profile_warnings(baseline: Sequence[LaunchRecord], now: Sequence[LaunchRecor
     usable = all(math.isfinite(ms) and ms > 0 for launch in (*then, *new) for ms in launch.steps_ms)
     if len(lengths) != 1 or lengths == {0} or not usable or not new or len(then) < BASELINE_LAUNCHES:
         return ()
-    return tuple(line for part in _parts(then, new) for line in (*_first(part), *_tail(part), *_spikes(part)))
+    return tuple(f for part in _parts(then, new) for f in (*_first(part), *_tail(part), *_spikes(part)))
 
 
 def boundaries(launches: Sequence[LaunchRecord]) -> tuple[int, ...] | None:
@@ -110,16 +109,23 @@ def _parts(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Iterato
             yield _Part(stage=stage if inner else "", start=start, then=sides[0], now=sides[1])
 
 
-def _first(part: _Part) -> Iterator[str]:
+def _first(part: _Part) -> Iterator[StepFinding]:
     then, now = ([math.fsum(steps[:FIRST_STEPS]) for steps in side] for side in (part.then, part.now))
     ratio = _slower(then, now, CLASS_MARGINS["stage"], whole=part.slower)
     if ratio is not None and len(part.now[0]) > FIRST_STEPS:
-        steps = f"{part.start} and {part.start + 1}"
-        usual, ms = statistics.median(then), statistics.median(now)
-        yield f"first steps{_of(part)} ({steps}): {ms:.0f} ms, {usual:.0f} ms in the baseline, {change(ratio - 1)}"
+        yield StepFinding(
+            code="first-steps",
+            stage=part.stage,
+            first=part.start,
+            last=part.start + FIRST_STEPS - 1,
+            launches=len(now),
+            now_ms=statistics.median(now),
+            then_ms=statistics.median(then),
+            change=ratio - 1,
+        )
 
 
-def _tail(part: _Part) -> Iterator[str]:
+def _tail(part: _Part) -> Iterator[StepFinding]:
     n = len(part.now[0])
     if n < TAIL_STEPS:
         return
@@ -127,9 +133,8 @@ def _tail(part: _Part) -> Iterator[str]:
     ratio = _slower(then, now, _TAIL_MARGINS, whole=1.0)
     if ratio is not None:
         first, last = part.start + n - n // 3, part.start + n - 1
-        yield (
-            f"tail drift{_of(part)}: steps {first} to {last}, the last third, are {change(ratio - 1)} against the "
-            "middle third than in the baseline: see whether the GPU throttles"
+        yield StepFinding(
+            code="tail-drift", stage=part.stage, first=first, last=last, launches=len(now), change=ratio - 1
         )
 
 
@@ -138,7 +143,7 @@ def _tail_ratio(steps: Profile) -> float:
     return statistics.fmean(steps[-third:]) / statistics.fmean(steps[third:-third])
 
 
-def _spikes(part: _Part) -> Iterator[str]:
+def _spikes(part: _Part) -> Iterator[StepFinding]:
     if len(part.now) < SPIKE_LAUNCHES:
         return
     for index in range(FIRST_STEPS, len(part.now[0])):
@@ -146,9 +151,15 @@ def _spikes(part: _Part) -> Iterator[str]:
         least = min(steps[index] for steps in part.now)
         expected = usual * part.slower
         if least > SPIKE * expected and least > expected + SPIKE_MS:
-            yield (
-                f"spike at step {part.start + index}{_of(part)}: {least:.0f} ms or more in each of {len(part.now)} "
-                f"launches, {usual:.0f} ms in the baseline"
+            step = part.start + index
+            yield StepFinding(
+                code="spike",
+                stage=part.stage,
+                first=step,
+                last=step,
+                launches=len(part.now),
+                now_ms=least,
+                then_ms=usual,
             )
 
 
@@ -159,7 +170,3 @@ def _slower(then: Sequence[float], now: Sequence[float], margins: Margins, *, wh
     if decision.outcome != "regressed" or ratio is None:
         return None
     return ratio if ratio > 1 + margins.limit and ratio > whole * (1 + margins.ignore) else None
-
-
-def _of(part: _Part) -> str:
-    return f" of {part.stage}" if part.stage else ""

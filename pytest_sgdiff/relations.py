@@ -6,10 +6,10 @@ tells whether it does. Both ran in this run, on the same kind of machine, so no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import CaseResult, FasterThan, LaunchRecord, Relation
+from pytest_sgdiff.data import CaseResult, FasterThan, LaunchRecord, Outcome, Relation, RelationCode
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES
 
 COMPARED = ("denoise_steps", "denoise", "e2e")
@@ -27,39 +27,37 @@ def relations_of(results: Sequence[CaseResult]) -> tuple[Relation, ...]:
 
 
 def _judge(fast: CaseResult, slow: CaseResult | None, claim: FasterThan) -> Relation:
-    told = Relation(case=fast.case, than=claim.case, at_least=claim.at_least, metric="", outcome="inconclusive", why="")
+    open_ = Relation(
+        case=fast.case, than=claim.case, at_least=claim.at_least, metric="", outcome="inconclusive", code="not-in-run"
+    )
     if slow is None:
-        return replace(told, why=f"{claim.case} was not in this run")
+        return open_
     mine, other = _counted(fast), _counted(slow)
     if not mine or not other:
-        return replace(told, why=f"{(fast if not mine else slow).case} was not measured")
+        return replace(open_, code="not-measured", missing=(fast if not mine else slow).case)
     if fast.machine != slow.machine:
-        return replace(told, why="the two ran on different machines")
+        return replace(open_, code="other-machine")
     metric = next((name for name in COMPARED if all(name in entry.metrics for entry in (*mine, *other))), None)
     if metric is None:
-        return replace(told, why="the two have no metric in common")
+        return replace(open_, code="no-common-metric")
     allowed = [entry.metrics[metric] * (1 - claim.at_least) for entry in other]
     margins = replace(CLASS_MARGINS["primary"], ignore=0.0, limit=0.0, ignore_abs=0.0, limit_abs=0.0)
     decision = RULES["moderated"].decide(allowed, [entry.metrics[metric] for entry in mine], margins, same_node=True)
     share = 1 - claim.at_least
     return replace(
-        told,
+        open_,
         metric=metric,
         outcome="pass" if decision.outcome == "improved" else decision.outcome,
-        why=_why(decision.outcome, len(mine), len(other)),
+        code=_CODES.get(decision.outcome, "undecided"),
+        launches=len(mine),
+        than_launches=len(other),
         ratio=None if decision.ratio is None else decision.ratio * share,
         low=None if decision.low is None else decision.low * share,
         high=None if decision.high is None else decision.high * share,
     )
 
 
-def _why(outcome: str, mine: int, other: int) -> str:
-    launches = f"{mine} against {other} launches"
-    if outcome in ("pass", "improved"):
-        return f"holds, {launches}"
-    if outcome == "regressed":
-        return f"does not hold, {launches}"
-    return f"cannot be told from {launches}: give both cases more (launches.looks)"
+_CODES: Mapping[Outcome, RelationCode] = {"pass": "holds", "improved": "holds", "regressed": "fails"}
 
 
 def _counted(result: CaseResult) -> list[LaunchRecord]:

@@ -7,15 +7,12 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, LaunchPlan, Location, MetricClass, Verdict
-from pytest_sgdiff.metrics import title
+from pytest_sgdiff.data import Baseline, Case, Doubt, Finding, LaunchPlan, Location, MetricClass, Verdict
 from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
 from pytest_sgdiff.rules.prior import DEFAULT
-from pytest_sgdiff.rules.sample import CLIP, centre, invalid, logs, percent, spread, variation
+from pytest_sgdiff.rules.sample import CLIP, centre, invalid, logs, spread, variation
 from pytest_sgdiff.series import Series, series_of
 
-FIRST = "recorded for the first time"
-"""Why a figure of a new baseline has no verdict."""
 NOISY_CV = 0.012
 """CV between launches above which five launches of a primary metric are too few."""
 FEW = 10
@@ -40,14 +37,11 @@ def ungated(baseline: Baseline) -> Case:
     return Case(name=baseline.measurement.case, location=Location(path="", line=1, column=1), model="")
 
 
-def recording_advice(baseline: Baseline, case: Case) -> tuple[str, ...]:
+def doubts(baseline: Baseline, case: Case) -> tuple[Doubt, ...]:
     """Why a baseline should be recorded with more launches, or what disturbs it; empty where it is good."""
-    return tuple(f"{seen}: {cure}" for seen, cure in _doubts(baseline, case))
-
-
-def doubts(baseline: Baseline, case: Case) -> tuple[str, ...]:
-    """What of the launches asks for more of them, without the advice: `denoise: launches vary by 1.5 %`."""
-    return tuple(seen for seen, _ in _doubts(baseline, case)) if len(baseline.measurement.launches) < FEW else ()
+    return tuple(
+        doubt for s in series_of(baseline.measurement, baseline, case) for doubt in (*_launches(s), *_pauses(s))
+    )
 
 
 def recorded_at_most(case: Case) -> int:
@@ -56,13 +50,6 @@ def recorded_at_most(case: Case) -> int:
     plan = case.launches.baseline
     stated = "launches.baseline" in case.locations or plan != LaunchPlan().baseline
     return plan if stated else max(plan, FEW)
-
-
-def _doubts(baseline: Baseline, case: Case) -> Iterator[tuple[str, str]]:
-    """What is seen, with the metric's name, and what to do about it."""
-    for s in series_of(baseline.measurement, baseline, case):
-        for seen, cure in (*_advice(s), *_pauses(s)):
-            yield f"{title(s.metric)}: {seen}", cure
 
 
 def first_figures(
@@ -75,7 +62,8 @@ def first_figures(
             metric_class=s.metric_class,
             unit=s.unit,
             outcome="no-baseline",
-            why=FIRST,
+            finding=Finding(code="first-recording"),
+            net=s.net,
             now=centre(s.now),
             now_values=s.now,
             spread=variation(s.now),
@@ -95,51 +83,50 @@ def with_figures_of(
     return tuple(replace(v, detectable=found.get(v.metric)) for v in verdicts)
 
 
-def _advice(s: Series) -> Iterator[tuple[str, str]]:
+def _launches(s: Series) -> Iterator[Doubt]:
     if s.metric_class != "primary" or len(s.baseline) < 3 or invalid(s.baseline, zeros=False):
         return
     values = logs(s.baseline)
-    middle = statistics.median(values)
+    middle, of = statistics.median(values), len(values)
     s0 = math.hypot(CLASS_MARGINS["primary"].cv0, s.margins.noise_abs / math.exp(middle))
     modes = _modes(values, s0)
     high = sorted(
         (i for i, x in enumerate(values) if x > middle + CLIP * max(spread(values), s0)), key=lambda i: values[i]
     )
+    few = FEW if of < FEW else None
     if modes is not None:
-        low, upper = (f"{math.exp(m):.0f}" for m in modes)
-        more = f"record {FEW}, which show how often each comes; " if len(values) < FEW else ""
-        cure = "find what differs between its launches (an autotuned kernel choice, a second pass) and pin it"
-        yield f"two modes, near {low} and {upper} {s.unit}", f"{more}such a case is hardly gated at all; {cure}"
-    elif high and len(values) < FEW:
-        worst = high[-1]
-        above = percent(math.expm1(values[worst] - middle))
-        yield f"launch {worst} is an outlier, {above} above the median", f"record {FEW} launches, which tolerate one"
+        low, upper = (math.exp(m) for m in modes)
+        yield Doubt(code="two-modes", metric=s.metric, unit=s.unit, of=of, low=low, high=upper, needed=few)
+    elif high and few:
+        above = math.expm1(values[high[-1]] - middle)
+        yield Doubt(code="outlier", metric=s.metric, unit=s.unit, of=of, launch=high[-1], size=above, needed=few)
     cv = variation(s.baseline)
     if cv is None or cv <= NOISY_CV or modes is not None:
         return
-    if len(values) < FEW and not high:
-        yield f"launches vary by {percent(cv)}", f"record {FEW}, {len(values)} are too few above {percent(NOISY_CV)}"
-    elif len(values) >= FEW and len(high) > 1:
-        # Clipped as outliers, they are missing from the figure that `resolution` promises.
-        above = percent(math.expm1(values[high[0]] - middle))
-        missed = "slowdowns of the size promised may be missed, and unchanged code be inconclusive"
-        yield (
-            f"{len(high)} of {len(values)} launches are {above} or more above the median",
-            f"{missed}; see whether the host holds up the GPU",
-        )
+    if few and not high:
+        yield Doubt(code="varies", metric=s.metric, unit=s.unit, of=of, size=cv, limit=NOISY_CV, needed=few)
+    elif not few and len(high) > 1:
+        # Clipped as outliers, they are missing from the figure that `detectable` promises.
+        above = math.expm1(values[high[0]] - middle)
+        yield Doubt(code="outliers", metric=s.metric, unit=s.unit, of=of, count=len(high), size=above)
 
 
-def _pauses(s: Series) -> Iterator[tuple[str, str]]:
+def _pauses(s: Series) -> Iterator[Doubt]:
     """Launches that pause, where the baseline is too small to tell rare pauses from recurring ones later."""
     values = [v for v in s.baseline if v is not None]
     if s.metric_class != "pause" or len(values) < 2 or len(values) >= FEW:
         return
     long = [v for v in values if v > min(values) + s.margins.limit_abs]
     if long:
-        times = f"{min(long):.0f} ms" if len(long) == 1 else f"{min(long):.0f} to {max(long):.0f} ms"
-        yield (
-            f"{len(long)} of {len(values)} launches pause for {times}",
-            f"record {FEW} to tell rare ones from new ones",
+        yield Doubt(
+            code="pauses",
+            metric=s.metric,
+            unit=s.unit,
+            of=len(values),
+            count=len(long),
+            low=min(long),
+            high=max(long),
+            needed=FEW,
         )
 
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, CaseResult, Measurement, MetricClass, Verdict
+from pytest_sgdiff.data import Baseline, Case, CaseResult, Finding, Measurement, MetricClass, Verdict
 from pytest_sgdiff.judge import differences, judge
 from pytest_sgdiff.resolution import first_figures, with_figures_of
 from pytest_sgdiff.rules import Prior
-
-NOT_COMPARABLE = "not comparable"
-"""Why a figure has no verdict that stands beside the one of a baseline of other work."""
 
 Priors = Mapping[MetricClass, Prior]
 
@@ -41,7 +38,7 @@ def figures(
             replace(
                 v,
                 outcome="no-baseline",
-                why=NOT_COMPARABLE,
+                finding=Finding(code="not-comparable"),
                 limit=None,
                 excluded=None,
                 best_ratio=None,
@@ -70,6 +67,7 @@ def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Pri
         location=case.location,
         outcome="pass",
         reason=f"{many} launch{'es' * (many != 1)} {done}",
+        reason_code="recorded",
         machine=added.machine,
         workload=added.workload,
         launches=added.launches,

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_sgdiff import suiteprior
-from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Recorded, Verdict
+from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, ReasonCode, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, made_for_other_work, measurement_of, record_of
 from pytest_sgdiff.judge import differences, gone, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
-from pytest_sgdiff.resolution import doubts, recorded_at_most, recording_advice
+from pytest_sgdiff.reports import doubt_text, reason_text
+from pytest_sgdiff.resolution import FEW, doubts, recorded_at_most
 from pytest_sgdiff.review import figures, replacing
 from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.watch import disturbances
@@ -42,19 +43,28 @@ def gate(job: Job) -> CaseResult:
         if taken.exhausted or (done and not job.compared):
             break
     if taken.problems:
-        return finish(job, taken, baseline, (), "invalid", taken.problems[0].message)
+        return finish(job, taken, baseline, (), "invalid", taken.problems[0].message, "problem")
     if taken.spoiled:
-        return finish(job, taken, baseline, (), "inconclusive", environment_reason(taken))
+        return finish(job, taken, baseline, (), "inconclusive", environment_reason(taken), "environment")
     if not taken.counted:
-        return finish(job, taken, baseline, (), "invalid", "the recording holds no launch of this case")
+        return finish(
+            job, taken, baseline, (), "invalid", "the recording holds no launch of this case", "empty-recording"
+        )
     if missing:
-        return finish(job, taken, baseline, (), "no-baseline", missing)
-    outcome, reason = outcome_of(verdicts, last_look=True)
+        return finish(job, taken, baseline, (), "no-baseline", missing, _why_missing(taken, baseline))
+    outcome, by = outcome_of(verdicts)
+    reason = reason_text.reason(outcome, by)
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
         reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
-    result = finish(job, taken, baseline, verdicts, outcome, reason)
-    advice = recording_advice(baseline, job.case) if baseline is not None and baseline.kind == "recorded" else ()
-    return replace(result, warnings=(*result.warnings, *(f"baseline: {line}" for line in advice)))
+    result = finish(job, taken, baseline, verdicts, outcome, reason, "verdicts", decided_by=by)
+    seen = doubts(baseline, job.case) if baseline is not None and baseline.kind == "recorded" else ()
+    return replace(result, warnings=(*result.warnings, *(f"baseline: {doubt_text.advice(d)}" for d in seen)))
+
+
+def _why_missing(taken: Taken, baseline: Baseline | None) -> ReasonCode:
+    if taken.machine is None:
+        return "no-machine"
+    return "no-baseline" if baseline is None else "not-comparable"
 
 
 def record(job: Job) -> CaseResult:
@@ -73,7 +83,8 @@ def record(job: Job) -> CaseResult:
         return lost
     if len(taken.counted) < wanted:
         reason = f"no baseline recorded: the recording ends after {len(taken.counted)} of {wanted} launches"
-        return replace(finish(job, taken, None, (), "inconclusive", reason), next_step=_too_short(taken, wanted))
+        short = finish(job, taken, None, (), "inconclusive", reason, "short-recording")
+        return replace(short, next_step=_too_short(taken, wanted))
     told: tuple[str, ...] = ()
     if taken.machine is None:
         taken.machine = unknown_machine(job.case)
@@ -86,20 +97,21 @@ def record(job: Job) -> CaseResult:
     now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
     apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
-    told = (*told, *recording_advice(fresh, job.case))
+    told = (*told, *map(doubt_text.advice, doubts(fresh, job.case)))
     shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.
-    result = finish(job, taken, baseline, () if apart else shown, "pass", reason)
+    result = finish(job, taken, baseline, () if apart else shown, "pass", reason, "recorded")
     return replace(result, recorded=True, verdicts=shown, warnings=(*told, *result.warnings))
 
 
 def _lost(job: Job, taken: Taken) -> CaseResult | None:
     """The result of a recording of which a launch failed, or too many were disturbed; None where neither happened."""
     if taken.problems:
-        return finish(job, taken, None, (), "invalid", taken.problems[0].message)
+        return finish(job, taken, None, (), "invalid", taken.problems[0].message, "problem")
     if taken.spoiled:
-        return finish(job, taken, None, (), "inconclusive", f"no baseline recorded: {environment_reason(taken)}")
+        reason = f"no baseline recorded: {environment_reason(taken)}"
+        return finish(job, taken, None, (), "inconclusive", reason, "environment")
     return None
 
 
@@ -121,15 +133,14 @@ def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:
 def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
     """Take as many launches more as the doubts about those that were taken ask for, and tell why."""
     fresh, planned, most = _renewed(job, taken), len(taken.counted), recorded_at_most(job.case)
-    seen = doubts(fresh, job.case)
+    seen = doubts(fresh, job.case) if len(fresh.measurement.launches) < FEW else ()
     if not seen or most == planned:
         return ()
     until = planned + most - len(fresh.measurement.launches)
     take(job, taken, until=until, alone=alone, hold_clocks=job.extend)
     more = len(taken.counted) - planned
-    return (
-        (f"{more} launch{'es' if more > 1 else ''} beyond the usual {planned}, for {'; '.join(seen)}",) if more else ()
-    )
+    why = "; ".join(map(doubt_text.seen, seen))
+    return (f"{more} launch{'es' if more > 1 else ''} beyond the usual {planned}, for {why}",) if more else ()
 
 
 def _renewed(job: Job, taken: Taken) -> Baseline:
@@ -179,13 +190,15 @@ def _pairs(base: Job, now: Job) -> CaseResult:
                     return given_up(now, then, taken)
         baseline = as_baseline(base, then)
         if baseline is None:
-            return finish(now, taken, None, (), "invalid", "the base engine's launches do not say where they ran")
+            reason = "the base engine's launches do not say where they ran"
+            return finish(now, taken, None, (), "invalid", reason, "no-machine")
         priors = now.priors_for(baseline.measurement.machine)
         verdicts = judge(measurement_of(now, taken), baseline, now.case, paired=True, priors=priors)
         if settled(verdicts):
             break
-    outcome, reason = outcome_of(verdicts, last_look=True, paired=True)
-    result = finish(now, taken, baseline, verdicts, outcome, f"{reason}, {len(taken.counted)} pairs")
+    outcome, by = outcome_of(verdicts)
+    reason = f"{reason_text.reason(outcome, by, paired=True)}, {len(taken.counted)} pairs"
+    result = finish(now, taken, baseline, verdicts, outcome, reason, "verdicts", decided_by=by)
     return replace(result, noise=suiteprior.told(priors, paired=True))
 
 
@@ -195,11 +208,12 @@ def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:
     for who, side in (("base engine", then), ("current engine", taken)):
         if side.problems:
             failed = replace(taken, problems=side.problems, machine=side.machine)
-            result = finish(now, failed, None, (), "invalid", f"{who}: {side.problems[0].message}")
+            result = finish(now, failed, None, (), "invalid", f"{who}: {side.problems[0].message}", "problem")
             return replace(result, folder=side.kept_in)
     spoiled = next((side for side in (then, taken) if side.spoiled), None)
     reason = "one of the two engines has no more launches" if spoiled is None else environment_reason(spoiled)
-    return finish(now, taken, None, (), "inconclusive", reason)
+    code: ReasonCode = "no-more-launches" if spoiled is None else "environment"
+    return finish(now, taken, None, (), "inconclusive", reason, code)
 
 
 def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_sgdiff.comparable import checkpoints, counted
-from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Measurement, MetricClass
+from pytest_sgdiff.data import Baseline, Case, Finding, LaunchRecord, Measurement, MetricClass
 from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage, metric_class, unit
 from pytest_sgdiff.rules import CLASS_MARGINS, Margins
 
@@ -43,7 +43,7 @@ class Series:
     primary: bool = False
     deciding: bool = True
     net: bool = False
-    stop: str = ""
+    stop: Finding | None = None
 
 
 def series_of(now: Measurement, baseline: Baseline, case: Case) -> tuple[Series, ...]:
@@ -143,7 +143,7 @@ class _Request:
             margins=self._margins(kind, gate),
             primary=primary,
             deciding=not self.reference and (kind != "stage" or gone),
-            stop=f"gone: the baseline has it, none of {len(now)} launches does" if gone else "",
+            stop=Finding(code="stage-gone", of=len(now)) if gone else None,
         )
 
     def _unknown_stage(self, name: str) -> Series:
@@ -151,9 +151,7 @@ class _Request:
         series = self._series(name)
         if series.primary:
             return series
-        return replace(
-            series, deciding=True, stop="neither the baseline nor any launch has it: check the name in the case"
-        )
+        return replace(series, deciding=True, stop=Finding(code="stage-unknown"))
 
     def _stage(self, name: str) -> Series:
         series = self._series(name)
@@ -172,8 +170,8 @@ class _Request:
         series = self._series("peak_memory")
         then, now = checkpoints(self.then), checkpoints(self.now)
         if then and now and then != now:
-            where = f"read from another checkpoint: {' and '.join(then)} in the baseline, {' and '.join(now)} now"
-            series = replace(series, deciding=False, stop=where)
+            found = Finding(code="other-checkpoint", then=tuple(then), now=tuple(now))
+            series = replace(series, deciding=False, stop=found)
         yield series
 
     def _margins(self, kind: MetricClass, gate: str) -> Margins:

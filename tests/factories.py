@@ -6,12 +6,16 @@ Everything is deterministic; a test overrides what it is about and takes the res
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from pytest_sgdiff.data import (
     Baseline,
     CaseResult,
+    Doubt,
     Environment,
+    Finding,
+    FindingCode,
     GpuProcess,
     GpuSeries,
     HistoryPoint,
@@ -23,6 +27,7 @@ from pytest_sgdiff.data import (
     Recorded,
     Relation,
     Run,
+    StepFinding,
     Verdict,
     Watch,
     Workload,
@@ -58,6 +63,12 @@ WAN_METRICS: Mapping[str, float] = {
 }
 # Launch-to-launch factors with a CV of 0.4 %, as the synchronised launches of a real H200 show.
 JITTER = (1.000, 0.996, 1.005, 0.998, 1.003, 1.001, 0.994, 1.006, 0.999, 1.002)
+
+
+def figures(finding: Finding | StepFinding | Doubt) -> dict[str, Any]:
+    """What a finding says: its code and the fields that are set, fractions and times to three decimals."""
+    set_ = {f.name: getattr(finding, f.name) for f in fields(finding) if getattr(finding, f.name) != f.default}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in set_.items()}
 
 
 def location(path: str = "cases/wan22.yaml", line: int = 12) -> Location:
@@ -118,6 +129,15 @@ def record(number: int = 0, *, scale: float = 1.0, **changes: Any) -> LaunchReco
     return LaunchRecord(**{**fields, **changes})
 
 
+_CODES: Mapping[str, FindingCode] = {
+    "pass": "ruled-out",
+    "improved": "faster",
+    "regressed": "beyond-limit",
+    "inconclusive": "undecided",
+    "no-baseline": "no-baseline",
+}
+
+
 def verdict(metric: str = "denoise", *, outcome: str = "pass", **changes: Any) -> Verdict:
     """A verdict on a metric of the Wan case; without `now` nothing changed."""
     base = WAN_METRICS.get(metric, 100.0)
@@ -133,7 +153,7 @@ def verdict(metric: str = "denoise", *, outcome: str = "pass", **changes: Any) -
         "metric_class": classes.get(metric, "stage"),
         "unit": "MiB" if metric == "peak_memory" else "ms",
         "outcome": outcome,
-        "why": "",
+        "finding": Finding(code=_CODES[outcome], limit=changes.get("limit"), size=changes.get("excluded")),
         "baseline": base,
         "now": base,
         "primary": metric == "denoise",
@@ -183,6 +203,7 @@ def regressed(**changes: Any) -> CaseResult:
     fields: dict[str, Any] = {
         "outcome": "regressed",
         "reason": "denoise is 5.3 % slower",
+        "decided_by": ("denoise", "e2e"),
         "launches": tuple(record(i, scale=1.053, alone=i in {3, 4}) for i in range(5)),
         "elapsed_s": 865.0,
         "verdicts": (
@@ -229,6 +250,7 @@ def without_baseline(**changes: Any) -> CaseResult:
         "location": location("cases/ltx2.yaml", 7),
         "outcome": "no-baseline",
         "reason": "no baseline for NVIDIA H100 80GB HBM3 x 2",
+        "reason_code": "no-baseline",
         "machine": Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=2),
         "gpu_indices": (0, 1),
         "verdicts": (verdict("denoise", outcome="no-baseline", baseline=None, ratio=None),),
@@ -244,7 +266,7 @@ def without_baseline(**changes: Any) -> CaseResult:
 def undecided(**changes: Any) -> CaseResult:
     """Five launches under a foreign process's load: slower or not cannot be told."""
     noisy = record(2, scale=1.04, excluded="a foreign process ran on GPU 0: python (pid 4711)")
-    why = "the interval reaches from no change to beyond the limit"
+    found = Finding(code="interval-undecided", low=-0.007, high=0.048, limit=0.04)
     fields: dict[str, Any] = {
         "case": "hunyuan3d_2_shape",
         "location": location("cases/hunyuan3d.yaml", 5),
@@ -256,10 +278,23 @@ def undecided(**changes: Any) -> CaseResult:
         "launches": (record(0), record(1, scale=1.03), noisy, record(3, scale=1.05), record(4), record(5)),
         "verdicts": (
             verdict(
-                "denoise", outcome="inconclusive", why=why, now=83400.0, spread=0.021, low=0.993, high=1.048, limit=0.04
+                "denoise",
+                outcome="inconclusive",
+                finding=found,
+                now=83400.0,
+                spread=0.021,
+                low=0.993,
+                high=1.048,
+                limit=0.04,
             ),
             verdict(
-                "pause", baseline=12.0, now=462.0, ratio=None, outcome="inconclusive", deciding=False, why="rare pauses"
+                "pause",
+                baseline=12.0,
+                now=462.0,
+                ratio=None,
+                outcome="inconclusive",
+                deciding=False,
+                finding=Finding(code="no-values"),
             ),
         ),
     }
@@ -274,7 +309,9 @@ def relation(**changes: Any) -> Relation:
         "at_least": 0.1,
         "metric": "denoise_steps",
         "outcome": "regressed",
-        "why": "does not hold, 5 against 5 launches",
+        "code": "fails",
+        "launches": 5,
+        "than_launches": 5,
         "ratio": 0.979,
         "low": 0.97,
         "high": 0.99,

@@ -113,7 +113,8 @@ def _when(baseline: Baseline) -> str:
 def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load, suite
     from pytest_sgdiff.files import file_name
-    from pytest_sgdiff.resolution import recording_advice, ungated
+    from pytest_sgdiff.reports import doubt_text
+    from pytest_sgdiff.resolution import doubts, ungated
     from pytest_sgdiff.suiteprior import suite_priors, told
 
     # Other cases' files may be as wrong as they like.
@@ -127,8 +128,8 @@ def _show(chosen: argparse.Namespace) -> int:
         for line in _metrics(baseline, priors):
             print(f"  {line}")
         print(f"  noise between launches: {told(priors)}")
-        for line in recording_advice(baseline, ungated(baseline)):
-            print(f"  {line}")
+        for doubt in doubts(baseline, ungated(baseline)):
+            print(f"  {doubt_text.advice(doubt)}")
     if not found:
         raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
     return GOOD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +43,9 @@ def _compare(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.compare import compare
     from pytest_sgdiff.comparetables import RENDERERS
 
-    troubles: list[str] = []
+    troubles: dict[str, str] = {}
     old, new = sides(chosen.old, troubles), sides(chosen.new, troubles)
-    for trouble in troubles:
+    for trouble in troubles.values():
         print(f"sgdiff compare: {trouble}", file=sys.stderr)
     pairs = _pairs(old, new, dropped=bool(troubles))
     if not pairs:
@@ -59,11 +59,11 @@ def _compare(chosen: argparse.Namespace) -> int:
             f"{name} is only in {here}"
             for name in mine
             # A case without numbers is there, and its trouble told.
-            if name not in others and len(pairs) < len(mine) and not _told_of(f"{there}/{name}", troubles)
+            if name not in others and len(pairs) < len(mine) and f"{there}/{name}" not in troubles
         ]
         for mine, here, others, there in ((old, chosen.old, new, chosen.new), (new, chosen.new, old, chosen.old))
     )
-    left_out = (*gone, *more, *troubles)
+    left_out = (*gone, *more, *troubles.values())
     comparisons = {
         name: replace(compare(*pair, anyway=chosen.anyway), left_out=left_out) for name, pair in pairs.items()
     }
@@ -81,10 +81,6 @@ def _compare(chosen: argparse.Namespace) -> int:
     return max(*(comparison.exit_code for comparison in comparisons.values()), MISTAKES if incomplete else GOOD)
 
 
-def _told_of(label: str, troubles: Sequence[str]) -> bool:
-    return any(trouble.startswith(f"{label}: ") for trouble in troubles)
-
-
 def _pairs(old: Mapping[str, Side], new: Mapping[str, Side], *, dropped: bool) -> dict[str, tuple[Side, Side]]:
     """Cases of the same name; where each has only one, those two whatever they are called, unless it is what is left
     of several."""
@@ -94,8 +90,8 @@ def _pairs(old: Mapping[str, Side], new: Mapping[str, Side], *, dropped: bool) -
     return {name: (old[name], new[name]) for name in old if name in new}
 
 
-def sides(path: Path, troubles: list[str]) -> dict[str, Side]:
-    """What lies at a path, by case id. Cases of a recording that gave no numbers are told in `troubles`.
+def sides(path: Path, troubles: dict[str, str]) -> dict[str, Side]:
+    """What lies at a path, by case id. Cases of a recording that gave no numbers are in `troubles`, by `PATH/CASE`.
 
     Raises SgdiffError if it is nothing that can be compared.
     """
@@ -116,20 +112,21 @@ def sides(path: Path, troubles: list[str]) -> dict[str, Side]:
     found = {}
     for case in recordings.case_ids(path):
         launches = recordings.read_launches(path, case)
-        with _told(troubles):
-            found[case] = recording_side(f"{path}/{case}", launches)
+        label = f"{path}/{case}"
+        with _told(troubles, label):
+            found[case] = recording_side(label, launches)
     return found
 
 
 @contextmanager
-def _told(troubles: list[str]) -> Iterator[None]:
+def _told(troubles: dict[str, str], label: str) -> Iterator[None]:
     """A case without numbers does not keep the others from being compared."""
     from pytest_sgdiff.errors import RecordingError
 
     try:
         yield
     except RecordingError as error:
-        troubles.append(str(error))
+        troubles[label] = str(error)
 
 
 def _is_baseline(text: str) -> bool:

@@ -25,7 +25,9 @@ def add(commands: Subparsers) -> None:
         "with its 95 % interval, and why. Exit 1 if anything regressed.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the JSON file, '-' for standard input")
-    parser.add_argument("--json", action="store_true", help="print JSON: {id, verdict, why, ratio, low, high} each")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: {id, verdict, code, why, ratio, low, high} each"
+    )
     parser.set_defaults(run=_judge)
 
 
@@ -35,7 +37,7 @@ def _judge(chosen: argparse.Namespace) -> int:
 
     text = sys.stdin.read() if str(chosen.file) == "-" else read(chosen.file)
     try:
-        rows = apply_plain(jsontext.read(text).value)
+        rows = [_worded(row) for row in apply_plain(jsontext.read(text).value)]
     except jsontext.JsonTextError as error:
         print(f"sgdiff judge: {chosen.file}:{error.line}: {error}", file=sys.stderr)
         return MISTAKES
@@ -48,6 +50,15 @@ def _judge(chosen: argparse.Namespace) -> int:
         for line in _table(rows):
             print(line)
     return FOUND if any(row["verdict"] == "regressed" for row in rows) else GOOD
+
+
+def _worded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as it is printed: its finding as a `code` and, in `why`, as words."""
+    from pytest_sgdiff.reports.finding_text import words
+
+    finding, kind = row["finding"], row["metric_class"]
+    ratios = {key: row[key] for key in RATIOS}
+    return {"id": row["id"], "verdict": row["verdict"], "code": finding.code, "why": words(finding, kind), **ratios}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_sgdiff.data.cases import FasterThan, Location, MetricClass, Outcome
+from pytest_sgdiff.data.findings import Finding, ReasonCode, RelationCode
 from pytest_sgdiff.data.launches import Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 
@@ -17,7 +18,7 @@ class Decision:
     inconclusive figure lies beyond its limit. Everything that could not be computed is None."""
 
     outcome: Outcome
-    why: str
+    finding: Finding
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
@@ -30,14 +31,15 @@ class Verdict:
     """One metric judged. `baseline` and `now` are centres in `unit`; `spread` is the baseline's CV; `limit` and
     `ignore` are the margins used, as fractions; `deciding` metrics settle the outcome of the case, the others only
     fail it. `baseline_values` and `now_values` are what was judged, one value per launch that counts: not always a
-    metric of the launches themselves (a pause, e2e net of it). `detectable` is the slowdown, a fraction, that the
-    case's looks find 19 times of 20: by the baseline, or in an update by the one that was recorded."""
+    metric of the launches themselves (a pause; e2e without it, which `net` says). `detectable` is the slowdown, a
+    fraction, that the case's looks find 19 times of 20: by the baseline, or in an update by the one that was recorded.
+    """
 
     metric: str
     metric_class: MetricClass
     unit: str
     outcome: Outcome
-    why: str
+    finding: Finding
     baseline: float | None = None
     now: float | None = None
     baseline_values: tuple[float | None, ...] = ()
@@ -54,13 +56,15 @@ class Verdict:
     primary: bool = False
     deciding: bool = True
     suspect: bool = False
+    net: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResult:
     """Everything that a run found out about one case; what workers send and reports read.
 
-    `reason` says in one line why the outcome is what it is; `next_step` what to do about it. `noise` tells which
+    `reason` says in one line why the outcome is what it is, `reason_code` the kind of it, and `decided_by` names the
+    metrics whose verdicts it is; `next_step` says what to do about it. `noise` tells which
     prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
     (`--sgdiff-update`), and its verdicts are then for show. `baseline_records` are the baseline's own launches, so
     that a report can show both sides launch by launch; `baseline_source` says where a reference was published.
@@ -71,6 +75,8 @@ class CaseResult:
     location: Location
     outcome: Outcome
     reason: str
+    reason_code: ReasonCode = "verdicts"
+    decided_by: tuple[str, ...] = ()
     next_step: str = ""
     summary: str = ""
     faster_than: FasterThan | None = None
@@ -99,13 +105,18 @@ class CaseResult:
         """Whether the baseline is the base engine's launches of the same run (`--sgdiff-against`), kept in no file."""
         return self.baseline_recorded is not None and self.baseline_path is None
 
+    def heads(self, problem: Problem) -> bool:
+        """Whether `problem` is the one that the reason of the case names."""
+        return self.reason_code == "problem" and problem is self.problems[0]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relation:
     """Whether one case of a run was faster than another by as much as it claims (`faster_than`).
 
-    `outcome` is pass (it is), regressed (it is not) or inconclusive. `ratio` is this case's time over the other's,
-    with its 95 % interval; `at_least` the claimed gain as a fraction.
+    `outcome` is pass (it is), regressed (it is not) or inconclusive, `code` why. `ratio` is this case's time over the
+    other's, with its 95 % interval; `at_least` the claimed gain as a fraction; `missing` is the case that was not
+    measured; `launches` and `than_launches` are how many of each were compared.
     """
 
     case: str
@@ -113,7 +124,10 @@ class Relation:
     at_least: float
     metric: str
     outcome: Outcome
-    why: str
+    code: RelationCode
+    missing: str = ""
+    launches: int = 0
+    than_launches: int = 0
     ratio: float | None = None
     low: float | None = None
     high: float | None = None

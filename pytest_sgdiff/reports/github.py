@@ -81,7 +81,7 @@ def file_link(environ: Mapping[str, str], *, prefix: str = "") -> str | None:
 def _case(result: CaseResult) -> _Note:
     lines = [phrases.headline(result), *(_change(v) for v in _notable(result))]
     for problem in result.problems:
-        told = () if problem.message == result.reason else (problem.message,)
+        told = () if result.heads(problem) else (problem.message,)
         lines += [numbers.clean(line) for line in (*told, *problem.evidence[:5])]
     lines += [f"{word}: {what}" for word, what in phrases.actions(result)]
     return _Note(_LEVELS[result.outcome], result, f"{result.outcome.upper()} {result.case}", "\n".join(lines))

@@ -108,7 +108,7 @@ class HtmlReport:
             "decisive": decisive,
             "sides": metricwords.sides(decisive) if decisive is not None else ("", ""),
             "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
-            "rows": [_row(v, reach=own_reach) for v in phrases.by_importance(result.verdicts)],
+            "rows": [_row(v, reach=own_reach, paired=result.paired) for v in phrases.by_importance(result.verdicts)],
             "seen": [_seen(figures) for figures in evidence.reported(result)],
             "found": phrases.resolution(result),
             "measured": "" if result.verdicts else evidence.measured(result),
@@ -118,7 +118,10 @@ class HtmlReport:
             "conditions": evidence.conditions(result) if result.launches else "",
             "apart": evidence.differences(result),
             "base": phrases.base_word(result),
-            "problems": [(p.kind, numbers.clean(p.message), _lines(p.evidence)) for p in result.problems],
+            "problems": [
+                (p.kind, "" if result.heads(p) else numbers.clean(p.message), _lines(p.evidence))
+                for p in result.problems
+            ],
             "trends": [(trend.worse, phrases.trend_line(trend)) for trend in trends],
             "pictures": [picture for picture in pictures if picture is not None],
             "launches": [_launch(launch, primary) for launch in result.launches],
@@ -167,7 +170,7 @@ def _negligible(verdict: Verdict) -> bool:
     return verdict.outcome == "pass" and verdict.ratio is None and verdict.metric_class != "pause"
 
 
-def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:
+def _row(verdict: Verdict, *, reach: float, paired: bool) -> dict[str, Any]:
     baseline, now = metricwords.sides(verdict)
     return {
         "verdict": verdict,
@@ -178,7 +181,7 @@ def _row(verdict: Verdict, *, reach: float) -> dict[str, Any]:
         "change": metricwords.change(verdict),
         "interval": metricwords.interval(verdict),
         "words": metricwords.verdict_phrase(verdict),
-        "remark": metricwords.remark(verdict),
+        "remark": metricwords.remark(verdict, paired=paired),
         "forest": charts.forest(verdict, reach=reach),
     }
 

@@ -12,8 +12,8 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run
-from pytest_sgdiff.reports import launchnotes, phrases
+from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run, Verdict
+from pytest_sgdiff.reports import finding_text, launchnotes, phrases, reason_text
 
 SCHEMA = 1
 
@@ -43,7 +43,7 @@ def _run(run: Run) -> dict[str, Any]:
         "unmeasured": _plain(run.unmeasured),
         "interrupted": run.interrupted,
         "gpu_busy": run.gpu_busy,
-        "relations": _plain(run.relations),
+        "relations": [{**_plain(relation), "why": reason_text.relation(relation)} for relation in run.relations],
         "cases": [_case(result) for result in phrases.worst_first(run.results)],
         "history": _plain(run.history),
         "trends": _plain(run.trends),
@@ -60,6 +60,8 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "outcome": result.outcome,
         "headline": phrases.headline(result),
         "reason": result.reason,
+        "reason_code": result.reason_code,
+        "decided_by": list(result.decided_by),
         "next_step": result.next_step,
         "summary": result.summary,
         "faster_than": _plain(result.faster_than),
@@ -69,7 +71,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "machine": _plain(result.machine),
         "gpu_indices": list(result.gpu_indices),
         "workload": _plain(result.workload),
-        "verdicts": [_plain(verdict) for verdict in phrases.by_importance(result.verdicts)],
+        "verdicts": [_verdict(verdict, result) for verdict in phrases.by_importance(result.verdicts)],
         "launches": [_launch(launch) for launch in result.launches],
         "baseline": _baseline(result),
         "problems": _plain(result.problems),
@@ -78,6 +80,10 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "command": result.command,
         "folder": result.folder,
     }
+
+
+def _verdict(verdict: Verdict, result: CaseResult) -> dict[str, Any]:
+    return {**_plain(verdict), "why": finding_text.why(verdict, paired=result.paired)}
 
 
 def _baseline(result: CaseResult) -> dict[str, Any] | None:

@@ -120,7 +120,7 @@ def _section(result: CaseResult) -> str:
     parts.append(f"{_escape(_place(result))}: {_escape(phrases.headline(result))}")
     for problem in result.problems:
         quoted = [line for item in problem.evidence for line in numbers.clean(item).splitlines()]
-        if problem.message != result.reason:
+        if not result.heads(problem):
             parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem.message))}")
         parts += [_fence("\n".join(quoted[-_EVIDENCE_LINES:]))] if quoted else []
     if result.verdicts:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pytest_sgdiff import metrics
-from pytest_sgdiff.data import Verdict
-from pytest_sgdiff.reports import numbers
+from pytest_sgdiff.data import FindingCode, Verdict
+from pytest_sgdiff.reports import finding_text, numbers
 from pytest_sgdiff.reports.evidence import Reported
 
 _SUBJECTS = {
@@ -15,6 +15,9 @@ _SUBJECTS = {
 
 REPORTED = "reported, decides nothing"
 """In place of a verdict, where the case does not gate a metric."""
+
+SHOWN_AS_OUTCOME: frozenset[FindingCode] = frozenset({"first-recording", "not-comparable"})
+"""Findings that say all there is to say of a metric without a baseline."""
 
 
 def sides(verdict: Verdict | Reported) -> tuple[str, str]:
@@ -62,8 +65,10 @@ def direction(verdict: Verdict) -> str:
     more, less = {"memory": ("higher", "lower"), "pause": ("longer", "shorter")}.get(
         verdict.metric_class, ("slower", "faster")
     )
-    text = change(verdict)
-    return f"{text.lstrip('+-')} {less if text.startswith('-') else more}"
+    lower = verdict.ratio is not None and verdict.ratio < 1
+    if verdict.ratio is None and verdict.now is not None and verdict.baseline is not None:
+        lower = verdict.now < verdict.baseline
+    return f"{change(verdict).lstrip('+-')} {less if lower else more}"
 
 
 def excluded(verdict: Verdict, *, slower: str = "") -> str:
@@ -81,13 +86,13 @@ def _size(verdict: Verdict, fraction: float) -> str:
     return f"{size} ({numbers.quantity(fraction * centre, verdict.unit)})"
 
 
-def remark(verdict: Verdict) -> str:
+def remark(verdict: Verdict, *, paired: bool = False) -> str:
     """Why, where the outcome and its number do not say it already."""
-    if verdict.why == verdict_phrase(verdict):
+    if verdict.outcome == "no-baseline" and verdict.finding.code in SHOWN_AS_OUTCOME:
         return ""
     tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
     tells = tells and not short_of_limit(verdict)
-    return "" if tells and verdict.metric_class != "pause" else numbers.clean(verdict.why)
+    return "" if tells and verdict.metric_class != "pause" else numbers.clean(finding_text.why(verdict, paired=paired))
 
 
 def short_of_limit(verdict: Verdict) -> bool:
@@ -107,8 +112,9 @@ def verdict_phrase(verdict: Verdict) -> str:
         words += "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
         return words if verdict.deciding else f"{words}, does not decide"
     if verdict.outcome == "no-baseline":
-        # Its cure, behind the colon, is told once for the case.
-        return numbers.clean(verdict.why).partition(":")[0] or "no baseline"
+        # What to do about it is told once for the case.
+        said = verdict.finding.code in SHOWN_AS_OUTCOME
+        return finding_text.words(verdict.finding, verdict.metric_class) if said else "no baseline"
     return verdict.outcome
 
 

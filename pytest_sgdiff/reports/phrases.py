@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Outcome, Run, Trend, Verdict
-from pytest_sgdiff.reports import evidence, metricwords, numbers
+from pytest_sgdiff.reports import evidence, finding_text, metricwords, numbers
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
@@ -121,7 +121,7 @@ def remainder(result: CaseResult) -> str:
     if result.outcome == "pass" and verdict.excluded is not None:
         return ", ".join(filter(None, (metricwords.excluded(verdict, slower="slower "), against_best(result))))
     told = result.outcome == "inconclusive" and metricwords.interval(verdict)
-    return numbers.clean(verdict.why) if told else phrase(result)
+    return numbers.clean(finding_text.why(verdict, paired=result.paired)) if told else phrase(result)
 
 
 def headline(result: CaseResult) -> str:
@@ -130,7 +130,8 @@ def headline(result: CaseResult) -> str:
     if result.outcome != "regressed" or verdict is None or verdict.outcome != "regressed":
         return numbers.clean(result.reason)
     if not metricwords.change(verdict):
-        return f"{metricwords.subject(verdict.metric)} regressed: {numbers.clean(verdict.why)}"
+        why = finding_text.why(verdict, paired=result.paired)
+        return f"{metricwords.subject(verdict.metric)} regressed: {numbers.clean(why)}"
     return f"{metricwords.subject(verdict.metric)} is {metricwords.direction(verdict)} than {baseline_name(result)}"
 
 
@@ -168,7 +169,7 @@ def actions(result: CaseResult) -> list[tuple[str, str]]:
     rows += [(label, numbers.clean(result.next_step))] if result.next_step else []
     # A new baseline changes nothing in an A/B run.
     renewable = result.outcome in {"regressed", "improved", "no-baseline"} and not result.paired
-    if renewable and "--sgdiff-update" not in result.next_step:
+    if renewable and not result.next_step:
         rows.append(("record" if result.outcome == "no-baseline" else "accept", accept_command(result)))
     if result.outcome == "inconclusive" and not result.next_step:
         rows.append(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Problem, Relation, Run, Verdict
-from pytest_sgdiff.reports import evidence, launchnotes, metricwords, numbers, phrases
+from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, numbers, phrases, reason_text
 from pytest_sgdiff.reports.warned import warnings
 
 Align = Literal["<", ">"]
@@ -82,21 +82,24 @@ def relation_line(relation: Relation) -> str:
     """`firered[cfg] takes 18.3 % less time than firered[ulysses] (claimed: 10 %): holds, 3 against 3 launches`"""
     claimed = f"(claimed: {100 * relation.at_least:g} %)"
     if relation.ratio is None:
-        return f"{relation.case} against {relation.than} {claimed}: {relation.why}"
+        return f"{relation.case} against {relation.than} {claimed}: {reason_text.relation(relation)}"
     gain = 100 * (1 - relation.ratio)
     than = f"{abs(gain):.1f} % {'less' if gain >= 0 else 'more'} time than {relation.than}"
-    return f"{relation.case} takes {than} {claimed}: {relation.why}"
+    return f"{relation.case} takes {than} {claimed}: {reason_text.relation(relation)}"
 
 
 def message(result: CaseResult) -> str:
     """Everything about a case: headline, evidence, stage table, conditions, what to do."""
     blocks = [[f"{_place(result)}: {phrases.headline(result)}"]]
-    blocks += [_problem_lines(problem, told=result.reason) for problem in result.problems]
+    blocks += [_problem_lines(problem, headed=result.heads(problem)) for problem in result.problems]
     if result.verdicts:
         blocks.append(stage_table(result))
     elif evidence.measured(result):
         blocks.append([f"  measured    {evidence.measured(result)}"])
-    reasons = [f"{metricwords.metric_name(v.metric)}: {numbers.clean(v.why)}" for v in _explained(result)]
+    reasons = [
+        f"{metricwords.metric_name(v.metric)}: {numbers.clean(finding_text.why(v, paired=result.paired))}"
+        for v in _explained(result)
+    ]
     legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *([MEANS_LEGEND] if _has_apart(result) else [])]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
@@ -195,10 +198,10 @@ def _place(result: CaseResult) -> str:
     return f"{result.location.path}:{result.location.line}"
 
 
-def _problem_lines(problem: Problem, *, told: str) -> list[str]:
-    """The problem and its evidence; `told` is what the headline says already."""
+def _problem_lines(problem: Problem, *, headed: bool) -> list[str]:
+    """The problem and its evidence; `headed`: the headline says the problem already."""
     quoted = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
-    head = [] if problem.message == told else [f"  {problem.kind}: {numbers.clean(problem.message)}"]
+    head = [] if headed else [f"  {problem.kind}: {numbers.clean(problem.message)}"]
     return [*head, *(f"    | {line}" for line in quoted)]
 
 
@@ -209,7 +212,7 @@ def _explained(result: CaseResult) -> list[Verdict]:
         v
         for v in phrases.by_importance(result.verdicts)
         if metricwords.short_of_limit(v)
-        or ((v.outcome == "inconclusive" or v.metric == "pause") and v.why and v.why not in result.reason)
+        or ((v.outcome == "inconclusive" or v.metric == "pause") and v.metric not in result.decided_by)
     ]
 
 
@@ -230,7 +233,9 @@ def _facts(result: CaseResult) -> list[str]:
     lines += [f"  {DETECTS}: {found}"] if found else []
     apart = evidence.differences(result)
     lines += [f"  differs from the {phrases.base_word(result)}: {apart}"] if apart else []
-    replaced = [launch for launch in result.launches if launch.excluded and launch.excluded not in result.reason]
+    # Where launches were disturbed too often, or one failed (and gave no number), the reason says it.
+    replaced = [] if result.reason_code == "environment" else [launch for launch in result.launches if launch.excluded]
+    replaced = [launch for launch in replaced if launch.metrics or result.reason_code != "problem"]
     lines += [f"  launch {launch.number} does not count: {numbers.clean(launch.excluded or '')}" for launch in replaced]
     lines += [f"  {key:<10}  {value}" for key, value in phrases.actions(result)]
     return lines

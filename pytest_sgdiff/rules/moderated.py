@@ -13,16 +13,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Decision, MetricClass
+from pytest_sgdiff.data import Decision, Finding, MetricClass
 from pytest_sgdiff.rules.prior import DEFAULT, Prior
 from pytest_sgdiff.rules.protocol import Margins
-from pytest_sgdiff.rules.sample import clipped, floored, growth, invalid, logs, percent, screened
+from pytest_sgdiff.rules.sample import clipped, floored, growth, invalid, logs, screened
 from pytest_sgdiff.rules.threeway import (
     ALPHA,
     CONFIRM_LAUNCHES,
     GROSS,
     GROSS_LAUNCHES,
     MATERIAL,
+    NODE_SLACK,
     Estimate,
     Evidence,
     bounds,
@@ -36,7 +37,6 @@ RANK_P = 0.01
 BASELINE_LAUNCHES = 3
 """With fewer baseline launches nothing passes, and nothing fails but a slowdown beyond SMALL_BASELINE."""
 SMALL_BASELINE = 0.25
-OVERLAP = "launches overlap, from an outlier or two modes"
 TOLERANT = 10
 """Baseline launches from which one slower than every candidate launch does not keep ranks from confirming."""
 RESOLUTION_BETA = 0.05
@@ -83,18 +83,13 @@ class ModeratedRule:
         e = self.estimate(b, c, margins)
         evidence = Evidence(
             count=len(c),
-            noun="launches",
             factor=min(c) / max(b),
             faster=max(c) < min(b),
-            disorder=OVERLAP + (f": record the baseline anew with {TOLERANT}" if len(b) < TOLERANT else ""),
+            tolerant=TOLERANT if len(b) < TOLERANT else None,
             in_order=lambda: rank_p(b, c) <= max(RANK_P, 1 / math.comb(len(b) + len(c), len(c))),
         )
         decision = decided(e, lo, hi, evidence, limit=margins.limit)
-        if same_node:
-            return decision
-        return replace(
-            decision, why=f"{decision.why}; on a GPU or host that the baseline does not know, both margins 2 % wider"
-        )
+        return decision if same_node else replace(decision, finding=replace(decision.finding, slack=NODE_SLACK))
 
     def estimate(self, b: Sequence[float], c: Sequence[float], margins: Margins) -> Estimate:
         """Moderated two-sample estimate from positive values, three or more in the baseline."""
@@ -172,8 +167,7 @@ def _small_baseline(b: Sequence[float], c: Sequence[float], lo: float) -> Decisi
     """
     factor = min(c) / max(b)
     if len(c) >= GROSS_LAUNCHES and factor > 1 + SMALL_BASELINE and math.log(factor) > lo:
-        why = f"every launch is more than {percent(SMALL_BASELINE)} slower than the slowest of the baseline's {len(b)}"
-        return Decision(outcome="regressed", why=why, ratio=statistics.median(c) / statistics.median(b))
-    noun = "launch" if len(b) == 1 else "launches"
-    why = f"the baseline has {len(b)} {noun}, {BASELINE_LAUNCHES} are the least to judge by"
-    return Decision(outcome="inconclusive", why=why, ratio=statistics.median(c) / statistics.median(b))
+        found = Finding(code="small-baseline-gross", size=SMALL_BASELINE, of=len(b))
+        return Decision(outcome="regressed", finding=found, ratio=statistics.median(c) / statistics.median(b))
+    found = Finding(code="small-baseline", of=len(b), needed=BASELINE_LAUNCHES)
+    return Decision(outcome="inconclusive", finding=found, ratio=statistics.median(c) / statistics.median(b))

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import Decision
+from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.rules.prior import DEFAULT, Prior
 from pytest_sgdiff.rules.protocol import Margins
 from pytest_sgdiff.rules.sample import CLIP, floored, logs, screened, spread
@@ -51,13 +51,13 @@ class PairedRule:
         pairs = [y - x for x, y in zip(logs(base), logs(now), strict=True)]
         e = self.estimate(pairs, statistics.median(base), margins)
         if n < PAIRS:
-            return Decision(outcome="inconclusive", why=f"{n} of at least {PAIRS} pairs", ratio=as_ratio(e.shift))
+            few = Finding(code="few-pairs", count=n, needed=PAIRS, pairs=True)
+            return Decision(outcome="inconclusive", finding=few, ratio=as_ratio(e.shift))
         evidence = Evidence(
             count=n,
-            noun="pairs",
+            pairs=True,
             factor=min(now) / max(base),
             faster=max(pairs) < 0,
-            disorder="not in every pair, from outliers or two modes",
             in_order=lambda: sign_p(pairs) <= max(SIGN_P, 0.5**n),
         )
         return decided(e, lo, hi, evidence, limit=margins.limit)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from pytest_sgdiff.data import Decision
+from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.rules.protocol import Margins
 from pytest_sgdiff.rules.sample import screened
@@ -48,24 +49,20 @@ class PauseRule:
             return unusable
         b, c = sorted(v for v in baseline if v is not None), [v for v in candidate if v is not None]
         if len(b) < BASELINE_LAUNCHES:
-            why = f"the baseline has {len(b)} launches, {BASELINE_LAUNCHES} are the least to judge by"
-            return Decision(outcome="inconclusive", why=why)
+            few = Finding(code="small-baseline", of=len(b), needed=BASELINE_LAUNCHES)
+            return Decision(outcome="inconclusive", finding=few)
         usual = b[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
         if min(c) <= usual + longer(usual, margins.limit_abs):
-            return Decision(outcome="pass", why=_told(c, b[0] + margins.limit_abs))
+            return Decision(outcome="pass", finding=_acquitted(c, b[0] + margins.limit_abs))
         paused = sum(v >= min(c) - margins.limit_abs for v in b)
-        told = f"{len(c)} of {len(c)} launches pause for {min(c):.0f} ms or more, "
-        if len(c) == 1:
-            told = f"the first launch pauses for {c[0]:.0f} ms, "
-        told += f"{paused or 'none'} of the baseline's {len(b)} did"
+        found = Finding(code="pauses", count=len(c), shortest=min(c), paused=paused, of=len(b))
         if len(c) < RECUR_LAUNCHES:
-            return Decision(
-                outcome="inconclusive", why=f"{told}: {RECUR_LAUNCHES} launches tell a rare pause from a new one"
-            )
+            unconfirmed = replace(found, code="pauses-unconfirmed", needed=RECUR_LAUNCHES)
+            return Decision(outcome="inconclusive", finding=unconfirmed)
         if len(b) < RECUR_LAUNCHES:
-            why = f"{told}: record the baseline anew with {RECUR_LAUNCHES} launches or more"
-            return Decision(outcome="inconclusive", why=why, suspect=True)
-        return Decision(outcome="regressed", why=told)
+            small = replace(found, code="pauses-small-baseline", needed=RECUR_LAUNCHES)
+            return Decision(outcome="inconclusive", finding=small, suspect=True)
+        return Decision(outcome="regressed", finding=found)
 
 
 def tolerated(nb: int, nc: int) -> int:
@@ -85,8 +82,7 @@ def longer(usual: float, limit_abs: float) -> float:
     return max(limit_abs, LENGTHS * usual)
 
 
-def _told(c: Sequence[float], usual: float) -> str:
-    longest = max(c)
-    if longest <= usual:
-        return "no launch pauses"
-    return f"{sum(v > usual for v in c)} of {len(c)} launches pause, for up to {longest:.0f} ms: rare pauses are noise"
+def _acquitted(c: Sequence[float], usual: float) -> Finding:
+    if max(c) <= usual:
+        return Finding(code="no-pause")
+    return Finding(code="rare-pauses", count=sum(v > usual for v in c), of=len(c), longest=max(c))

@@ -6,9 +6,9 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import Decision
+from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.rules.protocol import Margins
-from pytest_sgdiff.rules.sample import percent, screened
+from pytest_sgdiff.rules.sample import screened
 
 BEYOND_LAUNCHES = 3
 """Launches that must all lie beyond the tolerance: one may be an accident, and the number says nothing of its noise."""
@@ -37,18 +37,17 @@ class ReferenceRule:
         published = statistics.median(v for v in baseline if v is not None)
         now = [v for v in candidate if v is not None]
         if published == 0:
-            return Decision(outcome="inconclusive", why="the reference is zero")
+            return Decision(outcome="inconclusive", finding=Finding(code="reference-zero"))
         ratio = statistics.median(now) / published
         if not math.isfinite(margins.limit):
-            why = "a reference without a stated tolerance only shows the difference"
-            return Decision(outcome="inconclusive", why=why, ratio=ratio)
+            return Decision(outcome="inconclusive", finding=Finding(code="reference-shows"), ratio=ratio)
         tolerance = max(margins.limit, margins.limit_abs / published)
         if min(now) <= published * (1 + tolerance):
-            where = "within" if ratio <= 1 + tolerance else "not in every launch beyond"
-            why = f"{where} the tolerance of {percent(tolerance)}; one published number cannot pass a case"
-            return Decision(outcome="inconclusive", why=why, ratio=ratio)
+            inside = ratio <= 1 + tolerance
+            found = Finding(code="reference-within" if inside else "reference-overlaps", limit=tolerance)
+            return Decision(outcome="inconclusive", finding=found, ratio=ratio)
         if len(now) < BEYOND_LAUNCHES:
-            why = f"to be confirmed by {BEYOND_LAUNCHES} launches"
-            return Decision(outcome="inconclusive", why=why, ratio=ratio, suspect=True)
-        why = f"all {len(now)} launches beyond the tolerance of {percent(tolerance)} that the case states"
-        return Decision(outcome="regressed", why=why, ratio=ratio)
+            found = Finding(code="unconfirmed", count=len(now), needed=BEYOND_LAUNCHES)
+            return Decision(outcome="inconclusive", finding=found, ratio=ratio, suspect=True)
+        found = Finding(code="reference-beyond", count=len(now), limit=tolerance)
+        return Decision(outcome="regressed", finding=found, ratio=ratio)

@@ -1,5 +1,5 @@
 """One value per launch, as the rules see it: what counts as a value and what is decided without any,
-logarithms, outliers, spread, words."""
+logarithms, outliers, spread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import Decision, MetricClass
+from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.rules.protocol import Margins
 
 CLIP = 3.0
@@ -25,13 +25,14 @@ def invalid(values: Sequence[float | None], *, zeros: bool) -> int:
 def screened(baseline: Sequence[float | None], candidate: Sequence[float | None], margins: Margins) -> Decision | None:
     """The decision where there is nothing to compute with, None where there is."""
     if not baseline:
-        return Decision(outcome="no-baseline", why="no baseline: record one with --sgdiff-update")
+        return Decision(outcome="no-baseline", finding=Finding(code="no-baseline"))
     if not candidate:
-        return Decision(outcome="inconclusive", why="missing or invalid: no launch gave a value")
-    for side, values in (("the baseline's", baseline), ("the candidate's", candidate)):
+        return Decision(outcome="inconclusive", finding=Finding(code="no-values"))
+    for values in (baseline, candidate):
         bad = invalid(values, zeros=margins.zeros)
         if bad:
-            return Decision(outcome="inconclusive", why=f"missing or invalid in {bad} of {side} {len(values)} launches")
+            found = Finding(code="bad-values", count=bad, of=len(values), baseline=values is baseline)
+            return Decision(outcome="inconclusive", finding=found)
     return None
 
 
@@ -40,13 +41,13 @@ def floored(b: Sequence[float], c: Sequence[float], margins: Margins, *, enough:
 
     `enough` tells whether there are launches enough to pass.
     """
-    small, floor = max(*b, *c) <= margins.ignore_abs, f"below the absolute floor of {margins.ignore_abs:g} ms"
+    small, floor = max(*b, *c) <= margins.ignore_abs, margins.ignore_abs
     if small and enough:
-        return Decision(outcome="pass", why=floor)
+        return Decision(outcome="pass", finding=Finding(code="below-floor", floor=floor))
     if small and min(*b, *c) == 0:
-        return Decision(outcome="inconclusive", why=f"{floor}, in too few launches to pass")
+        return Decision(outcome="inconclusive", finding=Finding(code="below-floor-unconfirmed", floor=floor))
     if min(*b, *c) == 0:
-        return Decision(outcome="inconclusive", why="missing or invalid: zero beside values above the floor")
+        return Decision(outcome="inconclusive", finding=Finding(code="zero-values", floor=floor))
     return None
 
 
@@ -86,29 +87,3 @@ def variation(values: Sequence[float | None]) -> float | None:
 def growth(log_ratio: float) -> float | None:
     """exp(x) - 1, None where it is too large for a float."""
     return math.expm1(log_ratio) if log_ratio < 700 else None
-
-
-def percent(fraction: float | None) -> str:
-    """`4 %`, `1.9 %`, `-0.3 %`: one digit, none where it would be zero or says nothing."""
-    if fraction is None:
-        return "any amount"
-    rounded = round(100 * fraction, 1 if abs(fraction) < 1 else 0)
-    return f"{rounded + 0.0:g} %"
-
-
-def change(fraction: float | None) -> str:
-    """`5.3 % slower`, `2 % faster`, `no change`."""
-    if fraction is None:
-        return "slower by any amount"
-    if percent(fraction) == "0 %":
-        return "no change"
-    return f"{percent(abs(fraction))} {'slower' if fraction > 0 else 'faster'}"
-
-
-def worded(why: str, metric_class: MetricClass) -> str:
-    """Rules speak of time; `why` in the words of the metric's class."""
-    memory = {"slower": "more", "faster": "less", " ms": " MiB"}
-    words = {"memory": memory, "pause": {"slower": "longer"}}.get(metric_class, {})
-    for said, meant in words.items():
-        why = why.replace(said, meant)
-    return why

@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_sgdiff.data import Decision, Outcome
+from pytest_sgdiff.data import Decision, Finding, Outcome
 from pytest_sgdiff.rules.protocol import Margins
-from pytest_sgdiff.rules.sample import change, growth, percent
+from pytest_sgdiff.rules.sample import growth
 
 ALPHA = 1e-4
 """Chance that noise alone looks significant, per metric: 1 % of nights over 100 gated metrics."""
@@ -46,17 +46,17 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What the launches say beside their estimate. `count` launches or pairs (`noun`) of the candidate; `factor` its
+    """What the launches say beside their estimate. `count` launches, or `pairs` of them, of the candidate; `factor` its
     fastest launch over the baseline's slowest; `faster`: not one is as slow as the baseline's fastest; `in_order`
-    tells whether the launches' order confirms a slowdown (called only where it matters), `disorder` what it is if not,
-    and what helps."""
+    says whether the launches' order confirms a slowdown (called only where it matters); where it does not, a baseline
+    of `tolerant` launches would help (None: it is large enough)."""
 
     count: int
-    noun: str
     factor: float
     faster: bool
     in_order: Callable[[], bool]
-    disorder: str
+    pairs: bool = False
+    tolerant: int | None = None
 
 
 def quantile(p: float, freedom: float) -> float:
@@ -81,40 +81,38 @@ def bounds(median: float, margins: Margins, *, same_node: bool) -> tuple[float, 
     return math.log1p(lo + slack), math.log1p(hi + slack)
 
 
-def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> tuple[Outcome, str]:
+def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> tuple[Outcome, Finding]:
     """Outcome and reason. A slowdown proven to lie between `lo` and `hi` passes, with its size printed."""
-    d, n, bound = e.shift, evidence.count, percent(growth(hi))
+    d, n, bound, pairs = e.shift, evidence.count, growth(hi), evidence.pairs
     if d + e.margin(BETA) < hi:
         better = d + e.margin(ALPHA) < 0 and d + e.margin(MATERIAL) < -lo
         if better and (n < GROSS_LAUNCHES or evidence.faster):
-            return "improved", f"at least {change(growth(d + e.margin(MATERIAL)))}"
-        excluded = growth(d + e.margin(BETA)) or 0.0
-        return "pass", f"{percent(excluded)} slower excluded" if excluded > 0 else "any slowdown excluded"
+            return "improved", Finding(code="faster", size=growth(d + e.margin(MATERIAL)))
+        return "pass", Finding(code="ruled-out", size=growth(d + e.margin(BETA)))
     if not (d - e.margin(ALPHA) > 0 and d - e.margin(MATERIAL) > lo):
         if n < CONFIRM_LAUNCHES:
-            return "inconclusive", f"{bound} slower is neither excluded nor proven yet"
-        low, high = change(growth(d - e.margin(0.025))), change(growth(d + e.margin(0.025)))
-        return "inconclusive", f"between {low} and {high}: {bound} slower is neither excluded nor proven"
+            return "inconclusive", Finding(code="undecided", limit=bound)
+        low, high = growth(d - e.margin(0.025)), growth(d + e.margin(0.025))
+        return "inconclusive", Finding(code="interval-undecided", low=low, high=high, limit=bound)
     gross = evidence.factor > 1 + max(GROSS, limit)
     if n >= GROSS_LAUNCHES and gross:
-        beyond = percent(evidence.factor - 1)
-        return "regressed", f"limit {bound}; every launch beyond every one of the baseline by {beyond} or more"
+        return "regressed", Finding(code="gross", limit=bound, size=evidence.factor - 1)
     if n < CONFIRM_LAUNCHES:
         enough = GROSS_LAUNCHES if gross else CONFIRM_LAUNCHES
-        return "inconclusive", f"to be confirmed by {enough} {evidence.noun}"
+        return "inconclusive", Finding(code="unconfirmed", count=n, needed=enough, pairs=pairs)
     if evidence.in_order() and d < hi:
-        return "regressed", f"surely beyond {percent(growth(lo))}, and {bound} slower is not excluded"
+        return "regressed", Finding(code="beyond-ignore", ignore=growth(lo), limit=bound)
     if evidence.in_order():
-        return "regressed", f"limit {bound}"
-    return "inconclusive", f"{change(growth(d))}, but {evidence.disorder}"
+        return "regressed", Finding(code="beyond-limit", limit=bound)
+    return "inconclusive", Finding(code="out-of-order", size=growth(d), pairs=pairs, needed=evidence.tolerant)
 
 
 def decided(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> Decision:
     """What `three_way` says, with the estimate and its 95 % interval as ratios."""
-    outcome, why = three_way(e, lo, hi, evidence, limit=limit)
+    outcome, finding = three_way(e, lo, hi, evidence, limit=limit)
     return Decision(
         outcome=outcome,
-        why=why,
+        finding=finding,
         ratio=as_ratio(e.shift),
         low=as_ratio(e.shift - e.margin(0.025)),
         high=as_ratio(e.shift + e.margin(0.025)),

@@ -71,7 +71,7 @@ def test_pauses_neither_hide_nor_fake_a_slowdown(then, now, pauses_then, pauses_
         if one.metric != "pause":
             assert (one.metric, one.outcome, one.suspect) == (other.metric, other.outcome, other.suspect)
     if 0.0 in pauses_now:
-        assert outcome_of(still, last_look=True)[0] == outcome_of(pausing, last_look=True)[0]
+        assert outcome_of(still)[0] == outcome_of(pausing)[0]
 
 
 @QUICK
@@ -99,4 +99,4 @@ def test_a_launch_without_its_primary_figures_never_passes(noise, index, metric,
         del rows[index][metric]
     else:
         rows[index][metric] = bad
-    assert outcome_of(verdicts(base, rows), last_look=True)[0] == "inconclusive"
+    assert outcome_of(verdicts(base, rows))[0] == "inconclusive"

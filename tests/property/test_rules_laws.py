@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pytest_sgdiff.cli.judge import _worded
 from pytest_sgdiff.plain import apply_plain
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule
 from pytest_sgdiff.rules.moderated import rank_p
@@ -212,7 +213,7 @@ ROWS = st.fixed_dictionaries(
 def test_rows_of_any_numbers_are_answered_in_valid_json(rows):
     answers = apply_plain(rows)
     assert [a["id"] for a in answers] == [r["id"] for r in rows]
-    json.dumps(answers, allow_nan=False)
+    json.dumps([_worded(answer) for answer in answers], allow_nan=False)
 
 
 # ------------------------------------------------------------------------------------------- an independent form

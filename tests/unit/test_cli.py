@@ -203,7 +203,7 @@ def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]
     assert (slow["id"], slow["verdict"]) == ("slow", "regressed")
     assert slow["ratio"] == pytest.approx(1.1, rel=1e-3)
     assert slow["low"] < slow["ratio"] < slow["high"]
-    assert set(slow) == {"id", "verdict", "why", "ratio", "low", "high"}
+    assert set(slow) == {"id", "verdict", "code", "why", "ratio", "low", "high"}
     rows.append({"id": "new", "metric_class": "stage", "baseline": [], "candidate": [1.0]})
     (here / "numbers.json").write_text(json.dumps(rows))
     assert main(["judge", "numbers.json"]) == 1

@@ -94,7 +94,7 @@ def baseline(launches, *, case="wan", machine=H200, **changes):
 def finished(launches, then):
     taken = Taken(counted=list(launches), machine=H200)
     now = Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=tuple(launches))
-    return finish(job(), taken, then, judge(now, then, CASE), "pass", "fine")
+    return finish(job(), taken, then, judge(now, then, CASE), "pass", "fine", "verdicts")
 
 
 # ------------------------------------------------------------------------------------------------- launches
@@ -154,25 +154,25 @@ def test_a_result_holds_both_sides_launch_by_launch():
 
 def test_what_the_engine_chose_by_itself_is_a_warning_once():
     launches = [replace(entry, auto_tuned=("offload: on", "tp: 2")) for entry in entries(*[{"e2e": 1120.0}] * 2)]
-    result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", "none")
+    result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", "none", "no-baseline")
     assert result.warnings == ("auto-tuned by the engine: offload: on; tp: 2",)
     assert result.next_step == f"record one: {RENEW}"
 
 
 def test_a_stage_that_the_baseline_lacks_is_a_warning():
-    of_base_engine, now = baseline(entries(*[{"e2e": 1120.0}] * 3)), entries({"e2e": 1120.0, "stage:SafetyStage": 9.0})
-    committed = replace(of_base_engine, path="baselines/x.json")
+    ran_here, now = baseline(entries(*[{"e2e": 1120.0}] * 3)), entries({"e2e": 1120.0, "stage:SafetyStage": 9.0})
+    committed = replace(ran_here, path="baselines/x.json")
     expected = "new since the baseline was recorded, and not judged: SafetyStage"
     assert finished(now, committed).warnings == (expected,)
     expected = "unknown to the base engine, and not judged: SafetyStage"
-    assert finished(now, of_base_engine).warnings == (expected,)
+    assert finished(now, ran_here).warnings == (expected,)
 
 
 def test_a_step_that_spikes_is_a_warning_and_changes_no_outcome():
     spiking = [*STEPS[:7], 90.0, *STEPS[8:]]
-    of_base_engine = baseline(entries(*[{"e2e": 1120.0}] * 3))
+    ran_here = baseline(entries(*[{"e2e": 1120.0}] * 3))
     for path, side in (("baselines/x.json", "baseline"), (None, "base engine")):
-        result = finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), replace(of_base_engine, path=path))
+        result = finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), replace(ran_here, path=path))
         assert result.outcome == "pass"
         assert result.warnings == (f"spike at step 7: 90 ms or more in each of 3 launches, 50 ms in the {side}",)
 
@@ -235,13 +235,13 @@ def test_every_outcome_says_what_to_do_next():
 def test_a_launch_that_does_not_count_has_a_cure(cause, cure):
     assert next_step("invalid", RENEW, cause=cause) == cure
     problem = Problem(kind="invalid", message="whatever the words are", cause=cause)
-    assert finish(job(), Taken(problems=(problem,)), None, (), "invalid", "in other words").next_step == cure
+    assert finish(job(), Taken(problems=(problem,)), None, (), "invalid", "in other words", "problem").next_step == cure
 
 
 def test_more_launches_are_not_advised_where_the_machine_was_busy():
     disturbed = replace(entries({})[0], excluded="throttled")
     taken = Taken(excluded=[disturbed] * 3)
-    result = finish(job(), taken, None, (), "inconclusive", environment_reason(taken))
+    result = finish(job(), taken, None, (), "inconclusive", environment_reason(taken), "environment")
     assert (result.reason, result.next_step) == ("environment: 3 launches disturbed: throttled", QUIET)
 
 

@@ -7,8 +7,11 @@ import math
 
 import pytest
 
+from pytest_sgdiff.cli.judge import RATIOS
+from pytest_sgdiff.data import Finding
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.plain import apply_plain
+from tests.factories import figures
 
 BASE = [81750, 81802, 81690, 81775, 81731]
 
@@ -23,8 +26,9 @@ def judged(**changes):
 
 def test_a_row_gets_verdict_reason_ratio_and_interval():
     answer = judged(candidate=[v * 1.053 for v in BASE])
-    assert list(answer) == ["id", "verdict", "why", "ratio", "low", "high"]
-    assert (answer["id"], answer["verdict"], answer["why"]) == ("wan", "regressed", "limit 4 %")
+    assert list(answer) == ["id", "metric_class", "verdict", "finding", "ratio", "low", "high"]
+    assert (answer["id"], answer["verdict"]) == ("wan", "regressed")
+    assert figures(answer["finding"]) == {"code": "beyond-limit", "limit": 0.04}
     assert answer["ratio"] == pytest.approx(1.053)
     assert answer["low"] < 1.053 < answer["high"]
 
@@ -35,11 +39,11 @@ def test_rows_keep_their_order_and_stand_alone():
     assert [(a["id"], a["verdict"]) for a in answers] == [("a", "pass"), ("b", "inconclusive"), (3, "pass")]
 
 
-@pytest.mark.parametrize(("kind", "floor"), [("primary", "2 ms"), ("stage", "5 ms"), ("memory", "32 MiB")])
+@pytest.mark.parametrize(("kind", "floor"), [("primary", 2), ("stage", 5), ("memory", 32)])
 def test_a_pass_below_the_floor_names_it_to_whoever_left_the_unit_out(kind, floor):
     seconds = {"id": "wan", "metric_class": kind, "baseline": [1.0, 1.1, 1.2], "candidate": [1.9]}
     answer = apply_plain([seconds])[0]
-    assert (answer["verdict"], answer["why"]) == ("pass", f"below the absolute floor of {floor}")
+    assert (answer["verdict"], answer["finding"]) == ("pass", Finding(code="below-floor", floor=floor))
 
 
 @pytest.mark.parametrize("missing", [{"baseline": []}, {"baseline": None}])
@@ -55,8 +59,8 @@ def test_no_baseline_is_an_outcome_of_its_own(missing):
 def test_values_that_are_none_are_inconclusive_and_leave_the_answer_valid_json(bad):
     answer = judged(candidate=[*BASE[:4], bad])
     assert answer["verdict"] == "inconclusive"
-    assert answer["why"] == "missing or invalid in 1 of the candidate's 5 launches"
-    json.dumps(answer, allow_nan=False)
+    assert answer["finding"] == Finding(code="bad-values", count=1, of=5)
+    json.dumps([answer[name] for name in RATIOS], allow_nan=False)
 
 
 def test_zeros_pass_as_a_short_stage_only():
@@ -72,15 +76,15 @@ def test_the_unit_does_not_matter(unit, factor):
     base, slow = [40.0, 40.1, 39.9, 40.0, 40.05], [41.6, 41.7, 41.5, 41.6, 41.6]
     expected = judged(baseline=base, candidate=slow)
     answer = judged(baseline=[v * factor for v in base], candidate=[v * factor for v in slow], unit=unit)
-    assert (answer["verdict"], answer["why"]) == (expected["verdict"], expected["why"])
+    assert (answer["verdict"], figures(answer["finding"])) == (expected["verdict"], figures(expected["finding"]))
     assert answer["ratio"] == pytest.approx(expected["ratio"])
     assert expected["verdict"] == "pass"
 
 
-def test_memory_is_mebibytes_and_worded_as_memory():
+def test_memory_is_mebibytes():
     gib = judged(metric_class="memory", unit="GiB", baseline=[21.52] * 5, candidate=[21.52])
     mb = judged(metric_class="memory", unit="MB", baseline=[21.52 * 1024] * 5, candidate=[21.52 * 1024])
-    assert gib["why"] == mb["why"] == "0.9 % more excluded"
+    assert figures(gib["finding"]) == figures(mb["finding"]) == {"code": "ruled-out", "size": 0.009}
 
 
 def test_another_node_widens_the_margins():

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -18,8 +20,9 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.reports.metricwords import detectable
-from pytest_sgdiff.resolution import first_figures, recording_advice
+from pytest_sgdiff.resolution import doubts, first_figures
 from pytest_sgdiff.rules import Prior
+from tests.factories import figures
 
 MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)
 PLACE = Location(path="cases/wan.yaml", line=1, column=1)
@@ -62,38 +65,35 @@ def test_a_stage_is_found_beyond_its_limit_in_per_cent_and_ms():
 
 def test_two_launches_promise_nothing():
     assert finds(baseline(1000.0, 1001.0)) == {"denoise": "", "peak_memory": ""}
-    assert recording_advice(baseline(1000.0, 2000.0), CASE) == ()
+    assert doubts(baseline(1000.0, 2000.0), CASE) == ()
 
 
 def test_a_quiet_baseline_needs_no_advice():
-    assert recording_advice(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CASE) == ()
+    assert doubts(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CASE) == ()
 
 
 def test_noise_above_one_point_two_percent_asks_for_ten_launches():
-    assert recording_advice(baseline(1000.0, 1020.0, 985.0, 1012.0, 990.0), CASE) == (
-        "denoise: launches vary by 1.5 %: record 10, 5 are too few above 1.2 %",
-    )
-    assert recording_advice(baseline(*(1000.0, 1020.0, 985.0, 1012.0, 990.0) * 2), CASE) == ()
+    (found,) = doubts(baseline(1000.0, 1020.0, 985.0, 1012.0, 990.0), CASE)
+    assert (found.code, found.of, found.limit, found.needed) == ("varies", 5, 0.012, 10)
+    assert found.size == pytest.approx(0.0147, abs=1e-3)
+    assert doubts(baseline(*(1000.0, 1020.0, 985.0, 1012.0, 990.0) * 2), CASE) == ()
 
 
 def test_an_outlier_is_named_by_its_launch():
-    assert recording_advice(baseline(1000.0, 1004.0, 1190.0, 1002.0, 999.0), CASE) == (
-        "denoise: launch 2 is an outlier, 18.8 % above the median: record 10 launches, which tolerate one",
-    )
+    (found,) = doubts(baseline(1000.0, 1004.0, 1190.0, 1002.0, 999.0), CASE)
+    assert (found.code, found.launch, found.needed) == ("outlier", 2, 10)
+    assert found.size == pytest.approx(0.188, abs=1e-3)
 
 
 def test_two_modes_are_told_from_noise():
-    (line,) = recording_advice(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CASE)
-    assert line == (
-        "denoise: two modes, near 1000 and 1061 ms: record 10, which show how often each comes; such a case is hardly "
-        "gated at all; find what differs between its launches (an autotuned kernel choice, a second pass) and pin it"
-    )
+    (found,) = doubts(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CASE)
+    assert (found.code, round(found.low), round(found.high), found.needed) == ("two-modes", 1000, 1061, 10)
 
 
 def test_two_modes_among_ten_launches_ask_for_no_more():
     values = (1000.0, 1003.0, 1060.0, 1062.0, 999.0)
-    (line,) = recording_advice(baseline(*values, *(v + 1 for v in values)), CASE)
-    assert line.startswith("denoise: two modes, near 1000 and 1061 ms: such a case is hardly gated at all; find what")
+    (found,) = doubts(baseline(*values, *(v + 1 for v in values)), CASE)
+    assert (found.code, found.needed) == ("two-modes", None)
 
 
 def test_pauses_ask_for_ten_launches():
@@ -106,12 +106,20 @@ def test_pauses_ask_for_ten_launches():
         measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
         return Baseline(measurement=measured, recorded=Recorded(at="2026-11-23", command="pytest"))
 
-    assert recording_advice(recorded(0, 442, 0, 553, 0), CASE) == (
-        "pause: 2 of 5 launches pause for 448 to 559 ms: record 10 to tell rare ones from new ones",
-    )
-    assert recording_advice(recorded(0, 442, 0, 0, 0), CASE)[0].startswith("pause: 1 of 5 launches pause for 448 ms:")
-    assert recording_advice(recorded(*[0, 442] * 5), CASE) == ()
-    assert recording_advice(recorded(0, 0, 0, 0, 0), CASE) == ()
+    (found,) = doubts(recorded(0, 442, 0, 553, 0), CASE)
+    assert figures(found) == {
+        "code": "pauses",
+        "metric": "pause",
+        "unit": "ms",
+        "of": 5,
+        "count": 2,
+        "low": 448.0,
+        "high": 559.0,
+        "needed": 10,
+    }
+    assert [(d.code, d.count) for d in doubts(recorded(0, 442, 0, 0, 0), CASE)] == [("pauses", 1)]
+    assert doubts(recorded(*[0, 442] * 5), CASE) == ()
+    assert doubts(recorded(0, 0, 0, 0, 0), CASE) == ()
 
 
 def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
@@ -120,13 +128,11 @@ def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
     measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
     recorded = Baseline(measurement=measured, recorded=Recorded(at="2026-11-24", command="pytest"))
     assert finds(recorded)["denoise_steps"] == "5.6 %"
-    (line,) = recording_advice(recorded, CASE)
-    assert line == (
-        "denoise (sum of steps): 3 of 10 launches are 4.7 % or more above the median: slowdowns of the size promised "
-        "may be missed, and unchanged code be inconclusive; see whether the host holds up the GPU"
-    )
+    (found,) = doubts(recorded, CASE)
+    assert (found.code, found.metric, found.count, found.of) == ("outliers", "denoise_steps", 3, 10)
+    assert found.size == pytest.approx(0.047, abs=5e-4)
 
 
 def test_ten_launches_tolerate_one_outlier():
     values = (1000.0, 1004.0, 1190.0, 1002.0, 999.0, 1001.0, 1003.0, 998.0, 1000.0, 1002.0)
-    assert recording_advice(baseline(*values), CASE) == ()
+    assert doubts(baseline(*values), CASE) == ()

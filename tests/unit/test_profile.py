@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.data import LaunchRecord
-from pytest_sgdiff.profile import boundaries, profile_warnings
+from pytest_sgdiff.profile import boundaries, step_findings
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "examples" / "recordings" / "h200"
@@ -52,18 +52,23 @@ def changed(steps, factor, *at):
 FLAT = [100.0] * 30
 
 
+def told(found):
+    """The findings on single steps as rows: code, stage, first, last, ms now, ms in the baseline, launches."""
+    return [(f.code, f.stage, f.first, f.last, round(f.now_ms), round(f.then_ms), f.launches) for f in found]
+
+
 # ------------------------------------------------------------------------------------------------- real launches
 
 
 def test_unchanged_launches_of_a_host_that_holds_up_the_gpu_warn_of_nothing():
     # Runs of 50 % longer steps come and go there, in other places of each launch.
-    assert profile_warnings(real("baseline"), real("gate")) == ()
+    assert step_findings(real("baseline"), real("gate")) == ()
 
 
 def test_a_slower_engine_that_is_slower_in_every_step_has_no_profile_to_tell():
     slower = recorded("tiny_wan_slower")
     assert len(slower) == 5
-    assert profile_warnings(real("baseline"), slower) == ()
+    assert step_findings(real("baseline"), slower) == ()
 
 
 def test_real_steps_of_which_one_is_made_to_spike():
@@ -71,78 +76,72 @@ def test_real_steps_of_which_one_is_made_to_spike():
         LaunchRecord(number=e.number, metrics=e.metrics, steps_ms=tuple(changed(e.steps_ms, 2.0, 12)))
         for e in real("gate")
     ]
-    assert profile_warnings(real("baseline"), gate) == (
-        "spike at step 12: 98 ms or more in each of 5 launches, 51 ms in the baseline",
-    )
+    assert told(step_findings(real("baseline"), gate)) == [("spike", "", 12, 12, 98, 51, 5)]
 
 
 # ------------------------------------------------------------------------------------------------- one thing each
 
 
 def test_equal_profiles_warn_of_nothing():
-    assert profile_warnings(launches(FLAT), launches(FLAT)) == ()
+    assert step_findings(launches(FLAT), launches(FLAT)) == ()
 
 
 def test_first_steps_are_named_with_what_they_took():
-    assert profile_warnings(launches(FLAT), launches(changed(FLAT, 1.4, 0, 1))) == (
-        "first steps (0 and 1): 280 ms, 200 ms in the baseline, 40 % slower",
-    )
+    found = step_findings(launches(FLAT), launches(changed(FLAT, 1.4, 0, 1)))
+    assert told(found) == [("first-steps", "", 0, 1, 280, 200, 5)]
+    assert found[0].change == pytest.approx(0.4, abs=1e-3)
 
 
 def test_first_steps_that_lose_less_than_a_stages_limit_are_not_told():
-    assert profile_warnings(launches(FLAT), launches(changed(FLAT, 1.15, 0, 1))) == ()
+    assert step_findings(launches(FLAT), launches(changed(FLAT, 1.15, 0, 1))) == ()
 
 
 def test_time_that_moves_between_the_first_two_steps_is_nothing():
     moved = [180.0, 20.0, *FLAT[2:]]
-    assert profile_warnings(launches(FLAT), launches(moved)) == ()
+    assert step_findings(launches(FLAT), launches(moved)) == ()
 
 
 def test_a_throttled_tail_is_named_by_its_steps():
-    (line,) = profile_warnings(launches(FLAT), launches(changed(FLAT, 1.24, *range(20, 30))))
-    assert line == (
-        "tail drift: steps 20 to 29, the last third, are 24 % slower against the middle third than in the baseline: "
-        "see whether the GPU throttles"
-    )
+    (found,) = step_findings(launches(FLAT), launches(changed(FLAT, 1.24, *range(20, 30))))
+    assert (found.code, found.first, found.last) == ("tail-drift", 20, 29)
+    assert found.change == pytest.approx(0.24, abs=1e-3)
 
 
 def test_a_tail_that_was_there_before_is_no_drift():
     drifting = changed(FLAT, 1.3, *range(20, 30))
-    assert profile_warnings(launches(drifting), launches(drifting)) == ()
+    assert step_findings(launches(drifting), launches(drifting)) == ()
 
 
 @pytest.mark.parametrize("count", [3, 5])
 def test_a_spike_in_every_launch_is_named_by_its_step(count):
-    assert profile_warnings(launches(FLAT), launches(changed(FLAT, 1.5, 17), count)) == (
-        f"spike at step 17: 149 ms or more in each of {count} launches, 100 ms in the baseline",
-    )
+    found = step_findings(launches(FLAT), launches(changed(FLAT, 1.5, 17), count))
+    assert told(found) == [("spike", "", 17, 17, 149, 100, count)]
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_spike_in_fewer_than_three_launches_is_not_told(count):
-    assert profile_warnings(launches(FLAT), launches(changed(FLAT, 1.5, 17), count)) == ()
+    assert step_findings(launches(FLAT), launches(changed(FLAT, 1.5, 17), count)) == ()
 
 
 def test_a_spike_that_one_launch_lacks_is_sporadic():
     spiking = launches(changed(FLAT, 2.0, 17), 4)
-    assert profile_warnings(launches(FLAT), [*spiking, *launches(FLAT, 1)]) == ()
+    assert step_findings(launches(FLAT), [*spiking, *launches(FLAT, 1)]) == ()
 
 
 def test_a_spike_of_less_than_20_ms_costs_too_little_to_tell():
     quick = [10.0] * 30
-    assert profile_warnings(launches(quick), launches(changed(quick, 2.5, 17))) == ()
+    assert step_findings(launches(quick), launches(changed(quick, 2.5, 17))) == ()
 
 
 def test_a_launch_that_is_slower_in_every_step_does_not_spike_in_each():
-    assert profile_warnings(launches(FLAT), launches([ms * 1.4 for ms in FLAT])) == ()
+    assert step_findings(launches(FLAT), launches([ms * 1.4 for ms in FLAT])) == ()
 
 
 def test_a_cache_that_skips_steps_by_design_is_compared_step_by_step():
     cached = [100.0 if i % 3 == 0 else 30.0 for i in range(30)]
-    assert profile_warnings(launches(cached), launches(cached)) == ()
-    assert profile_warnings(launches(cached), launches(changed(cached, 3.0, 13))) == (
-        "spike at step 13: 90 ms or more in each of 5 launches, 30 ms in the baseline",
-    )
+    assert step_findings(launches(cached), launches(cached)) == ()
+    found = step_findings(launches(cached), launches(changed(cached, 3.0, 13)))
+    assert told(found) == [("spike", "", 13, 13, 90, 30, 5)]
 
 
 # ------------------------------------------------------------------------------------------------- nothing to compare
@@ -162,7 +161,7 @@ def test_a_cache_that_skips_steps_by_design_is_compared_step_by_step():
     ids=["another step count", "no steps", "none now", "two baseline launches", "no launches", "NaN", "zero"],
 )
 def test_profiles_that_cannot_be_compared_warn_of_nothing(then, now):
-    assert profile_warnings(then, now) == ()
+    assert step_findings(then, now) == ()
 
 
 def test_launches_that_were_replaced_do_not_count():
@@ -170,7 +169,7 @@ def test_launches_that_were_replaced_do_not_count():
         LaunchRecord(number=9, steps_ms=entry.steps_ms, excluded="throttled") for entry in launches([5.0] * 30, 1)
     ]
     spiking = launches(changed(FLAT, 1.5, 17))
-    assert profile_warnings([*launches(FLAT), *disturbed], [*spiking, *disturbed]) == profile_warnings(
+    assert step_findings([*launches(FLAT), *disturbed], [*spiking, *disturbed]) == step_findings(
         launches(FLAT), spiking
     )
 
@@ -208,19 +207,17 @@ def test_one_stage_has_no_boundary_and_other_stages_do_not_matter():
 def test_steps_that_do_not_fit_their_stages_are_not_split_and_not_judged():
     short = {"ADenoisingStage": 50.0, "BDenoisingStage": 60.0}
     assert boundaries(launches(TWO, **short)) is None
-    assert profile_warnings(launches(TWO, **short), launches(changed(TWO, 2.0, 7), **short)) == ()
+    assert step_findings(launches(TWO, **short), launches(changed(TWO, 2.0, 7), **short)) == ()
 
 
 def test_first_steps_of_the_second_stage_are_told_as_such():
     slow = launches(changed(TWO, 1.4, 20, 21), LTX2DenoisingStage=2030.0, LTX2RefinementStage=2360.0)
-    assert profile_warnings(launches(TWO, **STAGES), slow) == (
-        "first steps of LTX2RefinementStage (20 and 21): 1120 ms, 800 ms in the baseline, 40 % slower",
-    )
+    found = step_findings(launches(TWO, **STAGES), slow)
+    assert told(found) == [("first-steps", "LTX2RefinementStage", 20, 21, 1120, 800, 5)]
 
 
 def test_the_step_to_another_stage_is_neither_drift_nor_spike():
-    assert profile_warnings(launches(TWO, **STAGES), launches(TWO, **STAGES)) == ()
+    assert step_findings(launches(TWO, **STAGES), launches(TWO, **STAGES)) == ()
     spiking = launches(changed(TWO, 1.5, 11), LTX2DenoisingStage=2080.0, LTX2RefinementStage=2030.0)
-    assert profile_warnings(launches(TWO, **STAGES), spiking) == (
-        "spike at step 11 of LTX2DenoisingStage: 149 ms or more in each of 5 launches, 100 ms in the baseline",
-    )
+    found = step_findings(launches(TWO, **STAGES), spiking)
+    assert told(found) == [("spike", "LTX2DenoisingStage", 11, 11, 149, 100, 5)]

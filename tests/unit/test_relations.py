@@ -75,8 +75,8 @@ def test_what_cannot_be_compared_says_why() -> None:
         "firered[cfg] against firered[ulysses] (claimed: 10 %): firered[ulysses] was not in this run"
     )
     (unmeasured,) = relations_of([fast, dataclasses.replace(ULYSSES, launches=())])
-    assert unmeasured.why == "firered[ulysses] was not measured"
+    assert (unmeasured.code, unmeasured.missing) == ("not-measured", "firered[ulysses]")
     elsewhere = dataclasses.replace(ULYSSES, machine=Machine(kind="gpu", product="NVIDIA H200", count=2))
     (apart,) = relations_of([fast, elsewhere])
-    assert apart.why == "the two ran on different machines"
+    assert apart.code == "other-machine"
     assert {alone.outcome, unmeasured.outcome, apart.outcome} == {"inconclusive"}

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pytest_sgdiff.data import CaseResult, Run, Unmeasured
+from pytest_sgdiff.data import CaseResult, Finding, Run, Unmeasured
 from pytest_sgdiff.reports.html import HtmlReport
 from tests import factories
 
@@ -205,7 +205,7 @@ def test_a_case_shows_both_sides_and_where_they_come_from() -> None:
 
 def test_a_stage_too_short_to_be_judged_has_a_row_and_no_picture() -> None:
     tiny = factories.verdict(
-        "stage:InputValidationStage", baseline=0.04, now=0.05, ratio=None, why="below the absolute floor"
+        "stage:InputValidationStage", baseline=0.04, now=0.05, ratio=None, finding=Finding(code="below-floor", floor=5)
     )
     record = factories.record(metrics={"stage:InputValidationStage": 0.05})
     source = rendered(factories.run(factories.result(verdicts=(tiny,), launches=(record,))))

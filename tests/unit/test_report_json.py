@@ -3,12 +3,23 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, LaunchRecord, Problem, Run, Unmeasured, Verdict
+from pytest_sgdiff.data import (
+    OUTCOMES,
+    CaseResult,
+    Finding,
+    FindingCode,
+    LaunchRecord,
+    Problem,
+    ReasonCode,
+    Run,
+    Unmeasured,
+    Verdict,
+)
 from pytest_sgdiff.reports.json import JsonReport
 from tests import factories
 
@@ -54,9 +65,18 @@ def test_the_schema_itself_is_valid_and_refuses_a_report_without_an_outcome() ->
     assert caught.value.message == "'outcome' is a required property"
 
 
-@pytest.mark.parametrize(("cls", "definition"), [(Verdict, "verdict"), (LaunchRecord, "launch"), (Problem, "problem")])
+@pytest.mark.parametrize(
+    ("cls", "definition"),
+    [(Verdict, "verdict"), (Finding, "finding"), (LaunchRecord, "launch"), (Problem, "problem")],
+)
 def test_the_schema_knows_every_field_of_the_nouns(cls: type, definition: str) -> None:
-    assert {field.name for field in dataclasses.fields(cls)} == set(SCHEMA["$defs"][definition]["properties"])
+    words = {"why"} if cls is Verdict else set()
+    assert {field.name for field in dataclasses.fields(cls)} | words == set(SCHEMA["$defs"][definition]["properties"])
+
+
+def test_the_schema_knows_every_code() -> None:
+    assert SCHEMA["$defs"]["finding"]["properties"]["code"]["enum"] == list(get_args(FindingCode))
+    assert SCHEMA["$defs"]["case"]["properties"]["reason_code"]["enum"] == list(get_args(ReasonCode))
 
 
 def test_every_fact_of_a_case_result_reaches_the_report() -> None:

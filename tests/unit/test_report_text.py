@@ -4,8 +4,8 @@ import dataclasses
 from dataclasses import replace
 from typing import Any
 
-from pytest_sgdiff.data import CaseResult, ChangePoint, Problem, Recorded, Trend, Unmeasured, Watch
-from pytest_sgdiff.reports import evidence, launchnotes, metricwords, phrases, text
+from pytest_sgdiff.data import CaseResult, ChangePoint, Finding, Problem, Recorded, Trend, Unmeasured, Watch
+from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, phrases, reason_text, text
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
 from pytest_sgdiff.wire import from_plain, to_plain
@@ -107,6 +107,7 @@ def test_a_problem_that_the_headline_tells_is_not_told_three_times() -> None:
     launch = factories.record(0, metrics={}, excluded="the engine exited with 1")
     result = factories.fallback(
         reason="the engine exited with 1",
+        reason_code="problem",
         problems=(problem,),
         launches=(launch,),
         command="",
@@ -150,9 +151,9 @@ def test_a_pass_that_leaves_no_room_for_a_slowdown_says_so() -> None:
 
 
 def test_pauses_that_pass_say_how_often_they_came() -> None:
-    why = "3 of 5 launches pause, for up to 553 ms: rare pauses are noise"
-    pause = factories.verdict("pause", baseline=9.8, now=475.0, ratio=None, why=why)
-    assert f"\n  pause: {why}\n" in text.message(factories.regressed(verdicts=(pause,)))
+    found = Finding(code="rare-pauses", count=3, of=5, longest=553.0)
+    pause = factories.verdict("pause", metric_class="pause", baseline=9.8, now=475.0, ratio=None, finding=found)
+    assert f"\n  pause: {finding_text.why(pause)}\n" in text.message(factories.regressed(verdicts=(pause,)))
 
 
 def test_the_spread_of_pauses_is_not_shown_for_it_tells_nothing() -> None:
@@ -164,7 +165,7 @@ def test_a_claim_is_told_with_its_gain_and_whether_it_holds() -> None:
         "wan22_t2v_a14b_720p takes 2.1 % less time than wan22_i2v_a14b_720p (claimed: 10 %):"
         " does not hold, 5 against 5 launches"
     )
-    assert text.relation_line(factories.relation(ratio=None, why="firered was not measured")) == (
+    assert text.relation_line(factories.relation(ratio=None, code="not-measured", missing="firered")) == (
         "wan22_t2v_a14b_720p against wan22_i2v_a14b_720p (claimed: 10 %): firered was not measured"
     )
 
@@ -201,8 +202,8 @@ cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
   DecodingStage          785 ms             785 ms    0.0 %                  reported, decides nothing
   peak memory         21.52 GiB          21.52 GiB    0.0 %                  reported, decides nothing
 
-  denoise: the interval reaches from no change to beyond the limit
-  pause: rare pauses
+  denoise: between 0.7 % faster and 4.8 % slower: 4 % slower is neither excluded nor proven
+  pause: missing or invalid: no launch gave a value
   pause is the time outside the denoising steps and stages; e2e is judged net of pauses
 
   5 launches (4 of them alone on the host), SM 1965 MHz, no throttling, no other processes, warmup proven
@@ -222,19 +223,19 @@ def test_an_inconclusive_case_is_named_by_what_held_it_up_and_not_by_what_does_n
 
 
 def test_a_change_without_an_interval_is_told_once() -> None:
-    why = "within the tolerance of 4 %; one published number cannot pass a case"
-    verdict = factories.verdict("denoise", outcome="inconclusive", ratio=1.038, why=why, low=None, high=None)
-    reason = f"denoise +3.8 %, {why}"
+    found = Finding(code="reference-within", limit=0.04)
+    verdict = factories.verdict("denoise", outcome="inconclusive", ratio=1.038, finding=found, low=None, high=None)
+    reason = reason_text.reason("inconclusive", (verdict,))
     assert phrases.phrase(factories.undecided(verdicts=(verdict,), reason=reason)) == reason
 
 
 def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> None:
-    why = "surely beyond 1.5 %, and 4 % slower is not excluded"
-    verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, why=why)
-    result = factories.regressed(verdicts=(verdict,), reason=f"denoise +3.2 %, {why}")
-    assert f"\n\n  denoise: {why}\n" in text.message(result)
-    assert metricwords.remark(verdict) == why
-    assert metricwords.remark(replace(verdict, ratio=1.05, why="limit 4 %")) == ""
+    found = Finding(code="beyond-ignore", ignore=0.015, limit=0.04)
+    verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, finding=found)
+    result = factories.regressed(verdicts=(verdict,), reason=reason_text.reason("regressed", (verdict,)))
+    assert f"\n\n  denoise: {finding_text.why(verdict)}\n" in text.message(result)
+    assert metricwords.remark(verdict) == finding_text.why(verdict)
+    assert metricwords.remark(replace(verdict, ratio=1.05)) == ""
 
 
 def test_a_change_that_its_two_columns_do_not_show_is_explained() -> None:
@@ -267,7 +268,7 @@ def test_other_regressions_of_a_case_are_named_beside_the_decisive_one() -> None
     assert phrases.remainder(factories.regressed()) == "also e2e +5.3 %"
     assert phrases.remainder(factories.fallback()) == "ran on the diffusers backend"
     assert phrases.remainder(factories.result()) == "1.9 % slower excluded"
-    assert phrases.remainder(factories.undecided()) == "the interval reaches from no change to beyond the limit"
+    assert phrases.remainder(factories.undecided()) == finding_text.why(factories.undecided().verdicts[0])
     assert phrases.remainder(factories.result(outcome="improved")) == phrases.phrase(
         factories.result(outcome="improved")
     )
@@ -544,9 +545,12 @@ def test_a_renewal_names_the_engine_and_the_settings_that_changed_with_it() -> N
     )
 
 
+NOT_COMPARABLE = Finding(code="not-comparable")
+
+
 def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
     shown = factories.verdict(
-        outcome="no-baseline", why="not comparable", now=86080.0, low=1.046, high=1.06, detectable=0.048
+        outcome="no-baseline", finding=NOT_COMPARABLE, now=86080.0, low=1.046, high=1.06, detectable=0.048
     )
     beside = factories.result(recorded=True, verdicts=(shown,), launches=(), baseline_records=())
     lines = text.renewal(beside).splitlines()
@@ -555,11 +559,12 @@ def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
         "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
     ]
     assert metricwords.remark(shown) == ""
-    assert metricwords.remark(factories.verdict("pause", outcome="no-baseline", why="not comparable")) == ""
+    assert metricwords.remark(factories.verdict("pause", outcome="no-baseline", finding=NOT_COMPARABLE)) == ""
 
 
 def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
-    first = {"outcome": "no-baseline", "why": "recorded for the first time", "baseline": None, "spread": 0.004}
+    found = Finding(code="first-recording")
+    first = {"outcome": "no-baseline", "finding": found, "baseline": None, "spread": 0.004}
     verdicts = (
         factories.verdict("e2e", detectable=0.047, **first),
         factories.verdict(detectable=0.048, **first),
@@ -665,6 +670,7 @@ def test_of_several_gpus_it_is_told_which_is_at_its_power_cap() -> None:
 
 def test_why_a_case_is_undecided_is_not_said_again_below_the_table() -> None:
     result = factories.undecided()
-    why = result.verdicts[0].why
-    headed = dataclasses.replace(result, reason=f"denoise +2.0 %, {why}")
+    why = finding_text.why(result.verdicts[0])
+    assert text.message(result).count(why) == 1
+    headed = dataclasses.replace(result, reason=f"denoise +2.0 %, {why}", decided_by=("denoise",))
     assert text.message(headed).count(why) == 1

@@ -8,9 +8,10 @@ import warnings
 
 import pytest
 
-from pytest_sgdiff.data import Decision
+from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule, Prior
 from pytest_sgdiff.rules.moderated import rank_p
+from tests.factories import figures
 
 PRIMARY, STAGE, MEMORY = (CLASS_MARGINS[name] for name in ("primary", "stage", "memory"))
 QUIET = [81750.0, 81802.0, 81690.0, 81775.0, 81731.0]
@@ -29,7 +30,7 @@ def scaled(values, factor):
 
 def test_one_unchanged_launch_passes_and_says_what_it_excludes():
     decision = decide(QUIET, [81744.0])
-    assert (decision.outcome, decision.why) == ("pass", "1.8 % slower excluded")
+    assert (decision.outcome, figures(decision.finding)) == ("pass", {"code": "ruled-out", "size": 0.018})
     assert decision.excluded == pytest.approx(0.0185, abs=1e-4)
     assert decision.ratio == pytest.approx(1.0, abs=1e-4)
     assert decision.low < 1 < decision.high
@@ -39,29 +40,38 @@ def test_five_percent_slower_is_confirmed_by_five_launches_not_by_three():
     slow = scaled(NOISY, 1.05)
     first, second, last = (decide(NOISY, slow[:n]) for n in (1, 3, 5))
     assert (first.outcome, first.suspect) == ("inconclusive", True)
-    assert (second.outcome, second.why) == ("inconclusive", "to be confirmed by 5 launches")
-    assert (last.outcome, last.why) == ("regressed", "limit 4 %")
+    assert (second.outcome, figures(second.finding)) == (
+        "inconclusive",
+        {"code": "unconfirmed", "count": 3, "needed": 5},
+    )
+    assert (last.outcome, figures(last.finding)) == ("regressed", {"code": "beyond-limit", "limit": 0.04})
 
 
 def test_a_slowdown_short_of_the_limit_that_is_beyond_doubt_regresses_and_says_so():
     decision = decide(QUIET, scaled(QUIET, 1.032))
-    assert (decision.outcome, decision.why) == ("regressed", "surely beyond 1.5 %, and 4 % slower is not excluded")
+    assert (decision.outcome, figures(decision.finding)) == (
+        "regressed",
+        {"code": "beyond-ignore", "ignore": 0.015, "limit": 0.04},
+    )
 
 
 def test_twenty_percent_slower_needs_only_three_launches():
     decision = decide(NOISY, scaled(NOISY[:3], 1.2))
     assert decision.outcome == "regressed"
-    assert decision.why == "limit 4 %; every launch beyond every one of the baseline by 17.5 % or more"
+    assert figures(decision.finding) == {"code": "gross", "limit": 0.04, "size": 0.175}
 
 
 def test_one_launch_a_quarter_slower_asks_for_more():
     decision = decide(QUIET, [102000.0])
-    assert (decision.outcome, decision.why) == ("inconclusive", "to be confirmed by 3 launches")
+    assert (decision.outcome, figures(decision.finding)) == (
+        "inconclusive",
+        {"code": "unconfirmed", "count": 1, "needed": 3},
+    )
 
 
 def test_a_slowdown_below_ignore_never_fails_however_sure():
     decision = decide(QUIET * 4, scaled(QUIET, 1.012) * 4)
-    assert (decision.outcome, decision.why) == ("pass", "2 % slower excluded")
+    assert (decision.outcome, figures(decision.finding)) == ("pass", {"code": "ruled-out", "size": 0.02})
 
 
 def test_a_large_limit_widens_what_passes():
@@ -74,7 +84,7 @@ def test_a_large_limit_widens_what_passes():
 
 def test_ten_percent_faster_is_improved_from_the_first_launch():
     decision = decide(QUIET, scaled(QUIET[:1], 0.9))
-    assert (decision.outcome, decision.why) == ("improved", "at least 8.1 % faster")
+    assert (decision.outcome, figures(decision.finding)) == ("improved", {"code": "faster", "size": -0.081})
 
 
 def test_faster_in_the_mean_alone_is_no_improvement():
@@ -87,9 +97,7 @@ def test_a_significant_mean_without_rank_order_is_inconclusive():
     """One baseline launch is slower than every candidate launch: five v five cannot be confirmed by ranks."""
     decision = decide([*QUIET[:4], 95000.0], scaled(QUIET, 1.08))
     assert decision.outcome == "inconclusive"
-    assert decision.why == (
-        "7.5 % slower, but launches overlap, from an outlier or two modes: record the baseline anew with 10"
-    )
+    assert figures(decision.finding) == {"code": "out-of-order", "size": 0.075, "needed": 10}
 
 
 def test_what_three_launches_find_is_what_they_may_fail():
@@ -105,7 +113,7 @@ def test_what_three_launches_find_is_what_they_may_fail():
 def test_more_launches_are_not_asked_of_a_baseline_of_ten():
     decision = decide([*QUIET, *QUIET[:3], 95000.0, 96000.0], scaled(QUIET, 1.08))
     assert decision.outcome == "inconclusive"
-    assert decision.why == "7.5 % slower, but launches overlap, from an outlier or two modes"
+    assert figures(decision.finding) == {"code": "out-of-order", "size": 0.075}
 
 
 def test_ten_baseline_launches_tolerate_one_outlier():
@@ -123,8 +131,8 @@ def test_noise_that_contradicts_the_prior_overrules_it():
     wild = [1000.0, 1060.0, 940.0, 1070.0, 930.0]
     decision = decide(wild, scaled(wild, 1.05))
     assert decision.outcome == "inconclusive"
-    assert decision.why.startswith("between ")
-    assert decision.why.endswith(": 4 % slower is neither excluded nor proven")
+    assert decision.finding.code == "interval-undecided"
+    assert decision.finding.low < 0.05 < decision.finding.high
 
 
 def test_another_node_has_two_percent_of_slack_and_says_so():
@@ -132,9 +140,7 @@ def test_another_node_has_two_percent_of_slack_and_says_so():
     assert decide(QUIET, slow).outcome == "regressed"
     decision = decide(QUIET, slow, same_node=False)
     assert decision.outcome == "pass"
-    assert decision.why == (
-        "4.7 % slower excluded; on a GPU or host that the baseline does not know, both margins 2 % wider"
-    )
+    assert figures(decision.finding) == {"code": "ruled-out", "size": 0.047, "slack": 0.02}
 
 
 def test_what_is_found_on_another_node_is_larger_by_the_slack():
@@ -154,7 +160,7 @@ def test_zero_variance_takes_the_priors():
 
 def test_equal_memory_regresses_by_four_percent_without_a_variance():
     decision = decide([3011.52] * 5, [3167.86] * 5, MEMORY)
-    assert (decision.outcome, decision.why) == ("regressed", "limit 4.3 %")
+    assert (decision.outcome, figures(decision.finding)) == ("regressed", {"code": "beyond-limit", "limit": 0.043})
 
 
 def test_memory_within_its_absolute_floor_passes():
@@ -169,34 +175,29 @@ def test_what_is_no_value_is_never_judged(bad, side, margins):
     good = list(QUIET)
     spoilt = [*QUIET[:4], bad]
     decision = decide(spoilt, good, margins) if side == "baseline" else decide(good, spoilt, margins)
-    assert (decision.outcome, decision.why) == (
-        "inconclusive",
-        f"missing or invalid in 1 of the {side}'s 5 launches",
-    )
+    assert decision.outcome == "inconclusive"
+    assert decision.finding == Finding(code="bad-values", count=1, of=5, baseline=side == "baseline")
 
 
 def test_zeros_all_over_are_a_stage_too_short_to_time_and_a_broken_primary():
-    assert decide([0.0] * 5, [0.0], STAGE) == Decision(outcome="pass", why="below the absolute floor of 5 ms")
+    assert decide([0.0] * 5, [0.0], STAGE) == Decision(outcome="pass", finding=Finding(code="below-floor", floor=5))
     assert decide([0.0] * 5, [0.0]).outcome == "inconclusive"
     assert decide([0.0] * 5, [0.0], MEMORY).outcome == "inconclusive"
 
 
 def test_a_stage_of_microseconds_passes_whatever_its_ratio():
-    assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [4.9], STAGE).why == "below the absolute floor of 5 ms"
+    assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [4.9], STAGE).finding.code == "below-floor"
     assert decide([0.03, 0.04, 0.03, 0.05, 0.04], [5.1], STAGE).outcome == "inconclusive"
 
 
 def test_a_zero_beside_a_stage_above_the_floor_is_missing():
     decision = decide([35.0, 36.0, 34.0, 35.0, 0.0], [35.0], STAGE)
-    assert (decision.outcome, decision.why) == (
-        "inconclusive",
-        "missing or invalid: zero beside values above the floor",
-    )
+    assert (decision.outcome, decision.finding.code) == ("inconclusive", "zero-values")
 
 
 def test_no_baseline_is_said_to_be_missing():
-    assert decide([], QUIET) == Decision(outcome="no-baseline", why="no baseline: record one with --sgdiff-update")
-    assert decide(QUIET, []).why == "missing or invalid: no launch gave a value"
+    assert decide([], QUIET) == Decision(outcome="no-baseline", finding=Finding(code="no-baseline"))
+    assert decide(QUIET, []) == Decision(outcome="inconclusive", finding=Finding(code="no-values"))
 
 
 @pytest.mark.parametrize("nb", [1, 2])
@@ -208,7 +209,7 @@ def test_one_or_two_baseline_launches_neither_pass_nor_fail(nb):
 def test_a_small_baseline_still_fails_what_no_noise_explains():
     decision = decide(QUIET[:2], scaled(QUIET[:3], 1.3))
     assert decision.outcome == "regressed"
-    assert decision.why == "every launch is more than 25 % slower than the slowest of the baseline's 2"
+    assert figures(decision.finding) == {"code": "small-baseline-gross", "size": 0.25, "of": 2}
 
 
 def test_a_small_baseline_of_microseconds_fails_nothing():
@@ -275,7 +276,7 @@ def test_a_prior_of_the_suite_replaces_the_default_noise():
     slow = scaled(QUIET, 1.027)
     assert decide(QUIET, slow).outcome == "pass"
     assert decide(QUIET, scaled(QUIET[:1], 1.027)).outcome == "inconclusive"
-    assert quiet.decide(QUIET, slow[:1], PRIMARY, same_node=True).why == "3.2 % slower excluded"
+    assert quiet.decide(QUIET, slow[:1], PRIMARY, same_node=True).finding.size == pytest.approx(0.032, abs=5e-4)
     assert quiet.detectable(QUIET, PRIMARY, launches=5) < ModeratedRule().detectable(QUIET, PRIMARY, launches=5)
 
 

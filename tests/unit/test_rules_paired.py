@@ -9,6 +9,7 @@ import pytest
 from pytest_sgdiff.data import Decision
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES
 from pytest_sgdiff.rules.paired import sign_p
+from tests.factories import figures
 
 PRIMARY = CLASS_MARGINS["primary"]
 DRIFT = [1000.0, 1021.0, 1043.0, 1066.0, 1088.0]
@@ -40,14 +41,17 @@ def test_improvement_is_told_from_three_pairs_on():
 def test_fewer_than_three_pairs_decide_nothing(pairs):
     for slowdown in (0.0, 0.05, 0.5):
         decision = decide(slowdown, pairs)
-        assert (decision.outcome, decision.why) == ("inconclusive", f"{pairs} of at least 3 pairs")
+        assert (decision.outcome, figures(decision.finding)) == (
+            "inconclusive",
+            {"code": "few-pairs", "count": pairs, "needed": 3, "pairs": True},
+        )
 
 
 def test_stages_below_the_floor_pass_from_three_pairs_on():
     tiny, twice = [1.0, 0.0, 2.0], [2.0, 1.0, 4.0]
     two, three = (RULES["paired"].decide(tiny[:n], twice[:n], CLASS_MARGINS["stage"], same_node=True) for n in (2, 3))
-    assert (two.outcome, two.why) == ("inconclusive", "below the absolute floor of 5 ms, in too few launches to pass")
-    assert (three.outcome, three.why) == ("pass", "below the absolute floor of 5 ms")
+    assert (two.outcome, figures(two.finding)) == ("inconclusive", {"code": "below-floor-unconfirmed", "floor": 5})
+    assert (three.outcome, figures(three.finding)) == ("pass", {"code": "below-floor", "floor": 5})
 
 
 def test_gross_slowdowns_stop_at_three_pairs():
@@ -59,7 +63,7 @@ def test_a_pair_that_is_not_slower_leaves_a_slowdown_open_and_blames_no_baseline
     now = [ms * 1.12 for ms in DRIFT[:4]] + [DRIFT[4] * 0.999]
     decision = RULES["paired"].decide(DRIFT, now, PRIMARY, same_node=True)
     assert decision.outcome == "inconclusive"
-    assert decision.why == "11.2 % slower, but not in every pair, from outliers or two modes"
+    assert figures(decision.finding) == {"code": "out-of-order", "size": 0.112, "pairs": True}
 
 
 def test_a_launch_without_its_partner_is_left_out():
@@ -82,7 +86,7 @@ def test_one_paused_launch_on_the_base_side_fakes_no_improvement():
 @pytest.mark.parametrize("bad", [None, math.nan, 0.0, -3.0])
 def test_a_pair_without_a_value_stops_the_judgement(bad):
     decision = RULES["paired"].decide(DRIFT, [*DRIFT[:4], bad], PRIMARY, same_node=True)
-    assert decision.why == "missing or invalid in 1 of the candidate's 5 launches"
+    assert figures(decision.finding) == {"code": "bad-values", "count": 1, "of": 5}
 
 
 def test_the_sign_test_counts_slower_pairs():

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.data import Decision
+from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES
 from pytest_sgdiff.rules.pause import tolerated
+from tests.factories import figures
 
 MARGINS = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
 CLEAN = [9.2, 13.5, 9.8, 9.6, 8.9]
@@ -19,35 +20,40 @@ def decide(baseline, candidate) -> Decision:
 
 
 def test_no_pause_passes_at_the_first_launch():
-    assert decide(CLEAN, [10.1]) == Decision(outcome="pass", why="no launch pauses")
+    assert decide(CLEAN, [10.1]) == Decision(outcome="pass", finding=Finding(code="no-pause"))
 
 
 def test_a_pause_where_the_baseline_has_one_costs_no_launch():
     decision = decide([*CLEAN[:4], 447.0], [472.0])
-    assert (decision.outcome, decision.why) == (
+    assert (decision.outcome, figures(decision.finding)) == (
         "pass",
-        "1 of 1 launches pause, for up to 472 ms: rare pauses are noise",
+        {"code": "rare-pauses", "count": 1, "of": 1, "longest": 472.0},
     )
 
 
 def test_a_first_pause_looks_on_until_one_launch_does_without():
     first = decide(CLEAN, [472.0])
     assert first.outcome == "inconclusive"
-    assert first.why == (
-        "the first launch pauses for 472 ms, none of the baseline's 5 did: 5 launches tell a rare pause from a new one"
-    )
+    assert figures(first.finding) == {
+        "code": "pauses-unconfirmed",
+        "count": 1,
+        "shortest": 472.0,
+        "paused": 0,
+        "of": 5,
+        "needed": 5,
+    }
     decision = decide(CLEAN, [472.0, 10.0, 590.0])
-    assert (decision.outcome, decision.why) == (
+    assert (decision.outcome, figures(decision.finding)) == (
         "pass",
-        "2 of 3 launches pause, for up to 590 ms: rare pauses are noise",
+        {"code": "rare-pauses", "count": 2, "of": 3, "longest": 590.0},
     )
 
 
 def test_a_pause_in_every_launch_is_a_regression():
     decision = decide(CLEAN, [472.0, 481.0, 470.0, 505.0, 499.0])
-    assert (decision.outcome, decision.why) == (
+    assert (decision.outcome, figures(decision.finding)) == (
         "regressed",
-        "5 of 5 launches pause for 470 ms or more, none of the baseline's 5 did",
+        {"code": "pauses", "count": 5, "shortest": 470.0, "paused": 0, "of": 5},
     )
 
 
@@ -70,10 +76,14 @@ def test_three_baseline_launches_pass_but_never_fail():
     assert decide(CLEAN[:3], [9.0]).outcome == "pass"
     decision = decide(CLEAN[:3], [470.0] * 5)
     assert (decision.outcome, decision.suspect) == ("inconclusive", True)
-    assert decision.why == (
-        "5 of 5 launches pause for 470 ms or more, none of the baseline's 3 did: "
-        "record the baseline anew with 5 launches or more"
-    )
+    assert figures(decision.finding) == {
+        "code": "pauses-small-baseline",
+        "count": 5,
+        "shortest": 470.0,
+        "paused": 0,
+        "of": 3,
+        "needed": 5,
+    }
 
 
 def test_two_baseline_launches_tell_nothing():
@@ -82,7 +92,7 @@ def test_two_baseline_launches_tell_nothing():
 
 def test_zero_is_a_pause_of_nothing_and_none_is_not():
     assert decide([0.0] * 5, [0.0]).outcome == "pass"
-    assert decide(CLEAN, [None, 9.0]).why == "missing or invalid in 1 of the candidate's 2 launches"
+    assert decide(CLEAN, [None, 9.0]).finding == Finding(code="bad-values", count=1, of=2)
 
 
 @pytest.mark.parametrize(("nb", "expected"), [(3, 0), (5, 0), (10, 0), (12, 1), (20, 2)])

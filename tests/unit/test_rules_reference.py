@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.data import Decision
+from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES
+from tests.factories import figures
 
 STATED = replace(CLASS_MARGINS["primary"], limit=0.25, limit_abs=0.0)
 UNSTATED = replace(STATED, limit=math.inf)
@@ -23,35 +24,35 @@ def test_within_the_tolerance_or_faster_is_inconclusive(factor):
     decision = decide([6781.14 * factor] * 5)
     assert decision.outcome == "inconclusive"
     assert decision.ratio == pytest.approx(factor)
-    assert decision.why == "within the tolerance of 25 %; one published number cannot pass a case"
+    assert figures(decision.finding) == {"code": "reference-within", "limit": 0.25}
 
 
 def test_launches_on_both_sides_of_the_tolerance_are_not_said_to_be_within_it():
     decision = decide([6781.14 * factor for factor in (1.2, 1.3, 1.3)])
-    assert (decision.outcome, decision.why) == (
+    assert (decision.outcome, figures(decision.finding)) == (
         "inconclusive",
-        "not in every launch beyond the tolerance of 25 %; one published number cannot pass a case",
+        {"code": "reference-overlaps", "limit": 0.25},
     )
 
 
 def test_three_launches_beyond_the_stated_tolerance_regress():
     decision = decide([8600.0, 8700.0, 8650.0])
-    assert (decision.outcome, decision.why) == (
+    assert (decision.outcome, figures(decision.finding)) == (
         "regressed",
-        "all 3 launches beyond the tolerance of 25 % that the case states",
+        {"code": "reference-beyond", "count": 3, "limit": 0.25},
     )
 
 
 def test_one_launch_beyond_it_is_suspect():
     decision = decide([8600.0])
     assert (decision.outcome, decision.suspect) == ("inconclusive", True)
-    assert decision.why == "to be confirmed by 3 launches"
+    assert figures(decision.finding) == {"code": "unconfirmed", "count": 1, "needed": 3}
 
 
 def test_without_a_stated_tolerance_nothing_fails():
     decision = decide([20000.0] * 5, UNSTATED)
     assert decision.outcome == "inconclusive"
-    assert decision.why == "a reference without a stated tolerance only shows the difference"
+    assert figures(decision.finding) == {"code": "reference-shows"}
 
 
 @pytest.mark.parametrize("near", [True, False])
@@ -60,4 +61,4 @@ def test_the_stated_tolerance_is_the_tolerance_wherever_the_number_was_measured(
 
 
 def test_values_that_are_none_show_nothing():
-    assert decide([None, 8600.0, 8600.0]).why == "missing or invalid in 1 of the candidate's 3 launches"
+    assert decide([None, 8600.0, 8600.0]).finding == Finding(code="bad-values", count=1, of=3)

@@ -380,7 +380,8 @@ def test_recording_over_a_baseline_of_another_workload_says_why_they_are_not_com
         "5 launches replace the baseline, which is not comparable: args.seed: 7 in the baseline, 42 now",
     )
     (shown,) = result.verdicts
-    assert (shown.outcome, shown.why, shown.baseline, shown.now) == ("no-baseline", "not comparable", 1000.0, 1080.0)
+    assert (shown.outcome, shown.finding.code) == ("no-baseline", "not-comparable")
+    assert (shown.baseline, shown.now) == (1000.0, 1080.0)
     assert shown.ratio is not None
     assert shown.low is not None
     assert shown.low < shown.ratio < shown.high
@@ -392,11 +393,11 @@ def test_a_first_recording_has_the_figures_of_every_gated_metric_and_what_each_c
     said = [{"denoise": ms, "e2e": ms + 100, "peak_memory": 3000.0} for ms in STEADY]
     result = record(replace(job(Script(*said), case=case), other_machines=lambda: ()))
     assert told(result) == ("pass", "5 launches recorded")
-    figures = [(v.metric, v.outcome, v.why, v.now, v.baseline) for v in result.verdicts]
+    figures = [(v.metric, v.outcome, v.finding.code, v.now, v.baseline) for v in result.verdicts]
     assert figures == [
-        ("denoise", "no-baseline", "recorded for the first time", 1000.0, None),
-        ("e2e", "no-baseline", "recorded for the first time", 1100.0, None),
-        ("peak_memory", "no-baseline", "recorded for the first time", 3000.0, None),
+        ("denoise", "no-baseline", "first-recording", 1000.0, None),
+        ("e2e", "no-baseline", "first-recording", 1100.0, None),
+        ("peak_memory", "no-baseline", "first-recording", 3000.0, None),
     ]
     assert [round(v.detectable, 3) for v in result.verdicts] == [0.044, 0.044, 0.029]
 

@@ -13,6 +13,7 @@ from pytest_sgdiff.data import (
     Case,
     CaseResult,
     Environment,
+    Finding,
     GpuSeries,
     LaunchRecord,
     Location,
@@ -43,7 +44,14 @@ RESULT = CaseResult(
         ),
     ),
     verdicts=(
-        Verdict(metric="e2e", metric_class="primary", unit="ms", outcome="pass", why="within its limit", ratio=1.01),
+        Verdict(
+            metric="e2e",
+            metric_class="primary",
+            unit="ms",
+            outcome="pass",
+            finding=Finding(code="ruled-out", size=0.02),
+            ratio=1.01,
+        ),
     ),
 )
 

@@ -1,0 +1,83 @@
+"""The words for what asks for more launches in a baseline (`Doubt`), and for what the steps show (`StepFinding`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pytest_sgdiff import metrics
+from pytest_sgdiff.data import Doubt, StepFinding
+from pytest_sgdiff.reports import numbers
+
+
+def seen(d: Doubt) -> str:
+    """`denoise: launches vary by 1.5 %`: what is wrong, without what helps."""
+    return f"{metrics.title(d.metric)}: {_SEEN[d.code](d)}"
+
+
+def advice(d: Doubt) -> str:
+    """What is wrong, and what helps."""
+    return f"{seen(d)}: {_HELPS[d.code](d)}"
+
+
+def step(f: StepFinding, *, paired: bool = False) -> str:
+    """What the steps show beyond their sum, in one line; `paired` as for `finding_text.why`."""
+    return _STEPS[f.code](f, "the base engine" if paired else "the baseline")
+
+
+def _above(d: Doubt) -> str:
+    return numbers.percent(d.size or 0.0)
+
+
+def _pauses(d: Doubt) -> str:
+    low, high = f"{d.low:.0f}", f"{d.high:.0f}"
+    return f"{d.count} of {d.of} launches pause for {low if d.count == 1 else f'{low} to {high}'} ms"
+
+
+def _pin(d: Doubt) -> str:
+    more = f"record {d.needed}, which show how often each comes; " if d.needed else ""
+    cause = "find what differs between its launches (an autotuned kernel choice, a second pass) and pin it"
+    return f"{more}such a case is hardly gated at all; {cause}"
+
+
+_SEEN: Mapping[str, Callable[[Doubt], str]] = {
+    "two-modes": lambda d: f"two modes, near {d.low:.0f} and {d.high:.0f} {d.unit}",
+    "outlier": lambda d: f"launch {d.launch} is an outlier, {_above(d)} above the median",
+    "varies": lambda d: f"launches vary by {_above(d)}",
+    "outliers": lambda d: f"{d.count} of {d.of} launches are {_above(d)} or more above the median",
+    "pauses": _pauses,
+}
+
+_HELPS: Mapping[str, Callable[[Doubt], str]] = {
+    "two-modes": _pin,
+    "outlier": lambda d: f"record {d.needed} launches, which tolerate one",
+    "varies": lambda d: f"record {d.needed}, {d.of} are too few above {numbers.percent(d.limit or 0.0)}",
+    "outliers": lambda d: (
+        "slowdowns of the size promised may be missed, and unchanged code be inconclusive; "
+        "see whether the host holds up the GPU"
+    ),
+    "pauses": lambda d: f"record {d.needed} to tell rare ones from new ones",
+}
+
+
+def _of(f: StepFinding) -> str:
+    return f" of {f.stage}" if f.stage else ""
+
+
+def _change(fraction: float | None) -> str:
+    return f"{numbers.percent(abs(fraction or 0.0))} {'slower' if (fraction or 0.0) > 0 else 'faster'}"
+
+
+_STEPS: Mapping[str, Callable[[StepFinding, str], str]] = {
+    "first-steps": lambda f, base: (
+        f"first steps{_of(f)} ({f.first} and {f.last}): {f.now_ms:.0f} ms, {f.then_ms:.0f} ms in {base}, "
+        f"{_change(f.change)}"
+    ),
+    "tail-drift": lambda f, base: (
+        f"tail drift{_of(f)}: steps {f.first} to {f.last}, the last third, are {_change(f.change)} against the "
+        f"middle third than in {base}: see whether the GPU throttles"
+    ),
+    "spike": lambda f, base: (
+        f"spike at step {f.first}{_of(f)}: {f.now_ms:.0f} ms or more in each of {f.launches} launches, "
+        f"{f.then_ms:.0f} ms in {base}"
+    ),
+}

@@ -1,0 +1,160 @@
+"""The words for a `Finding`: why a metric's outcome is what it is. The one place that has them.
+
+Nothing reads these sentences back: what hangs on a finding hangs on its `code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pytest_sgdiff.data import Finding, FindingCode, MetricClass, Verdict
+from pytest_sgdiff.reports import numbers
+
+BASELINE, BASE_ENGINE = "the baseline", "the base engine"
+
+_MORE_LESS = {"memory": ("more", "less"), "pause": ("longer", "shorter")}
+
+
+def why(verdict: Verdict, *, paired: bool = False) -> str:
+    """Why the verdict is what it is, in one line; `paired` names the base engine of an A/B run in place of a baseline,
+    of which nothing is recorded."""
+    found = words(verdict.finding, verdict.metric_class, paired=paired)
+    return f"{found}, net of pauses" if verdict.net else found
+
+
+def words(f: Finding, kind: MetricClass, *, paired: bool = False) -> str:
+    """A finding about a metric of the class `kind` in one line."""
+    found = _WORDS[f.code](_Say(f, kind, paired=paired))
+    if not f.slack:
+        return found
+    base = BASE_ENGINE if paired else BASELINE
+    return f"{found}; on a GPU or host that {base} does not know, both margins {numbers.percent(f.slack)} wider"
+
+
+class _Say:
+    """A finding beside the words that depend on the metric's class and on what it is compared with."""
+
+    def __init__(self, finding: Finding, kind: MetricClass, *, paired: bool) -> None:
+        self.f = finding
+        self.base = BASE_ENGINE if paired else BASELINE
+        self.paired = paired
+        self.more, self.less = _MORE_LESS.get(kind, ("slower", "faster"))
+        self.unit = "MiB" if kind == "memory" else "ms"
+
+    @property
+    def floor(self) -> str:
+        return f"below the absolute floor of {self.f.floor:g} {self.unit}"
+
+    @property
+    def beyond(self) -> str:
+        """`4 % slower`: the size that a pass must rule out."""
+        return f"{size(self.f.limit)} {self.more}"
+
+    @property
+    def candidate(self) -> str:
+        return "pairs" if self.f.pairs else "launches"
+
+    def change(self, fraction: float | None) -> str:
+        """`5.3 % slower`, `2 % faster`, `no change`."""
+        if fraction is None:
+            return f"{self.more} by any amount"
+        if size(fraction) in ("0 %", "-0 %"):
+            return "no change"
+        return f"{size(abs(fraction))} {self.more if fraction > 0 else self.less}"
+
+    def anew(self, launches: int) -> str:
+        """The cure of too small a baseline; a base engine is launched anew in every run."""
+        return "" if self.paired else f": record the baseline anew with {launches}"
+
+    @property
+    def pauses(self) -> str:
+        f = self.f
+        many = f"{f.count} of {f.count} launches pause for {f.shortest:.0f} ms or more"
+        mine = f"the first launch pauses for {f.shortest:.0f} ms" if f.count == 1 else many
+        return f"{mine}, {f.paused or 'none'} of {self.base}'s {f.of} did"
+
+
+def size(fraction: float | None) -> str:
+    """`4 %`, `1.9 %`; `any amount` where it is too large for a number."""
+    return "any amount" if fraction is None else numbers.percent(fraction)
+
+
+def _bad_values(s: _Say) -> str:
+    side = s.base if s.f.baseline else "the candidate"
+    return f"missing or invalid in {s.f.count} of {side}'s {s.f.of} launches"
+
+
+def _ruled_out(s: _Say) -> str:
+    fraction = s.f.size or 0.0
+    return f"{size(fraction)} {s.more} excluded" if fraction > 0 else "any slowdown excluded"
+
+
+def _interval(s: _Say) -> str:
+    low, high = s.change(s.f.low), s.change(s.f.high)
+    return f"between {low} and {high}: {s.beyond} is neither excluded nor proven"
+
+
+def _out_of_order(s: _Say) -> str:
+    if s.f.pairs:
+        return f"{s.change(s.f.size)}, but not in every pair, from outliers or two modes"
+    help_ = s.anew(s.f.needed) if s.f.needed else ""
+    return f"{s.change(s.f.size)}, but launches overlap, from an outlier or two modes{help_}"
+
+
+def _checkpoints(s: _Say) -> str:
+    then, now = (" and ".join(names) for names in (s.f.then, s.f.now))
+    return f"read from another checkpoint: {then} in {s.base}, {now} now"
+
+
+def _pauses_small(s: _Say) -> str:
+    return s.pauses + (s.anew(s.f.needed) + " launches or more" if s.f.needed and not s.paired else "")
+
+
+_WORDS: Mapping[FindingCode, Callable[[_Say], str]] = {
+    "no-baseline": lambda s: "no baseline: record one with --sgdiff-update",
+    "no-values": lambda s: "missing or invalid: no launch gave a value",
+    "bad-values": _bad_values,
+    "stage-gone": lambda s: f"gone: {s.base} has it, none of {s.f.of} launches does",
+    "stage-unknown": lambda s: f"neither {s.base} nor any launch has it: check the name in the case",
+    "other-checkpoint": _checkpoints,
+    "first-recording": lambda s: "recorded for the first time",
+    "not-comparable": lambda s: "not comparable",
+    "below-floor": lambda s: s.floor,
+    "below-floor-unconfirmed": lambda s: f"{s.floor}, in too few launches to pass",
+    "zero-values": lambda s: "missing or invalid: zero beside values above the floor",
+    "ruled-out": _ruled_out,
+    "faster": lambda s: f"at least {s.change(s.f.size)}",
+    "undecided": lambda s: f"{s.beyond} is neither excluded nor proven yet",
+    "interval-undecided": _interval,
+    "unconfirmed": lambda s: f"to be confirmed by {s.f.needed} {s.candidate}",
+    "gross": lambda s: (
+        f"limit {size(s.f.limit)}; every launch beyond every one of {s.base} by {size(s.f.size)} or more"
+    ),
+    "beyond-limit": lambda s: f"limit {size(s.f.limit)}",
+    "beyond-ignore": lambda s: f"surely beyond {size(s.f.ignore)}, and {s.beyond} is not excluded",
+    "out-of-order": _out_of_order,
+    "within-limit": lambda s: f"{s.change(s.f.size)}, which is real but within its limit of {size(s.f.limit)}",
+    "small-baseline": lambda s: (
+        f"{s.base} has {numbers.plural(s.f.of or 0, 'launch')}, {s.f.needed} are the least to judge by"
+    ),
+    "small-baseline-gross": lambda s: (
+        f"every launch is more than {size(s.f.size)} {s.more} than the slowest of {s.base}'s {s.f.of}"
+    ),
+    "few-pairs": lambda s: f"{s.f.count} of at least {s.f.needed} pairs",
+    "no-pause": lambda s: "no launch pauses",
+    "rare-pauses": lambda s: (
+        f"{s.f.count} of {s.f.of} launches pause, for up to {s.f.longest:.0f} ms: rare pauses are noise"
+    ),
+    "pauses": lambda s: s.pauses,
+    "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches tell a rare pause from a new one",
+    "pauses-small-baseline": _pauses_small,
+    "reference-zero": lambda s: "the reference is zero",
+    "reference-shows": lambda s: "a reference without a stated tolerance only shows the difference",
+    "reference-within": lambda s: f"within the tolerance of {size(s.f.limit)}; one published number cannot pass a case",
+    "reference-overlaps": lambda s: (
+        f"not in every launch beyond the tolerance of {size(s.f.limit)}; one published number cannot pass a case"
+    ),
+    "reference-beyond": lambda s: (
+        f"all {s.f.count} launches beyond the tolerance of {size(s.f.limit)} that the case states"
+    ),
+}

@@ -1,0 +1,91 @@
+"""The words of every finding, in one golden file: a better sentence costs one edit there.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/test_finding_text.py` writes it anew, for review.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from pytest_sgdiff.data import Doubt, Finding, FindingCode, MetricClass, Relation, RelationCode, StepFinding, Verdict
+from pytest_sgdiff.reports import doubt_text, finding_text, reason_text
+
+GOLDEN = Path(__file__).parent / "golden" / "finding_text.txt"
+KINDS: tuple[MetricClass, ...] = ("primary", "memory", "pause")
+
+
+def example(code: FindingCode) -> Finding:
+    """A finding of this code with every figure set, so that its sentence shows all it can."""
+    return Finding(
+        code=code,
+        limit=0.04,
+        ignore=0.015,
+        size=0.053,
+        low=-0.004,
+        high=0.072,
+        floor=5,
+        shortest=442.0,
+        longest=553.0,
+        count=3,
+        of=5,
+        paused=0,
+        needed=10,
+        then=("after_forward.peak_allocated_mb",),
+        now=("runtime_peak.peak_allocated_mb",),
+    )
+
+
+def lines() -> list[str]:
+    found = []
+    for code in get_args(FindingCode):
+        words = {finding_text.words(example(code), kind): kind for kind in reversed(KINDS)}
+        found += [f"{code} ({kind}): {text}" for text, kind in reversed(words.items())]
+        paired = finding_text.words(example(code), "primary", paired=True)
+        found += [f"{code} (A/B): {paired}"] if paired not in words else []
+    one = example("pauses-unconfirmed")
+    variants = {
+        "one launch pauses": replace(one, count=1),
+        "pauses in the baseline, too": replace(one, paused=2),
+        "an unknown host": replace(example("ruled-out"), slack=0.02),
+        "no slowdown at all": replace(example("ruled-out"), size=-0.01),
+        "beyond any number": replace(example("interval-undecided"), high=None),
+        "pairs in disorder": replace(example("out-of-order"), pairs=True),
+        "a large baseline": replace(example("out-of-order"), needed=None),
+        "one baseline launch": replace(example("small-baseline"), of=1),
+        "values of the baseline": replace(example("bad-values"), baseline=True),
+        "pairs to confirm": replace(example("unconfirmed"), pairs=True),
+    }
+    found += [f"{name}: {finding_text.words(finding, 'primary')}" for name, finding in variants.items()]
+    net = Verdict(
+        metric="e2e", metric_class="primary", unit="ms", outcome="regressed", finding=example("beyond-limit"), net=True
+    )
+    found += [f"net of pauses: {finding_text.why(net)}"]
+    relation = Relation(
+        case="a", than="b", at_least=0.1, metric="e2e", outcome="pass", code="holds", launches=5, than_launches=3
+    )
+    found += [
+        f"faster_than {code}: {reason_text.relation(replace(relation, code=code, missing='b'))}"
+        for code in get_args(RelationCode)
+    ]
+    base = {"metric": "denoise_steps", "unit": "ms", "of": 5, "count": 2, "launch": 3, "low": 442.0, "high": 553.0}
+    for code in ("two-modes", "outlier", "varies", "outliers", "pauses"):
+        found.append(f"doubt {code}: {doubt_text.advice(Doubt(code=code, size=0.015, limit=0.012, needed=10, **base))}")
+    for stage in ("", "LTX2RefinementStage"):
+        for code in ("first-steps", "tail-drift", "spike"):
+            step = StepFinding(
+                code=code, stage=stage, first=20, last=21, launches=5, now_ms=1120.4, then_ms=800.2, change=0.4
+            )
+            found.append(f"steps {code}: {doubt_text.step(step)}")
+    found.append(f"steps spike (A/B): {doubt_text.step(step, paired=True)}")
+    return found
+
+
+def test_every_finding_has_its_words() -> None:
+    text = "\n".join(lines()) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
