@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
+
+import pytest
+
+SETTINGS = Path(__file__).parent / "pytest.ini"
 
 # A shell that starts a job in the background has it ignore Ctrl-C, and so do all processes below it: tests that
 # interrupt a run would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Name the cure where tests and cases are asked for at once: pytest then takes the configuration of the cases.
+
+    Raises:
+        pytest.UsageError: the run has another configuration, and nobody named that with `-c`.
+    """
+    ours = any(item.path.is_relative_to(SETTINGS.parent) for item in items)
+    if ours and config.inipath != SETTINGS and not config.getoption("inifilename"):
+        raise pytest.UsageError(
+            f"the project's own tests have a configuration of their own, {SETTINGS.parent.name}/{SETTINGS.name}: run "
+            "`pytest tests` (or any part of it) without other paths"
+        )
