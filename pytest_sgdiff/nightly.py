@@ -1,6 +1,7 @@
-"""Whether cases marked `nightly` are what SGLang's nightly comparison runs: field by field, each difference named.
+"""Whether cases that follow SGLang's nightly comparison are what it runs: field by field, each difference named.
 
-The comparison is described in SGLang's `scripts/ci/utils/diffusion/comparison_configs.json`: a list of cases, each with
+A case says that it follows by the name of the comparison's file in its `source`. The mark `nightly` says only that it
+runs every night, as cases of other origins do. The comparison is described in SGLang's `scripts/ci/utils/diffusion/comparison_configs.json`: a list of cases, each with
 sampling parameters, and per framework the flags (`serve_args`) and variables (`extra_env`) of the server. Generations
 differ: the oldest give steps and guidance, later ones leave them to the model; `--warmup` became `--warmup-mode server`
 and `--enable-torch-compile` went; the newest may add or, with null, drop request fields (`sglang_request_extra`).
@@ -32,6 +33,9 @@ _SAMPLING: Mapping[str, str] = {
     "guidance_scale": "guidance-scale",
     "seed": "seed",
 }
+FILE = "comparison_configs.json"
+"""The comparison's file: a case that names it in `source` follows it."""
+
 _WARMUP_DETAILS = ("warmup-resolutions", "warmup-num-frames", "warmup-steps", "warmup-sampling-params")
 # `sglang generate` saves its output, and measuring needs these two; neither changes what is computed.
 _OURS_ONLY_FLAGS = ("save-output", *_WARMUP_DETAILS)
@@ -65,17 +69,20 @@ def load_nightly(file: Path) -> Any:
 
 
 def check_nightly(cases: Sequence[Case], document: Any, *, name: str = "comparison_configs.json") -> tuple[str, ...]:
-    """Every difference between the cases marked `nightly` and the comparison, each at its place.
+    """Every difference between the cases that follow the comparison and it, each at its place; other cases are not
+    asked about.
 
     Raises OptionError if `document` is not of a form that any generation of the comparison had.
     """
     entries = _entries(document, name)
-    ours = {case.id: case for case in cases}
+    ours = {case.id: case for case in cases if follows(case)}
+    others = {case.id for case in cases} - set(ours)
     differences: list[str] = []
     for case_id, entry in entries.items():
         case = ours.get(case_id)
         if case is None:
-            differences.append(f"{name}: nightly case '{case_id}' ({entry['model']}) has no case here")
+            why = f"; the one of this name does not name {FILE} in its `source`" if case_id in others else ""
+            differences.append(f"{name}: nightly case '{case_id}' ({entry['model']}) has no case here{why}")
             continue
         if "nightly" not in case.marks:
             differences.append(f"{case.location}: {case_id} is in the nightly comparison: add the mark 'nightly'")
@@ -84,11 +91,16 @@ def check_nightly(cases: Sequence[Case], document: Any, *, name: str = "comparis
             for key, difference in _differences(_of_case(case), _of_entry(entry, f"{name}: {case_id}"))
         ]
     differences += [
-        f"{case.location}: {case.id} is marked nightly, but the nightly comparison has no case of this name"
-        for case in cases
-        if "nightly" in case.marks and case.id not in entries
+        f"{case.at('source')}: {case.id} names {FILE} as its source, which has no case of this name"
+        for case_id, case in ours.items()
+        if case_id not in entries
     ]
     return tuple(differences)
+
+
+def follows(case: Case) -> bool:
+    """Whether the case says that it follows SGLang's nightly comparison."""
+    return FILE in case.source
 
 
 def _written(case: Case, key: str) -> str:

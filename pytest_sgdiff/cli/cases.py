@@ -24,7 +24,7 @@ def add(commands: Subparsers) -> None:
         help="list the cases of case files, or check the files",
         description="Lists cases. With --check, prints every mistake of the files as file:line:column: message, also "
         "what no engine can do as the case says, and exits with 2 if there is one. With --check-nightly, compares the "
-        "nightly cases with SGLang's list and exits with 1 if they differ.",
+        "cases whose `source` names comparison_configs.json with that file of SGLang and exits with 1 if they differ.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="case files (default: cases/*.yaml)")
     parser.add_argument("--check", action="store_true", help="check the files only")
@@ -118,7 +118,7 @@ def _check_nightly(cases: Sequence[Case], file: Path) -> int:
     for line in found:
         print(line)
     if not found:
-        print(f"the nightly cases are those of {file.name}")
+        print(f"the cases that follow the nightly comparison are those of {file.name}")
     return FOUND if found else GOOD
 
 

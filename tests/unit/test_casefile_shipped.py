@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from pytest_sgdiff.casefile import check_files, read_cases
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.engines.dialect import complaints
+from pytest_sgdiff.nightly import follows
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted((ROOT / "cases").glob("*.yaml"))
@@ -143,6 +144,21 @@ def test_recipes_in_variables_and_files_are_there() -> None:
 
 def test_every_family_of_the_model_table_has_a_case() -> None:
     assert set(FAMILIES) - {case.model for case in CASES.values()} == set()
+
+
+def test_nightly_selects_the_families_that_the_product_is_for_and_those_of_upstreams_nightly() -> None:
+    nightly = {case.id for case in CASES.values() if "nightly" in case.marks}
+    families = {
+        *("ltx2_twostage_t2v", "ltx2.3_twostage_ti2v_2gpus"),
+        *("wan22_t2v_a14b_720p", "wan22_i2v_a14b_720p", "wan22_ti2v_5b_720p"),
+        *("firered_1_0[cfg]", "firered_1_0[ulysses]", "firered_1_1[cfg]", "firered_1_1[ulysses]"),
+        "hunyuan3d_shape",
+    }
+    others = {"flux1_dev_t2i_1024", "flux2_dev_t2i_1024", "zimage_turbo_t2i_1024"}
+    assert nightly == families | others | {"qwen_image_2512_t2i_1024", "qwen_image_edit_2511"}
+    assert {case.id for case in CASES.values() if follows(case)} == nightly - {
+        case_id for case_id in families if case_id.startswith(("firered", "hunyuan3d"))
+    }
 
 
 def test_topology_questions_are_relations_within_one_run() -> None:

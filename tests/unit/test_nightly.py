@@ -58,6 +58,7 @@ cases:
     marks: [nightly]
     model: Wan-AI/Wan2.2-T2V-A14B-Diffusers
     gpus: 4
+    source: SGLang's comparison_configs.json
     env: {FLASHINFER_DISABLE_VERSION_CHECK: "1"}
     args:
       prompt: A cat
@@ -114,26 +115,26 @@ def test_equal_values_may_be_spelt_differently() -> None:
     [
         ({"model": "Wan-AI/Other"}, "4:5: wan: model is Wan-AI/Wan2.2-T2V-A14B-Diffusers here, Wan-AI/Other in the nightly comparison"),
         ({"num_gpus": 8}, "5:5: wan: gpus is 4 here, 8 in the nightly comparison"),
-        ({"prompt": "A dog"}, "8:7: wan: --prompt is A cat here, A dog in the nightly comparison"),
-        ({"width": 832}, "9:7: wan: --width is 1280 here, 832 in the nightly comparison"),
-        ({"height": 480}, "10:7: wan: --height is 720 here, 480 in the nightly comparison"),
-        ({"num_frames": 21}, "11:7: wan: --num-frames is 81 here, 21 in the nightly comparison"),
-        ({"seed": 1}, "12:7: wan: --seed is 42 here, 1 in the nightly comparison"),
-        ({"guidance_scale": 4.5}, "13:7: wan: --guidance-scale is 5 here, 4.5 in the nightly comparison"),
-        ({"guidance_scale": None}, "13:7: wan: --guidance-scale 5 is given here and not in the nightly comparison"),
-        ({"num_inference_steps": 2}, "7:5: wan: --num-inference-steps 2 is given in the nightly comparison and not here"),
-        ({"fps": 24}, "7:5: wan: --fps 24 is given in the nightly comparison and not here"),
-        ({"negative_prompt": "x"}, "7:5: wan: --negative-prompt x is given in the nightly comparison and not here"),
+        ({"prompt": "A dog"}, "9:7: wan: --prompt is A cat here, A dog in the nightly comparison"),
+        ({"width": 832}, "10:7: wan: --width is 1280 here, 832 in the nightly comparison"),
+        ({"height": 480}, "11:7: wan: --height is 720 here, 480 in the nightly comparison"),
+        ({"num_frames": 21}, "12:7: wan: --num-frames is 81 here, 21 in the nightly comparison"),
+        ({"seed": 1}, "13:7: wan: --seed is 42 here, 1 in the nightly comparison"),
+        ({"guidance_scale": 4.5}, "14:7: wan: --guidance-scale is 5 here, 4.5 in the nightly comparison"),
+        ({"guidance_scale": None}, "14:7: wan: --guidance-scale 5 is given here and not in the nightly comparison"),
+        ({"num_inference_steps": 2}, "8:5: wan: --num-inference-steps 2 is given in the nightly comparison and not here"),
+        ({"fps": 24}, "8:5: wan: --fps 24 is given in the nightly comparison and not here"),
+        ({"negative_prompt": "x"}, "8:5: wan: --negative-prompt x is given in the nightly comparison and not here"),
         ({"reference_image": True}, "2:3: wan: the nightly comparison works on the reference image, here no image is named"),
-        ({"env": {"SGLANG_X": "1"}}, "6:5: wan: SGLANG_X 1 is given in the nightly comparison and not here"),
-        ({"args": "--warmup --dit-layerwise-offload false"}, "14:7: wan: --enable-cfg-parallel true is given here and not in the nightly comparison"),
-        ({"args": "--warmup --enable-cfg-parallel --dit-layerwise-offload"}, "15:7: wan: --dit-layerwise-offload is false here, true in the nightly comparison"),
+        ({"env": {"SGLANG_X": "1"}}, "7:5: wan: SGLANG_X 1 is given in the nightly comparison and not here"),
+        ({"args": "--warmup --dit-layerwise-offload false"}, "15:7: wan: --enable-cfg-parallel true is given here and not in the nightly comparison"),
+        ({"args": "--warmup --enable-cfg-parallel --dit-layerwise-offload"}, "16:7: wan: --dit-layerwise-offload is false here, true in the nightly comparison"),
         ({"args": "--enable-cfg-parallel --dit-layerwise-offload false"}, "2:3: wan: warmup is on here, off in the nightly comparison"),
         ({"args": "--warmup-mode off --enable-cfg-parallel --dit-layerwise-offload false"}, "2:3: wan: warmup is on here, off in the nightly comparison"),
         ({"args": "--warmup --backend diffusers --enable-cfg-parallel --dit-layerwise-offload false"}, "2:3: wan: backend is sglang here, diffusers in the nightly comparison"),
         ({"sglang_request_extra": {"task": "t2v"}}, "2:3: wan: config task t2v is given in the nightly comparison and not here"),
-        ({"sglang_request_extra": {"num_frames": None}}, "11:7: wan: --num-frames 81 is given here and not in the nightly comparison"),
-        ({"sglang_request_extra": {"seed": 7}}, "12:7: wan: --seed is 42 here, 7 in the nightly comparison"),
+        ({"sglang_request_extra": {"num_frames": None}}, "12:7: wan: --num-frames 81 is given here and not in the nightly comparison"),
+        ({"sglang_request_extra": {"seed": 7}}, "13:7: wan: --seed is 42 here, 7 in the nightly comparison"),
     ],
 )  # fmt: skip
 def test_each_difference_is_named_at_its_place(change: dict[str, Any], expected: str) -> None:
@@ -144,15 +145,15 @@ def test_what_a_case_gives_in_its_config_is_compared_as_the_flag_that_it_is() ->
     text = CASE.replace("      seed: 42\n", "") + "    config: {seed: 42, flow_shift: 12, mode_of_ours: x}\n"
     assert differences(wan(sglang_request_extra={"flow_shift": 12.0, "mode_of_ours": "x"}), text=text) == []
     assert differences(wan(seed=7, sglang_request_extra={"mode_of_ours": "y"}), text=text) == [
-        "c.yaml:16:14: wan: --seed is 42 here, 7 in the nightly comparison",
-        "c.yaml:16:24: wan: --flow-shift 12 is given here and not in the nightly comparison",
-        "c.yaml:16:40: wan: config mode_of_ours is x here, y in the nightly comparison",
+        "c.yaml:17:14: wan: --seed is 42 here, 7 in the nightly comparison",
+        "c.yaml:17:24: wan: --flow-shift 12 is given here and not in the nightly comparison",
+        "c.yaml:17:40: wan: config mode_of_ours is x here, y in the nightly comparison",
     ]
 
 
 def test_an_image_that_the_comparison_lacks_is_a_difference() -> None:
     text = CASE + "    assets: {image-path: cat.png}\n"
-    assert differences(wan(), text=text) == ["c.yaml:17:14: wan: the nightly comparison has no image"]
+    assert differences(wan(), text=text) == ["c.yaml:18:14: wan: the nightly comparison has no image"]
     assert differences(wan(reference_image=True), text=text) == []
 
 
@@ -160,9 +161,20 @@ def test_cases_on_one_side_only_are_named() -> None:
     assert differences(wan(), entry("new", "x/New", "p", (1, 1), "")) == [
         "comparison_configs.json: nightly case 'new' (x/New) has no case here"
     ]
-    assert differences() == ["c.yaml:2:3: wan is marked nightly, but the nightly comparison has no case of this name"]
+    assert differences() == [
+        "c.yaml:6:5: wan names comparison_configs.json as its source, which has no case of this name"
+    ]
     assert differences(wan(), text=CASE.replace("nightly", "pr")) == [
         "c.yaml:2:3: wan is in the nightly comparison: add the mark 'nightly'"
+    ]
+
+
+def test_only_cases_that_say_they_follow_the_comparison_are_asked_about() -> None:
+    own = CASE.replace("    source: SGLang's comparison_configs.json\n", "    source: comparison_configs_b200.json\n")
+    assert differences(text=own) == []
+    assert differences(wan(seed=7), text=own) == [
+        "comparison_configs.json: nightly case 'wan' (Wan-AI/Wan2.2-T2V-A14B-Diffusers) has no case here; the one of this "
+        "name does not name comparison_configs.json in its `source`"
     ]
 
 
