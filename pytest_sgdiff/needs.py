@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
 from pytest_sgdiff import assets
-from pytest_sgdiff.data import Case
+from pytest_sgdiff.data import Case, Gap
 from pytest_sgdiff.engines.dialect import meant_for
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Eligible
@@ -20,29 +21,58 @@ from pytest_sgdiff.gpus.spec import OPTION
 from pytest_sgdiff.settings import Settings
 
 
-def settle(case: Case, settings: Settings, eligible: Eligible, engine_version: Callable[[], str]) -> None:
-    """Skip or fail the running test if the case cannot be launched here.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lack:
+    """What a case needs and this machine lacks."""
+
+    gap: Gap
+    reason: str
+
+
+LACK = pytest.StashKey[Gap]()
+"""On an item: what its case needs and this machine lacks."""
+
+
+def settle(
+    item: pytest.Item, case: Case, settings: Settings, eligible: Eligible, engine_version: Callable[[], str]
+) -> None:
+    """Skip or fail the running test if the case cannot be launched here, and note on the item why.
 
     `engine_version` is only called for a case that asks for one: it starts a process.
     """
-    reason = lack(case, eligible, engine_version)
-    if reason is not None:
-        text = f"{case.at('requires')}: {reason}"
+    lacks = lack(case, eligible, engine_version)
+    if lacks is not None:
+        item.stash[LACK] = lacks.gap
+        text = f"{case.at('requires')}: {lacks.reason}"
         if settings.strict:
             pytest.fail(text, pytrace=False)
         pytest.skip(text)
     missing = assets.missing_token(case, os.environ)
     if missing is not None:
+        item.stash[LACK] = "token"
         pytest.fail(missing, pytrace=False)
     try:
         assets.resolve_assets(case, settings.assets)
     except SgdiffError as error:
+        item.stash[LACK] = "assets"
         # The message is all: that one error led to another helps nobody.
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def lack(case: Case, eligible: Eligible, engine_version: Callable[[], str]) -> str | None:
+def lack(case: Case, eligible: Eligible, engine_version: Callable[[], str]) -> Lack | None:
     """Why this machine cannot run the case, None if it can."""
+    reason = _of_gpus(case, eligible)
+    if reason is not None:
+        return Lack(gap="gpus", reason=reason)
+    if case.requires.engine:
+        version = engine_version()
+        if not meant_for(case, version):
+            needed = f"needs sglang {case.requires.engine}, this one is {version}"
+            return Lack(gap="engine-version", reason=needed)
+    return None
+
+
+def _of_gpus(case: Case, eligible: Eligible) -> str | None:
     refusal = eligible.refusal(case.gpus)
     if refusal is not None:
         return refusal
@@ -52,8 +82,4 @@ def lack(case: Case, eligible: Eligible, engine_version: Callable[[], str]) -> s
     if case.gpus > len(fitting.gpus):
         have = f"only {len(fitting.gpus)} of them"
         return f"needs {case.gpus} GPUs that are one of {wanted}, and {OPTION}={eligible.spec} gives {have}"
-    if case.requires.engine:
-        version = engine_version()
-        if not meant_for(case, version):
-            return f"needs sglang {case.requires.engine}, this one is {version}"
     return None

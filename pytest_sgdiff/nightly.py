@@ -1,7 +1,9 @@
 """Whether cases that follow SGLang's nightly comparison are what it runs: field by field, each difference named.
 
 A case says that it follows by the name of the comparison's file in its `source`. The mark `nightly` says only that it
-runs every night, as cases of other origins do. The comparison is described in SGLang's `scripts/ci/utils/diffusion/comparison_configs.json`: a list of cases, each with
+runs every night, as cases of other origins do.
+
+The comparison is described in SGLang's `scripts/ci/utils/diffusion/comparison_configs.json`: a list of cases, each with
 sampling parameters, and per framework the flags (`serve_args`) and variables (`extra_env`) of the server. Generations
 differ: the oldest give steps and guidance, later ones leave them to the model; `--warmup` became `--warmup-mode server`
 and `--enable-torch-compile` went; the newest may add or, with null, drop request fields (`sglang_request_extra`).

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import __version__, baselines, commands
+from pytest_sgdiff.asked import shows_only
 from pytest_sgdiff.casescan import is_case_file, named_files
 from pytest_sgdiff.commands import line
-from pytest_sgdiff.data import Baseline, CaseResult, Measurement, Recorded, Run, Unmeasured
+from pytest_sgdiff.data import Baseline, CaseResult, Gap, Measurement, Recorded, Run, Unmeasured
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.publish import fault, from_root, publish, with_trends
@@ -27,6 +29,9 @@ from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import case_line, launch_notes
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import from_plain
+
+BY_ITS_OWN_WORD: frozenset[Gap] = frozenset({"engine-version", "gpus"})
+"""Gaps that a case declares itself (`requires`): they fail a run under `--sgdiff-strict` only."""
 
 NOTHING_MEASURED = 1
 """Exit code of a run that was to measure and did not: the one of failed tests, so that no gate takes it for green."""
@@ -42,10 +47,11 @@ class Results:
         self.results: list[CaseResult] = []
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
-        self.not_measured: dict[str, str] = {}
+        self.not_measured: dict[str, Unmeasured] = {}
         self.interrupted = False
         self.has_baseline: set[str] = set()
         self.troubles: list[str] = []
+        self.reds: tuple[str, ...] = ()
         self.written: list[str] = []
         self._renewed: dict[tuple[str, str], CaseResult] = {}
         self._finished: Run | None = None
@@ -77,10 +83,11 @@ class Results:
             self.selected.add(report.nodeid)
             self.has_baseline.add(report.nodeid)
         if plain is None:
-            if self.is_case(report.nodeid) and not report.passed:
-                # What xdist reports in the name of a dead worker belongs to no phase of the test.
-                phases = ("setup", "call", "teardown")
-                self.not_measured[report.nodeid] = _ending(report) if report.when in phases else "its worker died"
+            if hasattr(report, "sgdiff_lack"):
+                # A test in Python is known to be a case by what it asks for.
+                self.selected.add(report.nodeid)
+            if self.is_case(report.nodeid) and (not report.passed or report.when == "call"):
+                self.not_measured[report.nodeid] = _ending(report)
             return
         if self.settings.mode == "dry-run":
             self.commands.append((report.nodeid, plain))
@@ -178,22 +185,52 @@ class Results:
         """Remember why cases are missing: Ctrl-C, or a signal that acts as Ctrl-C."""
         self.interrupted = True
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write the reports; a run that measured nothing is never green."""
-        if self.settings.mode == "dry-run" or self.config.getoption("collectonly"):
-            return
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        """Write the reports and settle the exit code: before other plugins read it, and after they could change it."""
+        settled = self._finish(exitstatus)
+        session.exitstatus = settled
+        try:
+            yield
+        finally:
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = settled
+
+    def _finish(self, exitstatus: int) -> int:
+        """Write the reports; the exit code of the run. One that measured nothing, or of which the summary says that a
+        case failed, is never green, whatever became of the tests."""
+        if self.settings.mode == "dry-run" or shows_only(self.config):
+            return exitstatus
         run = self._finished = self.run()
         try:
             self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
         except Exception as error:
             self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
-        broken = any(relation.outcome == "regressed" for relation in run.relations)
-        if (self.troubles or broken) and exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            session.exitstatus = NOTHING_MEASURED
+            return NOTHING_MEASURED
+        if exitstatus != pytest.ExitCode.OK:
+            return exitstatus
+        self.reds = tuple(self._reds(run))
+        broken = any(relation.outcome == "regressed" for relation in run.relations)
+        return pytest.ExitCode.TESTS_FAILED if self.troubles or broken or self.reds else exitstatus
+
+    def _reds(self, run: Run) -> Iterator[str]:
+        """Why a run is not green of which no test failed, a line each."""
+        bad = [result for result in run.results if result.outcome in self.settings.fail_on]
+        if bad:
+            told = ", ".join(f"{result.node_id} ({result.outcome})" for result in bad)
+            yield (
+                f"no test failed, yet these cases did, so this run is not green: {told}; a mark `xfail`, a test that "
+                "does not check its result, or another plugin kept the failure back"
+            )
+        excused = {"recorded", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
+        open_ = [case for case in run.unmeasured if case.gap not in excused]
+        if open_:
+            yield (
+                f"no test failed, yet {plural(len(open_), 'selected case')} {'was' if len(open_) == 1 else 'were'} not "
+                "measured, so this run is not green; deselect (-m, -k, --deselect) what is not to be measured"
+            )
 
     def nothing(self, run: Run) -> bool:
         """Whether the run was to measure and did not."""
@@ -222,9 +259,11 @@ class Results:
         return with_trends(from_root(run, self.settings.root), self.settings)
 
     def _unmeasured(self) -> Iterator[Unmeasured]:
-        otherwise = "interrupted" if self.interrupted else "not run"
+        gap: Gap = "interrupted" if self.interrupted else "not-run"
+        why = "interrupted" if self.interrupted else "not run"
         for node_id in sorted(self.selected - {result.node_id for result in self.results}):
-            yield Unmeasured(node_id=node_id, why=self.not_measured.get(node_id, otherwise))
+            told = self.not_measured.get(node_id) or Unmeasured(node_id=node_id, why=why, gap=gap)
+            yield replace(told, gap="recorded") if node_id in self.has_baseline else told
 
     def header_with_count(self) -> tuple[str, ...]:
         """The header as reports have it: how many cases there are is known once all are collected."""
@@ -248,11 +287,17 @@ class Results:
         return self.config.pluginmanager.get_plugin("terminalreporter")
 
 
-def _ending(report: pytest.TestReport) -> str:
+def _ending(report: pytest.TestReport) -> Unmeasured:
     """How a test ended that measured nothing; of a skip also why, which pytest itself shows with `-rs` only."""
+    if report.when not in ("setup", "call", "teardown"):
+        # What xdist reports in the name of a dead worker belongs to no phase of the test.
+        return Unmeasured(node_id=report.nodeid, why="its worker died", gap="worker-died")
+    if report.passed:
+        return Unmeasured(node_id=report.nodeid, why="its test passed and measured nothing", gap="passed")
+    gap: Gap = getattr(report, "sgdiff_lack", "skipped" if report.skipped else "failed")
     skip = report.longrepr
     why = skip[2].removeprefix("Skipped: ") if report.skipped and isinstance(skip, tuple) else ""
-    return f"{report.outcome}: {why}" if why else report.outcome
+    return Unmeasured(node_id=report.nodeid, why=f"{report.outcome}: {why}" if why else report.outcome, gap=gap)
 
 
 def _commit(root: Path) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from pytest_sgdiff.items import CaseFile
+from pytest_sgdiff.needs import LACK
 from pytest_sgdiff.session import HAS_BASELINE, RESULT
 
 
@@ -32,6 +33,8 @@ class Sender:
         report = yield
         if HAS_BASELINE in item.stash:
             report.sgdiff_has_baseline = True  # type: ignore[attr-defined]
+        if LACK in item.stash:
+            report.sgdiff_lack = item.stash[LACK]  # type: ignore[attr-defined]
         if call.when != "teardown" and RESULT in item.stash:
             report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
             del item.stash[RESULT]

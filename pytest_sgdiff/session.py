@@ -104,7 +104,7 @@ class Session:
         hardware that stays busy is `inconclusive: environment`, which says nothing of the engine."""
         if self.pool is None:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
-        needs.settle(case, self.settings, self.pool.eligible, lambda: self.engine_info.version)
+        needs.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version)
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)

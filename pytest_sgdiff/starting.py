@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff import gpus, machine, recordings, sources
+from pytest_sgdiff.asked import refuse_contradictions, shows_only
 from pytest_sgdiff.data import Environment
-from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.fixtures import SESSION
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.results import Results
@@ -27,6 +28,12 @@ from pytest_sgdiff.terminal import Terminal
 HANDED = "sgdiff_gpus"
 """The key of `handed` in what a worker is told."""
 
+PARTS = (
+    *("sgdiff-fixtures", "sgdiff-sender", "sgdiff-earlier-launches", "sgdiff-results", "sgdiff-terminal"),
+    *("sgdiff-schedule", "sgdiff-park", "sgdiff-status", "sgdiff-xdist"),
+)
+"""Names under which parts of the plugin are registered."""
+
 
 def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     """Put a `Session` on the config and register the plugins of this process.
@@ -35,17 +42,21 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         pytest.UsageError: an option is wrong, no GPU is there, or the engine is not.
     """
     try:
+        if not on_worker:
+            _refuse_parts(config)
+            typed = [str(word) for word in config.invocation_params.args]
+            refuse_contradictions(typed, lambda name: config.getoption(name, None), os.environ)
         settings = _settings(config, run_id)
         given = getattr(config, "workerinput", {}).get(HANDED)
-        pool = _pool(settings, given) if settings.live and not config.getoption("collectonly") else None
+        pool = _pool(settings, given) if settings.live and not shows_only(config) else None
         notify = _notify(config, settings, on_worker=on_worker)
         session = Session(config, settings, pool, notify, claims=status_folder(settings))
-        header = () if on_worker else _header(settings, pool, session, collect_only=config.getoption("collectonly"))
+        header = () if on_worker else _header(settings, pool, session, collect_only=shows_only(config))
     except SgdiffError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
-    if settings.live and not config.getoption("collectonly"):
+    if settings.live and not shows_only(config):
         config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
     # A replay takes no time that anybody would want to follow. Made first: its folder holds the schedule's file too.
     board = StatusBoard(config, settings) if settings.live and not on_worker else None
@@ -57,6 +68,16 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
     if board is not None:
         config.pluginmanager.register(board, "sgdiff-status")
+
+
+def _refuse_parts(config: pytest.Config) -> None:
+    """Without one of its parts the plugin would measure and not tell, or tell and not fail."""
+    for part in PARTS:
+        if config.pluginmanager.is_blocked(part):
+            raise OptionError(
+                f"-p no:{part} switches off a part of pytest-sgdiff, without which a run tells too little: leave it "
+                "out (-p no:sgdiff switches off the plugin)"
+            )
 
 
 class EarlierLaunches:

@@ -8,10 +8,11 @@ from collections.abc import Generator
 import pytest
 
 from pytest_sgdiff import commands
+from pytest_sgdiff.asked import shows_only
 from pytest_sgdiff.data import Run
 from pytest_sgdiff.publish import workflow_commands
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.reports.text import closing, message, relation_line, renewal, summary, unmeasured_lines
+from pytest_sgdiff.reports.text import closing, gaps, message, relation_line, renewal, summary, unmeasured_lines
 from pytest_sgdiff.results import Results
 
 
@@ -82,7 +83,7 @@ class Terminal:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The closing table and the one line that says how much was measured."""
         terminal = terminalreporter
-        if self.config.getoption("collectonly"):
+        if shows_only(self.config):
             return
         if self.settings.mode == "dry-run":
             for node_id, shown in self.results.commands:
@@ -99,12 +100,16 @@ class Terminal:
             terminal.write_line(line)
         for trouble in self.results.troubles:
             terminal.write_line(f"sgdiff: {trouble}", red=True)
+        if run.unmeasured:
+            terminal.write_line(f"sgdiff: {gaps(run)}", yellow=True)
         if terminal.no_summary:
             terminal.write_line(f"sgdiff: {summary(run)}")
         else:
             terminal.write_sep("=", f"sgdiff: {summary(run)}")
         if self.results.nothing(run):
             terminal.write_line("sgdiff: nothing was measured, so this run is not green")
+        for red in self.results.reds:
+            terminal.write_line(f"sgdiff: {red}", red=True)
 
     def _write_details(self, terminal: pytest.TerminalReporter, run: Run) -> None:
         for result in run.results:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pytest_sgdiff.data.cases import FasterThan, Location, MetricClass, Outcome
 from pytest_sgdiff.data.findings import Finding, ReasonCode, RelationCode
@@ -174,12 +175,32 @@ class Trend:
     worse: bool = False
 
 
+Gap = Literal[
+    "recorded",
+    "engine-version",
+    "gpus",
+    "token",
+    "assets",
+    "skipped",
+    "passed",
+    "failed",
+    "worker-died",
+    "interrupted",
+    "not-run",
+]
+"""Why a selected case was not measured. `recorded`: `--sgdiff-update=missing` found a baseline; `engine-version`,
+`gpus`, `token` and `assets`: what the case needs is not here; `skipped`: a mark, a fixture or another plugin skipped
+its test; `passed`: its test passed and measured nothing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unmeasured:
-    """A selected case that has no result: the node id of its test, and why nothing came of it (`skipped: …`)."""
+    """A selected case that has no result: the node id of its test, why nothing came of it (`skipped: …`), and the same
+    as one of a few reasons."""
 
     node_id: str
     why: str
+    gap: Gap = "not-run"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, Outcome, Run, Trend, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, Gap, Outcome, Run, Trend, Verdict
 from pytest_sgdiff.reports import evidence, finding_text, metricwords, numbers
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
@@ -192,6 +192,27 @@ def worst_first(results: Sequence[CaseResult]) -> list[CaseResult]:
 def outcome_word(result: CaseResult) -> str:
     """The outcome as people read it: what was recorded is `recorded`, for nothing in it was held to a limit."""
     return RECORDED if result.recorded else result.outcome
+
+
+GAPS: Mapping[Gap, tuple[str, str]] = {
+    "engine-version": ("needs another engine version", "need another engine version"),
+    "gpus": ("needs other GPUs", "need other GPUs"),
+    "token": ("needs a token", "need a token"),
+    "assets": ("needs an input file", "need an input file"),
+    "skipped": ("was skipped", "were skipped"),
+    "passed": ("passed without a measurement", "passed without a measurement"),
+    "failed": ("failed before a measurement", "failed before a measurement"),
+    "worker-died": ("lost its worker", "lost their worker"),
+    "interrupted": ("was interrupted", "were interrupted"),
+    "not-run": ("did not run", "did not run"),
+    "recorded": ("has a baseline already", "have a baseline already"),
+}
+"""Why cases were not measured, of one case and of several."""
+
+
+def gap(reason: Gap, count: int) -> str:
+    """`3 need other GPUs`"""
+    return f"{count} {GAPS[reason][count != 1]}"
 
 
 def unmeasured(run: Run) -> str:

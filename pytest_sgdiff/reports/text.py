@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pytest_sgdiff.data import CaseResult, Problem, Relation, Run, Verdict
+from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
 from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, numbers, phrases, reason_text
 from pytest_sgdiff.reports.warned import warnings
 
@@ -76,6 +76,15 @@ def summary(run: Run) -> str:
 def unmeasured_lines(run: Run) -> list[str]:
     """`not measured: cases/wan22.yaml::wan22_t2v (skipped: …)`, a line per case that has no result."""
     return [f"not measured: {case.node_id} ({numbers.clean(case.why)})" for case in run.unmeasured]
+
+
+def gaps(run: Run) -> str:
+    """`15 of 26 selected cases not measured: 12 need another engine version (…), 3 were skipped (…)`"""
+    names: dict[Gap, list[str]] = {}
+    for case in run.unmeasured:
+        names.setdefault(case.gap, []).append(numbers.clean(case.node_id.rpartition("::")[2]))
+    told = [f"{phrases.gap(gap, len(names[gap]))} ({', '.join(names[gap])})" for gap in phrases.GAPS if gap in names]
+    return f"{len(run.unmeasured)} of {numbers.plural(run.selected, 'selected case')} not measured: {', '.join(told)}"
 
 
 def relation_line(relation: Relation) -> str:

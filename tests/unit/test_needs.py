@@ -6,7 +6,7 @@ import pytest
 
 from pytest_sgdiff.data import Case, Gpu, Location, Requires
 from pytest_sgdiff.gpus import Eligible
-from pytest_sgdiff.needs import lack
+from pytest_sgdiff.needs import Lack, lack
 
 MIXED = Eligible(
     gpus=tuple(Gpu(index=n, uuid=f"GPU-{n}", name=name) for n, name in enumerate(["NVIDIA L40S", "NVIDIA H200"])),
@@ -28,4 +28,12 @@ MIXED = Eligible(
 def test_only_gpus_of_required_products_count(wanted: tuple[str, ...], count: int, why: str | None) -> None:
     here = Location(path="cases/tiny.yaml", line=5, column=3)
     case = Case(name="tiny", location=here, model="a/b", args={}, gpus=count, requires=Requires(gpu=wanted))
-    assert lack(case, MIXED, lambda: "0.5.17") == why
+    assert lack(case, MIXED, lambda: "0.5.17") == (None if why is None else Lack(gap="gpus", reason=why))
+
+
+def test_another_engine_is_a_lack_of_its_own() -> None:
+    here = Location(path="cases/tiny.yaml", line=5, column=3)
+    case = Case(name="tiny", location=here, model="a/b", args={}, gpus=1, requires=Requires(engine=">=0.5.11"))
+    reason = "needs sglang >=0.5.11, this one is 0.5.9"
+    assert lack(case, MIXED, lambda: "0.5.9") == Lack(gap="engine-version", reason=reason)
+    assert lack(case, MIXED, lambda: "0.5.11") is None

@@ -172,10 +172,9 @@ def test_cases_on_one_side_only_are_named() -> None:
 def test_only_cases_that_say_they_follow_the_comparison_are_asked_about() -> None:
     own = CASE.replace("    source: SGLang's comparison_configs.json\n", "    source: comparison_configs_b200.json\n")
     assert differences(text=own) == []
-    assert differences(wan(seed=7), text=own) == [
-        "comparison_configs.json: nightly case 'wan' (Wan-AI/Wan2.2-T2V-A14B-Diffusers) has no case here; the one of this "
-        "name does not name comparison_configs.json in its `source`"
-    ]
+    (told,) = differences(wan(seed=7), text=own)
+    assert told.startswith("comparison_configs.json: nightly case 'wan' (Wan-AI/Wan2.2-T2V-A14B-Diffusers) has no case")
+    assert "`source`" in told
 
 
 def test_cases_that_other_frameworks_run_alone_do_not_count() -> None:

@@ -1,0 +1,77 @@
+"""What the user typed, against what the environment and the configuration add to it.
+
+A gate that silently turns into something else is green for no reason: what a run does must be said where the run is
+asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.options import SETTINGS, Setting
+
+if TYPE_CHECKING:
+    import pytest
+
+TURNS: Mapping[str, frozenset[str]] = {
+    "dry-run": frozenset({"gpus", "replay", "against", "update"}),
+    "update": frozenset({"gpus", "replay", "against"}),
+    "replay": frozenset({"gpus", "against"}),
+    "against": frozenset({"gpus", "replay", "update"}),
+}
+"""Flags that make something else of a run -> those by which a command line asks for what it then is not."""
+
+SHOWS: Mapping[str, tuple[str, ...]] = {
+    "collectonly": ("--collect-only", "--co"),
+    "showfixtures": ("--fixtures", "--funcargs"),
+    "show_fixtures_per_test": ("--fixtures-per-test",),
+    "markers": ("--markers",),
+    "setupplan": ("--setup-plan",),
+    "cacheshow": ("--cache-show",),
+}
+"""pytest's options that show something and run no test: name -> how they are typed."""
+
+
+def shows_only(config: pytest.Config) -> bool:
+    """Whether the run shows what is there instead of running it."""
+    return any(config.getoption(name, None) for name in SHOWS if name != "setupplan")
+
+
+def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object], env: Mapping[str, str]) -> None:
+    """Refuse a run whose command line asks for a measurement, and whose environment or configuration (`addopts`,
+    PYTEST_ADDOPTS) turns it into something else. `typed` are the words of the command line, `option` gives the value
+    of an option wherever it was given.
+
+    Raises:
+        OptionError: names what turns the run, and the cure.
+    """
+    if any(word.startswith("@") for word in typed):
+        return  # the words of a file: nobody can tell here which options it holds
+    by_flag = {setting.flag: setting for setting in SETTINGS}
+    asked = {flag for flag, setting in by_flag.items() if _typed(setting, typed)}
+    if not asked & TURNS["dry-run"] or "dry-run" in asked:
+        return
+    asks = ", ".join(sorted(by_flag[flag].option for flag in asked & TURNS["dry-run"]))
+    for flag, turned in TURNS.items():
+        setting = by_flag[flag]
+        if flag in asked or not asked & turned:
+            continue
+        if option(setting.dest) is not None:
+            where = f"`addopts` or PYTEST_ADDOPTS has {setting.option}"
+        elif told := setting.told(env):
+            where = f"the environment has {setting.variable}={told}"
+        else:
+            continue
+        raise OptionError(f"{where}, the command line {asks}: give {setting.option} there too, or remove it")
+    for name, words in SHOWS.items():
+        if option(name) and not any(word in words for word in typed):
+            raise OptionError(
+                f"`addopts` or PYTEST_ADDOPTS has {words[0]}, which measures nothing, the command line {asks}: give "
+                f"{words[0]} there too, or remove it"
+            )
+
+
+def _typed(setting: Setting, words: Sequence[str]) -> bool:
+    return any(word == setting.option or word.startswith(f"{setting.option}=") for word in words)
