@@ -6,7 +6,7 @@ asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.errors import OptionError
@@ -37,6 +37,34 @@ SHOWS: Mapping[str, tuple[str, ...]] = {
 def shows_only(config: pytest.Config) -> bool:
     """Whether the run shows what is there instead of running it."""
     return any(config.getoption(name, None) for name in SHOWS if name != "setupplan")
+
+
+def refuse_repeats(typed: Sequence[str]) -> None:
+    """Refuse a command line that gives an option of one value twice, with two values: one of them would be dropped
+    without a word.
+
+    Raises:
+        OptionError: names the option and both values.
+    """
+    for setting in SETTINGS:
+        values = [] if setting.repeatable or setting.switch else list(dict.fromkeys(_values(setting, typed)))
+        if len(values) > 1:
+            several = f"; several outcomes go into one, separated by commas: {setting.option}={','.join(values)}"
+            raise OptionError(
+                f"{setting.option} is given twice, with {' and '.join(values)}: it takes one value, leave one out"
+                + (several if setting.ini == "args" else "")
+            )
+
+
+def _values(setting: Setting, words: Sequence[str]) -> Iterator[str]:
+    """What the words give the option, in their order; of an option whose value may be left out, what that means."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--":
+            return
+        if word.startswith(f"{setting.option}="):
+            yield word.partition("=")[2]
+        elif word == setting.option:
+            yield setting.const if setting.nargs == "?" and setting.const is not None else following
 
 
 def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object], env: Mapping[str, str]) -> None:

@@ -81,6 +81,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(flag="out", metavar="DIR", help="keep every launch's dump, log and machine record here (default .sgdiff/)"),
     Setting(
+        flag="keep",
+        metavar="N|all",
+        ini="string",
+        default="20",
+        help="how many runs are kept below .sgdiff/, the newest ones (default: 20); --sgdiff-out folders do not count",
+    ),
+    Setting(
         flag="baselines",
         metavar="DIR",
         ini="string",

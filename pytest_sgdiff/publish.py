@@ -15,13 +15,27 @@ from urllib.parse import quote
 
 from pytest_sgdiff import history
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
-from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.reports import REPORTS
+from pytest_sgdiff.errors import MissingExtraError, SgdiffError
+from pytest_sgdiff.reports import READY, REPORTS
 from pytest_sgdiff.reports.github import commands, file_link
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.protocol import Report
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.trend import trends_of
+
+
+def ready_to_publish(settings: Settings) -> None:
+    """Find out before the first launch that a report cannot be made.
+
+    Raises:
+        MissingExtraError: its format needs a package that is not installed; the message names the extra.
+    """
+    for path in settings.reports:
+        if path.suffix in READY:
+            try:
+                READY[path.suffix]()
+            except ModuleNotFoundError as error:
+                raise MissingExtraError(f"--sgdiff-report={path.name}: {error}") from None
 
 
 def publish(run: Run, settings: Settings, env: Mapping[str, str]) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ class Results:
         """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first."""
         if not self.settings.ci:
             return None
-        return (self.settings.out or self.settings.root / ".sgdiff" / self.settings.run_id) / "baselines"
+        return (self.settings.out or self.settings.own_folder) / "baselines"
 
     # ------------------------------------------------------------------------------------------------- when it ends
 

@@ -16,6 +16,7 @@ from typing import Literal
 from pytest_sgdiff.data import OUTCOMES, Outcome
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.options import CASE_FILES, ISOLATIONS, OFF, SETTINGS, Isolation, Setting
+from pytest_sgdiff.runfolders import PARENT
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
 REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt")
@@ -28,7 +29,7 @@ FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
-    where nothing is to be kept."""
+    where nothing is to be kept; `keep` is how many runs are kept that have a folder of their own, None for all."""
 
     mode: Mode
     root: Path
@@ -38,6 +39,7 @@ class Settings:
     update: Literal["all", "missing", "extend"] | None
     against: tuple[str, ...]
     out: Path | None
+    keep: int | None
     baselines: Path
     assets: Path | None
     engine_cmd: tuple[str, ...]
@@ -56,6 +58,11 @@ class Settings:
     def measuring(self) -> bool:
         """True if cases are to be launched or replayed."""
         return self.mode in ("gate", "update", "replay", "against")
+
+    @property
+    def own_folder(self) -> Path:
+        """The folder that the run has for itself unless it is told another."""
+        return self.root / PARENT / self.run_id
 
     @property
     def live(self) -> bool:
@@ -114,7 +121,7 @@ def read_settings(
     mode = _mode(text, update, dry_run=switches["sgdiff_dry_run"])
     out = text["sgdiff_out"]
     default_out = (
-        root / ".sgdiff" / run_id if mode in ("gate", "update", "against") and not text["sgdiff_replay"] else None
+        root / PARENT / run_id if mode in ("gate", "update", "against") and not text["sgdiff_replay"] else None
     )
     replay = text["sgdiff_replay"]
     if replay is not None and not (cwd / replay).is_dir():
@@ -132,6 +139,7 @@ def read_settings(
         update=update,  # type: ignore[arg-type]  # checked against UPDATES above
         against=_command("--sgdiff-against", text["sgdiff_against"] or "", cwd),
         out=default_out if out is None else (cwd / out).resolve(),
+        keep=_keep(text["sgdiff_keep"] or "20"),
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
         engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
@@ -246,6 +254,14 @@ def _isolation(value: str | None, *, update: str | None) -> Isolation:
         if value == isolation:
             return isolation
     raise OptionError(f"--sgdiff-isolation={value}: unknown, use one of {', '.join(ISOLATIONS)}")
+
+
+def _keep(value: str) -> int | None:
+    if value == "all":
+        return None
+    if not (value.isascii() and value.isdecimal() and int(value[:9]) > 0):
+        raise OptionError(f"--sgdiff-keep={value}: must be a number of runs from 1 on, or 'all'")
+    return int(value[:9])
 
 
 def _seconds(value: str) -> float:

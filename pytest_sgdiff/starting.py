@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff import gpus, machine, recordings, sources
-from pytest_sgdiff.asked import refuse_contradictions, shows_only
+from pytest_sgdiff.asked import refuse_contradictions, refuse_repeats, shows_only
 from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.fixtures import SESSION
 from pytest_sgdiff.items import CASE
+from pytest_sgdiff.publish import ready_to_publish
+from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.results import Results
+from pytest_sgdiff.runfolders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.sender import Sender
 from pytest_sgdiff.session import Session
@@ -45,8 +48,11 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         if not on_worker:
             _refuse_parts(config)
             typed = [str(word) for word in config.invocation_params.args]
+            refuse_repeats(typed)
             refuse_contradictions(typed, lambda name: config.getoption(name, None), os.environ)
         settings = _settings(config, run_id)
+        if not on_worker and settings.measuring:
+            ready_to_publish(settings)
         given = getattr(config, "workerinput", {}).get(HANDED)
         pool = _pool(settings, given) if settings.live and not shows_only(config) else None
         notify = _notify(config, settings, on_worker=on_worker)
@@ -66,6 +72,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         results = Results(config, settings, header, gpus_at_most=0 if pool is None else pool.eligible.size)
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
+        if settings.measuring and not shows_only(config):
+            config.pluginmanager.register(OwnFolder(settings), "sgdiff-own-folder")
     if board is not None:
         config.pluginmanager.register(board, "sgdiff-status")
 
@@ -78,6 +86,48 @@ def _refuse_parts(config: pytest.Config) -> None:
                 f"-p no:{part} switches off a part of pytest-sgdiff, without which a run tells too little: leave it "
                 "out (-p no:sgdiff switches off the plugin)"
             )
+
+
+class OwnFolder:
+    """On the controller: the run's folder below `.sgdiff/`, and what has been there for longer than anybody asked; or
+    the recording that is replayed or written over, which no other run is to remove meanwhile."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder: RunFolder | None = None
+        self._removed: tuple[str, ...] = ()
+        self._held: list[int] = []
+        candidates = settings.mode == "update" and settings.ci and settings.out is None
+        if settings.out == settings.own_folder or candidates:
+            self._folder = RunFolder(settings.own_folder)
+        for folder in (settings.replay, settings.out):
+            with contextlib.suppress(OSError):
+                lock = None if folder in (None, settings.own_folder) else hold(folder)
+                self._held += [] if lock is None else [lock]
+
+    def pytest_sessionfinish(self) -> None:
+        """Remove the oldest runs, unless this one has left nothing that would take their place."""
+        keep = self._settings.keep
+        if self._folder is not None and keep is not None and not self._folder.empty:
+            folder = self._folder.folder
+            self._removed = prune(folder.parent, keep=keep, but=folder.name)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what is gone."""
+        if self._removed:
+            count = plural(len(self._removed), "older run")
+            terminalreporter.write_line(
+                f"sgdiff: {count} removed from {PARENT}/, which keeps the newest {self._settings.keep} (--sgdiff-keep)"
+            )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Give the folders free."""
+        if self._folder is not None:
+            self._folder.close()
+        for lock in self._held:
+            os.close(lock)
+        self._held.clear()
 
 
 class EarlierLaunches:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pytest_sgdiff.reports.csv import CsvReport
-from pytest_sgdiff.reports.html import HtmlReport
+from pytest_sgdiff.reports.html import HtmlReport, library
 from pytest_sgdiff.reports.json import JsonReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
 from pytest_sgdiff.reports.protocol import Report
@@ -17,3 +17,6 @@ from pytest_sgdiff.reports.text import TextReport
 _ALL: tuple[Report, ...] = (HtmlReport(), JsonReport(), MarkdownReport(), CsvReport(), TextReport())
 
 REPORTS: Mapping[str, Report] = {report.suffix: report for report in _ALL}
+
+READY: Mapping[str, Callable[[], object]] = {".html": library}
+"""Suffix -> what raises ModuleNotFoundError where the package is missing that the format needs."""

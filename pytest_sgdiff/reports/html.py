@@ -24,6 +24,16 @@ _GOOD = {"pass", "improved"}
 _REACHES = (0.05, 0.1, 0.15, 0.25)
 
 
+def library() -> object:
+    """What the page is made with, imported. Raises ModuleNotFoundError, naming the extra, where it is not installed."""
+    try:
+        import jinja2
+    except ImportError as error:
+        message = "the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'"
+        raise ModuleNotFoundError(message, name="jinja2") from error
+    return jinja2
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HtmlReport:
     """The report. `link` makes an address of a case file's `{path}` and `{line}`: by default relative to the page, in
@@ -36,11 +46,9 @@ class HtmlReport:
 
     def render(self, run: Run) -> str:
         """The page. Raises ModuleNotFoundError, naming the extra, where Jinja2 is not installed."""
-        try:
-            from jinja2 import Environment, PackageLoader, StrictUndefined
-        except ModuleNotFoundError as error:
-            message = "the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'"
-            raise ModuleNotFoundError(message, name="jinja2") from error
+        library()
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
         environment = Environment(
             loader=PackageLoader("pytest_sgdiff.reports", "templates"),
             autoescape=True,

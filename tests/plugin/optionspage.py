@@ -12,6 +12,26 @@ The command line wins over the environment, which wins over ini (`[tool.pytest.i
 `pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-replay` or `--sgdiff-dry-run` is given.
 An empty variable is not set, and that of a switch is off with `0`, `false`, `no` or `off`. An empty value on the
 command line is a mistake: `--sgdiff-gpus=$N` without an `N` is to measure, not to be skipped as if nobody had asked.
+So is an option of one value that is typed twice with two values.
+
+What a run does must be typed where the run is asked for. A command line with `--sgdiff-gpus` or `--sgdiff-replay` is
+refused where the environment, PYTEST_ADDOPTS or `addopts` adds `--sgdiff-dry-run`, `--sgdiff-update`,
+`--sgdiff-against`, `--sgdiff-replay` or `--collect-only`: a gate that turns into something else is green for no reason.
+
+## When a run fails
+
+A run fails if a test fails, and also where no test does:
+
+- a case has an outcome that fails (`regressed`, `invalid`, `no-baseline`, and those of `--sgdiff-fail-on`), whatever
+  became of its test: a mark `xfail`, a test that calls `sgdiff.measure()` and checks nothing, another plugin;
+- a selected case was not measured: its test was skipped, or passed without a measurement. What is not to be measured is
+  deselected (`-m`, `-k`, `--deselect`). A case that its own `requires` leaves out fails only with `--sgdiff-strict`,
+  which is what CI should say;
+- nothing was measured, or a report or a baseline could not be written.
+
+The summary names what was not measured, by reason, in one line.
+
+## All options
 
 | option | environment | ini | what it does |
 | --- | --- | --- | --- |

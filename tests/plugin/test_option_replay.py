@@ -129,3 +129,11 @@ def test_a_recording_that_is_too_short_for_a_baseline_is_not_offered_for_one(pro
     output = project.run(*options).stdout.str()
     few = "on the machine (a baseline takes 5 launches, this recording has 4)"
     assert f"  next        record one: {few}: pytest --sgdiff-gpus=1 {record}" in output
+
+
+def test_a_second_recording_is_not_dropped_without_a_word(project: Project) -> None:
+    for name in ("one", "two"):
+        (project.root / name).mkdir()
+    result = project.run("--sgdiff-replay=one", "--sgdiff-replay=two")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--sgdiff-replay is given twice, with one and two" in result.stderr.str()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -91,3 +92,19 @@ def test_settings_of_the_machine_that_the_baseline_did_not_have_are_named_in_eve
     written = [(project.root / name).read_text() for name in ("r.md", "r.html")]
     for text in (output, *written):
         assert "differs from the baseline: power limit 400 W now, 700 W then" in text
+
+
+def test_a_format_whose_library_is_missing_is_refused_before_the_first_launch(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for words in (["--sgdiff-gpus=1"], ["--sgdiff-gpus=1", "-n", "1"], ["--sgdiff-replay=."]):
+        if "-n" in words:
+            project.write("conftest.py", "import sys\nsys.modules['jinja2'] = None\n")
+        result = project.run("--sgdiff-report=report.html", *words)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert "--sgdiff-report=report.html: the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'" in (
+            result.stderr.str()
+        )
+        assert not (project.root / ".sgdiff").exists()
+    assert project.run("--sgdiff-report=report.html", "--sgdiff-dry-run").ret == 0
