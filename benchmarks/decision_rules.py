@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from pytest_sgdiff.estimator import CLIP
 from pytest_sgdiff.rules import Margins, Prior
 from pytest_sgdiff.rules import pause as pause_rule
 from pytest_sgdiff.rules import threeway as three
 from pytest_sgdiff.rules.moderated import RANK_P
 from pytest_sgdiff.rules.paired import PAIRS, SIGN_P
 from pytest_sgdiff.rules.prior import DEFAULT
-from pytest_sgdiff.rules.sample import CLIP
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_sgdiff.data import Baseline, Case, Location, Machine, Measurement, Recorded, Verdict, Workload
+from pytest_sgdiff.data import Baseline, Case, Estimator, Location, Machine, Measurement, Recorded, Verdict, Workload
+from pytest_sgdiff.estimator import centres
+from pytest_sgdiff.figures import fixed, measured
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.metrics import metric_class, unit
 from pytest_sgdiff.reports.finding_text import why
-from pytest_sgdiff.reports.numbers import percent
-from pytest_sgdiff.rules.sample import centre
 from pytest_sgdiff.sides import GPUS, Side
 
 Status = Literal["slower", "faster", "similar", "undecided", "unknown"]
@@ -33,7 +33,7 @@ NO_MACHINE = Machine(kind="gpu", product="not told", count=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One metric: medians in `unit`, change as a ratio, the 95 % interval where the rule gave one."""
+    """One metric: centres in `unit` by `estimator`, change as their ratio, the 95 % interval by the rule."""
 
     metric: str
     unit: str
@@ -44,6 +44,7 @@ class Row:
     why: str
     low: float | None = None
     high: float | None = None
+    estimator: Estimator = "mean"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,11 +144,13 @@ def _row(verdict: Verdict) -> Row:
         why=why(verdict),
         low=verdict.low,
         high=verdict.high,
+        estimator=verdict.estimator,
     )
 
 
 def _tolerated(old: Side, new: Side) -> Iterator[Row]:
-    before, now = _centres(old), _centres(new)
+    figures = _centres(old, new)
+    before, now = ({name: v for name, (sides, _) in figures.items() if (v := sides[i]) is not None} for i in (0, 1))
     generations = {launch.generation for side in (old, new) for launch in side.launches if launch.generation}
     for name in (*now, *(name for name in before if name not in now)):
         kind, a, b = metric_class(name), before.get(name), now.get(name)
@@ -157,13 +160,17 @@ def _tolerated(old: Side, new: Side) -> Iterator[Row]:
             status, why = "unknown", "the engines take the peak at different places"
         if status == "slower" and name in ("e2e", "denoise"):
             why += _pause(before, now, a, b)
-        yield Row(metric=name, unit=unit(name), old=a, new=b, ratio=ratio, status=status, why=why)
+        by = figures[name][1]
+        yield Row(metric=name, unit=unit(name), old=a, new=b, ratio=ratio, status=status, why=why, estimator=by)
 
 
-def _centres(side: Side) -> dict[str, float]:
-    names = dict.fromkeys(name for launch in side.launches for name in launch.metrics)
-    values = {name: [launch.metrics.get(name) for launch in side.launches] for name in names}
-    return {name: value for name in names if (value := centre(values[name])) is not None}
+def _centres(*sides: Side) -> dict[str, tuple[tuple[float | None, ...], Estimator]]:
+    """Both sides' centres of every metric that one of them has, and the estimator of both."""
+    names = dict.fromkeys(name for side in sides for launch in side.launches for name in launch.metrics)
+    return {
+        name: centres(metric_class(name), *([launch.metrics.get(name) for launch in side.launches] for side in sides))
+        for name in names
+    }
 
 
 def _pause(before: dict[str, float], now: dict[str, float], old: float | None, new: float | None) -> str:
@@ -171,7 +178,7 @@ def _pause(before: dict[str, float], now: dict[str, float], old: float | None, n
     pause = now.get("denoise_gap", 0.0) - before.get("denoise_gap", 0.0)
     if old is None or new is None or pause < (new - old) / 2:
         return ""
-    return f", {pause:.0f} ms of it a pause: launch again"
+    return f", {fixed(pause, 0)} ms of it a pause: launch again"
 
 
 def _status(kind: str, old: float | None, new: float | None) -> tuple[Status, str]:
@@ -181,7 +188,7 @@ def _status(kind: str, old: float | None, new: float | None) -> tuple[Status, st
         return "similar", "not held against a tolerance"
     fraction, absolute = TOLERANCES[kind]
     margin = max(old * fraction, absolute)
-    told = percent(fraction) + (f" and {absolute:.0f} {'MiB' if kind == 'memory' else 'ms'}" if absolute else "")
+    told = measured(fraction) + (f" and {absolute:.0f} {'MiB' if kind == 'memory' else 'ms'}" if absolute else "")
     if new > old + margin:
         return "slower", f"more than {told}"
     if new < old - margin:

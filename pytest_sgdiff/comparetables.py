@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from pytest_sgdiff.compare import Comparison, Row, Status
+from pytest_sgdiff.figures import fixed
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
+from pytest_sgdiff.reports.phrases import estimators
 from pytest_sgdiff.reports.text import table
 from pytest_sgdiff.sides import Side
 
@@ -44,7 +46,7 @@ def render_text(comparison: Comparison) -> str:
             )
             for row in comparison.rows
         ]
-        lines += ["", *(f"  {line}" for line in table(rows, aligns="<>>><<"))]
+        lines += ["", *(f"  {line}" for line in table(rows, aligns="<>>><<")), "", *_legend(comparison)]
     return "\n".join([*lines, "", _conclusion(comparison)]) + "\n"
 
 
@@ -70,13 +72,14 @@ def render_markdown(comparison: Comparison) -> str:
     else:
         lines.append("*No significant stage differences found.*")
     details = [f"Baseline: {_side(comparison.old)}", f"New: {_side(comparison.new)}", *_notes(comparison)]
+    details += _legend(comparison)
     lines += ["", "<details>", "<summary>Metadata</summary>", "", *(f"- {detail}" for detail in details), "</details>"]
     return "\n".join([*lines, "", _conclusion(comparison)]) + "\n"
 
 
 def render_json(comparison: Comparison) -> str:
     """`{old, new, by, differences, untold, ways, rows: [row], left_out, exit_code}`; a row has `metric, unit, old, new,
-    ratio, low, high, status, why`."""
+    estimator, ratio, low, high, status, why`."""
     document = {
         "old": _plain_side(comparison.old),
         "new": _plain_side(comparison.new),
@@ -91,7 +94,7 @@ def render_json(comparison: Comparison) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-_COLUMNS = ("metric", "unit", "old", "new", "ratio", "low", "high", "status", "why")
+_COLUMNS = ("metric", "unit", "old", "new", "estimator", "ratio", "low", "high", "status", "why")
 
 RENDERERS: Mapping[str, Callable[[Comparison], str]] = MappingProxyType(
     {"text": render_text, "markdown": render_markdown, "json": render_json}
@@ -125,6 +128,17 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.anyway:
         for difference in comparison.differences:
             yield f"not the same: {difference}"
+
+
+def _legend(comparison: Comparison) -> list[str]:
+    """Which estimator the figures are of; a single launch of each side has no need of one."""
+    if max(len(comparison.old.launches), len(comparison.new.launches)) < 2:
+        return []
+    return estimators(
+        "old and new",
+        [(title(row.metric), row.estimator) for row in comparison.rows],
+        of_change="; change is new over old",
+    )
 
 
 def _conclusion(comparison: Comparison) -> str:
@@ -161,13 +175,13 @@ def _summary(row: Row) -> str:
     change = "-"
     if row.old is not None and row.new is not None:
         share = "" if row.ratio is None else f" ({bare(row.ratio - 1)}%)"
-        change = f"**{row.new - row.old:+.2f} {row.unit}{share}**"
+        change = f"**{fixed(row.new - row.old, 2, sign='+')} {row.unit}{share}**"
     figures = f"{_figure(row.old, row.unit)} | {_figure(row.new, row.unit)}"
     return f"| **{name}** | {figures} | {change} | {_ICONS[row.status]} |"
 
 
 def _stage(row: Row) -> str:
-    difference = "-" if row.old is None or row.new is None else f"{row.new - row.old:+.2f}"
+    difference = "-" if row.old is None or row.new is None else fixed(row.new - row.old, 2, sign="+")
     share = "-" if row.ratio is None else f"{bare(row.ratio - 1)}%"
     return (
         f"| {title(row.metric)} | {_figure(row.old)} | {_figure(row.new)} | {difference} | {share} "
@@ -176,7 +190,7 @@ def _stage(row: Row) -> str:
 
 
 def _figure(value: float | None, unit: str = "") -> str:
-    return "-" if value is None else f"{value:.2f} {unit}".rstrip()
+    return "-" if value is None else f"{fixed(value, 2)} {unit}".rstrip()
 
 
 def _matters(row: Row) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import HistoryError
+from pytest_sgdiff.estimator import centre
+from pytest_sgdiff.metrics import metric_class
 
 BUSY_TIMEOUT_S = 30.0
 """How long a run waits for another one that is appending: an append takes milliseconds."""
@@ -79,15 +80,15 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
 
 
 def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
-    """What a run adds to the history of the case: per metric the median of its launches, and how many there are."""
+    """What a run adds to the history of the case: per metric the centre of its launches, and how many there are."""
     if not result.measured or result.machine is None or result.workload is None:
         return {}
     counted = [entry for entry in result.launches if entry.excluded is None]
     found = {}
     for metric in dict.fromkeys(name for entry in counted for name in entry.metrics):
         values = [entry.metrics[metric] for entry in counted if entry.metrics.get(metric, 0) > 0]
-        if values:
-            found[metric] = statistics.median(values), len(values)
+        if (middle := centre(values, metric_class(metric))) is not None:
+            found[metric] = middle, len(values)
     return found
 
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 
 from pytest_sgdiff.comparable import differences, same_node
 from pytest_sgdiff.data import Baseline, Case, Decision, Finding, Measurement, MetricClass, Outcome, Verdict
+from pytest_sgdiff.estimator import centres, middle
 from pytest_sgdiff.plain import apply_plain
 from pytest_sgdiff.rules import RULES, ModeratedRule, PairedRule, Prior, Rule
-from pytest_sgdiff.rules.sample import centre, growth, variation
+from pytest_sgdiff.rules.sample import growth, variation
 from pytest_sgdiff.rules.threeway import bounds
 from pytest_sgdiff.series import Series, new_stages, series_of
 
@@ -101,9 +102,14 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
         decision = Decision(outcome="inconclusive", finding=s.stop)
     else:
         decision = rule.decide(s.baseline, s.now, s.margins, same_node=near)
-    then, now = centre(s.baseline), centre(s.now)
+    # The rules take margins in ms or MiB as parts of the median.
+    then = middle(s.baseline)
     if s.metric_class == "stage" and baseline.kind == "recorded" and then:
         decision = _within_limit(decision, growth(bounds(then, s.margins, same_node=near)[1]))
+    (before, now), estimator = centres(s.metric_class, s.baseline, s.now)
+    if decision.baseline is not None and decision.now is not None:
+        # What is shown is what the change follows from.
+        before, now, estimator = decision.baseline, decision.now, "mean"
     verdict = Verdict(
         metric=s.metric,
         metric_class=s.metric_class,
@@ -111,8 +117,9 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
         outcome=decision.outcome,
         finding=decision.finding,
         net=s.net,
-        baseline=then,
+        baseline=before,
         now=now,
+        estimator=estimator,
         baseline_values=s.baseline,
         now_values=s.now,
         spread=variation(s.baseline),
@@ -127,8 +134,9 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
     if s.metric_class == "pause" or not then:
         return verdict
     best = None if s.net else baseline.best.get(s.metric)
-    if best and now is not None:
-        verdict = replace(verdict, best_ratio=now / best)
+    if best and decision.ratio is not None:
+        # `best` is a median: the change as it was judged, on top of how far the baseline's own median is above it.
+        verdict = replace(verdict, best_ratio=decision.ratio * then / best)
     if baseline.kind == "reference":
         return replace(verdict, limit=s.margins.limit) if math.isfinite(s.margins.limit) else verdict
     if then <= s.margins.ignore_abs:

@@ -53,6 +53,15 @@ class _Part:
         return max(1.0, now / then)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Slower:
+    """By how much a figure of the steps is slower, and both centres from which that follows."""
+
+    ratio: float
+    baseline: float
+    now: float
+
+
 def step_findings(baseline: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> tuple[StepFinding, ...]:
     """What the step profiles of both sides show beyond their sums; empty where either side has none to compare.
 
@@ -111,17 +120,17 @@ def _parts(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Iterato
 
 def _first(part: _Part) -> Iterator[StepFinding]:
     then, now = ([math.fsum(steps[:FIRST_STEPS]) for steps in side] for side in (part.then, part.now))
-    ratio = _slower(then, now, CLASS_MARGINS["stage"], whole=part.slower)
-    if ratio is not None and len(part.now[0]) > FIRST_STEPS:
+    found = _slower(then, now, CLASS_MARGINS["stage"], whole=part.slower)
+    if found is not None and len(part.now[0]) > FIRST_STEPS:
         yield StepFinding(
             code="first-steps",
             stage=part.stage,
             first=part.start,
             last=part.start + FIRST_STEPS - 1,
             launches=len(now),
-            now_ms=statistics.median(now),
-            then_ms=statistics.median(then),
-            change=ratio - 1,
+            now_ms=found.now,
+            then_ms=found.baseline,
+            change=found.ratio - 1,
         )
 
 
@@ -130,11 +139,11 @@ def _tail(part: _Part) -> Iterator[StepFinding]:
     if n < TAIL_STEPS:
         return
     then, now = ([_tail_ratio(steps) for steps in side] for side in (part.then, part.now))
-    ratio = _slower(then, now, _TAIL_MARGINS, whole=1.0)
-    if ratio is not None:
+    found = _slower(then, now, _TAIL_MARGINS, whole=1.0)
+    if found is not None:
         first, last = part.start + n - n // 3, part.start + n - 1
         yield StepFinding(
-            code="tail-drift", stage=part.stage, first=first, last=last, launches=len(now), change=ratio - 1
+            code="tail-drift", stage=part.stage, first=first, last=last, launches=len(now), change=found.ratio - 1
         )
 
 
@@ -163,10 +172,11 @@ def _spikes(part: _Part) -> Iterator[StepFinding]:
             )
 
 
-def _slower(then: Sequence[float], now: Sequence[float], margins: Margins, *, whole: float) -> float | None:
-    """The ratio, where it is beyond doubt, beyond the class's limit, and beyond what the whole part lost as well."""
+def _slower(then: Sequence[float], now: Sequence[float], margins: Margins, *, whole: float) -> _Slower | None:
+    """How much, where it is beyond doubt, beyond the class's limit, and beyond what the whole part lost as well."""
     decision = RULES["moderated"].decide(then, now, margins, same_node=True)
-    ratio = decision.ratio
-    if decision.outcome != "regressed" or ratio is None:
+    ratio, usual, now_ms = decision.ratio, decision.baseline, decision.now
+    if decision.outcome != "regressed" or ratio is None or usual is None or now_ms is None:
         return None
-    return ratio if ratio > 1 + margins.limit and ratio > whole * (1 + margins.ignore) else None
+    found = _Slower(ratio=ratio, baseline=usual, now=now_ms)
+    return found if ratio > 1 + margins.limit and ratio > whole * (1 + margins.ignore) else None

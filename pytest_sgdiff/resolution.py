@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_sgdiff.data import Baseline, Case, Doubt, Finding, LaunchPlan, Location, MetricClass, Verdict
+from pytest_sgdiff.estimator import CLIP, Noise, centres, logs, spread
 from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
 from pytest_sgdiff.rules.prior import DEFAULT
-from pytest_sgdiff.rules.sample import CLIP, centre, invalid, logs, spread, variation
+from pytest_sgdiff.rules.sample import invalid, variation
 from pytest_sgdiff.series import Series, series_of
 
 NOISY_CV = 0.012
@@ -56,23 +57,28 @@ def first_figures(
     fresh: Baseline, case: Case, *, priors: Mapping[MetricClass, Prior] | None = None
 ) -> tuple[Verdict, ...]:
     """The gated metrics of a baseline that replaces none: centre, spread and what it can detect, judged by nothing."""
-    return tuple(
-        Verdict(
+    found = []
+    for s in series_of(fresh.measurement, fresh, case):
+        cv0 = (priors or {}).get(s.metric_class, DEFAULT).cv0
+        noise = Noise(cv=s.margins.cv0 if cv0 is None else cv0, floor=s.margins.noise_abs)
+        (now,), estimator = centres(s.metric_class, s.now, noise=noise)
+        verdict = Verdict(
             metric=s.metric,
             metric_class=s.metric_class,
             unit=s.unit,
             outcome="no-baseline",
             finding=Finding(code="first-recording"),
             net=s.net,
-            now=centre(s.now),
+            now=now,
+            estimator=estimator,
             now_values=s.now,
             spread=variation(s.now),
             detectable=detectable(s, max(case.launches.looks), priors or {}),
             primary=s.primary,
             deciding=s.deciding,
         )
-        for s in series_of(fresh.measurement, fresh, case)
-    )
+        found.append(verdict)
+    return tuple(found)
 
 
 def with_figures_of(

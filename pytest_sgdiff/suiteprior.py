@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_sgdiff.comparable import counted
 from pytest_sgdiff.data import Baseline, Case, Location, MetricClass
+from pytest_sgdiff.estimator import middle as median
 from pytest_sgdiff.rules import CLASS_MARGINS, Prior
 from pytest_sgdiff.rules.prior import fit_prior, fit_session_cv
-from pytest_sgdiff.rules.sample import centre
 from pytest_sgdiff.series import Series, series_of
 
 FITTED: tuple[MetricClass, ...] = ("primary", "stage", "memory")
@@ -70,10 +70,10 @@ def _chosen(baseline: Baseline) -> dict[MetricClass, Series]:
     case = Case(name="suite", location=Location(path="", line=1, column=1), model="")
     found: dict[MetricClass, Series] = {}
     for s in series_of(baseline.measurement, baseline, case):
-        middle = centre(s.baseline)
+        middle = median(s.baseline)
         if s.metric_class not in FITTED or middle is None or middle <= s.margins.ignore_abs:
             continue
         known = found.get(s.metric_class)
-        if known is None or (s.metric_class == "stage" and middle > (centre(known.baseline) or 0.0)):
+        if known is None or (s.metric_class == "stage" and middle > (median(known.baseline) or 0.0)):
             found[s.metric_class] = s
     return found

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from pytest_sgdiff.data import ChangePoint, HistoryPoint, Trend
 from pytest_sgdiff.errors import MissingExtraError
+from pytest_sgdiff.estimator import spread
 from pytest_sgdiff.metrics import metric_class
 from pytest_sgdiff.rules import CLASS_MARGINS
-from pytest_sgdiff.rules.sample import spread
 
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""

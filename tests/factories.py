@@ -156,6 +156,7 @@ def verdict(metric: str = "denoise", *, outcome: str = "pass", **changes: Any) -
         "finding": Finding(code=_CODES[outcome], limit=changes.get("limit"), size=changes.get("excluded")),
         "baseline": base,
         "now": base,
+        "estimator": "median" if metric == "pause" else "mean",
         "primary": metric == "denoise",
         **changes,
     }

@@ -137,23 +137,25 @@ def _show(chosen: argparse.Namespace) -> int:
 
 def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
-    from pytest_sgdiff.metrics import unit
+    from pytest_sgdiff.estimator import centre
+    from pytest_sgdiff.figures import fixed, precision
+    from pytest_sgdiff.metrics import metric_class, unit
     from pytest_sgdiff.resolution import detectable, ungated
-    from pytest_sgdiff.rules.sample import centre, variation
+    from pytest_sgdiff.rules.sample import variation
     from pytest_sgdiff.series import series_of
 
     judged = {s.metric: s for s in series_of(baseline.measurement, baseline, ungated(baseline))}
     lines = []
     for name, values in baseline.measurement.values.items():
-        middle, spread = centre(values), variation(values)
+        middle, spread = centre(values, metric_class(name)), variation(values)
         if middle is None:
             continue
         found = detectable(judged[name], LAUNCHES, priors) if name in judged else None
-        line = f"{name:32}{middle:12.2f} {unit(name)}"
-        line += "" if spread is None else f"  CV {100 * spread:.2f} %"
+        line = f"{name:32}{fixed(middle, 2):>12} {unit(name)}"
+        line += "" if spread is None else f"  CV {fixed(100 * spread, 2)} %" if spread <= 1 else "  CV > 100 %"
         if found is not None:
-            size = f"{100 * found:.1f} %" if found < 1 else "> 100 %"
-            size += f" ({found * middle:.1f} ms)" if judged[name].metric_class == "stage" and found < 1 else ""
+            size = precision(found)
+            size += f" ({fixed(found * middle, 1)} ms)" if judged[name].metric_class == "stage" and found < 1 else ""
             net = ", net of pauses" if judged[name].net else ""
             line += f"  finds {size} in five launches{net}"
         lines.append(line)

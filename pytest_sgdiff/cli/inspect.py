@@ -44,10 +44,11 @@ def _inspection(found: dict[str, object]) -> str:
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
     metrics = found["metrics"]
     if isinstance(metrics, dict) and metrics:
+        from pytest_sgdiff.figures import fixed
         from pytest_sgdiff.metrics import unit
 
         width = max(map(len, metrics))
-        lines += ["", *(f"  {name:{width}}  {value:12.3f} {unit(name)}" for name, value in metrics.items())]
+        lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]
     problems = found["problems"]
     if isinstance(problems, (list, tuple)) and problems:
         lines += ["", "problems:", *(f"  {problem}" for problem in problems)]

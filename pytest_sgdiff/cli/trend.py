@@ -74,14 +74,15 @@ def _trend(chosen: argparse.Namespace) -> int:
 
 
 def _line(row: dict[str, Any]) -> str:
-    from pytest_sgdiff.reports.numbers import plural, quantity
+    from pytest_sgdiff.reports.numbers import plural, quantity, signed
 
     drift, latest = row["creep"], quantity(row["latest"], row["unit"])
     text = f"{row['case']}  {row['machine']}  {row['metric']}: {plural(row['runs'], 'run')}, latest {latest}"
     if isinstance(drift, float):
-        text += f", {100 * drift:+.1f} % against the best"
+        # Of medians of three runs, which the latest one need not resemble.
+        text += f", the latest three {signed(drift)} against the best three"
     text += " (ended: the case has other settings now)" if row["ended"] else ""
     for change in row["changes"]:
         version = f", sglang {change['engine_version']}" if change["engine_version"] else ""
-        text += f"\n  {100 * change['change']:+.1f} % from {change['at']} on{version} (p {change['pvalue']:.1g})"
+        text += f"\n  {signed(change['change'])} from {change['at']} on{version} (p {change['pvalue']:.1g})"
     return text

@@ -11,16 +11,23 @@ from pytest_sgdiff.data.findings import Finding, ReasonCode, RelationCode
 from pytest_sgdiff.data.launches import Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 
+Estimator = Literal["mean", "median"]
+"""What a centre is: the geometric mean over the launches with high outliers pulled in, or the median (of values that
+have no logarithm, and of pauses)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What a rule says of one metric: `ratio` is candidate over baseline centre, with its 95 % interval
-    (`low`, `high`); `excluded` is the smallest slowdown (a fraction) that a pass rules out; `suspect` tells that an
-    inconclusive figure lies beyond its limit. Everything that could not be computed is None."""
+    """What a rule says of one metric: `ratio` is candidate over baseline, with its 95 % interval (`low`, `high`);
+    `baseline` and `now` are the centres that it is the ratio of, by the estimator `mean`; `excluded` is the smallest
+    slowdown (a fraction) that a pass rules out; `suspect` tells that an inconclusive figure lies beyond its limit.
+    Everything that could not be computed is None."""
 
     outcome: Outcome
     finding: Finding
     ratio: float | None = None
+    baseline: float | None = None
+    now: float | None = None
     low: float | None = None
     high: float | None = None
     excluded: float | None = None
@@ -29,12 +36,14 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """One metric judged. `baseline` and `now` are centres in `unit`; `spread` is the baseline's CV; `limit` and
-    `ignore` are the margins used, as fractions; `deciding` metrics settle the outcome of the case, the others only
-    fail it. `baseline_values` and `now_values` are what was judged, one value per launch that counts: not always a
-    metric of the launches themselves (a pause; e2e without it, which `net` says). `detectable` is the slowdown, a
-    fraction, that the case's looks find 19 times of 20: by the baseline, or in an update by the one that was recorded.
-    """
+    """One metric judged. `baseline` and `now` are centres in `unit` by `estimator`, of which `ratio` is the ratio;
+    `spread` is the baseline's CV; `limit` and `ignore` are the margins used, as fractions; `deciding` metrics settle
+    the outcome of the case, the others only fail it. `baseline_values` and `now_values` are what was judged, one value
+    per launch that counts: not always a metric of the launches themselves (a pause; e2e without it, which `net` says).
+    `detectable` is
+    the slowdown, a fraction, that the case's looks find 19 times of 20: by the baseline, or in an update by the one
+    that was recorded. `best_ratio` is now over the best ever recorded: `ratio`, on top of how far the median of the
+    baseline is above the best median."""
 
     metric: str
     metric_class: MetricClass
@@ -43,6 +52,7 @@ class Verdict:
     finding: Finding
     baseline: float | None = None
     now: float | None = None
+    estimator: Estimator = "mean"
     baseline_values: tuple[float | None, ...] = ()
     now_values: tuple[float | None, ...] = ()
     spread: float | None = None

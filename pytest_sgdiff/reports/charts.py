@@ -66,7 +66,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         lines.append(Line(x1=LEFT, y1=y.at(centre), x2=RIGHT, y2=y.at(centre), kind="centre"))
     if limit is not None:
         lines.append(Line(x1=LEFT, y1=y.at(limit), x2=RIGHT, y2=y.at(limit), kind="limit"))
-        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"limit +{numbers.percent(verdict.limit or 0)}"))
+        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"limit {_above(verdict.limit or 0)}"))
     # Half a place of air on either side, and one place between the baseline and this run.
     places = len(before) + len(after) + 1
     x = Scale(low=-0.5, high=places - 0.5, start=LEFT, end=RIGHT)
@@ -103,6 +103,12 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     )
 
 
+def _above(limit: float) -> str:
+    """`+4 %`; `> 100 %` needs no sign."""
+    words = numbers.percent(limit)
+    return words if words.startswith(">") else f"+{words}"
+
+
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
     words = f"{noun} {launch.number}: {numbers.quantity(value, verdict.unit)}"
     return f"{words}, does not count: {numbers.clean(launch.excluded)}" if launch.excluded else words
@@ -116,11 +122,11 @@ def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
 
 
 def stages(result: CaseResult) -> Plot | None:
-    """The stages of a launch in order, the baseline's median beside this run's; denoising as it was judged."""
+    """The stages of a launch in order, the baseline's centre beside this run's: what was judged as it was judged."""
     sides = (result.baseline_records, evidence.counted(result))
     denoising = {n for side in sides for launch in side for n in launch.metrics if is_denoising(n.removeprefix(STAGE))}
     by_steps = _net_of_pauses(result, denoising)
-    before, after = (_stage_medians(side, denoising, by_steps=by_steps) for side in sides)
+    before, after = stage_centres(result, denoising, by_steps=by_steps)
     longest = max((*before.values(), *after.values()), default=0.0)
     names = [n for n in after if max(after[n], before.get(n, 0.0)) >= longest * _SMALLEST_BAR]
     if not names or longest <= 0:
@@ -158,14 +164,25 @@ def _net_of_pauses(result: CaseResult, denoising: Set[str]) -> bool:
     return apart and all("denoise_steps" in launch.metrics for launch in launches)
 
 
-def _stage_medians(launches: Sequence[LaunchRecord], denoising: Set[str], *, by_steps: bool) -> dict[str, float]:
+def stage_centres(
+    result: CaseResult, denoising: Set[str], *, by_steps: bool
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Stage -> centre, of the baseline and of this run: those of its verdict, for the table beside it shows them."""
+    now, then = evidence.counted(result), result.baseline_records
     names = dict.fromkeys(
         "denoise_steps" if by_steps and n in denoising else n
-        for launch in launches
+        for launch in (*now, *then)
         for n in launch.metrics
         if n.startswith(STAGE) or (n == "denoise" and not denoising)
     )
-    return {n: statistics.median(r.metrics[n] for r in launches if n in r.metrics) for n in names}
+    judged: dict[str, Verdict] = {verdict.metric: verdict for verdict in result.verdicts}
+    before: dict[str, float] = {}
+    after: dict[str, float] = {}
+    for name in names:
+        shown = judged.get(name) or evidence.seen(name, then, now)
+        before |= {} if shown.baseline is None else {name: shown.baseline}
+        after |= {} if shown.now is None else {name: shown.now}
+    return before, after
 
 
 def _stage_name(name: str, denoising: Set[str]) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pytest_sgdiff import metrics
+from pytest_sgdiff import figures, metrics
 from pytest_sgdiff.data import Doubt, StepFinding
-from pytest_sgdiff.reports import numbers
 
 
 def seen(d: Doubt) -> str:
@@ -25,11 +24,15 @@ def step(f: StepFinding, *, paired: bool = False) -> str:
 
 
 def _above(d: Doubt) -> str:
-    return numbers.percent(d.size or 0.0)
+    return figures.measured(d.size or 0.0)
+
+
+def _ms(value: float | None) -> str:
+    return figures.fixed(value or 0.0, 0)
 
 
 def _pauses(d: Doubt) -> str:
-    low, high = f"{d.low:.0f}", f"{d.high:.0f}"
+    low, high = _ms(d.low), _ms(d.high)
     return f"{d.count} of {d.of} launches pause for {low if d.count == 1 else f'{low} to {high}'} ms"
 
 
@@ -40,9 +43,9 @@ def _pin(d: Doubt) -> str:
 
 
 _SEEN: Mapping[str, Callable[[Doubt], str]] = {
-    "two-modes": lambda d: f"two modes, near {d.low:.0f} and {d.high:.0f} {d.unit}",
+    "two-modes": lambda d: f"two modes, near {_ms(d.low)} and {_ms(d.high)} {d.unit}",
     "outlier": lambda d: f"launch {d.launch} is an outlier, {_above(d)} above the median",
-    "varies": lambda d: f"launches vary by {_above(d)}",
+    "varies": lambda d: f"launches vary by {figures.precision(d.size)}",
     "outliers": lambda d: f"{d.count} of {d.of} launches are {_above(d)} or more above the median",
     "pauses": _pauses,
 }
@@ -50,7 +53,7 @@ _SEEN: Mapping[str, Callable[[Doubt], str]] = {
 _HELPS: Mapping[str, Callable[[Doubt], str]] = {
     "two-modes": _pin,
     "outlier": lambda d: f"record {d.needed} launches, which tolerate one",
-    "varies": lambda d: f"record {d.needed}, {d.of} are too few above {numbers.percent(d.limit or 0.0)}",
+    "varies": lambda d: f"record {d.needed}, {d.of} are too few above {figures.precision(d.limit)}",
     "outliers": lambda d: (
         "slowdowns of the size promised may be missed, and unchanged code be inconclusive; "
         "see whether the host holds up the GPU"
@@ -64,12 +67,12 @@ def _of(f: StepFinding) -> str:
 
 
 def _change(fraction: float | None) -> str:
-    return f"{numbers.percent(abs(fraction or 0.0))} {'slower' if (fraction or 0.0) > 0 else 'faster'}"
+    return f"{figures.measured(abs(fraction or 0.0))} {'slower' if (fraction or 0.0) > 0 else 'faster'}"
 
 
 _STEPS: Mapping[str, Callable[[StepFinding, str], str]] = {
     "first-steps": lambda f, base: (
-        f"first steps{_of(f)} ({f.first} and {f.last}): {f.now_ms:.0f} ms, {f.then_ms:.0f} ms in {base}, "
+        f"first steps{_of(f)} ({f.first} and {f.last}): {_ms(f.now_ms)} ms, {_ms(f.then_ms)} ms in {base}, "
         f"{_change(f.change)}"
     ),
     "tail-drift": lambda f, base: (
@@ -77,7 +80,7 @@ _STEPS: Mapping[str, Callable[[StepFinding, str], str]] = {
         f"middle third than in {base}: see whether the GPU throttles"
     ),
     "spike": lambda f, base: (
-        f"spike at step {f.first}{_of(f)}: {f.now_ms:.0f} ms or more in each of {f.launches} launches, "
-        f"{f.then_ms:.0f} ms in {base}"
+        f"spike at step {f.first}{_of(f)}: {_ms(f.now_ms)} ms or more in each of {f.launches} launches, "
+        f"{_ms(f.then_ms)} ms in {base}"
     ),
 }

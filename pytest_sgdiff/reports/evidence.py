@@ -6,8 +6,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_sgdiff.data import CaseResult, Environment, GpuSeries, LaunchRecord, Verdict
-from pytest_sgdiff.metrics import METRICS, STAGE, is_denoising, unit
+from pytest_sgdiff import estimator
+from pytest_sgdiff.data import CaseResult, Environment, Estimator, GpuSeries, LaunchRecord, Verdict
+from pytest_sgdiff.estimator import centres
+from pytest_sgdiff.metrics import METRICS, STAGE, is_denoising, metric_class, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
@@ -21,13 +23,14 @@ Judged = tuple[LaunchRecord, float | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reported:
-    """A metric that decides nothing, for the case does not gate it: both sides' medians in `unit`, None where no launch
+    """A metric that decides nothing, for the case does not gate it: both sides' centres in `unit`, None where no launch
     has it, and the ratio of the two."""
 
     metric: str
     unit: str
     baseline: float | None
     now: float | None
+    estimator: Estimator = "mean"
 
     @property
     def ratio(self) -> float | None:
@@ -65,11 +68,14 @@ def reported(result: CaseResult) -> tuple[Reported, ...]:
         return ()
     now, then = counted(result), tuple(launch for launch in result.baseline_records if launch.excluded is None)
     known = {verdict.metric for verdict in result.verdicts}
-    return tuple(
-        Reported(metric=metric, unit=_unit(metric), baseline=_median(then, metric), now=_median(now, metric))
-        for metric in _figures((*now, *then), judged=known)
-        if metric not in known
-    )
+    return tuple(seen(metric, then, now) for metric in _figures((*now, *then), judged=known) if metric not in known)
+
+
+def seen(metric: str, then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Reported:
+    """A metric as the launches of both sides show it."""
+    sides = ([launch.metrics.get(metric) for launch in side] for side in (then, now))
+    (baseline, current), by = centres(metric_class(metric), *sides)
+    return Reported(metric=metric, unit=_unit(metric), baseline=baseline, now=current, estimator=by)
 
 
 def _figures(launches: Sequence[LaunchRecord], *, judged: set[str]) -> tuple[str, ...]:
@@ -92,18 +98,13 @@ def _unit(metric: str) -> str:
 def measured(result: CaseResult) -> str:
     """What was measured although it could not be judged: `denoise 1.023 s, e2e 1.120 s, peak memory 3.09 GiB`."""
     figures = (("denoise", "denoise", "ms"), ("e2e", "e2e", "ms"), ("peak memory", "peak_memory", "MiB"))
-    found = [(title, median(result, metric), unit) for title, metric, unit in figures]
+    found = [(title, centre(result, metric), unit) for title, metric, unit in figures]
     return ", ".join(f"{title} {numbers.quantity(value, unit)}" for title, value, unit in found if value is not None)
 
 
-def median(result: CaseResult, metric: str) -> float | None:
-    """A metric's median over the launches that count; None if none has it."""
-    return _median(counted(result), metric)
-
-
-def _median(launches: Sequence[LaunchRecord], metric: str) -> float | None:
-    values = [launch.metrics[metric] for launch in launches if metric in launch.metrics]
-    return statistics.median(values) if values else None
+def centre(result: CaseResult, metric: str) -> float | None:
+    """A metric's centre over the launches that count, as a history keeps it; None if none has it."""
+    return estimator.centre([launch.metrics.get(metric) for launch in counted(result)], metric_class(metric))
 
 
 def conditions(result: CaseResult) -> str:

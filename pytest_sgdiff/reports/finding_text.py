@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pytest_sgdiff import figures
 from pytest_sgdiff.data import Finding, FindingCode, MetricClass, Verdict
 from pytest_sgdiff.reports import numbers
 
@@ -28,7 +29,7 @@ def words(f: Finding, kind: MetricClass, *, paired: bool = False) -> str:
     if not f.slack:
         return found
     base = BASE_ENGINE if paired else BASELINE
-    return f"{found}; on a GPU or host that {base} does not know, both margins {numbers.percent(f.slack)} wider"
+    return f"{found}; on a GPU or host that {base} does not know, both margins {figures.precision(f.slack)} wider"
 
 
 class _Say:
@@ -42,13 +43,29 @@ class _Say:
         self.unit = "MiB" if kind == "memory" else "ms"
 
     @property
+    def limit(self) -> str:
+        return figures.precision(self.f.limit)
+
+    @property
+    def ignore(self) -> str:
+        return figures.precision(self.f.ignore)
+
+    @property
+    def size(self) -> str:
+        return size(self.f.size or 0.0)
+
+    @property
+    def longest(self) -> str:
+        return figures.fixed(self.f.longest or 0.0, 0)
+
+    @property
     def floor(self) -> str:
         return f"below the absolute floor of {self.f.floor:g} {self.unit}"
 
     @property
     def beyond(self) -> str:
         """`4 % slower`: the size that a pass must rule out."""
-        return f"{size(self.f.limit)} {self.more}"
+        return f"{self.limit} {self.more}"
 
     @property
     def candidate(self) -> str:
@@ -58,9 +75,9 @@ class _Say:
         """`5.3 % slower`, `2 % faster`, `no change`."""
         if fraction is None:
             return f"{self.more} by any amount"
-        if size(fraction) in ("0 %", "-0 %"):
+        if size(fraction) == "0 %":
             return "no change"
-        return f"{size(abs(fraction))} {self.more if fraction > 0 else self.less}"
+        return f"{size(fraction)} {self.more if fraction > 0 else self.less}"
 
     def anew(self, launches: int) -> str:
         """The cure of too small a baseline; a base engine is launched anew in every run."""
@@ -69,14 +86,14 @@ class _Say:
     @property
     def pauses(self) -> str:
         f = self.f
-        many = f"{f.count} of {f.count} launches pause for {f.shortest:.0f} ms or more"
-        mine = f"the first launch pauses for {f.shortest:.0f} ms" if f.count == 1 else many
+        many = f"{f.count} of {f.count} launches pause for {figures.fixed(f.shortest or 0.0, 0)} ms or more"
+        mine = f"the first launch pauses for {figures.fixed(f.shortest or 0.0, 0)} ms" if f.count == 1 else many
         return f"{mine}, {f.paused or 'none'} of {self.base}'s {f.of} did"
 
 
-def size(fraction: float | None) -> str:
-    """`4 %`, `1.9 %`; `any amount` where it is too large for a number."""
-    return "any amount" if fraction is None else numbers.percent(fraction)
+def size(fraction: float) -> str:
+    """A slowdown or growth as it was measured: `5.3 %`."""
+    return figures.measured(abs(fraction))
 
 
 def _bad_values(s: _Say) -> str:
@@ -85,8 +102,8 @@ def _bad_values(s: _Say) -> str:
 
 
 def _ruled_out(s: _Say) -> str:
-    fraction = s.f.size or 0.0
-    return f"{size(fraction)} {s.more} excluded" if fraction > 0 else "any slowdown excluded"
+    some = s.f.size is None or s.f.size > 0
+    return f"{figures.precision(s.f.size)} {s.more} excluded" if some else "any slowdown excluded"
 
 
 def _interval(s: _Say) -> str:
@@ -127,34 +144,28 @@ _WORDS: Mapping[FindingCode, Callable[[_Say], str]] = {
     "undecided": lambda s: f"{s.beyond} is neither excluded nor proven yet",
     "interval-undecided": _interval,
     "unconfirmed": lambda s: f"to be confirmed by {s.f.needed} {s.candidate}",
-    "gross": lambda s: (
-        f"limit {size(s.f.limit)}; every launch beyond every one of {s.base} by {size(s.f.size)} or more"
-    ),
-    "beyond-limit": lambda s: f"limit {size(s.f.limit)}",
-    "beyond-ignore": lambda s: f"surely beyond {size(s.f.ignore)}, and {s.beyond} is not excluded",
+    "gross": lambda s: f"limit {s.limit}; every launch beyond every one of {s.base} by {s.size} or more",
+    "beyond-limit": lambda s: f"limit {s.limit}",
+    "beyond-ignore": lambda s: f"surely beyond {s.ignore}, and {s.beyond} is not excluded",
     "out-of-order": _out_of_order,
-    "within-limit": lambda s: f"{s.change(s.f.size)}, which is real but within its limit of {size(s.f.limit)}",
+    "within-limit": lambda s: f"{s.change(s.f.size)}, which is real but within its limit of {s.limit}",
     "small-baseline": lambda s: (
         f"{s.base} has {numbers.plural(s.f.of or 0, 'launch')}, {s.f.needed} are the least to judge by"
     ),
     "small-baseline-gross": lambda s: (
-        f"every launch is more than {size(s.f.size)} {s.more} than the slowest of {s.base}'s {s.f.of}"
+        f"every launch is more than {s.size} {s.more} than the slowest of {s.base}'s {s.f.of}"
     ),
     "few-pairs": lambda s: f"{s.f.count} of at least {s.f.needed} pairs",
     "no-pause": lambda s: "no launch pauses",
-    "rare-pauses": lambda s: (
-        f"{s.f.count} of {s.f.of} launches pause, for up to {s.f.longest:.0f} ms: rare pauses are noise"
-    ),
+    "rare-pauses": lambda s: f"{s.f.count} of {s.f.of} launches pause, for up to {s.longest} ms: rare pauses are noise",
     "pauses": lambda s: s.pauses,
     "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches tell a rare pause from a new one",
     "pauses-small-baseline": _pauses_small,
     "reference-zero": lambda s: "the reference is zero",
     "reference-shows": lambda s: "a reference without a stated tolerance only shows the difference",
-    "reference-within": lambda s: f"within the tolerance of {size(s.f.limit)}; one published number cannot pass a case",
+    "reference-within": lambda s: f"within the tolerance of {s.limit}; one published number cannot pass a case",
     "reference-overlaps": lambda s: (
-        f"not in every launch beyond the tolerance of {size(s.f.limit)}; one published number cannot pass a case"
+        f"not in every launch beyond the tolerance of {s.limit}; one published number cannot pass a case"
     ),
-    "reference-beyond": lambda s: (
-        f"all {s.f.count} launches beyond the tolerance of {size(s.f.limit)} that the case states"
-    ),
+    "reference-beyond": lambda s: f"all {s.f.count} launches beyond the tolerance of {s.limit} that the case states",
 }

@@ -95,7 +95,7 @@ class HtmlReport:
     def _case(self, run: Run, result: CaseResult, *, anchor: str, reach: float) -> dict[str, Any]:
         decisive, history = phrases.decisive(result), run.history.get(result.case, {})
         primary, trends = phrases.primary(result), [trend for trend in run.trends if trend.case == result.case]
-        now = evidence.median(result, primary.metric) if primary else None
+        now = evidence.centre(result, primary.metric) if primary else None
         changes = [c for trend in trends if primary and trend.metric == primary.metric for c in trend.changes]
         own_reach = _reach(result.verdicts)
         engine = next((e for launch in result.launches if (e := launch.environment.engine_version)), None)
@@ -120,6 +120,7 @@ class HtmlReport:
             "seen": [_seen(figures) for figures in evidence.reported(result)],
             "found": phrases.resolution(result),
             "measured": "" if result.verdicts else evidence.measured(result),
+            "estimators": phrases.estimator_legend(result) if result.verdicts else (),
             "has_pause": any(v.metric == "pause" for v in result.verdicts),
             "actions": phrases.actions(result),
             "files_href": self._files(result),

@@ -147,7 +147,8 @@ def _metrics(result: CaseResult) -> str:
         name = _escape(metricwords.metric_name(seen.metric))
         rows.append((name, *metricwords.sides(seen), metricwords.change(seen), "", metricwords.REPORTED))
     found = phrases.resolution(result)
-    return _table(rows, aligns="<>>>><") + (f"\n\n{text.DETECTS}: {_escape(found)}" if found else "")
+    below = [*phrases.estimator_legend(result), *([f"{text.DETECTS}: {found}"] if found else [])]
+    return "\n\n".join([_table(rows, aligns="<>>>><"), *map(_escape, below)])
 
 
 def _fitting(sections: Sequence[tuple[CaseResult, str]], room: int) -> tuple[list[str], list[str]]:
@@ -170,7 +171,7 @@ def _recorded(result: CaseResult) -> str:
     if changed := evidence.changes(result):
         parts.append(_escape(f"changed: {changed}"))
     rows = [tuple(map(_escape, row)) for row in text.renewal_rows(result)]
-    below = (*text.promise(result), evidence.conditions(result))
+    below = (*text.promise(result), *phrases.estimator_legend(result), evidence.conditions(result))
     parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), *map(_escape, below)]
     return "\n\n".join(parts)
 

@@ -104,18 +104,25 @@ def short_of_limit(verdict: Verdict) -> bool:
 def verdict_phrase(verdict: Verdict) -> str:
     """The last column of the stage table: the outcome and the one number that qualifies it."""
     if verdict.outcome == "regressed":
-        return "REGRESSED" + ("" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}")
+        return f"REGRESSED{_limit(verdict)}"
     if verdict.outcome == "pass":
         return f"pass, {excluded(verdict)}" if verdict.excluded is not None else "pass"
     if verdict.outcome == "inconclusive":
         words = "inconclusive" + (", suspect" if verdict.suspect else "")
-        words += "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
+        words += _limit(verdict)
         return words if verdict.deciding else f"{words}, does not decide"
     if verdict.outcome == "no-baseline":
         # What to do about it is told once for the case.
         said = verdict.finding.code in SHOWN_AS_OUTCOME
         return finding_text.words(verdict.finding, verdict.metric_class) if said else "no baseline"
     return verdict.outcome
+
+
+def _limit(verdict: Verdict) -> str:
+    """`, limit 4 %`; of a stage in ms where per cent say nothing, `, limit > 100 % (15.0 ms)`."""
+    if verdict.limit is None:
+        return ""
+    return f", limit {numbers.percent(verdict.limit) if verdict.limit <= 1 else _size(verdict, verdict.limit)}"
 
 
 def detectable(verdict: Verdict) -> str:

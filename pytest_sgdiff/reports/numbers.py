@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from pytest_sgdiff.figures import LONGEST, bare_change, change, fixed, precision
+
 UNKNOWN = "-"
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
@@ -37,31 +39,30 @@ def quantity(value: float | None, unit: str, *, like: float | None = None) -> st
     if unit == "ms":
         return f"{_digits(value, significant=3)} ms"
     if unit.lower() in {"mb", "mib"}:
-        return f"{value / 1024:.2f} GiB" if scale >= 1024 else f"{value:.0f} MiB"
+        return f"{fixed(value / 1024, 2)} GiB" if scale >= 1024 else f"{fixed(value, 0)} MiB"
     return f"{_digits(value, significant=4)} {unit}".rstrip()
 
 
 def _digits(value: float, *, significant: int) -> str:
-    """At least `significant` digits and never an exponent; of a value below one as many decimals as of one."""
-    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 1
-    return f"{value:.{max(0, significant - whole)}f}"
+    """At least `significant` digits; of a value below one as many decimals as of one."""
+    # Of a number with an exponent nobody counts the digits in front of the point.
+    whole = len(str(int(abs(value)))) if 1 <= abs(value) < LONGEST else 1
+    return fixed(value, max(0, significant - whole))
 
 
-def percent(fraction: float) -> str:
-    """0.053 -> `5.3 %`; 0.04 -> `4 %`; from 100 % on without decimals. For margins and spreads: no sign."""
-    text = f"{fraction * 100:.1f}" if abs(fraction) < 1 else f"{fraction * 100:.0f}"
-    return f"{text.removesuffix('.0')} %"
+def percent(fraction: float | None) -> str:
+    """0.053 -> `5.3 %`; 0.04 -> `4 %`; `> 100 %` above. For limits, spreads and what can be told apart: no sign."""
+    return precision(fraction)
 
 
 def signed(fraction: float) -> str:
     """A change, always with one decimal and its sign: `+5.3 %`, `-0.3 %`, `0.0 %`, and `+132 %`."""
-    return f"{bare(fraction)} %"
+    return change(fraction)
 
 
 def bare(fraction: float) -> str:
     """A change in per cent without the sign `%`, for intervals: `+4.6`."""
-    text = f"{fraction * 100:+.1f}" if abs(fraction) < 1 else f"{fraction * 100:+.0f}"
-    return "0.0" if text in {"+0.0", "-0.0"} else text
+    return bare_change(fraction)
 
 
 def duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, Gap, Outcome, Run, Trend, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Trend, Verdict
 from pytest_sgdiff.reports import evidence, finding_text, metricwords, numbers
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
@@ -61,7 +61,7 @@ def centre(result: CaseResult) -> str:
     """The centre of the case's primary metric, `83.40 s`; without a verdict on it, of denoising."""
     verdict = primary(result)
     if verdict is None:
-        return numbers.quantity(evidence.median(result, "denoise"), "ms")
+        return numbers.quantity(evidence.centre(result, "denoise"), "ms")
     return numbers.quantity(verdict.now, verdict.unit)
 
 
@@ -92,10 +92,10 @@ def trend_line(trend: Trend) -> str:
     """
     words = f"{metricwords.metric_name(trend.metric)}: {trend.runs} runs"
     if trend.creep is not None and (trend.worse or trend.creep >= CREEP):
-        words += f", {100 * trend.creep:+.1f} % against the best"
+        words += f", {numbers.signed(trend.creep)} against the best"
     for change in trend.changes:
         version = f", sglang {numbers.clean(change.engine_version)}" if change.engine_version else ""
-        words += f"; {100 * change.change:+.1f} % from {change.at} on{version} (p {change.pvalue:.1g})"
+        words += f"; {numbers.signed(change.change)} from {change.at} on{version} (p {change.pvalue:.1g})"
     return words
 
 
@@ -105,7 +105,7 @@ def against_best(result: CaseResult) -> str:
     verdict = primary(result)
     if verdict is None or verdict.best_ratio is None or verdict.best_ratio < 1 + CREEP:
         return ""
-    return f"{100 * (verdict.best_ratio - 1):+.1f} % against best"
+    return f"{numbers.signed(verdict.best_ratio - 1)} against best"
 
 
 def remainder(result: CaseResult) -> str:
@@ -133,6 +133,25 @@ def headline(result: CaseResult) -> str:
         why = finding_text.why(verdict, paired=result.paired)
         return f"{metricwords.subject(verdict.metric)} regressed: {numbers.clean(why)}"
     return f"{metricwords.subject(verdict.metric)} is {metricwords.direction(verdict)} than {baseline_name(result)}"
+
+
+def estimators(sides: str, metrics: Sequence[tuple[str, Estimator]], *, of_change: str = "") -> list[str]:
+    """Which estimator the figures of a table are of, in one line; nothing for an empty table. `metrics` are its rows by
+    name, `of_change` what the column of changes is."""
+    medians = [name for name, by in metrics if by == "median"]
+    words = f"{sides} are geometric means over the launches, high outliers pulled in{of_change}"
+    if metrics and len(medians) == len(metrics):
+        return [f"{sides} are medians over the launches"]
+    return [words + (f"; medians for {', '.join(medians)}" if medians else "")] if metrics else []
+
+
+def estimator_legend(result: CaseResult) -> list[str]:
+    """`estimators` of the tables of a case: what is judged, and what is only reported."""
+    rows = [(metricwords.metric_name(v.metric), v.estimator) for v in by_importance(result.verdicts)]
+    rows += [(metricwords.metric_name(seen.metric), seen.estimator) for seen in evidence.reported(result)]
+    if result.recorded and result.baseline_recorded is None:
+        return estimators("the figures", rows)
+    return estimators(f"{base_word(result)} and now", rows, of_change=f"; change is now over {base_word(result)}")
 
 
 def base_word(result: CaseResult) -> str:

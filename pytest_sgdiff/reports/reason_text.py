@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_sgdiff import metrics
+from pytest_sgdiff import figures, metrics
 from pytest_sgdiff.data import Outcome, Relation, Verdict
 from pytest_sgdiff.reports import finding_text
 
@@ -40,6 +40,6 @@ def relation(r: Relation) -> str:
 
 def _told(v: Verdict, *, paired: bool) -> str:
     """`denoise (sum of steps) +5.3 %, limit 4 %`"""
-    change = "" if v.ratio is None else f" {100 * (v.ratio - 1):+.1f} %"
+    change = "" if v.ratio is None else f" {figures.change(v.ratio - 1)}"
     separator = ":" if v.ratio is None else ","
     return f"{metrics.title(v.metric)}{change}{separator} {finding_text.why(v, paired=paired)}"

@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
+from pytest_sgdiff.figures import fixed
 from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, numbers, phrases, reason_text
 from pytest_sgdiff.reports.warned import warnings
 
 Align = Literal["<", ">"]
 
 PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
-MEANS_LEGEND = "baseline and now are medians; change compares the means of the launches, with outliers pulled in"
-APART = 0.02
-"""Change and columns that differ by this fraction look like a mistake, and are explained."""
-
 DETECTS = "slowdowns from here on are found"
 FINDS = "finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs"
 
@@ -93,7 +90,7 @@ def relation_line(relation: Relation) -> str:
     if relation.ratio is None:
         return f"{relation.case} against {relation.than} {claimed}: {reason_text.relation(relation)}"
     gain = 100 * (1 - relation.ratio)
-    than = f"{abs(gain):.1f} % {'less' if gain >= 0 else 'more'} time than {relation.than}"
+    than = f"{fixed(abs(gain), 1)} % {'less' if gain >= 0 else 'more'} time than {relation.than}"
     return f"{relation.case} takes {than} {claimed}: {reason_text.relation(relation)}"
 
 
@@ -109,7 +106,7 @@ def message(result: CaseResult) -> str:
         f"{metricwords.metric_name(v.metric)}: {numbers.clean(finding_text.why(v, paired=result.paired))}"
         for v in _explained(result)
     ]
-    legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *([MEANS_LEGEND] if _has_apart(result) else [])]
+    legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *phrases.estimator_legend(result)]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -124,7 +121,7 @@ def renewal(result: CaseResult) -> str:
         changed, best = evidence.changes(result), phrases.against_best(result)
         head += [f"  old: {phrases.baseline_name(result)}", *([f"  changed: {changed}"] if changed else [])]
         tail += [f"  {best}"] if best else []
-    tail += [f"  {line}" for line in promise(result)]
+    tail += [f"  {line}" for line in (*promise(result), *phrases.estimator_legend(result))]
     rows = renewal_rows(result)
     lines = table(rows, aligns="<><>" if len(rows[0]) == 4 else "<><>><<>")
     return "\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])])
@@ -227,13 +224,6 @@ def _explained(result: CaseResult) -> list[Verdict]:
 
 def _has_pause(result: CaseResult) -> bool:
     return any(v.metric == "pause" for v in result.verdicts)
-
-
-def _has_apart(result: CaseResult) -> bool:
-    return any(
-        v.ratio is not None and v.baseline and v.now is not None and abs(v.now / v.baseline - v.ratio) > APART
-        for v in result.verdicts
-    )
 
 
 def _facts(result: CaseResult) -> list[str]:

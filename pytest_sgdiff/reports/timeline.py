@@ -44,7 +44,7 @@ def timeline(
     for change in changes:
         # Before the first run in which the figure is another one.
         place = x.at(next(i for i, point in enumerate(points) if point.at == change.at) - 0.5)
-        size = f"{100 * change.change:+.1f} %"
+        size = numbers.signed(change.change)
         kind = "change slower" if change.change > 0 else "change faster"
         lines.append(Line(x1=place, y1=TOP + ROW + 5, x2=place, y2=BOTTOM, kind=kind))
         texts.append(Text(x=place, y=TOP + ROW, text=size, anchor="middle"))

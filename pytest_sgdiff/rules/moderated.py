@@ -14,9 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pytest_sgdiff.data import Decision, Finding, MetricClass
+from pytest_sgdiff.estimator import NOISE, Noise, clipped, logs, near
+from pytest_sgdiff.estimator import median as median_of
 from pytest_sgdiff.rules.prior import DEFAULT, Prior
 from pytest_sgdiff.rules.protocol import Margins
-from pytest_sgdiff.rules.sample import clipped, floored, growth, invalid, logs, screened
+from pytest_sgdiff.rules.sample import floored, growth, invalid, screened
 from pytest_sgdiff.rules.threeway import (
     ALPHA,
     CONFIRM_LAUNCHES,
@@ -27,6 +29,7 @@ from pytest_sgdiff.rules.threeway import (
     Estimate,
     Evidence,
     bounds,
+    centred,
     decided,
     moderated,
     quantile,
@@ -43,12 +46,28 @@ RESOLUTION_BETA = 0.05
 RESOLUTION_CONFIDENCE = 0.20
 """`detectable` is found with 95 % probability under the 80 % upper bound of the baseline's variance."""
 
+
+def _margins(
+    kind: MetricClass, *, ignore: float, limit: float, ignore_abs: float, limit_abs: float, zeros: bool = False
+) -> Margins:
+    noise = NOISE[kind]
+    return Margins(
+        ignore=ignore,
+        limit=limit,
+        ignore_abs=ignore_abs,
+        limit_abs=limit_abs,
+        cv0=noise.cv,
+        noise_abs=noise.floor,
+        zeros=zeros,
+    )
+
+
 CLASS_MARGINS: Mapping[MetricClass, Margins] = {
-    "primary": Margins(ignore=0.015, limit=0.04, ignore_abs=2, limit_abs=5, cv0=0.008, noise_abs=0.5),
-    "stage": Margins(ignore=0.06, limit=0.20, ignore_abs=5, limit_abs=15, cv0=0.03, noise_abs=0.5, zeros=True),
-    "memory": Margins(ignore=0.01, limit=0.03, ignore_abs=32, limit_abs=128, cv0=0.002, noise_abs=8),
+    "primary": _margins("primary", ignore=0.015, limit=0.04, ignore_abs=2, limit_abs=5),
+    "stage": _margins("stage", ignore=0.06, limit=0.20, ignore_abs=5, limit_abs=15, zeros=True),
+    "memory": _margins("memory", ignore=0.01, limit=0.03, ignore_abs=32, limit_abs=128),
     # Pauses have a rule of their own (rules/pause.py): `limit` is a share of the whole request.
-    "pause": Margins(ignore=0, limit=0.04, ignore_abs=0, limit_abs=20, cv0=0, noise_abs=0, zeros=True),
+    "pause": _margins("pause", ignore=0, limit=0.04, ignore_abs=0, limit_abs=20, zeros=True),
 }
 """Margins by metric class; absolute ones in ms, for memory in MiB. Source: docs/decision.md, "Margins"."""
 
@@ -79,7 +98,7 @@ class ModeratedRule:
             return too_small
         lo, hi = bounds(statistics.median(b), margins, same_node=same_node)
         if len(b) < BASELINE_LAUNCHES:
-            return _small_baseline(b, c, lo)
+            return _small_baseline(b, c, lo, self.estimate(b, c, margins))
         e = self.estimate(b, c, margins)
         evidence = Evidence(
             count=len(c),
@@ -92,14 +111,14 @@ class ModeratedRule:
         return decision if same_node else replace(decision, finding=replace(decision.finding, slack=NODE_SLACK))
 
     def estimate(self, b: Sequence[float], c: Sequence[float], margins: Margins) -> Estimate:
-        """Moderated two-sample estimate from positive values, three or more in the baseline."""
+        """Moderated two-sample estimate from positive values."""
         s0 = self._s0(statistics.median(b), margins)
         lb, lc = clipped(logs(b), s0), clipped(logs(c), s0)
         mb, mc = statistics.fmean(lb), statistics.fmean(lc)
         squares = sum((x - mb) ** 2 for x in lb) + sum((x - mc) ** 2 for x in lc)
         variance, freedom = moderated(squares, len(b) + len(c) - 2, s0, self.prior.weight)
         error = math.sqrt(variance * (1 / len(b) + 1 / len(c)) + 2 * self.prior.session_cv**2)
-        return Estimate(shift=mc - mb, error=error, freedom=freedom)
+        return Estimate(shift=mc - mb, centre=near(mb, median_of(b)), error=error, freedom=freedom)
 
     def detectable(
         self,
@@ -134,7 +153,7 @@ class ModeratedRule:
         variance, freedom = moderated(sum((x - mean) ** 2 for x in lb), len(b) - 1, s0, self.prior.weight)
         variance *= freedom / float(chdtri(freedom, 1 - RESOLUTION_CONFIDENCE))
         error = math.sqrt(variance * (1 / len(b) + 1 / launches) + 2 * self.prior.session_cv**2)
-        e = Estimate(shift=0.0, error=error, freedom=freedom + launches - 1)
+        e = Estimate(shift=0.0, centre=median, error=error, freedom=freedom + launches - 1)
         proven = max(e.margin(ALPHA), lo + e.margin(MATERIAL), hi if past_limit else 0.0)
         size = proven + e.margin(RESOLUTION_BETA)
         if launches < CONFIRM_LAUNCHES:
@@ -147,7 +166,7 @@ class ModeratedRule:
 
     def _s0(self, median: float, margins: Margins) -> float:
         cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0
-        return math.hypot(cv0, margins.noise_abs / median)
+        return Noise(cv=cv0, floor=margins.noise_abs).at(median)
 
 
 def rank_p(b: Sequence[float], c: Sequence[float]) -> float:
@@ -160,7 +179,7 @@ def rank_p(b: Sequence[float], c: Sequence[float]) -> float:
     return float(mannwhitneyu(c, b, alternative="greater", method="exact").pvalue)
 
 
-def _small_baseline(b: Sequence[float], c: Sequence[float], lo: float) -> Decision:
+def _small_baseline(b: Sequence[float], c: Sequence[float], lo: float, e: Estimate) -> Decision:
     """One or two baseline launches: never enough to pass, enough to fail only what no noise explains.
 
     `lo` holds here as everywhere: 3 ms more of a stage of 10 ms are 30 %, and matter to nobody.
@@ -168,6 +187,6 @@ def _small_baseline(b: Sequence[float], c: Sequence[float], lo: float) -> Decisi
     factor = min(c) / max(b)
     if len(c) >= GROSS_LAUNCHES and factor > 1 + SMALL_BASELINE and math.log(factor) > lo:
         found = Finding(code="small-baseline-gross", size=SMALL_BASELINE, of=len(b))
-        return Decision(outcome="regressed", finding=found, ratio=statistics.median(c) / statistics.median(b))
+        return Decision(outcome="regressed", finding=found, **centred(e))
     found = Finding(code="small-baseline", of=len(b), needed=BASELINE_LAUNCHES)
-    return Decision(outcome="inconclusive", finding=found, ratio=statistics.median(c) / statistics.median(b))
+    return Decision(outcome="inconclusive", finding=found, **centred(e))

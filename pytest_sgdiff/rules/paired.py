@@ -7,10 +7,11 @@ import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import Decision, Finding
+from pytest_sgdiff.estimator import CLIP, Noise, logs, median, near, spread
 from pytest_sgdiff.rules.prior import DEFAULT, Prior
 from pytest_sgdiff.rules.protocol import Margins
-from pytest_sgdiff.rules.sample import CLIP, floored, logs, screened, spread
-from pytest_sgdiff.rules.threeway import Estimate, Evidence, as_ratio, bounds, decided, moderated
+from pytest_sgdiff.rules.sample import floored, screened
+from pytest_sgdiff.rules.threeway import Estimate, Evidence, bounds, centred, decided, moderated
 
 PAIRS = 3
 """Fewer pairs than this never pass."""
@@ -49,10 +50,10 @@ class PairedRule:
             return too_small
         lo, hi = bounds(statistics.median(base), margins, same_node=True)
         pairs = [y - x for x, y in zip(logs(base), logs(now), strict=True)]
-        e = self.estimate(pairs, statistics.median(base), margins)
+        e = self.estimate(base, now, margins)
         if n < PAIRS:
             few = Finding(code="few-pairs", count=n, needed=PAIRS, pairs=True)
-            return Decision(outcome="inconclusive", finding=few, ratio=as_ratio(e.shift))
+            return Decision(outcome="inconclusive", finding=few, **centred(e))
         evidence = Evidence(
             count=n,
             pairs=True,
@@ -62,16 +63,25 @@ class PairedRule:
         )
         return decided(e, lo, hi, evidence, limit=margins.limit)
 
-    def estimate(self, pairs: Sequence[float], median: float, margins: Margins) -> Estimate:
-        """Mean log ratio of the pairs and its error. Either side may be the outlier, so both tails are clipped."""
+    def estimate(self, base: Sequence[float], now: Sequence[float], margins: Margins) -> Estimate:
+        """Mean log ratio of the pairs and its error. Either side may be the outlier, so both tails are clipped: in a
+        pair that lies outside, the slower launch is the one that is pulled in."""
+        pairs = [y - x for x, y in zip(logs(base), logs(now), strict=True)]
         cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0
-        s0 = math.sqrt(2) * math.hypot(cv0, margins.noise_abs / median)
+        s0 = math.sqrt(2) * Noise(cv=cv0, floor=margins.noise_abs).at(statistics.median(base))
         middle, reach = statistics.median(pairs), CLIP * max(spread(pairs), s0)
         kept = [min(max(x, middle - reach), middle + reach) for x in pairs]
         mean = statistics.fmean(kept)
         squares = sum((x - mean) ** 2 for x in kept)
         variance, freedom = moderated(squares, len(kept) - 1, s0, self.prior.weight)
-        return Estimate(shift=mean, error=math.sqrt(variance / len(kept)), freedom=freedom)
+        # Too low a pair is one whose base launch was held up.
+        before = statistics.fmean(x + min(0.0, y - z) for x, y, z in zip(logs(base), pairs, kept, strict=True))
+        return Estimate(
+            shift=mean,
+            centre=near(before, median(base)),
+            error=math.sqrt(variance / len(kept)),
+            freedom=freedom,
+        )
 
 
 def sign_p(pairs: Sequence[float]) -> float:

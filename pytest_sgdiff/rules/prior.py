@@ -12,7 +12,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_sgdiff.rules.sample import clipped, invalid, logs
+from pytest_sgdiff.estimator import clipped, logs
+from pytest_sgdiff.rules.sample import invalid
 
 WEIGHT = 8.0
 """Degrees of freedom that the default prior is worth."""

@@ -7,8 +7,10 @@ import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import Decision, Finding
+from pytest_sgdiff.estimator import Noise, clipped, logs, median, near
 from pytest_sgdiff.rules.protocol import Margins
 from pytest_sgdiff.rules.sample import screened
+from pytest_sgdiff.rules.threeway import Centred, Estimate, centred
 
 BEYOND_LAUNCHES = 3
 """Launches that must all lie beyond the tolerance: one may be an accident, and the number says nothing of its noise."""
@@ -34,20 +36,29 @@ class ReferenceRule:
         unusable = screened(baseline, candidate, margins)
         if unusable is not None:
             return unusable
-        published = statistics.median(v for v in baseline if v is not None)
-        now = [v for v in candidate if v is not None]
+        then, now = [v for v in baseline if v is not None], [v for v in candidate if v is not None]
+        published = statistics.median(then)
         if published == 0:
             return Decision(outcome="inconclusive", finding=Finding(code="reference-zero"))
-        ratio = statistics.median(now) / published
+        shown = _centred(then, now, Noise(cv=margins.cv0, floor=margins.noise_abs).at(published))
         if not math.isfinite(margins.limit):
-            return Decision(outcome="inconclusive", finding=Finding(code="reference-shows"), ratio=ratio)
+            return Decision(outcome="inconclusive", finding=Finding(code="reference-shows"), **shown)
         tolerance = max(margins.limit, margins.limit_abs / published)
         if min(now) <= published * (1 + tolerance):
-            inside = ratio <= 1 + tolerance
+            inside = (shown.get("ratio") or 0.0) <= 1 + tolerance
             found = Finding(code="reference-within" if inside else "reference-overlaps", limit=tolerance)
-            return Decision(outcome="inconclusive", finding=found, ratio=ratio)
+            return Decision(outcome="inconclusive", finding=found, **shown)
         if len(now) < BEYOND_LAUNCHES:
             found = Finding(code="unconfirmed", count=len(now), needed=BEYOND_LAUNCHES)
-            return Decision(outcome="inconclusive", finding=found, ratio=ratio, suspect=True)
+            return Decision(outcome="inconclusive", finding=found, **shown, suspect=True)
         found = Finding(code="reference-beyond", count=len(now), limit=tolerance)
-        return Decision(outcome="regressed", finding=found, ratio=ratio)
+        return Decision(outcome="regressed", finding=found, **shown)
+
+
+def _centred(then: Sequence[float], now: Sequence[float], s0: float) -> Centred:
+    """Ratio and centres; nothing where a side holds a zero, which is no part of a ratio."""
+    if min(*then, *now) == 0:
+        return {}
+    published, current = (statistics.fmean(clipped(logs(side), s0)) for side in (then, now))
+    centre = near(published, median(then))
+    return centred(Estimate(shift=current - published, centre=centre, error=0.0, freedom=1.0))

@@ -1,5 +1,4 @@
-"""One value per launch, as the rules see it: what counts as a value and what is decided without any,
-logarithms, outliers, spread."""
+"""One value per launch, as the rules see it: what counts as a value and what is decided without any, spread."""
 
 from __future__ import annotations
 
@@ -8,13 +7,8 @@ import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import Decision, Finding
+from pytest_sgdiff.estimator import logs
 from pytest_sgdiff.rules.protocol import Margins
-
-CLIP = 3.0
-"""Launches above median + CLIP x max(MAD, s0) are pulled down to it: the outlier still counts, its size does not."""
-
-_MAD_TO_SD = 1.482602218505602
-"""The MAD of a normal sample times this estimates its standard deviation."""
 
 
 def invalid(values: Sequence[float | None], *, zeros: bool) -> int:
@@ -49,29 +43,6 @@ def floored(b: Sequence[float], c: Sequence[float], margins: Margins, *, enough:
     if min(*b, *c) == 0:
         return Decision(outcome="inconclusive", finding=Finding(code="zero-values", floor=floor))
     return None
-
-
-def logs(values: Sequence[float | None]) -> list[float]:
-    """Natural logarithms of values that `invalid` found nothing wrong with."""
-    return [math.log(v) for v in values if v is not None]
-
-
-def spread(sample: Sequence[float]) -> float:
-    """The normalised median absolute deviation: an estimate of the standard deviation that outliers do not move."""
-    middle = statistics.median(sample)
-    return _MAD_TO_SD * statistics.median(abs(x - middle) for x in sample)
-
-
-def clipped(sample: Sequence[float], s0: float) -> list[float]:
-    """`sample` with its high outliers pulled down; a launch is only ever too slow by accident, never too fast."""
-    top = statistics.median(sample) + CLIP * max(spread(sample), s0)
-    return [min(x, top) for x in sample]
-
-
-def centre(values: Sequence[float | None]) -> float | None:
-    """The median of the finite values, None if there is none."""
-    finite = [v for v in values if v is not None and math.isfinite(v)]
-    return statistics.median(finite) if finite else None
 
 
 def variation(values: Sequence[float | None]) -> float | None:

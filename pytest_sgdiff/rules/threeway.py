@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 from pytest_sgdiff.data import Decision, Finding, Outcome
 from pytest_sgdiff.rules.protocol import Margins
@@ -33,9 +34,11 @@ CONFIRM_LAUNCHES = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """The log ratio of candidate over baseline, its standard error, and the degrees of freedom of the latter."""
+    """The log ratio of candidate over baseline, its standard error, and the degrees of freedom of the latter.
+    `centre` is the baseline's, from which `shift` leads to the candidate's."""
 
     shift: float
+    centre: float
     error: float
     freedom: float
 
@@ -113,12 +116,29 @@ def decided(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: flo
     return Decision(
         outcome=outcome,
         finding=finding,
-        ratio=as_ratio(e.shift),
+        **centred(e),
         low=as_ratio(e.shift - e.margin(0.025)),
         high=as_ratio(e.shift + e.margin(0.025)),
         excluded=growth(e.shift + e.margin(BETA)) if outcome in ("pass", "improved") else None,
         suspect=outcome == "inconclusive" and e.shift > hi,
     )
+
+
+class Centred(TypedDict, total=False):
+    """The part of a decision that says where both sides are."""
+
+    ratio: float
+    baseline: float
+    now: float
+
+
+def centred(e: Estimate) -> Centred:
+    """Ratio and centres of an estimate: the one follows from the others, whoever divides them. Nothing where it is too
+    large for a float."""
+    ratio = as_ratio(e.shift)
+    if ratio is None:
+        return {}
+    return {"ratio": ratio, "baseline": e.centre, "now": e.centre * ratio}
 
 
 def as_ratio(log_ratio: float) -> float | None:

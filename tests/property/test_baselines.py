@@ -49,7 +49,7 @@ BASELINES = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(baseline=BASELINES)
 def test_a_baseline_is_read_back_as_it_was_renewed(baseline: Baseline) -> None:
     text = to_text(baseline)
@@ -58,7 +58,7 @@ def test_a_baseline_is_read_back_as_it_was_renewed(baseline: Baseline) -> None:
     assert back == baseline
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(baseline=BASELINES)
 def test_a_baseline_is_found_under_its_own_name_only(baseline: Baseline) -> None:
     measurement = baseline.measurement
@@ -69,7 +69,7 @@ def test_a_baseline_is_found_under_its_own_name_only(baseline: Baseline) -> None
         assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(old=BASELINES, new=MEASUREMENTS, recorded=values(Recorded))
 def test_nothing_of_the_old_values_survives_but_the_best(old: Baseline, new: Measurement, recorded: Recorded) -> None:
     renewed = baselines.renew(old, new, recorded, engine_version=None)
@@ -78,7 +78,7 @@ def test_nothing_of_the_old_values_survives_but_the_best(old: Baseline, new: Mea
     assert all(renewed.best[name] <= centre for name, centre in alone.best.items())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(name=st.text(min_size=1))
 def test_every_case_has_a_file_name_of_its_own(name: str) -> None:
     safe = file_name(name)
@@ -94,7 +94,7 @@ def edits(document: Any) -> st.SearchStrategy[tuple[tuple[str | int, ...], Any]]
     return st.tuples(st.sampled_from(places), json_values(allow_nan=True))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(drawn=st.data(), baseline=BASELINES)
 def test_a_file_edited_by_hand_is_read_or_named_and_never_a_crash(drawn: st.DataObject, baseline: Baseline) -> None:
     import json
@@ -119,7 +119,7 @@ def test_a_file_edited_by_hand_is_read_or_named_and_never_a_crash(drawn: st.Data
     assert 1 <= line <= text.count("\n") + 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text() | json_values().map(str))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

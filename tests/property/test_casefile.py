@@ -38,7 +38,6 @@ def assert_cases_or_places(text: str) -> None:
         assert int(place[2]) >= 1, mistake
 
 
-@settings(deadline=None)
 @given(st.text())
 @example("\ud800")
 @example("\x85cases: {}")
@@ -47,13 +46,12 @@ def test_any_text_gives_cases_or_mistakes(text: str) -> None:
     assert_cases_or_places(text)
 
 
-@settings(deadline=None)
 @given(st.lists(fragments, max_size=30).map("".join))
 def test_anything_that_looks_like_yaml_gives_cases_or_mistakes(text: str) -> None:
     assert_cases_or_places(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(sorted(REAL)),
     cuts=st.lists(
@@ -82,7 +80,6 @@ parts = st.dictionaries(st.sampled_from(PARTS.split()), json_values, max_size=4)
 bodies = st.dictionaries(st.sampled_from(KEYS.split()), json_values | parts, max_size=6)
 
 
-@settings(deadline=None)
 @given(defaults=bodies, case=bodies)
 def test_any_values_under_the_right_keys_give_cases_or_mistakes(defaults: dict[str, Any], case: dict[str, Any]) -> None:
     # JSON is YAML, but for NaN and infinity, which YAML writes with a dot.
@@ -90,7 +87,6 @@ def test_any_values_under_the_right_keys_give_cases_or_mistakes(defaults: dict[s
     assert_cases_or_places(text.replace("NaN", ".nan").replace("Infinity", ".inf"))
 
 
-@settings(deadline=None)
 @given(raw=st.binary(max_size=200))
 @example(raw=b"cases: {a: {model: m}}")
 def test_any_bytes_on_disk_give_cases_or_mistakes(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
@@ -108,7 +104,6 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_siz
 values = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
 
 
-@settings(deadline=None)
 @given(args=st.dictionaries(flags, values | st.lists(values, min_size=1, max_size=3), max_size=6))
 def test_arguments_come_through_unchanged_and_in_order(args: dict[str, Any]) -> None:
     (case,) = load_cases("x.yaml", json.dumps({"cases": {"a": {"model": "m", "args": args}}}))

@@ -20,7 +20,7 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.judge import judge, outcome_of, settled
 
-QUICK = settings(max_examples=60, derandomize=True, deadline=None)
+QUICK = settings(max_examples=60, derandomize=True)
 MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)
 CASE = Case(name="wan", location=Location(path="cases/wan.yaml", line=1, column=1), model="m")
 STEPS, TEXT, DECODE, OVERHEAD = 1024.0, 51.0, 35.0, 10.0

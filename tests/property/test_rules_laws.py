@@ -15,7 +15,7 @@ from pytest_sgdiff.plain import apply_plain
 from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule
 from pytest_sgdiff.rules.moderated import rank_p
 
-QUICK = settings(max_examples=150, derandomize=True, deadline=None)
+QUICK = settings(max_examples=150, derandomize=True)
 RULE = ModeratedRule()
 CLASSES = st.sampled_from(["primary", "stage", "memory"])
 FREE = {name: replace(m, ignore_abs=0.0, limit_abs=0.0, noise_abs=0.0) for name, m in CLASS_MARGINS.items()}
@@ -252,7 +252,7 @@ def by_the_book(b, c, m, *, same_node):
     return "inconclusive"
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, derandomize=True)
 @given(launches(smallest=3), launches(largest=6), SLOWDOWN, CLASSES, st.booleans(), st.sampled_from([1.0, 0.01, 0.002]))
 def test_the_rule_is_the_one_of_the_book(baseline, candidate, slowdown, kind, same_node, scale):
     """Scaled down to 100 and 20 ms, where the absolute margins take over."""

@@ -22,7 +22,7 @@ NOUNS = [
 
 
 @pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn=st.data())
 def test_every_noun_comes_back_equal(noun: type, drawn: st.DataObject) -> None:
     value = drawn.draw(values(noun))
@@ -41,14 +41,14 @@ def refusal(noun: type, plain: object) -> WireError | None:
     return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(noun=st.sampled_from(NOUNS), plain=json_values(allow_nan=True))
 def test_nothing_but_a_wire_error_comes_of_foreign_data(noun: type, plain: object) -> None:
     error = refusal(noun, plain)
     assert error is None or str(error)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(drawn=st.data(), noun=st.sampled_from([data.CaseResult, data.Launch, data.Baseline]))
 def test_a_field_replaced_by_anything_is_accepted_or_named(drawn: st.DataObject, noun: type) -> None:
     plain = to_plain(drawn.draw(values(noun)))

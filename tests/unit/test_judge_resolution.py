@@ -60,7 +60,7 @@ def test_a_stage_is_found_beyond_its_limit_in_per_cent_and_ms():
     measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
     stages = replace(CASE, metrics=MetricChoice(primary="e2e", gate=("e2e", "stages")))
     recorded = Baseline(measurement=measured, recorded=baseline().recorded)
-    assert finds(recorded, stages) == {"e2e": "4.3 %", "stage:TextStage": "24.2 % (72.5 ms)"}
+    assert finds(recorded, stages) == {"e2e": "4.3 %", "stage:TextStage": "24.2 % (72.6 ms)"}
 
 
 def test_two_launches_promise_nothing():

@@ -51,7 +51,7 @@ def test_clean_lines_splits_progress_bars_and_drops_colours(raw: str, lines: lis
     assert clean_lines(raw) == lines
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     pieces=st.lists(
         st.sampled_from([SECRET.encode(), b"\n", b"\r", b" 50%|##", b"\xff\x00\xfe", "é€".encode(), b"word "]),

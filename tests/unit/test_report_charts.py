@@ -90,7 +90,12 @@ def paused_stages(*verdicts: str, stages: tuple[str, ...] = ("DenoisingStage",),
         factories.result(
             launches=(launch(1565.0, 1101.0),),
             baseline_records=(launch(1032.0, 1024.0),),
-            verdicts=tuple(factories.verdict(metric, primary=i == 0) for i, metric in enumerate(verdicts)),
+            verdicts=tuple(
+                # As judged: of one launch, its own figures.
+                factories.verdict(metric, primary=i == 0, baseline=then, now=now)
+                for i, metric in enumerate(verdicts)
+                for then, now in [(1024.0, 1101.0) if metric == "denoise_steps" else (1032.0, 1565.0)]
+            ),
         )
     )
     assert plot is not None

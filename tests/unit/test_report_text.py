@@ -71,6 +71,8 @@ cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (
   DecodingStage          785 ms             783 ms  -0.3 %  -1.9 .. +1.4 %  pass, 6 % (47.1 ms) excluded
   peak memory         21.52 GiB          21.52 GiB   0.0 %                  pass
 
+  baseline and now are geometric means over the launches, high outliers pulled in; change is now over baseline
+
   5 launches (2 of them alone on the host), SM 1965 MHz, no throttling, no other processes, warmup proven
   reproduce   CUDA_VISIBLE_DEVICES=0,1,2,3 sglang generate --model-path Wan-AI/Wan2.2-T2V-A14B-Diffusers
   accept      pytest --sgdiff-gpus=4 --sgdiff-update "cases/wan22.yaml::wan22_t2v_a14b_720p"
@@ -183,6 +185,8 @@ cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
   DecodingStage              -       785 ms                         reported, decides nothing
   peak memory                -    21.52 GiB                         reported, decides nothing
 
+  baseline and now are geometric means over the launches, high outliers pulled in; change is now over baseline
+
   1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
   record      pytest --sgdiff-gpus=2 --sgdiff-update "cases/ltx2.yaml::ltx2_twostage_t2v\""""
     )
@@ -197,7 +201,7 @@ cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
   metric               baseline                now   change  95 % interval   verdict
   denoise  (primary)    81.75 s  ±2.1 %    83.40 s   +2.0 %  -0.7 .. +4.8 %  inconclusive, limit 4 %
   pause                 12.0 ms             462 ms  +450 ms                  inconclusive, does not decide
-  e2e                   83.34 s            83.55 s   +0.2 %                  reported, decides nothing
+  e2e                   83.33 s            84.24 s   +1.1 %                  reported, decides nothing
   TextEncodingStage      314 ms             314 ms    0.0 %                  reported, decides nothing
   DecodingStage          785 ms             785 ms    0.0 %                  reported, decides nothing
   peak memory         21.52 GiB          21.52 GiB    0.0 %                  reported, decides nothing
@@ -205,6 +209,8 @@ cases/hunyuan3d.yaml:5: denoise cannot be told from noise after 5 launches
   denoise: between 0.7 % faster and 4.8 % slower: 4 % slower is neither excluded nor proven
   pause: missing or invalid: no launch gave a value
   pause is the time outside the denoising steps and stages; e2e is judged net of pauses
+  baseline and now are geometric means over the launches, high outliers pulled in; change is now over baseline; \
+medians for pause
 
   5 launches (4 of them alone on the host), SM 1965 MHz, no throttling, no other processes, warmup proven
   launch 2 does not count: a foreign process ran on GPU 0: python (pid 4711)
@@ -238,11 +244,19 @@ def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> N
     assert metricwords.remark(replace(verdict, ratio=1.05)) == ""
 
 
-def test_a_change_that_its_two_columns_do_not_show_is_explained() -> None:
-    told = "\n  baseline and now are medians; change compares the means of the launches, with outliers pulled in\n"
-    scattered = factories.verdict("stage:DecodingStage", baseline=34.9, now=37.4, ratio=1.208)
-    assert told in text.message(factories.undecided(verdicts=(scattered,)))
-    assert told not in text.message(factories.undecided())
+def test_a_table_says_of_which_estimator_its_figures_are() -> None:
+    means = "geometric means over the launches, high outliers pulled in"
+    pause = factories.verdict("pause", baseline=9.8, now=475.0, ratio=None)
+    judged = factories.regressed(launches=(), baseline_records=(), verdicts=(factories.verdict(), pause))
+    assert phrases.estimator_legend(judged) == [
+        f"baseline and now are {means}; change is now over baseline; medians for pause"
+    ]
+    assert phrases.estimator_legend(replace(judged, verdicts=(pause,))) == [
+        "baseline and now are medians over the launches"
+    ]
+    first = replace(judged, recorded=True, baseline_recorded=None, verdicts=(factories.verdict(),))
+    assert phrases.estimator_legend(first) == [f"the figures are {means}"]
+    assert phrases.estimator_legend(replace(judged, verdicts=())) == []
 
 
 def test_an_inconclusive_case_without_advice_still_says_what_would_settle_it() -> None:
@@ -524,7 +538,7 @@ def test_a_renewed_baseline_is_shown_old_against_new() -> None:
     assert old == "  old: the baseline of 2026-11-02 (10 launches, sglang 0.5.16)"
     assert blank == ""
     assert table[0].split()[-3:] == ["verdict", "now", "finds"]
-    assert [line.split("  ")[1].strip() for line in table[1:]] == [
+    assert [line.split("  ")[1].strip() for line in table[1:-1]] == [
         "denoise",
         "peak memory",
         "e2e",
@@ -554,7 +568,7 @@ def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
     )
     beside = factories.result(recorded=True, verdicts=(shown,), launches=(), baseline_records=())
     lines = text.renewal(beside).splitlines()
-    assert lines[-3:-1] == [
+    assert lines[-4:-2] == [
         "  metric              baseline        now  change  95 % interval   verdict         now finds",
         "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
     ]
@@ -579,6 +593,7 @@ def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
         "  e2e                  83.30 s  ±0.4 %  4.7 %",
         "  pause                12.0 ms",
         "  finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs",
+        "  the figures are geometric means over the launches, high outliers pulled in; medians for pause",
     ]
     # The closing table leaves it at that.
     assert "from here on are found" not in text.closing(factories.run(recorded))
