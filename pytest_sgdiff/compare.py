@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_sgdiff.data import Baseline, Case, Estimator, Location, Machine, Measurement, Recorded, Verdict, Workload
-from pytest_sgdiff.estimator import centres
+from pytest_sgdiff.estimator import centres, over
 from pytest_sgdiff.figures import fixed, measured
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.metrics import metric_class, unit
@@ -154,7 +154,7 @@ def _tolerated(old: Side, new: Side) -> Iterator[Row]:
     generations = {launch.generation for side in (old, new) for launch in side.launches if launch.generation}
     for name in (*now, *(name for name in before if name not in now)):
         kind, a, b = metric_class(name), before.get(name), now.get(name)
-        ratio = b / a if a and b and kind != "pause" else None
+        ratio = over(b, a) if kind != "pause" else None
         status, why = _status(kind, a, b)
         if kind == "memory" and len(generations) > 1:
             status, why = "unknown", "the engines take the peak at different places"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from pytest_sgdiff.comparable import checkpoints, counted
 from pytest_sgdiff.data import Baseline, Case, Finding, LaunchRecord, Measurement, MetricClass
+from pytest_sgdiff.estimator import total
 from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage, metric_class, unit
 from pytest_sgdiff.rules import CLASS_MARGINS, Margins
 
@@ -203,7 +204,7 @@ def pause_ms(launch: LaunchRecord) -> float | None:
     gap = max(0.0, denoise - steps)
     if e2e is None:
         return gap
-    stages = math.fsum(v for name, v in launch.metrics.items() if name.startswith(STAGE) and is_stage(name))
+    stages = total(v for name, v in launch.metrics.items() if name.startswith(STAGE) and is_stage(name))
     return gap + max(0.0, e2e - stages) if stages else gap
 
 

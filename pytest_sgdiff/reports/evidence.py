@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_sgdiff import estimator
 from pytest_sgdiff.data import CaseResult, Environment, Estimator, GpuSeries, LaunchRecord, Verdict
-from pytest_sgdiff.estimator import centres
+from pytest_sgdiff.estimator import centres, over
 from pytest_sgdiff.metrics import METRICS, STAGE, is_denoising, metric_class, unit
 from pytest_sgdiff.reports import numbers
 
@@ -35,7 +35,7 @@ class Reported:
     @property
     def ratio(self) -> float | None:
         """Now over baseline; None where there are no two figures."""
-        return self.now / self.baseline if self.baseline and self.now is not None else None
+        return over(self.now, self.baseline)
 
 
 def counted(result: CaseResult) -> tuple[LaunchRecord, ...]:

@@ -67,6 +67,8 @@ def bare(fraction: float) -> str:
 
 def duration(seconds: float) -> str:
     """`1 h 12 min`, `12 min 5 s`, `42 s`, `3.2 s`."""
+    if seconds >= LONGEST:
+        return f"{fixed(seconds, 0)} s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

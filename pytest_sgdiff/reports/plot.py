@@ -12,6 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_sgdiff.figures import fixed
+
+_FARTHEST = 1e307
+
 Anchor = Literal["start", "middle", "end"]
 
 
@@ -108,6 +112,8 @@ def domain(values: Iterable[float], *, padding: float = 0.08) -> tuple[float, fl
     """Low and high of an axis that shows all values, with a little air; never empty."""
     known = list(values)
     low, high = min(known), max(known)
+    # An axis has to end before floats do.
+    low, high = (min(max(edge, -_FARTHEST), _FARTHEST) for edge in (low, high))
     air = (high - low) * padding or abs(high) * 0.01 or 1.0
     return low - air, high + air
 
@@ -132,7 +138,7 @@ def value_axis(scale: Scale, unit: str, *, left: float, right: float) -> tuple[l
     for value in shown:
         y = scale.at(value * size)
         lines.append(Line(x1=left, y1=y, x2=right, y2=y, kind="grid"))
-        texts.append(Text(x=left - 5, y=y + 4, text=f"{value:.{decimals}f} {name}", anchor="end"))
+        texts.append(Text(x=left - 5, y=y + 4, text=f"{fixed(value, decimals)} {name}", anchor="end"))
     return lines, texts
 
 

@@ -71,9 +71,11 @@ def quantile(p: float, freedom: float) -> float:
 
 def moderated(squares: float, freedom: int, s0: float, weight: float) -> tuple[float, float]:
     """Variance and degrees of freedom from a sum of squares and the prior, which conflicting data overrule."""
-    if freedom and squares / freedom > (CONFLICT * s0) ** 2:
+    # Not `**`, which raises where a product is infinite, as for a prior of ms beside a value of next to nothing.
+    expected = s0 * s0
+    if freedom and squares / freedom > CONFLICT * CONFLICT * expected:
         return squares / freedom, freedom
-    return (weight * s0**2 + squares) / (weight + freedom), weight + freedom
+    return (weight * expected + squares) / (weight + freedom), weight + freedom
 
 
 def bounds(median: float, margins: Margins, *, same_node: bool) -> tuple[float, float]:
