@@ -7,6 +7,9 @@ five kinds of run take turns, each round in another order, and each plugin's fig
 its run minus the blocked run of the same round: a machine that slows down for a while slows both. Wall time is what
 people wait for; CPU time (user and system) is what is left when other work shares the machine.
 
+Every run imports byte code that an earlier one has compiled, as an installed plugin's is: it lies in a folder of its own
+(PYTHONPYCACHEPREFIX), also where PYTHONDONTWRITEBYTECODE is set, which would measure the compiler.
+
 Exits 1 if a goal is missed.
 """
 
@@ -33,6 +36,8 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
     "pytest-codspeed": ("codspeed",),
 }
 OURS = "pytest-sgdiff"
+CACHE = ".bytecode"
+"""The folder of the byte code; pytest collects nothing in one whose name begins with a dot."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +48,19 @@ class Cost:
     cpu_ms: float
 
 
+def settings(variables: Mapping[str, str], cache: pathlib.Path) -> dict[str, str]:
+    """The environment of a run: without settings of pytest, and with byte code kept in `cache`."""
+    kept = {name: value for name, value in variables.items() if not name.startswith("PYTEST_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**kept, "PYTHONPYCACHEPREFIX": str(cache)}
+
+
 def timed(loaded: str | None, folder: pathlib.Path, others: Sequence[str]) -> Cost:
-    """Run pytest once with at most one of the plugins, in a folder that holds one empty test."""
+    """Run pytest once with at most one of the plugins, in a folder that holds one empty test and the byte code."""
     blocked = [name for plugin, names in PLUGINS.items() if plugin != loaded for name in names]
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     argv += [word for name in (*blocked, *others) for word in ("-p", f"no:{name}")]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = settings(os.environ, folder / CACHE)
     began = time.perf_counter()
     process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     # Not Popen.wait(): only wait4 tells what this one child used.
@@ -76,6 +88,8 @@ def measure(rounds: int) -> dict[str, Cost]:
         (folder / "pytest.ini").write_text("[pytest]\n")
         for kind in kinds:  # Byte code is compiled and files are cached once, outside the figures.
             timed(kind, folder, others)
+        if not any((folder / CACHE).rglob("plugin.*.pyc")):
+            raise SystemExit(f"no byte code was kept in {folder / CACHE}: the figures would be of the compiler")
         for turn in range(rounds):
             shift = turn % len(kinds)
             for kind in kinds[shift:] + kinds[:shift]:
@@ -125,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"one-test pytest run without any of them: {found[''].wall_ms:.0f} ms wall, {found[''].cpu_ms:.0f} ms CPU"
         )
+        print("imports are of byte code that was compiled before, as of an installed plugin")
         print(f"{'added by':18} {'wall ms':>8} {'CPU ms':>8}   (medians of {options.rounds} interleaved rounds)")
         for plugin in PLUGINS:
             print(f"{plugin:18} {found[plugin].wall_ms:8.1f} {found[plugin].cpu_ms:8.1f}")
