@@ -7,7 +7,7 @@ five kinds of run take turns, each round in another order, and each plugin's fig
 its run minus the blocked run of the same round: a machine that slows down for a while slows both. Wall time is what
 people wait for; CPU time (user and system) is what is left when other work shares the machine.
 
-Every run imports byte code that an earlier one has compiled, as an installed plugin's is: it lies in a folder of its own
+Every run imports byte code that an earlier one has compiled, as an installed plugin's is. It lies in a private folder
 (PYTHONPYCACHEPREFIX), also where PYTHONDONTWRITEBYTECODE is set, which would measure the compiler.
 
 Exits 1 if a goal is missed.
@@ -88,7 +88,7 @@ def measure(rounds: int) -> dict[str, Cost]:
         (folder / "pytest.ini").write_text("[pytest]\n")
         for kind in kinds:  # Byte code is compiled and files are cached once, outside the figures.
             timed(kind, folder, others)
-        if not any((folder / CACHE).rglob("plugin.*.pyc")):
+        if not any((folder / CACHE).rglob("pytest_sgdiff/plugin.*.pyc")):
             raise SystemExit(f"no byte code was kept in {folder / CACHE}: the figures would be of the compiler")
         for turn in range(rounds):
             shift = turn % len(kinds)
