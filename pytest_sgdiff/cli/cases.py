@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import json
 import sys
@@ -23,11 +24,13 @@ def add(commands: Subparsers) -> None:
         "cases",
         help="list the cases of case files, or check the files",
         description="Lists cases. With --check, prints every mistake of the files as file:line:column: message, also "
-        "what no engine can do as the case says, and exits with 2 if there is one. With --check-nightly, compares the "
-        "cases whose `source` names comparison_configs.json with that file of SGLang and exits with 1 if they differ.",
+        "what no engine can do as the case says and marks that pytest does not know, and exits with 2 if there is one. "
+        "Warnings follow, of what is not reproducible or easily misread; they leave the exit code 0. With "
+        "--check-nightly, compares the cases whose `source` names comparison_configs.json with that file of SGLang and "
+        "exits with 1 if they differ.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="case files (default: cases/*.yaml)")
-    parser.add_argument("--check", action="store_true", help="check the files only")
+    parser.add_argument("--check", action="store_true", help="check the files only: mistakes and warnings")
     parser.add_argument(
         "--check-nightly", type=Path, metavar="FILE", help="compare with SGLang's comparison_configs.json"
     )
@@ -51,10 +54,9 @@ def _cases(chosen: argparse.Namespace) -> int:
     if not files:
         print("sgdiff cases: no case files below cases/; name some", file=sys.stderr)
         return MISTAKES
-    mistakes = check_files(files, here)
     if chosen.check:
-        mistakes = (*mistakes, *_impossible(files, here, chosen.engine_version))
-    if mistakes:
+        return _check(files, here, chosen.engine_version)
+    if mistakes := check_files(files, here):
         print("\n".join(mistakes))
         return MISTAKES
     cases = [case for file in files for case in read_cases(file, here)]
@@ -62,9 +64,7 @@ def _cases(chosen: argparse.Namespace) -> int:
         return _check_nightly(cases, chosen.check_nightly)
     if chosen.as_command:
         return _as_command(cases, chosen)
-    if chosen.check:
-        print(f"{len(cases)} cases in {len(files)} files, no mistakes")
-    elif chosen.json:
+    if chosen.json:
         print(json.dumps([to_plain(case) for case in cases], indent=2))
     else:
         width = max((len(case.node_id) for case in cases), default=0)
@@ -74,41 +74,82 @@ def _cases(chosen: argparse.Namespace) -> int:
     return GOOD
 
 
-def _impossible(files: Sequence[Path], here: Path, version: str | None) -> Iterator[str]:
-    """What well-formed cases ask for that cannot work: on any engine, and on that of `version` if one is named."""
+def _check(files: Sequence[Path], here: Path, version: str | None) -> int:
+    """Every mistake of the files, then every warning; only mistakes make it fail."""
+    from pytest_sgdiff.casefile import check_files
+    from pytest_sgdiff.cli.marks import Marks, registered
+    from pytest_sgdiff.reports.numbers import clean, plural
+
+    cases = _readable(files, here)
+    # Of files that name none nobody has to be asked.
+    marked = [file for file in files if _names_marks(file)]
+    marks = registered(marked, here) if marked else Marks(known=None)
+    mistakes = (*check_files(files, here, known_marks=marks.known), *_impossible(cases, version))
+    warnings = list(dict.fromkeys(line for case in cases for line in _told(case, version, level="warning")))
+    warnings += [f"warning: marks were not checked: {clean(marks.trouble)}"] if marks.trouble else []
+    for line in (*mistakes, *warnings):
+        print(line)
+    if mistakes:
+        return MISTAKES
+    found = f", {plural(len(warnings), 'warning')}" if warnings else ""
+    print(f"{plural(len(cases), 'case')} in {plural(len(files), 'file')}, no mistakes{found}")
+    return GOOD
+
+
+def _names_marks(file: Path) -> bool:
+    """Whether a case file has marks, also one that cannot be read as YAML."""
+    try:
+        return b"marks" in file.read_bytes()
+    except OSError:
+        return False
+
+
+def _readable(files: Sequence[Path], here: Path) -> list[Case]:
+    """The cases of the files that have no mistake."""
     from pytest_sgdiff.casefile import read_cases
+
+    found: list[Case] = []
+    for file in files:
+        with contextlib.suppress(CaseFileError):
+            found += read_cases(file, here)
+    return found
+
+
+def _impossible(cases: Sequence[Case], version: str | None) -> Iterator[str]:
+    """What well-formed cases ask for that cannot work: on any engine, and on that of `version` if one is named."""
     from pytest_sgdiff.engines import ENGINES
 
     told: dict[str, None] = {}
-    for file in files:
-        try:
-            cases = read_cases(file, here)
-        except CaseFileError:
-            continue
-        for case in cases:
-            meant = difflib.get_close_matches(case.engine, ENGINES, n=1, cutoff=0.8)
-            if meant and case.engine not in ENGINES:
-                # Any other name may be that of an engine which a plugin brings.
-                told[f"{case.at('engine')}: no engine is called '{case.engine}', did you mean '{meant[0]}'?"] = None
-            told |= dict.fromkeys(_refused(case, version))
+    for case in cases:
+        meant = difflib.get_close_matches(case.engine, ENGINES, n=1, cutoff=0.8)
+        if meant and case.engine not in ENGINES:
+            # Any other name may be that of an engine which a plugin brings.
+            told[f"{case.at('engine')}: no engine is called '{case.engine}', did you mean '{meant[0]}'?"] = None
+        told |= dict.fromkeys(_refused(case, version))
     yield from told
 
 
 def _refused(case: Case, version: str | None) -> Iterator[str]:
-    """Each error of a case at its place: what that version ignores or rejects, then what no engine can do. Without a
-    version, what each that the case is meant for does."""
+    """Each error of a case at its place."""
+    yield from _told(case, version, level="error")
+
+
+def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
+    """Each error or warning of a case at its place: what that version ignores or rejects, then what is so on any
+    engine. Without a version, what each that the case is meant for does."""
     from pytest_sgdiff.advice import advise
     from pytest_sgdiff.engines.complaints import complaints
     from pytest_sgdiff.engines.dialect import VERSIONS, meant_for
 
+    word = "" if level == "error" else f"{level}: "
     meant = [one for one in ([version] if version else VERSIONS) if meant_for(case, one)]
     by_version = [{(one.key, one.slug): one for one in complaints(case, each)} for each in meant]
     # Of all versions the newest tells it.
     for of_all, one in by_version[-1].items() if by_version else ():
-        if one.level == "error" and all(of_all in found for found in by_version):
-            yield f"{case.at(one.key)}: {one.message} [{one.slug}]"
+        if one.level == level and all(of_all in found for found in by_version):
+            yield f"{case.at(one.key)}: {word}{one.message} [{one.slug}]"
     general = advise(case, engine_version=version)
-    yield from (f"{one.location}: {one.message} [{one.slug}]" for one in general if one.level == "error")
+    yield from (f"{one.location}: {word}{one.message} [{one.slug}]" for one in general if one.level == level)
 
 
 def _check_nightly(cases: Sequence[Case], file: Path) -> int:

@@ -1,0 +1,48 @@
+"""Which marks pytest knows where the case files lie, asked of pytest itself: plugins and conftest.py register some."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TIMEOUT_S = 60.0
+"""How long pytest may take to read its configuration; it takes half a second."""
+
+_MARK = re.compile(r"^@pytest\.mark\.(\w+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Marks:
+    """The `known` marks, None where pytest did not tell them; `trouble` says why."""
+
+    known: frozenset[str] | None
+    trouble: str = ""
+
+
+def registered(files: Sequence[Path], here: Path) -> Marks:
+    """Every mark that is registered for `pytest FILE...` in the folder `here`. Nothing is collected, let alone run."""
+    argv = [sys.executable, "-m", "pytest", "--markers", "--collect-only", "--color=no", "-p", "no:cacheprovider"]
+    try:
+        done = subprocess.run(
+            [*argv, *(str(file.absolute()) for file in files)],
+            cwd=here,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Marks(known=None, trouble=f"pytest did not read its configuration within {TIMEOUT_S:g} s")
+    except OSError as error:
+        return Marks(known=None, trouble=f"pytest could not be started: {error.strerror or error}")
+    known = frozenset(_MARK.findall(done.stdout))
+    if done.returncode != 0 or not known:
+        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        return Marks(known=None, trouble=f"pytest exited with {done.returncode}: {said[-1] if said else 'no message'}")
+    return Marks(known=known)
