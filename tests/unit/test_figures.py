@@ -26,6 +26,7 @@ from pytest_sgdiff.figures import bare_change, change, fixed, measured, precisio
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.reports import charts, metricwords, numbers
 from pytest_sgdiff.reports.csv import CsvReport
+from pytest_sgdiff.reports.finding_text import words
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.json import JsonReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
@@ -95,7 +96,7 @@ def test_limits_and_exclusions_of_short_stages_say_what_they_are_in_ms() -> None
 )
 def test_no_rule_promises_a_precision_of_thousands_of_per_cent(values: tuple[list[float], list[float]]) -> None:
     for kind, name in itertools.product(("primary", "stage"), ("moderated", "paired")):
-        why = RULES[name].decide(*values, CLASS_MARGINS[kind], same_node=True).why
+        why = words(RULES[name].decide(*values, CLASS_MARGINS[kind], same_node=True).finding, kind)
         promised = re.findall(r"(\d+(?:\.\d+)?) % slower (?:excluded|is n)", why)
         assert all(float(one) <= 100 for one in promised), why
 
