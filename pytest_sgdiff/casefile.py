@@ -11,12 +11,11 @@ import os
 import pathlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from pytest_sgdiff import yamlreader
 from pytest_sgdiff.casedrafts import Draft, drafts
 from pytest_sgdiff.casekeys import CASE
-from pytest_sgdiff.data import NIGHTLY_BASELINE, Case, LaunchPlan, Location
+from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.shapes import did_you_mean
 from pytest_sgdiff.yamltree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
@@ -186,8 +185,6 @@ def _build(draft: Draft, path: str) -> Case:
     locations = {
         key: Location(path=path, line=place.line, column=place.column) for key, place in _places(draft.table, "")
     }
-    if "nightly" in values.get("marks", ()) and "launches.baseline" not in locations:
-        values["launches"] = replace(values.get("launches", LaunchPlan()), baseline=NIGHTLY_BASELINE)
     return Case(
         name=draft.name,
         variant=draft.variant,

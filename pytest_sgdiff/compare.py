@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_sgdiff.data import Baseline, Case, Estimator, Location, Machine, Measurement, Recorded, Verdict, Workload
+from pytest_sgdiff.data import Baseline, Estimator, Machine, Measurement, MetricChoice, Recorded, Verdict, Workload
 from pytest_sgdiff.estimator import centres, over
 from pytest_sgdiff.figures import fixed, measured
 from pytest_sgdiff.judge import judge
@@ -111,9 +111,6 @@ def _given(flags: Mapping[str, str], name: str) -> str:
     return (flags[name] or "set") if name in flags else "not set"
 
 
-_CASE = Case(name="compare", location=Location(path="", line=1, column=1), model="")
-"""Gates what a case gates that says nothing about its metrics."""
-
 _STATUS: dict[str, Status] = {
     "regressed": "slower",
     "improved": "faster",
@@ -130,7 +127,7 @@ def _ruled(old: Side, new: Side) -> Iterator[Row]:
         Measurement(case="", machine=machine, workload=workload, launches=side.launches) for side in (old, new)
     )
     baseline = Baseline(measurement=before, recorded=Recorded(at="", command=""))
-    yield from map(_row, judge(now, baseline, _CASE))
+    yield from map(_row, judge(now, baseline, MetricChoice(), looks=len(new.launches)))
 
 
 def _row(verdict: Verdict) -> Row:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pytest_sgdiff.comparable import differences, same_node
-from pytest_sgdiff.data import Baseline, Case, Decision, Finding, Measurement, MetricClass, Outcome, Verdict
+from pytest_sgdiff.data import Baseline, Decision, Finding, Measurement, MetricChoice, MetricClass, Outcome, Verdict
 from pytest_sgdiff.estimator import centres, middle
 from pytest_sgdiff.plain import apply_plain
 from pytest_sgdiff.rules import RULES, ModeratedRule, PairedRule, Prior, Rule
@@ -36,20 +36,22 @@ __all__ = [
 def judge(
     now: Measurement,
     baseline: Baseline,
-    case: Case,
+    choice: MetricChoice,
     *,
+    looks: int,
     paired: bool = False,
     priors: Mapping[MetricClass, Prior] | None = None,
 ) -> tuple[Verdict, ...]:
     """One verdict per gated metric, the primary one first.
 
-    `paired`: the baseline's launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
+    `looks` is how many launches the last look has, by which it is said what can be detected. `paired`: the baseline's
+    launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
     what the suite's own baselines say of the noise of a class (`pytest_sgdiff.rules.prior.fit_prior`).
     """
     near = paired or same_node(now.launches, baseline)
     return tuple(
-        _verdict(s, _rule(s, baseline, paired=paired, priors=priors or {}), baseline, case, near=near)
-        for s in series_of(now, baseline, case)
+        _verdict(s, _rule(s, baseline, paired=paired, priors=priors or {}), baseline, looks=looks, near=near)
+        for s in series_of(now, baseline, choice)
     )
 
 
@@ -97,7 +99,7 @@ def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[Metric
     return RULES["moderated"] if prior is None else ModeratedRule(prior)
 
 
-def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: bool) -> Verdict:
+def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool) -> Verdict:
     if s.stop is not None:
         decision = Decision(outcome="inconclusive", finding=s.stop)
     else:
@@ -146,7 +148,7 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, case: Case, *, near: boo
     if not isinstance(rule, ModeratedRule):
         # An A/B run has no baseline whose resolution could be told beforehand.
         return verdict
-    looks, stage = max(case.launches.looks), s.metric_class == "stage"
+    stage = s.metric_class == "stage"
     found = rule.detectable(s.baseline, s.margins, launches=looks, past_limit=stage, same_node=near)
     return replace(verdict, detectable=found)
 

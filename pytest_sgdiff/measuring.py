@@ -141,7 +141,7 @@ class Measuring:
             change_environment=session.extensions.environment,
             abandoned=session.abandoned,
             of=self._launches_at_most(),
-            exact=settings.mode == "update" and recorded_at_most(case) == case.launches.baseline,
+            exact=settings.mode == "update" and recorded_at_most(case) == case.recorded_launches,
             expected_s=session.launch_s(case),
             host_timeout_s=settings.gpu_timeout_s,
             label=("base engine" if base else "current engine") if settings.mode == "against" else "",
@@ -181,7 +181,7 @@ class Measuring:
             return self._comparing(self._folder_in(self.settings.out))
         if self._base_recorded and self.settings.replay is not None:
             return self._comparing(self.settings.replay)
-        wanted, made = self.case.launches.baseline, len(self._recorded)
+        wanted, made = self.case.recorded_launches, len(self._recorded)
         if self.settings.replay is None or made >= wanted:
             return self._recording(replay=self.settings.replay)
         few = f"a baseline takes {wanted} launches, this recording has {made}"

@@ -158,7 +158,7 @@ def _of_case(case: Case) -> _Workload:
     return _Workload(
         model=case.model,
         gpus=case.gpus,
-        backend=case.backend,
+        backend=case.runs_on,
         warmup="off" if case.warmup == "off" else "on",
         image="image-path" in case.assets or "image-path" in values,
         flags={flag: _text(value) for flag, value in values.items() if flag not in (*_OURS_ONLY_FLAGS, "image-path")},

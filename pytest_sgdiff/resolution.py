@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, Doubt, Finding, LaunchPlan, Location, MetricClass, Verdict
+from pytest_sgdiff.data import Baseline, Case, Doubt, Finding, MetricChoice, MetricClass, Verdict
 from pytest_sgdiff.estimator import CLIP, Noise, centres, logs, spread
 from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
 from pytest_sgdiff.rules.prior import DEFAULT
@@ -33,32 +33,27 @@ def detectable(s: Series, launches: int, priors: Mapping[MetricClass, Prior]) ->
     return rule.detectable(s.baseline, s.margins, launches=launches, past_limit=s.metric_class == "stage")
 
 
-def ungated(baseline: Baseline) -> Case:
-    """A case that gates everything, in place of the baseline's own where only the baseline is known."""
-    return Case(name=baseline.measurement.case, location=Location(path="", line=1, column=1), model="")
-
-
-def doubts(baseline: Baseline, case: Case) -> tuple[Doubt, ...]:
+def doubts(baseline: Baseline, choice: MetricChoice) -> tuple[Doubt, ...]:
     """Why a baseline should be recorded with more launches, or what disturbs it; empty where it is good."""
     return tuple(
-        doubt for s in series_of(baseline.measurement, baseline, case) for doubt in (*_launches(s), *_pauses(s))
+        doubt for s in series_of(baseline.measurement, baseline, choice) for doubt in (*_launches(s), *_pauses(s))
     )
 
 
 def recorded_at_most(case: Case) -> int:
     """How many launches a recording of the case takes at most: what the case states, and FEW where it states nothing
     and its launches leave doubts."""
-    plan = case.launches.baseline
-    stated = "launches.baseline" in case.locations or plan != LaunchPlan().baseline
-    return plan if stated else max(plan, FEW)
+    stated = case.launches.baseline
+    return max(case.recorded_launches, FEW) if stated is None else stated
 
 
 def first_figures(
-    fresh: Baseline, case: Case, *, priors: Mapping[MetricClass, Prior] | None = None
+    fresh: Baseline, choice: MetricChoice, *, looks: int, priors: Mapping[MetricClass, Prior] | None = None
 ) -> tuple[Verdict, ...]:
-    """The gated metrics of a baseline that replaces none: centre, spread and what it can detect, judged by nothing."""
+    """The gated metrics of a baseline that replaces none: centre, spread and what `looks` launches detect by it, judged
+    by nothing."""
     found = []
-    for s in series_of(fresh.measurement, fresh, case):
+    for s in series_of(fresh.measurement, fresh, choice):
         cv0 = (priors or {}).get(s.metric_class, DEFAULT).cv0
         noise = Noise(cv=s.margins.cv0 if cv0 is None else cv0, floor=s.margins.noise_abs)
         (now,), estimator = centres(s.metric_class, s.now, noise=noise)
@@ -73,7 +68,7 @@ def first_figures(
             estimator=estimator,
             now_values=s.now,
             spread=variation(s.now),
-            detectable=detectable(s, max(case.launches.looks), priors or {}),
+            detectable=detectable(s, looks, priors or {}),
             primary=s.primary,
             deciding=s.deciding,
         )
@@ -82,10 +77,15 @@ def first_figures(
 
 
 def with_figures_of(
-    fresh: Baseline, verdicts: Sequence[Verdict], case: Case, *, priors: Mapping[MetricClass, Prior] | None = None
+    fresh: Baseline,
+    verdicts: Sequence[Verdict],
+    choice: MetricChoice,
+    *,
+    looks: int,
+    priors: Mapping[MetricClass, Prior] | None = None,
 ) -> tuple[Verdict, ...]:
     """Verdicts against the baseline that is replaced, with what the fresh one can detect."""
-    found = {v.metric: v.detectable for v in first_figures(fresh, case, priors=priors)}
+    found = {v.metric: v.detectable for v in first_figures(fresh, choice, looks=looks, priors=priors)}
     return tuple(replace(v, detectable=found.get(v.metric)) for v in verdicts)
 
 

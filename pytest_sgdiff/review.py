@@ -31,8 +31,8 @@ def figures(
     its size all the same.
     """
     if old is None:
-        return first_figures(fresh, case, priors=priors)
-    found = judge(now, old, case, priors=priors)
+        return first_figures(fresh, case.metrics, looks=case.launches.looks[-1], priors=priors)
+    found = judge(now, old, case.metrics, looks=case.launches.looks[-1], priors=priors)
     if apart:
         found = tuple(
             replace(
@@ -46,7 +46,7 @@ def figures(
             )
             for v in found
         )
-    return with_figures_of(fresh, found, case, priors=priors)
+    return with_figures_of(fresh, found, case.metrics, looks=case.launches.looks[-1], priors=priors)
 
 
 def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Priors | None = None) -> CaseResult:

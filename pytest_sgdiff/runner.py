@@ -57,7 +57,7 @@ def gate(job: Job) -> CaseResult:
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
         reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
     result = finish(job, taken, baseline, verdicts, outcome, reason, "verdicts", decided_by=by)
-    seen = doubts(baseline, job.case) if baseline is not None and baseline.kind == "recorded" else ()
+    seen = doubts(baseline, job.case.metrics) if baseline is not None and baseline.kind == "recorded" else ()
     return replace(result, warnings=(*result.warnings, *(f"baseline: {doubt_text.advice(d)}" for d in seen)))
 
 
@@ -73,7 +73,7 @@ def record(job: Job) -> CaseResult:
     Where the case does not state how many, launches that leave doubts are followed by more of them (docs/decision.md).
     Raises BaselineError after the first launch if it cannot be added to a baseline that is to be extended.
     """
-    taken, wanted = Taken(), job.case.launches.baseline
+    taken, wanted = Taken(), job.case.recorded_launches
     alone = runs_alone(job.isolation, look=1, recording=True)
     if job.extend:
         take(job, taken, until=1, alone=alone, hold_clocks=True)
@@ -97,7 +97,7 @@ def record(job: Job) -> CaseResult:
     now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
     apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
-    told = (*told, *map(doubt_text.advice, doubts(fresh, job.case)))
+    told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)))
     shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.
@@ -133,7 +133,7 @@ def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:
 def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
     """Take as many launches more as the doubts about those that were taken ask for, and tell why."""
     fresh, planned, most = _renewed(job, taken), len(taken.counted), recorded_at_most(job.case)
-    seen = doubts(fresh, job.case) if len(fresh.measurement.launches) < FEW else ()
+    seen = doubts(fresh, job.case.metrics) if len(fresh.measurement.launches) < FEW else ()
     if not seen or most == planned:
         return ()
     until = planned + most - len(fresh.measurement.launches)
@@ -193,7 +193,9 @@ def _pairs(base: Job, now: Job) -> CaseResult:
             reason = "the base engine's launches do not say where they ran"
             return finish(now, taken, None, (), "invalid", reason, "no-machine")
         priors = now.priors_for(baseline.measurement.machine)
-        verdicts = judge(measurement_of(now, taken), baseline, now.case, paired=True, priors=priors)
+        verdicts = judge(
+            measurement_of(now, taken), baseline, now.case.metrics, looks=PAIR_LOOKS[-1], paired=True, priors=priors
+        )
         if settled(verdicts):
             break
     outcome, by = outcome_of(verdicts)
@@ -258,7 +260,8 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline)
     if apart:
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
-    return baseline, judge(now, baseline, job.case, priors=job.priors_for(taken.machine)), ""
+    case, priors = job.case, job.priors_for(taken.machine)
+    return baseline, judge(now, baseline, case.metrics, looks=case.launches.looks[-1], priors=priors), ""
 
 
 def unknown_machine(case: Case) -> Machine:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_sgdiff.comparable import checkpoints, counted
-from pytest_sgdiff.data import Baseline, Case, Finding, LaunchRecord, Measurement, MetricClass
+from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, MetricChoice, MetricClass
 from pytest_sgdiff.estimator import total
 from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage, metric_class, unit
 from pytest_sgdiff.rules import CLASS_MARGINS, Margins
@@ -47,12 +47,11 @@ class Series:
     stop: Finding | None = None
 
 
-def series_of(now: Measurement, baseline: Baseline, case: Case) -> tuple[Series, ...]:
-    """The series that the case gates, the primary metric first. A metric that neither side has is left out, but not a
-    stage that the case names."""
-    request = _Request(now, baseline, case)
-    primary = case.metrics.primary
-    gated = tuple(dict.fromkeys((primary, *case.metrics.gate)))
+def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
+    """The series that the choice of a case gates, the primary metric first. A metric that neither side has is left
+    out, but not a stage that the case names."""
+    request = _Request(now, baseline, choice)
+    gated = tuple(dict.fromkeys((choice.primary, *choice.gate)))
     found = [s for name in gated for s in request.expand(name)]
     if request.reference:
         # Published numbers cover a few metrics; that others were not published is nothing to report.
@@ -74,8 +73,8 @@ def new_stages(now: Measurement, baseline: Baseline) -> tuple[str, ...]:
 class _Request:
     """Both sides' launches of one case, and what can be derived from them."""
 
-    def __init__(self, now: Measurement, baseline: Baseline, case: Case) -> None:
-        self.case = case
+    def __init__(self, now: Measurement, baseline: Baseline, choice: MetricChoice) -> None:
+        self.choice = choice
         self.reference = baseline.kind == "reference"
         self.then = counted(baseline.measurement.launches)
         self.now = counted(now.launches)
@@ -87,7 +86,7 @@ class _Request:
         """The series behind one gate name."""
         if name == "stages":
             for stage in _stages(self.then):
-                if not is_denoising(stage.removeprefix(STAGE)) and stage != self.case.metrics.primary:
+                if not is_denoising(stage.removeprefix(STAGE)) and stage != self.choice.primary:
                     yield self._stage(stage)
         elif name == "denoise" and self.apart:
             yield self._series("denoise_steps", gate=name)
@@ -101,7 +100,7 @@ class _Request:
                 yield self._stage(name)
             else:
                 yield self._unknown_stage(name)
-        elif name == self.case.metrics.primary or any(name in launch.metrics for launch in (*self.then, *self.now)):
+        elif name == self.choice.primary or any(name in launch.metrics for launch in (*self.then, *self.now)):
             yield self._series(name)
 
     def pause(self) -> Series:
@@ -129,7 +128,7 @@ class _Request:
     def _series(self, metric: str, *, gate: str | None = None) -> Series:
         """`metric` as launches tell it. `gate` is its name in the case, where that is another."""
         gate = gate or metric
-        primary = gate == self.case.metrics.primary
+        primary = gate == self.choice.primary
         kind = "primary" if primary else metric_class(metric)
         then, now = ([launch.metrics.get(metric) for launch in side] for side in (self.then, self.now))
         absent = all(v is None for v in then)
@@ -177,7 +176,7 @@ class _Request:
 
     def _margins(self, kind: MetricClass, gate: str) -> Margins:
         """The class's margins, with the limit that the case states; `ignore` moves in proportion."""
-        margins, limits = CLASS_MARGINS[kind], self.case.metrics.limits
+        margins, limits = CLASS_MARGINS[kind], self.choice.limits
         stated = limits.get(gate, limits.get("stages") if gate.startswith(STAGE) else None)
         if self.reference:
             return replace(margins, limit=math.inf if stated is None else stated, limit_abs=0.0)

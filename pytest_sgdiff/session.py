@@ -148,7 +148,7 @@ class Session:
         launch_s = self.launch_s(case)
         if launch_s is None:
             return None
-        launches = {"update": case.launches.baseline, "against": 2 * runner.PAIR_LOOKS[0]}
+        launches = {"update": case.recorded_launches, "against": 2 * runner.PAIR_LOOKS[0]}
         return launch_s * launches.get(self.settings.mode, 1.2)
 
     def launch_s(self, case: Case) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_sgdiff.comparable import counted
-from pytest_sgdiff.data import Baseline, Case, Location, MetricClass
+from pytest_sgdiff.data import Baseline, MetricChoice, MetricClass
 from pytest_sgdiff.estimator import middle as median
 from pytest_sgdiff.rules import CLASS_MARGINS, Prior
 from pytest_sgdiff.rules.prior import fit_prior, fit_session_cv
@@ -67,9 +67,8 @@ def _fitted(kind: MetricClass, series: Sequence[tuple[Series, Sequence[str]]]) -
 
 def _chosen(baseline: Baseline) -> dict[MetricClass, Series]:
     """The series by which the case speaks for each class; values that are near the floor say nothing of it."""
-    case = Case(name="suite", location=Location(path="", line=1, column=1), model="")
     found: dict[MetricClass, Series] = {}
-    for s in series_of(baseline.measurement, baseline, case):
+    for s in series_of(baseline.measurement, baseline, MetricChoice()):
         middle = median(s.baseline)
         if s.metric_class not in FITTED or middle is None or middle <= s.margins.ignore_abs:
             continue

@@ -45,7 +45,7 @@ def _fields(case: Case, asset_hashes: Mapping[str, str]) -> Iterator[tuple[str, 
     yield "model", _without_folder(case.model)
     yield "gpus", case.gpus
     yield "engine", case.engine
-    yield "backend", case.backend
+    yield "backend", case.runs_on
     yield "warmup", case.warmup
     for name, value in case.args.items():
         # Saving is the engine's default, so saying so changes nothing.

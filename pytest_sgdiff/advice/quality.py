@@ -84,7 +84,7 @@ def lossy_not_marked(view: View) -> Iterator[Finding]:
 
 def cache_dit_config_on_native(view: View) -> Iterator[Finding]:
     key = view.key_of("cache-dit-config")
-    if key is not None and view.case.backend != "diffusers":
+    if key is not None and view.case.runs_on != "diffusers":
         yield Finding(
             key,
             "cache-dit-config belongs to the diffusers backend: set SGLANG_CACHE_DIT_ENABLED and its "
@@ -94,7 +94,7 @@ def cache_dit_config_on_native(view: View) -> Iterator[Finding]:
 
 def cache_dit_variables_on_diffusers(view: View) -> Iterator[Finding]:
     cached = cache_dit(view)
-    if cached is not None and view.case.backend == "diffusers":
+    if cached is not None and view.case.runs_on == "diffusers":
         key, name = cached
         yield Finding(key, f"{name} is read by the native backend: give the diffusers backend a cache-dit-config")
 
@@ -165,7 +165,7 @@ def sliding_tile_mask(view: View) -> Iterator[Finding]:
 
 
 def video_attention_on_images(view: View) -> Iterator[Finding]:
-    if view.case.backend == "sglang" and _IMAGE_MODELS.search(view.case.model):
+    if view.case.runs_on == "sglang" and _IMAGE_MODELS.search(view.case.model):
         for key, backend in _asking_for(view, *_VIDEO_ATTENTION):
             yield Finding(
                 key,
@@ -177,7 +177,7 @@ def video_attention_on_images(view: View) -> Iterator[Finding]:
 def attention_backend(view: View) -> Iterator[Finding]:
     for flag, backend in attention_asked(view.case).items():
         key = _attention_place(view, flag)
-        if view.case.backend == "diffusers":
+        if view.case.runs_on == "diffusers":
             yield from _attention_of_diffusers(key, flag, backend)
         elif backend not in ATTENTION and not (backend == "cudnn_sdpa" and flag.startswith("component")):
             yield Finding(key, f"no attention backend is called {backend}: known are {', '.join(sorted(ATTENTION))}")
@@ -203,7 +203,7 @@ def _asking_for(view: View, *backends: str) -> Iterator[tuple[str, str]]:
 
 
 def quantised_model_falls_back(view: View) -> Iterator[Finding]:
-    if view.case.backend != "diffusers" and view.model_has("-4bit", "-awq", "-gptq"):
+    if view.case.runs_on != "diffusers" and view.model_has("-4bit", "-awq", "-gptq"):
         yield Finding(
             "model",
             "a model of this name falls back to the diffusers backend, 'backend: sglang' or not: "

@@ -61,7 +61,7 @@ def _words(view: View, flag: str) -> list[str]:
 
 def cache_dit_with_layerwise_offload(view: View) -> Iterator[Finding]:
     cached = cache_dit(view)
-    if cached is None or view.case.backend == "diffusers":
+    if cached is None or view.case.runs_on == "diffusers":
         return
     key, name = cached
     flag = layerwise_flag(view)
@@ -134,7 +134,7 @@ def offload_not_pinned(view: View) -> Iterator[Finding]:
         *("layerwise-offload-components", "layerwise-offload-modules", "cpu-offload-components"),
     )
     by_mode = view.word("performance-mode") or view.word("mode")
-    if view.case.gpus == 0 or view.case.backend == "diffusers" or by_mode in ("manual", "speed", "memory"):
+    if view.case.gpus == 0 or view.case.runs_on == "diffusers" or by_mode in ("manual", "speed", "memory"):
         return
     if not any(first_of(view, decided)):
         yield Finding(

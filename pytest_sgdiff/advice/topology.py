@@ -122,7 +122,7 @@ def ring_attention_backend(view: View) -> Iterator[Finding]:
 
 
 def parallel_not_pinned(view: View) -> Iterator[Finding]:
-    if view.case.gpus < 2 or view.case.backend == "diffusers":
+    if view.case.gpus < 2 or view.case.runs_on == "diffusers":
         return
     tp, cfg = view.count("tp-size") or 1, _cfg_degree(view)
     sequence = any(first_of(view, _SEQUENCE))

@@ -112,9 +112,10 @@ def _when(baseline: Baseline) -> str:
 
 def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load, suite
+    from pytest_sgdiff.data import MetricChoice
     from pytest_sgdiff.files import file_name
     from pytest_sgdiff.reports import doubt_text
-    from pytest_sgdiff.resolution import doubts, ungated
+    from pytest_sgdiff.resolution import doubts
     from pytest_sgdiff.suiteprior import suite_priors, told
 
     # Other cases' files may be as wrong as they like.
@@ -128,7 +129,7 @@ def _show(chosen: argparse.Namespace) -> int:
         for line in _metrics(baseline, priors):
             print(f"  {line}")
         print(f"  noise between launches: {told(priors)}")
-        for doubt in doubts(baseline, ungated(baseline)):
+        for doubt in doubts(baseline, MetricChoice()):
             print(f"  {doubt_text.advice(doubt)}")
     if not found:
         raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
@@ -137,14 +138,15 @@ def _show(chosen: argparse.Namespace) -> int:
 
 def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
+    from pytest_sgdiff.data import MetricChoice
     from pytest_sgdiff.estimator import centre
     from pytest_sgdiff.figures import fixed, precision
     from pytest_sgdiff.metrics import metric_class, unit
-    from pytest_sgdiff.resolution import detectable, ungated
+    from pytest_sgdiff.resolution import detectable
     from pytest_sgdiff.rules.sample import variation
     from pytest_sgdiff.series import series_of
 
-    judged = {s.metric: s for s in series_of(baseline.measurement, baseline, ungated(baseline))}
+    judged = {s.metric: s for s in series_of(baseline.measurement, baseline, MetricChoice())}
     lines = []
     for name, values in baseline.measurement.values.items():
         middle, spread = centre(values, metric_class(name)), variation(values)
@@ -202,7 +204,7 @@ def _check(chosen: argparse.Namespace) -> int:
     if not chosen.folder.is_dir():
         raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
     cases = all_cases("baselines check", chosen.cases)
-    found = check(chosen.folder, {name: case.launches.baseline for name, case in cases.items()})
+    found = check(chosen.folder, {name: case.recorded_launches for name, case in cases.items()})
     for line in found:
         print(line)
     if not found:

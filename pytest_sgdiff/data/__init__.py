@@ -14,6 +14,7 @@ from __future__ import annotations
 from pytest_sgdiff.data.cases import (
     NIGHTLY_BASELINE,
     OUTCOMES,
+    USUAL_BASELINE,
     Advice,
     ArgValue,
     Backend,
@@ -75,6 +76,7 @@ from pytest_sgdiff.data.results import (
 __all__ = [
     "NIGHTLY_BASELINE",
     "OUTCOMES",
+    "USUAL_BASELINE",
     "Advice",
     "ArgValue",
     "Backend",

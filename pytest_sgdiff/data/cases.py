@@ -63,6 +63,8 @@ class MetricChoice:
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
+USUAL_BASELINE = 5
+"""Launches in the baseline of a case that states no number: the fewest of which ranks can confirm a slowdown."""
 NIGHTLY_BASELINE = 10
 """Launches in the baseline of a case that is judged night after night: rare pauses and outliers need as many to show
 (docs/decision.md)."""
@@ -70,10 +72,10 @@ NIGHTLY_BASELINE = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchPlan:
-    """`baseline`: launches to record a baseline from; NIGHTLY_BASELINE in a case marked nightly that does not say.
-    `looks`: launches after which a verdict is sought."""
+    """`baseline`: launches to record a baseline from, None where the case does not state it (`Case.recorded_launches`
+    has the number then). `looks`: launches after which a verdict is sought."""
 
-    baseline: int = 5
+    baseline: int | None = None
     looks: tuple[int, ...] = (1, 3, 5)
 
 
@@ -99,7 +101,9 @@ class Case:
     """One performance case, fully resolved: defaults merged, one matrix variant chosen.
 
     `args` are the engine's flags without dashes, in order: True is a bare flag, a tuple several values. `locations`
-    maps a dotted key (`args.ulysses-degree`, `gpus`) to its place in the file. `timeout_s` bounds one launch.
+    maps a dotted key (`args.ulysses-degree`, `gpus`) to its place in the file, and is of no other meaning. `backend`
+    is None where the case does not state it: the native one (`runs_on`), which is then not named on the command line.
+    `timeout_s` bounds one launch.
     """
 
     name: str
@@ -110,7 +114,7 @@ class Case:
     model: str
     gpus: int = 1
     engine: str = "sglang-generate"
-    backend: Backend = "sglang"
+    backend: Backend | None = None
     warmup: Literal["request", "off"] = "request"
     marks: tuple[str, ...] = ()
     fixtures: tuple[str, ...] = ()
@@ -135,6 +139,18 @@ class Case:
     def node_id(self) -> str:
         """The pytest node id, `cases/ltx2.yaml::ltx2_twostage_t2v`."""
         return f"{self.location.path}::{self.id}"
+
+    @property
+    def runs_on(self) -> Backend:
+        """The backend that a launch must have run on."""
+        return self.backend or "sglang"
+
+    @property
+    def recorded_launches(self) -> int:
+        """Launches to record a baseline from: what the case states, or what is usual for its marks."""
+        if self.launches.baseline is not None:
+            return self.launches.baseline
+        return NIGHTLY_BASELINE if "nightly" in self.marks else USUAL_BASELINE
 
     def at(self, key: str) -> Location:
         """The place of a dotted key in the file; of its nearest parent, or of the case, if it is not written."""

@@ -97,7 +97,7 @@ def _complaints(case: Case, version: str) -> Iterator[Complaint]:
 
 def _model(case: Case, release: int) -> Iterator[Complaint]:
     since = modeltable.MODELS.get(case.model)
-    if since is None or release >= since or case.backend != "sglang":
+    if since is None or release >= since or case.runs_on != "sglang":
         return
     if case.model in modeltable.KIN:
         message = f"sglang 0.5.{release} does not know {case.model}, which came with 0.5.{since}: it may fall back"
@@ -111,7 +111,7 @@ def _attention(case: Case, release: int) -> Iterator[Complaint]:
     """Attention backends of the native backend that came later. In 0.5.8 the parser itself has a list."""
     for flag, backend in attention_asked(case).items():
         since = modeltable.ATTENTION.get(backend, 0)
-        if flagtable.OLDEST < release < since and case.backend == "sglang":
+        if flagtable.OLDEST < release < since and case.runs_on == "sglang":
             key = key_given(case, flag) or key_given(case, flag.partition(".")[0]) or "args"
             message = f"sglang 0.5.{release} has no attention backend {backend}: it came with 0.5.{since}"
             yield Complaint(level="error", slug="flag-value", message=message, key=key)

@@ -47,8 +47,7 @@ def translate(
     release = nearest_release(version)
     args = dict(case.args)
     # The native backend is the engine's default: it is named where the case names it, which also forbids a fallback.
-    named = case.backend == "diffusers" or "backend" in case.locations
-    backend = args.pop("backend", case.backend if named else None)
+    backend = args.pop("backend", case.backend)
     assets = {flag: path for flag, path in (case.assets if assets is None else assets).items() if flag not in args}
     words = [] if backend is None else _words("backend", backend, release)
     words += _words("model-path", case.model, release)

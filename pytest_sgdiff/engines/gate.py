@@ -69,9 +69,9 @@ def problems(
         message = "nothing proves that the engine ended well: its exit code is not known"
         yield _problem("invalid", message, (), cause="exit-code")
     yield from _outputs(launch, case)
-    yield from backend_problems(case.backend, dump, log)
+    yield from backend_problems(case.runs_on, dump, log)
     yield from _expected(case, dump, log)
-    if case.backend == "sglang":
+    if case.runs_on == "sglang":
         yield from _attention(case, log)
     yield from _steps(case, dump)
     if case.warmup == "request" and log.warmup != "proven":

@@ -141,7 +141,7 @@ def baseline_of(rows, kind="recorded"):
 
 
 def judged(then, now, *, kind="recorded", paired=False):
-    return judge(measured(now), baseline_of(then, kind), CASE, paired=paired)
+    return judge(measured(now), baseline_of(then, kind), CASE.metrics, looks=5, paired=paired)
 
 
 @QUICK

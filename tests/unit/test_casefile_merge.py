@@ -10,7 +10,10 @@ import sys
 import pytest
 
 from pytest_sgdiff.casefile import check_files, check_relations, load_cases, read_cases
+from pytest_sgdiff.data import Case, LaunchPlan
+from pytest_sgdiff.engines.dialect import translate
 from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.resolution import recorded_at_most
 
 PATH = "cases/x.yaml"
 FIRERED = """\
@@ -75,7 +78,28 @@ def test_a_nightly_case_has_ten_launches_in_its_baseline_unless_it_says_otherwis
     if "launches" not in given:
         text = text.partition("\n")[2]
     (case,) = load_cases(PATH, text)
-    assert (case.launches.baseline, case.launches.looks) == expected
+    assert (case.recorded_launches, case.launches.looks) == expected
+
+
+@pytest.mark.parametrize("launches", [5, 10, None])
+@pytest.mark.parametrize("backend", ["sglang", "diffusers", None])
+def test_a_case_of_python_does_what_the_same_case_of_a_file_does(launches: int | None, backend: str | None) -> None:
+    keys = [f"launches: {{baseline: {launches}}}"] if launches else []
+    keys += [f"backend: {backend}"] if backend else []
+    (written,) = load_cases(PATH, f"cases: {{a: {{{', '.join(['model: m/m', 'args: {prompt: x}', *keys])}}}}}\n")
+    built = Case(
+        name="a",
+        location=written.location,
+        model="m/m",
+        args={"prompt": "x"},
+        backend=backend,
+        launches=LaunchPlan(baseline=launches),
+    )
+    for case in (written, built):
+        assert recorded_at_most(case) == (launches or 10)
+        words = " ".join(translate(case, "0.5.17")).replace("=", " ")
+        assert (f"--backend {backend} " in words) is (backend is not None)
+        assert ("--backend" in words) is (backend is not None)
 
 
 def test_a_merged_value_still_knows_where_it_was_written() -> None:

@@ -139,7 +139,10 @@ def test_numbers_at_the_ends_of_what_floats_hold_are_shown_by_every_report(then:
     ]
     baseline = Baseline(measurement=sides[0], recorded=Recorded(at="2026-11-23", command="x"))
     result = factories.result(
-        launches=rows(now), baseline_records=rows(then), verdicts=judge(sides[1], baseline, case), elapsed_s=1e300
+        launches=rows(now),
+        baseline_records=rows(then),
+        verdicts=judge(sides[1], baseline, case.metrics, looks=5),
+        elapsed_s=1e300,
     )
     points = tuple(HistoryPoint(at=f"2026-11-0{i + 1}", value=value) for i, value in enumerate(then))
     run = replace(factories.run(result, elapsed_s=1e300), history={result.case: {"denoise_steps": points}})

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff import judge as judging
 from pytest_sgdiff.data import (
     Baseline,
-    Case,
     Environment,
     Finding,
+    LaunchPlan,
     LaunchRecord,
-    Location,
     Machine,
     Measurement,
     MetricChoice,
@@ -22,7 +23,7 @@ from pytest_sgdiff.data import (
     Verdict,
     Workload,
 )
-from pytest_sgdiff.judge import judge, new_stages, outcome_of, settled
+from pytest_sgdiff.judge import new_stages, outcome_of, settled
 from pytest_sgdiff.rules import Prior
 from tests.factories import figures
 
@@ -47,15 +48,19 @@ def baseline(rows, **changes):
     return Baseline(measurement=measurement(rows, generation=generation), recorded=recorded, **changes)
 
 
-def case(**metrics):
-    place = Location(path="cases/wan.yaml", line=3, column=3)
-    return Case(name="wan", location=place, model="Wan-AI/Wan2.1", metrics=MetricChoice(**metrics))
+def gating(**metrics):
+    """What a case gates."""
+    return MetricChoice(**metrics)
+
+
+LOOKS = LaunchPlan().looks
+judge = partial(judging.judge, looks=LOOKS[-1])
 
 
 def look_by_look(rows, then, what=None):
     """Launches used, verdicts and outcome of the loop that the runner drives."""
-    what = what or case()
-    for look in what.launches.looks:
+    what = what or gating()
+    for look in LOOKS:
         verdicts = judge(measurement(rows[:look]), baseline(then), what)
         if settled(verdicts) or look >= len(rows):
             break
@@ -113,7 +118,7 @@ def test_an_unchanged_launch_that_was_not_synchronised_passes_as_well(index):
 def test_a_host_that_holds_up_the_gpu_leaves_unchanged_launches_open_and_accuses_nobody():
     held_up = json.loads((DATA / "h200_host_launches.json").read_text(encoding="utf-8"))
     then, now = ([entry["metrics"] for entry in held_up[side]] for side in ("baseline", "gate"))
-    looks, verdicts, (outcome, by) = look_by_look(now, then, case(gate=("denoise", "peak_memory")))
+    looks, verdicts, (outcome, by) = look_by_look(now, then, gating(gate=("denoise", "peak_memory")))
     assert (looks, outcome) == (5, "inconclusive")
     assert by == [("denoise_steps", "interval-undecided")]
     undecided = figures(by_name(verdicts)["denoise_steps"].finding)
@@ -131,7 +136,7 @@ def fifth_host(*sides):
 
 @pytest.mark.parametrize("side", ["after_kill", "gate"])
 def test_the_same_engine_passes_on_another_such_host_at_the_third_launch(side):
-    looks, _, (outcome, _) = look_by_look(fifth_host(side), fifth_host("baseline"), case(**GATED))
+    looks, _, (outcome, _) = look_by_look(fifth_host(side), fifth_host("baseline"), gating(**GATED))
     assert (looks, outcome) == (3, "pass")
 
 
@@ -145,7 +150,7 @@ def test_the_same_engine_passes_on_another_such_host_at_the_third_launch(side):
 )
 def test_there_a_slower_engine_regresses_by_its_memory_and_its_steps_are_suspect(sides, found):
     """Three of eleven launches are as slow as the slower engine's: the host did that, and might have done it again."""
-    looks, verdicts, (outcome, by) = look_by_look(fifth_host("slower"), fifth_host(*sides), case(**GATED))
+    looks, verdicts, (outcome, by) = look_by_look(fifth_host("slower"), fifth_host(*sides), gating(**GATED))
     assert (looks, outcome) == (5, "regressed")
     assert by == [("peak_memory", "beyond-limit")]
     steps = by_name(verdicts)["denoise_steps"]
@@ -154,7 +159,7 @@ def test_there_a_slower_engine_regresses_by_its_memory_and_its_steps_are_suspect
 
 def test_on_a_gpu_that_the_baseline_does_not_know_less_is_promised():
     here, there = (
-        by_name(judge(measurement(SYNC[:1], uuid=gpu), baseline(SYNC[1:]), case())) for gpu in ("GPU-1", "GPU-2")
+        by_name(judge(measurement(SYNC[:1], uuid=gpu), baseline(SYNC[1:]), gating())) for gpu in ("GPU-1", "GPU-2")
     )
     assert there["denoise_steps"].detectable - here["denoise_steps"].detectable == pytest.approx(0.02, abs=0.002)
     assert there["denoise_steps"].limit - here["denoise_steps"].limit == pytest.approx(0.02, abs=1e-6)
@@ -169,7 +174,7 @@ def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
 
 def test_verdicts_carry_what_was_judged_launch_by_launch():
     """e2e net of a pause of 442 ms and the pause itself are no metrics of the launches: reports know them from here."""
-    found = by_name(judge(measurement(SYNC[:2]), baseline(SYNC[2:]), case()))
+    found = by_name(judge(measurement(SYNC[:2]), baseline(SYNC[2:]), gating()))
     whole, pauses = tuple(row["e2e"] for row in SYNC[:2]), found["pause"].now_values
     assert pauses == pytest.approx((9.2, 447.1), abs=0.1)
     assert found["e2e"].now_values == tuple(e2e - pause for e2e, pause in zip(whole, pauses, strict=True))
@@ -209,7 +214,7 @@ def test_two_slower_launches_are_not_enough_to_fail_but_enough_to_doubt():
 
 
 def test_the_gate_expands_into_steps_pause_net_e2e_stages_and_memory_primary_first():
-    verdicts = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case())
+    verdicts = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating())
     assert [v.metric for v in verdicts] == [
         "denoise_steps",
         "pause",
@@ -230,7 +235,7 @@ def test_the_gate_expands_into_steps_pause_net_e2e_stages_and_memory_primary_fir
 def test_without_steps_on_both_sides_denoise_and_e2e_are_judged_as_they_are(side):
     bare = edited(SYNC[2:], denoise_steps=None, denoise_gap=None)
     now, then = (bare[:1], SYNC[1:]) if side == "now" else (SYNC[:1], bare)
-    verdicts = by_name(judge(measurement(now), baseline(then), case()))
+    verdicts = by_name(judge(measurement(now), baseline(then), gating()))
     assert verdicts["denoise"].primary
     assert "pause" not in verdicts
     assert not verdicts["e2e"].net
@@ -240,11 +245,11 @@ def test_without_steps_on_both_sides_denoise_and_e2e_are_judged_as_they_are(side
 def test_steps_that_cover_only_part_of_denoising_do_not_stand_for_it():
     """Launches that are not synchronised: the last step returns while the GPU still works."""
     half = edited(SYNC, denoise_steps=lambda v: v / 2)
-    assert judge(measurement(half[:1]), baseline(half[1:]), case())[0].metric == "denoise"
+    assert judge(measurement(half[:1]), baseline(half[1:]), gating())[0].metric == "denoise"
 
 
 def test_a_stage_can_be_primary_and_is_net_of_its_pauses():
-    what = case(primary="stage:DenoisingStage", gate=("stages",))
+    what = gating(primary="stage:DenoisingStage", gate=("stages",))
     looks, verdicts, (outcome, _) = look_by_look(SLOW, SYNC[:5], what)
     first = verdicts[0]
     assert (first.metric, first.primary, first.metric_class) == ("stage:DenoisingStage", True, "primary")
@@ -254,12 +259,12 @@ def test_a_stage_can_be_primary_and_is_net_of_its_pauses():
 
 
 def test_the_limit_of_a_case_replaces_that_of_the_class_and_moves_ignore_with_it():
-    tight = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case(limits={"denoise": 0.02, "stages": 0.5})))
+    tight = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating(limits={"denoise": 0.02, "stages": 0.5})))
     assert tight["denoise_steps"].limit == pytest.approx(0.02)
     assert tight["denoise_steps"].ignore == pytest.approx(0.0075)
     assert tight["e2e"].limit == pytest.approx(0.04)
     assert tight["stage:DecodingStage"].limit == pytest.approx(0.5)
-    wide = case(limits={"denoise": 0.2, "e2e": 0.2, "peak_memory": 0.1})
+    wide = gating(limits={"denoise": 0.2, "e2e": 0.2, "peak_memory": 0.1})
     assert look_by_look(SLOW, SYNC[:5], wide)[2][0] == "pass"
 
 
@@ -267,14 +272,14 @@ def test_a_stage_must_cost_the_request_one_percent():
     """TextEncodingStage of 3 s in a request of 400 s: 20 % of it are 0.15 % of the request."""
     rows = edited(SYNC, stage__TextEncodingStage=3000.0, e2e=400_000.0, denoise_steps=None, denoise_gap=None)
     slow = edited(rows, stage__TextEncodingStage=3900.0)
-    slow_verdict = by_name(judge(measurement(slow[:5]), baseline(rows[:5]), case(primary="e2e", gate=("stages",))))
+    slow_verdict = by_name(judge(measurement(slow[:5]), baseline(rows[:5]), gating(primary="e2e", gate=("stages",))))
     assert slow_verdict["stage:TextEncodingStage"].outcome == "pass"
     assert slow_verdict["stage:TextEncodingStage"].limit == pytest.approx(4000 / 3000, rel=0.01)
 
 
 def test_a_stage_that_regressed_fails_the_case():
     slow = edited(SYNC[:5], stage__DecodingStage=lambda v: v + 60, e2e=lambda v: v + 60)
-    _, verdicts, (outcome, by) = look_by_look(slow, SYNC[:5], case(gate=("denoise", "stages")))
+    _, verdicts, (outcome, by) = look_by_look(slow, SYNC[:5], gating(gate=("denoise", "stages")))
     assert outcome == "regressed"
     assert by_name(verdicts)["denoise_steps"].outcome == "pass"
     assert [metric for metric, _ in by] == ["stage:DecodingStage"]
@@ -289,7 +294,7 @@ def test_a_stage_that_is_slower_within_its_limit_does_not_fail_the_case():
     for row, value in zip(then, (33.0, 35.0, 36.0, 37.0, 34.0, 35.0), strict=True):
         row["stage:DecodingStage"] = value
     now = edited(then[:5], stage__DecodingStage=lambda v: v * 1.35)
-    verdicts = judge(measurement(now), baseline(then[:5]), case(gate=("denoise", "stages")))
+    verdicts = judge(measurement(now), baseline(then[:5]), gating(gate=("denoise", "stages")))
     stage_verdict = by_name(verdicts)["stage:DecodingStage"]
     assert (stage_verdict.outcome, stage_verdict.suspect) == ("inconclusive", False)
     assert figures(stage_verdict.finding) == {"code": "within-limit", "size": 0.35, "limit": 0.429}
@@ -297,11 +302,11 @@ def test_a_stage_that_is_slower_within_its_limit_does_not_fail_the_case():
 
 
 def test_an_uncertain_stage_holds_up_nothing_unless_its_figure_is_beyond_its_limit():
-    noisy = judge(measurement([SYNC[1]]), baseline([SYNC[0], *SYNC[2:]]), case(gate=("denoise", "stages")))
+    noisy = judge(measurement([SYNC[1]]), baseline([SYNC[0], *SYNC[2:]]), gating(gate=("denoise", "stages")))
     text = by_name(noisy)["stage:TextEncodingStage"]
     assert (text.outcome, text.suspect, text.deciding) == ("inconclusive", False, False)
     far = edited([SYNC[0]], stage__TextEncodingStage=75.0)
-    verdicts = judge(measurement(far), baseline(SYNC[1:]), case(gate=("denoise", "stages")))
+    verdicts = judge(measurement(far), baseline(SYNC[1:]), gating(gate=("denoise", "stages")))
     assert by_name(verdicts)["stage:TextEncodingStage"].suspect
     assert not settled(verdicts)
     assert outcome_of(verdicts)[0] == "inconclusive"
@@ -310,7 +315,7 @@ def test_an_uncertain_stage_holds_up_nothing_unless_its_figure_is_beyond_its_lim
 def test_a_new_stage_is_mentioned_not_judged():
     now = edited(SYNC[:1], stage__SafetyCheckStage=12.0)
     assert new_stages(measurement(now), baseline(SYNC[1:])) == ("SafetyCheckStage",)
-    assert "stage:SafetyCheckStage" not in by_name(judge(measurement(now), baseline(SYNC[1:]), case()))
+    assert "stage:SafetyCheckStage" not in by_name(judge(measurement(now), baseline(SYNC[1:]), gating()))
 
 
 def test_a_stage_that_is_gone_holds_up_the_case():
@@ -339,7 +344,7 @@ def test_one_of_two_denoising_stages_that_is_gone_makes_no_case_faster():
     rows = without_last_but(SYNC, 1)
     two = edited(rows, denoise=lambda v: v + 200, e2e=lambda v: v + 200, denoise_steps=lambda v: v + 200)
     two = [{**row, "stage:LTX2RefinementStage": 200.0} for row in two]
-    _, verdicts, (outcome, by) = look_by_look(rows, two, case(gate=("denoise", "peak_memory")))
+    _, verdicts, (outcome, by) = look_by_look(rows, two, gating(gate=("denoise", "peak_memory")))
     assert by_name(verdicts)["denoise"].outcome == "improved"
     assert (outcome, by) == ("inconclusive", [("stage:LTX2RefinementStage", "stage-gone")])
 
@@ -369,7 +374,7 @@ def test_denoising_that_is_in_no_stage_is_no_pause():
 
 
 def test_a_stage_that_the_case_names_and_nobody_has_is_not_passed_over():
-    _, verdicts, (outcome, by) = look_by_look(SYNC[:1], SYNC[1:], case(gate=("denoise", "stage:DecodeStage")))
+    _, verdicts, (outcome, by) = look_by_look(SYNC[:1], SYNC[1:], gating(gate=("denoise", "stage:DecodeStage")))
     assert outcome == "inconclusive"
     assert by == [("stage:DecodeStage", "stage-unknown")]
     assert by_name(verdicts)["stage:DecodeStage"].deciding
@@ -377,7 +382,7 @@ def test_a_stage_that_the_case_names_and_nobody_has_is_not_passed_over():
 
 def test_a_gated_metric_that_the_baseline_lacks_is_no_baseline():
     then = edited(SYNC[1:], peak_memory=None)
-    verdicts = judge(measurement(SYNC[:1]), baseline(then), case())
+    verdicts = judge(measurement(SYNC[:1]), baseline(then), gating())
     outcome, by = outcome_of(verdicts)
     assert (outcome, [v.metric for v in by]) == ("no-baseline", ["peak_memory"])
 
@@ -386,7 +391,7 @@ def test_a_metric_that_neither_side_has_is_left_out_unless_it_is_primary():
     bare = edited(
         SYNC, peak_memory=None, denoise=None, denoise_steps=None, denoise_gap=None, stage__DenoisingStage=None
     )
-    verdicts = judge(measurement(bare[:1]), baseline(bare[1:]), case())
+    verdicts = judge(measurement(bare[:1]), baseline(bare[1:]), gating())
     assert "peak_memory" not in by_name(verdicts)
     assert (verdicts[0].metric, verdicts[0].outcome) == ("denoise", "no-baseline")
 
@@ -395,12 +400,12 @@ def test_replaced_launches_reach_no_verdict():
     good = measurement(SYNC[:1])
     spoilt = replace(good.launches[0], number=9, excluded="foreign process", metrics=edited(SLOW[:1], e2e=9e9)[0])
     both = replace(good, launches=(spoilt, *good.launches))
-    assert judge(both, baseline(SYNC[1:]), case()) == judge(good, baseline(SYNC[1:]), case())
+    assert judge(both, baseline(SYNC[1:]), gating()) == judge(good, baseline(SYNC[1:]), gating())
 
 
 def test_peak_memory_of_another_checkpoint_is_shown_and_does_not_decide():
     grown = edited(SYNC[:5], peak_memory=9000.0)
-    verdicts = judge(measurement(grown, generation="C2"), baseline(SYNC[:5], generation="C1"), case())
+    verdicts = judge(measurement(grown, generation="C2"), baseline(SYNC[:5], generation="C1"), gating())
     memory = by_name(verdicts)["peak_memory"]
     assert (memory.outcome, memory.deciding, memory.now) == ("inconclusive", False, 9000.0)
     assert memory.finding == Finding(
@@ -409,12 +414,12 @@ def test_peak_memory_of_another_checkpoint_is_shown_and_does_not_decide():
         now=("runtime_peak.peak_allocated_mb",),
     )
     assert outcome_of(verdicts)[0] == "pass"
-    same = judge(measurement(grown, generation="C1"), baseline(SYNC[:5], generation="B"), case())
+    same = judge(measurement(grown, generation="C1"), baseline(SYNC[:5], generation="B"), gating())
     assert by_name(same)["peak_memory"].outcome == "regressed"
 
 
 def test_verdicts_carry_what_reports_print():
-    verdicts = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:], best={"denoise_steps": 1000.0}), case()))
+    verdicts = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:], best={"denoise_steps": 1000.0}), gating()))
     steps = verdicts["denoise_steps"]
     assert (steps.baseline, steps.now) == pytest.approx((1026.789, 1025.777), abs=0.01)
     assert steps.spread == pytest.approx(0.0095, abs=1e-3)
@@ -427,9 +432,9 @@ def test_verdicts_carry_what_reports_print():
 
 
 def test_priors_of_the_suite_are_used_by_class():
-    usual = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case())
+    usual = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating())
     prior = Prior(cv0=0.012, weight=30.0, source="test")
-    fitted = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), case(), priors={"primary": prior})
+    fitted = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating(), priors={"primary": prior})
     assert fitted[0].excluded > usual[0].excluded
     assert by_name(fitted)["peak_memory"] == by_name(usual)["peak_memory"]
 
@@ -439,8 +444,8 @@ def test_launches_taken_in_turn_are_judged_as_pairs():
     base = [{"e2e": 20_000 * d, "denoise": 19_000 * d} for d in drift]
     slow = [{"e2e": 20_900 * d, "denoise": 19_900 * d} for d in drift]
     now = measurement(slow, uuid="GPU-2")
-    assert judge(now, baseline(base), case(), paired=True)[0].outcome == "regressed"
-    assert judge(now, baseline(base), case())[0].outcome == "inconclusive"
+    assert judge(now, baseline(base), gating(), paired=True)[0].outcome == "regressed"
+    assert judge(now, baseline(base), gating())[0].outcome == "inconclusive"
 
 
 # ------------------------------------------------------------------------------------------------- outcome
@@ -498,7 +503,7 @@ def test_a_case_rests_on_the_verdicts_that_share_its_outcome():
 
 def test_a_reference_never_passes_and_asks_for_no_launch():
     published = baseline([{"e2e": 1111.0, "denoise": 1030.0}], kind="reference")
-    verdicts = judge(measurement(SYNC[:1]), published, case())
+    verdicts = judge(measurement(SYNC[:1]), published, gating())
     assert [v.metric for v in verdicts] == ["denoise", "e2e"]
     assert settled(verdicts)
     outcome, by = outcome_of(verdicts)
@@ -508,7 +513,7 @@ def test_a_reference_never_passes_and_asks_for_no_launch():
 
 def test_a_reference_fails_beyond_the_tolerance_that_the_case_states():
     published = baseline([{"e2e": 1000.0, "denoise": 900.0}], kind="reference")
-    what = case(limits={"denoise": 0.1}, gate=("denoise", "e2e"))
+    what = gating(limits={"denoise": 0.1}, gate=("denoise", "e2e"))
     looks = [judge(measurement(SYNC[:n]), published, what) for n in (1, 3)]
     assert not settled(looks[0])
     assert outcome_of(looks[1])[0] == "regressed"
@@ -519,6 +524,6 @@ def test_a_reference_of_another_node_is_held_to_the_limit_that_is_shown():
     elsewhere = measurement([{"denoise": 1032.0 / 1.058}], uuid="GPU-2")
     published = replace(baseline([], kind="reference"), measurement=elsewhere)
     now = measurement([{"denoise": 1032.0}] * 3)
-    (verdict,) = judge(now, published, case(limits={"denoise": 0.04}, gate=("denoise",)))
+    (verdict,) = judge(now, published, gating(limits={"denoise": 0.04}, gate=("denoise",)))
     assert (verdict.outcome, verdict.limit) == ("regressed", 0.04)
     assert figures(verdict.finding) == {"code": "reference-beyond", "count": 3, "limit": 0.04}

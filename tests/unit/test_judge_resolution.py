@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_sgdiff.data import (
     Baseline,
-    Case,
     LaunchRecord,
     Location,
     Machine,
@@ -26,7 +24,7 @@ from tests.factories import figures
 
 MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)
 PLACE = Location(path="cases/wan.yaml", line=1, column=1)
-CASE = Case(name="wan", location=PLACE, model="m", metrics=MetricChoice(gate=("denoise", "peak_memory")))
+CHOICE = MetricChoice(gate=("denoise", "peak_memory"))
 
 
 def baseline(*denoise, memory=21000.0):
@@ -37,9 +35,9 @@ def baseline(*denoise, memory=21000.0):
     return Baseline(measurement=measured, recorded=Recorded(at="2026-11-02", command="pytest"))
 
 
-def finds(recorded, case=CASE, **priors):
+def finds(recorded, choice=CHOICE, **priors):
     """What the tables of a recording say that its metrics find."""
-    return {v.metric: detectable(v) for v in first_figures(recorded, case, **priors)}
+    return {v.metric: detectable(v) for v in first_figures(recorded, choice, looks=5, **priors)}
 
 
 def test_a_baseline_says_what_it_will_find():
@@ -58,41 +56,41 @@ def test_a_stage_is_found_beyond_its_limit_in_per_cent_and_ms():
     rows = ({"e2e": 1000.0 * f, "stage:TextStage": 300.0 * f} for f in (1.0, 1.004, 0.997, 1.002, 0.999))
     launches = tuple(LaunchRecord(number=i, metrics=row) for i, row in enumerate(rows))
     measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
-    stages = replace(CASE, metrics=MetricChoice(primary="e2e", gate=("e2e", "stages")))
+    stages = MetricChoice(primary="e2e", gate=("e2e", "stages"))
     recorded = Baseline(measurement=measured, recorded=baseline().recorded)
     assert finds(recorded, stages) == {"e2e": "4.3 %", "stage:TextStage": "24.2 % (72.6 ms)"}
 
 
 def test_two_launches_promise_nothing():
     assert finds(baseline(1000.0, 1001.0)) == {"denoise": "", "peak_memory": ""}
-    assert doubts(baseline(1000.0, 2000.0), CASE) == ()
+    assert doubts(baseline(1000.0, 2000.0), CHOICE) == ()
 
 
 def test_a_quiet_baseline_needs_no_advice():
-    assert doubts(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CASE) == ()
+    assert doubts(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CHOICE) == ()
 
 
 def test_noise_above_one_point_two_percent_asks_for_ten_launches():
-    (found,) = doubts(baseline(1000.0, 1020.0, 985.0, 1012.0, 990.0), CASE)
+    (found,) = doubts(baseline(1000.0, 1020.0, 985.0, 1012.0, 990.0), CHOICE)
     assert (found.code, found.of, found.limit, found.needed) == ("varies", 5, 0.012, 10)
     assert found.size == pytest.approx(0.0147, abs=1e-3)
-    assert doubts(baseline(*(1000.0, 1020.0, 985.0, 1012.0, 990.0) * 2), CASE) == ()
+    assert doubts(baseline(*(1000.0, 1020.0, 985.0, 1012.0, 990.0) * 2), CHOICE) == ()
 
 
 def test_an_outlier_is_named_by_its_launch():
-    (found,) = doubts(baseline(1000.0, 1004.0, 1190.0, 1002.0, 999.0), CASE)
+    (found,) = doubts(baseline(1000.0, 1004.0, 1190.0, 1002.0, 999.0), CHOICE)
     assert (found.code, found.launch, found.needed) == ("outlier", 2, 10)
     assert found.size == pytest.approx(0.188, abs=1e-3)
 
 
 def test_two_modes_are_told_from_noise():
-    (found,) = doubts(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CASE)
+    (found,) = doubts(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CHOICE)
     assert (found.code, round(found.low), round(found.high), found.needed) == ("two-modes", 1000, 1061, 10)
 
 
 def test_two_modes_among_ten_launches_ask_for_no_more():
     values = (1000.0, 1003.0, 1060.0, 1062.0, 999.0)
-    (found,) = doubts(baseline(*values, *(v + 1 for v in values)), CASE)
+    (found,) = doubts(baseline(*values, *(v + 1 for v in values)), CHOICE)
     assert (found.code, found.needed) == ("two-modes", None)
 
 
@@ -106,7 +104,7 @@ def test_pauses_ask_for_ten_launches():
         measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
         return Baseline(measurement=measured, recorded=Recorded(at="2026-11-23", command="pytest"))
 
-    (found,) = doubts(recorded(0, 442, 0, 553, 0), CASE)
+    (found,) = doubts(recorded(0, 442, 0, 553, 0), CHOICE)
     assert figures(found) == {
         "code": "pauses",
         "metric": "pause",
@@ -117,9 +115,9 @@ def test_pauses_ask_for_ten_launches():
         "high": 559.0,
         "needed": 10,
     }
-    assert [(d.code, d.count) for d in doubts(recorded(0, 442, 0, 0, 0), CASE)] == [("pauses", 1)]
-    assert doubts(recorded(*[0, 442] * 5), CASE) == ()
-    assert doubts(recorded(0, 0, 0, 0, 0), CASE) == ()
+    assert [(d.code, d.count) for d in doubts(recorded(0, 442, 0, 0, 0), CHOICE)] == [("pauses", 1)]
+    assert doubts(recorded(*[0, 442] * 5), CHOICE) == ()
+    assert doubts(recorded(0, 0, 0, 0, 0), CHOICE) == ()
 
 
 def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
@@ -128,11 +126,11 @@ def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
     measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
     recorded = Baseline(measurement=measured, recorded=Recorded(at="2026-11-24", command="pytest"))
     assert finds(recorded)["denoise_steps"] == "5.6 %"
-    (found,) = doubts(recorded, CASE)
+    (found,) = doubts(recorded, CHOICE)
     assert (found.code, found.metric, found.count, found.of) == ("outliers", "denoise_steps", 3, 10)
     assert found.size == pytest.approx(0.047, abs=5e-4)
 
 
 def test_ten_launches_tolerate_one_outlier():
     values = (1000.0, 1004.0, 1190.0, 1002.0, 999.0, 1001.0, 1003.0, 998.0, 1000.0, 1002.0)
-    assert doubts(baseline(*values), CASE) == ()
+    assert doubts(baseline(*values), CHOICE) == ()
