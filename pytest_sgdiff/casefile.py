@@ -17,6 +17,7 @@ from pytest_sgdiff.casedrafts import Draft, drafts
 from pytest_sgdiff.casekeys import CASE
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.lookalikes import in_name
 from pytest_sgdiff.shapes import did_you_mean
 from pytest_sgdiff.yamltree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
 
@@ -27,7 +28,7 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
     `path` is the name that locations carry, relative to the root directory. With `known_marks`, other marks are
     mistakes. Raises CaseFileError with every mistake of the file.
     """
-    mistakes = Mistakes(path)
+    mistakes = Mistakes(path, text)
     try:
         root = yamlreader.read_tree(text, mistakes)
         found = () if root is None else drafts(root, mistakes, known_marks)
@@ -113,7 +114,7 @@ def _relation_mistakes(cases: Sequence[Case], others: Sequence[Case], *, complet
         elif variants:
             mistakes.append(f"{place}: case '{other}' has variants, name one of them: {', '.join(variants)}")
         elif other not in ids and complete:
-            mistakes.append(f"{place}: no case is called '{other}'{did_you_mean(other, ids)}")
+            mistakes.append(f"{place}: no case is called '{other}'{did_you_mean(other, ids)}{in_name(other)}")
     return tuple(mistakes)
 
 

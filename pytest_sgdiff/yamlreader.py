@@ -57,7 +57,9 @@ def read_tree(text: str, mistakes: Mistakes) -> Node | None:
     except yaml.reader.ReaderError as error:
         mistakes.add(_place_at(text, error.position), _character_message(error))
     except yaml.MarkedYAMLError as error:
-        mistakes.add(_place(error.problem_mark or error.context_mark), _syntax_message(error))
+        began = None if error.context_mark is None else _place(error.context_mark)
+        place = _place(error.problem_mark or error.context_mark)
+        mistakes.add(place, _syntax_message(error), began=began, syntax=True)
     except _StopReadingError as stop:
         mistakes.add(stop.place, str(stop))
     except (ValueError, OverflowError) as error:

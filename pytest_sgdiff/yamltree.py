@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
+
+from pytest_sgdiff import lookalikes
 
 # More than anybody reads; a file that is something else altogether is not picked to pieces.
 MAX_MISTAKES = 1000
@@ -62,27 +65,46 @@ class TooManyMistakesError(Exception):
     """So much is wrong that looking for more is no use."""
 
 
-class Mistakes:
-    """Collects what is wrong in one file; `lines` gives each once, in the file's order.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cause:
+    """Where else than at its place a mistake may come from."""
 
-    `add` raises TooManyMistakesError beyond MAX_MISTAKES.
+    began: Place | None
+    syntax: bool
+
+
+class Mistakes:
+    """Collects what is wrong in one file; `lines` gives each once, in the file's order, and names the characters of
+    its line in the file's `text` that look like others.
+
+    `add` raises TooManyMistakesError beyond MAX_MISTAKES. `began` is where something began that is wrong at `place`,
+    and `syntax` tells that what stands above may be the cause.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._found: dict[tuple[int, int, str], None] = {}
+    def __init__(self, path: str, text: str = "") -> None:
+        self.path, self.text = path, text
+        self._found: dict[tuple[int, int, str], _Cause] = {}
 
-    def add(self, place: Place, message: str) -> None:
+    def add(self, place: Place, message: str, *, began: Place | None = None, syntax: bool = False) -> None:
         if len(self._found) >= MAX_MISTAKES:
             raise TooManyMistakesError
-        self._found[place.line, place.column, message] = None
+        self._found[place.line, place.column, message] = _Cause(began=began, syntax=syntax)
 
     def __len__(self) -> int:
         return len(self._found)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return tuple(f"{self.path}:{line}:{column}: {message}" for line, column, message in sorted(self._found))
+        return tuple(
+            f"{self.path}:{line}:{column}: {message}{self._lookalikes(line, cause)}"
+            for (line, column, message), cause in sorted(self._found.items(), key=itemgetter(0))
+        )
+
+    def _lookalikes(self, line: int, cause: _Cause) -> str:
+        if self.text.isascii():
+            return ""
+        others = [] if cause.began is None else [cause.began.line]
+        return lookalikes.named(self.text, line, others=others, syntax=cause.syntax)
 
 
 def is_null(node: Node) -> bool:
