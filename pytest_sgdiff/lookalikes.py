@@ -20,6 +20,14 @@ COLUMNS = 5
 BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """Where PyYAML, which counts the lines, ends one."""
 
+_KEY = re.compile(r"[ \t]*(?:- +)?[\w.-]+ *:(?:[ \t]|$)", re.ASCII)
+"""A line that is in order as the beginning of a value."""
+_ENDS_KEY = re.compile(r"[ \t]*(?:- +)?[\w.-]+:?", re.ASCII)
+"""What a key is up to its colon, or without one."""
+
+NEAR = 2
+"""Lines from a mistake within which it may come of a break that is none to an editor."""
+
 _UNSEEN = frozenset("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u3164\ufeff")
 _UNSEEN_RANGES = ((0x202A, 0x202E), (0x2061, 0x206F), (0xFE00, 0xFE0F), (0xE0000, 0xE0FFF))
 
@@ -88,7 +96,12 @@ def named(text: str, line: int, *, others: Sequence[int] = (), syntax: bool = Fa
     for number in (line, *others):
         if here := [one for one in found if one.line == number]:
             return _told(here)
-    return _told(_above(text, line, found)) if syntax else ""
+    if syntax and (above := _above(text, line, found)):
+        return _told(above)
+    # No text is meant to hold a break that editors do not show as one, and what follows it is a line of its own.
+    breaks = [one for one in found if one.like == "\n"]
+    near = [one for one in breaks if abs(one.line - line) <= NEAR or (syntax and one.line < line)]
+    return _told(near[-1:])
 
 
 def in_name(name: str) -> str:
@@ -106,15 +119,15 @@ def _above(text: str, line: int, found: Sequence[Lookalike]) -> list[Lookalike]:
         here = [one for one in found if one.line == number]
         if structural := [one for one in here if one.structural]:
             return structural
-        if ended := [one for one in found if one.line == number - 1 and one.like == "\n"]:
-            return ended
-        if re.match(r"\s*(?:- +)?[\w.-]+ *:(?:\s|$)", lines[number - 1]):
+        if _KEY.match(lines[number - 1]):
             return []
     return []
 
 
 def _told(found: Sequence[Lookalike]) -> str:
     """`; line 3 columns 1, 3: a no-break space (U+00A0), not a blank`, for each kind of character."""
+    if not found:
+        return ""
     kinds: dict[str, list[int]] = {}
     for one in found:
         kinds.setdefault(one.words, []).append(one.column)
@@ -144,12 +157,13 @@ def _lookalikes(text: str) -> Iterator[Lookalike]:
         if quote and not was:
             # The string goes on: it may be closed by what only looks like its quote.
             masked = "".join(c if m != "\0" or _like(c) in ("'", '"') else m for c, m in zip(line, masked, strict=True))
-        colon = _end_of_key(masked)
+        colon, key = _end_of_key(masked), _KEY.match(masked) is not None
         for index, character in enumerate(masked):
             like = _like(character)
             if like is None or (character in _LETTERS and not _odd_letter(masked, index, colon)):
                 continue
             structural = index < colon or not masked[:index].strip(" \t-") or like in ("'", '"')
+            structural = structural or (not key and (like == ":" or _ENDS_KEY.fullmatch(masked[:index]) is not None))
             yield Lookalike(line=number, column=index + 1, character=character, like=like, structural=structural)
         end = ends[number - 1] if number <= len(ends) else ""
         if end in ("\x85", "\u2028", "\u2029") and not quote:
@@ -193,7 +207,7 @@ def _starts_value(before: str) -> bool:
 def _end_of_key(line: str) -> int:
     """Where the key of a line ends, 0 where it has none: before a colon with a blank or nothing behind it, or before
     what looks like a colon."""
-    match = re.match(r"[^\0]*?(?::(?=\s|$)|[：∶꞉﹕︓])", line)
+    match = re.match(r"[^\0]*?(?::(?=[ \t]|$)|[：∶꞉﹕︓])", line)
     item = re.match(r"\s*- ", line)
     return 0 if match is None or (item and ":" not in match[0]) else match.end()
 

@@ -62,6 +62,10 @@ def mistakes(text: str) -> list[str]:
         ),
         ("    gpus: 1", "    gpus: 1\u00ad", "line 5 column 12: a soft hyphen (U+00AD), which cannot be seen"),
         ("    gpus: 1", "    gpus: 1\u00a0# two", "line 5 column 12: a no-break space (U+00A0), not a blank"),
+        ("  a:\n", "  a:\u00a0\n", "line 2 column 5: a no-break space (U+00A0), not a blank"),
+        ("cases:\n", "cases:\u200b\n", "line 1 column 7: a zero width space (U+200B), which cannot be seen"),
+        ("cases:\n", "cases：\n", "line 1 column 6: a fullwidth colon (U+FF1A), not ':'"),
+        ("  a:\n", "  a—\n", "line 2 column 4: an em dash (U+2014), not '-'"),
         ("  a:\n    summary: s", "  a:\n    summary：s", "line 3 column 12: a fullwidth colon (U+FF1A), not ':'"),
     ],
 )
