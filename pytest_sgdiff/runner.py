@@ -18,6 +18,7 @@ from pytest_sgdiff.reports import doubt_text, reason_text
 from pytest_sgdiff.resolution import FEW, doubts, recorded_at_most
 from pytest_sgdiff.review import figures, replacing
 from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
+from pytest_sgdiff.series import unknown_stages
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8)
@@ -98,6 +99,8 @@ def record(job: Job) -> CaseResult:
     apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
     told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)))
+    unknown = unknown_stages(fresh.measurement.launches, job.case.metrics)
+    told = (*told, *(f"{job.case.at(one.key)}: {doubt_text.unknown_stage(one)}" for one in unknown))
     shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.

@@ -13,7 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_sgdiff.comparable import checkpoints, counted
-from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, MetricChoice, MetricClass
+from pytest_sgdiff.data import (
+    Baseline,
+    Finding,
+    LaunchRecord,
+    Measurement,
+    MetricChoice,
+    MetricClass,
+    UnknownStage,
+)
 from pytest_sgdiff.estimator import total
 from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage, metric_class, unit
 from pytest_sgdiff.rules import CLASS_MARGINS, Margins
@@ -62,6 +70,28 @@ def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tup
     if request.apart and (any(s.net or s.metric == "denoise_steps" for s in found)):
         first.append(request.pause())
     return tuple({s.metric: s for s in (*first, *others)}.values())
+
+
+def unknown_stages(launches: Sequence[LaunchRecord], choice: MetricChoice) -> tuple[UnknownStage, ...]:
+    """The stages of the choice that no launch has: misspelt, or of another pipeline. Nothing is ever judged
+    by them."""
+    from difflib import get_close_matches
+
+    known = tuple(name.removeprefix(STAGE) for name in _stages(counted(launches)))
+    asked: dict[str, str] = {}
+    for key, names in (
+        ("metrics.primary", (choice.primary,)),
+        ("metrics.gate", choice.gate),
+        ("metrics.limits", choice.limits),
+    ):
+        for name in names:
+            if name.startswith(STAGE):
+                asked.setdefault(name.removeprefix(STAGE), key)
+    return tuple(
+        UnknownStage(key=key, name=name, near=next(iter(get_close_matches(name, known, n=1)), ""), known=known)
+        for name, key in asked.items()
+        if name not in known
+    )
 
 
 def new_stages(now: Measurement, baseline: Baseline) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from pytest_sgdiff.data.cases import (
     Requires,
     Scalar,
 )
-from pytest_sgdiff.data.findings import Doubt, Finding, FindingCode, ReasonCode, RelationCode, StepFinding
+from pytest_sgdiff.data.findings import Doubt, Finding, FindingCode, ReasonCode, RelationCode, StepFinding, UnknownStage
 from pytest_sgdiff.data.launches import (
     Command,
     EngineInfo,
@@ -128,6 +128,7 @@ __all__ = [
     "Stage",
     "StepFinding",
     "Trend",
+    "UnknownStage",
     "Unmeasured",
     "Verdict",
     "Watch",

@@ -138,3 +138,14 @@ class Doubt:
     size: float | None = None
     limit: float | None = None
     needed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownStage:
+    """A stage that the case names under `key` (`metrics.gate`) and no launch has; `near` is the one that it resembles,
+    empty if there is none, `known` are all that the launches have."""
+
+    key: str
+    name: str
+    near: str
+    known: tuple[str, ...]

@@ -1,11 +1,12 @@
-"""The words for what asks for more launches in a baseline (`Doubt`), and for what the steps show (`StepFinding`)."""
+"""The words for what asks for more launches in a baseline (`Doubt`), for what the steps show (`StepFinding`), and for a
+stage that nobody has (`UnknownStage`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from pytest_sgdiff import figures, metrics
-from pytest_sgdiff.data import Doubt, StepFinding
+from pytest_sgdiff.data import Doubt, StepFinding, UnknownStage
 
 
 def seen(d: Doubt) -> str:
@@ -21,6 +22,12 @@ def advice(d: Doubt) -> str:
 def step(f: StepFinding, *, paired: bool = False) -> str:
     """What the steps show beyond their sum, in one line; `paired` as for `finding_text.why`."""
     return _STEPS[f.code](f, "the base engine" if paired else "the baseline")
+
+
+def unknown_stage(u: UnknownStage) -> str:
+    """`metrics.gate names the stage DecodeStage, which no launch has, did you mean DecodingStage?`"""
+    near = f", did you mean {u.near}?" if u.near else f"; they have {', '.join(u.known) or 'none'}"
+    return f"{u.key} names the stage {u.name}, which no launch has{near}"
 
 
 def _above(d: Doubt) -> str:

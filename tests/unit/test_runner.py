@@ -30,6 +30,7 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.job import Job
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.runner import PAIR_LOOKS, against, gate, record
+from pytest_sgdiff.series import unknown_stages
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 WORK = Workload(digest="d", fields={"args.seed": 42})
@@ -692,3 +693,37 @@ def test_what_to_do_about_a_pair_is_no_new_baseline(now, outcome, step):
     sides = replace(job(Script(*now)), next_command="sgdiff compare out/against/wan out/wan")
     result = against(job(Script(*STEADY, name="base")), sides)
     assert (result.outcome, result.next_step) == (outcome, step)
+
+
+def test_recording_names_the_stages_of_the_case_that_no_launch_has():
+    metrics = MetricChoice(
+        primary="stage:DenoisingStag",
+        gate=("stage:DecodeStage", "stage:TextEncodingStage", "stages", "e2e"),
+        limits={"stage:Nowhere": 0.1, "stage:DecodeStage": 0.2, "stages": 0.3},
+    )
+    places = {"metrics.gate": Location(path="cases/wan.yaml", line=9, column=5)}
+    case = replace(CASE, metrics=metrics, locations=places)
+    stages = {"stage:DenoisingStage": 990.0, "stage:DecodingStage": 30.0, "stage:TextEncodingStage": 9.0}
+    result = record(job(Script(*[{"denoise": 1000.0, **stages}] * 5), case=case))
+    assert told(result)[0] == "pass"
+    lines = [line.split(" names the stage ") for line in result.warnings[-3:]]
+    assert lines == [
+        ["cases/wan.yaml:4:3: metrics.primary", "DenoisingStag, which no launch has, did you mean DenoisingStage?"],
+        ["cases/wan.yaml:9:5: metrics.gate", "DecodeStage, which no launch has, did you mean DecodingStage?"],
+        [
+            "cases/wan.yaml:4:3: metrics.limits",
+            "Nowhere, which no launch has; they have DenoisingStage, DecodingStage, TextEncodingStage",
+        ],
+    ]
+    assert [(one.key, one.name, one.near) for one in unknown_stages(result.launches, case.metrics)] == [
+        ("metrics.primary", "DenoisingStag", "DenoisingStage"),
+        ("metrics.gate", "DecodeStage", "DecodingStage"),
+        ("metrics.limits", "Nowhere", ""),
+    ]
+
+
+def test_recording_says_nothing_of_stages_that_launches_have():
+    case = replace(CASE, metrics=MetricChoice(primary="stage:DenoisingStage", gate=("stage:DenoisingStage", "stages")))
+    result = record(job(Script(*[{"denoise": 1000.0, "stage:DenoisingStage": 990.0}] * 5), case=case))
+    assert not any("which no launch has" in line for line in result.warnings)
+    assert unknown_stages(result.launches, case.metrics) == ()
