@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pytest_sgdiff.data import Baseline, Case, Doubt, Finding, MetricChoice, MetricClass, Verdict
-from pytest_sgdiff.estimator import CLIP, Noise, centres, logs, spread
+from pytest_sgdiff.estimator import CLIP, Noise, centre, centres, logs, middle, spread
 from pytest_sgdiff.rules import CLASS_MARGINS, ModeratedRule, Prior
 from pytest_sgdiff.rules.prior import DEFAULT
 from pytest_sgdiff.rules.sample import invalid, variation
+from pytest_sgdiff.rules.threeway import bounds
 from pytest_sgdiff.series import Series, series_of
 
 NOISY_CV = 0.012
@@ -31,6 +32,56 @@ def detectable(s: Series, launches: int, priors: Mapping[MetricClass, Prior]) ->
         return None
     rule = ModeratedRule(priors.get(s.metric_class, DEFAULT))
     return rule.detectable(s.baseline, s.margins, launches=launches, past_limit=s.metric_class == "stage")
+
+
+WEAK = 1.5
+"""A baseline is weak where it finds a slowdown only from this many times the limit on; usual figures are in table 6 of
+docs/decision.md."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Power:
+    """What a baseline finds of one metric: `detectable` is the smallest slowdown (a fraction), None for none at all;
+    `limit` the one that a pass has to rule out, `spread` the CV of the launches, `centre` theirs in `unit`."""
+
+    metric: str
+    metric_class: MetricClass
+    unit: str
+    detectable: float | None
+    limit: float
+    spread: float | None
+    centre: float | None
+
+    @property
+    def weak(self) -> bool:
+        """Whether slowdowns far beyond the limit are missed."""
+        return self.detectable is None or self.detectable > WEAK * self.limit
+
+
+def powers(
+    baseline: Baseline, choice: MetricChoice, *, looks: int, priors: Mapping[MetricClass, Prior]
+) -> tuple[Power, ...]:
+    """What the baseline finds in `looks` launches of each metric that is gated. Pauses, and what is too small to be
+    judged by size, are left out."""
+    found = []
+    for s in series_of(baseline.measurement, baseline, choice):
+        values = [v for v in s.baseline if v is not None]
+        if s.metric_class == "pause" or s.stop or not values or max(values) <= s.margins.ignore_abs:
+            continue
+        usual = middle(values)
+        hi = bounds(usual, s.margins, same_node=True)[1] if usual else 0.0
+        found.append(
+            Power(
+                metric=s.metric,
+                metric_class=s.metric_class,
+                unit=s.unit,
+                detectable=detectable(s, looks, priors),
+                limit=math.expm1(hi),
+                spread=variation(s.baseline),
+                centre=centre(values, s.metric_class),
+            )
+        )
+    return tuple(found)
 
 
 def doubts(baseline: Baseline, choice: MetricChoice) -> tuple[Doubt, ...]:

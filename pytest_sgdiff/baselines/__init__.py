@@ -17,10 +17,12 @@ from pytest_sgdiff.baselines.finding import (
     path_for,
     suite,
 )
+from pytest_sgdiff.baselines.flaws import Flaw
 from pytest_sgdiff.baselines.writing import apply, save, update
 from pytest_sgdiff.renewal import centres, renew
 
 __all__ = [
+    "Flaw",
     "apply",
     "centres",
     "check",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from pytest_sgdiff import baselinefile
-from pytest_sgdiff.baselines.finding import every, load, misplaced
-from pytest_sgdiff.data import Baseline, LaunchRecord
+from pytest_sgdiff.baselines.finding import every, load, misplaced, suite
+from pytest_sgdiff.baselines.flaws import Flaw, of_case, of_power
+from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.renewal import centres, moment
+from pytest_sgdiff.rules import Prior
+from pytest_sgdiff.suiteprior import suite_priors
 from pytest_sgdiff.workload import digest_of
 
 __all__ = ["check"]
@@ -19,31 +22,53 @@ CLOCK_NOISE_MS = 1.0
 """How far `denoise_gap` may be below zero: it is the difference of what two clocks say."""
 
 
-def check(root: Path, cases: Mapping[str, int]) -> tuple[str, ...]:
-    """Everything that is wrong with the committed baselines, one line each; `cases` maps the ids of all cases to the
-    launches that their baselines ought to have."""
-    found: list[str] = []
+def check(
+    root: Path, cases: Mapping[str, Case], *, assets: Callable[[Case], Mapping[str, str]] = lambda _: {}
+) -> tuple[Flaw, ...]:
+    """Everything that is wrong with the committed baselines or worth a warning, and what each of them finds. `cases`
+    are all cases by id, `assets` gives the hashes of the input files of a case that are there, by flag."""
+    found: list[Flaw] = []
+    priors: dict[str, Mapping[MetricClass, Prior]] = {}
     for path in every(root):
         try:
             baseline = load(path)
         except BaselineError as error:
-            found.append(str(error))
+            found.append(Flaw(level="error", code="file", path=str(path), message=_without(path, str(error))))
             continue
-        found += [f"{path}: {complaint}" for complaint in _complaints(baseline, cases)]
+        found += [
+            Flaw(level="error", code="file", path=str(path), message=complaint)
+            for complaint in _complaints(baseline, cases)
+        ]
         if mistake := misplaced(baseline, path):
-            found.append(mistake)
+            found.append(Flaw(level="error", code="misplaced", path=str(path), message=_without(path, mistake)))
+        case = cases.get(baseline.measurement.case)
+        if case is not None:
+            found += of_case(baseline, case, assets(case))
+        machine = baseline.measurement.machine
+        if machine.slug not in priors:
+            priors[machine.slug] = suite_priors(suite(root, machine))
+        plan = LaunchPlan() if case is None else case.launches
+        choice = MetricChoice() if case is None else case.metrics
+        found += of_power(baseline, choice, looks=plan.looks[-1], priors=priors[machine.slug])
     strays = (path for path in root.glob("*/*") if path.suffix != ".json")
-    found += [f"{path}: is no baseline: delete it" for path in sorted(strays)]
+    found += [
+        Flaw(level="error", code="file", path=str(path), message="is no baseline: delete it") for path in sorted(strays)
+    ]
     return tuple(found)
 
 
-def _complaints(baseline: Baseline, cases: Mapping[str, int]) -> Iterable[str]:
+def _without(path: Path, message: str) -> str:
+    """The message without the path that a flaw has itself; with its line, which stays."""
+    return message.removeprefix(str(path)).removeprefix(": ")
+
+
+def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterable[str]:
     measurement = baseline.measurement
     if measurement.case not in cases and not measurement.case.startswith(baselinefile.SCENARIO):
         yield f"there is no case {measurement.case} (any more): delete the file, or rename it with its case"
     if baseline.kind == "reference":
         return
-    wanted = cases.get(measurement.case, 0)
+    wanted = cases[measurement.case].recorded_launches if measurement.case in cases else 0
     if len(measurement.launches) < wanted:
         yield f"has {len(measurement.launches)} of {wanted} launches: extend it with --sgdiff-update=extend"
     if not measurement.values.keys() & {"denoise", "e2e"}:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeVar
 
-    from pytest_sgdiff.data import Baseline, MetricClass
+    from pytest_sgdiff.data import Baseline, Case, MetricClass
     from pytest_sgdiff.rules import Prior
 
     T = TypeVar("T")
@@ -37,7 +37,9 @@ def add(commands: Subparsers) -> None:
         "diff DIR: candidates in DIR against the tree: old and new figures with interval and verdict, what changed in "
         "workload, machine and engine, and what the new ones find. check: exit 1 on anything zero, missing, not "
         "finite, of another schema, short of launches, without provenance, or for a case that is gone (known are those "
-        "below --cases, and those in *.sgdiff.yaml below the current folder). apply DIR: put the reviewed candidates "
+        "below --cases, and those in *.sgdiff.yaml below the current folder), or where the case asks for a different "
+        "workload now; it prints the smallest slowdown that each baseline finds and warns where that is far beyond the "
+        "limit. apply DIR: put the reviewed candidates "
         "of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) in place; "
         "one that would lose launches is refused.",
     )
@@ -45,6 +47,8 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
     parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
     parser.add_argument("--cases", type=Path, metavar="DIR", help="for check and diff; default: cases")
+    parser.add_argument("--assets", type=Path, metavar="DIR", help="for check: the folder of input files, to compare")
+    parser.add_argument("--strict", action="store_true", help="for check: exit 1 on warnings, too")
     parser.add_argument("--json", action="store_true", help="print JSON (list)")
     parser.set_defaults(run=_baselines)
 
@@ -203,13 +207,25 @@ def _check(chosen: argparse.Namespace) -> int:
 
     if not chosen.folder.is_dir():
         raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
-    cases = all_cases("baselines check", chosen.cases)
-    found = check(chosen.folder, {name: case.recorded_launches for name, case in cases.items()})
-    for line in found:
-        print(line)
-    if not found:
-        print(f"{plural(len(list(every(chosen.folder))), 'baseline')}, nothing wrong")
-    return FOUND if found else GOOD
+    found = check(chosen.folder, all_cases("baselines check", chosen.cases), assets=_hashes(chosen.assets))
+    for flaw in found:
+        print(flaw)
+    errors, warnings = (sum(flaw.level == level for flaw in found) for level in ("error", "warning"))
+    if not errors:
+        warned = f", {plural(warnings, 'warning')}" if warnings else ""
+        print(f"{plural(len(list(every(chosen.folder))), 'baseline')}, nothing wrong{warned}")
+    return FOUND if errors or (warnings and chosen.strict) else GOOD
+
+
+def _hashes(folder: Path | None) -> Callable[[Case], Mapping[str, str]]:
+    """The hashes of a case's input files, as far as they are in the folder."""
+    from pytest_sgdiff.assets import asset_hashes
+
+    def of(case: Case) -> Mapping[str, str]:
+        there = {flag: folder / name for flag, name in case.assets.items()} if folder is not None else {}
+        return asset_hashes({flag: path for flag, path in there.items() if path.is_file()})
+
+    return of
 
 
 def _apply(chosen: argparse.Namespace) -> int:

@@ -17,7 +17,9 @@ from pytest_sgdiff.data import (
     Environment,
     GpuProcess,
     GpuSeries,
+    LaunchPlan,
     LaunchRecord,
+    Location,
     Machine,
     Measurement,
     Recorded,
@@ -545,11 +547,22 @@ def test_other_cases_files_stay_untouched(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- checking
 
 
+def complaints(root: Path, launches: dict[str, int]) -> tuple[str, ...]:
+    """What is wrong with the files themselves; cases by id with the launches that their baselines take."""
+    here = Location(path="x.yaml", line=1, column=1)
+    here = Location(path="x.yaml", line=1, column=1)
+    cases = {
+        name: Case(name=name, location=here, model="m", launches=LaunchPlan(baseline=count))
+        for name, count in launches.items()
+    }
+    return tuple(str(flaw) for flaw in baselines.check(root, cases) if flaw.code in ("file", "misplaced"))
+
+
 def test_sound_baselines_have_nothing_to_complain_about(tmp_path: Path) -> None:
     baselines.save(tmp_path, baseline())
     for case in ("published", "upstream.ltx_2_two_stage_t2v"):
         baselines.save(tmp_path, replace(baseline(case=case), kind="reference", source="a guide"))
-    assert baselines.check(tmp_path, {"tiny_wan": 5, "published": 10}) == ()
+    assert complaints(tmp_path, {"tiny_wan": 5, "published": 10}) == ()
 
 
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
@@ -575,7 +588,7 @@ def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     paths["corrupt"].write_text(baselinefile.to_text(baseline(case="corrupt")).replace("1033.114,", "0,", 1))
     stray = tmp_path / "nvidia-h200-x1" / ".tmp-4711"
     stray.write_text("{")
-    found = baselines.check(tmp_path, {"corrupt": 5, "moved": 5, "short": 5, "tiny_wan": 5})
+    found = complaints(tmp_path, {"corrupt": 5, "moved": 5, "short": 5, "tiny_wan": 5})
     line = paths["corrupt"].read_text().split("0,")[0].count("\n")
     assert found[0].startswith(f"{paths['corrupt']}:")
     assert found[0].endswith(f"must be greater than zero, got 0.0: what was not measured is null {CURE}"), line
@@ -605,7 +618,7 @@ def test_check_names_figures_that_cannot_be(tmp_path: Path) -> None:
         measurement=Measurement(case="tiny_wan", machine=H200, workload=Workload(digest=""), launches=launches),
     )
     path = baselines.save(tmp_path, odd)
-    assert baselines.check(tmp_path, {"tiny_wan": 3}) == (
+    assert complaints(tmp_path, {"tiny_wan": 3}) == (
         f"{path}: holds neither denoise nor e2e, so no time is judged by it: record it anew with --sgdiff-update",
         (
             f"{path}: every denoise_gap is below zero, -1.001 ms at most: "
@@ -625,17 +638,17 @@ def test_check_finds_what_was_edited_by_hand(tmp_path: Path) -> None:
     good = path.read_text()
     cure = "restore the file with git, or record it anew with --sgdiff-update"
     path.write_text(good.replace('"width": 832', '"width": 848'))
-    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
+    assert complaints(tmp_path, {"tiny_wan": 5}) == (
         f"{path}: workload.digest is not that of workload.fields: one of them was edited by hand; {cure}",
     )
     (session,) = baselines.load(path).recorded.sessions
     path.write_text(good.replace(f'"sessions": ["{session}"]', '"sessions": ["another"]'))
-    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
+    assert complaints(tmp_path, {"tiny_wan": 5}) == (
         f"{path}: recorded.sessions lacks {session}, of which it has launches: {cure}",
     )
     best = baselines.load(path).best["denoise_steps"]
     path.write_text(good.replace(f'"denoise_steps": {best}', '"denoise_steps": 2000.0', 1))
-    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (
+    assert complaints(tmp_path, {"tiny_wan": 5}) == (
         f"{path}: best.denoise_steps is 2000, worse than {best:g}, the median of its own launches: {cure}",
     )
 
@@ -644,7 +657,7 @@ def test_check_names_launches_that_stand_in_a_file_twice(tmp_path: Path) -> None
     launches = (*measurement(2).launches, replace(launch(1), number=2))
     path = baselines.save(tmp_path, replace(baseline(), best={}, measurement=replace(measurement(), launches=launches)))
     told = f"launches[2] is launches[1] again, started at {launch(1).started_at}: record it anew with --sgdiff-update"
-    assert baselines.check(tmp_path, {"tiny_wan": 3}) == (f"{path}: {told}",)
+    assert complaints(tmp_path, {"tiny_wan": 3}) == (f"{path}: {told}",)
 
 
 @pytest.mark.parametrize("gaps", [(-0.4, -0.9, -1.0), (-512.0, 0.3, -2.0)])
@@ -656,7 +669,7 @@ def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
         for number, gap in enumerate(gaps)
     )
     baselines.save(tmp_path, replace(baseline(), best={}, measurement=replace(measurement(), launches=launches)))
-    assert baselines.check(tmp_path, {"tiny_wan": 3}) == ()
+    assert complaints(tmp_path, {"tiny_wan": 3}) == ()
 
 
 @pytest.mark.parametrize(
@@ -671,7 +684,7 @@ def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
 def test_a_date_without_a_time_does_not_say_when(tmp_path: Path, at: str, good: bool) -> None:
     path = baselines.save(tmp_path, replace(baseline(), recorded=replace(recorded(), at=at)))
     wrong = (f"{path}: recorded.at is no ISO date-time: '{at}': write it as 2026-11-23T17:20:54Z",)
-    assert baselines.check(tmp_path, {"tiny_wan": 5}) == (() if good else wrong)
+    assert complaints(tmp_path, {"tiny_wan": 5}) == (() if good else wrong)
 
 
 # ---------------------------------------------------------------------------------------------------------- applying

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Baseline
+from pytest_sgdiff.data import Baseline, Workload
 from tests import factories
 
 CASES = """\
@@ -423,8 +423,12 @@ def test_check_knows_the_cases_of_every_case_file(here: Path, capsys: pytest.Cap
     }
     for case, place in places.items():
         (here / place).parent.mkdir(exist_ok=True)
-        (here / place).write_text(CASES.replace("tiny:", f"{case}:").replace("[nightly]", "[]"))
-        path = baselines.save(here / "baselines", factories.baseline(case))
+        text = CASES.replace("tiny:", f"{case}:").replace("[nightly]", "[]")
+        (here / place).write_text(text.replace("gpus: 2", "gpus: 4"))
+        published = replace(factories.baseline(case), kind="reference", source="a guide")
+        work = Workload(digest="")
+        published = replace(published, measurement=replace(published.measurement, workload=work))
+        path = baselines.save(here / "baselines", published)
     (here / "cases" / "more" / "values.yaml").write_text("replicas: 3\n")
     assert main(["baselines", "check"]) == 1
     hidden = path.relative_to(here)
