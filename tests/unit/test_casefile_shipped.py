@@ -151,8 +151,7 @@ def test_nightly_selects_the_families_that_the_product_is_for_and_those_of_upstr
     families = {
         *("ltx2_twostage_t2v", "ltx2.3_twostage_ti2v_2gpus"),
         *("wan22_t2v_a14b_720p", "wan22_i2v_a14b_720p", "wan22_ti2v_5b_720p"),
-        *("firered_1_0[cfg]", "firered_1_0[ulysses]", "firered_1_1[cfg]", "firered_1_1[ulysses]"),
-        "hunyuan3d_shape",
+        *("firered_1_0[cfg]", "firered_1_1[cfg]", "hunyuan3d_shape"),
     }
     others = {"flux1_dev_t2i_1024", "flux2_dev_t2i_1024", "zimage_turbo_t2i_1024"}
     assert nightly == families | others | {"qwen_image_2512_t2i_1024", "qwen_image_edit_2511"}
