@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pytest_sgdiff.assets import SOURCES
+from pytest_sgdiff.casefile import read_cases
 from pytest_sgdiff.cli import build_parser
 from pytest_sgdiff.options import SETTINGS
 
@@ -29,6 +31,43 @@ def test_actionlint_looks_at_every_workflow() -> None:
     (command,) = [step["run"] for step in job["steps"] if "run" in step]
     seen = {path for word in command.split() if word.endswith(".yml") for path in ROOT.glob(word)}
     assert seen == set(WORKFLOWS)
+
+
+def gates() -> list[tuple[str, str]]:
+    """Every command line that measures, in the shipped workflows and on the page about CI, with its page."""
+    found = []
+    for page in (*WORKFLOWS[1:], ROOT / "docs" / "ci.md"):
+        joined = re.sub(r"\s*\\\n\s*|\n\s+(?=--)", " ", page.read_text())
+        found += [
+            (page.name, line) for line in joined.splitlines() if re.search(r"pytest .*--sgdiff-(gpus|replay)=", line)
+        ]
+    return found
+
+
+def test_every_gate_that_we_ship_is_strict() -> None:
+    assert len(gates()) >= 8
+    assert [f"{page}: {line}" for page, line in gates() if "--sgdiff-strict" not in line] == []
+
+
+def test_an_engine_that_is_built_from_a_checkout_gets_its_tags() -> None:
+    jobs = yaml.safe_load((ROOT / "examples/workflows/pr-gate.yml").read_text())["jobs"]
+    built = [job for job in jobs.values() if any("/python[diffusion]" in step.get("run", "") for step in job["steps"])]
+    checkouts = [s for job in built for s in job["steps"] if s.get("uses", "").startswith("actions/checkout")]
+    assert len(checkouts) == 2
+    assert {step["with"]["fetch-depth"] for step in checkouts} == {0}
+    gitlab = (ROOT / "docs" / "ci.md").read_text().partition("## GitLab")[2].partition("## Jenkins")[0]
+    (job, *_) = re.findall(r"```yaml\n(.*?)```", gitlab, re.DOTALL)
+    assert yaml.safe_load(job)["sgdiff"]["variables"]["GIT_DEPTH"] == "0"
+
+
+@pytest.mark.parametrize(("workflow", "mark"), [("pr-gate.yml", "pr"), ("nightly.yml", "nightly")])
+def test_a_workflow_fetches_what_its_cases_need(workflow: str, mark: str) -> None:
+    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
+    needed = {name for case in cases if mark in case.marks for name in case.assets.values()}
+    text = (ROOT / "examples" / "workflows" / workflow).read_text()
+    fetched = {Path(name).name for name in re.findall(r'--output "\$GITHUB_WORKSPACE/assets/([^"]+)"', text)}
+    assert needed == fetched
+    assert all(SOURCES[name] in text for name in fetched)
 
 
 GH = """#!/bin/bash
