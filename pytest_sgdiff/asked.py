@@ -87,17 +87,17 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
         if flag in asked or not asked & turned:
             continue
         if option(setting.dest) is not None:
-            where = f"`addopts` or PYTEST_ADDOPTS has {setting.option}"
+            where = f"{setting.option} in `addopts` or PYTEST_ADDOPTS"
         elif told := setting.told(env):
-            where = f"the environment has {setting.variable}={told}"
+            where = f"{setting.variable}={told} in the environment"
         else:
             continue
-        raise OptionError(f"{where}, the command line {asks}: give {setting.option} there too, or remove it")
+        raise OptionError(f"{where} contradicts the command line ({asks}): remove it, or type {setting.option} too")
     for name, words in SHOWS.items():
         if option(name) and not any(word in words for word in typed):
             raise OptionError(
-                f"`addopts` or PYTEST_ADDOPTS has {words[0]}, which measures nothing, the command line {asks}: give "
-                f"{words[0]} there too, or remove it"
+                f"{words[0]} in `addopts` or PYTEST_ADDOPTS measures nothing, which contradicts the command line "
+                f"({asks}): remove it, or type {words[0]} too"
             )
 
 

@@ -1,8 +1,8 @@
 """The folders `.sgdiff/<run>` that runs make for themselves: out of git's sight, and only the newest are kept.
 
-A run marks its folder with a file that names it, and holds a lock on that file until it ends. Only a folder that is so
-marked under its own name, that is this user's, that holds nothing but what a run writes and that nobody has locked is
-ever removed: a folder that a person renamed, copied or put something into stays.
+A run holds a lock on its folder until it ends. Only a folder that is named as runs name theirs, that is this user's,
+that holds nothing but what runs write and that nobody has locked is ever removed: one that a person renamed or put
+something into stays.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from pathlib import Path
 PARENT = ".sgdiff"
 """Where runs have their folders, below the root."""
 
-MARK = "run.txt"
-"""The file that marks a folder as a run's: one line, the run's name."""
-
-NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+")
+NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+", re.ASCII)
 IGNORE = "# Launches of pytest-sgdiff, which come and go. To keep one, copy its folder.\n*\n"
-OF_A_LAUNCH = frozenset({"perf.json", "engine.log", "launch.json", "work"})
-CANDIDATES, NESTED = "baselines", ("against", "again")
+LOG, OUTPUTS = "engine.log", "work"
+OF_A_LAUNCH = frozenset({"perf.json", LOG, "launch.json"})
+CANDIDATES, AGAINST, AGAIN = "baselines", "against", "again"
 
 
 class RunFolder:
@@ -37,54 +35,46 @@ class RunFolder:
         # What cannot be written here is told where the first launch cannot be.
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock = hold(folder, fcntl.LOCK_EX)
             if not folder.parent.is_symlink():  # what it leads to is for somebody else to keep
                 _create(folder.parent / ".gitignore", IGNORE)
-            _create(folder / MARK, f"{folder.name}\n")
-            self._lock = hold(folder, fcntl.LOCK_EX)
 
     @property
     def empty(self) -> bool:
         """Whether the run has put nothing into its folder."""
         try:
-            return os.listdir(self.folder) == [MARK]
+            return not os.listdir(self.folder)
         except OSError:
             return True
 
     def close(self) -> None:
         """Give the folder free, or remove it if nothing was put into it."""
-        with contextlib.suppress(OSError):
-            if self._lock is not None and self.empty:
-                (self.folder / MARK).unlink()
-                self.folder.rmdir()
         if self._lock is not None:
+            if self.empty:
+                with contextlib.suppress(OSError):
+                    self.folder.rmdir()
             os.close(self._lock)
             self._lock = None
 
 
 def hold(folder: Path, how: int = fcntl.LOCK_SH) -> int | None:
-    """Keep others from removing a run's folder until the descriptor is closed; None if it is no such folder, or locked
-    by others.
+    """Keep others from removing a run's folder until the descriptor is closed; None if it is none, or locked by others.
 
     Raises:
         OSError: the file system has no locks.
     """
     try:
-        mark = os.open(folder / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        told = os.fstat(mark)
-        whole = os.read(mark, 100) if stat.S_ISREG(told.st_mode) and told.st_uid == os.getuid() else b""
-        if whole == f"{folder.name}\n".encode():
-            fcntl.flock(mark, how | fcntl.LOCK_NB)
-            return mark
-    except BlockingIOError:
-        pass
-    except BaseException:
-        os.close(mark)
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BaseException as error:
+        os.close(lock)
+        if isinstance(error, BlockingIOError):
+            return None
         raise
-    os.close(mark)
-    return None
+    return lock
 
 
 def prune(parent: Path, *, keep: int, but: str) -> tuple[str, ...]:
@@ -93,12 +83,11 @@ def prune(parent: Path, *, keep: int, but: str) -> tuple[str, ...]:
     if parent.is_symlink():
         return ()
     try:
-        runs = sorted((name for name in os.listdir(parent) if NAME.fullmatch(name)), reverse=True)
+        names = sorted((name for name in os.listdir(parent) if NAME.fullmatch(name)), reverse=True)
     except OSError:
         return ()
-    runs = [name for name in runs if name == but or _is_run(parent / name)]
-    newest = {but, *[name for name in runs if name != but][: max(keep - 1, 0)]}
-    return tuple(name for name in runs if name not in newest and _removed(parent / name))
+    others = [name for name in names if name != but and _is_run(parent / name)]
+    return tuple(name for name in others[max(keep - 1, 0) :] if _removed(parent / name))
 
 
 def _removed(folder: Path) -> bool:
@@ -121,27 +110,24 @@ def _is_run(folder: Path) -> bool:
     """Whether the folder holds what a run writes and nothing else."""
     try:
         told = os.lstat(folder)
-        if not stat.S_ISDIR(told.st_mode) or told.st_uid != os.getuid():
-            return False
-        return not any(_foreign(entry) for entry in _entries(folder) if entry.name != MARK)
+        ours = stat.S_ISDIR(told.st_mode) and told.st_uid == os.getuid()
+        return ours and all(_is_ours(entry) for entry in _entries(folder))
     except OSError:
         return False
 
 
-def _foreign(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry of a run's folder is none of: candidates for baselines, launches of a case, more of the same."""
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a run's folder is: candidates for baselines, launches of a case, or a folder of such."""
     if not entry.is_dir(follow_symlinks=False):
-        return True
+        return False
+    inner = list(_entries(entry.path))
     if entry.name == CANDIDATES:
-        return not all(_is_candidates(machine) for machine in _entries(entry.path))
-    if entry.name == NESTED[0]:
-        return any(_foreign(inner) for inner in _entries(entry.path))
-    if entry.name == NESTED[1]:
-        return not all(
-            test.is_dir(follow_symlinks=False) and not any(_foreign(inner) for inner in _entries(test.path))
-            for test in _entries(entry.path)
-        )
-    return not all(_is_launch(launch) for launch in _entries(entry.path))
+        return all(_is_candidates(machine) for machine in inner)
+    if entry.name == AGAINST:
+        return all(_is_ours(case) for case in inner)
+    if entry.name == AGAIN:
+        return all(test.is_dir(follow_symlinks=False) and all(map(_is_ours, _entries(test.path))) for test in inner)
+    return all(_is_launch(launch) for launch in inner)
 
 
 def _is_candidates(machine: os.DirEntry[str]) -> bool:
@@ -151,11 +137,16 @@ def _is_candidates(machine: os.DirEntry[str]) -> bool:
 
 
 def _is_launch(entry: os.DirEntry[str]) -> bool:
-    if not entry.name.isdecimal() or not entry.is_dir(follow_symlinks=False):
+    if not (entry.name.isascii() and entry.name.isdecimal() and entry.is_dir(follow_symlinks=False)):
+        return False
+    inner = {file.name: file for file in _entries(entry.path)}
+    # What the engine left where it was ended in the middle; of which there is a log then.
+    outputs = inner.pop(OUTPUTS, None)
+    if outputs is not None and not (outputs.is_dir(follow_symlinks=False) and LOG in inner):
         return False
     return all(
-        (inner.name in OF_A_LAUNCH and not inner.is_symlink()) or inner.name.startswith(".tmp-")
-        for inner in _entries(entry.path)
+        file.is_file(follow_symlinks=False) and (name in OF_A_LAUNCH or name.startswith(".tmp-"))
+        for name, file in inner.items()
     )
 
 

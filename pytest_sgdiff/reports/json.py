@@ -40,7 +40,8 @@ def _run(run: Run) -> dict[str, Any]:
         "selected": run.selected,
         "measured": run.measured,
         "outcomes": {outcome: outcomes.get(outcome, 0) for outcome in OUTCOMES},
-        "unmeasured": _plain(run.unmeasured),
+        "unmeasured": [{"node_id": case.node_id, "why": case.why} for case in run.unmeasured],
+        "gaps": _gaps(run),
         "interrupted": run.interrupted,
         "gpu_busy": run.gpu_busy,
         "relations": [{**_plain(relation), "why": reason_text.relation(relation)} for relation in run.relations],
@@ -49,6 +50,13 @@ def _run(run: Run) -> dict[str, Any]:
         "trends": _plain(run.trends),
         "trends_missing": run.trends_missing,
     }
+
+
+def _gaps(run: Run) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for case in run.unmeasured:
+        found.setdefault(case.gap, []).append(case.node_id)
+    return found
 
 
 def _case(result: CaseResult) -> dict[str, Any]:

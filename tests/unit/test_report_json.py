@@ -50,9 +50,10 @@ def test_report_follows_the_published_schema(run: Run) -> None:
 
 
 def test_what_was_not_measured_is_told_with_its_reason() -> None:
-    gone = (Unmeasured(node_id="cases/a.yaml::b", why="skipped: no GPU"),)
+    gone = (Unmeasured(node_id="cases/a.yaml::b", why="skipped: no GPU", gap="gpus"),)
     report = rendered(factories.run(unmeasured=gone, interrupted=True))
     assert report["unmeasured"] == [{"node_id": "cases/a.yaml::b", "why": "skipped: no GPU"}]
+    assert report["gaps"] == {"gpus": ["cases/a.yaml::b"]}
     assert report["interrupted"] is True
 
 

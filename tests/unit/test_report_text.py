@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
-from pytest_sgdiff.data import CaseResult, ChangePoint, Finding, Problem, Recorded, Trend, Unmeasured, Watch
+from pytest_sgdiff.data import CaseResult, ChangePoint, Finding, Gap, Problem, Recorded, Trend, Unmeasured, Watch
 from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, phrases, reason_text, text
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
@@ -459,6 +459,18 @@ def test_the_text_report_lists_what_was_not_measured_above_its_summary() -> None
     gone = (Unmeasured(node_id="cases/a.yaml::b", why="skipped: no GPU"),)
     report = text.TextReport().render(factories.run(factories.result(), unmeasured=gone, selected=2))
     assert report.splitlines()[-3:-1] == ["not measured: cases/a.yaml::b (skipped: no GPU)", ""]
+
+
+def test_what_was_not_measured_is_named_by_reason_in_one_line() -> None:
+    gone = tuple(
+        Unmeasured(node_id=f"cases/a.yaml::{name}", why="", gap=gap)
+        for name, gap in (("a", "skipped"), ("b[x]", "engine-version"), ("c", "engine-version"), ("d", "gpus"))
+    )
+    assert text.gaps(factories.run(unmeasured=gone, selected=5)) == (
+        "4 of 5 selected cases not measured: 2 need another engine version (b[x], c), 1 needs other GPUs (d), "
+        "1 was skipped (a)"
+    )
+    assert set(phrases.GAPS) == set(get_args(Gap))
 
 
 def test_a_pass_says_how_far_it_is_from_the_best_ever_recorded() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_sgdiff.runfolders import MARK, RunFolder, hold, prune
+from pytest_sgdiff.runfolders import RunFolder, hold, prune
 
 OLD, NEXT, NEW = (f"2026-11-{day:02d}T10-00-00-41" for day in (1, 2, 3))
 
@@ -66,7 +66,7 @@ def test_a_run_that_left_nothing_leaves_no_folder(tmp_path: pathlib.Path) -> Non
 
 
 def renamed(folder: pathlib.Path) -> None:
-    folder.rename(folder.with_name("2026-10-01T10-00-00-7"))
+    folder.rename(folder.with_name("2026-11-01 before the upgrade"))
 
 
 def linked(folder: pathlib.Path) -> None:
@@ -74,14 +74,13 @@ def linked(folder: pathlib.Path) -> None:
     folder.symlink_to(folder.parent.parent / "elsewhere")
 
 
-def marked_by_a_link(folder: pathlib.Path) -> None:
-    (folder / MARK).rename(folder.parent.parent / MARK)
-    (folder / MARK).symlink_to(folder.parent.parent / MARK)
+def without_logs(folder: pathlib.Path) -> None:
+    (folder / "tiny" / "00" / "engine.log").unlink()
 
 
-def marked_by_a_pipe(folder: pathlib.Path) -> None:
-    (folder / MARK).unlink()
-    os.mkfifo(folder / MARK)
+def with_a_pipe(folder: pathlib.Path) -> None:
+    (folder / "tiny" / "00" / "launch.json").unlink()
+    os.mkfifo(folder / "tiny" / "00" / "launch.json")
 
 
 @pytest.mark.parametrize(
@@ -89,10 +88,8 @@ def marked_by_a_pipe(folder: pathlib.Path) -> None:
     [
         renamed,
         linked,
-        marked_by_a_link,
-        marked_by_a_pipe,
-        lambda folder: (folder / MARK).unlink(),
-        lambda folder: (folder / MARK).write_text("another run\n"),
+        without_logs,
+        with_a_pipe,
         lambda folder: (folder / "notes.md").write_text("mine"),
         lambda folder: (folder / "tiny" / "notes.md").write_text("mine"),
         lambda folder: (folder / "tiny" / "00" / "notes.md").write_text("mine"),
@@ -143,8 +140,8 @@ def test_a_run_that_goes_on_and_a_recording_that_is_read_stay(parent: pathlib.Pa
     assert prune(parent, keep=2, but=NEW) == (going.folder.name,)
 
 
-def test_what_is_held_is_a_run_and_nobody_elses(parent: pathlib.Path) -> None:
-    assert hold(parent) is None
+def test_what_is_held_is_there_and_nobody_elses(parent: pathlib.Path) -> None:
+    assert hold(parent / "none") is None
     alone = hold(parent / OLD, fcntl.LOCK_EX)
     assert alone is not None
     assert hold(parent / OLD) is None
