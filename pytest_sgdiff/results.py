@@ -27,6 +27,7 @@ from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import case_line, launch_notes
+from pytest_sgdiff.sender import DROPPED, Dropped
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.wire import from_plain
 
@@ -41,9 +42,16 @@ class Results:
     """Registered on the controller (or the only process) of a run that measures or shows commands."""
 
     def __init__(
-        self, config: pytest.Config, settings: Settings, header: tuple[str, ...], *, gpus_at_most: int = 0
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        header: tuple[str, ...],
+        *,
+        dropped: Dropped,
+        gpus_at_most: int = 0,
     ) -> None:
         self.config, self.settings, self.header, self.gpus_at_most = config, settings, header, gpus_at_most
+        self._dropped, self._dropped_by_workers = dropped, set[str]()
         self.results: list[CaseResult] = []
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
@@ -75,6 +83,11 @@ class Results:
 
         files = {name for name in {node_id.partition("::")[0] for node_id in ids} if is_ours(name)}
         self.selected.update(node_id for node_id in ids if node_id.partition("::")[0] in files)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Under xdist a worker tells at its end what was dropped."""
+        self._dropped_by_workers.update(getattr(node, "workeroutput", {}).get(DROPPED, ()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
@@ -192,6 +205,9 @@ class Results:
         session.exitstatus = settled
         try:
             yield
+        except pytest.exit.Exception as exit_:
+            exit_.returncode = exit_.returncode or settled
+            raise
         finally:
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = settled
@@ -224,7 +240,8 @@ class Results:
                 f"no test failed, yet these cases did, so this run is not green: {told}; a mark `xfail`, a test that "
                 "does not check its result, or another plugin kept the failure back"
             )
-        excused = {"recorded", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
+        # Plugins that split a run into several drop the rest in each.
+        excused = {"recorded", "dropped", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
         open_ = [case for case in run.unmeasured if case.gap not in excused]
         if open_:
             yield (
@@ -249,7 +266,7 @@ class Results:
             command=self._command(),
             plugin_version=__version__,
             header=self.header_with_count(),
-            selected=len(self.selected),
+            selected=len(self.selected | self._all_dropped),
             results=tuple(self.results),
             unmeasured=tuple(self._unmeasured()),
             interrupted=self.interrupted,
@@ -261,9 +278,16 @@ class Results:
     def _unmeasured(self) -> Iterator[Unmeasured]:
         gap: Gap = "interrupted" if self.interrupted else "not-run"
         why = "interrupted" if self.interrupted else "not run"
-        for node_id in sorted(self.selected - {result.node_id for result in self.results}):
+        for node_id in sorted((self.selected | self._all_dropped) - {result.node_id for result in self.results}):
+            if node_id not in self.selected:
+                yield Unmeasured(node_id=node_id, why="dropped by a conftest.py or a plugin", gap="dropped")
+                continue
             told = self.not_measured.get(node_id) or Unmeasured(node_id=node_id, why=why, gap=gap)
             yield replace(told, gap="recorded") if node_id in self.has_baseline else told
+
+    @property
+    def _all_dropped(self) -> set[str]:
+        return self._dropped_by_workers | self._dropped.cases
 
     def header_with_count(self) -> tuple[str, ...]:
         """The header as reports have it: how many cases there are is known once all are collected."""

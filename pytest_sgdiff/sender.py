@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import pytest
 
-from pytest_sgdiff.items import CaseFile
+from pytest_sgdiff.items import CASE, CaseFile
 from pytest_sgdiff.needs import LACK
 from pytest_sgdiff.session import HAS_BASELINE, RESULT
+
+DROPPED = "sgdiff_dropped"
+"""The key under which a worker tells the controller at its end which cases were dropped."""
+
+
+class Dropped:
+    """Registered in every process that collects: finds the cases that something took out of the run without reporting
+    them as deselected, as a conftest.py that assigns to `items` does, or a plugin that splits a run."""
+
+    def __init__(self) -> None:
+        self.cases: frozenset[str] = frozenset()
+        self._deselected: set[str] = set()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """Compare what is there before and after all others."""
+        before = {item.nodeid for item in items if CASE in item.stash}
+        yield
+        self.cases = frozenset(before - {item.nodeid for item in items} - self._deselected)
+        if hasattr(config, "workeroutput"):
+            config.workeroutput[DROPPED] = sorted(self.cases)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """What is deselected is the user's own choice."""
+        self._deselected.update(item.nodeid for item in items)
 
 
 class Sender:

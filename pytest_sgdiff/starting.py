@@ -22,7 +22,7 @@ from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.results import Results
 from pytest_sgdiff.runfolders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems, workers_for
-from pytest_sgdiff.sender import Sender
+from pytest_sgdiff.sender import Dropped, Sender
 from pytest_sgdiff.session import Session
 from pytest_sgdiff.settings import Settings, read_settings
 from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
@@ -32,7 +32,14 @@ HANDED = "sgdiff_gpus"
 """The key of `handed` in what a worker is told."""
 
 PARTS = (
-    *("sgdiff-fixtures", "sgdiff-sender", "sgdiff-earlier-launches", "sgdiff-results", "sgdiff-terminal"),
+    *(
+        "sgdiff-fixtures",
+        "sgdiff-sender",
+        "sgdiff-dropped",
+        "sgdiff-earlier-launches",
+        "sgdiff-results",
+        "sgdiff-terminal",
+    ),
     *("sgdiff-schedule", "sgdiff-park", "sgdiff-status", "sgdiff-xdist"),
 )
 """Names under which parts of the plugin are registered."""
@@ -62,6 +69,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
+    dropped = Dropped()
+    config.pluginmanager.register(dropped, "sgdiff-dropped")
     if settings.live and not shows_only(config):
         config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
     # A replay takes no time that anybody would want to follow. Made first: its folder holds the schedule's file too.
@@ -69,7 +78,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     if pool is not None:
         _register_schedule(config, session, pool, on_worker=on_worker)
     if not on_worker:
-        results = Results(config, settings, header, gpus_at_most=0 if pool is None else pool.eligible.size)
+        size = 0 if pool is None else pool.eligible.size
+        results = Results(config, settings, header, dropped=dropped, gpus_at_most=size)
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
         if settings.measuring and not shows_only(config):

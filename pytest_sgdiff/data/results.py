@@ -192,6 +192,7 @@ Gap = Literal[
     "token",
     "assets",
     "skipped",
+    "dropped",
     "passed",
     "failed",
     "worker-died",
@@ -200,7 +201,8 @@ Gap = Literal[
 ]
 """Why a selected case was not measured. `recorded`: `--sgdiff-update=missing` found a baseline; `engine-version`,
 `gpus`, `token` and `assets`: what the case needs is not here; `skipped`: a mark, a fixture or another plugin skipped
-its test; `passed`: its test passed and measured nothing."""
+its test; `dropped`: a conftest.py or a plugin took it out of the run and did not report that; `passed`: its test passed
+and measured nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -219,6 +219,7 @@ GAPS: Mapping[Gap, tuple[str, str]] = {
     "token": ("needs a token", "need a token"),
     "assets": ("needs an input file", "need an input file"),
     "skipped": ("was skipped", "were skipped"),
+    "dropped": ("was dropped by a conftest.py or a plugin", "were dropped by a conftest.py or a plugin"),
     "passed": ("passed without a measurement", "passed without a measurement"),
     "failed": ("failed before a measurement", "failed before a measurement"),
     "worker-died": ("lost its worker", "lost their worker"),

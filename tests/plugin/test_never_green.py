@@ -180,6 +180,26 @@ def test_a_selected_case_whose_test_never_runs(two: Project) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
+def test_a_case_that_is_dropped_without_a_word_is_named(two: Project, workers: tuple[str, ...]) -> None:
+    two.write(
+        "conftest.py",
+        "def pytest_collection_modifyitems(items):\n    items[:] = [one for one in items if one.name != 'tiny2']\n",
+    )
+    # Not a failure: so do plugins that split a run.
+    assert two.run("--sgdiff-gpus=4", "--sgdiff-report=report.json", "--sgdiff-strict", *workers).ret == 0
+    assert (report_of(two)["selected"], report_of(two)["measured"]) == (2, 1)
+    assert gaps_of(two) == {"cases/tiny.yaml::tiny2": "dropped"}
+
+
+@pytest.mark.parametrize("hook", ["pytest_runtest_teardown", "pytest_sessionfinish"])
+def test_an_early_end_with_exit_code_0_is_not_green(slower: Project, hook: str) -> None:
+    slower.write("conftest.py", f"import pytest\ndef {hook}():\n    pytest.exit('done', returncode=0)\n")
+    assert slower.run("--sgdiff-gpus=4").ret != 0
+    slower.engine("native")
+    assert slower.run("--sgdiff-gpus=4").ret == 0
+
+
 def test_what_the_user_deselects_is_not_missed(two: Project) -> None:
     for words in (["-k", "not tiny2"], ["--deselect", "cases/tiny.yaml::tiny2"], ["cases/tiny.yaml::tiny"]):
         result = two.run("--sgdiff-gpus=4", "--sgdiff-report=report.json", *words)
