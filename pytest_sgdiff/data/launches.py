@@ -151,12 +151,14 @@ class GpuState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuProcess:
-    """A process seen on a GPU by NVML. `when` is the part of the launch in which it was seen."""
+    """A process seen on a GPU by NVML. `when` is the part of the launch in which it was seen; `work` what for the driver
+    lists it, `graphics` if for nothing else, None where that is not known."""
 
     gpu_uuid: str
     pid: int
     name: str | None = None
     used_mb: int | None = None
+    work: Literal["compute", "graphics"] | None = field(default=None, compare=False)
     when: Literal["start", "during", "end"] = "during"
 
 
@@ -180,7 +182,8 @@ class GpuSeries:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
-    """What was seen beside a launch. `foreign`: processes that are not the launch's own; `co_runners`: case ids of
+    """What was seen beside a launch. `foreign`: processes that are not the launch's own; `drawing`: those of them that
+    only draw a screen, which are not among `foreign` and disturb nothing; `co_runners`: case ids of
     other launches of ours that ran on this host at the time; `to_be_alone`: whether it was to have the host to itself
     (None in recordings that do not say); `alone`: whether no other launch of ours was seen; `hidden_mb`: by how much
     memory grew, and stayed, that no listed process accounts for, on the GPU with the most; `stolen_s`: CPU time (s over
@@ -191,6 +194,7 @@ class Watch:
 
     gpus: tuple[GpuSeries, ...] = ()
     foreign: tuple[GpuProcess, ...] = ()
+    drawing: tuple[GpuProcess, ...] = ()
     co_runners: tuple[str, ...] = ()
     to_be_alone: bool | None = None
     alone: bool | None = None

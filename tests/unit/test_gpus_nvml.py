@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import requires
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import pynvml
 import pytest
+from packaging.requirements import Requirement
 
 from pytest_sgdiff.data import GpuProcess, GpuState
 from pytest_sgdiff.errors import LeaseError
@@ -247,3 +256,242 @@ def test_a_file_that_is_written_wrongly_is_named_with_what_is_wrong(
         use_of(inventory(reader)[0], reader)
     assert str(caught.value).startswith(f"SGDIFF_NVML_FILE={path}")
     assert problem in str(caught.value)
+
+
+def _error(code: int) -> Callable[[], Exception]:
+    return lambda: pynvml.NVMLError(code)
+
+
+# Every error that the real binding has a class for, one that it has none for, and what is no NVMLError at all.
+RAISED: dict[str, Callable[[], Exception]] = {
+    **{name: _error(getattr(pynvml, name)) for name in dir(pynvml) if re.fullmatch("NVML_ERROR_[A-Z_0-9]+", name)},
+    "an unknown code": _error(4711),
+    "mismatch": lambda: pynvml.NVMLLibraryMismatchError("Unversioned function called"),
+    "old binding": lambda: AttributeError("module 'pynvml' has no attribute"),
+    "missing library": lambda: OSError("libnvidia-ml.so.1: cannot open shared object file"),
+    "ctypes": lambda: ctypes.ArgumentError("argument 1: wrong type"),
+    "a name in latin-1": lambda: UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "unexpected end of data"),
+    "a structure of another form": lambda: TypeError("byref() argument must be a ctypes instance"),
+}
+CALLS = (
+    *("nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion_v2", "nvmlSystemGetProcessName"),
+    *("nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID", "nvmlDeviceGetName"),
+    *("nvmlDeviceGetPciInfo", "nvmlDeviceGetMigMode", "nvmlDeviceGetComputeMode", "nvmlDeviceGetPersistenceMode"),
+    *("nvmlDeviceGetEnforcedPowerLimit", "nvmlDeviceGetMaxClockInfo", "nvmlDeviceGetClockInfo"),
+    *("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetPowerUsage"),
+    *("nvmlDeviceGetTemperature", "nvmlDeviceGetCurrentClocksEventReasons"),
+    *("nvmlDeviceGetCurrentClocksThrottleReasons", "nvmlDeviceGetComputeRunningProcesses"),
+    *("nvmlDeviceGetGraphicsRunningProcesses", "nvmlDeviceGetMPSComputeRunningProcesses"),
+    *("nvmlDeviceGetViolationStatus", "nvmlDeviceGetP2PStatus", "nvmlDeviceGetGpuFabricInfoV"),
+    *("nvmlDeviceGetMaxMigDeviceCount", "nvmlDeviceGetMigDeviceHandleByIndex"),
+    *("nvmlEventSetCreate", "nvmlDeviceRegisterEvents", "nvmlEventSetWait_v2"),
+)
+
+
+def everything(reader: PynvmlReader) -> dict[str, object]:
+    """All that can be asked of a reader, twice where the first time only begins something."""
+    reader.xids()
+    return {
+        "driver": reader.driver(),
+        "cuda": reader.cuda(),
+        "facts": reader.facts(),
+        "state": reader.state(UUID),
+        "processes": reader.processes(UUID),
+        "thermal": reader.thermal_ns(UUID),
+        "linked": reader.linked(UUID, UUID),
+        "xids": reader.xids(),
+    }
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_a_call_raises_is_not_told_and_takes_nothing_else_away(call: str) -> None:
+    for make in RAISED.values():
+        module = pynvml_like(busy=True)
+        module.NVMLError = pynvml.NVMLError
+        module.c_nvmlGpuFabricInfoV_t = pynvml.c_nvmlGpuFabricInfoV_t
+        module.nvmlDeviceGetMigMode = lambda h: [1, 1]
+        module.nvmlEventSetCreate = lambda: "events"
+
+        def fail(*_: object, make: Callable[[], Exception] = make) -> None:
+            raise make()
+
+        setattr(module, call, fail)
+        told = everything(PynvmlReader(module))
+        seen = told["facts"] if call in ("nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex") else told["processes"]
+        if call in ("nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex"):
+            assert seen == ()
+        elif call == "nvmlDeviceGetUUID":
+            assert seen is None, "the GPU goes by another name"
+        elif call == "nvmlDeviceGetComputeRunningProcesses":
+            assert seen == ()
+        elif call == "nvmlSystemGetProcessName":
+            assert seen == (GpuProcess(gpu_uuid=UUID, pid=419, used_mb=1002),)
+        else:
+            assert seen == (GpuProcess(gpu_uuid=UUID, pid=419, name="/engine/venv/bin/python3", used_mb=1002),)
+
+
+@pytest.mark.parametrize("answer", [None, "N/A", b"\xff", (), SimpleNamespace(), -1])
+@pytest.mark.parametrize("call", CALLS)
+def test_an_answer_of_another_form_is_not_told_either(call: str, answer: object) -> None:
+    module = pynvml_like(busy=True)
+    module.nvmlEventSetCreate = lambda: "events"
+    setattr(module, call, lambda *_: answer)
+    everything(PynvmlReader(module))
+
+
+@pytest.mark.parametrize("kind", RAISED)
+def test_a_driver_that_cannot_be_started_is_an_error_with_the_fix_whatever_it_raises(kind: str) -> None:
+    module = pynvml_like()
+    module.NVMLError = pynvml.NVMLError
+
+    def fail() -> None:
+        raise RAISED[kind]()
+
+    module.nvmlInit = fail
+    with pytest.raises(LeaseError) as caught:
+        PynvmlReader(module).facts()
+    assert str(caught.value).startswith("no GPU was found: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("x = 1", "is not the module pynvml of nvidia-ml-py"),
+        ("def nvmlInit(): raise OSError('libnvidia-ml.so.1: cannot open')", "does not answer (libnvidia-ml.so.1:"),
+        ("1 / 0", "cannot be imported (division by zero)"),
+        ("raise ImportError('no such thing')", "is not installed"),
+    ],
+)
+def test_another_module_of_the_same_name_is_named_with_the_fix(tmp_path: Path, content: str, problem: str) -> None:
+    """In a process of its own: `sgdiff gpus` as it is typed."""
+    (tmp_path / "pynvml.py").write_text(content)
+    script = "import sys; from pytest_sgdiff.cli import main; sys.exit(main(['gpus', '--lock-dir', sys.argv[1]]))"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, str(tmp_path / "locks")],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert problem in done.stdout
+
+
+class Driver470:
+    """The installed binding's own code on the functions of a driver that lacks all that is newer than release 470."""
+
+    newer = (
+        *("_v3", "nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetGpuFabricInfoV"),
+        "nvmlDeviceGetCurrentClocksEventReasons",
+    )
+
+    def pointer(self, name: str) -> Callable[..., int]:
+        if name.endswith("Processes_v3") or name in self.newer:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+
+        def call(*args: object) -> int:
+            return self.answer(name, *args)
+
+        return call
+
+    def answer(self, name: str, *args: object) -> int:
+        said: dict[str, bytes] = {
+            "nvmlDeviceGetUUID": UUID.encode(),
+            "nvmlDeviceGetName": b"NVIDIA A100-SXM4-80GB",
+            "nvmlSystemGetDriverVersion": b"470.256.02",
+            "nvmlSystemGetProcessName": b"/venv/bin/python3",
+        }
+        if name in said:
+            args[-2].value = said[name]  # type: ignore[attr-defined]
+        elif name == "nvmlDeviceGetCount_v2":
+            args[0]._obj.value = 1  # type: ignore[attr-defined]
+        elif name.startswith("nvmlDeviceGetPciInfo"):
+            args[1]._obj.busId = b"00000000:01:00.0"  # type: ignore[attr-defined]
+        return 0
+
+
+class Driver580(Driver470):
+    """One that has all of that, and lists processes with these rows."""
+
+    newer = ()
+    rows: tuple[tuple[int, int], ...] = ()
+
+    def pointer(self, name: str) -> Callable[..., int]:
+        return lambda *args: self.answer(name, *args)
+
+    def answer(self, name: str, *args: object) -> int:
+        if name == "nvmlDeviceGetComputeRunningProcesses_v3":
+            args[1]._obj.value = len(self.rows)  # type: ignore[attr-defined]
+            if args[2] is None:
+                return int(pynvml.NVML_ERROR_INSUFFICIENT_SIZE)
+            data = b"".join(struct.pack("<IxxxxQII", pid, used, 0, 0) for pid, used in self.rows)
+            ctypes.memmove(args[2], data, len(data))
+        return super().answer(name, *args)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Driver470], PynvmlReader]:
+    """The reader on the nvidia-ml-py that is installed, over a driver's functions."""
+
+    def reader(driver: Driver470) -> PynvmlReader:
+        monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer", driver.pointer)
+        monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+        return PynvmlReader(pynvml)
+
+    return reader
+
+
+def test_a_driver_without_the_newest_process_lists_does_not_tell_who_is_there(
+    installed: Callable[[Driver470], PynvmlReader],
+) -> None:
+    """The binding then raises NVMLLibraryMismatchError, which is no NVMLError."""
+    reader = installed(Driver470())
+    (fact,) = reader.facts()
+    assert (fact.uuid, fact.name, reader.driver()) == (UUID, "NVIDIA A100-SXM4-80GB", "470.256.02")
+    assert reader.processes(UUID) is None
+    assert use_of(inventory(reader)[0], reader) == ()
+
+
+def test_rows_that_name_no_process_are_left_out(installed: Callable[[Driver470], PynvmlReader]) -> None:
+    """PID 0 and -1, and what no Linux gives out: rows that were not filled in, or are of another layout."""
+    driver = Driver580()
+    driver.rows = ((4711, 518 << 20), (0, 0), (0xFFFFFFFF, 1 << 20), (545259520, 1 << 20), (1 << 22, 2 << 20))
+    processes = installed(driver).processes(UUID)
+    assert processes is not None
+    assert [(one.pid, one.used_mb) for one in processes] == [(4711, 518), (1 << 22, 2)]
+
+
+def test_no_release_of_the_binding_is_admitted_that_misreads_the_lists() -> None:
+    """12.535.77 takes 32 bytes for a row, today's drivers fill in 24; all others from 12.535.108 on take 24."""
+    (bound,) = [need for line in requires("pytest-sgdiff") or () if (need := Requirement(line)).name == "nvidia-ml-py"]
+    assert not bound.specifier.contains("12.535.77")
+    assert bound.specifier.contains("12.535.108")
+    assert bound.specifier.contains("13.615.71")
+    assert ctypes.sizeof(pynvml.c_nvmlProcessInfo_t) == 24
+
+
+def test_what_a_process_is_listed_for_is_told_apart() -> None:
+    module = pynvml_like()
+    row = SimpleNamespace(pid=1, usedGpuMemory=18 << 20)
+    module.nvmlDeviceGetGraphicsRunningProcesses = lambda h: [row, SimpleNamespace(pid=2, usedGpuMemory=None)]
+    module.nvmlDeviceGetComputeRunningProcesses = lambda h: [SimpleNamespace(pid=2, usedGpuMemory=(1 << 64) - 1)]
+    listed = PynvmlReader(module).processes(UUID)
+    assert listed is not None
+    assert [(one.pid, one.work, one.used_mb) for one in listed] == [(2, "compute", None), (1, "graphics", 18)]
+    module.nvmlDeviceGetComputeRunningProcesses = lambda h: 1 / 0
+    listed = PynvmlReader(module).processes(UUID)
+    assert listed is not None
+    assert [(one.pid, one.work) for one in listed] == [(1, None), (2, None)]
+
+
+def test_a_name_that_a_process_chose_is_printable() -> None:
+    module = pynvml_like(busy=True)
+    module.nvmlSystemGetProcessName = lambda pid: b"/tmp/x\n::error::\x1b[31m\xff"
+    reader = PynvmlReader(module)
+    (process,) = reader.processes(UUID) or ()
+    (use,) = use_of(inventory(reader)[0], reader)
+    for text in (process.name, str(use)):
+        assert text is not None
+        assert "\\n" in text
+        assert not re.search(r"[\x00-\x1f]", text)

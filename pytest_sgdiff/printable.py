@@ -1,0 +1,97 @@
+r"""Foreign text as it may be printed: on one line, every character visible, and no command to whoever reads the output.
+
+Names, values and messages come from logs, recordings, baselines, other users' processes and the driver. Printed as
+they are, they could begin lines of their own, move the cursor, reverse the reading order, or give orders to the CI
+system that reads the output: `::error ::`, `##[error]` (GitHub), `##vso[...]` (Azure), `##teamcity[...]`, and
+`section_start:` (GitLab). Pure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, cast
+
+T = TypeVar("T")
+
+_JOINERS: Final = "\u200c\u200d"
+"""Invisible, and part of words (Persian) and of emoji."""
+
+# ASCII needs no look-up, and is nearly all there is.
+_HIDDEN: Final = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\x7f]")
+_SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_ORDER: Final = re.compile(r"^(\s*)(?=::)|(?<=##)(?=[\w.-]*\[)|(?<=section_start)(?=:\d)|(?<=section_end)(?=:\d)")
+"""Where a backslash takes the meaning from an order: GitHub reads `::` at the beginning of a line, behind blanks, and
+`##[` anywhere in it."""
+
+
+def printable(text: str) -> str:
+    r"""`text` on one line: what has no shape of its own as an escape (`\n`, `\x1b`, `\u202e`), orders to CI systems with
+    a backslash in them. Letters of every script and emoji stay. Twice is the same as once."""
+    return _ORDER.sub(lambda found: f"{found[0]}\\", _HIDDEN.sub(_visible, text))
+
+
+def printable_lines(text: str) -> str:
+    """Each line of a text that has several, `printable`."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def printable_json(text: str) -> str:
+    r"""The same JSON document, with escapes for the characters that `printable` does not let through; `##[` in a text
+    as `##\u005b`."""
+    hidden = _HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else _json_escape(found), text)
+    return re.sub(r"(?<=##)([\w.-]*)\[", r"\1\\u005b", hidden)
+
+
+def printable_values(value: T) -> T:
+    """The value with every text in it, also in dataclasses, mappings (their keys too), lists and tuples, `printable`."""
+    return cast(T, _values(value))
+
+
+def _values(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {_values(key): _values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_values(item) for item in value]
+    if isinstance(value, tuple):
+        items = [_values(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, frozenset):
+        return frozenset(map(_values, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+        shown = {name: _values(held) for name, held in fields.items()}
+        return dataclasses.replace(value, **{name: new for name, new in shown.items() if new != fields[name]})
+    return value
+
+
+def _hidden(char: str) -> bool:
+    if char.isascii():
+        return char < " " or char == "\x7f"
+    category = unicodedata.category(char)
+    # Control characters, marks of direction and other formats, line and paragraph separators, halves of pairs; and
+    # blanks that are none to the eye or to a shell are told from the one that is.
+    return (category in ("Cc", "Cf", "Zl", "Zp", "Cs") and char not in _JOINERS) or char in "\ufffe\uffff"
+
+
+def _visible(found: re.Match[str]) -> str:
+    char = found[0]
+    if not _hidden(char):
+        return char
+    code = ord(char)
+    return _SHORT.get(char) or (
+        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    )
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    char = found[0]
+    if not _hidden(char):
+        return char
+    return "".join(f"\\u{unit:04x}" for unit in memoryview(char.encode("utf-16-le", "surrogatepass")).cast("H"))
