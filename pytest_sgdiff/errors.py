@@ -9,6 +9,8 @@ SgdiffError
 ├── RecordingError       a recording cannot be read or written
 ├── EngineNotFoundError  the engine's command does not exist or does not tell its version
 ├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
+│   ├── LeaseLostError      the files of a lease were removed or replaced while it was held
+│   └── NeverIdleError      GPUs are in use by something that does not end by itself, a display or the MPS daemon
 ├── HistoryError         the history is no history, of another schema, or cannot be written
 ├── MissingExtraError    a feature needs a package that an extra brings
 └── WireError            data that crossed a process or file border is not what it should be
@@ -60,6 +62,14 @@ class EngineNotFoundError(SgdiffError):
 
 class LeaseError(SgdiffError):
     """No GPU can be had: none on the machine, too few, or all busy until the time-out."""
+
+
+class LeaseLostError(LeaseError):
+    """The lock directory's files of a lease were removed or replaced while it was held: others may have its GPUs."""
+
+
+class NeverIdleError(LeaseError):
+    """So many GPUs are in use by what does not end by itself, a display or the MPS daemon, that too few are left."""
 
 
 class HistoryError(SgdiffError):

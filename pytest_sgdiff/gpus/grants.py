@@ -5,6 +5,7 @@ A grant is a lease on record whose GPUs are locked but not yet found idle.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_sgdiff.gpus import records
-from pytest_sgdiff.gpus.locks import bump, closing, mutex
+from pytest_sgdiff.gpus.locks import bump, closing, mutex, remove
 from pytest_sgdiff.gpus.obstacles import holdings, obstacles
 from pytest_sgdiff.gpus.policy import Slot, plan
 from pytest_sgdiff.gpus.procs import where
-from pytest_sgdiff.gpus.records import LeaseRecord
+from pytest_sgdiff.gpus.records import Busy, LeaseRecord
 from pytest_sgdiff.gpus.spec import Eligible
 
 
@@ -30,21 +31,23 @@ class Grant:
 
 
 def look(
-    folder: str, eligible: Eligible, ident: str, about: dict[str, Any]
+    folder: str, eligible: Eligible, ident: str, about: dict[str, Any], found_busy: Mapping[str, Busy]
 ) -> tuple[Grant | None, list[LeaseRecord], str]:
-    """One look at the queue for the ticket `ident`: a grant or why not, and all leases on record."""
+    """One look at the queue for the ticket `ident`: a grant or why not, and all leases on record. `found_busy` are the
+    GPUs that this process found in use lately, whether or not it could leave a mark of it."""
+    usable = frozenset(gpu.uuid for gpu in eligible.gpus)
     with mutex(folder):
         waiting = records.waiters(folder)
         leases = records.lease_records(folder)
-        busy = records.busy_marks(folder)
-        serving = {lease.id for lease in leases}
-        queue = [waiter for waiter in waiting if waiter.ticket.id not in serving]
+        busy = {**records.busy_marks(folder), **found_busy}
+        queue = records.unserved(waiting, leases)
         wanted = frozenset().union(*(waiter.ticket.eligible for waiter in queue))
-        free = records.lock_gpus(folder, wanted - busy.keys())
+        unmarked = wanted - busy.keys()
+        free, free_for_others = records.lock_gpus(folder, unmarked & usable, unmarked - usable)
         try:
             granted = plan(
                 [waiter.ticket for waiter in queue],
-                holdings(leases, wanted - free.keys()),
+                holdings(leases, wanted - free.keys() - free_for_others),
                 _slots(eligible, wanted),
             ).get(ident, ())
             mine = {uuid: free.pop(uuid) for uuid in granted}
@@ -55,7 +58,7 @@ def look(
             return enter(folder, ident, mine, about), leases, ""
     asked = {uuid for waiter in queue if waiter.ticket.id == ident for uuid in waiter.ticket.eligible}
     gpus = [gpu for gpu in eligible.gpus if gpu.uuid in asked]
-    return None, leases, obstacles(gpus, ident, queue, leases, busy, wanted - free.keys())
+    return None, leases, obstacles(gpus, ident, queue, leases, busy, wanted - free.keys() - free_for_others)
 
 
 def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> Grant:
@@ -67,7 +70,11 @@ def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]
         "where": where(),
         "since": time.time(),
         "child": None,
+        "child_started": None,
     }
+    for gpu_fd in fds.values():
+        with contextlib.suppress(OSError):  # another user's may be kept from us
+            os.utime(gpu_fd)  # what cleans up temporary files goes by their age
     try:
         fd = records.write_locked(os.path.join(folder, "lease", ident), record)
     except BaseException:
@@ -83,7 +90,7 @@ def give_back(folder: str, ident: str, grant: Grant, busy: Mapping[str, str] | N
         for uuid, reason in (busy or {}).items():
             records.mark_busy(folder, uuid, reason)
         held.close()
-        records.remove(os.path.join(folder, "lease", ident))
+        remove(os.path.join(folder, "lease", ident))
     bump(folder)
 
 

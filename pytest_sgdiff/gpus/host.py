@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 
-from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus.locks import is_locked, mutex, open_lock_file, try_lock, usable
-from pytest_sgdiff.gpus.records import read_json, remove, write_locked
+from pytest_sgdiff.errors import LeaseError, LeaseLostError
+from pytest_sgdiff.gpus.locks import is_at, is_locked, mutex, names, open_lock_file, remove, try_lock, usable
+from pytest_sgdiff.gpus.records import read_tag, write_locked
 
 _POLL_S = 0.02
 
@@ -26,7 +27,7 @@ def entered(
     """Holds the host, shared or alone, and yields the descriptors that the launch must inherit.
 
     Raises LeaseError naming the launches in the way if the host cannot be had within `timeout_s`, or the file of the
-    lock directory that cannot be used.
+    lock directory that cannot be used; LeaseLostError if the lock's file was removed meanwhile.
     """
     deadline = time.monotonic() + timeout_s
     said = False
@@ -50,12 +51,16 @@ def entered(
         turn = open_lock_file(os.path.join(folder, "turnstile"))
         try:
             wait(turn, shared=not alone)
-            host = open_lock_file(os.path.join(folder, "host"))
+            host_path = os.path.join(folder, "host")
+            host = open_lock_file(host_path)
             try:
                 wait(host, shared=not alone)
             except BaseException:
                 os.close(host)
                 raise
+            if not is_at(host, host_path):
+                os.close(host)
+                raise lost(tag, host_path)
         finally:
             os.close(turn)
     path = os.path.join(folder, "launch", ident)
@@ -63,7 +68,12 @@ def entered(
     try:
         with usable(folder, not_launched(tag)), mutex(folder):
             remove(path)
-            mark = write_locked(path, {"tag": tag, "alone": alone, "pid": os.getpid()})
+            about = {"tag": tag, "alone": alone, "pid": os.getpid()}
+            try:
+                mark = write_locked(path, about)
+            except FileExistsError:  # another user's, who read the lease's name
+                path = f"{path}.{secrets.token_hex(6)}"
+                mark = write_locked(path, about)
         yield (host, mark)
     finally:
         # The mark goes before the lock: whoever gets the host to itself then must not take this for a launch beside it.
@@ -82,17 +92,27 @@ def not_launched(tag: str) -> str:
     return f"{tag or 'the test'} cannot be launched"
 
 
+def lost(tag: str, path: str) -> LeaseLostError:
+    """What is said of a file of the lock directory that is no longer the one whose lock is held."""
+    return LeaseLostError(
+        f"{not_launched(tag)}: {path} was removed or replaced while its lock was held, so that another run may have "
+        "the same GPUs; keep what cleans up temporary files away from the lock directory, or name another one with "
+        "--sgdiff-lock-dir, the same for all runs of the host, and run it again"
+    )
+
+
 def running(folder: str, *, besides: str = "") -> tuple[str, ...]:
     """Case ids of the launches that run on this host now, without that of the lease `besides`."""
     found = []
     with mutex(folder):
-        for name in sorted(os.listdir(os.path.join(folder, "launch"))):
+        for name in names(folder, "launch"):
             path = os.path.join(folder, "launch", name)
-            content = read_json(path)
-            if name == besides or content is None:
+            told = read_tag(path)
+            if told is None or name.partition(".")[0] == besides:
                 continue
-            if is_locked(path):
-                found.append(str(content.get("tag") or name))
+            tag, runs = told
+            if runs:
+                found.append(tag or name)
             else:
                 remove(path)
     return tuple(found)

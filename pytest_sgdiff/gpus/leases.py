@@ -12,10 +12,10 @@ from typing import Any
 from pytest_sgdiff.data import Gpu, Ports
 from pytest_sgdiff.gpus import host
 from pytest_sgdiff.gpus.devices import use_of
-from pytest_sgdiff.gpus.locks import bump, closing, is_locked, mutex, usable
+from pytest_sgdiff.gpus.locks import bump, closing, gpu_file, is_at, is_locked, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.procs import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE, is_descendant, process
-from pytest_sgdiff.gpus.records import remove, rewrite
+from pytest_sgdiff.gpus.records import rewrite
 
 # Usually the first look finds the memory free; what takes longer is worth a word.
 FREED_S = 2.0
@@ -43,6 +43,7 @@ class Lease:
         record: dict[str, Any],
         reader: NvmlReader,
         on_release: Callable[[], None],
+        gpu_0: str = "",
     ) -> None:
         self.id = ident
         self.run = run_id
@@ -58,6 +59,7 @@ class Lease:
         self._record = record
         self._host_fds: tuple[int, ...] = ()
         self._on_release = on_release
+        self._gpu_0 = gpu_0
         self._released = False
 
     @property
@@ -72,9 +74,12 @@ class Lease:
 
     def env(self) -> dict[str, str]:
         """What the launch's environment needs: numbers, since SGLang Diffusion does `int()` on every entry; a MIG slice
-        has none and goes by its UUID. Empty for a case without GPUs, so that the engine sees none. Whoever wants to
-        know the GPUs by name has their UUIDs, in the same order."""
-        visible = (gpu.uuid if gpu.mig_profile else str(gpu.index) for gpu in self.gpus)
+        has none and goes by its UUID, unless it is all that there is, which CUDA counts as 0. Empty for a case without
+        GPUs, so that the engine sees none. Whoever wants to know the GPUs by name has their UUIDs, in the same order.
+        """
+        visible = (
+            "0" if gpu.uuid == self._gpu_0 else gpu.uuid if gpu.mig_profile else str(gpu.index) for gpu in self.gpus
+        )
         return {
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": ",".join(visible),
@@ -85,13 +90,14 @@ class Lease:
 
     @contextlib.contextmanager
     def shared(self, *, timeout_s: float = 3600.0, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-        """For the time of a launch that may have others beside it. Raises LeaseError."""
+        """For the time of a launch that may have others beside it. Raises LeaseError; LeaseLostError if the lock
+        directory lost the lease before the launch or during it."""
         with self._on_host(alone=False, timeout_s=timeout_s, on_wait=on_wait):
             yield
 
     @contextlib.contextmanager
     def alone(self, *, timeout_s: float = 3600.0, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-        """For the time of a launch that must be the only one of all runs on this host. Raises LeaseError."""
+        """For the time of a launch that must be the only one of all runs on this host. Raises as `shared`."""
         with self._on_host(alone=True, timeout_s=timeout_s, on_wait=on_wait):
             yield
 
@@ -102,16 +108,30 @@ class Lease:
         ) as fds:
             self._host_fds = fds
             try:
+                self._check()
                 yield
+                self._check()
             finally:
                 self._host_fds = ()
+
+    def _check(self) -> None:
+        """Raises LeaseLostError if the lock directory no longer says that the GPUs are held: somebody else may hold
+        them by now."""
+        for uuid, fd in self._gpu_fds.items():
+            path = gpu_file(self._folder, uuid)
+            if not is_at(fd, path):
+                raise host.lost(self.tag, path)
+        path = os.path.join(self._folder, "lease", self.id)
+        if not is_at(self._record_fd, path):
+            raise host.lost(self.tag, path)
 
     def launched(self, pid: int) -> None:
         """Notes the process that was started, the leader of a session of its own, for whoever must end it.
 
         Raises LeaseError if that cannot be written: nobody would find the process after the death of this one.
         """
-        self._record["child"] = pid
+        started = process(pid)
+        self._record |= {"child": pid, "child_started": None if started is None else started.started}
         with usable(self._folder, host.not_launched(self.tag)):
             rewrite(self._record_fd, self._record)
 
@@ -145,7 +165,7 @@ class Lease:
                 f"GPU {gpu.index}: {use}"
                 for gpu in self.gpus
                 for use in use_of(gpu, self.reader)
-                if not use.endswith("utilisation")
+                if use.kind != "utilisation"
             )
             if not left or time.monotonic() >= deadline:
                 return left
@@ -161,9 +181,14 @@ class Lease:
         self._released = True
         self._on_release()
         record = os.path.join(self._folder, "lease", self.id)
-        with closing(*self._gpu_fds.values(), self._port_fd, self._record_fd) as held, mutex(self._folder):
+        # Where the lock directory is gone nothing is left on record; what is held is given back all the same.
+        with (
+            contextlib.suppress(OSError),
+            closing(*self._gpu_fds.values(), self._port_fd, self._record_fd) as held,
+            mutex(self._folder),
+        ):
             held.close()
-            if not any(is_locked(os.path.join(self._folder, "gpu", uuid)) for uuid in self._gpu_fds):
+            if not any(is_locked(gpu_file(self._folder, uuid)) for uuid in self._gpu_fds):
                 remove(record)
         bump(self._folder)
 

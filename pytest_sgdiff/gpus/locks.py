@@ -3,18 +3,26 @@
 A lock is an `flock` on an open file description: the kernel drops it when the last process that has the description
 open is gone, however it went. Therefore nothing here ever unlocks: a lock is given back by closing the descriptor,
 and a child that inherited it keeps it. Reading is enough to lock, so files of other users can be locked too.
+
+Every user of the host may write here. So every file is opened in this module: no link is followed, nothing but a
+regular file is opened, and no opening waits, as that of a pipe would.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
+import re
+import stat
 import time
 from collections.abc import Iterator
+from urllib.parse import quote, unquote
 
 from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.printable import printable
 
 LOCK_DIR_VARIABLE = "SGDIFF_LOCK_DIR"
 DEFAULT_DIRS = ("/run/lock/sgdiff", "/tmp/sgdiff-locks")
@@ -30,6 +38,10 @@ _NETWORK_FILESYSTEMS = {
     0x47504653: "GPFS",
 }
 MUTEX_LIMIT_S = 30.0
+# What files here are called; whatever else lies there is somebody's own.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%-]{0,127}", re.ASCII)
+_NEVER_WAIT = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_SHARED = 0o1777
 
 
 def lock_dir(wanted: str | None = None) -> str:
@@ -41,7 +53,7 @@ def lock_dir(wanted: str | None = None) -> str:
     problems = []
     for path in (named,) if named else DEFAULT_DIRS:
         try:
-            _make(path)
+            path = _make(path)
         except OSError as error:
             problems.append(f"{path}: {error.strerror}")
             continue
@@ -58,13 +70,45 @@ def lock_dir(wanted: str | None = None) -> str:
     )
 
 
-def _make(path: str) -> None:
-    for folder in (path, *(os.path.join(path, name) for name in FOLDERS)):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder)
-            os.chmod(folder, 0o1777)  # the umask took bits off; all users of the host share the directory
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "not writable for this user", folder)
+def _make(path: str) -> str:
+    """Makes the lock directory if need be and returns its path without the link that it may be.
+
+    Raises OSError if it, or a folder in it, is no folder, leads elsewhere by another user's link, is not writable, or
+    lets everybody remove everybody's files.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            if found.st_uid not in (0, os.getuid()):
+                raise OSError(errno.ELOOP, "is a link that another user made", path)
+            path = os.path.realpath(path)
+    with _made(path) as top:
+        for name in FOLDERS:
+            with _made(name, top=top):
+                pass
+    return path
+
+
+@contextlib.contextmanager
+def _made(path: str, top: int | None = None) -> Iterator[int]:
+    """A descriptor of the folder `path` (in the folder `top`), made if need be, that all users of the host share."""
+    made = False
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, dir_fd=top)
+        made = True
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=top)
+    try:
+        found = os.fstat(fd)
+        ours, open_to_all = found.st_uid == os.getuid(), found.st_mode & stat.S_IWOTH
+        if ours and (made or (open_to_all and not found.st_mode & stat.S_ISVTX)):
+            os.fchmod(fd, _SHARED)  # the umask took bits off; all users of the host share the directory
+        elif made or (open_to_all and not found.st_mode & stat.S_ISVTX):
+            raise PermissionError(errno.EPERM, "anybody may remove anybody's files there; chmod +t it", path)
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd):
+            raise PermissionError(errno.EACCES, "not writable for this user", path)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager
@@ -75,7 +119,8 @@ def usable(folder: str, otherwise: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise LeaseError(
-            f"{otherwise}: {error.filename or folder}: {error.strerror or error}; put that right, "
+            f"{otherwise}: {printable(os.fsdecode(error.filename or folder))}: {error.strerror or error}; "
+            "put that right, "
             "or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
         ) from None
 
@@ -89,19 +134,96 @@ def filesystem_type(path: str) -> int:
     return int(buffer[0]) & 0xFFFFFFFF
 
 
+def open_file(path: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a regular file of the lock directory; not inherited unless handed over. Never waits.
+
+    Neither the file nor the folder that it is in may be a link. Raises OSError.
+    """
+    head, name = os.path.split(path)
+    try:
+        parent = os.open(head, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fd = os.open(name, flags | _NEVER_WAIT, 0o666, dir_fd=parent)
+        finally:
+            os.close(parent)
+    except OSError as error:
+        error.filename = path
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "is no regular file", path)
+    return fd
+
+
+def open_to_write(path: str) -> int:
+    """As `open_file`, of a file that has no other name: what is written here changes nothing elsewhere."""
+    fd = open_file(path, os.O_RDWR)
+    if os.fstat(fd).st_nlink != 1:
+        os.close(fd)
+        raise OSError(errno.EMLINK, "has other names", path)
+    return fd
+
+
 def open_lock_file(path: str) -> int:
-    """A descriptor of the file, made if need be; not inherited unless handed over.
+    """A descriptor of the file, made if need be; not inherited unless handed over. Raises OSError.
 
     Without O_CREAT first: in a sticky directory the kernel refuses O_CREAT on other users' files
-    (fs.protected_regular). O_NOFOLLOW because anybody may put a link there.
+    (fs.protected_regular).
     """
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        with contextlib.suppress(PermissionError):  # someone else made it meanwhile
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return open_file(path)
+        with contextlib.suppress(FileExistsError):  # someone else made it meanwhile
+            fd = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             os.fchmod(fd, 0o666)
-        return fd
+            return fd
+
+
+def names(folder: str, kind: str) -> list[str]:
+    """Names of the files of a kind (`FOLDERS`), in order, without what nobody of this package would call a file."""
+    path = os.path.join(folder, kind)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        return sorted(name for name in os.listdir(fd) if _NAME.fullmatch(name))
+    finally:
+        os.close(fd)
+
+
+def remove(path: str) -> None:
+    """Removes a file of the dead. In a sticky directory only its owner's user may: others' files do no harm, and nor
+    does what is no file."""
+    head, name = os.path.split(path)
+    with contextlib.suppress(OSError):
+        parent = os.open(head, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.unlink(name, dir_fd=parent)
+        finally:
+            os.close(parent)
+
+
+def gpu_file(folder: str, uuid: str, kind: str = "gpu") -> str:
+    """The file of a GPU. Old drivers have MIG slices with a slash in their UUID."""
+    return os.path.join(folder, kind, quote(uuid, safe=""))
+
+
+def uuids(folder: str, kind: str = "gpu") -> list[str]:
+    """The GPUs that have a file of the kind."""
+    told = ((name, unquote(name)) for name in names(folder, kind))
+    return [uuid for name, uuid in told if is_uuid(uuid) and quote(uuid, safe="") == name]
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text that others wrote can be the UUID of a GPU."""
+    return text.isascii() and text.isprintable() and _NAME.fullmatch(quote(text, safe="")) is not None
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Whether the open file is still the one that lies at the path: a lock on another one keeps nobody out."""
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(os.fstat(fd), there)
 
 
 def try_lock(fd: int, *, shared: bool = False) -> bool:
@@ -123,16 +245,23 @@ def locked_file(path: str, *, shared: bool = False) -> int | None:
 
 
 def is_locked(path: str) -> bool:
-    """Whether somebody holds the lock; False if there is no such file."""
+    """Whether somebody holds the lock; False if there is no such file, True if it may not be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+        fd = open_file(path)
+    except PermissionError:
+        return True
+    except OSError:
         return False
     try:
-        # Shared, so that two who look at once do not take each other for the holder.
-        return not try_lock(fd, shared=True)
+        return locked_by_others(fd)
     finally:
         os.close(fd)
+
+
+def locked_by_others(fd: int) -> bool:
+    """Whether somebody else holds the lock of the open file."""
+    # Shared, so that two who look at once do not take each other for the holder.
+    return not try_lock(fd, shared=True)
 
 
 @contextlib.contextmanager
@@ -142,19 +271,23 @@ def mutex(folder: str, *, limit_s: float = MUTEX_LIMIT_S) -> Iterator[None]:
     Raises LeaseError that names the holder if it does not get it within `limit_s`: somebody was stopped inside it.
     """
     path = os.path.join(folder, "mutex")
+    deadline = time.monotonic() + limit_s
     fd = open_lock_file(path)
     try:
-        deadline = time.monotonic() + limit_s
         pause_s = 0.0002
-        while not try_lock(fd):
+        while not (try_lock(fd) and is_at(fd, path)):
             if time.monotonic() > deadline:
                 holders = ", ".join(f"process {pid}" for pid in lock_holders(fd)) or "a process of another container"
                 raise LeaseError(
                     f"{path} has been locked for {limit_s:.0f} s by {holders}, which is stopped or hangs; "
                     "let it go on (fg, kill -CONT) or end it"
                 )
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, 0.02)
+            if not is_at(fd, path):  # it was removed, and somebody may have made another one, while this waited
+                removed, fd = fd, open_lock_file(path)
+                os.close(removed)
+            else:
+                time.sleep(pause_s)
+                pause_s = min(pause_s * 1.5, 0.02)
         yield
     finally:
         os.close(fd)
@@ -183,9 +316,10 @@ def lock_holders(fd: int) -> tuple[int, ...]:
 
 def bump(folder: str) -> None:
     """Tells the waiters that something changed, by the file's content: its time has the kernel's coarse clock."""
+    path = os.path.join(folder, "gen")
     with contextlib.suppress(OSError):  # another user's whose umask kept us out: then only the slow poll is left
-        os.close(open_lock_file(os.path.join(folder, "gen")))
-        fd = os.open(os.path.join(folder, "gen"), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        os.close(open_lock_file(path))
+        fd = open_to_write(path)
         try:
             os.pwrite(fd, f"{time.monotonic_ns():020d} {os.getpid():010d}\n".encode(), 0)
         finally:
@@ -195,7 +329,10 @@ def bump(folder: str) -> None:
 def generation(folder: str) -> bytes:
     """Changes whenever somebody bumped."""
     try:
-        with open(os.path.join(folder, "gen"), "rb", buffering=0) as file:
-            return file.read(64)
+        fd = open_file(os.path.join(folder, "gen"))
     except OSError:
         return b""
+    try:
+        return os.pread(fd, 64, 0)
+    finally:
+        os.close(fd)

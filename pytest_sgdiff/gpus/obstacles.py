@@ -16,7 +16,8 @@ def holdings(leases: Sequence[LeaseRecord], taken: frozenset[str]) -> list[Holdi
     found = []
     for lease in leases:
         # The engine's workers do not inherit the locks: until the dead lease is buried, one of them may live.
-        whole = lease.alive or lease.reapable
+        # Of another user's lease only the locks are believed: it may name any GPU.
+        whole = lease.ours and (lease.alive or lease.reapable)
         uuids = frozenset(lease.uuids) if whole else frozenset(lease.uuids) & taken
         ends_in_s = lease.ends_in_s if lease.alive else ORPHAN_GRACE_S + ORPHAN_TERM_S
         found.append(Holding(uuids=uuids, run=lease.run, ends_in_s=ends_in_s))
@@ -41,7 +42,8 @@ def obstacles(
     parts = []
     told: set[str] = set()
     for lease in leases:
-        mine = [uuid for uuid in lease.uuids if uuid in index and (lease.alive or lease.reapable or uuid in taken)]
+        whole = lease.ours and (lease.alive or lease.reapable)
+        mine = [uuid for uuid in lease.uuids if uuid in index and (whole or uuid in taken)]
         if mine:
             told.update(mine)
             parts.append(f"{_names(index, mine)}: {_holder(lease)}")

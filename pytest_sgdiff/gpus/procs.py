@@ -2,16 +2,19 @@
 
 A process is the lease's if its environment carries `SGDIFF_LEASE=<id>`; or if it is of the session that the launch
 began and its environment is gone, which is what setproctitle (SGLang's workers use it) leaves of it; or if its parent
-is. Only such processes of the same user, boot and PID namespace are ever signalled.
+is. Only such processes of the same user, boot and PID namespace are ever signalled, and none that only bears the
+number of one: a number is given out again after a process's end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEASE_VARIABLE = "SGDIFF_LEASE"
@@ -24,13 +27,15 @@ ORPHAN_TERM_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One row of /proc. `environ` is None where it may not be read."""
+    """One row of /proc. `started` is when the kernel started it, in ticks since boot: with the number, its identity.
+    `environ` is None where it may not be read, or is another user's."""
 
     pid: int
     parent: int
     session: int
     zombie: bool
     uid: int
+    started: int
     environ: bytes | None = None
 
 
@@ -43,10 +48,10 @@ def process(pid: int, *, environ: bool = False) -> Process | None:
     except OSError:
         return None
     text = None
-    if environ:
+    if environ and uid == os.getuid():  # another user could make the reading of theirs wait
         with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
             text = file.read()
-    return Process(pid, int(fields[1]), int(fields[3]), fields[0] in (b"Z", b"X"), uid, text)
+    return Process(pid, int(fields[1]), int(fields[3]), fields[0] in (b"Z", b"X"), uid, int(fields[19]), text)
 
 
 def processes(*, environ: bool = False) -> list[Process]:
@@ -66,16 +71,20 @@ def where() -> str:
         return "unknown"
 
 
-def family(tag: str, child: int | None = None) -> set[int]:
-    """PIDs of this user that carry `tag` (`SGDIFF_LEASE=...`), or come from the launch `child`; never this process."""
+def family(tag: str, child: int | None = None, child_started: int | None = None) -> dict[int, int]:
+    """PID -> when it was started, of the processes of this user that carry `tag` (`SGDIFF_LEASE=...`), or come from the
+    launch `child`, unless that number is another process's by now; never this process."""
     everybody = processes(environ=True)
     word = tag.encode()
     mine = os.getuid()
-    found = {row.pid for row in everybody if row.uid == mine and _carries(row, word, child)}
+    leader = next((row for row in everybody if row.pid == child), None)
+    if child_started is None or (leader is not None and leader.started != child_started):
+        child = None
+    found = {row.pid: row.started for row in everybody if row.uid == mine and _carries(row, word, child)}
     while True:
-        more = {row.pid for row in everybody if row.parent in found and row.uid == mine} - found
-        if not more:
-            return found - {os.getpid()}
+        more = {row.pid: row.started for row in everybody if row.parent in found and row.uid == mine}
+        if more.keys() <= found.keys():
+            return {pid: started for pid, started in found.items() if pid != os.getpid()}
         found |= more
 
 
@@ -99,21 +108,40 @@ def is_descendant(pid: int, of: int) -> bool:
     return False
 
 
-def signal_all(pids: set[int], number: int) -> None:
-    for pid in pids:
+def signal_all(found: Mapping[int, int], number: int) -> None:
+    """Sends the signal to the processes that `family` found, as far as they still live."""
+    for pid, started in found.items():
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+            try:
+                # The descriptor is of one process, whoever gets its number next.
+                fd = os.pidfd_open(pid)
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EPERM):  # an old kernel, or a container that forbids it
+                    raise
+                if _is(pid, started):
+                    os.kill(pid, number)
+                continue
+            try:
+                if _is(pid, started):
+                    signal.pidfd_send_signal(fd, number)
+            finally:
+                os.close(fd)
 
 
-def end(tag: str, child: int | None = None, *, term_s: float = ORPHAN_TERM_S) -> int:
+def _is(pid: int, started: int) -> bool:
+    row = process(pid)
+    return row is not None and row.started == started
+
+
+def end(tag: str, child: int | None = None, child_started: int | None = None, *, term_s: float = ORPHAN_TERM_S) -> int:
     """Ends all processes of the tag: SIGTERM, at most `term_s`, SIGKILL. Returns how many there were."""
-    found = family(tag, child)
+    found = family(tag, child, child_started)
     everyone = set(found)
     signal_all(found, signal.SIGTERM)
     deadline = time.monotonic() + term_s
     while found and time.monotonic() < deadline:
         time.sleep(0.02)
-        found = family(tag, child)
-        everyone |= found
+        found = family(tag, child, child_started)
+        everyone |= found.keys()
     signal_all(found, signal.SIGKILL)
     return len(everyone)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Sequence
 
-from pytest_sgdiff.gpus.locks import bump, is_locked, mutex
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.gpus.locks import bump, gpu_file, is_locked, mutex, remove, usable
 from pytest_sgdiff.gpus.procs import (
     LEASE_VARIABLE,
     ORPHAN_GRACE_S,
@@ -17,7 +19,7 @@ from pytest_sgdiff.gpus.procs import (
     family,
     signal_all,
 )
-from pytest_sgdiff.gpus.records import LeaseRecord, lease_records, remove
+from pytest_sgdiff.gpus.records import LeaseRecord, lease_records
 
 
 class Reaper:
@@ -37,7 +39,7 @@ class Reaper:
             if not record.reapable:
                 continue
             age_s = time.monotonic() - self._first_seen.setdefault(record.id, time.monotonic())
-            left = family(f"{LEASE_VARIABLE}={record.id}", record.child)
+            left = family(f"{LEASE_VARIABLE}={record.id}", record.child, record.child_started)
             if not left:
                 freed = _bury(self._folder, record) or freed
             elif age_s > ORPHAN_GRACE_S + ORPHAN_TERM_S:
@@ -52,12 +54,15 @@ def reap(folder: str, run_id: str, *, everything: bool = False) -> int:
 
     For the controller, when a worker is down, and at the end of the session. Returns how many processes were ended.
     """
-    with mutex(folder):
+    dead: list[LeaseRecord] = []
+    # What carries the run's tag is found without the lock directory, should it be gone or stuck.
+    with contextlib.suppress(LeaseError), usable(folder, "leases cannot be read"), mutex(folder):
         dead = [record for record in lease_records(folder) if record.run == run_id and record.reapable]
     ended = 0
     for record in dead:
-        ended += end(f"{LEASE_VARIABLE}={record.id}", record.child)
-        _bury(folder, record)
+        ended += end(f"{LEASE_VARIABLE}={record.id}", record.child, record.child_started)
+        with contextlib.suppress(LeaseError), usable(folder, "a lease cannot be removed"):
+            _bury(folder, record)
     if everything:
         ended += end(f"{RUN_VARIABLE}={run_id}")
     return ended
@@ -66,7 +71,7 @@ def reap(folder: str, run_id: str, *, everything: bool = False) -> int:
 def _bury(folder: str, record: LeaseRecord) -> bool:
     """Removes the record of a dead lease, unless something that /proc does not show still holds its GPUs."""
     with mutex(folder):
-        if any(is_locked(os.path.join(folder, "gpu", uuid)) for uuid in record.uuids):
+        if any(is_locked(gpu_file(folder, uuid)) for uuid in record.uuids):
             return False
         remove(os.path.join(folder, "lease", record.id))
     bump(folder)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from pytest_sgdiff.data import Gpu
-from pytest_sgdiff.gpus import records
-from pytest_sgdiff.gpus.devices import fabric_problem, refused, use_of
-from pytest_sgdiff.gpus.locks import is_locked, lock_dir, mutex
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.gpus import locks, records
+from pytest_sgdiff.gpus.devices import drawn_on, fabric_problem, in_words, refused, use_of
+from pytest_sgdiff.gpus.locks import gpu_file, is_locked, lock_dir, mutex, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.records import LeaseRecord
 from pytest_sgdiff.gpus.spec import Eligible
@@ -19,26 +21,27 @@ from pytest_sgdiff.gpus.spec import Eligible
 def queue_state(
     folder: str | None = None, *, gpus: Sequence[Gpu] = (), reader: NvmlReader | None = None
 ) -> dict[str, Any]:
-    """The pool as plain data: `lock_dir`, `gpus`, `holders`, `queue`, `launches`.
+    """The pool as plain data: `lock_dir`, `gpus`, `holders`, `queue`, `launches`. Raises LeaseError if the lock
+    directory cannot be read.
 
     A GPU's `state` is `held`, `orphaned` (its pytest worker died, the launch lives), `left out` (no run takes it as it
     is set up now), `busy` (a stranger uses it) or `free`; `why` says by what, and what it cannot be used for. GPUs that
     are in the lock directory but not in `gpus` are listed too. Times in seconds.
     """
     folder = lock_dir(folder)
-    with mutex(folder):
+    with usable(folder, "the pool cannot be shown"), mutex(folder):
         leases = records.lease_records(folder)
         waiting = records.waiters(folder)
         marks = records.busy_marks(folder)
-        uuids = dict.fromkeys([gpu.uuid for gpu in gpus] + sorted(os.listdir(os.path.join(folder, "gpu"))))
-        locked = {uuid for uuid in uuids if is_locked(os.path.join(folder, "gpu", uuid))}
-        launches = sorted(
-            name
-            for name in os.listdir(os.path.join(folder, "launch"))
+        uuids = dict.fromkeys([gpu.uuid for gpu in gpus] + sorted(locks.uuids(folder)))
+        locked = {uuid for uuid in uuids if is_locked(gpu_file(folder, uuid))}
+        launches = {
+            name.partition(".")[0]
+            for name in locks.names(folder, "launch")
             if is_locked(os.path.join(folder, "launch", name))
-        )
+        }
     now = time.time()
-    serving = {lease.id for lease in leases}
+    waiting = records.unserved(waiting, leases)
     leases = [lease for lease in leases if _holds(lease, locked)]
     known = {gpu.uuid: gpu for gpu in gpus}
     facts = {fact.uuid: fact for fact in (() if reader is None else reader.facts())}
@@ -46,7 +49,8 @@ def queue_state(
     rows = []
     for uuid in uuids:
         state, why = "free", ""
-        holder = next((lease for lease in leases if uuid in lease.uuids), None)
+        # Another user's record may name any GPU.
+        holder = next((one for one in leases if uuid in one.uuids and (one.ours or uuid in locked)), None)
         if holder is not None:
             state = "held" if holder.alive else "orphaned"
             why = f"{holder.tag or 'a test'} (process {holder.pid}, run {holder.run})"
@@ -57,9 +61,9 @@ def queue_state(
         elif uuid in marks:
             state, why = "busy", marks[uuid].reason
         elif uuid in known and reader is not None and (use := use_of(known[uuid], reader)):
-            state, why = "busy", ", ".join(use)
-        elif uuid in known and reader is not None and _untold(uuid, reader):
-            why = "the driver does not tell whether somebody uses it"
+            state, why = "busy", in_words(use)
+        elif uuid in known and reader is not None:
+            why = _remark(known[uuid], reader)
         if uuid not in out and uuid in facts and (problem := fabric_problem([facts[uuid]])):
             why += f"{'; ' if why else ''}no case with several GPUs runs with it in --sgdiff-gpus: {problem}"
         gpu = known.get(uuid)
@@ -99,7 +103,6 @@ def queue_state(
                 "stalled": waiter.ticket.stalled,
             }
             for waiter in waiting
-            if waiter.ticket.id not in serving
         ],
     }
 
@@ -107,24 +110,32 @@ def queue_state(
 def held_by_others(folder: str, run_id: str, eligible: Eligible) -> int:
     """By how many GPUs what other runs hold, and strangers as far as waiters found out lately, cuts the run's share."""
     uuids = {gpu.uuid for gpu in eligible.gpus}
-    with mutex(folder):
-        locked = {uuid for uuid in uuids if is_locked(os.path.join(folder, "gpu", uuid))}
+    taken, marked = set[str](), set[str]()
+    # It only orders: a case whose lease cannot be had says why.
+    with contextlib.suppress(LeaseError), usable(folder, "who holds GPUs cannot be read"), mutex(folder):
+        locked = {uuid for uuid in uuids if is_locked(gpu_file(folder, uuid))}
         leases = [lease for lease in records.lease_records(folder) if lease.run != run_id and _holds(lease, locked)]
-        taken = {uuid for lease in leases for uuid in lease.uuids}
-        marked = records.busy_marks(folder).keys()
+        taken = {uuid for lease in leases for uuid in lease.uuids if lease.ours or uuid in locked}
+        marked = set(records.busy_marks(folder))
     beyond_budget = len(eligible.gpus) - eligible.size
     return max(0, len(uuids & (taken | marked)) - beyond_budget)
 
 
-def _untold(uuid: str, reader: NvmlReader) -> bool:
-    """Whether the driver says nothing of who uses the GPU."""
-    state = reader.state(uuid)
-    return reader.processes(uuid) is None and state.used_mb is None and state.util_pct is None
+def _remark(gpu: Gpu, reader: NvmlReader) -> str:
+    """What is to be known of a GPU that is free as far as the driver tells."""
+    state = reader.state(gpu.uuid)
+    if reader.processes(gpu.uuid) is None and state.used_mb is None:
+        if state.util_pct is None:
+            return "the driver does not tell whether somebody uses it"
+        return "other processes unknown: the driver lists none and does not tell the memory in use"
+    drawing = drawn_on(gpu, reader)
+    return f"a display is drawn on it ({drawing})" if drawing else ""
 
 
 def _holds(lease: LeaseRecord, locked: Set[str]) -> bool:
     """Whether anything is left of the lease. The record of a dead one that another user made cannot be removed here."""
-    return lease.alive or lease.reapable or not locked.isdisjoint(lease.uuids)
+    lives = lease.alive and (lease.ours or not lease.uuids)
+    return lives or lease.reapable or not locked.isdisjoint(lease.uuids)
 
 
 def describe(state: Mapping[str, Any]) -> str:
