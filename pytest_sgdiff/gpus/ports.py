@@ -1,13 +1,19 @@
 """Blocks of ports that no other launch on this host has.
 
 The engine probes a port and binds it tens of seconds later, so two launches that start together take the same one;
-asking the kernel for a free port has the same gap. A block is therefore locked, by a file that the launch inherits,
+asking the kernel for a free port has the same gap. A block is therefore locked, by a socket that the launch inherits,
 and lies below the range from which the kernel hands out ports by itself.
+
+Ports belong to a network, and so does the lock: the name of an abstract socket is known in the network namespace and
+nowhere else. Runs that share the network keep clear of each other whatever their lock directories are, as containers
+with the host's network do. Another user can take the names, as he can take the ports themselves.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
 import socket
 from collections.abc import Sequence
@@ -40,13 +46,27 @@ def ephemeral_range() -> tuple[int, int]:
         return 32768, 60999
 
 
+def offset(folder: str, count: int) -> int:
+    """At which of `count` blocks the runs of a lock directory begin to look: those of another directory, or of another
+    container, begin elsewhere, so that they seldom meet. The same in all processes that see the same directory."""
+    about = os.stat(folder)
+    try:
+        mounts = os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        mounts = ""
+    seed = f"{about.st_dev}:{about.st_ino}:{mounts}".encode()
+    return int.from_bytes(hashlib.sha256(seed).digest()[:8], "big") % count
+
+
 def take(folder: str, choice: Sequence[int]) -> tuple[Ports, int]:
-    """The first block of `choice` that nobody holds and whose ports can be bound, and the descriptor that holds it.
+    """The first block of `choice`, from the directory's `offset` on, that nobody holds and whose ports can be bound,
+    and the descriptor that holds it.
 
     Raises LeaseError if there is none.
     """
-    for first in choice:
-        fd = locked_file(os.path.join(folder, "port", str(first)))
+    begin = offset(folder, len(choice))
+    for first in (*choice[begin:], *choice[:begin]):
+        fd = _hold(folder, first)
         if fd is None:
             continue
         ports = Ports(http=first, scheduler=first + _SCHEDULER, master=first + _MASTER)
@@ -57,6 +77,22 @@ def take(folder: str, choice: Sequence[int]) -> tuple[Ports, int]:
         f"no block of free ports from {choice[0]} on: all are held by other launches or bound by other programs; "
         "ss -ltnp shows who listens"
     )
+
+
+def _hold(folder: str, first: int) -> int | None:
+    """A descriptor that holds the block, or None if somebody else does."""
+    try:
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            lock.bind(f"\0sgdiff-ports-{first}")
+            return lock.detach()
+        finally:
+            lock.close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return None
+    # A kernel or a sandbox without such names: then runs of the same lock directory keep clear of each other.
+    return locked_file(os.path.join(folder, "port", str(first)))
 
 
 def _can_bind(port: int) -> bool:
