@@ -151,8 +151,8 @@ class GpuState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuProcess:
-    """A process seen on a GPU by NVML. `when` is the part of the launch in which it was seen; `work` what for the driver
-    lists it, `graphics` if for nothing else, None where that is not known."""
+    """A process seen on a GPU by NVML. `when` is the part of the launch in which it was seen; `work` is what the driver
+    lists it for, `graphics` if for nothing else, None where that is not known."""
 
     gpu_uuid: str
     pid: int

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from pytest_sgdiff.data import Gpu, GpuFacts
+from pytest_sgdiff.data import Gpu, GpuFacts, GpuProcess
+from pytest_sgdiff.displays import IDLE_MB, drawers, memory_mb, only_draw, short_name, who_draws
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
+from pytest_sgdiff.printable import printable
 
-# An idle H200 reads 0 MiB used once the driver's reserve is taken off; the least that a process with a CUDA context had
-# was 518 MiB (docs/gpus.md).
-IDLE_MB = 256
 IDLE_UTIL_PCT = 5
 # A process that just ended may be listed a little longer; one that stays is a stranger's.
 PATIENCE_S = 2.0
@@ -90,31 +91,91 @@ def cliques(gpus: Sequence[Gpu], reader: NvmlReader) -> dict[str, int]:
     return number
 
 
-def use_of(gpu: Gpu, reader: NvmlReader) -> tuple[str, ...]:
-    """What speaks against the GPU being idle, each in a few words; empty for an idle one.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Use:
+    """One thing that speaks against a GPU being idle.
+
+    `process`: somebody's, with a context on it; `display`: processes that only draw, but use much memory; `mps`: the
+    MPS daemon, which shares a GPU out; `hidden`: `used_mb` in use by nobody who is listed; `utilisation`: `util_pct`,
+    an average over the last second. `processes` are those that are meant, with `utilisation` those that draw.
+    """
+
+    kind: Literal["process", "display", "mps", "hidden", "utilisation"]
+    processes: tuple[GpuProcess, ...] = ()
+    used_mb: int | None = None
+    util_pct: int | None = None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it never ends by itself, so that waiting is no use."""
+        return self.kind in ("display", "mps")
+
+    def __str__(self) -> str:
+        """In a few words, with what ends it where that is known."""
+        drawing = f"{printable(who_draws(self.processes))} draw{'s' * (len(self.processes) == 1)} on it"
+        if self.kind == "display":
+            text = f"{drawing} with {memory_mb(self.processes)} MiB, more than {IDLE_MB}: {_NO_DISPLAY}"
+        elif self.kind == "hidden":
+            text = f"{self.used_mb} MiB held by processes that the driver does not list"
+        elif self.kind == "utilisation":
+            text = f"{self.util_pct} % utilisation" + (f" while {drawing}: {_NO_DISPLAY}" if self.processes else "")
+        else:
+            text = ", ".join(map(_process, self.processes)) + (_NO_MPS if self.kind == "mps" else "")
+        return text
+
+
+_NO_DISPLAY = "sudo systemctl isolate multi-user.target ends the display, or close what draws much"
+_NO_MPS = ", the MPS daemon: echo quit | nvidia-cuda-mps-control"
+
+
+def use_of(gpu: Gpu, reader: NvmlReader) -> tuple[Use, ...]:
+    """What speaks against the GPU being idle; empty for an idle one, on which a display may be drawn.
 
     A counter that the driver does not tell speaks neither way: with none told at all, only the lock protects.
     """
-    found = [
-        describe_process(process.pid, process.name, process.used_mb) for process in reader.processes(gpu.uuid) or ()
-    ]
+    listed = reader.processes(gpu.uuid) or ()
+    drawing = only_draw(listed)
+    large = drawers(listed) if not drawing else ()
+    found = [Use(kind="display", processes=large)] if large else []
+    for process in listed:
+        if process not in drawing and process not in large:
+            daemon = short_name(process.name).startswith("nvidia-cuda-mps")
+            found.append(Use(kind="mps" if daemon else "process", processes=(process,)))
     state = reader.state(gpu.uuid)
-    if not found and state.used_mb is not None and state.used_mb > IDLE_MB:
-        found.append(f"{state.used_mb} MiB held by processes that the driver does not list")
+    if not found and state.used_mb is not None and state.used_mb - memory_mb(drawing) > IDLE_MB:
+        found.append(Use(kind="hidden", used_mb=state.used_mb))
     if not found and state.util_pct is not None and state.util_pct > IDLE_UTIL_PCT:
-        found.append(f"{state.util_pct} % utilisation")
+        found.append(Use(kind="utilisation", util_pct=state.util_pct, processes=drawing))
     return tuple(found)
 
 
-def in_use(gpus: Sequence[Gpu], reader: NvmlReader, *, settle_s: float, patience_s: float) -> dict[str, str]:
+def drawn_on(gpu: Gpu, reader: NvmlReader) -> str:
+    """`Xorg, gnome-shell` where they draw on the GPU, which is idle nevertheless; empty where nobody does."""
+    return printable(who_draws(only_draw(reader.processes(gpu.uuid) or ())))
+
+
+def in_words(uses: Sequence[Use]) -> str:
+    """All that speaks against a GPU."""
+    return ", ".join(map(str, uses))
+
+
+def never_idle(gpus: Sequence[Gpu], reader: NvmlReader) -> dict[str, tuple[Use, ...]]:
+    """UUID -> by what, for those that something uses which does not end by itself."""
+    uses = {gpu.uuid: tuple(use for use in use_of(gpu, reader) if use.lasting) for gpu in gpus}
+    return {uuid: found for uuid, found in uses.items() if found}
+
+
+def in_use(
+    gpus: Sequence[Gpu], reader: NvmlReader, *, settle_s: float, patience_s: float
+) -> Mapping[str, tuple[Use, ...]]:
     """UUID -> by what, for those that are not idle; empty if all are, at two readings `settle_s` apart."""
     give_up = time.monotonic() + patience_s
     idle_since: float | None = None
     while True:
         now = time.monotonic()
-        busy = {gpu.uuid: ", ".join(use) for gpu in gpus if (use := use_of(gpu, reader))}
+        busy = {gpu.uuid: use for gpu in gpus if (use := use_of(gpu, reader))}
         if busy:
-            if now > give_up:
+            if now > give_up or any(use.lasting for found in busy.values() for use in found):
                 return busy
             idle_since = None
             time.sleep(0.1)
@@ -126,10 +187,7 @@ def in_use(gpus: Sequence[Gpu], reader: NvmlReader, *, settle_s: float, patience
                 time.sleep(settle_s)
 
 
-def describe_process(pid: int, name: str | None, used_mb: int | None) -> str:
-    """`process 419 (python3, 1002 MiB)`; says so where it is the MPS daemon, which shares a GPU out."""
-    short = (name or "name unknown").rsplit("/", 1)[-1]
-    text = f"process {pid} ({short}" + (")" if used_mb is None else f", {used_mb} MiB)")
-    return text + (
-        ", the MPS daemon: echo quit | nvidia-cuda-mps-control" if short.startswith("nvidia-cuda-mps") else ""
-    )
+def _process(process: GpuProcess) -> str:
+    """`process 419 (python3, 1002 MiB)`."""
+    short = printable((process.name or "name unknown").rsplit("/", 1)[-1])
+    return f"process {process.pid} ({short}" + (")" if process.used_mb is None else f", {process.used_mb} MiB)")

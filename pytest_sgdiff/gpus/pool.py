@@ -16,15 +16,15 @@ import os
 import secrets
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.errors import LeaseError, NeverIdleError
 from pytest_sgdiff.gpus import ports, records
-from pytest_sgdiff.gpus.devices import PATIENCE_S, in_use
+from pytest_sgdiff.gpus.devices import PATIENCE_S, Use, in_use, in_words, never_idle
 from pytest_sgdiff.gpus.grants import Grant, enter, give_back, look
 from pytest_sgdiff.gpus.leases import Lease
-from pytest_sgdiff.gpus.locks import bump, generation, lock_dir, mutex, usable
+from pytest_sgdiff.gpus.locks import bump, generation, is_at, lock_dir, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.gpus.reaper import Reaper
 from pytest_sgdiff.gpus.spec import Eligible
@@ -66,6 +66,7 @@ class Pool:
         self._blocks = ports.blocks(port_base)
         self._by_uuid = {gpu.uuid: gpu for gpu in eligible.gpus}
         self._reaper = Reaper(self.folder)
+        self._found_busy: dict[str, records.Busy] = {}
         self._lease: Lease | None = None
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget(this))
@@ -84,7 +85,7 @@ class Pool:
         will be kept, as far as anybody knows.
 
         `on_wait` gets a sentence whenever what is waited for changes. Raises LeaseError if the pool can never give
-        that many, or not within `timeout_s`.
+        that many (NeverIdleError: because of a display or the MPS daemon), or not within `timeout_s`.
         """
         if self._lease is not None:
             raise LeaseError(
@@ -96,6 +97,7 @@ class Pool:
         refusal = among.refusal(count)
         if refusal is not None:
             raise LeaseError(f"{tag or 'the test'} {refusal}")
+        self._refuse_never_idle(count, among, tag)
         ident = secrets.token_hex(6)
         with usable(self.folder, f"{tag or 'the test'} got no GPUs"):
             grant = self._wait(ident, count, among, estimate_s, timeout_s, on_wait, tag)
@@ -117,6 +119,7 @@ class Pool:
             record=grant.record,
             reader=self.reader,
             on_release=self._released,
+            gpu_0=self.eligible.gpu_0,
         )
         return self._lease
 
@@ -139,60 +142,90 @@ class Pool:
         if count == 0:
             with mutex(self.folder):
                 return enter(self.folder, ident, {}, about)
-        with mutex(self.folder):
-            ticket = os.path.join(self.folder, "queue", f"{records.next_number(self.folder):09d}-{ident}")
-            asked = {"count": count, "eligible": sorted(gpu.uuid for gpu in among.gpus), "budget": among.budget}
-            ticket_fd = records.write_locked(ticket, {**about, **asked})
+        asked = {"count": count, "eligible": sorted(gpu.uuid for gpu in among.gpus), "budget": among.budget}
+        ticket, ticket_fd = self._draw(ident, {**about, **asked})
         said, seen, next_look = "", b"", 0.0
         try:
             while True:
                 now = time.monotonic()
                 if (latest := generation(self.folder)) != seen or now >= next_look:
                     seen, next_look = latest, now + SLOW_POLL_S
+                    if not is_at(ticket_fd, ticket):  # nobody would serve a ticket that was removed
+                        removed, (ticket, ticket_fd) = ticket_fd, self._draw(ident, {**about, **asked})
+                        os.close(removed)
                     os.utime(ticket_fd)
                     grant, why = self._look(ident, about)
                     if grant is not None:
                         busy = self._verify(ident, grant)
                         if not busy:
                             return grant
-                        why = "; ".join(f"GPU {self._by_uuid[uuid].index}: busy, {busy[uuid]}" for uuid in busy)
+                        self._refuse_never_idle(count, among, tag)
+                        why = "; ".join(self._busy_text(uuid, busy[uuid]) for uuid in busy)
                     if now >= deadline:
                         raise LeaseError(_too_late(tag, count, timeout_s, why))
                     if on_wait is not None and why != said:
                         said = why
-                        on_wait(f"waiting for {count} GPU{'s' * (count > 1)}: {why}")
+                        on_wait(f"waiting for {_gpus(count)}: {why}")
                 time.sleep(min(self._poll_s, max(0.0, deadline - now)))
                 if time.monotonic() >= deadline:
                     next_look = 0.0
         finally:
             os.close(ticket_fd)
-            records.remove(ticket)
+            remove(ticket)
             bump(self.folder)
+
+    def _draw(self, ident: str, content: dict[str, Any]) -> tuple[str, int]:
+        """A ticket at the end of the queue: its path, and the descriptor that holds its lock."""
+        with mutex(self.folder):
+            name = records.ticket_name(records.next_number(self.folder), ident)
+            path = os.path.join(self.folder, "queue", name)
+            return path, records.write_locked(path, content)
 
     def _look(self, ident: str, about: dict[str, Any]) -> tuple[Grant | None, str]:
         """The GPUs if it is this ticket's turn, else what is in the way; orphans are helped out of it."""
         while True:
-            grant, leases, why = look(self.folder, self.eligible, ident, about)
+            now = time.time()
+            self._found_busy = {uuid: mark for uuid, mark in self._found_busy.items() if mark.until > now}
+            grant, leases, why = look(self.folder, self.eligible, ident, about, self._found_busy)
             if grant is not None or not self._reaper.step(leases):
                 return grant, why
 
-    def _verify(self, ident: str, grant: Grant) -> dict[str, str]:
+    def _verify(self, ident: str, grant: Grant) -> Mapping[str, tuple[Use, ...]]:
         """UUID -> by what, for the granted GPUs that are in use after all; if any is, the grant is given back."""
-        busy = None
+        busy: Mapping[str, tuple[Use, ...]] | None = None
         try:
             gpus = [self._by_uuid[uuid] for uuid in grant.fds]
             busy = in_use(gpus, self.reader, settle_s=self._settle_s, patience_s=self._patience_s)
         finally:
-            if busy != {}:
-                give_back(self.folder, ident, grant, busy)
+            if busy is None or busy:
+                found = {uuid: in_words(uses) for uuid, uses in (busy or {}).items()}
+                until = time.time() + records.QUARANTINE_S
+                self._found_busy |= {
+                    uuid: records.Busy(uuid=uuid, until=until, reason=reason) for uuid, reason in found.items()
+                }
+                give_back(self.folder, ident, grant, found)
         return busy
+
+    def _refuse_never_idle(self, count: int, among: Eligible, tag: str) -> None:
+        """Raises NeverIdleError if what does not end by itself leaves too few GPUs: waiting would be no use."""
+        lasting = never_idle(among.gpus, self.reader) if count else {}
+        if len(among.gpus) - len(lasting) < count:
+            why = "; ".join(self._busy_text(uuid, uses) for uuid, uses in lasting.items())
+            raise NeverIdleError(f"{tag or 'the test'} got no {_gpus(count)}, and waiting is no use: {why}")
+
+    def _busy_text(self, uuid: str, uses: Sequence[Use]) -> str:
+        return f"GPU {self._by_uuid[uuid].index}: busy, {in_words(uses)}"
 
 
 def _too_late(tag: str, count: int, timeout_s: float, why: str) -> str:
     return (
-        f"{tag or 'the test'} got no {count} GPU{'s' * (count > 1)} within {timeout_s:g} s: {why}. "
+        f"{tag or 'the test'} got no {_gpus(count)} within {timeout_s:g} s: {why}. "
         "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
     )
+
+
+def _gpus(count: int) -> str:
+    return f"{count} GPU{'s' * (count > 1)}"
 
 
 def _forget(reference: weakref.ref[Pool]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import GpuSeries, LaunchRecord, Watch
+from pytest_sgdiff.displays import who_draws
 from pytest_sgdiff.reports.evidence import busy
 
 POWER_CAP = 0x04
@@ -12,12 +13,12 @@ POWER_CAP = 0x04
 
 
 def notes(watch: Watch) -> tuple[str, ...]:
-    """What of a watch is worth a line but is no disturbance: the power cap, CPUs that a hypervisor withheld, and what
-    could not be checked."""
+    """What of a watch is worth a line but is no disturbance: the power cap, CPUs that a hypervisor withheld, a display,
+    and what could not be checked."""
     several = len(watch.gpus) > 1
     capped = [(series.gpu_uuid, *counts) for series in watch.gpus if (counts := _at_power_cap(series))]
     power = (_power_cap(uuid if several else "", count, of) for uuid, count, of in capped)
-    return (*power, *([_withheld([watch.stolen_s])] if watch.stolen_s else ()), *_unchecked(watch))
+    return (*power, *([_withheld([watch.stolen_s])] if watch.stolen_s else ()), *_beside(watch))
 
 
 def notes_of_all(launches: Sequence[LaunchRecord]) -> list[str]:
@@ -30,7 +31,7 @@ def notes_of_all(launches: Sequence[LaunchRecord]) -> list[str]:
         for series in launch.watch.gpus if launch.watch else ():
             if told := _at_power_cap(series):
                 capped.setdefault(series.gpu_uuid, []).append((launch.number, *told))
-        for note in _unchecked(launch.watch) if launch.watch else ():
+        for note in _beside(launch.watch) if launch.watch else ():
             others.setdefault(note, []).append(launch.number)
     lines: list[tuple[tuple[int, ...], str]] = []
     for uuid, rows in capped.items():
@@ -59,10 +60,12 @@ def _withheld(seconds: Sequence[float]) -> str:
     return f"a hypervisor withheld the machine's CPUs for {least if least == most else f'{least} to {most}'} s in all"
 
 
-def _unchecked(watch: Watch) -> list[str]:
+def _beside(watch: Watch) -> list[str]:
     found: list[str] = []
     if watch.hidden_mb and len(watch.gpus) > 1:
         found.append(f"up to {watch.hidden_mb} MiB more in use on a GPU than the listed processes have")
+    if watch.drawing:
+        found.append(f"a display was drawn on the GPUs: {who_draws(watch.drawing)}")
     if watch.unknown:
         found.append(f"not told by the driver, so not checked: {', '.join(watch.unknown)}")
     if watch.pids == "calibrated":

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import GpuProcess, GpuSeries, Watch
+from pytest_sgdiff.printable import printable
 
 # NVML's clocks-event reasons (nvml.h). Bit 0x04, SwPowerCap, is normal at full load: an undisturbed H200 shows it all
 # the time at 690 of 700 W.
@@ -77,7 +78,8 @@ def _strangers(foreign: Sequence[GpuProcess]) -> list[str]:
 
 
 def _stranger(sightings: Sequence[GpuProcess]) -> str:
-    name = next((process.name for process in sightings if process.name), "name unknown").rsplit("/", 1)[-1]
+    told = next((process.name for process in sightings if process.name), "name unknown")
+    name = printable(told.rsplit("/", 1)[-1])
     used = sorted({process.used_mb for process in sightings if process.used_mb is not None})
     memory = f", {'up to ' * (len(used) > 1)}{used[-1]} MiB" if used else ""
     when = {"start": "when the launch began", "during": "while the launch ran", "end": "when the launch ended"}

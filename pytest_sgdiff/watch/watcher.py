@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Literal, Protocol
 
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
+from pytest_sgdiff.displays import only_draw
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.watch import host
 from pytest_sgdiff.watch.disturbed import HIDDEN_MB
@@ -77,6 +78,7 @@ class Watcher:
         self._at: list[float] = []
         self._states: dict[str, list[GpuState]] = {gpu.uuid: [] for gpu in gpus}
         self._seen: dict[tuple[str, int], tuple[GpuProcess, float]] = {}
+        self._most_mb: dict[tuple[str, int], int] = {}
         self._ours: set[int] = set()
         self._vanished: set[int] = set()
         self._beside: dict[str, None] = {}
@@ -84,7 +86,6 @@ class Watcher:
         self._unlisted: dict[str, list[int | None]] = {gpu.uuid: [] for gpu in gpus}
         self._events: list[str] = []
         self._heat: dict[str, int | None] = {}
-        self._listed = False
         self._answered: set[str] = set()
         self.watch = Watch(to_be_alone=to_be_alone, isolation=isolation)
 
@@ -142,7 +143,6 @@ class Watcher:
         if listed is None:
             return None
         self._answered.add(uuid)
-        self._listed = self._listed or bool(listed)
         for process in listed:
             # Asked while it lives: afterwards nobody can tell whose it was.
             if process.pid not in self._ours and self._owns(process.pid):
@@ -153,7 +153,13 @@ class Watcher:
             else:
                 self._vanished.discard(process.pid)
             first = self._seen.get((uuid, process.pid))
-            shown = replace(process, when=when if first is None else first[0].when)
+            if first is None:
+                shown = replace(process, when=when)
+            else:
+                # What computed once is no mere display, whatever it is listed for later.
+                work = "compute" if first[0].work == "compute" else process.work
+                shown = replace(process, when=first[0].when, work=work)
+            self._most_mb[uuid, process.pid] = max(self._most_mb.get((uuid, process.pid), 0), process.used_mb or 0)
             self._seen[uuid, process.pid] = (shown, at_s if first is None else first[1])
         return listed
 
@@ -170,7 +176,8 @@ class Watcher:
         return f"{gpu.uuid}: held back by heat for {(after - before) / 1e6:.0f} ms"
 
     def _result(self) -> Watch:
-        foreign, pids = self._foreign()
+        drawing = self._drawing()
+        foreign, pids = self._foreign(drawing)
         every = [state for states in self._states.values() for state in states]
         unknown = (
             [name for name in _COUNTERS if all(getattr(state, name) is None for state in every)] if self._gpus else []
@@ -181,6 +188,7 @@ class Watcher:
         return Watch(
             gpus=tuple(_series(gpu.uuid, self._at, self._states[gpu.uuid]) for gpu in self._gpus),
             foreign=foreign,
+            drawing=drawing,
             co_runners=tuple(self._beside),
             to_be_alone=self._to_be_alone,
             alone=not self._beside if self._neighbours_told else None,
@@ -199,15 +207,27 @@ class Watcher:
         # The counter of a machine that was moved to another host may start anew.
         return None if now is None or self._stolen_before is None else round(max(0.0, now - self._stolen_before), 2)
 
-    def _foreign(self) -> tuple[tuple[GpuProcess, ...], Literal["exact", "calibrated", "unusable"] | None]:
-        """Processes that are not the launch's, and how far they could be told apart."""
-        seen = list(self._seen.values())
+    def _drawing(self) -> tuple[GpuProcess, ...]:
+        """Processes that only draw a screen, none of them the launch's; on a GPU where they used much, none."""
+        found = []
+        for gpu in self._gpus:
+            listed = [one for (uuid, pid), (one, _) in self._seen.items() if uuid == gpu.uuid and pid not in self._ours]
+            most = (replace(one, used_mb=self._most_mb[gpu.uuid, one.pid]) for one in listed)
+            draw = {one.pid for one in only_draw(most)}
+            found += [one for one in listed if one.pid in draw]
+        return tuple(found)
+
+    def _foreign(
+        self, drawing: Sequence[GpuProcess]
+    ) -> tuple[tuple[GpuProcess, ...], Literal["exact", "calibrated", "unusable"] | None]:
+        """Processes that are not the launch's and do more than draw, and how far they could be told apart."""
+        seen = [(process, at_s) for process, at_s in self._seen.values() if process not in drawing]
         if self._ours:
             known = self._ours | self._vanished
             return tuple(process for process, _ in seen if process.pid not in known), "exact"
         used = [state.used_mb for states in self._states.values() for state in states if state.used_mb is not None]
         if not seen:
-            hidden = not self._listed and bool(used) and max(used) - min(used) > HIDDEN_MB
+            hidden = bool(used) and max(used) - min(used) > HIDDEN_MB
             return (), "unusable" if hidden else None
         strangers = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
         return tuple(strangers), "calibrated"

@@ -55,7 +55,11 @@ class Project:
         monkeypatch.setenv("PATH", f"{FAKE_BIN}:{Path(sys.executable).parent}:/usr/bin:/bin")
         monkeypatch.setenv("SGDIFF_LOCK_DIR", str(self.root / "locks"))
         monkeypatch.delenv("CI", raising=False)
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        for variable in (
+            *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"),
+            *("SLURM_STEP_GPUS", "SLURM_JOB_GPUS"),
+        ):
+            monkeypatch.delenv(variable, raising=False)
         # Only what is named is loaded: other plugins of the environment have their own test.
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("COLUMNS", "200")

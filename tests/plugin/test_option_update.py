@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.cli import main
+from pytest_sgdiff.gpus import queue_state
 from tests.plugin.conftest import CASE, Project
 
 
@@ -112,6 +113,19 @@ def test_missing_asks_for_the_baseline_of_the_gpus_that_were_leased(project: Pro
     assert "has a baseline for nvidia-h200-x1; --sgdiff-update renews it" in result.stdout.str()
     assert not made.exists()
     assert baseline_of(project).read_bytes() == before
+
+
+def test_the_gpus_of_a_case_that_is_refused_once_it_has_them_are_given_back(project: Project) -> None:
+    """Else its lease would be in the way of all cases after it, in this run and in others."""
+    project.baseline()
+    project.gpus(2, first="NVIDIA L40S")
+    project.busy(only=0)
+    project.write("cases/zz.yaml", CASE.replace("tiny:", "zz:").replace("baseline: 5", "baseline: 3"))
+    result = project.run("--sgdiff-gpus=all", "--sgdiff-update=missing", "--sgdiff-gpu-timeout=20", "-rs")
+    recorded = project.root / "baselines" / "nvidia-h200-x1" / "zz.json"
+    assert recorded.exists(), result.stdout.str()
+    assert "has a baseline for nvidia-h200-x1; --sgdiff-update renews it" in result.stdout.str()
+    assert queue_state(str(project.root / "locks"))["holders"] == []
 
 
 def test_missing_records_where_there_is_only_a_published_number(project: Project) -> None:

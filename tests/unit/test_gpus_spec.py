@@ -10,7 +10,7 @@ import pytest
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError, OptionError
 from pytest_sgdiff.gpus.nvml_file import FileReader
-from pytest_sgdiff.gpus.spec import Eligible, parse, resolve, visible_gpus
+from pytest_sgdiff.gpus.spec import Eligible, Sight, parse, resolve, sight, visible_gpus
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"
 GPUS = tuple(Gpu(index=index, uuid=f"GPU-{letter * 4}-0001", name="NVIDIA H200") for index, letter in enumerate("abcd"))
@@ -291,3 +291,158 @@ def test_a_product_is_named_by_whole_words(wanted: str, name: str, fits: bool) -
 
 def test_where_no_product_is_named_any_is_meant() -> None:
     assert Eligible(gpus=GPUS, spec="all").of(()).gpus == GPUS
+
+
+MIXED = (
+    Gpu(index=0, uuid="GPU-aaaa-0001", name="NVIDIA RTX A2000 12GB"),
+    Gpu(index=1, uuid="GPU-bbbb-0001", name="NVIDIA H100 PCIe"),
+    Gpu(index=2, uuid="GPU-cccc-0001", name="NVIDIA H100 PCIe"),
+)
+
+
+@pytest.mark.parametrize("order", [None, "FASTEST_FIRST", "pci_bus_id", ""])
+@pytest.mark.parametrize(
+    ("spec", "visible", "culprit"),
+    [
+        ("1", "0", "CUDA_VISIBLE_DEVICES=0"),
+        ("all", "1,2", "CUDA_VISIBLE_DEVICES=1,2"),
+        ("auto", "GPU-aaaa, 1", "CUDA_VISIBLE_DEVICES=GPU-aaaa, 1"),
+        ("GPU-aaaa", "0", "CUDA_VISIBLE_DEVICES=0"),
+        ("idx:0", "0", "CUDA_VISIBLE_DEVICES=0"),
+        ("idx:0", None, "--sgdiff-gpus=idx:0"),
+        ("0,2", None, "--sgdiff-gpus=0,2"),
+        ("idx:1", "2,1,0", "--sgdiff-gpus=idx:1"),
+        ("GPU-aaaa,1", None, "--sgdiff-gpus=GPU-aaaa,1"),
+    ],
+)
+def test_numbers_that_only_cuda_can_read_are_refused_where_the_gpus_differ(
+    spec: str, visible: str | None, culprit: str, order: str | None
+) -> None:
+    """CUDA counts the fastest GPU as 0, and a job that was given that one would be measured on another."""
+    with pytest.raises(OptionError) as caught:
+        parse(spec, MIXED, Sight(visible=visible, order=order))
+    message = str(caught.value)
+    assert message.startswith(f"{culprit} has numbers that only CUDA can read: ")
+    assert "1: NVIDIA H100 PCIe, GPU-bbbb-0001" in message
+    assert "Set CUDA_DEVICE_ORDER=PCI_BUS_ID" in message
+
+
+@pytest.mark.parametrize(
+    ("spec", "visible", "order", "indices"),
+    [
+        ("1", "0", "PCI_BUS_ID", [0]),
+        ("idx:1", "2,1", "PCI_BUS_ID", [1]),
+        ("all", None, None, [0, 1, 2]),
+        ("2", None, None, [0, 1, 2]),
+        ("all", "2,0,1", None, [2, 0, 1]),
+        ("all", "GPU-bbbb,GPU-aaaa", None, [1, 0]),
+        ("idx:0", "GPU-bbbb,GPU-aaaa", None, [1]),
+        ("GPU-cccc", None, None, [2]),
+        ("all", "", None, []),
+    ],
+)
+def test_what_cannot_be_mistaken_is_taken_where_the_gpus_differ(
+    spec: str, visible: str | None, order: str | None, indices: list[int]
+) -> None:
+    eligible = parse(spec, MIXED, Sight(visible=visible, order=order))
+    assert [gpu.index for gpu in eligible.gpus] == indices
+
+
+def test_equal_gpus_may_be_numbered_in_any_order_and_other_memory_makes_another_product() -> None:
+    assert [gpu.index for gpu in parse("idx:0", GPUS, Sight(visible="2,3", order=None)).gpus] == [2]
+    cards = [
+        Gpu(index=n, uuid=f"GPU-{n}", name="NVIDIA GeForce RTX 3080", memory_mb=mb)
+        for n, mb in ((0, 10240), (1, 12288))
+    ]
+    with pytest.raises(OptionError):
+        parse("all", cards, Sight(visible="1", order=None))
+    alike = [Gpu(index=n, uuid=f"GPU-{n}", name="NVIDIA L40S", memory_mb=mb) for n, mb in ((0, 46068), (1, 46067))]
+    assert parse("all", alike, Sight(visible="1", order=None)).size == 1
+
+
+def test_the_order_and_what_is_visible_come_from_the_environment(tmp_path: Path) -> None:
+    def mixed(content: dict[str, list[dict[str, dict[str, object]]]]) -> None:
+        content["gpus"][0]["facts"]["name"] = "NVIDIA RTX A2000 12GB"
+
+    reader = machine(tmp_path, mixed)
+    with pytest.raises(
+        OptionError, match=r"^CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can read: .* is not set"
+    ):
+        resolve("1", reader=reader, env={"CUDA_VISIBLE_DEVICES": "0"})
+    ordered = {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert [gpu.index for gpu in resolve("1", reader=reader, env=ordered).gpus] == [0]
+
+
+@pytest.mark.parametrize(
+    ("env", "uuids"),
+    [
+        ({"NVIDIA_VISIBLE_DEVICES": GPUS[2].uuid}, [GPUS[2].uuid]),
+        ({"NVIDIA_VISIBLE_DEVICES": "1,3"}, [GPUS[1].uuid, GPUS[3].uuid]),
+        ({"SLURM_JOB_GPUS": "2-3"}, [GPUS[2].uuid, GPUS[3].uuid]),
+        ({"SLURM_STEP_GPUS": "1", "SLURM_JOB_GPUS": "1,2"}, [GPUS[1].uuid]),
+        ({"CUDA_VISIBLE_DEVICES": "0", "NVIDIA_VISIBLE_DEVICES": "1"}, [GPUS[0].uuid]),
+        # What says nothing of these GPUs: all of them are seen.
+        *(
+            ({"NVIDIA_VISIBLE_DEVICES": value}, [gpu.uuid for gpu in GPUS])
+            for value in ("all", "none", "void", "", "nvidia.com/gpu=0", "/var/run/nvidia-container-devices", "6,7")
+        ),
+        ({"NVIDIA_VISIBLE_DEVICES": "4,5,6,7"}, [gpu.uuid for gpu in GPUS]),
+        ({"NVIDIA_VISIBLE_DEVICES": "GPU-of-another-host"}, [gpu.uuid for gpu in GPUS]),
+    ],
+)
+def test_a_container_or_a_job_that_was_given_some_of_the_gpus_sees_those(env: dict[str, str], uuids: list[str]) -> None:
+    eligible = parse("all", GPUS, sight(GPUS, env))
+    assert [gpu.uuid for gpu in eligible.gpus] == uuids
+
+
+def test_what_hides_a_gpu_is_named() -> None:
+    with pytest.raises(OptionError) as caught:
+        parse("2", GPUS, sight(GPUS, {"SLURM_JOB_GPUS": "2"}))
+    assert str(caught.value) == (
+        "--sgdiff-gpus=2 asks for 2 GPUs, but 1 is visible to this job (SLURM_JOB_GPUS=GPU-cccc-0001); "
+        "ask for at most 1, or for `all`"
+    )
+
+
+@pytest.mark.parametrize("spec", ["1", "all", "auto", "idx:0", "MIG-1111"])
+@pytest.mark.parametrize("visible", [None, "0", "MIG-1111"])
+def test_the_only_slice_of_a_machine_is_taken_as_cuda_takes_it(spec: str, visible: str | None) -> None:
+    """A pod that was given one slice."""
+    assert parse(spec, SLICES[:1], visible).gpus == SLICES[:1]
+
+
+@pytest.mark.parametrize("spec", ["1", "2", "all", "auto", "idx:0"])
+def test_of_several_slices_the_message_names_each(spec: str) -> None:
+    slices = (
+        Gpu(index=0, uuid="MIG-377e0049-0000-4000-8000-000000000001", name="NVIDIA H100", mig_profile="2g.20gb"),
+        Gpu(index=0, uuid="MIG-377e0049-0000-4000-8000-000000000002", name="NVIDIA H100", mig_profile="2g.20gb"),
+    )
+    named = ", ".join(f"--sgdiff-gpus={gpu.uuid}" for gpu in slices)
+    if spec in ("all", "auto"):
+        told = parse(spec, slices, None).refusal(1) or ""
+    else:
+        with pytest.raises(OptionError) as caught:
+            parse(spec, slices, None)
+        told = str(caught.value)
+    assert f"this machine has none that is not cut into MIG slices; name one: {named}" in told
+    assert "`all` runs" not in told
+    assert parse(slices[1].uuid, slices, None).gpus == slices[1:]
+
+
+def test_slices_are_named_as_short_as_they_can_be_and_not_by_the_dozen() -> None:
+    slices = [Gpu(index=0, uuid=f"MIG-{n:08d}-0000", name="NVIDIA H100", mig_profile="1g.10gb") for n in range(10)]
+    told = parse("all", slices, None).note
+    assert "--sgdiff-gpus=MIG-00000000, " in told
+    assert told.endswith("--sgdiff-gpus=MIG-00000007, and 2 more")
+
+
+def test_auto_takes_a_gpu_on_which_a_display_is_drawn_and_names_one_that_draws_too_much(tmp_path: Path) -> None:
+    def drawn(content: dict[str, list[dict[str, object]]]) -> None:
+        for place, used_mb in ((0, 43), (1, 900)):
+            content["gpus"][place]["processes"] = [{"pid": 2210, "name": "/usr/lib/xorg/Xorg", "used_mb": used_mb}]
+
+    eligible = resolve("auto", visible="0,1", reader=machine(tmp_path, drawn))
+    assert [gpu.index for gpu in eligible.gpus] == [0]
+    assert eligible.note.startswith(
+        "GPU 1 is busy (Xorg draws on it with 900 MiB, more than 256: sudo systemctl isolate"
+    )
