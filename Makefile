@@ -43,6 +43,7 @@ bench: $(VENV)/.ready  ## what the performance claims are measured with
 	$(RUN) benchmarks/startup.py
 	$(RUN) benchmarks/schedule.py
 	$(RUN) benchmarks/lease.py
+	$(RUN) benchmarks/lease_stress.py
 	$(RUN) benchmarks/decision.py
 
 clean:  ## remove environments and caches

@@ -265,11 +265,13 @@ def locked_by_others(fd: int) -> bool:
 
 
 @contextlib.contextmanager
-def mutex(folder: str, *, limit_s: float = MUTEX_LIMIT_S) -> Iterator[None]:
+def mutex(folder: str, *, limit_s: float | None = None) -> Iterator[None]:
     """The short lock under which the pool is looked at and changed.
 
-    Raises LeaseError that names the holder if it does not get it within `limit_s`: somebody was stopped inside it.
+    Raises LeaseError that names the holder if it does not get it within `limit_s` (MUTEX_LIMIT_S): somebody was stopped
+    inside it.
     """
+    limit_s = MUTEX_LIMIT_S if limit_s is None else limit_s
     path = os.path.join(folder, "mutex")
     deadline = time.monotonic() + limit_s
     fd = open_lock_file(path)

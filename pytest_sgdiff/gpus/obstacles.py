@@ -73,4 +73,5 @@ def _holder(lease: LeaseRecord) -> str:
     if lease.alive:
         return f"held by {lease.tag or 'a test'} (process {lease.pid})"
     child = f"process {lease.child}" if lease.child else "a process"
-    return f"{child} of {lease.tag or 'a test'} outlived its pytest worker {lease.pid} and is being ended"
+    fate = "is being ended" if lease.reapable else f"can be ended by user {lease.owner} alone, or in its container"
+    return f"{child} of {lease.tag or 'a test'} outlived its pytest worker {lease.pid} and {fate}"
