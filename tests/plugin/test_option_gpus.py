@@ -215,3 +215,81 @@ def test_a_lock_directory_that_loses_a_folder_during_a_run_leaves_the_case_undec
     told = f"^cases/tiny.yaml:5: environment: tiny cannot be launched: {why}directory with --sgdiff-lock-dir, "
     assert re.search(told, result.stdout.str(), re.MULTILINE)
     assert "Traceback" not in result.stdout.str()
+
+
+def test_numbers_that_only_cuda_can_read_are_a_usage_error_and_measure_nothing(project: Project) -> None:
+    """Of several products CUDA counts the fastest as 0: position 0 need not be the GPU that the job was given."""
+    project.gpus(2, name="NVIDIA H100 PCIe", first="NVIDIA RTX A2000 12GB")
+    project.setenv("CUDA_VISIBLE_DEVICES", "0")
+    result = project.run("--sgdiff-gpus=1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    error = result.stderr.str().strip()
+    assert error.startswith("ERROR: CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can read")
+    assert "Set CUDA_DEVICE_ORDER=PCI_BUS_ID" in error
+    assert not (project.root / ".sgdiff").exists()
+    project.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    assert "no baseline for nvidia-rtx-a2000-12gb-x1" in project.run("--sgdiff-gpus=1").stdout.str()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+@pytest.mark.parametrize("spec", ["1", "auto"])
+def test_a_gpu_with_a_display_is_measured_and_the_launch_says_so(
+    project: Project, spec: str, workers: tuple[str, ...]
+) -> None:
+    project.baseline()
+    project.gpus(1)
+    listed(project, {"pid": 2210, "name": "/usr/lib/xorg/Xorg", "used_mb": 43}, {"pid": 2391, "name": "gnome-shell"})
+    result = project.run(f"--sgdiff-gpus={spec}", "-v", "--sgdiff-report=report.json", *workers)
+    assert result.ret == 0, result.stdout.str()
+    report = json.loads((project.root / "report.json").read_text())
+    (launch,) = report["cases"][0]["launches"]
+    assert launch["watch"]["foreign"] == []
+    assert "a display was drawn on the GPUs: Xorg, gnome-shell" in launch["watch"]["notes"]
+    assert "a display was drawn on the GPUs: Xorg, gnome-shell" in result.stdout.str()
+
+
+def test_a_display_that_draws_much_is_answered_at_once_with_the_fix(project: Project) -> None:
+    """Xorg does not end within the hour for which a case waits."""
+    project.gpus(1)
+    listed(project, {"pid": 2210, "name": "Xorg", "used_mb": 900})
+    output = project.run("--sgdiff-gpus=1").stdout.str()
+    assert "environment: tiny got no 1 GPU, and waiting is no use: GPU 0: busy, Xorg draws on it with 900 MiB" in output
+    assert "sudo systemctl isolate multi-user.target" in output
+    assert "1 inconclusive" in output
+
+
+@pytest.mark.parametrize("spec", ["1", "all", "auto", "idx:0", "MIG-377e"])
+def test_the_only_mig_slice_is_measured_on(project: Project, spec: str) -> None:
+    slices(project, "MIG-377e0049-0000-4000-8000-000000000002")
+    output = project.run(f"--sgdiff-gpus={spec}", "--sgdiff-out=out").stdout.str()
+    assert "no baseline for nvidia-h100-80gb-hbm3" in output
+    launch = json.loads((project.root / "out" / "tiny" / "00" / "launch.json").read_text())
+    assert launch["environment"]["gpu_uuids"] == ["MIG-377e0049-0000-4000-8000-000000000002"]
+
+
+def test_of_several_mig_slices_each_is_named(project: Project) -> None:
+    slices(project, "MIG-11111111-0000", "MIG-22222222-0000")
+    result = project.run("--sgdiff-gpus=1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().strip() == (
+        "ERROR: --sgdiff-gpus=1 asks for 1 GPU, but this machine has none that is not cut into MIG slices; "
+        "name one: --sgdiff-gpus=MIG-11111111, --sgdiff-gpus=MIG-22222222"
+    )
+    assert "no baseline for" in project.run("--sgdiff-gpus=MIG-22222222").stdout.str()
+
+
+def listed(project: Project, *rows: dict[str, object]) -> None:
+    """Let the driver list these processes on every GPU."""
+    path = project.root / "nvml.json"
+    document = json.loads(path.read_text())
+    for gpu in document["gpus"]:
+        gpu["processes"] = list(rows)
+    path.write_text(json.dumps(document))
+
+
+def slices(project: Project, *uuids: str) -> None:
+    """Let the machine be one H100 that is cut into these."""
+    facts = {"nvml_index": 0, "name": "NVIDIA H100 80GB HBM3", "pci": "00000000:1B:00.0"}
+    whole = {"facts": {**facts, "uuid": "GPU-a", "mig_enabled": True}}
+    cut = [{"facts": {**facts, "uuid": uuid, "mig_profile": "2g.20gb", "parent": "GPU-a"}} for uuid in uuids]
+    (project.root / "nvml.json").write_text(json.dumps({"driver": "580.105.08", "gpus": [whole, *cut]}))

@@ -43,6 +43,26 @@ def test_leases_are_kept_where_the_option_says(project: Project) -> None:
     assert (project.root / "my-locks" / "gpu").is_dir()
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
+@pytest.mark.parametrize("lost", ["files", "folder"])
+def test_a_lock_directory_that_is_emptied_during_a_run_ends_in_no_verdict(
+    project: Project, lost: str, workers: tuple[str, ...]
+) -> None:
+    """Another run may have the GPU by then; the cases after it lease anew where that can be done."""
+    locks = project.root / "locks"
+    wipe = {"files": f"find {locks} -type f -delete", "folder": f"mv {locks} {locks}.old"}[lost]
+    engine = project.write("engine", f'#!/bin/sh\nif [ "$1" = generate ]; then {wipe}; fi\nexec sglang "$@"\n')
+    engine.chmod(0o755)
+    result = project.run("--sgdiff-gpus=1", f"--sgdiff-engine-cmd={engine}", *workers)
+    output = result.stdout.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "1 inconclusive" in output
+    assert "environment: " in output
+    assert "--sgdiff-lock-dir" in output
+    assert "Traceback" not in output
+    assert "INTERNALERROR" not in output
+
+
 def test_other_files_are_cases_where_the_globs_say_so(project: Project) -> None:
     project.write("perf/mine.yml", CASE.replace("tiny:", "mine:"))
     result = project.run("--collect-only", "-q", "--sgdiff-files=perf/*.yml")

@@ -97,6 +97,21 @@ def test_a_mig_slice_goes_by_its_uuid(bench: Bench) -> None:
         assert lease.env()["CUDA_VISIBLE_DEVICES"] == "MIG-1111"
 
 
+def test_a_mig_slice_that_is_all_there_is_goes_by_the_number_that_cuda_gives_it(bench: Bench) -> None:
+    """SGLang Diffusion does `int()` on every entry."""
+    facts = {"nvml_index": 0, "name": "NVIDIA H100"}
+    parent = {"facts": {**facts, "uuid": "GPU-a", "mig_enabled": True}}
+    cut = [{"facts": {**facts, "uuid": f"MIG-{n}", "mig_profile": "2g.20gb", "parent": "GPU-a"}} for n in range(2)]
+    for there, visible in ((cut[:1], "0"), (cut, "MIG-0")):
+        bench.content = {"gpus": [parent, *there]}
+        bench.write()
+        eligible = resolve("MIG-0", reader=bench.reader, env={})
+        pool = Pool(eligible, run_id="run", folder=bench.locks, reader=bench.reader, settle_s=0)
+        with pool.lease(1, timeout_s=5) as lease:
+            assert lease.env()["CUDA_VISIBLE_DEVICES"] == visible
+            assert lease.env()["SGDIFF_GPU_UUIDS"] == "MIG-0"
+
+
 def test_two_runs_never_share_a_gpu_or_a_port(bench: Bench) -> None:
     with bench.pool(run="a").lease(2, timeout_s=5) as one, bench.pool(run="b").lease(2, timeout_s=5) as other:
         assert (one.indices, other.indices) == ((0, 1), (2, 3))
