@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sgdiff import assets, baselines, commands, recordings, runner, sources
+from pytest_sgdiff import assets, baselines, commands, recordings, runner, sources, temporary
 from pytest_sgdiff.data import Case, CaseResult, Launch, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
@@ -165,7 +165,7 @@ class Measuring:
         worker = getattr(self.session.config, "workerinput", {}).get("workerid", "main")
         owner = f"{self.item.nodeid}@{worker}"
         claim = self.session.claims / f"{file_name(self.case.id)}.owner"
-        claim.parent.mkdir(exist_ok=True)
+        temporary.ours(claim.parent)
         try:
             with claim.open("x", encoding="utf-8") as file:
                 file.write(owner)

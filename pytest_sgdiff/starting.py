@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import gpus, machine, recordings, sources
+from pytest_sgdiff import gpus, machine, recordings, sources, temporary
 from pytest_sgdiff.asked import refuse_contradictions, refuse_repeats, shows_only
 from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import OptionError, SgdiffError
@@ -25,7 +25,7 @@ from pytest_sgdiff.schedule import WORKERINPUT, GpuSchedule, ParkItems, workers_
 from pytest_sgdiff.sender import Dropped, Sender
 from pytest_sgdiff.session import Session
 from pytest_sgdiff.settings import Settings, read_settings
-from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
+from pytest_sgdiff.status import StatusBoard, own_status_folder, status_folder, status_writer
 from pytest_sgdiff.terminal import Terminal
 
 HANDED = "sgdiff_gpus"
@@ -65,6 +65,10 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         notify = _notify(config, settings, on_worker=on_worker)
         session = Session(config, settings, pool, notify, claims=status_folder(settings))
         header = () if on_worker else _header(settings, pool, session, collect_only=shows_only(config))
+        # Made first: it holds the schedule's file too. A replay takes no time that anybody would want to follow.
+        board = StatusBoard(config, settings) if settings.live and not on_worker else None
+        if pool is not None:
+            own_status_folder(settings)
     except SgdiffError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[SESSION] = session
@@ -73,8 +77,6 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     config.pluginmanager.register(dropped, "sgdiff-dropped")
     if settings.live and not shows_only(config):
         config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
-    # A replay takes no time that anybody would want to follow. Made first: its folder holds the schedule's file too.
-    board = StatusBoard(config, settings) if settings.live and not on_worker else None
     if pool is not None:
         _register_schedule(config, session, pool, on_worker=on_worker)
     if not on_worker:
@@ -164,7 +166,7 @@ class EarlierLaunches:
         if not hasattr(config, "workerinput"):
             return True
         claim = self._session.claims / "forgotten"
-        claim.parent.mkdir(exist_ok=True)
+        temporary.ours(claim.parent)
         try:
             claim.touch(exist_ok=False)
         except FileExistsError:
@@ -193,8 +195,7 @@ def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool,
             config.pluginmanager.register(ParkItems(needs, session.need_of), "sgdiff-park")
     elif config.pluginmanager.hasplugin("dsession") or config.getoption("dist", "no") != "no":
         # Workers write their needs while they collect, before any of them reports progress.
-        status_folder(session.settings).mkdir(exist_ok=True)
-        needs_path = str(status_folder(session.settings) / "needs.json")
+        needs_path = str(own_status_folder(session.settings) / "needs.json")
         schedule = GpuSchedule(pool.eligible, run_id=pool.run_id, needs_path=needs_path, folder=pool.folder)
         config.pluginmanager.register(schedule, "sgdiff-schedule")
 

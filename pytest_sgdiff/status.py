@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import temporary
+from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.progress import Narrator, Progress, Running, block, followed
 from pytest_sgdiff.screen import Screen
 from pytest_sgdiff.settings import Settings
@@ -39,6 +40,23 @@ def status_folder(settings: Settings) -> Path:
     return Path(tempfile.gettempdir()) / f"{PREFIX}{settings.run_id}"
 
 
+def own_status_folder(settings: Settings) -> Path:
+    """The same, there and this user's: its name can be guessed, and the system's folder is open to all.
+
+    Raises:
+        OptionError: something else is there, or it cannot be made.
+    """
+    folder = status_folder(settings)
+    try:
+        temporary.ours(folder)
+    except OSError as error:
+        raise OptionError(
+            f"{folder}, where this run's processes tell each other how far they are: {error.strerror or error}; "
+            "remove it, or name another folder for temporary files with TMPDIR"
+        ) from None
+    return folder
+
+
 def status_writer(settings: Settings, *, worker: str) -> Callable[[Progress], None]:
     """A function that appends progress to this process's file."""
     path = status_folder(settings) / f"{worker}.jsonl"
@@ -46,7 +64,7 @@ def status_writer(settings: Settings, *, worker: str) -> Callable[[Progress], No
     def write(progress: Progress) -> None:
         # Progress is for the eye: a full disk must not stop a measurement.
         with contextlib.suppress(OSError):
-            path.parent.mkdir(exist_ok=True)
+            temporary.ours(path.parent)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(progress)) + "\n")
 

@@ -7,10 +7,12 @@ first removes those of the same kind that were left behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import os
 import shutil
+import stat
 import tempfile
 
 
@@ -32,6 +34,19 @@ def make(prefix: str, name: str = "") -> tuple[str, int]:
             os.rmdir(fresh)
         raise
     return path, lock
+
+
+def ours(path: str | os.PathLike[str]) -> None:
+    """Make the folder, closed to all others, or see that it is this user's.
+
+    Whoever guesses its name may have made it, or a link to another folder, before. Raises OSError.
+    """
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise PermissionError(errno.EPERM, "is not this user's folder", os.fspath(path)) from None
 
 
 def _remove_unowned(path: str) -> None:

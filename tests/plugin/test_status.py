@@ -306,6 +306,37 @@ def test_the_folder_of_a_killed_run_is_removed_by_the_next_and_that_of_a_living_
     os.close(lock)
 
 
+@pytest.mark.parametrize("what", ["link", "file", "dangling link", "folder of another user"])
+def test_what_others_put_in_the_place_of_the_folder_is_not_used(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
+) -> None:
+    """Its name is made of the time and the process, and the system's folder is open to all."""
+    if what == "folder of another user" and os.getuid() != 0:
+        pytest.skip("only root can give a folder to another user")
+    shared, precious = tmp_path / "shared", tmp_path / "precious"
+    shared.mkdir()
+    precious.mkdir()
+    folder = shared / "sgdiff-status-guessed"
+    if what == "link":
+        folder.symlink_to(precious)
+    elif what == "file":
+        folder.write_text("")
+    elif what == "dangling link":
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        folder.mkdir()
+        (folder / "main.jsonl").symlink_to(precious / "main.jsonl")
+        os.chown(folder, 1002, 1002)
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    monkeypatch.setattr("pytest_sgdiff.plugin._run_id", lambda config: "guessed")
+    result = project.run("--sgdiff-gpus=1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {folder}, where this run's processes" in result.stderr.str()
+    assert "name another folder for temporary files with TMPDIR" in result.stderr.str()
+    assert list(precious.iterdir()) == []
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_terminal_too_narrow_for_a_block_shows_none(make_board: Callable[..., Board]) -> None:
     with make_board(columns=19) as board:
         assert board.written(within_s=0.15) == ""

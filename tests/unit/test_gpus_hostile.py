@@ -137,6 +137,7 @@ TICKET = {
 WRONG = (
     *("null", "true", "[]", "{}", '""', '"x"', "[[1]]", '["x", ["y"]]', "-1", "0.5", "1e308", "1e999", "-1e308"),
     *("Infinity", "NaN", "1" + "0" * 30, "1" + "0" * 5000, '"\\ud800"', '["../../../escaped"]', '[".."]', '["a/b"]'),
+    *('["\\ud800"]', '["' + "a" * 300 + '"]', '["x\\n"]', '["é"]'),
 )
 
 
@@ -295,6 +296,20 @@ def test_text_of_others_is_printed_on_one_line_without_orders(bench: Bench) -> N
     for text in (str(caught.value), *said, *host.running(bench.locks), *describe(state).split("\n")):
         assert not re.search("[\x00-\x1f\u202e]|^\\s*::|##\\[", text)
     assert "\\n" in str(caught.value)
+    for fd in held:
+        assert fd is not None
+        os.close(fd)
+
+
+def test_a_name_with_orders_in_it_is_not_printed_in_the_place_of_a_case(bench: Bench) -> None:
+    """A launch of a test that is no case has no other name than that of its file."""
+    held = []
+    for folder in ("launch", "lease", "gpu", "busy"):
+        path = os.path.join(bench.locks, folder, "x\n::error::\x1b[31m")
+        Path(path).write_text(json.dumps({**LEASE, "tag": ""}))
+        held.append(locks.locked_file(path))
+    text = "".join(host.running(bench.locks)) + describe(queue_state(bench.locks)).replace("\n", "")
+    assert not re.search(r"[\x00-\x1f]|::", text)
     for fd in held:
         assert fd is not None
         os.close(fd)
