@@ -2,7 +2,7 @@
 
     {"driver": "580.159.04", "cuda": "13.0", "links": [["GPU-a", "GPU-b"]],
      "gpus": [{"facts": {...GpuFacts...}, "state": {...GpuState...}, "thermal_ns": 0,
-               "processes": [{"pid": 419, "name": "python3", "used_mb": 1002}]}]}
+               "processes": [{"pid": 419, "name": "python3", "used_mb": 1002, "work": "compute"}]}]}
 
 A key that is missing, or null, is "not told". The file is read anew at each question, so that a test changes it while
 something runs. `{"error": "..."}` is a driver that does not answer.
@@ -11,10 +11,13 @@ something runs. `{"error": "..."}` is a driver that does not answer.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_sgdiff.data import GpuFacts, GpuProcess, GpuState
-from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.errors import LeaseError, WireError
+from pytest_sgdiff.wire import from_plain
+
+T = TypeVar("T", GpuFacts, GpuState, GpuProcess)
 
 
 class FileReader:
@@ -27,7 +30,7 @@ class FileReader:
         try:
             with open(self.path, encoding="utf-8") as file:
                 content = json.load(file)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise LeaseError(f"SGDIFF_NVML_FILE={self.path} cannot be read: {error}") from None
         if not isinstance(content, dict):
             raise LeaseError(f"SGDIFF_NVML_FILE={self.path} holds {type(content).__name__}, not an object")
@@ -35,8 +38,23 @@ class FileReader:
             raise LeaseError(f"no GPU was found: the NVIDIA driver does not answer ({content['error']})")
         return content
 
+    def _gpus(self) -> list[dict[str, Any]]:
+        rows = self._read().get("gpus") or []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: `gpus` is no list of objects")
+        if not all("facts" in row for row in rows):
+            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: the facts of a GPU are wrong: 'facts' is missing")
+        return rows
+
     def _gpu(self, uuid: str) -> dict[str, Any]:
-        return next((gpu for gpu in self._read().get("gpus", ()) if gpu["facts"]["uuid"] == uuid), {})
+        rows = (row for row in self._gpus() if isinstance(row.get("facts"), dict))
+        return next((row for row in rows if row["facts"].get("uuid") == uuid), {})
+
+    def _made(self, cls: type[T], plain: object, what: str) -> T:
+        try:
+            return from_plain(cls, plain)
+        except WireError as error:
+            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: {what} wrong: {error}") from None
 
     def driver(self) -> str | None:
         return self._read().get("driver")
@@ -45,26 +63,23 @@ class FileReader:
         return self._read().get("cuda")
 
     def facts(self) -> tuple[GpuFacts, ...]:
-        try:
-            return tuple(GpuFacts(**gpu["facts"]) for gpu in self._read().get("gpus", ()))
-        except (TypeError, KeyError) as error:
-            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: the facts of a GPU are wrong: {error}") from None
+        return tuple(self._made(GpuFacts, row.get("facts"), "the facts of a GPU are") for row in self._gpus())
 
     def state(self, uuid: str) -> GpuState:
-        try:
-            return GpuState(**(self._gpu(uuid).get("state") or {}))
-        except TypeError as error:
-            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: the state of {uuid} is wrong: {error}") from None
+        return self._made(GpuState, self._gpu(uuid).get("state") or {}, f"the state of {uuid} is")
 
     def processes(self, uuid: str) -> tuple[GpuProcess, ...] | None:
         rows = self._gpu(uuid).get("processes")
-        try:
-            return None if rows is None else tuple(GpuProcess(gpu_uuid=uuid, **row) for row in rows)
-        except TypeError as error:
-            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: the processes of {uuid} are wrong: {error}") from None
+        if rows is None:
+            return None
+        what = f"the processes of {uuid} are"
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and "gpu_uuid" not in row for row in rows):
+            raise LeaseError(f"SGDIFF_NVML_FILE={self.path}: {what} wrong: no list of objects without `gpu_uuid`")
+        return tuple(self._made(GpuProcess, {**row, "gpu_uuid": uuid}, what) for row in rows)
 
     def thermal_ns(self, uuid: str) -> int | None:
-        return self._gpu(uuid).get("thermal_ns")
+        told = self._gpu(uuid).get("thermal_ns")
+        return told if isinstance(told, int) else None
 
     def linked(self, one: str, other: str) -> bool | None:
         links = self._read().get("links")

@@ -59,6 +59,8 @@ def _stats() -> list[_Stat]:
 
 def _tagged(pid: int, tag: str) -> bool:
     try:
+        if os.stat(f"/proc/{pid}").st_uid != os.getuid():
+            return False  # its user could make the reading wait
         with open(f"/proc/{pid}/environ", "rb") as file:
             return f"{TAG}={tag}".encode() in file.read().split(b"\0")
     except OSError:

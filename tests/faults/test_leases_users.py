@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.gpus import procs
+from pytest_sgdiff.launcher import group
 from tests.waiting import alive, wait_for
 
 VICTIM, ATTACKER = 61001, 61002
@@ -123,6 +125,26 @@ def test_what_one_user_plants_neither_ends_nor_holds_up_nor_misleads_another(sha
         if attacker is not None:
             attacker.kill()
             attacker.wait()
+
+
+def test_what_a_process_of_another_user_carries_is_not_read() -> None:
+    """Root may read it; its user can have the reading wait for as long as he likes."""
+    env = {"SGDIFF_LEASE": "a", "SGDIFF_RUN": "r", group.TAG: "tag"}
+    process = subprocess.Popen(["sleep", "600"], user=ATTACKER, group=ATTACKER, extra_groups=(), env=env, cwd="/")
+    own = subprocess.Popen(["sleep", "600"], env=env)
+    try:
+        for pid in (process.pid, own.pid):
+            wait_for(lambda pid=pid: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+        row, other = procs.process(own.pid, environ=True), procs.process(process.pid, environ=True)
+        assert row is not None
+        assert other is not None
+        assert (b"SGDIFF_LEASE=a" in (row.environ or b""), other.environ) == (True, None)
+        assert set(procs.family("SGDIFF_LEASE=a")) == {own.pid}
+        assert group.members(1 << 22, "tag") == {own.pid}
+    finally:
+        for one in (process, own):
+            one.kill()
+            one.wait()
 
 
 def test_two_users_share_the_gpus_of_a_host(shared: Path) -> None:

@@ -195,7 +195,16 @@ def test_no_more_of_a_record_is_read_than_one_can_have(bench: Bench) -> None:
 
 def test_a_ticket_makes_no_file_outside_the_lock_directory(bench: Bench, tmp_path: Path) -> None:
     """A waiter locks what others wait for, too, to know who is served first."""
-    names = ["../../escaped", "/" + str(tmp_path / "escaped"), "..", "GPU-x\n::error::", "GPU-é", "GPU-unknown"]
+    names = [
+        "../../escaped",
+        "/" + str(tmp_path / "escaped"),
+        "..",
+        "GPU-x\n::error::",
+        "GPU-é",
+        "\ud800",
+        "x" * 300,
+        "GPU-unknown",
+    ]
     before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     held = []
     for number, eligible in enumerate([names, *([name] for name in names)], 1):

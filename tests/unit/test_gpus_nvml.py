@@ -244,6 +244,15 @@ def test_a_file_is_read_anew_at_each_question_and_null_is_unknown(tmp_path: Path
             {"gpus": [{"facts": FACTS, "processes": [{"gpu_uuid": "GPU-0", "pid": 1}]}]},
             "the processes of GPU-0 are wrong",
         ),
+        ({"gpus": 4}, "`gpus` is no list of objects"),
+        ({"gpus": ["GPU-0"]}, "`gpus` is no list of objects"),
+        ({"gpus": [{"facts": "GPU-0"}]}, "the facts of a GPU are wrong: "),
+        ({"gpus": [{"facts": {**FACTS, "nvml_index": "0"}}]}, "nvml_index: must be a whole number"),
+        ({"gpus": [{"facts": {**FACTS, "pci": 7}}]}, "the facts of a GPU are wrong: pci"),
+        ({"gpus": [{"facts": FACTS, "state": {"util_pct": "5"}}]}, "the state of GPU-0 is wrong: util_pct"),
+        ({"gpus": [{"facts": FACTS, "processes": 7}]}, "the processes of GPU-0 are wrong"),
+        ({"gpus": [{"facts": FACTS, "processes": [{"pid": "1"}]}]}, "pid: must be a whole number"),
+        ({"gpus": [{"facts": FACTS, "processes": [{"pid": 1, "work": "mining"}]}]}, "work: "),
     ],
 )
 def test_a_file_that_is_written_wrongly_is_named_with_what_is_wrong(
