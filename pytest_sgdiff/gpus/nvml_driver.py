@@ -214,11 +214,11 @@ class PynvmlReader:
         while len(told) < 32:
             # Raises NVMLError_Timeout if there is none.
             event = self._ask("nvmlEventSetWait_v2", self._listening, 0, read=lambda e: (e.device, int(e.eventData)))
-            if event is None:
+            device, number = event or (None, 0)
+            if not number:  # there is no Xid 0: an answer that was not filled in
                 break
-            device, number = event
             told.append(f"{self._text('nvmlDeviceGetUUID', device) or 'a GPU'}: Xid {number}")
-        return tuple(told)
+        return tuple(dict.fromkeys(told))
 
 
 def _binding() -> ModuleType:

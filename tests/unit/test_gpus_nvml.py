@@ -207,6 +207,16 @@ def test_xids_are_listened_to_from_the_first_question_on() -> None:
     assert reader.xids() == ()
 
 
+def test_an_event_without_a_number_is_no_error_and_one_that_comes_often_is_told_once() -> None:
+    module = pynvml_like()
+    waiting = [SimpleNamespace(device="handle 0", eventData=number) for number in (0, 79, 79, 13)]
+    module.nvmlEventSetCreate = lambda: "events"
+    module.nvmlEventSetWait_v2 = lambda events, timeout_ms: waiting.pop()
+    reader = PynvmlReader(module)
+    reader.xids()
+    assert reader.xids() == (f"{UUID}: Xid 13", f"{UUID}: Xid 79")
+
+
 def test_the_environment_may_name_a_file_in_the_place_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SGDIFF_NVML_FILE", str(DATA / "h200-x4.json"))
     reader = default_reader()
