@@ -13,6 +13,15 @@ from pytest_sgdiff.rules.threeway import CONFIRM_LAUNCHES
 
 CURES: Mapping[Cause, str] = {
     "memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
+    "host-memory": "give the host, or the container, more memory: a model is loaded through it, and offloading keeps "
+    "weights there",
+    "collective": "read in the log what each rank did last: one of them stopped, and the others waited for it; a "
+    "longer timeout only waits longer (`NCCL_DEBUG: INFO` in the case's `env` says more)",
+    "killed": "look who sent SIGKILL: mostly the kernel, because the host or the container ran out of memory (`dmesg` "
+    "and the pod's last state say so)",
+    "unproved": "let the engine log it (`log-level: info`, nothing that filters its output), or take it out of the "
+    "case's `expect`",
+    "contradicted": "make the case expect what it asks for, or find out why the engine did something else",
     "port": "run it again: every launch gets ports of its own, and somebody else had taken this one",
     "backend": "the engine has no native pipeline for this model, or could not load it (its log says "
     "which); if diffusers is meant, the case says `backend: diffusers`",

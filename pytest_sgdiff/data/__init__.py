@@ -51,6 +51,7 @@ from pytest_sgdiff.data.launches import (
 from pytest_sgdiff.data.measurements import (
     Baseline,
     Cause,
+    Expected,
     LaunchRecord,
     Measurement,
     PerfDump,
@@ -92,6 +93,7 @@ __all__ = [
     "Environment",
     "Estimator",
     "Expect",
+    "Expected",
     "FasterThan",
     "Finding",
     "FindingCode",

@@ -36,19 +36,38 @@ class PerfDump:
     model: str | None = None
 
 
-Cause = Literal["memory", "port", "time", "backend", "warmup", "cut-off", "exit-code", "other-work", "mixture"]
+Cause = Literal[
+    "memory",
+    "host-memory",
+    "port",
+    "collective",
+    "killed",
+    "time",
+    "backend",
+    "warmup",
+    "unproved",
+    "contradicted",
+    "cut-off",
+    "exit-code",
+    "other-work",
+    "mixture",
+]
 """What a launch lacked, where there is a known cure (`pytest_sgdiff.cures.CURES`)."""
+
+Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention"]
+"""What a case's `expect` can name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """Why a launch does not count. `evidence` quotes the log lines or dump entries that show it; `cause` is what it
-    comes from, None where there is no known cure."""
+    comes from, None where there is no known cure; `about` is what of the case's `expect` was not seen."""
 
     kind: Literal["launch-failed", "timeout", "invalid"]
     message: str
     evidence: tuple[str, ...] = ()
     cause: Cause | None = None
+    about: Expected | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_sgdiff.data import Case
@@ -51,15 +51,22 @@ _FAMILY = {
 
 _BY_COMPONENT = "component-attention-backends"
 
+# Each begins a record: a line that quotes one proves nothing.
 _SUMMARY = re.compile(r"Attention backends for ([\w.-]+): (.+)", re.IGNORECASE)
-_FOR_COMPONENT = re.compile(r"\busing (\w+) backend for (?:component: )?([\w.-]+)(?! platform)\b", re.IGNORECASE)
-_NAMED = re.compile(r"\bUsing (\w+) attention backend", re.IGNORECASE)
-_TITLED = re.compile(r"\bUsing (.{2,60}?)(?: \(FA\d[^)]*\))? backend\b", re.IGNORECASE)
+_FOR_COMPONENT = re.compile(
+    r"(?:Attention backend not specified for [^,]{1,80}, )?"
+    r"using (\w+) backend for (?:component: )?([\w.-]+)(?! platform)\b",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"Using (\w+) attention backend\b", re.IGNORECASE)
+_TITLED = re.compile(r"Using (.{2,60}?)(?: \(FA\d[^)]*\))? backend\b", re.IGNORECASE)
 _FALLBACK = re.compile(
     r"fall(?:ing|s)? back to (?:the )?(?:flash ?attention|(?:torch |cudnn )?sdpa)"
     r"|Attention backend '[^']+' was requested for .*(?:could not be used|instead|without an allowed fallback)",
     re.IGNORECASE,
 )
+# Components that do not denoise.
+_BESIDE = ("text_encoder", "image_encoder", "encoder", "tokenizer", "vae", "video_vae", "audio_vae", "vocoder")
 _IN_BRACKETS = re.compile(r"\s*\([^()]*\)")
 
 
@@ -95,11 +102,12 @@ def denoiser_asked(case: Case) -> str | None:
     return next((asked[flag] for flag in flags if flag in asked), None)
 
 
-def attention_uses(lines: Iterable[str]) -> tuple[AttentionUse, ...]:
-    """Every backend and component that the log names, each once, in the log's order."""
+def attention_uses(records: Mapping[str, str]) -> tuple[AttentionUse, ...]:
+    """Every backend and component that the engine's records name, each once, in the log's order. `records` maps each
+    line to what it says behind its time."""
     found: dict[tuple[str | None, str], AttentionUse] = {}
-    for line in lines:
-        for component, backend in _read(line):
+    for line, said in records.items():
+        for component, backend in _read(said):
             found.setdefault(
                 (component, backend), AttentionUse(backend=backend, component=component, line=line.strip())
             )
@@ -112,10 +120,25 @@ def attention_fallbacks(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def deciding_uses(uses: Iterable[AttentionUse]) -> tuple[AttentionUse, ...]:
-    """Those of the denoising transformers where components are named; else all. Encoders may use what they like."""
+    """Those of the denoising transformers where components are named; else those of which it is not said whose they
+    are. Encoders and decoders may use what they like: what they use proves nothing."""
     uses = tuple(uses)
     named = tuple(use for use in uses if use.component and use.component.startswith(("transformer", "dit")))
-    return named or tuple(use for use in uses if use.component is None) or uses
+    others = tuple(use for use in uses if use.component and not use.component.startswith(_BESIDE))
+    return named or tuple(use for use in uses if use.component is None) or others
+
+
+def unsatisfied(asked: str, uses: Iterable[AttentionUse]) -> tuple[AttentionUse, ...]:
+    """The uses of every component that has none of the backend asked for."""
+    by_component: dict[str | None, list[AttentionUse]] = {}
+    for use in uses:
+        by_component.setdefault(use.component, []).append(use)
+    return tuple(
+        use
+        for together in by_component.values()
+        if not any(satisfies(asked, one.backend) for one in together)
+        for use in together
+    )
 
 
 def satisfies(asked: str, used: str) -> bool:
@@ -135,17 +158,17 @@ def _by_component(text: str) -> list[tuple[str, str]]:
     return [(component.strip(), backend.strip().lower()) for component, equals, backend in pairs if equals]
 
 
-def _read(line: str) -> list[tuple[str | None, str]]:
-    if match := _SUMMARY.search(line):
+def _read(said: str) -> list[tuple[str | None, str]]:
+    if match := _SUMMARY.match(said):
         # Since 0.5.19 parts may be given by role: `self=fa; cross=torch_sdpa (self-attention override)`.
         parts = re.split(r"[,;]\s*", _IN_BRACKETS.sub("", match[2]))
         names = [part.rpartition("=")[2].strip().lower() for part in parts]
         return [(match[1], name) for name in names if name in _NAMES]
-    if (match := _NAMED.search(line)) and match[1].lower() in _NAMES:
+    if (match := _NAMED.match(said)) and match[1].lower() in _NAMES:
         return [(None, match[1].lower())]
-    if (match := _FOR_COMPONENT.search(line)) and match[1].lower() in _NAMES:
+    if (match := _FOR_COMPONENT.match(said)) and match[1].lower() in _NAMES:
         return [(match[2], match[1].lower())]
-    if match := _TITLED.search(line):
+    if match := _TITLED.match(said):
         title = match[1].lower()
         return [(None, _TITLES[title])] if title in _TITLES else []
     return []

@@ -1,8 +1,11 @@
 """Reads the engine's log: what it says about backend, pipeline, attention, warmup, failures and its own choices.
 
 The log holds stdout and stderr together. Colour codes are written unconditionally, progress bars redraw with carriage
-returns and other lines get glued to them: all of that is undone first, and phrases are then looked for anywhere in a
-line. What the engine merely echoes - prompts, resolved arguments, lists of known pipelines - is no evidence.
+returns and other lines get glued to them, CI systems and ranks put prefixes before them: all of that is undone first.
+
+A phrase that proves something must then begin a record of the engine's own; one that disproves it is looked for
+anywhere in a line. What the engine merely echoes - prompts, resolved arguments, lists of known pipelines - is no
+evidence, and neither is a line that quotes one.
 
 The phrases are those of sglang 0.5.8 to 0.5.23 (runtime/entrypoints/diffusion_generator.py, managers/scheduler.py,
 server_warmup.py, pipelines_core/__init__.py, registry.py).
@@ -14,18 +17,19 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pytest_sgdiff.data import Cause
+from pytest_sgdiff.engines import failure
 from pytest_sgdiff.engines.attention import AttentionUse, attention_fallbacks, attention_uses
-from pytest_sgdiff.engines.failure import cause_of, failure_lines, lacked
+from pytest_sgdiff.engines.logprefix import STAMP, Line, bare_lines
 
 Warmup = Literal["proven", "unproven", "none"]
 
-_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
-_RECORD = re.compile(r"(?=\[\d\d-\d\d \d\d:\d\d:\d\d[^\]\n]{0,40}\] )")
-_LINE_END = re.compile(r"[\r\n]+")
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[_P^X][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[@-_])"
+)
 
 # Words of which every phrase below holds one: most lines of a log hold none, and are not looked at further.
 _TELLING = re.compile(
@@ -33,17 +37,29 @@ _TELLING = re.compile(
     r"|torch\.compile|fail|error|exception|interrupt|exit|dead|empty output|eaddrinuse|address already|memory|cannot"
 )
 _LONGEST = 4000
+_SIZE_LINE = re.compile(r"\s(?:width|height|num_frames): ")
+_RAISED = re.compile(r"(?:^|[\s:|])(?:[a-z_]\w*\.)+[A-Z]\w*(?::|$)")
 _ECHO = re.compile(
     r"^(?:\[[^\]]*\] )?(?:server_args: |Processing prompt \d|Available pipelines)"
     r"|^\s+(?:neg(?:ative)?_)?prompt: ",
     re.IGNORECASE,
 )
-_SERVER_ARGS = re.compile(r"\bserver_args: (?=\{)")
-_BLOCK = re.compile(r"\bSampling params:$")
-_BLOCK_LINE = re.compile(r"^\s+(\w+): (.*)$")
+_SERVER_ARGS = re.compile(r"server_args: (?=\{)")
+_BLOCK = "Sampling params:"
+_BLOCK_LINE = re.compile(r"\s+(\w+):(?: (.*))?$")
 _PIPELINE = re.compile(
-    r"Using (?:pipeline from model_index\.json: (\w+)|explicitly specified pipeline: \S+ \(class: (\w+)\))",
+    r"(?:✓ )?Using (?:pipeline from model_index\.json: (\w+)|explicitly specified pipeline: \S+ \(class: (\w+)\))$",
     re.IGNORECASE,
+)
+_DIFFUSERS = re.compile(
+    r"Using (?:pipeline from model_index\.json: |explicitly specified pipeline: \S+ \(class: )DiffusersPipeline\b",
+    re.IGNORECASE,
+)
+_DIFFUSERS_PIPELINE = "DiffusersPipeline"
+
+# What stands for a value that there is none of; -1 is the engine's own word for a size that it does not know yet.
+_NO_VALUE = frozenset(
+    ("", "none", "nonetype", "null", "nil", "nan", "n/a", "na", "?", "-", "...", "unknown", "default", "auto", "unset")
 )
 _FALLBACK = re.compile(
     r"falling back to diffusers backend|using diffusers backend|loaded diffusers pipeline", re.IGNORECASE
@@ -63,10 +79,10 @@ _AUTO_TUNED = re.compile(
 _WARMED_UP = re.compile(
     r"Warmup req (?:\(\d+/\d+\) )?processed in\b"
     r"|The server is fired up and ready to roll"
-    r"|Warmup requests:\s*100%"
     r"|Warmup requests: ([1-9]\d*)/\1\b",
     re.IGNORECASE,
 )
+_WARMED_UP_BAR = re.compile(r"\s*Warmup requests:\s*100%\|", re.IGNORECASE)
 _WARMUP_FAILED = re.compile(
     r"\bwarmup req\b.*processing failed|Warmup failed, so this request ran cold|Synthetic server warmup failed",
     re.IGNORECASE,
@@ -78,23 +94,29 @@ _WARMUP_CLAIMED = re.compile(
 )
 
 
+_AGAINST = (_DIFFUSERS, _FALLBACK, _COMPONENT_FALLBACK, _COMPILE_FAILURE, _WARMUP_FAILED)
+"""What counts wherever in a line it stands: a prompt that says so must be taken out."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogEvidence:
     """What a log shows; every tuple of lines quotes the log, cleaned, in its order.
 
-    `pipeline` is the pipeline class, `fallbacks` the lines of the diffusers backend, `requested_diffusers` whether it
-    was asked for; `sampling` are the measured request's parameters as logged; `components` tells of single components
-    that run as diffusers classes in a native pipeline; `cause` says in one line why the launch failed, if it did,
-    and `lacked` whether it was for want of memory or of a port.
+    `pipeline` is the pipeline class, `pipelines` every one that is named, `fallbacks` the lines of the diffusers
+    backend, `requested_diffusers` whether it was asked for; `sampling` are the request's parameters as logged,
+    each with every value that it was given; `components` tells of single components that run as diffusers classes in a
+    native pipeline; `failures` are the lines of a launch that failed, `failure` is why it, or one that ended early,
+    did, `shown` the lines that show that.
     """
 
     lines: tuple[str, ...] = ()
     server_args: Mapping[str, Any] = field(default_factory=dict)
     pipeline: str | None = None
+    pipelines: tuple[str, ...] = ()
     pipeline_lines: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
     requested_diffusers: bool = False
-    sampling: Mapping[str, str] = field(default_factory=dict)
+    sampling: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     components: tuple[str, ...] = ()
     attention: tuple[AttentionUse, ...] = ()
     attention_fallbacks: tuple[str, ...] = ()
@@ -102,10 +124,20 @@ class LogEvidence:
     warmup_why: str = "the log shows no warmup"
     warmup_lines: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
-    cause: str | None = None
-    lacked: Cause | None = None
+    failure: failure.Failure | None = None
+    shown: tuple[str, ...] = ()
     auto_tuned: tuple[str, ...] = ()
     compile_failures: tuple[str, ...] = ()
+
+    @property
+    def cause(self) -> str | None:
+        """Why the launch failed, in one line."""
+        return None if self.failure is None else self.failure.text
+
+    @property
+    def lacked(self) -> Cause | None:
+        """What the launch lacked, where there is a known cure."""
+        return None if self.failure is None else self.failure.cause
 
 
 def tells(line: str) -> bool:
@@ -114,51 +146,76 @@ def tells(line: str) -> bool:
     return bool(
         _TELLING.search(line.lower())
         or "server_args: " in line
-        or "Sampling params:" in line
+        or _BLOCK in line
         or _BLOCK_LINE.match(line)
+        or _SIZE_LINE.search(line)
         or "dumped to" in line
+        or "Traceback (" in line
+        or '  File "' in line
+        or _RAISED.search(line)
     )
 
 
 def clean(log: str) -> tuple[str, ...]:
-    """The log's lines without colours and cursor movements, one record a line, blank lines left out."""
-    found: list[str] = []
-    for line in _LINE_END.split(_ANSI.sub("", log)):
-        found.extend(part.rstrip() for part in _RECORD.split(line) if part.strip())
-    return tuple(found)
+    """The log's lines without colours, cursor movements and prefixes, one record a line, blank lines left out."""
+    return tuple(line.text for line in _lines(log))
 
 
 def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
     """Everything that the log tells. `prompts` are texts that the engine may echo: they prove nothing."""
-    lines = clean(log)
-    server_args = _server_args(lines)
-    telling = _without_echoes(lines, prompts)
-    pipelines = [(match[1] or match[2], line) for line in telling if (match := _PIPELINE.search(line))]
-    # One rank on the diffusers backend is one too many.
-    pipeline = next((name for name, _ in pipelines if name == "DiffusersPipeline"), None)
+    every = _lines(log)
+    lines = tuple(line.text for line in every)
+    own = _without_prompts(every, prompts)
+    server_args = _server_args(line for line in lines if not any(line in prompt for prompt in prompts))
+    telling = tuple(line.text[:_LONGEST] for line in own if _TELLING.search(line.text.lower()))
+    records = {line: said for line in telling if (said := _said(line)) is not None}
+    pipelines = [
+        (name, line) for line, said in records.items() if (match := _PIPELINE.match(said)) and (name := _class(match))
+    ]
+    # One rank on the diffusers backend is one too many, in whatever place a line says so.
+    pipelines += [(_DIFFUSERS_PIPELINE, line) for line in telling if _DIFFUSERS.search(line)]
+    names = tuple(dict.fromkeys(name for name, _ in pipelines))
     fallbacks = _matching(telling, _FALLBACK)
     warmup, why, evidence = _warmup(telling, server_args)
+    found = failure.find(own)
     return LogEvidence(
         lines=lines,
         server_args=server_args,
-        pipeline=pipeline or next((name for name, _ in pipelines), None),
+        pipeline=_DIFFUSERS_PIPELINE if _DIFFUSERS_PIPELINE in names else next(iter(names), None),
+        pipelines=names,
         pipeline_lines=tuple(dict.fromkeys(line for _, line in pipelines)),
         fallbacks=fallbacks,
         requested_diffusers=server_args.get("backend") == "diffusers"
         or any("(explicitly requested)" in line for line in fallbacks),
-        sampling=_sampling(lines),
+        sampling=_sampling(own),
         components=_matching(telling, _COMPONENT_FALLBACK),
-        attention=attention_uses(telling),
+        attention=attention_uses(records),
         attention_fallbacks=attention_fallbacks(telling),
         warmup=warmup,
         warmup_why=why,
         warmup_lines=evidence,
-        failures=failure_lines(telling),
-        cause=cause_of(telling),
-        lacked=lacked(telling),
+        failures=found.evidence,
+        failure=found.failure,
+        shown=found.shown,
         auto_tuned=tuple(dict.fromkeys(_message(line) for line in _matching(telling, _AUTO_TUNED))),
         compile_failures=_matching(telling, _COMPILE_FAILURE),
     )
+
+
+def _lines(log: str) -> list[Line]:
+    return bare_lines(_ANSI.sub("", log))
+
+
+def _said(line: str) -> str | None:
+    """What a record of the engine says, None for a line that is none."""
+    match = STAMP.match(line)
+    return line[match.end() :].strip() if match else None
+
+
+def _class(match: re.Match[str]) -> str | None:
+    """A pipeline class, None for a word that stands for none."""
+    name = match[1] or match[2]
+    return None if name.lower() in _NO_VALUE else str(name)
 
 
 def _finite(text: str) -> float | str:
@@ -173,7 +230,8 @@ def _server_args(lines: Iterable[str]) -> dict[str, Any]:
     """The first record of resolved arguments; empty if there is none or it was cut off. Numbers that JSON has no word
     for (Infinity, NaN, 1e999) are kept as their text."""
     for line in lines:
-        if match := _SERVER_ARGS.search(line):
+        stamp = STAMP.match(line)
+        if match := _SERVER_ARGS.match(line, stamp.end() if stamp else 0):
             try:
                 found, _ = _DECODER.raw_decode(line, match.end())
             except (ValueError, RecursionError):
@@ -182,37 +240,50 @@ def _server_args(lines: Iterable[str]) -> dict[str, Any]:
     return {}
 
 
-def _sampling(lines: Iterable[str]) -> dict[str, str]:
-    """The block `Sampling params:` as text by name (`width`, `num_frames`); the last one is the measured request's."""
-    found: dict[str, str] = {}
+def _sampling(lines: Iterable[Line]) -> dict[str, tuple[str, ...]]:
+    """Every value that the blocks `Sampling params:` give a name (`width`, `num_frames`), each once, in their order.
+
+    Records of other ranks may stand between a block's lines, and blocks of several ranks in one another. A value that
+    is none (`None`, -1) is left out.
+    """
+    found: dict[str, dict[str, None]] = {}
     inside = False
     for line in lines:
-        if _BLOCK.search(line):
-            found, inside = {}, True
-        elif inside and (match := _BLOCK_LINE.match(line)):
-            found.setdefault(match[1], match[2])
-        elif line.startswith("["):
-            inside = False
-    return found
+        said = _said(line.text)
+        if said is not None:
+            inside = inside or said == _BLOCK
+        elif inside and (match := _BLOCK_LINE.match(line.text)):
+            value = (match[2] or "").strip()
+            if not _is_none(value):
+                found.setdefault(match[1], {})[value] = None
+    return {name: tuple(values) for name, values in found.items()}
 
 
-def _without_echoes(lines: Iterable[str], prompts: Sequence[str]) -> tuple[str, ...]:
-    """The lines that can tell anything and that the engine itself says, none overlong."""
-    told = [line[:_LONGEST] for line in lines if _TELLING.search(line.lower()) and not _ECHO.search(line)]
+def _is_none(value: str) -> bool:
+    word = value.strip("'\"").lower()
+    return word in _NO_VALUE or (word[:1] == "<" and word[-1:] == ">")
+
+
+def _without_prompts(lines: Iterable[Line], prompts: Sequence[str]) -> list[Line]:
+    """The lines that the engine itself says: none that echoes, and what repeats a prompt with the prompt taken out."""
+    texts = [_ANSI.sub("", prompt) for prompt in prompts]
+    # A line of a prompt, even one that looks like a record, has nothing that the prompt has not.
+    own = [line for line in lines if not _ECHO.search(line.text) and not any(line.text in text for text in texts)]
     # Logs print a prompt whole or its first 100 characters, and one of several lines as several lines.
-    echoes = {part.strip()[:100] for prompt in prompts for part in prompt.splitlines() if part.strip()}
+    echoes = {part.strip()[:100] for text in texts for part in re.split(r"[\r\n]+", text) if part.strip()}
     for echo in sorted(echoes, key=lambda echo: (-len(echo), echo)):
         # Words that could pass for evidence are taken out; common ones are not, or `cat` would ruin `indication`.
-        if any(pattern.search(echo) for pattern in (_FALLBACK, _PIPELINE, _WARMED_UP, _WARMUP_FAILED)) or failure_lines(
-            [echo]
-        ):
-            told = [line.replace(echo, "<prompt>") for line in told]
-    return tuple(told)
+        if any(sign.search(echo) for sign in _AGAINST) or attention_fallbacks([echo]) or failure.says(echo):
+            own = [
+                replace(line, text=line.text.replace(echo, "<prompt>")) if echo in line.text else line for line in own
+            ]
+    return own
 
 
 def _warmup(lines: Sequence[str], server_args: Mapping[str, Any]) -> tuple[Warmup, str, tuple[str, ...]]:
     """State, reason and the lines behind it."""
-    failed, done = _matching(lines, _WARMUP_FAILED), _matching(lines, _WARMED_UP)
+    failed = _matching(lines, _WARMUP_FAILED)
+    done = tuple(dict.fromkeys(line.strip() for line in lines if _warmed_up(line)))
     claimed = _matching(lines, _WARMUP_CLAIMED)
     if failed:
         return "unproven", "the warmup failed, so that the measured request ran cold", failed
@@ -230,6 +301,11 @@ def _warmup(lines: Sequence[str], server_args: Mapping[str, Any]) -> tuple[Warmu
     if server_args.get("warmup") is True or mode == "request":
         return "unproven", "warmup was asked for, but the log shows none that ended", ()
     return "none", "the log shows no warmup", ()
+
+
+def _warmed_up(line: str) -> bool:
+    said = _said(line)
+    return bool(_WARMED_UP_BAR.match(line) if said is None else _WARMED_UP.match(said))
 
 
 def _matching(lines: Iterable[str], pattern: re.Pattern[str]) -> tuple[str, ...]:

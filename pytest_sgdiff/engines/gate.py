@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from pytest_sgdiff import metrics
-from pytest_sgdiff.data import Backend, Case, Cause, Launch, PerfDump, Problem
-from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, satisfies
+from pytest_sgdiff.data import Backend, Case, Cause, Expected, Launch, PerfDump, Problem
+from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, unsatisfied
 from pytest_sgdiff.engines.enginelog import LogEvidence
+from pytest_sgdiff.engines.failure import FRAME
 from pytest_sgdiff.engines.flags import given
 
 DIFFUSERS_STAGE = "DiffusersExecutionStage"
@@ -21,6 +22,7 @@ DIFFUSERS_STAGE = "DiffusersExecutionStage"
 
 _MOST_LINES = 8
 _LONGEST = 300
+_LAST_LINES = 100
 
 # Stages whose loop takes num-inference-steps steps; distilled and two-stage pipelines have schedules of their own.
 _PLAIN_DENOISING = frozenset({"DenoisingStage", "LTX2AVDenoisingStage"})
@@ -50,18 +52,18 @@ def problems(
         yield _problem(
             "timeout",
             f"the launch did not end within {case.timeout_s:g} s" + (f": {log.cause}" if log.cause else ""),
-            log.failures or log.lines[-_MOST_LINES:],
+            dict.fromkeys((*log.failures, *log.shown)) or _last(log),
             cause=log.lacked or "time",
         )
         return
     if launch.ending == "interrupted":
-        yield _problem("launch-failed", "the launch was interrupted", log.lines[-_MOST_LINES:])
+        yield _problem("launch-failed", "the launch was interrupted", _last(log))
         return
     if launch.returncode:
         yield _exit(launch.returncode, log)
         return
     if cut_off(launch, log):
-        yield _problem("launch-failed", CUT_OFF, log.lines[-_MOST_LINES:], cause="cut-off")
+        yield _problem("launch-failed", CUT_OFF, _last(log), cause="cut-off")
         return
     yield from _failed_request(launch, log)
     yield from _dump(launch, log, dump, dump_error)
@@ -112,8 +114,9 @@ def _exit(returncode: int, log: LogEvidence) -> Problem:
             name = f"signal {-returncode}"
         how = f"the engine was killed by {name}"
     # The lines that say what failed, then how it ended.
-    lines = dict.fromkeys((*log.failures, *log.lines[-_MOST_LINES:]))
-    return _problem("launch-failed", f"{how}: {log.cause}" if log.cause else how, lines, cause=log.lacked)
+    lines = dict.fromkeys((*log.failures, *log.shown, *_last(log)))
+    cause = log.lacked or (None if log.cause or -returncode != signal.SIGKILL else "killed")
+    return _problem("launch-failed", f"{how}: {log.cause}" if log.cause else how, lines, cause=cause)
 
 
 def _failed_request(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
@@ -123,7 +126,7 @@ def _failed_request(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
         yield _problem(
             "launch-failed",
             f"{how} a failure{why}",
-            log.failures,
+            dict.fromkeys((*log.failures, *log.shown)),
             cause=log.lacked,
         )
 
@@ -135,13 +138,13 @@ def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: s
         yield _problem(
             "launch-failed",
             "the engine exited with 0, but the perf dump is older than the launch: it wrote none",
-            () if log.failures else log.lines[-_MOST_LINES:],
+            () if log.failures else _last(log),
         )
     elif dump is None:
         yield _problem(
             "launch-failed",
             "the engine exited with 0, but wrote no perf dump" if launch.returncode == 0 else "there is no perf dump",
-            () if log.failures else log.lines[-_MOST_LINES:],
+            () if log.failures else _last(log),
         )
 
 
@@ -157,31 +160,43 @@ def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
 
 
 def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
+    """Everything that the case expects is to be seen; that nothing speaks against it is not enough."""
     expect = case.expect
-    if expect.pipeline and log.pipeline and log.pipeline != expect.pipeline:
-        message = f"ran the pipeline {log.pipeline}, the case expects {expect.pipeline}"
-        yield _problem("invalid", message, log.pipeline_lines)
+    if expect.pipeline and not log.pipelines:
+        yield _unproved("pipeline", f"nothing proves the pipeline {expect.pipeline}: the log names no pipeline class")
+    elif expect.pipeline and set(log.pipelines) != {expect.pipeline}:
+        ran = " and ".join(log.pipelines)
+        message = f"ran the pipeline {ran}, the case expects {expect.pipeline}"
+        yield _contradicted("pipeline", message, log.pipeline_lines)
     if dump and expect.stages:
-        have = [stage.name for stage in dump.stages]
-        missing = [name for name in expect.stages if name not in have]
+        took = {stage.name: stage.duration_ms for stage in dump.stages}
+        missing = [name for name in expect.stages if name not in took]
+        idle = [name for name in expect.stages if took.get(name) == 0]
         if missing:
-            yield _problem(
-                "invalid",
-                f"the perf dump has no stage {' and no stage '.join(missing)}",
-                (f"stages of the dump: {', '.join(have) or 'none'}",),
-            )
-    for name, wanted in (
-        ("width", expect.output.width),
-        ("height", expect.output.height),
-        ("num_frames", expect.output.frames),
-    ):
-        logged = log.sampling.get(name)
-        if wanted is not None and logged is not None and logged != str(wanted):
-            yield _problem(
-                "invalid",
-                f"the engine generated {name.replace('num_', '')} {logged}, the case expects {wanted}",
-                (f"Sampling params: {name}: {logged}",),
-            )
+            message = f"the perf dump has no stage {' and no stage '.join(missing)}"
+            yield _contradicted("stage", message, (f"stages of the dump: {', '.join(took) or 'none'}",))
+        if idle:
+            message = f"nothing proves that {' and '.join(idle)} ran: the perf dump says 0 ms"
+            yield _unproved("stage", message)
+    sizes: tuple[tuple[str, Expected, int | None], ...] = (
+        ("width", "width", expect.output.width),
+        ("height", "height", expect.output.height),
+        ("num_frames", "frames", expect.output.frames),
+    )
+    for name, about, wanted in sizes:
+        if wanted is not None:
+            yield from _size(name, about, wanted, log)
+
+
+def _size(name: str, about: Expected, wanted: int, log: LogEvidence) -> Iterator[Problem]:
+    """Every block of the log that tells the size must tell the one that is expected."""
+    logged = [value for value in log.sampling.get(name, ()) if value.isdecimal() and int(value) > 0]
+    if not logged:
+        lacks = f"names no {name}" if log.sampling else "has no sampling params"
+        yield _unproved(about, f"nothing proves the {about} {wanted}: the log {lacks}")
+    elif any(int(value) != wanted for value in logged):
+        message = f"the engine generated {about} {' and '.join(logged)}, the case expects {wanted}"
+        yield _contradicted(about, message, [f"Sampling params: {name}: {value}" for value in logged])
 
 
 def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
@@ -191,17 +206,20 @@ def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
         return
     uses = deciding_uses(log.attention)
     used = ", ".join(dict.fromkeys(use.backend for use in uses))
-    if uses and not any(satisfies(asked, use.backend) for use in uses):
-        lines = (*log.attention_fallbacks, *(use.line for use in uses))
-        yield _problem("invalid", f"ran with the attention backend {used}, the case asks for {asked}", lines)
+    others = unsatisfied(asked, uses)
+    if others:
+        lines = (*log.attention_fallbacks, *(use.line for use in others))
+        message = f"ran with the attention backend {used}, the case asks for {asked}"
+        yield _contradicted("attention", message, lines)
     elif log.attention_fallbacks:
-        yield _problem("invalid", f"the attention backend {asked} was not used everywhere", log.attention_fallbacks)
+        message = f"the attention backend {asked} was not used everywhere"
+        yield _contradicted("attention", message, log.attention_fallbacks)
     elif not uses and case.expect.attention:
-        yield _problem("invalid", f"nothing proves the attention backend {asked}: the log names none", ())
+        yield _unproved("attention", f"nothing proves the attention backend {asked}: the log names none")
     denoisers = tuple(line for line in log.components if "transformer" in line)
     if denoisers:
         message = f"the transformer runs as a diffusers component, without the attention backend {asked}"
-        yield _problem("invalid", message, denoisers)
+        yield _contradicted("attention", message, denoisers)
 
 
 def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
@@ -225,14 +243,28 @@ def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:
     )
 
 
+def _last(log: LogEvidence) -> tuple[str, ...]:
+    """What the launch said last, frames of a crash aside: they say where, and not what."""
+    return tuple(line for line in log.lines[-_LAST_LINES:] if not FRAME.match(line))[-_MOST_LINES:]
+
+
+def _unproved(about: Expected, message: str) -> Problem:
+    return _problem("invalid", message, (), cause="unproved", about=about)
+
+
+def _contradicted(about: Expected, message: str, evidence: Iterable[str]) -> Problem:
+    return _problem("invalid", message, evidence, cause="contradicted", about=about)
+
+
 def _problem(
     kind: Literal["launch-failed", "timeout", "invalid"],
     message: str,
     evidence: Iterable[str],
     *,
     cause: Cause | None = None,
+    about: Expected | None = None,
 ) -> Problem:
     lines = [line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in evidence]
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES // 2], f"… {len(lines) - _MOST_LINES} more lines …", *lines[-_MOST_LINES // 2 :]]
-    return Problem(kind=kind, message=message, evidence=tuple(lines), cause=cause)
+    return Problem(kind=kind, message=message, evidence=tuple(lines), cause=cause, about=about)

@@ -47,8 +47,8 @@ def test_a_real_native_launch_proves_backend_pipeline_attention_and_warmup() -> 
         (None, "torch_sdpa"),
     ]
     assert (log.warmup, log.failures, log.cause) == ("proven", (), None)
-    assert log.sampling["width"] == "832"
-    assert log.sampling["num_frames"] == "17"
+    assert log.sampling["width"] == ("832",)
+    assert log.sampling["num_frames"] == ("17",)
     assert log.server_args["backend"] == "auto"
     assert log.server_args["ulysses_degree"] == 1
     assert log.auto_tuned == (

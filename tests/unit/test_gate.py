@@ -201,17 +201,18 @@ def test_an_interrupted_launch_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returncode", "message"),
+    ("returncode", "message", "cause"),
     [
-        (-9, "the engine was killed by SIGKILL"),
-        (-250, "the engine was killed by signal 250"),
-        (2, "the engine exited with 2"),
+        (-9, "the engine was killed by SIGKILL", "killed"),
+        (-11, "the engine was killed by SIGSEGV", None),
+        (-250, "the engine was killed by signal 250", None),
+        (2, "the engine exited with 2", None),
     ],
 )
-def test_another_exit_code_is_a_failure_even_with_a_good_dump(returncode: int, message: str) -> None:
+def test_another_exit_code_is_a_failure_even_with_a_good_dump(returncode: int, message: str, cause: str | None) -> None:
     reading = ENGINE.read(launch(returncode=returncode), case())
     assert messages(reading) == [("launch-failed", message)]
-    assert reading.problems[0].cause is None
+    assert reading.problems[0].cause == cause
     assert reading.metrics == {}
 
 

@@ -11,6 +11,8 @@ import pytest
 from pytest_sgdiff.data import (
     OUTCOMES,
     CaseResult,
+    Cause,
+    Expected,
     Finding,
     FindingCode,
     LaunchRecord,
@@ -78,6 +80,11 @@ def test_the_schema_knows_every_field_of_the_nouns(cls: type, definition: str) -
 def test_the_schema_knows_every_code() -> None:
     assert SCHEMA["$defs"]["finding"]["properties"]["code"]["enum"] == list(get_args(FindingCode))
     assert SCHEMA["$defs"]["case"]["properties"]["reason_code"]["enum"] == list(get_args(ReasonCode))
+
+
+@pytest.mark.parametrize(("field", "values"), [("cause", Cause), ("about", Expected)])
+def test_the_schema_knows_every_value_of_a_problem(field: str, values: Any) -> None:
+    assert set(SCHEMA["$defs"]["problem"]["properties"][field]["enum"]) == {*get_args(values), None}
 
 
 def test_every_fact_of_a_case_result_reaches_the_report() -> None:
