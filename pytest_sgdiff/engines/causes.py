@@ -91,7 +91,6 @@ class ExceptionRaised:
     type: str
     message: str = ""
     more: str = ""
-    lacked: Cause | None = None
 
     @property
     def text(self) -> str:
@@ -99,8 +98,8 @@ class ExceptionRaised:
         return shortened(f"{first} {self.more}" if self.more else first)
 
     @property
-    def cause(self) -> Cause | None:
-        return self.lacked
+    def cause(self) -> None:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

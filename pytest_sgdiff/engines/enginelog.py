@@ -23,13 +23,9 @@ from typing import Any, Literal
 from pytest_sgdiff.data import Cause
 from pytest_sgdiff.engines import failure
 from pytest_sgdiff.engines.attention import AttentionUse, attention_fallbacks, attention_uses
-from pytest_sgdiff.engines.logprefix import STAMP, Line, bare_lines
+from pytest_sgdiff.engines.logprefix import ANSI, STAMP, Line, bare_lines
 
 Warmup = Literal["proven", "unproven", "none"]
-
-_ANSI = re.compile(
-    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[_P^X][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[@-_])"
-)
 
 # Words of which every phrase below holds one: most lines of a log hold none, and are not looked at further.
 _TELLING = re.compile(
@@ -158,12 +154,12 @@ def tells(line: str) -> bool:
 
 def clean(log: str) -> tuple[str, ...]:
     """The log's lines without colours, cursor movements and prefixes, one record a line, blank lines left out."""
-    return tuple(line.text for line in _lines(log))
+    return tuple(line.text for line in bare_lines(log))
 
 
 def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
     """Everything that the log tells. `prompts` are texts that the engine may echo: they prove nothing."""
-    every = _lines(log)
+    every = bare_lines(log)
     lines = tuple(line.text for line in every)
     own = _without_prompts(every, prompts)
     server_args = _server_args(line for line in lines if not any(line in prompt for prompt in prompts))
@@ -200,10 +196,6 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
         auto_tuned=tuple(dict.fromkeys(_message(line) for line in _matching(telling, _AUTO_TUNED))),
         compile_failures=_matching(telling, _COMPILE_FAILURE),
     )
-
-
-def _lines(log: str) -> list[Line]:
-    return bare_lines(_ANSI.sub("", log))
 
 
 def _said(line: str) -> str | None:
@@ -266,7 +258,7 @@ def _is_none(value: str) -> bool:
 
 def _without_prompts(lines: Iterable[Line], prompts: Sequence[str]) -> list[Line]:
     """The lines that the engine itself says: none that echoes, and what repeats a prompt with the prompt taken out."""
-    texts = [_ANSI.sub("", prompt) for prompt in prompts]
+    texts = [ANSI.sub("", prompt) for prompt in prompts]
     # A line of a prompt, even one that looks like a record, has nothing that the prompt has not.
     own = [line for line in lines if not _ECHO.search(line.text) and not any(line.text in text for text in texts)]
     # Logs print a prompt whole or its first 100 characters, and one of several lines as several lines.

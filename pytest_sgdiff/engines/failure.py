@@ -79,11 +79,11 @@ _DISCARD_LINES = 60
 _TORCH_LOG = re.compile(r"[EWIC]\d{4} \d\d:\d\d:\d\d\.\d{1,9} \d+ [\w./-]{1,200}\.py:\d+\]")
 
 _WATCHDOG = re.compile(
-    r"(?:\[Rank (?P<rank>\d+)\] )?Watchdog caught collective operation timeout: "
+    r"(?:\bRank (?P<rank>\d+)\]\s+)?Watchdog caught collective operation timeout: "
     r"WorkNCCL\([^)]*?OpType=(?P<operation>\w+)[^)]*?Timeout\(ms\)=(?P<ms>\d+)"
 )
 _WATCHDOG_BARE = re.compile(
-    r"(?:\[Rank (?P<rank>\d+)\] )?(?:Watchdog caught collective operation timeout|Heartbeat monitor timed out)"
+    r"(?:\bRank (?P<rank>\d+)\]\s+)?(?:Watchdog caught collective operation timeout|Heartbeat monitor timed out)"
 )
 _GLOO = re.compile(r"Timed out waiting (?P<ms>\d+)ms for (?P<operation>\w+) operation to complete")
 _BARRIER = re.compile(r"(?:\[Rank (?P<rank>\d+)\]: )?.{0,80}failed to pass monitoredBarrier in (?P<ms>\d+) ?ms")
@@ -184,7 +184,7 @@ def find(lines: Sequence[Line]) -> Found:
         ]
     )
     caught = _parts_of(raised)
-    progress, ended = -1, -1
+    progress, ended, usage = -1, -1, -1 - _USAGE_LINES
     events: list[_Event] = []
     evidence: list[tuple[int, str]] = []
     said = [STAMP.sub("", line.text, count=1).strip() for line in lines]
@@ -196,10 +196,12 @@ def find(lines: Sequence[Line]) -> Found:
             progress = at
         if _ENDED_WELL in text:
             ended = at
+        if _USAGE.match(text):
+            usage = at
         if _FAILED.search(text):
             evidence.append((at, lines[at].text.strip()))
         if at not in parts:
-            events.extend(_of_line(at, said))
+            events.extend(_of_line(at, said, usage=at - usage <= _USAGE_LINES))
     # The weaker signs of a failed launch: what went wrong and was not got over.
     evidence += [
         (event.at, lines[event.at].text.strip())
@@ -307,8 +309,8 @@ def _timeout(text: str) -> CollectiveTimeout | None:
     return None
 
 
-def _of_line(at: int, said: Sequence[str]) -> Iterator[_Event]:
-    """What a line outside of tracebacks says went wrong."""
+def _of_line(at: int, said: Sequence[str], *, usage: bool) -> Iterator[_Event]:
+    """What a line outside of tracebacks says went wrong. `usage` tells that a command's usage was printed before it."""
     text = said[at]
     if (match := _LOGGED.search(text)) or (match := _EMPTY.search(text)):
         message = match[1] if match.re is _LOGGED else match[0]
@@ -323,7 +325,7 @@ def _of_line(at: int, said: Sequence[str]) -> Iterator[_Event]:
     elif (lack := _lack(text)) is not None:
         yield _Event(at=at, failure=lack, kind="report")
     elif match := _REFUSED.match(text):
-        if _ARGPARSE.match(match["what"]) or (match["prog"] and _usage_before(at, said)):
+        if _ARGPARSE.match(match["what"]) or (match["prog"] and usage):
             yield _Event(at=at, failure=CommandRefused(message=match["what"]), kind="uncaught")
     elif match := _TERMINATED.match(text):
         what = next((m["what"] for line in said[at + 1 : at + 3] if (m := _WHAT.match(line))), "")
@@ -342,10 +344,6 @@ def _of_line(at: int, said: Sequence[str]) -> Iterator[_Event]:
 def _next_with(said: Sequence[str], at: int, what: str) -> tuple[str, ...]:
     """The line that holds what the one at `at` is about."""
     return tuple(line for line in said[at + 1 : at + 3] if what and what in line)
-
-
-def _usage_before(at: int, said: Sequence[str]) -> bool:
-    return any(_USAGE.match(line) for line in said[max(0, at - _USAGE_LINES) : at])
 
 
 def _cause(events: Sequence[_Event], progress: int) -> _Event | None:
@@ -371,7 +369,7 @@ def _cause(events: Sequence[_Event], progress: int) -> _Event | None:
     if reports:
         return reports[-1]
     survived = [event for event in events if event.kind == "end"]
-    if died and survived and not killed:
+    if survived and not killed and any(isinstance(e.failure, WorkerDied) and e.failure.exit_code for e in died):
         return survived[-1]
     others = [event for event in events if event.kind == "other-rank"]
     crashes = [event for event in events if isinstance(event.failure, Crashed)]

@@ -16,6 +16,11 @@ from dataclasses import dataclass
 STAMP = re.compile(r"\[\d\d-\d\d \d\d:\d\d:\d\d[^\]\n]{0,40}\] ")
 """How every record of the engine begins (0.5.8 to 0.5.23): `[11-23 16:34:30] `, a rank may stand behind the time."""
 
+ANSI = re.compile(
+    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[_P^X][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[@-_])"
+)
+"""Colours, cursor movements, and what terminals and CI systems are told beside the text."""
+
 _ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _BSD = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
 
@@ -53,14 +58,14 @@ _SHARED = tuple(
 )
 _RANK = re.compile(
     # torch's excepthook and loggers, torchrun --tee
-    r"(?P<rank>\[[A-Za-z_]{1,20}\d{1,5}\]): ?"
+    r"(?P<rank>\[[A-Za-z_]{1,20}\d{1,5}\]):"
     # mpirun --tag-output
-    r"|(?P<mpi>\[\d{1,5},\d{1,5}\])<std(?:out|err)>: ?"
+    r"|(?P<mpi>\[\d{1,5},\d{1,5}\])<std(?:out|err)>:"
     # Ray
     r"|(?P<ray>\((?:[^()\n]{1,80} )?pid=\d{1,9}(?:, ip=[\w.:]{1,50})?\))(?: |$)"
 )
 # Buildkite's times, whose escape character may be lost; colours of which only the visible part was copied.
-_RESIDUE = re.compile(r"\ufeff|_?bk;t=\d{6,20}(?:\x07| |$)?|(?:\^\[)?\[(?:\d{1,3};){0,4}\d{1,3}m")
+_RESIDUE = re.compile(r"\ufeff|_?bk;t=\d{13}\x07?|(?:\^\[)?\[(?:\d{1,3};){0,4}\d{1,3}m")
 _BAR = re.compile(
     r"[^\[\]\n]{0,200}?\d{1,3}%\|.{0,400}\][^\[\]]{0,80}$|[^\[\]\n]{0,200}\d% Completed \| .{0,200}\]\s*$"
 )
@@ -89,11 +94,12 @@ def bare_lines(log: str) -> list[Line]:
     >>> bare_lines("2026-11-23T16:33:59.12Z [rank1]: boom")
     [Line(text='boom', source='[rank1]')]
     """
-    physical = _unwrapped([line for line in log.split("\n") if line.strip()])
+    physical = [ANSI.sub("", line) for line in _unwrapped([line for line in log.split("\n") if line.strip()])]
     kinds = _kinds(physical)
+    spaced = _spaced(physical, kinds)
     found: list[Line] = []
     for line in physical:
-        source, text = _off(line, kinds)
+        source, text = _off(line, kinds, spaced=spaced)
         for part in text.split("\r"):
             if part.strip():
                 found.extend(Line(record.rstrip(), source) for record in _records(part) if record.strip())
@@ -151,16 +157,24 @@ def _learned(lines: Sequence[str]) -> re.Pattern[str] | None:
     return re.compile(r"\d+".join(re.escape(part) for part in shape.split("0")))
 
 
-def _off(line: str, kinds: Sequence[re.Pattern[str]]) -> tuple[str, str]:
-    """The rank that a line names, and what is left of it without its prefixes."""
+def _spaced(lines: Sequence[str], kinds: Sequence[re.Pattern[str]]) -> bool:
+    """Whether a space follows the names of ranks: `[rank0]: ` has one, `[rank0]:` of other loggers none."""
+    some = [_off(line, kinds, spaced=None) for line in lines[:: max(1, len(lines) // _SAMPLE)]]
+    named = [text for source, text in some if source.startswith("[") and text]
+    return bool(named) and all(text.startswith(" ") for text in named)
+
+
+def _off(line: str, kinds: Sequence[re.Pattern[str]], *, spaced: bool | None = None) -> tuple[str, str]:
+    """The rank that a line names, and what is left of it without its prefixes. `spaced`: as `_spaced` found, None
+    leaves a space behind a rank where it is."""
     source = ""
     at = 0
     for kind in (*kinds, None):
         while match := (_RESIDUE.match(line, at) or _RANK.match(line, at)):
-            if match.end() == at:
-                break
-            source = next((name for name in match.groups() if name), source)
-            at = match.end()
+            named = next((name for name in match.groups() if name), "")
+            source, at = named or source, match.end()
+            if named.startswith("[") and spaced is not None and line.startswith(" ", at):
+                at += spaced or bool(STAMP.match(line, at + 1) or _RANK.match(line, at + 1))
         if kind is not None and (match := kind.match(line, at)):
             at = match.end()
     return source, line[at:]

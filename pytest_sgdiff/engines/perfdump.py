@@ -14,13 +14,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
 from pytest_sgdiff.data import PerfDump, Stage
+from pytest_sgdiff.metrics import is_stage
 
 MAX_CHARS = 8_000_000
 """A real dump has 3 kB, with 1000 steps 60 kB; what is a hundred times that is something else."""
+
+
+CLOCK_NOISE = 0.01
+CLOCK_NOISE_MS = 5.0
+"""By how much (a fraction, ms) parts may exceed the whole that holds them: they are timed by clocks of their own. In
+the 80 real dumps at hand they never do."""
 
 
 class DumpError(ValueError):
@@ -39,13 +46,20 @@ def parse(text: str) -> PerfDump:
     memory = _memory(top.get("memory_checkpoints"))
     meta = top.get("meta")
     model = meta.get("model") if isinstance(meta, dict) else None
+    total, stages, steps = (
+        _total(top),
+        _stages(top.get("steps", [])),
+        _steps(top.get("denoise_steps_ms", [])),
+    )
+    _holds("stages", [stage.duration_ms for stage in stages if is_stage(stage.name)], total)
+    _holds("denoising steps", steps, total)
     return PerfDump(
         generation=_generation(top, memory),
         tag=_text(top.get("tag")) or "",
         timestamp=_text(top.get("timestamp")),
-        total_ms=_total(top),
-        stages=_stages(top.get("steps", [])),
-        steps_ms=_steps(top.get("denoise_steps_ms", [])),
+        total_ms=total,
+        stages=stages,
+        steps_ms=steps,
         memory=memory,
         model=_text(model),
     )
@@ -98,6 +112,13 @@ def _total(top: Mapping[str, Any]) -> float:
     if total <= 0:
         raise DumpError(f"total_duration_ms is {total:g}: nothing was measured")
     return total
+
+
+def _holds(what: str, parts: Sequence[float], total: float) -> None:
+    """Stages and steps run one after another within the request (0.5.8 to 0.5.23): together they fit into it."""
+    together = math.fsum(parts)
+    if together > total + max(CLOCK_NOISE_MS, CLOCK_NOISE * total):
+        raise DumpError(f"total_duration_ms is {total:g}, less than its {what} took together ({together:g} ms)")
 
 
 def _stages(entries: Any) -> tuple[Stage, ...]:

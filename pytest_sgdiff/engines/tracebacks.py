@@ -15,7 +15,7 @@ from pytest_sgdiff.engines.logprefix import STAMP, Line
 
 _HEADER = re.compile(r"(?P<indent>\s*)(?P<group>\+ Exception Group )?Traceback \(most recent call last\):\s*$")
 _EXCEPTION = re.compile(
-    r"(?P<type>(?:[A-Za-z_][\w<>]*\.)*[A-Za-z_]\w*)(?:\[[\w., ]{1,80}\])?(?:: ?(?P<what>.*))?$", re.DOTALL
+    r"(?P<type>(?:[A-Za-z_<][\w<>]*\.)*[A-Za-z_]\w*)(?:\[[\w., ]{1,80}\])?(?:: ?(?P<what>.*))?$", re.DOTALL
 )
 _PLAIN_TYPE = re.compile(r"[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Iteration|Group|Warning)$|Exception$")
 _LEVELS = frozenset(("INFO", "WARNING", "WARN", "ERROR", "DEBUG", "CRITICAL", "FATAL", "Note", "NOTE", "Hint", "HINT"))

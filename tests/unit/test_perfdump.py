@@ -171,3 +171,37 @@ def test_content_that_cannot_be_a_measurement_is_refused(changes: dict[str, Any]
 def test_a_dump_of_absurd_size_is_refused_unread() -> None:
     with pytest.raises(DumpError, match="has 8000001 characters, more than any real one"):
         parse("x" * 8_000_001)
+
+
+# -------------------------------------------------------------------------------------------------- parts and the whole
+
+
+@pytest.mark.parametrize(
+    ("total", "what", "parts", "valid"),
+    [
+        (1000.0, "steps", [600.0, 400.0], True),
+        (1000.0, "steps", [600.0, 410.0], True),
+        (1000.0, "steps", [600.0, 411.0], False),
+        (10.0, "steps", [6.0, 9.0], True),
+        (10.0, "steps", [6.0, 9.1], False),
+        (10.0, "steps", [1100.0], False),
+        (1000.0, "denoise_steps_ms", [600.0, 410.0], True),
+        (1000.0, "denoise_steps_ms", [600.0, 411.0], False),
+    ],
+)
+def test_a_total_holds_its_parts_but_for_the_noise_of_clocks(
+    total: float, what: str, parts: list[float], valid: bool
+) -> None:
+    key, name = ("step", int) if what == "denoise_steps_ms" else ("name", lambda at: f"Stage{at}")
+    entries = [{key: name(at), "duration_ms": part} for at, part in enumerate(parts)]
+    text = json.dumps({"total_duration_ms": total, what: entries})
+    if valid:
+        assert parse(text).total_ms == total
+    else:
+        with pytest.raises(DumpError, match=r"^total_duration_ms is .*, less than its "):
+            parse(text)
+
+
+def test_what_is_timed_beside_the_pipeline_is_no_part_of_the_total() -> None:
+    beside = [{"name": "Scheduler.return_result.spill_arrays", "duration_ms": 5000.0}]
+    assert parse(json.dumps({"total_duration_ms": 1000.0, "steps": beside})).total_ms == 1000.0
