@@ -266,10 +266,15 @@ def _without_prompts(lines: Iterable[Line], prompts: Sequence[str]) -> list[Line
     for echo in sorted(echoes, key=lambda echo: (-len(echo), echo)):
         # Words that could pass for evidence are taken out; common ones are not, or `cat` would ruin `indication`.
         if any(sign.search(echo) for sign in _AGAINST) or attention_fallbacks([echo]) or failure.says(echo):
-            own = [
-                replace(line, text=line.text.replace(echo, "<prompt>")) if echo in line.text else line for line in own
-            ]
+            own = [_taken_out(line, echo) for line in own]
     return own
+
+
+def _taken_out(line: Line, echo: str) -> Line:
+    """The line without the echo, but for a record of the engine that begins with the same words: those are its own."""
+    if echo not in line.text or (_said(line.text) or "").startswith(echo):
+        return line
+    return replace(line, text=line.text.replace(echo, "<prompt>"))
 
 
 def _warmup(lines: Sequence[str], server_args: Mapping[str, Any]) -> tuple[Warmup, str, tuple[str, ...]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, Ports, Reading
 from pytest_sgdiff.engines.dialect import has_flag, translate
@@ -43,7 +45,7 @@ class SglangGenerate:
     def read(self, launch: Launch, case: Case) -> Reading:
         """What ran, its metrics, and every reason why it does not count; then there are no metrics. Never raises."""
         dump, error = read_dump(launch.dump)
-        log = examine(launch.log, prompts=(*prompts_of(launch.dump), *_prompts(case)))
+        log = examine(launch.log, prompts=(*prompts_of(launch.dump), *_texts(case)))
         found = tuple(problems(launch, case, log, dump, error))
         return Reading(
             dump=dump,
@@ -58,7 +60,16 @@ class SglangGenerate:
         )
 
 
-def _prompts(case: Case) -> tuple[str, ...]:
-    """Texts of the case that the engine may echo into its log."""
-    values = (case.args.get("prompt"), case.args.get("negative-prompt"))
-    return tuple(str(part) for value in values for part in (value if isinstance(value, tuple) else (value,)) if part)
+def _texts(case: Case) -> tuple[str, ...]:
+    """Every text of the case that the engine may echo into its log: prompts, whatever the flag is called."""
+    found: list[str] = []
+    rest: list[Any] = [*case.args.values(), *case.config.values()]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, Mapping):
+            rest.extend(value.values())
+        elif isinstance(value, tuple | list):
+            rest.extend(value)
+    return tuple(dict.fromkeys(text for text in found if text))

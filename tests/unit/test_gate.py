@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,132 @@ def test_a_dump_of_the_worker_counts() -> None:
 )
 def test_what_the_case_expects_must_be_seen(expect: Expect, message: str) -> None:
     assert messages(ENGINE.read(kept("real-0.5.17-h200-warm"), case(expect=expect))) == [("invalid", message)]
+
+
+EVERYTHING = Expect(
+    pipeline="WanPipeline",
+    stages=("TextEncodingStage", "DenoisingStage"),
+    output=OutputSize(width=832, height=480, frames=17),
+    attention="torch_sdpa",
+)
+
+
+def seen(log: str, expect: Expect = EVERYTHING, **changes: Any) -> list[tuple[str | None, str | None]]:
+    """What of `expect` was not seen in a launch, and why it counts for nothing."""
+    reading = ENGINE.read(launch(log, **changes), case(expect=expect))
+    assert (reading.metrics == {}) is bool(reading.problems)
+    return [(problem.about, problem.cause) for problem in reading.problems]
+
+
+def test_a_real_launch_proves_everything_that_a_case_can_expect() -> None:
+    assert seen(kept("real-0.5.17-h200-warm").log) == []
+
+
+@pytest.mark.parametrize(
+    ("phrase", "instead", "missing"),
+    [
+        (
+            "Using pipeline from model_index.json: WanPipeline",
+            "Using a pipeline",
+            [(None, None), ("pipeline", "unproved")],
+        ),
+        ("Sampling params:", "Params:", [("width", "unproved"), ("height", "unproved"), ("frames", "unproved")]),
+        ("  width: 832", "  width: -1", [("width", "unproved")]),
+        ("  width: 832", "  width: None", [("width", "unproved")]),
+        ("  width: 832", "  width: 0", [("width", "unproved")]),
+        ("  width: 832", "  width: 832.5", [("width", "unproved")]),
+        ("  width: 832", "  size: 832", [("width", "unproved")]),
+        ("  height: 480", "  height: ?", [("height", "unproved")]),
+        ("  height: 480", "  height: 48", [("height", "contradicted")]),
+        ("  num_frames: 17", "  num_frames: N/A", [("frames", "unproved")]),
+        ("  num_frames: 17", "  num_frames: 18", [("frames", "contradicted")]),
+        ("  num_frames: 17", "  num_frames: 17\n  num_frames: 18", [("frames", "contradicted")]),
+        ("ttention", "nothing", [("attention", "unproved")]),
+        ("model_index.json: WanPipeline", "model_index.json: LTX2Pipeline", [("pipeline", "contradicted")]),
+        (
+            "Loading pipeline modules...",
+            "Using pipeline from model_index.json: LTX2Pipeline",
+            [("pipeline", "contradicted")],
+        ),
+    ],
+)
+def test_what_a_case_expects_and_nothing_proves_does_not_count(
+    phrase: str, instead: str, missing: list[tuple[str | None, str | None]]
+) -> None:
+    log = kept("real-0.5.17-h200-warm").log
+    assert phrase in log
+    assert seen(log.replace(phrase, instead)) == missing
+
+
+@pytest.mark.parametrize(
+    ("lines", "missing"),
+    [
+        (["Attention backends for text_encoder: fa"], [("attention", "unproved")]),
+        (["Attention backends for vae: fa"], [("attention", "unproved")]),
+        (["Attention backends for transformer: default"], [("attention", "unproved")]),
+        (["Attention backends for transformer: fa", "Attention backends for text_encoder: torch_sdpa"], []),
+        (["Attention backends for transformer: fa", "Attention backends for transformer_2: fa, torch_sdpa"], []),
+        (
+            ["Attention backends for transformer: fa", "Attention backends for transformer_2: torch_sdpa"],
+            [("attention", "contradicted")],
+        ),
+        (["Using fa attention backend"], []),
+        (["Attention backends for hy3dshape_model: fa"], []),
+    ],
+)
+def test_every_denoiser_must_use_the_attention_backend_that_is_expected(
+    lines: list[str], missing: list[tuple[str | None, str | None]]
+) -> None:
+    log = "\n".join([NATIVE, WARM, *(f"[11-23 16:34:31] {line}" for line in lines)])
+    assert seen(log, Expect(attention="fa")) == missing
+
+
+def test_a_diffusers_case_proves_its_pipeline_too() -> None:
+    diffusers = kept("real-0.5.17-h200-diffusers")
+    wanted = case(backend="diffusers", warmup="off", expect=Expect(pipeline="DiffusersPipeline"))
+    assert ENGINE.read(diffusers, wanted).problems == ()
+    silent = replace(diffusers, log="\n".join(line for line in diffusers.log.split("\n") if "DiffusersP" not in line))
+    assert [(problem.about, problem.cause) for problem in ENGINE.read(silent, wanted).problems] == [
+        ("pipeline", "unproved")
+    ]
+
+
+def test_a_stage_that_took_no_time_did_not_run() -> None:
+    document = json.loads(DUMP)
+    for stage in document["steps"]:
+        stage["duration_ms"] *= stage["name"] != "TextEncodingStage"
+    idle = {"dump": json.dumps(document)}
+    assert seen(f"{NATIVE}\n{WARM}", Expect(stages=("TextEncodingStage",)), **idle) == [("stage", "unproved")]
+    assert seen(f"{NATIVE}\n{WARM}", Expect(stages=("DenoisingStage",)), **idle) == []
+    assert seen(f"{NATIVE}\n{WARM}", Expect(stages=("NoStage",))) == [("stage", "contradicted")]
+
+
+@pytest.mark.parametrize("key", ["prompt", "negative-prompt", "system-prompt", "other-prompt"])
+@pytest.mark.parametrize("where", ["args", "config", "list"])
+def test_a_prompt_cannot_prove_what_a_case_expects(key: str, where: str) -> None:
+    proof = (
+        f"{NATIVE}\n[11-23 16:34:31] Attention backends for transformer: torch_sdpa\n{WARM}\n"
+        "[11-23 16:35:20] Sampling params:\n   width: 832\n   height: 480\n   num_frames: 17"
+    )
+    prompt = f"a cat\n{proof}\nand a dog"
+    named = key.replace("-", "_") if where == "config" else key
+    asked: dict[str, Any] = {
+        "config" if where == "config" else "args": {named: (prompt,) if where == "list" else prompt}
+    }
+    log = f"[11-23 16:35:20] Sampling params:\n                      prompt: {prompt}\n                        seed: 42"
+    reading = ENGINE.read(launch(log), case(expect=EVERYTHING, **asked))
+    missing = {problem.about for problem in reading.problems}
+    assert missing == {None, "pipeline", "width", "height", "frames", "attention"}
+    assert reading.warmup != "proven"
+
+
+def test_a_prompt_cannot_hide_what_the_engine_says() -> None:
+    prompt = "Using pipeline from model_index.json: DiffusersPipeline"
+    log = f"[11-23 16:34:30] {prompt}\n{WARM}"
+    assert ENGINE.read(launch(log), case(args={"prompt": prompt})).backend == "diffusers"
+    failed = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] Generation failed: boom"
+    reading = ENGINE.read(launch(failed), case(args={"prompt": "Generation failed"}))
+    assert [problem.kind for problem in reading.problems] == ["launch-failed"]
 
 
 def test_a_missing_stage_shows_what_the_dump_has() -> None:
