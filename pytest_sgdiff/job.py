@@ -240,15 +240,17 @@ def tuned(taken: Taken) -> tuple[str, ...]:
 
 
 def seen_beside(job: Job, taken: Taken, baseline: Baseline, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """What the launches show beside what is judged: stages that the baseline lacks, the profile of the steps, and what
-    could not be judged but does not decide, which a case that passes does not show."""
+    """What the launches show beside what is judged: pauses in most of them, stages that the baseline lacks, the profile
+    of the steps, and what could not be judged but does not decide, which a case that passes does not show."""
     if baseline.kind == "reference":
         return ()
     paired = baseline.path is None  # the base engine's launches of this very run
     idle = [v for v in verdicts if v.outcome in ("inconclusive", "no-baseline") and v.ratio is None and not v.deciding]
+    often = [v for v in verdicts if v.metric_class == "pause" and v.outcome == "pass" and v.suspect]
+    paused = tuple(reason_text.paused(v, paired=paired) for v in often)
     unjudged = tuple(reason_text.unjudged(v, paired=paired) for v in idle)
     fresh = new_stages(measurement_of(job, taken), baseline)
     steps = step_findings(baseline.measurement.launches, taken.counted)
     since = "unknown to the base engine" if paired else "new since the baseline was recorded"
     lines = (f"{since}, and not judged: {', '.join(fresh)}",) if fresh else ()
-    return (*unjudged, *lines, *(doubt_text.step(found, paired=paired) for found in steps))
+    return (*paused, *unjudged, *lines, *(doubt_text.step(found, paired=paired) for found in steps))

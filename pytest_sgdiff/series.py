@@ -134,7 +134,8 @@ class _Request:
             yield self._series(name)
 
     def pause(self) -> Series:
-        """Milliseconds per launch outside steps and stages, with the pause that matters in `limit_abs`.
+        """Milliseconds per launch outside steps and stages, with the pause that matters in `limit_abs`; one as long as
+        the request without it is of another kind.
 
         Cases do not set it: how often launches pause decides, not for how long.
         """
@@ -145,7 +146,11 @@ class _Request:
             unit="ms",
             baseline=tuple(pause_ms(launch) for launch in self.then),
             now=tuple(pause_ms(launch) for launch in self.now),
-            margins=replace(usual, limit_abs=max(usual.limit_abs, usual.limit * (self.e2e_ms or 0.0))),
+            margins=replace(
+                usual,
+                limit_abs=max(usual.limit_abs, usual.limit * (self.e2e_ms or 0.0)),
+                extreme_abs=self.e2e_ms or math.inf,
+            ),
         )
 
     def torn(self) -> list[Series]:

@@ -40,6 +40,7 @@ FindingCode = Literal[
     "pauses",
     "pauses-unconfirmed",
     "pauses-small-baseline",
+    "extreme-pauses",
     # A published number.
     "reference-zero",
     "reference-shows",

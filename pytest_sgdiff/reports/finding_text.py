@@ -161,6 +161,9 @@ _WORDS: Mapping[FindingCode, Callable[[_Say], str]] = {
     "pauses": lambda s: s.pauses,
     "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches tell a rare pause from a new one",
     "pauses-small-baseline": _pauses_small,
+    "extreme-pauses": lambda s: (
+        f"{s.f.count} of {s.f.of} launches pause for longer than the whole request takes: no rare pause"
+    ),
     "reference-zero": lambda s: "the reference is zero",
     "reference-shows": lambda s: "a reference without a stated tolerance only shows the difference",
     "reference-within": lambda s: f"within the tolerance of {s.limit}; one published number cannot pass a case",

@@ -24,6 +24,11 @@ def unjudged(v: Verdict, *, paired: bool = False) -> str:
     return f"{metrics.title(v.metric)} was not judged: {finding_text.why(v, paired=paired)}"
 
 
+def paused(v: Verdict, *, paired: bool = False) -> str:
+    """What is said of pauses that pass and that most launches have."""
+    return f"{metrics.title(v.metric)}: {finding_text.why(v, paired=paired)}"
+
+
 def relation(r: Relation) -> str:
     """Why a `faster_than` has its outcome."""
     launches = f"{r.launches} against {r.than_launches} launches"

@@ -19,6 +19,8 @@ from pytest_sgdiff.rules.sample import screened
 
 RECUR_LAUNCHES = 5
 """Candidate launches that must all pause."""
+MOST_OF = 3
+"""Launches of which most can be said to pause."""
 LENGTHS = 0.25
 """How much longer than the baseline's a pause may be and count as one of the same kind; recorded ones differ by a
 tenth (CV)."""
@@ -39,7 +41,9 @@ class PauseRule:
         *,
         same_node: bool,
     ) -> Decision:
-        """`pass` as soon as one candidate launch pauses no longer than the baseline's do.
+        """`pass` as soon as one candidate launch pauses no longer than the baseline's do, unless most pause for longer
+        than `extreme_abs` and the baseline's do not: those are not what comes and goes. A pass is suspect where most
+        launches pause.
 
         `regressed` only when each of five launches or more pauses longer, by `limit_abs` and by LENGTHS, than all
         baseline launches but the few (`tolerated`) that may have paused by chance.
@@ -53,7 +57,12 @@ class PauseRule:
             return Decision(outcome="inconclusive", finding=few)
         usual = b[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
         if min(c) <= usual + longer(usual, margins.limit_abs):
-            return Decision(outcome="pass", finding=_acquitted(c, b[0] + margins.limit_abs))
+            if _most(c, margins.extreme_abs) and not _most(b, margins.extreme_abs):
+                extreme = sum(v > margins.extreme_abs for v in c)
+                standing = Finding(code="extreme-pauses", count=extreme, of=len(c), longest=max(c))
+                return Decision(outcome="inconclusive", finding=standing, suspect=True)
+            above = b[0] + margins.limit_abs
+            return Decision(outcome="pass", finding=_acquitted(c, above), suspect=len(c) >= MOST_OF and _most(c, above))
         paused = sum(v >= min(c) - margins.limit_abs for v in b)
         found = Finding(code="pauses", count=len(c), shortest=min(c), paused=paused, of=len(b))
         if len(c) < RECUR_LAUNCHES:
@@ -80,6 +89,10 @@ def tolerated(nb: int, nc: int) -> int:
 def longer(usual: float, limit_abs: float) -> float:
     """How many milliseconds more than `usual` are another kind of pause."""
     return max(limit_abs, LENGTHS * usual)
+
+
+def _most(values: Sequence[float], above: float) -> bool:
+    return 2 * sum(v > above for v in values) > len(values)
 
 
 def _acquitted(c: Sequence[float], usual: float) -> Finding:

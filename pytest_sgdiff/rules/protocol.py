@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +17,7 @@ class Margins:
     `ignore` and `limit` are slowdowns as fractions: never fail for less than the one, never pass without excluding
     the other. `ignore_abs`, `limit_abs` and `noise_abs` are in the metric's unit (ms or MiB). `cv0` is the expected
     coefficient of variation between launches. `zeros` tells that 0.0 is a value (a stage too short for the clock),
-    not a failed reading.
+    not a failed reading. `extreme_abs`: a pause that is longer is none of those that come and go (rules/pause.py).
     """
 
     ignore: float
@@ -26,6 +27,7 @@ class Margins:
     cv0: float
     noise_abs: float
     zeros: bool = False
+    extreme_abs: float = math.inf
 
 
 class Rule(Protocol):

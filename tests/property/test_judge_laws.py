@@ -69,7 +69,10 @@ def test_pauses_neither_hide_nor_fake_a_slowdown(then, now, pauses_then, pauses_
         if one.metric != "pause":
             assert (one.metric, one.outcome, one.suspect) == (other.metric, other.outcome, other.suspect)
     if 0.0 in pauses_now:
-        assert outcome_of(still)[0] == outcome_of(pausing)[0]
+        found, expected = outcome_of(pausing)[0], outcome_of(still)[0]
+        # Launches that mostly stand still for longer than the request takes are no answer, whatever the others say.
+        standing = pauses_now.count(3000.0) > 2 >= pauses_then.count(3000.0)
+        assert found == ("inconclusive" if standing and expected != "regressed" else expected)
 
 
 @QUICK

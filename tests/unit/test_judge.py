@@ -172,6 +172,21 @@ def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
     assert by_name(verdicts)["pause"].finding.code == "rare-pauses"
 
 
+@pytest.mark.parametrize(("extra", "outcome", "suspect"), [(450, "pass", True), (59_000, "inconclusive", True)])
+def test_most_launches_that_pause_are_told_and_acquitted_only_of_pauses_that_are_known(extra, outcome, suspect):
+    stalled = edited(
+        [SYNC[2], SYNC[3]],
+        denoise=lambda v: v + extra,
+        denoise_gap=lambda v: v + extra,
+        e2e=lambda v: v + extra,
+        stage__DenoisingStage=lambda v: v + extra,
+    )
+    verdicts = judge(measurement([*stalled, SYNC[4]]), baseline([*SYNC[2:], SYNC[0]]), gating())
+    pause = by_name(verdicts)["pause"]
+    assert (pause.outcome, pause.suspect) == (outcome, suspect)
+    assert outcome_of(verdicts, last_look=True)[0] == outcome
+
+
 def test_verdicts_carry_what_was_judged_launch_by_launch():
     """e2e net of a pause of 442 ms and the pause itself are no metrics of the launches: reports know them from here."""
     found = by_name(judge(measurement(SYNC[:2]), baseline(SYNC[2:]), gating()))

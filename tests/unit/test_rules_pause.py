@@ -104,3 +104,32 @@ def test_larger_baselines_may_hold_pauses_and_still_show_that_they_recur_now(nb,
 def test_two_pauses_among_twenty_baseline_launches_do_not_hide_a_recurring_one():
     assert decide([*CLEAN * 3, *CLEAN[:3], 450.0, 470.0], [460.0] * 5).outcome == "regressed"
     assert decide([*CLEAN * 3, *CLEAN[:2], 450.0, 470.0, 480.0], [460.0] * 5).outcome == "pass"
+
+
+def test_a_pass_that_most_launches_pause_in_is_suspect():
+    assert decide(CLEAN, [472.0, 590.0, 10.0]).suspect is True
+    assert decide(CLEAN, [472.0, 10.0, 11.0]).suspect is False
+    assert decide(CLEAN, [10.0]).suspect is False
+    assert decide([*CLEAN[:-1], 472.0], [472.0]).suspect is False
+
+
+@pytest.mark.parametrize(
+    ("candidate", "outcome"),
+    [
+        ([10.0, 59_000.0, 59_000.0], "inconclusive"),
+        ([10.0, 59_000.0, 59_000.0, 59_000.0, 59_000.0], "inconclusive"),
+        ([10.0, 10.0, 59_000.0, 59_000.0, 59_000.0], "inconclusive"),
+        ([10.0, 10.0, 10.0, 59_000.0, 59_000.0], "pass"),
+        ([10.0, 59_000.0], "pass"),
+        ([10.0, 1125.0, 1125.0], "pass"),
+        ([10.0, 1125.1, 1125.1], "inconclusive"),
+        ([59_000.0] * 5, "regressed"),
+    ],
+)
+def test_one_launch_does_not_acquit_most_that_stand_still_for_longer_than_the_request_takes(candidate, outcome):
+    extreme = replace(MARGINS, extreme_abs=1125.0)
+    found = RULES["pause"].decide(CLEAN, candidate, extreme, same_node=True)
+    assert found.outcome == outcome
+    # Where most of the baseline's did so as well, it is nothing new.
+    known = RULES["pause"].decide([59_000.0, 59_000.0, 59_000.0, 10.0, 10.0], candidate, extreme, same_node=True)
+    assert known.outcome == "pass"
