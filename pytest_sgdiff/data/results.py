@@ -21,7 +21,7 @@ class Decision:
     """What a rule says of one metric: `ratio` is candidate over baseline, with its 95 % interval (`low`, `high`);
     `baseline` and `now` are the centres that it is the ratio of, by the estimator `mean`; `excluded` is the smallest
     slowdown (a fraction) that a pass rules out; `suspect` tells that an inconclusive figure lies beyond its limit, or
-    that pauses pass which most launches have. Everything that could not be computed is None."""
+    that pauses pass which are many or long. Everything that could not be computed is None."""
 
     outcome: Outcome
     finding: Finding

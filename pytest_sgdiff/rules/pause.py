@@ -43,7 +43,7 @@ class PauseRule:
     ) -> Decision:
         """`pass` as soon as one candidate launch pauses no longer than the baseline's do, unless most pause for longer
         than `extreme_abs` and the baseline's do not: those are not what comes and goes. A pass is suspect where most
-        launches pause.
+        launches pause, or one for as long as that.
 
         `regressed` only when each of five launches or more pauses longer, by `limit_abs` and by LENGTHS, than all
         baseline launches but the few (`tolerated`) that may have paused by chance.
@@ -62,7 +62,8 @@ class PauseRule:
                 standing = Finding(code="extreme-pauses", count=extreme, of=len(c), longest=max(c))
                 return Decision(outcome="inconclusive", finding=standing, suspect=True)
             above = b[0] + margins.limit_abs
-            return Decision(outcome="pass", finding=_acquitted(c, above), suspect=len(c) >= MOST_OF and _most(c, above))
+            notable = max(c) > margins.extreme_abs or (len(c) >= MOST_OF and _most(c, above))
+            return Decision(outcome="pass", finding=_acquitted(c, above), suspect=notable)
         paused = sum(v >= min(c) - margins.limit_abs for v in b)
         found = Finding(code="pauses", count=len(c), shortest=min(c), paused=paused, of=len(b))
         if len(c) < RECUR_LAUNCHES:

@@ -32,10 +32,12 @@ from pytest_sgdiff.job import (
     finish,
     of_two_measurements,
     record_of,
+    seen_beside,
     unmeasured,
 )
 from pytest_sgdiff.judge import judge
 from pytest_sgdiff.suiteprior import suite_priors, told
+from tests import factories
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 CASE = Case(name="wan", location=Location(path="cases/wan.yaml", line=4, column=3), model="m", summary="a raccoon")
@@ -157,6 +159,16 @@ def test_what_the_engine_chose_by_itself_is_a_warning_once():
     result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", "none", "no-baseline")
     assert result.warnings == ("auto-tuned by the engine: offload: on; tp: 2",)
     assert result.next_step == f"record one: {RENEW}"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "suspect", "lines"), [("pass", True, 1), ("pass", False, 0), ("inconclusive", True, 0)]
+)
+def test_pauses_that_pass_and_are_many_or_long_are_a_warning(outcome, suspect, lines):
+    pause = factories.verdict(metric="pause", metric_class="pause", outcome=outcome, suspect=suspect, why="words")
+    committed = replace(baseline(entries(*[{"e2e": 1120.0}] * 3)), path="baselines/x.json")
+    taken = Taken(counted=entries({"e2e": 1120.0}), machine=H200)
+    assert list(seen_beside(job(), taken, committed, (pause,))) == ["pause: words"] * lines
 
 
 def test_a_stage_that_the_baseline_lacks_is_a_warning():
