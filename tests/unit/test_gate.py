@@ -291,6 +291,32 @@ def test_a_dump_of_the_worker_counts() -> None:
     assert reading.problems == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "stages"),
+    [
+        ("[11-23 16:34:29] Falling back to diffusers backend", False),
+        ("[11-23 16:34:29] Could not resolve it for model 'x'. Falling back to diffusers backend.", False),
+        ("[11-23 16:34:29] Using diffusers backend for model 'x' (explicitly requested)", False),
+        ("[11-23 16:34:29] Loaded diffusers pipeline: WanPipeline", False),
+        ("Falling back to diffusers backend", False),
+        ("[11-23 16:34:31] Using pipeline from model_index.json: DiffusersPipeline", False),
+        ("[11-23 16:34:31] ✓ Using explicitly specified pipeline: x (class: DiffusersPipeline)", False),
+        ("a line", True),
+    ],
+)
+def test_each_sign_of_the_diffusers_backend_is_enough_beside_every_sign_of_the_native_one(
+    line: str, stages: bool
+) -> None:
+    document = json.loads(DUMP)
+    document["steps"] += [{"name": "DiffusersExecutionStage", "duration_ms": 1.0}] * stages
+    ran = launch(f"{NATIVE}\n{WARM}\n{line}", dump=json.dumps(document))
+    reading = ENGINE.read(ran, case())
+    assert (reading.backend, reading.metrics) == ("diffusers", {})
+    assert [problem.cause for problem in reading.problems] == ["backend"]
+    wanted = ENGINE.read(ran, case(backend="diffusers"))
+    assert (wanted.backend, wanted.problems) == ("diffusers", ())
+
+
 # -------------------------------------------------------------------------------------------------- what a case expects
 
 
@@ -439,7 +465,10 @@ def test_a_missing_stage_shows_what_the_dump_has() -> None:
     assert reading.problems[0].evidence[0].startswith("stages of the dump: InputValidationStage, TextEncodingStage")
 
 
-@pytest.mark.parametrize(("steps", "counts"), [(20, True), (21, True), (19, True), (40, False), (10, False)])
+@pytest.mark.parametrize(
+    ("steps", "counts"),
+    [(20, True), (21, True), (19, True), (22, False), (18, False), (23, False), (17, False), (40, False), (10, False)],
+)
 def test_a_single_denoising_stage_takes_the_steps_asked_for(steps: int, counts: bool) -> None:
     reading = ENGINE.read(launch(), case(args={"num-inference-steps": steps}))
     expected = f"the perf dump has 20 denoising steps, num-inference-steps asks for {steps}"

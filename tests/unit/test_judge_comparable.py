@@ -136,6 +136,13 @@ def test_other_stage_timers_are_not_comparable(then, told):
     assert differences(H200, WORKLOAD, SYNCED, recorded) == (told,)
 
 
+def test_a_reference_that_tells_its_work_is_compared_by_it():
+    published = baseline(SYNCED, kind="reference")
+    assert differences(H200, WORKLOAD, SYNCED, published) == ()
+    other = Workload(digest="bb", fields={**FIELDS, "model": "m/other"})
+    assert differences(H200, other, SYNCED, published) == ("model: Wan-AI/Wan2.2 in the baseline, m/other now",)
+
+
 def test_a_reference_is_compared_by_machine_only():
     published = baseline(Environment(), workload=Workload(digest=""), kind="reference")
     assert differences(H200, WORKLOAD, SYNCED, published) == ()
