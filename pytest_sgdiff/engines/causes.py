@@ -158,8 +158,8 @@ class Crashed:
         return shortened(self.what)
 
     @property
-    def cause(self) -> None:
-        return None
+    def cause(self) -> Cause | None:
+        return "killed" if self.what.startswith("Killed") else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,6 +45,11 @@ _LOGGED = re.compile(
 )
 _EMPTY = re.compile(r"Received empty output from scheduler.*", re.IGNORECASE)
 _DEAD = re.compile(r"Rank (\d+) scheduler is dead", re.IGNORECASE)
+# What the parent raises for it from 0.5.23 on.
+_DEAD_EARLY = re.compile(
+    r"sglang-diffusionWorker-(?P<rank>\d+) (?:exited during initialization \(exit code (?P<code>-?\d+)\)"
+    r"|closed its startup pipe|failed to initialize)"
+)
 _EXIT_CODE = re.compile(r"\bExit code: (-?\d+)", re.IGNORECASE)
 
 _PORT_TAKEN = re.compile(
@@ -60,12 +65,12 @@ _PORT = re.compile(
 _GPU_MEMORY = re.compile(
     r"(?:CUDA|HIP|XPU|NPU|MUSA|GPU|MPS backend) out of memory|(?:CUDA|HIP) error: out of memory"
     r"|CU(?:BLAS|DNN|SPARSE|FFT|SOLVER)_STATUS_ALLOC_FAILED|Cuda failure \d+ 'out of memory'"
-    r"|cudaErrorMemoryAllocation|hipErrorOutOfMemory",
+    r"|cudaErrorMemoryAllocation|hipErrorOutOfMemory|Multi-rank forward ran out of memory",
     re.IGNORECASE,
 )
 _HOST_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't|not enough)|Cannot allocate memory|std::bad_alloc"
-    r"|\bOut of memory: Killed process|Memory cgroup out of memory|\boom-kill(?:er)?\b"
+    r"|\bOut of memory: Killed process|Memory cgroup out of memory|\boom[-_]kill(?:er)?\b"
 )
 _TRIED = re.compile(r"(?:Tried|tried) to allocate ([\d.]+ (?:[KMGT]i?B|bytes))")
 
@@ -245,7 +250,7 @@ def _of_exception(one: Raised) -> _Event:
     failure = _classified(one.type, one.message, below)
     name = one.type.rpartition(".")[2]
     kind: Literal["end", "uncaught", "report", "other-rank", "consequence"]
-    if name in _CONSEQUENCES or _CONSEQUENCE.search(one.message):
+    if isinstance(failure, WorkerDied) or name in _CONSEQUENCES or _CONSEQUENCE.search(one.message):
         kind = "consequence"
     elif name == "Exception" and _LOGGED.match(one.message):
         kind = "report"
@@ -268,6 +273,8 @@ def _classified(kind: str, message: str, below: str = "") -> Failure:
         return OutOfMemory(where="host", tried=_tried(message))
     if _SOCKET_TIMEOUT.match(message) and name in {"RuntimeError", "DistStoreError", "TimeoutError"}:
         return CollectiveTimeout(by="store")
+    if died := _DEAD_EARLY.match(message):
+        return WorkerDied(rank=int(died["rank"]), exit_code=_int(died["code"]))
     if _NO_MODEL in message:
         return UnknownModel(model=message.rpartition(": ")[2])
     if logged := _LOGGED.match(message):

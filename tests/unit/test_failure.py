@@ -261,6 +261,8 @@ def test_every_form_of_a_full_gpu_is_told(line: str, tried: str | None) -> None:
         "MemoryError",
         "RuntimeError: [enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory",
         "OSError: [Errno 12] Cannot allocate memory",
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=1.0",
+        "Memory cgroup out of memory: Killed process 123 (python)",
     ],
 )
 def test_a_full_host_is_told_from_a_full_gpu(line: str) -> None:
@@ -432,6 +434,22 @@ def test_a_worker_that_was_killed_is_told_by_its_signal(code: int, cause: str | 
         f"{START}[11-23 17:19:17] Rank 0 scheduler is dead.\n[11-23 17:19:17] Exit code: {code}\n{FRAMES}EOFError"
     )
     assert (log.failure, log.lacked) == (WorkerDied(rank=0, exit_code=code), cause)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("exited during initialization (exit code -9). Check the worker logs.", WorkerDied(rank=1, exit_code=-9)),
+        ("closed its startup pipe before ready. Check the worker logs.", WorkerDied(rank=1)),
+        ("failed to initialize: {'status': 'error'}", WorkerDied(rank=1)),
+    ],
+)
+def test_what_the_parent_raises_for_a_dead_worker_is_not_the_cause(words: str, expected: WorkerDied) -> None:
+    parent = f"{FRAMES}RuntimeError: sglang-diffusionWorker-1 {words}"
+    assert failure(EARLY + START + parent) == expected
+    oom = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+    full = f"Process sglang-diffusionWorker-1:\n{FRAMES}{oom}"
+    assert failure(f"{START}{full}\n{parent}") == OutOfMemory(tried="2.00 GiB")
 
 
 def test_a_worker_that_ended_by_itself_raised_something() -> None:
