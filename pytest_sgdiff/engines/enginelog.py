@@ -33,6 +33,8 @@ _TELLING = re.compile(
     r"|torch\.compile|fail|error|exception|interrupt|exit|dead|empty output|eaddrinuse|address already|memory|cannot"
 )
 _LONGEST = 4000
+_MOST_PROMPT = 1 << 18
+_MOST_ECHOES = 1000
 _SIZE_LINE = re.compile(r"\s(?:width|height|num_frames): ")
 _RAISED = re.compile(r"(?:^|[\s:|])(?:[a-z_]\w*\.)+[A-Z]\w*(?::|$)")
 _ECHO = re.compile(
@@ -162,7 +164,8 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
     every = bare_lines(log)
     lines = tuple(line.text for line in every)
     own = _without_prompts(every, prompts)
-    server_args = _server_args(line for line in lines if not any(line in prompt for prompt in prompts))
+    server_args = _server_args(line.text for line in own)
+    own = [line for line in own if not _ECHO.search(line.text)]
     telling = tuple(line.text[:_LONGEST] for line in own if _TELLING.search(line.text.lower()))
     records = {line: said for line in telling if (said := _said(line)) is not None}
     pipelines = [
@@ -257,17 +260,27 @@ def _is_none(value: str) -> bool:
 
 
 def _without_prompts(lines: Iterable[Line], prompts: Sequence[str]) -> list[Line]:
-    """The lines that the engine itself says: none that echoes, and what repeats a prompt with the prompt taken out."""
-    texts = [ANSI.sub("", prompt) for prompt in prompts]
+    """The lines that are not of a prompt, and what repeats a prompt with the prompt taken out."""
+    texts = _bounded(ANSI.sub("", prompt[:_MOST_PROMPT]) for prompt in prompts)
     # A line of a prompt, even one that looks like a record, has nothing that the prompt has not.
-    own = [line for line in lines if not _ECHO.search(line.text) and not any(line.text in text for text in texts)]
+    own = [line for line in lines if not any(line.text in text for text in texts)]
     # Logs print a prompt whole or its first 100 characters, and one of several lines as several lines.
     echoes = {part.strip()[:100] for text in texts for part in re.split(r"[\r\n]+", text) if part.strip()}
-    for echo in sorted(echoes, key=lambda echo: (-len(echo), echo)):
+    for echo in sorted(echoes, key=lambda echo: (-len(echo), echo))[:_MOST_ECHOES]:
         # Words that could pass for evidence are taken out; common ones are not, or `cat` would ruin `indication`.
         if any(sign.search(echo) for sign in _AGAINST) or attention_fallbacks([echo]) or failure.says(echo):
             own = [_taken_out(line, echo) for line in own]
     return own
+
+
+def _bounded(texts: Iterable[str]) -> list[str]:
+    """Texts up to a length that no command line holds: a recording may name longer ones, to keep its reader busy."""
+    found: list[str] = []
+    left = _MOST_PROMPT
+    for text in texts:
+        found.append(text[:left])
+        left -= len(found[-1])
+    return [text for text in found if text]
 
 
 def _taken_out(line: Line, echo: str) -> Line:

@@ -78,6 +78,7 @@ SHARE = 0.25
 _SAMPLE = 400
 _NESTED = 4
 _LONGEST_PREFIX = 400
+_LONGEST_BAR = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +184,11 @@ def _off(line: str, kinds: Sequence[re.Pattern[str]], *, spaced: bool | None = N
 def _records(line: str) -> list[str]:
     """A line of which a record is glued to a progress bar, as two. Elsewhere a time in a line is quoted."""
     parts: list[str] = []
-    while match := STAMP.search(line, 1):
-        if _PROMPT.match(line) or not _BAR.match(line[: match.start()]):
+    start = 0
+    while match := STAMP.search(line, start + 1):
+        before = line[start : match.start()] if match.start() - start <= _LONGEST_BAR else ""
+        if _PROMPT.match(before) or not _BAR.match(before):
             break
-        parts.append(line[: match.start()])
-        line = line[match.start() :]
-    return [*parts, line]
+        parts.append(before)
+        start = match.start()
+    return [*parts, line[start:]]

@@ -61,9 +61,9 @@ class SglangGenerate:
 
 
 def _texts(case: Case) -> tuple[str, ...]:
-    """Every text of the case that the engine may echo into its log: prompts, whatever the flag is called."""
-    found: list[str] = []
-    rest: list[Any] = [*case.args.values(), *case.config.values()]
+    """Every text of the case that the engine may echo into its log: prompts, whatever the flag is called, and paths."""
+    found: list[str] = [case.model]
+    rest: list[Any] = [*case.args.values(), *case.config.values(), *case.env.values()]
     while rest:
         value = rest.pop()
         if isinstance(value, str):

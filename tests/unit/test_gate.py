@@ -301,6 +301,7 @@ def test_a_dump_of_the_worker_counts() -> None:
         ("Falling back to diffusers backend", False),
         ("[11-23 16:34:31] Using pipeline from model_index.json: DiffusersPipeline", False),
         ("[11-23 16:34:31] ✓ Using explicitly specified pipeline: x (class: DiffusersPipeline)", False),
+        ("a line, and Using pipeline from model_index.json: DiffusersPipeline in it", False),
         ("a line", True),
     ],
 )
@@ -402,6 +403,11 @@ def test_what_a_case_expects_and_nothing_proves_does_not_count(
             [("attention", "contradicted")],
         ),
         (["Using fa attention backend"], []),
+        (["Attention backends for transformer: fa", "Using torch_sdpa attention backend"], []),
+        (
+            ["Attention backends for transformer: torch_sdpa", "Using fa attention backend"],
+            [("attention", "contradicted")],
+        ),
         (["Attention backends for hy3dshape_model: fa"], []),
     ],
 )
@@ -475,9 +481,30 @@ def test_a_single_denoising_stage_takes_the_steps_asked_for(steps: int, counts: 
     assert messages(reading) == ([] if counts else [("invalid", expected)])
 
 
+@pytest.mark.parametrize(
+    ("stage", "counted"),
+    [("DenoisingStage", True), ("LTX2AVDenoisingStage", True), ("DmdDenoisingStage", False), ("OddStage", False)],
+)
+def test_only_plain_denoising_stages_take_as_many_steps_as_asked_for(stage: str, counted: bool) -> None:
+    ran = launch(dump=DUMP.replace('"DenoisingStage"', f'"{stage}"'))
+    assert bool(ENGINE.read(ran, case(args={"num-inference-steps": 40})).problems) is counted
+
+
 def test_steps_of_a_two_stage_pipeline_are_not_counted() -> None:
     two = kept("constructed-0.5.23-ltx2-two-stage")
     assert ENGINE.read(two, case(args={"num-inference-steps": 40})).problems == ()
+
+
+def test_a_diffusers_case_of_which_nothing_tells_the_backend_does_not_count() -> None:
+    bare = launch("[11-23 16:34:30] hello", dump='{"total_duration_ms": 1000.0}')
+    reading = ENGINE.read(bare, case(backend="diffusers", warmup="off"))
+    assert (reading.backend, [problem.kind for problem in reading.problems]) == (None, ["invalid"])
+
+
+def test_the_last_words_of_a_crash_are_not_its_frames() -> None:
+    frames = "\n".join(f"frame #{number}: c10::x() + 0x80 (0x7f in /lib/libc10.so)" for number in range(20))
+    reading = ENGINE.read(launch(f"[11-23 16:34:30] at work\n{frames}", returncode=-6, dump=None), case())
+    assert reading.problems[0].evidence == ("[11-23 16:34:30] at work",)
 
 
 # ----------------------------------------------------------------------------------------------------------- attention

@@ -25,6 +25,7 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.judge import new_stages, outcome_of, settled
 from pytest_sgdiff.rules import Prior
+from tests import factories
 from tests.factories import figures
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -542,3 +543,58 @@ def test_a_reference_of_another_node_is_held_to_the_limit_that_is_shown():
     (verdict,) = judge(now, published, gating(limits={"denoise": 0.04}, gate=("denoise",)))
     assert (verdict.outcome, verdict.limit) == ("regressed", 0.04)
     assert figures(verdict.finding) == {"code": "reference-beyond", "count": 3, "limit": 0.04}
+
+
+# ------------------------------------------------------------------------------------------------ where verdicts turn
+
+
+def plain_rows(count, **stages):
+    """Launches of 10 s, as steady as clocks are, with those stages (ms) beside denoising."""
+    rest = sum(stages.values())
+    return [
+        {"e2e": 10_000.0 + number, "denoise": 10_000.0 - rest, "denoise_steps": 10_000.0 - rest}
+        | {"stage:DenoisingStage": 10_000.0 - rest}
+        | {f"stage:{name}": ms + number / 100 for name, ms in stages.items()}
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ms", "outcome"), [(1000.0, "pass"), (1190.0, "inconclusive"), (1220.0, "regressed"), (1390.0, "regressed")]
+)
+def test_a_stage_fails_the_case_from_its_limit_on(ms, outcome):
+    verdicts = judge(
+        measurement(plain_rows(5, TextEncodingStage=ms)), baseline(plain_rows(5, TextEncodingStage=1000.0)), gating()
+    )
+    assert by_name(verdicts)["stage:TextEncodingStage"].outcome == outcome
+
+
+def test_a_stage_too_small_to_matter_has_no_limit():
+    rows = plain_rows(5, TextEncodingStage=4.0, DecodingStage=400.0)
+    found = by_name(judge(measurement(rows), baseline(rows), gating()))
+    assert (found["stage:TextEncodingStage"].limit, found["stage:TextEncodingStage"].ignore) == (None, None)
+    assert found["stage:DecodingStage"].limit == pytest.approx(0.25, abs=1e-4)
+
+
+def test_a_figure_net_of_pauses_is_not_held_against_the_best_whole_one():
+    then = replace(baseline(SYNC[1:]), best={"e2e": 1000.0, "denoise_steps": 1000.0, "peak_memory": 2000.0})
+    found = by_name(judge(measurement(SYNC[:1]), then, gating()))
+    assert found["e2e"].best_ratio is None
+    assert found["peak_memory"].best_ratio == pytest.approx(SYNC[0]["peak_memory"] / 2000.0)
+
+
+def test_pairs_ran_on_the_same_gpus_whatever_these_are_called():
+    near = by_name(judge(measurement(SYNC[:3], uuid="GPU-1"), baseline(SYNC[3:]), gating(), paired=True))
+    far = by_name(judge(measurement(SYNC[:3], uuid="GPU-2"), baseline(SYNC[3:]), gating(), paired=True))
+    assert near == far
+    assert near["e2e"].limit == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize(
+    ("primary", "deciding", "expected"),
+    [(True, False, "no-baseline"), (False, True, "no-baseline"), (False, False, "pass")],
+)
+def test_a_metric_that_the_baseline_lacks_matters_where_it_decides_or_is_the_primary_one(primary, deciding, expected):
+    lacking = factories.verdict(metric="e2e", outcome="no-baseline", primary=primary, deciding=deciding, ratio=None)
+    other = factories.verdict(metric="denoise", outcome="pass", primary=not primary)
+    assert outcome_of((lacking, other))[0] == expected

@@ -114,3 +114,11 @@ def test_denoising_stages_are_judged_by_their_steps_and_never_twice() -> None:
     assert [name for name in primary if name == "stage:DecodingStage"] == ["stage:DecodingStage"]
     assert next(iter(primary)) == "stage:DecodingStage"
     assert primary["stage:DecodingStage"].metric_class == "primary"
+
+
+def test_a_primary_denoising_stage_is_judged_by_the_steps_where_it_is_the_only_one() -> None:
+    alone = series([row()] * 3, [row()], primary="stage:DenoisingStage")["stage:DenoisingStage"]
+    assert (alone.net, alone.now) == (True, (990.0,))
+    two = row(**{"stage:DenoisingStage": 700.0, "stage:LTX2RefinementStage": 300.0})
+    first = series([two] * 3, [two], primary="stage:DenoisingStage")["stage:DenoisingStage"]
+    assert (first.net, first.now) == (False, (700.0,))
