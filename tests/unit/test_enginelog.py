@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.engines.enginelog import LogEvidence, clean, examine
+from pytest_sgdiff.engines.enginelog import LogEvidence, clean, examine, tells
 from pytest_sgdiff.wire import to_plain
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
@@ -346,6 +346,34 @@ def test_attention_fallbacks_are_seen(line: str) -> None:
 )
 def test_settings_that_the_engine_chose_are_listed_once(line: str) -> None:
     assert examine(f"[01-20 08:54:23] {line}\n[01-20 08:54:24] {line}").auto_tuned == (line,)
+
+
+def test_that_diffusers_was_asked_for_is_told_by_the_arguments_or_by_the_line() -> None:
+    asked = "[01-20 08:54:23] Using diffusers backend for model 'x' (explicitly requested)"
+    assert examine(asked).requested_diffusers
+    assert examine('[01-20 08:54:23] server_args: {"backend": "diffusers"}').requested_diffusers
+    assert not examine("[01-20 08:54:23] Falling back to diffusers backend").requested_diffusers
+
+
+@pytest.mark.parametrize("prefix", ["", "2026-11-23T16:33:59.1234567Z ", "bench-1  | "])
+@pytest.mark.parametrize(
+    ("line", "telling"),
+    [
+        ("[01-20 08:54:23] Sampling params:", True),
+        ("                       width: 832", True),
+        ("                  num_frames: 17", True),
+        ("[01-20 08:54:23] server_args: {}", True),
+        ("[01-20 08:54:23] Metrics dumped to: /w/perf.json", True),
+        ("Traceback (most recent call last):", True),
+        ('  File "/venv/lib/x.py", line 158, in load', True),
+        ("httpx.ReadTimeout: The read operation timed out", True),
+        ("zmq.Again", True),
+        ("step 17", False),
+        ("[01-20 08:54:23] [DenoisingStage] started...", False),
+    ],
+)
+def test_a_line_that_may_tell_something_is_kept_of_the_longest_log(prefix: str, line: str, telling: bool) -> None:
+    assert tells(prefix + line) is telling
 
 
 def test_resolved_arguments_that_were_cut_off_are_not_guessed() -> None:

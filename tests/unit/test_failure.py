@@ -201,6 +201,13 @@ def test_what_was_caught_and_logged_is_no_failure(lines: list[str], prefix: str)
     assert (log.failures, log.failure, log.lacked) == ((), None, None)
 
 
+def test_a_kernel_that_needs_too_much_of_an_sm_is_no_full_gpu() -> None:
+    assert failure(START + TRITON) is None
+    assert failure(START + FRAMES + "triton.OutOfMemoryError: out of resource: shared memory") == ExceptionRaised(
+        type="triton.OutOfMemoryError", message="out of resource: shared memory"
+    )
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -224,6 +231,11 @@ def test_what_a_launch_got_over_is_no_failure_once_its_request_ended(lines: str)
         "[11-23 16:35:20] ZMQ bind failed for port 5562, retrying with port 5604 (attempt 2/10)",
         "[11-23 16:35:20] Failed to dump metrics to /w/perf.json: no space",
         "[11-23 16:35:20] Received empty output from scheduler",
+        "[11-23 16:35:20] Error executing request ab12: bad shape",
+        "[11-23 16:35:20] Failed to generate output for prompt: bad shape",
+        "[11-23 16:35:20] Rank 0 scheduler is dead. Please check if there are relevant logs.",
+        "[11-23 16:35:20] Worker 1 cannot safely continue after a multi-rank OOM",
+        "[E1123 17:35:20.2 ProcessGroupNCCL.cpp:683] [Rank 1] Watchdog caught collective operation timeout: WorkNCCL()",
     ],
 )
 def test_what_the_engine_says_of_a_failed_request_counts_whatever_follows(line: str) -> None:
@@ -353,6 +365,20 @@ def test_what_ended_one_rank_is_the_cause_of_the_timeouts_of_the_others() -> Non
     assert failure(died) == ExceptionRaised(type="mypkg.Boom", message="no such layer")
     full = FRAMES + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n" + START + WATCHDOG
     assert failure(full) == OutOfMemory(tried="2.00 GiB")
+
+
+def test_of_several_ranks_that_gave_up_the_first_that_tells_most_is_the_cause() -> None:
+    second = WATCHDOG.replace("ank 1", "ank 0").replace("rank1", "rank0").replace("ALLTOALL_BASE", "BROADCAST")
+    bare = "[rank2]:[E1123 17:35:20.1 ProcessGroupNCCL.cpp:1] [PG ID 0 Rank 2] Heartbeat monitor timed out!"
+    expected = CollectiveTimeout(by="NCCL", operation="ALLTOALL_BASE", rank=1, seconds=600)
+    assert failure(f"{START}{bare}\n{WATCHDOG}\n{second}") == expected
+
+
+def test_memory_that_was_got_over_did_not_kill_a_worker() -> None:
+    full = FRAMES + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n"
+    dead = "[11-23 17:19:17] Rank 0 scheduler is dead.\n[11-23 17:19:17] Exit code: "
+    assert failure(f"{full}{START}{dead}-9") == WorkerDied(rank=0, exit_code=-9)
+    assert failure(f"{full}{START}{dead}1") == OutOfMemory(tried="2.00 GiB")
 
 
 def test_an_error_that_another_rank_caused_gives_way_to_that_ranks_own() -> None:

@@ -668,6 +668,8 @@ def test_inspection_takes_an_exception_on_the_way_to_a_whole_request_for_no_fail
     ran = kept("real-0.5.17-h200-warm")
     caught = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'sageattention'\n"
     assert inspect(None, caught + ran.log)["problems"] == []
+    # At the end of a process that had answered its request, too.
+    assert inspect(None, ran.log + "\n" + caught)["problems"] == []
 
 
 def test_inspection_says_what_a_log_does_not_prove() -> None:

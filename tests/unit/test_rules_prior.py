@@ -39,6 +39,10 @@ def test_equal_noise_is_recovered_and_trusted_up_to_the_cap(cv):
     assert prior.source.startswith("prior of 60 baselines: CV ")
 
 
+def test_baselines_that_vary_alike_are_worth_thirty_degrees_of_freedom_and_no_more():
+    assert fit_prior([[1000.0, 1008.0, 992.0, 1004.0, 996.0]] * 12, cv0=0.008).weight == 30.0
+
+
 def test_cases_that_differ_widely_are_worth_little():
     assert fit_prior(suite(60, 0.008, spread=4.0), cv0=0.008).weight < 6
 
