@@ -74,6 +74,12 @@ def test_the_exception_is_what_stands_behind_the_frames(line: str, prefix: str) 
     assert failure(log) == ExceptionRaised(type=kind, message=message)
 
 
+@pytest.mark.parametrize("margin", [" ", "    ", "\t"])
+def test_a_traceback_may_stand_behind_a_margin(margin: str) -> None:
+    log = "\n".join(margin + line for line in (FRAMES + "zmq.error.Again: busy").splitlines())
+    assert failure(START + log) == ExceptionRaised(type="zmq.error.Again", message="busy")
+
+
 def test_the_last_exception_of_a_chain_is_the_cause() -> None:
     first = FRAMES + "KeyError: 'a'\n"
     for words in (
@@ -186,6 +192,8 @@ TRITON = (
         [f"{TORCH}Exception out of resource: shared memory, Required: 147456. for benchmark choice x"],
         [f"{TORCH}Traceback (most recent call last):", f'{TORCH}  File "x.py", line 1, in f', f"{TORCH}{TRITON}"],
         [TRITON.strip()],
+        [f"{TORCH}CUDA out of memory. Tried to allocate 2.00 GiB."],
+        ["frame #3: std::bad_alloc::what() + 0x1 (0x7f in /lib/libstdc++.so.6)"],
         [*FRAMES.splitlines(), f"triton.runtime.errors.{TRITON}", "Ignoring this choice."],
         [
             "Exception ignored in: <function Pool.__del__ at 0x7f>",

@@ -672,6 +672,33 @@ def test_inspection_takes_an_exception_on_the_way_to_a_whole_request_for_no_fail
     assert inspect(None, ran.log + "\n" + caught)["problems"] == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[11-23 16:34:31] Sage Attention backend failed to import. Falling back to Flash Attention.",
+        "[11-23 16:34:31] Native component transformer: X is loaded, performance may be sub-optimal",
+        "[11-23 16:34:31] Failed to apply torch.compile to transformer: boom",
+        "[11-23 16:34:31] Falling back to diffusers backend",
+        "[11-23 16:34:31] Generation failed: boom",
+    ],
+)
+def test_inspection_shows_whatever_is_wrong_with_a_launch(line: str) -> None:
+    ran = kept("real-0.5.17-h200-warm")
+    said = line.partition("] ")[2]
+    [problem] = inspect(ran.dump, f"{line}\n{ran.log}")["problems"]
+    assert problem.endswith((said, "boom"))
+    # A prompt that says so, alone or as one of several, is none.
+    document = json.loads(ran.dump or "")
+    for prompt in (f"a sign: {said}", ["a cat", f"a sign: {said}"]):
+        document["meta"]["prompt"] = prompt
+        echo = f"[11-23 16:34:31] to do: a sign: {said}\n{ran.log}"
+        assert inspect(json.dumps(document), echo)["problems"] == []
+
+
+def test_inspection_shows_what_is_wrong_with_a_dump() -> None:
+    assert inspect('{"total_duration_ms": 0}', None)["problems"] == ["total_duration_ms is 0: nothing was measured"]
+
+
 def test_inspection_says_what_a_log_does_not_prove() -> None:
     ran = kept("real-0.5.17-h200-warm")
     empty = ["the log is empty: it proves nothing"]
