@@ -147,6 +147,11 @@ def _current(document: Any) -> Any:
     return {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
 
 
+def numbered(folder: Path) -> list[tuple[int, Path]]:
+    """The numbered folders of a case with their numbers, in order."""
+    return _launch_folders(folder)
+
+
 def _launch_folders(folder: Path) -> list[tuple[int, Path]]:
     if not folder.is_dir():
         return []

@@ -29,7 +29,8 @@ EXAMPLES = """\
 examples:
   sgdiff cases                                  every case below cases/, with its GPUs and marks
   sgdiff cases --check cases/wan22.yaml         every mistake in a case file, as file:line:column
-  sgdiff inspect --dump perf.json --log run.log what really ran: backend, warmup, stages
+  sgdiff inspect .sgdiff/RUN/wan22              what really ran in each launch: backend, warmup, stages
+  sgdiff inspect --dump perf.json --log run.log the same of a dump and a log that lie anywhere
   sgdiff judge numbers.json --json              the decision rule on plain numbers
 
 measuring is pytest's work:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, read
+
+HINTED = 5
+"""Runs that are named where a folder of runs was given: the newest."""
 
 
 def add(commands: Subparsers) -> None:
@@ -15,24 +20,40 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "inspect",
         help="what really ran in a launch: backend, pipeline, warmup, metrics, problems",
-        description="Reads a perf dump and the engine's log and says what really ran. Exit 1 if anything is wrong "
-        "with the launch: a silent fallback to diffusers, a failed request, a torn dump, a log that does "
-        "not prove the backend.",
+        description="Reads a perf dump and the engine's log and says what really ran. PATH is a folder that "
+        "--sgdiff-out named or a run left in .sgdiff/: one launch, the launches of one case, or a whole recording. It "
+        "may also be the file of a perf dump or a log (*.log). Exit 1 if anything is wrong with a launch: a silent "
+        "fallback to diffusers, a failed request, a torn dump, a log that does not prove the backend, a process that "
+        "did not end well, a disturbance.",
     )
+    parser.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="a folder with launches, or a file")
     parser.add_argument("--dump", type=Path, metavar="FILE", help="the perf dump (--perf-dump-path of the engine)")
     parser.add_argument("--log", type=Path, metavar="FILE", action="append", default=[], help="a log; repeatable")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: an object; of a case, a recording or several folders a list"
+    )
     parser.set_defaults(run=_inspect)
 
 
 def _inspect(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.engines.inspection import inspect
+    from pytest_sgdiff.errors import OptionError
 
-    if chosen.dump is None and not chosen.log:
-        print("sgdiff inspect: give --dump FILE, --log FILE, or both", file=sys.stderr)
+    folders = [path for path in chosen.paths if not _is_file(path)]
+    files = [path for path in chosen.paths if _is_file(path)]
+    logs = [*chosen.log, *(path for path in files if path.suffix == ".log")]
+    dumps = [*([chosen.dump] if chosen.dump else []), *(path for path in files if path.suffix != ".log")]
+    if folders and (logs or dumps):
+        raise OptionError("inspect: give folders or files, not both: a folder has its own dump and log")
+    if folders:
+        return _recorded(folders, as_json=chosen.json)
+    if not dumps and not logs:
+        print("sgdiff inspect: give a folder with launches, --dump FILE, --log FILE, or both", file=sys.stderr)
         return MISTAKES
-    dump = None if chosen.dump is None else read(chosen.dump)
-    found = inspect(dump, "\n".join(read(path) for path in chosen.log) if chosen.log else None)
+    if len(dumps) > 1:
+        raise OptionError(f"inspect: give one perf dump, not {len(dumps)}: {', '.join(map(str, dumps))}")
+    dump = read(dumps[0]) if dumps else None
+    found = inspect(dump, "\n".join(read(path) for path in logs) if logs else None)
     if chosen.json:
         print(json.dumps(found, indent=2, allow_nan=False))
     else:
@@ -40,7 +61,81 @@ def _inspect(chosen: argparse.Namespace) -> int:
     return FOUND if found["problems"] else GOOD
 
 
-def _inspection(found: dict[str, object]) -> str:
+def _is_file(path: Path) -> bool:
+    """What is not there is told as a folder that is not."""
+    return path.exists() and not path.is_dir()
+
+
+def _recorded(folders: Sequence[Path], *, as_json: bool) -> int:
+    """Every launch below the folders; a launch that cannot be read hides none of the others."""
+    from pytest_sgdiff.errors import RecordingError
+    from pytest_sgdiff.reports.numbers import clean
+
+    shown: list[dict[str, Any]] = []
+    broken = False
+    for folder, case, number in (place for path in folders for place in _launches(path)):
+        head = {"folder": str(folder), "case": case, "launch": number}
+        try:
+            shown.append({**head, **_launch(folder, case, number)})
+        except RecordingError as error:
+            broken = True
+            print(f"sgdiff: inspect: {error}", file=sys.stderr)
+    if as_json:
+        one_launch = len(folders) == len(shown) == 1 and shown[0]["folder"] == str(folders[0])
+        print(json.dumps(shown[0] if one_launch else shown, indent=2, allow_nan=False))
+    else:
+        print("\n\n".join(f"== {clean(one['folder'])}\n{_inspection(one)}" for one in shown))
+        if len(shown) > 1:
+            wrong = sum(bool(one["problems"]) for one in shown)
+            print(f"\n{len(shown)} launches, {wrong or 'none'} with problems")
+    if broken:
+        return MISTAKES
+    return FOUND if any(one["problems"] for one in shown) else GOOD
+
+
+def _launch(folder: Path, case: str, number: int) -> dict[str, Any]:
+    from pytest_sgdiff import recordings
+    from pytest_sgdiff.engines.inspection import inspect_launch
+    from pytest_sgdiff.watch import disturbances
+
+    launch = recordings.read_launch(folder, case=case, number=number)
+    found = inspect_launch(launch)
+    disturbed = disturbances(launch.watch) if launch.watch else ()
+    return {**found, "problems": [*found["problems"], *(f"disturbed: {what}" for what in disturbed)]}
+
+
+def _launches(path: Path) -> list[tuple[Path, str, int]]:
+    """Folder, case and number of every launch below a path: it is one itself, holds those of one case, or is a
+    recording, with the base engine's launches of an A/B run behind the others.
+
+    Raises RecordingError where there is none.
+    """
+    from pytest_sgdiff import recordings
+    from pytest_sgdiff.errors import RecordingError
+    from pytest_sgdiff.sources import AGAINST
+
+    if not path.is_dir():
+        raise RecordingError(f"{path}: no such folder or file")
+    if recordings.is_launch(path):
+        here = path.resolve()
+        return [(path, recordings.case_of(here.parent), int(here.name) if here.name.isdecimal() else 0)]
+    if recordings.is_case(path):
+        return [(inner, recordings.case_of(path), number) for number, inner in recordings.numbered(path)]
+    found = [
+        (inner, case, number)
+        for root in (path, path / AGAINST)
+        if root.is_dir()
+        for case in recordings.case_ids(root)
+        for number, inner in recordings.numbered(recordings.launch_folder(root, case, 0).parent)
+    ]
+    if not found:
+        runs = sorted(inner.name for inner in path.iterdir() if inner.is_dir() and recordings.case_ids(inner))
+        hint = f": it holds runs, name one of them: {', '.join(runs[-HINTED:])}" if runs else ""
+        raise RecordingError(f"{path}: holds no launch{hint}")
+    return found
+
+
+def _inspection(found: Mapping[str, Any]) -> str:
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
     metrics = found["metrics"]
     if isinstance(metrics, dict) and metrics:

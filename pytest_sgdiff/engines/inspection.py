@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_sgdiff.data import PerfDump
+from pytest_sgdiff.data import Launch, PerfDump
 from pytest_sgdiff.engines.enginelog import LogEvidence, examine
 from pytest_sgdiff.engines.gate import backend_of
 from pytest_sgdiff.engines.perfdump import DumpError, parse
@@ -36,6 +36,25 @@ def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
         "metrics": metrics_of(dump) if dump else {},
         "problems": problems,
     }
+
+
+def inspect_launch(launch: Launch) -> dict[str, Any]:
+    """As `inspect`, of a recorded launch: how the process ended is a problem, too."""
+    found = inspect(launch.dump, launch.log or None)
+    return {**found, "problems": [*_ended(launch, proven=bool(found["problems"])), *found["problems"]]}
+
+
+def _ended(launch: Launch, *, proven: bool) -> Iterator[str]:
+    if launch.ending == "timeout":
+        yield "the launch did not end in time"
+    elif launch.ending == "interrupted":
+        yield "the launch was interrupted"
+    elif launch.returncode:
+        yield f"the engine exited with {launch.returncode}"
+    if launch.stale_dump:
+        yield "the perf dump is older than the launch"
+    elif launch.dump is None and not proven:
+        yield "the launch left no perf dump"
 
 
 def read_dump(text: str | None) -> tuple[PerfDump | None, str | None]:

@@ -185,7 +185,7 @@ def test_a_missing_file_is_named(here: Path, capsys: pytest.CaptureFixture[str])
     assert main(["inspect", "--dump", "nowhere.json"]) == 2
     assert capsys.readouterr().err == "sgdiff: nowhere.json: No such file or directory\n"
     assert main(["inspect"]) == 2
-    assert capsys.readouterr().err == "sgdiff inspect: give --dump FILE, --log FILE, or both\n"
+    assert capsys.readouterr().err == "sgdiff inspect: give a folder with launches, --dump FILE, --log FILE, or both\n"
 
 
 def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,178 @@
+"""`sgdiff inspect PATH`: what people have at hand is a folder that a run left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.cli import main
+
+REAL = Path(__file__).parents[2] / "examples" / "recordings" / "h200"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for case in ("tiny_wan_pass", "tiny_wan_unchanged", "tiny_wan_port_lost"):
+        shutil.copytree(REAL / case, tmp_path / "out" / case)
+    return tmp_path
+
+
+def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
+    code = main(["inspect", *arguments])
+    return code, capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/", "./{}"])
+def test_a_launch_folder_is_what_its_dump_and_log_are(
+    here: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    folder = "out/tiny_wan_pass/00"
+    code, lines = inspected(capsys, form.format(folder))
+    assert (code, lines[0]) == (0, f"== {folder}")
+    by_files = inspected(capsys, "--dump", f"{folder}/perf.json", "--log", f"{folder}/engine.log")
+    assert (code, lines[1:]) == by_files
+
+
+def test_so_it_is_from_inside_the_folder(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here / "out" / "tiny_wan_pass" / "00")
+    assert main(["inspect", ".", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["case"], found["launch"], found["backend"], found["warmup"]) == (
+        "tiny_wan_pass", 0, "sglang", "proven"
+    )  # fmt: skip
+
+
+def test_a_case_folder_is_every_launch_of_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = inspected(capsys, "out/tiny_wan_unchanged")
+    assert code == 0
+    assert [line for line in lines if line.startswith("==")] == [
+        "== out/tiny_wan_unchanged/00",
+        "== out/tiny_wan_unchanged/01",
+    ]
+    assert lines[-1] == "2 launches, none with problems"
+
+
+def test_a_recording_is_every_launch_of_every_case(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = inspected(capsys, "out")
+    assert code == 1
+    assert [line.removeprefix("== out/") for line in lines if line.startswith("==")] == [
+        "tiny_wan_pass/00",
+        "tiny_wan_port_lost/00",
+        "tiny_wan_unchanged/00",
+        "tiny_wan_unchanged/01",
+    ]
+    assert lines[-1] == "4 launches, 1 with problems"
+    assert "  the engine exited with 1" in lines
+
+
+def test_of_an_ab_recording_both_engines_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(REAL / "tiny_wan_pass", here / "out" / "against" / "tiny_wan_pass")
+    _, lines = inspected(capsys, "out")
+    assert [line for line in lines if "tiny_wan_pass" in line] == [
+        "== out/tiny_wan_pass/00",
+        "== out/against/tiny_wan_pass/00",
+    ]
+
+
+def test_json_of_one_launch_is_an_object_and_of_more_a_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = ["folder", "case", "launch", "backend", "pipeline", "warmup", "generation", "tag", "metrics", "problems"]
+    assert main(["inspect", "--json", "out/tiny_wan_pass/00"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == keys
+    for folder, count, code in (("out/tiny_wan_pass", 1, 0), ("out/tiny_wan_unchanged", 2, 0), ("out", 4, 1)):
+        assert main(["inspect", "--json", folder]) == code
+        found = json.loads(capsys.readouterr().out)
+        assert [list(one) for one in found] == [keys] * count
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"returncode": 3}, "the engine exited with 3"),
+        ({"ending": "timeout", "returncode": None}, "the launch did not end in time"),
+        ({"ending": "interrupted", "returncode": None}, "the launch was interrupted"),
+    ],
+)
+def test_how_the_process_ended_is_a_problem(
+    here: Path, capsys: pytest.CaptureFixture[str], record: dict[str, object], told: str
+) -> None:
+    path = here / "out" / "tiny_wan_pass" / "00" / "launch.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **record}))
+    code, lines = inspected(capsys, "out/tiny_wan_pass/00")
+    assert code == 1
+    assert lines[-2:] == ["problems:", f"  {told}"]
+
+
+def test_a_launch_without_a_dump_and_one_with_an_old_one_are_no_measurement(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = here / "out" / "tiny_wan_pass" / "00"
+    (folder / "perf.json").unlink()
+    code, lines = inspected(capsys, str(folder))
+    assert (code, lines[-1]) == (1, "  the launch left no perf dump")
+    path = folder / "launch.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "stale_dump": True}))
+    code, lines = inspected(capsys, str(folder))
+    assert (code, lines[-1]) == (1, "  the perf dump is older than the launch")
+
+
+def test_a_disturbed_launch_says_what_disturbed_it(capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = inspected(capsys, str(REAL / "tiny_wan_stranger"))
+    assert code == 1
+    assert any(line.startswith("  disturbed: GPU-") and "3046" in line for line in lines)
+
+
+def test_a_torn_launch_hides_none_of_the_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "out" / "tiny_wan_pass" / "00" / "launch.json").write_text("{")
+    assert main(["inspect", "out"]) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "3 launches, 1 with problems"
+    assert err.startswith("sgdiff: inspect: out/tiny_wan_pass/00/launch.json:1: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere"], "sgdiff: nowhere: no such folder or file\n"),
+        (["empty"], "sgdiff: empty: holds no launch\n"),
+        (["."], "sgdiff: .: holds no launch: it holds runs, name one of them: out\n"),
+        (
+            ["out", "--log", "x.log"],
+            "sgdiff: inspect: give folders or files, not both: a folder has its own dump and log\n",
+        ),
+        (
+            ["out/tiny_wan_pass/00/perf.json", "empty.json"],
+            "sgdiff: inspect: give one perf dump, not 2: out/tiny_wan_pass/00/perf.json, empty.json\n",
+        ),
+        ([], "sgdiff inspect: give a folder with launches, --dump FILE, --log FILE, or both\n"),
+    ],
+)
+def test_what_holds_no_launch_is_a_mistake(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    (here / "empty").mkdir()
+    (here / "empty.json").write_text("{}")
+    assert main(["inspect", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", told)
+
+
+def test_files_need_no_option(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = "out/tiny_wan_pass/00"
+    named = inspected(capsys, "--dump", f"{folder}/perf.json", "--log", f"{folder}/engine.log")
+    assert inspected(capsys, f"{folder}/perf.json", f"{folder}/engine.log") == named
+    assert inspected(capsys, f"{folder}/perf.json") == inspected(capsys, "--dump", f"{folder}/perf.json")
+
+
+def test_the_installed_command_takes_a_folder(here: Path) -> None:
+    command = str(Path(sys.executable).with_name("sgdiff"))
+    done = subprocess.run([command, "inspect", "out/tiny_wan_port_lost"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "port 30005 was already in use" in done.stdout
