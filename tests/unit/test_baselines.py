@@ -376,6 +376,35 @@ def test_the_best_centre_ever_recorded_stays() -> None:
     assert "denoise_gap" not in third.best  # a pause has no best: it may be nothing, or less
 
 
+def test_the_best_is_that_of_all_recordings_and_not_of_the_last_two(tmp_path: Path) -> None:
+    """Each metric has its own best, whichever recording it is of, and however often the file was replaced since."""
+    fastest = {"denoise_steps": (1.02, 1.0, 1.03, 1.05, 1.04), "e2e": (0.9, 1.1, 1.2, 1.15, 1.3)}
+    for number in range(5):
+        fresh = measurement(session=f"s{number}")
+        factors = {name: factor[number] for name, factor in fastest.items()}
+        launches = tuple(
+            replace(one, metrics={**one.metrics, **{name: one.metrics[name] * by for name, by in factors.items()}})
+            for one in fresh.launches
+        )
+        fresh = replace(fresh, launches=launches)
+
+        def renewed(old: Baseline | None, fresh: Measurement = fresh, session: str = f"s{number}") -> Baseline:
+            return baselines.renew(old, fresh, recorded(session), engine_version="0.5.17")
+
+        path = baselines.update(tmp_path, H200, "tiny_wan", renewed)
+    best = baselines.load(path).best
+    alone = baselines.centres(measurement())
+    assert best["denoise_steps"] == alone["denoise_steps"]
+    assert best["e2e"] == pytest.approx(0.9 * alone["e2e"], abs=0.001)
+    assert best["peak_memory"] == alone["peak_memory"]
+
+
+def test_a_baseline_that_says_nothing_of_the_best_is_one_of_the_recordings() -> None:
+    first = replace(baseline(), best={})
+    second = baselines.renew(first, measurement(factor=1.05), recorded("s2"), engine_version="0.5.17")
+    assert second.best["denoise_steps"] == 1024.871
+
+
 def test_the_best_starts_anew_with_another_workload_or_sync_flag() -> None:
     slower = measurement(factor=1.5)
     other = replace(slower, workload=replace(WORKLOAD, digest="ffff"))
