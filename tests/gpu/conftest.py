@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.gpu.twogpus import visible_gpus
 from tests.gpu.wan import case_text
 from tests.realproject import ROOT, Project, Ran
 
@@ -29,6 +30,39 @@ KINDS = {
     # A quarter more in every feed-forward: some 8 % more time per step.
     "slower": ("wan", "--ffn", "11264"),
     "foreign": ("stable-diffusion",),
+}
+# GPU-bound on an H200 at the sizes of tests/gpu/twogpus.py.
+FAMILIES = {
+    "firered": (
+        "FireRed-Image-Edit-1.0",
+        "--heads",
+        "12",
+        "--head-dim",
+        "128",
+        "--layers",
+        "10",
+        "--text-dim",
+        "256",
+        "--text-layers",
+        "4",
+        "--vae-dim",
+        "32",
+    ),
+    "ltx-2": (
+        "LTX-2",
+        "--heads",
+        "32",
+        "--head-dim",
+        "128",
+        "--layers",
+        "8",
+        "--text-dim",
+        "256",
+        "--text-layers",
+        "4",
+        "--vae-dim",
+        "32",
+    ),
 }
 SIZE = ("--heads", "12", "--layers", "10", "--text-dim", "1024", "--text-layers", "4", "--vae-dim", "32")
 
@@ -66,6 +100,11 @@ def checkpoint(engine_python: list[str], tmp_path_factory: pytest.TempPathFactor
     made = pathlib.Path(named).absolute() if named else tmp_path_factory.mktemp("checkpoints")
 
     def make(kind: str) -> pathlib.Path:
+        if kind in FAMILIES:
+            name, *size = FAMILIES[kind]
+            program = str(ROOT / "tests" / "gpu" / "make_families.py")
+            subprocess.run([*engine_python, program, kind, str(made / name), "--cuda", *size], check=True)
+            return made / name
         folder = made / f"gpu-{kind}" / "Wan2.1-T2V-1.3B-Diffusers"
         size = SIZE if KINDS[kind][0] == "wan" else ()
         program = str(ROOT / "tests" / "engine" / "make_checkpoint.py")
@@ -105,13 +144,39 @@ def project_with(
     return copy
 
 
+@pytest.fixture(scope="session")
+def two_gpus() -> list[str]:
+    """The UUIDs of the machine's two GPUs in PCI order. Where there are fewer, the tests are not for the machine."""
+    uuids = visible_gpus()
+    if len(uuids) < 2:
+        pytest.skip(f"needs two GPUs, and this machine has {len(uuids)}")
+    return uuids[:2]
+
+
+@pytest.fixture(scope="session")
+def new_project(
+    engine: str, two_gpus: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], Project]:
+    """A function (name, case file) -> a project that may lease two GPUs."""
+
+    def make(name: str, text: str) -> Project:
+        folder = tmp_path_factory.mktemp(name)
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        project = Project(folder=folder, engine=engine, gpus=",".join(two_gpus))
+        project.write_case(text)
+        return project
+
+    return make
+
+
 @pytest.fixture
-def busy_gpu(engine_python: list[str]) -> Iterator[Callable[[], int]]:
-    """A function that starts a stranger's program computing on the GPU and returns its process id."""
+def busy_gpu(engine_python: list[str]) -> Iterator[Callable[..., int]]:
+    """A function that starts a stranger's program computing on a GPU, of that number, and returns its process id."""
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> int:
-        process = subprocess.Popen([*engine_python, "-c", BUSY], stdout=subprocess.PIPE, text=True)
+    def start(number: int = 0) -> int:
+        environment = {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(number)}
+        process = subprocess.Popen([*engine_python, "-c", BUSY], stdout=subprocess.PIPE, text=True, env=environment)
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "busy\n"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_sgdiff import baselines, recordings
+from tests.gpu.processes import alive, engine_of, wait_for_log
 from tests.gpu.wan import case_text
 from tests.realproject import Project, Ran
 
@@ -80,7 +81,7 @@ def test_a_stranger_that_computes_on_the_gpu_is_named_and_decides_nothing(
     project = project_with("baseline")
     process = project.start("--sgdiff-out=kept")
     # It comes once the lease is held: a GPU that is busy before is not leased at all.
-    _wait_for_log(project.folder / "kept")
+    wait_for_log(project.folder / "kept")
     stranger = busy_gpu()
     output, _ = process.communicate(timeout=1800)
     assert "INCONCLUSIVE" in output
@@ -122,47 +123,15 @@ def test_out_of_memory_inside_a_request_fails_although_the_engine_exits_0(
 def test_a_killed_pytest_keeps_its_gpu_until_the_engine_is_gone(project_with: ProjectWith) -> None:
     first = project_with("baseline")
     process = first.start("--sgdiff-out=kept")
-    engine = _engine_of(first.folder / "kept")
+    engine = engine_of(first.folder / "kept")
     process.kill()
     process.communicate()
-    assert _alive(engine), "the engine ended with pytest, so that nothing is shown here"
+    assert alive(engine), "the engine ended with pytest, so that nothing is shown here"
     began = time.monotonic()
     ran = first.copy_to(first.folder.with_name("second")).pytest()
     assert ran.case is not None
     # The orphan holds the lease by its descriptor; it is ended, its memory freed, and only then is the GPU given.
-    assert not _alive(engine)
+    assert not alive(engine)
     assert ran.case["outcome"] in {"pass", "inconclusive"}
     assert all(not launch["watch"]["foreign"] for launch in ran.case["launches"] if launch["excluded"] is None)
     assert time.monotonic() - began < 900
-
-
-def _wait_for_log(folder: pathlib.Path) -> None:
-    """Wait until the engine of the first launch below the folder has printed something."""
-    _until(lambda: any(path.stat().st_size for path in folder.rglob("engine.log")))
-
-
-def _engine_of(folder: pathlib.Path) -> int:
-    """The process id of the engine that runs for a recording below the folder."""
-    _wait_for_log(folder)
-    words = (str(folder).encode(), b"generate")
-    lines = {path.name: _read(path / "cmdline") for path in pathlib.Path("/proc").iterdir() if path.name.isdigit()}
-    return min(int(pid) for pid, line in lines.items() if all(word in line for word in words))
-
-
-def _until(happened: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 300
-    while not happened():
-        assert time.monotonic() < limit, "nothing happened in 300 s"
-        time.sleep(0.2)
-
-
-def _alive(pid: int) -> bool:
-    state = _read(pathlib.Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()[:1]
-    return bool(state) and state[0] not in {b"Z", b"X"}
-
-
-def _read(path: pathlib.Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
