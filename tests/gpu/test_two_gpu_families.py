@@ -98,7 +98,7 @@ def check(measured: Measured, pipeline: str, record_property: Note) -> None:
     for result in results(project).values():
         assert result["outcome"] == "no-baseline", result["reason"]
         assert all(launch["excluded"] is None and launch["warmup"] == "proven" for launch in result["launches"])
-        assert (result["machine"]["product"], result["machine"]["count"]) == ("NVIDIA H200", 2)
+        assert result["machine"]["count"] == 2
 
 
 def test_firered_runs_natively_over_two_gpus(firered: Measured, record_property: Note) -> None:
