@@ -6,6 +6,7 @@
 | `SGDIFF_ENGINE_PYTHON` | the Python beside it, or `python3` | a command line that has the engine's packages |
 | `SGDIFF_ENGINE_CHECKPOINTS` | a temporary folder | where the checkpoints are made, and found again |
 | `SGDIFF_GPU_LAUNCHES` | 10 | launches of the baseline |
+| `SGDIFF_GPU_PICTURE` | 1536 | width and height of FireRed's pictures, on two GPUs |
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def test_a_stranger_on_one_of_its_two_gpus_disturbs_a_launch(
     # One launch is enough to see: two more would be made in its place.
     process.send_signal(signal.SIGINT)
     print(process.communicate(timeout=120)[0])
-    launch = recordings.read_launches(kept, "wide")[0]
+    launch = recordings.read_launch(kept / "wide" / "00", case="wide", number=0)
     assert launch.watch is not None
     assert launch.watch.pids == "exact"
     assert {(process.gpu_uuid, process.pid) for process in launch.watch.foreign} == {(two_gpus[1], stranger)}
