@@ -76,7 +76,7 @@ def wan(name: str, model: pathlib.Path, *, gpus: int = 1, steps: int = 20) -> st
     return WAN.format(name=name, model=model, gpus=gpus, prompt=PROMPT, steps=steps, topology=topology)
 
 
-def write_picture(path: pathlib.Path, *, size: int = 512) -> None:
+def write_picture(path: pathlib.Path, *, size: int = 128) -> None:
     """A PNG with a gradient: the picture that an editing model is given."""
     rows = b"".join(
         b"\0" + bytes(value for x in range(size) for value in (x * 255 // size, y * 255 // size, 128))
