@@ -76,7 +76,12 @@ def held_request(dispatch: Callable[..., Any]) -> Callable[..., Any]:
         if not waited and getattr(first, "is_warmup", None) is False:
             waited = True
             say("ready")
-            wait_for("go")
+            try:
+                wait_for("go")
+            except SystemExit:
+                # The command waits for the result.
+                os.kill(os.getppid(), signal.SIGTERM)
+                raise
         return dispatch(self, items)
 
     return after_go
