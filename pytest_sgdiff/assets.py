@@ -35,7 +35,7 @@ def resolve_assets(case: Case, folder: Path | None) -> Mapping[str, Path]:
         else:
             missing.append(f"{case.at(f'assets.{flag}')}: {_complaint(name, path, folder)}")
     if missing:
-        raise AssetError("\n".join(missing))
+        raise AssetError(*missing)
     return found
 
 

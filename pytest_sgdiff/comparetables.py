@@ -9,6 +9,7 @@ from types import MappingProxyType
 from pytest_sgdiff.compare import Comparison, Row, Status
 from pytest_sgdiff.figures import fixed
 from pytest_sgdiff.metrics import STAGE, title
+from pytest_sgdiff.printable import printable_json, printable_values
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
 from pytest_sgdiff.reports.phrases import estimators
 from pytest_sgdiff.reports.text import table
@@ -32,6 +33,7 @@ _STAGE_ICONS: Mapping[Status, str] = MappingProxyType(
 
 def render_text(comparison: Comparison) -> str:
     """Aligned columns for a terminal, the closing line says what the exit code says."""
+    comparison = printable_values(comparison)
     lines = [f"old  {_side(comparison.old)}", f"new  {_side(comparison.new)}", *_notes(comparison)]
     if comparison.rows:
         rows = [("metric", "old", "new", "change", "95 % interval", "")]
@@ -52,6 +54,7 @@ def render_text(comparison: Comparison) -> str:
 
 def render_markdown(comparison: Comparison) -> str:
     """The report of upstream's compare_perf.py: summary, stages of more than 100 ms or half a millisecond's change."""
+    comparison = printable_values(comparison)
     lines = ["### Performance Comparison Report", ""]
     if not comparison.rows:
         return "\n".join([*lines, *(f"- {d}" for d in comparison.differences), "", _conclusion(comparison)]) + "\n"
@@ -91,7 +94,7 @@ def render_json(comparison: Comparison) -> str:
         "left_out": list(comparison.left_out),
         "exit_code": comparison.exit_code,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 _COLUMNS = ("metric", "unit", "old", "new", "estimator", "ratio", "low", "high", "status", "why")

@@ -23,9 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_sgdiff.printable import printable
+
 
 class SgdiffError(Exception):
-    """Root of all errors that this package raises on purpose."""
+    """Root of all errors that this package raises on purpose. Each argument is a line of the message, and is shown
+    `printable`: messages quote files and names of others."""
+
+    def __str__(self) -> str:
+        return "\n".join(printable(str(line)) for line in self.args)
 
 
 class OptionError(SgdiffError):
@@ -36,7 +42,7 @@ class CaseFileError(SgdiffError):
     """A case file is wrong. `mistakes` holds every one, each as `file:line:column: message`."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes))
+        super().__init__(*mistakes)
         self.mistakes = tuple(mistakes)
 
 

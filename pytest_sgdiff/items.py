@@ -16,6 +16,7 @@ import pytest
 from pytest_sgdiff.casescan import registered_marks
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.printable import printable
 
 CASE = pytest.StashKey[Case]()
 """On an item: the case that it measures."""
@@ -38,7 +39,7 @@ class CaseFile(pytest.Module):
             by_name.setdefault(case.name, []).append(case)
         self.stash[CASES] = by_name
         if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0])]:
-            raise self.CollectError("\n".join(taken))
+            raise self.CollectError("\n".join(map(printable, taken)))
         module = types.ModuleType(self.path.stem)
         module.__file__ = str(self.path)
         for name, variants in by_name.items():
@@ -125,5 +126,5 @@ def load(path: Path, config: pytest.Config) -> tuple[Case, ...]:
     except CaseFileError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     if mistakes := check_relations(cases, files=[path], root=config.rootpath):
-        raise pytest.Collector.CollectError("\n".join(mistakes))
+        raise pytest.Collector.CollectError("\n".join(map(printable, mistakes)))
     return cases

@@ -28,8 +28,8 @@ _ORDER: Final = re.compile(r"^(\s*)(?=::)|(?<=##)(?=[\w.-]*\[)|(?<=section_start
 
 
 def printable(text: str) -> str:
-    r"""`text` on one line: what has no shape of its own as an escape (`\n`, `\x1b`, `\u202e`), orders to CI systems with
-    a backslash in them. Letters of every script and emoji stay. Twice is the same as once."""
+    r"""`text` on one line: what has no shape of its own as an escape (`\n`, `\x1b`, `\u202e`), orders to CI systems
+    with a backslash in them. Letters of every script and emoji stay. Twice is the same as once."""
     return _ORDER.sub(lambda found: f"{found[0]}\\", _HIDDEN.sub(_visible, text))
 
 
@@ -46,7 +46,7 @@ def printable_json(text: str) -> str:
 
 
 def printable_values(value: T) -> T:
-    """The value with every text in it, also in dataclasses, mappings (their keys too), lists and tuples, `printable`."""
+    """The value with every text in it, also in dataclasses, mappings (keys too), lists and tuples, `printable`."""
     return cast(T, _values(value))
 
 
@@ -75,8 +75,7 @@ def _hidden(char: str) -> bool:
     if char.isascii():
         return char < " " or char == "\x7f"
     category = unicodedata.category(char)
-    # Control characters, marks of direction and other formats, line and paragraph separators, halves of pairs; and
-    # blanks that are none to the eye or to a shell are told from the one that is.
+    # Control characters, marks of direction and other formats, line and paragraph separators, halves of pairs.
     return (category in ("Cc", "Cf", "Zl", "Zp", "Cs") and char not in _JOINERS) or char in "\ufffe\uffff"
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pytest_sgdiff.printable import printable
 from pytest_sgdiff.reports.numbers import clean, duration
 
 SILENCE_S = 60.0
@@ -95,7 +96,7 @@ def launch_text(progress: Progress) -> str:
 def doing(progress: Progress) -> str:
     """`GPUs 0,1, launch 2 of up to 5, DenoisingStage`; for a wait who is in the way, before anything else."""
     # Names of other people's processes: whatever they hold must stay one line.
-    stage = " ".join(clean(progress.stage).split())
+    stage = printable(" ".join(clean(progress.stage).split()))
     parts = (launch_text(progress) if progress.launch else "", stage)
     return ", ".join(part for part in (parts[::-1] if progress.waits else parts) if part)
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_sgdiff.printable import printable
 from pytest_sgdiff.progress import cells
 
 SIZE = (80, 24)
@@ -78,7 +79,7 @@ class Screen:
                 lead += "\n"
                 self._between = True
             self._block = ()
-            self._try(f"{lead}{text}\n")
+            self._try(f"{lead}{printable(text)}\n")
 
     def show(self, lines: Sequence[str]) -> None:
         """Let these lines stand below what pytest has written until it writes more; none: nothing."""
@@ -86,11 +87,12 @@ class Screen:
             if tuple(lines) == self._block:
                 return
             erasure, self._block = self._erasure(), tuple(lines)
+            shown = list(map(printable, lines))
             lead = "\r\n" if self._unfinished and lines else ""
             # The cursor waits where the block begins: there `^C` and words of others do no harm, and a terminal that
             # is resized keeps it there.
             up = f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else ""
-            self._try(erasure + lead + "\r\n".join(lines) + up + "\r" * bool(lines))
+            self._try(erasure + lead + "\r\n".join(shown) + up + "\r" * bool(lines))
 
     def close(self) -> None:
         """Leave the file as pytest expects it."""

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_sgdiff.items import CASE, CaseFile
 from pytest_sgdiff.needs import LACK
+from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.session import HAS_BASELINE, RESULT
 
 DROPPED = "sgdiff_dropped"
@@ -58,6 +59,8 @@ class Sender:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the result to the report of the call."""
         report = yield
+        if CASE in item.stash or RESULT in item.stash:
+            _make_printable(report)
         if HAS_BASELINE in item.stash:
             report.sgdiff_has_baseline = True  # type: ignore[attr-defined]
         if LACK in item.stash:
@@ -66,3 +69,13 @@ class Sender:
             report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
             del item.stash[RESULT]
         return report
+
+
+def _make_printable(report: pytest.TestReport) -> None:
+    """Why a case failed or was skipped, as pytest shows it: it quotes logs, recordings and baselines."""
+    why = report.longrepr
+    if isinstance(why, str):
+        report.longrepr = printable_lines(why)
+    elif isinstance(why, tuple):
+        path, line, reason = why
+        report.longrepr = path, line, printable(reason)

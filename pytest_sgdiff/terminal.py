@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 from pytest_sgdiff import commands
 from pytest_sgdiff.asked import shows_only
 from pytest_sgdiff.data import Run
+from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.publish import workflow_commands
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import closing, gaps, message, relation_line, renewal, summary, unmeasured_lines
 from pytest_sgdiff.results import Results
+
+
+class _Border:
+    """pytest's terminal reporter, for lines that quote others: whatever they hold, none gives an order to the terminal
+    or to the CI system that reads it."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    @property
+    def verbosity(self) -> int:
+        return self._terminal.verbosity
+
+    @property
+    def no_summary(self) -> bool:
+        return self._terminal.no_summary
+
+    def write_line(self, text: str, **markup: Any) -> None:
+        self._terminal.write_line(printable_lines(text), **markup)
+
+    def write_sep(self, sep: str, title: str) -> None:
+        self._terminal.write_sep(sep, printable(title))
 
 
 class Terminal:
@@ -25,7 +49,7 @@ class Terminal:
 
     def pytest_report_header(self) -> list[str]:
         """What is measured on what, before the first case."""
-        return [f"sgdiff: {line}" for line in self.results.header]
+        return [printable(f"sgdiff: {line}") for line in self.results.header]
 
     def pytest_report_collectionfinish(self) -> str | list[str]:
         """How many of what was collected are cases."""
@@ -82,7 +106,7 @@ class Terminal:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The closing table and the one line that says how much was measured."""
-        terminal = terminalreporter
+        terminal = _Border(terminalreporter)
         if shows_only(self.config):
             return
         if self.settings.mode == "dry-run":
@@ -97,7 +121,7 @@ class Terminal:
             self._write_details(terminal, run)
         # What a workflow reads, and what was lost, is said in any case.
         for line in workflow_commands(run, os.environ, root=self.settings.root):
-            terminal.write_line(line)
+            terminalreporter.write_line(line)
         for trouble in self.results.troubles:
             terminal.write_line(f"sgdiff: {trouble}", red=True)
         if run.unmeasured:
@@ -111,7 +135,7 @@ class Terminal:
         for red in self.results.reds:
             terminal.write_line(f"sgdiff: {red}", red=True)
 
-    def _write_details(self, terminal: pytest.TerminalReporter, run: Run) -> None:
+    def _write_details(self, terminal: _Border, run: Run) -> None:
         for result in run.results:
             # Failed cases have their text in pytest's own section; these are no failures, and need theirs.
             told = {"inconclusive", "improved", *(["pass"] if terminal.verbosity > 0 else [])}

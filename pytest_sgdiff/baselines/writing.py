@@ -50,7 +50,7 @@ def apply(root: Path, candidates: Sequence[Baseline]) -> Iterator[Path]:
     """
     refused = [refusal for candidate in candidates if (refusal := _refusal(root, candidate)) is not None]
     if refused:
-        raise BaselineError("\n".join(refused))
+        raise BaselineError(*refused)
     for candidate in candidates:
         machine, case = candidate.measurement.machine, candidate.measurement.case
         yield update(root, machine, case, partial(placed, candidate=candidate), read=find_replaceable)

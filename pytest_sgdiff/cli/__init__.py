@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import sys
 from collections.abc import Sequence
 
 from pytest_sgdiff import __version__
 from pytest_sgdiff.cli import baselines, cases, compare, gpus, inspect, judge, transfer, trend
+from pytest_sgdiff.cli.output import PrintableOutput
 from pytest_sgdiff.cli.protocol import MISTAKES, Add
 from pytest_sgdiff.errors import SgdiffError
 
@@ -47,6 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Names and summaries are people's: where a terminal has no such letters, escapes are better than a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    try:
+        with (
+            contextlib.closing(PrintableOutput(sys.stdout)) as out,
+            contextlib.closing(PrintableOutput(sys.stderr)) as err,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            return _run(arguments)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away: nobody is left to tell.
+        sys.stderr.close()
+        return 0
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     chosen = parser.parse_args(arguments)
     if not hasattr(chosen, "run"):
@@ -57,10 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SgdiffError as error:
         print(f"sgdiff: {error}", file=sys.stderr)
         return MISTAKES
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) went away: nobody is left to tell.
-        sys.stderr.close()
-        return 0
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.casefiles import all_cases
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json
 from pytest_sgdiff.errors import BaselineError
+from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,8 +76,9 @@ def _list(chosen: argparse.Namespace) -> int:
     rows = [_row(baseline) for baseline in found]
     end = GOOD if None not in read else MISTAKES
     if chosen.json:
-        print(json.dumps(rows, indent=2))
+        print(as_json(rows))
         return end
+    rows = printable_values(rows)
     width = max((len(str(row["case"])) for row in rows), default=0)
     for baseline, row in zip(found, rows, strict=True):
         launches = plural(len(baseline.measurement.launches), "launch")
@@ -125,16 +126,16 @@ def _show(chosen: argparse.Namespace) -> int:
     # Other cases' files may be as wrong as they like.
     mine = [path for path in every(chosen.folder) if path.stem == file_name(chosen.what)]
     found = [b for b in map(load, mine) if b.measurement.case == chosen.what]
-    for baseline in found:
+    for baseline in printable_values(found):
         print(f"{baseline.path}: {baseline.kind}, {_when(baseline)}, sglang {baseline.engine_version or 'unknown'}")
         if baseline.source:
             print(f"  source: {baseline.source}")
         priors = suite_priors(suite(chosen.folder, baseline.measurement.machine))
         for line in _metrics(baseline, priors):
             print(f"  {line}")
-        print(f"  noise between launches: {told(priors)}")
+        print(f"  noise between launches: {printable(told(priors))}")
         for doubt in doubts(baseline, MetricChoice()):
-            print(f"  {doubt_text.advice(doubt)}")
+            print(f"  {printable(doubt_text.advice(doubt))}")
     if not found:
         raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
     return GOOD
@@ -186,7 +187,7 @@ def _diff(chosen: argparse.Namespace) -> int:
         new = load(path)
         machine, name = new.measurement.machine, new.measurement.case
         old = find(chosen.folder, machine, name)
-        head = f"{name}  {machine.slug}"
+        head = printable(f"{name}  {machine.slug}")
         if old is not None and replace(old, path=new.path) == new:
             return f"{head}  (the same)"
         # A case that is gone, or lies elsewhere, gates what a case gates that says nothing of its metrics.
@@ -209,7 +210,7 @@ def _check(chosen: argparse.Namespace) -> int:
         raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
     found = check(chosen.folder, all_cases("baselines check", chosen.cases), assets=_hashes(chosen.assets))
     for flaw in found:
-        print(flaw)
+        print(printable(str(flaw)))
     errors, warnings = (sum(flaw.level == level for flaw in found) for level in ("error", "warning"))
     if not errors:
         warned = f", {plural(warnings, 'warning')}" if warnings else ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json
 from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.printable import printable
 
 if TYPE_CHECKING:
     from pytest_sgdiff.data import Case
@@ -57,7 +57,7 @@ def _cases(chosen: argparse.Namespace) -> int:
     if chosen.check:
         return _check(files, here, chosen.engine_version)
     if mistakes := check_files(files, here):
-        print("\n".join(mistakes))
+        print("\n".join(map(printable, mistakes)))
         return MISTAKES
     cases = [case for file in files for case in read_cases(file, here)]
     if chosen.check_nightly is not None:
@@ -65,12 +65,14 @@ def _cases(chosen: argparse.Namespace) -> int:
     if chosen.as_command:
         return _as_command(cases, chosen)
     if chosen.json:
-        print(json.dumps([to_plain(case) for case in cases], indent=2))
+        print(as_json([to_plain(case) for case in cases]))
     else:
         width = max((len(case.node_id) for case in cases), default=0)
         for case in cases:
             gpus = f"{case.gpus} GPU{'s' if case.gpus != 1 else ''}"
-            print(f"{case.node_id:{width}}  {gpus:7}  {','.join(case.marks) or '-':20}  {case.summary}")
+            print(
+                f"{case.node_id:{width}}  {gpus:7}  {','.join(case.marks) or '-':20}  {' '.join(case.summary.split())}"
+            )
     return GOOD
 
 
@@ -157,7 +159,7 @@ def _check_nightly(cases: Sequence[Case], file: Path) -> int:
 
     found = check_nightly(cases, load_nightly(file), name=file.name)
     for line in found:
-        print(line)
+        print(printable(line))
     if not found:
         print(f"the cases that follow the nightly comparison are those of {file.name}")
     return FOUND if found else GOOD
@@ -180,7 +182,7 @@ def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
         refused = list(_refused(case, version))
         if refused:
             # A command that is rejected, or runs as something else, is not for copying.
-            print("\n".join(f"# {line}" for line in refused))
+            print("\n".join(f"# {printable(line)}" for line in refused))
             outcome = FOUND
             continue
         engine = ENGINES.get(case.engine)

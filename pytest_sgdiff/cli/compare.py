@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers, read
+from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers, as_json, read
+from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
     from pytest_sgdiff.sides import Side
@@ -46,10 +47,10 @@ def _compare(chosen: argparse.Namespace) -> int:
     troubles: dict[str, str] = {}
     old, new = sides(chosen.old, troubles), sides(chosen.new, troubles)
     for trouble in troubles.values():
-        print(f"sgdiff compare: {trouble}", file=sys.stderr)
+        print(f"sgdiff compare: {printable(trouble)}", file=sys.stderr)
     pairs = _pairs(old, new, dropped=bool(troubles))
     if not pairs:
-        told = [", ".join(side) or "none" for side in (old, new)]
+        told = [printable(", ".join(side)) or "none" for side in (old, new)]
         print(
             f"sgdiff compare: no case is in both: {told[0]} in {chosen.old}, {told[1]} in {chosen.new}", file=sys.stderr
         )
@@ -63,13 +64,13 @@ def _compare(chosen: argparse.Namespace) -> int:
         ]
         for mine, here, others, there in ((old, chosen.old, new, chosen.new), (new, chosen.new, old, chosen.old))
     )
-    left_out = (*gone, *more, *troubles.values())
+    left_out = printable_values((*gone, *more, *troubles.values()))
     comparisons = {
         name: replace(compare(*pair, anyway=chosen.anyway), left_out=left_out) for name, pair in pairs.items()
     }
     texts = {name: RENDERERS[chosen.format](comparison) for name, comparison in comparisons.items()}
     if chosen.format == "json" and len(texts) > 1:
-        print(json.dumps({name: json.loads(text) for name, text in texts.items()}, indent=2, ensure_ascii=False))
+        print(as_json({name: json.loads(text) for name, text in texts.items()}))
     else:
         print("\n".join(texts.values()), end="")
     if left_out and chosen.format != "json":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 
-from pytest_sgdiff.cli.protocol import GOOD, Subparsers
+from pytest_sgdiff.cli.protocol import GOOD, Subparsers, as_json
+from pytest_sgdiff.printable import printable_values
 
 
 def add(commands: Subparsers) -> None:
@@ -42,9 +42,9 @@ def _gpus(chosen: argparse.Namespace) -> int:
     folder = chosen.lock_dir or os.environ.get("SGDIFF_LOCK_DIR") or _configured_lock_dir(Path.cwd())
     state = gpus.queue_state(folder, gpus=present, reader=reader if present else None)
     if chosen.json:
-        print(json.dumps({**state, "note": note}, indent=2))
+        print(as_json({**state, "note": note}))
     else:
-        print(gpus.describe(state) + (f"\n{note}" if note else ""))
+        print(gpus.describe(printable_values(state)) + (f"\n{note}" if note else ""))
     return GOOD
 
 

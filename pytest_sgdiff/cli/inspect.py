@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, read
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json, read
+from pytest_sgdiff.printable import printable_values
 
 HINTED = 5
 """Runs that are named where a folder of runs was given: the newest."""
@@ -46,7 +46,7 @@ def _inspect(chosen: argparse.Namespace) -> int:
     if folders and (logs or dumps):
         raise OptionError("inspect: give folders or files, not both: a folder has its own dump and log")
     if folders:
-        return _recorded(folders, as_json=chosen.json)
+        return _recorded(folders, machine_read=chosen.json)
     if not dumps and not logs:
         print("sgdiff inspect: give a folder with launches, --dump FILE, --log FILE, or both", file=sys.stderr)
         return MISTAKES
@@ -55,9 +55,9 @@ def _inspect(chosen: argparse.Namespace) -> int:
     dump = read(dumps[0]) if dumps else None
     found = inspect(dump, "\n".join(read(path) for path in logs) if logs else None)
     if chosen.json:
-        print(json.dumps(found, indent=2, allow_nan=False))
+        print(as_json(found))
     else:
-        print(_inspection(found))
+        print(_inspection(printable_values(found)))
     return FOUND if found["problems"] else GOOD
 
 
@@ -66,10 +66,9 @@ def _is_file(path: Path) -> bool:
     return path.exists() and not path.is_dir()
 
 
-def _recorded(folders: Sequence[Path], *, as_json: bool) -> int:
+def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
     """Every launch below the folders; a launch that cannot be read hides none of the others."""
     from pytest_sgdiff.errors import RecordingError
-    from pytest_sgdiff.reports.numbers import clean
 
     shown: list[dict[str, Any]] = []
     broken = False
@@ -80,11 +79,11 @@ def _recorded(folders: Sequence[Path], *, as_json: bool) -> int:
         except RecordingError as error:
             broken = True
             print(f"sgdiff: inspect: {error}", file=sys.stderr)
-    if as_json:
+    if machine_read:
         one_launch = len(folders) == len(shown) == 1 and shown[0]["folder"] == str(folders[0])
-        print(json.dumps(shown[0] if one_launch else shown, indent=2, allow_nan=False))
+        print(as_json(shown[0] if one_launch else shown))
     else:
-        print("\n\n".join(f"== {clean(one['folder'])}\n{_inspection(one)}" for one in shown))
+        print("\n\n".join(f"== {one['folder']}\n{_inspection(one)}" for one in map(printable_values, shown)))
         if len(shown) > 1:
             wrong = sum(bool(one["problems"]) for one in shown)
             print(f"\n{len(shown)} launches, {wrong or 'none'} with problems")

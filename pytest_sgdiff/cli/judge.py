@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, read
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json, read
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.printable import printable
 
 RATIOS = ("ratio", "low", "high")
 
@@ -45,7 +45,7 @@ def _judge(chosen: argparse.Namespace) -> int:
         print(f"sgdiff judge: {chosen.file}: {error}", file=sys.stderr)
         return MISTAKES
     if chosen.json:
-        print(json.dumps(rows, indent=2, allow_nan=False))
+        print(as_json(rows))
     else:
         for line in _table(rows):
             print(line)
@@ -67,7 +67,12 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     from pytest_sgdiff.reports.text import table
 
     cells = [
-        (" ".join(clean(str(row["id"])).split()), row["verdict"], *(_ratio(row[key]) for key in RATIOS), row["why"])
+        (
+            printable(" ".join(clean(str(row["id"])).split())),
+            row["verdict"],
+            *(_ratio(row[key]) for key in RATIOS),
+            row["why"],
+        )
         for row in rows
     ]
     return table([("id", "verdict", *RATIOS, "why"), *cells], aligns="<<>>><") if cells else []

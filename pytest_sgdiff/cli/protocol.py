@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Protocol
 
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.printable import printable_json
 
 GOOD = 0
 FOUND = 1
@@ -25,6 +27,11 @@ class Add(Protocol):
     """Adds one command to the command line: its options, and `run=` as its default."""
 
     def __call__(self, commands: Subparsers) -> None: ...
+
+
+def as_json(value: object, *, indent: int = 2) -> str:
+    """A JSON document as it is printed. Raises ValueError for a number that is not finite."""
+    return printable_json(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def read(path: Path) -> str:

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from pytest_sgdiff.cli.casefiles import all_cases
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers, read
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers, as_json, read
+from pytest_sgdiff.printable import printable
 
 
 def add_import(commands: Subparsers) -> None:
@@ -81,7 +82,7 @@ def _import(chosen: argparse.Namespace) -> int:
         written += 1
     if kept := len(found) - written:
         missed += (f"{kept} kept as recorded",)
-    print("\n".join([*report, ", ".join([f"{written} of {total} imported", *missed])]))
+    print("\n".join([*map(printable, report), ", ".join([f"{written} of {total} imported", *missed])]))
     return GOOD if written else FOUND
 
 
@@ -100,5 +101,5 @@ def _export(chosen: argparse.Namespace) -> int:
     if not chosen_ones:
         known = ", ".join(sorted({machine.product for machine in machines})) or "none at all"
         raise OptionError(f"no baseline of '{chosen.product}' below {chosen.folder}; there are some of: {known}")
-    print(json.dumps(export_upstream(chosen_ones), indent=4, allow_nan=False))
+    print(as_json(export_upstream(chosen_ones), indent=4))
     return GOOD

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers
+from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers, as_json
+from pytest_sgdiff.printable import printable_values
 
 
 def add(commands: Subparsers) -> None:
@@ -67,9 +67,9 @@ def _trend(chosen: argparse.Namespace) -> int:
         # A name that is wrong must not look like a quiet history.
         raise OptionError(f"{chosen.file}: no runs of {chosen.metric or 'any metric'} of {chosen.case or 'any case'}")
     if chosen.json:
-        print(json.dumps(rows, indent=2, allow_nan=False))
+        print(as_json(rows))
     else:
-        print("\n".join(_line(row) for row in rows) or "no runs in the history")
+        print("\n".join(_line(row) for row in printable_values(rows)) or "no runs in the history")
     return FOUND if worse else GOOD
 
 

@@ -12,12 +12,17 @@ from collections.abc import Iterable, Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
 from pytest_sgdiff.reports import evidence, phrases
+from pytest_sgdiff.reports.shown import shown_run
 
 COLUMNS = (
     *("case", "file", "line", "machine", "outcome", "reason"),
     *("metric", "class", "primary", "decides", "verdict", "unit", "baseline", "now", "ratio", "low", "high"),
     *("spread", "ignore", "limit", "excluded", "detectable", "values", "baseline_values", "engine", "baseline_engine"),
 )
+
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""With what a formula begins; the wide ones in spreadsheets for Chinese and Japanese."""
 
 
 class CsvReport:
@@ -27,6 +32,7 @@ class CsvReport:
 
     def render(self, run: Run) -> str:
         """The header line and the rows, each ended by a newline."""
+        run = shown_run(run)
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -36,7 +42,7 @@ class CsvReport:
 
 def _rows(result: CaseResult) -> Iterable[Sequence[object]]:
     machine = result.machine.slug if result.machine else ""
-    place = (_text(result.case), _text(result.location.path), result.location.line, machine)
+    place = (_text(result.case), _text(result.location.path), result.location.line, _text(machine))
     head = (*place, result.outcome, _text(result.reason))
     if not result.verdicts:
         yield (*head, *[""] * (len(COLUMNS) - len(head)))
@@ -45,7 +51,7 @@ def _rows(result: CaseResult) -> Iterable[Sequence[object]]:
 
 
 def _cells(result: CaseResult, v: Verdict) -> Iterable[object]:
-    yield from (_text(v.metric), v.metric_class, int(v.primary), int(v.deciding), v.outcome, v.unit)
+    yield from (_text(v.metric), v.metric_class, int(v.primary), int(v.deciding), v.outcome, _text(v.unit))
     yield from map(_number, (v.baseline, v.now, v.ratio, v.low, v.high, v.spread, v.ignore, v.limit))
     yield from map(_number, (v.excluded, v.detectable))
     before, after = evidence.judged(result, v)
@@ -65,4 +71,4 @@ def _values(launches: Iterable[evidence.Judged]) -> str:
 
 def _text(value: str) -> str:
     """Text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP: CSV injection)."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if value.startswith(_FORMULAS) else value

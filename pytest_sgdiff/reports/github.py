@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
-from pytest_sgdiff.reports import metricwords, numbers, phrases
+from pytest_sgdiff.printable import printable, printable_lines
+from pytest_sgdiff.reports import metricwords, phrases
+from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.text import relation_line
 from pytest_sgdiff.reports.warned import warnings
 
@@ -41,6 +43,7 @@ def commands(run: Run, *, prefix: str = "") -> list[str]:
 
     `prefix` is the folder of the case files' root inside the repository, `bench/`, where the two differ.
     """
+    run = shown_run(run)
     results = phrases.worst_first(run.results)
     by_id = {result.case: result for result in results}
     notes = [_case(result) for result in results if result.outcome in _LEVELS]
@@ -82,7 +85,7 @@ def _case(result: CaseResult) -> _Note:
     lines = [phrases.headline(result), *(_change(v) for v in _notable(result))]
     for problem in result.problems:
         told = () if result.heads(problem) else (problem.message,)
-        lines += [numbers.clean(line) for line in (*told, *problem.evidence[:5])]
+        lines += [*told, *problem.evidence[:5]]
     lines += [f"{word}: {what}" for word, what in phrases.actions(result)]
     return _Note(_LEVELS[result.outcome], result, f"{result.outcome.upper()} {result.case}", "\n".join(lines))
 
@@ -97,8 +100,9 @@ def _change(v: Verdict) -> str:
 
 
 def _command(note: _Note, prefix: str) -> str:
-    place = f"file={_property(prefix + note.result.location.path)},line={note.result.location.line}"
-    return f"::{note.level} {place},title={_property(note.title)}::{_data(note.message)}"
+    place = f"file={_property(printable(prefix + note.result.location.path))},line={note.result.location.line}"
+    title, message = _property(printable(note.title)), _data(printable_lines(note.message))
+    return f"::{note.level} {place},title={title}::{message}"
 
 
 def _data(text: str) -> str:

@@ -15,6 +15,7 @@ from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
 from pytest_sgdiff.reports import charts, evidence, metricwords, numbers, phrases, text
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.plot import Plot
+from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.sparks import sparks
 from pytest_sgdiff.reports.timeline import timeline
 
@@ -56,6 +57,7 @@ class HtmlReport:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        run = shown_run(run)
         cases = self._cases(run)
         script = environment.get_template("page.js").render()
         page = environment.get_template("report.html.j2").render(

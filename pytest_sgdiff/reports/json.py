@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run, Verdict
+from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import finding_text, launchnotes, phrases, reason_text
 
 SCHEMA = 1
@@ -25,7 +26,7 @@ class JsonReport:
 
     def render(self, run: Run) -> str:
         """The report as indented JSON. Raises ValueError for a number that is not finite."""
-        return json.dumps(_run(run), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return printable_json(json.dumps(_run(run), indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _run(run: Run) -> dict[str, Any]:

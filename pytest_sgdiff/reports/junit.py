@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pytest_sgdiff.data import CaseResult
 from pytest_sgdiff.reports import evidence, phrases
+from pytest_sgdiff.reports.shown import shown_result
 
 
 def properties(result: CaseResult) -> list[tuple[str, str]]:
     """`("sgdiff.outcome", "regressed")`, `("sgdiff.denoise.now_ms", "86080")`, …; what is not known is left out."""
+    result = shown_result(result)
     pairs = [
         ("sgdiff.outcome", result.outcome),
         ("sgdiff.reason", phrases.headline(result)),

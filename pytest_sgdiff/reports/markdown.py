@@ -10,8 +10,10 @@ import re
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
+from pytest_sgdiff.printable import printable_lines
 from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases, text
 from pytest_sgdiff.reports.facts import fingerprint
+from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.warned import warnings
 
 # GitHub refuses a comment of more than 65,536 characters.
@@ -40,6 +42,7 @@ class MarkdownReport:
 
     def render(self, run: Run) -> str:
         """At most `LIMIT` characters as long as the table itself is: sections that do not fit are named instead."""
+        run = shown_run(run)
         results = phrases.worst_first(run.results)
         bad = [result for result in results if result.outcome not in {"pass", "improved"}]
         good = [result for result in results if result.outcome in {"pass", "improved"}]
@@ -72,7 +75,7 @@ class MarkdownReport:
         parts.append(
             f"<sub>pytest-sgdiff {run.plugin_version} · {_escape(run.started_at)} · {_code(run.command)}</sub>"
         )
-        return "\n\n".join(parts) + "\n"
+        return printable_lines("\n\n".join(parts)) + "\n"
 
 
 def _title(bad: Sequence[CaseResult], run: Run) -> str:

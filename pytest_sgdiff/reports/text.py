@@ -10,7 +10,9 @@ from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
 from pytest_sgdiff.figures import fixed
+from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, numbers, phrases, reason_text
+from pytest_sgdiff.reports.shown import shown_result, shown_run
 from pytest_sgdiff.reports.warned import warnings
 
 Align = Literal["<", ">"]
@@ -27,23 +29,25 @@ class TextReport:
 
     def render(self, run: Run) -> str:
         """Header, closing table, the messages of all cases worst first, what was not measured, summary."""
+        run = shown_run(run)
         messages = [renewal(r) if r.recorded else message(r) for r in phrases.worst_first(run.results)]
         parts = ["\n".join(run.header), closing(run), *messages, "\n".join(unmeasured_lines(run)), summary(run)]
-        return "\n\n".join(part for part in parts if part) + "\n"
+        return printable_lines("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def case_line(result: CaseResult, *, width: int | None = None) -> str:
     """The one line of a case. `width` pads the node id, so that the lines of a run stand in columns."""
-    return _join(_case_cells(result), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<")
+    return printable(_join(_case_cells(shown_result(result)), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<"))
 
 
 def launch_notes(result: CaseResult) -> list[str]:
     """What the launches' watches say beside disturbances, for `-v`."""
-    return [numbers.clean(note) for note in launchnotes.notes_of_all(result.launches)]
+    return list(map(printable, launchnotes.notes_of_all(result.launches)))
 
 
 def closing(run: Run) -> str:
     """The table of all cases and their warnings; the worst stands last, next to the summary line."""
+    run = shown_run(run)
     results = phrases.worst_first(run.results)[::-1]
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
@@ -59,7 +63,7 @@ def closing(run: Run) -> str:
         if not result.recorded and (v := phrases.primary(result)) is not None and v.detectable is not None
     ]
     lines += [f"{DETECTS} (primary metric): {', '.join(found)}"] if found else []
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def summary(run: Run) -> str:
@@ -72,7 +76,7 @@ def summary(run: Run) -> str:
 
 def unmeasured_lines(run: Run) -> list[str]:
     """`not measured: cases/wan22.yaml::wan22_t2v (skipped: …)`, a line per case that has no result."""
-    return [f"not measured: {case.node_id} ({numbers.clean(case.why)})" for case in run.unmeasured]
+    return [printable(f"not measured: {case.node_id} ({case.why})") for case in run.unmeasured]
 
 
 def gaps(run: Run) -> str:
@@ -88,14 +92,15 @@ def relation_line(relation: Relation) -> str:
     """`firered[cfg] takes 18.3 % less time than firered[ulysses] (claimed: 10 %): holds, 3 against 3 launches`"""
     claimed = f"(claimed: {100 * relation.at_least:g} %)"
     if relation.ratio is None:
-        return f"{relation.case} against {relation.than} {claimed}: {reason_text.relation(relation)}"
+        return printable(f"{relation.case} against {relation.than} {claimed}: {reason_text.relation(relation)}")
     gain = 100 * (1 - relation.ratio)
     than = f"{fixed(abs(gain), 1)} % {'less' if gain >= 0 else 'more'} time than {relation.than}"
-    return f"{relation.case} takes {than} {claimed}: {reason_text.relation(relation)}"
+    return printable(f"{relation.case} takes {than} {claimed}: {reason_text.relation(relation)}")
 
 
 def message(result: CaseResult) -> str:
     """Everything about a case: headline, evidence, stage table, conditions, what to do."""
+    result = shown_result(result)
     blocks = [[f"{_place(result)}: {phrases.headline(result)}"]]
     blocks += [_problem_lines(problem, headed=result.heads(problem)) for problem in result.problems]
     if result.verdicts:
@@ -109,13 +114,14 @@ def message(result: CaseResult) -> str:
     legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *phrases.estimator_legend(result)]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
-    return "\n\n".join("\n".join(block) for block in blocks if block)
+    return printable_lines("\n\n".join("\n".join(block) for block in blocks if block))
 
 
 def renewal(result: CaseResult) -> str:
     """What was recorded, old against new where there was a baseline before, for whoever reviews it."""
     if not result.recorded or not result.verdicts:
         return ""
+    result = shown_result(result)
     head, tail = [f"{_place(result)}: {numbers.clean(result.reason)}"], []
     if result.baseline_recorded is not None:
         changed, best = evidence.changes(result), phrases.against_best(result)
@@ -124,7 +130,7 @@ def renewal(result: CaseResult) -> str:
     tail += [f"  {line}" for line in (*promise(result), *phrases.estimator_legend(result))]
     rows = renewal_rows(result)
     lines = table(rows, aligns="<><>" if len(rows[0]) == 4 else "<><>><<>")
-    return "\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])])
+    return printable_lines("\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])]))
 
 
 def promise(result: CaseResult) -> list[str]:

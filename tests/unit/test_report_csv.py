@@ -62,7 +62,7 @@ def test_a_case_without_verdicts_keeps_its_row_and_reason() -> None:
 
 def test_text_that_a_spreadsheet_would_run_is_disarmed_and_separators_are_quoted() -> None:
     (row,) = rows(factories.run(factories.fallback(reason='=HYPERLINK("http://x"),\n"a"')))
-    assert row["reason"] == '\'=HYPERLINK("http://x"),\n"a"'
+    assert row["reason"] == '\'=HYPERLINK("http://x"),\\n"a"'
 
 
 def test_values_are_those_that_were_judged_where_the_verdict_carries_them() -> None:

@@ -38,7 +38,9 @@ def test_a_passing_case_is_silent_but_its_warnings_are_not() -> None:
 def test_properties_and_messages_are_escaped_as_the_runner_reads_them() -> None:
     place = factories.location("cases/odd,na:me%.yaml", 3)
     (line,) = github.commands(factories.run(factories.fallback(location=place, problems=(), reason="100 %\n::stop::")))
-    assert line.startswith("::error file=cases/odd%2Cna%3Ame%25.yaml,line=3,title=INVALID firered_1_1[cfg]::100 %25%0A")
+    assert line.startswith(
+        "::error file=cases/odd%2Cna%3Ame%25.yaml,line=3,title=INVALID firered_1_1[cfg]::100 %25\\n::stop::%0A"
+    )
     assert "\n" not in line
 
 
