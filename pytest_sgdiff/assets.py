@@ -30,7 +30,7 @@ def resolve_assets(case: Case, folder: Path | None) -> Mapping[str, Path]:
     found: dict[str, Path] = {}
     for flag, name in case.assets.items():
         path = None if folder is None else folder / name
-        if path is not None and path.is_file() and path.stat().st_size > 0:
+        if path is not None and _is_inside(path, folder) and path.is_file() and path.stat().st_size > 0:
             found[flag] = path
         else:
             missing.append(f"{case.at(f'assets.{flag}')}: {_complaint(name, path, folder)}")
@@ -41,7 +41,20 @@ def resolve_assets(case: Case, folder: Path | None) -> Mapping[str, Path]:
 
 def asset_hashes(assets: Mapping[str, Path]) -> Mapping[str, str]:
     """Flag -> SHA-256 of the file's bytes, in hexadecimal: another image is another workload."""
-    return {flag: hashlib.sha256(path.read_bytes()).hexdigest() for flag, path in assets.items()}
+    return {flag: _digest(path) for flag, path in assets.items()}
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _is_inside(path: Path, folder: Path | None) -> bool:
+    """Whether a file is in the folder that was named, whatever links and `..` are on the way to it."""
+    return folder is not None and path.resolve().is_relative_to(folder.resolve())
 
 
 def missing_token(case: Case, env: Mapping[str, str]) -> str | None:
@@ -64,6 +77,8 @@ def _complaint(name: str, path: Path | None, folder: Path | None) -> str:
     if path is None:
         where = f" (get it from {SOURCES[name]})" if name in SOURCES else ""
         return f"asset '{name}' is needed: name the folder that holds it with --sgdiff-assets=DIR{where}"
+    if not _is_inside(path, folder):
+        return f"asset '{name}' leads out of {folder}, to {path.resolve()}: put a copy there, or name the folder above"
     if not path.exists():
         return f"asset '{name}' is not in {folder}: {get}"
     return f"asset '{name}' in {folder} is {'empty' if path.is_file() else 'not a file'}: {get}"

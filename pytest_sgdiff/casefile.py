@@ -148,6 +148,8 @@ def _below(root: pathlib.Path) -> Iterator[pathlib.Path]:
 def has_cases(file: pathlib.Path) -> bool:
     """Whether a YAML file has a top-level key `cases`, as far as can be told without reading it as YAML."""
     try:
+        if not file.is_file():  # a FIFO would wait for a writer
+            return False
         with file.open("rb") as stream:
             return re.search(rb"^cases[ \t]*:", stream.read(yamlreader.MAX_BYTES), re.MULTILINE) is not None
     except OSError:

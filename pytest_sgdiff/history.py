@@ -7,6 +7,7 @@ one there. The file may be shared by runs at the same time; SQLite's own locking
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
+from pytest_sgdiff.datafiles import DataFileError, kind, opened
 from pytest_sgdiff.errors import HistoryError
 from pytest_sgdiff.estimator import centre
 from pytest_sgdiff.metrics import metric_class
@@ -22,6 +24,9 @@ BUSY_TIMEOUT_S = 30.0
 """How long a run waits for another one that is appending: an append takes milliseconds."""
 
 SCHEMA = 1
+
+_OF_SEVERAL = bytes.fromhex("d9d505f920a163d7")
+"""How a journal ends that names another file, which SQLite removes in the end (sqlite.org/fileformat.html)."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS points (
@@ -61,7 +66,7 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
     Raises:
         HistoryError: there is no such file, or it is no history.
     """
-    if not path.is_file():
+    if not path.exists():
         raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
     found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
     with _opened(path, mode="ro") as connection:
@@ -109,6 +114,7 @@ def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, .
 def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Connection]:
     """The history, with `rwc` made if it is not there; commits at the end, or leaves everything as it was. With `ro`
     the file is not touched: it may be an artifact in a folder that nobody may write to."""
+    _check_files(path)
     try:
         if mode == "rwc":
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +123,7 @@ def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Conne
         raise HistoryError(f"{path}: the history cannot be opened: {error}") from None
     try:
         with connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA):
                 raise HistoryError(
@@ -127,8 +134,36 @@ def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Conne
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
             elif version == 0:
                 raise HistoryError(f"{path}: no history, no run was ever appended to it")
+            _check_schema(connection, path)
             yield connection
     except sqlite3.Error as error:
         raise HistoryError(f"{path}: not a usable history: {error}; move it away to start a new one") from None
     finally:
         connection.close()
+
+
+def _check_files(path: Path) -> None:
+    """SQLite follows links, and rolls back with whatever lies beside its file under the right names.
+
+    Raises HistoryError for what no run of this plugin has left there.
+    """
+    file = Path(os.path.realpath(path))
+    try:
+        for name in (file.name, f"{file.name}-journal", f"{file.name}-wal", f"{file.name}-shm"):
+            if kind(file.parent / name, below=file.parent) not in ("file", None):
+                raise HistoryError(f"{file.parent / name}: is no regular file, so the history is not opened: remove it")
+        journal = file.parent / f"{file.name}-journal"
+        with opened(journal, below=file.parent) as descriptor:
+            if descriptor is not None and os.fstat(descriptor).st_size >= len(_OF_SEVERAL):
+                os.lseek(descriptor, -len(_OF_SEVERAL), os.SEEK_END)
+                if os.read(descriptor, len(_OF_SEVERAL)) == _OF_SEVERAL:
+                    raise HistoryError(f"{journal}: is the journal of several databases, so it is no run's: remove it")
+    except DataFileError as error:
+        raise HistoryError(str(error)) from None
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """A view or a trigger would run somebody else's statements. Raises HistoryError."""
+    rows = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view', 'trigger')")
+    if [tuple(row) for row in rows] != [("table", "points")]:
+        raise HistoryError(f"{path}: not a usable history: it holds more than the points of runs; move it away")

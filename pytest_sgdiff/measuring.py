@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sgdiff import assets, baselines, commands, recordings, runner, sources, temporary
+from pytest_sgdiff import assets, baselines, commands, datafiles, recordings, runner, sources, temporary
 from pytest_sgdiff.data import Case, CaseResult, Launch, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
@@ -102,7 +102,7 @@ class Measuring:
         if self.settings.replay is None or self.settings.mode != "replay":
             return ()
         folder = self.settings.replay / sources.AGAINST
-        launches = recordings.read_launches(folder, self.case.id) if folder.is_dir() else ()
+        launches = recordings.read_launches(folder, self.case.id, below=self.settings.replay) if folder.is_dir() else ()
         runs = {launch.session for launch in self._recorded}
         return tuple(launch for launch in launches if not runs or launch.session in runs)
 
@@ -125,13 +125,14 @@ class Measuring:
             pytest.fail(f"{self.item.nodeid}: no lease; an override of `sgdiff_gpus` must give a lease", pytrace=False)
         if settings.out is None:
             raise AssertionError("a live run keeps its launches")
-        out = self._folder_in(settings.out)
+        out = self._folder_in(settings.out) / (sources.AGAINST if base else "")
+        datafiles.make_folder(out, below=settings.out)
         return sources.LiveSource(
             case=case,
             engine=engine,
             info=session.base_info if base else session.engine_info,
             lease=self.lease,
-            out=out / sources.AGAINST if base else out,
+            out=out,
             session=settings.run_id,
             isolation=settings.isolation,
             workload=workload_now,

@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from pytest_sgdiff import history
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
-from pytest_sgdiff.errors import MissingExtraError, SgdiffError
+from pytest_sgdiff.datafiles import leads_out, overwrite
+from pytest_sgdiff.errors import MissingExtraError, OptionError, SgdiffError
 from pytest_sgdiff.reports import READY, REPORTS
 from pytest_sgdiff.reports.github import commands, file_link
 from pytest_sgdiff.reports.html import HtmlReport
@@ -146,8 +147,10 @@ def fault(error: Exception) -> str:
 
 def _write(path: Path, run: Run, root: Path, env: Mapping[str, str]) -> None:
     text = _report(path, root, env).render(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    if (end := leads_out(path, of=root)) is not None:
+        raise OptionError(f"{path}: the report is not written: it is a link out of {root}, to {end}")
+    # A link in the project is written through.
+    overwrite(Path(os.path.realpath(path)), text)
 
 
 def _report(path: Path, root: Path, env: Mapping[str, str]) -> Report:

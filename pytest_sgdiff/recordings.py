@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Launch
+from pytest_sgdiff.datafiles import TEMPORARY, DataFileError, kind, make_folder, names, remove, write
 from pytest_sgdiff.errors import RecordingError, WireError
-from pytest_sgdiff.files import case_id, file_name, onto_disk, write_atomically
+from pytest_sgdiff.files import case_id, file_name, onto_disk
 from pytest_sgdiff.logtext import read_log
 from pytest_sgdiff.scriptednotes import text_of
 from pytest_sgdiff.scriptedrecordings import META, scripted_launch
@@ -24,6 +26,8 @@ from pytest_sgdiff.wire import from_plain, to_plain
 
 SCHEMA = 1
 DUMP, LOG, RECORD = "perf.json", "engine.log", "launch.json"
+WORK = "work"
+"""The folder in that of a launch in which the engine runs; removed when it has ended."""
 
 _ELSEWHERE = ("log", "dump", "folder")
 """Fields of a launch that are files of their own, or follow from where they lie."""
@@ -32,6 +36,21 @@ _ELSEWHERE = ("log", "dump", "folder")
 def launch_folder(root: Path, case: str, number: int) -> Path:
     """The folder of one launch, `ROOT/<case>/<NN>`."""
     return root / file_name(case) / f"{number:02d}"
+
+
+def new_launch_folder(root: Path, case: str, number: int) -> Path:
+    """Make the folder of a launch that is about to be made, `ROOT/<case>/<NN>`, with an empty log in it: so whatever a
+    killed run leaves can be told from other people's files.
+
+    Raises RecordingError: it cannot be written, a link is in the way, or files that are not of a launch.
+    """
+    folder = launch_folder(root, case, number)
+    with _written(folder):
+        make_folder(folder, below=root)
+        if found := names(folder, below=root):
+            raise RecordingError(f"{folder}: holds {found[0]}, which is of no launch; {_ELSEWHERE_CURE}")
+        write(folder / LOG, "", below=root)
+    return folder
 
 
 def write_launch(root: Path, launch: Launch) -> Path:
@@ -43,48 +62,88 @@ def write_launch(root: Path, launch: Launch) -> Path:
     """
     folder = launch_folder(root, launch.case, launch.number)
     plain = to_plain(replace(launch, log="", dump=None, folder=None), omit_defaults=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _written(folder):
+        make_folder(folder, below=root)
         for stale in (RECORD, DUMP):
-            (folder / stale).unlink(missing_ok=True)
+            remove(folder / stale, below=root)
         if launch.folder == str(folder):
             onto_disk(folder / LOG)
         else:
-            write_atomically(folder / LOG, to_plain(launch.log))
+            write(folder / LOG, to_plain(launch.log), below=root)
         if launch.dump is not None:
-            write_atomically(folder / DUMP, to_plain(launch.dump))
-        write_atomically(folder / RECORD, jsontext.write({**plain, "schema": SCHEMA}))
-    except OSError as error:
-        cure = "make room, or name another folder with --sgdiff-out"
-        raise RecordingError(f"{folder}: cannot be written: {error.strerror or error}; {cure}") from None
+            write(folder / DUMP, to_plain(launch.dump), below=root)
+        write(folder / RECORD, jsontext.write({**plain, "schema": SCHEMA}), below=root)
     return folder
 
 
+_ELSEWHERE_CURE = "move it away, or name another folder with --sgdiff-out"
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """What keeps a launch from being written, with the cure."""
+    try:
+        yield
+    except DataFileError as error:
+        raise RecordingError(f"{folder}: cannot be written: {error}; {_ELSEWHERE_CURE}") from None
+    except OSError as error:
+        cure = "make room, or name another folder with --sgdiff-out"
+        raise RecordingError(f"{folder}: cannot be written: {error.strerror or error}; {cure}") from None
+
+
 def forget_launches(root: Path, case: str) -> None:
-    """Remove the launches of an earlier run from a case's folder: judged again, they would pass for this run's."""
-    for _, folder in _launch_folders(root / file_name(case)):
+    """Remove the launches of an earlier run from a case's folder: judged again, they would pass for this run's.
+
+    Only folders that hold a launch of this plugin and nothing else are removed; what is no launch stays as it is.
+    Raises RecordingError, before anything is removed, for a link in the case's folder, and for a launch that this
+    plugin did not make or beside which other files lie.
+    """
+    with _readable(root / file_name(case)):
+        found = [folder for _, folder in _launch_folders(root / file_name(case), below=root)]
+        ours = []
+        for folder in found:
+            if strange := _strange(folder, root):
+                raise RecordingError(
+                    f"{folder}: a launch lies there beside {strange}, which is none of ours; {_ELSEWHERE_CURE}"
+                )
+            if is_launch(folder, below=root):
+                ours.append(folder)
+    for folder in ours:
+        # It goes down by descriptors, and removes links instead of following them.
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _strange(folder: Path, root: Path) -> str | None:
+    """Of a folder with a launch, the first name that this plugin does not write; None in a folder without one."""
+    inside = names(folder, below=root)
+    if not is_launch(folder, below=root):
+        return None
+    for name in inside:
+        ours = name in (RECORD, DUMP, LOG) or name.startswith(TEMPORARY)
+        if kind(folder / name, below=root) != ("folder" if name == WORK else "file" if ours else None):
+            return name
+    return None
+
+
 def case_ids(root: Path) -> tuple[str, ...]:
-    """The cases that a recording holds, sorted. Raises RecordingError if there is no such folder."""
-    if not root.is_dir():
-        raise RecordingError(f"{root}: no such folder; --sgdiff-replay takes one that --sgdiff-out wrote")
-    return tuple(
-        sorted(case_id(folder.name) for folder in root.iterdir() if folder.is_dir() and _launch_folders(folder))
-    )
+    """The cases that a recording holds, sorted. Raises RecordingError if there is no such folder, and for a link."""
+    _must_be(root)
+    with _readable(root):
+        folders = [root / name for name in names(root, below=root)]
+        return tuple(sorted(case_id(folder.name) for folder in folders if _launch_folders(folder, below=root)))
 
 
-def is_launch(folder: Path) -> bool:
-    """Whether a folder holds one launch."""
+def is_launch(folder: Path, *, below: Path) -> bool:
+    """Whether a folder holds one launch; `below` is the folder that was named. Raises DataFileError."""
     return any(
-        path.name in (DUMP, RECORD, META) or path.suffix == ".log" for path in folder.iterdir() if path.is_file()
+        (name in (DUMP, RECORD, META) or name.endswith(".log")) and kind(folder / name, below=below) != "folder"
+        for name in names(folder, below=below)
     )
 
 
 def is_case(folder: Path) -> bool:
-    """Whether a folder holds the launches of one case, in numbered folders."""
-    return any(is_launch(inner) for _, inner in _launch_folders(folder))
+    """Whether a folder holds the launches of one case, in numbered folders. Raises DataFileError, RecordingError."""
+    return any(is_launch(inner, below=folder) for _, inner in _launch_folders(folder, below=folder))
 
 
 def case_of(folder: Path) -> str:
@@ -92,40 +151,60 @@ def case_of(folder: Path) -> str:
     return case_id(folder.resolve().name)
 
 
-def read_launches(root: Path, case: str) -> tuple[Launch, ...]:
-    """The launches of a case in the order of their folders' numbers, none if it was not recorded.
+def read_launches(root: Path, case: str, *, below: Path | None = None) -> tuple[Launch, ...]:
+    """The launches of a case in the order of their folders' numbers, none if it was not recorded. `below` is the folder
+    that was named, where `root` lies in it: no link is followed from there on.
 
     Raises RecordingError naming the folder, or the file with its line, and the cure.
     """
-    if not root.is_dir():
-        raise RecordingError(f"{root}: no such folder; --sgdiff-replay takes one that --sgdiff-out wrote")
-    return tuple(read_launch(folder, case=case, number=n) for n, folder in _launch_folders(root / file_name(case)))
+    _must_be(root)
+    below = below or root
+    with _readable(root):
+        folders = _launch_folders(root / file_name(case), below=below)
+    return tuple(read_launch(folder, case=case, number=number, below=below) for number, folder in folders)
 
 
-def read_launch(folder: Path, *, case: str, number: int) -> Launch:
+def read_launch(folder: Path, *, case: str, number: int, below: Path | None = None) -> Launch:
     """One launch from its folder; `case` and `number` are those of the folder's name, which wins over what is in it.
+    `below` is the folder that was named, if it is not this one.
 
     Raises RecordingError, with file, line and cure, for what is no launch or is spoilt.
     """
-    if not is_launch(folder):
-        raise RecordingError(
-            f"{folder}: is no launch: it has neither {RECORD} nor {DUMP} nor a log; take it out of the recording"
-        )
-    if not (folder / RECORD).exists():
-        return scripted_launch(folder, case=case, number=number)
-    launch = _read_record(folder / RECORD)
+    below = below or folder
+    with _readable(folder):
+        if not is_launch(folder, below=below):
+            raise RecordingError(
+                f"{folder}: is no launch: it has neither {RECORD} nor {DUMP} nor a log; take it out of the recording"
+            )
+        if kind(folder / RECORD, below=below) is None:
+            return scripted_launch(folder, case=case, number=number, below=below)
+    launch = _read_record(folder / RECORD, below)
     return replace(
         launch,
         case=case,
         number=number,
-        log=text_of(folder / LOG, read=read_log) or "",
-        dump=text_of(folder / DUMP),
+        log=text_of(folder / LOG, below=below, read=read_log) or "",
+        dump=text_of(folder / DUMP, below=below),
         folder=str(folder),
     )
 
 
-def _read_record(path: Path) -> Launch:
-    text = text_of(path) or ""
+def _must_be(root: Path) -> None:
+    if not root.is_dir():
+        raise RecordingError(f"{root}: no such folder; --sgdiff-replay takes one that --sgdiff-out wrote")
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """A link in a recording, or a folder that cannot be read, by name and with the cure."""
+    try:
+        yield
+    except DataFileError as error:
+        raise RecordingError(f"{error}, or take it out of {folder}") from None
+
+
+def _read_record(path: Path, below: Path) -> Launch:
+    text = text_of(path, below=below) or ""
     cure = "take the launch out of the recording, or record it anew"
     try:
         document = jsontext.read(text)
@@ -147,13 +226,20 @@ def _current(document: Any) -> Any:
     return {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
 
 
-def numbered(folder: Path) -> list[tuple[int, Path]]:
-    """The numbered folders of a case with their numbers, in order."""
-    return _launch_folders(folder)
+def numbered(folder: Path, *, below: Path) -> list[tuple[int, Path]]:
+    """The numbered folders of a case with their numbers, in order. Raises RecordingError for a link among them."""
+    with _readable(folder):
+        return _launch_folders(folder, below=below)
 
 
-def _launch_folders(folder: Path) -> list[tuple[int, Path]]:
-    if not folder.is_dir():
+def _launch_folders(folder: Path, *, below: Path) -> list[tuple[int, Path]]:
+    """The numbered folders in a case's folder; none if that is a file. Raises DataFileError for a link among them, or
+    in place of the case's folder."""
+    if folder != below and kind(folder, below=below) not in ("folder", "link"):
         return []
-    numbered = [(int(path.name), path) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
-    return sorted(numbered)
+    found = [folder / name for name in names(folder, below=below) if name.isdecimal()]
+    kinds = {path: kind(path, below=below) for path in found}
+    for path, what in kinds.items():
+        if what == "link":
+            names(path, below=below)  # which says that it is one
+    return sorted((int(path.name), path) for path, what in kinds.items() if what == "folder")

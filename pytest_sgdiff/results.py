@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import __version__, baselines, commands
+from pytest_sgdiff import __version__, baselines, commands, datafiles
 from pytest_sgdiff.asked import shows_only
 from pytest_sgdiff.casescan import is_case_file, named_files
 from pytest_sgdiff.commands import line
@@ -169,10 +169,11 @@ class Results:
                 # Read, renewed and written under one lock: of two runs that extend at once none loses the other's.
                 path = baselines.update(tree, result.machine, result.case, renewed, read=read)
             else:
+                datafiles.make_folder(self.candidates, below=self.candidates.parent)
                 old = read(tree, result.machine, result.case)
                 path = baselines.save(self.candidates, renewed(old))
             self.written.append(self.settings.near(path))
-        except SgdiffError as error:
+        except (SgdiffError, OSError) as error:
             self.troubles.append(f"{result.node_id}: {error}{self._kept(result)}")
 
     def _kept(self, result: CaseResult) -> str:

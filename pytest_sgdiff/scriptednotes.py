@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sgdiff import jsontext
+from pytest_sgdiff.datafiles import DataFileError, read_bytes
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.wire import from_plain
 
@@ -72,9 +73,9 @@ class Notes:
     contend: bool = False
 
 
-def read_notes(path: Path) -> Notes:
+def read_notes(path: Path, *, below: Path) -> Notes:
     """The notes in a file, none if it is not there. Raises RecordingError naming file, line and cure."""
-    text = text_of(path)
+    text = text_of(path, below=below)
     if text is None:
         return Notes()
     cure = "correct it, or delete it: a launch can be read without"
@@ -105,16 +106,18 @@ def _told(value: Any) -> Any:
     return value
 
 
-def _whole(path: Path) -> str:
-    # Carriage returns are kept: the engine's progress bars are drawn with them.
-    return path.read_bytes().decode("utf-8", "replace")
-
-
-def text_of(path: Path, *, read: Callable[[Path], str] = _whole) -> str | None:
-    """What a file of a launch says, None if it is not there. Raises RecordingError if it cannot be read."""
+def text_of(path: Path, *, below: Path, read: Callable[..., str | None] | None = None) -> str | None:
+    """What a file of a launch says, None if it is not there; `below` is the folder that was named, below which no link
+    is followed. Raises RecordingError if it cannot be read."""
     try:
-        return read(path)
+        return (read or _whole)(path, below=below)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except DataFileError as error:
+        raise RecordingError(str(error)) from None
+
+
+def _whole(path: Path, *, below: Path) -> str | None:
+    # Carriage returns are kept: the engine's progress bars are drawn with them.
+    content = read_bytes(path, below=below)
+    return None if content is None else content.decode("utf-8", "replace")

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_sgdiff.data import Environment, GpuProcess, GpuSeries, Launch, Machine, Watch
+from pytest_sgdiff.datafiles import names
+from pytest_sgdiff.logtext import read_log
 from pytest_sgdiff.redact import redact, redact_env
 from pytest_sgdiff.scriptednotes import NotedGpu, NotedProcess, Notes, read_notes, text_of
 
@@ -35,14 +37,16 @@ _ENGINE_PREFIXES = ("SGLANG_", "FLASHINFER_", "HF_", "TORCH", "PYTORCH_", "TRITO
 """Scripts note the whole environment; what the engine or torch reads of it is kept."""
 
 
-def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
+def scripted_launch(folder: Path, *, case: str, number: int, below: Path) -> Launch:
     """The launch in a folder without launch.json. Without meta.json a launch that left a dump is taken to have exited
     with 0, and one that left none to be cut off. Raises RecordingError naming file, line and cure."""
-    meta = read_notes(folder / META)
+    meta = read_notes(folder / META, below=below)
     env = {**meta.env, **(meta.env_extra or {})}
-    dump = text_of(folder / DUMP)
+    dump = text_of(folder / DUMP, below=below)
     log = "".join(
-        text if text.endswith("\n") or not text else text + "\n" for text in map(text_of, _logs(folder)) if text
+        text if text.endswith("\n") else text + "\n"
+        for path in _logs(folder, below)
+        if (text := text_of(path, below=below, read=read_log))
     )
     return Launch(
         case=case,
@@ -56,7 +60,7 @@ def scripted_launch(folder: Path, *, case: str, number: int) -> Launch:
         dump=dump,
         machine=_machine(meta),
         environment=_environment(meta, env),
-        watch=_watch(meta, text_of(folder / SERIES)),
+        watch=_watch(meta, text_of(folder / SERIES, below=below)),
         folder=str(folder),
         session=_session(meta.start),
     )
@@ -68,9 +72,10 @@ def _session(start: str | None) -> str | None:
     return None if at is None else f"script of {at.date().isoformat()}"
 
 
-def _logs(folder: Path) -> Iterable[Path]:
+def _logs(folder: Path, below: Path) -> Iterable[Path]:
     first = ("engine.log", "stdout.log", "stderr.log")
-    return sorted(folder.glob("*.log"), key=lambda p: (first.index(p.name) if p.name in first else len(first), p.name))
+    logs = [folder / name for name in names(folder, below=below) if name.endswith(".log")]
+    return sorted(logs, key=lambda p: (first.index(p.name) if p.name in first else len(first), p.name))
 
 
 def _machine(meta: Notes) -> Machine | None:

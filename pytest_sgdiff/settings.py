@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pytest_sgdiff.data import OUTCOMES, Outcome
+from pytest_sgdiff.datafiles import leads_out
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.options import CASE_FILES, ISOLATIONS, OFF, SETTINGS, Isolation, Setting
 from pytest_sgdiff.runfolders import PARENT
@@ -129,6 +130,9 @@ def read_settings(
             f"--sgdiff-replay={replay}: no such folder; give one that a run wrote with --sgdiff-out "
             "(DIR/<case id>/<NN>/perf.json, engine.log, launch.json)"
         )
+    if mode != "off":
+        _stays_inside(root / ".sgdiff", root, "--sgdiff-out" if out is None and default_out else None)
+        _stays_inside(root / "baselines", root, None if text["sgdiff_baselines"] else "--sgdiff-baselines")
     assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
     return Settings(
         mode=mode,
@@ -146,8 +150,8 @@ def read_settings(
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
         isolation=_isolation(text["sgdiff_isolation"], update=update),
         strict=switches["sgdiff_strict"],
-        reports=tuple(_report(cwd / path) for path in _many(option("sgdiff_report"))),
-        history=None if history is None else (root / history).resolve(),
+        reports=tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report"))),
+        history=None if history is None else _told_file(root / history, root, "--sgdiff-history"),
         gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
         lock_dir=None if lock_dir is None else root / lock_dir,
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
@@ -238,13 +242,26 @@ def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]
     return FAILING | chosen | (frozenset({known["inconclusive"]}) if strict else frozenset())
 
 
-def _report(path: Path) -> Path:
+def _stays_inside(path: Path, root: Path, option: str | None) -> None:
+    """Refuse a link out of the project in a place that nobody named: it may have come with somebody's change."""
+    if option is not None and (end := leads_out(path, of=root)) is not None:
+        raise OptionError(f"{path}: is a link out of {root}, to {end}: remove it, or name that folder with {option}")
+
+
+def _told_file(path: Path, root: Path, option: str) -> Path:
+    """A file that will be written, by its name; a link may lead to any place in the project."""
+    if (end := leads_out(path, of=root)) is not None:
+        raise OptionError(f"{option}={path.name}: is a link out of {root}, to {end}: remove it, or name that file")
+    # The name is kept as it was given: a link may lead to a file of any name, and the suffix chooses the format.
+    return path.parent.resolve() / path.name
+
+
+def _report(path: Path, root: Path) -> Path:
     if path.suffix not in REPORT_SUFFIXES:
         raise OptionError(
             f"--sgdiff-report={path.name}: the suffix chooses the format, use {', '.join(REPORT_SUFFIXES)}"
         )
-    # The name is kept as it was given: a link may lead to a file of any name, and the suffix chooses the format.
-    return path.parent.resolve() / path.name
+    return _told_file(path, root, "--sgdiff-report")
 
 
 def _isolation(value: str | None, *, update: str | None) -> Isolation:

@@ -89,8 +89,8 @@ class LiveSource:
         number, self.number = self.number, self.number + 1
         if number == 0:
             recordings.forget_launches(self.out, self.case.id)
-        folder = recordings.launch_folder(self.out, self.case.id, number)
-        work = folder / "work"
+        folder = recordings.new_launch_folder(self.out, self.case.id, number)
+        work = folder / recordings.WORK
         files = LaunchFiles(
             workdir=str(work),
             output_dir=str(work / "outputs"),
@@ -116,7 +116,7 @@ class LiveSource:
                 ended = launcher.run(
                     command,
                     files=files,
-                    log=folder / "engine.log",
+                    log=folder / recordings.LOG,
                     timeout_s=self.case.timeout_s,
                     env={**os.environ, **tmp, **self.lease.env()},
                     pass_fds=(*self.lease.pass_fds, tmp_fd),

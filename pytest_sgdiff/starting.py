@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import gpus, machine, recordings, sources, temporary
+from pytest_sgdiff import datafiles, gpus, machine, recordings, sources, temporary
 from pytest_sgdiff.asked import refuse_contradictions, refuse_repeats, shows_only
 from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import OptionError, SgdiffError
@@ -156,10 +156,11 @@ class EarlierLaunches:
         if out is None or not self._is_first(session.config):
             return
         for case_id in {item.stash[CASE].id for item in session.items if CASE in item.stash}:
-            # Of a folder that cannot be read or written the launch itself tells.
-            with contextlib.suppress(OSError):
+            # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
+            with contextlib.suppress(OSError, SgdiffError):
                 recordings.forget_launches(out, case_id)
-                recordings.forget_launches(out / sources.AGAINST, case_id)
+                if datafiles.kind(out / sources.AGAINST, below=out) == "folder":
+                    recordings.forget_launches(out / sources.AGAINST, case_id)
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pytest_sgdiff import baselinefile
-from pytest_sgdiff.baselines.finding import every, load, misplaced, suite
+from pytest_sgdiff.baselines.finding import entries, every, load, misplaced, suite
 from pytest_sgdiff.baselines.flaws import Flaw, of_case, of_power
 from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
 from pytest_sgdiff.errors import BaselineError
@@ -31,7 +31,7 @@ def check(
     priors: dict[str, Mapping[MetricClass, Prior]] = {}
     for path in every(root):
         try:
-            baseline = load(path)
+            baseline = load(path, below=root)
         except BaselineError as error:
             found.append(Flaw(level="error", code="file", path=str(path), message=_without(path, str(error))))
             continue
@@ -50,10 +50,8 @@ def check(
         plan = LaunchPlan() if case is None else case.launches
         choice = MetricChoice() if case is None else case.metrics
         found += of_power(baseline, choice, looks=plan.looks[-1], priors=priors[machine.slug])
-    strays = (path for path in root.glob("*/*") if path.suffix != ".json")
-    found += [
-        Flaw(level="error", code="file", path=str(path), message="is no baseline: delete it") for path in sorted(strays)
-    ]
+    strays = (path for path in entries(root) if path.suffix != ".json" and path.parent != root)
+    found += [Flaw(level="error", code="file", path=str(path), message="is no baseline: delete it") for path in strays]
     return tuple(found)
 
 

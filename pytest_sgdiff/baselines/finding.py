@@ -9,10 +9,12 @@ from pathlib import Path
 
 from pytest_sgdiff import baselinefile
 from pytest_sgdiff.data import Baseline, Machine
+from pytest_sgdiff.datafiles import DataFileError, kind, names, read_bytes, read_named
 from pytest_sgdiff.errors import BaselineError, NewerBaselineError
 from pytest_sgdiff.files import file_name
 
 __all__ = [
+    "entries",
     "every",
     "find",
     "find_replaceable",
@@ -37,12 +39,15 @@ def path_for(root: Path, machine: Machine, case: str) -> Path:
     return root / machine.slug / f"{file_name(case)}.json"
 
 
-def load(path: Path, *, cure: str = CURE) -> Baseline:
-    """The baseline in a file. Raises BaselineError with file and line for everything that is wrong with it."""
+def load(path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline:
+    """The baseline in a file. `below` is the folder of baselines in which it lies, below which no link is followed;
+    None if the file itself was named. Raises BaselineError with file and line for everything that is wrong with it."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BaselineError(f"{path}: cannot be read: {reason(error)}") from None
+        content = read_named(path) if below is None else read_bytes(path, below=below)
+    except DataFileError as error:
+        raise BaselineError(str(error)) from None
+    if content is None:
+        raise BaselineError(f"{path}: cannot be read: no such file")
     try:
         return replace(baselinefile.from_text(content.decode("utf-8")), path=str(path))
     except UnicodeDecodeError as error:
@@ -61,9 +66,12 @@ def find(root: Path, machine: Machine, case: str) -> Baseline | None:
     Raises BaselineError for a file that is wrong, or that was copied here from another case or machine.
     """
     path = path_for(root, machine, case)
-    if not path.exists():
-        return None
-    baseline = load(path)
+    try:
+        if kind(path, below=root) is None:
+            return None
+    except DataFileError as error:
+        raise BaselineError(str(error)) from None
+    baseline = load(path, below=root)
     if mistake := misplaced(baseline, path):
         raise BaselineError(mistake)
     return baseline
@@ -84,7 +92,7 @@ def find_replaceable(root: Path, machine: Machine, case: str) -> Baseline | None
 
 def others(root: Path, case: str) -> tuple[str, ...]:
     """Slugs of the machines that have a baseline of the case, sorted."""
-    return tuple(sorted(path.parent.name for path in root.glob("*/*.json") if path.stem == file_name(case)))
+    return tuple(sorted(path.parent.name for path in every(root) if path.stem == file_name(case)))
 
 
 def only_machine(root: Path, case: str) -> Machine | None:
@@ -93,22 +101,47 @@ def only_machine(root: Path, case: str) -> Machine | None:
     slugs = others(root, case)
     if len(slugs) != 1:
         return None
-    return load(root / slugs[0] / f"{file_name(case)}.json", cure=CURE_OF_ONLY).measurement.machine
+    path = root / slugs[0] / f"{file_name(case)}.json"
+    return load(path, below=root, cure=CURE_OF_ONLY).measurement.machine
 
 
 def every(root: Path) -> Iterator[Path]:
-    """All baseline files, by machine and case."""
-    yield from sorted(root.glob("*/*.json"))
+    """All baseline files, by machine and case; a link in place of a machine's folder is one that cannot be read."""
+    for path in entries(root):
+        if path.suffix == ".json" or path.parent == root:
+            yield path
+
+
+def entries(root: Path) -> Iterator[Path]:
+    """Everything in the folders of machines, sorted, and links in place of such folders: they are not followed.
+
+    Raises BaselineError for a folder that cannot be read.
+    """
+    try:
+        for machine in (root / name for name in names(root, below=root)):
+            what = kind(machine, below=root)
+            if what == "folder":
+                yield from (machine / name for name in names(machine, below=root))
+            elif what == "link":
+                yield machine
+    except DataFileError as error:
+        raise BaselineError(str(error)) from None
 
 
 def suite(root: Path, machine: Machine) -> Iterator[Baseline]:
     """All baselines of a machine, by case. A file that is wrong is left out here: it is told of where its own case is
     judged, and spoils no other."""
-    for path in sorted((root / machine.slug).glob("*.json")):
-        with suppress(BaselineError):
-            baseline = load(path)
-            if misplaced(baseline, path) is None:
-                yield baseline
+    folder = root / machine.slug
+    with suppress(DataFileError):
+        for path in (folder / name for name in names(folder, below=root) if name.endswith(".json")):
+            yield from _in_its_place(path, root)
+
+
+def _in_its_place(path: Path, root: Path) -> Iterator[Baseline]:
+    with suppress(BaselineError):
+        baseline = load(path, below=root)
+        if misplaced(baseline, path) is None:
+            yield baseline
 
 
 def misplaced(baseline: Baseline, path: Path) -> str | None:

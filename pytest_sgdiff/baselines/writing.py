@@ -10,8 +10,8 @@ from pytest_sgdiff import baselinefile
 from pytest_sgdiff.baselines.finding import find, find_replaceable, path_for, reason
 from pytest_sgdiff.baselines.lock import LOCK_TIMEOUT_S, locked
 from pytest_sgdiff.data import Baseline, Machine
+from pytest_sgdiff.datafiles import TEMPORARY, DataFileError, kind, make_folder, names, remove, write
 from pytest_sgdiff.errors import BaselineError, WireError
-from pytest_sgdiff.files import TEMPORARY, write_atomically
 from pytest_sgdiff.renewal import placed
 
 __all__ = ["apply", "save", "update"]
@@ -68,10 +68,15 @@ def _write(root: Path, path: Path, make: Callable[[], Baseline], lock_timeout_s:
     try:
         with locked(root, lock_timeout_s):
             text = _checked_text(path, make())
-            path.parent.mkdir(exist_ok=True)
-            for left in path.parent.glob(f"{TEMPORARY}*"):  # of a killed writer: we hold the lock, so nobody writes now
-                left.unlink()
-            write_atomically(path, text)
+            make_folder(path.parent, below=root)
+            for name in names(path.parent, below=root):
+                if name.startswith(TEMPORARY):  # of a killed writer: we hold the lock, so nobody writes now
+                    remove(path.parent / name, below=root)
+            if (what := kind(path, below=root)) not in ("file", None):
+                raise BaselineError(f"{path}: is a {what}, not written over: take it away, then repeat")
+            write(path, text, below=root)
+    except DataFileError as error:
+        raise BaselineError(f"{path}: cannot be written: {error}; nothing was changed") from None
     except OSError as error:
         raise BaselineError(
             f"{path}: cannot be written: {reason(error)}; nothing was changed. Make room or make it writable, or name "

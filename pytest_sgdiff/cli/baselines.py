@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.casefiles import all_cases
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json
+from pytest_sgdiff.cli.protocol import BASELINES, FOUND, GOOD, MISTAKES, Subparsers, as_json, folder_of_baselines
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.printable import printable, printable_values
 
@@ -45,7 +46,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("action", choices=("list", "show", "diff", "check", "apply"), metavar="ACTION")
     parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
-    parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
+    parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
     parser.add_argument("--cases", type=Path, metavar="DIR", help="for check and diff; default: cases")
     parser.add_argument("--assets", type=Path, metavar="DIR", help="for check: the folder of input files, to compare")
     parser.add_argument("--strict", action="store_true", help="for check: exit 1 on warnings, too")
@@ -57,6 +58,7 @@ def _baselines(chosen: argparse.Namespace) -> int:
     if chosen.action in ("show", "diff", "apply") and chosen.what is None:
         needed = "a case id" if chosen.action == "show" else "a folder of candidates"
         raise _usage(f"baselines {chosen.action}: give {needed}")
+    chosen.folder = folder_of_baselines(chosen.folder)
     actions = {"list": _list, "show": _show, "diff": _diff, "check": _check, "apply": _apply}
     return actions[chosen.action](chosen)
 
@@ -71,7 +73,7 @@ def _list(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load
     from pytest_sgdiff.reports.numbers import plural
 
-    read = [_told(load, path) for path in every(chosen.folder)]
+    read = [_told(partial(load, below=chosen.folder), path) for path in every(chosen.folder)]
     found = [baseline for baseline in read if baseline is not None]
     rows = [_row(baseline) for baseline in found]
     end = GOOD if None not in read else MISTAKES
@@ -125,7 +127,8 @@ def _show(chosen: argparse.Namespace) -> int:
 
     # Other cases' files may be as wrong as they like.
     mine = [path for path in every(chosen.folder) if path.stem == file_name(chosen.what)]
-    found = [b for b in map(load, mine) if b.measurement.case == chosen.what]
+    loaded = (load(path, below=chosen.folder) for path in mine)
+    found = [baseline for baseline in loaded if baseline.measurement.case == chosen.what]
     for baseline in printable_values(found):
         print(f"{baseline.path}: {baseline.kind}, {_when(baseline)}, sglang {baseline.engine_version or 'unknown'}")
         if baseline.source:
@@ -178,13 +181,14 @@ def _diff(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.review import review
     from pytest_sgdiff.suiteprior import suite_priors
 
-    paths = tuple(every(_candidates(chosen.what)))
+    candidates = _candidates(chosen.what)
+    paths = tuple(every(candidates))
     if not paths:
         raise _usage(f"baselines diff: no candidates below {chosen.what}")
     cases = all_cases("baselines diff", chosen.cases, needed=chosen.cases is not None)
 
     def compared(path: Path) -> str:
-        new = load(path)
+        new = load(path, below=candidates)
         machine, name = new.measurement.machine, new.measurement.case
         old = find(chosen.folder, machine, name)
         head = printable(f"{name}  {machine.slug}")
@@ -233,7 +237,8 @@ def _apply(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import apply, every, load
 
     # All are read before any is written: a corrupt candidate leaves the tree as it was.
-    read = [_told(load, path) for path in every(_candidates(chosen.what))]
+    folder = _candidates(chosen.what)
+    read = [_told(partial(load, below=folder), path) for path in every(folder)]
     if not read:
         raise _usage(f"baselines apply: no candidates below {chosen.what}")
     candidates = [candidate for candidate in read if candidate is not None]
@@ -247,5 +252,8 @@ def _apply(chosen: argparse.Namespace) -> int:
 
 def _candidates(folder: str) -> Path:
     """The folder itself, or `baselines/` in the `--sgdiff-out` folder of a run."""
+    from pytest_sgdiff.datafiles import names
+
     inner = Path(folder) / "baselines"
-    return inner if inner.is_dir() else Path(folder)
+    # Names are read to have a link refused.
+    return inner if inner.is_dir() and names(inner, below=Path(folder)) else Path(folder)

@@ -105,7 +105,7 @@ def sides(path: Path, troubles: dict[str, str]) -> dict[str, Side]:
             baseline = baselines.load(path)
             return {baseline.measurement.case: baseline_side(str(path), baseline)}
         return {"": dump_side(str(path), text)}
-    if recordings.is_launch(path):
+    if recordings.is_launch(path, below=path):
         return {"": recording_side(str(path), [recordings.read_launch(path, case=path.parent.name, number=0)])}
     if recordings.is_case(path):
         case = recordings.case_of(path)

@@ -13,6 +13,8 @@ from pytest_sgdiff.printable import printable_values
 
 HINTED = 5
 """Runs that are named where a folder of runs was given: the newest."""
+LOG_LIMIT = 1 << 26
+"""Bytes of a log that is looked into whole."""
 
 
 def add(commands: Subparsers) -> None:
@@ -53,7 +55,7 @@ def _inspect(chosen: argparse.Namespace) -> int:
     if len(dumps) > 1:
         raise OptionError(f"inspect: give one perf dump, not {len(dumps)}: {', '.join(map(str, dumps))}")
     dump = read(dumps[0]) if dumps else None
-    found = inspect(dump, "\n".join(read(path) for path in logs) if logs else None)
+    found = inspect(dump, "\n".join(read(path, at_most=LOG_LIMIT) for path in logs) if logs else None)
     if chosen.json:
         print(as_json(found))
     else:
@@ -72,10 +74,11 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
 
     shown: list[dict[str, Any]] = []
     broken = False
-    for folder, case, number in (place for path in folders for place in _launches(path)):
+    places = ((place, path) for path in folders for place in _launches(path))
+    for (folder, case, number), below in places:
         head = {"folder": str(folder), "case": case, "launch": number}
         try:
-            shown.append({**head, **_launch(folder, case, number)})
+            shown.append({**head, **_launch(folder, case, number, below=below)})
         except RecordingError as error:
             broken = True
             print(f"sgdiff: inspect: {error}", file=sys.stderr)
@@ -92,12 +95,12 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
     return FOUND if any(one["problems"] for one in shown) else GOOD
 
 
-def _launch(folder: Path, case: str, number: int) -> dict[str, Any]:
+def _launch(folder: Path, case: str, number: int, *, below: Path) -> dict[str, Any]:
     from pytest_sgdiff import recordings
     from pytest_sgdiff.engines.inspection import inspect_launch
     from pytest_sgdiff.watch import disturbances
 
-    launch = recordings.read_launch(folder, case=case, number=number)
+    launch = recordings.read_launch(folder, case=case, number=number, below=below)
     found = inspect_launch(launch)
     disturbed = disturbances(launch.watch) if launch.watch else ()
     return {**found, "problems": [*found["problems"], *(f"disturbed: {what}" for what in disturbed)]}
@@ -115,17 +118,17 @@ def _launches(path: Path) -> list[tuple[Path, str, int]]:
 
     if not path.is_dir():
         raise RecordingError(f"{path}: no such folder or file")
-    if recordings.is_launch(path):
+    if recordings.is_launch(path, below=path):
         here = path.resolve()
         return [(path, recordings.case_of(here.parent), int(here.name) if here.name.isdecimal() else 0)]
     if recordings.is_case(path):
-        return [(inner, recordings.case_of(path), number) for number, inner in recordings.numbered(path)]
+        return [(inner, recordings.case_of(path), number) for number, inner in recordings.numbered(path, below=path)]
     found = [
         (inner, case, number)
         for root in (path, path / AGAINST)
         if root.is_dir()
         for case in recordings.case_ids(root)
-        for number, inner in recordings.numbered(recordings.launch_folder(root, case, 0).parent)
+        for number, inner in recordings.numbered(recordings.launch_folder(root, case, 0).parent, below=root)
     ]
     if not found:
         runs = sorted(inner.name for inner in path.iterdir() if inner.is_dir() and recordings.case_ids(inner))

@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Protocol
 
+from pytest_sgdiff.datafiles import DOCUMENT_LIMIT, leads_out, read_named
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.printable import printable_json
 
+BASELINES = Path("baselines")
+"""The folder of baselines, unless another is named."""
 GOOD = 0
 FOUND = 1
 """Something is wrong with what was looked at: a regression, a launch that does not count."""
@@ -34,13 +37,21 @@ def as_json(value: object, *, indent: int = 2) -> str:
     return printable_json(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
 
 
-def read(path: Path) -> str:
-    """The text of a file that the user named.
+def read(path: Path, *, at_most: int = DOCUMENT_LIMIT) -> str:
+    """The text of a file that the user named, of `at_most` bytes.
 
     Raises:
         SgdiffError: it cannot be read; the message names it.
     """
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise SgdiffError(f"{path}: {error.strerror}") from None
+    return read_named(path, at_most=at_most).decode("utf-8", "replace")
+
+
+def folder_of_baselines(folder: Path) -> Path:
+    """The folder, which may be a link if the user named it.
+
+    Raises:
+        SgdiffError: it is the default one, and a link out of the project.
+    """
+    if folder == BASELINES and (end := leads_out(folder, of=Path())) is not None:
+        raise SgdiffError(f"{folder}: is a link to {end}: name that folder with --folder if it is meant")
+    return folder

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from pytest_sgdiff.cli.casefiles import all_cases
-from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers, as_json, read
+from pytest_sgdiff.cli.protocol import BASELINES, FOUND, GOOD, Subparsers, as_json, folder_of_baselines, read
 from pytest_sgdiff.printable import printable
 
 
@@ -22,7 +22,7 @@ def add_import(commands: Subparsers) -> None:
         "existing recorded baseline is never replaced. Exits with 1 if nothing was imported.",
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
-    parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
+    parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
     parser.add_argument("--source", metavar="TEXT", help="where the file comes from (default: its name)")
     parser.add_argument("--engine", metavar="VERSION", help="the version of sglang that the numbers are of")
     parser.add_argument(
@@ -40,7 +40,7 @@ def add_export(commands: Subparsers) -> None:
         "medians over the launches; what was not measured is left out.",
     )
     parser.add_argument("product", metavar="PRODUCT", help="for example 'NVIDIA H200', or a machine folder's name")
-    parser.add_argument("--folder", type=Path, default=Path("baselines"), metavar="DIR", help="default: baselines")
+    parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
     parser.set_defaults(run=_export)
 
 
@@ -50,6 +50,7 @@ def _import(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.published import published_references
     from pytest_sgdiff.upstream import import_upstream
 
+    folder = folder_of_baselines(chosen.folder)
     cases = list(all_cases("import", needed=False).values())
     missed: tuple[str, ...] = ()
     if chosen.file is None:
@@ -74,11 +75,11 @@ def _import(chosen: argparse.Namespace) -> int:
     written = 0
     for reference in found:
         measurement = reference.measurement
-        old = baselines.find(chosen.folder, measurement.machine, measurement.case)
+        old = baselines.find(folder, measurement.machine, measurement.case)
         if old is not None and old.kind == "recorded":
             report += (f"{old.path}: kept: recorded launches say more than a reference",)
             continue
-        print(baselines.save(chosen.folder, reference))
+        print(baselines.save(folder, reference))
         written += 1
     if kept := len(found) - written:
         missed += (f"{kept} kept as recorded",)
@@ -91,7 +92,8 @@ def _export(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.upstreamexport import export_upstream
 
-    found = [load(path) for path in every(chosen.folder)]
+    folder = folder_of_baselines(chosen.folder)
+    found = [load(path, below=folder) for path in every(folder)]
     machines = {baseline.measurement.machine for baseline in found}
     chosen_ones = [
         baseline

@@ -11,7 +11,10 @@ import tempfile
 from collections.abc import Mapping
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
+from pytest_sgdiff.datafiles import DOCUMENT_LIMIT
 from pytest_sgdiff.errors import SgdiffError
+
+_UNLINKED = os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 def prepare(command: Command, files: LaunchFiles) -> int:
@@ -40,13 +43,14 @@ def prepare(command: Command, files: LaunchFiles) -> int:
 def read_dump(name: str, fresh_from_ns: int) -> tuple[str | None, bool]:
     """The text of the dump, and whether there is one that is older than the launch and therefore not read."""
     try:
-        with open(name, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+        with open(name, "rb", opener=lambda path, flags: os.open(path, flags | _UNLINKED)) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 return None, False
             if found.st_mtime_ns < fresh_from_ns:
                 return None, True
-            return file.read().decode("utf-8", "replace"), False
+            # One byte more than any dump has: whoever parses it says that it is too long.
+            return file.read(DOCUMENT_LIMIT + 1).decode("utf-8", "replace"), False
     except OSError:
         return None, False
 

@@ -23,6 +23,8 @@ SECRET_LIMIT: Final = 1 << 13
 CLOSED_POLL_S: Final = 0.02
 """How often to look whether a launch has ended that has closed its output: mostly it has, that very moment."""
 
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ENDS = re.compile(r"[\r\n]+")
 
@@ -47,7 +49,7 @@ class LogCopy:
         self._held = b""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            self._file = os.open(path, _FLAGS, 0o644)
         except OSError as error:
             raise SgdiffError(f"{path}: the launch's log cannot be written: {error.strerror}") from error
         # Only one end is not inherited: the other one is given to the child as its stdout and stderr.
@@ -90,7 +92,7 @@ class LogCopy:
         """The log as written so far, as `logtext` hands it on. Raises SgdiffError if it cannot be read."""
         try:
             return read_log(self._path)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise SgdiffError(f"{self._path}: the launch's log cannot be read: {error.strerror}") from error
 
     def feed(self, data: bytes, *, last: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -488,8 +489,17 @@ class TestOutput:
             encoding="utf-8"
         ) == "loading <redacted>\r50%|#\r<redacted>\n".replace("\r", "\n")
 
-    def test_a_full_disk_stops_the_launch_and_says_so(self, tmp_path: pathlib.Path) -> None:
-        (tmp_path / "engine.log").symlink_to("/dev/full")
+    def test_a_full_disk_stops_the_launch_and_says_so(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written = os.write
+
+        def full(descriptor: int, data: bytes) -> int:
+            if os.readlink(f"/proc/self/fd/{descriptor}").endswith("/engine.log"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return written(descriptor, data)
+
+        monkeypatch.setattr(os, "write", full)
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "kept.png").write_text("kept")
         pids: list[int] = []

@@ -159,8 +159,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError) as caught:
         recordings.write_launch(tmp_path, replace(LAUNCH, case="tiny"))
     assert str(caught.value) == (
-        f"{tmp_path / 'tiny' / '03'}: cannot be written: Not a directory; make room, or name another folder with "
-        "--sgdiff-out"
+        f"{tmp_path / 'tiny' / '03'}: cannot be written: {tmp_path / 'tiny'}: is no folder; move it away, or name "
+        "another folder with --sgdiff-out"
     )
 
 
