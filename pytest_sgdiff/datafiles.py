@@ -9,6 +9,7 @@ file has a second name (a hard link) cannot be told from here.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -118,11 +119,14 @@ def kind(path: Path, *, below: Path) -> Literal["file", "folder", "link", "other
 def make_folder(path: Path, *, below: Path) -> None:
     """Have a folder below one that was named, with those between them. `below` is made too.
 
-    Raises DataFileError: something on the way is a link or no folder. Raises OSError where it cannot be written.
+    Raises DataFileError: something on the way is a link or no folder, or cannot be made.
     """
-    below.mkdir(parents=True, exist_ok=True)
-    with _folder(path, below, make=True):
-        pass
+    try:
+        below.mkdir(parents=True, exist_ok=True)
+        with _folder(path, below, make=True):
+            pass
+    except OSError as error:
+        raise DataFileError(path, "unreadable", f"cannot be made: {error.strerror or error}") from None
 
 
 def write(path: Path, text: str, *, below: Path) -> None:
@@ -137,7 +141,7 @@ def write(path: Path, text: str, *, below: Path) -> None:
     temporary = f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
     with _folder(path.parent, below) as folder:
         if folder is None:
-            raise FileNotFoundError(2, "No such file or directory", str(path.parent))
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
         try:
@@ -201,6 +205,8 @@ def _folder(path: Path, below: Path, *, make: bool = False) -> Iterator[int | No
     descriptor = -1
     try:
         try:
+            if not make and not below.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(below))
             with _named(below):
                 descriptor = os.open(below, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             here = below
@@ -226,7 +232,7 @@ def _inner(path: Path, folder: int, *, make: bool) -> int:
             os.mkdir(path.name, dir_fd=folder)
     found = _look(path, folder)
     if found is None:
-        raise FileNotFoundError(2, "No such file or directory", str(path))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if not stat.S_ISDIR(found.st_mode):
         raise _unfit(path, found, "no-folder")
     with _named(path):
@@ -267,7 +273,6 @@ def _named(path: Path) -> Iterator[None]:
 
 def _unfit(path: Path, found: os.stat_result, otherwise: Unfit = "no-file") -> DataFileError:
     if stat.S_ISLNK(found.st_mode):
-        return DataFileError(
-            path, "link", "is a link, which is not followed: it may lead anywhere. Put what it leads to in its place"
-        )
+        why = "is a link, which is not followed: it may lead anywhere. Put a copy in its place, or remove it"
+        return DataFileError(path, "link", why)
     return DataFileError(path, otherwise, "is no folder" if otherwise == "no-folder" else "is no regular file")

@@ -30,8 +30,9 @@ def read_log(path: Path, *, below: Path | None = None) -> str:
     """The text of a log. Of one beyond TEXT_LIMIT its beginning and end, half of that each, and between them, up to
     half of that again, the lines that tell the engine's adapter something; a line says how much was left out.
 
-    `below` is the folder that was named, below which no link is followed, if it is not the log's. Raises
-    FileNotFoundError, and DataFileError for what is no log.
+    `below` is the folder that was named, below which no link is followed, if it is not the log's.
+
+    Raises FileNotFoundError; raises DataFileError for what is no log.
     """
     with opened(path, below=below or path.parent) as descriptor:
         if descriptor is None:

@@ -98,7 +98,7 @@ def forget_launches(root: Path, case: str) -> None:
     Raises RecordingError, before anything is removed, for a link in the case's folder, and for a launch that this
     plugin did not make or beside which other files lie.
     """
-    with _readable(root / file_name(case)):
+    with _readable():
         found = [folder for _, folder in _launch_folders(root / file_name(case), below=root)]
         ours = []
         for folder in found:
@@ -128,7 +128,7 @@ def _strange(folder: Path, root: Path) -> str | None:
 def case_ids(root: Path) -> tuple[str, ...]:
     """The cases that a recording holds, sorted. Raises RecordingError if there is no such folder, and for a link."""
     _must_be(root)
-    with _readable(root):
+    with _readable():
         folders = [root / name for name in names(root, below=root)]
         return tuple(sorted(case_id(folder.name) for folder in folders if _launch_folders(folder, below=root)))
 
@@ -159,7 +159,7 @@ def read_launches(root: Path, case: str, *, below: Path | None = None) -> tuple[
     """
     _must_be(root)
     below = below or root
-    with _readable(root):
+    with _readable():
         folders = _launch_folders(root / file_name(case), below=below)
     return tuple(read_launch(folder, case=case, number=number, below=below) for number, folder in folders)
 
@@ -171,7 +171,7 @@ def read_launch(folder: Path, *, case: str, number: int, below: Path | None = No
     Raises RecordingError, with file, line and cure, for what is no launch or is spoilt.
     """
     below = below or folder
-    with _readable(folder):
+    with _readable():
         if not is_launch(folder, below=below):
             raise RecordingError(
                 f"{folder}: is no launch: it has neither {RECORD} nor {DUMP} nor a log; take it out of the recording"
@@ -195,12 +195,12 @@ def _must_be(root: Path) -> None:
 
 
 @contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    """A link in a recording, or a folder that cannot be read, by name and with the cure."""
+def _readable() -> Iterator[None]:
+    """What keeps a recording from being read: a link in it, or the system."""
     try:
         yield
     except DataFileError as error:
-        raise RecordingError(f"{error}, or take it out of {folder}") from None
+        raise RecordingError(str(error)) from None
 
 
 def _read_record(path: Path, below: Path) -> Launch:

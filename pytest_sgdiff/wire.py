@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.wirepaths import Place, fail, shown
+from pytest_sgdiff.wirepaths import Place, fail, in_range, shown
 from pytest_sgdiff.wirereaders import Unknown, reader_of
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def _plain(value: object, path: Place, *, omit_defaults: bool) -> Any:
     if isinstance(value, str):
         return str(value) if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, int):
-        return int(value)
+        return in_range(int(value), path)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise fail(path, f"must be a finite number, got {value!r}")

@@ -30,7 +30,17 @@ def fail(path: Place, message: str) -> WireError:
     return WireError(f"{where}: {message}" if where else message, path)
 
 
+def in_range(number: int, path: Place) -> int:
+    """The number. Raises WireError for one that no counter of 64 bits holds: it is no measurement, and no float."""
+    if abs(number) >= 1 << 64:
+        raise fail(path, f"must be a whole number of at most 64 bits, got {shown(number)}")
+    return number
+
+
 def shown(value: object) -> str:
     """A value as messages quote it, cut where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python spells no number beyond a length
+        text = "a number of thousands of digits"
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

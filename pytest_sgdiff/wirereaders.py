@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 from pytest_sgdiff.data import GpuSeries
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.wirepaths import Place, fail, shown
+from pytest_sgdiff.wirepaths import Place, fail, in_range, shown
 
 Reader = Callable[[Any, Place], Any]
 Unknown = Literal["refuse", "ignore"]
@@ -52,7 +52,7 @@ def _read_bool(plain: Any, path: Place) -> bool:
 def _read_int(plain: Any, path: Place) -> int:
     if isinstance(plain, bool) or not isinstance(plain, int):
         raise fail(path, f"must be a whole number, got {shown(plain)}")
-    return plain
+    return in_range(plain, path)
 
 
 def _read_float(plain: Any, path: Place) -> float:
@@ -73,8 +73,10 @@ def _read_none(plain: Any, path: Place) -> None:
 
 
 def _read_any(plain: Any, path: Place) -> Any:
-    if plain is None or isinstance(plain, bool | str | int):
+    if plain is None or isinstance(plain, bool | str):
         return plain
+    if isinstance(plain, int):
+        return in_range(plain, path)
     if isinstance(plain, float):
         return _read_float(plain, path)
     if isinstance(plain, list | tuple):

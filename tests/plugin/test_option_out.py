@@ -80,7 +80,7 @@ def test_a_very_long_log_is_kept_whole_and_replayed_as_it_was_judged(
 
 def test_a_folder_that_cannot_be_written_is_one_message(project: Project) -> None:
     result = project.run("--sgdiff-gpus=4", "--sgdiff-out=/proc/none")
-    said = "/proc/none: cannot be written for the launch: No such file or directory"
+    said = "/proc/none: cannot be made: No such file or directory"
     assert [line for line in result.outlines if "/proc/none" in line][1:] == [
         said,
         f"FAILED cases/tiny.yaml::tiny - Failed: {said}",
