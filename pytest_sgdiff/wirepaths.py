@@ -37,6 +37,14 @@ def in_range(number: int, path: Place) -> int:
     return number
 
 
+def whole_text(text: str, path: Place) -> str:
+    """The text. Raises WireError for one with half a character (a lone surrogate), which JSON can spell and no file
+    can hold."""
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise fail(path, f"must be text of whole characters, got {shown(text)}")
+    return text
+
+
 def shown(value: object) -> str:
     """A value as messages quote it, cut where it is long."""
     try:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 from pytest_sgdiff.data import GpuSeries
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.wirepaths import Place, fail, in_range, shown
+from pytest_sgdiff.wirepaths import Place, fail, in_range, shown, whole_text
 
 Reader = Callable[[Any, Place], Any]
 Unknown = Literal["refuse", "ignore"]
@@ -40,7 +40,7 @@ def reader_of(kind: Any, unknown: Unknown) -> Reader:
 def _read_str(plain: Any, path: Place) -> str:
     if not isinstance(plain, str):
         raise fail(path, f"must be text, got {shown(plain)}")
-    return plain
+    return whole_text(plain, path)
 
 
 def _read_bool(plain: Any, path: Place) -> bool:
@@ -73,8 +73,10 @@ def _read_none(plain: Any, path: Place) -> None:
 
 
 def _read_any(plain: Any, path: Place) -> Any:
-    if plain is None or isinstance(plain, bool | str):
+    if plain is None or isinstance(plain, bool):
         return plain
+    if isinstance(plain, str):
+        return whole_text(plain, path)
     if isinstance(plain, int):
         return in_range(plain, path)
     if isinstance(plain, float):
@@ -144,6 +146,7 @@ def _mapping_reader(kind: Any, unknown: Unknown) -> Reader:
         for key in plain:
             if not isinstance(key, str):
                 raise fail(path, f"must have text as keys, got {shown(key)}")
+            whole_text(key, path)
         return {key: reader(item, (*path, key)) for key, item in plain.items()}
 
     return read

@@ -38,7 +38,7 @@ def workload(case: Case, *, asset_hashes: Mapping[str, str]) -> Workload:
 def digest_of(fields: Mapping[str, Any]) -> str:
     """The digest of a workload's readable fields, whether they come of a case or of a file."""
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _fields(case: Case, asset_hashes: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +166,8 @@ class GpuProcess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuSeries:
-    """What one GPU did while the launch ran: parallel tuples, one value per sample; None is "unknown", never zero.
+    """What one GPU did while the launch ran: parallel tuples, one value per sample; None is "unknown", never zero, and
+    a tuple that is empty was not sampled at all. `column` is how to read one beside others.
 
     `reasons` are NVML's clocks-event (throttle) reason masks.
     """
@@ -178,6 +181,10 @@ class GpuSeries:
     util_pct: tuple[int | None, ...] = ()
     memory_mb: tuple[int | None, ...] = ()
     reasons: tuple[int | None, ...] = ()
+
+    def column(self, values: tuple[T | None, ...]) -> tuple[T | None, ...]:
+        """One of the tuples with a value for each sample: unknown where it was not sampled."""
+        return values or (None,) * len(self.at_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -120,7 +120,7 @@ def conditions(result: CaseResult) -> str:
     facts = [words]
     watches = [launch.watch for launch in launches if launch.watch is not None]
     series = [gpu for watch in watches for gpu in watch.gpus]
-    samples = [sample for gpu in series for sample in zip(gpu.sm_mhz, busy(gpu), strict=False)]
+    samples = [sample for gpu in series for sample in zip(gpu.column(gpu.sm_mhz), busy(gpu), strict=True)]
     # A GPU may idle while the model is loaded, which says nothing of the launch; a short one is caught at nothing else.
     loaded = [mhz for mhz, busy in samples if mhz is not None and busy]
     clocks = loaded or [mhz for mhz, _ in samples if mhz is not None]
@@ -134,7 +134,7 @@ def conditions(result: CaseResult) -> str:
 
 def busy(series: GpuSeries) -> list[bool]:
     """Of each sample, whether the GPU was at work."""
-    return [util is not None and util >= _BUSY_PCT for util in series.util_pct]
+    return [util is not None and util >= _BUSY_PCT for util in series.column(series.util_pct)]
 
 
 def differences(result: CaseResult) -> str:

@@ -45,7 +45,7 @@ def notes_of_all(launches: Sequence[LaunchRecord]) -> list[str]:
 
 def _at_power_cap(series: GpuSeries) -> tuple[int, int] | None:
     """In how many samples under load the GPU was at its power cap, and of how many; None if it never was."""
-    told = [r for r, busy in zip(series.reasons, busy(series), strict=False) if busy and r is not None]
+    told = [r for r, busy in zip(series.column(series.reasons), busy(series), strict=True) if busy and r is not None]
     capped = sum(bool(reasons & POWER_CAP) for reasons in told)
     return (capped, len(told)) if capped else None
 

@@ -23,7 +23,7 @@ def sparks(launch: LaunchRecord) -> list[Plot]:
     gpus = [series for series in launch.watch.gpus if series.at_s] if launch.watch is not None else []
     if not gpus:
         return []
-    end = max(series.at_s[-1] for series in gpus) or 1.0
+    end = max(at for series in gpus for at in series.at_s)
     slowed = [_buckets(series.at_s, [_slowed(mask) for mask in series.reasons], end, max) for series in gpus]
     ground = _over_gpus(slowed, max)
     drawn = (
@@ -48,9 +48,11 @@ def _buckets(
 ) -> list[float | None]:
     """The samples' values in `_BUCKETS` equal spans of time, one value each."""
     spans: list[list[float]] = [[] for _ in range(_BUCKETS)]
-    for at, value in zip(at_s, column, strict=False):
+    for at, value in zip(at_s, column or [None] * len(at_s), strict=True):
         if value is not None:
-            spans[min(_BUCKETS - 1, int(at / end * _BUCKETS))].append(value)
+            # Of a recording that somebody wrote, times may be in any order, and even before its beginning.
+            part = min(max(at, 0.0) / end, 1.0) if end > 0 else 0.0
+            spans[min(_BUCKETS - 1, int(part * _BUCKETS))].append(value)
     return [pick(span) if span else None for span in spans]
 
 

@@ -54,7 +54,7 @@ def sm_clock_mhz(series: GpuSeries) -> float | None:
     """The median SM clock under load; None with fewer than three busy samples."""
     clocks = [
         clock
-        for clock, util in zip(series.sm_mhz, series.util_pct, strict=True)
+        for clock, util in zip(series.column(series.sm_mhz), series.column(series.util_pct), strict=True)
         if clock is not None and util is not None and util >= BUSY_PCT
     ]
     return statistics.median(clocks) if len(clocks) >= _FEWEST else None
