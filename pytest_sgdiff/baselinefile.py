@@ -26,7 +26,7 @@ from typing import Any, Literal
 from pytest_sgdiff import jsontext
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.metrics import metric_class, plausible
 from pytest_sgdiff.wire import from_plain, to_plain
 from pytest_sgdiff.wirepaths import spell
 
@@ -233,6 +233,8 @@ def _check_numbers(file: _File, *, launches: int) -> None:
 
 
 def _check_positive(name: str, value: float | None, path: tuple[str | int, ...]) -> None:
+    if value is not None and not plausible(value):
+        raise WireError(f"{spell(path)}: is {value!r}, which nothing measures", path)
     if value is not None and value <= 0 and metric_class(name) != "pause":
         message = f"{spell(path)}: must be greater than zero, got {value!r}: what was not measured is null"
         raise WireError(message, path)

@@ -7,6 +7,7 @@ one there. The file may be shared by runs at the same time; SQLite's own locking
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -76,6 +77,9 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
             {"case": case, "metric": metric},
         )
         for case_id, machine, workload, name, at, value, version in rows:
+            texts = (case_id, machine, workload, name, at, "" if version is None else version)
+            if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
+                raise HistoryError(f"{path}: not a usable history: a point of {at!r} is none; move it away")
             point = HistoryPoint(at=at, value=value, engine_version=version)
             found.setdefault((case_id, machine, workload, name), []).append(point)
     return tuple(
@@ -164,6 +168,11 @@ def _check_files(path: Path) -> None:
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     """A view or a trigger would run somebody else's statements. Raises HistoryError."""
-    rows = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view', 'trigger')")
-    if [tuple(row) for row in rows] != [("table", "points")]:
-        raise HistoryError(f"{path}: not a usable history: it holds more than the points of runs; move it away")
+    rows = connection.execute("SELECT sql FROM sqlite_master")
+    ours = " ".join(_CREATE.replace("IF NOT EXISTS ", "").split())
+    if [" ".join(str(sql).split()) for (sql,) in rows] != [ours]:
+        raise HistoryError(f"{path}: not a usable history: it is no table of the points of runs; move it away")
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and value > 0

@@ -110,3 +110,9 @@ def title(name: str) -> str:
     """The name as people read it: `peak memory`, `TextEncodingStage`."""
     metric = _BY_NAME.get(name)
     return metric.title if metric else name.removeprefix(STAGE)
+
+
+def plausible(value: float) -> bool:
+    """Whether a time in ms or a size in MiB may have been measured: nothing takes a femtosecond, or lasts for longer
+    than people do. Ratios of others are no numbers any more."""
+    return value == 0 or 1e-12 <= abs(value) <= 1e15

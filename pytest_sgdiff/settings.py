@@ -131,7 +131,7 @@ def read_settings(
             "(DIR/<case id>/<NN>/perf.json, engine.log, launch.json)"
         )
     if mode != "off":
-        _stays_inside(root / ".sgdiff", root, "--sgdiff-out" if out is None and default_out else None)
+        _stays_inside(root / ".sgdiff", root, "--sgdiff-out" if out is None else None)
         _stays_inside(root / "baselines", root, None if text["sgdiff_baselines"] else "--sgdiff-baselines")
     assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
     return Settings(

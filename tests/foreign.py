@@ -130,8 +130,9 @@ def _at(document: Any, place: Place) -> Any:
     return document
 
 
-def everything(root: Path) -> Iterator[tuple[str, str]]:
-    """What every part of the plugin says of the project, by the name of the output. A SgdiffError is an answer too."""
+def everything(root: Path, *, quick: bool = False) -> Iterator[tuple[str, str]]:
+    """What every part of the plugin says of the project, by the name of the output. A SgdiffError is an answer too.
+    `quick`: without what takes its time, the page, the history and the commands that only print what others read."""
     for record in (False, True):
         result = yield from _result(root, record=record)
         if result is None:
@@ -141,15 +142,17 @@ def everything(root: Path) -> Iterator[tuple[str, str]]:
         assert to_plain(again) == to_plain(result)
         run = factories.run(result)
         for suffix, report in REPORTS.items():
-            yield suffix, report.render(run)
+            if not (quick and suffix == ".html"):
+                yield suffix, report.render(run)
         for part in (message(result), renewal(result), case_line(result), closing(run), *launch_notes(result)):
             yield "terminal", part
         for command in github.commands(run):
             yield "annotation", command
         for name, value in properties(result):
             yield "property", f"{name}={value}"
-        yield from _history(root, run)
-    for words in COMMANDS:
+        if not quick:
+            yield from _history(root, run)
+    for words in COMMANDS[:: 2 if quick else 1]:
         yield " ".join(words), _printed(root, words)
 
 

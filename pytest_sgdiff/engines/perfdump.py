@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
 from pytest_sgdiff.data import PerfDump, Stage
-from pytest_sgdiff.metrics import is_stage
+from pytest_sgdiff.metrics import is_stage, plausible
 
 MAX_CHARS = 8_000_000
 """A real dump has 3 kB, with 1000 steps 60 kB; what is a hundred times that is something else."""
@@ -180,6 +180,8 @@ def _number(value: Any, where: str) -> float:
         raise DumpError(f"{where} is not finite")
     if number < 0:
         raise DumpError(f"{where} is negative: {number:g}")
+    if not plausible(number):
+        raise DumpError(f"{where} is {number:g}, which nothing measures")
     return number
 
 

@@ -253,3 +253,73 @@ def test_a_run_that_hangs_while_writing_is_named_and_keeps_nobody_out_once_dead(
     os.waitpid(child, 0)
     baselines.save(tmp_path, baseline(), lock_timeout_s=0.1)
     assert names(tmp_path) == ["nvidia-h200-x1/tiny_wan.json"]
+
+
+# ----------------------------------------------------------------------------------------- what others put in the way
+
+
+def _outside(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A folder beside that of the baselines, and what is in it."""
+    (tmp_path / "outside").mkdir()
+    kept = {"precious": "mine", ".tmp-1": "mine too", "tiny.json": "{}"}
+    for name, text in kept.items():
+        (tmp_path / "outside" / name).write_text(text)
+    return tmp_path / "outside", kept
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "link to a FIFO", "FIFO", "folder", "second name"])
+def test_what_is_in_the_place_of_the_lock_is_neither_written_nor_waited_for(tmp_path: Path, kind: str) -> None:
+    outside, kept = _outside(tmp_path)
+    root = tmp_path / "baselines"
+    root.mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    made = {
+        "link": lambda lock: lock.symlink_to(outside / "precious"),
+        "link to nothing": lambda lock: lock.symlink_to(outside / "new"),
+        "link to a FIFO": lambda lock: lock.symlink_to(tmp_path / "fifo"),
+        "FIFO": os.mkfifo,
+        "folder": Path.mkdir,
+        "second name": lambda lock: os.link(outside / "precious", lock),
+    }
+    made[kind](root / LOCK)
+    with pytest.raises(BaselineError, match=f"{root / LOCK}: is no lock of this plugin"):
+        baselines.save(root, baseline())
+    assert _texts(outside) == kept
+    assert [path.name for path in root.iterdir()] == [LOCK]
+
+
+def test_a_machine_folder_that_is_a_link_is_neither_read_nor_written(tmp_path: Path) -> None:
+    outside, kept = _outside(tmp_path)
+    root = tmp_path / "baselines"
+    path = baselines.path_for(root, baseline().measurement.machine, baseline().measurement.case)
+    root.mkdir()
+    path.parent.symlink_to(outside)
+    with pytest.raises(BaselineError, match=f"{path.parent}: is a link"):
+        baselines.save(root, baseline())
+    with pytest.raises(BaselineError, match=f"{path.parent}: is a link"):
+        baselines.find(root, baseline().measurement.machine, baseline().measurement.case)
+    assert list(baselines.every(root)) == [path.parent]
+    assert [line.partition(" ")[0] for line in baselines.check(root, {})] == [f"{path.parent}:"]
+    assert list(baselines.suite(root, baseline().measurement.machine)) == []
+    assert _texts(outside) == kept
+
+
+@pytest.mark.parametrize("kind", ["link", "FIFO", "folder"])
+def test_what_is_in_the_place_of_a_baseline_is_neither_read_nor_written_over(tmp_path: Path, kind: str) -> None:
+    outside, kept = _outside(tmp_path)
+    root, new = tmp_path / "baselines", baseline()
+    path = baselines.path_for(root, new.measurement.machine, new.measurement.case)
+    path.parent.mkdir(parents=True)
+    made = {"link": lambda file: file.symlink_to(outside / "tiny.json"), "FIFO": os.mkfifo, "folder": Path.mkdir}
+    made[kind](path)
+    for use in (
+        lambda: baselines.find(root, new.measurement.machine, new.measurement.case),
+        lambda: baselines.save(root, new),
+    ):
+        with pytest.raises(BaselineError, match=f"{path}: is"):
+            use()
+    assert _texts(outside) == kept

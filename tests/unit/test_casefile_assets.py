@@ -109,3 +109,18 @@ def test_the_token_of_a_login_is_enough(case: Case, variable: str, tmp_path: pat
     token.write_text("hf_x")
     value = token if variable == "HF_TOKEN_PATH" else tmp_path
     assert missing_token(case, {variable: str(value)}) is None
+
+
+def test_a_file_outside_of_the_folder_is_no_asset_wherever_a_link_leads(case: Case, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "assets"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"not for them")
+    for name in case.assets.values():
+        (folder / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(AssetError, match=f"leads out of {folder}, to {tmp_path / 'secret'}"):
+        resolve_assets(case, folder)
+    for name in case.assets.values():
+        (folder / name).unlink()
+        (folder / f"kept-{name}").write_bytes(b"an image")
+        (folder / name).symlink_to(f"kept-{name}")
+    assert set(resolve_assets(case, folder)) == set(case.assets)

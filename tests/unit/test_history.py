@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,77 @@ def test_an_empty_file_is_no_history_and_stays_empty(tmp_path: Path) -> None:
         history.tracks(path)
     assert str(caught.value) == f"{path}: no history, no run was ever appended to it"
     assert path.stat().st_size == 0
+
+
+# ----------------------------------------------------------------------------------------- what others put in the way
+
+
+def appended(path: Path) -> Path:
+    history.append(path, run_at("2026-11-01T02:00:00+00:00", factories.result()), run_id="one")
+    return path
+
+
+def refusal(path: Path) -> str:
+    """What reading and appending both say."""
+    with pytest.raises(HistoryError) as read:
+        history.tracks(path)
+    with pytest.raises(HistoryError) as written:
+        appended(path)
+    assert str(read.value) == str(written.value)
+    return str(read.value)
+
+
+@pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("precious"), os.mkfifo])
+def test_a_file_that_sqlite_would_follow_is_refused(
+    tmp_path: Path, suffix: str, make: Callable[[Path], object]
+) -> None:
+    path = appended(tmp_path / "history.db")
+    (tmp_path / "precious").write_text("mine")
+    make(tmp_path / f"history.db{suffix}")
+    assert f"history.db{suffix}: is no regular file" in refusal(path)
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_fifo_is_no_history(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "history.db")
+    assert "is no regular file" in refusal(tmp_path / "history.db")
+
+
+def test_a_journal_that_names_another_file_to_be_removed_is_refused(tmp_path: Path) -> None:
+    path = appended(tmp_path / "history.db")
+    (tmp_path / "history.db-journal").write_bytes(b"\0" * 512 + bytes.fromhex("d9d505f920a163d7"))
+    assert "is the journal of several databases" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON points BEGIN DELETE FROM points; END",
+        "CREATE VIEW v AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT * FROM n",
+        "ALTER TABLE points RENAME TO others",
+        "CREATE TABLE more (x)",
+    ],
+)
+def test_statements_of_others_are_not_run(tmp_path: Path, statement: str) -> None:
+    path = appended(tmp_path / "history.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(HistoryError, match="not a usable history: it is no table of the points of runs"):
+        history.tracks(path)
+
+
+@pytest.mark.parametrize("value", ["9e999", "-1", "'x'", "x'00'"])
+@pytest.mark.parametrize("column", ["value", "at"])
+def test_a_point_that_is_none_is_an_error_of_the_history(tmp_path: Path, column: str, value: str) -> None:
+    path = appended(tmp_path / "history.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(f"UPDATE points SET {column} = {value}")
+    connection.close()
+    if column == "value" or value == "x'00'":
+        with pytest.raises(HistoryError, match="not a usable history"):
+            history.tracks(path)
+    else:
+        assert history.tracks(path)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_sgdiff import recordings
+from pytest_sgdiff import logtext, recordings
 from pytest_sgdiff.data import (
     Environment,
     GpuProcess,
@@ -359,3 +361,118 @@ def test_notes_that_cannot_be_read_are_named_with_their_line(tmp_path: Path, met
         only(tmp_path)
     cure = "(correct it, or delete it: a launch can be read without)"
     assert str(caught.value) == f"{folder / 'meta.json'}:{message} {cure}"
+
+
+# ----------------------------------------------------------------------------------------- what others put in the way
+
+
+def _project(tmp_path: Path) -> tuple[Path, Path]:
+    """A recording, and a folder outside of it that has what a recording has."""
+    for name in ("rec", "outside"):
+        recordings.write_launch(tmp_path / name, replace(LAUNCH, case="tiny", number=0, log="from outside"))
+    return tmp_path / "rec", tmp_path / "outside"
+
+
+@pytest.mark.parametrize("place", ["tiny", "tiny/00", "tiny/00/launch.json", "tiny/00/perf.json", "tiny/00/engine.log"])
+@pytest.mark.parametrize("to", ["the same of another recording", "/dev/zero", "/proc/self/environ", "nowhere"])
+def test_a_link_in_a_recording_is_named_and_not_followed(tmp_path: Path, place: str, to: str) -> None:
+    root, outside = _project(tmp_path)
+    path = root / place
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to(outside / place if to.startswith("the") else to)
+    reads = [lambda: recordings.read_launches(root, "tiny")]
+    if "." not in place:
+        reads += [lambda: recordings.case_ids(root), lambda: recordings.forget_launches(root, "tiny")]
+        reads += [lambda: recordings.new_launch_folder(root, "tiny", 0)]
+    for read in reads:
+        with pytest.raises(RecordingError, match=f"{path}: is a link"):
+            read()
+    assert path.is_symlink()
+    assert recordings.read_launches(outside, "tiny")
+
+
+@pytest.mark.parametrize("name", ["engine.log", "perf.json", "launch.json", "meta.json", "gpu.csv", "stdout.log"])
+def test_a_fifo_in_a_recording_keeps_nobody_waiting(tmp_path: Path, name: str) -> None:
+    root, _ = _project(tmp_path)
+    folder = root / "tiny" / "00"
+    if name in ("meta.json", "gpu.csv", "stdout.log"):
+        (folder / "launch.json").unlink()
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(RecordingError, match=f"{folder / name}: is no regular file"):
+        recordings.read_launches(root, "tiny")
+
+
+@pytest.mark.parametrize("name", ["perf.json", "launch.json"])
+def test_a_file_of_any_size_takes_no_memory(tmp_path: Path, name: str) -> None:
+    root, _ = _project(tmp_path)
+    with (root / "tiny" / "00" / name).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RecordingError, match=f"{name}: has more than"):
+        recordings.read_launches(root, "tiny")
+
+
+def test_a_log_of_any_size_is_looked_through_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logtext, "SCAN_LIMIT", 1 << 21)
+    root, _ = _project(tmp_path)
+    log = root / "tiny" / "00" / "engine.log"
+    with log.open("wb") as file:
+        file.write(b"the beginning\n")
+        file.truncate(1 << 40)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nthe end\n")
+    (launch,) = recordings.read_launches(root, "tiny")
+    assert launch.log.startswith("the beginning\n")
+    assert launch.log.endswith("\nthe end\n")
+
+
+def test_only_launches_of_this_plugin_are_forgotten(tmp_path: Path) -> None:
+    root, _ = _project(tmp_path)
+    kept = {"2024/photos/a.jpg": "mine", "7/thesis.txt": "mine", "notes": "mine", "08/work/x": "mine"}
+    for name, text in kept.items():
+        (root / "tiny" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "tiny" / name).write_text(text)
+    (root / "tiny" / "00" / "work").mkdir()
+    recordings.new_launch_folder(root, "tiny", 1)  # of a run that was killed
+    recordings.forget_launches(root, "tiny")
+    left = {str(path.relative_to(root / "tiny")): path.read_text() for path in root.rglob("*") if path.is_file()}
+    assert left == kept
+    assert not (root / "tiny" / "00").exists()
+    assert not (root / "tiny" / "01").exists()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "backup.log", "meta.json", "photos/a.jpg", "work", "engine.log.bak"])
+def test_a_launch_beside_other_files_is_not_removed(tmp_path: Path, name: str) -> None:
+    root, _ = _project(tmp_path)
+    recordings.write_launch(root, replace(LAUNCH, case="tiny", number=1))
+    strange = root / "tiny" / "01" / name
+    strange.parent.mkdir(exist_ok=True)
+    strange.write_text("mine")
+    with pytest.raises(RecordingError, match="none of ours; move it away, or name another folder with --sgdiff-out"):
+        recordings.forget_launches(root, "tiny")
+    assert strange.read_text() == "mine"
+    assert (root / "tiny" / "00" / "launch.json").exists()  # nothing is removed before everything was looked at
+
+
+def test_a_launch_never_comes_among_other_files(tmp_path: Path) -> None:
+    (tmp_path / "tiny" / "03").mkdir(parents=True)
+    (tmp_path / "tiny" / "03" / "thesis.txt").write_text("mine")
+    with pytest.raises(RecordingError, match=r"holds thesis\.txt, which is of no launch"):
+        recordings.new_launch_folder(tmp_path, "tiny", 3)
+    assert recordings.new_launch_folder(tmp_path, "tiny", 4).is_dir()
+
+
+def test_a_launch_is_not_written_through_a_link(tmp_path: Path) -> None:
+    root, outside = _project(tmp_path)
+    shutil.rmtree(root / "tiny")
+    (root / "tiny").symlink_to(outside / "tiny")
+    with pytest.raises(RecordingError, match="is a link"):
+        recordings.write_launch(root, replace(LAUNCH, case="tiny", number=5))
+    (root / "tiny").unlink()
+    (root / "tiny" / "05").mkdir(parents=True)
+    for name in ("engine.log", "perf.json", "launch.json"):
+        (root / "tiny" / "05" / name).symlink_to(outside / "tiny" / "00" / name)
+    before = [path.read_bytes() for path in sorted((outside / "tiny" / "00").iterdir())]
+    recordings.write_launch(root, replace(LAUNCH, case="tiny", number=5))
+    assert [path.read_bytes() for path in sorted((outside / "tiny" / "00").iterdir())] == before
+    assert not any(path.is_symlink() for path in (root / "tiny" / "05").iterdir())

@@ -157,3 +157,35 @@ def test_a_switch_that_is_neither_on_nor_off_is_a_mistake(tmp_path: Path) -> Non
 def test_an_empty_ci_variable_is_no_ci(tmp_path: Path) -> None:
     assert not settle(tmp_path, CI="").ci
     assert settle(tmp_path, CI="true").ci
+
+
+LIVE = {"sgdiff_gpus": "1"}
+
+
+@pytest.mark.parametrize(("place", "option"), [(".sgdiff", "--sgdiff-out"), ("baselines", "--sgdiff-baselines")])
+def test_a_link_out_of_the_project_in_a_place_that_nobody_named_is_refused(
+    tmp_path: Path, place: str, option: str
+) -> None:
+    root = tmp_path / "project"
+    (root / "inside").mkdir(parents=True)
+    (root / place).symlink_to(tmp_path)
+    with pytest.raises(OptionError, match=f"is a link out of {root}, to {tmp_path}: .* with {option}"):
+        settle(root, option=LIVE)
+    assert settle(root).mode == "off"  # where nothing is measured, it is nobody's business
+    named = {option[2:].replace("-", "_"): place}
+    assert settle(root, option={**LIVE, **named}).live
+    (root / place).unlink()
+    (root / place).symlink_to("inside")
+    assert settle(root, option=LIVE).live
+
+
+@pytest.mark.parametrize("option", [{"sgdiff_report": ["r.md"]}, {"sgdiff_history": "r.md"}])
+def test_a_file_to_be_written_may_be_a_link_within_the_project_only(tmp_path: Path, option: dict[str, Any]) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "r.md").symlink_to(tmp_path / "bashrc")
+    with pytest.raises(OptionError, match=r"=r\.md: is a link out of"):
+        settle(root, option={**LIVE, **option})
+    (root / "r.md").unlink()
+    (root / "r.md").symlink_to("kept.md")
+    assert settle(root, option={**LIVE, **option}).live
