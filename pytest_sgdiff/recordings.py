@@ -228,7 +228,7 @@ def _current(document: Any) -> Any:
 
 def numbered(folder: Path, *, below: Path) -> list[tuple[int, Path]]:
     """The numbered folders of a case with their numbers, in order. Raises RecordingError for a link among them."""
-    with _readable(folder):
+    with _readable():
         return _launch_folders(folder, below=below)
 
 
