@@ -414,6 +414,8 @@ def test_the_best_starts_anew_with_another_workload_or_sync_flag() -> None:
         launches=tuple(replace(x, environment=replace(x.environment, sync_stages=False)) for x in slower.launches),
     )
     assert baselines.renew(baseline(), unsynced, recorded(), engine_version=None).best["denoise_steps"] > 1500
+    elsewhere = replace(baseline(), measurement=replace(measurement(), machine=replace(H200, count=2)))
+    assert baselines.renew(elsewhere, slower, recorded(), engine_version=None).best["denoise_steps"] > 1500
     published = replace(baseline(), kind="reference", source="a guide")
     assert baselines.renew(published, slower, recorded(), engine_version=None).best["denoise_steps"] > 1500
 

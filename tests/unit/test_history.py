@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff import history
-from pytest_sgdiff.data import Run
+from pytest_sgdiff.data import LaunchRecord, Machine, Run, Workload
 from pytest_sgdiff.errors import HistoryError
+from pytest_sgdiff.estimator import centre
 from tests import factories
 
 
@@ -37,6 +38,61 @@ def test_the_same_run_appended_twice_is_kept_once(tmp_path: Path) -> None:
     for _ in range(2):
         history.append(path, run_at("2026-11-01T02:00:00+00:00", factories.result()), run_id="one")
     assert {len(track.points) for track in history.tracks(path)} == {1}
+
+
+def row(at: str, *launches: LaunchRecord, slug: str = "NVIDIA H200", digest: str = "d") -> Run:
+    """A run of one case with these launches."""
+    machine, workload = Machine(kind="gpu", product=slug, count=1), Workload(digest=digest)
+    return run_at(at, dataclasses.replace(factories.result(), launches=launches, machine=machine, workload=workload))
+
+
+def record(number: int, excluded: str | None = None, **metrics: float) -> LaunchRecord:
+    return LaunchRecord(number=number, metrics=metrics, excluded=excluded)
+
+
+def test_a_run_appended_again_has_the_later_figures(tmp_path: Path) -> None:
+    """As after a rerun of a case that was inconclusive."""
+    path = tmp_path / "history.db"
+    for ms in (1000.0, 1200.0):
+        history.append(path, row("2026-11-01T02:00:00+00:00", record(0, denoise=ms)), run_id="one")
+    (track,) = history.tracks(path)
+    assert [point.value for point in track.points] == [1200.0]
+
+
+def test_points_are_in_the_order_of_their_times_whatever_the_runs_are_called(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    for day, run_id in ((3, "a"), (1, "c"), (2, "b")):
+        run = row(f"2026-11-0{day}T02:00:00+00:00", record(0, denoise=1000.0 + day))
+        history.append(path, run, run_id=run_id)
+    (track,) = history.tracks(path)
+    assert [point.value for point in track.points] == [1001.0, 1002.0, 1003.0]
+
+
+def test_a_figure_is_the_centre_of_the_launches_that_count(tmp_path: Path) -> None:
+    launches = (
+        record(0, denoise=1000.0, zero=0.0),
+        record(1, denoise=1010.0, zero=0.0),
+        record(2, denoise=990.0, zero=7.0),
+        record(3, "a foreign process", denoise=5000.0, zero=9.0),
+    )
+    (result,) = row("2026-11-01T02:00:00+00:00", *launches).results
+    found = history.figures(result)
+    assert found["denoise"] == (centre([1000.0, 1010.0, 990.0], "primary"), 3)
+    assert found["zero"] == (7.0, 1)
+
+
+def test_another_machine_and_another_workload_are_lines_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    at = "2026-11-0{}T02:00:00+00:00"
+    history.append(path, row(at.format(1), record(0, denoise=1.0)), run_id="1")
+    history.append(path, row(at.format(2), record(0, denoise=2.0), slug="NVIDIA H100"), run_id="2")
+    history.append(path, row(at.format(3), record(0, denoise=3.0), digest="e"), run_id="3")
+    lines = {(track.machine, track.workload): [p.value for p in track.points] for track in history.tracks(path)}
+    assert lines == {
+        ("nvidia-h200-x1", "d"): [1.0],
+        ("nvidia-h100-x1", "d"): [2.0],
+        ("nvidia-h200-x1", "e"): [3.0],
+    }
 
 
 def test_a_case_that_was_not_measured_leaves_no_row(tmp_path: Path) -> None:
