@@ -153,6 +153,9 @@ def test_what_other_processes_print_amid_a_traceback_is_no_part_of_it() -> None:
     for other in (
         "[11-23 16:34:31] Worker 1: Scheduler loop started.",
         "Loading required modules:  40%|████      | 2/5 [00:01<00:01,  1.67it/s]",
+        "Loading:  40%|████      | 2/5 [00:01<00:01,  1.67it/s]",
+        "WARNING: a library is worried",
+        "INFO:root: and so on",
         "Loading safetensors checkpoint shards: 100% Completed | 1/1 [00:00<00:00, 36.85it/s]",
     ):
         log = "\n".join([*lines[:3], other, *lines[3:-1], other, lines[-1]])
@@ -162,8 +165,14 @@ def test_what_other_processes_print_amid_a_traceback_is_no_part_of_it() -> None:
 def test_tracebacks_of_two_ranks_that_were_printed_at_once_are_read_apart() -> None:
     first = (FRAMES + "KeyError: 'a'").splitlines()
     other = (FRAMES + "EOFError").splitlines()
-    log = "\n".join(f"[rank0]: {a}\n[rank1]: {b}" for a, b in zip(first, other, strict=True))
-    assert failure(log) == ExceptionRaised(type="KeyError", message="'a'")
+    for one, two in ((first, other), (other, first)):
+        log = "\n".join(f"[rank0]: {a}\n[rank1]: {b}" for a, b in zip(one, two, strict=True))
+        assert failure(log) == ExceptionRaised(type="KeyError", message="'a'")
+
+
+def test_what_is_printed_long_after_an_exception_is_no_part_of_its_message() -> None:
+    log = f"{START}{FRAMES}mypkg.Boom: no such layer\n" + "words of somebody\n" * 30 + "Ignoring this choice."
+    assert failure(log) == ExceptionRaised(type="mypkg.Boom", message="no such layer")
 
 
 # ------------------------------------------------------------------------------------------------ what was gone on from
