@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -9,8 +10,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pytest_sgdiff import __version__
@@ -28,6 +31,7 @@ _PROBE = (
 )
 _VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)?(?:\.?(?:a|b|rc|post|dev)\d+)*(?:\+[A-Za-z0-9.]+)?")
 _PROBE_TIMEOUT_S = 120.0
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 class FactsReader(Protocol):
@@ -190,7 +194,7 @@ def _is_python(path: str) -> bool:
 
 def _installed(python: Sequence[str]) -> tuple[str | None, str | None] | None:
     """(sglang, torch) versions in that Python's environment; None if it cannot be asked."""
-    output = _output([*python, "-c", _PROBE], cwd="/")  # not here, where a json.py may lie
+    output = output_of([*python, "-c", _PROBE], cwd="/")  # not here, where a json.py may lie
     try:
         told = json.loads((output or "").strip().splitlines()[-1])
         return told["sglang"], told["torch"]
@@ -200,7 +204,7 @@ def _installed(python: Sequence[str]) -> tuple[str | None, str | None] | None:
 
 def _asked(command: Sequence[str]) -> str | None:
     for word in ("version", "--version"):
-        output = _output([*command, word])
+        output = output_of([*command, word])
         if output is None:
             continue
         line = next((line for line in output.splitlines() if "sglang" in line.lower()), output)
@@ -210,19 +214,43 @@ def _asked(command: Sequence[str]) -> str | None:
     return None
 
 
-def _output(argv: Sequence[str], *, cwd: str | None = None) -> str | None:
+def output_of(argv: Sequence[str], *, cwd: str | None = None) -> str | None:
     """What the command prints; None if it fails or takes too long."""
+    return printed(argv, cwd=cwd, timeout_s=_PROBE_TIMEOUT_S)[0]
+
+
+def printed(
+    argv: Sequence[str], *, timeout_s: float, cwd: str | None = None, env: Mapping[str, str] | None = None
+) -> tuple[str | None, str]:
+    """What the command prints, up to 4 MiB, within `timeout_s` seconds; else None and why. Never raises OSError.
+
+    It gets a group of its own, of which nothing stays, and writes to a file: a pipe would be kept open by a child that
+    it leaves behind.
+    """
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PROBE_TIMEOUT_S,
-            check=False,
-            cwd=cwd,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                cwd=cwd,
+                env=env,
+                start_new_session=True,
+            )
+            try:
+                code: int | None = process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if code is None:
+                return None, f"it did not end within {timeout_s:g} s"
+            if code:
+                return None, f"it exited with {code}"
+            output.seek(0)
+            return output.read(_MOST_BYTES).decode(errors="replace"), ""
+    except OSError as error:
+        return None, f"it cannot be run: {error.strerror or error}"

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_sgdiff import assets
 from pytest_sgdiff.data import Case, Gap
+from pytest_sgdiff.engine_version import engine_version as meaning_of
 from pytest_sgdiff.engines.dialect import meant_for
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Eligible
@@ -34,13 +35,19 @@ LACK = pytest.StashKey[Gap]()
 
 
 def settle(
-    item: pytest.Item, case: Case, settings: Settings, eligible: Eligible, engine_version: Callable[[], str]
+    item: pytest.Item,
+    case: Case,
+    settings: Settings,
+    eligible: Eligible,
+    engine_version: Callable[[], str],
+    base_version: Callable[[], str] | None = None,
 ) -> None:
     """Skip or fail the running test if the case cannot be launched here, and note on the item why.
 
-    `engine_version` is only called for a case that asks for one: it starts a process.
+    `engine_version` is only called for a case that asks for one: it starts a process. `base_version` likewise is that
+    of the other engine of an A/B run.
     """
-    lacks = lack(case, eligible, engine_version)
+    lacks = lack(case, eligible, engine_version, base_version)
     if lacks is not None:
         item.stash[LACK] = lacks.gap
         text = f"{case.at('requires')}: {lacks.reason}"
@@ -59,16 +66,23 @@ def settle(
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def lack(case: Case, eligible: Eligible, engine_version: Callable[[], str]) -> Lack | None:
+def lack(
+    case: Case,
+    eligible: Eligible,
+    engine_version: Callable[[], str],
+    base_version: Callable[[], str] | None = None,
+) -> Lack | None:
     """Why this machine cannot run the case, None if it can."""
     reason = _of_gpus(case, eligible)
     if reason is not None:
         return Lack(gap="gpus", reason=reason)
     if case.requires.engine:
-        version = engine_version()
-        if not meant_for(case, version):
-            needed = f"needs sglang {case.requires.engine}, this one is {version}"
-            return Lack(gap="engine-version", reason=needed)
+        for what, asked in (("this one", engine_version), ("the base engine", base_version)):
+            version = None if asked is None else asked()
+            if version is not None and not meant_for(case, version):
+                counts = ", which counts as the newest" if meaning_of(version).meaning == "source" else ""
+                needed = f"needs sglang {case.requires.engine}, {what} is {version}{counts}"
+                return Lack(gap="engine-version", reason=needed)
     return None
 
 

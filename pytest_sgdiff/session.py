@@ -3,9 +3,10 @@ in runs that measure (or show commands); `pytest_sgdiff.measuring` does the rest
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -27,7 +28,8 @@ from pytest_sgdiff.data import (
     Machine,
     MetricClass,
 )
-from pytest_sgdiff.engines.dialect import NEWEST, complaints, meant_for
+from pytest_sgdiff.enginehelp import AskedEngines
+from pytest_sgdiff.engines.dialect import NEWEST, complaints, flags_of, meant_for
 from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
 from pytest_sgdiff.extensions import Extensions
 from pytest_sgdiff.items import CASE
@@ -68,7 +70,7 @@ class Session:
     """Settings, the GPU pool, the engine and the baselines of this process.
 
     `claims` is the folder in which tests of one case settle which of them keeps its launches where; `decided` maps a
-    node id to the result that a rerun of the test gets again.
+    node id to the result that a rerun of the test gets again; `say` shows a line to whoever waits.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class Session:
         pool: gpus.Pool | None,
         notify: Callable[..., None],
         claims: Path,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.config, self.settings, self.pool, self.notify, self.claims = config, settings, pool, notify, claims
         self.extensions = Extensions(config)
         self.decided: dict[str, CaseResult] = {}
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
+        self._asked = AskedEngines(claims, say)
         self._controller = os.getppid() if hasattr(config, "workerinput") else None
 
     def abandoned(self) -> bool:
@@ -90,21 +94,42 @@ class Session:
         return self._controller is not None and os.getppid() != self._controller
 
     @cached_property
-    def engine_info(self) -> EngineInfo:
-        """The engine of `--sgdiff-engine-cmd` and its version, read once."""
+    def _engine(self) -> EngineInfo:
         return machine.engine_info(self.settings.engine_cmd)
 
     @cached_property
-    def base_info(self) -> EngineInfo:
-        """The engine of `--sgdiff-against` and its version."""
+    def _base(self) -> EngineInfo:
         return machine.engine_info(self.settings.against, option="--sgdiff-against")
+
+    @property
+    def engine_info(self) -> EngineInfo:
+        """The engine of `--sgdiff-engine-cmd`, its version, read once, and its flags if it was asked for them."""
+        return self._asked.of(self._engine)
+
+    @property
+    def base_info(self) -> EngineInfo:
+        """Likewise the engine of `--sgdiff-against`."""
+        return self._asked.of(self._base)
+
+    def ask_engines(self, cases: Iterable[Case]) -> None:
+        """Ask the engines of this run for their flags if it takes that to say what they would do with these cases.
+        Before anything is leased, since it takes the real engine half a minute. Nothing is asked for a replay."""
+        if not (self.settings.live or self.settings.mode == "dry-run"):
+            return
+        with contextlib.suppress(EngineNotFoundError):
+            engines = [self._engine]
+            engines += [self._base] if self.settings.mode == "against" else []
+            every = tuple(cases)
+            for engine in engines:
+                self._asked.ask(engine, every)
 
     def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease]:
         """GPUs for the case, held until the context ends. Skips or fails the test if it cannot be launched here;
         hardware that stays busy is `inconclusive: environment`, which says nothing of the engine."""
         if self.pool is None:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
-        needs.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version)
+        base = (lambda: self._base.version) if self.settings.mode == "against" else None
+        needs.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)
@@ -201,7 +226,7 @@ class Session:
             self._fitted[key] = suite_priors(baselines.suite(folder, machine_))
         return self._fitted[key]
 
-    @cached_property
+    @property
     def info_to_show(self) -> EngineInfo:
         """The engine, or the newest that is known where none is installed: a command can be shown, and a recording
         judged, all the same."""
@@ -212,25 +237,40 @@ class Session:
 
     def show_command(self, item: pytest.Item, case: Case) -> None:
         """`--sgdiff-dry-run`: put the command line on the item's report; of a case that would not be launched, why."""
-        engine, info, advice = self.extensions.engine(case), self.info_to_show, self.advice(case)
+        engine, advice = self.extensions.engine(case), self.advice(case)
+        info, errors = self.info_to_show, []
         if not meant_for(case, info.version):
             command, advice = f"# not for sglang {info.version}: the case requires {case.requires.engine}", ()
-        elif any(one.level == "error" for one in advice):
+        elif errors := [str(one) for one in advice if one.level == "error"]:
             # A command that is rejected, or runs as something else, is not for copying.
             command = "# not launched: see the errors above"
         else:
             command = commands.exact(case, engine, info, self.settings.assets)
         item.stash[RESULT] = {"command": command, "advice": [str(one) for one in advice]}
+        if errors:
+            pytest.fail("\n".join(errors), pytrace=False)
 
     def advice(self, case: Case) -> tuple[Advice, ...]:
-        """What is known against the case, in general and on this engine's version; errors of the version first."""
-        version = self.info_to_show.version
+        """What is known against the case, in general and on this engine; errors of the engine first. In an A/B run
+        also what the base engine would not do of it."""
+        self.ask_engines([case])
+        info = self.info_to_show
+        engine = flags_of(info)
         products = tuple(gpu.name for gpu in self.fitting(case)) or case.requires.gpu
-        refused = tuple(
-            Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key))
-            for one in complaints(case, version)
-        )
-        # A flag that the version refuses may be wrong in general too: the version's word is the more exact one.
+        refused = [*self._refused(case, info)]
+        if self.settings.mode == "against" and self.settings.live:
+            told = {(one.slug, one.message) for one in refused}
+            refused += [one for one in self._refused(case, self.base_info) if (one.slug, one.message) not in told]
+        # A flag that the engine refuses may be wrong in general too: the engine's word is the more exact one.
         places = {one.location for one in refused} - {case.location}
-        general = advise(case, engine_version=version, gpu_products=products)
+        general = advise(case, engine=engine, gpu_products=products)
         return (*refused, *(one for one in general if one.location not in places))
+
+    def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
+        for one in complaints(case, flags_of(info)):
+            yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key))
+        if why := self._asked.why(info):
+            message = (
+                f"{commands.line((*info.command, 'generate', '--help'))} says nothing of the engine's flags: {why}"
+            )
+            yield Advice(level="warning", slug="engine-help", message=message, location=case.at("requires.engine"))

@@ -7,6 +7,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         given = getattr(config, "workerinput", {}).get(HANDED)
         pool = _pool(settings, given) if settings.live and not shows_only(config) else None
         notify = _notify(config, settings, on_worker=on_worker)
-        session = Session(config, settings, pool, notify, claims=status_folder(settings))
+        say = partial(_say, config)
+        session = Session(config, settings, pool, notify, claims=status_folder(settings), say=say)
         header = () if on_worker else _header(settings, pool, session, collect_only=shows_only(config))
         # Made first: it holds the schedule's file too. A replay takes no time that anybody would want to follow.
         board = StatusBoard(config, settings) if settings.live and not on_worker else None
@@ -75,8 +77,10 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
     config.pluginmanager.register(Sender(), "sgdiff-sender")
     dropped = Dropped()
     config.pluginmanager.register(dropped, "sgdiff-dropped")
-    if settings.live and not shows_only(config):
-        config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
+    if not shows_only(config):
+        config.pluginmanager.register(EngineFlags(session), "sgdiff-engine-flags")
+        if settings.live:
+            config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
     if pool is not None:
         _register_schedule(config, session, pool, on_worker=on_worker)
     if not on_worker:
@@ -140,6 +144,26 @@ class OwnFolder:
         for lock in self._held:
             os.close(lock)
         self._held.clear()
+
+
+class EngineFlags:
+    """In the processes that collect: has the engines asked for their flags, where that is needed, before the first case
+    gets GPUs. Of several workers one asks, and the others wait for its answer."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """With the cases that were selected."""
+        self._session.ask_engines(item.stash[CASE] for item in session.items if CASE in item.stash)
+
+
+def _say(config: pytest.Config, text: str) -> None:
+    """A line for whoever waits; a worker has nobody."""
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if terminal is not None:
+        terminal.ensure_newline()
+        terminal.write_line(f"sgdiff: {text}")
 
 
 class EarlierLaunches:

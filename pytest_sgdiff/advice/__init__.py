@@ -7,12 +7,12 @@ not looked at here, but in `pytest_sgdiff.engines`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pytest_sgdiff.advice import measuring, models, ownership, quality, residency, topology
 from pytest_sgdiff.advice.protocol import Rule, View
 from pytest_sgdiff.data import Advice, Case
+from pytest_sgdiff.engines.flags import EngineFlags
 
 RULES: tuple[Rule, ...] = (
     *ownership.RULES,
@@ -24,15 +24,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def advise(case: Case, *, engine_version: str | None = None, gpu_products: Sequence[str] = ()) -> tuple[Advice, ...]:
+def advise(case: Case, *, engine: EngineFlags | None = None, gpu_products: Sequence[str] = ()) -> tuple[Advice, ...]:
     """All that is known against a case, errors first, then in the file's order.
 
-    `gpu_products` are the names of the GPUs that are there, such as `NVIDIA H100 80GB HBM3`; without them the words
-    of `requires.gpu` stand in.
+    `engine` is the one that will run it, None if nobody knows. `gpu_products` are the names of the GPUs that are
+    there, such as `NVIDIA H100 80GB HBM3`; without them the words of `requires.gpu` stand in.
     """
     view = View(
         case=case,
-        version=_version(engine_version),
+        version=() if engine is None else engine.version.numbers,
+        engine=engine,
         products=tuple(gpu_products) or case.requires.gpu,
     )
     advice = [
@@ -41,12 +42,6 @@ def advise(case: Case, *, engine_version: str | None = None, gpu_products: Seque
         for found in rule.check(view)
     ]
     return tuple(sorted(advice, key=lambda one: (one.level, one.location.line, one.location.column)))
-
-
-def _version(text: str | None) -> tuple[int, ...]:
-    """`0.5.8.post1` -> (0, 5, 8): post releases and local parts change nothing that rules ask about."""
-    match = re.match(r"\d+(?:\.\d+)*", text or "")
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 __all__ = ["RULES", "Rule", "View", "advise"]

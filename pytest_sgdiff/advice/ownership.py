@@ -61,7 +61,9 @@ def misspelt_path(view: View) -> Iterator[Finding]:
     import difflib
 
     for flag in view.case.args:
-        if flag.endswith("-path") and flag not in _PATH_FLAGS:
+        # Of a newer engine only its own help says which flags it has, and what that lacks is an error already.
+        newer = view.engine is not None and view.engine.version.newest
+        if flag.endswith("-path") and flag not in _PATH_FLAGS and not newer:
             close = difflib.get_close_matches(flag, _PATH_FLAGS, n=1, cutoff=0.8)
             if close:
                 yield Finding(

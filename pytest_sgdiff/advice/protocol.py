@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_sgdiff.data import ArgValue, Case
-from pytest_sgdiff.engines.flags import given, key_given
+from pytest_sgdiff.engines.flags import EngineFlags, given, key_given
 
 _TRUE = ("true", "1", "yes", "on")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """A case as rules ask about it. `version` is the engine's, () if unknown; `products` are names of GPUs that will
-    or may run the case, () if unknown."""
+    """A case as rules ask about it. `version` is the engine's, () if unknown; `engine` are its flags, None if nobody
+    knows which engine it will be; `products` are names of GPUs that will or may run the case, () if unknown."""
 
     case: Case
     version: tuple[int, ...] = ()
+    engine: EngineFlags | None = None
     products: tuple[str, ...] = ()
 
     def arg(self, flag: str) -> ArgValue | None:

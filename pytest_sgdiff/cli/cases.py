@@ -140,17 +140,16 @@ def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
     """Each error or warning of a case at its place: what that version ignores or rejects, then what is so on any
     engine. Without a version, what each that the case is meant for does."""
     from pytest_sgdiff.advice import advise
-    from pytest_sgdiff.engines.complaints import complaints
-    from pytest_sgdiff.engines.dialect import VERSIONS, meant_for
+    from pytest_sgdiff.engines.dialect import VERSIONS, complaints, meant_for, table_flags
 
     word = "" if level == "error" else f"{level}: "
     meant = [one for one in ([version] if version else VERSIONS) if meant_for(case, one)]
-    by_version = [{(one.key, one.slug): one for one in complaints(case, each)} for each in meant]
+    by_version = [{(one.key, one.slug): one for one in complaints(case, table_flags(each))} for each in meant]
     # Of all versions the newest tells it.
     for of_all, one in by_version[-1].items() if by_version else ():
         if one.level == level and all(of_all in found for found in by_version):
             yield f"{case.at(one.key)}: {word}{one.message} [{one.slug}]"
-    general = advise(case, engine_version=version)
+    general = advise(case, engine=table_flags(version) if version else None)
     yield from (f"{one.location}: {word}{one.message} [{one.slug}]" for one in general if one.level == level)
 
 

@@ -8,14 +8,29 @@ from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 
+FlagKind = Literal["value", "list", "boolean", "switch"]
+"""How a flag takes its value: one, one or more, none or true or false, none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flag:
+    """A flag as an engine's own help shows it. `choices` are the values that it may have, empty where the help names
+    none; `off` is the flag that says the contrary (`no-save-output`), None where there is none."""
+
+    kind: FlagKind
+    choices: tuple[str, ...] = ()
+    off: str | None = None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineInfo:
-    """The engine that a command line is written for: its command as a tuple of words, and its version."""
+    """The engine that a command line is written for: its command as a tuple of words, and its version. `flags` are
+    those that the engine itself says it has, by name; None where it was not asked."""
 
     command: tuple[str, ...]
     version: str
     torch: str | None = None
+    flags: Mapping[str, Flag] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,18 +10,9 @@ from typing import Literal
 from pytest_sgdiff.data import ArgValue, Case
 from pytest_sgdiff.engines import flagtable, modeltable
 from pytest_sgdiff.engines.attention import attention_asked
-from pytest_sgdiff.engines.flags import (
-    config_key,
-    flag_of,
-    given,
-    key_given,
-    kind_of,
-    known_flags,
-    nearest_release,
-    release_of,
-    spans_of,
-)
-from pytest_sgdiff.engines.flagvalues import choice_problem, shown, value_problem
+from pytest_sgdiff.engines.conditioning import DISABLE
+from pytest_sgdiff.engines.flags import EngineFlags, config_key, flag_of, given, key_given, spans_of
+from pytest_sgdiff.engines.flagvalues import FlagProblem, choice_problem, shown, value_problem
 
 # Flags that the plugin writes itself: that a case gives them is a matter of advice, whatever the version.
 _OWN = frozenset(
@@ -53,6 +44,9 @@ _CFG_SIZE_WORKS = 13
 _CFG_AUTO_AND_BARE = 11
 _WARMUP = ("warmup", "warmup-mode", "server-warmup")
 _DEGREES = ("sp-degree", "ulysses-degree", "ring-degree")
+_ABOUT_EXISTENCE = (
+    *("flag-missing", "flag-unknown", "flag-abbreviated", "flag-swallowed", "flag-underscore", "flag-ambiguous"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,156 +59,204 @@ class Complaint:
     key: str
 
 
-def complaints(case: Case, version: str) -> tuple[Complaint, ...]:
-    """Everything that this engine version would not do as the case says; empty for a case that it runs as written, and
-    for one of another engine, which has flags of its own."""
-    return tuple(_complaints(case, version)) if case.engine == _ENGINE else ()
+def complaints(case: Case, engine: EngineFlags) -> tuple[Complaint, ...]:
+    """Everything that this engine would not do as the case says; empty for a case that it runs as written, and for one
+    of another kind of engine, which has flags of its own.
+
+    The tables are knowledge of the past: of an engine that is newer than they are, and that was not asked itself, they
+    only warn.
+    """
+    return tuple(_complaints(case, engine)) if case.engine == _ENGINE else ()
 
 
-def _complaints(case: Case, version: str) -> Iterator[Complaint]:
-    release = nearest_release(version)
-    if release_of(version) is None:
-        message = f"sglang {version} is not known; its flags are taken to be those of 0.5.{release}"
-        yield Complaint(level="warning", slug="engine-unknown", message=message, key="requires.engine")
-    yield from _model(case, release)
-    for name, value in case.args.items():
-        found = _dropped_false(case, name, release) or _flag(name, value, release)
-        if found is not None:
-            slug, message = found
-            level: Literal["error", "warning"] = "warning" if slug == "component-path" else "error"
-            yield Complaint(level=level, slug=slug, message=message, key=f"args.{name}")
-    yield from _attention(case, release)
-    for name in case.assets:
-        if kind_of(name, release) is None:
-            slug, message = _absent(name, release)
-            yield Complaint(level="error", slug=slug, message=message, key=f"assets.{name}")
-    for key in case.config:
-        found = _in_config(case, key, release)
-        if found is not None:
-            slug, message = found
-            yield Complaint(level="error", slug=slug, message=message, key=f"config.{key}")
-
-
-def _model(case: Case, release: int) -> Iterator[Complaint]:
-    since = modeltable.MODELS.get(case.model)
-    if since is None or release >= since or case.runs_on != "sglang":
-        return
-    if case.model in modeltable.KIN:
-        message = f"sglang 0.5.{release} does not know {case.model}, which came with 0.5.{since}: it may fall back"
-        yield Complaint(level="warning", slug="model-unknown", message=message, key="model")
-    else:
-        message = f"sglang 0.5.{release} has no native support for {case.model}: it came with 0.5.{since}"
-        yield Complaint(level="error", slug="model-unsupported", message=message, key="model")
-
-
-def _attention(case: Case, release: int) -> Iterator[Complaint]:
-    """Attention backends of the native backend that came later. In 0.5.8 the parser itself has a list."""
-    for flag, backend in attention_asked(case).items():
-        since = modeltable.ATTENTION.get(backend, 0)
-        if flagtable.OLDEST < release < since and case.runs_on == "sglang":
-            key = key_given(case, flag) or key_given(case, flag.partition(".")[0]) or "args"
-            message = f"sglang 0.5.{release} has no attention backend {backend}: it came with 0.5.{since}"
-            yield Complaint(level="error", slug="flag-value", message=message, key=key)
-
-
-def _dropped_false(case: Case, name: str, release: int) -> tuple[str, str] | None:
-    """CFG parallel switched off where that cannot be said, so that the engine would switch it on."""
-    if name != "enable-cfg-parallel" or release != _CFG_AUTO_AND_BARE or case.gpus < 2:
-        return None
-    if shown(case.args[name]).lower() != "false" or any(given(case, degree) is not None for degree in _DEGREES):
-        return None
-    return "flag-ignored", (
-        f"sglang 0.5.{release} cannot be told `{name}: false`, and turns CFG parallel on by itself where nothing says "
-        f"how {case.gpus} GPUs are used: pin `ulysses-degree: {case.gpus}`"
+def lacks_flags(case: Case, engine: EngineFlags) -> bool:
+    """Whether the case names a flag that the engine is not known to have, so that it should be asked itself."""
+    found = complaints(case, engine)
+    return any(
+        one.slug in _ABOUT_EXISTENCE and one.key.partition(".")[0] in ("args", "assets", "config") for one in found
     )
 
 
-def _flag(name: str, value: ArgValue, release: int) -> tuple[str, str] | None:
-    """Slug and message of what is wrong with one flag, None if nothing is."""
+def _complaints(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
+    warning = engine.version.warning
+    if warning is not None:
+        if engine.told is not None:
+            warning = f"{warning}; its flags are those of its own help"
+        yield Complaint(level="warning", slug="engine-unknown", message=warning, key="requires.engine")
+    yield from _model(case, engine)
+    for name, value in case.args.items():
+        found = _dropped_false(case, name, engine) or _flag(name, value, engine)
+        if found is not None:
+            yield _complaint(found, f"args.{name}", engine)
+    yield from _warmup(case, engine)
+    yield from _attention(case, engine)
+    for name in case.assets:
+        if engine.kind_of(name) is None:
+            yield _complaint(_absent(name, engine), f"assets.{name}", engine)
+    for key in case.config:
+        found = _in_config(case, key, engine)
+        if found is not None:
+            yield _complaint(found, f"config.{key}", engine)
+
+
+def _complaint(found: FlagProblem, key: str, engine: EngineFlags) -> Complaint:
+    sure = found.sure and not engine.guessed and found.slug != "component-path"
+    return Complaint(level="error" if sure else "warning", slug=found.slug, message=found.message, key=key)
+
+
+def _model(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
+    since = modeltable.MODELS.get(case.model)
+    if since is None or engine.release >= since or case.runs_on != "sglang":
+        return
+    if case.model in modeltable.KIN:
+        message = f"{engine.name} does not know {case.model}, which came with 0.5.{since}: it may fall back"
+        yield Complaint(level="warning", slug="model-unknown", message=message, key="model")
+    else:
+        message = f"{engine.name} has no native support for {case.model}: it came with 0.5.{since}"
+        yield Complaint(level="error", slug="model-unsupported", message=message, key="model")
+
+
+def _warmup(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
+    """A warmup that an engine has no word for: only its own help can show that."""
+    own = any(name in case.args for name in (*_WARMUP, "warmup-resolutions"))
+    wordless = engine.told is not None and not any(map(engine.kind_of, ("warmup-mode", "warmup")))
+    if case.warmup == "request" and wordless and not own:
+        message = f"{engine.name} has neither --warmup-mode nor --warmup: say `warmup: off`"
+        yield Complaint(level="error", slug="flag-missing", message=message, key="warmup")
+
+
+def _attention(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
+    """Attention backends of the native backend that came later. In 0.5.8 the parser itself has a list."""
+    for flag, backend in attention_asked(case).items():
+        since = modeltable.ATTENTION.get(backend, 0)
+        if flagtable.OLDEST < engine.release < since and case.runs_on == "sglang":
+            key = key_given(case, flag) or key_given(case, flag.partition(".")[0]) or "args"
+            message = f"{engine.name} has no attention backend {backend}: it came with 0.5.{since}"
+            yield Complaint(level="error", slug="flag-value", message=message, key=key)
+
+
+def _dropped_false(case: Case, name: str, engine: EngineFlags) -> FlagProblem | None:
+    """CFG parallel switched off where that cannot be said, so that the engine would switch it on."""
+    if name != "enable-cfg-parallel" or engine.release != _CFG_AUTO_AND_BARE or case.gpus < 2:
+        return None
+    if shown(case.args[name]).lower() != "false" or any(given(case, degree) is not None for degree in _DEGREES):
+        return None
+    return FlagProblem(
+        slug="flag-ignored",
+        message=f"{engine.name} cannot be told `{name}: false`, and turns CFG parallel on by itself where nothing says "
+        f"how {case.gpus} GPUs are used: pin `ulysses-degree: {case.gpus}`",
+    )
+
+
+def _flag(name: str, value: ArgValue, engine: EngineFlags) -> FlagProblem | None:
+    """What is wrong with one flag, None if nothing is."""
+    kind = engine.kind_of(name)
     if "_" in name.partition(".")[0] or ("_" in name and not name.startswith("component-")):
         fixed = name.replace("_", "-")
-        return "flag-underscore", f"`{name}` is written with underscores, which `sglang generate` rejects: `{fixed}`"
+        # A newer engine may have the flag in this spelling alone.
+        if engine.told is None or kind is None or engine.kind_of(fixed) is not None:
+            message = f"`{name}` is written with underscores, which `sglang generate` rejects: `{fixed}`"
+            return FlagProblem(slug="flag-underscore", message=message)
     if name in _OWN:
         return None
     since, until, instead = flagtable.DROPPED.get(name, (0, 0, ""))
-    if since <= release <= until:
-        return "flag-ignored", f"sglang 0.5.{release} accepts --{name} and drops it: write `{instead}`"
-    kind = kind_of(name, release)
+    if since <= engine.release <= until:
+        message = f"{engine.name} accepts --{name} and drops it: write `{instead}`"
+        return FlagProblem(slug="flag-ignored", message=message, sure=not engine.version.newest)
     if kind is None:
-        return None if name.startswith(_NESTED) else _absent(name, release)
-    return value_problem(name, value, kind, release)
+        # An engine without the cache needs no flag to have none of it turned off.
+        void = name == DISABLE and value is False
+        return None if void or name.startswith(_NESTED) else _absent(name, engine)
+    return value_problem(name, value, kind, engine)
 
 
-def _absent(name: str, release: int) -> tuple[str, str]:
-    """Why that release does not have the flag, and what to write instead."""
+def _absent(name: str, engine: EngineFlags) -> FlagProblem:
+    """Why that engine does not have the flag, and what to write instead."""
     spans = spans_of(name)
+    lacks = _lacks(name, engine)
     if name == "warmup":
-        return "flag-ambiguous", (
-            f"sglang 0.5.{release} rejects --warmup as ambiguous: write `warmup: request` on the case"
-        )
+        message = f"{engine.name} rejects --warmup as ambiguous: write `warmup: request` on the case"
+        return FlagProblem(slug="flag-ambiguous", message=message)
     if name == "warmup-mode":
-        return "flag-missing", (
-            f"sglang 0.5.{release} has no --warmup-mode (since 0.5.14): write `warmup: request` on the case"
-        )
+        message = f"{lacks} (since 0.5.14): write `warmup: request` on the case"
+        return FlagProblem(slug="flag-missing", message=message)
     if name == "cfg-parallel-size":
-        return "flag-missing", (
-            f"sglang 0.5.{release} has no --cfg-parallel-size that works (since 0.5.{_CFG_SIZE_WORKS}): "
-            "write `enable-cfg-parallel: true`"
-        )
-    if spans and release < spans[0][0]:
-        return "flag-missing", f"sglang 0.5.{release} has no --{name}: it came with 0.5.{spans[0][0]}"
+        message = f"{lacks} that works (since 0.5.{_CFG_SIZE_WORKS}): write `enable-cfg-parallel: true`"
+        return FlagProblem(slug="flag-missing", message=message)
+    if spans and engine.release < spans[0][0]:
+        return FlagProblem(slug="flag-missing", message=f"{lacks}: it came with 0.5.{spans[0][0]}")
     if spans:
-        return "flag-missing", f"sglang 0.5.{release} has no --{name}: it went after 0.5.{spans[-1][1]}"
-    return _unknown(name, release)
+        last = f": the last release known to have it is 0.5.{spans[-1][1]}" if engine.told is not None else ""
+        message = f"{lacks}{last or f': it went after 0.5.{spans[-1][1]}'}{_meant(name, engine)}"
+        return FlagProblem(slug="flag-missing", message=message)
+    return _unknown(name, engine)
 
 
-def _unknown(name: str, release: int) -> tuple[str, str]:
-    known = known_flags(release)
-    longer = [flag for flag in known if flag.startswith(name)]
+def _lacks(name: str, engine: EngineFlags) -> str:
+    if engine.guessed:
+        return f"whether {engine.name} has --{name} is not known: 0.5.{engine.release}, the newest known, has none"
+    return f"{engine.name} has no --{name}"
+
+
+def _meant(name: str, engine: EngineFlags) -> str:
+    close = difflib.get_close_matches(name, engine.known(), n=1, cutoff=0.75)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def _unknown(name: str, engine: EngineFlags) -> FlagProblem:
+    longer = [flag for flag in engine.known() if flag.startswith(name)]
     if longer:
         shown = ", ".join(longer[:3])
-        return "flag-abbreviated", (
-            f"`{name}` is an abbreviation, which the engine parses and then ignores: write it in full ({shown})"
-        )
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-    meant = f"; did you mean `{close[0]}`?" if close else ""
-    if name.endswith("-path") and release >= _SINCE_COMPONENTS:
+        message = f"`{name}` is an abbreviation, which the engine parses and then ignores: write it in full ({shown})"
+        return FlagProblem(slug="flag-abbreviated", message=message)
+    meant = _meant(name, engine)
+    if name.endswith("-path") and engine.release >= _SINCE_COMPONENTS:
         component = name.removesuffix("-path").removesuffix("-weights")
         if component in _COMPONENTS:
-            return "component-path", f"`{name}` replaces the component {component}: its numbers are its own"
-        return "flag-swallowed", f"sglang has no --{name} and would take it for the path of a component{meant}"
+            message = f"`{name}` replaces the component {component}: its numbers are its own"
+            return FlagProblem(slug="component-path", message=message)
+        message = f"{_lacks(name, engine)}, and would take it for the path of a component{meant}"
+        if not engine.guessed:
+            message = f"sglang has no --{name} and would take it for the path of a component{meant}"
+        return FlagProblem(slug="flag-swallowed", message=message)
     component = name.removesuffix("-attention-backend")
     if component != name and component in _COMPONENTS:
         meant = f"; did you mean `component-attention-backends.{component.replace('-', '_')}`?"
-    return "flag-unknown", f"sglang 0.5.{release} has no --{name}{meant}"
+    return FlagProblem(slug="flag-unknown", message=f"{_lacks(name, engine)}{meant}")
 
 
-def _in_config(case: Case, key: str, release: int) -> tuple[str, str] | None:
+def _in_config(case: Case, key: str, engine: EngineFlags) -> FlagProblem | None:
     """What is wrong with one key of the config. What is no flag may still be a setting of the model's pipeline."""
     name = flag_of(key)
     if name in (*_OWN, *_WARMUP):
         return None
     if name is None and "-" in key:
         fixed = key.replace("-", "_")
-        return "flag-ignored", f"the engine does not read `{key}` in a config, whose keys have underscores: `{fixed}`"
+        return _ignored(f"the engine does not read `{key}` in a config, whose keys have underscores: `{fixed}`")
     if name is None:
         return None
     if key != config_key(name):
-        return "flag-ignored", f"the engine does not read `{key}` in a config, where it is called `{config_key(name)}`"
+        return _ignored(f"the engine does not read `{key}` in a config, where it is called `{config_key(name)}`")
     if name in case.args:
-        return "flag-ignored", f"`{key}` of the config gives way to `{name}` under `args`: drop one of them"
-    if name in flagtable.SAMPLING and release < flagtable.SAMPLING_IN_CONFIG:
-        return "flag-ignored", (
-            f"sglang 0.5.{release} reads no parameters of the request from a config (since "
+        return _ignored(f"`{key}` of the config gives way to `{name}` under `args`: drop one of them")
+    if name in flagtable.SAMPLING and engine.release < flagtable.SAMPLING_IN_CONFIG:
+        return _ignored(
+            f"{engine.name} reads no parameters of the request from a config (since "
             f"0.5.{flagtable.SAMPLING_IN_CONFIG}): give `{name}` under `args`"
         )
-    kind, value = kind_of(name, release), case.config[key]
+    kind, value = engine.kind_of(name), case.config[key]
     if kind is None:
-        return _absent(name, release)
+        return None if name == DISABLE and value is False else _absent(name, engine)
     if not isinstance(value, str):
         return None
     if kind in ("boolean", "switch"):
-        return "flag-value", f"in a config any text counts as true, '{value}' too: write true or false without quotes"
+        message = f"in a config any text counts as true, '{value}' too: write true or false without quotes"
+        return FlagProblem(slug="flag-value", message=message)
     if name in (*flagtable.INTEGERS.split(), *flagtable.FLOATS.split()):
-        return "flag-value", f"in a config '{value}' stays text: write the number without quotes"
-    return choice_problem(name, value, release)
+        message = f"in a config '{value}' stays text: write the number without quotes"
+        return FlagProblem(slug="flag-value", message=message)
+    return choice_problem(name, value, engine)
+
+
+def _ignored(message: str) -> FlagProblem:
+    return FlagProblem(slug="flag-ignored", message=message)

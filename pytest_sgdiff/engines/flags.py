@@ -1,41 +1,16 @@
-"""Looks flags up: which release a version stands for, whether it has a flag, how the flag takes its value, and what a
-case gives for it."""
+"""Looks flags up: which an engine has, by its own help or else by the tables, how they take their values, and what a
+case gives for them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pytest_sgdiff.data import ArgValue, Case, Scalar
+from pytest_sgdiff.data import ArgValue, Case, EngineInfo, Flag, Scalar
+from pytest_sgdiff.engine_version import EngineVersion, engine_version
 from pytest_sgdiff.engines import flagtable
 from pytest_sgdiff.engines.flagtable import Kind
-
-_VERSION = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
-
-
-def release_of(version: str) -> int | None:
-    """N of 0.5.N, None for a version that the table does not know: newer, older, or built from source.
-
-    >>> release_of("0.5.8.post1"), release_of("0.5.17"), release_of("0.6.0"), release_of("0.0.0.dev1+g1a2b3c4")
-    (8, 17, None, None)
-    """
-    match = _VERSION.match(version)
-    if not match or (match[1], match[2]) != ("0", "5"):
-        return None
-    release = int(match[3] or 0)
-    return release if flagtable.OLDEST <= release <= flagtable.NEWEST else None
-
-
-def nearest_release(version: str) -> int:
-    """The release whose flags are taken for this version: the newest known, or the oldest for what is older still."""
-    known = release_of(version)
-    if known is not None:
-        return known
-    match = _VERSION.match(version)
-    numbers = (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
-    # 0.0.0 is what an engine built from source tells: likelier new than old.
-    return flagtable.OLDEST if (0, 0, 0) < numbers < (0, 5, flagtable.OLDEST) else flagtable.NEWEST
 
 
 def kind_of(name: str, release: int) -> Kind | None:
@@ -72,11 +47,6 @@ def known_flags(release: int) -> list[str]:
         if since <= release <= (until or flagtable.NEWEST)
         for name in names.split()
     )
-
-
-def has_flag(name: str, version: str) -> bool:
-    """Whether that version's `sglang generate` has the flag."""
-    return kind_of(name, nearest_release(version)) is not None
 
 
 def text_of(value: Scalar) -> str:
@@ -119,3 +89,62 @@ def _flat(value: Any) -> ArgValue | None:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={part}" for key, part in value.items())
     return value if isinstance(value, str | int | float) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFlags:
+    """The flags of one engine: those that its own help shows, `told`, and where it was not asked, None, those of the
+    release that its version stands for."""
+
+    version: EngineVersion
+    told: Mapping[str, Flag] | None = None
+
+    @property
+    def release(self) -> int:
+        """The N of the 0.5.N whose tables are taken for this engine."""
+        return self.version.release
+
+    @property
+    def name(self) -> str:
+        """What to call the engine in a sentence."""
+        return self.version.name
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the tables are older than the engine and nobody asked it: what they say may be over."""
+        return self.told is None and self.version.newest
+
+    def kind_of(self, name: str) -> Kind | None:
+        """How the flag takes its value, None if the engine does not have it."""
+        if self.told is None:
+            return kind_of(name, self.release)
+        if name in self.told:
+            return self.told[name].kind
+        # A parser may keep a flag out of its help; what that of a published release knows, the tables know as well.
+        return kind_of(name, self.release) if self.version.known and name in flagtable.HIDDEN else None
+
+    def choices_of(self, name: str) -> tuple[str, ...]:
+        """The values that the flag may have; empty where any may be given, or nobody knows."""
+        if self.version.newest:
+            return () if self.told is None or name not in self.told else self.told[name].choices
+        return choices_of(name, self.release)
+
+    def off_switch(self, name: str) -> str | None:
+        """The flag that says the contrary of this one, None if there is none."""
+        if self.told is not None and name in self.told:
+            return self.told[name].off
+        return "no-save-output" if name == "save-output" else None
+
+    def known(self) -> list[str]:
+        """Every flag of the engine, sorted."""
+        return known_flags(self.release) if self.told is None else sorted(self.told)
+
+
+def flags_of(info: EngineInfo) -> EngineFlags:
+    """The flags of an engine."""
+    return EngineFlags(version=engine_version(info.version), told=info.flags)
+
+
+def table_flags(version: str) -> EngineFlags:
+    """The flags that the tables give for a version."""
+    return EngineFlags(version=engine_version(version))

@@ -11,12 +11,11 @@ How a flag takes its value (`Kind`):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
-Kind = Literal["value", "list", "boolean", "switch"]
+from pytest_sgdiff.data import FlagKind as Kind
+from pytest_sgdiff.engine_version import NEWEST, OLDEST
 
-OLDEST = 8
-NEWEST = 23
+__all__ = ["CHOICES", "CONFIG_NAMES", "DROPPED", "FLAGS", "FLOATS", "HIDDEN", "INTEGERS", "NEWEST", "OLDEST", "Kind"]
 
 FLAGS: Mapping[tuple[int, int | None, Kind], str] = {
     (8, 8, "value"): "STA-mode VSA-sparsity skip-time-steps",
@@ -216,6 +215,9 @@ FLOATS = (
     "sound-duration spectrum-flex-window spectrum-lam spectrum-window-size sr-resolution-scale sr-tile-min-overlap "
     "translation-speed true-cfg-scale w window-size"
 )
+
+# What a parser accepts and its own help leaves out: of all published releases, this one of 0.5.9.
+HIDDEN = frozenset({"diffusers-attention-backend"})
 
 # Accepted and dropped, by the releases that do so and what to write instead. Read in their server_args and attention
 # backends: `--cfg-parallel-size` has no alias there in 0.5.12, and the two files are looked for in

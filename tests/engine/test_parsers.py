@@ -14,9 +14,10 @@ from packaging.specifiers import SpecifierSet
 
 from pytest_sgdiff import casefile
 from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles, Ports
+from pytest_sgdiff.engine_version import engine_version
 from pytest_sgdiff.engines import ENGINES, flagtable
-from pytest_sgdiff.engines.dialect import VERSIONS, complaints
-from pytest_sgdiff.engines.flags import choices_of, known_flags, nearest_release
+from pytest_sgdiff.engines.dialect import VERSIONS, complaints, table_flags
+from pytest_sgdiff.engines.flags import choices_of, known_flags
 
 pytestmark = pytest.mark.engine
 
@@ -97,7 +98,7 @@ ACCEPTED: dict[str, Any] = {"unknown": [], "abbreviated": []}
 
 def may_be_launched(case: Case, version: str) -> bool:
     """Whether the plugin launches the case with a version: others are skipped for `requires.engine`, or refused."""
-    errors = [complaint for complaint in complaints(case, version) if complaint.level == "error"]
+    errors = [complaint for complaint in complaints(case, table_flags(version)) if complaint.level == "error"]
     return SpecifierSet(case.requires.engine).contains(version) and not errors
 
 
@@ -122,7 +123,7 @@ def answers(engine_env: pathlib.Path, version: str) -> dict[str, Any]:
 
 def test_every_case_that_may_be_launched_is_accepted_by_the_real_parser(answers: dict[str, Any], version: str) -> None:
     ids = [case.id for case in every_case() if may_be_launched(case, version)]
-    assert len(ids) > (50 if nearest_release(version) >= 13 else 15)
+    assert len(ids) > (50 if engine_version(version).release >= 13 else 15)
     assert {name: answers[name] for name in ids if answers[name] != ACCEPTED} == {}
 
 
@@ -131,13 +132,13 @@ def test_a_flag_that_the_parser_accepts_is_refused_only_where_the_engine_drops_i
 ) -> None:
     """A complaint too many would show here. That a version lacks the model or the pipeline, no parser knows."""
     about_flags = {
-        case.id: {one.slug for one in complaints(case, version) if one.slug.startswith("flag-")}
+        case.id: {one.slug for one in complaints(case, table_flags(version)) if one.slug.startswith("flag-")}
         for case in every_case()
         if answers[case.id] == ACCEPTED
     }
     dropped = {"ltx2.3_twostage_ti2v_2gpus": {"flag-ignored"}} if version == "0.5.12" else {}
     # It accepts `snapshot` and runs `original`.
-    deprecated = {"ltx2.3_hq_twostage[snapshot]": {"flag-value"}} if 14 <= nearest_release(version) <= 17 else {}
+    deprecated = {"ltx2.3_hq_twostage[snapshot]": {"flag-value"}} if 14 <= engine_version(version).release <= 17 else {}
     assert {name: slugs for name, slugs in about_flags.items() if slugs} == {**dropped, **deprecated}
 
 
@@ -146,7 +147,7 @@ def test_the_tables_numbers_and_choices_are_those_of_the_real_parser(answers: di
     flags = {name: found for name, found in answers["flags"].items() if "_" not in name and "." not in name}
     for names, kind in ((flagtable.INTEGERS, "int"), (flagtable.FLOATS, "float")):
         assert {name for name, (type_, _) in flags.items() if type_ == kind} == set(names.split()) & set(flags)
-    release = nearest_release(version)
+    release = engine_version(version).release
     choices = {name: set(values) for name, (_, values) in flags.items() if values and name in flagtable.CHOICES}
     table = {name: set(choices_of(name, release)) for name in choices}
     if 14 <= release <= 17:
@@ -160,10 +161,10 @@ def test_the_parser_is_a_real_one(answers: dict[str, Any], version: str) -> None
     """It refuses what that version does not know; else the test above would prove nothing."""
     assert answers["unknown"]["unknown"] == ["--no-such-flag", "1"]
     assert answers["abbreviated"]["abbreviated"] == ["--ulysses"]
-    assert ("error" in answers["of 0.5.17"]) is (nearest_release(version) > 17)
+    assert ("error" in answers["of 0.5.17"]) is (engine_version(version).release > 17)
 
 
 def test_the_table_has_the_flags_of_the_real_parser_and_no_others(answers: dict[str, Any], version: str) -> None:
     """Settings within a component are not in the table, nor a flag that each release declares and none implements."""
     real = {name for name in answers["flags"] if "." not in name} - {"help", "", "text-encoder-configs"}
-    assert set(known_flags(nearest_release(version))) == real
+    assert set(known_flags(engine_version(version).release)) == real

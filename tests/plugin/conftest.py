@@ -54,6 +54,7 @@ class Project:
         self.root = pytester.path
         monkeypatch.setenv("PATH", f"{FAKE_BIN}:{Path(sys.executable).parent}:/usr/bin:/bin")
         monkeypatch.setenv("SGDIFF_LOCK_DIR", str(self.root / "locks"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(self.root / ".cache"))
         monkeypatch.delenv("CI", raising=False)
         for variable in (
             *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"),
@@ -111,6 +112,23 @@ class Project:
     def engine(self, scenario: str) -> None:
         """Choose how the stand-in engine behaves in the runs to come."""
         self._monkeypatch.setenv("SGDIFF_FAKE_SCENARIO", scenario)
+
+    def help(self, *flags: str, version: str) -> Path:
+        """Let the engine call itself `version` and its help show, beside the flags that every launch here needs, those
+        of `flags`, as argparse writes them (`--width WIDTH`). Returns the file that counts how often it was asked."""
+        needed = (
+            *("--model-path MODEL_PATH", "--prompt PROMPT", "--width WIDTH", "--height HEIGHT", "--seed SEED"),
+            *("--num-frames NUM_FRAMES", "--num-inference-steps NUM_INFERENCE_STEPS", "--num-gpus NUM_GPUS"),
+            *("--perf-dump-path PATH", "--output-path PATH", "--master-port PORT", "--scheduler-port PORT"),
+            *("--port PORT", "--strict-ports [STRICT_PORTS]", "--warmup-mode {off,request,server}"),
+            "--disable-conditioning-cache",
+        )
+        lines = ["usage: sglang [-h] ...", "", "options:", "  -h, --help            show this help message and exit"]
+        path = self.write("help.txt", "\n".join([*lines, *(f"  {flag}" for flag in (*needed, *flags))]))
+        self.setenv("SGDIFF_FAKE_HELP", str(path))
+        self.setenv("SGDIFF_FAKE_VERSION", "0.5.23")
+        self.setenv("SGDIFF_FAKE_CALLED", version)
+        return path.with_name("help.txt.asked")
 
     def write(self, path: str, text: str) -> Path:
         """Write a file below the root."""

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.plugin.conftest import FAKE_BIN, Project
+from tests.plugin.conftest import CASE, FAKE_BIN, Project
 
 
 def engine(project: Project, name: str, scenario: str) -> str:
@@ -110,3 +110,48 @@ def test_a_replay_of_pairs_judges_the_pairs_again_whatever_baseline_there_is(pro
     for record in (project.root / "ab" / "against" / "tiny").glob("*/launch.json"):
         record.write_text(re.sub(r'("session": ")[^"]*', r"\g<1>another", record.read_text()))
     assert "measured 1 of 1 · 1 pass" in project.run("--sgdiff-replay=ab").stdout.str()
+
+
+def test_each_engine_has_flags_of_its_own(project: Project) -> None:
+    """The base engine, an older build from source, lacks the flag that the current one has."""
+    project.write("cases/tiny.yaml", CASE.replace("seed: 42", "seed: 42, brand-new-flag: 3"))
+    project.help("--brand-new-flag NEW", version="0.1.dev1")
+    now = engine(project, "now", "native")
+    base = project.write(
+        "base/sglang",
+        f'#!/bin/sh\nSGDIFF_FAKE_HELP={project.root}/old.txt SGDIFF_FAKE_CALLED=0.0.0.dev1 exec {now} "$@"\n',
+    )
+    base.chmod(0o755)
+    text = (project.root / "help.txt").read_text()
+    (project.root / "old.txt").write_text(text.replace("brand-new", "brand-old"))
+    result = project.run("--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "sglang 0.0.0.dev1 has no --brand-new-flag; did you mean `brand-old-flag`? [flag-unknown]" in (
+        result.stdout.str()
+    )
+    assert [(project.root / f"{name}.txt.asked").read_text() for name in ("help", "old")] == ["asked\n"] * 2
+
+    (project.root / "old.txt").write_text(text)
+    assert project.run("--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}").ret == 0
+
+
+def test_the_base_engine_must_meet_what_the_case_requires_too(project: Project) -> None:
+    project.write("cases/tiny.yaml", CASE.replace("    timeout:", "    requires: {engine: '>=0.5.13'}\n    timeout:"))
+    now, base = engine(project, "now", "native"), project.write("base/sglang", "")
+    base.write_text(f'#!/bin/sh\nSGDIFF_FAKE_VERSION=0.5.12 exec {now} "$@"\n')
+    base.chmod(0o755)
+    result = project.run("-rs", "--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}")
+    result.assert_outcomes(skipped=1)
+    assert "needs sglang >=0.5.13, the base engine is 0.5.12" in result.stdout.str()
+
+
+@pytest.mark.parametrize("version", ["0.0.0.dev1+gc6416b13d", "0.1.dev1"])
+def test_builds_from_source_are_measured_whatever_a_case_requires(project: Project, version: str) -> None:
+    """As a clone without tags installs them: nothing is passed over for its version."""
+    project.write("cases/tiny.yaml", CASE.replace("    timeout:", "    requires: {engine: '>=0.5.13'}\n    timeout:"))
+    project.setenv("SGDIFF_FAKE_VERSION", "0.5.23")
+    project.setenv("SGDIFF_FAKE_CALLED", version)
+    base, now = engine(project, "base", "native"), engine(project, "now", "native")
+    result = project.run("--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}", "--sgdiff-strict")
+    assert result.ret == 0, result.stdout.str()
+    assert "measured 1 of 1 · 1 pass" in result.stdout.str()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.conftest import CASE, Project
+from tests.plugin.conftest import CASE, FAKE_BIN, Project
 
 COMMAND = (
     "sglang generate --model-path Wan-AI/Wan2.1-T2V-1.3B-Diffusers --prompt 'a cat' --width 832 --height 480 "
@@ -53,14 +53,16 @@ def test_without_an_engine_the_newest_known_version_is_written_for(project: Proj
     assert "--warmup-mode request" in result.stdout.str()
 
 
-def test_a_case_that_would_not_be_launched_gives_no_command_but_says_why(project: Project) -> None:
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
+def test_a_case_that_would_not_be_launched_fails_and_says_why(project: Project, workers: tuple[str, ...]) -> None:
     cases = CASE.replace("num-inference-steps", "inference-steps")
     cases += "  later:\n    model: a/b\n    requires: {engine: '>=0.5.18'}\n    args: {warmup: true}\n"
     project.write("cases/tiny.yaml", cases)
     project.setenv("SGDIFF_FAKE_VERSION", "0.5.17")
-    result = project.run("--sgdiff-dry-run")
-    assert result.ret == 0
-    told = [line for line in result.outlines if line.startswith("#") or "generate" in line]
+    result = project.run("--sgdiff-dry-run", "--no-header", "-q", "--tb=no", *workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(failed=1, passed=1)
+    told = [line for line in result.outlines if line.startswith("#") or " generate --model-path" in line]
     shown = [line for line in told if ": warning: " not in line]
     assert shown == [
         "# cases/tiny.yaml::tiny",
@@ -89,3 +91,75 @@ def test_a_test_that_goes_on_with_the_result_is_skipped_with_its_command_shown(p
     (line,) = [line for line in result.outlines if "sglang generate" in line]
     assert "--prompt dog" in line
     assert "a dry run launches nothing, so `sgdiff.measure()` has no result" in result.stdout.str()
+
+
+NEW_FLAG = CASE.replace("seed: 42", "seed: 42, brand-new-flag: 3")
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+
+
+@WORKERS
+@pytest.mark.parametrize("version", ["0.5.24", "0.1.dev1"])
+def test_a_flag_that_only_the_installed_engine_knows_is_written(
+    project: Project, version: str, workers: tuple[str, ...]
+) -> None:
+    asked = project.help("--brand-new-flag NEW", version=version)
+    project.write("cases/tiny.yaml", NEW_FLAG)
+    for _ in range(2):
+        result = project.run("--sgdiff-dry-run", *workers)
+        assert result.ret == 0, result.stdout.str()
+        (line,) = [line for line in result.outlines if " generate --model-path" in line]
+        assert "--brand-new-flag 3 --warmup-mode request --disable-conditioning-cache" in line
+    # By one of the workers, and not again in the next run.
+    assert asked.read_text() == "asked\n"
+
+
+@WORKERS
+@pytest.mark.parametrize("version", ["0.5.24", "0.1.dev1", "0.5.23"])
+def test_a_flag_that_the_installed_engine_lacks_fails_the_dry_run(
+    project: Project, version: str, workers: tuple[str, ...]
+) -> None:
+    project.help("--brand-new-flags NEW", "--brand-old-flag OLD", version=version)
+    project.write("cases/tiny.yaml", NEW_FLAG.replace("brand-new-flag:", "brand-nwe-flags:"))
+    result = project.run("--sgdiff-dry-run", *workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert f"sglang {version} has no --brand-nwe-flags; did you mean `brand-new-flags`? [flag-unknown]" in (
+        result.stdout.str()
+    )
+    assert " generate --model-path" not in result.stdout.str()
+
+
+@WORKERS
+def test_a_flag_that_nobody_knows_is_a_warning_on_an_engine_newer_than_the_tables(
+    project: Project, workers: tuple[str, ...]
+) -> None:
+    """Its help fails here: the stand-in has none."""
+    project.setenv("SGDIFF_FAKE_VERSION", "0.5.24")
+    project.write("cases/tiny.yaml", NEW_FLAG)
+    result = project.run("--sgdiff-dry-run", *workers)
+    assert result.ret == 0, result.stdout.str()
+    assert "--brand-new-flag 3" in result.stdout.str()
+    slugs = [line.rpartition("[")[2] for line in result.outlines if ": warning: " in line]
+    assert {"engine-unknown]", "flag-unknown]", "engine-help]"} <= set(slugs)
+
+
+def test_an_engine_whose_flags_are_in_the_tables_is_not_asked(project: Project) -> None:
+    asked = project.help(version="0.5.23")
+    assert project.run("--sgdiff-dry-run").ret == 0
+    assert project.run("--sgdiff-gpus=1", "--sgdiff-dry-run", "--collect-only").ret == 0
+    assert not asked.exists()
+
+
+def test_a_replay_and_a_collection_ask_no_engine(project: Project) -> None:
+    project.engine("native")
+    assert project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=kept").ret == 0
+    asked = project.help(version="0.1.dev1")
+    project.run("--sgdiff-replay=kept")
+    project.run("--sgdiff-gpus=4", "--collect-only")
+    assert not asked.exists()
+
+
+def test_a_secret_in_the_command_is_not_shown_when_the_engine_is_asked(project: Project) -> None:
+    project.help(version="0.5.24")
+    result = project.run("--sgdiff-gpus=1", f"--sgdiff-engine-cmd=env HF_TOKEN=short-secret {FAKE_BIN / 'sglang'}")
+    assert "asking the engine for its flags" in result.stdout.str()
+    assert "short-secret" not in result.stdout.str()

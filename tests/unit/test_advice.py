@@ -11,6 +11,7 @@ import pytest
 from pytest_sgdiff.advice import RULES, advise
 from pytest_sgdiff.casefile import load_cases, read_cases
 from pytest_sgdiff.data import Advice, Case
+from pytest_sgdiff.engines.dialect import table_flags
 
 ROOT = pathlib.Path(__file__).parents[2]
 H100 = "NVIDIA H100 80GB HBM3"
@@ -24,7 +25,11 @@ def case_of(*lines: str, model: str = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers") -> Cas
 
 
 def found(slug: str, case: Case, *, version: str | None = None, gpus: tuple[str, ...] = ()) -> list[Advice]:
-    return [one for one in advise(case, engine_version=version, gpu_products=gpus) if one.slug == slug]
+    return [
+        one
+        for one in advise(case, engine=table_flags(version) if version else None, gpu_products=gpus)
+        if one.slug == slug
+    ]
 
 
 # slug, level, the case's lines, the place, the message; then lines on which the rule is silent.
@@ -1173,7 +1178,7 @@ def test_errors_come_first_then_the_files_order() -> None:
 
 def test_a_case_on_the_cpu_is_not_told_of_gpus() -> None:
     case = case_of("gpus: 0", "args: {seed: 1}")
-    assert advise(case, engine_version="0.5.17") == (
+    assert advise(case, engine=table_flags("0.5.17")) == (
         *found("timers-partly-synchronised", case),
         *found("offload-not-pinned", case),
     )
@@ -1198,4 +1203,4 @@ def test_the_documented_level_is_the_rules_level() -> None:
 @pytest.mark.parametrize("version", ["0.5.17", "0.5.23"])
 def test_no_case_of_ours_asks_for_what_cannot_work(file: pathlib.Path, version: str) -> None:
     for case in read_cases(file, ROOT):
-        assert [str(one) for one in advise(case, engine_version=version) if one.level == "error"] == []
+        assert [str(one) for one in advise(case, engine=table_flags(version)) if one.level == "error"] == []

@@ -18,7 +18,7 @@ from pytest_sgdiff.advice import advise
 from pytest_sgdiff.casefile import load_cases
 from pytest_sgdiff.casekeys import CASE, MATRIX_HELP
 from pytest_sgdiff.data import Case
-from pytest_sgdiff.engines.dialect import NEWEST
+from pytest_sgdiff.engines.dialect import NEWEST, table_flags
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.shapes import Record
 
@@ -150,7 +150,8 @@ def test_the_example_in_the_docs_loads_and_is_accepted() -> None:
     for example in examples:
         read = load_cases("x.yaml", example)
         assert read
-        assert [str(one) for case in read for one in advise(case, engine_version=NEWEST) if one.level == "error"] == []
+        advice = [one for case in read for one in advise(case, engine=table_flags(NEWEST))]
+        assert [str(one) for one in advice if one.level == "error"] == []
         jsonschema.validate(plain(example), caseschema.document_schema())
 
 
