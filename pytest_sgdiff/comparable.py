@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Workload
+from pytest_sgdiff.engine_version import engine_version
 
 _ABSENT = object()
 
@@ -21,6 +22,11 @@ _CHECKPOINT = {
 }
 """Where each generation of perf dumps keeps the peak (docs/engine.md): B and C1 rank 0 only, C2 the largest rank."""
 
+_CACHE = {True: "on", False: "off"}
+
+_CACHE_SINCE = (0, 5, 21)
+"""The first release with a conditioning cache, which is on by default."""
+
 _TIMERS = {True: "synchronised", False: "not synchronised"}
 
 
@@ -29,8 +35,15 @@ def counted(launches: Iterable[LaunchRecord]) -> tuple[LaunchRecord, ...]:
     return tuple(launch for launch in launches if launch.excluded is None)
 
 
-def differences(machine: Machine, workload: Workload, environment: Environment, baseline: Baseline) -> tuple[str, ...]:
-    """Why the baseline is not comparable, one reason per item; empty where it is.
+def differences(
+    machine: Machine,
+    workload: Workload,
+    environment: Environment,
+    baseline: Baseline,
+    *,
+    launches: Sequence[LaunchRecord] = (),
+) -> tuple[str, ...]:
+    """Why the baseline is not comparable, one reason per item; empty where it is. `launches` are those of now.
 
     A reference without a workload digest is compared by machine only: published numbers come without one.
     """
@@ -49,7 +62,33 @@ def differences(machine: Machine, workload: Workload, environment: Environment, 
     if synchronised and synchronised != {environment.sync_stages}:
         was = _TIMERS[synchronised.pop()] if len(synchronised) == 1 else "of both kinds"
         found.append(f"stage timers: {was} in the baseline, {_TIMERS[environment.sync_stages]} now")
+    found += cache_differences(then.launches, then.workload, launches, workload)
     return tuple(found)
+
+
+def cache_differences(
+    then: Iterable[LaunchRecord], workload_then: Workload, now: Iterable[LaunchRecord], workload_now: Workload
+) -> tuple[str, ...]:
+    """Whether encoders worked on one side only, and on the other found what the warmup had made in the engine's
+    cache. Empty where both sides are alike, or nobody knows."""
+    was, is_now = encodings_cached(then, workload_then), encodings_cached(now, workload_now)
+    if None in (was, is_now) or was == is_now:
+        return ()
+    return (f"conditioning cache: {_CACHE[bool(was)]} in the baseline, {_CACHE[bool(is_now)]} now",)
+
+
+def encodings_cached(launches: Iterable[LaunchRecord], workload: Workload) -> bool | None:
+    """Whether the measured requests could find the encodings of their warmup in the engine's cache, None if that is
+    not known. Where the launches do not say so, the engine's version does: the cache came with 0.5.21, and was on."""
+    kept = counted(launches)
+    told = {launch.conditioning_cache for launch in kept} - {None}
+    if told:
+        return True in told
+    versions = {launch.environment.engine_version for launch in kept} - {None}
+    if not versions:
+        return None
+    warm = workload.fields.get("warmup") == "request"
+    return warm and any(engine_version(version).numbers >= _CACHE_SINCE for version in versions)
 
 
 def same_node(launches: Sequence[LaunchRecord], baseline: Baseline) -> bool:

@@ -26,6 +26,8 @@ CURES: Mapping[Cause, str] = {
     "backend": "the engine has no native pipeline for this model, or could not load it (its log says "
     "which); if diffusers is meant, the case says `backend: diffusers`",
     "warmup": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
+    "conditioning-cache": "launch it again with the command that the plugin writes, which turns the cache off; if the "
+    "cache is meant, the case says `disable-conditioning-cache: false` under `args`",
     "time": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
     "other-work": "launch the case as it is now, or judge the recording with the case file that it was made with",
     "mixture": "give the launches of each job a folder of their own, and judge or record one folder at a time",

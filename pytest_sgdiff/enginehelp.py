@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_sgdiff import files, machine
+from pytest_sgdiff import datafiles, machine
 from pytest_sgdiff.data import Case, EngineInfo, Flag
 from pytest_sgdiff.engines.complaints import lacks_flags
 from pytest_sgdiff.engines.flags import flags_of
 from pytest_sgdiff.engines.helptext import flags_in
-from pytest_sgdiff.errors import WireError
+from pytest_sgdiff.errors import DataFileError, WireError
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.wire import from_plain, to_plain
 
@@ -245,5 +245,5 @@ def _read_text(path: Path) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     # What cannot be kept is asked again.
-    with contextlib.suppress(OSError):
-        files.write_atomically(path, text)
+    with contextlib.suppress(OSError, DataFileError):
+        datafiles.write(path, text, below=path.parent)

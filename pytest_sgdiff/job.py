@@ -141,6 +141,7 @@ def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
         pipeline=reading.pipeline,
         generation=None if dump is None else dump.generation,
         auto_tuned=reading.auto_tuned,
+        conditioning_cache=reading.conditioning_cache,
         server_args=reading.server_args,
         alone=None if launch.watch is None else launch.watch.alone,
         folder=launch.folder,

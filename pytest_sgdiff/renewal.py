@@ -10,7 +10,7 @@ from operator import or_
 from statistics import median
 
 from pytest_sgdiff.baselinefile import rounded
-from pytest_sgdiff.comparable import field_differences
+from pytest_sgdiff.comparable import cache_differences, field_differences
 from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.metrics import metric_class
@@ -102,7 +102,9 @@ def _best(old: Baseline | None, new: Measurement) -> dict[str, float]:
 
 
 def _comparable(old: Measurement, new: Measurement) -> bool:
-    return old.machine == new.machine and old.workload.digest == new.workload.digest and _synced(old) == _synced(new)
+    if old.machine != new.machine or old.workload.digest != new.workload.digest or _synced(old) != _synced(new):
+        return False
+    return not cache_differences(old.launches, old.workload, new.launches, new.workload)
 
 
 def _synced(measurement: Measurement) -> set[bool]:
@@ -123,6 +125,8 @@ def refuse_mixture(
         differs = "the case asks for another workload since" + (f" ({fields})" if fields else "")
     elif _synced(old.measurement) != {launch.environment.sync_stages for launch in launches}:
         differs = "one was recorded with synchronised stage timers and the other without"
+    elif cached := cache_differences(old.measurement.launches, old.measurement.workload, launches, new.workload):
+        differs = "; ".join(cached)
     elif old.engine_version != engine_version:
         differs = f"the baseline was recorded with sglang {old.engine_version}, the launches with {engine_version}"
     elif again := _known(old.measurement.launches, launches):

@@ -58,7 +58,7 @@ def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Pri
     elif len(added.launches) < len(candidate.measurement.launches):
         done = f"added to the {len(old.measurement.launches)} of the baseline"
     else:
-        apart = differences(added.machine, added.workload, added.launches[0].environment, old)
+        apart = differences(added.machine, added.workload, added.launches[0].environment, old, launches=added.launches)
         done = replacing(apart)
     many = len(added.launches)
     return CaseResult(

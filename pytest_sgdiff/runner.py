@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_sgdiff import suiteprior
-from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, ReasonCode, Recorded, Verdict
+from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Measurement, ReasonCode, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, made_for_other_work, measurement_of, record_of
 from pytest_sgdiff.judge import differences, gone, judge, outcome_of, settled
@@ -96,7 +96,7 @@ def record(job: Job) -> CaseResult:
     if (lost := _lost(job, taken)) is not None:
         return lost
     now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
-    apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline) if baseline else ()
+    apart = _apart(now, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
     told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)))
     unknown = unknown_stages(fresh.measurement.launches, job.case.metrics)
@@ -260,11 +260,17 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
         elsewhere = f" (there is one for {', '.join(others)})" if others else ""
         return None, (), f"no baseline for {taken.machine.slug}{elsewhere}"
     now = measurement_of(job, taken)
-    apart = differences(now.machine, now.workload, taken.counted[0].environment, baseline)
+    apart = _apart(now, baseline)
     if apart:
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
     case, priors = job.case, job.priors_for(taken.machine)
     return baseline, judge(now, baseline, case.metrics, looks=case.launches.looks[-1], priors=priors), ""
+
+
+def _apart(now: Measurement, baseline: Baseline) -> tuple[str, ...]:
+    """Why the launches are not comparable with the baseline."""
+    environment = now.launches[0].environment
+    return differences(now.machine, now.workload, environment, baseline, launches=now.launches)
 
 
 def unknown_machine(case: Case) -> Machine:

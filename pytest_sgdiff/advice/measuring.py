@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
+from pytest_sgdiff.engines import conditioning
 
 SYNC = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
@@ -62,6 +63,18 @@ def compile_without_warmup(view: View) -> Iterator[Finding]:
             view.place("enable-torch-compile"),
             "without warmup the compilation is measured, and versions 0.5.15 to 0.5.23 still print 'with warmup "
             "excluded': set 'warmup: request'",
+        )
+
+
+def conditioning_cache(view: View) -> Iterator[Finding]:
+    # Engines before 0.5.21 have no such cache.
+    native = view.case.engine == "sglang-generate" and view.case.backend == "sglang"
+    if native and conditioning.warms_up(view.case) and conditioning.wanted(view.case) and not view.older_than(0, 5, 21):
+        flag = conditioning.DISABLE if view.key_of(conditioning.DISABLE) else conditioning.SIZE
+        yield Finding(
+            view.place(flag),
+            "the warmup is a copy of the measured request, which then finds its encodings in the cache: a slower "
+            "encoder does not show; leave this out, and the cache is off",
         )
 
 
@@ -136,6 +149,7 @@ RULES = (
     Rule(slug="profiler-on", level="error", check=profiler_on),
     Rule(slug="log-level", level="error", check=log_level),
     Rule(slug="compile-without-warmup", level="warning", check=compile_without_warmup),
+    Rule(slug="conditioning-cache", level="warning", check=conditioning_cache),
     Rule(slug="warmup-resolutions", level="warning", check=warmup_resolutions),
     Rule(slug="breakable-cuda-graph", level="error", check=breakable_cuda_graph),
     Rule(slug="two-experts-one-warmup-step", level="warning", check=two_experts_one_warmup_step),

@@ -47,6 +47,7 @@ Cause = Literal[
     "warmup",
     "unproved",
     "contradicted",
+    "conditioning-cache",
     "cut-off",
     "exit-code",
     "other-work",
@@ -73,8 +74,9 @@ class Problem:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """What really ran in a launch. `metrics` are the values of `pytest_sgdiff.metrics` by name; `warmup` is proven
-    by positive evidence only; `auto_tuned` quotes the settings that the engine chose by itself. A launch counts only
-    if `problems` is empty."""
+    by positive evidence only; `auto_tuned` quotes the settings that the engine chose by itself; `conditioning_cache` is
+    whether the engine's cache of encodings was on, None where nothing says so. A launch counts only if `problems` is
+    empty."""
 
     dump: PerfDump | None
     backend: Backend | None
@@ -82,6 +84,7 @@ class Reading:
     warmup: Literal["proven", "unproven", "none"]
     attention: tuple[str, ...] = ()
     auto_tuned: tuple[str, ...] = ()
+    conditioning_cache: bool | None = None
     server_args: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -92,7 +95,8 @@ class LaunchRecord:
     """One launch as results and baselines keep it: its numbers and where they come from.
 
     `excluded` says why the launch was replaced (a disturbance), None if it counts. `steps_ms` is the step profile,
-    `server_args` the settings that the engine resolved, as its log tells them (a baseline keeps none).
+    `server_args` the settings that the engine resolved, as its log tells them (a baseline keeps none);
+    `conditioning_cache` is whether the engine's cache of encodings was on, None where nothing says so.
     """
 
     number: int
@@ -107,6 +111,7 @@ class LaunchRecord:
     pipeline: str | None = None
     generation: str | None = None
     auto_tuned: tuple[str, ...] = ()
+    conditioning_cache: bool | None = None
     server_args: Mapping[str, Any] = field(default_factory=dict)
     alone: bool | None = None
     excluded: str | None = None

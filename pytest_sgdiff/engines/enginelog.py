@@ -151,6 +151,7 @@ def tells(line: str) -> bool:
         or "Traceback (" in line
         or '  File "' in line
         or _RAISED.search(line)
+        or "Conditioning cache hit: " in line
     )
 
 

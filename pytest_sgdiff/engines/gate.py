@@ -12,6 +12,7 @@ from typing import Literal
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Backend, Case, Cause, Expected, Launch, PerfDump, Problem
+from pytest_sgdiff.engines import conditioning
 from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, unsatisfied
 from pytest_sgdiff.engines.enginelog import LogEvidence
 from pytest_sgdiff.engines.failure import FRAME
@@ -78,6 +79,8 @@ def problems(
     yield from _steps(case, dump)
     if case.warmup == "request" and log.warmup != "proven":
         yield _problem("invalid", f"warmup is not proven: {log.warmup_why}", log.warmup_lines, cause="warmup")
+    if conditioning.to_be_off(case):
+        yield from _cached(launch, log)
     if log.compile_failures and given(case, "enable-torch-compile"):
         yield _problem("invalid", "torch.compile was asked for and failed", log.compile_failures)
 
@@ -220,6 +223,20 @@ def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
     if denoisers:
         message = f"the transformer runs as a diffusers component, without the attention backend {asked}"
         yield _contradicted("attention", message, denoisers)
+
+
+def _cached(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
+    """Encoders whose work the warmup, a copy of the measured request, had done: their times say nothing of them."""
+    hits = conditioning.hits(log.lines)
+    if hits:
+        message = "the measured request found the encodings of its warmup in the conditioning cache"
+        yield _problem("invalid", message, hits, cause="conditioning-cache")
+    elif conditioning.used(log.server_args, launch.argv):
+        message = (
+            "the engine's conditioning cache was on, so that the measured request found the encodings of its warmup: "
+            "the times of the encoders, and the total, leave out their work"
+        )
+        yield _problem("invalid", message, conditioning.quoted(log.server_args), cause="conditioning-cache")
 
 
 def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:

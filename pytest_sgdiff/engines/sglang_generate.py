@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, Ports, Reading
-from pytest_sgdiff.engines.dialect import has_flag, translate
+from pytest_sgdiff.engines.conditioning import used
+from pytest_sgdiff.engines.dialect import flags_of, translate
 from pytest_sgdiff.engines.enginelog import examine
 from pytest_sgdiff.engines.gate import backend_of, problems
 from pytest_sgdiff.engines.inspection import prompts_of, read_dump
@@ -26,14 +27,15 @@ class SglangGenerate:
     name = "sglang-generate"
 
     def command(self, case: Case, *, info: EngineInfo, files: LaunchFiles, ports: Ports | None) -> Command:
-        """The command line, in the order of the case's args, written for the engine's version."""
+        """The command line, in the order of the case's args, written for the engine's flags."""
         config = files.config if case.config else None
-        argv = [*info.command, "generate", *translate(case, info.version, assets=files.assets, config=config)]
+        flags = flags_of(info)
+        argv = [*info.command, "generate", *translate(case, flags, assets=files.assets, config=config)]
         argv += ["--perf-dump-path", files.perf_dump, "--output-path", files.output_dir]
         if ports is not None:
             argv += ["--master-port", str(ports.master), "--scheduler-port", str(ports.scheduler)]
             argv += ["--port", str(ports.http)]
-            if has_flag("strict-ports", info.version):
+            if flags.kind_of("strict-ports") is not None:
                 argv.append("--strict-ports")
         return Command(
             argv=tuple(argv),
@@ -54,6 +56,7 @@ class SglangGenerate:
             warmup=log.warmup,
             attention=tuple(dict.fromkeys(use.backend for use in log.attention)),
             auto_tuned=log.auto_tuned,
+            conditioning_cache=used(log.server_args, launch.argv),
             server_args=log.server_args,
             metrics=metrics_of(dump) if dump and not found else {},
             problems=found,

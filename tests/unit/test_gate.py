@@ -741,3 +741,88 @@ def test_a_command_hands_over_private_folders_and_ports() -> None:
     )
     assert "--strict-ports" not in old.argv
     assert old.files == {}
+
+
+# --------------------------------------------------------------------------------------------------- conditioning cache
+# Two launches of the real 0.5.23 on the CPU, without and with `--disable-conditioning-cache`.
+
+CACHED, ENCODED = "real-0.5.23-cpu-cached", "real-0.5.23-cpu-encoded"
+HIT = "[11-29 17:13:07] Conditioning cache hit: T5EncoderModel.forward"
+OFF = 'server_args: {"disable_conditioning_cache": true}'
+ON = 'server_args: {"disable_conditioning_cache": false, "conditioning_cache_max_size_mb": 512.0}'
+
+
+def cpu_case(**changes: Any) -> Case:
+    return case(gpus=0, **{"args": {"num-inference-steps": 4}, **changes})
+
+
+def caused_by_the_cache(reading: Reading) -> bool:
+    return [problem.cause for problem in reading.problems if problem.cause == "conditioning-cache"] != []
+
+
+def test_a_real_launch_that_found_its_encodings_in_the_cache_does_not_count() -> None:
+    reading = ENGINE.read(kept(CACHED), cpu_case())
+    (problem,) = reading.problems
+    assert (problem.kind, problem.cause, reading.metrics) == ("invalid", "conditioning-cache", {})
+    assert problem.evidence == (
+        'server_args: "disable_conditioning_cache": false, "conditioning_cache_max_size_mb": 512.0',
+    )
+    assert reading.conditioning_cache is True
+
+
+def test_a_real_launch_with_the_cache_off_counts_with_the_time_of_its_encoder() -> None:
+    reading = ENGINE.read(kept(ENCODED), cpu_case())
+    assert (reading.problems, reading.conditioning_cache) == ((), False)
+    assert reading.metrics["stage:TextEncodingStage"] > 50
+    cached = ENGINE.read(kept(CACHED), cpu_case(args={"num-inference-steps": 4, "disable-conditioning-cache": False}))
+    assert cached.metrics["stage:TextEncodingStage"] < 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"args": {"num-inference-steps": 4, "disable-conditioning-cache": False}},
+        {"args": {"num-inference-steps": 4, "conditioning-cache-max-size-mb": 256}},
+        {"args": {"num-inference-steps": 4}, "config": {"disable_conditioning_cache": False}},
+        {"args": {"num-inference-steps": 4}, "warmup": "off"},
+    ],
+)
+def test_a_case_may_ask_for_the_cache_and_without_warmup_it_is_empty(changes: dict[str, Any]) -> None:
+    reading = ENGINE.read(kept(CACHED), cpu_case(**changes))
+    assert (reading.problems, reading.conditioning_cache) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "argv", "refused"),
+    [
+        ((ON,), (), True),
+        ((ON.replace("512.0", "0.0"),), (), False),
+        ((OFF,), (), False),
+        # At log level debug the engine also says when it finds something.
+        ((OFF, HIT), (), True),
+        ((HIT,), (), True),
+        # A prompt that speaks of it proves nothing.
+        ((OFF, "prompt: Conditioning cache hit: T5EncoderModel.forward"), (), False),
+        # Engines before 0.5.21 say nothing of it.
+        ((), (), False),
+        # What an engine resolved counts for more than what it was asked for.
+        ((ON,), ("--disable-conditioning-cache",), True),
+    ],
+)
+def test_the_cache_is_told_by_the_log(lines: tuple[str, ...], argv: tuple[str, ...], refused: bool) -> None:
+    log = "\n".join([NATIVE, *lines, WARM])
+    reading = ENGINE.read(launch(log, argv=("sglang", "generate", *argv)), case(gpus=0))
+    assert caused_by_the_cache(reading) is refused
+
+
+def test_where_the_log_says_nothing_the_command_line_does() -> None:
+    assert ENGINE.read(launch(argv=("sglang", "--disable-conditioning-cache")), case()).conditioning_cache is False
+    assert ENGINE.read(launch(), case()).conditioning_cache is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"args": {"warmup-mode": "request"}, "warmup": "off"}, {"args": {"conditioning-cache-max-size-mb": 0}}]
+)
+def test_a_warmup_by_the_engines_own_flag_fills_the_cache_too(changes: dict[str, Any]) -> None:
+    log = "\n".join([NATIVE, ON, WARM])
+    assert caused_by_the_cache(ENGINE.read(launch(log), case(gpus=0, **changes)))

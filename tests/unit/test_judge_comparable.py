@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.comparable import checkpoints, differences, mixture, other_work, same_node
+from pytest_sgdiff.comparable import checkpoints, differences, encodings_cached, mixture, other_work, same_node
 from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Measurement, Recorded, Workload
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -179,3 +179,53 @@ def test_without_uuids_on_both_sides_the_hosts_decide_and_unknown_is_another(now
 def test_checkpoints_of_unknown_generations_are_not_guessed():
     records = [LaunchRecord(number=i, generation=g) for i, g in enumerate(("B", "C1", None, "Z"))]
     assert checkpoints(records) == ("after_forward.peak_allocated_mb",)
+
+
+# --------------------------------------------------------------------------------------------------- conditioning cache
+
+WARM = Workload(digest="aa", fields={"model": "Wan-AI/Wan2.2", "warmup": "request"})
+
+
+def of_engine(version, cached=None):
+    return LaunchRecord(number=0, environment=replace(SYNCED, engine_version=version), conditioning_cache=cached)
+
+
+@pytest.mark.parametrize(
+    ("version", "told", "cached"),
+    [
+        ("0.5.17", None, False),
+        ("0.5.20", None, False),
+        # Recorded before the plugin turned it off: it was on.
+        ("0.5.21", None, True),
+        ("0.5.23", None, True),
+        ("0.5.24", None, True),
+        ("0.0.0.dev1+gc6416b13d", None, True),
+        ("0.5.23", False, False),
+        ("0.5.23", True, True),
+        ("0.1.dev1", False, False),
+        (None, None, None),
+    ],
+)
+def test_whether_encodings_were_cached_is_told_by_the_launches_or_else_by_the_version(version, told, cached):
+    assert encodings_cached([of_engine(version, told)], WARM) is cached
+
+
+def test_without_a_warmup_nothing_was_cached():
+    assert encodings_cached([of_engine("0.5.23")], replace(WARM, fields={"warmup": "off"})) is False
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "apart"),
+    [
+        # The upgrade from an engine without the cache to one with it is what a gate is for.
+        (of_engine("0.5.17"), of_engine("0.5.23", False), ()),
+        (of_engine("0.5.23", False), of_engine("0.5.24", False), ()),
+        (of_engine("0.5.23"), of_engine("0.5.23", False), ("conditioning cache: on in the baseline, off now",)),
+        (of_engine("0.5.17"), of_engine("0.5.23", True), ("conditioning cache: off in the baseline, on now",)),
+        (of_engine(None), of_engine("0.5.23", False), ()),
+    ],
+)
+def test_a_baseline_whose_encoders_did_not_work_is_not_comparable(then, now, apart):
+    old = baseline(workload=WARM)
+    old = replace(old, measurement=replace(old.measurement, launches=(then,)))
+    assert differences(H200, WARM, SYNCED, old, launches=(now,)) == apart
