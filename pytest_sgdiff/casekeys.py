@@ -109,7 +109,7 @@ _REQUIRES = Record(
     },
     help={
         "gpu": "words of which the GPU's product name must hold one, such as H100 (H20 is no H200)",
-        "engine": "versions of the engine that can run the case, a PEP 440 specifier",
+        "engine": "versions of the engine that can run the case, a PEP 440 specifier; a build from source counts as the newest",
         "token": "whether the model is gated, so that HF_TOKEN must be set",
     },
 )
@@ -157,7 +157,8 @@ CASE = Record(
         "gpus": "how many GPUs the case leases; 0 runs the engine on the CPU",
         "engine": "how the model is run: sglang-generate, or an engine that a plugin adds",
         "backend": "the backend that must have run",
-        "warmup": "request: warm up before the measured request, in the words of its version; off: measure cold",
+        "warmup": "request: warm up before the measured request, in the words of its version and with the cache of "
+        "encodings off; off: measure cold",
         "args": "flags of the engine without dashes, in order: true is a bare flag, a list several values",
         "env": "environment variables, text only",
         "config": "written to a JSON file that the engine gets as --config",

@@ -61,6 +61,8 @@ def checkpoint(engine_env: pathlib.Path) -> Checkpoint:
         "baseline": ("wan", "--layers", "6"),
         # Some 12 times the work of each step, under the same name: nothing but the engine's speed changes.
         "slower": ("wan", "--layers", "64", "--ffn", "2048"),
+        # Twelve times the work of the text encoder, likewise.
+        "slower encoder": ("wan", "--layers", "6", "--text-layers", "24"),
         # Loads, and fails inside every request.
         "failing": ("wan", "--words", "32"),
         "foreign": ("stable-diffusion",),

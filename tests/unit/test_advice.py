@@ -472,6 +472,14 @@ FIRES = [
         ["args: {enable-torch-compile: true}"],
     ),
     (
+        "conditioning-cache",
+        "warning",
+        ["args: {disable-conditioning-cache: false}"],
+        "3:12",
+        "the warmup is a copy of the measured request, which then finds its encodings in the cache: a slower encoder does not show; leave this out, and the cache is off",
+        ["warmup: off", "args: {disable-conditioning-cache: false}"],
+    ),
+    (
         "warmup-resolutions",
         "warning",
         ["args: {warmup-resolutions: [256x256]}"],
@@ -1204,3 +1212,30 @@ def test_the_documented_level_is_the_rules_level() -> None:
 def test_no_case_of_ours_asks_for_what_cannot_work(file: pathlib.Path, version: str) -> None:
     for case in read_cases(file, ROOT):
         assert [str(one) for one in advise(case, engine=table_flags(version)) if one.level == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "warned"), [("0.5.20", False), ("0.5.21", True), ("0.5.24", True), ("0.1.dev1", True), (None, True)]
+)
+def test_the_conditioning_cache_is_warned_of_where_there_is_one(version: str | None, warned: bool) -> None:
+    for line in ("args: {disable-conditioning-cache: false}", "args: {conditioning-cache-max-size-mb: 64}"):
+        assert bool(found("conditioning-cache", case_of(line), version=version)) is warned
+    for line in ("args: {disable-conditioning-cache: true}", "args: {conditioning-cache-max-size-mb: 0}", "gpus: 1"):
+        assert found("conditioning-cache", case_of(line), version=version) == []
+
+
+def test_a_build_from_source_is_older_than_nothing() -> None:
+    """Rules that ask what is older than a release leave it alone, as they do a newer one."""
+    case = case_of(
+        "gpus: 2", "metrics: {gate: [denoise, peak_memory]}", 'env: {SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"}'
+    )
+    for version in ("0.0.0.dev1+gc6416b13d", "0.1.dev1", "0.5.6.post3.dev1278+g12ab34c", "0.5.24"):
+        for slug in ("peak-memory-missing", "peak-memory-of-one-gpu", "timers-partly-synchronised"):
+            assert found(slug, case, version=version) == []
+
+
+def test_a_path_flag_of_a_newer_engine_is_no_misspelt_one() -> None:
+    case = case_of("args: {image-paths-path: x, vaee-path: x}")
+    assert found("misspelt-path", case, version="0.5.23") != []
+    for version in ("0.5.24", "0.1.dev1"):
+        assert found("misspelt-path", case, version=version) == []

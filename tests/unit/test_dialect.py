@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import ArgValue, Case, Location
+from pytest_sgdiff.data import ArgValue, Case, Flag, Location
 from pytest_sgdiff.engine_version import engine_version
 from pytest_sgdiff.engines import flagtable
+from pytest_sgdiff.engines.complaints import lacks_flags
 from pytest_sgdiff.engines.dialect import NEWEST, complaints, table_flags, translate
-from pytest_sgdiff.engines.flags import kind_of, spans_of
+from pytest_sgdiff.engines.flags import EngineFlags, kind_of, spans_of
 
 VERSIONS = [f"0.5.{release}" for release in range(8, 24)]
 NEWEST_FLAGS = table_flags(NEWEST)
@@ -652,3 +654,187 @@ def test_nested_settings_and_good_flags_are_left_alone() -> None:
         "backend": "sglang",
     }
     assert said("0.5.23", good) == []
+
+
+# ------------------------------------------------------------------------------------------ engines beyond the tables
+
+HELP = {
+    **{name: Flag(kind="value") for name in ("model-path", "prompt", "width", "seed", "brand-new-flag", "speed")},
+    "brand-new-switch": Flag(kind="switch", off="no-brand-new-switch"),
+    "no-brand-new-switch": Flag(kind="switch"),
+    "brand-new-list": Flag(kind="list"),
+    "odd_spelling": Flag(kind="value"),
+    "quality": Flag(kind="value", choices=("fine", "coarse")),
+    "enable-torch-compile": Flag(kind="switch"),
+    "warmup-mode": Flag(kind="value", choices=("off", "request")),
+    "trace": Flag(kind="boolean"),
+}
+NEWER = ("0.5.24", "0.6.0", "0.1.dev1", "0.0.0.dev1+g1a2b3c4", "unknown")
+
+
+def asked(version: str, told: Mapping[str, Flag] = HELP) -> EngineFlags:
+    return EngineFlags(version=engine_version(version), told=told)
+
+
+def levels(engine: EngineFlags, args: dict[str, ArgValue] | None = None, **changes: Any) -> dict[str, str]:
+    found = complaints(case(args, **changes), engine)
+    return {one.slug: one.level for one in found if one.slug != "engine-unknown"}
+
+
+@pytest.mark.parametrize("version", NEWER)
+@pytest.mark.parametrize(
+    ("args", "slug"),
+    [
+        ({"brand-new-flag": 1}, "flag-unknown"),
+        ({"brand-new-flag": False}, "flag-unknown"),
+        ({"no-vae-tiling": True}, "flag-unknown"),
+        # It went before the newest known, and may have come back.
+        ({"server-warmup": True}, "flag-missing"),
+        ({"warmup": True}, "flag-ambiguous"),
+        ({"ulysses": 4}, "flag-abbreviated"),
+        ({"brand_new_flag": 1}, "flag-underscore"),
+        ({"brand-new-path": "x"}, "flag-swallowed"),
+        ({"quality": "fine"}, None),
+        ({"num-frames": "auto"}, "flag-value"),
+        ({"debug": "full"}, "flag-value"),
+        ({"enable-torch-compile": "max-autotune"}, "flag-value"),
+        ({"mask-strategy-file-path": "x"}, "flag-ignored"),
+        ({"pipeline-class-name": "BrandNewPipeline"}, None),
+    ],
+)
+def test_what_the_tables_do_not_know_is_a_warning_beyond_them(
+    version: str, args: dict[str, ArgValue], slug: str | None
+) -> None:
+    expected = {} if slug is None else {slug: "warning"}
+    assert levels(table_flags(version), args) == expected
+    assert lacks_flags(case(args), table_flags(version)) is (slug not in (None, "flag-value", "flag-ignored"))
+
+
+@pytest.mark.parametrize("version", NEWER)
+def test_assets_and_configs_beyond_the_tables_are_warnings_too(version: str) -> None:
+    assert levels(table_flags(version), assets={"brand-new-image": "x.png"}) == {"flag-unknown": "warning"}
+    assert levels(table_flags(version), config={"server_warmup": True}) == {}
+    assert levels(table_flags(version), config={"decoder_tp": 2}) == {"flag-missing": "warning"}
+
+
+@pytest.mark.parametrize("version", ["0.5.17", "0.5.23", "0.5.7"])
+def test_on_known_releases_and_older_ones_an_unknown_flag_is_an_error(version: str) -> None:
+    assert levels(table_flags(version), {"brand-new-flag": 1}) == {"flag-unknown": "error"}
+
+
+@pytest.mark.parametrize("version", [*NEWER, "0.5.23", "0.5.7"])
+@pytest.mark.parametrize(
+    ("args", "slug"),
+    [
+        ({"brand-new-flag": 1}, None),
+        ({"odd_spelling": 1}, None),
+        ({"brand-new-switch": True}, None),
+        ({"brand-new-switch": False}, None),
+        ({"no-brand-new-switch": True}, None),
+        ({"brand-new-list": (1, 2)}, None),
+        ({"trace": "/tmp/x"}, None),
+        ({"brand-nwe-flag": 1}, "flag-unknown"),
+        ({"brand_new_flag": 1}, "flag-underscore"),
+        ({"brand-new": 1}, "flag-abbreviated"),
+        # A flag of the tables that this engine lacks.
+        ({"num-frames": 17}, "flag-missing"),
+        ({"brand-new-flag": (1, 2)}, "flag-value"),
+        ({"brand-new-flag": True}, "flag-value"),
+        ({"brand-new-switch": "on"}, "flag-value"),
+    ],
+)
+def test_the_engines_own_help_is_the_truth(version: str, args: dict[str, ArgValue], slug: str | None) -> None:
+    found = levels(asked(version), args)
+    if "trace" in args:
+        # Whether it takes any value, or true and false alone, no help shows.
+        assert set(found.values()) <= {"warning"}
+    else:
+        assert found == ({} if slug is None else {slug: "error"})
+
+
+def test_what_the_help_lacks_is_said_of_this_very_engine_with_what_was_meant() -> None:
+    (_, found) = complaints(case({"brand-nwe-flag": 1}), asked("0.5.24"))
+    assert found.message == "sglang 0.5.24 has no --brand-nwe-flag; did you mean `brand-new-flag`?"
+    (_, found) = complaints(case({"num-frames": 17}), asked("0.1.dev1"))
+    assert found.message == "sglang 0.1.dev1 has no --num-frames: the last release known to have it is 0.5.23"
+
+
+def test_choices_are_those_of_the_help_on_an_engine_beyond_the_tables() -> None:
+    assert levels(asked("0.5.24"), {"quality": "fine"}) == {}
+    assert levels(asked("0.5.24"), {"quality": "lossless"}) == {"flag-value": "error"}
+
+
+def test_a_flag_that_a_parser_hides_from_its_help_is_known_of_the_release_that_has_it() -> None:
+    assert levels(asked("0.5.9"), {"diffusers-attention-backend": "sage"}) == {}
+    assert levels(asked("0.5.24"), {"diffusers-attention-backend": "sage"}) == {"flag-missing": "error"}
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({"brand-new-switch": True}, "--brand-new-switch"),
+        ({"brand-new-switch": False}, "--no-brand-new-switch"),
+        ({"no-brand-new-switch": True}, "--no-brand-new-switch"),
+        ({"brand-new-list": (1, 2)}, "--brand-new-list 1 2"),
+        ({"enable-torch-compile": False}, ""),
+        ({"trace": False}, "--trace false"),
+        ({"brand-new-flag": -1}, "--brand-new-flag=-1"),
+    ],
+)
+def test_values_are_written_as_the_help_shows_them(args: dict[str, ArgValue], expected: str) -> None:
+    made = translate(case(args, warmup="off", model="m"), asked("0.5.24"))
+    assert shlex.join(made).removeprefix("--model-path m").strip().removesuffix(" --warmup-mode off") == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("warmup-mode", "disable-conditioning-cache"), "--warmup-mode request --disable-conditioning-cache"),
+        (("warmup-mode",), "--warmup-mode request"),
+        (("warmup",), "--warmup"),
+    ],
+)
+def test_warmup_is_written_with_the_flags_that_the_engine_has(flags: tuple[str, ...], expected: str) -> None:
+    told = {name: Flag(kind="switch") for name in ("model-path", *flags)}
+    assert shlex.join(translate(case(model="m"), asked("0.1.dev1", told))) == f"--model-path m {expected}"
+
+
+def test_a_warmup_that_an_engine_has_no_word_for_is_refused() -> None:
+    told = {"model-path": Flag(kind="value")}
+    assert [(one.level, one.key) for one in complaints(case(), asked("0.5.24", told))][1:] == [("error", "warmup")]
+    assert levels(asked("0.5.24", told), warmup="off") == {}
+
+
+# --------------------------------------------------------------------------------------------------- conditioning cache
+
+CACHE_OFF = "--disable-conditioning-cache"
+
+
+@pytest.mark.parametrize("version", ["0.5.21", "0.5.23", "0.5.24", "0.1.dev1", "0.0.0.dev1+gc6416b13d"])
+@pytest.mark.parametrize(
+    ("changes", "off"),
+    [
+        ({}, True),
+        ({"args": {"disable-conditioning-cache": True}}, True),
+        ({"args": {"disable-conditioning-cache": False}}, False),
+        ({"args": {"conditioning-cache-max-size-mb": 64}}, False),
+        ({"args": {"conditioning-cache-max-size-mb": 0}}, True),
+        ({"config": {"disable_conditioning_cache": False}}, False),
+        ({"args": {"warmup-mode": "request"}, "warmup": "off"}, True),
+        ({"args": {"warmup-mode": "off"}}, False),
+        ({"args": {"warmup-resolutions": ("64x64",)}, "warmup": "off"}, True),
+        ({"warmup": "off"}, False),
+        ({"backend": "diffusers"}, False),
+    ],
+)
+def test_the_cache_is_off_where_a_warmup_would_fill_it(version: str, changes: dict[str, Any], off: bool) -> None:
+    made = translate(case(**changes), table_flags(version))
+    assert made.count(CACHE_OFF) == off
+
+
+def test_engines_without_the_cache_are_not_told_of_it() -> None:
+    for version in ("0.5.8", "0.5.20"):
+        for args in ({}, {"disable-conditioning-cache": False}):
+            assert CACHE_OFF not in words(version, args)
+            assert said(version, args) == []
+        assert [slug for slug, _, _ in said(version, {"disable-conditioning-cache": True})] == ["flag-missing"]
