@@ -109,7 +109,8 @@ _REQUIRES = Record(
     },
     help={
         "gpu": "words of which the GPU's product name must hold one, such as H100 (H20 is no H200)",
-        "engine": "versions of the engine that can run the case, a PEP 440 specifier; a build from source counts as the newest",
+        "engine": "versions of the engine that can run the case, a PEP 440 specifier; a build from source counts as "
+        "the newest",
         "token": "whether the model is gated, so that HF_TOKEN must be set",
     },
 )

@@ -26,7 +26,7 @@ from pytest_sgdiff.data import Case, EngineInfo, Flag
 from pytest_sgdiff.engines.complaints import lacks_flags
 from pytest_sgdiff.engines.flags import flags_of
 from pytest_sgdiff.engines.helptext import flags_in
-from pytest_sgdiff.errors import DataFileError, WireError
+from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.wire import from_plain, to_plain
 
@@ -245,5 +245,5 @@ def _read_text(path: Path) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     # What cannot be kept is asked again.
-    with contextlib.suppress(OSError, DataFileError):
+    with contextlib.suppress(OSError, datafiles.DataFileError):
         datafiles.write(path, text, below=path.parent)

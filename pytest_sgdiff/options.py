@@ -64,7 +64,11 @@ SETTINGS: tuple[Setting, ...] = (
         "CUDA_VISIBLE_DEVICES), GPU UUIDs, or 'none' (only cases with `gpus: 0`)",
     ),
     Setting(flag="replay", metavar="DIR", help="judge launches recorded earlier with --sgdiff-out; needs no GPU"),
-    Setting(flag="dry-run", switch=True, help="print every selected case's command line and measure nothing; a case with an error fails"),
+    Setting(
+        flag="dry-run",
+        switch=True,
+        help="print every selected case's command line and measure nothing; a case with an error fails",
+    ),
     Setting(
         flag="update",
         metavar="all|missing|extend",

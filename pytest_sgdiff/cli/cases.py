@@ -88,6 +88,7 @@ def _check(files: Sequence[Path], here: Path, version: str | None) -> int:
     marks = registered(marked, here) if marked else Marks(known=None)
     mistakes = (*check_files(files, here, known_marks=marks.known), *_impossible(cases, version))
     warnings = list(dict.fromkeys(line for case in cases for line in _told(case, version, level="warning")))
+    warnings += [] if version else _doubts(cases)
     warnings += [f"warning: marks were not checked: {clean(marks.trouble)}"] if marks.trouble else []
     for line in (*mistakes, *warnings):
         print(line)
@@ -131,6 +132,19 @@ def _impossible(cases: Sequence[Case], version: str | None) -> Iterator[str]:
     yield from told
 
 
+def _doubts(cases: Sequence[Case]) -> Iterator[str]:
+    """Flags that resemble none of a known release: a newer one may have them."""
+    from pytest_sgdiff.engines.dialect import complaints, meant_for, table_flags
+
+    told: dict[str, None] = {}
+    for case in cases:
+        for one in complaints(case, table_flags("")) if meant_for(case, "") else ():
+            if one.new:
+                flag = one.key.partition(".")[2]
+                told[f"{case.at(one.key)}: warning: no known release has --{flag} [{one.slug}]"] = None
+    yield from told
+
+
 def _refused(case: Case, version: str | None) -> Iterator[str]:
     """Each error of a case at its place."""
     yield from _told(case, version, level="error")
@@ -147,7 +161,9 @@ def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
     by_version = [{(one.key, one.slug): one for one in complaints(case, table_flags(each))} for each in meant]
     # Of all versions the newest tells it.
     for of_all, one in by_version[-1].items() if by_version else ():
-        if one.level == level and all(of_all in found for found in by_version):
+        # Without a version the engine may be a newer one, which has it.
+        later = one.new and version is None and meant_for(case, "")
+        if one.level == level and all(of_all in found for found in by_version) and not later:
             yield f"{case.at(one.key)}: {word}{one.message} [{one.slug}]"
     general = advise(case, engine=table_flags(version) if version else None)
     yield from (f"{one.location}: {word}{one.message} [{one.slug}]" for one in general if one.level == level)

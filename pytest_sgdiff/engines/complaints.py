@@ -51,12 +51,14 @@ _ABOUT_EXISTENCE = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Complaint:
-    """One thing that the version would ignore or reject. `key` is the dotted key in the case (`args.width`)."""
+    """One thing that the engine would ignore or reject. `key` is the dotted key in the case (`args.width`). `new` tells
+    that nothing like it is known: it may have come after what is known."""
 
     level: Literal["error", "warning"]
     slug: str
     message: str
     key: str
+    new: bool = False
 
 
 def complaints(case: Case, engine: EngineFlags) -> tuple[Complaint, ...]:
@@ -101,7 +103,8 @@ def _complaints(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
 
 def _complaint(found: FlagProblem, key: str, engine: EngineFlags) -> Complaint:
     sure = found.sure and not engine.guessed and found.slug != "component-path"
-    return Complaint(level="error" if sure else "warning", slug=found.slug, message=found.message, key=key)
+    new = found.slug == "flag-unknown" and not found.meant
+    return Complaint(level="error" if sure else "warning", slug=found.slug, message=found.message, key=key, new=new)
 
 
 def _model(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
@@ -187,7 +190,7 @@ def _absent(name: str, engine: EngineFlags) -> FlagProblem:
         return FlagProblem(slug="flag-missing", message=f"{lacks}: it came with 0.5.{spans[0][0]}")
     if spans:
         last = f": the last release known to have it is 0.5.{spans[-1][1]}" if engine.told is not None else ""
-        message = f"{lacks}{last or f': it went after 0.5.{spans[-1][1]}'}{_meant(name, engine)}"
+        message = f"{lacks}{last or f': it went after 0.5.{spans[-1][1]}'}{_asking(_meant(name, engine))}"
         return FlagProblem(slug="flag-missing", message=message)
     return _unknown(name, engine)
 
@@ -199,8 +202,12 @@ def _lacks(name: str, engine: EngineFlags) -> str:
 
 
 def _meant(name: str, engine: EngineFlags) -> str:
-    close = difflib.get_close_matches(name, engine.known(), n=1, cutoff=0.75)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    """The flag that the name resembles, empty if it resembles none."""
+    return next(iter(difflib.get_close_matches(name, engine.known(), n=1, cutoff=0.75)), "")
+
+
+def _asking(meant: str) -> str:
+    return f"; did you mean `{meant}`?" if meant else ""
 
 
 def _unknown(name: str, engine: EngineFlags) -> FlagProblem:
@@ -215,14 +222,14 @@ def _unknown(name: str, engine: EngineFlags) -> FlagProblem:
         if component in _COMPONENTS:
             message = f"`{name}` replaces the component {component}: its numbers are its own"
             return FlagProblem(slug="component-path", message=message)
-        message = f"{_lacks(name, engine)}, and would take it for the path of a component{meant}"
-        if not engine.guessed:
-            message = f"sglang has no --{name} and would take it for the path of a component{meant}"
+        lacks = f"{_lacks(name, engine)}," if engine.guessed else f"sglang has no --{name}"
+        message = f"{lacks} and would take it for the path of a component{_asking(meant)}"
         return FlagProblem(slug="flag-swallowed", message=message)
     component = name.removesuffix("-attention-backend")
     if component != name and component in _COMPONENTS:
-        meant = f"; did you mean `component-attention-backends.{component.replace('-', '_')}`?"
-    return FlagProblem(slug="flag-unknown", message=f"{_lacks(name, engine)}{meant}")
+        meant = f"component-attention-backends.{component.replace('-', '_')}"
+    message = f"{_lacks(name, engine)}{_asking(meant)}"
+    return FlagProblem(slug="flag-unknown", message=message, meant=meant)
 
 
 def _in_config(case: Case, key: str, engine: EngineFlags) -> FlagProblem | None:

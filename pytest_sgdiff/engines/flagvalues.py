@@ -13,11 +13,13 @@ from pytest_sgdiff.engines.flagtable import Kind
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlagProblem:
-    """What is wrong with a flag. `sure` is False where only tables say so that are older than the engine."""
+    """What is wrong with a flag. `sure` is False where only tables say so that are older than the engine; `meant` is
+    the flag that it resembles, empty if it resembles none."""
 
     slug: str
     message: str
     sure: bool = True
+    meant: str = ""
 
 
 def value_problem(name: str, value: ArgValue, kind: Kind, engine: EngineFlags) -> FlagProblem | None:

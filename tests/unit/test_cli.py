@@ -131,6 +131,41 @@ def test_checking_refuses_what_every_version_that_a_case_is_meant_for_does(
     ]
 
 
+def test_checking_warns_of_a_flag_that_only_a_newer_engine_can_have(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "cases" / "n.yaml").write_text(
+        "cases:\n  new:\n    model: a/b\n    args: {brand-new-flag: 3}\n"
+        "  newer:\n    model: a/b\n    args: {brand-new-flag: 3}\n    requires: {engine: '>0.5.23'}\n"
+        "  typo:\n    model: a/b\n    args: {inference-steps: 3}\n    requires: {engine: '>0.5.23'}\n"
+    )
+    assert main(["cases", "--check", "cases/n.yaml"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "cases/n.yaml:4:12: warning: no known release has --brand-new-flag [flag-unknown]",
+        "cases/n.yaml:7:12: warning: no known release has --brand-new-flag [flag-unknown]",
+    ]
+    for newer in ("0.5.24", "0.1.dev1"):
+        assert main(["cases", "--check", "cases/n.yaml", "--engine-version", newer]) == 0
+    for known in ("0.5.17", "0.5.23"):
+        assert main(["cases", "--check", "cases/n.yaml", "--engine-version", known]) == 2
+
+    text = (here / "cases" / "n.yaml").read_text()
+    # What resembles a flag is rather misspelt than new.
+    (here / "cases" / "n.yaml").write_text(text.replace("brand-new-flag", "num-framess"))
+    assert main(["cases", "--check", "cases/n.yaml"]) == 2
+
+
+@pytest.mark.parametrize("version", ["0.5.24", "0.0.0.dev1+gc6416b13d"])
+def test_a_command_for_a_newer_engine_is_printed_with_flags_that_nobody_knows(
+    here: Path, capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    (here / "cases" / "n.yaml").write_text(
+        "cases:\n  new:\n    model: a/b\n    args: {brand-new-flag: 3}\n    requires: {engine: '>=0.5.13'}\n"
+    )
+    assert main(["cases", "--as-command", "cases/n.yaml", "--engine-version", version]) == 0
+    assert "--brand-new-flag 3 --warmup-mode request --disable-conditioning-cache" in capsys.readouterr().out
+
+
 def test_commands_are_printed_for_copying_and_those_that_cannot_work_are_not(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -747,7 +747,7 @@ def test_a_command_hands_over_private_folders_and_ports() -> None:
 # Two launches of the real 0.5.23 on the CPU, without and with `--disable-conditioning-cache`.
 
 CACHED, ENCODED = "real-0.5.23-cpu-cached", "real-0.5.23-cpu-encoded"
-HIT = "[11-29 17:13:07] Conditioning cache hit: T5EncoderModel.forward"
+HIT = "[11-29 17:50:49] Conditioning cache hit: UMT5EncoderModel.forward"
 OFF = 'server_args: {"disable_conditioning_cache": true}'
 ON = 'server_args: {"disable_conditioning_cache": false, "conditioning_cache_max_size_mb": 512.0}'
 
@@ -802,7 +802,7 @@ def test_a_case_may_ask_for_the_cache_and_without_warmup_it_is_empty(changes: di
         ((OFF, HIT), (), True),
         ((HIT,), (), True),
         # A prompt that speaks of it proves nothing.
-        ((OFF, "prompt: Conditioning cache hit: T5EncoderModel.forward"), (), False),
+        ((OFF, "prompt: Conditioning cache hit: UMT5EncoderModel.forward"), (), False),
         # Engines before 0.5.21 say nothing of it.
         ((), (), False),
         # What an engine resolved counts for more than what it was asked for.
