@@ -84,15 +84,15 @@ def ask(
     has asked anew already. `run_folder` is shared by the processes of the run; `say` is told before the engine is
     asked. Never raises."""
     key = key_of(info)
-    failed = run_folder / f"engine-help-{key}.failed"
-    renewed = run_folder / f"engine-help-{key}.json"
-    folder = _usable(cache_folder(os.environ))
-    path = renewed if folder is None else folder / f"{key}.json"
-    with _alone(path.with_suffix(".lock"), timeout_s + 30.0):
-        if (told := _read_text(failed)) is not None:
+    run, cache = _usable(run_folder), _usable(cache_folder(os.environ))
+    failed = None if run is None else run / f"engine-help-{key}.failed"
+    renewed = None if run is None else run / f"engine-help-{key}.json"
+    path = renewed if cache is None else cache / f"{key}.json"
+    with contextlib.nullcontext() if path is None else _alone(path.with_suffix(".lock"), timeout_s + 30.0):
+        if failed is not None and (told := _read_text(failed)) is not None:
             return Answer(flags=None, why=told)
-        kept = _kept(renewed) if again else _kept(path)
-        if kept is not None:
+        known = renewed if again else path
+        if known is not None and (kept := _kept(known)) is not None:
             return Answer(flags=kept)
         command = redact(shlex.join((*info.command, "generate", "--help")), os.environ)
         say(f"asking the engine for its flags, once for this version, up to {timeout_s:g} s: {command}")
@@ -100,10 +100,11 @@ def ask(
         flags = None if text is None else flags_in(text)
         if flags is None:
             why = why or "what it prints is no list of flags"
-            _write(failed, why)
+            if failed is not None:
+                _write(failed, why)
             return Answer(flags=None, why=why, fresh=True)
         document = json.dumps(to_plain(_Kept(version=info.version, flags=flags)))
-        for place in {path, renewed}:
+        for place in filter(None, dict.fromkeys((path, renewed))):
             _write(place, document)
         return Answer(flags=flags, fresh=True)
 

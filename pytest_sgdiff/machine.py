@@ -30,6 +30,7 @@ _PROBE = (
     "print(json.dumps({'sglang': v('sglang'), 'torch': v('torch')}))"
 )
 _VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)?(?:\.?(?:a|b|rc|post|dev)\d+)*(?:\+[A-Za-z0-9.]+)?")
+_SAID = re.compile(r"\bsglang(?: version)?: *([\w.+!-]+) *$", re.IGNORECASE)
 _PROBE_TIMEOUT_S = 120.0
 _MOST_BYTES = 4 * 1024 * 1024
 
@@ -211,6 +212,10 @@ def _asked(command: Sequence[str]) -> str | None:
         found = _VERSION.search(line)
         if found:
             return found.group()
+        # `sglang version: unknown` is a build from source that does not know better.
+        said = _SAID.search(line)
+        if said:
+            return said[1]
     return None
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_sgdiff import baselines, commands, gpus, machine, needs, runner, sources
 from pytest_sgdiff.advice import advise
-from pytest_sgdiff.comparable import field_differences
+from pytest_sgdiff.comparable import encodings_cached, field_differences
 from pytest_sgdiff.data import (
     Advice,
     Baseline,
@@ -29,6 +29,7 @@ from pytest_sgdiff.data import (
     MetricClass,
 )
 from pytest_sgdiff.enginehelp import AskedEngines
+from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.dialect import NEWEST, complaints, flags_of, meant_for
 from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
 from pytest_sgdiff.extensions import Extensions
@@ -210,7 +211,10 @@ class Session:
         # What an asset holds is not asked here: files may be large, and lie elsewhere where they are not launched.
         asks = workload(case, asset_hashes={}).fields
         then = {key: v for key, v in found.measurement.workload.fields.items() if not key.startswith("assets.")}
-        apart = "; ".join(field_differences(then, asks))
+        cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
+        apart = "; ".join(
+            (*field_differences(then, asks), *(["conditioning cache: on in the baseline"] if cached else []))
+        )
         return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -156,6 +157,13 @@ class EngineFlags:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """With the cases that were selected."""
         self._session.ask_engines(item.stash[CASE] for item in session.items if CASE in item.stash)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A dry run has no progress to show, so that nothing else removes what its processes shared."""
+        settings = self._session.settings
+        if settings.mode == "dry-run" and not hasattr(session.config, "workerinput"):
+            shutil.rmtree(status_folder(settings), ignore_errors=True)
 
 
 def _say(config: pytest.Config, text: str) -> None:

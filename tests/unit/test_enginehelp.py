@@ -239,3 +239,14 @@ def test_a_flag_that_the_cache_lacks_is_asked_for_anew_before_it_is_refused(engi
     other = AskedEngines(here, lambda text: None)
     other.ask(engine.info, [case(later_one_flag="x")])
     assert engine.asked == 2
+
+
+def test_without_any_folder_that_is_ours_the_answer_is_still_used(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    here = run(tmp_path)
+    here.chmod(0o777)
+    assert ask(engine.info, run_folder=here) == Answer(flags=FLAGS, fresh=True)
+    # What lies in a folder that others can write to is neither read nor added to.
+    assert list(here.iterdir()) == []

@@ -132,6 +132,12 @@ def test_a_command_on_the_path_through_env_is_found(tmp_path: Path, monkeypatch:
         ("sglang 0.5.17", "0.5.17"),
         ("Python 3.12.3\nsglang version: 0.5.23.post1", "0.5.23.post1"),
         ("0.5.18rc1", "0.5.18rc1"),
+        # Builds from source.
+        ("sglang: 0.0.0.dev1+gc6416b13d", "0.0.0.dev1+gc6416b13d"),
+        ("sglang version: 0.1.dev1", "0.1.dev1"),
+        ("sglang version: 0.5.6.post3.dev1278+g12ab34c", "0.5.6.post3.dev1278+g12ab34c"),
+        ("sglang version: unknown\\ngit revision: 1a2b3c4", "unknown"),
+        ("sglang version: 0+unknown", "0+unknown"),
     ],
 )
 def test_a_wrapper_that_is_no_python_is_asked(tmp_path: Path, said: str, version: str) -> None:
