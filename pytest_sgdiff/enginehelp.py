@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pytest_sgdiff import datafiles, machine
 from pytest_sgdiff.data import Case, EngineInfo, Flag
-from pytest_sgdiff.engines.complaints import lacks_flags
+from pytest_sgdiff.engines.complaints import has_flags, lacks_flags
 from pytest_sgdiff.engines.flags import flags_of
 from pytest_sgdiff.engines.helptext import flags_in
 from pytest_sgdiff.errors import WireError
@@ -130,7 +130,9 @@ class AskedEngines:
         """Ask the engine if the tables do not settle what it would do with these cases: they were not made from its
         version, or a case has a flag that is not in them. What the cache has no such flag of is asked anew: a checkout
         may have changed since."""
-        if info.command in self._answers and self._answers[info.command].flags is None:
+        cases = [case for case in cases if has_flags(case)]
+        failed = info.command in self._answers and self._answers[info.command].flags is None
+        if failed or not cases:
             return
         flags = flags_of(self.of(info))
         missing = any(lacks_flags(case, flags) for case in cases)

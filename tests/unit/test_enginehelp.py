@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,13 @@ def test_any_other_engine_is_asked_whatever_its_cases_say(engine: Engine, tmp_pa
     asked = AskedEngines(run(tmp_path), lambda text: None)
     asked.ask(engine.info, [case(seed="1")])
     assert (engine.asked, asked.of(engine.info).flags) == (1, FLAGS)
+
+
+def test_for_cases_of_other_engines_and_for_none_nothing_is_asked(engine: Engine, tmp_path: Path) -> None:
+    asked = AskedEngines(run(tmp_path), lambda text: None)
+    asked.ask(engine.info, [])
+    asked.ask(engine.info, [replace(case(brand_new_flag="x"), engine="my-server")])
+    assert engine.asked == 0
 
 
 def test_a_flag_that_the_cache_lacks_is_asked_for_anew_before_it_is_refused(engine: Engine, tmp_path: Path) -> None:
