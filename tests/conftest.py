@@ -6,20 +6,25 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 SETTINGS = Path(__file__).parent / "pytest.ini"
 
 
-# A machine that does other work as well is slow, and that is no fault of what is tested: nothing fails by time. Tests
-# set how many examples they need, and no deadline of their own.
-settings.register_profile("sgdiff", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("sgdiff")
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the process for our own tests. pytest reads this file in `pytest .` at the root too, which collects the
+    cases, where no development package may be installed."""
+    if config.inipath != SETTINGS:
+        return
+    from hypothesis import HealthCheck, settings
 
-# A shell that starts a job in the background has it ignore Ctrl-C, and so do all processes below it: tests that
-# interrupt a run would wait for ever.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A machine that does other work as well is slow, and that is no fault of what is tested: nothing fails by time.
+    # Tests set how many examples they need, and no deadline of their own.
+    settings.register_profile("sgdiff", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("sgdiff")
+    # A shell that starts a job in the background has it ignore Ctrl-C, and so do all processes below it: tests that
+    # interrupt a run would wait for ever.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
