@@ -23,6 +23,7 @@ from pathlib import Path
 
 from pytest_sgdiff import datafiles, machine
 from pytest_sgdiff.data import Case, EngineInfo, Flag
+from pytest_sgdiff.engine_version import engine_version
 from pytest_sgdiff.engines.complaints import has_flags, lacks_flags
 from pytest_sgdiff.engines.flags import flags_of
 from pytest_sgdiff.engines.helptext import flags_in
@@ -55,12 +56,12 @@ _PROBE = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What an engine said of its flags, None if it said nothing that can be read; `why` says why. `fresh` tells
-    whether it was asked now."""
+    """What an engine said of its flags, None if it said nothing that can be read; `why` says why. `lasting` is
+    False for an answer of another day that may be over although nothing shows it."""
 
     flags: Mapping[str, Flag] | None
     why: str = ""
-    fresh: bool = False
+    lasting: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +84,8 @@ def ask(
     """The flags of the engine, from the cache or from itself. `again`: from itself, unless another process of this run
     has asked anew already. `run_folder` is shared by the processes of the run; `say` is told before the engine is
     asked. Never raises."""
-    key = key_of(info)
+    key, sealed = key_of(info)
+    lasting = sealed or engine_version(info.version).meaning != "source"
     run, cache = _usable(run_folder), _usable(cache_folder(os.environ))
     failed = None if run is None else run / f"engine-help-{key}.failed"
     renewed = None if run is None else run / f"engine-help-{key}.json"
@@ -93,7 +95,7 @@ def ask(
             return Answer(flags=None, why=told)
         known = renewed if again else path
         if known is not None and (kept := _kept(known)) is not None:
-            return Answer(flags=kept)
+            return Answer(flags=kept, lasting=lasting or again)
         command = redact(shlex.join((*info.command, "generate", "--help")), os.environ)
         say(f"asking the engine for its flags, once for this version, up to {timeout_s:g} s: {command}")
         text, why = _help(info.command, timeout_s)
@@ -102,11 +104,11 @@ def ask(
             why = why or "what it prints is no list of flags"
             if failed is not None:
                 _write(failed, why)
-            return Answer(flags=None, why=why, fresh=True)
+            return Answer(flags=None, why=why)
         document = json.dumps(to_plain(_Kept(version=info.version, flags=flags)))
         for place in filter(None, dict.fromkeys((path, renewed))):
             _write(place, document)
-        return Answer(flags=flags, fresh=True)
+        return Answer(flags=flags)
 
 
 class AskedEngines:
@@ -128,8 +130,8 @@ class AskedEngines:
 
     def ask(self, info: EngineInfo, cases: Sequence[Case]) -> None:
         """Ask the engine if the tables do not settle what it would do with these cases: they were not made from its
-        version, or a case has a flag that is not in them. What the cache has no such flag of is asked anew: a checkout
-        may have changed since."""
+        version, or a case has a flag that is not in them. A build from source whose files are out of sight, as in a
+        container, is asked anew before a flag is refused that it lacked when it was asked."""
         cases = [case for case in cases if has_flags(case)]
         failed = info.command in self._answers and self._answers[info.command].flags is None
         if failed or not cases:
@@ -143,9 +145,8 @@ class AskedEngines:
             flags = flags_of(self.of(info))
             missing = any(lacks_flags(case, flags) for case in cases)
         answer = self._answers[info.command]
-        if missing and answer.flags is not None and not answer.fresh:
-            again = ask(info, run_folder=self._run_folder, again=True, say=self._say)
-            self._answers[info.command] = replace(again, fresh=True)
+        if missing and answer.flags is not None and not answer.lasting:
+            self._answers[info.command] = ask(info, run_folder=self._run_folder, again=True, say=self._say)
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path | None:
@@ -160,14 +161,15 @@ def cache_folder(environ: Mapping[str, str]) -> Path | None:
     return Path(named) / "pytest-sgdiff" / "engine-flags"
 
 
-def key_of(info: EngineInfo) -> str:
-    """A name for the installed engine, which is another as soon as anything of it is."""
+def key_of(info: EngineInfo) -> tuple[str, bool]:
+    """A name for the installed engine, which is another as soon as anything of it is that can be seen; and whether the
+    sources of its flags can be."""
     command = shutil.which(info.command[0]) if info.command else None
     seen: list[object] = [info.version, info.torch, info.command, *map(_stat, (command, *info.command[1:]))]
     python = None if command is None else machine.interpreter_of(command)
-    if python is not None:
-        seen.append(machine.output_of([*python, "-c", _PROBE], cwd="/"))
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:24]
+    sources = None if python is None else machine.output_of([*python, "-c", _PROBE], cwd="/")
+    key = hashlib.sha256(json.dumps([*seen, sources]).encode()).hexdigest()[:24]
+    return key, "server_args" in (sources or "")
 
 
 def _stat(path: str | None) -> tuple[str, int, int] | None:
