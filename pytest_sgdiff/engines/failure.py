@@ -213,6 +213,8 @@ def find(lines: Sequence[Line]) -> Found:
         for event in events
         if event.at > ended and isinstance(event.failure, OutOfMemory | PortTaken | CollectiveTimeout)
     ]
+    # What came before a request that ended well was got over, unless the engine itself says that one failed.
+    events = [event for event in events if event.at > ended or _FAILED.search(said[event.at])]
     events.sort(key=lambda event: event.at)
     cause = _cause(events, progress)
     return Found(

@@ -237,7 +237,10 @@ def test_a_kernel_that_needs_too_much_of_an_sm_is_no_full_gpu() -> None:
 )
 def test_what_a_launch_got_over_is_no_failure_once_its_request_ended(lines: str) -> None:
     log = examine(f"{START}{lines}{DUMPED}")
-    assert log.failures == ()
+    assert (log.failures, log.failure) == ((), None)
+    assert failure(f"{START}{lines}{DUMPED}\nSegmentation fault") == Crashed(what="Segmentation fault")
+    failed = f"{START}[11-23 16:35:20] Generation failed: bad shape{DUMPED}"
+    assert failure(failed) == RequestFailed(message="bad shape")
     assert examine(f"{START}{DUMPED}\n{lines}").failures == examine(f"{START}{lines}").failures
 
 

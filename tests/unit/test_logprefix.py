@@ -79,6 +79,13 @@ def test_a_prefix_changes_nothing_of_what_a_log_proves(name: str, kind: str) -> 
     assert examine("\ufeff" + with_prefix(log, PREFIXES[kind]).replace("\n", "\r\n")) == expected
 
 
+def test_a_prefix_that_a_third_of_the_lines_have_is_one() -> None:
+    log = (LOGS / "real-0.5.17-h200-warm.log").read_text()
+    lines = [line for line in with_prefix(log, PREFIXES["GitHub"]).split("\n") if line.strip()]
+    found = examine("\n".join([*lines, *["plain words"] * (2 * len(lines))]))
+    assert (found.pipelines, found.warmup, found.sampling["width"]) == (("WanPipeline",), "proven", ("832",))
+
+
 @pytest.mark.parametrize("key", ["log", "message"])
 def test_lines_that_a_collector_keeps_as_json_are_read(key: str) -> None:
     log = (LOGS / "real-0.5.17-h200-warm.log").read_text()
