@@ -137,3 +137,40 @@ def test_a_second_recording_is_not_dropped_without_a_word(project: Project) -> N
     result = project.run("--sgdiff-replay=one", "--sgdiff-replay=two")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--sgdiff-replay is given twice, with one and two" in result.stderr.str()
+
+
+PREFIX = "2026-11-23T16:33:59.1234567Z "
+
+
+@pytest.mark.parametrize(
+    ("phrase", "instead", "prefix", "problems"),
+    [
+        ("width: 832", "width: 832", "", []),
+        ("width: 832", "width: 832", PREFIX, []),
+        ("Sampling params:", "Sampling params:\n[11-23 16:35:20] Worker 1: Scheduler loop started.", "", []),
+        ("width: 832", "width: 800", PREFIX, [("width", "contradicted")]),
+        ("width: 832", "width: -1", PREFIX, [("width", "unproved")]),
+        ("Sampling params:", "Params:", "", [("width", "unproved"), ("height", "unproved"), ("frames", "unproved")]),
+    ],
+    ids=["as it is", "prefixed", "interleaved", "another size", "no value", "no block"],
+)
+def test_what_a_case_expects_is_proved_or_its_launches_do_not_count(
+    project: Project,
+    phrase: str,
+    instead: str,
+    prefix: str,
+    problems: list[tuple[str, str]],
+) -> None:
+    project.baseline("--sgdiff-out=kept")
+    file = project.root / "cases" / "tiny.yaml"
+    expect = "    expect: {pipeline: WanPipeline, output: {width: 832, height: 480, frames: 17}}\n"
+    file.write_text(file.read_text().rstrip("\n") + "\n" + expect)
+    for log in (project.root / "kept" / "tiny").glob("*/engine.log"):
+        text = log.read_text()
+        assert phrase in text
+        log.write_text("\n".join(prefix + line for line in text.replace(phrase, instead).split("\n")))
+    result = project.run("--sgdiff-replay=kept", "--sgdiff-report=out.json", *(("-n", "1") if prefix else ()))
+    [found] = json.loads((project.root / "out.json").read_text())["cases"]
+    assert [(one["about"], one["cause"]) for one in found["problems"]] == problems
+    assert found["outcome"] == ("invalid" if problems else "pass")
+    assert result.ret == (pytest.ExitCode.TESTS_FAILED if problems else pytest.ExitCode.OK)

@@ -106,6 +106,12 @@ def test_a_line_that_begins_like_a_prefix_alone_is_content() -> None:
     assert clean("\n".join(lines)) == tuple(lines)
 
 
+def test_words_before_some_of_the_records_are_no_prefix() -> None:
+    record = "[11-23 16:34:30] Using pipeline from model_index.json: WanPipeline"
+    assert examine("\n".join([*[f"see {record}"] * 3, *[f"and {record}"] * 3, "[11-23 16:34:30] x"])).pipelines == ()
+    assert examine("\n".join([*[f"see {record}"] * 4, *[f"and {record}"] * 2])).pipelines == ("WanPipeline",)
+
+
 @pytest.mark.parametrize(
     "bar",
     [

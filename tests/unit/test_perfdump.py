@@ -205,3 +205,23 @@ def test_a_total_holds_its_parts_but_for_the_noise_of_clocks(
 def test_what_is_timed_beside_the_pipeline_is_no_part_of_the_total() -> None:
     beside = [{"name": "Scheduler.return_result.spill_arrays", "duration_ms": 5000.0}]
     assert parse(json.dumps({"total_duration_ms": 1000.0, "steps": beside})).total_ms == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "generation"),
+    [
+        ({"after_forward": {"peak_allocated_mb": 1.0}}, "B"),
+        ({"load_peak": {"peak_reserved_mb": 1.0}}, "C1"),
+        ({"runtime_peak": {"peak_reserved_mb": 1.0}}, "C1"),
+        ({"after_forward": {"peak_host_anon_mb": 0.0}}, "C1"),
+        ({"runtime_peak": {"peak_reserved_mb": 1.0}, "warmup_peak": {"peak_reserved_mb": 1.0}}, "C2"),
+    ],
+)
+def test_each_sign_of_a_generation_is_enough(checkpoints: dict[str, Any], generation: str) -> None:
+    assert parse(json.dumps({"total_duration_ms": 1.0, "memory_checkpoints": checkpoints})).generation == generation
+
+
+def test_a_reading_that_was_not_taken_is_absent() -> None:
+    checkpoints = {"after_forward": {"peak_allocated_mb": None, "peak_reserved_mb": 2.0}}
+    dump = parse(json.dumps({"total_duration_ms": 1.0, "memory_checkpoints": checkpoints}))
+    assert dump.memory == {"after_forward": {"peak_reserved_mb": 2.0}}
