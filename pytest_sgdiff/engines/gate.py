@@ -74,7 +74,7 @@ def problems(
     yield from _outputs(launch, case)
     yield from backend_problems(case.runs_on, dump, log)
     yield from _expected(case, dump, log)
-    if case.runs_on == "sglang":
+    if case.runs_on == "sglang" or case.expect.attention:
         yield from _attention(case, log)
     yield from _steps(case, dump)
     if case.warmup == "request" and log.warmup != "proven":

@@ -428,6 +428,17 @@ def test_a_diffusers_case_proves_its_pipeline_too() -> None:
     ]
 
 
+def test_a_diffusers_case_proves_its_attention_backend_too() -> None:
+    diffusers = kept("real-0.5.17-h200-diffusers")
+    wanted = case(backend="diffusers", warmup="off", expect=Expect(attention="fa"))
+    assert [(problem.about, problem.cause) for problem in ENGINE.read(diffusers, wanted).problems] == [
+        ("attention", "unproved")
+    ]
+    # A flag alone asks only that nothing speaks against it.
+    asked = case(backend="diffusers", warmup="off", args={"attention-backend": "fa"})
+    assert ENGINE.read(diffusers, asked).problems == ()
+
+
 def test_a_stage_that_took_no_time_did_not_run() -> None:
     document = json.loads(DUMP)
     for stage in document["steps"]:
