@@ -67,15 +67,22 @@ class EngineNotFoundError(SgdiffError):
 
 
 class LeaseError(SgdiffError):
-    """No GPU can be had: none on the machine, too few, or all busy until the time-out."""
+    """No GPU can be had: none on the machine, too few, or all busy until the time-out. `fix` is what helps where
+    waiting for a quiet machine does not."""
+
+    fix: str = ""
 
 
 class LeaseLostError(LeaseError):
     """The lock directory's files of a lease were removed or replaced while it was held: others may have its GPUs."""
 
+    fix = "keep what cleans up temporary files away from the lock directory, then run it again"
+
 
 class NeverIdleError(LeaseError):
     """So many GPUs are in use by what does not end by itself, a display or the MPS daemon, that too few are left."""
+
+    fix = "end what uses the GPUs, with the command above, or name other GPUs: it does not end by itself"
 
 
 class HistoryError(SgdiffError):

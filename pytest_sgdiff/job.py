@@ -213,8 +213,9 @@ def finish(
     )
 
 
-def unmeasured(case: Case, reason: str) -> CaseResult:
-    """The result of a case that could not be launched through no fault of its own."""
+def unmeasured(case: Case, reason: str, *, fix: str = "") -> CaseResult:
+    """The result of a case that could not be launched through no fault of its own; `fix` is what helps where waiting
+    for a quiet machine does not."""
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -222,7 +223,7 @@ def unmeasured(case: Case, reason: str) -> CaseResult:
         outcome="inconclusive",
         reason=reason,
         reason_code="environment",
-        next_step=next_step("inconclusive", "", disturbed=True),
+        next_step=next_step("inconclusive", "", disturbed=not fix, settled_by=fix),
         summary=case.summary,
     )
 

@@ -191,7 +191,7 @@ class Session:
 
     def busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
         """The result of a test for which others leave no room on the host."""
-        return replace(unmeasured(case, f"environment: {error}"), node_id=item.nodeid)
+        return replace(unmeasured(case, f"environment: {error}", fix=error.fix), node_id=item.nodeid)
 
     def refuse_recorded(self, item: pytest.Item, case: Case, machines: Iterable[Machine]) -> None:
         """`--sgdiff-update=missing` leaves alone what has launches on each machine that the case may be measured on;

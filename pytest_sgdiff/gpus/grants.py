@@ -5,7 +5,6 @@ A grant is a lease on record whose GPUs are locked but not yet found idle.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -72,9 +71,6 @@ def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]
         "child": None,
         "child_started": None,
     }
-    for gpu_fd in fds.values():
-        with contextlib.suppress(OSError):  # another user's may be kept from us
-            os.utime(gpu_fd)  # what cleans up temporary files goes by their age
     try:
         fd = records.write_locked(os.path.join(folder, "lease", ident), record)
     except BaseException:

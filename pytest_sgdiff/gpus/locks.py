@@ -175,7 +175,8 @@ def open_lock_file(path: str) -> int:
             return open_file(path)
         with contextlib.suppress(FileExistsError):  # someone else made it meanwhile
             fd = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            os.fchmod(fd, 0o666)
+            with contextlib.suppress(PermissionError):  # a file system that has no modes
+                os.fchmod(fd, 0o666)
             return fd
 
 

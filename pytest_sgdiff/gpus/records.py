@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from pytest_sgdiff.gpus.locks import (
     gpu_file,
+    is_at,
     is_locked,
     is_uuid,
     locked_by_others,
@@ -111,7 +112,8 @@ def write_locked(path: str, content: Mapping[str, Any]) -> int:
     """Makes the file and returns a descriptor that holds its lock. Raises OSError; the caller has the mutex."""
     fd = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
-        os.fchmod(fd, 0o644)
+        with contextlib.suppress(PermissionError):  # a file system that has no modes
+            os.fchmod(fd, 0o644)
         if not try_lock(fd):
             raise BlockingIOError(11, "locked by another process right after it was made", path)
         rewrite(fd, content)
@@ -225,8 +227,8 @@ def next_number(folder: str) -> int:
     """The number of the next ticket: behind all that wait. With the mutex."""
     queue = os.path.join(folder, "queue")
     # Anybody may leave a file there, and file systems leave their own (.nfs0001).
-    told = [(int(found[1]), name) for name in names(folder, "queue") if (found := _TICKET.fullmatch(name))]
-    last = max((number for number, name in told if is_locked(os.path.join(queue, name))), default=0)
+    tickets = sorted((name for name in names(folder, "queue") if _TICKET.fullmatch(name)), reverse=True)
+    last = next((int(name.partition("-")[0]) for name in tickets if is_locked(os.path.join(queue, name))), 0)
     # Whoever took the last number is before nobody: equal numbers are in the order of their ids.
     return min(last + 1, _LAST_NUMBER)
 
@@ -353,7 +355,7 @@ def lock_gpus(folder: str, wanted: frozenset[str], others: frozenset[str]) -> tu
     locked = {}
     try:
         for uuid in sorted(wanted):
-            fd = locked_file(gpu_file(folder, uuid))
+            fd = _locked_to_keep(gpu_file(folder, uuid))
             if fd is not None:
                 locked[uuid] = fd
     except BaseException:
@@ -361,3 +363,20 @@ def lock_gpus(folder: str, wanted: frozenset[str], others: frozenset[str]) -> tu
             os.close(fd)
         raise
     return locked, frozenset(uuid for uuid in others if not is_locked(gpu_file(folder, uuid)))
+
+
+def _locked_to_keep(path: str) -> int | None:
+    """A descriptor that holds the lock of the file at the path, which is young; None if somebody else has it.
+
+    What cleans up temporary files goes by their age. It may also take the file away between its opening and its
+    locking, and touching a file of a container's image puts another one in its place."""
+    for _ in range(2):
+        fd = locked_file(path)
+        if fd is None:
+            break
+        with contextlib.suppress(OSError):  # another user's may be kept from us
+            os.utime(fd)
+        if is_at(fd, path):
+            return fd
+        os.close(fd)
+    return None

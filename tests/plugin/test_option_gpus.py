@@ -255,6 +255,8 @@ def test_a_display_that_draws_much_is_answered_at_once_with_the_fix(project: Pro
     output = project.run("--sgdiff-gpus=1").stdout.str()
     assert "environment: tiny got no 1 GPU, and waiting is no use: GPU 0: busy, Xorg draws on it with 900 MiB" in output
     assert "sudo systemctl isolate multi-user.target" in output
+    assert "settle      end what uses the GPUs" in output
+    assert "when the machine is quiet" not in output
     assert "1 inconclusive" in output
 
 

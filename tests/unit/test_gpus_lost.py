@@ -200,6 +200,29 @@ def test_the_files_of_held_gpus_are_not_old(bench: Bench) -> None:
         assert path.stat().st_mtime > 1e9
 
 
+def test_a_file_that_is_replaced_when_it_is_touched_is_locked_as_it_lies_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of a container's image is, by the copy that can be written to."""
+    with bench.pool().lease(4, timeout_s=5):
+        pass
+    left = list(Path(bench.locks, "gpu").iterdir())
+    utime = os.utime
+
+    def copy_up(fd: int) -> None:
+        for path in list(left):
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                left.remove(path)
+                path.rename(f"{path}.lower")
+                path.write_text("")
+        utime(fd)
+
+    monkeypatch.setattr(os, "utime", copy_up)
+    with bench.pool().lease(4, timeout_s=5) as lease, lease.shared():
+        assert lease.indices == (0, 1, 2, 3)
+    assert left == []
+
+
 # -- ports ----------------------------------------------------------------------------------------------------------
 
 
