@@ -69,7 +69,7 @@ class CaseFile(pytest.Module):
         """The mistake of a name that another file has used before."""
         here = str(case.location)
         first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, here)
-        if first.partition(":")[0] != case.location.path:
+        if not first.startswith(f"{case.location.path}:"):
             yield f"{here}: the case '{case.name}' is defined already at {first}; ids are unique over files"
 
     def _function(self, variants: list[Case], module: types.ModuleType) -> Callable[..., None]:

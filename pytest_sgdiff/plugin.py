@@ -96,7 +96,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if not casescan.is_case_file(file_path, _globs(parent.config), named=named, asked=_asked(parent.config)):
         return None
     from pytest_sgdiff.items import CaseFile
+    from pytest_sgdiff.printable import printable
 
+    name = os.path.relpath(file_path, parent.config.rootpath)
+    if (shown := printable(name)) != name:
+        # pytest prints node ids as they are, and this one would give orders to whoever reads them.
+        raise pytest.Collector.CollectError(
+            f"{shown}: the name of a case file holds more than letters and signs: rename it"
+        )
     collector: pytest.Collector = CaseFile.from_parent(parent, path=file_path)
     return collector
 

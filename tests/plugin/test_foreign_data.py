@@ -200,3 +200,15 @@ def test_a_number_that_is_none_is_an_answer_and_no_traceback(recorded: Project, 
     result = recorded.run("--sgdiff-replay=rec", *REPORTS)
     assert_no_traceback(result.stdout.str())
     assert result.ret in (0, 1)
+
+
+@WORKERS
+def test_a_case_file_whose_name_is_an_order_is_not_collected(project: Project, workers: tuple[str, ...]) -> None:
+    name = "cases/x\n::error file=a::p\x1b[31m.yaml"
+    project.write(name, (project.root / "cases" / "tiny.yaml").read_text().replace("tiny:", "other:"))
+    result = project.run("--sgdiff-dry-run", *workers)
+    assert result.ret != 0
+    text = result.stdout.str() + result.stderr.str()
+    assert r"cases/x\n::error file=a::p\x1b[31m.yaml: the name of a case file" in text
+    assert orders("terminal", text) == []
+    assert_no_traceback(text)
