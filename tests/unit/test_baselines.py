@@ -544,6 +544,20 @@ def test_the_clocks_of_a_baseline_are_what_the_watch_compares_with(tmp_path: Pat
     assert len(disturbances(seen(1500), baseline=kept)) == 1
 
 
+def test_a_gpu_is_at_work_from_half_of_its_time_on() -> None:
+    series = GpuSeries(gpu_uuid="GPU-1", at_s=(0.0, 1.0, 2.0, 3.0), sm_mhz=(1, 2, 3, 4), util_pct=(49, 50, 50, 50))
+    one = replace(measurement(), launches=(launch(0, watch=Watch(gpus=(series,))),))
+    (kept,) = baselines.renew(None, one, recorded(), engine_version=None).measurement.launches[0].watch.gpus
+    assert (kept.at_s, kept.sm_mhz) == ((1.0, 2.0, 3.0), (2, 3, 4))
+
+
+def test_a_step_profile_of_two_hundred_steps_is_kept() -> None:
+    longest = replace(launch(0), steps_ms=(1.0,) * 200)
+    one = replace(measurement(), launches=(longest,))
+    kept = baselines.renew(None, one, recorded(), engine_version=None).measurement.launches[0]
+    assert kept.steps_ms == longest.steps_ms
+
+
 def test_a_step_profile_too_long_for_a_line_is_left_out() -> None:
     long = replace(launch(0), steps_ms=(1.0,) * 201)
     kept = baselines.renew(None, replace(measurement(), launches=(long,)), recorded(), engine_version=None)
