@@ -136,12 +136,26 @@ def _show(chosen: argparse.Namespace) -> int:
         priors = suite_priors(suite(chosen.folder, baseline.measurement.machine))
         for line in _metrics(baseline, priors):
             print(f"  {line}")
+        for line in _estimators(baseline):
+            print(f"  {printable(line)}")
         print(f"  noise between launches: {printable(told(priors))}")
         for doubt in doubts(baseline, MetricChoice()):
             print(f"  {printable(doubt_text.advice(doubt))}")
     if not found:
         raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
     return GOOD
+
+
+def _estimators(baseline: Baseline) -> list[str]:
+    """Which estimator the figures are of; a single launch has no need of one."""
+    from pytest_sgdiff.estimator import centres
+    from pytest_sgdiff.metrics import metric_class, title
+    from pytest_sgdiff.reports.phrases import estimators
+
+    if len(baseline.measurement.launches) < 2:
+        return []
+    rows = [(title(name), centres(metric_class(name), side)[1]) for name, side in baseline.measurement.values.items()]
+    return estimators("the figures", rows)
 
 
 def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[str]:

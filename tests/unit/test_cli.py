@@ -494,3 +494,10 @@ def test_check_of_a_folder_that_is_not_there_is_a_mistake(here: Path, capsys: py
     (here / "a.yaml").rename(here / "a.sgdiff.yaml")
     assert main(["baselines", "check"]) == 0
     assert main(["baselines", "check", "--cases", "cases"]) == 2
+
+
+def test_a_baseline_says_of_which_estimator_its_figures_are(capsys: pytest.CaptureFixture[str]) -> None:
+    examples = Path(__file__).parents[2] / "examples" / "baselines"
+    assert main(["baselines", "show", "tiny_wan_pass", "--folder", str(examples)]) == 0
+    told = "  the figures are geometric means over the launches, high outliers pulled in; medians for denoise gap"
+    assert told in capsys.readouterr().out.splitlines()
