@@ -610,6 +610,15 @@ def test_sound_baselines_have_nothing_to_complain_about(tmp_path: Path) -> None:
     assert complaints(tmp_path, {"tiny_wan": 5, "published": 10}) == ()
 
 
+def test_a_suite_is_what_lies_in_its_place_and_can_be_read(tmp_path: Path) -> None:
+    """The noise of a copy would count twice."""
+    saved = baselines.save(tmp_path, baseline())
+    (saved.parent / "copied.json").write_text(saved.read_text())
+    (saved.parent / "torn.json").write_text("{")
+    baselines.save(tmp_path, replace(baseline(), measurement=replace(measurement(), machine=replace(H200, count=2))))
+    assert [one.path for one in baselines.suite(tmp_path, H200)] == [str(saved)]
+
+
 def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     short = replace(
         baseline(case="short"),
@@ -705,7 +714,7 @@ def test_check_names_launches_that_stand_in_a_file_twice(tmp_path: Path) -> None
     assert complaints(tmp_path, {"tiny_wan": 3}) == (f"{path}: {told}",)
 
 
-@pytest.mark.parametrize("gaps", [(-0.4, -0.9, -1.0), (-512.0, 0.3, -2.0)])
+@pytest.mark.parametrize("gaps", [(-0.4, -0.9, -1.0), (-1.0, -1.0, -1.0), (-512.0, 0.3, -2.0)])
 def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
     tmp_path: Path, gaps: tuple[float, ...]
 ) -> None:

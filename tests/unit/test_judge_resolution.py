@@ -18,7 +18,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.reports.metricwords import detectable
-from pytest_sgdiff.resolution import doubts, first_figures
+from pytest_sgdiff.resolution import Power, doubts, first_figures, powers
 from pytest_sgdiff.rules import Prior
 from tests.factories import figures
 
@@ -86,6 +86,37 @@ def test_an_outlier_is_named_by_its_launch():
 def test_two_modes_are_told_from_noise():
     (found,) = doubts(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CHOICE)
     assert (found.code, round(found.low), round(found.high), found.needed) == ("two-modes", 1000, 1061, 10)
+
+
+@pytest.mark.parametrize(("gap", "modes"), [(1.03, False), (1.04, True)])
+def test_two_groups_are_modes_from_a_gap_of_four_times_the_noise_on(gap, modes):
+    """0.8 % is what launches are expected to vary by; tighter groups are not far apart for being tight."""
+    values = (1000.0, 1001.0, 1000.5, 1000.0 * gap, 1001.0 * gap)
+    assert ("two-modes" in {doubt.code for doubt in doubts(baseline(*values), CHOICE)}) is modes
+
+
+@pytest.mark.parametrize(("slowest", "shown"), [(5.0, False), (5.1, True)])
+def test_what_is_too_small_to_be_judged_promises_nothing(slowest, shown):
+    rows = [{"denoise": 1000.0 + i, "stage:TextStage": ms} for i, ms in enumerate((4.9, 4.8, slowest))]
+    launches = tuple(LaunchRecord(number=i, metrics=row) for i, row in enumerate(rows))
+    measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
+    recorded = Baseline(measurement=measured, recorded=baseline().recorded)
+    found = powers(recorded, MetricChoice(gate=("denoise", "stages")), looks=5, priors={})
+    assert ("stage:TextStage" in [power.metric for power in found]) is shown
+
+
+@pytest.mark.parametrize(("detectable", "weak"), [(None, True), (0.061, True), (0.06, False), (0.04, False)])
+def test_a_baseline_is_weak_from_one_and_a_half_times_the_limit_on(detectable, weak):
+    power = Power(
+        metric="denoise",
+        metric_class="primary",
+        unit="ms",
+        detectable=detectable,
+        limit=0.04,
+        spread=0.01,
+        centre=1000.0,
+    )
+    assert power.weak is weak
 
 
 def test_two_modes_among_ten_launches_ask_for_no_more():
