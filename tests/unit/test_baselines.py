@@ -741,6 +741,23 @@ def test_a_date_without_a_time_does_not_say_when(tmp_path: Path, at: str, good: 
     assert complaints(tmp_path, {"tiny_wan": 5}) == (() if good else wrong)
 
 
+# --------------------------------------------------------------------------------------------------------- reviewing
+
+
+def test_a_candidate_that_lacks_a_session_of_the_tree_is_compared_as_a_whole() -> None:
+    """Only one that has all launches of the tree and more is an extension."""
+    case = Case(name="tiny_wan", location=Location(path="x.yaml", line=1, column=1), model="m")
+    first = baseline("s1")
+
+    def extended(session: str) -> Baseline:
+        later = measurement(3, session=session)
+        moved = tuple(replace(one, started_at=f"2026-11-24T0{one.number}:00:0{session[1]}Z") for one in later.launches)
+        fresh = replace(later, launches=moved)
+        return baselines.renew(first, fresh, recorded(session), engine_version="0.5.17", extend=True)
+
+    assert [len(review(extended("s2"), old, case).launches) for old in (first, extended("s3"))] == [3, 8]
+
+
 # ---------------------------------------------------------------------------------------------------------- applying
 
 

@@ -28,6 +28,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.job import Job
+from pytest_sgdiff.review import figures as review_figures
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.runner import PAIR_LOOKS, against, gate, record
 from pytest_sgdiff.series import unknown_stages
@@ -374,7 +375,8 @@ def test_recording_again_shows_what_it_replaces():
 
 
 def test_recording_over_a_baseline_of_another_workload_says_why_they_are_not_compared():
-    then = baseline(*STEADY, workload=Workload(digest="e", fields={"args.seed": 7}))
+    other = Workload(digest="e", fields={"args.seed": 7})
+    then = baseline(*STEADY, workload=other, best={"denoise": 990.0})
     result = record(job(Script(*SLOW), then=then))
     assert told(result) == (
         "pass",
@@ -387,6 +389,17 @@ def test_recording_over_a_baseline_of_another_workload_says_why_they_are_not_com
     assert shown.low is not None
     assert shown.low < shown.ratio < shown.high
     assert (shown.excluded, shown.limit, shown.best_ratio) == (None, None, None)
+
+
+def test_figures_beside_a_baseline_of_other_work_are_no_suspicion():
+    """Three launches beyond the limit would need confirmation, if the two were comparable."""
+    fresh, then = baseline(*SLOW[:3]), baseline(*STEADY, best={"denoise": 990.0})
+    (suspect,) = review_figures(fresh.measurement, fresh, then, CASE)
+    assert (suspect.outcome, suspect.suspect) == ("inconclusive", True)
+    assert suspect.best_ratio == pytest.approx(suspect.ratio * 1000.0 / 990.0)
+    (beside,) = review_figures(fresh.measurement, fresh, then, CASE, apart=("args.seed: 7 in the baseline, 42 now",))
+    assert (beside.outcome, beside.suspect, beside.best_ratio, beside.limit) == ("no-baseline", False, None, None)
+    assert beside.ratio == suspect.ratio
 
 
 def test_a_first_recording_has_the_figures_of_every_gated_metric_and_what_each_can_detect():
