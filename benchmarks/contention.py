@@ -173,11 +173,8 @@ def main() -> int:
                         lost[launch.pair] = str(error)
             same_settings([launch for launch in launches if launch.pair not in lost and launch.role != "loader"])
             for number in numbers:
-                print(
-                    f"pair {number}, GPU {number % 2}: {lost.get(number) or values[number]}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                said = lost.get(number) or {role: one["denoise_steps"] for role, one in values[number].items()}
+                print(f"pair {number}, GPU {number % 2}: {said}", file=sys.stderr, flush=True)
                 if number in lost:
                     values.pop(number, None)
             for launch in launches:
