@@ -185,7 +185,7 @@ def test_most_launches_that_pause_are_told_and_acquitted_only_of_pauses_that_are
     verdicts = judge(measurement([*stalled, SYNC[4]]), baseline([*SYNC[2:], SYNC[0]]), gating())
     pause = by_name(verdicts)["pause"]
     assert (pause.outcome, pause.suspect) == (outcome, suspect)
-    assert outcome_of(verdicts, last_look=True)[0] == outcome
+    assert outcome_of(verdicts)[0] == outcome
 
 
 def test_verdicts_carry_what_was_judged_launch_by_launch():
