@@ -212,6 +212,17 @@ def test_a_gpu_is_idle_at_two_readings_a_second_apart_and_no_sooner(
         assert driver.now_s >= 1.0
 
 
+@pytest.mark.parametrize(("row", "waited_s"), [(MPS, 0.0), (GAME, 0.0), (STRANGER, 2.0)])
+def test_only_what_may_end_is_given_time_to(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, row: dict[str, object], waited_s: float
+) -> None:
+    clock = Readings(0)
+    monkeypatch.setattr(devices, "time", clock)
+    bench.occupy(0, row)
+    assert in_use(inventory(bench.reader)[:1], bench.reader, settle_s=1.0, patience_s=2.0)
+    assert (clock.now_s > 0, clock.now_s >= waited_s) == (waited_s > 0, True)
+
+
 def test_a_pool_reads_twice_a_second_apart_unless_it_is_told_otherwise(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

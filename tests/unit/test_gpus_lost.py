@@ -144,29 +144,19 @@ def test_a_host_lock_that_was_replaced_while_it_was_waited_for_keeps_nobody_out(
 def test_the_mutex_is_the_one_that_lies_there(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those who waited for a file that was removed none must be in together with those who found the new one."""
     bench.pool()
-    inside: list[str] = []
-    waits = threading.Event()
-    try_lock = locks.try_lock
+    path = os.path.join(bench.locks, "mutex")
+    held = [locks.locked_file(path)]
 
-    def note(fd: int, *, shared: bool = False) -> bool:
-        got = try_lock(fd, shared=shared)
-        if not got:
-            waits.set()
-        return got
+    def sleep(seconds: float) -> None:
+        fd = held.pop()
+        assert fd is not None
+        os.unlink(path)
+        os.close(fd)
 
-    monkeypatch.setattr(locks, "try_lock", note)
+    monkeypatch.setattr(locks.time, "sleep", sleep)
     with locks.mutex(bench.locks):
-        waiting = threading.Thread(target=lambda: _enter(bench.locks, inside))
-        waiting.start()
-        assert waits.wait(60)
-        Path(bench.locks, "mutex").unlink()
-    waiting.join()
-    assert inside == ["at the path"]
-
-
-def _enter(folder: str, inside: list[str]) -> None:
-    with locks.mutex(folder):
-        inside.append("at the path" if locks.is_locked(os.path.join(folder, "mutex")) else "elsewhere")
+        assert held == [], "it waited"
+        assert locks.is_locked(path)
 
 
 def test_a_ticket_that_was_removed_is_drawn_again(bench: Bench) -> None:
