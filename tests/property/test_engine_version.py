@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -14,7 +14,6 @@ SUFFIXES = st.sampled_from(["", ".post1", "rc1", ".dev0", ".post3.dev1278", "+g1
 VERSIONS = st.one_of(st.text(max_size=20), st.builds(str.__add__, NUMBERS, SUFFIXES))
 
 
-@settings(deadline=None)
 @given(VERSIONS)
 def test_every_text_means_something(text: str) -> None:
     version = engine_version(text)
@@ -27,7 +26,6 @@ def test_every_text_means_something(text: str) -> None:
         assert version.satisfies(f">=0.5.{NEWEST}")
 
 
-@settings(deadline=None)
 @given(VERSIONS, st.integers(OLDEST, NEWEST))
 def test_a_version_is_never_on_both_sides_of_a_release(text: str, release: int) -> None:
     version = engine_version(text)
@@ -35,13 +33,11 @@ def test_a_version_is_never_on_both_sides_of_a_release(text: str, release: int) 
     assert both in ((True, False), (False, True))
 
 
-@settings(deadline=None)
 @given(st.builds(str.__add__, NUMBERS, SUFFIXES))
 def test_a_development_version_is_no_release(text: str) -> None:
     assert (engine_version(text).meaning == "source") >= Version(text).is_devrelease
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab-=[]{}|,. \n\r\x1b-usage:DPATHmodel")))
 def test_no_text_breaks_the_reading_of_a_help(text: str) -> None:
     assert flags_in(text) is None or "model-path" in (flags_in(text) or {})

@@ -34,7 +34,7 @@ def test_what_was_recorded_is_judged(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=20, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=20)
 @given(drawn=st.data())
 def test_a_field_that_is_gone_or_another_is_an_answer(project: Path, name: str, drawn: st.DataObject) -> None:
     original = (project / name).read_bytes()
@@ -49,7 +49,7 @@ def test_a_field_that_is_gone_or_another_is_an_answer(project: Path, name: str, 
         (project / name).write_bytes(original)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=10)
 @given(lines=st.lists(st.sampled_from([foreign.HOSTILE, "Traceback (most recent call last):"]) | st.text(), max_size=5))
 def test_a_log_may_hold_anything(project: Path, lines: list[str]) -> None:
     log = project / foreign.LOG

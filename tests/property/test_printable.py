@@ -20,7 +20,7 @@ PARTS = st.sampled_from(
 TEXT = st.lists(PARTS | st.characters(), max_size=12).map("".join)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=TEXT)
 def test_a_printable_text_is_one_line_without_orders(text: str) -> None:
     shown = printable(text)
@@ -29,14 +29,14 @@ def test_a_printable_text_is_one_line_without_orders(text: str) -> None:
     assert printable(shown) == shown
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(text=TEXT)
 def test_text_of_letters_and_signs_is_shown_as_it_is(text: str) -> None:
     plain = "".join(char for char in text if char.isprintable() and char not in ":#").replace("section_start", "")
     assert printable(plain) == plain
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(value=json_values() | st.dictionaries(TEXT, TEXT, max_size=3))
 def test_a_document_is_the_same_after_it_was_made_printable(value: object) -> None:
     text = printable_json(json.dumps(value, ensure_ascii=False, indent=1))

@@ -200,6 +200,7 @@ def test_a_metric_that_the_case_names_and_the_baseline_lacks_is_named(here: Path
     ]
     measured = replace(kept.measurement, launches=tuple(without))
     baselines.save(Path("baselines"), replace(kept, best={}, measurement=measured))
+    write(CASE.replace("stages, ", ""))
     assert found("warning") == [
         ("no-metric", "holds no peak memory, which the case gates; record it anew with --sgdiff-update")
     ]
