@@ -23,6 +23,7 @@ from pytest_sgdiff.data import Baseline, CaseResult, Gap, Measurement, Recorded,
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.publish import fault, from_root, publish, with_trends
+from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.relations import relations_of
 from pytest_sgdiff.renewal import renew
 from pytest_sgdiff.reports.numbers import plural
@@ -274,7 +275,9 @@ class Results:
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
         )
-        return with_trends(from_root(run, self.settings.root), self.settings)
+        # What cases tell was redacted where they ran; this is the rest, such as what was typed.
+        redacted = Redaction(os.environ).record(run, keep=NAMES)
+        return with_trends(from_root(redacted, self.settings.root), self.settings)
 
     def _unmeasured(self) -> Iterator[Unmeasured]:
         gap: Gap = "interrupted" if self.interrupted else "not-run"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
+from typing import Any
 
 import pytest
 
 from pytest_sgdiff.items import CASE, CaseFile
 from pytest_sgdiff.needs import LACK
 from pytest_sgdiff.printable import printable, printable_lines
+from pytest_sgdiff.redact import Redaction
 from pytest_sgdiff.session import HAS_BASELINE, RESULT
 
 DROPPED = "sgdiff_dropped"
@@ -59,12 +62,14 @@ class Sender:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach the result to the report of the call."""
         report = yield
-        if CASE in item.stash or RESULT in item.stash:
-            _make_printable(report)
         if HAS_BASELINE in item.stash:
             report.sgdiff_has_baseline = True  # type: ignore[attr-defined]
         if LACK in item.stash:
             report.sgdiff_lack = item.stash[LACK]  # type: ignore[attr-defined]
+        if CASE in item.stash or "sgdiff" in getattr(item, "fixturenames", ()):
+            redact_report(report, Redaction(os.environ))
+        if CASE in item.stash or RESULT in item.stash:
+            _make_printable(report)
         if call.when != "teardown" and RESULT in item.stash:
             report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
             del item.stash[RESULT]
@@ -79,3 +84,21 @@ def _make_printable(report: pytest.TestReport) -> None:
     elif isinstance(why, tuple):
         path, line, reason = why
         report.longrepr = path, line, printable(reason)
+
+
+def redact_report(report: pytest.TestReport, redaction: Redaction) -> None:
+    """Take secrets out of what is told of a test: messages, tracebacks, and what was captured beside them."""
+    told: Any = report.longrepr
+    if isinstance(told, str):
+        report.longrepr = redaction.text(told)
+    elif isinstance(told, tuple):  # a skip: file, line, reason
+        report.longrepr = (told[0], told[1], redaction.text(told[2]))
+    else:
+        # An exception with those that it came of; what else pytest tells, such as a missing fixture, is its own.
+        for traceback, crash, _ in getattr(told, "chain", ()):
+            if crash is not None:
+                crash.message = redaction.text(crash.message)
+            for entry in traceback.reprentries:
+                if lines := getattr(entry, "lines", None):
+                    entry.lines = [redaction.text(line) for line in lines]
+    report.sections = [(name, redaction.text(content)) for name, content in report.sections]

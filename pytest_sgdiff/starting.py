@@ -20,6 +20,7 @@ from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.fixtures import SESSION
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.publish import ready_to_publish
+from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.results import Results
 from pytest_sgdiff.runfolders import PARENT, RunFolder, hold, prune
@@ -73,7 +74,7 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         if pool is not None:
             own_status_folder(settings)
     except SgdiffError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(redact(str(error), os.environ)) from None
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
     dropped = Dropped()

@@ -13,6 +13,7 @@ from pytest_sgdiff.asked import shows_only
 from pytest_sgdiff.data import Run
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.publish import workflow_commands
+from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import closing, gaps, message, relation_line, renewal, summary, unmeasured_lines
 from pytest_sgdiff.results import Results
@@ -49,7 +50,7 @@ class Terminal:
 
     def pytest_report_header(self) -> list[str]:
         """What is measured on what, before the first case."""
-        return [printable(f"sgdiff: {line}") for line in self.results.header]
+        return [printable(f"sgdiff: {redact(line, os.environ)}") for line in self.results.header]
 
     def pytest_report_collectionfinish(self) -> str | list[str]:
         """How many of what was collected are cases."""
@@ -123,7 +124,7 @@ class Terminal:
         for line in workflow_commands(run, os.environ, root=self.settings.root):
             terminalreporter.write_line(line)
         for trouble in self.results.troubles:
-            terminal.write_line(f"sgdiff: {trouble}", red=True)
+            terminal.write_line(f"sgdiff: {redact(trouble, os.environ)}", red=True)
         if run.unmeasured:
             terminal.write_line(f"sgdiff: {gaps(run)}", yellow=True)
         if terminal.no_summary:

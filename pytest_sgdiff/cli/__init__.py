@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from pytest_sgdiff.cli import baselines, cases, compare, gpus, inspect, judge, t
 from pytest_sgdiff.cli.output import PrintableOutput
 from pytest_sgdiff.cli.protocol import MISTAKES, Add
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.redact import Redaction
 
 COMMANDS: tuple[Add, ...] = (
     cases.add,
@@ -49,10 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Names and summaries are people's: where a terminal has no such letters, escapes are better than a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # Recordings and baselines of others may hold what theirs did not take out.
+    hide = Redaction(os.environ).text
     try:
         with (
-            contextlib.closing(PrintableOutput(sys.stdout)) as out,
-            contextlib.closing(PrintableOutput(sys.stderr)) as err,
+            contextlib.closing(PrintableOutput(sys.stdout, hide)) as out,
+            contextlib.closing(PrintableOutput(sys.stderr, hide)) as err,
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TextIO
 
-from pytest_sgdiff.printable import printable
+from pytest_sgdiff.printable import printable, printable_lines
 
 
 class PrintableOutput(io.TextIOBase):
-    """A stream that writes each line `printable` to another one. Lines are held until they end: close it."""
+    """A stream that writes each line to another one, without what `hide` takes out, and `printable`. Lines are held
+    until they end: close it."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, hide: Callable[[str], str]) -> None:
+        self._stream, self._hide = stream, hide
         self._unfinished = ""
 
     def isatty(self) -> bool:
@@ -25,9 +27,10 @@ class PrintableOutput(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._unfinished = (self._unfinished + text).split("\n")
-        for line in lines:
-            self._stream.write(f"{printable(line)}\n")
+        whole, end, self._unfinished = (self._unfinished + text).rpartition("\n")
+        if end:
+            # As a whole, for a secret may have several lines.
+            self._stream.write(printable_lines(self._hide(whole)) + end)
         return len(text)
 
     def flush(self) -> None:
@@ -36,6 +39,6 @@ class PrintableOutput(io.TextIOBase):
     def close(self) -> None:
         """Write the last line, if it has no end. The other stream stays open."""
         if not self.closed:
-            self._stream.write(printable(self._unfinished))
+            self._stream.write(printable(self._hide(self._unfinished)))
             self._unfinished = ""
         super().close()

@@ -9,12 +9,15 @@ import pathlib
 import stat
 import tempfile
 from collections.abc import Mapping
+from typing import Final
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
-from pytest_sgdiff.datafiles import DOCUMENT_LIMIT
+from pytest_sgdiff.engines.perfdump import MAX_CHARS
 from pytest_sgdiff.errors import SgdiffError
 
 _UNLINKED = os.O_NONBLOCK | os.O_NOFOLLOW
+DUMP_LIMIT: Final = MAX_CHARS + 1
+"""Bytes of a dump that are read: one more than a dump may have characters, so that a longer one still shows as such."""
 
 
 def prepare(command: Command, files: LaunchFiles) -> int:
@@ -49,8 +52,8 @@ def read_dump(name: str, fresh_from_ns: int) -> tuple[str | None, bool]:
                 return None, False
             if found.st_mtime_ns < fresh_from_ns:
                 return None, True
-            # One byte more than any dump has: whoever parses it says that it is too long.
-            return file.read(DOCUMENT_LIMIT + 1).decode("utf-8", "replace"), False
+            # Beyond the limit nothing is read, redacted or kept: what is that long is refused by its length alone.
+            return file.read(DUMP_LIMIT).decode("utf-8", "replace"), False
     except OSError:
         return None, False
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
 import re
 import select
+import struct
+import termios
 import time
 from collections.abc import Callable
 from typing import Final
@@ -17,8 +20,12 @@ CHUNK: Final = 1 << 16
 LINE_LIMIT: Final = 1 << 18
 """Bytes without a line end that are kept back before they are written in parts; a progress bar may be one line."""
 
-SECRET_LIMIT: Final = 1 << 13
+SECRET_LIMIT: Final = 1 << 14
 """Bytes of an over-long line that stay back with each part: no secret that is cut in two is longer."""
+
+KEY_BEGINS: Final = b"-----BEGIN "
+KEY_ENDS: Final = b"-----END "
+"""The lines around a private key, which is a secret of many lines."""
 
 CLOSED_POLL_S: Final = 0.02
 """How often to look whether a launch has ended that has closed its output: mostly it has, that very moment."""
@@ -32,6 +39,12 @@ _ENDS = re.compile(r"[\r\n]+")
 def clean_lines(text: str) -> list[str]:
     """Lines of raw output as people read them: progress bars split up, colours gone, blank lines left out."""
     return [line for raw in _ENDS.split(text) if (line := _ANSI.sub("", raw).strip())]
+
+
+def _before_key(held: bytes, cut: int) -> int:
+    """Where the lines up to `cut` may be written, so that no private key is written before its end is there."""
+    begins = held.rfind(KEY_BEGINS, max(0, cut - SECRET_LIMIT), cut)
+    return cut if begins < 0 or held.find(KEY_ENDS, begins, cut) >= 0 else begins
 
 
 class LogCopy:
@@ -70,15 +83,30 @@ class LogCopy:
         if not self._open:
             time.sleep(min(seconds, CLOSED_POLL_S))
         elif select.select([self._pipe], [], [], seconds)[0]:
-            data = os.read(self._pipe, CHUNK)
-            self._open = bool(data)
-            self.feed(data, last=not data)
+            self._read(CHUNK)
 
     def drain(self) -> None:
-        """Copy what is in the pipe now, and the rest of a last line without an end."""
-        while self._open and select.select([self._pipe], [], [], 0)[0]:
-            self.pump(0)
+        """Copy what is in the pipe now, and the rest of a last line without an end.
+
+        Not what comes meanwhile: a process that nobody could find may hold the pipe, and print without end.
+        """
+        left = self._waiting()
+        while self._open and left > 0 and select.select([self._pipe], [], [], 0)[0]:
+            left -= self._read(min(left, CHUNK))
         self.feed(b"", last=True)
+
+    def _waiting(self) -> int:
+        """Bytes in the pipe now."""
+        if not self._open:
+            return 0
+        return int(struct.unpack("i", fcntl.ioctl(self._pipe, termios.FIONREAD, b"\0" * 4))[0])
+
+    def _read(self, at_most: int) -> int:
+        """Copy what the pipe has, and return how much that was."""
+        data = os.read(self._pipe, at_most)
+        self._open = bool(data)
+        self.feed(data, last=not data)
+        return len(data)
 
     def close(self) -> None:
         """Close the file and the pipe; may be called twice."""
@@ -103,7 +131,7 @@ class LogCopy:
         if last:
             whole, rest = held, b""
         else:
-            cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
+            cut = _before_key(held, max(held.rfind(b"\n"), held.rfind(b"\r")) + 1)
             whole, rest = held[:cut], held[cut:]
         out = self._redacted(whole) if whole else b""
         if len(rest) > LINE_LIMIT:

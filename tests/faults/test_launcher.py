@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
+from pytest_sgdiff.engines.perfdump import MAX_CHARS
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
 from pytest_sgdiff.launcher import Ended, group, run
 
@@ -466,6 +467,31 @@ class TestOutput:
         )
         assert (ended.ending, ended.returncode) == ("exited", 0)
         assert (tmp_path / "engine.log").stat().st_size == 8192 * 1024 + 3_000_000
+
+    @pytest.mark.parametrize("printed", ["KEY", "TOKEN_", "\\0", "token=\\n", "-----BEGIN PRIVATE KEY-----\\n", "\\r"])
+    def test_the_deadline_holds_whatever_is_printed(self, tmp_path: pathlib.Path, printed: str) -> None:
+        ended = launch(
+            tmp_path,
+            python(f"""
+                import sys
+                while True:
+                    sys.stdout.write("{printed}" * 30_000)
+            """),
+            timeout_s=1.0,
+        )
+        assert ended.ending == "timeout"
+
+    def test_a_dump_beyond_any_real_one_is_read_to_its_limit(self, tmp_path: pathlib.Path) -> None:
+        ended = launch(
+            tmp_path,
+            python("""
+                import os
+                with open(os.environ["FOLDER"] + "/perf/perf.json", "w") as file:
+                    file.truncate(1 << 40)
+            """),
+        )
+        assert ended.dump is not None
+        assert len(ended.dump) == MAX_CHARS + 1
 
     def test_a_secret_that_arrives_in_pieces_reaches_no_file(self, tmp_path: pathlib.Path) -> None:
         lines: list[str] = []

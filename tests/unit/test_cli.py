@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import sys
@@ -501,3 +502,15 @@ def test_a_baseline_says_of_which_estimator_its_figures_are(capsys: pytest.Captu
     assert main(["baselines", "show", "tiny_wan_pass", "--folder", str(examples)]) == 0
     told = "  the figures are geometric means over the launches, high outliers pulled in; medians for denoise gap"
     assert told in capsys.readouterr().out.splitlines()
+
+
+def test_what_is_printed_holds_no_secret_and_leaves_the_streams_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "s3cr3t-value")
+    log = tmp_path / "s3cr3t-value.log"
+    assert main(["inspect", "--log", str(log)]) == 2
+    gc.collect()
+    assert "s3cr3t-value" not in capsys.readouterr().err
+    print("open")
+    assert capsys.readouterr().out == "open\n"

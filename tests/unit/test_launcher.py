@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
 
 import pytest
 from hypothesis import given, settings
@@ -115,3 +116,36 @@ def test_a_log_in_an_impossible_place_is_an_error_that_names_it(tmp_path: pathli
     with pytest.raises(SgdiffError) as caught:
         LogCopy(path, redact=lambda text: text, on_line=None)
     assert str(caught.value) == f"{path}: the launch's log cannot be written: File exists"
+
+
+def test_a_private_key_that_comes_line_by_line_is_not_written(tmp_path: pathlib.Path) -> None:
+    key = b"-----BEGIN RSA PRIVATE KEY-----\nMIIEow+/\nIBAAKC==\n-----END RSA PRIVATE KEY-----\n"
+    output = b"before\n" + key + b"after\n"
+    for size in (1, 7, len(output)):
+        pieces = [output[at : at + size] for at in range(0, len(output), size)]
+        assert copied(tmp_path / "engine.log", pieces) == b"before\n<redacted>\nafter\n"
+
+
+def test_a_private_key_without_an_end_keeps_nothing_back_for_ever(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "engine.log"
+    copy = LogCopy(path, redact=lambda text: text, on_line=None)
+    try:
+        copy.feed(b"if '-----BEGIN PRIVATE KEY-----' in text:\n" + b"a line\n" * 4096)
+        assert path.stat().st_size > 4096
+    finally:
+        copy.close()
+
+
+def test_output_that_never_ends_is_drained_of_what_is_there(tmp_path: pathlib.Path) -> None:
+    copy = LogCopy(tmp_path / "engine.log", redact=lambda text: text, on_line=None)
+    # Somebody who could not be found holds the pipe, and prints as fast as it is read.
+    writer = subprocess.Popen(["yes"], stdout=copy.write_end)
+    try:
+        copy.child_started()
+        copy.pump(10)
+        copy.drain()
+    finally:
+        copy.close()
+        writer.kill()
+        writer.wait()
+    assert (tmp_path / "engine.log").stat().st_size > 0
