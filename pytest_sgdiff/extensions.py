@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_sgdiff.advice.ownership import taken_over
 from pytest_sgdiff.data import Case, Command, Environment, PerfDump
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.protocol import Engine
@@ -39,6 +40,12 @@ class Extensions:
         changed = self._hook.pytest_sgdiff_command(config=self._config, case=case, command=command)
         if not isinstance(changed, Command | None):
             _refuse("pytest_sgdiff_command", "a pytest_sgdiff.data.Command or None", changed)
+        if changed is not None and (taken := taken_over(command, changed)):
+            pytest.fail(
+                f"{case.location}: the hook pytest_sgdiff_command changes {', '.join(taken)}, which the plugin sets "
+                "for every launch: leave it as it is",
+                pytrace=False,
+            )
         return changed or command
 
     def environment(self, environment: Environment) -> Environment:

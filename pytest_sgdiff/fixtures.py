@@ -91,6 +91,14 @@ def sgdiff(
     """Measures and judges the case: `sgdiff.check()`."""
     import dataclasses
 
+    from pytest_sgdiff.advice.ownership import owned
+
+    if taken := owned(sgdiff_env):
+        pytest.fail(
+            f"{request.node.nodeid}: the fixture sgdiff_env gives {', '.join(taken)}, which the plugin sets for every "
+            "launch: drop it there",
+            pytrace=False,
+        )
     case = dataclasses.replace(sgdiff_case, env={**sgdiff_case.env, **sgdiff_env})
     return Checker(request.node, case, sgdiff_gpus, sgdiff_baselines)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_sgdiff.advice.protocol import Finding, Rule, View, first_of
+from pytest_sgdiff.data import Command
+from pytest_sgdiff.redact import sensitive
 
 _KEY_OF: Mapping[str, str] = {
     "model-path": "model",
@@ -21,12 +23,13 @@ _PER_LAUNCH = (
     *("perf-dump-path", "output-path", "output-file-name", "output-file-path"),
     *("master-port", "scheduler-port", "port", "strict-ports"),
 )
-_ENV_PER_LAUNCH = (
-    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "SGLANG_PERF_LOG_DIR"),
-    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+PERF_LOG_DIR = "SGLANG_PERF_LOG_DIR"
+_OWNED = re.compile(
+    # Without its mark a launch that outlives its worker is never found. Stand-in engines alone read SGDIFF_FAKE_*.
+    r"SGDIFF_(?!FAKE_)\w*|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|SGLANG_PERF_LOG_DIR"
+    r"|(?:(?:LOCAL|GROUP|NODE|ROLE)_)?(?:RANK|WORLD_SIZE)|MASTER_(?:ADDR|PORT)"
 )
-# TOKENIZERS_PARALLELISM is no secret.
-_SECRET = re.compile(r"TOKEN(?!IZER)|KEY(?!FRAME)|SECRET|PASSWORD")
+_ASSIGNMENT = re.compile(r"(\w+)=.*", re.DOTALL)
 # Declared flags that end in -path; any other is taken for the path of a component, a misspelt one too.
 _PATH_FLAGS = (
     *("model-path", "image-path", "video-path", "audio-path", "mask-path", "prompt-path", "prompt-file-path"),
@@ -43,15 +46,31 @@ def owned_flag(view: View) -> Iterator[Finding]:
         yield Finding(view.place(flag), f"{flag} is different for every launch and written by the plugin: drop it")
 
 
+def owned(names: Iterable[str]) -> tuple[str, ...]:
+    """Those variables that the plugin sets or takes away for every launch: its marks, by which a launch is found and
+    ended, the GPUs, and the ranks of a distributed job."""
+    return tuple(name for name in names if _OWNED.fullmatch(name))
+
+
+def taken_over(asked: Command, changed: Command) -> tuple[str, ...]:
+    """The plugin's own variables that a changed command sets, also through `env NAME=value`, drops or takes away."""
+    ours = owned({*asked.env, *changed.env})
+    words = [found[1] for word in changed.argv if word not in asked.argv and (found := _ASSIGNMENT.fullmatch(word))]
+    unset = [name for name in changed.unset if name not in asked.unset]
+    differ = [name for name in ours if changed.env.get(name) != asked.env.get(name)]
+    return tuple(dict.fromkeys((*sorted(differ), *owned(unset), *owned(words))))
+
+
 def owned_variable(view: View) -> Iterator[Finding]:
-    for name in _ENV_PER_LAUNCH:
-        if name in view.case.env:
-            yield Finding(f"env.{name}", f"{name} is set by the plugin for every launch: drop it")
+    for name in owned(view.case.env):
+        yield Finding(f"env.{name}", f"{name} is set by the plugin for every launch: drop it")
 
 
 def secret_in_case(view: View) -> Iterator[Finding]:
     for key, name in (*(("env", name) for name in view.case.env), *(("config", name) for name in view.case.config)):
-        if _SECRET.search(name.upper()):
+        # What a fixture adds to a case of a file stands nowhere in the file.
+        in_file = not view.case.locations or f"{key}.{name}" in view.case.locations
+        if in_file and sensitive(name):
             yield Finding(
                 f"{key}.{name}", f"{name} looks like a secret in a file that is committed: set it in the environment"
             )
