@@ -1,4 +1,4 @@
-"""Command lines for people: shell-quoted, runnable, with relative paths, and, but for a dry run, without secrets."""
+"""Command lines for people: shell-quoted, runnable, with relative paths, and without secrets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.inherited import is_work
 from pytest_sgdiff.printable import printable
 from pytest_sgdiff.redact import redact
 
@@ -50,21 +52,42 @@ def _escaped(char: str) -> str:
     return f"\\{char}" if char in "\\'" else shown
 
 
-def text(case: Case, engine: Engine, info: EngineInfo, assets: Path | None) -> str:
-    """The case's command line as it is kept and reported: `exact`, secrets redacted."""
+def text(
+    case: Case,
+    engine: Engine,
+    info: EngineInfo,
+    assets: Path | None,
+    *,
+    inherited: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The case's command line as it is shown, kept and reported: `exact`, secrets redacted."""
     hide = _without({**os.environ, **case.env})
-    return hide(_line(case, engine, info, assets, hide=hide))
+    return hide(_line(case, engine, info, assets, inherited=inherited, hide=hide))
 
 
-def exact(case: Case, engine: Engine, info: EngineInfo, assets: Path | None) -> str:
-    """One line for a shell: files that the launch needs are written first, then the engine runs with its variables.
-
-    With every word of it, secrets too: for the eyes of whoever asked, never for a file.
+def exact(
+    case: Case,
+    engine: Engine,
+    info: EngineInfo,
+    assets: Path | None,
+    *,
+    inherited: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """One line for a shell: files that the launch needs are written first, then the engine runs with its variables,
+    those that are `inherited` and change its work before those of the case.
     """
-    return _line(case, engine, info, assets, hide=str)
+    return _line(case, engine, info, assets, inherited=inherited, hide=str)
 
 
-def _line(case: Case, engine: Engine, info: EngineInfo, assets: Path | None, *, hide: Callable[[str], str]) -> str:
+def _line(
+    case: Case,
+    engine: Engine,
+    info: EngineInfo,
+    assets: Path | None,
+    *,
+    inherited: Mapping[str, str],
+    hide: Callable[[str], str],
+) -> str:
     folder = Path("${ASSET_DIR}") if assets is None else assets
     files = LaunchFiles(
         workdir=SHOWN_FILES.workdir,
@@ -79,7 +102,8 @@ def _line(case: Case, engine: Engine, info: EngineInfo, assets: Path | None, *, 
         f"printf '%s\\n' {shell_word(content.rstrip(), hide=hide)} > {shell_word(path)} &&"
         for path, content in command.files.items()
     ]
-    variables = [f"{name}={shell_word(value, hide=hide)}" for name, value in command.env.items()]
+    outside = {name: value for name, value in inherited.items() if is_work(name) and name not in command.unset}
+    variables = [f"{name}={shell_word(value, hide=hide)}" for name, value in {**outside, **command.env}.items()]
     return " ".join([*written, *variables, *(_quote(word, hide) for word in command.argv)])
 
 

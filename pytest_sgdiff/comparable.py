@@ -6,6 +6,8 @@ another node of the same GPU model does, with wider margins.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,35 @@ def counted(launches: Iterable[LaunchRecord]) -> tuple[LaunchRecord, ...]:
     return tuple(launch for launch in launches if launch.excluded is None)
 
 
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """The digest of a workload's readable fields, whether they come of a case or of a file."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def alike(one: Workload, other: Workload) -> tuple[Workload, Workload]:
+    """Two workloads as far as both tell. Where one of them does not say what its launches inherited, nothing that the
+    other's did counts: what was not recorded is not the same as not set."""
+    if one.inherited is not None and other.inherited is not None:
+        return one, other
+    return _without_inherited(one, other), _without_inherited(other, one)
+
+
+def _without_inherited(work: Workload, other: Workload) -> Workload:
+    # What the other one's case gives itself is known of it, wherever this one has it from.
+    given = {f"env.{name}" for name in work.inherited or ()} - set(other.fields)
+    if not given:
+        return work
+    fields = {name: value for name, value in work.fields.items() if name not in given}
+    return Workload(digest=digest_of(fields), fields=fields)
+
+
+def same_work(one: Workload, other: Workload) -> bool:
+    """Whether both are the same work, as far as both tell."""
+    one, other = alike(one, other)
+    return one.digest == other.digest
+
+
 def differences(
     machine: Machine,
     workload: Workload,
@@ -53,10 +84,11 @@ def differences(
         found.append(f"machine: {_machine(then.machine)} in the baseline, {_machine(machine)} now")
     if baseline.kind == "reference" and not then.workload.digest:
         return tuple(found)
-    if then.workload.digest != workload.digest:
-        fields = tuple(field_differences(then.workload.fields, workload.fields))
+    known, mine = alike(then.workload, workload)
+    if known.digest != mine.digest:
+        fields = tuple(work_differences(known, mine))
         found += fields or (
-            f"workload: digest {then.workload.digest or 'unknown'} in the baseline, {workload.digest or 'unknown'} now",
+            f"workload: digest {known.digest or 'unknown'} in the baseline, {mine.digest or 'unknown'} now",
         )
     synchronised = {launch.environment.sync_stages for launch in counted(then.launches)}
     if synchronised and synchronised != {environment.sync_stages}:
@@ -126,6 +158,8 @@ def other_work(launched: Workload | None, asked: Workload) -> tuple[str, ...]:
     """
     if launched is None or not launched.fields:
         return ()
+    # A case says nothing of what launches inherit: that is held against a baseline's, not against the case.
+    launched, asked = alike(launched, asked)
     then, now = (
         {name: value for name, value in _flat(work.fields) if not name.startswith("assets.")}
         for work in (launched, asked)
@@ -145,10 +179,11 @@ def mixture(one: Launch, other: Launch) -> tuple[str, ...]:
     found = []
     if one.machine and other.machine and one.machine != other.machine:
         found.append(f"machine: {_machine(one.machine)} and {_machine(other.machine)}")
-    if one.workload and other.workload and one.workload.digest != other.workload.digest:
-        fields = _unequal(*(dict(_flat(launch.workload.fields)) for launch in (one, other) if launch.workload))
-        digests = f"workload: digest {one.workload.digest} and {other.workload.digest}"
-        found += [f"{key}: {was} and {is_now}" for key, was, is_now in fields] or [digests]
+    if one.workload and other.workload and not same_work(one.workload, other.workload):
+        works = alike(one.workload, other.workload)
+        fields = _unequal(*(dict(_flat(work.fields)) for work in works))
+        digests = f"workload: digest {works[0].digest} and {works[1].digest}"
+        found += [f"{key}: {first} and {second}" for key, first, second in fields] or [digests]
     was, is_now = one.environment, other.environment
     # An environment of which nothing was recorded does not tell how the timers were either.
     if Environment() not in (was, is_now) and was.sync_stages != is_now.sync_stages:
@@ -157,6 +192,14 @@ def mixture(one: Launch, other: Launch) -> tuple[str, ...]:
     if None not in versions and versions[0] != versions[1]:
         found.append(f"engine: sglang {versions[0]} and {versions[1]}")
     return tuple(found)
+
+
+def work_differences(then: Workload, now: Workload) -> Iterator[str]:
+    """`env.SGLANG_CACHE_DIT_ENABLED: true in the baseline, not set now (inherited)`, what both tell, key by key."""
+    then, now = alike(then, now)
+    marked = {f"env.{name}" for name in (*(then.inherited or ()), *(now.inherited or ()))}
+    for key, was, is_now in _unequal(dict(_flat(then.fields)), dict(_flat(now.fields))):
+        yield f"{key}: {was} in the baseline, {is_now} now{' (inherited)' if key in marked else ''}"
 
 
 def field_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

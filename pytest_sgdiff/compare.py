@@ -94,17 +94,17 @@ def compare(old: Side, new: Side, *, anyway: bool = False) -> Comparison:
         by="rule" if ruled else "tolerance",
         rows=rows,
         differences=differences,
-        ways=tuple(_ways(old.flags, new.flags)),
+        ways=(*_ways(old.flags, new.flags), *_ways(old.variables, new.variables, mark="")),
         anyway=anyway,
     )
 
 
-def _ways(old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> Iterator[str]:
+def _ways(old: Mapping[str, str] | None, new: Mapping[str, str] | None, *, mark: str = "--") -> Iterator[str]:
     if old is None or new is None:
         return
     for name in dict.fromkeys((*old, *new)):
         if old.get(name) != new.get(name):
-            yield f"--{name}: {_given(old, name)} in the old, {_given(new, name)} in the new"
+            yield f"{mark}{name}: {_given(old, name)} in the old, {_given(new, name)} in the new"
 
 
 def _given(flags: Mapping[str, str], name: str) -> str:

@@ -127,7 +127,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.untold:
         yield f"not told by both, so it may differ: {', '.join(comparison.untold)}"
     for way in comparison.ways:
-        yield f"another flag: {way}"
+        yield f"another {'flag' if way.startswith('--') else 'variable'}: {way}"
     if comparison.anyway:
         for difference in comparison.differences:
             yield f"not the same: {difference}"

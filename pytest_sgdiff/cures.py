@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.comparable import counted
-from pytest_sgdiff.data import Baseline, Cause, Outcome, Verdict
+from pytest_sgdiff.data import Baseline, Cause, Changed, Outcome, Verdict
+from pytest_sgdiff.inherited import is_work
 from pytest_sgdiff.judge import gone
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
@@ -47,12 +49,16 @@ def next_step(
     disturbed: bool = False,
     settled_by: str = "",
     looks: int = CONFIRM_LAUNCHES,
+    changed: Sequence[Changed] = (),
 ) -> str:
     """What to do about the outcome, with the `command` that records a baseline; empty if there is nothing to do.
 
     `cause` is that of an invalid launch; `disturbed` tells that the machine, not noise, left the case inconclusive,
-    `settled_by` what settles it where no repetition does; `looks` is how many launches the case takes at most.
+    `settled_by` what settles it where no repetition does; `looks` is how many launches the case takes at most;
+    `changed` are the variables that its launches inherited otherwise than the baseline's.
     """
+    if outcome == "no-baseline" and (undo := _undone(changed)):
+        return f"{undo}, or put what is meant under `env` of the case; if the change is meant, record one: {command}"
     if outcome == "no-baseline":
         return f"record one: {command}"
     if outcome == "regressed":
@@ -74,6 +80,15 @@ def next_step(
         by_hand = "read the engine's log, or launch it by hand with the command line that reproduces this"
         return by_hand if cause is None else CURES[cause]
     return ""
+
+
+def _undone(changed: Sequence[Changed]) -> str:
+    """The shell's commands that bring back the environment of the baseline, as far as it is part of the workload."""
+    work = [one for one in changed if one.recorded and is_work(one.name)]
+    export = [f"{one.name}={shlex.quote(one.then)}" for one in work if one.then is not None]
+    unset = [one.name for one in work if one.then is None]
+    told = [f"{word} {' '.join(names)}" for word, names in (("unset", unset), ("export", export)) if names]
+    return f"run it with the variables of the baseline: `{'; '.join(told)}`" if told else ""
 
 
 def settles(verdicts: Sequence[Verdict], baseline: Baseline, command: str) -> str:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Protocol
 
-from pytest_sgdiff.comparable import mixture, other_work
+from pytest_sgdiff.comparable import counted, mixture, other_work
 from pytest_sgdiff.cures import next_step, settles
 from pytest_sgdiff.data import (
     Baseline,
     Case,
     CaseResult,
+    Environment,
     Launch,
     LaunchRecord,
     Machine,
@@ -29,10 +30,11 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.inherited import changes
 from pytest_sgdiff.judge import new_stages
 from pytest_sgdiff.options import Isolation
 from pytest_sgdiff.profile import step_findings
-from pytest_sgdiff.reports import doubt_text, reason_text
+from pytest_sgdiff.reports import doubt_text, phrases, reason_text
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.suiteprior import told
 
@@ -174,6 +176,9 @@ def finish(
     """The result of the case, with everything that reports want to know."""
     case, launches = job.case, (*taken.counted, *taken.excluded)
     old = baseline.measurement.launches if baseline else ()
+    # Published numbers come without an environment; the base engine's launches have that of the current one's.
+    recorded = baseline is not None and baseline.kind == "recorded"
+    changed = changes(*(map(environment_of, counted(side)) for side in (old, launches))) if recorded else ()
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -189,6 +194,7 @@ def finish(
             disturbed=taken.spoiled,
             settled_by=settles(verdicts, baseline, job.next_command) if baseline else "",
             looks=case.launches.looks[-1],
+            changed=changed,
         ),
         summary=case.summary,
         faster_than=case.faster_than,
@@ -197,7 +203,12 @@ def finish(
         workload=taken.workload or job.workload,
         launches=tuple(sorted(launches, key=lambda entry: entry.number)),
         verdicts=verdicts,
-        warnings=(*tuned(taken), *(seen_beside(job, taken, baseline, verdicts) if verdicts and baseline else ())),
+        changed=changed,
+        warnings=(
+            *tuned(taken),
+            *phrases.inherited_otherwise(changed),
+            *(seen_beside(job, taken, baseline, verdicts) if verdicts and baseline else ()),
+        ),
         noise=told(job.priors_for(taken.machine)) if verdicts and taken.machine else "",
         problems=taken.problems,
         baseline_path=baseline.path if baseline else None,
@@ -211,6 +222,11 @@ def finish(
         elapsed_s=time.monotonic() - taken.started,
         measured=bool(taken.counted),
     )
+
+
+def environment_of(launch: LaunchRecord) -> Environment:
+    """What the launch ran on."""
+    return launch.environment
 
 
 def unmeasured(case: Case, reason: str, *, fix: str = "") -> CaseResult:

@@ -62,9 +62,11 @@ def environment(
     sync_stages: bool,
     reader: FactsReader | None = None,
     launch_cpus: Iterable[int] = (),
+    inherited: Mapping[str, str] | None = None,
 ) -> Environment:
     """Everything else that is recorded with a launch. Without a `reader` nothing is known of the driver.
-    `launch_cpus` are those that the launch was bound to, none if nobody knows.
+    `launch_cpus` are those that the launch was bound to, none if nobody knows; `inherited` what it inherited that the
+    engine reads, without secrets.
 
     Where GPUs differ in a figure, the lowest is taken: the slowest GPU sets the pace.
     """
@@ -94,6 +96,7 @@ def environment(
         torch_version=None if engine is None else engine.torch,
         plugin_version=__version__,
         sync_stages=sync_stages,
+        inherited=inherited,
     )
 
 

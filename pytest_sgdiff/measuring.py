@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,8 +17,10 @@ from pytest_sgdiff.data import Case, CaseResult, Launch, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import file_name
+from pytest_sgdiff.inherited import inherited
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.job import Job, Source, of_two_measurements
+from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.resolution import recorded_at_most
 from pytest_sgdiff.session import RESULT, Session
@@ -62,8 +65,10 @@ class Measuring:
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         found = assets.resolve_assets(case, settings.assets) if settings.live else {}
-        workload_now = workload(case, asset_hashes=assets.asset_hashes(found))
+        redaction = Redaction({**os.environ, **case.env})
+        workload_now = workload(case, asset_hashes=assets.asset_hashes(found), redaction=redaction)
         recorded = self._recorded
+        took = recorded[0].environment.inherited or {} if recorded else inherited(os.environ, besides=case.env)
         job = Job(
             case=case,
             source=self._launches(engine, workload_now, found)
@@ -82,13 +87,15 @@ class Measuring:
             problems=of_two_measurements(recorded),
             gpu_indices=() if self.lease is None else self.lease.indices,
             next_command=self._next_command(),
-            command=commands.text(case, engine, session.info_to_show, settings.assets),
+            command=commands.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
         warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
-        return replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
+        named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
+        # Whatever of it goes where: reports, the terminal, a baseline, another process.
+        return redaction.record(named, keep=NAMES)
 
     @cached_property
     def _recorded(self) -> tuple[Launch, ...]:

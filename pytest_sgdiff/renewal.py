@@ -10,7 +10,7 @@ from operator import or_
 from statistics import median
 
 from pytest_sgdiff.baselinefile import rounded
-from pytest_sgdiff.comparable import cache_differences, field_differences
+from pytest_sgdiff.comparable import cache_differences, same_work, work_differences
 from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.metrics import metric_class
@@ -120,9 +120,12 @@ def refuse_mixture(
         differs = "a published reference has no launches to add to"
     elif old.measurement.machine != new.machine:
         differs = f"the baseline is of {old.measurement.machine.slug}, the launches of {new.machine.slug}"
-    elif old.measurement.workload.digest != new.workload.digest:
-        fields = "; ".join(field_differences(old.measurement.workload.fields, new.workload.fields))
+    elif not same_work(old.measurement.workload, new.workload):
+        fields = "; ".join(work_differences(old.measurement.workload, new.workload))
         differs = "the case asks for another workload since" + (f" ({fields})" if fields else "")
+    elif old.measurement.workload.inherited is None and new.workload.inherited:
+        names = ", ".join(new.workload.inherited)
+        differs = f"it does not tell what its launches inherited from the shell, and these inherited {names}"
     elif _synced(old.measurement) != {launch.environment.sync_stages for launch in launches}:
         differs = "one was recorded with synchronised stage timers and the other without"
     elif cached := cache_differences(old.measurement.launches, old.measurement.workload, launches, new.workload):

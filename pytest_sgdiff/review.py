@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pytest_sgdiff.comparable import counted
 from pytest_sgdiff.data import Baseline, Case, CaseResult, Finding, Measurement, MetricClass, Verdict
+from pytest_sgdiff.inherited import changes
 from pytest_sgdiff.judge import differences, judge
 from pytest_sgdiff.resolution import first_figures, with_figures_of
 from pytest_sgdiff.rules import Prior
@@ -61,6 +63,8 @@ def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Pri
         apart = differences(added.machine, added.workload, added.launches[0].environment, old, launches=added.launches)
         done = replacing(apart)
     many = len(added.launches)
+    sides = (counted(old.measurement.launches if old else ()), counted(added.launches))
+    changed = changes(*([launch.environment for launch in side] for side in sides)) if old else ()
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -72,6 +76,7 @@ def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Pri
         workload=added.workload,
         launches=added.launches,
         verdicts=figures(added, candidate, old, case, apart=apart, priors=priors),
+        changed=changed,
         baseline_path=old.path if old else None,
         baseline_recorded=old.recorded if old else None,
         baseline_engine=old.engine_version if old else None,

@@ -14,7 +14,7 @@ from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.job import Job, Taken, environment_reason, finish, made_for_other_work, measurement_of, record_of
 from pytest_sgdiff.judge import differences, gone, judge, outcome_of, settled
 from pytest_sgdiff.renewal import refuse_mixture
-from pytest_sgdiff.reports import doubt_text, reason_text
+from pytest_sgdiff.reports import doubt_text, phrases, reason_text
 from pytest_sgdiff.resolution import FEW, doubts, recorded_at_most
 from pytest_sgdiff.review import figures, replacing
 from pytest_sgdiff.rules.moderated import BASELINE_LAUNCHES
@@ -98,14 +98,17 @@ def record(job: Job) -> CaseResult:
     now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
     apart = _apart(now, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
-    told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)))
+    told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)), *phrases.inherited_work(now.workload))
     unknown = unknown_stages(fresh.measurement.launches, job.case.metrics)
     told = (*told, *(f"{job.case.at(one.key)}: {doubt_text.unknown_stage(one)}" for one in unknown))
     shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.
     result = finish(job, taken, baseline, () if apart else shown, "pass", reason, "recorded")
-    return replace(result, recorded=True, verdicts=shown, warnings=(*told, *result.warnings))
+    # What was inherited otherwise stands in the review of the new baseline.
+    reviewed = phrases.inherited_otherwise(result.changed)
+    warnings = (*told, *(line for line in result.warnings if line not in reviewed))
+    return replace(result, recorded=True, verdicts=shown, warnings=warnings)
 
 
 def _lost(job: Job, taken: Taken) -> CaseResult | None:

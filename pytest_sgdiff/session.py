@@ -17,7 +17,7 @@ import pytest
 
 from pytest_sgdiff import baselines, commands, gpus, machine, needs, runner, sources
 from pytest_sgdiff.advice import advise
-from pytest_sgdiff.comparable import encodings_cached, field_differences
+from pytest_sgdiff.comparable import encodings_cached, work_differences
 from pytest_sgdiff.data import (
     Advice,
     Baseline,
@@ -33,14 +33,16 @@ from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.dialect import NEWEST, complaints, flags_of, meant_for
 from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
 from pytest_sgdiff.extensions import Extensions
+from pytest_sgdiff.inherited import inherited
 from pytest_sgdiff.items import CASE
 from pytest_sgdiff.job import unmeasured
+from pytest_sgdiff.redact import Redaction
 from pytest_sgdiff.rules import Prior
 from pytest_sgdiff.schedule import CaseNeed
 from pytest_sgdiff.settings import Settings
 from pytest_sgdiff.suiteprior import suite_priors
 from pytest_sgdiff.wire import to_plain
-from pytest_sgdiff.workload import workload
+from pytest_sgdiff.workload import with_inherited, workload
 
 if TYPE_CHECKING:
     from pytest_sgdiff.gpus.leases import Lease
@@ -209,11 +211,14 @@ class Session:
         if found is None or found.kind != "recorded":
             return ""
         # What an asset holds is not asked here: files may be large, and lie elsewhere where they are not launched.
-        asks = workload(case, asset_hashes={}).fields
-        then = {key: v for key, v in found.measurement.workload.fields.items() if not key.startswith("assets.")}
+        asks = workload(case, asset_hashes={}, redaction=Redaction({**os.environ, **case.env}))
+        if found.measurement.workload.inherited is not None:
+            asks = with_inherited(asks, Redaction(os.environ).env(inherited(os.environ, besides=case.env)))
+        then = found.measurement.workload
+        then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith("assets.")})
         cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
         apart = "; ".join(
-            (*field_differences(then, asks), *(["conditioning cache: on in the baseline"] if cached else []))
+            (*work_differences(then, asks), *(["conditioning cache: on in the baseline"] if cached else []))
         )
         return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
 
@@ -249,7 +254,8 @@ class Session:
             # A command that is rejected, or runs as something else, is not for copying.
             command = "# not launched: see the errors above"
         else:
-            command = commands.exact(case, engine, info, self.settings.assets)
+            took = inherited(os.environ, besides=case.env)
+            command = commands.text(case, engine, info, self.settings.assets, inherited=took)
         item.stash[RESULT] = {"command": command, "advice": [str(one) for one in advice]}
         if errors:
             pytest.fail("\n".join(errors), pytrace=False)

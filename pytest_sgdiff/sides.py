@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from pytest_sgdiff.data import Baseline, Launch, LaunchRecord, Machine, PerfDump
+from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, PerfDump
 from pytest_sgdiff.engines.enginelog import examine
 from pytest_sgdiff.engines.gate import CUT_OFF, cut_off
 from pytest_sgdiff.engines.inspection import inspect, read_dump
 from pytest_sgdiff.errors import RecordingError
+from pytest_sgdiff.inherited import inherited
 
 SIZES = ("width", "height", "num-frames", "num-inference-steps")
 """Flags of the engine that say how large the work is."""
@@ -38,7 +39,8 @@ TIMERS = "stage timers"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
     """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
-    backend. `flags` are how the work is done, None where that is not told: to compare two ways is what many come for.
+    backend. `flags` and `variables` (those that the engine reads, inherited or
+    the case's own) are how the work is done, None where that is not told: to compare two ways is what many come for.
     `notes` are for the reader: launches that do not count, and why."""
 
     label: str
@@ -47,6 +49,7 @@ class Side:
     engine_version: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] | None = None
+    variables: Mapping[str, str] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -120,6 +123,7 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
         engine_version=versions.pop() if len(versions) == 1 else None,
         facts=facts,
         flags=_ways(launches[0].argv),
+        variables=_variables(kept[0].environment, launches[0].env),
         notes=tuple(notes),
     )
 
@@ -142,6 +146,7 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
         machine=measurement.machine,
         engine_version=baseline.engine_version,
         facts={name: _last_part(value) if name == "model" else value for name, value in facts.items()},
+        variables=_variables(measurement.launches[0].environment, _given(measurement.workload.fields)),
         notes=("published numbers, without spread",) if baseline.kind == "reference" else (),
     )
 
@@ -210,6 +215,18 @@ def _flags(argv: Sequence[str]) -> dict[str, str]:
 
 def _ways(argv: Sequence[str]) -> dict[str, str] | None:
     return {name: value for name, value in _flags(argv).items() if name not in EVERY_LAUNCH} if argv else None
+
+
+def _variables(environment: Environment, given: Mapping[str, str]) -> dict[str, str] | None:
+    """What the engine reads of a launch's environment; None where what it inherited was not recorded."""
+    if environment.inherited is None:
+        return None
+    return {**environment.inherited, **inherited(given)}
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The variables among a workload's fields."""
+    return {name.removeprefix("env."): str(value) for name, value in fields.items() if name.startswith("env.")}
 
 
 def _leaves(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

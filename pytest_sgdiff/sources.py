@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_sgdiff import launcher, machine, recordings
+from pytest_sgdiff.advice.ownership import PERF_LOG_DIR, owned
 from pytest_sgdiff.data import (
     Case,
     Command,
@@ -21,12 +22,15 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Lease
+from pytest_sgdiff.inherited import assigned, inherited
 from pytest_sgdiff.launcher.scratch import scratch
 from pytest_sgdiff.options import Isolation
 from pytest_sgdiff.progress import Progress, stage_reached
-from pytest_sgdiff.redact import redact, redact_env
+from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.watch import Watcher
+from pytest_sgdiff.workload import with_inherited
 
 AGAINST = "against"
 """The folder of a recording that holds the base engine's launches."""
@@ -99,8 +103,20 @@ class LiveSource:
             config=str(work / "config.json"),
             assets={flag: str(path) for flag, path in self.assets.items()},
         )
-        command = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
-        command = self.change_command(command)
+        asked = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
+        if taken := [name for name in owned(asked.env) if name != PERF_LOG_DIR]:
+            raise SgdiffError(
+                f"{self.case.location}: the adapter of the engine '{self.case.engine}' sets {', '.join(taken)}, which "
+                "the plugin sets for every launch: drop it there"
+            )
+        command = self.change_command(asked)
+        # What a hook adds reaches the engine too, and is not said by the case either.
+        child = {name: value for name, value in os.environ.items() if name not in command.unset} | dict(command.env)
+        redaction = Redaction(child)
+        # `--sgdiff-engine-cmd` may begin with `env NAME=value`, which wins over everything.
+        by_command = assigned(command.argv)
+        took = inherited(child, besides=asked.env) | inherited(by_command)
+        took = redaction.env(took)
         enter = self.lease.alone if alone else self.lease.shared
         with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), scratch() as (tmp, tmp_fd):
             self._tell("loading")
@@ -129,8 +145,8 @@ class LiveSource:
         launch = Launch(
             case=self.case.id,
             number=number,
-            argv=tuple(redact(word, os.environ) for word in command.argv),
-            env=redact_env(command.env),
+            argv=redaction.words(command.argv),
+            env=redaction.env(command.env),
             started_at=ended.started_at,
             wall_s=ended.wall_s,
             ending=ended.ending,
@@ -140,17 +156,18 @@ class LiveSource:
             stale_dump=ended.stale_dump,
             outputs=ended.outputs,
             machine=machine.machine_of(self.lease.gpus),
-            environment=self._environment(command),
+            environment=self._environment(command, took),
             watch=watcher.watch,
-            workload=self.workload,
+            workload=with_inherited(self.workload, took),
             session=self.session,
             folder=str(folder),
         )
+        launch = redaction.record(launch, keep=NAMES)
         recordings.write_launch(self.out, launch)
         shutil.rmtree(work, ignore_errors=True)
         return launch
 
-    def _environment(self, command: Command) -> Environment:
+    def _environment(self, command: Command, took: Mapping[str, str]) -> Environment:
         sync = command.env.get(SYNC_STAGES, os.environ.get(SYNC_STAGES, "")) in ("1", "true", "True")
         return self.change_environment(
             machine.environment(
@@ -159,6 +176,7 @@ class LiveSource:
                 sync_stages=sync,
                 reader=self.lease.reader,
                 launch_cpus=self._cpus,
+                inherited=took,
             )
         )
 

@@ -6,18 +6,22 @@ measured. Whether stage timers are synchronised is recorded with each launch and
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_sgdiff.comparable import digest_of
 from pytest_sgdiff.data import Case, Workload
+from pytest_sgdiff.inherited import work
+from pytest_sgdiff.redact import Redaction, sensitive
+
+__all__ = ["digest_of", "with_inherited", "workload"]
 
 # Variables that say where something lies, who asks, or how much is printed.
 _NO_MATTER = re.compile(
-    r"TOKEN(?!IZER)|KEY|SECRET|PASSWORD|CACHE_(?:DIR|ROOT|HOME)|(?:_|^)(?:DIR|PATH|HOME|ROOT|FOLDER|PROXY)$"
-    r"|^HF_(?:HOME|ENDPOINT|HUB_(?:CACHE|OFFLINE))$|^HUGGINGFACE_|^(?:NCCL_DEBUG|PYTHON\w*|TMPDIR|LANG|LC_\w+|CI)$"
+    r"CACHE_(?:DIR|ROOT|HOME)|(?:_|^)(?:DIR|PATH|HOME|ROOT|FOLDER|PROXY)$"
+    r"|^HF_(?:HOME|ENDPOINT|HUB_(?:CACHE|OFFLINE))$|^HUGGINGFACE_"
+    r"|^(?:NCCL_DEBUG|PYTHON(?!OPTIMIZE|MALLOC|DEVMODE|_GIL|_JIT)\w*|TMPDIR|LANG|LC_\w+|CI)$"
     r"|^SGLANG_(?:DIFFUSION_SYNC_STAGE_PROFILING|DIFFUSION_STAGE_LOGGING|GIT_COMMIT)$",
     re.IGNORECASE,
 )
@@ -25,20 +29,27 @@ _NO_MATTER = re.compile(
 _NO_MATTER_ARGS = frozenset({"num-gpus", "backend", "output-file-name", "log-level"})
 
 
-def workload(case: Case, *, asset_hashes: Mapping[str, str]) -> Workload:
+def workload(case: Case, *, asset_hashes: Mapping[str, str], redaction: Redaction | None = None) -> Workload:
     """The workload of a case; `asset_hashes` maps a flag to the hash of its file.
 
     `fields` are flat (`args.width`), so that a difference can be spelled out key by key. The digest is the first 16
-    hex digits of the SHA-256 over them.
+    hex digits of the SHA-256 over them. Secrets are replaced before it is made: they say who asks and not what is done,
+    so that a token of another day is the same work, and no digest gives one away.
     """
-    fields = dict(sorted(_fields(case, asset_hashes)))
+    hide = (redaction or Redaction({})).tree
+    fields = {name: hide(value, name) for name, value in sorted(_fields(case, asset_hashes))}
     return Workload(digest=digest_of(fields), fields=fields)
 
 
-def digest_of(fields: Mapping[str, Any]) -> str:
-    """The digest of a workload's readable fields, whether they come of a case or of a file."""
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def with_inherited(asked: Workload, inherited: Mapping[str, str]) -> Workload:
+    """The workload of launches that inherited these variables (secrets redacted) beside what their case asks for."""
+    added = {f"env.{name}": value for name, value in work(inherited).items() if f"env.{name}" not in asked.fields}
+    fields = dict(sorted({**asked.fields, **added}.items()))
+    return Workload(
+        digest=digest_of(fields) if added else asked.digest,
+        fields=fields,
+        inherited=tuple(name.removeprefix("env.") for name in added),
+    )
 
 
 def _fields(case: Case, asset_hashes: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
@@ -52,7 +63,9 @@ def _fields(case: Case, asset_hashes: Mapping[str, str]) -> Iterator[tuple[str, 
         if name not in _NO_MATTER_ARGS and (name, value) != ("save-output", True):
             plain = _without_folder(value) if name.endswith("-path") and isinstance(value, str) else value
             yield f"args.{name}", _plain(plain)
-    yield from ((f"env.{name}", value) for name, value in case.env.items() if not _NO_MATTER.search(name))
+    for name, value in case.env.items():
+        if not sensitive(name) and not _NO_MATTER.search(name):
+            yield f"env.{name}", value
     yield from ((f"config.{name}", _plain(value)) for name, value in case.config.items())
     yield from ((f"assets.{flag}", digest) for flag, digest in asset_hashes.items())
 

@@ -32,6 +32,7 @@ from pytest_sgdiff.data.cases import (
 )
 from pytest_sgdiff.data.findings import Doubt, Finding, FindingCode, ReasonCode, RelationCode, StepFinding, UnknownStage
 from pytest_sgdiff.data.launches import (
+    Changed,
     Command,
     EngineInfo,
     Environment,
@@ -88,6 +89,7 @@ __all__ = [
     "CaseResult",
     "Cause",
     "ChangePoint",
+    "Changed",
     "Command",
     "Decision",
     "Doubt",

@@ -105,7 +105,9 @@ class Environment:
 
     `host` is a hash of the host's name. `sync_stages` tells whether the engine was told to synchronise its stage
     timers (SGLANG_DIFFUSION_SYNC_STAGE_PROFILING), without which numbers are not comparable. `cpu_count` are the CPUs
-    that pytest might use, `launch_cpus` those that the launch was bound to, `0-15,32-47`.
+    that pytest might use, `launch_cpus` those that the launch was bound to, `0-15,32-47`. `inherited` are the variables
+    that the engine reads and that the launch inherited (`pytest_sgdiff.inherited`), secrets redacted; None where that
+    was not recorded.
     """
 
     gpu_uuids: tuple[str, ...] = ()
@@ -123,6 +125,7 @@ class Environment:
     torch_version: str | None = None
     plugin_version: str | None = None
     sync_stages: bool = False
+    inherited: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,10 +242,26 @@ class OutputFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
-    """Everything that changes what is measured, and its digest. `fields` is the readable form behind the digest."""
+    """Everything that changes what is measured, and its digest. `fields` is the readable form behind the digest.
+
+    `inherited` names the variables among its `env.` fields that the launches inherited and the case does not give; None
+    where nobody recorded what they inherited.
+    """
 
     digest: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    inherited: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changed:
+    """A variable that the launches of now inherited otherwise than those of the baseline; None is "not set". If not
+    `recorded`, nobody knows what the baseline's launches inherited."""
+
+    name: str
+    then: str | None = None
+    now: str | None = None
+    recorded: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

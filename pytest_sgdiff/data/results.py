@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_sgdiff.data.cases import FasterThan, Location, MetricClass, Outcome
 from pytest_sgdiff.data.findings import Finding, ReasonCode, RelationCode
-from pytest_sgdiff.data.launches import Machine, Workload
+from pytest_sgdiff.data.launches import Changed, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 
 Estimator = Literal["mean", "median"]
@@ -77,8 +77,9 @@ class CaseResult:
     `reason` says in one line why the outcome is what it is, `reason_code` the kind of it, and `decided_by` names the
     metrics whose verdicts it is; `next_step` says what to do about it. `noise` tells which
     prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
-    (`--sgdiff-update`), and its verdicts are then for show. `baseline_records` are the baseline's own launches, so
-    that a report can show both sides launch by launch; `baseline_source` says where a reference was published.
+    (`--sgdiff-update`), and its verdicts are then for show. `changed` are variables that the launches inherited
+    otherwise than the baseline's did. `baseline_records` are the baseline's own launches, so that a report can show
+    both sides launch by launch; `baseline_source` says where a reference was published.
     """
 
     case: str
@@ -97,6 +98,7 @@ class CaseResult:
     launches: tuple[LaunchRecord, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     warnings: tuple[str, ...] = ()
+    changed: tuple[Changed, ...] = ()
     noise: str = ""
     problems: tuple[Problem, ...] = ()
     baseline_path: str | None = None

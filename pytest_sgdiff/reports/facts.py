@@ -39,6 +39,7 @@ def machine_facts(result: CaseResult) -> Facts:
             ("torch", environment.torch_version),
             ("pytest-sgdiff", environment.plugin_version),
             ("stage timers", "synchronised" if environment.sync_stages else "not synchronised"),
+            ("inherited variables", " ".join(f"{n}={v}" for n, v in (environment.inherited or {}).items())),
         ]
     pipelines = dict.fromkeys(launch.pipeline for launch in launches if launch.pipeline)
     pairs += [("pipeline", ", ".join(pipelines))]

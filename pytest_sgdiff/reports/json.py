@@ -85,6 +85,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "baseline": _baseline(result),
         "problems": _plain(result.problems),
         "warnings": list(result.warnings),
+        "changed": _plain(result.changed),
         "noise": result.noise,
         "command": result.command,
         "folder": result.folder,

@@ -173,6 +173,7 @@ def _recorded(result: CaseResult) -> str:
         parts.append(_escape(f"old: {phrases.baseline_name(result)}"))
     if changed := evidence.changes(result):
         parts.append(_escape(f"changed: {changed}"))
+    parts += map(_escape, phrases.inherited_otherwise(result.changed))
     rows = [tuple(map(_escape, row)) for row in text.renewal_rows(result)]
     below = (*text.promise(result), *phrases.estimator_legend(result), evidence.conditions(result))
     parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), *map(_escape, below)]

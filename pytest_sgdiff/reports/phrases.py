@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Trend, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, Changed, Estimator, Gap, Outcome, Run, Trend, Verdict, Workload
 from pytest_sgdiff.reports import evidence, finding_text, metricwords, numbers
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
@@ -254,3 +254,34 @@ def counts(run: Run) -> list[tuple[Outcome, int]]:
     """How many cases had each outcome that occurred, in the order of `OUTCOMES`."""
     seen = [result.outcome for result in run.results]
     return [(outcome, seen.count(outcome)) for outcome in OUTCOMES if outcome in seen]
+
+
+def inherited_otherwise(changed: Sequence[Changed]) -> tuple[str, ...]:
+    """A line on the variables that the launches inherited otherwise than those of the baseline, and one on what they
+    inherited that the baseline does not tell of."""
+    known = [
+        f"{one.name}={one.now} now, not set in the baseline"
+        if one.then is None
+        else f"{one.name}={one.then} in the baseline, {'not set' if one.now is None else one.now} now"
+        for one in changed
+        if one.recorded
+    ]
+    untold = [f"{one.name}={one.now}" for one in changed if not one.recorded]
+    lines = []
+    if known:
+        lines.append(f"inherited from the shell, changed: {'; '.join(known)}")
+    if untold:
+        lines.append(
+            f"inherited from the shell, and not said by the case: {', '.join(untold)}; the baseline does not record "
+            "what its launches inherited. If it is meant, put it under `env` of the case"
+        )
+    return tuple(lines)
+
+
+def inherited_work(workload: Workload | None) -> tuple[str, ...]:
+    """A line on inherited variables that a baseline is recorded with, which every later launch must inherit as well."""
+    if workload is None or not workload.inherited:
+        return ()
+    told = ", ".join(f"{name}={workload.fields.get(f'env.{name}')}" for name in workload.inherited)
+    line = f"inherited from the shell, and part of what is measured: {told}; put it under `env` of the case, so that"
+    return (f"{line} every shell measures the same",)

@@ -126,6 +126,7 @@ def renewal(result: CaseResult) -> str:
     if result.baseline_recorded is not None:
         changed, best = evidence.changes(result), phrases.against_best(result)
         head += [f"  old: {phrases.baseline_name(result)}", *([f"  changed: {changed}"] if changed else [])]
+        head += [f"  {numbers.clean(line)}" for line in phrases.inherited_otherwise(result.changed)]
         tail += [f"  {best}"] if best else []
     tail += [f"  {line}" for line in (*promise(result), *phrases.estimator_legend(result))]
     rows = renewal_rows(result)

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.comparable import checkpoints, differences, encodings_cached, mixture, other_work, same_node
+from pytest_sgdiff.comparable import (
+    checkpoints,
+    differences,
+    digest_of,
+    encodings_cached,
+    mixture,
+    other_work,
+    same_node,
+)
 from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Measurement, Recorded, Workload
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -229,3 +237,48 @@ def test_a_baseline_whose_encoders_did_not_work_is_not_comparable(then, now, apa
     old = baseline(workload=WARM)
     old = replace(old, measurement=replace(old.measurement, launches=(then,)))
     assert differences(H200, WARM, SYNCED, old, launches=(now,)) == apart
+
+
+def taken(*inherited: str, recorded: bool = True, **own: str) -> Workload:
+    """The workload of launches that inherited these variables, each 1, where the case gives `own`."""
+    fields = {"model": "m", **{f"env.{name}": value for name, value in own.items()}}
+    fields |= {f"env.{name}": "1" for name in inherited}
+    return Workload(digest=digest_of(fields), fields=fields, inherited=inherited if recorded else None)
+
+
+UNRECORDED = taken(recorded=False)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "reasons"),
+    [
+        (taken("SGLANG_A"), taken("SGLANG_A"), ()),
+        (taken("SGLANG_A"), taken(), ("env.SGLANG_A: 1 in the baseline, not set now (inherited)",)),
+        (taken(), taken("SGLANG_A"), ("env.SGLANG_A: not set in the baseline, 1 now (inherited)",)),
+        # From the shell or from the case: the engine is told the same.
+        (taken("SGLANG_A"), taken(SGLANG_A="1"), ()),
+        (taken("SGLANG_A"), taken(SGLANG_A="2"), ("env.SGLANG_A: 1 in the baseline, 2 now (inherited)",)),
+        # What was not recorded is not the same as not set.
+        (UNRECORDED, taken("SGLANG_A"), ()),
+        (taken("SGLANG_A"), UNRECORDED, ()),
+        (UNRECORDED, taken("SGLANG_A", SGLANG_B="1"), ("env.SGLANG_B: not set in the baseline, 1 now",)),
+    ],
+)
+def test_inherited_variables_are_compared_where_both_sides_tell_them(
+    then: Workload, now: Workload, reasons: tuple[str, ...]
+) -> None:
+    assert differences(H200, now, SYNCED, baseline(SYNCED, workload=then)) == reasons
+
+
+def test_a_recording_is_not_held_against_a_case_for_what_its_launches_inherited():
+    asked = replace(taken(), inherited=None)
+    assert other_work(taken("SGLANG_A"), asked) == ()
+    asked = replace(taken(SGLANG_A="1"), inherited=None)
+    assert other_work(taken("SGLANG_A"), asked) == ()
+    assert other_work(taken("SGLANG_B"), asked) == ("env.SGLANG_A was not set, the case asks for 1",)
+
+
+def test_launches_that_inherited_otherwise_are_of_two_measurements():
+    one, other = replace(LAUNCH, workload=taken("SGLANG_A")), replace(LAUNCH, workload=taken())
+    assert mixture(one, other) == ("env.SGLANG_A: 1 and not set",)
+    assert mixture(one, replace(LAUNCH, workload=UNRECORDED)) == ()

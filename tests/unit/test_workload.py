@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.data import Case, LaunchPlan, Location, MetricChoice
-from pytest_sgdiff.workload import workload
+from pytest_sgdiff.redact import Redaction
+from pytest_sgdiff.workload import digest_of, with_inherited, workload
 
 CASE = Case(
     name="ltx2",
@@ -101,3 +102,43 @@ def test_a_local_checkpoint_counts_by_its_name_and_a_hub_id_in_full() -> None:
     hub = replace(CASE, model="Wan-AI/Wan2.1-T2V-1.3B-Diffusers")
     assert digest(here) == digest(there)
     assert digest(here) != digest(hub)
+
+
+def test_inherited_variables_are_work_like_those_of_the_case() -> None:
+    asked = workload(CASE, asset_hashes=HASHES)
+    took = with_inherited(asked, {"SGLANG_CACHE_DIT_ENABLED": "false", "NCCL_ALGO": "Ring", "HF_HOME": "/data/hf"})
+    assert took.inherited == ("NCCL_ALGO",)
+    assert took.fields == {**asked.fields, "env.NCCL_ALGO": "Ring"}
+    assert took.digest == digest(replace(CASE, env={**CASE.env, "NCCL_ALGO": "Ring"})) == digest_of(took.fields)
+
+
+def test_nothing_inherited_is_the_same_work_and_told() -> None:
+    asked = workload(CASE, asset_hashes=HASHES)
+    assert with_inherited(asked, {}) == replace(asked, inherited=())
+
+
+SECRETS = {
+    "env": {"MIRROR": "https://user:urlpass5555@host/x", "EXTRA": "hf_AAAAbbbbCCCCddddEEEEffff"},
+    "args": {"prompt": "p", "api-key": "abc", "url": "https://h/x?sig=abc&y=1"},
+    "config": {"nested": {"api_key": "abc"}, "list": ["ghp_" + "aB1" * 12]},
+}
+
+
+def test_a_secret_is_no_part_of_the_work() -> None:
+    found = workload(replace(CASE, **SECRETS), asset_hashes={})
+    told = str(found.fields)
+    assert [part for part in ("urlpass5555", "hf_A", "abc", "ghp_") if part in told] == []
+    assert found.fields["env.MIRROR"] == "https://<redacted>@host/x"
+    assert found.fields["args.url"] == "https://h/x?sig=<redacted>&y=1"
+    assert found.digest == digest_of(found.fields)
+    # Another day's token asks for the same work; another host is other work.
+    other = {**SECRETS, "env": {**SECRETS["env"], "MIRROR": "https://user:other@host/x"}}
+    elsewhere = {**SECRETS, "env": {**SECRETS["env"], "MIRROR": "https://user:other@elsewhere/x"}}
+    assert digest(replace(CASE, **other), {}) == found.digest
+    assert digest(replace(CASE, **elsewhere), {}) != found.digest
+
+
+def test_a_secret_of_the_environment_is_no_part_of_the_work_wherever_the_case_says_it() -> None:
+    case = replace(CASE, args={"prompt": "p", "header": "X: s3cr3tvalue"})
+    found = workload(case, asset_hashes={}, redaction=Redaction({"MY_TOKEN": "s3cr3tvalue"}))
+    assert found.fields["args.header"] == "X: <redacted>"
