@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.redact import Redaction, redact
@@ -43,7 +43,6 @@ TEXTS = st.lists(PARTS, max_size=25).map("".join)
 ENV = {"MY_SECRET": "s3cr3t-value"}
 
 
-@settings(deadline=None)
 @given(text=TEXTS)
 def test_what_was_redacted_stays_as_it_is(text: str) -> None:
     once = redact(text, ENV)
@@ -65,7 +64,6 @@ def numbers(tree: object) -> list[object]:
     return [tree] if isinstance(tree, int | float) else []
 
 
-@settings(deadline=None)
 @given(tree=TREES)
 def test_a_plain_value_keeps_its_numbers(tree: object) -> None:
     hidden = Redaction(ENV).tree(tree)

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_sgdiff.casefile import check_files, check_relations, load_cases, read_cases
 from pytest_sgdiff.data import Case, LaunchPlan
-from pytest_sgdiff.engines.dialect import translate
+from pytest_sgdiff.engines.dialect import table_flags, translate
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.resolution import recorded_at_most
 
@@ -97,7 +97,7 @@ def test_a_case_of_python_does_what_the_same_case_of_a_file_does(launches: int |
     )
     for case in (written, built):
         assert recorded_at_most(case) == (launches or 10)
-        words = " ".join(translate(case, "0.5.17")).replace("=", " ")
+        words = " ".join(translate(case, table_flags("0.5.17"))).replace("=", " ")
         assert (f"--backend {backend} " in words) is (backend is not None)
         assert ("--backend" in words) is (backend is not None)
 

@@ -141,9 +141,10 @@ def test_checking_warns_of_a_flag_that_only_a_newer_engine_can_have(
         "  typo:\n    model: a/b\n    args: {inference-steps: 3}\n    requires: {engine: '>0.5.23'}\n"
     )
     assert main(["cases", "--check", "cases/n.yaml"]) == 0
-    assert capsys.readouterr().out.splitlines()[:2] == [
-        "cases/n.yaml:4:12: warning: no known release has --brand-new-flag [flag-unknown]",
-        "cases/n.yaml:7:12: warning: no known release has --brand-new-flag [flag-unknown]",
+    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("[flag-unknown]")]
+    assert [line.split(": ")[:2] for line in told] == [
+        ["cases/n.yaml:4:12", "warning"],
+        ["cases/n.yaml:7:12", "warning"],
     ]
     for newer in ("0.5.24", "0.1.dev1"):
         assert main(["cases", "--check", "cases/n.yaml", "--engine-version", newer]) == 0

@@ -131,7 +131,7 @@ def test_the_keys_are_the_fields_of_the_data() -> None:
 def test_defaults_in_the_schema_are_those_of_the_data() -> None:
     keys = caseschema.document_schema()["$defs"]["overrides"]["properties"]
     shown = {key: schema["default"] for key, schema in keys.items() if "default" in schema}
-    assert shown == {"gpus": 1, "engine": "sglang-generate", "backend": "sglang", "warmup": "request"}
+    assert shown == {"gpus": 1, "engine": "sglang-generate", "warmup": "request"}
 
 
 def test_the_docs_explain_every_key_in_the_same_words() -> None:

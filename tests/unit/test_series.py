@@ -6,9 +6,7 @@ import pytest
 
 from pytest_sgdiff.data import (
     Baseline,
-    Case,
     LaunchRecord,
-    Location,
     Machine,
     Measurement,
     MetricChoice,
@@ -42,9 +40,8 @@ def measurement(*rows: dict[str, float]) -> Measurement:
 
 def series(then: list[dict[str, float]], now: list[dict[str, float]], **metrics: object) -> dict[str, Series]:
     baseline = Baseline(measurement=measurement(*then), recorded=Recorded(at="2026-11-23T17:18:01Z", command="pytest"))
-    place = Location(path="cases/wan.yaml", line=3, column=3)
-    case = Case(name="wan", location=place, model="m", metrics=MetricChoice(**metrics))  # type: ignore[arg-type]
-    return {one.metric: one for one in series_of(measurement(*now), baseline, case)}
+    choice = MetricChoice(**metrics)  # type: ignore[arg-type]
+    return {one.metric: one for one in series_of(measurement(*now), baseline, choice)}
 
 
 @pytest.mark.parametrize(
