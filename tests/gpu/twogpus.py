@@ -60,7 +60,6 @@ LTX2 = """
     matrix:
       topology:
         cfg: {{args: {{enable-cfg-parallel: true, ulysses-degree: 1}}}}
-        ulysses: {{args: {{ulysses-degree: 2}}}}
 """
 
 
