@@ -39,15 +39,20 @@ def shows_only(config: pytest.Config) -> bool:
     return any(config.getoption(name, None) for name in SHOWS if name != "setupplan")
 
 
+ADDS = frozenset({"replay", "fail-on"})
+"""Flags whose second value means both: a second recording, a further outcome. Of any other option the last value that
+is typed holds, as everywhere, so that a script can have defaults."""
+
+
 def refuse_repeats(typed: Sequence[str]) -> None:
-    """Refuse a command line that gives an option of one value twice, with two values: one of them would be dropped
-    without a word.
+    """Refuse a command line that gives one of ADDS twice, with two values: one of them would be dropped without a
+    word.
 
     Raises:
         OptionError: names the option and both values.
     """
-    for setting in SETTINGS:
-        values = [] if setting.repeatable or setting.switch else list(dict.fromkeys(_values(setting, typed)))
+    for setting in (one for one in SETTINGS if one.flag in ADDS):
+        values = list(dict.fromkeys(_values(setting, typed)))
         if len(values) > 1:
             several = f"; several outcomes go into one, separated by commas: {setting.option}={','.join(values)}"
             raise OptionError(

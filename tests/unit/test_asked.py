@@ -54,8 +54,6 @@ def test_options_that_nobody_typed_are_those_of_addopts() -> None:
     [
         "--sgdiff-replay=a --sgdiff-replay=b",
         "--sgdiff-replay a --sgdiff-replay=b",
-        "--sgdiff-update --sgdiff-update=missing",
-        "--sgdiff-gpus=1 cases --sgdiff-gpus=2",
         "--sgdiff-fail-on=improved --sgdiff-fail-on=inconclusive",
     ],
 )
@@ -68,7 +66,9 @@ def test_no_value_of_two_is_dropped_without_a_word(typed: str) -> None:
     "typed",
     [
         "--sgdiff-replay=a --sgdiff-replay=a",
-        "--sgdiff-update --sgdiff-update=all",
+        "--sgdiff-update --sgdiff-update=missing",
+        "--sgdiff-gpus=1 cases --sgdiff-gpus=2",
+        "--sgdiff-baselines=usual --sgdiff-baselines=own",
         "--sgdiff-report=a.md --sgdiff-report=a.html --sgdiff-files=a --sgdiff-files=b",
         "--sgdiff-dry-run --sgdiff-dry-run",
         "--sgdiff-out=a -- --sgdiff-out=b",
