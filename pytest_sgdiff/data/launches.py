@@ -211,7 +211,8 @@ class Watch:
     only draw a screen, which are not among `foreign` and disturb nothing; `co_runners`: case ids of
     other launches of ours that ran on this host at the time; `to_be_alone`: whether it was to have the host to itself
     (None in recordings that do not say); `alone`: whether no other launch of ours was seen; `hidden_mb`: by how much
-    memory grew, and stayed, that no listed process accounts for, on the GPU with the most; `stolen_s`: CPU time (s over
+    memory (MiB) grew, and stayed, that no listed process accounts for, on the GPU with the most; `hidden_by_gpu`: the
+    same for each GPU by its UUID, empty in recordings that do not say; `stolen_s`: CPU time (s over
     all CPUs) for which a hypervisor withheld them from this machine, None where that is not told; `unknown`: names of
     counters that this driver does not tell; `events`: what was told outside the samples (Xid errors, counters of
     thermal throttling); `pids`: how far the listed processes could be told apart (docs/gpus.md); `cost_ms`: the time
@@ -225,6 +226,7 @@ class Watch:
     alone: bool | None = None
     isolation: str | None = None
     hidden_mb: int | None = None
+    hidden_by_gpu: Mapping[str, int] = field(default_factory=dict)
     stolen_s: float | None = None
     unknown: tuple[str, ...] = ()
     events: tuple[str, ...] = ()

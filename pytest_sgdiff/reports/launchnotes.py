@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pytest_sgdiff.data import GpuSeries, LaunchRecord, Watch
 from pytest_sgdiff.displays import who_draws
 from pytest_sgdiff.reports.evidence import busy
+from pytest_sgdiff.unlisted import judged_hidden
 
 POWER_CAP = 0x04
 """NVML_CLOCKS_EVENT_REASON_SW_POWER_CAP."""
@@ -62,7 +63,7 @@ def _withheld(seconds: Sequence[float]) -> str:
 
 def _beside(watch: Watch) -> list[str]:
     found: list[str] = []
-    if watch.hidden_mb and len(watch.gpus) > 1:
+    if watch.hidden_mb and not judged_hidden(watch):
         found.append(f"up to {watch.hidden_mb} MiB more in use on a GPU than the listed processes have")
     if watch.drawing:
         found.append(f"a display was drawn on the GPUs: {who_draws(watch.drawing)}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pytest_sgdiff.data import GpuProcess, GpuSeries, Watch
 from pytest_sgdiff.printable import printable
+from pytest_sgdiff.unlisted import HIDDEN_MB, judged_hidden
 
 # NVML's clocks-event reasons (nvml.h). Bit 0x04, SwPowerCap, is normal at full load: an undisturbed H200 shows it all
 # the time at 690 of 700 W.
@@ -16,9 +17,6 @@ HELD_BACK = {
     0x40: "thermal slowdown by the hardware",
     0x80: "power brake",
 }
-# Unlisted memory that stays: on a real H200 it moved by 11 MiB within launches of up to four processes. Judged for one
-# GPU only: how much the processes of several GPUs take that no list shows has not been measured.
-HIDDEN_MB = 64
 # A sample counts as busy, and its clock as one under load, from this utilisation on.
 BUSY_PCT = 50
 # A clock below this part of the baseline's median explains a slowdown of the same size.
@@ -45,8 +43,7 @@ def disturbances(watch: Watch, *, baseline: Sequence[Watch | None] = ()) -> tupl
             found.append(event)
     if _was_to_be_alone(watch) and watch.co_runners:
         found.append(f"was to run alone on the host, but {', '.join(watch.co_runners)} ran beside it")
-    if len(watch.gpus) == 1 and (watch.hidden_mb or 0) > HIDDEN_MB:
-        found.append(f"{watch.gpus[0].gpu_uuid}: {_hidden(watch)}")
+    found += [_hidden(uuid, mb) for uuid, mb in judged_hidden(watch).items() if mb > HIDDEN_MB]
     return tuple(found)
 
 
@@ -65,8 +62,8 @@ def _was_to_be_alone(watch: Watch) -> bool:
     return watch.isolation in ("window", "quiet", "host") if watch.to_be_alone is None else watch.to_be_alone
 
 
-def _hidden(watch: Watch) -> str:
-    return f"{watch.hidden_mb} MiB in use, and staying, by somebody whom the driver does not list"
+def _hidden(uuid: str, mb: int) -> str:
+    return f"{uuid}: {mb} MiB in use, and staying, by somebody whom the driver does not list"
 
 
 def _strangers(foreign: Sequence[GpuProcess]) -> list[str]:

@@ -18,8 +18,8 @@ from typing import Literal, Protocol
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
 from pytest_sgdiff.displays import only_draw
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.unlisted import HIDDEN_MB
 from pytest_sgdiff.watch import host
-from pytest_sgdiff.watch.disturbed import HIDDEN_MB
 
 # Looks in a row that must show it: memory and processes are read a moment apart, and ends of processes take a second.
 LASTING = 3
@@ -185,6 +185,8 @@ class Watcher:
         # An empty list is an answer; each GPU has to give one.
         if pids == "unusable" or any(gpu.uuid not in self._answered for gpu in self._gpus):
             unknown.append("processes")
+        # A list that shows nothing of the launch hides the launch's own memory as well.
+        hidden = self._hidden_by_gpu() if pids in ("exact", "calibrated") else {}
         return Watch(
             gpus=tuple(_series(gpu.uuid, self._at, self._states[gpu.uuid]) for gpu in self._gpus),
             foreign=foreign,
@@ -193,8 +195,8 @@ class Watcher:
             to_be_alone=self._to_be_alone,
             alone=not self._beside if self._neighbours_told else None,
             isolation=self._isolation,
-            # A list that shows nothing of the launch hides the launch's own memory as well.
-            hidden_mb=self._hidden_mb() if pids in ("exact", "calibrated") else None,
+            hidden_mb=max(hidden.values(), default=None),
+            hidden_by_gpu=hidden,
             stolen_s=self._stolen(),
             unknown=tuple(unknown),
             events=tuple(self._events),
@@ -232,11 +234,11 @@ class Watcher:
         strangers = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
         return tuple(strangers), "calibrated"
 
-    def _hidden_mb(self) -> int | None:
-        """The largest growth of unlisted memory since the first look that lasted for some looks; 0 if it shrank. None
-        if no GPU tells enough."""
-        grown = [growth for values in self._unlisted.values() if (growth := lasting_growth(values)) is not None]
-        return max(grown, default=None)
+    def _hidden_by_gpu(self) -> dict[str, int]:
+        """The growth of unlisted memory since the first look that lasted for some looks, in MiB; 0 if it shrank.
+        Without the GPUs that do not tell enough."""
+        grown = {uuid: lasting_growth(values) for uuid, values in self._unlisted.items()}
+        return {uuid: growth for uuid, growth in grown.items() if growth is not None}
 
 
 def unlisted_mb(state: GpuState, listed: Sequence[GpuProcess] | None) -> int | None:

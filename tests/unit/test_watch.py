@@ -18,6 +18,7 @@ from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.reports.launchnotes import notes, notes_of_all
 from pytest_sgdiff.watch import Watcher, disturbances, host, sm_clock_mhz
 from pytest_sgdiff.watch.watcher import lasting_growth, unlisted_mb
+from tests.waiting import wait_for
 
 UUID = "GPU-0"
 GPU = Gpu(index=0, uuid=UUID, name="NVIDIA H200")
@@ -353,11 +354,87 @@ def test_memory_that_a_launch_allocates_between_two_questions_is_nobody() -> Non
     assert disturbances(watch) == ()
 
 
-def test_hidden_memory_over_several_gpus_is_noted_and_not_judged() -> None:
-    both = tuple(GpuSeries(gpu_uuid=uuid) for uuid in ("GPU-0", "GPU-1"))
-    watch = Watch(gpus=both, hidden_mb=70)
+NOT_TOLD = "not told by the driver, so not checked: mem_mhz, power_w, temperature_c"
+
+
+class Hiding:
+    """Two GPUs, each with 500 MiB of the launch from the second look on; `hidden` is what nobody lists on GPU-1."""
+
+    def __init__(self, hidden: Sequence[int]) -> None:
+        self._hidden = hidden
+        self._states = {"GPU-0": 0, "GPU-1": 0}
+        self._lists = {"GPU-0": 0, "GPU-1": 0}
+
+    @property
+    def asked(self) -> int:
+        return self._lists["GPU-1"]
+
+    def state(self, uuid: str) -> GpuState:
+        look = self._states[uuid]
+        self._states[uuid] += 1
+        hidden = self._hidden[min(look, len(self._hidden) - 1)] if uuid == "GPU-1" else 14 * bool(look)
+        return GpuState(used_mb=hidden + 500 * bool(look), util_pct=0, sm_mhz=1980, reasons=0)
+
+    def processes(self, uuid: str) -> tuple[GpuProcess, ...]:
+        look = self._lists[uuid]
+        self._lists[uuid] += 1
+        return (GpuProcess(gpu_uuid=uuid, pid=7, name="sglang", used_mb=500),) if look else ()
+
+    def thermal_ns(self, uuid: str) -> int | None:
+        return None
+
+    def xids(self) -> tuple[str, ...]:
+        return ()
+
+
+def watched_both(hidden: Sequence[int]) -> Watch:
+    driver = Hiding(hidden)
+    gpus = [GPU, replace(GPU, index=1, uuid="GPU-1")]
+    watcher = Watcher(gpus, reader=driver, owns=lambda pid: pid == 7, interval_s=0.01, stolen_s=lambda: None)
+    with watcher:
+        wait_for(lambda: driver.asked >= len(hidden))
+    return watcher.watch
+
+
+def test_hidden_memory_on_one_of_two_gpus_is_somebody_on_that_gpu() -> None:
+    watch = watched_both([0, 20, 900, 900, 900, 900])
+    assert (watch.hidden_mb, watch.hidden_by_gpu) == (900, {"GPU-0": 14, "GPU-1": 900})
+    assert disturbances(watch) == ("GPU-1: 900 MiB in use, and staying, by somebody whom the driver does not list",)
+
+
+def test_what_two_gpus_show_in_undisturbed_launches_is_nobody_and_no_news() -> None:
+    watch = watched_both([0, 20, 20, 20, 20])
+    assert watch.hidden_by_gpu == {"GPU-0": 14, "GPU-1": 20}
+    assert (disturbances(watch), notes(watch)) == ((), (NOT_TOLD,))
+
+
+def test_hidden_memory_is_judged_above_its_limit_only() -> None:
+    watch = Watch(gpus=two_gpus(), hidden_mb=64, hidden_by_gpu={"GPU-0": 64, "GPU-1": 64})
+    assert disturbances(watch) == ()
+    beyond = replace(watch, hidden_mb=65, hidden_by_gpu={"GPU-0": 65, "GPU-1": 65})
+    assert [text.partition(":")[0] for text in disturbances(beyond)] == ["GPU-0", "GPU-1"]
+
+
+def test_hidden_memory_over_more_gpus_than_were_measured_is_noted_and_not_judged() -> None:
+    grown = {f"GPU-{index}": 70 for index in range(3)}
+    watch = Watch(gpus=tuple(GpuSeries(gpu_uuid=uuid) for uuid in grown), hidden_mb=70, hidden_by_gpu=grown)
     assert disturbances(watch) == ()
     assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes have",)
+
+
+def test_a_recording_that_does_not_say_on_which_of_two_gpus_memory_grew_is_not_judged_by_it() -> None:
+    watch = Watch(gpus=two_gpus(), hidden_mb=70)
+    assert disturbances(watch) == ()
+    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes have",)
+
+
+def test_a_recording_of_one_gpu_needs_no_figure_for_each() -> None:
+    watch = Watch(gpus=two_gpus()[:1], hidden_mb=70)
+    assert disturbances(watch) == ("GPU-0: 70 MiB in use, and staying, by somebody whom the driver does not list",)
+
+
+def two_gpus() -> tuple[GpuSeries, ...]:
+    return tuple(GpuSeries(gpu_uuid=uuid) for uuid in ("GPU-0", "GPU-1"))
 
 
 def test_memory_without_lists_says_nothing_of_strangers() -> None:
