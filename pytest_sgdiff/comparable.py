@@ -202,12 +202,6 @@ def work_differences(then: Workload, now: Workload) -> Iterator[str]:
         yield f"{key}: {was} in the baseline, {is_now} now{' (inherited)' if key in marked else ''}"
 
 
-def field_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """`args.num-inference-steps: 40 in the baseline, 50 now`, in the baseline's order, then what is new."""
-    for key, was, is_now in _unequal(dict(_flat(then)), dict(_flat(now))):
-        yield f"{key}: {was} in the baseline, {is_now} now"
-
-
 def _unequal(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Keys whose values differ, with both as they are shown."""
     for key in dict.fromkeys((*old, *new)):

@@ -51,7 +51,17 @@ class AssetError(SgdiffError):
 
 
 class BaselineError(SgdiffError):
-    """A baseline file is corrupt, of another schema, or cannot be written."""
+    """A baseline file is corrupt, of another schema, or cannot be written. `of_file` makes one about a file: `why` is
+    then its message without the place, `line` the line, None where it is about the whole file."""
+
+    def __init__(self, *lines: str, why: str = "", line: int | None = None) -> None:
+        super().__init__(*lines)
+        self.why, self.line = why or "\n".join(lines), line
+
+    @classmethod
+    def of_file(cls, path: object, why: str, *, line: int | None = None) -> BaselineError:
+        """`baselines/x/tiny.json:12: why`."""
+        return cls(f"{path}: {why}" if line is None else f"{path}:{line}: {why}", why=why, line=line)
 
 
 class NewerBaselineError(BaselineError):

@@ -15,7 +15,6 @@ from pytest_sgdiff.data import (
     Baseline,
     Case,
     CaseResult,
-    Environment,
     Launch,
     LaunchRecord,
     Machine,
@@ -178,7 +177,9 @@ def finish(
     old = baseline.measurement.launches if baseline else ()
     # Published numbers come without an environment; the base engine's launches have that of the current one's.
     recorded = baseline is not None and baseline.kind == "recorded"
-    changed = changes(*(map(environment_of, counted(side)) for side in (old, launches))) if recorded else ()
+    changed = (
+        changes(*((launch.environment for launch in counted(side)) for side in (old, launches))) if recorded else ()
+    )
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -222,11 +223,6 @@ def finish(
         elapsed_s=time.monotonic() - taken.started,
         measured=bool(taken.counted),
     )
-
-
-def environment_of(launch: LaunchRecord) -> Environment:
-    """What the launch ran on."""
-    return launch.environment
 
 
 def unmeasured(case: Case, reason: str, *, fix: str = "") -> CaseResult:

@@ -33,14 +33,14 @@ def check(
         try:
             baseline = load(path, below=root)
         except BaselineError as error:
-            found.append(Flaw(level="error", code="file", path=str(path), message=_without(path, str(error))))
+            found.append(Flaw(level="error", code="file", path=str(path), line=error.line, message=error.why))
             continue
         found += [
             Flaw(level="error", code="file", path=str(path), message=complaint)
             for complaint in _complaints(baseline, cases)
         ]
         if mistake := misplaced(baseline, path):
-            found.append(Flaw(level="error", code="misplaced", path=str(path), message=_without(path, mistake)))
+            found.append(Flaw(level="error", code="misplaced", path=str(path), message=mistake))
         case = cases.get(baseline.measurement.case)
         if case is not None:
             found += of_case(baseline, case, assets(case))
@@ -53,11 +53,6 @@ def check(
     strays = (path for path in entries(root) if path.suffix != ".json" and path.parent != root)
     found += [Flaw(level="error", code="file", path=str(path), message="is no baseline: delete it") for path in strays]
     return tuple(found)
-
-
-def _without(path: Path, message: str) -> str:
-    """The message without the path that a flaw has itself; with its line, which stays."""
-    return message.removeprefix(str(path)).removeprefix(": ")
 
 
 def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterable[str]:

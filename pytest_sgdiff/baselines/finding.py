@@ -45,19 +45,18 @@ def load(path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline
     try:
         content = read_named(path) if below is None else read_bytes(path, below=below)
     except DataFileError as error:
-        raise BaselineError(str(error)) from None
+        raise BaselineError.of_file(error.path, error.why) from None
     if content is None:
-        raise BaselineError(f"{path}: cannot be read: no such file")
+        raise BaselineError.of_file(path, "cannot be read: no such file")
     try:
         return replace(baselinefile.from_text(content.decode("utf-8")), path=str(path))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise BaselineError(f"{path}:{line}: is not UTF-8 text ({cure})") from None
+        raise BaselineError.of_file(path, f"is not UTF-8 text ({cure})", line=line) from None
     except baselinefile.MistakeError as mistake:
-        told = f"{path}:{mistake.line}: {mistake}"
         if mistake.newer:  # which nothing here may overwrite
-            raise NewerBaselineError(told) from None
-        raise BaselineError(f"{told} ({cure})") from None
+            raise NewerBaselineError.of_file(path, str(mistake), line=mistake.line) from None
+        raise BaselineError.of_file(path, f"{mistake} ({cure})", line=mistake.line) from None
 
 
 def find(root: Path, machine: Machine, case: str) -> Baseline | None:
@@ -73,7 +72,7 @@ def find(root: Path, machine: Machine, case: str) -> Baseline | None:
         raise BaselineError(str(error)) from None
     baseline = load(path, below=root)
     if mistake := misplaced(baseline, path):
-        raise BaselineError(mistake)
+        raise BaselineError.of_file(path, mistake)
     return baseline
 
 
@@ -150,7 +149,7 @@ def misplaced(baseline: Baseline, path: Path) -> str | None:
     right = path_for(path.parent.parent, measurement.machine, measurement.case)
     if path == right:
         return None
-    return f"{path}: is the baseline of {right.parent.name}/{right.name}: move it there, or record this one anew"
+    return f"is the baseline of {right.parent.name}/{right.name}: move it there, or record this one anew"
 
 
 def reason(error: OSError) -> str:

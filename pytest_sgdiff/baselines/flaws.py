@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pytest_sgdiff.comparable import counted, other_work
-from pytest_sgdiff.data import Baseline, Case, MetricChoice, MetricClass
+from pytest_sgdiff.data import Baseline, Case, MetricChoice, MetricClass, is_one_of
 from pytest_sgdiff.engines.dialect import meant_for
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.reports import doubt_text
@@ -43,17 +42,18 @@ ANEW = "record it anew with --sgdiff-update"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flaw:
-    """One thing about one baseline file. An error fails the check, a warning only a strict one, a note none."""
+    """One thing about one baseline file, on its `line`, or about all of it. An error fails the check, a warning only a
+    strict one, a note none."""
 
     level: Level
     code: Code
     path: str
+    line: int | None = None
     message: str
 
     def __str__(self) -> str:
-        word = "warning: " if self.level == "warning" else ""
-        # What is wrong on a line of the file begins with it: `:12: …`.
-        return f"{self.path}{self.message}" if self.message.startswith(":") else f"{self.path}: {word}{self.message}"
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {'warning: ' if self.level == 'warning' else ''}{self.message}"
 
 
 def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str]) -> Iterator[Flaw]:
@@ -112,7 +112,7 @@ def _differences(baseline: Baseline, case: Case, assets: Mapping[str, str]) -> I
         yield "warning", "machine", "of an unknown machine: only recordings without a machine are compared with it"
     elif machine.kind == "gpu" and case.gpus and not then.workload.digest and machine.count != case.gpus:
         yield "error", "machine", f"of {machine.count} GPUs, the case uses {case.gpus}: nothing is compared with it"
-    if machine.kind == "gpu" and machine.product != UNKNOWN and not _fits(machine.product, case.requires.gpu):
+    if machine.kind == "gpu" and machine.product != UNKNOWN and not is_one_of(machine.product, case.requires.gpu):
         wanted = ", ".join(case.requires.gpu)
         yield "warning", "gpu", f"of {machine.product}, and the case runs on {wanted} only (requires.gpu)"
     if version is not None and baseline.kind == "recorded" and not _meant(case, version):
@@ -156,11 +156,6 @@ def _metrics(baseline: Baseline, case: Case) -> Iterator[tuple[Level, Code, str]
         for name in case.metrics.gate:
             if name in ("e2e", "peak_memory", "denoise") and name not in known and name != case.metrics.primary:
                 yield "warning", "no-metric", f"holds no {title(name)}, which the case gates; {ANEW}"
-
-
-def _fits(product: str, wanted: Sequence[str]) -> bool:
-    """Whether a product name holds one of the words, as `requires.gpu` means it: H20 is no H200."""
-    return not wanted or any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", product, re.IGNORECASE) for word in wanted)
 
 
 def _meant(case: Case, version: str) -> bool:

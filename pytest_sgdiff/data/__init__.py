@@ -29,6 +29,7 @@ from pytest_sgdiff.data.cases import (
     OutputSize,
     Requires,
     Scalar,
+    is_one_of,
 )
 from pytest_sgdiff.data.findings import Doubt, Finding, FindingCode, ReasonCode, RelationCode, StepFinding, UnknownStage
 from pytest_sgdiff.data.launches import (
@@ -141,4 +142,5 @@ __all__ = [
     "Verdict",
     "Watch",
     "Workload",
+    "is_one_of",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,6 +87,12 @@ class Requires:
     gpu: tuple[str, ...] = ()
     engine: str = ""
     token: bool = False
+
+
+def is_one_of(product: str, wanted: Sequence[str]) -> bool:
+    """Whether a GPU's product name holds one of the words, as `requires.gpu` means it, in any case: `H20` is no H200,
+    and `RTX 4090` is in `NVIDIA GeForce RTX 4090`. Every product is where no word is given."""
+    return not wanted or any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", product, re.IGNORECASE) for word in wanted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

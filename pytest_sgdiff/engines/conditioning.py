@@ -18,8 +18,6 @@ from pytest_sgdiff.engines.flags import given
 
 DISABLE = "disable-conditioning-cache"
 SIZE = "conditioning-cache-max-size-mb"
-SINCE = 21
-"""The N of the first 0.5.N that has the cache."""
 
 _KEY_OFF, _KEY_SIZE = "disable_conditioning_cache", "conditioning_cache_max_size_mb"
 _HIT = re.compile(r"^(?:\[[^\]]*\] )?Conditioning cache hit: \w+\.\w+$")

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_sgdiff.data import Gpu
+from pytest_sgdiff.data import Gpu, is_one_of
 from pytest_sgdiff.errors import LeaseError, OptionError
 from pytest_sgdiff.gpus.devices import cliques, fabric_problem, inventory, refused, use_of
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
@@ -56,11 +56,8 @@ class Eligible:
         return ",".join(gpu.uuid for gpu in self.gpus) or "none" if self.auto else self.spec
 
     def of(self, products: Sequence[str]) -> Eligible:
-        """Those of the GPUs whose product name holds one of `products` as words, in any case: `H20` is no H200, and
-        `RTX 4090` is in `NVIDIA GeForce RTX 4090`. All of them where no product is named."""
-        words = [re.compile(rf"(?<!\w){re.escape(product)}(?!\w)", re.IGNORECASE) for product in products]
-        fitting = tuple(gpu for gpu in self.gpus if not words or any(word.search(gpu.name) for word in words))
-        return replace(self, gpus=fitting)
+        """Those of the GPUs that are one of `products`; all of them where none is named."""
+        return replace(self, gpus=tuple(gpu for gpu in self.gpus if is_one_of(gpu.name, products)))
 
     def refusal(self, count: int) -> str | None:
         """Why a case with `count` GPUs can never run here; None if it can."""
