@@ -138,6 +138,26 @@ def test_a_file_of_the_cache_that_is_no_file_of_ours_is_not_read(engine: Engine,
     assert elsewhere.exists()
 
 
+def test_an_answer_of_another_user_is_not_read(
+    engine: Engine, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(engine.info, run_folder=run(tmp_path))
+    (kept,) = cache.glob("*.json")
+    assert enginehelp._read_text(kept) == kept.read_text()
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(kept).st_uid + 1)
+    assert enginehelp._read_text(kept) is None
+
+
+def test_an_answer_without_the_flag_that_every_engine_has_is_none(engine: Engine, tmp_path: Path, cache: Path) -> None:
+    ask(engine.info, run_folder=run(tmp_path))
+    (kept,) = cache.glob("*.json")
+    document = json.loads(kept.read_text())
+    del document["flags"]["model-path"]
+    kept.write_text(json.dumps(document))
+    assert ask(engine.info, run_folder=run(tmp_path, "next")).flags == FLAGS
+    assert engine.asked == 2
+
+
 @pytest.mark.parametrize("obstacle", ["file", "open to all", "relative"])
 def test_without_a_usable_cache_the_answer_is_kept_for_the_run(
     engine: Engine, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str

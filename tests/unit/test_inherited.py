@@ -86,6 +86,7 @@ def test_what_comes_from_the_case_is_not_inherited_and_an_empty_variable_is_not_
 def test_a_library_that_is_loaded_first_counts_by_its_name() -> None:
     there = {"LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2 /opt/a.so:/opt/b.so"}
     assert work(there) == {"LD_PRELOAD": "libjemalloc.so.2 a.so:b.so"}
+    assert work({"LD_AUDIT": "/opt/audit.so"}) == {"LD_AUDIT": "audit.so"}
 
 
 def test_what_a_command_sets_before_the_engine_is_known() -> None:

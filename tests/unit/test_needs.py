@@ -37,3 +37,6 @@ def test_another_engine_is_a_lack_of_its_own() -> None:
     reason = "needs sglang >=0.5.11, this one is 0.5.9"
     assert lack(case, MIXED, lambda: "0.5.9") == Lack(gap="engine-version", reason=reason)
     assert lack(case, MIXED, lambda: "0.5.11") is None
+    base = "needs sglang >=0.5.11, the base engine is 0.5.9"
+    assert lack(case, MIXED, lambda: "0.5.11", lambda: "0.5.9") == Lack(gap="engine-version", reason=base)
+    assert lack(case, MIXED, lambda: "0.5.11", lambda: "0.5.11") is None

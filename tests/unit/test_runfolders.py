@@ -110,6 +110,12 @@ def test_nothing_is_removed_that_somebody_else_had_a_hand_in(
     assert sorted(parent.parent.rglob("*")) == before
 
 
+def test_the_runs_of_another_user_stay(parent: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: os.stat(parent).st_uid + 1)
+    assert prune(parent, keep=1, but=NEW) == ()
+    assert names(parent) == {OLD, NEXT, NEW}
+
+
 def test_a_link_within_a_launch_is_removed_and_not_followed(parent: pathlib.Path) -> None:
     precious = parent.parent / "precious"
     precious.mkdir()
