@@ -39,6 +39,8 @@ _METRIC = r"denoise|e2e|stage:[A-Za-z0-9_.]+"
 _GATE = rf"{_METRIC}|stages|peak_memory"
 _NAME = r"(?!\d)\w+"
 _WORD = Text(pattern=r"\S(?:[\s\S]*\S)?", what="text without spaces around it")
+# Names of classes and products are ASCII: a character that cannot be seen would make one that nothing has.
+_CALLED = Text(pattern=r"[!-~](?:[ -~]*[!-~])?", what="a name of ASCII characters without spaces around it")
 # An asset is found inside one folder: no absolute path, no way out.
 _ASSET = r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\0]*[^\\/\0]"
 
@@ -54,10 +56,10 @@ _OUTPUT = Record(
 _EXPECT = Record(
     kind=Expect,
     keys={
-        "pipeline": _WORD,
-        "stages": ListOf(item=_WORD),
+        "pipeline": _CALLED,
+        "stages": ListOf(item=_CALLED),
         "output": _OUTPUT,
-        "attention": _WORD,
+        "attention": _CALLED,
     },
     help={
         "pipeline": "pipeline class that the log must name",
@@ -103,7 +105,7 @@ _LAUNCHES = Record(
 _REQUIRES = Record(
     kind=Requires,
     keys={
-        "gpu": ListOf(item=_WORD, least=1),
+        "gpu": ListOf(item=_CALLED, least=1),
         "engine": Specifier(),
         "token": Bool(),
     },

@@ -13,6 +13,7 @@ from pytest_sgdiff.advice.protocol import Finding, Rule, View
 from pytest_sgdiff.advice.residency import CACHE_DIT, CACHE_DIT_FLAG, cache_dit
 from pytest_sgdiff.engines.attention import attention_asked
 from pytest_sgdiff.engines.modeltable import ATTENTION
+from pytest_sgdiff.lookalikes import in_name
 
 EXACT_ATTENTION = (
     *("fa", "fa2", "fa3", "fa4", "torch_sdpa", "torch_cudnn_sdpa", "dynamic_cudnn_sdpa", "aiter", "no_attention"),
@@ -180,7 +181,8 @@ def attention_backend(view: View) -> Iterator[Finding]:
         if view.case.runs_on == "diffusers":
             yield from _attention_of_diffusers(key, flag, backend)
         elif backend not in ATTENTION and not (backend == "cudnn_sdpa" and flag.startswith("component")):
-            yield Finding(key, f"no attention backend is called {backend}: known are {', '.join(sorted(ATTENTION))}")
+            known = ", ".join(sorted(ATTENTION))
+            yield Finding(key, f"no attention backend is called {backend}: known are {known}{in_name(backend)}")
 
 
 def _attention_of_diffusers(key: str, flag: str, backend: str) -> Iterator[Finding]:

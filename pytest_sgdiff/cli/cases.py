@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json
 from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.lookalikes import in_name
 from pytest_sgdiff.printable import printable
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def _impossible(cases: Sequence[Case], version: str | None) -> Iterator[str]:
         meant = difflib.get_close_matches(case.engine, ENGINES, n=1, cutoff=0.8)
         if meant and case.engine not in ENGINES:
             # Any other name may be that of an engine which a plugin brings.
-            told[f"{case.at('engine')}: no engine is called '{case.engine}', did you mean '{meant[0]}'?"] = None
+            said = f"no engine is called '{case.engine}', did you mean '{meant[0]}'?{in_name(case.engine)}"
+            told[f"{case.at('engine')}: {said}"] = None
         told |= dict.fromkeys(_refused(case, version))
     yield from told
 

@@ -9,6 +9,7 @@ from pytest_sgdiff.data import ArgValue
 from pytest_sgdiff.engines import flagtable, modeltable
 from pytest_sgdiff.engines.flags import EngineFlags, kind_of, text_of
 from pytest_sgdiff.engines.flagtable import Kind
+from pytest_sgdiff.lookalikes import in_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +56,7 @@ def _number_problem(name: str, value: ArgValue, engine: EngineFlags) -> FlagProb
             odd = next((text for text in _texts(value) if not _reads(read, text)), None)
             # No help says whether a flag takes a number.
             sure = not engine.version.newest
-            return None if odd is None else _wrong(f"--{name} takes {what}, not {odd}", sure=sure)
+            return None if odd is None else _wrong(f"--{name} takes {what}, not {odd}{in_name(odd)}", sure=sure)
     return None
 
 
@@ -64,7 +65,7 @@ def choice_problem(name: str, value: ArgValue, engine: EngineFlags) -> FlagProbl
     allowed = engine.choices_of(name)
     for part in _texts(value):
         if allowed and part not in allowed:
-            return _wrong(f"{engine.name} has no --{name} {part}; it has {', '.join(allowed)}")
+            return _wrong(f"{engine.name} has no --{name} {part}; it has {', '.join(allowed)}{in_name(part)}")
     if name in ("pipeline-class-name", "pipeline"):
         since = modeltable.PIPELINES.get(shown(value), 0)
         if engine.release < since:

@@ -34,7 +34,10 @@ def change(verdict: Verdict | Reported) -> str:
     if verdict.now is None or verdict.baseline is None:
         return ""
     difference = verdict.now - verdict.baseline
-    return f"{'+' if difference > 0 else ''}{numbers.quantity(difference, verdict.unit)}"
+    shown = numbers.quantity(abs(difference), verdict.unit)
+    # A difference that rounds to nothing has no sign.
+    none = shown == numbers.quantity(0.0, verdict.unit)
+    return shown if none else f"{'+' if difference > 0 else '-'}{shown}"
 
 
 def interval(verdict: Verdict) -> str:

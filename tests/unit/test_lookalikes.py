@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_sgdiff.advice import advise
 from pytest_sgdiff.casefile import check_relations, load_cases
+from pytest_sgdiff.engines.dialect import complaints, table_flags
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.lookalikes import in_name, named
 
@@ -135,3 +137,32 @@ def test_a_case_that_no_file_has_may_be_one_that_looks_the_same(tmp_path) -> Non
     assert told.endswith("; it holds a Cyrillic small letter a (U+0430), not 'a'")
     assert in_name("plain") == ""
     assert in_name("wan\u200b22") == "; it holds a zero width space (U+200B), which cannot be seen"
+
+
+@pytest.mark.parametrize(
+    ("value", "odd"),
+    [
+        ("expect: {stages: [Denoising\u200bStage]}", "a zero width space (U+200B)"),
+        ("expect: {pipeline: Wan\u2060Pipeline}", "a word joiner (U+2060)"),
+        ("expect: {attention: f\u0430}", "a Cyrillic small letter a (U+0430)"),
+        ("requires: {gpu: [H\u200b200]}", "a zero width space (U+200B)"),
+    ],
+)
+def test_a_name_that_nothing_can_have_is_refused(value: str, odd: str) -> None:
+    (told,) = mistakes(GOOD.replace("    gpus: 1", f"    {value}\n    gpus: 1"))
+    assert f"line 5 column {value.index(next(c for c in value if not c.isascii())) + 5}: {odd}" in told
+
+
+@pytest.mark.parametrize(
+    ("args", "odd"),
+    [
+        ("width: 6\u200b4", "a zero width space (U+200B), which cannot be seen"),
+        ("seed: \u22121", "a minus sign (U+2212), not '-'"),
+        ("attention-backend: f\u0430", "a Cyrillic small letter a (U+0430), not 'a'"),
+    ],
+)
+def test_a_value_that_no_engine_takes_names_its_character(args: str, odd: str) -> None:
+    (case,) = load_cases(PATH, GOOD.replace("prompt: p", f"prompt: p, {args}"))
+    wrong = (*complaints(case, table_flags("0.5.17")), *advise(case, engine=table_flags("0.5.17")))
+    (told,) = (one.message for one in wrong if one.level == "error")
+    assert told.endswith(f"; it holds {odd}")

@@ -162,6 +162,14 @@ def test_the_spread_of_pauses_is_not_shown_for_it_tells_nothing() -> None:
     assert metricwords.spread(factories.verdict("pause", spread=1.74)) == ""
 
 
+def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
+    shown = [
+        metricwords.change(factories.verdict("pause", baseline=11.5, now=now, ratio=None))
+        for now in (11.5, 11.4992, 12.5, 9.5)
+    ]
+    assert shown == ["0.00 ms", "0.00 ms", "+1.00 ms", "-2.00 ms"]
+
+
 def test_a_claim_is_told_with_its_gain_and_whether_it_holds() -> None:
     assert text.relation_line(factories.relation()) == (
         "wan22_t2v_a14b_720p takes 2.1 % less time than wan22_i2v_a14b_720p (claimed: 10 %):"
