@@ -68,8 +68,10 @@ class SilentReader:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether the process still has files open, and locks with them. One that was killed gives them back some time
+    before it is a zombie: until then its state is that of one that runs."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return bool(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return False
 
