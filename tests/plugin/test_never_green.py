@@ -222,6 +222,7 @@ def test_what_a_case_requires_is_a_skip_that_is_named_and_a_failure_when_strict(
         result = two.run("--sgdiff-gpus=4", "--sgdiff-report=report.json", *strict, *workers)
         assert (result.ret, gaps_of(two)) == (code, gaps), result.stdout.str()
         assert told in result.outlines
+        result.assert_outcomes(passed=1, **{"errors" if strict else "skipped": 2})
 
 
 def test_a_token_and_an_input_file_that_are_missing_are_named(two: Project) -> None:
