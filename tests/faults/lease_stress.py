@@ -24,7 +24,6 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pytest_sgdiff.data import Gpu, GpuFacts, GpuProcess, GpuState
