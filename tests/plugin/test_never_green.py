@@ -256,6 +256,14 @@ def test_a_baseline_that_is_there_already_is_no_gap(two: Project) -> None:
     assert set(gaps_of(two).values()) == {"recorded"}
 
 
+def test_a_baseline_that_is_there_excuses_no_other_that_is_missing(two: Project) -> None:
+    case = TWO.replace("  tiny2:\n", "  tiny3:\n    requires: {gpu: [B200]}\n")
+    two.write("cases/tiny.yaml", case)
+    result = two.run("--sgdiff-gpus=4", "--sgdiff-update=missing", "--sgdiff-report=report.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert set(gaps_of(two).values()) == {"recorded", "gpus"}
+
+
 @pytest.mark.parametrize("name", ["results", "terminal", "sender", "fixtures", "status", "earlier-launches", "xdist"])
 def test_no_part_of_the_plugin_can_be_switched_off(slower: Project, name: str) -> None:
     result = slower.run("--sgdiff-gpus=4", "-p", f"no:sgdiff-{name}")
