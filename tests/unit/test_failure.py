@@ -17,6 +17,8 @@ from pytest_sgdiff.engines.causes import (
     WorkerDied,
 )
 from pytest_sgdiff.engines.enginelog import examine
+from pytest_sgdiff.engines.logprefix import Line
+from pytest_sgdiff.engines.tracebacks import exceptions
 
 START = "[11-23 16:33:59] Diffusers version: 0.35.0.dev0\n[11-23 16:34:30] Loading pipeline modules...\n"
 DUMPED = "\n[11-23 16:35:22] Metrics dumped to: /w/perf.json"
@@ -521,3 +523,17 @@ def test_a_failed_request_is_told_by_what_the_worker_raised() -> None:
 def test_a_model_that_cannot_be_resolved_is_told() -> None:
     line = "Exception: Generate subcommand is not yet supported for model: m/x"
     assert failure(START + FRAMES + line) == UnknownModel(model="m/x")
+
+
+@pytest.mark.parametrize(
+    ("message", "caught"),
+    [
+        ("RuntimeError: no kernel. Ignoring this choice.", True),
+        ("RuntimeError: no kernel for benchmark choice 3", True),
+        ("RuntimeError: no kernel", False),
+    ],
+)
+def test_a_candidate_that_autotuning_gave_up_was_caught(message: str, caught: bool) -> None:
+    traceback = ("Traceback (most recent call last):", '  File "x.py", line 1, in f', message)
+    (raised,), _ = exceptions([Line(text) for text in traceback])
+    assert raised.caught is caught

@@ -261,3 +261,10 @@ def test_only_a_record_of_its_own_begins_a_block(head: str) -> None:
 def test_the_same_lines_are_quoted_with_and_without_a_prefix() -> None:
     log = (LOGS / "real-0.5.17-h200-warm.log").read_text()
     assert replace(examine(with_prefix(log, PREFIXES["GitHub"])), lines=()) == replace(examine(log), lines=())
+
+
+@pytest.mark.parametrize(("stamped", "taken_off"), [(2, False), (3, True), (10, True)])
+def test_what_more_than_a_quarter_of_the_lines_begin_with_is_a_prefix(stamped: int, taken_off: bool) -> None:
+    stamp = "2026-11-23T16:33:59.1234567Z "
+    log = "\n".join(f"{stamp if number < stamped else ''}line {number}" for number in range(10))
+    assert (bare_lines(log)[0].text == "line 0") is taken_off
