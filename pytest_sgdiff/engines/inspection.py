@@ -30,7 +30,8 @@ def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
     return {
         "backend": backend_of(dump, evidence),
         "pipeline": evidence.pipeline,
-        "warmup": evidence.warmup,
+        # Without a log nobody knows.
+        "warmup": None if log is None else evidence.warmup,
         "generation": dump.generation if dump else None,
         "tag": dump.tag if dump else None,
         "metrics": metrics_of(dump) if dump else {},

@@ -646,7 +646,8 @@ def test_inspection_says_what_ran(name: str, expected: tuple[Any, ...]) -> None:
 def test_inspection_works_with_a_dump_or_a_log_alone() -> None:
     ran = kept("real-0.5.17-h200-warm")
     dump_only, log_only = inspect(ran.dump, None), inspect(None, ran.log)
-    assert (dump_only["backend"], dump_only["pipeline"], dump_only["warmup"]) == ("sglang", None, "none")
+    assert log_only["warmup"] == "proven"
+    assert (dump_only["backend"], dump_only["pipeline"], dump_only["warmup"]) == ("sglang", None, None)
     assert (log_only["backend"], log_only["generation"], log_only["metrics"]) == ("sglang", None, {})
     fallback = inspect(kept("real-0.5.17-h200-fallback").dump, None)
     assert fallback["backend"] == "diffusers"
