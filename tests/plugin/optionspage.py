@@ -12,7 +12,7 @@ The command line wins over the environment, which wins over ini (`[tool.pytest.i
 `pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-replay` or `--sgdiff-dry-run` is given.
 An empty variable is not set, and that of a switch is off with `0`, `false`, `no` or `off`. An empty value on the
 command line is a mistake: `--sgdiff-gpus=$N` without an `N` is to measure, not to be skipped as if nobody had asked.
-So is an option of one value that is typed twice with two values.
+So is `--sgdiff-replay` or `--sgdiff-fail-on` that is typed twice with two values. Of other options the last holds.
 
 What a run does must be typed where the run is asked for. A command line with `--sgdiff-gpus` or `--sgdiff-replay` is
 refused where the environment, PYTEST_ADDOPTS or `addopts` adds `--sgdiff-dry-run`, `--sgdiff-update`,
