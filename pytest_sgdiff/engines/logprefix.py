@@ -70,6 +70,9 @@ _BAR = re.compile(
     r"[^\[\]\n]{0,200}?\d{1,3}%\|.{0,400}\][^\[\]]{0,80}$|[^\[\]\n]{0,200}\d% Completed \| .{0,200}\]\s*$"
 )
 _PROMPT = re.compile(r"\s+\w*prompt: ")
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\s*$|  File \"[^\"]+\", line \d+, in ")
+# The margin of an exception group, and torch's loggers, whose tracebacks were caught: both belong to what follows.
+_OF_A_TRACEBACK = re.compile(r"[\s|+-]*(?:Exception Group )?$|[EWIC]\d{4} \d\d:\d\d:\d\d")
 _DIGITS = re.compile(r"\d+")
 _WRAPPED = ("log", "message", "msg", "MESSAGE", "line")
 
@@ -78,6 +81,8 @@ SHARE = 0.25
 _SAMPLE = 400
 _NESTED = 4
 _LONGEST_PREFIX = 400
+_LONGEST_LINE = 4000
+_FEWEST = 3
 _LONGEST_BAR = 1000
 
 
@@ -146,14 +151,16 @@ def _kinds(lines: Sequence[str]) -> list[re.Pattern[str]]:
 
 
 def _learned(lines: Sequence[str]) -> re.Pattern[str] | None:
-    """What stands before most of the engine's records, numbers aside: a prefix, whoever put it there."""
-    before: list[str] = []
-    for line in lines:
-        match = STAMP.search(line, 0, _LONGEST_PREFIX)
-        if match and not _BAR.match(line[: match.start()]):
-            before.append(_DIGITS.sub("0", line[: match.start()]))
-    shape, count = Counter(before).most_common(1)[0] if before else ("", 0)
-    if not shape.strip() or count < 3 or count <= len(before) / 2:
+    """What stands before most of the engine's records, or in a log of hardly any before the lines of tracebacks,
+    numbers aside: a prefix, whoever put it there."""
+    before = [line[: match.start()] for line in lines if (match := STAMP.search(line, 0, _LONGEST_PREFIX))]
+    before = [text for text in before if not _BAR.match(text)]
+    if len(before) < _FEWEST:
+        found = [line[: match.start()] for line in lines if (match := _TRACEBACK.search(line, 0, _LONGEST_LINE))]
+        before += [text for text in found if len(text) <= _LONGEST_PREFIX and not _OF_A_TRACEBACK.match(text)]
+    counted = Counter(_DIGITS.sub("0", text) for text in before)
+    shape, count = counted.most_common(1)[0] if counted else ("", 0)
+    if not shape.strip() or count < _FEWEST or count <= len(before) / 2:
         return None
     return re.compile(r"\d+".join(re.escape(part) for part in shape.split("0")))
 

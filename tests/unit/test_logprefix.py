@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.engines.causes import ExceptionRaised
 from pytest_sgdiff.engines.enginelog import clean, examine
 from pytest_sgdiff.engines.logprefix import Line, bare_lines
 
@@ -84,6 +85,34 @@ def test_a_prefix_that_a_third_of_the_lines_have_is_one() -> None:
     lines = [line for line in with_prefix(log, PREFIXES["GitHub"]).split("\n") if line.strip()]
     found = examine("\n".join([*lines, *["plain words"] * (2 * len(lines))]))
     assert (found.pipelines, found.warmup, found.sampling["width"]) == (("WanPipeline",), "proven", ("832",))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["gpu-01: ", "bench-7d9f engine ", "[CI/gate]   | ", "task/main> ", "2026-11-23 16:33:59,123 - INFO - "]
+)
+def test_a_prefix_is_told_by_the_lines_of_a_traceback_where_the_engine_never_began(prefix: str) -> None:
+    log = (
+        "Traceback (most recent call last):\n"
+        '  File "/venv/bin/sglang", line 5, in <module>\n    from sglang.cli.main import main\n'
+        '  File "/venv/lib/sglang/cli/main.py", line 3, in <module>\n    import torch\n'
+        '  File "/venv/lib/torch/__init__.py", line 1, in <module>\n    raise Odd()\n'
+        "acme.Odd: no such library"
+    )
+    assert examine(with_prefix(log, fixed(prefix))) == examine(log)
+    assert examine(log).failure == ExceptionRaised(type="acme.Odd", message="no such library")
+
+
+def test_what_belongs_to_a_traceback_is_no_prefix() -> None:
+    frames = "".join(f'  |   File "/venv/lib/x{n}.py", line {n}, in f\n  |     g()\n' for n in range(4))
+    group = f"  + Exception Group Traceback (most recent call last):\n{frames}  | ExceptionGroup: many\n"
+    assert examine(group).failure == ExceptionRaised(type="ExceptionGroup", message="many")
+    logged = "W1123 16:33:59.558000 4711 torch/_dynamo/convert_frame.py:906] [0/8] "
+    caught = (
+        "Traceback (most recent call last):\n"
+        + "".join(f'  File "/venv/lib/x{n}.py", line {n}, in f\n    g()\n' for n in range(4))
+        + "torch._dynamo.exc.Unsupported: call_method"
+    )
+    assert examine(with_prefix(caught, fixed(logged))).failure is None
 
 
 @pytest.mark.parametrize("key", ["log", "message"])
