@@ -88,7 +88,9 @@ _WATCHDOG = re.compile(
     r"WorkNCCL\([^)]*?OpType=(?P<operation>\w+)[^)]*?Timeout\(ms\)=(?P<ms>\d+)"
 )
 _WATCHDOG_BARE = re.compile(
-    r"(?:\bRank (?P<rank>\d+)\]\s+)?(?:Watchdog caught collective operation timeout|Heartbeat monitor timed out)"
+    r"(?:\bRank (?P<rank>\d+)\]\s+)?(?:Watchdog caught collective operation timeout|Heartbeat monitor timed out"
+    r"|Terminating the process after attempting to dump debug info, due to ProcessGroupNCCL watchdog hang"
+    r"|ProcessGroupNCCL's watchdog got stuck for (?P<s>\d+) seconds)"
 )
 _GLOO = re.compile(r"Timed out waiting (?P<ms>\d+)ms for (?P<operation>\w+) operation to complete")
 _BARRIER = re.compile(r"(?:\[Rank (?P<rank>\d+)\]: )?.{0,80}failed to pass monitoredBarrier in (?P<ms>\d+) ?ms")
@@ -108,6 +110,10 @@ _USAGE_LINES = 400
 _FATAL = re.compile(
     r"Fatal Python error: (?P<python>.+)|(?P<shell>Segmentation fault|Bus error|Illegal instruction"
     r"|Floating point exception|Aborted|Killed)(?: \(core dumped\))?$|!+ (?P<torch>Segfault encountered) !+"
+    # What the C library and the loader say of a process that they end.
+    r"|(?P<libc>(?:free|malloc|realloc|munmap_chunk)\(\): .+|double free or corruption.*|corrupted size vs\. .+"
+    r"|corrupted double-linked list.*|\*{3} stack smashing detected \*{3}.*"
+    r"|\S+: error while loading shared libraries: .+|\S+: symbol lookup error: .+)$"
 )
 _TERMINATED = re.compile(
     r"terminate called (?:after throwing an instance of '(?P<type>[^']+)'|(?P<bare>without an active exception))"
@@ -120,7 +126,7 @@ FRAME = re.compile(
 
 _NO_MODEL = "Generate subcommand is not yet supported for model"
 
-# What a process raises when another one is gone: never the cause.
+# What a process raises when another one is gone, or when it is told to end: the cause only where nothing else is.
 _CONSEQUENCES = frozenset(
     (
         *("EOFError", "BrokenPipeError", "ConnectionResetError", "SystemExit", "KeyboardInterrupt"),
@@ -132,7 +138,9 @@ _OTHER_RANK = re.compile(
     r"NCCL (?:error|communicator)|Connection closed by peer|Connection reset by peer|Broken pipe|recvBytes|sendBytes"
     r"|remote (?:process|peer)|Some NCCL operations have failed"
 )
-_MATTERS_BELOW = re.compile(r":$|\b(?:Client|Server) Error\b|\(Request ID")
+_TOLD_TO_END = frozenset(("SystemExit", "KeyboardInterrupt"))
+_MATTERS_BELOW = re.compile(r":$|\b(?:Client|Server) Error\b|\(Request ID|\bNCCL error in: ")
+_LABEL = "Last error:"
 _LINES_BELOW = 2
 
 # Records of a launch that goes on.
@@ -246,10 +254,10 @@ def _parts_of(raised: Sequence[Raised]) -> frozenset[int]:
 
 
 def _of_exception(one: Raised) -> _Event:
-    below = ""
+    lines: tuple[str, ...] = ()
     if _MATTERS_BELOW.search(one.line):
-        below = " ".join(part for part in one.more[:_LINES_BELOW] if part)
-    failure = _classified(one.type, one.message, below)
+        lines = tuple(part for part in one.more if part and part != _LABEL)[:_LINES_BELOW]
+    failure = _classified(one.type, one.message, " ".join(lines))
     name = one.type.rpartition(".")[2]
     kind: Literal["end", "uncaught", "report", "other-rank", "consequence"]
     if isinstance(failure, WorkerDied) or name in _CONSEQUENCES or _CONSEQUENCE.search(one.message):
@@ -260,14 +268,13 @@ def _of_exception(one: Raised) -> _Event:
         kind = "other-rank"
     else:
         kind = "uncaught" if one.uncaught else "end"
-    more = one.more[:_LINES_BELOW] if below else ()
-    return _Event(at=one.at, failure=failure, kind=kind, more=more)
+    return _Event(at=one.at, failure=failure, kind=kind, more=lines)
 
 
 def _classified(kind: str, message: str, below: str = "") -> Failure:
     """What an exception means."""
     name = kind.rpartition(".")[2]
-    if (found := _lack(f"{kind}: {message}")) is not None:
+    if (found := _lack(f"{kind}: {message} {below}")) is not None:
         return found
     if name == "OutOfMemoryError" and "out of resource" not in message:
         return OutOfMemory(tried=_tried(message))
@@ -304,7 +311,7 @@ def _timeout(text: str) -> CollectiveTimeout | None:
             by="NCCL",
             operation=known.get("operation"),
             rank=_int(known.get("rank")),
-            seconds=_seconds(known.get("ms"), 1000),
+            seconds=_seconds(known.get("ms"), 1000) or _seconds(known.get("s"), 1),
         )
     if match := _GLOO.search(text):
         return CollectiveTimeout(by="gloo", operation=match["operation"], seconds=_seconds(match["ms"], 1000))
@@ -341,7 +348,7 @@ def _of_line(at: int, said: Sequence[str], *, usage: bool) -> Iterator[_Event]:
         words = f"{match['type']}: {what}" if match["type"] and what else match["type"] or text
         yield _Event(at=at, failure=_lack(what) or Crashed(what=words), kind="end", more=_next_with(said, at, what))
     elif match := _FATAL.match(text):
-        what = match["python"] or match["shell"] or match["torch"]
+        what = match["python"] or match["shell"] or match["torch"] or match["libc"]
         abort = what in {"Aborted", "Killed"}
         yield _Event(at=at, failure=Crashed(what=text), kind="consequence" if abort else "end")
     elif match := _DEAD.search(text):
@@ -383,7 +390,16 @@ def _cause(events: Sequence[_Event], progress: int) -> _Event | None:
     others = [event for event in events if event.kind == "other-rank"]
     crashes = [event for event in events if isinstance(event.failure, Crashed)]
     empty = [event for event in events if isinstance(event.failure, RequestFailed)]
-    return next((some[0] for some in (died, others, crashes, empty) if some), None)
+    follows = [event for event in events if event.at > progress and _may_be_alone(event.failure)][-1:]
+    return next((some[0] for some in (died, others, crashes, empty, follows) if some), None)
+
+
+def _may_be_alone(failure: Failure) -> bool:
+    """Whether an exception that mostly follows from something else may be all there is: a file that was cut off ends
+    in an EOFError as well, which then says so."""
+    if not isinstance(failure, ExceptionRaised) or not failure.message:
+        return False
+    return failure.type.rpartition(".")[2] not in _TOLD_TO_END
 
 
 def _known(failure: Failure) -> int:

@@ -353,6 +353,21 @@ ABORTED = 'Fatal Python error: Aborted\n\nThread 0x00007f (most recent call firs
             CollectiveTimeout(by="NCCL", rank=0),
         ),
         (
+            (
+                "[rank0]:[F1123 17:35:20.2 ProcessGroupNCCL.cpp:1557] [PG ID 0 PG GUID 0(default_pg) Rank 0] Terminating "
+                "the process after attempting to dump debug info, due to ProcessGroupNCCL watchdog hang."
+            ),
+            CollectiveTimeout(by="NCCL", rank=0),
+        ),
+        (
+            (
+                "[rank2]:[E1123 17:35:20.2 ProcessGroupNCCL.cpp:1484] [PG ID 0 PG GUID 0(default_pg) Rank 2] "
+                "ProcessGroupNCCL's watchdog got stuck for 480 seconds without making progress in monitoring enqueued "
+                "collectives."
+            ),
+            CollectiveTimeout(by="NCCL", rank=2, seconds=480),
+        ),
+        (
             f"{FRAMES}RuntimeError: [/gloo/x.cc:81] Timed out waiting 1800000ms for recv operation to complete",
             CollectiveTimeout(by="gloo", operation="recv", seconds=1800),
         ),
@@ -410,6 +425,41 @@ def test_an_error_that_another_rank_caused_gives_way_to_that_ranks_own() -> None
     assert failure(START + lost) == ExceptionRaised(
         type="torch.distributed.DistBackendError", message="NCCL communicator was aborted on rank 1."
     )
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (
+            "Cuda failure 2 'out of memory'",
+            OutOfMemory(),
+        ),
+        (
+            "Cuda failure 700 'an illegal memory access was encountered'",
+            ExceptionRaised(
+                type="torch.distributed.DistBackendError",
+                message="NCCL error in: x.cpp:77, unhandled cuda error, NCCL version 2.21.5",
+                more="ncclUnhandledCudaError: Call to CUDA function failed. "
+                "Cuda failure 700 'an illegal memory access was encountered'",
+            ),
+        ),
+    ],
+)
+def test_an_error_of_nccl_is_told_with_what_nccl_met(last: str, expected: Failure) -> None:
+    error = "torch.distributed.DistBackendError: NCCL error in: x.cpp:77, unhandled cuda error, NCCL version 2.21.5"
+    met = f"ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\n{last}"
+    assert failure(f"{START}{FRAMES}{error}\n{met}\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("EOFError", "Ran out of input"), ("ConnectionResetError", "[Errno 104] Connection reset by peer")],
+)
+def test_what_mostly_follows_from_something_is_the_cause_where_nothing_else_is(kind: str, message: str) -> None:
+    assert failure(f"{START}{FRAMES}{kind}: {message}\n") == ExceptionRaised(type=kind, message=message)
+    # A launch that was told to end says nothing of why.
+    assert failure(f"{START}{FRAMES}KeyboardInterrupt\n") is None
+    assert failure(f"{START}{FRAMES}SystemExit: 1\n") is None
 
 
 # -------------------------------------------------------------------------------------------- parsers, crashes, workers
@@ -470,6 +520,14 @@ def test_an_error_of_another_program_is_no_refused_command(line: str) -> None:
             WorkerDied(rank=1, exit_code=-9),
         ),
         ("[11-23 17:19:17] Rank 0 scheduler is dead.", WorkerDied(rank=0)),
+        ("free(): invalid pointer\n", Crashed(what="free(): invalid pointer")),
+        ("double free or corruption (!prev)\nAborted (core dumped)", Crashed(what="double free or corruption (!prev)")),
+        (
+            "sglang: error while loading shared libraries: libcudart.so.12: cannot open shared object file",
+            Crashed(
+                what="sglang: error while loading shared libraries: libcudart.so.12: cannot open shared object file"
+            ),
+        ),
     ],
 )
 def test_an_end_without_an_exception_is_told(log: str, expected: Failure) -> None:
