@@ -354,8 +354,8 @@ ABORTED = 'Fatal Python error: Aborted\n\nThread 0x00007f (most recent call firs
         ),
         (
             (
-                "[rank0]:[F1123 17:35:20.2 ProcessGroupNCCL.cpp:1557] [PG ID 0 PG GUID 0(default_pg) Rank 0] Terminating "
-                "the process after attempting to dump debug info, due to ProcessGroupNCCL watchdog hang."
+                "[rank0]:[F1123 17:35:20.2 ProcessGroupNCCL.cpp:1557] [PG ID 0 PG GUID 0(default_pg) Rank 0] "
+                "Terminating the process after attempting to dump debug info, due to ProcessGroupNCCL watchdog hang."
             ),
             CollectiveTimeout(by="NCCL", rank=0),
         ),
