@@ -492,6 +492,18 @@ def test_a_single_denoising_stage_takes_the_steps_asked_for(steps: int, counts: 
     assert messages(reading) == ([] if counts else [("invalid", expected)])
 
 
+@pytest.mark.parametrize(("part", "counts"), [(0.5, False), (0.98, False), (0.995, True), (1.0, True)])
+@pytest.mark.parametrize("stage", ["DenoisingStage", "LTX2AVDenoisingStage"])
+def test_a_denoising_stage_takes_no_less_than_its_steps(part: float, stage: str, *, counts: bool) -> None:
+    document = json.loads(DUMP)
+    together = sum(step["duration_ms"] for step in document["denoise_steps_ms"])
+    (denoising,) = [one for one in document["steps"] if one["name"] == "DenoisingStage"]
+    denoising.update(name=stage, duration_ms=part * together)
+    reading = ENGINE.read(launch(dump=json.dumps(document)), case())
+    expected = f"{stage} took {part * together:g} ms, less than its steps together ({together:g} ms)"
+    assert messages(reading) == ([] if counts else [("invalid", expected)])
+
+
 @pytest.mark.parametrize(
     ("stage", "counted"),
     [("DenoisingStage", True), ("LTX2AVDenoisingStage", True), ("DmdDenoisingStage", False), ("OddStage", False)],
