@@ -4,7 +4,18 @@ import dataclasses
 from dataclasses import replace
 from typing import Any, get_args
 
-from pytest_sgdiff.data import CaseResult, ChangePoint, Finding, Gap, Problem, Recorded, Trend, Unmeasured, Watch
+from pytest_sgdiff.data import (
+    CaseResult,
+    Changed,
+    ChangePoint,
+    Finding,
+    Gap,
+    Problem,
+    Recorded,
+    Trend,
+    Unmeasured,
+    Watch,
+)
 from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, phrases, reason_text, text
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
@@ -395,6 +406,13 @@ def test_another_power_limit_clock_or_driver_than_the_baselines_is_told_with_bot
         "  differs from the baseline: power limit 400 W now, 700 W then; highest SM clock 1755 MHz now, 1980 MHz then;"
         " driver 580.159.04 now, 580.82.07 then"
     )
+
+
+def test_what_was_inherited_otherwise_stands_beside_a_verdict() -> None:
+    changed = (Changed(name="NCCL_DEBUG", then="INFO"), Changed(name="SGLANG_A", now="1", recorded=False))
+    message = text.message(factories.regressed(changed=changed))
+    for line in phrases.inherited_otherwise(changed):
+        assert f"  {line}" in message.splitlines()
 
 
 def test_settings_that_are_unknown_or_known_to_the_baseline_are_no_difference() -> None:
