@@ -6,6 +6,7 @@ writes one that looks in order), nor the line "(with warmup excluded)" (printed 
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterable, Iterator
 from typing import Literal
@@ -17,6 +18,7 @@ from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, unsat
 from pytest_sgdiff.engines.enginelog import LogEvidence
 from pytest_sgdiff.engines.failure import FRAME
 from pytest_sgdiff.engines.flags import given
+from pytest_sgdiff.engines.perfdump import CLOCK_NOISE, CLOCK_NOISE_MS
 
 DIFFUSERS_STAGE = "DiffusersExecutionStage"
 """The one stage of the diffusers backend, and of no native pipeline (sglang 0.5.8 to 0.5.23)."""
@@ -77,6 +79,7 @@ def problems(
     if case.runs_on == "sglang" or case.expect.attention:
         yield from _attention(case, log)
     yield from _steps(case, dump)
+    yield from _steps_beyond_their_stage(dump)
     if case.warmup == "request" and log.warmup != "proven":
         yield _problem("invalid", f"warmup is not proven: {log.warmup_why}", log.warmup_lines, cause="warmup")
     if conditioning.to_be_off(case):
@@ -251,6 +254,17 @@ def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
             f"the perf dump has {len(dump.steps_ms)} denoising steps, num-inference-steps asks for {wanted}",
             (),
         )
+
+
+def _steps_beyond_their_stage(dump: PerfDump | None) -> Iterator[Problem]:
+    """The steps of a plain loop are timed within its stage: together they fit into it, clock noise aside."""
+    stages = [stage for stage in dump.stages if metrics.is_denoising(stage.name)] if dump else []
+    if dump is None or len(stages) != 1 or stages[0].name not in _PLAIN_DENOISING:
+        return
+    together, took = math.fsum(dump.steps_ms), stages[0].duration_ms
+    if together > took + max(CLOCK_NOISE_MS, CLOCK_NOISE * took):
+        message = f"{stages[0].name} took {took:g} ms, less than its steps together ({together:g} ms)"
+        yield _problem("invalid", message, ())
 
 
 def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:

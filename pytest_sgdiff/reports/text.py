@@ -239,6 +239,9 @@ def _facts(result: CaseResult) -> list[str]:
     lines += [f"  {DETECTS}: {found}"] if found else []
     apart = evidence.differences(result)
     lines += [f"  differs from the {phrases.base_word(result)}: {apart}"] if apart else []
+    # Where launches are not compared, the reason names what they inherited otherwise.
+    otherwise = phrases.inherited_otherwise(result.changed) if result.verdicts else ()
+    lines += [f"  {numbers.clean(line)}" for line in otherwise]
     # Where launches were disturbed too often, or one failed (and gave no number), the reason says it.
     replaced = [] if result.reason_code == "environment" else [launch for launch in result.launches if launch.excluded]
     replaced = [launch for launch in replaced if launch.metrics or result.reason_code != "problem"]
