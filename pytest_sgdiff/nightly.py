@@ -13,6 +13,7 @@ The comparison serves, cases usually generate: how they warm up in particular is
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sgdiff.data import ArgValue, Case
+from pytest_sgdiff.datafiles import DataFileError, read_named
 from pytest_sgdiff.engines.flags import flag_of, key_given
 from pytest_sgdiff.errors import OptionError
 
@@ -61,12 +63,12 @@ class _Workload:
 def load_nightly(file: Path) -> Any:
     """The comparison's description, parsed. Raises OptionError if it cannot be read or is not JSON."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionError(f"{file}: cannot be read: {error.strerror or error}") from None
+        return json.loads(read_named(file).decode("utf-8"))
+    except DataFileError as error:
+        raise OptionError(f"{file}: cannot be read: {error.why}") from None
     except json.JSONDecodeError as error:
         raise OptionError(f"{file}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, or a number or nesting beyond what Python reads
         raise OptionError(f"{file}: not JSON: {error}") from None
 
 
@@ -187,7 +189,7 @@ def _of_entry(entry: Mapping[str, Any], where: str) -> _Workload:
     gpus, backend = flags.pop("num-gpus", None), flags.pop("backend", "sglang")
     return _Workload(
         model=entry["model"],
-        gpus=int(gpus) if gpus and gpus.isdecimal() else entry.get("num_gpus", 1),
+        gpus=int(gpus) if gpus and re.fullmatch(r"\d{1,9}", gpus) else entry.get("num_gpus", 1),
         backend="sglang" if backend == "auto" else backend,
         warmup="on" if warm else "off",
         image=bool(entry.get("reference_image")),
@@ -199,6 +201,8 @@ def _of_entry(entry: Mapping[str, Any], where: str) -> _Workload:
 
 def _parse(serve_args: Any, where: str) -> dict[str, str]:
     """Flag -> value of a command line's tail, `true` for a bare flag."""
+    if not isinstance(serve_args, str | list | None):
+        raise OptionError(f"{where}: 'serve_args' must be a text or a list of words, got {serve_args!r:.60}")
     try:
         words = shlex.split(serve_args) if isinstance(serve_args, str) else [str(word) for word in serve_args or ()]
     except ValueError as error:
@@ -216,9 +220,9 @@ def _parse(serve_args: Any, where: str) -> dict[str, str]:
 
 def _text(value: ArgValue | Any) -> str:
     """A value as it is compared: `4` and `4.0` are the same number, `True` and `true` the same switch."""
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list)) and not any(isinstance(one, (tuple, list)) for one in value):
         return " ".join(_text(one) for one in value)
-    text = str(value)
+    text = repr(value) if isinstance(value, (tuple, list)) else str(value)
     if text.lower() in ("true", "false"):
         return text.lower()
     try:

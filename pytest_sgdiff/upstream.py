@@ -8,6 +8,7 @@ everything that is known of both is equal and nothing that matters is unknown; e
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,9 @@ PRODUCTS = {
 OF_TWO_RUNS = 0.02
 """Steps that are longer together than the loop around them by more than this fraction are no rounding. In h100.json of
 0.5.23 it is 45, 51 and 69 % where it happens, and half a per cent at most elsewhere; e2e agrees with the loop."""
+
+SECTIONS = ("stages_ms", "denoise_step_ms")
+"""What a scenario has by name or number, where it has it."""
 
 MATTERS = ("width", "height", "num-frames", "num-inference-steps")
 PARALLEL = ("ulysses-degree", "ring-degree", "sp-degree", "tp-size", "enable-cfg-parallel", "cfg-parallel-size")
@@ -63,6 +67,10 @@ def import_upstream(
     for name, scenario in scenarios.items():
         if not isinstance(scenario, Mapping):
             raise WireError(f"scenarios.{name}: must be a mapping, got {scenario!r:.60}", ("scenarios", name))
+        for key in SECTIONS:
+            if not isinstance(scenario.get(key), Mapping | None):
+                place = ("scenarios", name, key)
+                raise WireError(f"{'.'.join(place)}: must be a mapping, got {scenario[key]!r:.60}", place)
         empty = tuple(_empty(scenario))
         if empty:
             report.append(f"{name}: {', '.join(empty)} zero or null: dropped, nothing was measured there")
@@ -119,15 +127,20 @@ def _product(metadata: Mapping[str, Any]) -> str:
 def _empty(scenario: Mapping[str, Any]) -> Iterator[str]:
     """Places of zeros and nulls; upstream wrote both for what was not measured, and then checked nothing there."""
     for key, value in scenario.items():
-        if isinstance(value, Mapping):
-            yield from (f"{key}.{inner}" for inner in _empty(value) if is_stage(inner))
-        elif value is None or (not isinstance(value, str) and _positive(value) is None):
+        if key in SECTIONS and isinstance(value, Mapping):
+            yield from (f"{key}.{inner}" for inner, number in value.items() if is_stage(inner) and _no_number(number))
+        elif not isinstance(value, Mapping) and _no_number(value):
             yield key
+
+
+def _no_number(value: Any) -> bool:
+    return value is None or (not isinstance(value, str) and _positive(value) is None)
 
 
 def _positive(value: Any) -> float | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and 0 < value < float("inf") else None
+    # A whole number may be beyond a float's range.
+    return float(value) if number and 0 < value <= sys.float_info.max else None
 
 
 def _launch(scenario: Mapping[str, Any]) -> LaunchRecord:
@@ -141,8 +154,8 @@ def _launch(scenario: Mapping[str, Any]) -> LaunchRecord:
     whole = tuple(in_order) if len(in_order) == len(numbered) else ()
     metrics = {
         "e2e": _positive(scenario.get("expected_e2e_ms")),
-        "denoise": sum(denoising) if denoising and len(denoising) == len(told) else None,
-        "denoise_steps": sum(whole) if whole else None,
+        "denoise": _positive(sum(denoising)) if len(denoising) == len(told) else None,
+        "denoise_steps": _positive(sum(whole)),
         "peak_memory": _positive(scenario.get("runtime_peak_allocated_mb")),
         **{STAGE + name: value for name, value in stages.items() if is_stage(name)},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from pytest_sgdiff.cli.casefiles import all_cases
@@ -45,7 +44,7 @@ def add_export(commands: Subparsers) -> None:
 
 
 def _import(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff import baselines
+    from pytest_sgdiff import baselines, jsontext
     from pytest_sgdiff.errors import OptionError, WireError
     from pytest_sgdiff.published import published_references
     from pytest_sgdiff.upstream import import_upstream
@@ -58,20 +57,20 @@ def _import(chosen: argparse.Namespace) -> int:
         total = len(found)
     else:
         try:
-            document = json.loads(read(chosen.file))
-        except (ValueError, RecursionError) as error:
-            raise OptionError(f"{chosen.file}: is no JSON: {error}") from None
+            document = jsontext.read(read(chosen.file))
+        except jsontext.JsonTextError as error:
+            raise OptionError(f"{chosen.file}:{error.line}: {error}") from None
         try:
             found, report, missed = import_upstream(
-                document,
+                document.value,
                 cases,
                 source=chosen.source or chosen.file.name,
                 engine_version=chosen.engine,
                 default_gpus=chosen.gpus,
             )
         except WireError as error:
-            raise OptionError(f"{chosen.file}: {error}") from None
-        total = len(document["scenarios"])
+            raise OptionError(f"{chosen.file}:{document.line(error.path)}: {error}") from None
+        total = len(document.value["scenarios"])
     written = 0
     for reference in found:
         measurement = reference.measurement

@@ -228,3 +228,39 @@ def test_a_file_is_loaded_or_says_why_not(tmp_path: pathlib.Path) -> None:
     with pytest.raises(OptionError) as caught:
         load_nightly(tmp_path / "none.json")
     assert str(caught.value) == f"{tmp_path / 'none.json'}: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"cases": 1' + "0" * 5000 + "}", "[" * 100000, "\xff"], ids=["number", "depth", "bytes"]
+)
+def test_a_file_that_python_cannot_read_is_named(tmp_path: pathlib.Path, text: str) -> None:
+    file = tmp_path / "f.json"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(OptionError, match=f"^{file}: not JSON: "):
+        load_nightly(file)
+
+
+def test_a_folder_is_no_comparison_and_a_device_is_not_read(tmp_path: pathlib.Path) -> None:
+    for path in (tmp_path, pathlib.Path("/dev/zero")):
+        with pytest.raises(OptionError, match="cannot be read: is no regular file"):
+            load_nightly(path)
+
+
+@pytest.mark.parametrize("words", [True, 5, {"a": 1}])
+def test_a_command_line_that_is_none_is_named(words: Any) -> None:
+    document = {"cases": [entry("a", "m", "p", (1, 1), words)]}
+    with pytest.raises(OptionError, match="a: 'serve_args' must be a text or a list of words, got "):
+        check_nightly(load_cases("f.yaml", FOLLOWS), document)
+
+
+@pytest.mark.parametrize("field", ["fps", "num_gpus"])
+def test_values_of_any_depth_and_length_are_a_difference(field: str) -> None:
+    deep: Any = []
+    for _ in range(400):
+        deep = [deep]
+    for value, words in ((deep, ""), (1, "--num-gpus " + "9" * 5000)):
+        document = {"cases": [entry("a", "m", "p", (1, 1), words, **{field: value})]}
+        assert check_nightly(load_cases("f.yaml", FOLLOWS), document)
+
+
+FOLLOWS = "cases:\n  a:\n    model: m\n    marks: [nightly]\n    source: comparison_configs.json\n"

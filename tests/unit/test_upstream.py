@@ -222,6 +222,30 @@ def test_what_is_no_such_file_is_named(document: Any, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("section", ["stages_ms", "denoise_step_ms"])
+@pytest.mark.parametrize("value", [True, 1, 7.5, "x", [1], [{}]])
+def test_a_section_of_another_kind_is_named(section: str, value: Any) -> None:
+    document = {"metadata": {"hardware": "H100"}, "scenarios": {"a": {section: value}}}
+    with pytest.raises(WireError, match=f"^scenarios.a.{section}: must be a mapping") as caught:
+        import_upstream(document, [], source="x", default_gpus=1)
+    assert caught.value.path == ("scenarios", "a", section)
+
+
+def test_numbers_beyond_any_measured_one_are_dropped() -> None:
+    scenario = {
+        "expected_e2e_ms": 10**400,
+        "stages_ms": {"DenoisingStage": 1e308, "RefinementStage": 1e308, "DecodingStage": 5.0},
+        "deep": {"a": {"b": 10**400}},
+    }
+    document = {"metadata": {"hardware": "H100"}, "scenarios": {"a": scenario}}
+    (reference,), report, _ = import_upstream(document, [], source="x", default_gpus=1)
+    (launch,) = reference.measurement.launches
+    assert "e2e" not in launch.metrics
+    assert "denoise" not in launch.metrics
+    assert launch.metrics["stage:DecodingStage"] == 5.0
+    assert "a: expected_e2e_ms zero or null: dropped, nothing was measured there" in report
+
+
 def test_files_of_older_versions_without_memory_are_read() -> None:
     """Up to 0.5.14 one perf_baselines.json for all GPUs; scenarios had no VRAM figures."""
     old = {name: value for name, value in H100["scenarios"]["wan2_2_ti2v_5b"].items() if "peak" not in name}
