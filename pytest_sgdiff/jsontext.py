@@ -1,7 +1,8 @@
 """JSON as people review it: a text form with small diffs, and the line on which a value stands.
 
 The text form: keys sorted, an indent of two, lists of numbers or words and mappings to numbers on one line, a list
-of mappings with one line for each of them, no NaN, a newline at the end. Writing back what was read gives the same
+of mappings with one line for each of them, no NaN, escapes for what a terminal or a CI system that shows a diff would
+take as an order, a newline at the end. Writing back what was read gives the same
 bytes.
 """
 
@@ -12,6 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pytest_sgdiff.printable import printable_json
 
 Place = tuple[str | int, ...]
 
@@ -40,7 +43,7 @@ class Document:
 
 def write(value: Any) -> str:
     """The text form. Raises ValueError for a number that is not finite."""
-    return _block(value, "") + "\n"
+    return printable_json(_block(value, "")) + "\n"
 
 
 def _block(value: Any, indent: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_sgdiff.jsontext import JsonTextError, read, write
+from tests.foreign import HOSTILE, orders
 
 TEXT = """\
 {
@@ -29,6 +30,15 @@ VALUE = {
 def test_keys_are_sorted_and_numbers_that_belong_together_stay_on_one_line() -> None:
     assert write(VALUE) == TEXT
     assert write(read(TEXT).value) == TEXT
+
+
+def test_no_order_stands_in_the_text_and_the_value_is_the_same() -> None:
+    value = {"a": [HOSTILE, {HOSTILE: HOSTILE}], "b": "näher 日本"}
+    text = write(value)
+    assert orders("json", text) == []
+    assert read(text).value == value
+    assert write(read(text).value) == text
+    assert "näher 日本" in text
 
 
 def test_a_number_that_is_not_finite_is_refused() -> None:
