@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json
-from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.datafiles import read_named
+from pytest_sgdiff.errors import CaseFileError, SgdiffError
 from pytest_sgdiff.lookalikes import in_name
 from pytest_sgdiff.printable import printable
 
@@ -102,9 +103,11 @@ def _check(files: Sequence[Path], here: Path, version: str | None) -> int:
 
 def _names_marks(file: Path) -> bool:
     """Whether a case file has marks, also one that cannot be read as YAML."""
+    from pytest_sgdiff import yamlreader
+
     try:
-        return b"marks" in file.read_bytes()
-    except OSError:
+        return b"marks" in read_named(file, at_most=yamlreader.MAX_BYTES)
+    except SgdiffError:
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -142,3 +143,24 @@ def test_the_installed_command_says_so_too(here: Path) -> None:
     done = subprocess.run([command, "cases", "--check"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "")
     assert done.stdout == "cases/a.yaml:6:13: 'weekly' not found in `markers` configuration option\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
+def test_what_is_no_case_file_is_named_without_waiting_or_reading_it(here: Path, kind: str) -> None:
+    path = here / "x.yaml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)); {RUN}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "cases", "--check", path.name], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert re.match(r"x\.yaml:1:1: (not a file|the file is larger than 1 MiB|a binary file)", done.stdout + done.stderr)
+
+
+RUN = "import sys; from pytest_sgdiff.cli import main; sys.exit(main())"
