@@ -29,6 +29,8 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 
+# Some shells forbid Python to keep what it has compiled; each of the many processes here would compile all anew.
+unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.ready
 	$(RUN) -m pytest tests -n 4 --dist worksteal
 

@@ -188,7 +188,7 @@ def test_import_without_a_file_writes_the_published_numbers(
     assert {path.name for path in baselines.every(tmp_path / "baselines")} == {
         path.name for path in baselines.every(ROOT / "baselines")
     }
-    with pytest.raises(SgdiffError, match="is no JSON"):
+    with pytest.raises(SgdiffError, match="not JSON"):
         run("import", tmp_path / "cases" / "images" / "firered.yaml")
     odd = tmp_path / "odd.json"
     odd.write_text('{"metadata": {"hardware": "H100"}, "scenarios": {"a": 3}}')
