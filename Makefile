@@ -32,7 +32,7 @@ lint: $(VENV)/.ready
 # Some shells forbid Python to keep what it has compiled; each of the many processes here would compile all anew.
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.ready
-	$(RUN) -m pytest tests -n 4 --dist worksteal
+	$(RUN) -m pytest tests -n 6 --dist worksteal
 
 test-engine: $(VENV)/.ready  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)

@@ -30,8 +30,10 @@ def secrets(project: Project) -> None:
 
 
 def leaks(project: Project, *printed: str) -> list[str]:
-    """Where a secret stands, in files that the run wrote and in what was printed."""
-    files = {str(path): path for path in project.root.rglob("*") if path.is_file() and path.name != "conftest.py"}
+    """Where a secret stands, in files that the run wrote and in what was printed; conftest.py has them, and what Python
+    compiled of it."""
+    written = [path for path in project.root.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    files = {str(path): path for path in written if path.name != "conftest.py"}
     told = {name: path.read_text(errors="replace") for name, path in files.items()}
     told |= {f"printed {number}": text for number, text in enumerate(printed)}
     return [name for name, text in told.items() if any(secret in text for secret in SECRETS)]

@@ -194,4 +194,4 @@ def test_import_without_a_file_writes_the_published_numbers(
     odd.write_text('{"metadata": {"hardware": "H100"}, "scenarios": {"a": 3}}')
     with pytest.raises(SgdiffError) as caught:
         run("import", odd)
-    assert str(caught.value) == f"{odd}: scenarios.a: must be a mapping, got 3"
+    assert str(caught.value) == f"{odd}:1: scenarios.a: must be a mapping, got 3"
