@@ -46,11 +46,10 @@ def test_with_the_cache_asked_for_it_is_not_and_the_advice_says_so(project: Proj
     assert "[conditioning-cache]" in str(found["warnings"])
 
 
-@WORKERS
-def test_a_launch_whose_encoders_did_not_work_is_invalid(project: Project, workers: tuple[str, ...]) -> None:
+def test_a_launch_whose_encoders_did_not_work_is_invalid(project: Project) -> None:
     project.record()
     project.engine("cached")
-    found = report(project, *workers)
+    found = report(project)
     assert found["outcome"] == "invalid"
     assert [problem["cause"] for problem in found["problems"]] == ["conditioning-cache"]  # type: ignore[attr-defined]
     assert found["verdicts"] == []

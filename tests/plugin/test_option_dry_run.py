@@ -97,15 +97,12 @@ NEW_FLAG = CASE.replace("seed: 42", "seed: 42, brand-new-flag: 3")
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
 
 
-@WORKERS
 @pytest.mark.parametrize("version", ["0.5.24", "0.1.dev1"])
-def test_a_flag_that_only_the_installed_engine_knows_is_written(
-    project: Project, version: str, workers: tuple[str, ...]
-) -> None:
+def test_a_flag_that_only_the_installed_engine_knows_is_written(project: Project, version: str) -> None:
     asked = project.help("--brand-new-flag NEW", version=version)
     project.write("cases/tiny.yaml", NEW_FLAG)
     for _ in range(2):
-        result = project.run("--sgdiff-dry-run", *workers)
+        result = project.run("--sgdiff-dry-run")
         assert result.ret == 0, result.stdout.str()
         (line,) = [line for line in result.outlines if " generate --model-path" in line]
         assert "--brand-new-flag 3 --warmup-mode request --disable-conditioning-cache" in line
@@ -128,14 +125,11 @@ def test_a_flag_that_the_installed_engine_lacks_fails_the_dry_run(
     assert " generate --model-path" not in result.stdout.str()
 
 
-@WORKERS
-def test_a_flag_that_nobody_knows_is_a_warning_on_an_engine_newer_than_the_tables(
-    project: Project, workers: tuple[str, ...]
-) -> None:
+def test_a_flag_that_nobody_knows_is_a_warning_on_an_engine_newer_than_the_tables(project: Project) -> None:
     """Its help fails here: the stand-in has none."""
     project.setenv("SGDIFF_FAKE_VERSION", "0.5.24")
     project.write("cases/tiny.yaml", NEW_FLAG)
-    result = project.run("--sgdiff-dry-run", *workers)
+    result = project.run("--sgdiff-dry-run")
     assert result.ret == 0, result.stdout.str()
     assert "--brand-new-flag 3" in result.stdout.str()
     slugs = [line.rpartition("[")[2] for line in result.outlines if ": warning: " in line]
