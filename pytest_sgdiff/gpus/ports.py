@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from pytest_sgdiff.data import Ports
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus.locks import locked_file
+from pytest_sgdiff.gpus.lock_files import locked_file
 
 BASE = 20000
 SPAN = 64

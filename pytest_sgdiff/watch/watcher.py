@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Literal, Protocol
 
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
-from pytest_sgdiff.displays import only_draw
+from pytest_sgdiff.data.displays import only_draw
 from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.unlisted import HIDDEN_MB
 from pytest_sgdiff.watch import host
+from pytest_sgdiff.watch.unlisted import HIDDEN_MB
 
 # Looks in a row that must show it: memory and processes are read a moment apart, and ends of processes take a second.
 LASTING = 3

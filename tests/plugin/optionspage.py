@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_sgdiff.options import CASE_FILES, CASE_MARKS, SETTINGS, Setting
+from pytest_sgdiff.plugin.options import CASE_FILES, CASE_MARKS, SETTINGS, Setting
 
 HEAD = """# Options
 
@@ -49,7 +49,7 @@ TAIL = """
 | `sgdiff_baselines` | the folder of the baselines |
 
 Each may be overridden in any conftest.py. Hooks (`pytest_sgdiff_engine`, `_command`, `_metrics`, `_machine`, `_report`)
-are described in [hookspecs.py](../pytest_sgdiff/hookspecs.py).
+are described in [hookspecs.py](../pytest_sgdiff/plugin/hookspecs.py).
 
 ## Case files and marks
 

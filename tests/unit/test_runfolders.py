@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_sgdiff.runfolders import RunFolder, hold, prune
+from pytest_sgdiff.files.run_folders import RunFolder, hold, prune
 
 OLD, NEXT, NEW = (f"2026-11-{day:02d}T10-00-00-41" for day in (1, 2, 3))
 

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, LaunchRecord, Watch
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.reports.launchnotes import notes, notes_of_all
+from pytest_sgdiff.reports.launch_notes import notes, notes_of_all
 from pytest_sgdiff.watch import Watcher, disturbances, host, sm_clock_mhz
 from pytest_sgdiff.watch.watcher import lasting_growth, unlisted_mb
 from tests.waiting import wait_for
@@ -476,7 +476,7 @@ def test_the_real_children_of_a_launch_are_ours_by_descent() -> None:
         children = Path(f"/proc/{child.pid}/task/{child.pid}/children")
         while not (worker := children.read_text().split()):
             time.sleep(0.01)
-        from pytest_sgdiff.gpus.procs import is_descendant
+        from pytest_sgdiff.gpus.processes import is_descendant
 
         looks = [[], [(child.pid, "sglang", 518), (int(worker[0]), "sglang", 7182), (1, "init", 5)]]
         watch = watched(Driver(looks), 3, owns=lambda pid: is_descendant(pid, child.pid))
