@@ -21,7 +21,7 @@ from tests.waiting import alive, wait_for
 
 FILE = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
 RUN = f"there-{os.getpid()}"
-"""Of this process alone: `reap` ends what carries a run's name on the whole host, also in another run of these tests."""
+"""This process's own: `reap` ends what carries a run's name on the whole host, also of another run of these tests."""
 
 
 class Bench:
