@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, CaseResult, Finding, Measurement, MetricClass, Verdict
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    CaseResult,
+    Difference,
+    Finding,
+    Measurement,
+    MetricClass,
+    Reason,
+    Verdict,
+)
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.inherited import changes
 from pytest_sgdiff.judging.judge import differences, judge
@@ -24,7 +34,7 @@ def figures(
     old: Baseline | None,
     case: Case,
     *,
-    apart: tuple[str, ...] = (),
+    apart: tuple[Difference, ...] = (),
     priors: Priors | None = None,
 ) -> tuple[Verdict, ...]:
     """Verdicts, for show, on the launches `now` of the baseline `fresh` against the old one.
@@ -54,15 +64,13 @@ def figures(
 def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Priors | None = None) -> CaseResult:
     """A candidate beside what lies in the tree. Of one that extends it, the launches that it adds are compared."""
     added = _added(candidate, old)
-    apart: tuple[str, ...] = ()
-    if old is None:
-        done = "recorded"
-    elif len(added.launches) < len(candidate.measurement.launches):
-        done = f"added to the {len(old.measurement.launches)} of the baseline"
-    else:
+    apart: tuple[Difference, ...] = ()
+    reason = Reason(code="recorded", launches=len(added.launches))
+    if old is not None and len(added.launches) < len(candidate.measurement.launches):
+        reason = replace(reason, added_to=len(old.measurement.launches))
+    elif old is not None:
         apart = differences(added.machine, added.workload, added.launches[0].environment, old, launches=added.launches)
-        done = replacing(apart)
-    many = len(added.launches)
+        reason = replace(reason, replaces=True, differences=apart)
     sides = (counted(old.measurement.launches if old else ()), counted(added.launches))
     changed = changes(*([launch.environment for launch in side] for side in sides)) if old else ()
     return CaseResult(
@@ -70,8 +78,7 @@ def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Pri
         node_id=case.node_id,
         location=case.location,
         outcome="pass",
-        reason=f"{many} launch{'es' * (many != 1)} {done}",
-        reason_code="recorded",
+        reason=reason,
         machine=added.machine,
         workload=added.workload,
         launches=added.launches,
@@ -86,11 +93,6 @@ def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Pri
         recorded=True,
         measured=True,
     )
-
-
-def replacing(apart: tuple[str, ...]) -> str:
-    """What fresh launches do to a baseline, and why the two are not comparable."""
-    return "replace the baseline" + (f", which is not comparable: {'; '.join(apart)}" if apart else "")
 
 
 def _added(candidate: Baseline, old: Baseline | None) -> Measurement:

@@ -34,6 +34,8 @@ from pytest_sgdiff.plugin.hook_calls import Extensions
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.redact import Redaction
+from pytest_sgdiff.reports.difference_text import of_baseline
+from pytest_sgdiff.reports.reason_text import reason
 from pytest_sgdiff.runner import command_line, sources
 from pytest_sgdiff.runner import run as runner
 from pytest_sgdiff.runner.job import unmeasured
@@ -149,8 +151,8 @@ class Session:
             result = self.busy(item, case, error)
             item.stash[RESULT] = to_plain(result)
             if "inconclusive" in self.settings.fail_on:
-                pytest.fail(result.reason, pytrace=False)
-            pytest.skip(f"inconclusive: {result.reason}")
+                pytest.fail(reason(result), pytrace=False)
+            pytest.skip(f"inconclusive: {reason(result)}")
         except BaselineError as error:
             # Only the message: that one error led to another says nothing to whoever mends the file.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
@@ -187,7 +189,7 @@ class Session:
 
     def busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
         """The result of a test for which others leave no room on the host."""
-        return replace(unmeasured(case, f"environment: {error}", fix=error.fix), node_id=item.nodeid)
+        return replace(unmeasured(case, str(error), fix=error.fix), node_id=item.nodeid)
 
     def refuse_recorded(self, item: pytest.Item, case: Case, machines: Iterable[Machine]) -> None:
         """`--sgdiff-update=missing` leaves alone what has launches on each machine that the case may be measured on;
@@ -211,9 +213,8 @@ class Session:
         then = found.measurement.workload
         then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith("assets.")})
         cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
-        apart = "; ".join(
-            (*work_differences(then, asks), *(["conditioning cache: on in the baseline"] if cached else []))
-        )
+        differs = [of_baseline(one) for one in work_differences(then, asks)]
+        apart = "; ".join([*differs, *(["conditioning cache: on in the baseline"] if cached else [])])
         return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
@@ -263,8 +264,7 @@ class Session:
         products = tuple(gpu.name for gpu in self.fitting(case)) or case.requires.gpu
         refused = [*self._refused(case, info)]
         if self.settings.mode == "against" and self.settings.live:
-            told = {(one.slug, one.message) for one in refused}
-            refused += [one for one in self._refused(case, self.base_info) if (one.slug, one.message) not in told]
+            refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
         # A flag that the engine refuses may be wrong in general too: the engine's word is the more exact one.
         places = {one.location for one in refused} - {case.location}
         general = advise(case, engine=engine, gpu_products=products)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.data import Launch
+from pytest_sgdiff.data import GpuEvent, Launch
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.data_files import TEMPORARY, DataFileError, kind, make_folder, names, remove, write
@@ -223,7 +223,13 @@ def _current(document: Any) -> Any:
     schema = document.get("schema")
     if schema != SCHEMA or isinstance(schema, bool):
         raise WireError(f"schema: must be {SCHEMA}, got {json.dumps(schema)}: read it with the version that wrote it")
-    return {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
+    record = {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
+    watch = record.get("watch")
+    if isinstance(watch, Mapping) and isinstance(events := watch.get("events"), list):
+        # Older ones have a line of text for each.
+        typed = [to_plain(GpuEvent.of_text(one)) if isinstance(one, str) else one for one in events]
+        record["watch"] = {**watch, "events": typed}
+    return record
 
 
 def numbered(folder: Path, *, below: Path) -> list[tuple[int, Path]]:

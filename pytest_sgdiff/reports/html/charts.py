@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
 from pytest_sgdiff.metrics import STAGE, is_denoising
-from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers
+from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, reason_text
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
 WIDTH = 360
@@ -78,8 +78,8 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         Mark(
             x=x.at(len(before) + 1 + i),
             y=y.at(value),
-            kind="excluded" if launch.excluded else f"now {verdict.outcome}",
-            shape="cross" if launch.excluded else "dot",
+            kind="excluded" if not launch.counts else f"now {verdict.outcome}",
+            shape="dot" if launch.counts else "cross",
             label=_told(launch, value, verdict, "launch"),
         )
         for i, (launch, value) in enumerate(after)
@@ -111,7 +111,7 @@ def _above(limit: float) -> str:
 
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
     words = f"{noun} {launch.number}: {numbers.quantity(value, verdict.unit)}"
-    return f"{words}, does not count: {numbers.clean(launch.excluded)}" if launch.excluded else words
+    return words if launch.counts else f"{words}, does not count: {numbers.clean(reason_text.excluded(launch))}"
 
 
 def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
