@@ -18,7 +18,7 @@ from pytest_sgdiff.data import Case, CaseResult, Launch, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
-from pytest_sgdiff.files.names import file_name
+from pytest_sgdiff.files.data_files import file_name
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.power import recorded_at_most

@@ -17,8 +17,18 @@ from typing import Any
 from pytest_sgdiff.data import Launch
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import json_text
-from pytest_sgdiff.files.data_files import TEMPORARY, DataFileError, kind, make_folder, names, remove, write
-from pytest_sgdiff.files.names import case_id, file_name, onto_disk
+from pytest_sgdiff.files.data_files import (
+    TEMPORARY,
+    DataFileError,
+    case_id,
+    file_name,
+    kind,
+    make_folder,
+    names,
+    onto_disk,
+    remove,
+    write,
+)
 from pytest_sgdiff.files.wire import from_plain, to_plain
 from pytest_sgdiff.launch.log_text import read_log
 from pytest_sgdiff.recordings.scripted import META, scripted_launch
