@@ -26,7 +26,7 @@ from pytest_sgdiff.plugin.live import StatusBoard, own_status_folder, status_fol
 from pytest_sgdiff.plugin.publish import ready_to_publish
 from pytest_sgdiff.plugin.role import NEEDS, POOL, Role, role
 from pytest_sgdiff.plugin.session import Session
-from pytest_sgdiff.plugin.settings import Settings, read_settings
+from pytest_sgdiff.plugin.settings import Renamed, Settings, read_settings
 from pytest_sgdiff.plugin.terminal import Terminal
 from pytest_sgdiff.plugin.worker import Dropped, Sender
 from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
@@ -70,6 +70,8 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         say = partial(_say, config)
         session = Session(config, settings, pool, notify, claims=status_folder(settings), say=say)
         header = _header(settings, pool, session, collect_only=shows_only(config)) if own.leads else ()
+        if header:
+            header += tuple(map(_renamed_text, settings.renamed))
         # Made first: it holds the schedule's file too. A replay takes no time that anybody would want to follow.
         board = StatusBoard(config, settings) if settings.live and own.leads else None
         if pool is not None:
@@ -299,6 +301,13 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
     if settings.out is not None:
         lines.append(f"launches are kept in {settings.near(settings.out)}")
     return tuple(lines)
+
+
+def _renamed_text(renamed: Renamed) -> str:
+    return (
+        f"note: {renamed.option}={renamed.old} is now {renamed.option}={renamed.new}: use the new name, the next "
+        "release no longer takes the old one"
+    )
 
 
 def _machine_text(told: Environment) -> str:

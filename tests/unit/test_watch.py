@@ -287,7 +287,7 @@ def test_what_was_asked_and_what_was_are_two_things() -> None:
     assert (unknown.to_be_alone, unknown.alone) == (True, None)
 
 
-@pytest.mark.parametrize("isolation", ["confirm", "window", "quiet", "host"])
+@pytest.mark.parametrize("isolation", ["confirm", "alone"])
 def test_a_launch_that_was_to_be_alone_and_was_not_is_disturbed(isolation: str) -> None:
     """In the default mode the launches of later looks."""
     watch = watched(Driver(), 3, co_runners=lambda: ("wan22", "ltx2"), to_be_alone=True, isolation=isolation)
@@ -299,7 +299,9 @@ def test_a_launch_that_was_to_be_alone_and_was_not_is_disturbed(isolation: str) 
 @pytest.mark.parametrize(
     ("isolation", "found"),
     [
+        ("window", ("was to run alone on the host, but wan22 ran beside it",)),
         ("quiet", ("was to run alone on the host, but wan22 ran beside it",)),
+        ("host", ("was to run alone on the host, but wan22 ran beside it",)),
         ("confirm", ()),
         ("shared", ()),
         (None, ()),
