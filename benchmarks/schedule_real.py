@@ -16,7 +16,7 @@ OURS = """
 import os
 import pytest
 from pytest_sgdiff.gpus import Pool, lock_dir, resolve
-from pytest_sgdiff.schedule import WORKERINPUT, CaseNeed, GpuSchedule, ParkItems
+from pytest_sgdiff.plugin.xdist import WORKERINPUT, CaseNeed, GpuSchedule, ParkItems
 
 ELIGIBLE, HERE = resolve("all", visible="0,1,2,3"), os.path.dirname(__file__)
 POOL = Pool(ELIGIBLE, run_id="run", settle_s=0)

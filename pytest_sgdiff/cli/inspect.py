@@ -38,7 +38,7 @@ def add(commands: Subparsers) -> None:
 
 
 def _inspect(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.engines.inspection import inspect
+    from pytest_sgdiff.engines.inspect import inspect
     from pytest_sgdiff.errors import OptionError
 
     folders = [path for path in chosen.paths if not _is_file(path)]
@@ -96,8 +96,8 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
 
 
 def _launch(folder: Path, case: str, number: int, *, below: Path) -> dict[str, Any]:
-    from pytest_sgdiff import recordings
-    from pytest_sgdiff.engines.inspection import inspect_launch
+    from pytest_sgdiff.engines.inspect import inspect_launch
+    from pytest_sgdiff.recordings import store as recordings
     from pytest_sgdiff.watch import disturbances
 
     launch = recordings.read_launch(folder, case=case, number=number, below=below)
@@ -112,9 +112,9 @@ def _launches(path: Path) -> list[tuple[Path, str, int]]:
 
     Raises RecordingError where there is none.
     """
-    from pytest_sgdiff import recordings
     from pytest_sgdiff.errors import RecordingError
-    from pytest_sgdiff.sources import AGAINST
+    from pytest_sgdiff.recordings import store as recordings
+    from pytest_sgdiff.runner.sources import AGAINST
 
     if not path.is_dir():
         raise RecordingError(f"{path}: no such folder or file")
@@ -141,8 +141,8 @@ def _inspection(found: Mapping[str, Any]) -> str:
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
     metrics = found["metrics"]
     if isinstance(metrics, dict) and metrics:
-        from pytest_sgdiff.figures import fixed
         from pytest_sgdiff.metrics import unit
+        from pytest_sgdiff.reports.figures import fixed
 
         width = max(map(len, metrics))
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from pytest_sgdiff.options import Isolation
+from pytest_sgdiff.isolation import Isolation
 
 # Choosing 8 of 16 has 12,870 ways; beyond this many only neighbours in the wiring order are looked at.
 _MOST_SUBSETS = 5000

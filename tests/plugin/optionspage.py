@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_sgdiff.options import CASE_FILES, CASE_MARKS, SETTINGS, Setting
+from pytest_sgdiff.plugin.options import CASE_FILES, CASE_MARKS, SETTINGS, Setting
 
 HEAD = """# Options
 

@@ -20,7 +20,7 @@ CONFTEST = """
 import json, os, time
 import pytest
 from pytest_sgdiff.gpus import Pool, lock_dir, resolve
-from pytest_sgdiff.schedule import WORKERINPUT, CaseNeed, GpuSchedule, ParkItems
+from pytest_sgdiff.plugin.xdist import WORKERINPUT, CaseNeed, GpuSchedule, ParkItems
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = lock_dir()

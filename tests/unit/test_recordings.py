@@ -11,18 +11,10 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import logtext, recordings
-from pytest_sgdiff.data import (
-    Environment,
-    GpuProcess,
-    GpuSeries,
-    Launch,
-    Machine,
-    OutputFile,
-    Watch,
-    Workload,
-)
+from pytest_sgdiff.data import Environment, GpuProcess, GpuSeries, Launch, Machine, OutputFile, Watch, Workload
 from pytest_sgdiff.errors import RecordingError
+from pytest_sgdiff.launch import log_text
+from pytest_sgdiff.recordings import store as recordings
 
 DUMP = '{\n  "tag": "cli_generate",\n  "total_duration_ms": 1143.6868760000038\n}'
 LAUNCH = Launch(
@@ -413,7 +405,7 @@ def test_a_file_of_any_size_takes_no_memory(tmp_path: Path, name: str) -> None:
 
 
 def test_a_log_of_any_size_is_looked_through_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logtext, "SCAN_LIMIT", 1 << 21)
+    monkeypatch.setattr(log_text, "SCAN_LIMIT", 1 << 21)
     root, _ = _project(tmp_path)
     log = root / "tiny" / "00" / "engine.log"
     with log.open("wb") as file:

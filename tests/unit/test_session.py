@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.data import LaunchRecord
-from pytest_sgdiff.session import Session, launch_s
+from pytest_sgdiff.plugin.session import Session, launch_s
 from tests import factories
 
 

@@ -1,0 +1,203 @@
+"""A comparison as text, as Markdown in the shape of upstream's compare_perf.py, and as JSON. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+
+from pytest_sgdiff.compare.compare import Comparison, Row, Status
+from pytest_sgdiff.compare.sides import Side
+from pytest_sgdiff.metrics import STAGE, title
+from pytest_sgdiff.printable import printable_json, printable_values
+from pytest_sgdiff.reports.case_text import estimators
+from pytest_sgdiff.reports.figures import fixed
+from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
+from pytest_sgdiff.reports.text import table
+
+CURE = "compare like with like, or say --anyway"
+
+_ICONS: Mapping[Status, str] = MappingProxyType(
+    {
+        "slower": "❌ (Slower)",
+        "faster": "✅ (Faster)",
+        "similar": "➖ (Similar)",
+        "undecided": "❔ (Undecided)",
+        "unknown": "-",
+    }
+)
+_STAGE_ICONS: Mapping[Status, str] = MappingProxyType(
+    {"slower": "🔴", "faster": "🟢", "similar": "⚪️", "undecided": "❔", "unknown": "-"}
+)
+
+
+def render_text(comparison: Comparison) -> str:
+    """Aligned columns for a terminal, the closing line says what the exit code says."""
+    comparison = printable_values(comparison)
+    lines = [f"old  {_side(comparison.old)}", f"new  {_side(comparison.new)}", *_notes(comparison)]
+    if comparison.rows:
+        rows = [("metric", "old", "new", "change", "95 % interval", "")]
+        rows += [
+            (
+                title(row.metric),
+                quantity(row.old, row.unit, like=_like(row)),
+                quantity(row.new, row.unit, like=_like(row)),
+                UNKNOWN if row.ratio is None else signed(row.ratio - 1),
+                "" if row.low is None or row.high is None else f"{bare(row.low - 1)} .. {bare(row.high - 1)}",
+                f"{row.status}: {row.why}",
+            )
+            for row in comparison.rows
+        ]
+        lines += ["", *(f"  {line}" for line in table(rows, aligns="<>>><<")), "", *_legend(comparison)]
+    return "\n".join([*lines, "", _conclusion(comparison)]) + "\n"
+
+
+def render_markdown(comparison: Comparison) -> str:
+    """The report of upstream's compare_perf.py: summary, stages of more than 100 ms or half a millisecond's change."""
+    comparison = printable_values(comparison)
+    lines = ["### Performance Comparison Report", ""]
+    if not comparison.rows:
+        return "\n".join([*lines, *(f"- {d}" for d in comparison.differences), "", _conclusion(comparison)]) + "\n"
+    lines += [
+        "#### 1. High-level Summary",
+        "| Metric | Baseline | New | Diff | Status |",
+        "| :--- | :--- | :--- | :--- | :--- |",
+    ]
+    lines += [_summary(row) for row in comparison.rows if not row.metric.startswith(STAGE)]
+    lines += ["", "#### 2. Stage Breakdown"]
+    stages = [_stage(row) for row in comparison.rows if row.metric.startswith(STAGE) and _matters(row)]
+    if stages:
+        lines += [
+            "| Stage Name | Baseline (ms) | New (ms) | Diff (ms) | Diff (%) | Status |",
+            "| :--- | :--- | :--- | :--- | :--- | :--- |",
+        ]
+        lines += stages
+    else:
+        lines.append("*No significant stage differences found.*")
+    details = [f"Baseline: {_side(comparison.old)}", f"New: {_side(comparison.new)}", *_notes(comparison)]
+    details += _legend(comparison)
+    lines += ["", "<details>", "<summary>Metadata</summary>", "", *(f"- {detail}" for detail in details), "</details>"]
+    return "\n".join([*lines, "", _conclusion(comparison)]) + "\n"
+
+
+def render_json(comparison: Comparison) -> str:
+    """`{old, new, by, differences, untold, ways, rows: [row], left_out, exit_code}`; a row has `metric, unit, old, new,
+    estimator, ratio, low, high, status, why`."""
+    document = {
+        "old": _plain_side(comparison.old),
+        "new": _plain_side(comparison.new),
+        "by": comparison.by,
+        "differences": list(comparison.differences),
+        "untold": list(comparison.untold),
+        "ways": list(comparison.ways),
+        "rows": [{name: getattr(row, name) for name in _COLUMNS} for row in comparison.rows],
+        "left_out": list(comparison.left_out),
+        "exit_code": comparison.exit_code,
+    }
+    return printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+_COLUMNS = ("metric", "unit", "old", "new", "estimator", "ratio", "low", "high", "status", "why")
+
+RENDERERS: Mapping[str, Callable[[Comparison], str]] = MappingProxyType(
+    {"text": render_text, "markdown": render_markdown, "json": render_json}
+)
+
+
+def _plain_side(side: Side) -> dict[str, object]:
+    return {
+        "label": side.label,
+        "launches": len(side.launches),
+        "engine": side.engine_version,
+        "facts": dict(side.facts),
+        "notes": list(side.notes),
+    }
+
+
+def _side(side: Side) -> str:
+    engine = f", sglang {side.engine_version}" if side.engine_version else ""
+    machine = f", {side.facts['machine']}" if "machine" in side.facts else ""
+    return f"{side.label} ({plural(len(side.launches), 'launch')}{engine}{machine})"
+
+
+def _notes(comparison: Comparison) -> Iterator[str]:
+    for name, side in (("old", comparison.old), ("new", comparison.new)):
+        for note in side.notes:
+            yield f"{name}: {note}"
+    if comparison.untold:
+        yield f"not told by both, so it may differ: {', '.join(comparison.untold)}"
+    for way in comparison.ways:
+        yield f"another {'flag' if way.startswith('--') else 'variable'}: {way}"
+    if comparison.anyway:
+        for difference in comparison.differences:
+            yield f"not the same: {difference}"
+
+
+def _legend(comparison: Comparison) -> list[str]:
+    """Which estimator the figures are of; a single launch of each side has no need of one."""
+    if max(len(comparison.old.launches), len(comparison.new.launches)) < 2:
+        return []
+    return estimators(
+        "old and new",
+        [(title(row.metric), row.estimator) for row in comparison.rows],
+        of_change="; change is new over old",
+    )
+
+
+def _conclusion(comparison: Comparison) -> str:
+    if comparison.exit_code == 2:
+        return f"not comparable: {'; '.join(comparison.differences)} ({CURE})"
+    slower = [row for row in comparison.rows if row.status == "slower"]
+    if slower:
+        return f"slower: {_named(slower)}"
+    undecided = [row for row in comparison.rows if row.status == "undecided"]
+    if undecided:
+        return f"nothing is slower for certain; undecided: {_named(undecided)}"
+    if comparison.by == "tolerance":
+        return (
+            "nothing is slower by more than the tolerance; noise and small slowdowns need three launches of each side"
+        )
+    return "nothing is slower"
+
+
+def _named(rows: Iterable[Row]) -> str:
+    return ", ".join(title(row.metric) + ("" if row.ratio is None else f" {signed(row.ratio - 1)}") for row in rows)
+
+
+def _like(row: Row) -> float | None:
+    """Both figures in the unit of the larger one."""
+    known = [abs(value) for value in (row.old, row.new) if value is not None]
+    return max(known) if known else None
+
+
+_SUMMARY_NAMES = MappingProxyType({"e2e": "E2E Latency", "denoise": "Denoise"})
+
+
+def _summary(row: Row) -> str:
+    name = _SUMMARY_NAMES.get(row.metric, title(row.metric).capitalize())
+    change = "-"
+    if row.old is not None and row.new is not None:
+        share = "" if row.ratio is None else f" ({bare(row.ratio - 1)}%)"
+        change = f"**{fixed(row.new - row.old, 2, sign='+')} {row.unit}{share}**"
+    figures = f"{_figure(row.old, row.unit)} | {_figure(row.new, row.unit)}"
+    return f"| **{name}** | {figures} | {change} | {_ICONS[row.status]} |"
+
+
+def _stage(row: Row) -> str:
+    difference = "-" if row.old is None or row.new is None else fixed(row.new - row.old, 2, sign="+")
+    share = "-" if row.ratio is None else f"{bare(row.ratio - 1)}%"
+    return (
+        f"| {title(row.metric)} | {_figure(row.old)} | {_figure(row.new)} | {difference} | {share} "
+        f"| {_STAGE_ICONS[row.status]} |"
+    )
+
+
+def _figure(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else f"{fixed(value, 2)} {unit}".rstrip()
+
+
+def _matters(row: Row) -> bool:
+    """As upstream: half a millisecond of difference, or a stage of 100 ms; and what only one side has."""
+    if row.old is None or row.new is None:
+        return True
+    return abs(row.new - row.old) > 0.5 or max(row.old, row.new) > 100
