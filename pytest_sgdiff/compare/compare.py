@@ -22,7 +22,7 @@ from pytest_sgdiff.reports.finding_text import why
 Status = Literal["slower", "faster", "similar", "undecided", "unknown"]
 
 FEWEST_FOR_A_RULE = 3
-"""Launches of each side without which the rule has no spread to go by (docs/decision.md, "The rule for one metric")."""
+"""Launches of a side without which the rule has no spread (docs/decision-evidence.md, "The rule for one metric")."""
 
 TOLERANCES = {"primary": (0.02, 0.0), "stage": (0.10, 120.0), "memory": (0.02, 128.0)}
 """Metric class -> fraction, and ms or MiB; a difference must be larger than both. Primary and stage as upstream's

@@ -36,7 +36,7 @@ def detectable(s: Series, launches: int, priors: Mapping[MetricClass, Prior]) ->
 
 WEAK = 1.5
 """A baseline is weak where it finds a slowdown only from this many times the limit on; usual figures are in table 6 of
-docs/decision.md."""
+docs/decision-evidence.md."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,8 +2,8 @@
 
 One number per launch on the log scale; a moderated two-sample t-test against two margins, of which the inner one
 (`ignore`) must be exceeded surely before anything fails and the outer one (`limit`) be excluded before anything passes.
-What lies between is inconclusive and asks for more launches. docs/decision.md tells why each part is there and what
-it buys; the constants are those of the simulation reported there.
+What lies between is inconclusive and asks for more launches. docs/decision-evidence.md tells why each part is there
+and what it buys; the constants are those of the simulation reported there.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ CLASS_MARGINS: Mapping[MetricClass, Margins] = {
     # Pauses have a rule of their own (rules/pause.py): `limit` is a share of the whole request.
     "pause": _margins("pause", ignore=0, limit=0.04, ignore_abs=0, limit_abs=20, zeros=True),
 }
-"""Margins by metric class; absolute ones in ms, for memory in MiB. Source: docs/decision.md, "Margins"."""
+"""Margins by metric class; absolute ones in ms, for memory in MiB. Source: docs/decision-evidence.md, "Margins"."""
 
 
 class ModeratedRule:
