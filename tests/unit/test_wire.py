@@ -19,6 +19,7 @@ from pytest_sgdiff.data import (
     Location,
     Machine,
     Measurement,
+    Reason,
     Recorded,
     Verdict,
     Watch,
@@ -32,7 +33,7 @@ RESULT = CaseResult(
     node_id="cases/wan22.yaml::wan22",
     location=Location(path="cases/wan22.yaml", line=12, column=3),
     outcome="pass",
-    reason="unchanged",
+    reason=Reason(),
     machine=Machine(kind="gpu", product="NVIDIA H200", count=1),
     launches=(
         LaunchRecord(number=0, metrics={"e2e": 1143.69}, steps_ms=(49.8, 52.1)),
