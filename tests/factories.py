@@ -10,12 +10,14 @@ from dataclasses import fields, replace
 from typing import Any
 
 from pytest_sgdiff.data import (
+    Advice,
     Baseline,
     CaseResult,
     Disturbance,
     Environment,
     Finding,
     FindingCode,
+    GpuEvent,
     GpuProcess,
     GpuSeries,
     HistoryPoint,
@@ -237,7 +239,7 @@ def fallback(**changes: Any) -> CaseResult:
         "problems": (
             Problem(
                 kind="invalid",
-                code="diffusers-ran",
+                message="ran on the diffusers backend",
                 evidence=(
                     "[11-23 16:52:01] \x1b[33mFalling back to diffusers backend\x1b[0m",
                     "Loaded diffusers pipeline",
@@ -270,7 +272,7 @@ def without_baseline(**changes: Any) -> CaseResult:
 
 def undecided(**changes: Any) -> CaseResult:
     """Five launches under a foreign process's load: slower or not cannot be told."""
-    noisy = record(2, scale=1.04, disturbances=(stranger(),))
+    noisy = record(2, scale=1.04, disturbances=(disturbed("a foreign process ran on GPU 0: python (pid 4711)"),))
     found = Finding(code="interval-undecided", low=-0.007, high=0.048, limit=0.04)
     fields: dict[str, Any] = {
         "case": "hunyuan3d_2_shape",
@@ -333,9 +335,14 @@ def stranger(pid: int = 4711, name: str = "python") -> Disturbance:
     return Disturbance(code="foreign-process", gpu_uuid=seen.gpu_uuid, processes=(seen,))
 
 
+def disturbed(text: str) -> Disturbance:
+    """A disturbance in the test's own words."""
+    return Disturbance(code="other-event", event=GpuEvent(kind="other", text=text))
+
+
 def warned(text: str) -> Warned:
-    """A warning that quotes the text."""
-    return Warned(code="auto-tuned", names=(text,))
+    """A warning in the test's own words: `no seed [slug]`."""
+    return Warned(code="advice", advice=Advice(level="warning", slug="slug", message=text, location=location()))
 
 
 def history(points: int = 12, *, metric: str = "denoise", last: float = 1.0) -> Mapping[str, tuple[HistoryPoint, ...]]:

@@ -607,7 +607,7 @@ def complaints(root: Path, launches: dict[str, int]) -> list[tuple[str, dict[str
         name: Case(name=name, location=here, model="m", launches=LaunchPlan(baseline=count))
         for name, count in launches.items()
     }
-    of_cases = ("finds", "weak", "other-work")
+    of_cases = ("finds", "weak", "other-work", "no-primary")
     flaws = [flaw for flaw in baselines.check(root, cases) if flaw.code not in of_cases]
     beside = ("level", "path", "line")
     return [(f.path, {k: v for k, v in figures(f).items() if k not in beside}) for f in flaws]

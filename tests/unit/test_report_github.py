@@ -31,7 +31,7 @@ def test_levels_follow_the_outcome_and_the_worst_come_first() -> None:
 def test_a_passing_case_is_silent_but_its_warnings_are_not() -> None:
     assert github.commands(factories.run(factories.result())) == []
     assert github.commands(factories.run(factories.result(warnings=(factories.warned("no seed"),)))) == [
-        "::warning file=cases/wan22.yaml,line=12,title=wan22_t2v_a14b_720p::no seed"
+        "::warning file=cases/wan22.yaml,line=12,title=wan22_t2v_a14b_720p::no seed [slug]"
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_warning_that_many_cases_share_takes_one_annotation() -> None:
     (line,) = github.commands(factories.run(*cases))
     assert line == (
         "::warning file=cases/wan22.yaml,line=12,title=case_0::"
-        "auto-tuned (also of case_1, case_2, case_3, case_4, case_5 and 2 more)"
+        "auto-tuned [slug] (also of case_1, case_2, case_3, case_4, case_5 and 2 more)"
     )
 
 

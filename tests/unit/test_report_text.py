@@ -18,7 +18,16 @@ from pytest_sgdiff.data import (
     Watch,
 )
 from pytest_sgdiff.files.wire import from_plain, to_plain
-from pytest_sgdiff.reports import case_text, evidence, finding_text, launch_notes, metric_text, reason_text, text
+from pytest_sgdiff.reports import (
+    case_text,
+    evidence,
+    finding_text,
+    launch_notes,
+    metric_text,
+    reason_text,
+    text,
+    warning_text,
+)
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
 from tests import factories
@@ -105,7 +114,7 @@ def test_an_invalid_case_quotes_the_log_lines_without_their_escapes() -> None:
     assert (
         text.message(factories.fallback(command="", folder=None))
         == """\
-cases/firered.yaml:31: ran on the diffusers backend instead of the native one
+cases/firered.yaml:31: ran on the diffusers backend
 
     | [11-23 16:52:01] Falling back to diffusers backend
     | Loaded diffusers pipeline
@@ -144,7 +153,7 @@ def test_what_was_measured_is_told_where_nothing_could_be_judged() -> None:
     assert (
         text.message(result)
         == """\
-cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
+cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
 
   measured    denoise 81.75 s, e2e 83.30 s, peak memory 21.52 GiB
 
@@ -194,7 +203,7 @@ def test_a_missing_baseline_names_the_command_that_records_it() -> None:
     assert (
         text.message(factories.without_baseline(command="", folder=None))
         == """\
-cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
+cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
 
   metric              baseline          now  change  95 % interval  verdict
   denoise  (primary)         -      81.75 s                         no baseline
@@ -416,7 +425,7 @@ def test_another_power_limit_clock_or_driver_than_the_baselines_is_told_with_bot
 def test_what_was_inherited_otherwise_stands_beside_a_verdict() -> None:
     changed = (Changed(name="NCCL_DEBUG", then="INFO"), Changed(name="SGLANG_A", now="1", recorded=False))
     message = text.message(factories.regressed(changed=changed))
-    for line in case_text.inherited_otherwise(changed):
+    for line in warning_text.inherited_otherwise(changed):
         assert f"  {line}" in message.splitlines()
 
 
@@ -450,7 +459,7 @@ def test_the_closing_table_ends_with_the_worst_case_and_lists_warnings() -> None
         "cases/wan22.yaml::wan22_t2v_a14b_720p  GPUs 0,1,2,3    1 launch  81.50 s  PASS       denoise -0.3 %",
         "cases/wan22.yaml::wan22_t2v_a14b_720p  GPUs 0,1,2,3  5 launches  86.08 s  REGRESSED  denoise +5.3 %",
         "cases/wan22.yaml::wan22_ti2v_5b        GPUs 0,1,2,3  5 launches  99.00 s  REGRESSED  denoise +21.1 %",
-        "cases/wan22.yaml:12: warning: auto-tuned by the engine: no seed",
+        "cases/wan22.yaml:12: warning: no seed [slug]",
     ]
 
 
@@ -711,19 +720,19 @@ def test_what_the_baseline_can_detect_is_told_of_every_case_and_metric() -> None
 
 def test_a_warning_that_cases_share_is_said_once_with_their_names() -> None:
     cases = [
-        factories.result(f"case_{n}", warnings=(factories.warned("all"), factories.warned(f"own {n}")))
+        factories.result(f"case_{n}", warnings=(factories.warned("shared"), factories.warned(f"own {n}")))
         for n in range(3)
     ]
     told = [line for line in text.closing(factories.run(*cases)).splitlines() if "warning" in line]
     assert told == [
-        "cases/wan22.yaml:12: warning: auto-tuned by the engine: all (also of case_1, case_0)",
-        "cases/wan22.yaml:12: warning: auto-tuned by the engine: own 2",
-        "cases/wan22.yaml:12: warning: auto-tuned by the engine: own 1",
-        "cases/wan22.yaml:12: warning: auto-tuned by the engine: own 0",
+        "cases/wan22.yaml:12: warning: shared [slug] (also of case_1, case_0)",
+        "cases/wan22.yaml:12: warning: own 2 [slug]",
+        "cases/wan22.yaml:12: warning: own 1 [slug]",
+        "cases/wan22.yaml:12: warning: own 0 [slug]",
     ]
     report = MarkdownReport().render(factories.run(*cases))
     assert "<details><summary>4 warnings</summary>" in report
-    assert report.count("engine: all") == 1
+    assert report.count("shared") == 1
 
 
 def test_of_several_gpus_it_is_told_which_is_at_its_power_cap() -> None:

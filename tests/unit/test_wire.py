@@ -114,7 +114,7 @@ def test_only_builtins_leave() -> None:
         ),
         (["machine", "slug"], "nvidia-h200-x1", "machine: has the unknown key 'slug'"),
         (["launches", 0, "metrics", 7], 1.0, "launches[0].metrics: must have text as keys, got 7"),
-        (["reason"], ["x" * 99], "reason: must be text, got ['" + "x" * 57 + "…"),
+        (["reason"], ["x" * 99], "reason: must be a mapping of Reason's fields, got ['" + "x" * 57 + "…"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_path(path: list[str | int], value: object, message: str) -> None:
