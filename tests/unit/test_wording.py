@@ -6,10 +6,8 @@ sentence costs one edit there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -52,8 +50,8 @@ from pytest_sgdiff.engines.causes import in_words, warmup_unproved
 from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.reports import difference_text, disturbance_text, flaw_text, problem_text, reason_text, warning_text
 from tests import factories
+from tests.golden import check_golden
 
-GOLDEN = Path(__file__).parent / "golden"
 UUID = "GPU-5d1e8f00"
 CHANGED = (
     Changed(name="NCCL_DEBUG", then="INFO", now=None),
@@ -287,7 +285,4 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_value_has_its_words(kind: str) -> None:
-    golden, text = GOLDEN / f"{kind}_text.txt", "\n".join(KINDS[kind]()) + "\n"
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+    check_golden(kind, KINDS[kind]())
