@@ -138,7 +138,7 @@ class Session:
                 case.gpus,
                 estimate_s=self.estimate_s(case),
                 timeout_s=self.settings.gpu_timeout_s,
-                on_wait=lambda message: self.notify(sources.waiting(case, message)),
+                on_wait=lambda wait: self.notify(sources.waiting(case, str(wait))),
                 tag=case.id,
                 products=case.requires.gpu,
             )

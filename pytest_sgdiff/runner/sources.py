@@ -15,6 +15,7 @@ from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, L
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Lease
+from pytest_sgdiff.gpus.wait_reasons import Wait
 from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.judging.inherited import assigned, inherited
 from pytest_sgdiff.judging.workload import with_inherited
@@ -185,8 +186,8 @@ class LiveSource:
         if stage != self._stage:
             self._tell(stage)
 
-    def _wait(self, message: str) -> None:
-        self._tell(message, waits=True)
+    def _wait(self, wait: Wait) -> None:
+        self._tell(str(wait), waits=True)
 
     def _tell(self, stage: str, *, waits: bool = False) -> None:
         self._stage = stage

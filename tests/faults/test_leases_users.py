@@ -65,7 +65,7 @@ RUN = """
     reader = FileReader(sys.argv[1])
     eligible = resolve("all", visible="0,1,2,3", reader=reader)
     pool = Pool(eligible, run_id="victim", folder=sys.argv[2], reader=reader, settle_s=0)
-    with pool.lease(4, timeout_s=600, tag="ltx2", on_wait=lambda text: print(repr(text), flush=True)) as lease:
+    with pool.lease(4, timeout_s=600, tag="ltx2", on_wait=lambda wait: print(repr(str(wait)), flush=True)) as lease:
         with lease.alone():
             print("leased", lease.indices, lease.co_runners(), flush=True)
     print(reap(sys.argv[2], "victim"), flush=True)

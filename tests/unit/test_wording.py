@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -47,6 +47,10 @@ from pytest_sgdiff.data.failures import (
 )
 from pytest_sgdiff.data.measurements import WarmupCode
 from pytest_sgdiff.engines.causes import in_words, warmup_unproved
+from pytest_sgdiff.gpus.devices import Use
+from pytest_sgdiff.gpus.wait_reasons import Before, Wait, WaitReason
+from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
+from pytest_sgdiff.gpus.wait_reasons import in_words as in_words_of_waits
 from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.reports import difference_text, disturbance_text, flaw_text, problem_text, reason_text, warning_text
 from tests import factories
@@ -272,6 +276,31 @@ def flaw_lines() -> Iterator[str]:
     yield f"unreadable (line): {flaw_text.line(unreadable)}"
 
 
+def wait_lines() -> Iterator[str]:
+    held = WaitReason(code="held", gpus=(0, 1), tag="ltx2", pid=42)
+    process = Use(kind="process", processes=(GpuProcess(gpu_uuid=UUID, pid=77, name="python3", used_mb=1002),))
+    outlived = WaitReason(code="outlived", gpus=(2,), tag="wan22", pid=42, child=43, owner=1001)
+    reasons = [
+        held,
+        replace(held, tag=""),
+        outlived,
+        replace(outlived, child=None, reapable=True),
+        WaitReason(code="busy", gpus=(3,), mark="as whoever found it says"),
+        WaitReason(code="busy", gpus=(3,), uses=(process,)),
+        WaitReason(code="in-use", gpus=(3,), uses=(process,)),
+        WaitReason(code="locked", gpus=(3,)),
+        WaitReason(code="queue", before=(Before(tag="wan22", count=2), Before(tag="", count=1, stalled=True))),
+        WaitReason(code="promised"),
+        WaitReason(code="launches", cases=("wan22", "ltx2")),
+        WaitReason(code="launches"),
+    ]
+    assert {one.code for one in reasons} == set(get_args(WaitCode))
+    yield from (f"{one.code}: {in_words_of_waits([one])}" for one in reasons)
+    yield f"GPUs: {Wait(aim='gpus', count=2, reasons=(held, reasons[7]))}"
+    yield f"free: {Wait(aim='free', reasons=(reasons[6], reasons[6]))}"
+    yield from (f"{aim}: {Wait(aim=aim, reasons=(reasons[10],))}" for aim in get_args(Literal["alone", "shared"]))
+
+
 KINDS = {
     "difference": difference_lines,
     "disturbance": disturbance_lines,
@@ -279,6 +308,7 @@ KINDS = {
     "flaw": flaw_lines,
     "problem": problem_lines,
     "reason": reason_lines,
+    "wait": wait_lines,
     "warning": warning_lines,
 }
 
