@@ -52,6 +52,8 @@ from pytest_sgdiff.gpus.wait_reasons import Before, Wait, WaitReason
 from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
 from pytest_sgdiff.gpus.wait_reasons import in_words as in_words_of_waits
 from pytest_sgdiff.judging.power import Power
+from pytest_sgdiff.plugin.skips import Lack
+from pytest_sgdiff.plugin.skips import in_words as lack_in_words
 from pytest_sgdiff.reports import difference_text, disturbance_text, flaw_text, problem_text, reason_text, warning_text
 from tests import factories
 from tests.golden import check_golden
@@ -301,11 +303,26 @@ def wait_lines() -> Iterator[str]:
     yield from (f"{aim}: {Wait(aim=aim, reasons=(reasons[10],))}" for aim in get_args(Literal["alone", "shared"]))
 
 
+def lack_lines() -> Iterator[str]:
+    engine = Lack(gap="engine-version", wanted=(">=0.5.11",), version="0.5.9")
+    gpus = Lack(gap="gpus", wanted=("H100", "H20"), count=2, have=1, there=("NVIDIA H200", "NVIDIA L40S"), spec="all")
+    lacks = [
+        engine,
+        replace(engine, base=True),
+        replace(engine, wanted=("<0.5.11",), version="0.1.dev1", newest=True),
+        gpus,
+        replace(gpus, have=0),
+        Lack(gap="gpus", refusal="as the pool says it"),
+    ]
+    yield from (f"{one.gap}: {lack_in_words(one)}" for one in lacks)
+
+
 KINDS = {
     "difference": difference_lines,
     "disturbance": disturbance_lines,
     "failure": failure_lines,
     "flaw": flaw_lines,
+    "lack": lack_lines,
     "problem": problem_lines,
     "reason": reason_lines,
     "wait": wait_lines,
