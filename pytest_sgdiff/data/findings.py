@@ -34,6 +34,9 @@ FindingCode = Literal[
     "small-baseline",
     "small-baseline-gross",
     "few-pairs",
+    "few-launches",
+    "few-launches-beyond",
+    "few-launches-slower",
     # Pauses.
     "no-pause",
     "rare-pauses",
@@ -41,6 +44,19 @@ FindingCode = Literal[
     "pauses-unconfirmed",
     "pauses-small-baseline",
     "extreme-pauses",
+    "pauses-alike",
+    "pause-on-one-side",
+    "pauses-on-both-sides",
+    "change-is-a-pause",
+    # What no rule judges.
+    "old-only",
+    "new-only",
+    "by-its-steps",
+    "other-figure",
+    # Upstream's fixed tolerances.
+    "tolerance-within",
+    "tolerance-beyond",
+    "no-tolerance",
     # A published number.
     "reference-zero",
     "reference-shows",
@@ -56,7 +72,8 @@ class Finding:
 
     `limit`, `ignore`, `size`, `low` and `high` are fractions (of a slowdown or growth); `floor`, `shortest` and
     `longest` in the metric's unit. `count` of `of` launches or pairs are meant; `needed` is how many would do.
-    `baseline` tells that `count` and `of` are the baseline's, not the candidate's. `slack` is the fraction by which
+    `baseline` tells that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
+    launches `size` is by how much launches differ anyway. `slack` is the fraction by which
     both margins were wider, since the baseline does not know the GPU or host. `then` and `now` name what differs.
     """
 

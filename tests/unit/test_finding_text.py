@@ -56,6 +56,8 @@ def lines() -> list[str]:
         "a large baseline": replace(example("out-of-order"), needed=None),
         "one baseline launch": replace(example("small-baseline"), of=1),
         "values of the baseline": replace(example("bad-values"), baseline=True),
+        "the pause of one launch": replace(example("pause-on-one-side"), count=1, of=1, baseline=True),
+        "one launch beyond noise": replace(example("few-launches-beyond"), count=1),
         "pairs to confirm": replace(example("unconfirmed"), pairs=True),
     }
     found += [f"{name}: {finding_text.words(finding, 'primary')}" for name, finding in variants.items()]
