@@ -94,13 +94,14 @@ class Row:
 class Comparison:
     """What came of it. `differences` are reasons why the sides are not comparable; unless `anyway`, rows are empty
     then. `ways` are other flags that differ: two ways of doing the same work. `by` is what decided: the rule of the
-    gate; the same with its prior for launches that are too few; or fixed tolerances. `needed` launches of each side
+    gate; the same with its prior for launches that are too few; the rule for published numbers, which shows differences
+    only; or fixed tolerances. `needed` launches of each side
     would show more (None: there are that many).
     `left_out` are the other cases of the two recordings that were not compared, a line each with the reason."""
 
     old: Side
     new: Side
-    by: Literal["rule", "prior", "tolerance"]
+    by: Literal["rule", "prior", "reference", "tolerance"]
     rows: tuple[Row, ...] = ()
     differences: tuple[str, ...] = ()
     ways: tuple[str, ...] = ()
@@ -123,6 +124,8 @@ class Comparison:
             return "slower"
         if self.by == "tolerance":
             return "similar"
+        if self.by == "reference":
+            return "cannot-tell"
         judged = [row for row in self.rows if row.status != "not-judged"]
         held_up = any(row.status == "cannot-tell" and (row.deciding or row.suspect) for row in judged)
         return "cannot-tell" if held_up or not judged else "not-slower"
@@ -163,19 +166,22 @@ def compare(old: Side, new: Side, *, anyway: bool = False, tolerances: Tolerance
         if old.facts[name] != new.facts[name] and not (name == GPUS and "machine" in both)
     )
     fewest = min(len(old.launches), len(new.launches))
-    few = fewest < GROSS_LAUNCHES
+    published = old.published or new.published
+    by: Literal["rule", "prior", "reference"] = (
+        "reference" if published else "prior" if fewest < GROSS_LAUNCHES else "rule"
+    )
     rows: tuple[Row, ...] = ()
     if anyway or not differences:
-        rows = tuple(_ruled(old, new, few=few) if tolerances is None else _tolerated(old, new, tolerances))
+        rows = tuple(_ruled(old, new, by=by) if tolerances is None else _tolerated(old, new, tolerances))
     return Comparison(
         old=old,
         new=new,
-        by="tolerance" if tolerances is not None else "prior" if few else "rule",
+        by=by if tolerances is None else "tolerance",
         rows=rows,
         differences=differences,
         ways=(*_ways(old.flags, new.flags), *_ways(old.variables, new.variables, mark="")),
         anyway=anyway,
-        needed=CONFIRM_LAUNCHES if tolerances is None and fewest < CONFIRM_LAUNCHES else None,
+        needed=CONFIRM_LAUNCHES if tolerances is None and not published and fewest < CONFIRM_LAUNCHES else None,
     )
 
 
@@ -216,26 +222,29 @@ _STATUS: Mapping[Outcome, Status] = {
 }
 
 
-def _ruled(old: Side, new: Side, *, few: bool) -> Iterator[Row]:
+def _ruled(old: Side, new: Side, *, by: Literal["rule", "prior", "reference"]) -> Iterator[Row]:
     workload = Workload(digest="")
     machine = old.machine or NO_MACHINE
     before, now = (
         Measurement(case="", machine=machine, workload=workload, launches=side.launches) for side in (old, new)
     )
-    baseline = Baseline(measurement=before, recorded=Recorded(at="", command=""))
+    kind: Literal["recorded", "reference"] = "reference" if by == "reference" else "recorded"
+    baseline = Baseline(measurement=before, recorded=Recorded(at="", command=""), kind=kind)
     near = same_node(new.launches, baseline)
-    verdicts = judge(now, baseline, MetricChoice(), looks=len(new.launches), rules=FEW_RULES if few else None)
+    verdicts = judge(now, baseline, MetricChoice(), looks=len(new.launches), rules=FEW_RULES if by == "prior" else None)
     series = {s.metric: s for s in series_of(now, baseline, MetricChoice())}
     fewest = min(len(old.launches), len(new.launches))
     for verdict in verdicts:
-        more = prospect(series[verdict.metric], CONFIRM_LAUNCHES, same_node=near) if fewest < CONFIRM_LAUNCHES else None
+        more = None
+        if by != "reference" and fewest < CONFIRM_LAUNCHES:
+            more = prospect(series[verdict.metric], CONFIRM_LAUNCHES, same_node=near)
         status, finding = _STATUS.get(verdict.outcome, "not-judged"), verdict.finding
         if finding.code == "no-baseline":
             finding = Finding(code="new-only")
         if finding.code == "other-checkpoint":
             status = "not-judged"
         suspect = verdict.suspect
-        if few and not verdict.net and finding.code in ("small-baseline-gross", "few-launches-beyond"):
+        if by == "prior" and not verdict.net and finding.code in ("small-baseline-gross", "few-launches-beyond"):
             length = _paused(verdict, old.launches, new.launches)
             if length is not None:
                 status, suspect = "cannot-tell", False
@@ -255,7 +264,7 @@ def _ruled(old: Side, new: Side, *, few: bool) -> Iterator[Row]:
             low=verdict.low,
             high=verdict.high,
             noise=verdict.finding.size if verdict.finding.code in _OF_FEW else None,
-            shows=_shows(verdict, old, new),
+            shows=None if by == "reference" else _shows(verdict, old, new),
             more=more,
             estimator=verdict.estimator,
         )

@@ -195,33 +195,30 @@ def _why(row: Row) -> str:
 def power(comparison: Comparison) -> Iterator[str]:
     """What so many launches show of each class of metric, and how many would show more."""
     counts = against(len(comparison.new.launches), len(comparison.old.launches))
-    noise = [(title(row.metric), row.noise) for row in comparison.shown if row.noise is not None and row.shows is None]
+    noise = _sizes((row, row.noise) for row in comparison.shown if row.shows is None)
     if noise:
         yield (
-            f"{counts}: slowdowns below about {_sizes(noise)} cannot be distinguished from noise, and larger ones not from a "
+            f"{counts}: slowdowns below about {noise} cannot be distinguished from noise, and larger ones not from a "
             "launch that was held up"
         )
-    shown = [(title(row.metric), row.shows) for row in comparison.shown if row.shows is not None]
+    shown = _sizes((row, row.shows) for row in comparison.shown)
     if shown:
-        yield f"{counts}: slowdowns from about {_sizes(shown)} on are found"
-    more = [
-        (title(row.metric), row.more)
+        yield f"{counts}: slowdowns from about {shown} on are found"
+    more = _sizes(
+        (row, row.more)
         for row in comparison.shown
         if row.more is not None and (row.shows is None or row.more < row.shows)
-    ]
+    )
     if more and comparison.needed:
-        yield f"record {comparison.needed} launches of each: slowdowns from about {_sizes(more)} on are found"
+        yield f"record {comparison.needed} launches of each: slowdowns from about {more} on are found"
     slack = max((row.finding.slack for row in comparison.rows), default=0.0)
     if slack:
         yield f"not known to be the same GPU: both margins {precision(slack)} wider"
 
 
-def _sizes(rows: Iterable[tuple[str, float | None]]) -> str:
-    return ", ".join(f"{_size(size)} ({name})" for name, size in rows)
-
-
-def _size(fraction: float | None) -> str:
-    return precision(fraction).replace(">", "more than")
+def _sizes(rows: Iterable[tuple[Row, float | None]]) -> str:
+    """Sizes by metric; above 100 % they say nothing."""
+    return ", ".join(f"{precision(size)} ({title(row.metric)})" for row, size in rows if size is not None and size <= 1)
 
 
 def _conclusion(comparison: Comparison) -> str:
@@ -241,7 +238,8 @@ def _conclusion(comparison: Comparison) -> str:
         return "nothing is slower by more than upstream's tolerances, which say nothing of noise"
     elif not parts:
         return "nothing is slower" + (f"; cannot tell: {_named(open_)}" if open_ else "")
-    parts += [f"more than noise explains, to be confirmed: {_named(suspect)}"] if suspect else []
+    excess = "beyond the limit" if comparison.by == "rule" else "more than noise explains"
+    parts += [f"{excess}, to be confirmed: {_named(suspect)}"] if suspect else []
     pauses = [row for row in open_ if row.metric_class == "pause"]
     return "; ".join([*parts, *(_why(row) for row in pauses)])
 

@@ -144,7 +144,9 @@ def _beyond_noise(s: _Say) -> str:
 
 
 def _noise(s: _Say) -> str:
-    return f"launches differ by up to about {figures.precision(s.f.size)} anyway"
+    if s.f.size is None or s.f.size > 1:
+        return "launches may differ by more than 100 %"
+    return f"launches usually differ by up to about {size(s.f.size)}"
 
 
 def _one_sided(s: _Say) -> str:

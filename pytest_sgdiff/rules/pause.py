@@ -76,7 +76,7 @@ class PauseRule:
 
 
 class FewLaunchesPauseRule(PauseRule):
-    """The rule for two sides of which one has a launch or two: it says on which side a pause is, and fails nothing."""
+    """The rule where the baseline has a launch or two: it says on which side a pause is, and fails nothing."""
 
     name = "few-pauses"
 
@@ -93,7 +93,7 @@ class FewLaunchesPauseRule(PauseRule):
         if unusable is not None:
             return unusable
         b, c = [v for v in baseline if v is not None], [v for v in candidate if v is not None]
-        if min(len(b), len(c)) >= BASELINE_LAUNCHES:
+        if len(b) >= BASELINE_LAUNCHES:
             return super().decide(baseline, candidate, margins, same_node=same_node)
         shortest = min(*b, *c)
         usual = shortest + longer(shortest, margins.limit_abs)

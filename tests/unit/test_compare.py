@@ -171,6 +171,8 @@ def test_one_launch_against_a_baseline_can_pass_and_not_be_faster() -> None:
     slower = recorded("tiny_wan_slower")
     back = compare(slower, replace(three, launches=three.launches[:1]))
     assert statuses(back)["denoise_steps"] == "not-slower"
+    # Three of the five paused: that one does not is nothing to ask about, by the rule of the gate.
+    assert statuses(back)["pause"] == "not-slower"
     assert "faster" not in statuses(back).values()
 
 
@@ -365,6 +367,21 @@ def test_a_recording_of_another_size_is_not_compared_with_a_baseline() -> None:
     comparison = compare(baseline_side("wan22.json", baseline()), recorded("tiny_sd15_fallback"))
     assert comparison.exit_code == 2
     assert "width: 832 against 256" in comparison.differences
+
+
+def test_a_published_reference_only_shows_differences() -> None:
+    published = baseline_side("x.json", baseline(kind="reference", source="a guide"))
+    for factor in (0.5, 1.0, 3.0):
+        launches = tuple(
+            replace(launch, metrics={name: factor * v for name, v in launch.metrics.items()})
+            for launch in baseline().measurement.launches
+        )
+        now = baseline_side(
+            "new.json", replace(baseline(), measurement=replace(baseline().measurement, launches=launches))
+        )
+        comparison = compare(published, now)
+        assert (comparison.by, comparison.result, comparison.needed) == ("reference", "cannot-tell", None)
+        assert row_of(comparison, "e2e").ratio == pytest.approx(factor)
 
 
 def test_a_published_reference_is_named_as_one() -> None:
