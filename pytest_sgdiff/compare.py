@@ -14,10 +14,10 @@ from typing import Literal
 from pytest_sgdiff.comparable import checkpoints, same_node
 from pytest_sgdiff.data import (
     Baseline,
+    ComparisonCode,
     Environment,
     Estimator,
     Finding,
-    FindingCode,
     LaunchRecord,
     Machine,
     Measurement,
@@ -271,7 +271,7 @@ def _ruled(old: Side, new: Side, *, by: Literal["rule", "prior", "reference"]) -
     yield from _others(old, new, verdicts)
 
 
-_OF_FEW: frozenset[FindingCode] = frozenset({"few-launches", "few-launches-beyond", "few-launches-slower"})
+_OF_FEW: frozenset[ComparisonCode] = frozenset({"few-launches", "few-launches-beyond", "few-launches-slower"})
 
 
 def _shows(verdict: Verdict, old: Side, new: Side) -> float | None:

@@ -34,9 +34,6 @@ FindingCode = Literal[
     "small-baseline",
     "small-baseline-gross",
     "few-pairs",
-    "few-launches",
-    "few-launches-beyond",
-    "few-launches-slower",
     # Pauses.
     "no-pause",
     "rare-pauses",
@@ -44,6 +41,19 @@ FindingCode = Literal[
     "pauses-unconfirmed",
     "pauses-small-baseline",
     "extreme-pauses",
+    # A published number.
+    "reference-zero",
+    "reference-shows",
+    "reference-within",
+    "reference-overlaps",
+    "reference-beyond",
+]
+
+ComparisonCode = Literal[
+    # One launch or two.
+    "few-launches",
+    "few-launches-beyond",
+    "few-launches-slower",
     "pauses-alike",
     "pause-on-one-side",
     "pauses-on-both-sides",
@@ -57,13 +67,8 @@ FindingCode = Literal[
     "tolerance-within",
     "tolerance-beyond",
     "no-tolerance",
-    # A published number.
-    "reference-zero",
-    "reference-shows",
-    "reference-within",
-    "reference-overlaps",
-    "reference-beyond",
 ]
+"""Findings of `sgdiff compare` alone; the results of a run have none of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +82,7 @@ class Finding:
     both margins were wider, since the baseline does not know the GPU or host. `then` and `now` name what differs.
     """
 
-    code: FindingCode
+    code: FindingCode | ComparisonCode
     limit: float | None = None
     ignore: float | None = None
     size: float | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pytest_sgdiff import figures
-from pytest_sgdiff.data import Finding, FindingCode, MetricClass, Verdict
+from pytest_sgdiff.data import ComparisonCode, Finding, FindingCode, MetricClass, Verdict
 from pytest_sgdiff.reports import numbers
 
 BASELINE, BASE_ENGINE = "the baseline", "the base engine"
@@ -160,7 +160,7 @@ def _pauses_small(s: _Say) -> str:
     return s.pauses + (s.anew(s.f.needed) + " launches or more" if s.f.needed and not s.paired else "")
 
 
-_WORDS: Mapping[FindingCode, Callable[[_Say], str]] = {
+_WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-baseline": lambda s: "no baseline: record one with --sgdiff-update",
     "no-values": lambda s: "missing or invalid: no launch gave a value",
     "bad-values": _bad_values,
