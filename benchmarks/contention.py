@@ -33,11 +33,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff import gpus, launcher, machine
-from pytest_sgdiff.casefile import read_cases
+from pytest_sgdiff import gpus, machine
+from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.data import Case, EngineInfo, Gpu, Launch, LaunchFiles, Reading
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.gpus import ports
+from pytest_sgdiff.launch import run as launcher
 
 GOAL = 0.01
 METRICS = ("denoise_steps", "core", "e2e")

@@ -3,7 +3,7 @@
     nice python benchmarks/decision.py [--nights N] [--json]
 
 Simulates launches from fixed seeds and judges them with vectorised forms of the shipped rules, which
-tests/unit/test_rules_vectorised.py holds to `pytest_sgdiff.rules` and `pytest_sgdiff.judge` draw by draw. Prints
+tests/unit/test_rules_vectorised.py holds to `judging.rules` and `judging.judge` of the package draw by draw. Prints
 
 1. one metric, by baseline size and CV: false alarms, what becomes of slowdowns of 2, 3, 5, 10 and 20 %, launches;
 2. one metric under other kinds of noise, and the rules of others on the same draws;

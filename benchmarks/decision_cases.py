@@ -1,6 +1,6 @@
 """Whole cases over arrays, a draw per row: the shipped judging of a case, look by look.
 
-`tests/unit/test_rules_vectorised.py` holds it to `pytest_sgdiff.judge`, up to the outcome of the case.
+`tests/unit/test_rules_vectorised.py` holds it to `pytest_sgdiff.judging.judge`, up to the outcome of the case.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes
 from numpy.typing import NDArray
 
 from pytest_sgdiff.data import MetricClass
-from pytest_sgdiff.rules import CLASS_MARGINS, Prior
-from pytest_sgdiff.rules.prior import DEFAULT
-from pytest_sgdiff.series import STAGE_SHARE
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, Prior
+from pytest_sgdiff.judging.rules.prior import DEFAULT
+from pytest_sgdiff.judging.series import STAGE_SHARE
 
 LOOKS = (1, 3, 5)
 Sides = tuple[Array, Array]
@@ -61,7 +61,7 @@ class Judged:
 
 
 def judged(cases: Cases, *, priors: Mapping[MetricClass, Prior] | None = None, slack: float = 0.0) -> Judged:
-    """`pytest_sgdiff.judge` over the looks of the runner."""
+    """`pytest_sgdiff.judging.judge` over the looks of the runner."""
     priors = priors or {}
     n = len(cases.memory[0])
     code, used = np.full(n, INCONCLUSIVE, dtype=np.int8), np.zeros(n, dtype=np.int64)

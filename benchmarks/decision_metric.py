@@ -14,7 +14,7 @@ from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes
 from decision_tables import bare, error, percent, random
 
 from pytest_sgdiff.data import MetricClass
-from pytest_sgdiff.rules import CLASS_MARGINS, Margins, ModeratedRule
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins, ModeratedRule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,8 +12,8 @@ from decision_peers import peers
 from decision_rules import INCONCLUSIVE, REGRESSED, Flags
 from decision_tables import error, percent, random
 
-from pytest_sgdiff.rules import CLASS_MARGINS
-from pytest_sgdiff.rules.prior import fit_prior
+from pytest_sgdiff.judging.rules import CLASS_MARGINS
+from pytest_sgdiff.judging.rules.prior import fit_prior
 
 CASES = 30
 """Cases of a night."""

@@ -11,8 +11,8 @@ from decision_others import Rule, bootstrap, mann_whitney, paired_t, welch
 from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes, moderated, paired
 from decision_tables import bare, error, percent, random
 
-from pytest_sgdiff.rules import CLASS_MARGINS, Margins, Prior
-from pytest_sgdiff.runner import PAIR_LOOKS
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins, Prior
+from pytest_sgdiff.runner.run import PAIR_LOOKS
 
 PRIMARY = CLASS_MARGINS["primary"]
 PAIR_SIZES = (0.0, 0.03, 0.05)

@@ -11,7 +11,7 @@ from decision_rules import Array
 from decision_tables import percent, random
 
 from pytest_sgdiff.data import LaunchRecord
-from pytest_sgdiff.profile import profile_warnings
+from pytest_sgdiff.judging.step_profile import profile_warnings
 
 HOST = Path(__file__).parents[1] / "tests" / "data" / "h200_host_launches.json"
 STEPS = 30

@@ -1,6 +1,6 @@
 """The shipped rules over arrays, a draw per row.
 
-`tests/unit/test_rules_vectorised.py` holds the vectorised forms to `pytest_sgdiff.rules` draw by draw: what is
+`tests/unit/test_rules_vectorised.py` holds the vectorised forms to `pytest_sgdiff.judging.rules` draw by draw: what is
 simulated here is what ships.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from pytest_sgdiff.estimator import CLIP
-from pytest_sgdiff.rules import Margins, Prior
-from pytest_sgdiff.rules import pause as pause_rule
-from pytest_sgdiff.rules import threeway as three
-from pytest_sgdiff.rules.moderated import RANK_P
-from pytest_sgdiff.rules.paired import PAIRS, SIGN_P
-from pytest_sgdiff.rules.prior import DEFAULT
+from pytest_sgdiff.judging.estimator import CLIP
+from pytest_sgdiff.judging.rules import Margins, Prior
+from pytest_sgdiff.judging.rules import pause as pause_rule
+from pytest_sgdiff.judging.rules import three_way as three
+from pytest_sgdiff.judging.rules.moderated import RANK_P
+from pytest_sgdiff.judging.rules.paired import PAIRS, SIGN_P
+from pytest_sgdiff.judging.rules.prior import DEFAULT
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -64,7 +64,7 @@ def _three_way(
     order: Flags,
     limit: float,
 ) -> Decided:
-    """`pytest_sgdiff.rules.threeway.three_way` over arrays."""
+    """`pytest_sgdiff.judging.rules.three_way.three_way` over arrays."""
     unique, inverse = np.unique(freedom, return_inverse=True)
 
     def margin(p: float) -> Array:

@@ -23,8 +23,8 @@ from typing import Any
 
 from schedule_real import makespan
 
-from pytest_sgdiff.schedule import CaseNeed, GpuScheduling
-from pytest_sgdiff.schedule.park import PARK
+from pytest_sgdiff.plugin.xdist import CaseNeed, GpuScheduling
+from pytest_sgdiff.plugin.xdist.worker_side import PARK
 
 CASES = 30
 # Image and video cases: a minute to load, then a median of two minutes with a long tail.

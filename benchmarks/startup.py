@@ -88,7 +88,7 @@ def measure(rounds: int) -> dict[str, Cost]:
         (folder / "pytest.ini").write_text("[pytest]\n")
         for kind in kinds:  # Byte code is compiled and files are cached once, outside the figures.
             timed(kind, folder, others)
-        if not any((folder / CACHE).rglob("pytest_sgdiff/plugin.*.pyc")):
+        if not any((folder / CACHE).rglob("pytest_sgdiff/plugin/__init__.*.pyc")):
             raise SystemExit(f"no byte code was kept in {folder / CACHE}: the figures would be of the compiler")
         for turn in range(rounds):
             shift = turn % len(kinds)

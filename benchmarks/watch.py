@@ -22,10 +22,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pytest_sgdiff import gpus, launcher, machine
-from pytest_sgdiff.casefile import read_cases
+from pytest_sgdiff import gpus, machine
+from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.data import Case, EngineInfo, Launch, LaunchFiles
 from pytest_sgdiff.engines import ENGINES
+from pytest_sgdiff.launch import run as launcher
 from pytest_sgdiff.watch import Watcher
 
 GOAL = 0.01

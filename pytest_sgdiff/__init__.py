@@ -1,24 +1,18 @@
 """pytest-sgdiff: tells whether SGLang Diffusion got slower.
 
-    cases/*.yaml ─casefile→ Case ─engines→ Command ─gpus, launcher→ Launch ─engines→ Reading ─┐
-                                                       │ watch: disturbed?                     ├─judge→ CaseResult
-    baselines/<machine>/<case>.json ─baselines→ Baseline ──────────────────────────────────────┘      │
-                                                                                    reports, exit code ←┘
+One folder for each step of the way that data takes; the way is also the order of imports, from the bottom to the top
+(import-linter checks it, see pyproject.toml):
 
-Layers, top to bottom; each imports downwards only (import-linter checks it, see pyproject.toml):
-
-    plugin, cli                                   what pytest and the shell call
-    starting, fixtures, measuring, session,       a run: the modules that know pytest, with hookspecs
-    sender, results, status, items, casescan,
-    needs, schedule, publish
-    settings, options                             options as one frozen object
-    runner, job, sources, commands                the pipeline on one screen: case -> launches -> verdicts
-    casefile, baselines, recordings, launcher,    files, processes and GPUs: the only modules that touch the machine
-    gpus, machine, watch, assets, history
-    wire, jsontext, files                         data <-> plain builtins, checked inbound
-    judge, series, relations, trend, advice, ...  pure: measurement + baseline -> verdicts; what cannot work
-    engines, rules, reports, metrics, redact      pure: one folder per interface with several implementations
-    data, errors                                  the nouns; the error tree
+    data                        the nouns, as frozen dataclasses
+    files                       the border to the operating system
+    engines, judging            pure: a case to a command line, a log and a dump to a reading; measurements to verdicts
+    cases, gpus, watch          case files; who gets which GPUs; was a launch disturbed
+    launch, baselines           one command and its processes; what is committed
+    lint, recordings, compare,  what cannot work; recorded launches; two sides; runs over time; SGLang's own numbers
+    history, upstream
+    runner                      one case: launches collected, gated, judged
+    reports                     all texts that people and programs read
+    plugin, cli                 what pytest and the shell call
 """
 
 __version__ = "0.1.0"

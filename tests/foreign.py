@@ -13,21 +13,24 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff import baselines, history, recordings, runner
-from pytest_sgdiff.casefile import read_cases
+from pytest_sgdiff import baselines
+from pytest_sgdiff.baselines.renew import renew
+from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.cli import main
 from pytest_sgdiff.data import CaseResult, Measurement, Recorded
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.job import Job, of_two_measurements
-from pytest_sgdiff.renewal import renew
+from pytest_sgdiff.files.wire import from_plain, to_plain
+from pytest_sgdiff.history import store as history
+from pytest_sgdiff.judging.suite_prior import suite_priors
+from pytest_sgdiff.judging.workload import workload
+from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.reports import REPORTS, github
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.reports.text import case_line, closing, launch_notes, message, renewal
-from pytest_sgdiff.sources import ReplaySource
-from pytest_sgdiff.suiteprior import suite_priors
-from pytest_sgdiff.wire import from_plain, to_plain
-from pytest_sgdiff.workload import workload
+from pytest_sgdiff.runner import run as runner
+from pytest_sgdiff.runner.job import Job, of_two_measurements
+from pytest_sgdiff.runner.sources import ReplaySource
 from tests import factories
 
 DATA = Path(__file__).parent / "data" / "foreign"

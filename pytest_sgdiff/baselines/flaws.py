@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_sgdiff.comparable import counted, other_work
 from pytest_sgdiff.data import Baseline, Case, MetricChoice, MetricClass, is_one_of
-from pytest_sgdiff.engines.dialect import meant_for
+from pytest_sgdiff.engines.flags.translate import meant_for
+from pytest_sgdiff.judging.comparable import counted, other_work
+from pytest_sgdiff.judging.power import Power, powers
+from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import series_of, unknown_stages
+from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.reports import doubt_text
 from pytest_sgdiff.reports.numbers import percent, quantity
-from pytest_sgdiff.resolution import Power, powers
-from pytest_sgdiff.rules import Prior
-from pytest_sgdiff.series import series_of, unknown_stages
-from pytest_sgdiff.workload import workload
 
 Level = Literal["error", "warning", "note"]
 Code = Literal[

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.cli import baselines, cases, compare, gpus, inspect, judge, transfer, trend
+from pytest_sgdiff.cli import baselines, cases, compare, gpus, inspect, judge, trend, upstream
 from pytest_sgdiff.cli.output import PrintableOutput
 from pytest_sgdiff.cli.protocol import MISTAKES, Add
 from pytest_sgdiff.errors import SgdiffError
@@ -22,8 +22,8 @@ COMMANDS: tuple[Add, ...] = (
     compare.add,
     judge.add,
     baselines.add,
-    transfer.add_import,
-    transfer.add_export,
+    upstream.add_import,
+    upstream.add_export,
     gpus.add,
     trend.add,
 )

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.casefiles import all_cases
+from pytest_sgdiff.cli.case_files import all_cases
 from pytest_sgdiff.cli.protocol import BASELINES, FOUND, GOOD, MISTAKES, Subparsers, as_json, folder_of_baselines
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.printable import printable, printable_values
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from pytest_sgdiff.data import Baseline, Case, MetricClass
-    from pytest_sgdiff.rules import Prior
+    from pytest_sgdiff.judging.rules import Prior
 
     T = TypeVar("T")
 
@@ -120,10 +120,10 @@ def _when(baseline: Baseline) -> str:
 def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load, suite
     from pytest_sgdiff.data import MetricChoice
-    from pytest_sgdiff.files import file_name
+    from pytest_sgdiff.files.data_files import file_name
+    from pytest_sgdiff.judging.power import doubts
+    from pytest_sgdiff.judging.suite_prior import suite_priors, told
     from pytest_sgdiff.reports import doubt_text
-    from pytest_sgdiff.resolution import doubts
-    from pytest_sgdiff.suiteprior import suite_priors, told
 
     # Other cases' files may be as wrong as they like.
     mine = [path for path in every(chosen.folder) if path.stem == file_name(chosen.what)]
@@ -148,9 +148,9 @@ def _show(chosen: argparse.Namespace) -> int:
 
 def _estimators(baseline: Baseline) -> list[str]:
     """Which estimator the figures are of; a single launch has no need of one."""
-    from pytest_sgdiff.estimator import centres
+    from pytest_sgdiff.judging.estimator import centres
     from pytest_sgdiff.metrics import metric_class, title
-    from pytest_sgdiff.reports.phrases import estimators
+    from pytest_sgdiff.reports.case_text import estimators
 
     if len(baseline.measurement.launches) < 2:
         return []
@@ -161,12 +161,12 @@ def _estimators(baseline: Baseline) -> list[str]:
 def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
     from pytest_sgdiff.data import MetricChoice
-    from pytest_sgdiff.estimator import centre
-    from pytest_sgdiff.figures import fixed, precision
+    from pytest_sgdiff.judging.estimator import centre
+    from pytest_sgdiff.judging.power import detectable
+    from pytest_sgdiff.judging.rules.sample import variation
+    from pytest_sgdiff.judging.series import series_of
     from pytest_sgdiff.metrics import metric_class, unit
-    from pytest_sgdiff.resolution import detectable
-    from pytest_sgdiff.rules.sample import variation
-    from pytest_sgdiff.series import series_of
+    from pytest_sgdiff.reports.figures import fixed, precision
 
     judged = {s.metric: s for s in series_of(baseline.measurement, baseline, MetricChoice())}
     lines = []
@@ -190,10 +190,10 @@ def _diff(chosen: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pytest_sgdiff.baselines import every, find, load, suite
+    from pytest_sgdiff.baselines.review import review
     from pytest_sgdiff.data import Case, Location
+    from pytest_sgdiff.judging.suite_prior import suite_priors
     from pytest_sgdiff.reports.text import renewal
-    from pytest_sgdiff.review import review
-    from pytest_sgdiff.suiteprior import suite_priors
 
     candidates = _candidates(chosen.what)
     paths = tuple(every(candidates))
@@ -238,7 +238,7 @@ def _check(chosen: argparse.Namespace) -> int:
 
 def _hashes(folder: Path | None) -> Callable[[Case], Mapping[str, str]]:
     """The hashes of a case's input files, as far as they are in the folder."""
-    from pytest_sgdiff.assets import asset_hashes
+    from pytest_sgdiff.cases.assets import asset_hashes
 
     def of(case: Case) -> Mapping[str, str]:
         there = {flag: folder / name for flag, name in case.assets.items()} if folder is not None else {}
@@ -266,7 +266,7 @@ def _apply(chosen: argparse.Namespace) -> int:
 
 def _candidates(folder: str) -> Path:
     """The folder itself, or `baselines/` in the `--sgdiff-out` folder of a run."""
-    from pytest_sgdiff.datafiles import names
+    from pytest_sgdiff.files.data_files import names
 
     inner = Path(folder) / "baselines"
     # Names are read to have a link refused.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json
-from pytest_sgdiff.datafiles import read_named
 from pytest_sgdiff.errors import CaseFileError, SgdiffError
+from pytest_sgdiff.files.data_files import read_named
 from pytest_sgdiff.lookalikes import in_name
 from pytest_sgdiff.printable import printable
 
@@ -48,8 +48,8 @@ def add(commands: Subparsers) -> None:
 
 
 def _cases(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.casefile import check_files, read_cases
-    from pytest_sgdiff.wire import to_plain
+    from pytest_sgdiff.cases.load import check_files, read_cases
+    from pytest_sgdiff.files.wire import to_plain
 
     here = Path.cwd()
     files = chosen.files or sorted([*here.glob("cases/*.yaml"), *here.glob("cases/*.yml")])
@@ -80,7 +80,7 @@ def _cases(chosen: argparse.Namespace) -> int:
 
 def _check(files: Sequence[Path], here: Path, version: str | None) -> int:
     """Every mistake of the files, then every warning; only mistakes make it fail."""
-    from pytest_sgdiff.casefile import check_files
+    from pytest_sgdiff.cases.load import check_files
     from pytest_sgdiff.cli.marks import Marks, registered
     from pytest_sgdiff.reports.numbers import clean, plural
 
@@ -103,7 +103,7 @@ def _check(files: Sequence[Path], here: Path, version: str | None) -> int:
 
 def _names_marks(file: Path) -> bool:
     """Whether a case file has marks, also one that cannot be read as YAML."""
-    from pytest_sgdiff import yamlreader
+    from pytest_sgdiff.cases import yaml as yamlreader
 
     try:
         return b"marks" in read_named(file, at_most=yamlreader.MAX_BYTES)
@@ -113,7 +113,7 @@ def _names_marks(file: Path) -> bool:
 
 def _readable(files: Sequence[Path], here: Path) -> list[Case]:
     """The cases of the files that have no mistake."""
-    from pytest_sgdiff.casefile import read_cases
+    from pytest_sgdiff.cases.load import read_cases
 
     found: list[Case] = []
     for file in files:
@@ -139,7 +139,7 @@ def _impossible(cases: Sequence[Case], version: str | None) -> Iterator[str]:
 
 def _doubts(cases: Sequence[Case]) -> Iterator[str]:
     """Flags that resemble none of a known release: a newer one may have them."""
-    from pytest_sgdiff.engines.dialect import complaints, meant_for, table_flags
+    from pytest_sgdiff.engines.flags.translate import complaints, meant_for, table_flags
 
     told: dict[str, None] = {}
     for case in cases:
@@ -158,8 +158,8 @@ def _refused(case: Case, version: str | None) -> Iterator[str]:
 def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
     """Each error or warning of a case at its place: what that version ignores or rejects, then what is so on any
     engine. Without a version, what each that the case is meant for does."""
-    from pytest_sgdiff.advice import advise
-    from pytest_sgdiff.engines.dialect import VERSIONS, complaints, meant_for, table_flags
+    from pytest_sgdiff.engines.flags.translate import VERSIONS, complaints, meant_for, table_flags
+    from pytest_sgdiff.lint import advise
 
     word = "" if level == "error" else f"{level}: "
     meant = [one for one in ([version] if version else VERSIONS) if meant_for(case, one)]
@@ -175,7 +175,7 @@ def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
 
 
 def _check_nightly(cases: Sequence[Case], file: Path) -> int:
-    from pytest_sgdiff.nightly import check_nightly, load_nightly
+    from pytest_sgdiff.upstream.nightly import check_nightly, load_nightly
 
     found = check_nightly(cases, load_nightly(file), name=file.name)
     for line in found:
@@ -186,10 +186,10 @@ def _check_nightly(cases: Sequence[Case], file: Path) -> int:
 
 
 def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff import commands
     from pytest_sgdiff.data import EngineInfo
     from pytest_sgdiff.engines import ENGINES
-    from pytest_sgdiff.engines.dialect import NEWEST, meant_for
+    from pytest_sgdiff.engines.flags.translate import NEWEST, meant_for
+    from pytest_sgdiff.runner import command_line
 
     version = chosen.engine_version or NEWEST
     info = EngineInfo(command=("sglang",), version=version)
@@ -210,6 +210,6 @@ def _as_command(cases: Sequence[Case], chosen: argparse.Namespace) -> int:
         print(
             f"# engine {case.engine} is not known here"
             if engine is None
-            else commands.text(case, engine, info, chosen.assets)
+            else command_line.text(case, engine, info, chosen.assets)
         )
     return outcome

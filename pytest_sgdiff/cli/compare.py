@@ -15,7 +15,7 @@ from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers, as_json, read
 from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.sides import Side
+    from pytest_sgdiff.compare.sides import Side
 
 FORMATS = ("text", "markdown", "json")
 TOLERANCES = ("upstream",)
@@ -50,8 +50,8 @@ def add(commands: Subparsers) -> None:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff import compare as comparing
-    from pytest_sgdiff.comparetables import RENDERERS
+    from pytest_sgdiff.compare import compare as comparing
+    from pytest_sgdiff.reports.comparison import RENDERERS
 
     troubles: dict[str, str] = {}
     old, new = sides(chosen.old, troubles), sides(chosen.new, troubles)
@@ -109,8 +109,9 @@ def sides(path: Path, troubles: dict[str, str]) -> dict[str, Side]:
 
     Raises SgdiffError if it is nothing that can be compared.
     """
-    from pytest_sgdiff import baselines, recordings
-    from pytest_sgdiff.sides import baseline_side, dump_side, recording_side
+    from pytest_sgdiff import baselines
+    from pytest_sgdiff.compare.sides import baseline_side, dump_side, recording_side
+    from pytest_sgdiff.recordings import store as recordings
 
     if not path.is_dir():
         text = read(path)

@@ -42,7 +42,7 @@ def add(commands: Subparsers) -> None:
 
 
 def _inspect(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.engines.inspection import inspect
+    from pytest_sgdiff.engines.inspect import inspect
     from pytest_sgdiff.errors import OptionError
 
     folders = [path for path in chosen.paths if not _is_file(path)]
@@ -113,8 +113,8 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
 
 
 def _launch(folder: Path, case: str, number: int, *, below: Path) -> dict[str, Any]:
-    from pytest_sgdiff import recordings
-    from pytest_sgdiff.engines.inspection import inspect_launch
+    from pytest_sgdiff.engines.inspect import inspect_launch
+    from pytest_sgdiff.recordings import store as recordings
     from pytest_sgdiff.watch import disturbances
 
     launch = recordings.read_launch(folder, case=case, number=number, below=below)
@@ -129,9 +129,9 @@ def _launches(path: Path) -> list[tuple[Path, str, int]]:
 
     Raises RecordingError where there is none.
     """
-    from pytest_sgdiff import recordings
     from pytest_sgdiff.errors import RecordingError
-    from pytest_sgdiff.sources import AGAINST
+    from pytest_sgdiff.recordings import store as recordings
+    from pytest_sgdiff.runner.sources import AGAINST
 
     if not path.is_dir():
         raise RecordingError(f"{path}: no such folder or file")
@@ -162,8 +162,8 @@ def _record(found: Mapping[str, Any]) -> LaunchRecord:
 
 def _with_power(found: Mapping[str, Any]) -> dict[str, Any]:
     """What was found, with the pause of the launch and, of a launch that counts, what it shows against one other."""
-    from pytest_sgdiff.compare import alike, stands_out
-    from pytest_sgdiff.comparetables import plain_power
+    from pytest_sgdiff.compare.compare import alike, stands_out
+    from pytest_sgdiff.reports.comparison import plain_power
 
     record = _record(found)
     counts = bool(found["metrics"]) and not found["problems"]
@@ -174,8 +174,8 @@ def _with_power(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _power(launches: Sequence[LaunchRecord]) -> list[str]:
-    from pytest_sgdiff.compare import alike
-    from pytest_sgdiff.comparetables import power
+    from pytest_sgdiff.compare.compare import alike
+    from pytest_sgdiff.reports.comparison import power
 
     return list(power(alike(launches))) if launches else []
 
@@ -185,8 +185,8 @@ def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
     metrics = found["metrics"]
     if isinstance(metrics, dict) and metrics:
-        from pytest_sgdiff.figures import fixed
         from pytest_sgdiff.metrics import unit
+        from pytest_sgdiff.reports.figures import fixed
 
         width = max(map(len, metrics))
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]

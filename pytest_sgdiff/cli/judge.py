@@ -32,13 +32,13 @@ def add(commands: Subparsers) -> None:
 
 
 def _judge(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff import jsontext
-    from pytest_sgdiff.judge import apply_plain
+    from pytest_sgdiff.files import json_text
+    from pytest_sgdiff.judging.judge import apply_plain
 
     text = sys.stdin.read() if str(chosen.file) == "-" else read(chosen.file)
     try:
-        rows = [_worded(row) for row in apply_plain(jsontext.read(text).value)]
-    except jsontext.JsonTextError as error:
+        rows = [_worded(row) for row in apply_plain(json_text.read(text).value)]
+    except json_text.JsonTextError as error:
         print(f"sgdiff judge: {chosen.file}:{error.line}: {error}", file=sys.stderr)
         return MISTAKES
     except (ValueError, SgdiffError) as error:

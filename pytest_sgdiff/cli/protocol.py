@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Protocol
 
-from pytest_sgdiff.datafiles import DOCUMENT_LIMIT, leads_out, read_named
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.files.data_files import DOCUMENT_LIMIT, leads_out, read_named
 from pytest_sgdiff.printable import printable_json
 
 BASELINES = Path("baselines")

@@ -32,9 +32,9 @@ def add(commands: Subparsers) -> None:
 
 def _trend(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import OptionError
-    from pytest_sgdiff.history import tracks
+    from pytest_sgdiff.history.store import tracks
+    from pytest_sgdiff.history.trend import PAUSES, trend
     from pytest_sgdiff.metrics import unit
-    from pytest_sgdiff.trend import PAUSES, trend
 
     rows, worse = [], False
     found = tracks(chosen.file, case=chosen.case, metric=chosen.metric)

@@ -6,7 +6,7 @@
 
 Units sit in names (`_ms`, `_mb` which is MiB as the engine counts it, `_s`). Paths are strings: this module and all
 pure modules above it know no file system. A value that is not known is None and a metric that was not measured is
-absent; neither is ever 0.0. Everything here crosses process borders as plain builtins through `pytest_sgdiff.wire`.
+absent; neither is ever 0.0. Everything here crosses process borders as plain builtins through `files.wire`.
 """
 
 from __future__ import annotations

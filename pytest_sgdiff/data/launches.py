@@ -106,7 +106,7 @@ class Environment:
     `host` is a hash of the host's name. `sync_stages` tells whether the engine was told to synchronise its stage
     timers (SGLANG_DIFFUSION_SYNC_STAGE_PROFILING), without which numbers are not comparable. `cpu_count` are the CPUs
     that pytest might use, `launch_cpus` those that the launch was bound to, `0-15,32-47`. `inherited` are the variables
-    that the engine reads and that the launch inherited (`pytest_sgdiff.inherited`), secrets redacted; None where that
+    that the engine reads and that the launch inherited (`judging.inherited`), secrets redacted; None where that
     was not recorded.
     """
 

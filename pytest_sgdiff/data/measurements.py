@@ -53,7 +53,7 @@ Cause = Literal[
     "other-work",
     "mixture",
 ]
-"""What a launch lacked, where there is a known cure (`pytest_sgdiff.cures.CURES`)."""
+"""What a launch lacked, where there is a known cure (`pytest_sgdiff.runner.next_step.CURES`)."""
 
 Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention"]
 """What a case's `expect` can name."""

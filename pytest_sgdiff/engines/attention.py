@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pytest_sgdiff.data import Case
-from pytest_sgdiff.engines.flags import given
+from pytest_sgdiff.engines.flags.lookup import given
 
 # AttentionBackendEnum of sglang 0.5.8 to 0.5.23, in lower case, and the aliases of `--attention-backend`.
 _NAMES = frozenset(

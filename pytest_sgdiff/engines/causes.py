@@ -21,7 +21,7 @@ class Failure(Protocol):
 
     @property
     def cause(self) -> Cause | None:
-        """What `pytest_sgdiff.cures.CURES` helps against it, None if nothing does."""
+        """What `pytest_sgdiff.runner.next_step.CURES` helps against it, None if nothing does."""
         ...
 
 

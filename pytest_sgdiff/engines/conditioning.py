@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_sgdiff.data import Case
-from pytest_sgdiff.engines.flags import given
+from pytest_sgdiff.engines.flags.lookup import given
 
 DISABLE = "disable-conditioning-cache"
 SIZE = "conditioning-cache-max-size-mb"

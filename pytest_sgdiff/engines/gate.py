@@ -15,10 +15,10 @@ from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Backend, Case, Cause, Expected, Launch, PerfDump, Problem
 from pytest_sgdiff.engines import conditioning
 from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, unsatisfied
-from pytest_sgdiff.engines.enginelog import LogEvidence
-from pytest_sgdiff.engines.failure import FRAME
-from pytest_sgdiff.engines.flags import given
-from pytest_sgdiff.engines.perfdump import CLOCK_NOISE, CLOCK_NOISE_MS
+from pytest_sgdiff.engines.failures import FRAME
+from pytest_sgdiff.engines.flags.lookup import given
+from pytest_sgdiff.engines.log import LogEvidence
+from pytest_sgdiff.engines.perf_dump import CLOCK_NOISE, CLOCK_NOISE_MS
 
 DIFFUSERS_STAGE = "DiffusersExecutionStage"
 """The one stage of the diffusers backend, and of no native pipeline (sglang 0.5.8 to 0.5.23)."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, Ports, Reading
 from pytest_sgdiff.engines.conditioning import used
-from pytest_sgdiff.engines.dialect import flags_of, translate
-from pytest_sgdiff.engines.enginelog import examine
+from pytest_sgdiff.engines.flags.translate import flags_of, translate
 from pytest_sgdiff.engines.gate import backend_of, problems
-from pytest_sgdiff.engines.inspection import prompts_of, read_dump
+from pytest_sgdiff.engines.inspect import prompts_of, read_dump
+from pytest_sgdiff.engines.log import examine
 from pytest_sgdiff.metrics import metrics_of
 
 # Of a caller that is itself a distributed job (the engine logs and dumps only where RANK is 0), and of pytest-xdist.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pytest_sgdiff.engines.logprefix import STAMP, Line
+from pytest_sgdiff.engines.log_prefix import STAMP, Line
 
 _HEADER = re.compile(r"(?P<indent>\s*)(?P<group>\+ Exception Group )?Traceback \(most recent call last\):\s*$")
 _EXCEPTION = re.compile(

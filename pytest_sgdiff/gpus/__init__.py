@@ -7,14 +7,14 @@
 """
 
 from pytest_sgdiff.gpus.devices import inventory
-from pytest_sgdiff.gpus.leases import Lease
-from pytest_sgdiff.gpus.locks import lock_dir
+from pytest_sgdiff.gpus.explain import describe, held_by_others, queue_state
+from pytest_sgdiff.gpus.lease import Lease
+from pytest_sgdiff.gpus.lock_files import lock_dir
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
+from pytest_sgdiff.gpus.orphans import reap
 from pytest_sgdiff.gpus.policy import runs_alone
 from pytest_sgdiff.gpus.pool import Pool
-from pytest_sgdiff.gpus.reaper import reap
-from pytest_sgdiff.gpus.spec import Eligible, parse, resolve
-from pytest_sgdiff.gpus.status import describe, held_by_others, queue_state
+from pytest_sgdiff.gpus.selection import Eligible, parse, resolve
 
 __all__ = [
     "Eligible",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_sgdiff.data import Gpu, GpuFacts, GpuProcess
-from pytest_sgdiff.displays import IDLE_MB, drawers, memory_mb, only_draw, short_name, who_draws
+from pytest_sgdiff.data.displays import IDLE_MB, drawers, memory_mb, only_draw, short_name, who_draws
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.printable import printable

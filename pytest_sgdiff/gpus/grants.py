@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_sgdiff.gpus import records
-from pytest_sgdiff.gpus.locks import bump, closing, mutex, remove
-from pytest_sgdiff.gpus.obstacles import holdings, obstacles
+from pytest_sgdiff.files.procfs import where
+from pytest_sgdiff.gpus import lease_records
+from pytest_sgdiff.gpus.lease_records import Busy, LeaseRecord
+from pytest_sgdiff.gpus.lock_files import bump, closing, mutex, remove
 from pytest_sgdiff.gpus.policy import Slot, plan
-from pytest_sgdiff.gpus.procs import where
-from pytest_sgdiff.gpus.records import Busy, LeaseRecord
-from pytest_sgdiff.gpus.spec import Eligible
+from pytest_sgdiff.gpus.selection import Eligible
+from pytest_sgdiff.gpus.wait_reasons import holdings, obstacles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,13 +36,13 @@ def look(
     GPUs that this process found in use lately, whether or not it could leave a mark of it."""
     usable = frozenset(gpu.uuid for gpu in eligible.gpus)
     with mutex(folder):
-        waiting = records.waiters(folder)
-        leases = records.lease_records(folder)
-        busy = {**records.busy_marks(folder), **found_busy}
-        queue = records.unserved(waiting, leases)
+        waiting = lease_records.waiters(folder)
+        leases = lease_records.lease_records(folder)
+        busy = {**lease_records.busy_marks(folder), **found_busy}
+        queue = lease_records.unserved(waiting, leases)
         wanted = frozenset().union(*(waiter.ticket.eligible for waiter in queue))
         unmarked = wanted - busy.keys()
-        free, free_for_others = records.lock_gpus(folder, unmarked & usable, unmarked - usable)
+        free, free_for_others = lease_records.lock_gpus(folder, unmarked & usable, unmarked - usable)
         try:
             granted = plan(
                 [waiter.ticket for waiter in queue],
@@ -72,7 +72,7 @@ def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]
         "child_started": None,
     }
     try:
-        fd = records.write_locked(os.path.join(folder, "lease", ident), record)
+        fd = lease_records.write_locked(os.path.join(folder, "lease", ident), record)
     except BaseException:
         for gpu_fd in fds.values():
             os.close(gpu_fd)
@@ -84,7 +84,7 @@ def give_back(folder: str, ident: str, grant: Grant, busy: Mapping[str, str] | N
     """Undoes a grant; the GPUs in `busy` are left alone for a while. The ticket keeps its place."""
     with closing(*grant.fds.values(), grant.record_fd) as held, mutex(folder):
         for uuid, reason in (busy or {}).items():
-            records.mark_busy(folder, uuid, reason)
+            lease_records.mark_busy(folder, uuid, reason)
         held.close()
         remove(os.path.join(folder, "lease", ident))
     bump(folder)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pytest_sgdiff.data import GpuFacts, GpuProcess, GpuState
 from pytest_sgdiff.errors import LeaseError, WireError
-from pytest_sgdiff.wire import from_plain
+from pytest_sgdiff.files.wire import from_plain
 
 T = TypeVar("T", GpuFacts, GpuState, GpuProcess)
 

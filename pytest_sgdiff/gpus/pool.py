@@ -20,14 +20,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_sgdiff.errors import LeaseError, NeverIdleError
-from pytest_sgdiff.gpus import ports, records
+from pytest_sgdiff.files.locks import is_at
+from pytest_sgdiff.gpus import lease_records, ports
 from pytest_sgdiff.gpus.devices import PATIENCE_S, Use, in_use, in_words, never_idle
 from pytest_sgdiff.gpus.grants import Grant, enter, give_back, look
-from pytest_sgdiff.gpus.leases import Lease
-from pytest_sgdiff.gpus.locks import bump, generation, is_at, lock_dir, mutex, remove, usable
+from pytest_sgdiff.gpus.lease import Lease
+from pytest_sgdiff.gpus.lock_files import bump, generation, lock_dir, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
-from pytest_sgdiff.gpus.reaper import Reaper
-from pytest_sgdiff.gpus.spec import Eligible
+from pytest_sgdiff.gpus.orphans import Reaper
+from pytest_sgdiff.gpus.selection import Eligible
 
 # The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
 SLOW_POLL_S = 1.0
@@ -66,7 +67,7 @@ class Pool:
         self._blocks = ports.blocks(port_base)
         self._by_uuid = {gpu.uuid: gpu for gpu in eligible.gpus}
         self._reaper = Reaper(self.folder)
-        self._found_busy: dict[str, records.Busy] = {}
+        self._found_busy: dict[str, lease_records.Busy] = {}
         self._lease: Lease | None = None
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forget(this))
@@ -177,9 +178,9 @@ class Pool:
     def _draw(self, ident: str, content: dict[str, Any]) -> tuple[str, int]:
         """A ticket at the end of the queue: its path, and the descriptor that holds its lock."""
         with mutex(self.folder):
-            name = records.ticket_name(records.next_number(self.folder), ident)
+            name = lease_records.ticket_name(lease_records.next_number(self.folder), ident)
             path = os.path.join(self.folder, "queue", name)
-            return path, records.write_locked(path, content)
+            return path, lease_records.write_locked(path, content)
 
     def _look(self, ident: str, about: dict[str, Any]) -> tuple[Grant | None, str]:
         """The GPUs if it is this ticket's turn, else what is in the way; orphans are helped out of it."""
@@ -199,9 +200,9 @@ class Pool:
         finally:
             if busy is None or busy:
                 found = {uuid: in_words(uses) for uuid, uses in (busy or {}).items()}
-                until = time.time() + records.QUARANTINE_S
+                until = time.time() + lease_records.QUARANTINE_S
                 self._found_busy |= {
-                    uuid: records.Busy(uuid=uuid, until=until, reason=reason) for uuid, reason in found.items()
+                    uuid: lease_records.Busy(uuid=uuid, until=until, reason=reason) for uuid, reason in found.items()
                 }
                 give_back(self.folder, ident, grant, found)
         return busy

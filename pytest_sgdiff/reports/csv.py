@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
-from pytest_sgdiff.reports import evidence, phrases
+from pytest_sgdiff.reports import case_text, evidence
 from pytest_sgdiff.reports.shown import shown_run
 
 COLUMNS = (
@@ -36,7 +36,7 @@ class CsvReport:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(row for result in phrases.worst_first(run.results) for row in _rows(result))
+        writer.writerows(row for result in case_text.worst_first(run.results) for row in _rows(result))
         return out.getvalue()
 
 
@@ -46,7 +46,7 @@ def _rows(result: CaseResult) -> Iterable[Sequence[object]]:
     head = (*place, result.outcome, _text(result.reason))
     if not result.verdicts:
         yield (*head, *[""] * (len(COLUMNS) - len(head)))
-    for verdict in phrases.by_importance(result.verdicts):
+    for verdict in case_text.by_importance(result.verdicts):
         yield (*head, *_cells(result, verdict))
 
 

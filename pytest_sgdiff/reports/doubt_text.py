@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pytest_sgdiff import figures, metrics
+from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Doubt, StepFinding, UnknownStage
+from pytest_sgdiff.reports import figures
 
 
 def seen(d: Doubt) -> str:

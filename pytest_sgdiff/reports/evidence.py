@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_sgdiff import estimator
 from pytest_sgdiff.data import CaseResult, Environment, Estimator, GpuSeries, LaunchRecord, Verdict
-from pytest_sgdiff.estimator import centres, over
+from pytest_sgdiff.judging import estimator
+from pytest_sgdiff.judging.estimator import centres, over
 from pytest_sgdiff.metrics import METRICS, STAGE, is_denoising, metric_class, unit
 from pytest_sgdiff.reports import numbers
 

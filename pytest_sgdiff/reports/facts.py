@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord
-from pytest_sgdiff.reports import evidence, launchnotes, numbers, phrases
+from pytest_sgdiff.reports import case_text, evidence, launch_notes, numbers
 
 Facts = list[tuple[str, str]]
 
@@ -20,7 +20,7 @@ def machine_facts(result: CaseResult) -> Facts:
     pairs: list[tuple[str, object]] = []
     if machine is not None:
         many = f"{machine.count} × {machine.product}" if machine.kind == "gpu" else f"{machine.product}, CPU only"
-        pairs += [("hardware", many), ("MIG profile", machine.mig_profile), ("GPUs", phrases.gpus(result))]
+        pairs += [("hardware", many), ("MIG profile", machine.mig_profile), ("GPUs", case_text.gpus(result))]
     if environment is not None:
         limit = environment.power_limit_w
         pairs += [
@@ -114,7 +114,7 @@ def launch_facts(launch: LaunchRecord) -> str:
         words += list(watch.events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []
-        words += launchnotes.notes(watch)
+        words += launch_notes.notes(watch)
     return numbers.clean("; ".join(words))
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pytest_sgdiff import figures
 from pytest_sgdiff.data import ComparisonCode, Finding, FindingCode, MetricClass, Verdict
-from pytest_sgdiff.reports import numbers
+from pytest_sgdiff.reports import figures, numbers
 
 BASELINE, BASE_ENGINE = "the baseline", "the base engine"
 OLD, NEW = "OLD", "NEW"

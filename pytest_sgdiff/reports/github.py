@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
 from pytest_sgdiff.printable import printable, printable_lines
-from pytest_sgdiff.reports import metricwords, phrases
+from pytest_sgdiff.reports import case_text, metric_text
 from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.text import relation_line
 from pytest_sgdiff.reports.warned import warnings
@@ -44,7 +44,7 @@ def commands(run: Run, *, prefix: str = "") -> list[str]:
     `prefix` is the folder of the case files' root inside the repository, `bench/`, where the two differ.
     """
     run = shown_run(run)
-    results = phrases.worst_first(run.results)
+    results = case_text.worst_first(run.results)
     by_id = {result.case: result for result in results}
     notes = [_case(result) for result in results if result.outcome in _LEVELS]
     notes += [
@@ -82,21 +82,23 @@ def file_link(environ: Mapping[str, str], *, prefix: str = "") -> str | None:
 
 
 def _case(result: CaseResult) -> _Note:
-    lines = [phrases.headline(result), *(_change(v) for v in _notable(result))]
+    lines = [case_text.headline(result), *(_change(v) for v in _notable(result))]
     for problem in result.problems:
         told = () if result.heads(problem) else (problem.message,)
         lines += [*told, *problem.evidence[:5]]
-    lines += [f"{word}: {what}" for word, what in phrases.actions(result)]
+    lines += [f"{word}: {what}" for word, what in case_text.actions(result)]
     return _Note(_LEVELS[result.outcome], result, f"{result.outcome.upper()} {result.case}", "\n".join(lines))
 
 
 def _notable(result: CaseResult) -> list[Verdict]:
-    return [v for v in phrases.by_importance(result.verdicts) if v.outcome == result.outcome and metricwords.change(v)]
+    return [
+        v for v in case_text.by_importance(result.verdicts) if v.outcome == result.outcome and metric_text.change(v)
+    ]
 
 
 def _change(v: Verdict) -> str:
-    sure = f", 95 % interval {metricwords.interval(v)}" if metricwords.interval(v) else ""
-    return f"{metricwords.metric_name(v.metric)}: {' -> '.join(metricwords.sides(v))} ({metricwords.change(v)}{sure})"
+    sure = f", 95 % interval {metric_text.interval(v)}" if metric_text.interval(v) else ""
+    return f"{metric_text.metric_name(v.metric)}: {' -> '.join(metric_text.sides(v))} ({metric_text.change(v)}{sure})"
 
 
 def _command(note: _Note, prefix: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run, Verdict
 from pytest_sgdiff.printable import printable_json
-from pytest_sgdiff.reports import finding_text, launchnotes, phrases, reason_text
+from pytest_sgdiff.reports import case_text, finding_text, launch_notes, reason_text
 
 SCHEMA = 1
 
@@ -30,7 +30,7 @@ class JsonReport:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    outcomes = dict(phrases.counts(run))
+    outcomes = dict(case_text.counts(run))
     return {
         "schema": SCHEMA,
         "generator": {"name": "pytest-sgdiff", "version": run.plugin_version},
@@ -46,7 +46,7 @@ def _run(run: Run) -> dict[str, Any]:
         "interrupted": run.interrupted,
         "gpu_busy": run.gpu_busy,
         "relations": [{**_plain(relation), "why": reason_text.relation(relation)} for relation in run.relations],
-        "cases": [_case(result) for result in phrases.worst_first(run.results)],
+        "cases": [_case(result) for result in case_text.worst_first(run.results)],
         "history": _plain(run.history),
         "trends": _plain(run.trends),
         "trends_missing": run.trends_missing,
@@ -67,7 +67,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "file": result.location.path,
         "line": result.location.line,
         "outcome": result.outcome,
-        "headline": phrases.headline(result),
+        "headline": case_text.headline(result),
         "reason": result.reason,
         "reason_code": result.reason_code,
         "decided_by": list(result.decided_by),
@@ -80,7 +80,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "machine": _plain(result.machine),
         "gpu_indices": list(result.gpu_indices),
         "workload": _plain(result.workload),
-        "verdicts": [_verdict(verdict, result) for verdict in phrases.by_importance(result.verdicts)],
+        "verdicts": [_verdict(verdict, result) for verdict in case_text.by_importance(result.verdicts)],
         "launches": [_launch(launch) for launch in result.launches],
         "baseline": _baseline(result),
         "problems": _plain(result.problems),
@@ -113,7 +113,7 @@ def _launch(launch: LaunchRecord) -> dict[str, Any]:
     kept = {field.name: _plain(getattr(launch, field.name)) for field in dataclasses.fields(launch)}
     if launch.watch is not None:
         series = [_series(series) for series in launch.watch.gpus]
-        kept["watch"] = {**kept["watch"], "gpus": series, "notes": list(launchnotes.notes(launch.watch))}
+        kept["watch"] = {**kept["watch"], "gpus": series, "notes": list(launch_notes.notes(launch.watch))}
     return kept
 
 
@@ -136,7 +136,7 @@ def _series(series: GpuSeries) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses, mappings and tuples as dicts and lists. (`pytest_sgdiff.wire` checks as well, and lies above.)"""
+    """Dataclasses, mappings and tuples as dicts and lists. (`files.wire` checks as well, and no report needs that.)"""
     if dataclasses.is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_sgdiff.data import CaseResult
-from pytest_sgdiff.reports import evidence, phrases
+from pytest_sgdiff.reports import case_text, evidence
 from pytest_sgdiff.reports.shown import shown_result
 
 
@@ -12,12 +12,12 @@ def properties(result: CaseResult) -> list[tuple[str, str]]:
     result = shown_result(result)
     pairs = [
         ("sgdiff.outcome", result.outcome),
-        ("sgdiff.reason", phrases.headline(result)),
+        ("sgdiff.reason", case_text.headline(result)),
         ("sgdiff.launches", str(len(evidence.counted(result)))),
         ("sgdiff.machine", result.machine.slug if result.machine else ""),
         ("sgdiff.folder", result.folder or ""),
     ]
-    for verdict in phrases.by_importance(result.verdicts):
+    for verdict in case_text.by_importance(result.verdicts):
         name, unit = f"sgdiff.{verdict.metric}", verdict.unit.lower()
         pairs.append((f"{name}.verdict", verdict.outcome))
         figures = {"ratio": verdict.ratio, f"baseline_{unit}": verdict.baseline, f"now_{unit}": verdict.now}

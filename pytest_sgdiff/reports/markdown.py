@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
 from pytest_sgdiff.printable import printable_lines
-from pytest_sgdiff.reports import evidence, metricwords, numbers, phrases, text
+from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, text
 from pytest_sgdiff.reports.facts import fingerprint
 from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.warned import warnings
@@ -31,7 +31,7 @@ _MARKS = {
     "inconclusive": "🟡 inconclusive",
     "improved": "🟢 improved",
     "pass": "🟢 pass",
-    phrases.RECORDED: "🔵 recorded",
+    case_text.RECORDED: "🔵 recorded",
 }
 
 
@@ -43,7 +43,7 @@ class MarkdownReport:
     def render(self, run: Run) -> str:
         """At most `LIMIT` characters as long as the table itself is: sections that do not fit are named instead."""
         run = shown_run(run)
-        results = phrases.worst_first(run.results)
+        results = case_text.worst_first(run.results)
         bad = [result for result in results if result.outcome not in {"pass", "improved"}]
         good = [result for result in results if result.outcome in {"pass", "improved"}]
         parts = [f"## {_title(bad, run)}", _escape(text.summary(run))]
@@ -63,7 +63,8 @@ class MarkdownReport:
         warned = [f"- {_escape(_place(r))}: {_escape(warning)}" for r, warning in warnings(results)]
         parts += [_folded(numbers.plural(len(warned), "warning"), "\n".join(warned))] if warned else []
         trends = [
-            f"- {'🔴 slower: ' if t.worse else ''}{_code(t.case)} {_escape(phrases.trend_line(t))}" for t in run.trends
+            f"- {'🔴 slower: ' if t.worse else ''}{_code(t.case)} {_escape(case_text.trend_line(t))}"
+            for t in run.trends
         ]
         trends += [f"- {_escape(run.trends_missing)}"] if run.trends_missing else []
         parts += ["**Trend over the history**\n\n" + "\n".join(trends)] if trends else []
@@ -83,7 +84,7 @@ def _title(bad: Sequence[CaseResult], run: Run) -> str:
     if broken and not (bad and bad[0].outcome == "regressed"):
         return f"sgdiff: {numbers.plural(broken, 'case')} not as fast as claimed"
     recorded = sum(result.recorded for result in run.results)
-    gaps = phrases.unmeasured(run)
+    gaps = case_text.unmeasured(run)
     if not bad and recorded:
         return f"sgdiff: {numbers.plural(recorded, 'baseline')} recorded" + (f", {gaps}" if gaps else "")
     if not bad:
@@ -91,7 +92,7 @@ def _title(bad: Sequence[CaseResult], run: Run) -> str:
     if bad[0].outcome != "regressed":
         words = f"sgdiff: {numbers.plural(len(bad), 'case')} without a verdict"
         return f"{words}, {gaps}" if run.unmeasured else words
-    words = f"sgdiff: {_escape(bad[0].case)}: {_escape(phrases.phrase(bad[0]))}"
+    words = f"sgdiff: {_escape(bad[0].case)}: {_escape(case_text.phrase(bad[0]))}"
     more = sum(result.outcome == "regressed" for result in bad) - 1
     return f"{words}, and {more} more regressed" if more else words
 
@@ -106,21 +107,21 @@ def _unmeasured(run: Run) -> str:
 def _cases(results: Sequence[CaseResult]) -> str:
     rows = [("case", "outcome", "baseline", "now", "change", "95 % interval", "what to know")]
     for result in results:
-        verdict = phrases.decisive(result)
+        verdict = case_text.decisive(result)
         name = f"{_code(result.case)}<br>{_escape(_place(result))}"
         figures = ("",) * 4 if verdict is None else _figures(verdict)
-        rows.append((name, _MARKS[phrases.outcome_word(result)], *figures, _escape(phrases.remainder(result))))
+        rows.append((name, _MARKS[case_text.outcome_word(result)], *figures, _escape(case_text.remainder(result))))
     return _table(rows, aligns="<<>>>><")
 
 
 def _figures(v: Verdict) -> tuple[str, str, str, str]:
-    baseline, now = metricwords.sides(v)
-    return f"{baseline} {metricwords.spread(v)}".strip(), now, metricwords.change(v), metricwords.interval(v)
+    baseline, now = metric_text.sides(v)
+    return f"{baseline} {metric_text.spread(v)}".strip(), now, metric_text.change(v), metric_text.interval(v)
 
 
 def _section(result: CaseResult) -> str:
     parts = [f"### {_MARKS[result.outcome].split()[0]} {_escape(result.case)}"]
-    parts.append(f"{_escape(_place(result))}: {_escape(phrases.headline(result))}")
+    parts.append(f"{_escape(_place(result))}: {_escape(case_text.headline(result))}")
     for problem in result.problems:
         quoted = [line for item in problem.evidence for line in numbers.clean(item).splitlines()]
         if not result.heads(problem):
@@ -133,24 +134,24 @@ def _section(result: CaseResult) -> str:
     parts += [_escape(evidence.conditions(result))] if result.launches else []
     parts += [f"<sub>{_escape(machine)}</sub>"] if (machine := fingerprint(result)) else []
     if apart := evidence.differences(result):
-        parts.append(_escape(f"differs from the {phrases.base_word(result)}: {apart}"))
-    actions = [f"{word:<10}  {what}" for word, what in phrases.actions(result)]
+        parts.append(_escape(f"differs from the {case_text.base_word(result)}: {apart}"))
+    actions = [f"{word:<10}  {what}" for word, what in case_text.actions(result)]
     parts += [_fence("\n".join(actions))] if actions else []
     return "\n\n".join(parts)
 
 
 def _metrics(result: CaseResult) -> str:
     """The table of what was judged, and below it of what was only seen."""
-    rows: list[Sequence[str]] = [("metric", phrases.base_word(result), "now", "change", "95 % interval", "verdict")]
-    for v in phrases.by_importance(result.verdicts):
-        name = _escape(metricwords.metric_name(v.metric)) + (" (primary)" if v.primary else "")
-        cells = (name, *_figures(v), metricwords.verdict_phrase(v))
+    rows: list[Sequence[str]] = [("metric", case_text.base_word(result), "now", "change", "95 % interval", "verdict")]
+    for v in case_text.by_importance(result.verdicts):
+        name = _escape(metric_text.metric_name(v.metric)) + (" (primary)" if v.primary else "")
+        cells = (name, *_figures(v), metric_text.verdict_phrase(v))
         rows.append([f"**{cell}**" if cell and v.outcome == "regressed" else cell for cell in cells])
     for seen in evidence.reported(result):
-        name = _escape(metricwords.metric_name(seen.metric))
-        rows.append((name, *metricwords.sides(seen), metricwords.change(seen), "", metricwords.REPORTED))
-    found = phrases.resolution(result)
-    below = [*phrases.estimator_legend(result), *([f"{text.DETECTS}: {found}"] if found else [])]
+        name = _escape(metric_text.metric_name(seen.metric))
+        rows.append((name, *metric_text.sides(seen), metric_text.change(seen), "", metric_text.REPORTED))
+    found = case_text.resolution(result)
+    below = [*case_text.estimator_legend(result), *([f"{text.DETECTS}: {found}"] if found else [])]
     return "\n\n".join([_table(rows, aligns="<>>>><"), *map(_escape, below)])
 
 
@@ -170,12 +171,12 @@ def _recorded(result: CaseResult) -> str:
     """What a reviewer of a new baseline wants to see: old against new, and what it finds."""
     parts = [f"### 🔵 {_escape(result.case)}", f"{_escape(_place(result))}: {_escape(numbers.clean(result.reason))}"]
     if result.baseline_recorded is not None:
-        parts.append(_escape(f"old: {phrases.baseline_name(result)}"))
+        parts.append(_escape(f"old: {case_text.baseline_name(result)}"))
     if changed := evidence.changes(result):
         parts.append(_escape(f"changed: {changed}"))
-    parts += map(_escape, phrases.inherited_otherwise(result.changed))
+    parts += map(_escape, case_text.inherited_otherwise(result.changed))
     rows = [tuple(map(_escape, row)) for row in text.renewal_rows(result)]
-    below = (*text.promise(result), *phrases.estimator_legend(result), evidence.conditions(result))
+    below = (*text.promise(result), *case_text.estimator_legend(result), evidence.conditions(result))
     parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), *map(_escape, below)]
     return "\n\n".join(parts)
 

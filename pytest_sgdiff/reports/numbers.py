@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_sgdiff.figures import LONGEST, bare_change, change, fixed, precision
+from pytest_sgdiff.reports.figures import LONGEST, bare_change, change, fixed, precision
 
 UNKNOWN = "-"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_sgdiff import figures, metrics
+from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Outcome, Relation, Verdict
-from pytest_sgdiff.reports import finding_text
+from pytest_sgdiff.reports import figures, finding_text
 
 
 def reason(outcome: Outcome, decided_by: Sequence[Verdict], *, paired: bool = False) -> str:

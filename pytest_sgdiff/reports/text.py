@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
-from pytest_sgdiff.figures import fixed
 from pytest_sgdiff.printable import printable, printable_lines
-from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, numbers, phrases, reason_text
+from pytest_sgdiff.reports import case_text, evidence, finding_text, metric_text, numbers, reason_text
+from pytest_sgdiff.reports import launch_notes as launchnotes
+from pytest_sgdiff.reports.figures import fixed
 from pytest_sgdiff.reports.shown import shown_result, shown_run
 from pytest_sgdiff.reports.warned import warnings
 
@@ -30,7 +31,7 @@ class TextReport:
     def render(self, run: Run) -> str:
         """Header, closing table, the messages of all cases worst first, what was not measured, summary."""
         run = shown_run(run)
-        messages = [renewal(r) if r.recorded else message(r) for r in phrases.worst_first(run.results)]
+        messages = [renewal(r) if r.recorded else message(r) for r in case_text.worst_first(run.results)]
         parts = ["\n".join(run.header), closing(run), *messages, "\n".join(unmeasured_lines(run)), summary(run)]
         return printable_lines("\n\n".join(part for part in parts if part)) + "\n"
 
@@ -48,11 +49,11 @@ def launch_notes(result: CaseResult) -> list[str]:
 def closing(run: Run) -> str:
     """The table of all cases and their warnings; the worst stands last, next to the summary line."""
     run = shown_run(run)
-    results = phrases.worst_first(run.results)[::-1]
+    results = case_text.worst_first(run.results)[::-1]
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
     lines += [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
-    lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {phrases.trend_line(t)}" for t in run.trends]
+    lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {case_text.trend_line(t)}" for t in run.trends]
     lines += [f"trend: {run.trends_missing}"] if run.trends_missing else []
     noise = dict.fromkeys(result.noise for result in results if result.noise)
     lines += [f"noise between launches: {source}" for source in noise]
@@ -60,7 +61,7 @@ def closing(run: Run) -> str:
         f"{result.case} {numbers.percent(v.detectable)}"
         for result in results
         # Of a new baseline its own table tells it.
-        if not result.recorded and (v := phrases.primary(result)) is not None and v.detectable is not None
+        if not result.recorded and (v := case_text.primary(result)) is not None and v.detectable is not None
     ]
     lines += [f"{DETECTS} (primary metric): {', '.join(found)}"] if found else []
     return "\n".join(map(printable, lines))
@@ -69,7 +70,7 @@ def closing(run: Run) -> str:
 def summary(run: Run) -> str:
     """`measured 9 of 9 · 7 pass · 1 regressed · 1 invalid · 1 h 12 min, GPUs busy 96 %`; `2 recorded` of an update."""
     parts = [f"measured {run.measured} of {run.selected}"]
-    parts += [f"{count} {word}" for word, count in phrases.tally(run)]
+    parts += [f"{count} {word}" for word, count in case_text.tally(run)]
     busy = "" if run.gpu_busy is None else f", GPUs busy {run.gpu_busy * 100:.0f} %"
     return " · ".join([*parts, numbers.duration(run.elapsed_s) + busy])
 
@@ -84,7 +85,9 @@ def gaps(run: Run) -> str:
     names: dict[Gap, list[str]] = {}
     for case in run.unmeasured:
         names.setdefault(case.gap, []).append(numbers.clean(case.node_id.rpartition("::")[2]))
-    told = [f"{phrases.gap(gap, len(names[gap]))} ({', '.join(names[gap])})" for gap in phrases.GAPS if gap in names]
+    told = [
+        f"{case_text.gap(gap, len(names[gap]))} ({', '.join(names[gap])})" for gap in case_text.GAPS if gap in names
+    ]
     return f"{len(run.unmeasured)} of {numbers.plural(run.selected, 'selected case')} not measured: {', '.join(told)}"
 
 
@@ -101,17 +104,17 @@ def relation_line(relation: Relation) -> str:
 def message(result: CaseResult) -> str:
     """Everything about a case: headline, evidence, stage table, conditions, what to do."""
     result = shown_result(result)
-    blocks = [[f"{_place(result)}: {phrases.headline(result)}"]]
+    blocks = [[f"{_place(result)}: {case_text.headline(result)}"]]
     blocks += [_problem_lines(problem, headed=result.heads(problem)) for problem in result.problems]
     if result.verdicts:
         blocks.append(stage_table(result))
     elif evidence.measured(result):
         blocks.append([f"  measured    {evidence.measured(result)}"])
     reasons = [
-        f"{metricwords.metric_name(v.metric)}: {numbers.clean(finding_text.why(v, paired=result.paired))}"
+        f"{metric_text.metric_name(v.metric)}: {numbers.clean(finding_text.why(v, paired=result.paired))}"
         for v in _explained(result)
     ]
-    legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *phrases.estimator_legend(result)]
+    legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *case_text.estimator_legend(result)]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
     return printable_lines("\n\n".join("\n".join(block) for block in blocks if block))
@@ -124,11 +127,11 @@ def renewal(result: CaseResult) -> str:
     result = shown_result(result)
     head, tail = [f"{_place(result)}: {numbers.clean(result.reason)}"], []
     if result.baseline_recorded is not None:
-        changed, best = evidence.changes(result), phrases.against_best(result)
-        head += [f"  old: {phrases.baseline_name(result)}", *([f"  changed: {changed}"] if changed else [])]
-        head += [f"  {numbers.clean(line)}" for line in phrases.inherited_otherwise(result.changed)]
+        changed, best = evidence.changes(result), case_text.against_best(result)
+        head += [f"  old: {case_text.baseline_name(result)}", *([f"  changed: {changed}"] if changed else [])]
+        head += [f"  {numbers.clean(line)}" for line in case_text.inherited_otherwise(result.changed)]
         tail += [f"  {best}"] if best else []
-    tail += [f"  {line}" for line in (*promise(result), *phrases.estimator_legend(result))]
+    tail += [f"  {line}" for line in (*promise(result), *case_text.estimator_legend(result))]
     rows = renewal_rows(result)
     lines = table(rows, aligns="<><>" if len(rows[0]) == 4 else "<><>><<>")
     return printable_lines("\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])]))
@@ -148,22 +151,22 @@ def renewal_rows(result: CaseResult) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("metric", "recorded", "", "finds")]
     if anew:
         rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict", "now finds")]
-    for v in phrases.by_importance(result.verdicts):
-        name = metricwords.metric_name(v.metric) + ("  (primary)" if v.primary else "")
-        (then, now), cv, found = metricwords.sides(v), metricwords.spread(v), metricwords.detectable(v)
-        told = (metricwords.change(v), metricwords.interval(v), metricwords.verdict_phrase(v))
+    for v in case_text.by_importance(result.verdicts):
+        name = metric_text.metric_name(v.metric) + ("  (primary)" if v.primary else "")
+        (then, now), cv, found = metric_text.sides(v), metric_text.spread(v), metric_text.detectable(v)
+        told = (metric_text.change(v), metric_text.interval(v), metric_text.verdict_phrase(v))
         rows.append((name, then, cv, now, *told, found) if anew else (name, now, cv, found))
     for seen in evidence.reported(result) if anew else ():
-        then, now = metricwords.sides(seen)
+        then, now = metric_text.sides(seen)
         rows.append(
             (
-                metricwords.metric_name(seen.metric),
+                metric_text.metric_name(seen.metric),
                 then,
                 "",
                 now,
-                metricwords.change(seen),
+                metric_text.change(seen),
                 "",
-                metricwords.REPORTED,
+                metric_text.REPORTED,
                 "",
             )
         )
@@ -172,15 +175,15 @@ def renewal_rows(result: CaseResult) -> list[tuple[str, ...]]:
 
 def stage_table(result: CaseResult) -> list[str]:
     """One line per metric, indented by two: the primary one, the others that were judged, those only reported."""
-    rows = [("metric", phrases.base_word(result), "", "now", "change", "95 % interval", "verdict")]
-    for v in phrases.by_importance(result.verdicts):
-        name = metricwords.metric_name(v.metric) + ("  (primary)" if v.primary else "")
-        baseline, now = metricwords.sides(v)
-        words = metricwords.verdict_phrase(v)
-        rows.append((name, baseline, metricwords.spread(v), now, metricwords.change(v), metricwords.interval(v), words))
+    rows = [("metric", case_text.base_word(result), "", "now", "change", "95 % interval", "verdict")]
+    for v in case_text.by_importance(result.verdicts):
+        name = metric_text.metric_name(v.metric) + ("  (primary)" if v.primary else "")
+        baseline, now = metric_text.sides(v)
+        words = metric_text.verdict_phrase(v)
+        rows.append((name, baseline, metric_text.spread(v), now, metric_text.change(v), metric_text.interval(v), words))
     for seen in evidence.reported(result):
-        name, (baseline, now) = metricwords.metric_name(seen.metric), metricwords.sides(seen)
-        rows.append((name, baseline, "", now, metricwords.change(seen), "", metricwords.REPORTED))
+        name, (baseline, now) = metric_text.metric_name(seen.metric), metric_text.sides(seen)
+        rows.append((name, baseline, "", now, metric_text.change(seen), "", metric_text.REPORTED))
     return [f"  {line}" for line in table(rows, aligns="<><>><<")]
 
 
@@ -199,12 +202,12 @@ def _case_cells(result: CaseResult) -> tuple[str, ...]:
     launches = numbers.plural(len(result.launches), "launch") if result.launches else numbers.UNKNOWN
     cells = (
         result.node_id,
-        phrases.gpus(result),
+        case_text.gpus(result),
         launches,
-        phrases.centre(result),
-        phrases.outcome_word(result).upper(),
+        case_text.centre(result),
+        case_text.outcome_word(result).upper(),
     )
-    return (*cells, phrases.phrase(result))
+    return (*cells, case_text.phrase(result))
 
 
 def _place(result: CaseResult) -> str:
@@ -223,8 +226,8 @@ def _explained(result: CaseResult) -> list[Verdict]:
     medians tell little, and what regressed by less than its limit."""
     return [
         v
-        for v in phrases.by_importance(result.verdicts)
-        if metricwords.short_of_limit(v)
+        for v in case_text.by_importance(result.verdicts)
+        if metric_text.short_of_limit(v)
         or ((v.outcome == "inconclusive" or v.metric == "pause") and v.metric not in result.decided_by)
     ]
 
@@ -235,16 +238,16 @@ def _has_pause(result: CaseResult) -> bool:
 
 def _facts(result: CaseResult) -> list[str]:
     lines = [f"  {evidence.conditions(result)}"] if result.launches else []
-    found = phrases.resolution(result)
+    found = case_text.resolution(result)
     lines += [f"  {DETECTS}: {found}"] if found else []
     apart = evidence.differences(result)
-    lines += [f"  differs from the {phrases.base_word(result)}: {apart}"] if apart else []
+    lines += [f"  differs from the {case_text.base_word(result)}: {apart}"] if apart else []
     # Where launches are not compared, the reason names what they inherited otherwise.
-    otherwise = phrases.inherited_otherwise(result.changed) if result.verdicts else ()
+    otherwise = case_text.inherited_otherwise(result.changed) if result.verdicts else ()
     lines += [f"  {numbers.clean(line)}" for line in otherwise]
     # Where launches were disturbed too often, or one failed (and gave no number), the reason says it.
     replaced = [] if result.reason_code == "environment" else [launch for launch in result.launches if launch.excluded]
     replaced = [launch for launch in replaced if launch.metrics or result.reason_code != "problem"]
     lines += [f"  launch {launch.number} does not count: {numbers.clean(launch.excluded or '')}" for launch in replaced]
-    lines += [f"  {key:<10}  {value}" for key, value in phrases.actions(result)]
+    lines += [f"  {key:<10}  {value}" for key, value in case_text.actions(result)]
     return lines

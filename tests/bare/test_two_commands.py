@@ -16,7 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pytest_sgdiff.casefile import read_cases
+from pytest_sgdiff.cases.load import read_cases
 
 ROOT = Path(__file__).parents[2]
 FAKE_BIN = ROOT / "tests" / "fake_bin"

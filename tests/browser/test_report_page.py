@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from pytest_sgdiff.data import Problem, Run, Trend
-from pytest_sgdiff.publish import from_root, publish
+from pytest_sgdiff.plugin.publish import from_root, publish
+from pytest_sgdiff.plugin.settings import read_settings
 from pytest_sgdiff.reports.html import HtmlReport
-from pytest_sgdiff.settings import read_settings
 from tests import factories
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff import baselines, recordings
+from pytest_sgdiff import baselines
+from pytest_sgdiff.recordings import store as recordings
 from tests.realproject import Project, Ran
 
 pytestmark = pytest.mark.engine

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import enginehelp, machine, recordings
-from pytest_sgdiff.engines.flags import known_flags
+from pytest_sgdiff import machine
+from pytest_sgdiff.engines.flags.lookup import known_flags
+from pytest_sgdiff.launch import engine_help
+from pytest_sgdiff.recordings import store as recordings
 from tests.engine.conftest import CASE, Checkpoint
 from tests.realproject import Project
 
@@ -66,7 +68,7 @@ def measured(project: Project, checkpoint: pathlib.Path, out: str, *, more: str 
 def test_its_own_help_shows_the_flags_of_the_table(newest: str, tmp_path: pathlib.Path) -> None:
     info = machine.engine_info([newest])
     assert info.version == VERSION
-    found = enginehelp.ask(replace(info, version="0.1.dev1"), run_folder=tmp_path).flags
+    found = engine_help.ask(replace(info, version="0.1.dev1"), run_folder=tmp_path).flags
     assert found is not None
     assert {name for name in found if "." not in name} - {"text-encoder-configs"} == set(known_flags(23))
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pytest_sgdiff import casefile
+from pytest_sgdiff.cases import load
 from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles, Ports
 from pytest_sgdiff.engine_version import engine_version
-from pytest_sgdiff.engines import ENGINES, flagtable
-from pytest_sgdiff.engines.dialect import VERSIONS, complaints, table_flags
-from pytest_sgdiff.engines.flags import choices_of, known_flags
+from pytest_sgdiff.engines import ENGINES
+from pytest_sgdiff.engines.flags import table as flagtable
+from pytest_sgdiff.engines.flags.lookup import choices_of, known_flags
+from pytest_sgdiff.engines.flags.translate import VERSIONS, complaints, table_flags
 
 pytestmark = pytest.mark.engine
 
@@ -62,7 +63,7 @@ FILES = LaunchFiles(
 
 
 def every_case() -> list[Case]:
-    return [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in casefile.read_cases(file, ROOT)]
+    return [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in load.read_cases(file, ROOT)]
 
 
 def parsed(engine_env: pathlib.Path, version: str, lines: dict[str, list[str]]) -> dict[str, Any]:

@@ -27,16 +27,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_sgdiff.data import Gpu, GpuFacts, GpuProcess, GpuState
-from pytest_sgdiff.gpus import locks
+from pytest_sgdiff.gpus import lock_files
 from pytest_sgdiff.gpus.pool import Pool
-from pytest_sgdiff.gpus.spec import Eligible
+from pytest_sgdiff.gpus.selection import Eligible
 
 GPUS = tuple(Gpu(index=index, uuid=f"GPU-{index}", name="NVIDIA H200") for index in range(8))
 
 HELD = 5
 BETWEEN = 4  # leases from one kill to the next
 DEAD_S = 300.0  # without a single lease all wait for each other
-locks.MUTEX_LIMIT_S = math.inf  # a machine that is slow is no error here
+lock_files.MUTEX_LIMIT_S = math.inf  # a machine that is slow is no error here
 
 
 class SilentReader:
@@ -216,7 +216,7 @@ def main(
         "killed_holding": holding,
         "violations": sum(cells.get(40 + number) for number in range(workers)),
         "recovered_s": recovered_s,
-        "left": {} if naive else {name: locks.names(lock_dir, name) for name in ("queue", "lease", "launch")},
+        "left": {} if naive else {name: lock_files.names(lock_dir, name) for name in ("queue", "lease", "launch")},
         "wall_s": wall_s,
     }
     print(json.dumps(told))

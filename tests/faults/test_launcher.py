@@ -19,9 +19,11 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
-from pytest_sgdiff.engines.perfdump import MAX_CHARS
+from pytest_sgdiff.engines.perf_dump import MAX_CHARS
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
-from pytest_sgdiff.launcher import Ended, group, run
+from pytest_sgdiff.files import procfs
+from pytest_sgdiff.launch import process_group
+from pytest_sgdiff.launch.run import Ended, run
 
 SECRET = "correct-horse-battery-staple"
 
@@ -184,7 +186,7 @@ class TestDescendants:
     def test_no_descendant_survives(
         self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, how: str, parent: str
     ) -> None:
-        monkeypatch.setattr(group, "LINGER_S", 0.2)
+        monkeypatch.setattr(process_group, "LINGER_S", 0.2)
         child = (
             "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
             "open(os.environ['FOLDER'] + '/pid', 'w').write(str(os.getpid())); time.sleep(60)"
@@ -212,7 +214,7 @@ os._exit(0)
     def test_a_grandchild_that_renamed_itself_is_found_without_its_environment(
         self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(group, "LINGER_S", 0.2)
+        monkeypatch.setattr(process_group, "LINGER_S", 0.2)
         # What setproctitle does: the memory that /proc shows as the environment is written over.
         source = """
             import os, time
@@ -231,7 +233,7 @@ os._exit(0)
 
 def group_is_empty(pgid: int) -> bool:
     """Whether no process of the group lives. A zombie holds nothing: it is its parent's to reap."""
-    return not any(stat.alive and stat.group == pgid for stat in group._stats())
+    return not any(not one.zombie and one.group == pgid for one in procfs.processes())
 
 
 def _cmdline(pid: int) -> bytes:
@@ -397,7 +399,7 @@ import fcntl, os, pathlib, signal, sys
 # A shell starts background jobs with SIGINT ignored, which children inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pytest_sgdiff.data import Command
-from pytest_sgdiff.launcher import run
+from pytest_sgdiff.launch.run import run
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
 from test_launcher import files_in
 folder = pathlib.Path({str(folder)!r})

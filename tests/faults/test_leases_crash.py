@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus import Pool, locks, queue_state, reap, reaper, records, resolve
+from pytest_sgdiff.gpus import Pool, lease_records, lock_files, orphans, queue_state, reap, resolve
 from pytest_sgdiff.gpus.nvml_file import FileReader
 from tests.waiting import alive, wait_for
 
 FILE = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
+RUN = f"there-{os.getpid()}"
+"""This process's own: `reap` ends what carries a run's name on the whole host, also of another run of these tests."""
 
 
 class Bench:
@@ -40,7 +42,7 @@ class Bench:
             from pytest_sgdiff.gpus import Pool, resolve
             from pytest_sgdiff.gpus.nvml_file import FileReader
             reader = FileReader({str(FILE)!r})
-            pool = Pool(resolve("all", visible="0,1,2,3", reader=reader), run_id="there", folder={self.locks!r},
+            pool = Pool(resolve("all", visible="0,1,2,3", reader=reader), run_id={RUN!r}, folder={self.locks!r},
                         reader=reader, settle_s=0)
             lease = pool.lease(4, timeout_s=10, tag="wan22", estimate_s=60)
             def launch(*argv, **how):
@@ -112,8 +114,8 @@ def test_gpus_stay_locked_while_the_child_of_a_killed_owner_lives(bench: Bench) 
 def test_a_waiter_ends_the_orphan_after_a_grace_and_gets_its_gpus(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reaper, "ORPHAN_GRACE_S", 0.2)
-    monkeypatch.setattr(reaper, "ORPHAN_TERM_S", 0.5)
+    monkeypatch.setattr(orphans, "ORPHAN_GRACE_S", 0.2)
+    monkeypatch.setattr(orphans, "ORPHAN_TERM_S", 0.5)
     # This one ignores SIGTERM.
     owner, (child,) = bench.owner('pids.append(launch("sh", "-c", "trap : TERM; while :; do sleep 0.1; done").pid)')
     kill(owner)
@@ -127,7 +129,7 @@ def test_a_worker_of_the_engine_that_inherited_no_lock_and_lost_its_environment_
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As SGLang's workers: spawned without the descriptors, their environment overwritten by setproctitle."""
-    monkeypatch.setattr(reaper, "ORPHAN_GRACE_S", 0.2)
+    monkeypatch.setattr(orphans, "ORPHAN_GRACE_S", 0.2)
     owner, (worker,) = bench.owner(
         """
         child = launch("sh", "-c", "env -i sleep 60 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- & echo $!")
@@ -150,11 +152,11 @@ def test_processes_that_are_not_the_leases_are_never_signalled(bench: Bench) -> 
         pids.append(subprocess.Popen(["sleep", "60"], start_new_session=True).pid)
         """
     )
-    assert reap(bench.locks, "there") == 0, "the owner lives: another worker of its run has died"
+    assert reap(bench.locks, RUN) == 0, "the owner lives: another worker of its run has died"
     assert alive(child)
     kill(owner)
     assert reap(bench.locks, "another-run", everything=True) == 0
-    assert reap(bench.locks, "there") == 1
+    assert reap(bench.locks, RUN) == 1
     assert not alive(child)
     assert alive(other)
     assert alive(plain)
@@ -166,7 +168,7 @@ def test_the_controller_ends_everything_of_its_run_at_the_end(bench: Bench) -> N
     kill(owner)
     for name in os.listdir(os.path.join(bench.locks, "lease")):
         os.unlink(os.path.join(bench.locks, "lease", name))
-    assert reap(bench.locks, "there", everything=True) == 1
+    assert reap(bench.locks, RUN, everything=True) == 1
     assert not alive(child)
 
 
@@ -243,7 +245,7 @@ def test_a_killed_waiter_leaves_no_ticket(bench: Bench) -> None:
 def test_a_stopped_head_of_the_queue_is_passed_and_served_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(records, "STALLED_S", 0.3)
+    monkeypatch.setattr(lease_records, "STALLED_S", 0.3)
     got = tmp_path / "got"
     holder = bench.pool().lease(1, timeout_s=5)
     waiter = subprocess.Popen(
@@ -277,13 +279,13 @@ def test_a_stopped_head_of_the_queue_is_passed_and_served_later(
 
 
 def test_a_process_that_stops_inside_the_short_lock_is_named(bench: Bench) -> None:
-    folder = locks.lock_dir(bench.locks)
+    folder = lock_files.lock_dir(bench.locks)
     stopped = subprocess.Popen(
         [
             sys.executable,
             "-c",
             (
-                "import sys, time\nfrom pytest_sgdiff.gpus import locks\n"
+                "import sys, time\nfrom pytest_sgdiff.gpus import lock_files as locks\n"
                 "with locks.mutex(sys.argv[1]):\n    print('in', flush=True)\n    time.sleep(60)"
             ),
             folder,
@@ -293,7 +295,7 @@ def test_a_process_that_stops_inside_the_short_lock_is_named(bench: Bench) -> No
     assert stopped.stdout is not None
     try:
         stopped.stdout.readline()
-        with pytest.raises(LeaseError) as caught, locks.mutex(folder, limit_s=0.1):
+        with pytest.raises(LeaseError) as caught, lock_files.mutex(folder, limit_s=0.1):
             pass
         assert str(caught.value) == (
             f"{folder}/mutex has been locked for 0 s by process {stopped.pid}, which is stopped or hangs; "
@@ -303,5 +305,5 @@ def test_a_process_that_stops_inside_the_short_lock_is_named(bench: Bench) -> No
         stopped.kill()
         stopped.wait()
         stopped.stdout.close()
-    with locks.mutex(folder, limit_s=1):
+    with lock_files.mutex(folder, limit_s=1):
         pass

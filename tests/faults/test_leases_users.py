@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.gpus import procs
-from pytest_sgdiff.launcher import group
+from pytest_sgdiff.files import procfs
+from pytest_sgdiff.gpus import orphans
+from pytest_sgdiff.launch import process_group
 from tests.waiting import alive, wait_for
 
 VICTIM, ATTACKER = 61001, 61002
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can start pr
 
 BECOME = """
     import encodings.ascii, encodings.idna, hashlib, json, os, secrets, signal, socket, sys
-    from pytest_sgdiff.gpus import Pool, describe, locks, nvml_file, procs, queue_state, reap, reaper, resolve
+    from pytest_sgdiff.gpus import Pool, describe, nvml_file, queue_state, reap, resolve
+    from pytest_sgdiff.gpus import lock_files as locks, orphans as reaper
+    from pytest_sgdiff.files import procfs as procs
     os.setgroups([]), os.setgid(int(sys.argv[1])), os.setuid(int(sys.argv[1]))
     del sys.argv[1]
     from pytest_sgdiff.gpus.nvml_file import FileReader
@@ -129,18 +132,18 @@ def test_what_one_user_plants_neither_ends_nor_holds_up_nor_misleads_another(sha
 
 def test_what_a_process_of_another_user_carries_is_not_read() -> None:
     """Root may read it; its user can have the reading wait for as long as he likes."""
-    env = {"SGDIFF_LEASE": "a", "SGDIFF_RUN": "r", group.TAG: "tag"}
+    env = {"SGDIFF_LEASE": "a", "SGDIFF_RUN": "r", process_group.TAG: "tag"}
     process = subprocess.Popen(["sleep", "600"], user=ATTACKER, group=ATTACKER, extra_groups=(), env=env, cwd="/")
     own = subprocess.Popen(["sleep", "600"], env=env)
     try:
         for pid in (process.pid, own.pid):
             wait_for(lambda pid=pid: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
-        row, other = procs.process(own.pid, environ=True), procs.process(process.pid, environ=True)
+        row, other = procfs.process(own.pid, environ=True), procfs.process(process.pid, environ=True)
         assert row is not None
         assert other is not None
         assert (b"SGDIFF_LEASE=a" in (row.environ or b""), other.environ) == (True, None)
-        assert set(procs.family("SGDIFF_LEASE=a")) == {own.pid}
-        assert group.members(1 << 22, "tag") == {own.pid}
+        assert set(orphans.family("SGDIFF_LEASE=a")) == {own.pid}
+        assert process_group.members(1 << 22, "tag") == {own.pid}
     finally:
         for one in (process, own):
             one.kill()

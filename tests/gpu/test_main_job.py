@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_sgdiff import baselines, recordings
+from pytest_sgdiff import baselines
+from pytest_sgdiff.recordings import store as recordings
 from tests.gpu.processes import alive, engine_of, wait_for_log
 from tests.gpu.wan import case_text
 from tests.realproject import Project, Ran

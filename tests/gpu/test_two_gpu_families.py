@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from pytest_sgdiff import recordings
 from pytest_sgdiff.data import Launch
-from pytest_sgdiff.engines.enginelog import examine
-from pytest_sgdiff.engines.perfdump import parse
+from pytest_sgdiff.engines.log import examine
+from pytest_sgdiff.engines.perf_dump import parse
 from pytest_sgdiff.metrics import metrics_of
+from pytest_sgdiff.recordings import store as recordings
 from tests.gpu.conftest import Checkpoint
 from tests.gpu.twogpus import FIRERED, LTX2, PROMPT, case_file, report, results, write_picture
 from tests.realproject import Project

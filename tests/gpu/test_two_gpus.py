@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from pytest_sgdiff import recordings
 from pytest_sgdiff.gpus import lock_dir, queue_state
+from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.watch import disturbances
 from tests.gpu.conftest import Checkpoint
 from tests.gpu.processes import alive, engine_of, parent_of, until, wait_for_log

@@ -15,8 +15,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from pytest_sgdiff import recordings
 from pytest_sgdiff.data import Launch
+from pytest_sgdiff.recordings import store as recordings
 from tests.realproject import Project
 
 PROMPT = "A curious raccoon walks through a field of sunflowers at sunset"

@@ -57,7 +57,7 @@ def test_what_a_rerun_finds_takes_the_place_of_an_inconclusive_answer(recorded: 
     recorded.write(
         "conftest.py",
         "import pytest\n"
-        "from pytest_sgdiff import measuring\n"
+        "from pytest_sgdiff.plugin import case_run as measuring\n"
         "from dataclasses import replace\n"
         "given = measuring.Measuring.result\n"
         "tries = []\n"

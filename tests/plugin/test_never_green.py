@@ -41,7 +41,7 @@ def sgdiff(request):
 
 @pytest.fixture
 def sgdiff_given(request, sgdiff_case, sgdiff_env, sgdiff_baselines, sgdiff_gpus):
-    from pytest_sgdiff.fixtures import Checker
+    from pytest_sgdiff.plugin.fixtures import Checker
     return Checker(request.node, sgdiff_case, sgdiff_gpus, sgdiff_baselines)
 """
 SWALLOWED = """
@@ -136,7 +136,7 @@ def test_a_python_test_that_does_not_check_what_it_measured(slower: Project) -> 
     slower.write(
         "conftest.py",
         "import pytest\nfrom pathlib import Path\n@pytest.fixture\ndef sgdiff_case(request):\n"
-        "    from pytest_sgdiff.casefile import read_cases\n"
+        "    from pytest_sgdiff.cases.load import read_cases\n"
         "    return read_cases(Path('cases/tiny.yaml').absolute(), Path.cwd())[0]\n",
     )
     result = slower.run("--sgdiff-gpus=4", "tests", "--sgdiff-report=report.json")
@@ -241,7 +241,7 @@ def test_a_test_in_python_whose_case_needs_another_engine_is_counted(two: Projec
     two.write(
         "tests/test_own.py",
         "import pytest\nfrom pathlib import Path\n@pytest.fixture\ndef sgdiff_case():\n"
-        "    from pytest_sgdiff.casefile import read_cases\n"
+        "    from pytest_sgdiff.cases.load import read_cases\n"
         "    return read_cases(Path('cases/tiny.yaml').absolute(), Path.cwd())[1]\n"
         "def test_own(sgdiff):\n    sgdiff.check()\n",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.gpus import host
+from pytest_sgdiff.gpus import host_lock
 from tests.plugin.conftest import Project
 
 
@@ -21,7 +21,7 @@ def test_busy_gpus_are_inconclusive_and_say_who_holds_them(project: Project) -> 
 
 def test_a_host_that_another_launch_has_for_itself_is_inconclusive(project: Project) -> None:
     project.record()  # which makes the folder of locks
-    with host.entered(str(project.root / "locks"), ident="x", tag="somebody_s_case", alone=True, timeout_s=5):
+    with host_lock.entered(str(project.root / "locks"), ident="x", tag="somebody_s_case", alone=True, timeout_s=5):
         result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=1")
     output = result.stdout.str()
     assert "environment: tiny could not share the host within 1 s: somebody_s_case still running" in output

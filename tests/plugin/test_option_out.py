@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from pytest_sgdiff import logtext
+from pytest_sgdiff.launch import log_text
 from tests.plugin.conftest import Project
 
 
@@ -66,7 +66,7 @@ def test_a_case_that_is_not_launched_keeps_no_launches_of_an_earlier_run(project
 def test_a_very_long_log_is_kept_whole_and_replayed_as_it_was_judged(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logtext, "TEXT_LIMIT", 10_000)
+    monkeypatch.setattr(log_text, "TEXT_LIMIT", 10_000)
     noise = '[ "$1" = generate ] && seq 10000'
     project.write("noisy", f'#!/bin/sh\n{noise}\nsglang "$@"\n{noise}\ntrue\n').chmod(0o755)
     project.baseline()

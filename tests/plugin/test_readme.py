@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.options import SETTINGS
+from pytest_sgdiff.plugin.options import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_the_options_page_is_what_pytest_prints() -> None:
     assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == text()
 
 
-def test_contributing_names_every_module_and_every_folder_of_tests() -> None:
+def test_contributing_names_every_folder_of_the_package_and_every_folder_of_tests() -> None:
     told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     modules = {path.stem for path in (ROOT / "pytest_sgdiff").iterdir() if path.suffix == ".py" or path.is_dir()}
     assert [name for name in sorted(modules) if not name.startswith("__") and f"`{name}`" not in told] == []

@@ -28,7 +28,7 @@ def test_the_plugin_imports_no_more_of_ours_than_it_needs() -> None:
         "import pytest_sgdiff.plugin, sys; print('\\n'.join(n for n in sys.modules if n.startswith('pytest_sgdiff')))"
     )
     output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert sorted(output.split()) == ["pytest_sgdiff", "pytest_sgdiff.fixtures", "pytest_sgdiff.plugin"]
+    assert sorted(output.split()) == ["pytest_sgdiff", "pytest_sgdiff.plugin", "pytest_sgdiff.plugin.fixtures"]
 
 
 CONFTEST = f"""

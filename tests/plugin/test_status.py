@@ -24,11 +24,12 @@ from typing import Any, TextIO, cast
 
 import pytest
 
-from pytest_sgdiff import gpus, temporary
-from pytest_sgdiff.progress import Progress
-from pytest_sgdiff.screen import Screen
-from pytest_sgdiff.settings import Settings
-from pytest_sgdiff.status import StatusBoard, status_folder, status_writer
+from pytest_sgdiff import gpus
+from pytest_sgdiff.files import temp_dirs
+from pytest_sgdiff.plugin.live import StatusBoard, status_folder, status_writer
+from pytest_sgdiff.plugin.screen import Screen
+from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.runner.progress import Progress
 from tests.factories import WAN_STAGES
 from tests.plugin.conftest import Project
 from tests.terminal import Terminal, received
@@ -248,7 +249,7 @@ class Board:
 def make_board(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Board]]:
     """Makes boards that look often, for a run with options."""
     made: list[Board] = []
-    monkeypatch.setattr("pytest_sgdiff.status.POLL_S", 0.02)
+    monkeypatch.setattr("pytest_sgdiff.plugin.live.POLL_S", 0.02)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
@@ -296,7 +297,7 @@ def test_the_folder_of_a_killed_run_is_removed_by_the_next_and_that_of_a_living_
     make_board: Callable[..., Board], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    living, lock = temporary.make("sgdiff-status-", "living")
+    living, lock = temp_dirs.make("sgdiff-status-", "living")
     killed = tmp_path / "sgdiff-status-2026-01-01T00-00-00-1"
     killed.mkdir()
     (killed / "main.jsonl").write_text("{}\n")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import recordings
 from pytest_sgdiff.data import Launch
+from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.watch import disturbances
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sgdiff import baselines, jsontext
-from pytest_sgdiff.baselinefile import MistakeError, from_text, to_text
+from pytest_sgdiff import baselines
+from pytest_sgdiff.baselines.file_format import MistakeError, from_text, to_text
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Watch, Workload
 from pytest_sgdiff.errors import BaselineError
-from pytest_sgdiff.files import case_id, file_name
+from pytest_sgdiff.files import json_text
+from pytest_sgdiff.files.data_files import case_id, file_name
 from tests.property.strategies import json_values, values
 
 TIMES = st.floats(1e-6, 1e7)
@@ -90,7 +91,7 @@ def test_every_case_has_a_file_name_of_its_own(name: str) -> None:
 
 def edits(document: Any) -> st.SearchStrategy[tuple[tuple[str | int, ...], Any]]:
     """A place in the document and something else to put there."""
-    places = [path for path in jsontext.read(jsontext.write(document)).lines if path]
+    places = [path for path in json_text.read(json_text.write(document)).lines if path]
     return st.tuples(st.sampled_from(places), json_values(allow_nan=True))
 
 
@@ -99,7 +100,7 @@ def edits(document: Any) -> st.SearchStrategy[tuple[tuple[str | int, ...], Any]]
 def test_a_file_edited_by_hand_is_read_or_named_and_never_a_crash(drawn: st.DataObject, baseline: Baseline) -> None:
     import json
 
-    document = jsontext.read(to_text(baseline)).value
+    document = json_text.read(to_text(baseline)).value
     path, value = drawn.draw(edits(document))
     at = document
     for key in path[:-1]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_sgdiff.casefile import load_cases, read_cases
+from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.errors import CaseFileError
 
 REAL = {path.name: path.read_text() for path in sorted((pathlib.Path(__file__).parents[2] / "cases").glob("*.yaml"))}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from pytest_sgdiff.engine_version import NEWEST, OLDEST, engine_version
-from pytest_sgdiff.engines.helptext import flags_in
+from pytest_sgdiff.engines.flags.help_text import flags_in
 
 NUMBERS = st.lists(st.integers(0, 40), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
 SUFFIXES = st.sampled_from(["", ".post1", "rc1", ".dev0", ".post3.dev1278", "+g1a2b3c4", ".dev1+g1a2b3c4"])

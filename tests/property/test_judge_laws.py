@@ -17,7 +17,7 @@ from pytest_sgdiff.data import (
     Recorded,
     Workload,
 )
-from pytest_sgdiff.judge import judge, outcome_of, settled
+from pytest_sgdiff.judging.judge import judge, outcome_of, settled
 
 QUICK = settings(max_examples=60, derandomize=True)
 MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_sgdiff.compare import compare
-from pytest_sgdiff.comparetables import render_json, render_text
+from pytest_sgdiff.baselines.review import review
+from pytest_sgdiff.compare.compare import compare
+from pytest_sgdiff.compare.sides import Side
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -28,15 +29,15 @@ from pytest_sgdiff.data import (
     Verdict,
     Workload,
 )
-from pytest_sgdiff.estimator import centre, centres
-from pytest_sgdiff.judge import judge
-from pytest_sgdiff.reports import charts, evidence
+from pytest_sgdiff.judging.estimator import centre, centres
+from pytest_sgdiff.judging.judge import judge
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, FewLaunchesRule, ModeratedRule, PairedRule, Prior
+from pytest_sgdiff.reports import evidence
+from pytest_sgdiff.reports.comparison import render_json, render_text
 from pytest_sgdiff.reports.csv import CsvReport
+from pytest_sgdiff.reports.html import charts
 from pytest_sgdiff.reports.json import JsonReport
 from pytest_sgdiff.reports.text import stage_table
-from pytest_sgdiff.review import review
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES, FewLaunchesRule, ModeratedRule, PairedRule, Prior
-from pytest_sgdiff.sides import Side
 from tests import factories
 
 QUICK = settings(max_examples=120, derandomize=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_sgdiff.engines.inspection import inspect
-from pytest_sgdiff.engines.perfdump import DumpError, parse
+from pytest_sgdiff.engines.inspect import inspect
+from pytest_sgdiff.engines.perf_dump import DumpError, parse
 from pytest_sgdiff.metrics import metrics_of
 
 REAL = (Path(__file__).parents[1] / "data" / "dumps" / "real-0.5.17-h200-warm.json").read_text()

@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cli.judge import _worded
-from pytest_sgdiff.plain import apply_plain
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule
-from pytest_sgdiff.rules.moderated import rank_p
+from pytest_sgdiff.judging.plain_numbers import apply_plain
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ModeratedRule
+from pytest_sgdiff.judging.rules.moderated import rank_p
 
 QUICK = settings(max_examples=150, derandomize=True)
 RULE = ModeratedRule()
@@ -220,7 +220,7 @@ def test_rows_of_any_numbers_are_answered_in_valid_json(rows):
 
 
 def by_the_book(b, c, m, *, same_node):
-    """The rule written a second time, from its definition in docs/decision.md, with SciPy's own statistics."""
+    """The rule written a second time, from its definition in docs/decision-evidence.md, with SciPy's own statistics."""
     import numpy as np
     from scipy import stats
 

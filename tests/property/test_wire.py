@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_sgdiff import data
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.wire import from_plain, to_plain
+from pytest_sgdiff.files.wire import from_plain, to_plain
 from tests.property.strategies import json_values, values
 
 NOUNS = [

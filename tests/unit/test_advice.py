@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from pytest_sgdiff.advice import RULES, advise
-from pytest_sgdiff.casefile import load_cases, read_cases
+from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.data import Advice, Case
-from pytest_sgdiff.engines.dialect import table_flags
+from pytest_sgdiff.engines.flags.translate import table_flags
+from pytest_sgdiff.lint import RULES, advise
 
 ROOT = pathlib.Path(__file__).parents[2]
 H100 = "NVIDIA H100 80GB HBM3"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.asked import refuse_contradictions, refuse_repeats
 from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_repeats
 
 
 def refused(typed: str, env: str = "", **options: object) -> bool:

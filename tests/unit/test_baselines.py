@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import baselinefile, baselines, jsontext, recordings
-from pytest_sgdiff.casefile import read_cases
+from pytest_sgdiff import baselines
+from pytest_sgdiff.baselines import file_format
+from pytest_sgdiff.baselines.review import review
+from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -28,8 +30,9 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.errors import BaselineError, WireError
+from pytest_sgdiff.files import json_text
+from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.reports.text import renewal
-from pytest_sgdiff.review import review
 from pytest_sgdiff.watch import disturbances
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +159,7 @@ def test_a_file_copied_from_another_machine_or_case_is_not_used(tmp_path: Path) 
 
 
 def test_the_text_is_one_line_for_each_launch_and_each_metric() -> None:
-    text = baselinefile.to_text(baseline())
+    text = file_format.to_text(baseline())
     lines = text.splitlines()
     assert '    "denoise_steps": [1019.281, 1033.114, 1016.405, 1024.871, 1027.66],' in lines
     assert '    "stage:InputValidationStage": [0.0583, 0.0583, 0.0583, 0.0583, 0.0583]' in lines
@@ -175,7 +178,7 @@ def test_the_text_is_one_line_for_each_launch_and_each_metric() -> None:
 def test_a_rerecord_changes_one_line_for_each_launch_and_metric_and_the_provenance() -> None:
     old = baseline()
     new = baselines.renew(old, measurement(session="s2", factor=1.01), recorded("s2"), engine_version="0.5.17")
-    diff = list(difflib.unified_diff(*(baselinefile.to_text(b).splitlines() for b in (old, new)), lineterm="", n=0))
+    diff = list(difflib.unified_diff(*(file_format.to_text(b).splitlines() for b in (old, new)), lineterm="", n=0))
     added = [line for line in diff if line.startswith("+") and not line.startswith("+++")]
     # 5 launches, 4 of 6 metrics that changed, the session twice and the host's hash; `best` stays what it was.
     assert len(added) <= 5 + 4 + 3, "\n".join(added)
@@ -225,7 +228,7 @@ def test_the_figures_in_the_docs_are_what_an_update_of_other_work_shows() -> Non
 
 
 def test_small_figures_keep_three_digits_and_never_become_zero() -> None:
-    assert [baselinefile.rounded(v) for v in (1052.18570200003, 0.0069910000206, 0.00004, 2109.64, -0.0304, 0.0)] == [
+    assert [file_format.rounded(v) for v in (1052.18570200003, 0.0069910000206, 0.00004, 2109.64, -0.0304, 0.0)] == [
         1052.186, 0.00699, 0.00004, 2109.64, -0.0304, 0.0
     ]  # fmt: skip
 
@@ -243,15 +246,15 @@ def test_a_metric_that_some_launches_lack_is_null_in_the_file_and_absent_in_the_
     launches = list(measurement(3).launches)
     launches[1] = replace(launches[1], metrics={"e2e": 1100.0})
     new = baselines.renew(None, replace(measurement(3), launches=tuple(launches)), recorded(), engine_version="0.5.17")
-    text = baselinefile.to_text(new)
+    text = file_format.to_text(new)
     assert '"denoise_steps": [1019.281, null, 1016.405]' in text
-    assert baselinefile.from_text(text).measurement.values["denoise_steps"] == (1019.281, None, 1016.405)
-    assert "denoise_steps" not in baselinefile.from_text(text).measurement.launches[1].metrics
+    assert file_format.from_text(text).measurement.values["denoise_steps"] == (1019.281, None, 1016.405)
+    assert "denoise_steps" not in file_format.from_text(text).measurement.launches[1].metrics
 
 
 def edited(old: str, new: str) -> tuple[str, int]:
     """The text of a good baseline with one edit, and the line of the edit."""
-    text = baselinefile.to_text(baseline())
+    text = file_format.to_text(baseline())
     assert text.count(old) == 1, text.count(old)
     return text.replace(old, new), text[: text.index(old)].count("\n") + 1
 
@@ -330,10 +333,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_cut_off_anywhere_is_an_error_and_never_another_baseline() -> None:
-    text = baselinefile.to_text(baseline())
+    text = file_format.to_text(baseline())
     for end in range(0, len(text) - 2, 7):
-        with pytest.raises(baselinefile.MistakeError):
-            baselinefile.from_text(text[:end])
+        with pytest.raises(file_format.MistakeError):
+            file_format.from_text(text[:end])
 
 
 # ----------------------------------------------------------------------------------------------------------- schemas
@@ -341,7 +344,7 @@ def test_a_file_cut_off_anywhere_is_an_error_and_never_another_baseline() -> Non
 
 def test_an_older_schema_is_taken_to_the_current_one_step_by_step() -> None:
     """As it will be when schema 2 comes: its step is named in UPGRADES, and files of schema 1 are still read."""
-    document = jsontext.read(baselinefile.to_text(baseline())).value
+    document = json_text.read(file_format.to_text(baseline())).value
     old = {**{key: value for key, value in document.items() if key != "engine"}, "sglang": "0.5.17"}
 
     def rename(plain: dict[str, object]) -> dict[str, object]:
@@ -351,11 +354,11 @@ def test_an_older_schema_is_taken_to_the_current_one_step_by_step() -> None:
         return {**plain, "machines": 1}
 
     steps = {1: rename, 2: number_machines}
-    assert baselinefile.upgrade(old, steps=steps, current=2) == {**document, "schema": 2}
-    assert baselinefile.upgrade(old, steps=steps, current=3) == {**document, "schema": 3, "machines": 1}
-    assert baselinefile.upgrade(document) == document
+    assert file_format.upgrade(old, steps=steps, current=2) == {**document, "schema": 2}
+    assert file_format.upgrade(old, steps=steps, current=3) == {**document, "schema": 3, "machines": 1}
+    assert file_format.upgrade(document) == document
     with pytest.raises(WireError, match=r"^schema: is 1, from which no way leads to 3$"):
-        baselinefile.upgrade(old, steps={2: rename}, current=3)
+        file_format.upgrade(old, steps={2: rename}, current=3)
 
 
 # ---------------------------------------------------------------------------------------------------------- renewing
@@ -638,8 +641,8 @@ def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     paths = {name: baselines.path_for(tmp_path, H200, name) for name in ("corrupt", "gone", "moved", "short")}
     baselines.save(tmp_path, short)
     baselines.save(tmp_path, baseline(case="gone"))
-    paths["moved"].write_text(baselinefile.to_text(baseline()))
-    paths["corrupt"].write_text(baselinefile.to_text(baseline(case="corrupt")).replace("1033.114,", "0,", 1))
+    paths["moved"].write_text(file_format.to_text(baseline()))
+    paths["corrupt"].write_text(file_format.to_text(baseline(case="corrupt")).replace("1033.114,", "0,", 1))
     stray = tmp_path / "nvidia-h200-x1" / ".tmp-4711"
     stray.write_text("{")
     found = complaints(tmp_path, {"corrupt": 5, "moved": 5, "short": 5, "tiny_wan": 5})

@@ -10,18 +10,10 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.casefile import read_cases
+from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import (
-    Baseline,
-    Case,
-    Environment,
-    LaunchRecord,
-    Machine,
-    Measurement,
-    Recorded,
-)
-from pytest_sgdiff.workload import workload
+from pytest_sgdiff.data import Baseline, Case, Environment, LaunchRecord, Machine, Measurement, Recorded
+from pytest_sgdiff.judging.workload import workload
 
 CASE = """\
 cases:

@@ -30,7 +30,7 @@ def test_a_run_keeps_byte_code_where_the_shell_forbids_it(
     (tmp_path / "test_one.py").write_text("def test_nothing():\n    pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     startup.timed("pytest-sgdiff", tmp_path, ())
-    assert list((tmp_path / startup.CACHE).rglob("pytest_sgdiff/plugin.*.pyc"))
+    assert list((tmp_path / startup.CACHE).rglob("pytest_sgdiff/plugin/__init__.*.pyc"))
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.casefile import load_cases
-from pytest_sgdiff.data import (
-    Case,
-    Expect,
-    FasterThan,
-    LaunchPlan,
-    Location,
-    MetricChoice,
-    OutputSize,
-    Requires,
-)
+from pytest_sgdiff.cases.load import load_cases
+from pytest_sgdiff.data import Case, Expect, FasterThan, LaunchPlan, Location, MetricChoice, OutputSize, Requires
 from pytest_sgdiff.errors import CaseFileError
 
 PATH = "cases/x.yaml"

@@ -7,8 +7,8 @@ import pathlib
 
 import pytest
 
-from pytest_sgdiff.assets import asset_hashes, missing_token, resolve_assets
-from pytest_sgdiff.casefile import load_cases
+from pytest_sgdiff.cases.assets import asset_hashes, missing_token, resolve_assets
+from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.errors import AssetError
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from pytest_sgdiff.casefile import check_files, check_relations, load_cases, read_cases
+from pytest_sgdiff.cases.load import check_files, check_relations, load_cases, read_cases
 from pytest_sgdiff.data import Case, LaunchPlan
-from pytest_sgdiff.engines.dialect import table_flags, translate
+from pytest_sgdiff.engines.flags.translate import table_flags, translate
 from pytest_sgdiff.errors import CaseFileError
-from pytest_sgdiff.resolution import recorded_at_most
+from pytest_sgdiff.judging.power import recorded_at_most
 
 PATH = "cases/x.yaml"
 FIRERED = """\
@@ -291,6 +291,6 @@ def test_a_file_outside_the_root_is_named_relative_to_it(tmp_path: pathlib.Path)
 
 def test_importing_the_module_imports_nothing_heavy() -> None:
     heavy = "{'yaml', 'pydantic', 'packaging', 'pytest'}"
-    code = f"import sys, pytest_sgdiff.casefile; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, pytest_sgdiff.cases.load; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

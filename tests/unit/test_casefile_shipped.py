@@ -8,10 +8,10 @@ import shlex
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pytest_sgdiff.casefile import check_files, read_cases
+from pytest_sgdiff.cases.load import check_files, read_cases
 from pytest_sgdiff.data import Case
-from pytest_sgdiff.engines.dialect import complaints, table_flags
-from pytest_sgdiff.nightly import follows
+from pytest_sgdiff.engines.flags.translate import complaints, table_flags
+from pytest_sgdiff.upstream.nightly import follows
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted((ROOT / "cases").glob("*.yaml"))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pytest_sgdiff.casefile import load_cases
+from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.errors import CaseFileError
 
 PATH = "cases/x.yaml"

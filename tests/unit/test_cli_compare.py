@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.cli import compare, transfer
+from pytest_sgdiff.cli import compare, upstream
 from pytest_sgdiff.errors import SgdiffError
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ H100 = ROOT / "tests" / "data" / "upstream_h100_0.5.23.json"
 def run(*words: object) -> int:
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers()
-    for add in (compare.add, transfer.add_import, transfer.add_export):
+    for add in (compare.add, upstream.add_import, upstream.add_export):
         add(commands)
     chosen = parser.parse_args([str(word) for word in words])
     return int(chosen.run(chosen))

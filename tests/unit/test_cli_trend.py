@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import history
 from pytest_sgdiff.cli import main
 from pytest_sgdiff.data import Workload
+from pytest_sgdiff.history import store as history
 from tests import factories
 
 

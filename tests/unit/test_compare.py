@@ -10,21 +10,13 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import recordings
-from pytest_sgdiff.compare import UPSTREAM, Comparison, Row, compare
-from pytest_sgdiff.comparetables import render_json, render_markdown, render_text
-from pytest_sgdiff.data import (
-    Baseline,
-    Environment,
-    LaunchRecord,
-    Machine,
-    Measurement,
-    Recorded,
-    Workload,
-)
+from pytest_sgdiff.compare.compare import UPSTREAM, Comparison, Row, compare
+from pytest_sgdiff.compare.sides import Side, baseline_side, dump_side, recording_side
+from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import RecordingError
 from pytest_sgdiff.metrics import title
-from pytest_sgdiff.sides import Side, baseline_side, dump_side, recording_side
+from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.reports.comparison import render_json, render_markdown, render_text
 
 DUMPS = Path(__file__).parents[1] / "data" / "compare"
 GOLDEN = Path(__file__).parent / "golden" / "compare.txt"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import datafiles
-from pytest_sgdiff.datafiles import DataFileError
+from pytest_sgdiff.files import data_files
+from pytest_sgdiff.files.data_files import DataFileError
 
 SECRET = "not for them"
 
@@ -55,17 +55,17 @@ def test_what_is_no_plain_file_is_named_and_not_opened(folder: Path, make: str) 
     making, unfit = MADE[make]
     making(folder / "file")
     with pytest.raises(DataFileError) as caught:
-        datafiles.read_bytes(folder / "file", below=folder, at_most=100)
+        data_files.read_bytes(folder / "file", below=folder, at_most=100)
     assert (caught.value.unfit, caught.value.path) == (unfit, folder / "file")
 
 
 def test_a_file_of_as_much_as_it_may_have_is_read_and_one_that_is_not_there_is_none(folder: Path) -> None:
     (folder / "a").mkdir()
     (folder / "a" / "file").write_bytes(b"x" * 100)
-    assert datafiles.read_bytes(folder / "a" / "file", below=folder, at_most=100) == b"x" * 100
-    assert datafiles.read_bytes(folder / "a" / "other", below=folder) is None
-    assert datafiles.read_bytes(folder / "b" / "other", below=folder) is None
-    assert datafiles.names(folder / "b", below=folder) == []
+    assert data_files.read_bytes(folder / "a" / "file", below=folder, at_most=100) == b"x" * 100
+    assert data_files.read_bytes(folder / "a" / "other", below=folder) is None
+    assert data_files.read_bytes(folder / "b" / "other", below=folder) is None
+    assert data_files.names(folder / "b", below=folder) == []
 
 
 @pytest.mark.parametrize("path", ["in/file", "deep/in/file"])
@@ -73,12 +73,12 @@ def test_no_folder_on_the_way_may_be_a_link(folder: Path, path: str) -> None:
     file = folder / path
     link(file.parent, folder.parent / "outside")
     for use in (
-        lambda: datafiles.read_bytes(file, below=folder),
-        lambda: datafiles.names(file.parent, below=folder),
-        lambda: datafiles.kind(file, below=folder),
-        lambda: datafiles.write(file, "x", below=folder),
-        lambda: datafiles.make_folder(file.parent / "new", below=folder),
-        lambda: datafiles.remove(file, below=folder),
+        lambda: data_files.read_bytes(file, below=folder),
+        lambda: data_files.names(file.parent, below=folder),
+        lambda: data_files.kind(file, below=folder),
+        lambda: data_files.write(file, "x", below=folder),
+        lambda: data_files.make_folder(file.parent / "new", below=folder),
+        lambda: data_files.remove(file, below=folder),
     ):
         with pytest.raises(DataFileError) as caught:
             use()
@@ -89,23 +89,23 @@ def test_no_folder_on_the_way_may_be_a_link(folder: Path, path: str) -> None:
 def test_the_folder_that_was_named_may_be_a_link_itself(folder: Path) -> None:
     (folder / "file").write_text("mine")
     named = link(folder.parent / "way", folder)
-    assert datafiles.read_bytes(named / "file", below=named) == b"mine"
-    datafiles.write(named / "new" / "file", "new", below=named)
+    assert data_files.read_bytes(named / "file", below=named) == b"mine"
+    data_files.write(named / "new" / "file", "new", below=named)
     assert (folder / "new" / "file").read_text() == "new"
 
 
 @pytest.mark.parametrize("path", ["../outside/file", "a/../../outside/file"])
 def test_a_path_that_leads_out_is_refused(folder: Path, path: str) -> None:
     with pytest.raises(DataFileError) as caught:
-        datafiles.read_bytes(folder / path, below=folder)
+        data_files.read_bytes(folder / path, below=folder)
     assert caught.value.unfit == "outside"
     with pytest.raises(DataFileError):
-        datafiles.read_bytes(folder.parent / "outside" / "file", below=folder)
+        data_files.read_bytes(folder.parent / "outside" / "file", below=folder)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
 def test_a_name_that_no_file_can_have_is_an_answer_too(folder: Path, name: str) -> None:
-    for use in (datafiles.read_bytes, datafiles.kind):
+    for use in (data_files.read_bytes, data_files.kind):
         with pytest.raises(DataFileError) as caught:
             use(folder / name, below=folder)
         assert caught.value.unfit == "unreadable"
@@ -113,7 +113,7 @@ def test_a_name_that_no_file_can_have_is_an_answer_too(folder: Path, name: str) 
 
 def test_a_link_in_the_place_of_a_file_is_replaced_when_it_is_written(folder: Path) -> None:
     link(folder / "file", folder.parent / "outside" / "file")
-    datafiles.write(folder / "file", "new", below=folder)
+    data_files.write(folder / "file", "new", below=folder)
     assert (folder / "file").read_text() == "new"
     assert not (folder / "file").is_symlink()
     assert (folder.parent / "outside" / "file").read_text() == SECRET
@@ -122,24 +122,23 @@ def test_a_link_in_the_place_of_a_file_is_replaced_when_it_is_written(folder: Pa
 
 def test_a_link_is_removed_and_not_what_it_leads_to(folder: Path) -> None:
     link(folder / "file", folder.parent / "outside" / "file")
-    datafiles.remove(folder / "file", below=folder)
+    data_files.remove(folder / "file", below=folder)
     assert list(folder.iterdir()) == []
     assert (folder.parent / "outside" / "file").read_text() == SECRET
 
 
 def test_a_file_with_a_second_name_keeps_its_text_there(folder: Path) -> None:
     os.link(folder.parent / "outside" / "file", folder / "file")
-    datafiles.overwrite(folder / "file", "new")
+    data_files.overwrite(folder / "file", "new")
     assert (folder / "file").read_text() == "new"
     assert (folder.parent / "outside" / "file").read_text() == SECRET
 
 
 def test_a_file_that_the_user_named_may_be_a_link_and_what_a_shell_hands_over(folder: Path) -> None:
     named = link(folder / "file", folder.parent / "outside" / "file")
-    assert datafiles.read_named(named) == SECRET.encode()
-    script = (
-        "import pathlib, sys; from pytest_sgdiff import datafiles as d; print(d.read_named(pathlib.Path(sys.argv[1])))"
-    )
+    assert data_files.read_named(named) == SECRET.encode()
+    read = "print(d.read_named(pathlib.Path(sys.argv[1])))"
+    script = f"import pathlib, sys; from pytest_sgdiff.files import data_files as d; {read}"
     shell = ["bash", "-c", f"{sys.executable} -c '{script}' <(echo handed)"]
     assert subprocess.run(shell, capture_output=True, text=True, check=True).stdout == "b'handed\\n'\n"
 
@@ -147,20 +146,20 @@ def test_a_file_that_the_user_named_may_be_a_link_and_what_a_shell_hands_over(fo
 @pytest.mark.parametrize("path", ["/dev/zero", "/", "/nowhere/at/all"])
 def test_a_file_that_the_user_named_is_a_file(path: str) -> None:
     with pytest.raises(DataFileError, match=f"^{path}: "):
-        datafiles.read_named(Path(path))
+        data_files.read_named(Path(path))
 
 
 def test_a_fifo_that_the_user_named_does_not_wait_for_a_writer(folder: Path) -> None:
     os.mkfifo(folder / "fifo")
     with pytest.raises(DataFileError) as caught:
-        datafiles.read_named(folder / "fifo")
+        data_files.read_named(folder / "fifo")
     assert caught.value.unfit == "no-file"
 
 
 def test_a_link_that_leads_out_of_a_folder_is_told_from_one_that_stays(folder: Path) -> None:
     (folder / "file").write_text("")
-    assert datafiles.leads_out(folder / "file", of=folder) is None
-    assert datafiles.leads_out(link(folder / "in", folder / "file"), of=folder) is None
+    assert data_files.leads_out(folder / "file", of=folder) is None
+    assert data_files.leads_out(link(folder / "in", folder / "file"), of=folder) is None
     out = folder.parent / "outside" / "file"
-    assert datafiles.leads_out(link(folder / "out", Path("..") / "outside" / "file"), of=folder) == out
-    assert datafiles.leads_out(link(folder / "new", folder.parent / "not there yet"), of=folder) is not None
+    assert data_files.leads_out(link(folder / "out", Path("..") / "outside" / "file"), of=folder) == out
+    assert data_files.leads_out(link(folder / "new", folder.parent / "not there yet"), of=folder) is not None

@@ -10,10 +10,10 @@ import pytest
 
 from pytest_sgdiff.data import ArgValue, Case, Flag, Location
 from pytest_sgdiff.engine_version import engine_version
-from pytest_sgdiff.engines import flagtable
-from pytest_sgdiff.engines.complaints import lacks_flags
-from pytest_sgdiff.engines.dialect import NEWEST, complaints, table_flags, translate
-from pytest_sgdiff.engines.flags import EngineFlags, kind_of, spans_of
+from pytest_sgdiff.engines.flags import table
+from pytest_sgdiff.engines.flags.check import lacks_flags
+from pytest_sgdiff.engines.flags.lookup import EngineFlags, kind_of, spans_of
+from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, table_flags, translate
 
 VERSIONS = [f"0.5.{release}" for release in range(8, 24)]
 NEWEST_FLAGS = table_flags(NEWEST)
@@ -251,11 +251,11 @@ def test_the_flag_table_says_how_a_flag_takes_its_value(flag: str, release: int,
 
 
 def test_no_flag_is_listed_twice_for_one_release() -> None:
-    for release in range(flagtable.OLDEST, flagtable.NEWEST + 1):
+    for release in range(table.OLDEST, table.NEWEST + 1):
         names = [
             name
-            for (since, until, _), flags in flagtable.FLAGS.items()
-            if since <= release <= (until or flagtable.NEWEST)
+            for (since, until, _), flags in table.FLAGS.items()
+            if since <= release <= (until or table.NEWEST)
             for name in flags.split()
         ]
         assert len(names) == len(set(names))
@@ -636,10 +636,8 @@ def test_numbers_and_choices_that_the_parser_reads_are_left_alone() -> None:
 
 
 def test_every_flag_with_a_number_or_a_choice_is_one_that_some_release_has() -> None:
-    numbers = {*flagtable.INTEGERS.split(), *flagtable.FLOATS.split()}
-    assert [
-        name for name in (*numbers, *flagtable.CHOICES, *flagtable.DROPPED, *flagtable.SAMPLING) if not spans_of(name)
-    ] == []
+    numbers = {*table.INTEGERS.split(), *table.FLOATS.split()}
+    assert [name for name in (*numbers, *table.CHOICES, *table.DROPPED, *table.SAMPLING) if not spans_of(name)] == []
 
 
 def test_nested_settings_and_good_flags_are_left_alone() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuState, LaunchRecord, Watch
-from pytest_sgdiff.displays import drawers, only_draw, who_draws
+from pytest_sgdiff.data.displays import drawers, only_draw, who_draws
 from pytest_sgdiff.errors import LeaseError, NeverIdleError
-from pytest_sgdiff.gpus import Pool, devices, inventory, queue_state, records, resolve
+from pytest_sgdiff.files.wire import from_plain, to_plain
+from pytest_sgdiff.gpus import Pool, devices, inventory, lease_records, queue_state, resolve
 from pytest_sgdiff.gpus.devices import in_use, use_of
-from pytest_sgdiff.reports.launchnotes import notes, notes_of_all
+from pytest_sgdiff.reports.launch_notes import notes, notes_of_all
 from pytest_sgdiff.watch import Watcher, disturbances
-from pytest_sgdiff.wire import from_plain, to_plain
 from tests.unit.test_gpus_leases import Bench
 
 XORG = {"pid": 2210, "name": "/usr/lib/xorg/Xorg", "used_mb": 43}
@@ -125,7 +125,7 @@ def test_other_gpus_are_taken_while_a_display_draws_much_on_one(bench: Bench) ->
 
 
 def test_what_comes_while_a_case_waits_is_said_then(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "QUARANTINE_S", 0.05)
+    monkeypatch.setattr(lease_records, "QUARANTINE_S", 0.05)
     for index in range(4):
         bench.occupy(index, STRANGER)
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_sgdiff.data import Case, Location, Requires
 from pytest_sgdiff.engine_version import NEWEST, OLDEST, engine_version
-from pytest_sgdiff.engines.dialect import meant_for
+from pytest_sgdiff.engines.flags.translate import meant_for
 
 FROM_SOURCE = (
     "0.0.0",

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import enginehelp
 from pytest_sgdiff.data import Case, EngineInfo, Flag, Location
-from pytest_sgdiff.enginehelp import Answer, AskedEngines, ask
+from pytest_sgdiff.launch import engine_help
+from pytest_sgdiff.launch.engine_help import Answer, AskedEngines, ask
 
 USAGE = "usage: sglang [-h] --model-path MODEL_PATH [--seed SEED] [--brand-new-flag NEW] [--warmup-mode {off,request}]"
 FLAGS = {
@@ -81,13 +81,13 @@ def test_an_engine_is_asked_once_and_its_answer_kept(engine: Engine, tmp_path: P
 
 
 def test_another_version_and_another_file_are_another_engine(engine: Engine, tmp_path: Path) -> None:
-    keys = {enginehelp.key_of(engine.info)}
+    keys = {engine_help.key_of(engine.info)}
     engine.version = "0.5.25"
-    keys.add(enginehelp.key_of(engine.info))
+    keys.add(engine_help.key_of(engine.info))
     engine.answers(f"echo '{USAGE} [--other]'")
-    keys.add(enginehelp.key_of(engine.info))
+    keys.add(engine_help.key_of(engine.info))
     os.utime(engine.path, (1, 1))
-    keys.add(enginehelp.key_of(engine.info))
+    keys.add(engine_help.key_of(engine.info))
     assert len(keys) == 4
 
 
@@ -104,11 +104,11 @@ def test_a_checkout_whose_parser_changes_is_another_engine(
     script.chmod(0o755)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
     info = EngineInfo(command=(str(script),), version="0.5.6.post3.dev1278+g12ab34c")
-    before = enginehelp.key_of(info)
-    assert enginehelp.key_of(info) == before
+    before = engine_help.key_of(info)
+    assert engine_help.key_of(info) == before
     assert before[1]
     parser.write_text("flags = 1, 2")
-    assert enginehelp.key_of(info) != before
+    assert engine_help.key_of(info) != before
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_an_answer_of_another_user_is_not_read(
 ) -> None:
     ask(engine.info, run_folder=run(tmp_path))
     (kept,) = cache.glob("*.json")
-    assert enginehelp._read_text(kept) == kept.read_text()
+    assert engine_help._read_text(kept) == kept.read_text()
     monkeypatch.setattr(os, "geteuid", lambda: os.stat(kept).st_uid + 1)
-    assert enginehelp._read_text(kept) is None
+    assert engine_help._read_text(kept) is None
 
 
 def test_an_answer_without_the_flag_that_every_engine_has_is_none(engine: Engine, tmp_path: Path, cache: Path) -> None:
@@ -218,7 +218,7 @@ def test_processes_of_a_run_ask_once_together(engine: Engine, tmp_path: Path) ->
     program = (
         "import sys, pathlib\n"
         "from pytest_sgdiff.data import EngineInfo\n"
-        "from pytest_sgdiff.enginehelp import ask\n"
+        "from pytest_sgdiff.launch.engine_help import ask\n"
         "info = EngineInfo(command=(sys.argv[1],), version='0.5.24')\n"
         "print(sorted(ask(info, run_folder=pathlib.Path(sys.argv[2])).flags))\n"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.engines.enginelog import LogEvidence, clean, examine, tells
-from pytest_sgdiff.wire import to_plain
+from pytest_sgdiff.engines.log import LogEvidence, clean, examine, tells
+from pytest_sgdiff.files.wire import to_plain
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 VERSIONS = [f"0.5.{release}" for release in range(8, 24)]

@@ -16,8 +16,8 @@ from pytest_sgdiff.engines.causes import (
     UnknownModel,
     WorkerDied,
 )
-from pytest_sgdiff.engines.enginelog import examine
-from pytest_sgdiff.engines.logprefix import Line
+from pytest_sgdiff.engines.log import examine
+from pytest_sgdiff.engines.log_prefix import Line
 from pytest_sgdiff.engines.tracebacks import exceptions
 
 START = "[11-23 16:33:59] Diffusers version: 0.35.0.dev0\n[11-23 16:34:30] Loading pipeline modules...\n"

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.compare import compare
-from pytest_sgdiff.comparetables import RENDERERS
+from pytest_sgdiff.compare.compare import compare
+from pytest_sgdiff.compare.sides import Side
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -22,17 +22,17 @@ from pytest_sgdiff.data import (
     Recorded,
     Workload,
 )
-from pytest_sgdiff.figures import bare_change, change, fixed, measured, precision
-from pytest_sgdiff.judge import judge
-from pytest_sgdiff.reports import charts, metricwords, numbers
+from pytest_sgdiff.judging.judge import judge
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
+from pytest_sgdiff.reports import metric_text, numbers
+from pytest_sgdiff.reports.comparison import RENDERERS
 from pytest_sgdiff.reports.csv import CsvReport
+from pytest_sgdiff.reports.figures import bare_change, change, fixed, measured, precision
 from pytest_sgdiff.reports.finding_text import words
-from pytest_sgdiff.reports.html import HtmlReport
+from pytest_sgdiff.reports.html import HtmlReport, charts
 from pytest_sgdiff.reports.json import JsonReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
 from pytest_sgdiff.reports.text import TextReport
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES
-from pytest_sgdiff.sides import Side
 from tests import factories
 
 
@@ -77,13 +77,13 @@ def test_limits_and_exclusions_of_short_stages_say_what_they_are_in_ms() -> None
     """15 ms are 6,250 % of a stage of 0.24 ms."""
     stage = factories.verdict("stage:TextEncodingStage", baseline=0.24, now=0.25, limit=62.5)
     worse = replace(stage, outcome="regressed", now=40.0, ratio=40.0 / 0.24)
-    assert metricwords.verdict_phrase(worse) == "REGRESSED, limit > 100 % (15.0 ms)"
+    assert metric_text.verdict_phrase(worse) == "REGRESSED, limit > 100 % (15.0 ms)"
     open_ = replace(stage, outcome="inconclusive")
-    assert metricwords.verdict_phrase(open_) == "inconclusive, limit > 100 % (15.0 ms)"
+    assert metric_text.verdict_phrase(open_) == "inconclusive, limit > 100 % (15.0 ms)"
     passed = replace(stage, excluded=62.34)
-    assert metricwords.verdict_phrase(passed) == "pass, > 100 % (15.0 ms) excluded"
-    assert metricwords.spread(replace(stage, spread=1.4)) == "±> 100 %"
-    assert metricwords.change(worse) == "+16567 %"
+    assert metric_text.verdict_phrase(passed) == "pass, > 100 % (15.0 ms) excluded"
+    assert metric_text.spread(replace(stage, spread=1.4)) == "±> 100 %"
+    assert metric_text.change(worse) == "+16567 %"
     plot = charts.forest(worse, reach=0.25)
     assert plot is not None
     assert plot.description.endswith(", limit > 100 %")

@@ -22,7 +22,7 @@ from pytest_sgdiff.data import (
     Reading,
 )
 from pytest_sgdiff.engines import ENGINES
-from pytest_sgdiff.engines.inspection import inspect
+from pytest_sgdiff.engines.inspect import inspect
 
 DATA = Path(__file__).parents[1] / "data"
 ENGINE = ENGINES["sglang-generate"]

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus import describe, host, inventory, locks, procs, queue_state, reap, records
-from pytest_sgdiff.gpus.procs import where
-from pytest_sgdiff.gpus.reaper import Reaper
-from pytest_sgdiff.gpus.status import held_by_others
+from pytest_sgdiff.files import procfs
+from pytest_sgdiff.files.procfs import where
+from pytest_sgdiff.gpus import describe, host_lock, inventory, lease_records, lock_files, orphans, queue_state, reap
+from pytest_sgdiff.gpus.explain import held_by_others
+from pytest_sgdiff.gpus.orphans import Reaper
 from tests.unit.test_gpus_leases import FIRST, Bench
 from tests.waiting import alive, wait_for
 
@@ -160,7 +161,7 @@ def test_a_value_of_another_kind_is_as_an_unfinished_record(
     for key in content:
         for value in WRONG:
             path.write_text(with_field(content, key, value))
-            fd = locks.locked_file(str(path)) if locked else None
+            fd = lock_files.locked_file(str(path)) if locked else None
             json.dumps(queue_state(bench.locks, gpus=inventory(bench.reader)), allow_nan=False)
             held_by_others(bench.locks, "run", pool.eligible)
             if name.startswith("lease") or not locked:
@@ -177,7 +178,7 @@ def test_a_value_of_another_kind_is_as_an_unfinished_record(
 @pytest.mark.parametrize("name", ["lease/aaaaaaaaaaaa", "queue/000000001-aaaaaaaaaaaa", "launch/a", f"busy/{FIRST}"])
 def test_a_file_that_is_no_record_says_nothing(bench: Bench, name: str, text: str) -> None:
     Path(bench.locks, name).write_text(text)
-    fd = locks.locked_file(os.path.join(bench.locks, name))
+    fd = lock_files.locked_file(os.path.join(bench.locks, name))
     assert fd is not None
     with bench.pool().lease(4, timeout_s=10) as lease, lease.alone(timeout_s=5):
         assert queue_state(bench.locks)["queue"] == []
@@ -186,10 +187,10 @@ def test_a_file_that_is_no_record_says_nothing(bench: Bench, name: str, text: st
 
 def test_no_more_of_a_record_is_read_than_one_can_have(bench: Bench) -> None:
     path = Path(bench.locks, "lease", "aaaaaaaaaaaa")
-    path.write_text(json.dumps({**LEASE, "more": "x" * records.RECORD_BYTES}))
-    fd = locks.locked_file(str(path))
+    path.write_text(json.dumps({**LEASE, "more": "x" * lease_records.RECORD_BYTES}))
+    fd = lock_files.locked_file(str(path))
     assert fd is not None
-    assert records.lease_records(bench.locks) == []
+    assert lease_records.lease_records(bench.locks) == []
     os.close(fd)
 
 
@@ -208,8 +209,8 @@ def test_a_ticket_makes_no_file_outside_the_lock_directory(bench: Bench, tmp_pat
     before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     held = []
     for number, eligible in enumerate([names, *([name] for name in names)], 1):
-        path = os.path.join(bench.locks, "queue", records.ticket_name(number, "aaaaaaaaaaaa"))
-        held.append(records.write_locked(path, {**TICKET, "count": 2, "eligible": eligible}))
+        path = os.path.join(bench.locks, "queue", lease_records.ticket_name(number, "aaaaaaaaaaaa"))
+        held.append(lease_records.write_locked(path, {**TICKET, "count": 2, "eligible": eligible}))
     with bench.pool().lease(4, timeout_s=5) as lease:
         assert lease.indices == (0, 1, 2, 3)
     made = {path for path in tmp_path.rglob("*") if path.is_file()} - set(before)
@@ -238,7 +239,7 @@ def test_a_name_that_no_ticket_has_neither_counts_nor_is_printed(bench: Bench, n
     path = os.fsencode(os.path.join(bench.locks, "queue", name))
     fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     os.write(fd, json.dumps({**TICKET, "count": 4}).encode())
-    assert not locked or locks.try_lock(fd)
+    assert not locked or lock_files.try_lock(fd)
     said: list[str] = []
     for _ in range(2):
         with bench.pool().lease(1, timeout_s=5, on_wait=said.append):
@@ -248,8 +249,8 @@ def test_a_name_that_no_ticket_has_neither_counts_nor_is_printed(bench: Bench, n
 
 
 def test_tickets_are_drawn_and_served_behind_the_last_number_too(bench: Bench) -> None:
-    path = os.path.join(bench.locks, "queue", records.ticket_name(999_999_999, "000000000000"))
-    fd = records.write_locked(path, {**TICKET, "eligible": ["GPU-elsewhere"]})
+    path = os.path.join(bench.locks, "queue", lease_records.ticket_name(999_999_999, "000000000000"))
+    fd = lease_records.write_locked(path, {**TICKET, "eligible": ["GPU-elsewhere"]})
     with bench.pool().lease(4, timeout_s=5) as lease:
         assert lease.indices == (0, 1, 2, 3)
     os.close(fd)
@@ -260,9 +261,9 @@ def test_a_gpu_is_left_alone_no_longer_than_a_mark_of_ours_reaches(bench: Bench,
     """Else whoever writes one, or sets the clock back, keeps the GPU from all."""
     path = Path(bench.locks, "busy", FIRST)
     path.write_text(json.dumps({"until": time.time() + ahead_s, "reason": "x"}))
-    assert records.busy_marks(bench.locks) == {}
-    path.write_text(json.dumps({"until": time.time() + records.QUARANTINE_S - 1, "reason": "x"}))
-    assert list(records.busy_marks(bench.locks)) == [FIRST]
+    assert lease_records.busy_marks(bench.locks) == {}
+    path.write_text(json.dumps({"until": time.time() + lease_records.QUARANTINE_S - 1, "reason": "x"}))
+    assert list(lease_records.busy_marks(bench.locks)) == [FIRST]
 
 
 def test_a_busy_gpu_that_cannot_be_marked_is_left_alone_all_the_same(bench: Bench) -> None:
@@ -280,8 +281,8 @@ def test_nothing_is_written_to_a_file_that_has_another_name(bench: Bench, tmp_pa
     mode = stat.S_IMODE(precious.stat().st_mode)
     Path(bench.locks, place).unlink(missing_ok=True)
     os.link(precious, os.path.join(bench.locks, place))
-    locks.bump(bench.locks)
-    records.mark_busy(bench.locks, FIRST, "in use")
+    lock_files.bump(bench.locks)
+    lease_records.mark_busy(bench.locks, FIRST, "in use")
     with bench.pool().lease(4, timeout_s=5):
         pass
     assert (precious.read_text(), stat.S_IMODE(precious.stat().st_mode)) == ("precious", mode)
@@ -297,12 +298,12 @@ def test_text_of_others_is_printed_on_one_line_without_orders(bench: Bench) -> N
     Path(bench.locks, "launch", "aaaaaaaaaaaa").write_text(json.dumps({"tag": evil}))
     bench.occupy(2, {"pid": 419, "name": f"/tmp/{evil}", "used_mb": 1002})
     places = ("lease/aaaaaaaaaaaa", "queue/000000001-aaaaaaaaaaab", "launch/aaaaaaaaaaaa", f"gpu/{FIRST}")
-    held = [locks.locked_file(os.path.join(bench.locks, place)) for place in places]
+    held = [lock_files.locked_file(os.path.join(bench.locks, place)) for place in places]
     said: list[str] = []
     with pytest.raises(LeaseError) as caught:
         bench.pool().lease(4, timeout_s=0.2, on_wait=said.append)
     state = queue_state(bench.locks, gpus=gpus, reader=bench.reader)
-    for text in (str(caught.value), *said, *host.running(bench.locks), *describe(state).split("\n")):
+    for text in (str(caught.value), *said, *host_lock.running(bench.locks), *describe(state).split("\n")):
         assert not re.search("[\x00-\x1f\u202e]|^\\s*::|##\\[", text)
     assert "\\n" in str(caught.value)
     for fd in held:
@@ -316,8 +317,8 @@ def test_a_name_with_orders_in_it_is_not_printed_in_the_place_of_a_case(bench: B
     for folder in ("launch", "lease", "gpu", "busy"):
         path = os.path.join(bench.locks, folder, "x\n::error::\x1b[31m")
         Path(path).write_text(json.dumps({**LEASE, "tag": ""}))
-        held.append(locks.locked_file(path))
-    text = "".join(host.running(bench.locks)) + describe(queue_state(bench.locks)).replace("\n", "")
+        held.append(lock_files.locked_file(path))
+    text = "".join(host_lock.running(bench.locks)) + describe(queue_state(bench.locks)).replace("\n", "")
     assert not re.search(r"[\x00-\x1f]|::", text)
     for fd in held:
         assert fd is not None
@@ -344,7 +345,7 @@ def dead_lease(bench: Bench, child: int, started: int | None, **changes: object)
 
 
 def started(pid: int) -> int:
-    row = procs.process(pid)
+    row = procfs.process(pid)
     assert row is not None
     return row.started
 
@@ -377,9 +378,9 @@ def test_a_process_that_got_the_number_before_the_signal_is_not_ended(
         monkeypatch.setattr(os, "pidfd_open", forbidden)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda fd, number: sent.append("by descriptor"))
     monkeypatch.setattr(os, "kill", lambda pid, number: sent.append("by number"))
-    procs.signal_all({service: started(service) + 1}, signal.SIGKILL)
+    orphans.signal_all({service: started(service) + 1}, signal.SIGKILL)
     assert sent == []
-    procs.signal_all({service: started(service)}, signal.SIGKILL)
+    orphans.signal_all({service: started(service)}, signal.SIGKILL)
     assert sent == ["by descriptor" if descriptors else "by number"]
 
 
@@ -388,10 +389,10 @@ def test_a_lease_that_another_user_wrote_ends_nobody_and_frees_nothing(
     bench: Bench, service: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it says of its user: he can write any number."""
-    monkeypatch.setattr("pytest_sgdiff.gpus.reaper.ORPHAN_GRACE_S", -1.0)
+    monkeypatch.setattr("pytest_sgdiff.gpus.orphans.ORPHAN_GRACE_S", -1.0)
     path = dead_lease(bench, service, started(service))
     os.chown(path, OTHER, OTHER)
-    (record,) = records.lease_records(bench.locks)
+    (record,) = lease_records.lease_records(bench.locks)
     assert (record.owner, record.ours, record.reapable) == (OTHER, False, False)
     assert not Reaper(bench.locks).step([record])
     assert reap(bench.locks, "run") == 0
@@ -411,7 +412,7 @@ def test_another_users_lease_holds_only_what_it_has_locked_and_counts_for_no_run
     path = Path(bench.locks, "lease", "aaaaaaaaaaaa")
     path.write_text(json.dumps({**LEASE, "run": "run", "uuids": uuids}))
     os.chown(path, OTHER, OTHER)
-    held = [locks.locked_file(str(path)), locks.locked_file(locks.gpu_file(bench.locks, FIRST))]
+    held = [lock_files.locked_file(str(path)), lock_files.locked_file(lock_files.gpu_file(bench.locks, FIRST))]
     state = queue_state(bench.locks, gpus=inventory(bench.reader))
     assert [row["state"] for row in state["gpus"]] == ["held", "free", "free", "free"]
     assert state["holders"][0]["run"] == f"run of user {OTHER}"
@@ -427,18 +428,20 @@ def test_another_users_lease_holds_only_what_it_has_locked_and_counts_for_no_run
 @as_root
 def test_another_users_lease_of_the_same_name_does_not_serve_a_ticket(bench: Bench) -> None:
     """The names of tickets can be read by all."""
-    ticket = os.path.join(bench.locks, "queue", records.ticket_name(1, "aaaaaaaaaaaa"))
-    waiting = records.write_locked(ticket, TICKET)
+    ticket = os.path.join(bench.locks, "queue", lease_records.ticket_name(1, "aaaaaaaaaaaa"))
+    waiting = lease_records.write_locked(ticket, TICKET)
     path = Path(bench.locks, "lease", "aaaaaaaaaaaa")
     path.write_text(json.dumps({**LEASE, "uuids": []}))
     os.chown(path, OTHER, OTHER)
-    fd = locks.locked_file(str(path))
+    fd = lock_files.locked_file(str(path))
     assert fd is not None
-    leases = records.lease_records(bench.locks)
-    assert [one.ticket.id for one in records.unserved(records.waiters(bench.locks), leases)] == ["aaaaaaaaaaaa"]
+    leases = lease_records.lease_records(bench.locks)
+    assert [one.ticket.id for one in lease_records.unserved(lease_records.waiters(bench.locks), leases)] == [
+        "aaaaaaaaaaaa"
+    ]
     os.chown(path, os.getuid(), os.getgid())
-    leases = records.lease_records(bench.locks)
-    assert records.unserved(records.waiters(bench.locks), leases) == []
+    leases = lease_records.lease_records(bench.locks)
+    assert lease_records.unserved(lease_records.waiters(bench.locks), leases) == []
     os.close(fd)
     os.close(waiting)
 
@@ -449,9 +452,9 @@ def test_a_mark_of_a_launch_that_another_user_made_first_stops_no_launch(bench: 
         path = Path(bench.locks, "launch", lease.id)
         path.mkdir()  # what cannot be removed, as another user's file in a sticky folder
         with lease.alone(timeout_s=5):
-            assert host.running(bench.locks) == ("ltx2",)
+            assert host_lock.running(bench.locks) == ("ltx2",)
             assert lease.co_runners() == ()
-        assert host.running(bench.locks) == ()
+        assert host_lock.running(bench.locks) == ()
 
 
 # -- the lock directory itself --------------------------------------------------------------------------------------
@@ -459,27 +462,27 @@ def test_a_mark_of_a_launch_that_another_user_made_first_stops_no_launch(bench: 
 
 def refusal(path: Path) -> str:
     with pytest.raises(LeaseError) as caught:
-        locks.lock_dir(str(path))
+        lock_files.lock_dir(str(path))
     return str(caught.value)
 
 
 def test_a_folder_in_which_all_may_remove_everything_is_put_right_by_its_owner(tmp_path: Path) -> None:
-    folder = Path(locks.lock_dir(str(tmp_path / "locks")))
+    folder = Path(lock_files.lock_dir(str(tmp_path / "locks")))
     for path in (folder, folder / "gpu"):
         path.chmod(0o777)
-    locks.lock_dir(str(folder))
+    lock_files.lock_dir(str(folder))
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "gpu")} == {0o1777}
     folder.chmod(0o700)
-    locks.lock_dir(str(folder))
+    lock_files.lock_dir(str(folder))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700, "one that is private stays so"
 
 
 @as_root
 @pytest.mark.parametrize("place", [".", "gpu"])
 def test_a_folder_in_which_all_may_remove_everything_is_refused_if_it_is_anothers(tmp_path: Path, place: str) -> None:
-    folder = Path(locks.lock_dir(str(tmp_path / "locks")))
+    folder = Path(lock_files.lock_dir(str(tmp_path / "locks")))
     os.chown(folder / place, OTHER, OTHER)
-    assert locks.lock_dir(str(folder)) == str(folder), "the first user of a host makes it for all"
+    assert lock_files.lock_dir(str(folder)) == str(folder), "the first user of a host makes it for all"
     (folder / place).chmod(0o777)
     assert "anybody may remove anybody's files there; chmod +t it" in refusal(folder)
 
@@ -487,7 +490,7 @@ def test_a_folder_in_which_all_may_remove_everything_is_refused_if_it_is_another
 def test_a_link_to_the_lock_directory_is_followed_if_it_is_ours(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert locks.lock_dir(str(tmp_path / "link")) == str(tmp_path / "real")
+    assert lock_files.lock_dir(str(tmp_path / "link")) == str(tmp_path / "real")
 
 
 @as_root

@@ -17,10 +17,21 @@ import pytest
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus import Eligible, Pool, describe, host, inventory, locks, ports, queue_state, records, resolve
+from pytest_sgdiff.files.procfs import where
+from pytest_sgdiff.gpus import (
+    Eligible,
+    Pool,
+    describe,
+    host_lock,
+    inventory,
+    lease_records,
+    lock_files,
+    ports,
+    queue_state,
+    resolve,
+)
+from pytest_sgdiff.gpus.explain import held_by_others
 from pytest_sgdiff.gpus.nvml_file import FileReader
-from pytest_sgdiff.gpus.procs import where
-from pytest_sgdiff.gpus.status import held_by_others
 from tests.waiting import wait_for
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"
@@ -122,7 +133,7 @@ def test_a_block_with_a_bound_port_is_passed_over(bench: Bench) -> None:
     with socket.socket() as squatter:
         squatter.bind(("", 0))
         first = squatter.getsockname()[1] - 40
-        block, fd = ports.take(locks.lock_dir(bench.locks), [first, *ports.blocks()])
+        block, fd = ports.take(lock_files.lock_dir(bench.locks), [first, *ports.blocks()])
         os.close(fd)
     assert block.http != first
 
@@ -132,7 +143,7 @@ def test_no_free_block_is_an_error_that_says_how_to_see_why(bench: Bench) -> Non
         squatter.bind(("", 0))
         taken = squatter.getsockname()[1]
         with pytest.raises(LeaseError) as caught:
-            ports.take(locks.lock_dir(bench.locks), [taken])
+            ports.take(lock_files.lock_dir(bench.locks), [taken])
     assert str(caught.value) == (
         f"no block of free ports from {taken} on: all are held by other launches or bound by other programs; "
         "ss -ltnp shows who listens"
@@ -166,7 +177,9 @@ def test_waiting_says_who_has_what_and_for_whom_one_waits(bench: Bench) -> None:
     assert said[0] == f"waiting for 2 GPUs: GPU 0,1,2: held by wan22 (process {os.getpid()})"
     assert len(said) == len(set(said))
     with bench.pool(run="a").lease(3, timeout_s=5, tag="wan22"):
-        records.mark_busy(bench.locks, bench.content["gpus"][3]["facts"]["uuid"], "process 419 (python3, 1002 MiB)")
+        lease_records.mark_busy(
+            bench.locks, bench.content["gpus"][3]["facts"]["uuid"], "process 419 (python3, 1002 MiB)"
+        )
         with pytest.raises(LeaseError) as caught:
             bench.pool(run="b").lease(2, timeout_s=0, tag="ltx2")
     assert str(caught.value) == (
@@ -181,7 +194,7 @@ def test_a_stranger_on_one_gpu_costs_only_that_gpu(bench: Bench) -> None:
 
 
 def test_a_gpu_is_given_out_once_the_stranger_has_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "QUARANTINE_S", 0.2)
+    monkeypatch.setattr(lease_records, "QUARANTINE_S", 0.2)
     for index in range(4):
         bench.content["gpus"][index]["state"]["used_mb"] = 40000
     bench.write()
@@ -326,7 +339,7 @@ def test_the_memory_of_a_launch_is_waited_for(bench: Bench) -> None:
 
 
 def test_a_long_wait_for_free_gpus_says_who_is_on_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_sgdiff.gpus.leases.FREED_S", 0.15)
+    monkeypatch.setattr("pytest_sgdiff.gpus.lease.FREED_S", 0.15)
     said: list[str] = []
     with bench.pool().lease(1, timeout_s=5) as lease:
         bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
@@ -422,7 +435,7 @@ def test_the_record_of_a_dead_lease_that_another_user_left_holds_nothing(bench: 
     assert held_by_others(bench.locks, "run", pool.eligible) == 0
     state = queue_state(bench.locks, gpus=inventory(bench.reader), reader=bench.reader)
     assert (state["holders"], state["gpus"][0]["state"], path.exists()) == ([], "free", True)
-    child = locks.locked_file(f"{bench.locks}/gpu/{FIRST}")
+    child = lock_files.locked_file(f"{bench.locks}/gpu/{FIRST}")
     assert child is not None
     assert held_by_others(bench.locks, "run", pool.eligible) == 1
     text = describe(queue_state(bench.locks, gpus=inventory(bench.reader)))
@@ -504,7 +517,7 @@ def test_gpus_are_given_back_even_while_somebody_sits_on_the_pools_lock(
     pool = bench.pool()
     lease = pool.lease(4, timeout_s=5, tag="wan22")
     with monkeypatch.context() as patched:
-        patched.setattr("pytest_sgdiff.gpus.leases.mutex", stuck)
+        patched.setattr("pytest_sgdiff.gpus.lease.mutex", stuck)
         with pytest.raises(LeaseError, match="has been locked for 30 s"):
             lease.release()
     with pool.lease(4, timeout_s=5) as again:
@@ -529,18 +542,18 @@ def test_a_launch_is_no_longer_seen_by_the_time_that_its_lock_is_free(
         close(fd)
         if fd == lock:  # the number is taken again by the next file that is opened
             monkeypatch.setattr(os, "close", close)
-            seen.append(host.running(folder))
+            seen.append(host_lock.running(folder))
 
-    with host.entered(folder, ident="a", tag="wan22", alone=False, timeout_s=5) as (lock, _):
-        assert host.running(folder) == ("wan22",)
+    with host_lock.entered(folder, ident="a", tag="wan22", alone=False, timeout_s=5) as (lock, _):
+        assert host_lock.running(folder) == ("wan22",)
         monkeypatch.setattr(os, "close", spy)
     assert seen == [()]
 
 
 def test_a_lock_directory_on_a_network_file_system_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "filesystem_type", lambda path: 0x6969)
+    monkeypatch.setattr(lock_files, "filesystem_type", lambda path: 0x6969)
     with pytest.raises(LeaseError) as caught:
-        locks.lock_dir(bench.locks)
+        lock_files.lock_dir(bench.locks)
     assert str(caught.value) == (
         f"the lock directory {bench.locks} lies on NFS, where locks do not hold between processes reliably; "
         "set SGDIFF_LOCK_DIR to a directory on a local disk that all runs of this host share"
@@ -548,25 +561,25 @@ def test_a_lock_directory_on_a_network_file_system_is_refused(bench: Bench, monk
 
 
 def test_the_type_of_the_file_system_is_read_from_the_kernel() -> None:
-    assert locks.filesystem_type("/proc") == 0x9FA0
-    assert locks.filesystem_type("/does/not/exist") == 0
+    assert lock_files.filesystem_type("/proc") == 0x9FA0
+    assert lock_files.filesystem_type("/does/not/exist") == 0
 
 
 def test_the_lock_directory_can_be_named_and_all_may_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SGDIFF_LOCK_DIR", str(tmp_path / "named"))
-    folder = Path(locks.lock_dir())
+    folder = Path(lock_files.lock_dir())
     assert folder == tmp_path / "named"
     assert {path.stat().st_mode & 0o7777 for path in (folder, folder / "gpu", folder / "lease")} == {0o1777}
-    os.close(locks.open_lock_file(str(folder / "gpu" / "x")))
+    os.close(lock_files.open_lock_file(str(folder / "gpu" / "x")))
     assert (folder / "gpu" / "x").stat().st_mode & 0o777 == 0o666
     monkeypatch.setenv("SGDIFF_LOCK_DIR", "/proc/nowhere")
     with pytest.raises(LeaseError) as caught:
-        locks.lock_dir()
+        lock_files.lock_dir()
     assert str(caught.value).startswith("no lock directory can be used (/proc/nowhere: ")
 
 
 def test_a_link_in_the_place_of_a_lock_is_not_followed(bench: Bench, tmp_path: Path) -> None:
-    folder = Path(locks.lock_dir(bench.locks))
+    folder = Path(lock_files.lock_dir(bench.locks))
     (tmp_path / "precious").write_text("")
     (folder / "gpu" / FIRST).symlink_to(tmp_path / "precious")
     with pytest.raises(LeaseError, match=f"{FIRST}: Too many levels of symbolic links; put that right"):

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.errors import LeaseError, LeaseLostError
-from pytest_sgdiff.gpus import host, locks, ports, queue_state
-from pytest_sgdiff.gpus.leases import Lease
+from pytest_sgdiff.gpus import host_lock, lock_files, ports, queue_state
+from pytest_sgdiff.gpus.lease import Lease
 from tests.unit.test_gpus_leases import FIRST, Bench
 from tests.waiting import wait_for
 
@@ -39,7 +39,7 @@ def gpu_file_removed(folder: str) -> None:
 
 def gpu_file_replaced(folder: str) -> None:
     Path(folder, "gpu", FIRST).unlink()
-    os.close(locks.open_lock_file(os.path.join(folder, "gpu", FIRST)))
+    os.close(lock_files.open_lock_file(os.path.join(folder, "gpu", FIRST)))
 
 
 def record_removed(folder: str) -> None:
@@ -57,7 +57,7 @@ def renamed(folder: str) -> None:
 
 def made_anew(folder: str) -> None:
     renamed(folder)
-    locks.lock_dir(folder)
+    lock_files.lock_dir(folder)
 
 
 LOSSES = (files_removed, gpu_file_removed, gpu_file_replaced, record_removed, made_anew)
@@ -145,7 +145,7 @@ def test_the_mutex_is_the_one_that_lies_there(bench: Bench, monkeypatch: pytest.
     """Of those who waited for a file that was removed none must be in together with those who found the new one."""
     bench.pool()
     path = os.path.join(bench.locks, "mutex")
-    held = [locks.locked_file(path)]
+    held = [lock_files.locked_file(path)]
 
     def sleep(seconds: float) -> None:
         fd = held.pop()
@@ -153,10 +153,10 @@ def test_the_mutex_is_the_one_that_lies_there(bench: Bench, monkeypatch: pytest.
         os.unlink(path)
         os.close(fd)
 
-    monkeypatch.setattr(locks.time, "sleep", sleep)
-    with locks.mutex(bench.locks):
+    monkeypatch.setattr(lock_files.time, "sleep", sleep)
+    with lock_files.mutex(bench.locks):
         assert held == [], "it waited"
-        assert locks.is_locked(path)
+        assert lock_files.is_locked(path)
 
 
 def test_a_ticket_that_was_removed_is_drawn_again(bench: Bench) -> None:
@@ -218,7 +218,7 @@ def test_a_file_that_is_replaced_when_it_is_touched_is_locked_as_it_lies_there(
 
 def test_runs_of_two_lock_directories_share_no_block(tmp_path: Path) -> None:
     """Containers with the host's network, or a private lock directory."""
-    folders = [locks.lock_dir(str(tmp_path / name)) for name in "ab"]
+    folders = [lock_files.lock_dir(str(tmp_path / name)) for name in "ab"]
     held = [ports.take(folder, ports.blocks()) for folder in folders for _ in range(40)]
     assert len({block.http for block, _ in held}) == 80
     for _, fd in held:
@@ -226,7 +226,7 @@ def test_runs_of_two_lock_directories_share_no_block(tmp_path: Path) -> None:
 
 
 def test_where_a_directorys_runs_begin_is_its_own_and_stays(tmp_path: Path) -> None:
-    folders = [locks.lock_dir(str(tmp_path / f"{number}")) for number in range(20)]
+    folders = [lock_files.lock_dir(str(tmp_path / f"{number}")) for number in range(20)]
     begins = [ports.offset(folder, 199) for folder in folders]
     assert len(set(begins)) > 10
     assert begins == [ports.offset(folder, 199) for folder in folders]
@@ -236,12 +236,12 @@ def test_where_a_directorys_runs_begin_is_its_own_and_stays(tmp_path: Path) -> N
 
 
 def test_a_block_is_kept_by_whoever_inherited_it_and_without_a_lock_directory(tmp_path: Path) -> None:
-    folder = locks.lock_dir(str(tmp_path / "locks"))
+    folder = lock_files.lock_dir(str(tmp_path / "locks"))
     block, fd = ports.take(folder, ports.blocks())
     child = subprocess.Popen(["sleep", "600"], pass_fds=[fd])
     os.close(fd)
     shutil.rmtree(folder)
-    folder = locks.lock_dir(folder)
+    folder = lock_files.lock_dir(folder)
     with pytest.raises(LeaseError, match="no block of free ports"):
         ports.take(folder, [block.http])
     child.kill()
@@ -261,17 +261,17 @@ def test_where_there_are_no_abstract_names_the_lock_directory_keeps_runs_apart(
             super().bind(address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ports.socket, "socket", Forbidding)
-    folder = locks.lock_dir(str(tmp_path / "locks"))
+    folder = lock_files.lock_dir(str(tmp_path / "locks"))
     one, fd = ports.take(folder, ports.blocks())
     other, other_fd = ports.take(folder, ports.blocks())
     assert one.http != other.http
-    assert locks.is_locked(os.path.join(folder, "port", str(one.http)))
+    assert lock_files.is_locked(os.path.join(folder, "port", str(one.http)))
     os.close(fd)
     os.close(other_fd)
 
 
 def test_a_bound_port_anywhere_in_a_block_passes_it_over(tmp_path: Path) -> None:
-    folder = locks.lock_dir(str(tmp_path / "locks"))
+    folder = lock_files.lock_dir(str(tmp_path / "locks"))
     for place in ("http", "scheduler", "master"):
         block, fd = ports.take(folder, ports.blocks())
         os.close(fd)
@@ -283,7 +283,7 @@ def test_a_bound_port_anywhere_in_a_block_passes_it_over(tmp_path: Path) -> None
 
 
 def test_a_lost_lease_is_said_with_its_file_and_the_fix() -> None:
-    assert str(host.lost("ltx2", "/locks/gpu/GPU-1")) == (
+    assert str(host_lock.lost("ltx2", "/locks/gpu/GPU-1")) == (
         "ltx2 cannot be launched: /locks/gpu/GPU-1 was removed or replaced while its lock was held, so that another "
         "run may have the same GPUs; keep what cleans up temporary files away from the lock directory, or name another "
         "one with --sgdiff-lock-dir, the same for all runs of the host, and run it again"

@@ -10,7 +10,7 @@ import pytest
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError, OptionError
 from pytest_sgdiff.gpus.nvml_file import FileReader
-from pytest_sgdiff.gpus.spec import Eligible, Sight, parse, resolve, sight, visible_gpus
+from pytest_sgdiff.gpus.selection import Eligible, Sight, parse, resolve, sight, visible_gpus
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"
 GPUS = tuple(Gpu(index=index, uuid=f"GPU-{letter * 4}-0001", name="NVIDIA H200") for index, letter in enumerate("abcd"))

@@ -9,8 +9,8 @@ import re
 import pytest
 
 from pytest_sgdiff.data import Flag
-from pytest_sgdiff.engines.flags import choices_of, kind_of, known_flags
-from pytest_sgdiff.engines.helptext import flags_in
+from pytest_sgdiff.engines.flags.help_text import flags_in
+from pytest_sgdiff.engines.flags.lookup import choices_of, kind_of, known_flags
 
 # As the real 0.5.23 printed it on a terminal of 80 columns.
 HELP = (pathlib.Path(__file__).parent.parent / "data" / "help_0.5.23.txt").read_text()

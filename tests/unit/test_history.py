@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import history
 from pytest_sgdiff.data import LaunchRecord, Machine, Run, Workload
 from pytest_sgdiff.errors import HistoryError
-from pytest_sgdiff.estimator import centre
+from pytest_sgdiff.history import store as history
+from pytest_sgdiff.judging.estimator import centre
 from tests import factories
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.cures import next_step
 from pytest_sgdiff.data import Changed, Environment
-from pytest_sgdiff.inherited import assigned, changes, inherited, is_work, work
+from pytest_sgdiff.judging.inherited import assigned, changes, inherited, is_work, work
+from pytest_sgdiff.runner.next_step import next_step
 
 WORK = (
     *(

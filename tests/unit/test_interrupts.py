@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_sgdiff.interrupts import as_ctrl_c
+from pytest_sgdiff.launch.signals import as_ctrl_c
 
 FATAL = (signal.SIGTERM, signal.SIGHUP)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.cures import next_step
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -26,7 +25,9 @@ from pytest_sgdiff.data import (
     Watch,
     Workload,
 )
-from pytest_sgdiff.job import (
+from pytest_sgdiff.judging.judge import judge
+from pytest_sgdiff.judging.suite_prior import suite_priors, told
+from pytest_sgdiff.runner.job import (
     Job,
     Taken,
     environment_reason,
@@ -36,8 +37,7 @@ from pytest_sgdiff.job import (
     seen_beside,
     unmeasured,
 )
-from pytest_sgdiff.judge import judge
-from pytest_sgdiff.suiteprior import suite_priors, told
+from pytest_sgdiff.runner.next_step import next_step
 from tests import factories
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.jsontext import JsonTextError, read, write
+from pytest_sgdiff.files.json_text import JsonTextError, read, write
 from tests.foreign import HOSTILE, orders
 
 TEXT = """\

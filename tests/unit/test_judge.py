@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff import judge as judging
 from pytest_sgdiff.data import (
     Baseline,
     Environment,
@@ -23,8 +22,9 @@ from pytest_sgdiff.data import (
     Verdict,
     Workload,
 )
-from pytest_sgdiff.judge import new_stages, outcome_of, settled
-from pytest_sgdiff.rules import Prior
+from pytest_sgdiff.judging import judge as judging
+from pytest_sgdiff.judging.judge import new_stages, outcome_of, settled
+from pytest_sgdiff.judging.rules import Prior
 from tests import factories
 from tests.factories import figures
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.comparable import (
+from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Measurement, Recorded, Workload
+from pytest_sgdiff.judging.comparable import (
     checkpoints,
     differences,
     digest_of,
@@ -15,7 +16,6 @@ from pytest_sgdiff.comparable import (
     other_work,
     same_node,
 )
-from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Measurement, Recorded, Workload
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 FIELDS = {"model": "Wan-AI/Wan2.2", "args": {"num-inference-steps": 40, "enable-torch-compile": True}, "env": {}}

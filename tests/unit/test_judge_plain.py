@@ -10,7 +10,7 @@ import pytest
 from pytest_sgdiff.cli.judge import RATIOS
 from pytest_sgdiff.data import Finding
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.plain import apply_plain
+from pytest_sgdiff.judging.plain_numbers import apply_plain
 from tests.factories import figures
 
 BASE = [81750, 81802, 81690, 81775, 81731]

@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import (
-    Baseline,
-    LaunchRecord,
-    Location,
-    Machine,
-    Measurement,
-    MetricChoice,
-    Recorded,
-    Workload,
-)
-from pytest_sgdiff.reports.metricwords import detectable
-from pytest_sgdiff.resolution import Power, doubts, first_figures, powers
-from pytest_sgdiff.rules import Prior
+from pytest_sgdiff.data import Baseline, LaunchRecord, Location, Machine, Measurement, MetricChoice, Recorded, Workload
+from pytest_sgdiff.judging.power import Power, doubts, first_figures, powers
+from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.reports.metric_text import detectable
 from tests.factories import figures
 
 MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)

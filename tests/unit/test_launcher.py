@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.launcher import clean_lines
-from pytest_sgdiff.launcher import log as log_module
-from pytest_sgdiff.launcher.log import LogCopy
+from pytest_sgdiff.launch import log as log_module
+from pytest_sgdiff.launch.log import LogCopy
+from pytest_sgdiff.launch.run import clean_lines
 from pytest_sgdiff.redact import redact
 
 SECRET = "s3cr3t-value-of-a-key"

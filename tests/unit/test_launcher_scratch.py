@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.launcher.scratch import scratch
+from pytest_sgdiff.launch.scratch import scratch
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_launch_has_a_folder_of_its_own_and_leaves_nothing(tmp: Path, monkeypa
 def test_what_a_killed_run_left_is_removed_once_its_launch_has_ended(tmp: Path) -> None:
     owner = """if True:
         import subprocess, tempfile, sys, time
-        from pytest_sgdiff.launcher.scratch import scratch
+        from pytest_sgdiff.launch.scratch import scratch
         tempfile.tempdir = sys.argv[1]
         with scratch() as (env, lock):
             print(subprocess.Popen(["sleep", "60"], pass_fds=(lock,), stdout=subprocess.DEVNULL).pid, flush=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.engines.causes import ExceptionRaised
-from pytest_sgdiff.engines.enginelog import clean, examine
-from pytest_sgdiff.engines.logprefix import Line, bare_lines
+from pytest_sgdiff.engines.log import clean, examine
+from pytest_sgdiff.engines.log_prefix import Line, bare_lines
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 REAL = ["real-0.5.17-h200-warm", "real-0.5.17-h200-port-lost", "constructed-0.5.23-request-error"]

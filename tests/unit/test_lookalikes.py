@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.advice import advise
-from pytest_sgdiff.casefile import check_relations, load_cases
-from pytest_sgdiff.engines.dialect import complaints, table_flags
+from pytest_sgdiff.cases.load import check_relations, load_cases
+from pytest_sgdiff.engines.flags.translate import complaints, table_flags
 from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.lint import advise
 from pytest_sgdiff.lookalikes import in_name, named
 
 PATH = "cases/x.yaml"

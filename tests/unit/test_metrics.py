@@ -7,16 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.data import PerfDump, Stage
-from pytest_sgdiff.engines.perfdump import parse
-from pytest_sgdiff.metrics import (
-    METRICS,
-    is_denoising,
-    is_stage,
-    metric_class,
-    metrics_of,
-    title,
-    unit,
-)
+from pytest_sgdiff.engines.perf_dump import parse
+from pytest_sgdiff.metrics import METRICS, is_denoising, is_stage, metric_class, metrics_of, title, unit
 
 DUMPS = Path(__file__).parents[1] / "data" / "dumps"
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_sgdiff.data import Case, Gpu, Location, Requires
 from pytest_sgdiff.gpus import Eligible
-from pytest_sgdiff.needs import Lack, lack
+from pytest_sgdiff.plugin.skips import Lack, lack
 
 MIXED = Eligible(
     gpus=tuple(Gpu(index=n, uuid=f"GPU-{n}", name=name) for n, name in enumerate(["NVIDIA L40S", "NVIDIA H200"])),

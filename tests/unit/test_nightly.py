@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.casefile import load_cases, read_cases
+from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.errors import OptionError
-from pytest_sgdiff.nightly import check_nightly, load_nightly
+from pytest_sgdiff.upstream.nightly import check_nightly, load_nightly
 
 ROOT = pathlib.Path(__file__).parents[2]
 NEON = "A futuristic cyberpunk city at night, neon lights reflecting on wet streets"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.engines.perfdump import DumpError, parse
+from pytest_sgdiff.engines.perf_dump import DumpError, parse
 
 DUMPS = Path(__file__).parents[1] / "data" / "dumps"
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from pytest_sgdiff import commands
 from pytest_sgdiff.printable import printable, printable_json, printable_lines, printable_values
+from pytest_sgdiff.runner import command_line
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_no_text_of_a_value_is_forgotten() -> None:
     ],
 )
 def test_a_word_of_a_command_is_one_line_and_the_shell_reads_it_back(word: str) -> None:
-    quoted = commands.shell_word(word)
+    quoted = command_line.shell_word(word)
     assert printable(quoted) == quoted
     shell = subprocess.run(
         ["bash", "-c", f"printf %s {quoted}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
@@ -91,4 +91,4 @@ def test_a_word_of_a_command_is_one_line_and_the_shell_reads_it_back(word: str) 
 
 def test_a_secret_is_taken_out_before_its_line_ends_are_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOY_TOKEN", "first-half\nsecond-half")
-    assert commands.line(["run", "--key=first-half\nsecond-half\n"]).count("half") == 0
+    assert command_line.line(["run", "--key=first-half\nsecond-half\n"]).count("half") == 0

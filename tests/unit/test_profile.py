@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.data import LaunchRecord
-from pytest_sgdiff.profile import boundaries, step_findings
+from pytest_sgdiff.judging.step_profile import boundaries, step_findings
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "examples" / "recordings" / "h200"

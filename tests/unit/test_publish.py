@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_sgdiff import history
 from pytest_sgdiff.data import Run
-from pytest_sgdiff.publish import from_root, publish, repository_prefix, with_trends, workflow_commands
+from pytest_sgdiff.history import store as history
+from pytest_sgdiff.plugin.publish import from_root, publish, repository_prefix, with_trends, workflow_commands
+from pytest_sgdiff.plugin.settings import Settings, read_settings
 from pytest_sgdiff.reports import REPORTS
-from pytest_sgdiff.settings import Settings, read_settings
 from tests import factories
 
 JOB = {

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from pytest_sgdiff.data import CaseResult, FasterThan, LaunchRecord, Machine
-from pytest_sgdiff.relations import relations_of
+from pytest_sgdiff.judging.faster_than import relations_of
 from pytest_sgdiff.reports.text import relation_line
 from tests import factories
 

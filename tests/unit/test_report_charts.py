@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from pytest_sgdiff.data import Environment, GpuSeries, LaunchRecord, Machine, Watch
-from pytest_sgdiff.reports import charts, facts
-from pytest_sgdiff.reports.html import HtmlReport
-from pytest_sgdiff.reports.plot import Plot, Scale, domain, ticks, value_axis
-from pytest_sgdiff.reports.sparks import sparks
+from pytest_sgdiff.reports import facts
+from pytest_sgdiff.reports.html import HtmlReport, charts
+from pytest_sgdiff.reports.html.sparks import sparks
+from pytest_sgdiff.reports.html.svg import Plot, Scale, domain, ticks, value_axis
 from tests import factories
 
 

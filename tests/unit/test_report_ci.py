@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_sgdiff.assets import SOURCES
-from pytest_sgdiff.casefile import read_cases
+from pytest_sgdiff.cases.assets import SOURCES
+from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.cli import build_parser
-from pytest_sgdiff.options import SETTINGS
+from pytest_sgdiff.plugin.options import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = [ROOT / ".github/workflows/ci.yml", *sorted((ROOT / "examples/workflows").glob("*.yml"))]

@@ -16,10 +16,10 @@ from pytest_sgdiff.data import (
     Unmeasured,
     Watch,
 )
-from pytest_sgdiff.reports import evidence, finding_text, launchnotes, metricwords, phrases, reason_text, text
+from pytest_sgdiff.files.wire import from_plain, to_plain
+from pytest_sgdiff.reports import case_text, evidence, finding_text, launch_notes, metric_text, reason_text, text
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
-from pytest_sgdiff.wire import from_plain, to_plain
 from tests import factories
 
 
@@ -97,7 +97,7 @@ def test_both_sides_of_a_row_have_one_unit() -> None:
         text.stage_table(factories.result(verdicts=(verdict,), launches=(), baseline_records=()))[1]
         == "  DecodingStage   0.996 s    1.004 s  +0.8 %                 pass"
     )
-    assert metricwords.sides(factories.verdict("peak_memory", baseline=1020.0, now=1030.0)) == ("1.00 GiB", "1.01 GiB")
+    assert metric_text.sides(factories.verdict("peak_memory", baseline=1020.0, now=1030.0)) == ("1.00 GiB", "1.01 GiB")
 
 
 def test_an_invalid_case_quotes_the_log_lines_without_their_escapes() -> None:
@@ -157,8 +157,8 @@ cases/ltx2.yaml:7: no baseline for NVIDIA H100 80GB HBM3 x 2
 
 def test_a_pass_that_leaves_no_room_for_a_slowdown_says_so() -> None:
     faster = factories.verdict("stage:TextEncodingStage", now=266.0, excluded=-0.017)
-    assert metricwords.verdict_phrase(faster) == "pass, any slowdown excluded"
-    assert phrases.phrase(factories.result(verdicts=(factories.verdict(now=80000.0, excluded=-0.01),))) == (
+    assert metric_text.verdict_phrase(faster) == "pass, any slowdown excluded"
+    assert case_text.phrase(factories.result(verdicts=(factories.verdict(now=80000.0, excluded=-0.01),))) == (
         "denoise -2.1 %, any slowdown excluded"
     )
 
@@ -170,12 +170,12 @@ def test_pauses_that_pass_say_how_often_they_came() -> None:
 
 
 def test_the_spread_of_pauses_is_not_shown_for_it_tells_nothing() -> None:
-    assert metricwords.spread(factories.verdict("pause", spread=1.74)) == ""
+    assert metric_text.spread(factories.verdict("pause", spread=1.74)) == ""
 
 
 def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
     shown = [
-        metricwords.change(factories.verdict("pause", baseline=11.5, now=now, ratio=None))
+        metric_text.change(factories.verdict("pause", baseline=11.5, now=now, ratio=None))
         for now in (11.5, 11.4992, 12.5, 9.5)
     ]
     assert shown == ["0.00 ms", "0.00 ms", "+1.00 ms", "-2.00 ms"]
@@ -244,14 +244,14 @@ def test_an_inconclusive_case_is_named_by_what_held_it_up_and_not_by_what_does_n
         factories.verdict("peak_memory", outcome="inconclusive", now=23000.0, ratio=None, deciding=False),
         factories.verdict("stage:DenoisingStage", outcome="inconclusive", now=None, ratio=None),
     )
-    assert phrases.phrase(factories.undecided(verdicts=verdicts, reason=gone)) == gone
+    assert case_text.phrase(factories.undecided(verdicts=verdicts, reason=gone)) == gone
 
 
 def test_a_change_without_an_interval_is_told_once() -> None:
     found = Finding(code="reference-within", limit=0.04)
     verdict = factories.verdict("denoise", outcome="inconclusive", ratio=1.038, finding=found, low=None, high=None)
     reason = reason_text.reason("inconclusive", (verdict,))
-    assert phrases.phrase(factories.undecided(verdicts=(verdict,), reason=reason)) == reason
+    assert case_text.phrase(factories.undecided(verdicts=(verdict,), reason=reason)) == reason
 
 
 def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> None:
@@ -259,23 +259,23 @@ def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> N
     verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, finding=found)
     result = factories.regressed(verdicts=(verdict,), reason=reason_text.reason("regressed", (verdict,)))
     assert f"\n\n  denoise: {finding_text.why(verdict)}\n" in text.message(result)
-    assert metricwords.remark(verdict) == finding_text.why(verdict)
-    assert metricwords.remark(replace(verdict, ratio=1.05)) == ""
+    assert metric_text.remark(verdict) == finding_text.why(verdict)
+    assert metric_text.remark(replace(verdict, ratio=1.05)) == ""
 
 
 def test_a_table_says_of_which_estimator_its_figures_are() -> None:
     means = "geometric means over the launches, high outliers pulled in"
     pause = factories.verdict("pause", baseline=9.8, now=475.0, ratio=None)
     judged = factories.regressed(launches=(), baseline_records=(), verdicts=(factories.verdict(), pause))
-    assert phrases.estimator_legend(judged) == [
+    assert case_text.estimator_legend(judged) == [
         f"baseline and now are {means}; change is now over baseline; medians for pause"
     ]
-    assert phrases.estimator_legend(replace(judged, verdicts=(pause,))) == [
+    assert case_text.estimator_legend(replace(judged, verdicts=(pause,))) == [
         "baseline and now are medians over the launches"
     ]
     first = replace(judged, recorded=True, baseline_recorded=None, verdicts=(factories.verdict(),))
-    assert phrases.estimator_legend(first) == [f"the figures are {means}"]
-    assert phrases.estimator_legend(replace(judged, verdicts=())) == []
+    assert case_text.estimator_legend(first) == [f"the figures are {means}"]
+    assert case_text.estimator_legend(replace(judged, verdicts=())) == []
 
 
 def test_an_inconclusive_case_without_advice_still_says_what_would_settle_it() -> None:
@@ -291,25 +291,25 @@ def test_the_headline_names_the_metric_that_regressed_when_the_primary_one_did_n
         factories.verdict("stage:DecodingStage", outcome="regressed", now=1030.0),
         factories.verdict("peak_memory", outcome="regressed", now=23000.0),
     )
-    assert phrases.headline(factories.regressed(verdicts=verdicts)) == (
+    assert case_text.headline(factories.regressed(verdicts=verdicts)) == (
         "DecodingStage is 31.2 % slower than the baseline of 2026-11-02 (10 launches, sglang 0.5.16)"
     )
-    assert phrases.headline(factories.regressed(verdicts=verdicts[2:])).startswith("peak memory is 4.4 % higher than")
+    assert case_text.headline(factories.regressed(verdicts=verdicts[2:])).startswith("peak memory is 4.4 % higher than")
 
 
 def test_other_regressions_of_a_case_are_named_beside_the_decisive_one() -> None:
-    assert phrases.remainder(factories.regressed()) == "also e2e +5.3 %"
-    assert phrases.remainder(factories.fallback()) == "ran on the diffusers backend"
-    assert phrases.remainder(factories.result()) == "1.9 % slower excluded"
-    assert phrases.remainder(factories.undecided()) == finding_text.why(factories.undecided().verdicts[0])
-    assert phrases.remainder(factories.result(outcome="improved")) == phrases.phrase(
+    assert case_text.remainder(factories.regressed()) == "also e2e +5.3 %"
+    assert case_text.remainder(factories.fallback()) == "ran on the diffusers backend"
+    assert case_text.remainder(factories.result()) == "1.9 % slower excluded"
+    assert case_text.remainder(factories.undecided()) == finding_text.why(factories.undecided().verdicts[0])
+    assert case_text.remainder(factories.result(outcome="improved")) == case_text.phrase(
         factories.result(outcome="improved")
     )
 
 
 def test_the_headline_of_a_regressed_pause_gives_milliseconds() -> None:
     verdict = factories.verdict("pause", outcome="regressed", now=462.0, ratio=None)
-    assert phrases.headline(factories.regressed(verdicts=(verdict,))).startswith(
+    assert case_text.headline(factories.regressed(verdicts=(verdict,))).startswith(
         "time outside the denoising steps and stages is 450 ms longer than the baseline of 2026-11-02"
     )
 
@@ -411,7 +411,7 @@ def test_another_power_limit_clock_or_driver_than_the_baselines_is_told_with_bot
 def test_what_was_inherited_otherwise_stands_beside_a_verdict() -> None:
     changed = (Changed(name="NCCL_DEBUG", then="INFO"), Changed(name="SGLANG_A", now="1", recorded=False))
     message = text.message(factories.regressed(changed=changed))
-    for line in phrases.inherited_otherwise(changed):
+    for line in case_text.inherited_otherwise(changed):
         assert f"  {line}" in message.splitlines()
 
 
@@ -496,7 +496,7 @@ def test_what_was_not_measured_is_named_by_reason_in_one_line() -> None:
         "4 of 5 selected cases not measured: 2 need another engine version (b[x], c), 1 needs other GPUs (d), "
         "1 was skipped (a)"
     )
-    assert set(phrases.GAPS) == set(get_args(Gap))
+    assert set(case_text.GAPS) == set(get_args(Gap))
 
 
 def test_a_pass_says_how_far_it_is_from_the_best_ever_recorded() -> None:
@@ -610,8 +610,8 @@ def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
         "  metric              baseline        now  change  95 % interval   verdict         now finds",
         "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
     ]
-    assert metricwords.remark(shown) == ""
-    assert metricwords.remark(factories.verdict("pause", outcome="no-baseline", finding=NOT_COMPARABLE)) == ""
+    assert metric_text.remark(shown) == ""
+    assert metric_text.remark(factories.verdict("pause", outcome="no-baseline", finding=NOT_COMPARABLE)) == ""
 
 
 def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
@@ -644,13 +644,13 @@ def test_a_reference_is_told_by_its_source_and_needs_no_date() -> None:
         baseline_launches=1,
         baseline_engine=None,
     )
-    assert phrases.baseline_name(published) == "the published reference (SGLang Diffusion performance guide)"
+    assert case_text.baseline_name(published) == "the published reference (SGLang Diffusion performance guide)"
     dated = replace(published, baseline_recorded=Recorded(at="2026-08-01", command=""), baseline_engine="0.5.23")
-    assert phrases.baseline_name(dated) == (
+    assert case_text.baseline_name(dated) == (
         "the published reference of 2026-08-01 (SGLang Diffusion performance guide, sglang 0.5.23)"
     )
     unsaid = factories.regressed(baseline_recorded=Recorded(at="", command="x"), baseline_engine=None)
-    assert phrases.baseline_name(unsaid) == "the baseline (10 launches)"
+    assert case_text.baseline_name(unsaid) == "the baseline (10 launches)"
 
 
 def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() -> None:
@@ -659,8 +659,8 @@ def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() ->
     lines = text.message(result).splitlines()
     assert lines[0] == "cases/wan22.yaml:12: denoising is 5.3 % slower than the base engine (sglang 0.5.16, 5 launches)"
     assert lines[2] == "  metric              base engine                now  change  95 % interval   verdict"
-    assert dict(phrases.actions(result))["next"] == step
-    assert [word for word, _ in phrases.actions(result)] == ["reproduce", "next", "files"]
+    assert dict(case_text.actions(result))["next"] == step
+    assert [word for word, _ in case_text.actions(result)] == ["reproduce", "next", "files"]
     assert from_plain(CaseResult, to_plain(result)).paired
     assert not factories.regressed().paired
     assert not factories.without_baseline().paired
@@ -670,9 +670,9 @@ def test_a_change_point_is_told_with_its_day_and_the_engine_that_it_came_with() 
     change = ChangePoint(at="2026-11-20", index=6, before=1000.0, after=1021.0, pvalue=1e-5)
     trend = Trend(case="wan", metric="denoise", runs=12, latest=1021.0, creep=0.028, worse=True, changes=(change,))
     expected = "denoise: 12 runs, +2.8 % against the best; +2.1 % from 2026-11-20 on (p 1e-05)"
-    assert phrases.trend_line(trend) == expected
+    assert case_text.trend_line(trend) == expected
     upgrade = replace(trend, changes=(replace(change, engine_version="0.5.17"),))
-    assert phrases.trend_line(upgrade) == expected.replace(" (p", ", sglang 0.5.17 (p")
+    assert case_text.trend_line(upgrade) == expected.replace(" (p", ", sglang 0.5.17 (p")
 
 
 FOUND = (
@@ -715,7 +715,7 @@ def test_a_warning_that_cases_share_is_said_once_with_their_names() -> None:
 
 def test_of_several_gpus_it_is_told_which_is_at_its_power_cap() -> None:
     watch = Watch(gpus=(factories.gpu_series("GPU-a"), factories.gpu_series("GPU-b")))
-    assert launchnotes.notes(watch) == (
+    assert launch_notes.notes(watch) == (
         "GPU-a: at its power cap in 7 of 7 samples, normal at full load",
         "GPU-b: at its power cap in 7 of 7 samples, normal at full load",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_sgdiff.data import ChangePoint, Trend
 from pytest_sgdiff.reports.html import HtmlReport
-from pytest_sgdiff.reports.timeline import timeline
+from pytest_sgdiff.reports.html.timeline import timeline
 from tests import factories
 
 

@@ -9,8 +9,8 @@ import warnings
 import pytest
 
 from pytest_sgdiff.data import Decision, Finding
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule, Prior
-from pytest_sgdiff.rules.moderated import rank_p
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ModeratedRule, Prior
+from pytest_sgdiff.judging.rules.moderated import rank_p
 from tests.factories import figures
 
 PRIMARY, STAGE, MEMORY = (CLASS_MARGINS[name] for name in ("primary", "stage", "memory"))

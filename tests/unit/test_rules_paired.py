@@ -7,8 +7,8 @@ import math
 import pytest
 
 from pytest_sgdiff.data import Decision
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES
-from pytest_sgdiff.rules.paired import sign_p
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
+from pytest_sgdiff.judging.rules.paired import sign_p
 from tests.factories import figures
 
 PRIMARY = CLASS_MARGINS["primary"]

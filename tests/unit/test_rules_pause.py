@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff.data import Decision, Finding
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES
-from pytest_sgdiff.rules.pause import tolerated
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
+from pytest_sgdiff.judging.rules.pause import tolerated
 from tests.factories import figures
 
 MARGINS = replace(CLASS_MARGINS["pause"], limit_abs=45.0)

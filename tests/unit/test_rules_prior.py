@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pytest_sgdiff.rules.prior import DEFAULT, ENOUGH, SESSION_CV, WEIGHT_CAP, fit_prior, fit_session_cv
+from pytest_sgdiff.judging.rules.prior import DEFAULT, ENOUGH, SESSION_CV, WEIGHT_CAP, fit_prior, fit_session_cv
 
 
 def suite(cases: int, cv: float, *, spread: float = 1.0, launches: int = 5, seed: int = 7) -> list[list[float]]:

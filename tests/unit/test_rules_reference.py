@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff.data import Decision, Finding
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
 from tests.factories import figures
 
 STATED = replace(CLASS_MARGINS["primary"], limit=0.25, limit_abs=0.0)

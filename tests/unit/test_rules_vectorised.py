@@ -20,8 +20,8 @@ from pytest_sgdiff.data import (
     Recorded,
     Workload,
 )
-from pytest_sgdiff.judge import judge, outcome_of, settled
-from pytest_sgdiff.rules import CLASS_MARGINS, RULES, ModeratedRule, PairedRule, Prior
+from pytest_sgdiff.judging.judge import judge, outcome_of, settled
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ModeratedRule, PairedRule, Prior
 
 
 @pytest.fixture(scope="module")

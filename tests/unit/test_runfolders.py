@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pathlib
 from collections.abc import Callable
 
 import pytest
 
-from pytest_sgdiff.runfolders import RunFolder, hold, prune
+from pytest_sgdiff.files.run_folders import RunFolder, hold, prune
 
 OLD, NEXT, NEW = (f"2026-11-{day:02d}T10-00-00-41" for day in (1, 2, 3))
 
@@ -148,7 +147,7 @@ def test_a_run_that_goes_on_and_a_recording_that_is_read_stay(parent: pathlib.Pa
 
 def test_what_is_held_is_there_and_nobody_elses(parent: pathlib.Path) -> None:
     assert hold(parent / "none") is None
-    alone = hold(parent / OLD, fcntl.LOCK_EX)
+    alone = hold(parent / OLD, shared=False)
     assert alone is not None
     assert hold(parent / OLD) is None
     os.close(alone)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_sgdiff.baselines.review import figures as review_figures
 from pytest_sgdiff.data import (
     Baseline,
     Case,
@@ -27,11 +28,10 @@ from pytest_sgdiff.data import (
     Watch,
     Workload,
 )
-from pytest_sgdiff.job import Job
-from pytest_sgdiff.review import figures as review_figures
-from pytest_sgdiff.rules import Prior
-from pytest_sgdiff.runner import PAIR_LOOKS, against, gate, record
-from pytest_sgdiff.series import unknown_stages
+from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import unknown_stages
+from pytest_sgdiff.runner.job import Job
+from pytest_sgdiff.runner.run import PAIR_LOOKS, against, gate, record
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 WORK = Workload(digest="d", fields={"args.seed": 42})

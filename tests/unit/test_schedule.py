@@ -12,9 +12,9 @@ import pytest
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.gpus import Eligible, held_by_others
-from pytest_sgdiff.schedule import CaseNeed, GpuSchedule, GpuScheduling, workers_for
-from pytest_sgdiff.schedule.needs import read_needs, write_needs
-from pytest_sgdiff.schedule.scheduling import units
+from pytest_sgdiff.plugin.xdist import CaseNeed, GpuSchedule, GpuScheduling, workers_for
+from pytest_sgdiff.plugin.xdist.needs import read_needs, write_needs
+from pytest_sgdiff.plugin.xdist.scheduler import units
 
 
 class Worker:
@@ -256,7 +256,7 @@ def test_other_ways_to_distribute_keep_their_own_scheduler(dist: str) -> None:
 def test_what_others_hold_counts_only_as_far_as_it_cuts_our_share(tmp_path: Any) -> None:
     from pytest_sgdiff.gpus import Pool
     from pytest_sgdiff.gpus.nvml_file import FileReader
-    from pytest_sgdiff.gpus.spec import resolve
+    from pytest_sgdiff.gpus.selection import resolve
 
     reader = FileReader(str(tmp_path / "nvml.json"))
     facts = [{"facts": {"uuid": f"GPU-{n}", "nvml_index": n, "name": "NVIDIA H200"}} for n in range(4)]

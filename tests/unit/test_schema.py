@@ -13,14 +13,16 @@ import jsonschema
 import pytest
 import yaml
 
-from pytest_sgdiff import caseschema, yamlreader, yamltree
-from pytest_sgdiff.advice import advise
-from pytest_sgdiff.casefile import load_cases
-from pytest_sgdiff.casekeys import CASE, MATRIX_HELP
+from pytest_sgdiff.cases import json_schema
+from pytest_sgdiff.cases import tree as yamltree
+from pytest_sgdiff.cases import yaml as yamlreader
+from pytest_sgdiff.cases.keys import CASE, MATRIX_HELP
+from pytest_sgdiff.cases.load import load_cases
+from pytest_sgdiff.cases.shapes import Record
 from pytest_sgdiff.data import Case
-from pytest_sgdiff.engines.dialect import NEWEST, table_flags
+from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.errors import CaseFileError
-from pytest_sgdiff.shapes import Record
+from pytest_sgdiff.lint import advise
 
 ROOT = pathlib.Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "cases"
@@ -36,16 +38,18 @@ def plain(text: str) -> Any:
 
 
 def check_jsonschema(*files: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(caseschema.FILE), *map(str, files)]
+    command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(json_schema.FILE), *map(str, files)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_shipped_schema_is_the_generated_one() -> None:
-    assert caseschema.FILE.read_text(encoding="utf-8") == caseschema.text(), "run python -m pytest_sgdiff.caseschema"
+    assert json_schema.FILE.read_text(encoding="utf-8") == json_schema.text(), (
+        "run python -m pytest_sgdiff.cases.json_schema"
+    )
 
 
 def test_the_schema_itself_is_valid() -> None:
-    jsonschema.Draft202012Validator.check_schema(caseschema.document_schema())
+    jsonschema.Draft202012Validator.check_schema(json_schema.document_schema())
 
 
 def test_editors_accept_our_cases_and_every_form_of_every_key() -> None:
@@ -95,7 +99,7 @@ def test_plugin_and_schema_refuse_the_same(line: str) -> None:
     text = f"cases: {{a: {{model: m, {line}}}}}"
     with pytest.raises(CaseFileError):
         load_cases("x.yaml", text)
-    errors = list(jsonschema.Draft202012Validator(caseschema.document_schema()).iter_errors(plain(text)))
+    errors = list(jsonschema.Draft202012Validator(json_schema.document_schema()).iter_errors(plain(text)))
     assert errors
 
 
@@ -111,7 +115,7 @@ def test_plugin_and_schema_refuse_the_same(line: str) -> None:
 def test_plugin_and_schema_accept_the_same(line: str) -> None:
     text = f"cases: {{a: {{model: m}}, b: {{model: m, {line}}}}}"
     assert len(load_cases("x.yaml", text)) == 2
-    assert list(jsonschema.Draft202012Validator(caseschema.document_schema()).iter_errors(plain(text))) == []
+    assert list(jsonschema.Draft202012Validator(json_schema.document_schema()).iter_errors(plain(text))) == []
 
 
 def test_the_keys_are_the_fields_of_the_data() -> None:
@@ -129,7 +133,7 @@ def test_the_keys_are_the_fields_of_the_data() -> None:
 
 
 def test_defaults_in_the_schema_are_those_of_the_data() -> None:
-    keys = caseschema.document_schema()["$defs"]["overrides"]["properties"]
+    keys = json_schema.document_schema()["$defs"]["overrides"]["properties"]
     shown = {key: schema["default"] for key, schema in keys.items() if "default" in schema}
     assert shown == {"gpus": 1, "engine": "sglang-generate", "warmup": "request"}
 
@@ -152,11 +156,11 @@ def test_the_example_in_the_docs_loads_and_is_accepted() -> None:
         assert read
         advice = [one for case in read for one in advise(case, engine=table_flags(NEWEST))]
         assert [str(one) for one in advice if one.level == "error"] == []
-        jsonschema.validate(plain(example), caseschema.document_schema())
+        jsonschema.validate(plain(example), json_schema.document_schema())
 
 
 def test_every_case_file_names_the_schema_for_editors() -> None:
     for file in OURS:
         first = file.read_text().splitlines()[0]
-        assert first == "# yaml-language-server: $schema=../pytest_sgdiff/case.schema.json", file.name
+        assert first == "# yaml-language-server: $schema=../pytest_sgdiff/cases/case.schema.json", file.name
         assert yaml.safe_load(file.read_text())["cases"]

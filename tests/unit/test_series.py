@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.data import (
-    Baseline,
-    LaunchRecord,
-    Machine,
-    Measurement,
-    MetricChoice,
-    Recorded,
-    Workload,
-)
-from pytest_sgdiff.rules import CLASS_MARGINS
-from pytest_sgdiff.series import Series, pause_ms, series_of
+from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, MetricChoice, Recorded, Workload
+from pytest_sgdiff.judging.rules import CLASS_MARGINS
+from pytest_sgdiff.judging.series import Series, pause_ms, series_of
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 STAGES = {"stage:TextEncodingStage": 50.0, "stage:DenoisingStage": 1000.0, "stage:DecodingStage": 40.0}

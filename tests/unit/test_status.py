@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.progress import (
+from pytest_sgdiff.plugin.screen import Screen
+from pytest_sgdiff.runner.progress import (
     Narrator,
     Progress,
     Running,
@@ -25,7 +26,6 @@ from pytest_sgdiff.progress import (
     roughly,
     stage_reached,
 )
-from pytest_sgdiff.screen import Screen
 from tests.factories import WAN_STAGES
 from tests.terminal import Terminal, received
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from pytest_sgdiff.data import HistoryPoint
-from pytest_sgdiff.trend import change_points, creep, trend, trends_of
+from pytest_sgdiff.history.trend import change_points, creep, trend, trends_of
 
 # A CV of 0.8 %, written out so that every run of the test sees the same series.
 NOISE = (0.4, -0.9, 1.1, -0.3, 0.2, -1.2, 0.8, 0.1, -0.6, 0.9, -0.2, 0.5, -1.0, 0.3, 0.7, -0.5)

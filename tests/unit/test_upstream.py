@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.baselinefile import from_text, to_text
+from pytest_sgdiff.baselines.file_format import from_text, to_text
 from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Location, Machine
 from pytest_sgdiff.errors import BaselineError, WireError
-from pytest_sgdiff.published import GUIDE, published_references
-from pytest_sgdiff.upstream import import_upstream
-from pytest_sgdiff.upstreamcases import Scenario, gpus_of
-from pytest_sgdiff.upstreamexport import export_upstream
+from pytest_sgdiff.upstream.export_baselines import export_upstream
+from pytest_sgdiff.upstream.import_baselines import import_upstream
+from pytest_sgdiff.upstream.published import GUIDE, published_references
+from pytest_sgdiff.upstream.scenarios import Scenario, gpus_of
 
 # Eight of the 84 scenarios of perf_baselines/h100.json of 0.5.23, as they are.
 H100 = json.loads((Path(__file__).parents[1] / "data" / "upstream_h100_0.5.23.json").read_text())

@@ -25,8 +25,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.wire import from_plain, to_plain
-from pytest_sgdiff.wirepaths import spell
+from pytest_sgdiff.files.wire import from_plain, spell, to_plain
 
 RESULT = CaseResult(
     case="wan22",
@@ -235,6 +234,6 @@ def test_a_path_is_spelt_as_people_read_it(path: tuple[str | int, ...], text: st
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
-    code = "import sys, pytest_sgdiff.wire; print(*{m.partition('.')[0] for m in sys.modules})"
+    code = "import sys, pytest_sgdiff.files.wire; print(*{m.partition('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pydantic", "yaml", "numpy", "scipy", "pytest", "json"} & set(loaded)

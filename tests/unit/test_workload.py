@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.data import Case, LaunchPlan, Location, MetricChoice
+from pytest_sgdiff.judging.workload import digest_of, with_inherited, workload
 from pytest_sgdiff.redact import Redaction
-from pytest_sgdiff.workload import digest_of, with_inherited, workload
 
 CASE = Case(
     name="ltx2",

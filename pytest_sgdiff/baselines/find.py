@@ -1,0 +1,156 @@
+"""Where a baseline lies, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_sgdiff.baselines import file_format
+from pytest_sgdiff.data import Baseline, Machine
+from pytest_sgdiff.errors import BaselineError, NewerBaselineError
+from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, names, read_bytes, read_named
+
+__all__ = [
+    "entries",
+    "every",
+    "find",
+    "find_replaceable",
+    "load",
+    "misplaced",
+    "only_machine",
+    "others",
+    "path_for",
+    "reason",
+    "suite",
+]
+
+
+CURE_OF_ONLY = "restore the file with git: the recording does not say on which machine it was made, and this does"
+"""Of the baseline that a recording without a machine is compared with: without it nothing can be recorded anew."""
+
+CURE = "restore the file with git, or record it anew with --sgdiff-update"
+
+
+def path_for(root: Path, machine: Machine, case: str) -> Path:
+    """Where the baseline of a case on a machine lies, whether there is one or not."""
+    return root / machine.slug / f"{file_name(case)}.json"
+
+
+def load(path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline:
+    """The baseline in a file. `below` is the folder of baselines in which it lies, below which no link is followed;
+    None if the file itself was named. Raises BaselineError with file and line for everything that is wrong with it."""
+    try:
+        content = read_named(path) if below is None else read_bytes(path, below=below)
+    except DataFileError as error:
+        raise BaselineError.of_file(error.path, error.why) from None
+    if content is None:
+        raise BaselineError.of_file(path, "cannot be read: no such file")
+    try:
+        return replace(file_format.from_text(content.decode("utf-8")), path=str(path))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BaselineError.of_file(path, f"is not UTF-8 text ({cure})", line=line) from None
+    except file_format.MistakeError as mistake:
+        if mistake.newer:  # which nothing here may overwrite
+            raise NewerBaselineError.of_file(path, str(mistake), line=mistake.line) from None
+        raise BaselineError.of_file(path, f"{mistake} ({cure})", line=mistake.line) from None
+
+
+def find(root: Path, machine: Machine, case: str) -> Baseline | None:
+    """The baseline of a case on a machine, None if there is none.
+
+    Raises BaselineError for a file that is wrong, or that was copied here from another case or machine.
+    """
+    path = path_for(root, machine, case)
+    try:
+        if kind(path, below=root) is None:
+            return None
+    except DataFileError as error:
+        raise BaselineError(str(error)) from None
+    baseline = load(path, below=root)
+    if mistake := misplaced(baseline, path):
+        raise BaselineError.of_file(path, mistake)
+    return baseline
+
+
+def find_replaceable(root: Path, machine: Machine, case: str) -> Baseline | None:
+    """As `find` for a baseline that is about to be replaced as a whole: one that is corrupt is none.
+
+    Raises NewerBaselineError for a file of a newer schema, which an older version must not overwrite.
+    """
+    try:
+        return find(root, machine, case)
+    except NewerBaselineError:
+        raise
+    except BaselineError:
+        return None
+
+
+def others(root: Path, case: str) -> tuple[str, ...]:
+    """Slugs of the machines that have a baseline of the case, sorted."""
+    return tuple(sorted(path.parent.name for path in every(root) if path.stem == file_name(case)))
+
+
+def only_machine(root: Path, case: str) -> Machine | None:
+    """The machine of the case's baseline, None unless exactly one machine has one: what a recording that does not say
+    where it was made is compared with."""
+    slugs = others(root, case)
+    if len(slugs) != 1:
+        return None
+    path = root / slugs[0] / f"{file_name(case)}.json"
+    return load(path, below=root, cure=CURE_OF_ONLY).measurement.machine
+
+
+def every(root: Path) -> Iterator[Path]:
+    """All baseline files, by machine and case; a link in place of a machine's folder is one that cannot be read."""
+    for path in entries(root):
+        if path.suffix == ".json" or path.parent == root:
+            yield path
+
+
+def entries(root: Path) -> Iterator[Path]:
+    """Everything in the folders of machines, sorted, and links in place of such folders: they are not followed.
+
+    Raises BaselineError for a folder that cannot be read.
+    """
+    try:
+        for machine in (root / name for name in names(root, below=root)):
+            what = kind(machine, below=root)
+            if what == "folder":
+                yield from (machine / name for name in names(machine, below=root))
+            elif what == "link":
+                yield machine
+    except DataFileError as error:
+        raise BaselineError(str(error)) from None
+
+
+def suite(root: Path, machine: Machine) -> Iterator[Baseline]:
+    """All baselines of a machine, by case. A file that is wrong is left out here: it is told of where its own case is
+    judged, and spoils no other."""
+    folder = root / machine.slug
+    with suppress(DataFileError):
+        for path in (folder / name for name in names(folder, below=root) if name.endswith(".json")):
+            yield from _in_its_place(path, root)
+
+
+def _in_its_place(path: Path, root: Path) -> Iterator[Baseline]:
+    with suppress(BaselineError):
+        baseline = load(path, below=root)
+        if misplaced(baseline, path) is None:
+            yield baseline
+
+
+def misplaced(baseline: Baseline, path: Path) -> str | None:
+    """What is wrong with a baseline's place, None if it lies where `path_for` puts it."""
+    measurement = baseline.measurement
+    right = path_for(path.parent.parent, measurement.machine, measurement.case)
+    if path == right:
+        return None
+    return f"is the baseline of {right.parent.name}/{right.name}: move it there, or record this one anew"
+
+
+def reason(error: OSError) -> str:
+    """What the system says of a file that cannot be read or written."""
+    return error.strerror or str(error)

@@ -1,0 +1,101 @@
+"""A new baseline as its reviewer sees it: beside the one it replaces, and with what it will find. Pure.
+
+`--sgdiff-update` shows it when it records, `sgdiff baselines diff` of candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_sgdiff.data import Baseline, Case, CaseResult, Finding, Measurement, MetricClass, Verdict
+from pytest_sgdiff.judging.comparable import counted
+from pytest_sgdiff.judging.inherited import changes
+from pytest_sgdiff.judging.judge import differences, judge
+from pytest_sgdiff.judging.power import first_figures, with_figures_of
+from pytest_sgdiff.judging.rules import Prior
+
+Priors = Mapping[MetricClass, Prior]
+
+
+def figures(
+    now: Measurement,
+    fresh: Baseline,
+    old: Baseline | None,
+    case: Case,
+    *,
+    apart: tuple[str, ...] = (),
+    priors: Priors | None = None,
+) -> tuple[Verdict, ...]:
+    """Verdicts, for show, on the launches `now` of the baseline `fresh` against the old one.
+
+    Where the two are `apart`, by what `differences` found, there is no verdict; whoever reviews the change wants to see
+    its size all the same.
+    """
+    if old is None:
+        return first_figures(fresh, case.metrics, looks=case.launches.looks[-1], priors=priors)
+    found = judge(now, old, case.metrics, looks=case.launches.looks[-1], priors=priors)
+    if apart:
+        found = tuple(
+            replace(
+                v,
+                outcome="no-baseline",
+                finding=Finding(code="not-comparable"),
+                limit=None,
+                excluded=None,
+                best_ratio=None,
+                suspect=False,
+            )
+            for v in found
+        )
+    return with_figures_of(fresh, found, case.metrics, looks=case.launches.looks[-1], priors=priors)
+
+
+def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Priors | None = None) -> CaseResult:
+    """A candidate beside what lies in the tree. Of one that extends it, the launches that it adds are compared."""
+    added = _added(candidate, old)
+    apart: tuple[str, ...] = ()
+    if old is None:
+        done = "recorded"
+    elif len(added.launches) < len(candidate.measurement.launches):
+        done = f"added to the {len(old.measurement.launches)} of the baseline"
+    else:
+        apart = differences(added.machine, added.workload, added.launches[0].environment, old, launches=added.launches)
+        done = replacing(apart)
+    many = len(added.launches)
+    sides = (counted(old.measurement.launches if old else ()), counted(added.launches))
+    changed = changes(*([launch.environment for launch in side] for side in sides)) if old else ()
+    return CaseResult(
+        case=case.id,
+        node_id=case.node_id,
+        location=case.location,
+        outcome="pass",
+        reason=f"{many} launch{'es' * (many != 1)} {done}",
+        reason_code="recorded",
+        machine=added.machine,
+        workload=added.workload,
+        launches=added.launches,
+        verdicts=figures(added, candidate, old, case, apart=apart, priors=priors),
+        changed=changed,
+        baseline_path=old.path if old else None,
+        baseline_recorded=old.recorded if old else None,
+        baseline_engine=old.engine_version if old else None,
+        baseline_source=old.source if old else "",
+        baseline_records=old.measurement.launches if old else (),
+        baseline_launches=len(old.measurement.launches) if old else 0,
+        recorded=True,
+        measured=True,
+    )
+
+
+def replacing(apart: tuple[str, ...]) -> str:
+    """What fresh launches do to a baseline, and why the two are not comparable."""
+    return "replace the baseline" + (f", which is not comparable: {'; '.join(apart)}" if apart else "")
+
+
+def _added(candidate: Baseline, old: Baseline | None) -> Measurement:
+    known = set(old.recorded.sessions) if old else set()
+    launches = candidate.measurement.launches
+    if known < set(candidate.recorded.sessions):
+        launches = tuple(launch for launch in launches if launch.session not in known) or launches
+    return replace(candidate.measurement, launches=launches)

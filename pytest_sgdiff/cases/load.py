@@ -1,0 +1,205 @@
+"""Case files: YAML text -> cases, with every mistake of a file at once as `path:line:column: message`.
+
+A file is read into a tree with places (`yamlreader`), what people wrote is checked and merged on it (`casekeys`,
+`casedrafts`), and only a file without mistakes becomes cases.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from pytest_sgdiff.cases import yaml as yamlreader
+from pytest_sgdiff.cases.keys import CASE
+from pytest_sgdiff.cases.merge import Draft, drafts
+from pytest_sgdiff.cases.shapes import did_you_mean
+from pytest_sgdiff.cases.tree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
+from pytest_sgdiff.data import Case, Location
+from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.lookalikes import in_name
+
+
+def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = None) -> tuple[Case, ...]:
+    """The cases of one file, one per matrix variant, in the file's order.
+
+    `path` is the name that locations carry, relative to the root directory. With `known_marks`, other marks are
+    mistakes. Raises CaseFileError with every mistake of the file.
+    """
+    mistakes = Mistakes(path, text)
+    try:
+        root = yamlreader.read_tree(text, mistakes)
+        found = () if root is None else drafts(root, mistakes, known_marks)
+    except TooManyMistakesError:
+        more = f"{path}:1:1: more than {MAX_MISTAKES:,} mistakes: only these are shown"
+        raise CaseFileError([*mistakes.lines, more]) from None
+    if len(mistakes):
+        raise CaseFileError(mistakes.lines)
+    return tuple(_build(draft, path) for draft in found)
+
+
+def read_cases(
+    file: pathlib.Path, root: pathlib.Path, *, known_marks: Collection[str] | None = None
+) -> tuple[Case, ...]:
+    """As `load_cases`, from a file, named relative to `root`. A file that cannot be read is a mistake at 1:1.
+
+    Raises CaseFileError as `load_cases` does.
+    """
+    path = pathlib.PurePath(os.path.relpath(file, root)).as_posix()
+    try:
+        text = _read(file)
+    except _UnreadableError as error:
+        raise CaseFileError([f"{path}:1:1: {error}"]) from None
+    return load_cases(path, text, known_marks=known_marks)
+
+
+def check_files(
+    files: Iterable[pathlib.Path], root: pathlib.Path, *, known_marks: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """Every mistake of several files, those between files too: an id used twice, a relation to no case."""
+    files = tuple(files)
+    mistakes: list[str] = []
+    cases: list[Case] = []
+    for file in files:
+        found, wrong = _try_file(file, root, known_marks)
+        cases += found
+        mistakes += wrong
+    # The case that a relation names may be in a file that could not be loaded.
+    relations = () if mistakes else check_relations(cases, files=files, root=root)
+    return (*mistakes, *check_ids(cases), *relations)
+
+
+def check_ids(cases: Sequence[Case]) -> tuple[str, ...]:
+    """A mistake for every case whose id another file has used before it, in the order of `cases`."""
+    first: dict[str, Location] = {}
+    mistakes: dict[str, None] = {}
+    for case in cases:
+        before = first.setdefault(case.name, case.location)
+        if before != case.location:
+            mistakes[f"{case.location}: case id '{case.name}' is already used at {before}"] = None
+    return tuple(mistakes)
+
+
+def check_relations(cases: Sequence[Case], *, files: Iterable[pathlib.Path], root: pathlib.Path) -> tuple[str, ...]:
+    """A mistake for every `faster_than` in the `cases` of `files` that names the case itself, or a case that is neither
+    in these files nor in any other beside them or below `root`, as where a run selects one side only.
+
+    What a file has that cannot be loaded nobody knows: then no name is called unknown.
+    """
+    others: list[Case] = []
+    complete, elsewhere = True, _elsewhere(tuple(files), root)
+    while mistakes := _relation_mistakes(cases, others, complete=complete):
+        file = next(elsewhere, None)
+        if file is None:
+            return mistakes
+        found, wrong = _try_file(file, root, None)
+        others += found
+        complete = complete and not wrong
+    return ()
+
+
+def _relation_mistakes(cases: Sequence[Case], others: Sequence[Case], *, complete: bool) -> tuple[str, ...]:
+    known = (*cases, *others)
+    ids = [case.id for case in known]
+    mistakes: list[str] = []
+    for case in cases:
+        if case.faster_than is None:
+            continue
+        other, place = case.faster_than.case, case.at("faster_than.case")
+        variants = [c.id for c in known if c.name == other and c.variant is not None]
+        if other == case.id:
+            mistakes.append(f"{place}: case '{other}' cannot be faster than itself")
+        elif variants:
+            mistakes.append(f"{place}: case '{other}' has variants, name one of them: {', '.join(variants)}")
+        elif other not in ids and complete:
+            mistakes.append(f"{place}: no case is called '{other}'{did_you_mean(other, ids)}{in_name(other)}")
+    return tuple(mistakes)
+
+
+def _try_file(
+    file: pathlib.Path, root: pathlib.Path, known_marks: Collection[str] | None
+) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """The file's cases, or its mistakes."""
+    try:
+        return read_cases(file, root, known_marks=known_marks), ()
+    except CaseFileError as error:
+        return (), error.mistakes
+
+
+def _elsewhere(files: Collection[pathlib.Path], root: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The case files other than `files`: those in the same folders, then those below `root`, but for folders whose
+    names start with a dot."""
+    seen = {file.resolve() for file in files}
+    beside = (file for folder in sorted({file.parent for file in seen}) for file in sorted(folder.glob("*.y*ml")))
+    for file in itertools.chain(beside, _below(root)):
+        if file.resolve() not in seen and has_cases(file):
+            seen.add(file.resolve())
+            yield file
+
+
+def _below(root: pathlib.Path) -> Iterator[pathlib.Path]:
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        yield from (pathlib.Path(folder, name) for name in sorted(files) if name.endswith((".yaml", ".yml")))
+
+
+def has_cases(file: pathlib.Path) -> bool:
+    """Whether a YAML file has a top-level key `cases`, as far as can be told without reading it as YAML."""
+    try:
+        if not file.is_file():  # a FIFO would wait for a writer
+            return False
+        with file.open("rb") as stream:
+            return re.search(rb"^cases[ \t]*:", stream.read(yamlreader.MAX_BYTES), re.MULTILINE) is not None
+    except OSError:
+        return False
+
+
+class _UnreadableError(Exception):
+    """Why a file's text cannot be had."""
+
+
+def _read(file: pathlib.Path) -> str:
+    try:
+        if not file.is_file():
+            raise _UnreadableError("not a file" if file.exists() else "no such file")
+        with file.open("rb") as stream:
+            # One byte more than allowed shows that there is more.
+            raw = stream.read(yamlreader.MAX_BYTES + 1)
+    except OSError as error:
+        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from None
+    if b"\0" in raw[:1024]:
+        raise _UnreadableError("a binary file, not YAML")
+    if len(raw) > yamlreader.MAX_BYTES:
+        raise _UnreadableError(yamlreader.TOO_LARGE)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise _UnreadableError(f"not UTF-8 text: byte 0x{raw[error.start]:02x} on line {line}") from None
+
+
+def _build(draft: Draft, path: str) -> Case:
+    """The case of a draft of a file without mistakes."""
+    values = CASE.check_keys(draft.table, "", Mistakes(path))
+    if "timeout" in values:
+        values["timeout_s"] = values.pop("timeout")
+    locations = {
+        key: Location(path=path, line=place.line, column=place.column) for key, place in _places(draft.table, "")
+    }
+    return Case(
+        name=draft.name,
+        variant=draft.variant,
+        location=Location(path=path, line=draft.place.line, column=draft.place.column),
+        locations=locations,
+        **values,
+    )
+
+
+def _places(table: Table, prefix: str) -> Iterator[tuple[str, Place]]:
+    """Every dotted key under `table` with the place of the key."""
+    for key, node in table.entries.items():
+        yield prefix + key, table.keys[key]
+        if isinstance(node, Table):
+            yield from _places(node, f"{prefix}{key}.")

@@ -1,0 +1,30 @@
+"""What a value in a case file may look like.
+
+The same objects refuse a file's mistakes, build its cases, and make the JSON Schema that editors complete with.
+"""
+
+from pytest_sgdiff.cases.shapes.nested import Flag, Increasing, Json, ListOf, MapOf, Record, or_null, unknown_key
+from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
+from pytest_sgdiff.cases.shapes.single import Bool, Choice, Duration, Int, Scalar, Share, Specifier, Text
+
+__all__ = [
+    "Bool",
+    "Choice",
+    "Duration",
+    "Flag",
+    "Increasing",
+    "Int",
+    "Json",
+    "ListOf",
+    "MapOf",
+    "Record",
+    "Scalar",
+    "Schema",
+    "Shape",
+    "Share",
+    "Specifier",
+    "Text",
+    "did_you_mean",
+    "or_null",
+    "unknown_key",
+]

@@ -1,0 +1,186 @@
+"""Shapes of lists and mappings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
+from pytest_sgdiff.cases.shapes.single import Int, Scalar
+from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node, Place, Table, describe, is_null, to_plain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flag:
+    """What follows a flag of the engine: a single value, or a list of them."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
+        if isinstance(node, Branch):
+            return ListOf(item=Scalar(), least=1).check(node, name, mistakes)
+        if isinstance(node, Table):
+            mistakes.add(node.place, f"'{name}' must be a value or a list of values, got a mapping")
+            return None
+        return Scalar().check(node, name, mistakes)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [Scalar().schema(), ListOf(item=Scalar(), least=1).schema()]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Json:
+    """Anything that JSON can hold."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
+        if isinstance(node, Leaf) and node.value is not None:
+            return Scalar().check(node, name, mistakes)
+        for index, item in enumerate(node.items if isinstance(node, Branch) else ()):
+            self.check(item, f"{name}[{index}]", mistakes)
+        for key, value in (node.entries if isinstance(node, Table) else {}).items():
+            self.check(value, f"{name}.{key}", mistakes)
+        return to_plain(node)
+
+    def schema(self) -> Schema:
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListOf:
+    """A list, as a tuple, of at least `least` items."""
+
+    item: Shape
+    least: int = 0
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> tuple[Any, ...] | None:
+        if not isinstance(node, Branch):
+            cure = f": write [{node.text}]" if isinstance(node, Leaf) and node.text else ""
+            mistakes.add(node.place, f"'{name}' must be a list, got {describe(node)}{cure}")
+            return None
+        if len(node.items) < self.least:
+            mistakes.add(node.place, f"'{name}' must not be empty")
+            return None
+        return tuple(self.item.check(item, f"{name}[{i}]", mistakes) for i, item in enumerate(node.items))
+
+    def schema(self) -> Schema:
+        least = {"minItems": self.least} if self.least else {}
+        return {"type": "array", "items": self.item.schema(), **least}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Increasing:
+    """A list of whole numbers, each larger than the one before, from 1 upwards."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> tuple[int, ...] | None:
+        found = len(mistakes)
+        numbers = ListOf(item=Int(minimum=1), least=1).check(node, name, mistakes)
+        if numbers is None or len(mistakes) > found:
+            return None
+        if list(numbers) != sorted(set(numbers)):
+            mistakes.add(node.place, f"'{name}' must increase, got {list(numbers)}")
+            return None
+        return numbers
+
+    def schema(self) -> Schema:
+        return {**ListOf(item=Int(minimum=1), least=1).schema(), "uniqueItems": True}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapOf:
+    """A mapping whose keys match `key`, which `what` describes. `nullable`: a null drops an inherited entry."""
+
+    value: Shape
+    key: str
+    what: str
+    nullable: bool = False
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> dict[str, Any] | None:
+        if not isinstance(node, Table):
+            mistakes.add(node.place, f"'{name}' must be a mapping, got {describe(node)}")
+            return None
+        checked: dict[str, Any] = {}
+        for key, place, value in node.written():
+            if not re.fullmatch(self.key, key):
+                mistakes.add(place, f"key '{key}' of '{name}' must be {self.what}{self._cure(key)}")
+            elif not (self.nullable and is_null(value)):
+                checked[key] = self.value.check(value, f"{name}.{key}", mistakes)
+        return checked
+
+    def _cure(self, key: str) -> str:
+        """The spelling that was meant, for the slips that flags invite: `--num-gpus`, `num_gpus`."""
+        meant = key.lstrip("-").replace("_", "-")
+        return f", did you mean '{meant}'?" if meant != key and re.fullmatch(self.key, meant) else ""
+
+    def schema(self) -> Schema:
+        value = or_null(self.value.schema()) if self.nullable else self.value.schema()
+        return {"type": "object", "additionalProperties": value, "propertyNames": {"pattern": f"^(?:{self.key})$"}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """A mapping with fixed keys, built into the dataclass `kind` of `pytest_sgdiff.data`.
+
+    `relation` adds the mistakes that only the whole record shows.
+    """
+
+    kind: type[Any]
+    keys: Mapping[str, Shape]
+    help: Mapping[str, str]
+    relation: Callable[[Any, Table, str, Mistakes], None] | None = None
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
+        if not isinstance(node, Table):
+            mistakes.add(node.place, f"'{name}' must be a mapping, got {describe(node)}")
+            return None
+        found = len(mistakes)
+        checked = self.check_keys(node, name, mistakes)
+        for key in self.required():
+            if key not in node.entries:
+                mistakes.add(node.place, f"'{name}' has no '{key}'")
+        if len(mistakes) > found:
+            return None
+        record = self.kind(**checked)
+        if self.relation is not None:
+            self.relation(record, node, name, mistakes)
+        return record
+
+    def check_keys(
+        self, node: Table, name: str, mistakes: Mistakes, *, nullable: bool = False, ignore: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """The values of the keys that are there, without those to `ignore`; unknown keys are mistakes.
+
+        With `nullable`, a key without value is skipped: it drops an inherited one.
+        """
+        checked: dict[str, Any] = {}
+        for key, place, value in node.written():
+            if key in ignore:
+                continue
+            if key not in self.keys:
+                unknown_key(place, key, (*self.keys, *ignore), name, mistakes)
+            elif not (nullable and is_null(value)):
+                checked[key] = self.keys[key].check(value, f"{name}.{key}" if name else key, mistakes)
+        return checked
+
+    def required(self) -> tuple[str, ...]:
+        """Keys whose dataclass field has no default."""
+        return tuple(f.name for f in fields(self.kind) if f.default is MISSING and f.default_factory is MISSING)
+
+    def schema(self) -> Schema:
+        properties = {key: {"description": self.help[key], **shape.schema()} for key, shape in self.keys.items()}
+        required = {"required": list(self.required())} if self.required() else {}
+        return {"type": "object", "properties": properties, "additionalProperties": False, **required}
+
+
+def unknown_key(place: Place, key: str, known: Collection[str], name: str, mistakes: Mistakes) -> None:
+    """Add the mistake of a key that nobody knows, with the one that was meant or all that there are."""
+    prefix = f"{name}." if name else ""
+    dotted = {f"{prefix}{word}" for word in known}
+    hint = did_you_mean(key, known).replace("'", f"'{prefix}", 1) or f"; known are {', '.join(sorted(dotted))}"
+    mistakes.add(place, f"unknown key '{prefix}{key}'{hint}")
+
+
+def or_null(schema: Schema) -> Schema:
+    """The schema of a value that may also be null, which drops an inherited one."""
+    notes: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
+    bare = {key: value for key, value in schema.items() if key not in notes}
+    return {**notes, "anyOf": [bare, {"type": "null"}]} if bare else schema

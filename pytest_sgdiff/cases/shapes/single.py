@@ -1,0 +1,201 @@
+"""Shapes of single values."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from pytest_sgdiff.cases.shapes.protocol import Schema, did_you_mean
+from pytest_sgdiff.cases.tree import Leaf, Mistakes, Node, describe
+
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*%")
+_YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+# For the schema alone, which cannot compute: a digit that is not 0, no three digits before the point, and one part of a
+# version specifier.
+_NOT_ZERO = r"(?=.*[1-9])"
+_BELOW_HUNDRED = r"(?!0*[1-9]\d\d)"
+_CLAUSE = r"(?:===\s*[^\s,]+|(?:==|~=|!=|[<>]=?)\s*v?\d[\w.!+*-]*)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """Text; with a `pattern`, text that matches it wholly and that `what` describes."""
+
+    pattern: str = ""
+    what: str = "non-empty text"
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> str | None:
+        if not isinstance(node, Leaf) or not isinstance(node.value, str):
+            quote = f': quote it ("{node.text}")' if isinstance(node, Leaf) and node.value is not None else ""
+            mistakes.add(node.place, f"'{name}' must be str, got {describe(node)}{quote}")
+            return None
+        if self.pattern and not re.fullmatch(self.pattern, node.value):
+            mistakes.add(node.place, f"'{name}' must be {self.what}, got {describe(node)}")
+            return None
+        return node.value
+
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$"} if self.pattern else {"type": "string"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Int:
+    """A whole number, at least `minimum`."""
+
+    minimum: int
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> int | None:
+        # bool is an int in Python, and never one in a case file.
+        if not isinstance(node, Leaf) or not isinstance(node.value, int) or isinstance(node.value, bool):
+            mistakes.add(node.place, f"'{name}' must be int, got {describe(node)}")
+            return None
+        if node.value < self.minimum:
+            mistakes.add(node.place, f"'{name}' must be {self.minimum} or more, got {describe(node)}")
+            return None
+        return node.value
+
+    def schema(self) -> Schema:
+        return {"type": "integer", "minimum": self.minimum}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bool:
+    """`true` or `false`: YAML 1.2 knows no `yes` and `no`."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> bool | None:
+        if isinstance(node, Leaf) and isinstance(node.value, bool):
+            return node.value
+        word = _YES_NO.get(node.text.lower()) if isinstance(node, Leaf) else None
+        cure = f": write {word}" if word else ""
+        mistakes.add(node.place, f"'{name}' must be bool, got {describe(node)}{cure}")
+        return None
+
+    def schema(self) -> Schema:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """One of a few words."""
+
+    options: tuple[str, ...]
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> str | None:
+        if isinstance(node, Leaf) and isinstance(node.value, str) and node.value in self.options:
+            return node.value
+        options = " or ".join(f"'{option}'" for option in self.options)
+        hint = did_you_mean(node.text, self.options) if isinstance(node, Leaf) else ""
+        mistakes.add(node.place, f"'{name}' must be {options}, got {describe(node)}{hint}")
+        return None
+
+    def schema(self) -> Schema:
+        return {"enum": list(self.options)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duration:
+    """`45m`, `90s`, `2h`, or a number of seconds; in seconds."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> float | None:
+        seconds: float | None = None
+        if isinstance(node, Leaf):
+            if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+                seconds = float(node.value)
+            elif isinstance(node.value, str) and (match := _DURATION.fullmatch(node.value)):
+                seconds = float(match[1]) * _SECONDS[match[2]]
+        if seconds is None or not math.isfinite(seconds):
+            what = "a duration such as 45m, 90s or 2h, or seconds"
+            mistakes.add(node.place, f"'{name}' must be {what}, got {describe(node)}")
+            return None
+        if seconds <= 0:
+            mistakes.add(node.place, f"'{name}' must be more than 0, got {describe(node)}")
+            return None
+        return seconds
+
+    def schema(self) -> Schema:
+        return {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": f"^{_NOT_ZERO}{_DURATION.pattern}$"},
+            ]
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """A part of a whole, `4%` or `0.04`; as a fraction below 1. With `or_zero`, 0 too."""
+
+    or_zero: bool = False
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> float | None:
+        share: float | None = None
+        if isinstance(node, Leaf):
+            if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+                share = float(node.value)
+            elif isinstance(node.value, str) and (match := _PERCENT.fullmatch(node.value)):
+                share = float(match[1]) / 100
+        if share is None or not math.isfinite(share):
+            mistakes.add(node.place, f"'{name}' must be a share such as 4% or 0.04, got {describe(node)}")
+            return None
+        if share >= 1:
+            percent = isinstance(node, Leaf) and "%" not in node.text and share < 100
+            cure = f": for {share:g} % write {share:g}%" if percent else ""
+            mistakes.add(node.place, f"'{name}' must be less than 100%, got {describe(node)}{cure}")
+            return None
+        if share < 0 or (share == 0 and not self.or_zero):
+            least = "0 or more" if self.or_zero else "more than 0"
+            mistakes.add(node.place, f"'{name}' must be {least}, got {describe(node)}")
+            return None
+        return share
+
+    def schema(self) -> Schema:
+        least = "minimum" if self.or_zero else "exclusiveMinimum"
+        more = "" if self.or_zero else _NOT_ZERO
+        return {
+            "anyOf": [
+                {"type": "number", least: 0, "exclusiveMaximum": 1},
+                {"type": "string", "pattern": f"^{more}{_BELOW_HUNDRED}{_PERCENT.pattern}$"},
+            ]
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Specifier:
+    """Versions, as a PEP 440 specifier; as text."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> str | None:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        text = Text().check(node, name, mistakes)
+        if text is None:
+            return None
+        try:
+            SpecifierSet(text)
+        except InvalidSpecifier:
+            mistakes.add(node.place, f"'{name}' must be a version specifier such as >=0.5.11, got {describe(node)}")
+            return None
+        return text
+
+    def schema(self) -> Schema:
+        # What packaging reads, nearly: editors mark what is no specifier at all, the plugin what is none in the end.
+        return {"type": "string", "pattern": rf"^[\s,]*(?:{_CLAUSE}\s*,[\s,]*)*(?:{_CLAUSE}\s*)?$"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scalar:
+    """Any single value: text, a finite number, or a bool."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> str | int | float | bool | None:
+        if not isinstance(node, Leaf) or node.value is None:
+            mistakes.add(node.place, f"'{name}' must be a single value, got {describe(node)}")
+            return None
+        if isinstance(node.value, float) and not math.isfinite(node.value):
+            mistakes.add(node.place, f"'{name}' must be finite, got {describe(node)}")
+            return None
+        return node.value
+
+    def schema(self) -> Schema:
+        return {"type": ["string", "number", "boolean"]}

@@ -1,0 +1,241 @@
+"""What `sgdiff compare` puts side by side: perf dumps, a recording's launches, or a baseline. Pure.
+
+A side knows as much as its source tells: a perf dump names the model and no GPU, a recording the whole command line, a
+baseline its machine and workload. What a source does not tell is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, PerfDump
+from pytest_sgdiff.engines.gate import CUT_OFF, cut_off
+from pytest_sgdiff.engines.inspect import inspect, read_dump
+from pytest_sgdiff.engines.log import examine
+from pytest_sgdiff.errors import RecordingError
+from pytest_sgdiff.judging.inherited import inherited
+
+SIZES = ("width", "height", "num-frames", "num-inference-steps")
+"""Flags of the engine that say how large the work is."""
+
+EVERY_LAUNCH = frozenset(
+    (
+        *("model-path", "num-gpus", *SIZES, "perf-dump-path", "output-path", "output-file-name", "output-file-path"),
+        *("master-port", "scheduler-port", "port", "strict-ports"),
+    )
+)
+"""Flags that say nothing of how the work is done: facts of their own, places and ports, which no two launches share."""
+
+
+GPUS = "GPUs"
+"""The fact that is left where a side does not tell its machine."""
+
+TIMERS = "stage timers"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
+    backend. `flags` and `variables` (those that the engine reads, inherited or
+    the case's own) are how the work is done, None where that is not told: to compare two ways is what many come for.
+    `published`: its numbers are not of launches, and have no spread.
+    `notes` are for the reader: launches that do not count, and why."""
+
+    label: str
+    launches: tuple[LaunchRecord, ...]
+    machine: Machine | None = None
+    engine_version: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, str] | None = None
+    variables: Mapping[str, str] | None = None
+    published: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def untold(self) -> tuple[str, ...]:
+        """What ought to be equal on both sides and is not known of this one."""
+        told = {
+            GPUS: "machine" in self.facts or GPUS in self.facts,
+            # A command line or a workload, which alone tell of timers, leaves out a size that is the model's own.
+            "size": TIMERS in self.facts or any(name in self.facts for name in SIZES),
+            TIMERS: TIMERS in self.facts,
+        }
+        return tuple(name for name, known in told.items() if not known)
+
+
+def dump_side(label: str, text: str) -> Side:
+    """One perf dump. Raises RecordingError if it is none."""
+    dump, error = read_dump(text)
+    if dump is None:
+        raise RecordingError(f"{label}: {error}; give a file that --perf-dump-path wrote")
+    found = inspect(text, None)
+    launch = LaunchRecord(
+        number=0,
+        metrics=found["metrics"],
+        steps_ms=dump.steps_ms,
+        started_at=dump.timestamp,
+        generation=dump.generation,
+    )
+    return Side(label=label, launches=(launch,), facts=dict(_dump_facts(dump, found["backend"])))
+
+
+def recording_side(label: str, launches: Sequence[Launch]) -> Side:
+    """The launches of one recorded case. Those that gave no numbers are left out with a note.
+
+    Raises RecordingError if none is left, and for launches of different work that were recorded as one case.
+    """
+    kept, notes = [], []
+    facts: dict[str, str] = {}
+    for launch in launches:
+        dump, _ = read_dump(launch.dump)
+        found = inspect(launch.dump, launch.log or None)
+        if dump is None or launch.returncode != 0 or launch.ending != "exited":
+            notes.append(f"launch {launch.number} left out: {_failure(launch, found['problems'])}")
+            continue
+        notes += [f"launch {launch.number}: {problem}" for problem in found["problems"]]
+        if launch.watch and launch.watch.foreign:
+            pids = ", ".join(dict.fromkeys(str(process.pid) for process in launch.watch.foreign))
+            notes.append(f"launch {launch.number}: another process was on its GPU (pid {pids})")
+        own = {**dict(_dump_facts(dump, found["backend"])), **dict(_launch_facts(launch))}
+        for name, value in own.items():
+            if facts.setdefault(name, value) != value:
+                raise RecordingError(
+                    f"{label}: its launches differ in {name}: {facts[name]} and {value}; compare them singly"
+                )
+        kept.append(
+            LaunchRecord(
+                number=launch.number,
+                metrics=found["metrics"],
+                steps_ms=dump.steps_ms,
+                started_at=launch.started_at,
+                environment=launch.environment,
+                generation=dump.generation,
+            )
+        )
+    if not kept:
+        raise RecordingError(f"{label}: no launch gave numbers ({'; '.join(notes) or 'it is empty'})")
+    versions = {launch.environment.engine_version for launch in kept}
+    return Side(
+        label=label,
+        launches=tuple(kept),
+        machine=launches[0].machine,
+        engine_version=versions.pop() if len(versions) == 1 else None,
+        facts=facts,
+        flags=_ways(launches[0].argv),
+        variables=_variables(kept[0].environment, launches[0].env),
+        notes=tuple(notes),
+    )
+
+
+def baseline_side(label: str, baseline: Baseline) -> Side:
+    """A committed baseline."""
+    measurement = baseline.measurement
+    workload = dict(_leaves(measurement.workload.fields))
+    facts = {name: workload[name] for name in ("model", "backend", "scenario", *SIZES) if name in workload}
+    lengths = {len(launch.steps_ms) for launch in measurement.launches if launch.steps_ms}
+    if len(lengths) == 1:
+        facts["denoising steps"] = str(lengths.pop())
+    synced = {launch.environment.sync_stages for launch in measurement.launches}
+    if baseline.kind == "recorded" and len(synced) == 1:
+        facts[TIMERS] = _timers(synced=synced.pop())
+    facts |= _machine_facts(measurement.machine)
+    return Side(
+        label=label,
+        launches=measurement.launches,
+        machine=measurement.machine,
+        engine_version=baseline.engine_version,
+        facts={name: _last_part(value) if name == "model" else value for name, value in facts.items()},
+        variables=_variables(measurement.launches[0].environment, _given(measurement.workload.fields)),
+        published=baseline.kind == "reference",
+        notes=("published numbers, without spread",) if baseline.kind == "reference" else (),
+    )
+
+
+def _failure(launch: Launch, problems: Sequence[str]) -> str:
+    if cut_off(launch, examine(launch.log)):
+        return CUT_OFF
+    if problems:
+        return problems[0]
+    if launch.ending != "exited":
+        return launch.ending
+    if launch.returncode:
+        return f"exit code {launch.returncode}"
+    return "no perf dump" if launch.dump is None else "its exit code is not known"
+
+
+def _dump_facts(dump: PerfDump, backend: str | None) -> Iterator[tuple[str, str]]:
+    if dump.model:
+        yield "model", _last_part(dump.model)
+    if dump.steps_ms:
+        yield "denoising steps", str(len(dump.steps_ms))
+    if backend:
+        yield "backend", backend
+
+
+def _launch_facts(launch: Launch) -> Iterator[tuple[str, str]]:
+    flags = _flags(launch.argv)
+    if "model-path" in flags:
+        yield "model", _last_part(flags["model-path"])
+    for name in SIZES:
+        if name in flags:
+            yield name, flags[name]
+    yield from _machine_facts(launch.machine).items()
+    if launch.machine is None and "num-gpus" in flags:
+        yield GPUS, flags["num-gpus"]
+    if launch.argv or launch.env:
+        yield TIMERS, _timers(synced=launch.environment.sync_stages)
+
+
+def _machine_facts(machine: Machine | None) -> dict[str, str]:
+    if machine is None:
+        return {}
+    profile = f" (MIG {machine.mig_profile})" if machine.mig_profile else ""
+    many = {GPUS: str(machine.count)} if machine.kind == "gpu" else {}
+    return {"machine": f"{machine.count} x {machine.product}{profile}", **many}
+
+
+def _timers(*, synced: bool) -> str:
+    return "synchronised" if synced else "not synchronised"
+
+
+def _last_part(model: str) -> str:
+    """A checkpoint's own name: the same one lies in different folders on different machines."""
+    return model.rstrip("/").rpartition("/")[2]
+
+
+def _flags(argv: Sequence[str]) -> dict[str, str]:
+    """`--width 832` and `--width=832` by name; a flag without a value is an empty text."""
+    found: dict[str, str] = {}
+    for word, following in pairwise((*argv, "--")):
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            found[name.replace("_", "-")] = value if equals else "" if following.startswith("--") else following
+    return found
+
+
+def _ways(argv: Sequence[str]) -> dict[str, str] | None:
+    return {name: value for name, value in _flags(argv).items() if name not in EVERY_LAUNCH} if argv else None
+
+
+def _variables(environment: Environment, given: Mapping[str, str]) -> dict[str, str] | None:
+    """What the engine reads of a launch's environment; None where what it inherited was not recorded."""
+    if environment.inherited is None:
+        return None
+    return {**environment.inherited, **inherited(given)}
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The variables among a workload's fields."""
+    return {name.removeprefix("env."): str(value) for name, value in fields.items() if name.startswith("env.")}
+
+
+def _leaves(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The readable fields of a workload by the last part of their names."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield name.rpartition(".")[2].replace("_", "-"), str(value)

@@ -1,0 +1,1 @@
+"""Runs over time: the history file, and the change points in it."""

@@ -1,0 +1,178 @@
+"""The history: a SQLite file to which every run appends, one row per case and metric.
+
+A baseline answers whether this change is slower. A history shows what single gates cannot see: one per cent here and
+one there. The file may be shared by runs at the same time; SQLite's own locking keeps them apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
+from pytest_sgdiff.errors import HistoryError
+from pytest_sgdiff.files.data_files import DataFileError, kind, opened
+from pytest_sgdiff.judging.estimator import centre
+from pytest_sgdiff.metrics import metric_class
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a run waits for another one that is appending: an append takes milliseconds."""
+
+SCHEMA = 1
+
+_OF_SEVERAL = bytes.fromhex("d9d505f920a163d7")
+"""How a journal ends that names another file, which SQLite removes in the end (sqlite.org/fileformat.html)."""
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS points (
+    run TEXT NOT NULL, at TEXT NOT NULL, case_id TEXT NOT NULL, machine TEXT NOT NULL, workload TEXT NOT NULL,
+    metric TEXT NOT NULL, value REAL NOT NULL CHECK (value > 0), launches INTEGER NOT NULL, outcome TEXT NOT NULL,
+    engine_version TEXT, PRIMARY KEY (run, case_id, machine, metric)
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """One case and metric on one kind of machine and with one workload: what may be drawn as one line."""
+
+    case: str
+    machine: str
+    workload: str
+    metric: str
+    points: tuple[HistoryPoint, ...]
+
+
+def append(path: Path, run: Run, *, run_id: str) -> int:
+    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows.
+
+    Raises:
+        HistoryError: the file is no history, of another schema, or cannot be written.
+    """
+    rows = [row for result in run.results for row in _rows(result, run, run_id)]
+    with _opened(path, mode="rwc") as connection:
+        connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    return len(rows)
+
+
+def tracks(path: Path, *, case: str | None = None, metric: str | None = None) -> tuple[Track, ...]:
+    """All lines of the history, oldest point first, of one case or metric if asked for.
+
+    Raises:
+        HistoryError: there is no such file, or it is no history.
+    """
+    if not path.exists():
+        raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
+    found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
+    with _opened(path, mode="ro") as connection:
+        rows = connection.execute(
+            "SELECT case_id, machine, workload, metric, at, value, engine_version FROM points "
+            "WHERE (:case IS NULL OR case_id = :case) AND (:metric IS NULL OR metric = :metric) ORDER BY at, run",
+            {"case": case, "metric": metric},
+        )
+        for case_id, machine, workload, name, at, value, version in rows:
+            texts = (case_id, machine, workload, name, at, "" if version is None else version)
+            if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
+                raise HistoryError(f"{path}: not a usable history: a point of {at!r} is none; move it away")
+            point = HistoryPoint(at=at, value=value, engine_version=version)
+            found.setdefault((case_id, machine, workload, name), []).append(point)
+    return tuple(
+        Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=tuple(points))
+        for key, points in sorted(found.items())
+    )
+
+
+def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
+    """What a run adds to the history of the case: per metric the centre of its launches, and how many there are."""
+    if not result.measured or result.machine is None or result.workload is None:
+        return {}
+    counted = [entry for entry in result.launches if entry.excluded is None]
+    found = {}
+    for metric in dict.fromkeys(name for entry in counted for name in entry.metrics):
+        values = [entry.metrics[metric] for entry in counted if entry.metrics.get(metric, 0) > 0]
+        if (middle := centre(values, metric_class(metric))) is not None:
+            found[metric] = middle, len(values)
+    return found
+
+
+def engine_of(result: CaseResult) -> str | None:
+    """The engine's version, as the first launch that counts tells it."""
+    return next((entry.environment.engine_version for entry in result.launches if entry.excluded is None), None)
+
+
+def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:
+    if result.machine is None or result.workload is None:
+        return
+    place = (result.case, result.machine.slug, result.workload.digest)
+    for metric, (value, launches) in figures(result).items():
+        yield (run_id, run.started_at, *place, metric, value, launches, result.outcome, engine_of(result))
+
+
+@contextlib.contextmanager
+def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Connection]:
+    """The history, with `rwc` made if it is not there; commits at the end, or leaves everything as it was. With `ro`
+    the file is not touched: it may be an artifact in a folder that nobody may write to."""
+    _check_files(path)
+    try:
+        if mode == "rwc":
+            path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S)
+    except (OSError, sqlite3.Error) as error:
+        raise HistoryError(f"{path}: the history cannot be opened: {error}") from None
+    try:
+        with connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA):
+                raise HistoryError(
+                    f"{path}: a history of schema {version}, and this version knows {SCHEMA}: update pytest-sgdiff"
+                )
+            if mode == "rwc":
+                connection.execute(_CREATE)
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            elif version == 0:
+                raise HistoryError(f"{path}: no history, no run was ever appended to it")
+            _check_schema(connection, path)
+            yield connection
+    except sqlite3.Error as error:
+        raise HistoryError(f"{path}: not a usable history: {error}; move it away to start a new one") from None
+    finally:
+        connection.close()
+
+
+def _check_files(path: Path) -> None:
+    """SQLite follows links, and rolls back with whatever lies beside its file under the right names.
+
+    Raises HistoryError for what no run of this plugin has left there.
+    """
+    file = Path(os.path.realpath(path))
+    try:
+        for name in (file.name, f"{file.name}-journal", f"{file.name}-wal", f"{file.name}-shm"):
+            if kind(file.parent / name, below=file.parent) not in ("file", None):
+                raise HistoryError(f"{file.parent / name}: is no regular file, so the history is not opened: remove it")
+        journal = file.parent / f"{file.name}-journal"
+        with opened(journal, below=file.parent) as descriptor:
+            if descriptor is not None and os.fstat(descriptor).st_size >= len(_OF_SEVERAL):
+                os.lseek(descriptor, -len(_OF_SEVERAL), os.SEEK_END)
+                if os.read(descriptor, len(_OF_SEVERAL)) == _OF_SEVERAL:
+                    raise HistoryError(f"{journal}: is the journal of several databases, so it is no run's: remove it")
+    except DataFileError as error:
+        raise HistoryError(str(error)) from None
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """A view or a trigger would run somebody else's statements. Raises HistoryError."""
+    rows = connection.execute("SELECT sql FROM sqlite_master")
+    ours = " ".join(_CREATE.replace("IF NOT EXISTS ", "").split())
+    if [" ".join(str(sql).split()) for (sql,) in rows] != [ours]:
+        raise HistoryError(f"{path}: not a usable history: it is no table of the points of runs; move it away")
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and value > 0

@@ -1,0 +1,169 @@
+"""Measurement + baseline -> verdicts -> outcome of the case. Pure.
+
+Primary metrics decide. Stages are secondary: one that is slower beyond doubt fails the case if its figure lies beyond
+its limit, one that cannot be told holds up a pass only if its figure does (`suspect`), which asks for more launches.
+Short stages vary by 10 % and more between launches, and would leave nearly every small case undecided or, now and
+then, failed for milliseconds (docs/decision.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pytest_sgdiff.data import Baseline, Decision, Finding, Measurement, MetricChoice, MetricClass, Outcome, Verdict
+from pytest_sgdiff.judging.comparable import differences, same_node
+from pytest_sgdiff.judging.estimator import centres, middle
+from pytest_sgdiff.judging.plain_numbers import apply_plain
+from pytest_sgdiff.judging.rules import RULES, ModeratedRule, PairedRule, Prior, Rule
+from pytest_sgdiff.judging.rules.sample import growth, variation
+from pytest_sgdiff.judging.rules.three_way import bounds
+from pytest_sgdiff.judging.series import Series, new_stages, series_of
+
+__all__ = [
+    "apply_plain",
+    "differences",
+    "gone",
+    "judge",
+    "new_stages",
+    "outcome_of",
+    "same_node",
+    "settled",
+]
+
+
+def judge(
+    now: Measurement,
+    baseline: Baseline,
+    choice: MetricChoice,
+    *,
+    looks: int,
+    paired: bool = False,
+    priors: Mapping[MetricClass, Prior] | None = None,
+    rules: Mapping[MetricClass, Rule] | None = None,
+) -> tuple[Verdict, ...]:
+    """One verdict per gated metric, the primary one first.
+
+    `looks` is how many launches the last look has, by which it is said what can be detected. `paired`: the baseline's
+    launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
+    what the suite's own baselines say of the noise of a class (`pytest_sgdiff.judging.rules.prior.fit_prior`).
+    `rules` judge their classes in place of the rule that the baseline asks for.
+    """
+    near = paired or same_node(now.launches, baseline)
+    return tuple(
+        _verdict(
+            s,
+            (rules or {}).get(s.metric_class) or _rule(s, baseline, paired=paired, priors=priors or {}),
+            baseline,
+            looks=looks,
+            near=near,
+        )
+        for s in series_of(now, baseline, choice)
+    )
+
+
+def settled(verdicts: Sequence[Verdict]) -> bool:
+    """Whether more launches would change nothing: something regressed, or nothing is left open."""
+    return any(v.outcome == "regressed" for v in verdicts) or not any(_open(v) for v in verdicts)
+
+
+def outcome_of(verdicts: Sequence[Verdict]) -> tuple[Outcome, tuple[Verdict, ...]]:
+    """The outcome of the case as long as no more launches come, and the verdicts that it rests on; none of them where
+    no gated metric was measured."""
+    if not verdicts:
+        return "inconclusive", ()
+    worse = tuple(v for v in verdicts if v.outcome == "regressed")
+    if worse:
+        return "regressed", worse
+    unknown = tuple(v for v in verdicts if v.outcome == "no-baseline" and (v.deciding or v.primary))
+    if unknown:
+        return "no-baseline", unknown
+    undecided = [v for v in verdicts if _open(v)]
+    undecided += [v for v in verdicts if v.primary and v.outcome == "inconclusive" and v not in undecided]
+    if undecided:
+        return "inconclusive", tuple(undecided)
+    primary = next((v for v in verdicts if v.primary), verdicts[0])
+    return ("improved" if primary.outcome == "improved" else "pass"), (primary,)
+
+
+def gone(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts on what the baseline has and no launch does."""
+    return tuple(v for v in verdicts if v.baseline is not None and v.now is None)
+
+
+def _open(v: Verdict) -> bool:
+    return v.outcome == "inconclusive" and (v.deciding or v.suspect)
+
+
+def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[MetricClass, Prior]) -> Rule:
+    if baseline.kind == "reference":
+        return RULES["reference"]
+    if s.metric_class == "pause":
+        return RULES["pause"]
+    prior = priors.get(s.metric_class)
+    if paired:
+        return RULES["paired"] if prior is None else PairedRule(prior)
+    return RULES["moderated"] if prior is None else ModeratedRule(prior)
+
+
+def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool) -> Verdict:
+    if s.stop is not None:
+        decision = Decision(outcome="inconclusive", finding=s.stop)
+    else:
+        decision = rule.decide(s.baseline, s.now, s.margins, same_node=near)
+    # The rules take margins in ms or MiB as parts of the median.
+    then = middle(s.baseline)
+    if s.metric_class == "stage" and baseline.kind == "recorded" and then:
+        decision = _within_limit(decision, growth(bounds(then, s.margins, same_node=near)[1]))
+    (before, now), estimator = centres(s.metric_class, s.baseline, s.now)
+    if decision.baseline is not None and decision.now is not None:
+        # What is shown is what the change follows from.
+        before, now, estimator = decision.baseline, decision.now, "mean"
+    verdict = Verdict(
+        metric=s.metric,
+        metric_class=s.metric_class,
+        unit=s.unit,
+        outcome=decision.outcome,
+        finding=decision.finding,
+        net=s.net,
+        baseline=before,
+        now=now,
+        estimator=estimator,
+        baseline_values=s.baseline,
+        now_values=s.now,
+        spread=variation(s.baseline),
+        ratio=decision.ratio,
+        low=decision.low,
+        high=decision.high,
+        excluded=decision.excluded,
+        primary=s.primary,
+        deciding=s.deciding,
+        suspect=decision.suspect,
+    )
+    if s.metric_class == "pause" or not then:
+        return verdict
+    best = None if s.net else baseline.best.get(s.metric)
+    if best and decision.ratio is not None:
+        # `best` is a median: the change as it was judged, on top of how far the baseline's own median is above it.
+        verdict = replace(verdict, best_ratio=decision.ratio * then / best)
+    if baseline.kind == "reference":
+        return replace(verdict, limit=s.margins.limit) if math.isfinite(s.margins.limit) else verdict
+    if then <= s.margins.ignore_abs:
+        return verdict
+    lo, hi = bounds(then, s.margins, same_node=near)
+    verdict = replace(verdict, ignore=growth(lo), limit=growth(hi))
+    if not isinstance(rule, ModeratedRule):
+        # An A/B run has no baseline whose resolution could be told beforehand.
+        return verdict
+    stage = s.metric_class == "stage"
+    found = rule.detectable(s.baseline, s.margins, launches=looks, past_limit=stage, same_node=near)
+    return replace(verdict, detectable=found)
+
+
+def _within_limit(decision: Decision, limit: float | None) -> Decision:
+    """A stage that is slower beyond doubt, but by less than its limit, costs the request too little to fail it."""
+    if decision.outcome != "regressed" or decision.ratio is None or limit is None or decision.ratio > 1 + limit:
+        return decision
+    found = Finding(code="within-limit", size=decision.ratio - 1, limit=limit)
+    return replace(decision, outcome="inconclusive", finding=found)

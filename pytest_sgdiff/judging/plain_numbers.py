@@ -1,0 +1,103 @@
+"""The rule on plain numbers, as `sgdiff judge FILE` offers it: rows in, verdicts out, no files and no cases. Pure.
+
+    {"id": "wan/denoise", "metric_class": "primary", "unit": "ms", "same_node": true,
+     "baseline": [81750, 81802, 81690, 81775, 81731], "candidate": [86080, 86102, 86051, 86120, 86077]}
+
+becomes
+
+    {"id": "wan/denoise", "metric_class": "primary", "verdict": "regressed", "finding": Finding(code="beyond-limit", …),
+     "ratio": 1.053, "low": 1.046, "high": 1.060}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from pytest_sgdiff.data import MetricClass
+from pytest_sgdiff.errors import WireError
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
+
+CLASSES = ("primary", "stage", "memory")
+
+_UNITS: Mapping[str, Mapping[str, float]] = {
+    "time": {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4},
+    # The engine writes MiB and calls it MB.
+    "memory": {"b": 2.0**-20, "kb": 2.0**-10, "kib": 2.0**-10, "mb": 1.0, "mib": 1.0, "gb": 2.0**10, "gib": 2.0**10},
+}
+"""Factors to the units of the absolute margins: ms and MiB."""
+
+_NUMBERS_IN_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
+"""JSON has no NaN; what writes it as text is understood."""
+
+
+def apply_plain(rows: Any) -> list[dict[str, Any]]:
+    """Judge every row by the moderated rule, all candidate values as one look.
+
+    `unit` may be left out or null (ms, for memory MiB) and so may `same_node` (true). null, NaN and infinities are
+    values that are missing, and so is a list that is not there; keys of other tools are left alone. In the answer
+    `ratio`, `low` and `high` are None where they could not be computed, and every number is finite.
+    Raises WireError naming row and key for anything else that is not as described.
+    """
+    if not isinstance(rows, list):
+        raise WireError(f"must be a list of rows, got {_shown(rows)}")
+    return [_judged(row, f"[{index}]") for index, row in enumerate(rows)]
+
+
+def _judged(row: Any, where: str) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise WireError(f"{where}: must be an object, got {_shown(row)}")
+    name = row.get("id")
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise WireError(f"{where}.id: must be a text, got {_shown(name)}")
+    kind = row.get("metric_class")
+    if kind not in CLASSES:
+        raise WireError(f"{where}.metric_class: must be one of {', '.join(CLASSES)}, got {_shown(kind)}")
+    kind = cast(MetricClass, kind)
+    near = True if row.get("same_node") is None else row["same_node"]
+    if not isinstance(near, bool):
+        raise WireError(f"{where}.same_node: must be true or false, got {_shown(near)}")
+    factor = _factor(row.get("unit"), kind, f"{where}.unit")
+    baseline, candidate = (_values(row.get(key), factor, f"{where}.{key}") for key in ("baseline", "candidate"))
+    decision = RULES["moderated"].decide(baseline, candidate, CLASS_MARGINS[kind], same_node=near)
+    ratios = {key: getattr(decision, key) for key in ("ratio", "low", "high")}
+    return {"id": name, "metric_class": kind, "verdict": decision.outcome, "finding": decision.finding, **ratios}
+
+
+def _factor(unit: Any, kind: str, where: str) -> float:
+    if unit is None:
+        return 1.0
+    units = _UNITS["memory" if kind == "memory" else "time"]
+    factor = units.get(unit.lower()) if isinstance(unit, str) else None
+    if factor is None:
+        raise WireError(f"{where}: must be one of {', '.join(units)} for {kind} metrics, got {_shown(unit)}")
+    return factor
+
+
+def _values(values: Any, factor: float, where: str) -> Sequence[float | None]:
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise WireError(f"{where}: must be a list of numbers, got {_shown(values)}")
+    found: list[float | None] = []
+    for index, value in enumerate(values):
+        if isinstance(value, str):
+            value = _NUMBERS_IN_WORDS.get(value.lower(), value)
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise WireError(f"{where}[{index}]: must be a number or null, got {_shown(value)}")
+        found.append(None if value is None else _float(value) * factor)
+    return found
+
+
+def _float(value: float) -> float:
+    """A whole number beyond a float's range is no measurement either."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,92 @@
+"""What is believed of the noise between launches before a case's own launches are seen, and how to learn it.
+
+Five launches cannot tell their own variance: a moderated t-test (limma; Smyth 2004, doi:10.2202/1544-6115.1027) adds
+to it what other cases of the suite show. Until a suite has enough baselines of its own the defaults hold, which were
+chosen by simulation (docs/decision-evidence.md).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pytest_sgdiff.judging.estimator import clipped, logs
+from pytest_sgdiff.judging.rules.sample import invalid
+
+WEIGHT = 8.0
+"""Degrees of freedom that the default prior is worth."""
+SESSION_CV = 0.0025
+"""Drift between sessions of one node, as a coefficient of variation: no number of launches averages it away."""
+WEIGHT_CAP = 30.0
+"""A suite's own prior is never worth more than this: cases differ in what they have not shown yet."""
+ENOUGH = 8
+"""Baselines of a class, each of three launches or more, from which its prior is fitted."""
+FLOOR = 0.0005
+"""Smallest CV taken from a baseline: clocks and allocators are quantised, and equal values prove no precision."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prior:
+    """`cv0`: expected CV between launches, None for the metric class's own. `weight`: degrees of freedom it is worth.
+    `session_cv`: drift between sessions. `source` says in words where it comes from; reports print it."""
+
+    cv0: float | None = None
+    weight: float = WEIGHT
+    session_cv: float = SESSION_CV
+    source: str = "default prior"
+
+
+DEFAULT = Prior()
+
+
+def fit_prior(baselines: Sequence[Sequence[float | None]], *, cv0: float, session_cv: float = SESSION_CV) -> Prior:
+    """The prior of one metric class from the suite's own baselines, one sequence of launches per case and metric.
+
+    Smyth's moment estimator on log variances, capped at WEIGHT_CAP degrees of freedom. `cv0` is the class's default,
+    used for clipping outliers and kept, with the default weight, while fewer than ENOUGH baselines of three launches
+    are at hand. Of two baselines of one case give only one: the same noise counted twice looks precise.
+    """
+    samples = [clipped(logs(b), cv0) for b in baselines if len(b) >= 3 and not invalid(b, zeros=False)]
+    if len(samples) < ENOUGH:
+        return Prior(session_cv=session_cv, source=f"default prior ({len(samples)} of {ENOUGH} baselines needed)")
+    from scipy.special import digamma, polygamma
+
+    centred, expected = [], 0.0
+    for sample in samples:
+        half = (len(sample) - 1) / 2
+        variance = max(statistics.variance(sample), FLOOR**2)
+        centred.append(math.log(variance) - float(digamma(half)) + math.log(half))
+        expected += float(polygamma(1, half)) / len(samples)
+    between = statistics.variance(centred) - expected
+    weight = WEIGHT_CAP if between <= 0 else min(WEIGHT_CAP, 2 * _trigamma_inverse(between))
+    log_variance = statistics.fmean(centred) + float(digamma(weight / 2)) - math.log(weight / 2)
+    fitted = max(math.exp(log_variance / 2), FLOOR)
+    source = f"prior of {len(samples)} baselines: CV {100 * fitted:.2f} %, counted as {weight:.1f} degrees of freedom"
+    return Prior(cv0=fitted, weight=weight, session_cv=session_cv, source=source)
+
+
+def fit_session_cv(baselines: Sequence[Mapping[str, Sequence[float | None]]]) -> float:
+    """Drift between sessions from baselines recorded in two or more: session id -> launches, one mapping per case.
+
+    Variance of a case's session means beyond what its launches explain, averaged over the cases; SESSION_CV while
+    fewer than ENOUGH cases have two sessions of two launches or more.
+    """
+    excess = []
+    for sessions in baselines:
+        samples = [logs(v) for v in sessions.values() if len(v) >= 2 and not invalid(v, zeros=False)]
+        if len(samples) >= 2:
+            noise = statistics.fmean(statistics.variance(s) / len(s) for s in samples)
+            excess.append(statistics.variance([statistics.fmean(s) for s in samples]) - noise)
+    if len(excess) < ENOUGH:
+        return SESSION_CV
+    return math.sqrt(max(0.0, statistics.fmean(excess)))
+
+
+def _trigamma_inverse(value: float) -> float:
+    """x > 0 with trigamma(x) = value; bracketed for every value that a variance of log variances can take."""
+    from scipy.optimize import brentq
+    from scipy.special import polygamma
+
+    return float(brentq(lambda x: float(polygamma(1, x)) - value, 1e-3, 1e4))

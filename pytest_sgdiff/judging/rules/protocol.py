@@ -1,0 +1,50 @@
+"""What every decision rule offers: is the candidate slower than the baseline, judged on one value per launch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pytest_sgdiff.data import Decision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Margins:
+    """What size matters for a class of metric, and how noisy it is beforehand.
+
+    `ignore` and `limit` are slowdowns as fractions: never fail for less than the one, never pass without excluding
+    the other. `ignore_abs`, `limit_abs` and `noise_abs` are in the metric's unit (ms or MiB). `cv0` is the expected
+    coefficient of variation between launches. `zeros` tells that 0.0 is a value (a stage too short for the clock),
+    not a failed reading. `extreme_abs`: a pause that is longer is none of those that come and go (rules/pause.py).
+    """
+
+    ignore: float
+    limit: float
+    ignore_abs: float
+    limit_abs: float
+    cv0: float
+    noise_abs: float
+    zeros: bool = False
+    extreme_abs: float = math.inf
+
+
+class Rule(Protocol):
+    """A decision rule. Rules are pure and know neither files nor metrics' names."""
+
+    @property
+    def name(self) -> str:
+        """The rule's name in `pytest_sgdiff.judging.rules.RULES`."""
+        ...
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """Judge the candidate's launches against the baseline's; None, NaN, infinities and zeros are no values."""
+        ...

@@ -1,0 +1,241 @@
+"""Run one command and own every process that comes of it: deadline, group kill, log, perf dump.
+
+`run` is the only way in which this package starts an engine. It promises that nothing of the launch is alive when it
+returns or raises, that the log is on disk up to the last line whatever happens, that no secret is in it, and that a
+perf dump which is handed on was written by this launch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Literal
+
+from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
+from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+from pytest_sgdiff.launch import files as leavings
+from pytest_sgdiff.launch import process_group
+from pytest_sgdiff.launch.log import LogCopy, clean_lines
+from pytest_sgdiff.launch.process_group import TAG
+from pytest_sgdiff.launch.signals import as_ctrl_c
+from pytest_sgdiff.redact import redact
+
+__all__ = ["TAG", "Ended", "clean_lines", "run"]
+
+POLL_S = 0.2
+"""How often a silent launch is looked at: often enough for a deadline, too rarely to disturb what is measured."""
+
+HURRIED_S = 4.0
+"""How long the processes of a launch that is given up may take to end after SIGTERM. A worker of pytest-xdist has 5 s
+for that: it is interrupted 5 s after it was told to end (execnet's `WorkerGateway._terminate_execution`), and killed
+after 10 s (xdist's `NodeManager.EXIT_TIMEOUT`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A command that has ended, with everything that it left behind; secrets redacted.
+
+    `started_at` is ISO 8601 UTC, `wall_s` the life of the leading process. `ending` is `timeout` if the deadline
+    stopped it and `interrupted` if somebody else's SIGINT, SIGTERM or SIGHUP did. `returncode` is None if something
+    else in this process reaped the child first, so that nobody can tell. `dump` is the text of a perf dump
+    that is newer than the start, else None; `stale_dump` tells that one is there which is not. `log` is the text of
+    the log file, of a very long one what `logtext` hands on.
+    """
+
+    started_at: str
+    wall_s: float
+    ending: Literal["exited", "timeout", "interrupted"]
+    returncode: int | None
+    dump: str | None
+    stale_dump: bool
+    outputs: tuple[OutputFile, ...]
+    log: str
+
+
+@contextlib.contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Where SIGCHLD is ignored, which a process may inherit, the kernel drops the exit codes of its children."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+@as_ctrl_c()
+@_exit_codes()
+def run(
+    command: Command,
+    *,
+    files: LaunchFiles,
+    log: pathlib.Path,
+    timeout_s: float,
+    env: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
+    grace_s: float = 20.0,
+    hurried_s: float = HURRIED_S,
+    abandoned: Callable[[], bool] = lambda: False,
+    cpus: Sequence[int] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
+) -> Ended:
+    """Run the command to its end, at most `timeout_s` seconds, and return what it left behind.
+
+    `env` is the whole environment to start from; `command.unset` is taken from it and `command.env` added. The child
+    leads a session of its own, writes stdout and stderr into `log`, keeps `pass_fds` open, and runs on `cpus` (those
+    of them that this thread may use). `on_start` gets its process id, `on_line` each line it prints, colours and
+    progress bars resolved. At the deadline all its processes get SIGTERM and, `grace_s` seconds later, SIGKILL. On any
+    exception in this thread the latter comes after `hurried_s` seconds, and the exception is raised again afterwards;
+    KeyboardInterrupt is one, for which SIGTERM and SIGHUP are taken, and which is raised once `abandoned`, asked at
+    every look, says that nobody waits for the launch any more.
+
+    Raises EngineNotFoundError if the command cannot be started, and SgdiffError if a file of the launch cannot be
+    written or a process cannot be killed.
+    """
+    tag = uuid.uuid4().hex
+    child_env = {name: value for name, value in env.items() if name not in command.unset} | dict(command.env)
+    child_env[TAG] = tag
+    fresh_from_ns = leavings.prepare(command, files)
+    earlier = leavings.outputs(files.output_dir)
+    copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        started_at, began = datetime.now(timezone.utc), time.monotonic()
+        process = _start(command, cwd=files.workdir, env=child_env, output=copy.write_end, pass_fds=pass_fds, cpus=cpus)
+        copy.child_started()
+        if on_start is not None:
+            on_start(process.pid)
+        timed_out = not _exits_before(began + timeout_s, process.pid, copy, abandoned)
+        wall_s = time.monotonic() - began
+        linger_s = 0.0 if timed_out else process_group.LINGER_S
+        left = process_group.end(process.pid, tag, grace_s=grace_s, linger_s=linger_s, between=copy.pump)
+        copy.drain()
+    except BaseException:
+        if process is None:
+            process_group.end_unknown(tag)
+        else:
+            process_group.end(process.pid, tag, grace_s=hurried_s, linger_s=0.0, between=copy.pump)
+        with contextlib.suppress(SgdiffError):
+            copy.drain()
+        raise
+    finally:
+        returncode = None if process is None else _reap(process)
+        copy.close()
+    if left:
+        raise SgdiffError(
+            f"{command.argv[0]}: process {', '.join(map(str, sorted(left)))} of the launch could not be killed within "
+            f"{process_group.KILLED_S:.0f} s; it may hang in the GPU driver (state D in `ps`), and its GPUs are "
+            "not free"
+        )
+    dump, stale_dump = leavings.read_dump(files.perf_dump, fresh_from_ns)
+    ending: Literal["exited", "timeout", "interrupted"] = "exited"
+    if timed_out:
+        ending = "timeout"
+    elif returncode in {-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
+        ending = "interrupted"
+    return Ended(
+        started_at=started_at.isoformat(timespec="milliseconds"),
+        wall_s=wall_s,
+        ending=ending,
+        returncode=returncode,
+        dump=None if dump is None else redact(dump, child_env),
+        stale_dump=stale_dump,
+        outputs=leavings.written(files.output_dir, earlier),
+        log=copy.text(),
+    )
+
+
+def _start(
+    command: Command,
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    output: int,
+    pass_fds: Sequence[int],
+    cpus: Sequence[int] | None,
+) -> subprocess.Popen[bytes]:
+    try:
+        with _affinity(cpus):
+            return subprocess.Popen(
+                command.argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+    except ValueError as error:
+        raise SgdiffError(
+            f"{command.argv[0]}: the launch's command line or environment cannot be handed over: {error}"
+        ) from error
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            raise SgdiffError(
+                f"{command.argv[0]}: the command line of the launch is too long for this system"
+            ) from error
+        raise EngineNotFoundError(
+            f"the engine's command {command.argv[0]!r} cannot be started: {error.strerror}; install SGLang in this "
+            "environment, or name its command with --sgdiff-engine-cmd"
+        ) from error
+
+
+@contextlib.contextmanager
+def _affinity(cpus: Sequence[int] | None) -> Iterator[None]:
+    """Run the calling thread on `cpus` for a moment, so that a child started in it is born there.
+
+    Code between fork and exec (`preexec_fn`) could deadlock, since other threads may hold locks; setting it from
+    outside would miss the child's first threads.
+    """
+    mine = os.sched_getaffinity(0)
+    wanted = mine & set(cpus or ())
+    if not wanted:
+        yield
+        return
+    os.sched_setaffinity(0, wanted)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def _exits_before(deadline: float, pid: int, copy: LogCopy, abandoned: Callable[[], bool]) -> bool:
+    """Copy output until the leader has exited; False if it runs on at the deadline. Leaves it to be reaped: its
+    number, which is also its group's, must stay taken as long as signals may be sent to it."""
+    while True:
+        try:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return True
+        except ChildProcessError:
+            return True
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        if abandoned():
+            raise KeyboardInterrupt
+        copy.pump(min(POLL_S, left))
+
+
+def _reap(process: subprocess.Popen[bytes]) -> int | None:
+    """Its exit code, None if it cannot be known. Not Popen.wait(), which calls a child reaped by others a success."""
+    try:
+        done, status = os.waitpid(process.pid, os.WNOHANG)
+    except ChildProcessError:
+        done = 0
+    process.returncode = os.waitstatus_to_exitcode(status) if done else -signal.SIGKILL
+    return process.returncode if done else None

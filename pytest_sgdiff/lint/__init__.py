@@ -1,0 +1,47 @@
+"""What a case asks for that cannot work (errors) or is not reproducible (warnings), at the case's line.
+
+Everything here is known before a GPU is touched: from the engine's own checks, from SGLang's performance guide, and
+from how the engine measures. docs/advice.md explains every slug. Flags that a version of the engine does not have are
+not looked at here, but in `pytest_sgdiff.engines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import Advice, Case
+from pytest_sgdiff.engines.flags.lookup import EngineFlags
+from pytest_sgdiff.lint import lossy, models, offload, parallelism, reproducibility, reserved_flags
+from pytest_sgdiff.lint.protocol import Rule, View
+
+RULES: tuple[Rule, ...] = (
+    *reserved_flags.RULES,
+    *parallelism.RULES,
+    *offload.RULES,
+    *lossy.RULES,
+    *models.RULES,
+    *reproducibility.RULES,
+)
+
+
+def advise(case: Case, *, engine: EngineFlags | None = None, gpu_products: Sequence[str] = ()) -> tuple[Advice, ...]:
+    """All that is known against a case, errors first, then in the file's order.
+
+    `engine` is the one that will run it, None if nobody knows. `gpu_products` are the names of the GPUs that are
+    there, such as `NVIDIA H100 80GB HBM3`; without them the words of `requires.gpu` stand in.
+    """
+    view = View(
+        case=case,
+        version=() if engine is None else engine.version.numbers,
+        engine=engine,
+        products=tuple(gpu_products) or case.requires.gpu,
+    )
+    advice = [
+        Advice(level=rule.level, slug=rule.slug, message=found.message, location=case.at(found.key))
+        for rule in RULES
+        for found in rule.check(view)
+    ]
+    return tuple(sorted(advice, key=lambda one: (one.level, one.location.line, one.location.column)))
+
+
+__all__ = ["RULES", "Rule", "View", "advise"]

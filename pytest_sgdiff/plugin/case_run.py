@@ -1,0 +1,220 @@
+"""One test on its way from its case to a result: launched on leased GPUs or replayed, then judged."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_sgdiff import baselines
+from pytest_sgdiff.cases import assets
+from pytest_sgdiff.data import Case, CaseResult, Launch, Workload
+from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.files import data_files, temp_dirs
+from pytest_sgdiff.files.data_files import file_name
+from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.judging.inherited import inherited
+from pytest_sgdiff.judging.power import recorded_at_most
+from pytest_sgdiff.judging.workload import workload
+from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.role import role
+from pytest_sgdiff.plugin.session import RESULT, Session
+from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.redact import NAMES, Redaction
+from pytest_sgdiff.reports.junit import properties
+from pytest_sgdiff.runner import command_line, sources
+from pytest_sgdiff.runner import run as runner
+from pytest_sgdiff.runner.job import Job, Source, of_two_measurements
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.gpus.lease import Lease
+
+
+def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
+    """Launch or replay the case, judge it against the baselines in `folder`, and put the result on the item. A case
+    that was decided once is not measured again: a rerun of the same test gets the same answer, so that no retry turns
+    a regression green."""
+    if session.settings.update == "missing" and session.settings.replay is not None:
+        told = (launch.machine for launch in recordings.read_launches(session.settings.replay, case.id))
+        machine = next(filter(None, told), None) or baselines.only_machine(folder, case.id)
+        session.refuse_recorded(item, case, () if machine is None else (machine,))
+    try:
+        result = session.decided.get(item.nodeid) or Measuring(session, item, case, lease).result(folder)
+    except LeaseError as error:
+        # GPUs are leased, but others would not leave the host to the launch.
+        result = session.busy(item, case, error)
+    if result.outcome != "inconclusive":
+        session.decided[item.nodeid] = result
+    item.stash[RESULT] = to_plain(result)
+    item.user_properties.extend(properties(result))
+    return result
+
+
+class Measuring:
+    """What belongs to one test that is measured: its case, its lease, and the folder that keeps its launches."""
+
+    def __init__(self, session: Session, item: pytest.Item, case: Case, lease: Lease | None) -> None:
+        self.session, self.settings, self.item, self.case, self.lease = session, session.settings, item, case, lease
+
+    def result(self, folder: Path) -> CaseResult:
+        """Measured now, and judged against the baselines in `folder`."""
+        session, settings, case = self.session, self.settings, self.case
+        engine = session.extensions.engine(case)
+        advice = session.advice(case) if settings.live else ()
+        if any(one.level == "error" for one in advice):
+            pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        found = assets.resolve_assets(case, settings.assets) if settings.live else {}
+        redaction = Redaction({**os.environ, **case.env})
+        workload_now = workload(case, asset_hashes=assets.asset_hashes(found), redaction=redaction)
+        recorded = self._recorded
+        took = recorded[0].environment.inherited or {} if recorded else inherited(os.environ, besides=case.env)
+        job = Job(
+            case=case,
+            source=self._launches(engine, workload_now, found)
+            if settings.replay is None
+            else sources.ReplaySource(recorded),
+            engine=engine,
+            workload=workload_now,
+            baseline_for=lambda machine: session.find(folder, machine, case.id),
+            only_machine=lambda: baselines.only_machine(folder, case.id),
+            other_machines=lambda: baselines.others(folder, case.id),
+            extra_metrics=lambda dump: session.extensions.metrics(case, dump),
+            priors_for=lambda machine: session.priors(folder, machine),
+            isolation=settings.isolation,
+            extend=settings.update == "extend",
+            compared=case.id in self._compared(),
+            problems=of_two_measurements(recorded),
+            gpu_indices=() if self.lease is None else self.lease.indices,
+            next_command=self._next_command(),
+            command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
+        )
+        result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
+        warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
+        kept = None if result.folder is None else self.settings.near(result.folder)
+        # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
+        named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
+        # Whatever of it goes where: reports, the terminal, a baseline, another process.
+        return redaction.record(named, keep=NAMES)
+
+    @cached_property
+    def _recorded(self) -> tuple[Launch, ...]:
+        """The launches that are replayed."""
+        replay = self.settings.replay
+        return () if replay is None else recordings.read_launches(replay, self.case.id)
+
+    @cached_property
+    def _base_recorded(self) -> tuple[Launch, ...]:
+        """The base engine's launches, where an A/B run is replayed: those of the run that the others are of."""
+        if self.settings.replay is None or self.settings.mode != "replay":
+            return ()
+        folder = self.settings.replay / sources.AGAINST
+        launches = recordings.read_launches(folder, self.case.id, below=self.settings.replay) if folder.is_dir() else ()
+        runs = {launch.session for launch in self._recorded}
+        return tuple(launch for launch in launches if not runs or launch.session in runs)
+
+    def _run(self, job: Job, base: Callable[[], Source]) -> CaseResult:
+        if self.settings.mode == "update":
+            return runner.record(job)
+        if self.settings.mode == "against" and self.settings.live:
+            return runner.against(replace(job, source=base()), job)
+        if self._base_recorded:
+            source, problems = sources.ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
+            return runner.against(replace(job, source=source, problems=problems), job)
+        return runner.gate(job)
+
+    def _launches(
+        self, engine: Engine, workload_now: Workload, found: Mapping[str, Path], *, base: bool = False
+    ) -> sources.LiveSource:
+        """Launches of the current engine, or of the base engine of an A/B run."""
+        session, settings, case = self.session, self.settings, self.case
+        if self.lease is None:
+            pytest.fail(f"{self.item.nodeid}: no lease; an override of `sgdiff_gpus` must give a lease", pytrace=False)
+        if settings.out is None:
+            raise AssertionError("a live run keeps its launches")
+        out = self._folder_in(settings.out) / (sources.AGAINST if base else "")
+        data_files.make_folder(out, below=settings.out)
+        return sources.LiveSource(
+            case=case,
+            engine=engine,
+            info=session.base_info if base else session.engine_info,
+            lease=self.lease,
+            out=out,
+            session=settings.run_id,
+            isolation=settings.isolation,
+            workload=workload_now,
+            notify=session.notify,
+            assets=found,
+            change_command=lambda command: session.extensions.command(case, command),
+            change_environment=session.extensions.environment,
+            abandoned=session.abandoned,
+            of=self._launches_at_most(),
+            exact=settings.mode == "update" and recorded_at_most(case) == case.recorded_launches,
+            expected_s=session.launch_s(case),
+            host_timeout_s=settings.gpu_timeout_s,
+            label=("base engine" if base else "current engine") if settings.mode == "against" else "",
+        )
+
+    def _launches_at_most(self) -> int:
+        if self.settings.mode == "update":
+            return recorded_at_most(self.case)
+        return runner.PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
+
+    def _compared(self) -> frozenset[str]:
+        """Ids of the cases of this run that stand on either side of a `faster_than`, both of which are in it."""
+        cases = [case for other in self.item.session.items if (case := other.stash.get(CASE, None)) is not None]
+        ids = {case.id for case in cases}
+        pairs = [{case.id, case.faster_than.case} for case in cases if case.faster_than is not None]
+        return frozenset().union(*(pair for pair in pairs if pair <= ids))
+
+    def _folder_in(self, out: Path) -> Path:
+        """Where the test keeps its launches: `out`, but for all tests of a case after the first (a case repeated, or
+        in two Python tests) a folder of their own below it. They may run at the same time, in several workers."""
+        owner = f"{self.item.nodeid}@{role(self.session.config).worker}"
+        claim = self.session.claims / f"{file_name(self.case.id)}.owner"
+        temp_dirs.ours(claim.parent)
+        try:
+            with claim.open("x", encoding="utf-8") as file:
+                file.write(owner)
+        except FileExistsError:
+            if claim.read_text(encoding="utf-8") != owner:
+                return out / "again" / re.sub(r"[^\w.-]+", "_", owner)
+        return out
+
+    def _next_command(self) -> str:
+        """What to type about a result: what records a baseline, or, in an A/B run, which no baseline changes, what
+        compares the launches of both engines."""
+        if self.settings.mode == "against" and self.settings.out is not None:
+            return self._comparing(self._folder_in(self.settings.out))
+        if self._base_recorded and self.settings.replay is not None:
+            return self._comparing(self.settings.replay)
+        wanted, made = self.case.recorded_launches, len(self._recorded)
+        if self.settings.replay is None or made >= wanted:
+            return self._recording(replay=self.settings.replay)
+        few = f"a baseline takes {wanted} launches, this recording has {made}"
+        return f"on the machine ({few}): {self._recording(replay=None)}"
+
+    def _comparing(self, out: Path) -> str:
+        folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / sources.AGAINST, out))
+        return command_line.line(["sgdiff", "compare", *(self.settings.typed(folder) for folder in folders)])
+
+    def _recording(self, *, replay: Path | None) -> str:
+        """The command with this run's own places, which launches or records what is in the folder `replay`."""
+        settings = self.settings
+        words = [
+            "pytest",
+            f"--sgdiff-gpus={settings.gpus or self.case.gpus or 'none'}"
+            if replay is None
+            else f"--sgdiff-replay={settings.typed(replay)}",
+        ]
+        if settings.live and settings.engine_cmd != ("sglang",):
+            words.append(f"--sgdiff-engine-cmd={command_line.line(settings.engine_cmd)}")
+        words += settings.typed_places(assets=replay is None and bool(self.case.assets))
+        named = self.case.node_id if CASE in self.item.stash else self.item.nodeid
+        return command_line.line([*words, "--sgdiff-update", settings.typed_id(named)])

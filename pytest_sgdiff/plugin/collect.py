@@ -1,0 +1,130 @@
+"""Case files as pytest nodes: a `pytest.Module` whose functions are generated from the cases of a YAML file.
+
+Generated functions, not a custom item: so `-m`, `-k`, node ids, `--lf`, parametrization, `pytest_generate_tests`,
+overridable fixtures of every scope and other plugins work on cases as they do on tests.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.cases.discover import registered_marks
+from pytest_sgdiff.data import Case
+from pytest_sgdiff.errors import CaseFileError
+from pytest_sgdiff.printable import printable
+
+CASE = pytest.StashKey[Case]()
+"""On an item: the case that it measures."""
+
+CASES = pytest.StashKey[dict[str, list[Case]]]()
+"""On a case file: the name of a case -> its variants, in order."""
+
+SEEN = pytest.StashKey[dict[str, str]]()
+"""On the config: case name -> where it was first collected from."""
+
+VARIANT = "sgdiff_variant"
+
+
+class CaseFile(pytest.Module):
+    """A YAML case file."""
+
+    def _getobj(self) -> types.ModuleType:
+        by_name: dict[str, list[Case]] = {}
+        for case in load(self.path, self.config):
+            by_name.setdefault(case.name, []).append(case)
+        self.stash[CASES] = by_name
+        if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0])]:
+            raise self.CollectError("\n".join(map(printable, taken)))
+        module = types.ModuleType(self.path.stem)
+        module.__file__ = str(self.path)
+        for name, variants in by_name.items():
+            setattr(module, name, self._function(variants, module))
+        return module
+
+    def istestfunction(self, obj: object, name: str) -> bool:
+        # What a case is called is the author's choice: `python_functions` is about tests in Python files.
+        return name in self.stash[CASES]
+
+    def istestclass(self, obj: object, name: str) -> bool:
+        return False
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        for item in super().collect():
+            if isinstance(item, pytest.Function):
+                case = item.stash[CASE] = self._case_of(item)
+                item.fixturenames = _with_own(item.fixturenames, case.fixtures)
+            yield item
+
+    def _case_of(self, item: pytest.Function) -> Case:
+        variants = self.stash[CASES][item.originalname]
+        callspec = getattr(item, "callspec", None)
+        return variants[callspec.params[VARIANT]] if callspec and VARIANT in callspec.params else variants[0]
+
+    def _claim(self, case: Case) -> Iterator[str]:
+        """The mistake of a name that another file has used before."""
+        here = str(case.location)
+        first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, here)
+        if not first.startswith(f"{case.location.path}:"):
+            yield f"{here}: the case '{case.name}' is defined already at {first}; ids are unique over files"
+
+    def _function(self, variants: list[Case], module: types.ModuleType) -> Callable[..., None]:
+        first = variants[0]
+
+        def case_body(sgdiff: Any) -> None:
+            sgdiff.check()
+
+        # The case's own file and line, so that reports and tracebacks lead there.
+        code = case_body.__code__.replace(
+            co_filename=str(self.path), co_firstlineno=first.location.line, co_name=first.name
+        )
+        function = types.FunctionType(code, {"__name__": module.__name__}, first.name)
+        function.__doc__ = first.summary or None
+        # Variants differ in their marks, which ride on the parameters; a lone case carries them itself.
+        if first.variant is None:
+            marks = [_mark(name) for name in first.marks]
+        else:
+            parameters = [
+                pytest.param(number, id=case.variant, marks=[_mark(name) for name in case.marks])
+                for number, case in enumerate(variants)
+            ]
+            marks = [pytest.mark.parametrize(VARIANT, parameters, indirect=True)]
+        # `usefixtures` is refused on a parameter: what only some variants use is requested by their items.
+        common = [name for name in first.fixtures if all(name in case.fixtures for case in variants)]
+        if common:
+            marks.append(pytest.mark.usefixtures(*common))
+        function.pytestmark = [pytest.mark.sgdiff.mark, *(mark.mark for mark in marks)]  # type: ignore[attr-defined]
+        return function
+
+
+def _with_own(names: Sequence[str], own: Sequence[str]) -> list[str]:
+    """The fixtures of an item, in the order in which pytest sets them up, and those that only its variant uses: before
+    `sgdiff`, which leases the GPUs."""
+    at = names.index("sgdiff")
+    return [*names[:at], *(name for name in own if name not in names), *names[at:]]
+
+
+def _mark(name: str) -> pytest.MarkDecorator:
+    decorator: pytest.MarkDecorator = getattr(pytest.mark, name)
+    return decorator
+
+
+def load(path: Path, config: pytest.Config) -> tuple[Case, ...]:
+    """The cases of a file.
+
+    Raises:
+        pytest.Collector.CollectError: with every mistake of the file, one a line, and no traceback.
+    """
+    from pytest_sgdiff.cases.load import check_relations, read_cases
+
+    try:
+        cases = read_cases(path, config.rootpath, known_marks=registered_marks(config))
+    except CaseFileError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    if mistakes := check_relations(cases, files=[path], root=config.rootpath):
+        raise pytest.Collector.CollectError("\n".join(map(printable, mistakes)))
+    return cases

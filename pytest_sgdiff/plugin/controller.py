@@ -1,0 +1,342 @@
+"""The controller's part of a run: collects results, writes baselines and reports, settles the exit code.
+
+Results arrive as plain builtins on the test reports, with and without xdist alike. Only the controller writes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff import __version__, baselines
+from pytest_sgdiff.baselines.renew import renew
+from pytest_sgdiff.cases.discover import is_case_file, named_files
+from pytest_sgdiff.data import Baseline, CaseResult, Gap, Measurement, Recorded, Run, Unmeasured
+from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.files import data_files
+from pytest_sgdiff.files.wire import from_plain
+from pytest_sgdiff.judging.faster_than import relations_of
+from pytest_sgdiff.plugin.asked import shows_only
+from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.publish import fault, from_root, publish, with_trends
+from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.worker import DROPPED, Dropped
+from pytest_sgdiff.redact import NAMES, Redaction
+from pytest_sgdiff.reports.numbers import plural
+from pytest_sgdiff.reports.text import case_line, launch_notes
+from pytest_sgdiff.runner import command_line
+from pytest_sgdiff.runner.command_line import line
+
+BY_ITS_OWN_WORD: frozenset[Gap] = frozenset({"engine-version", "gpus"})
+"""Gaps that a case declares itself (`requires`): they fail a run under `--sgdiff-strict` only."""
+
+NOTHING_MEASURED = 1
+"""Exit code of a run that was to measure and did not: the one of failed tests, so that no gate takes it for green."""
+
+
+class Results:
+    """Registered on the controller (or the only process) of a run that measures or shows commands."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        header: tuple[str, ...],
+        *,
+        dropped: Dropped,
+        gpus_at_most: int = 0,
+    ) -> None:
+        self.config, self.settings, self.header, self.gpus_at_most = config, settings, header, gpus_at_most
+        self._dropped, self._dropped_by_workers = dropped, set[str]()
+        self.results: list[CaseResult] = []
+        self.commands: list[tuple[str, dict[str, Any]]] = []
+        self.selected: set[str] = set()
+        self.not_measured: dict[str, Unmeasured] = {}
+        self.interrupted = False
+        self.has_baseline: set[str] = set()
+        self.troubles: list[str] = []
+        self.reds: tuple[str, ...] = ()
+        self.written: list[str] = []
+        self._renewed: dict[tuple[str, str], CaseResult] = {}
+        self._finished: Run | None = None
+        self._started, self._started_at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+    # ------------------------------------------------------------------------------------------------- while it runs
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Count the cases that are to be measured."""
+        self.selected.update(item.nodeid for item in items if CASE in item.stash)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Under xdist only workers collect; a case is told by its file."""
+        named = named_files(self.config)
+
+        def is_ours(name: str) -> bool:
+            path = self.config.rootpath / name
+            return is_case_file(path, self.settings.files, named=path.resolve() in named, asked=True)
+
+        files = {name for name in {node_id.partition("::")[0] for node_id in ids} if is_ours(name)}
+        self.selected.update(node_id for node_id in ids if node_id.partition("::")[0] in files)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Under xdist a worker tells at its end what was dropped."""
+        self._dropped_by_workers.update(getattr(node, "workeroutput", {}).get(DROPPED, ()))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
+        plain = getattr(report, "sgdiff", None)
+        if getattr(report, "sgdiff_has_baseline", False):
+            self.selected.add(report.nodeid)
+            self.has_baseline.add(report.nodeid)
+        if plain is None:
+            if hasattr(report, "sgdiff_lack"):
+                # A test in Python is known to be a case by what it asks for.
+                self.selected.add(report.nodeid)
+            if self.is_case(report.nodeid) and (not report.passed or report.when == "call"):
+                self.not_measured[report.nodeid] = _ending(report)
+            return
+        if self.settings.mode == "dry-run":
+            self.commands.append((report.nodeid, plain))
+            return
+        result = from_plain(CaseResult, plain)
+        self.selected.add(result.node_id)
+        if not self._take(result):
+            return
+        if result.recorded:
+            self._renew(result)
+        terminal = self.terminal()
+        if terminal is not None and terminal.verbosity >= 0:
+            terminal.write_line(case_line(result, width=max(map(len, self.selected))))
+            for note in launch_notes(result) if terminal.verbosity > 0 else ():
+                terminal.write_line(f"  {note}")
+
+    def _take(self, result: CaseResult) -> bool:
+        """Whether the result is news. A test has one row: a rerun repeats the first answer, unless that was
+        inconclusive; of several workers (`--dist each`) a failing one is kept, since it also fails the run."""
+        for place, earlier in enumerate(self.results):
+            if earlier.node_id == result.node_id:
+                fails = self.settings.fail_on
+                worse = result.outcome in fails and earlier.outcome not in fails
+                if not worse and (earlier.outcome != "inconclusive" or result.outcome == "inconclusive"):
+                    return False
+                self.results[place] = result
+                return True
+        self.results.append(result)
+        return True
+
+    def _renew(self, result: CaseResult) -> None:
+        if result.machine is None or result.workload is None:
+            self.troubles.append(
+                f"{result.node_id}: no baseline written: the recording does not say on which machine it was made "
+                "(launch.json: `machine`)"
+            )
+            return
+        first = self._renewed.setdefault((result.machine.slug, result.case), result)
+        if result.workload.digest != (first.workload and first.workload.digest):
+            self.troubles.append(
+                f"{result.node_id}: no baseline written: {first.node_id} has just written the one of "
+                f"'{result.case}', with other settings; only variants of a `matrix` have baselines of their own"
+            )
+            return
+        measurement = Measurement(
+            case=result.case,
+            machine=result.machine,
+            workload=result.workload,
+            launches=tuple(entry for entry in result.launches if entry.excluded is None),
+        )
+        recorded = Recorded(
+            at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            command=self._command(),
+            commit=_commit(self.settings.root),
+            sessions=tuple(dict.fromkeys(entry.session for entry in measurement.launches if entry.session)),
+        )
+
+        def renewed(old: Baseline | None) -> Baseline:
+            version = measurement.launches[0].environment.engine_version
+            return renew(old, measurement, recorded, engine_version=version, extend=self.settings.update == "extend")
+
+        tree = self.settings.baselines
+        read = baselines.find_replaceable if self.settings.update == "all" else baselines.find
+        try:
+            if self.candidates is None:
+                # Read, renewed and written under one lock: of two runs that extend at once none loses the other's.
+                path = baselines.update(tree, result.machine, result.case, renewed, read=read)
+            else:
+                data_files.make_folder(self.candidates, below=self.candidates.parent)
+                old = read(tree, result.machine, result.case)
+                path = baselines.save(self.candidates, renewed(old))
+            self.written.append(self.settings.near(path))
+        except (SgdiffError, OSError) as error:
+            self.troubles.append(f"{result.node_id}: {error}{self._kept(result)}")
+
+    def _kept(self, result: CaseResult) -> str:
+        """How launches that reached no baseline are recorded without launching again."""
+        out = self.settings.out
+        if not self.settings.live or out is None:
+            return ""
+        replay, places = f"--sgdiff-replay={self.settings.typed(out)}", self.settings.typed_places(assets=False)
+        update, named = f"--sgdiff-update={self.settings.update}", self.settings.typed_id(result.node_id)
+        words = ["pytest", replay, *places, update, named]
+        return f". Its launches are kept; this records them: {line(words)}"
+
+    @property
+    def candidates(self) -> Path | None:
+        """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first."""
+        if not self.settings.ci:
+            return None
+        return (self.settings.out or self.settings.own_folder) / "baselines"
+
+    # ------------------------------------------------------------------------------------------------- when it ends
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember why cases are missing: Ctrl-C, or a signal that acts as Ctrl-C."""
+        self.interrupted = True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        """Write the reports and settle the exit code: before other plugins read it, and after they could change it."""
+        settled = self._finish(exitstatus)
+        session.exitstatus = settled
+        try:
+            yield
+        except pytest.exit.Exception as exit_:
+            exit_.returncode = exit_.returncode or settled
+            raise
+        finally:
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = settled
+
+    def _finish(self, exitstatus: int) -> int:
+        """Write the reports; the exit code of the run. One that measured nothing, or of which the summary says that a
+        case failed, is never green, whatever became of the tests."""
+        if self.settings.mode == "dry-run" or shows_only(self.config):
+            return exitstatus
+        run = self._finished = self.run()
+        try:
+            self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
+        except Exception as error:
+            self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
+        self.troubles += publish(run, self.settings, os.environ)
+        if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return NOTHING_MEASURED
+        if exitstatus != pytest.ExitCode.OK:
+            return exitstatus
+        self.reds = tuple(self._reds(run))
+        broken = any(relation.outcome == "regressed" for relation in run.relations)
+        return pytest.ExitCode.TESTS_FAILED if self.troubles or broken or self.reds else exitstatus
+
+    def _reds(self, run: Run) -> Iterator[str]:
+        """Why a run is not green of which no test failed, a line each."""
+        bad = [result for result in run.results if result.outcome in self.settings.fail_on]
+        if bad:
+            told = ", ".join(f"{result.node_id} ({result.outcome})" for result in bad)
+            yield (
+                f"no test failed, yet these cases did, so this run is not green: {told}; a mark `xfail`, a test that "
+                "does not check its result, or another plugin kept the failure back"
+            )
+        # Plugins that split a run into several drop the rest in each.
+        excused = {"recorded", "dropped", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
+        open_ = [case for case in run.unmeasured if case.gap not in excused]
+        if open_:
+            yield (
+                f"no test failed, yet {plural(len(open_), 'selected case')} {'was' if len(open_) == 1 else 'were'} not "
+                "measured, so this run is not green; deselect (-m, -k, --deselect) what is not to be measured"
+            )
+
+    def nothing(self, run: Run) -> bool:
+        """Whether the run was to measure and did not."""
+        # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well. One that could
+        # not be measured is another matter: its baseline is still missing.
+        return run.measured == 0 and not (self.selected and self.selected == self.has_baseline)
+
+    def run(self) -> Run:
+        """Everything so far, as reports see it; once they are written, what they were written from."""
+        if self._finished is not None:
+            return self._finished
+        elapsed_s = time.monotonic() - self._started
+        run = Run(
+            started_at=self._started_at,
+            elapsed_s=elapsed_s,
+            command=self._command(),
+            plugin_version=__version__,
+            header=self.header_with_count(),
+            selected=len(self.selected | self._all_dropped),
+            results=tuple(self.results),
+            unmeasured=tuple(self._unmeasured()),
+            interrupted=self.interrupted,
+            relations=relations_of(self.results),
+            gpu_busy=self._gpu_busy(elapsed_s),
+        )
+        # What cases tell was redacted where they ran; this is the rest, such as what was typed.
+        redacted = Redaction(os.environ).record(run, keep=NAMES)
+        return with_trends(from_root(redacted, self.settings.root), self.settings)
+
+    def _unmeasured(self) -> Iterator[Unmeasured]:
+        gap: Gap = "interrupted" if self.interrupted else "not-run"
+        why = "interrupted" if self.interrupted else "not run"
+        for node_id in sorted((self.selected | self._all_dropped) - {result.node_id for result in self.results}):
+            if node_id not in self.selected:
+                yield Unmeasured(node_id=node_id, why="dropped by a conftest.py or a plugin", gap="dropped")
+                continue
+            told = self.not_measured.get(node_id) or Unmeasured(node_id=node_id, why=why, gap=gap)
+            yield replace(told, gap="recorded") if node_id in self.has_baseline else told
+
+    @property
+    def _all_dropped(self) -> set[str]:
+        return self._dropped_by_workers | self._dropped.cases
+
+    def header_with_count(self) -> tuple[str, ...]:
+        """The header as reports have it: how many cases there are is known once all are collected."""
+        first, rest = self.header[:1], self.header[1:]
+        return (*(f"{line}, {plural(len(self.selected), 'case')} selected" for line in first), *rest)
+
+    def _command(self) -> str:
+        return command_line.line(["pytest", *map(str, self.config.invocation_params.args)])
+
+    def _gpu_busy(self, elapsed_s: float) -> float | None:
+        """GPU time of the cases over what the pool could have given; None where no GPU was leased."""
+        used = sum(r.elapsed_s * r.machine.count for r in self.results if r.machine and r.machine.kind == "gpu")
+        return min(1.0, used / (self.gpus_at_most * elapsed_s)) if used and self.gpus_at_most and elapsed_s else None
+
+    def is_case(self, nodeid: str) -> bool:
+        """Whether the test is a case that is to be measured."""
+        return nodeid in self.selected
+
+    def terminal(self) -> Any:
+        """pytest's terminal reporter; None with `-p no:terminal`."""
+        return self.config.pluginmanager.get_plugin("terminalreporter")
+
+
+def _ending(report: pytest.TestReport) -> Unmeasured:
+    """How a test ended that measured nothing; of a skip also why, which pytest itself shows with `-rs` only."""
+    if report.when not in ("setup", "call", "teardown"):
+        # What xdist reports in the name of a dead worker belongs to no phase of the test.
+        return Unmeasured(node_id=report.nodeid, why="its worker died", gap="worker-died")
+    if report.passed:
+        return Unmeasured(node_id=report.nodeid, why="its test passed and measured nothing", gap="passed")
+    gap: Gap = getattr(report, "sgdiff_lack", "skipped" if report.skipped else "failed")
+    skip = report.longrepr
+    why = skip[2].removeprefix("Skipped: ") if report.skipped and isinstance(skip, tuple) else ""
+    return Unmeasured(node_id=report.nodeid, why=f"{report.outcome}: {why}" if why else report.outcome, gap=gap)
+
+
+def _commit(root: Path) -> str | None:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

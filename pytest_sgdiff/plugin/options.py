@@ -1,0 +1,177 @@
+"""The options: one line each, under all their names. `plugin.py` registers them, `settings.py` settles their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from pytest_sgdiff.isolation import ISOLATIONS
+
+OFF = ("0", "false", "no", "off")
+"""What turns the variable of a switch off, as if it were not set."""
+
+
+class Setting(NamedTuple):
+    """One setting under all its names: `--sgdiff-<flag>`, `SGDIFF_<FLAG>` and ini `sgdiff_<flag>`.
+
+    A named tuple and no dataclass: this module is loaded in every pytest run, and a dataclass takes 1 ms more to make.
+    """
+
+    flag: str
+    help: str
+    ini: Literal["string", "args", "bool", "linelist"] | None = None
+    default: str | bool | None = None
+    metavar: str | None = None
+    nargs: Literal["?"] | None = None
+    const: str | None = None
+    repeatable: bool = False
+    switch: bool = False
+
+    @property
+    def option(self) -> str:
+        """The flag as typed: `--sgdiff-fail-on`."""
+        return f"--sgdiff-{self.flag}"
+
+    @property
+    def dest(self) -> str:
+        """The name of the option and of the ini value: `sgdiff_fail_on`."""
+        return "sgdiff_" + self.flag.replace("-", "_")
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable, `SGDIFF_ENGINE_CMD`; None for a setting of several values, which has none."""
+        return None if self.repeatable or self.ini == "args" else self.dest.upper()
+
+    def told(self, env: Mapping[str, str]) -> str | None:
+        """What the environment says; None if that is nothing, an empty text, or for a switch one of OFF."""
+        text = env.get(self.variable, "") if self.variable else ""
+        return None if not text or (self.switch and text.lower() in OFF) else text
+
+    @staticmethod
+    def empty(value: object) -> bool:
+        """Whether a value of the command line is an empty text, or one of several is."""
+        values = value if isinstance(value, list) else [value]
+        return any(isinstance(one, str) and not one.strip() for one in values)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        flag="gpus",
+        metavar="SPEC",
+        help="measure, on these GPUs: a count, 'all', 'auto' (idle ones), 'idx:0,2' or '0,2' (positions within "
+        "CUDA_VISIBLE_DEVICES), GPU UUIDs, or 'none' (only cases with `gpus: 0`)",
+    ),
+    Setting(flag="replay", metavar="DIR", help="judge launches recorded earlier with --sgdiff-out; needs no GPU"),
+    Setting(
+        flag="dry-run",
+        switch=True,
+        help="print every selected case's command line and measure nothing; a case with an error fails",
+    ),
+    Setting(
+        flag="update",
+        metavar="all|missing|extend",
+        nargs="?",
+        const="all",
+        help="record fresh launches and renew the baselines of the selected cases ('missing': only where there is "
+        "none; 'extend': add a session to those there are)",
+    ),
+    Setting(
+        flag="against",
+        metavar="CMD",
+        help="A/B: launch the engine given by CMD and the current one in turn on the same GPUs and judge one against "
+        "the other; needs no baseline",
+    ),
+    Setting(flag="out", metavar="DIR", help="keep every launch's dump, log and machine record here (default .sgdiff/)"),
+    Setting(
+        flag="keep",
+        metavar="N|all",
+        ini="string",
+        default="20",
+        help="how many runs are kept below .sgdiff/, the newest ones (default: 20); --sgdiff-out folders do not count",
+    ),
+    Setting(
+        flag="baselines",
+        metavar="DIR",
+        ini="string",
+        default="baselines",
+        help="folder of the committed baselines, relative to the root (default: baselines)",
+    ),
+    Setting(
+        flag="assets",
+        metavar="DIR",
+        ini="string",
+        help="folder in which the files named under `assets` of a case are found",
+    ),
+    Setting(
+        flag="engine-cmd",
+        metavar="CMD",
+        ini="string",
+        default="sglang",
+        help="the engine's command (default: sglang)",
+    ),
+    Setting(
+        flag="fail-on",
+        metavar="OUTCOMES",
+        ini="args",
+        help="further outcomes that fail a case, for example 'inconclusive'",
+    ),
+    Setting(
+        flag="isolation",
+        metavar="|".join(ISOLATIONS),
+        ini="string",
+        help="what else may run on the host during a launch (default: confirm; alone when recording)",
+    ),
+    Setting(
+        flag="strict",
+        switch=True,
+        ini="bool",
+        default=False,
+        help="fail where a case would be skipped or stay inconclusive",
+    ),
+    Setting(
+        flag="report",
+        metavar="PATH",
+        repeatable=True,
+        help="write a report; the suffix chooses the format: .html .json .md .csv .txt (repeatable)",
+    ),
+    Setting(
+        flag="history",
+        metavar="FILE",
+        ini="string",
+        help="append this run to a history (SQLite) that `sgdiff trend` reads",
+    ),
+    Setting(
+        flag="gpu-timeout",
+        metavar="SECONDS",
+        ini="string",
+        default="3600",
+        help="how long a case waits for its GPUs before it fails and says who holds them (default: 3600)",
+    ),
+    Setting(
+        flag="lock-dir",
+        metavar="DIR",
+        ini="string",
+        help="where GPU leases are kept; must be shared by everything on the host (default: /run/lock/sgdiff)",
+    ),
+    Setting(
+        flag="files",
+        metavar="GLOB",
+        ini="linelist",
+        repeatable=True,
+        help="which files are case files (default: cases/*.yaml cases/*.yml *.sgdiff.yaml)",
+    ),
+)
+
+CASE_FILES = ("cases/*.yaml", "cases/*.yml", "*.sgdiff.yaml")
+"""Which files are case files unless `--sgdiff-files` says otherwise; a glob matches from the right."""
+
+CASE_MARKS = {
+    "nightly": "an SGLang Diffusion case that runs every night",
+    "pr": "an SGLang Diffusion case that gates pull requests",
+    "stress": "an SGLang Diffusion case at the limit of what fits",
+    "topology": "an SGLang Diffusion case that compares parallel layouts",
+    "lossy": "an SGLang Diffusion case with an optimisation that changes the output",
+    "low_vram": "an SGLang Diffusion case for GPUs with little memory",
+    "diffusers": "an SGLang Diffusion case that declares the diffusers backend",
+}
+"""Marks that case files may carry without anybody registering them."""

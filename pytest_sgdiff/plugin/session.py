@@ -1,0 +1,281 @@
+"""One process's part of a run: which cases it can measure, with which GPUs and engine, and what is refused. Made only
+in runs that measure (or show commands); `pytest_sgdiff.plugin.case_run` does the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_sgdiff import baselines, gpus, machine
+from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass
+from pytest_sgdiff.engines.conditioning import to_be_off
+from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, flags_of, meant_for
+from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
+from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.judging.comparable import encodings_cached, work_differences
+from pytest_sgdiff.judging.inherited import inherited
+from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.suite_prior import suite_priors
+from pytest_sgdiff.judging.workload import with_inherited, workload
+from pytest_sgdiff.launch.engine_help import AskedEngines
+from pytest_sgdiff.lint import advise
+from pytest_sgdiff.plugin import skips
+from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.hook_calls import Extensions
+from pytest_sgdiff.plugin.role import role
+from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.xdist import CaseNeed
+from pytest_sgdiff.redact import Redaction
+from pytest_sgdiff.runner import command_line, sources
+from pytest_sgdiff.runner import run as runner
+from pytest_sgdiff.runner.job import unmeasured
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.gpus.lease import Lease
+
+STARTUP_S = 120.0
+"""Seconds that an engine takes beside its request, where no launch of it is known: SGLang's own estimate
+(STARTUP_OVERHEAD_SECONDS of its diffusion tests' partitioning)."""
+
+RESULT = pytest.StashKey[dict[str, Any]]()
+"""On an item: its result as plain builtins, ready to cross to the controller."""
+
+HAS_BASELINE = pytest.StashKey[bool]()
+"""On an item that `--sgdiff-update=missing` skipped: there is nothing to record."""
+
+
+def launch_s(baseline: Baseline) -> float | None:
+    """How long a launch took for the baseline: the median of its launches. Of published numbers, of which no launch is
+    known, their e2e (denoising, where there is no more) and STARTUP_S; None where there is neither."""
+    launches = baseline.measurement.launches
+    walls = sorted(entry.wall_s for entry in launches if entry.wall_s)
+    if walls:
+        return walls[len(walls) // 2]
+    took_ms = [entry.metrics.get("e2e") or entry.metrics.get("denoise") for entry in launches]
+    return max((took / 1000 + STARTUP_S for took in took_ms if took), default=None)
+
+
+class Session:
+    """Settings, the GPU pool, the engine and the baselines of this process.
+
+    `claims` is the folder in which tests of one case settle which of them keeps its launches where; `decided` maps a
+    node id to the result that a rerun of the test gets again; `say` shows a line to whoever waits.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        pool: gpus.Pool | None,
+        notify: Callable[..., None],
+        claims: Path,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.config, self.settings, self.pool, self.notify, self.claims = config, settings, pool, notify, claims
+        self.extensions = Extensions(config)
+        self.decided: dict[str, CaseResult] = {}
+        self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
+        self._asked = AskedEngines(claims, say)
+        self._controller = None if role(config).leads else os.getppid()
+
+    def abandoned(self) -> bool:
+        """Whether this is a worker whose controller is gone, so that nobody waits for its results any more."""
+        return self._controller is not None and os.getppid() != self._controller
+
+    @cached_property
+    def _engine(self) -> EngineInfo:
+        return machine.engine_info(self.settings.engine_cmd)
+
+    @cached_property
+    def _base(self) -> EngineInfo:
+        return machine.engine_info(self.settings.against, option="--sgdiff-against")
+
+    @property
+    def engine_info(self) -> EngineInfo:
+        """The engine of `--sgdiff-engine-cmd`, its version, read once, and its flags if it was asked for them."""
+        return self._asked.of(self._engine)
+
+    @property
+    def base_info(self) -> EngineInfo:
+        """Likewise the engine of `--sgdiff-against`."""
+        return self._asked.of(self._base)
+
+    def ask_engines(self, cases: Iterable[Case]) -> None:
+        """Ask the engines of this run for their flags if it takes that to say what they would do with these cases.
+        Before anything is leased, since it takes the real engine half a minute. Nothing is asked for a replay."""
+        if not (self.settings.live or self.settings.mode == "dry-run"):
+            return
+        with contextlib.suppress(EngineNotFoundError):
+            engines = [self._engine]
+            engines += [self._base] if self.settings.mode == "against" else []
+            every = tuple(cases)
+            for engine in engines:
+                self._asked.ask(engine, every)
+
+    def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease]:
+        """GPUs for the case, held until the context ends. Skips or fails the test if it cannot be launched here;
+        hardware that stays busy is `inconclusive: environment`, which says nothing of the engine."""
+        if self.pool is None:
+            pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
+        base = (lambda: self._base.version) if self.settings.mode == "against" else None
+        skips.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
+        try:
+            # Of a pool of several products nobody knows yet which the case gets.
+            ways = itertools.combinations(self.fitting(case), case.gpus)
+            self.refuse_recorded(item, case, map(machine.machine_of, ways))
+            lease = self.pool.lease(
+                case.gpus,
+                estimate_s=self.estimate_s(case),
+                timeout_s=self.settings.gpu_timeout_s,
+                on_wait=lambda message: self.notify(sources.waiting(case, message)),
+                tag=case.id,
+                products=case.requires.gpu,
+            )
+            try:
+                self.refuse_recorded(item, case, (machine.machine_of(lease.gpus),))
+            except BaseException:
+                lease.release()
+                raise
+            return lease
+        except LeaseError as error:
+            result = self.busy(item, case, error)
+            item.stash[RESULT] = to_plain(result)
+            if "inconclusive" in self.settings.fail_on:
+                pytest.fail(result.reason, pytrace=False)
+            pytest.skip(f"inconclusive: {result.reason}")
+        except BaselineError as error:
+            # Only the message: that one error led to another says nothing to whoever mends the file.
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+    def fitting(self, case: Case) -> tuple[Gpu, ...]:
+        """The GPUs of the pool that the case may have."""
+        return () if self.pool is None else self.pool.eligible.of(case.requires.gpu).gpus
+
+    def need_of(self, item: pytest.Item) -> CaseNeed | None:
+        """What the schedule must know of an item; None for a test that is no case."""
+        case = item.stash.get(CASE, None)
+        return None if case is None else CaseNeed(node_id=item.nodeid, gpus=case.gpus, estimate_s=self.estimate_s(case))
+
+    def estimate_s(self, case: Case) -> float | None:
+        """How long the case takes by its baseline's launches, None if there is none yet: one launch of an unchanged
+        engine at a gate, all those of a recording or of the first A/B look."""
+        launch_s = self.launch_s(case)
+        if launch_s is None:
+            return None
+        launches = {"update": case.recorded_launches, "against": 2 * runner.PAIR_LOOKS[0]}
+        return launch_s * launches.get(self.settings.mode, 1.2)
+
+    def launch_s(self, case: Case) -> float | None:
+        """How long a launch takes by the case's baseline, None if there is none."""
+        if self.pool is None:
+            return None
+        where = machine.machine_of(self.fitting(case)[: case.gpus])
+        try:
+            baseline = baselines.find(self.settings.baselines, where, case.id)
+        except BaselineError:
+            # It only orders and shows: the case itself says what is wrong with the file.
+            return None
+        return None if baseline is None else launch_s(baseline)
+
+    def busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
+        """The result of a test for which others leave no room on the host."""
+        return replace(unmeasured(case, f"environment: {error}", fix=error.fix), node_id=item.nodeid)
+
+    def refuse_recorded(self, item: pytest.Item, case: Case, machines: Iterable[Machine]) -> None:
+        """`--sgdiff-update=missing` leaves alone what has launches on each machine that the case may be measured on;
+        a published number is none."""
+        if self.settings.update != "missing":
+            return
+        told = [self._recorded(case, machine_) for machine_ in dict.fromkeys(machines)]
+        if told and all(told):
+            item.stash[HAS_BASELINE] = True
+            pytest.skip(f"{case.location}: has a baseline for {' and for '.join(told)}; --sgdiff-update renews it")
+
+    def _recorded(self, case: Case, machine_: Machine) -> str:
+        """The machine, and for which other work, if the case has launches on it; else empty."""
+        found = self.find(self.settings.baselines, machine_, case.id)
+        if found is None or found.kind != "recorded":
+            return ""
+        # What an asset holds is not asked here: files may be large, and lie elsewhere where they are not launched.
+        asks = workload(case, asset_hashes={}, redaction=Redaction({**os.environ, **case.env}))
+        if found.measurement.workload.inherited is not None:
+            asks = with_inherited(asks, Redaction(os.environ).env(inherited(os.environ, besides=case.env)))
+        then = found.measurement.workload
+        then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith("assets.")})
+        cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
+        apart = "; ".join(
+            (*work_differences(then, asks), *(["conditioning cache: on in the baseline"] if cached else []))
+        )
+        return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
+
+    def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
+        """The baseline of the case in `folder`; one that is to be replaced may be in any state that can be."""
+        replaced = self.settings.update == "all"
+        return (baselines.find_replaceable if replaced else baselines.find)(folder, machine_, case_id)
+
+    def priors(self, folder: Path, machine_: Machine) -> Mapping[MetricClass, Prior]:
+        """What the suite's baselines on the machine say of its noise: read when the first case is judged, then kept,
+        so that every case of the run and every worker judges by the same."""
+        key = (folder, machine_)
+        if key not in self._fitted:
+            self._fitted[key] = suite_priors(baselines.suite(folder, machine_))
+        return self._fitted[key]
+
+    @property
+    def info_to_show(self) -> EngineInfo:
+        """The engine, or the newest that is known where none is installed: a command can be shown, and a recording
+        judged, all the same."""
+        try:
+            return self.engine_info
+        except EngineNotFoundError:
+            return EngineInfo(command=self.settings.engine_cmd, version=NEWEST)
+
+    def show_command(self, item: pytest.Item, case: Case) -> None:
+        """`--sgdiff-dry-run`: put the command line on the item's report; of a case that would not be launched, why."""
+        engine, advice = self.extensions.engine(case), self.advice(case)
+        info, errors = self.info_to_show, []
+        if not meant_for(case, info.version):
+            command, advice = f"# not for sglang {info.version}: the case requires {case.requires.engine}", ()
+        elif errors := [str(one) for one in advice if one.level == "error"]:
+            # A command that is rejected, or runs as something else, is not for copying.
+            command = "# not launched: see the errors above"
+        else:
+            took = inherited(os.environ, besides=case.env)
+            command = command_line.text(case, engine, info, self.settings.assets, inherited=took)
+        item.stash[RESULT] = {"command": command, "advice": [str(one) for one in advice]}
+        if errors:
+            pytest.fail("\n".join(errors), pytrace=False)
+
+    def advice(self, case: Case) -> tuple[Advice, ...]:
+        """What is known against the case, in general and on this engine; errors of the engine first. In an A/B run
+        also what the base engine would not do of it."""
+        self.ask_engines([case])
+        info = self.info_to_show
+        engine = flags_of(info)
+        products = tuple(gpu.name for gpu in self.fitting(case)) or case.requires.gpu
+        refused = [*self._refused(case, info)]
+        if self.settings.mode == "against" and self.settings.live:
+            told = {(one.slug, one.message) for one in refused}
+            refused += [one for one in self._refused(case, self.base_info) if (one.slug, one.message) not in told]
+        # A flag that the engine refuses may be wrong in general too: the engine's word is the more exact one.
+        places = {one.location for one in refused} - {case.location}
+        general = advise(case, engine=engine, gpu_products=products)
+        return (*refused, *(one for one in general if one.location not in places))
+
+    def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
+        for one in complaints(case, flags_of(info)):
+            yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key))
+        if why := self._asked.why(info):
+            message = (
+                f"{command_line.line((*info.command, 'generate', '--help'))} says nothing of the engine's flags: {why}"
+            )
+            yield Advice(level="warning", slug="engine-help", message=message, location=case.at("requires.engine"))

@@ -1,0 +1,307 @@
+"""Options, environment and ini values as one frozen `Settings`.
+
+Precedence: command line, then environment (`SGDIFF_ENGINE_CMD` for `--sgdiff-engine-cmd`), then ini. This module
+knows no pytest: `starting.py` hands it three look-up functions.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pytest_sgdiff.data import OUTCOMES, Outcome
+from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.files.data_files import leads_out
+from pytest_sgdiff.files.run_folders import PARENT
+from pytest_sgdiff.isolation import FORMERLY_ALONE, ISOLATIONS, Isolation
+from pytest_sgdiff.plugin.options import CASE_FILES, OFF, SETTINGS, Setting
+
+Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
+REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt")
+UPDATES = ("all", "missing", "extend")
+ON = ("1", "true", "yes", "on")
+FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
+"""Outcomes that fail a case whatever `--sgdiff-fail-on` says (they fail the run as pytest failures)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renamed:
+    """A value of an option that was given by the name that it had in an earlier version."""
+
+    option: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
+    where nothing is to be kept; `keep` is how many runs are kept that have a folder of their own, None for all;
+    `renamed` are the values that were given by an old name."""
+
+    mode: Mode
+    root: Path
+    cwd: Path
+    gpus: str | None
+    replay: Path | None
+    update: Literal["all", "missing", "extend"] | None
+    against: tuple[str, ...]
+    out: Path | None
+    keep: int | None
+    baselines: Path
+    assets: Path | None
+    engine_cmd: tuple[str, ...]
+    fail_on: frozenset[Outcome]
+    isolation: Isolation
+    strict: bool
+    reports: tuple[Path, ...]
+    history: Path | None
+    gpu_timeout_s: float
+    lock_dir: Path | None
+    files: tuple[str, ...]
+    ci: bool
+    run_id: str
+    renamed: tuple[Renamed, ...] = ()
+
+    @property
+    def measuring(self) -> bool:
+        """True if cases are to be launched or replayed."""
+        return self.mode in ("gate", "update", "replay", "against")
+
+    @property
+    def own_folder(self) -> Path:
+        """The folder that the run has for itself unless it is told another."""
+        return self.root / PARENT / self.run_id
+
+    @property
+    def live(self) -> bool:
+        """True if engines will be launched."""
+        return self.replay is None and self.mode in ("gate", "update", "against")
+
+    def near(self, path: Path | str) -> str:
+        """The path as people type it: relative to the root where it lies below."""
+        return str(Path(path).relative_to(self.root)) if Path(path).is_relative_to(self.root) else str(path)
+
+    def typed(self, path: Path | str) -> str:
+        """The path for a command that is typed in the folder where pytest was called."""
+        return os.path.relpath(path, self.cwd) if Path(path).is_relative_to(self.root) else str(path)
+
+    def typed_id(self, node_id: str) -> str:
+        """A node id, whose file pytest names from the root, for such a command."""
+        file, colons, test = node_id.partition("::")
+        return f"{self.typed(self.root / file)}{colons}{test}"
+
+    def typed_places(self, *, assets: bool) -> tuple[str, ...]:
+        """The options of such a command for the folders that are not where they are looked for; those of an option lie
+        below the root. `assets`: whether files are needed from theirs."""
+        words = []
+        if self.baselines != self.root / "baselines":
+            words.append(f"--sgdiff-baselines={self.near(self.baselines)}")
+        if assets and self.assets is not None:
+            words.append(f"--sgdiff-assets={self.near(self.assets)}")
+        return tuple(words)
+
+
+def read_settings(
+    *,
+    option: Callable[[str], object],
+    ini: Callable[[str], object],
+    env: Mapping[str, str],
+    root: Path,
+    cwd: Path,
+    run_id: str,
+) -> Settings:
+    """Settle every setting.
+
+    Raises:
+        OptionError: a value is wrong, or two options contradict each other; the message names the cure.
+    """
+    for setting in SETTINGS:
+        if setting.empty(option(setting.dest)):
+            raise OptionError(
+                f"{setting.option} has an empty value, as of a shell variable that is not set: give one, or leave the "
+                "option out"
+            )
+    text = {setting.dest: _text(setting, option, ini, env) for setting in SETTINGS}
+    switches = {s.dest: _switch(s, option, ini, env) for s in SETTINGS if s.switch}
+    update = text["sgdiff_update"]
+    if update is not None and update not in UPDATES:
+        raise OptionError(f"--sgdiff-update={update}: unknown, use one of {', '.join(UPDATES)}")
+    mode = _mode(text, update, dry_run=switches["sgdiff_dry_run"])
+    out = text["sgdiff_out"]
+    default_out = (
+        root / PARENT / run_id if mode in ("gate", "update", "against") and not text["sgdiff_replay"] else None
+    )
+    replay = text["sgdiff_replay"]
+    if replay is not None and not (cwd / replay).is_dir():
+        raise OptionError(
+            f"--sgdiff-replay={replay}: no such folder; give one that a run wrote with --sgdiff-out "
+            "(DIR/<case id>/<NN>/perf.json, engine.log, launch.json)"
+        )
+    if mode != "off":
+        _stays_inside(root / ".sgdiff", root, "--sgdiff-out" if out is None else None)
+        _stays_inside(root / "baselines", root, None if text["sgdiff_baselines"] else "--sgdiff-baselines")
+    assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
+    isolation, renamed = _isolation(text["sgdiff_isolation"], update=update)
+    return Settings(
+        mode=mode,
+        root=root,
+        cwd=cwd,
+        gpus=text["sgdiff_gpus"],
+        replay=None if replay is None else (cwd / replay).resolve(),
+        update=update,  # type: ignore[arg-type]  # checked against UPDATES above
+        against=_command("--sgdiff-against", text["sgdiff_against"] or "", cwd),
+        out=default_out if out is None else (cwd / out).resolve(),
+        keep=_keep(text["sgdiff_keep"] or "20"),
+        baselines=root / (text["sgdiff_baselines"] or "baselines"),
+        assets=None if assets is None else (root / assets).resolve(),
+        engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
+        fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
+        isolation=isolation,
+        strict=switches["sgdiff_strict"],
+        reports=tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report"))),
+        history=None if history is None else _told_file(root / history, root, "--sgdiff-history"),
+        gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
+        lock_dir=None if lock_dir is None else root / lock_dir,
+        files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
+        ci=bool(env.get("CI")),
+        run_id=run_id,
+        renamed=renamed,
+    )
+
+
+def _text(
+    setting: Setting, option: Callable[[str], object], ini: Callable[[str], object], env: Mapping[str, str]
+) -> str | None:
+    if setting.switch or setting.variable is None:
+        return None
+    value = option(setting.dest)
+    if value is None:
+        value = setting.told(env)
+    if value is None and setting.ini is not None:
+        value = ini(setting.dest) or None
+    return None if value is None else str(value)
+
+
+def _switch(
+    setting: Setting, option: Callable[[str], object], ini: Callable[[str], object], env: Mapping[str, str]
+) -> bool:
+    if option(setting.dest):
+        return True
+    if told := setting.told(env):
+        if told.lower() not in ON:
+            raise OptionError(f"{setting.variable}={told}: use one of {', '.join(ON)} or {', '.join(OFF)}")
+        return True
+    return setting.ini is not None and bool(ini(setting.dest))
+
+
+def _command(option: str, text: str, cwd: Path) -> tuple[str, ...]:
+    """The words of an engine's command; a path in place of its name is one from the folder where pytest was called,
+    since launches have folders of their own."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        reason = str(error).lower()
+        raise OptionError(f"{option}={text}: {reason}; the value is split into words as a shell does") from None
+    if words and "/" in words[0] and (cwd / words[0]).exists():
+        words[0] = str(cwd / words[0])
+    return tuple(words)
+
+
+def _many(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) -> Mode:
+    gpus, replay, against = text["sgdiff_gpus"], text["sgdiff_replay"], text["sgdiff_against"]
+    if dry_run:
+        return "dry-run"
+    if replay is not None:
+        if gpus is not None:
+            raise OptionError("--sgdiff-replay judges recorded launches and takes no GPU: leave --sgdiff-gpus out")
+        if against is not None:
+            raise OptionError("--sgdiff-replay has no engine to launch: leave --sgdiff-against out")
+        # An update from a recording is a baseline of real launches too, so `replay` yields to `update` there.
+        return "replay" if update is None else "update"
+    if against is not None:
+        if gpus is None:
+            raise OptionError("--sgdiff-against needs --sgdiff-gpus, which says what to launch on")
+        if update is not None:
+            raise OptionError(
+                "--sgdiff-against compares two engines and records no baseline: leave --sgdiff-update out"
+            )
+        return "against"
+    if update is not None:
+        if gpus is None:
+            raise OptionError("--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): nothing is measured without")
+        return "update"
+    return "off" if gpus is None else "gate"
+
+
+def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]:
+    words = [word for item in _many(option) or _many(ini) for word in item.replace(",", " ").split()]
+    known: dict[str, Outcome] = {outcome: outcome for outcome in OUTCOMES}
+    for word in words:
+        if word not in known:
+            raise OptionError(f"--sgdiff-fail-on={word}: no such outcome, use {', '.join(OUTCOMES)}")
+    chosen = frozenset(known[word] for word in words)
+    return FAILING | chosen | (frozenset({known["inconclusive"]}) if strict else frozenset())
+
+
+def _stays_inside(path: Path, root: Path, option: str | None) -> None:
+    """Refuse a link out of the project in a place that nobody named: it may have come with somebody's change."""
+    if option is not None and (end := leads_out(path, of=root)) is not None:
+        raise OptionError(f"{path}: is a link out of {root}, to {end}: remove it, or name that folder with {option}")
+
+
+def _told_file(path: Path, root: Path, option: str) -> Path:
+    """A file that will be written, by its name; a link may lead to any place in the project."""
+    if (end := leads_out(path, of=root)) is not None:
+        raise OptionError(f"{option}={path.name}: is a link out of {root}, to {end}: remove it, or name that file")
+    # The name is kept as it was given: a link may lead to a file of any name, and the suffix chooses the format.
+    return path.parent.resolve() / path.name
+
+
+def _report(path: Path, root: Path) -> Path:
+    if path.suffix not in REPORT_SUFFIXES:
+        raise OptionError(
+            f"--sgdiff-report={path.name}: the suffix chooses the format, use {', '.join(REPORT_SUFFIXES)}"
+        )
+    return _told_file(path, root, "--sgdiff-report")
+
+
+def _isolation(value: str | None, *, update: str | None) -> tuple[Isolation, tuple[Renamed, ...]]:
+    if value is None:
+        return "alone" if update is not None else "confirm", ()
+    if value in FORMERLY_ALONE:
+        return "alone", (Renamed(option="--sgdiff-isolation", old=value, new="alone"),)
+    for isolation in ISOLATIONS:
+        if value == isolation:
+            return isolation, ()
+    raise OptionError(f"--sgdiff-isolation={value}: unknown, use one of {', '.join(ISOLATIONS)}")
+
+
+def _keep(value: str) -> int | None:
+    if value == "all":
+        return None
+    if not (value.isascii() and value.isdecimal() and int(value[:9]) > 0):
+        raise OptionError(f"--sgdiff-keep={value}: must be a number of runs from 1 on, or 'all'")
+    return int(value[:9])
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise OptionError(f"--sgdiff-gpu-timeout={value}: must be a number of seconds above 0")
+    return seconds

@@ -1,0 +1,1 @@
+"""Recorded launches: what `--sgdiff-out` writes and `--sgdiff-replay` reads."""

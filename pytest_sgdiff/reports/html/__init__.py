@@ -1,0 +1,263 @@
+"""The HTML report: one file that opens anywhere, with nothing to load.
+
+What got slower, by how much and how sure stands first; each case then shows both sides: stages, launches, steps,
+history, GPUs, versions and the commands to go on with. Everything is in the page itself; its script only filters,
+sorts and unfolds. Templates are in templates/, and escape every text by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
+from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, text
+from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
+from pytest_sgdiff.reports.html import charts
+from pytest_sgdiff.reports.html.sparks import sparks
+from pytest_sgdiff.reports.html.svg import Plot
+from pytest_sgdiff.reports.html.timeline import timeline
+from pytest_sgdiff.reports.shown import shown_run
+
+_GOOD = {"pass", "improved"}
+
+# The axis of a table's interval pictures: wide enough for all of them, but not for one outlier's sake.
+_REACHES = (0.05, 0.1, 0.15, 0.25)
+
+
+def library() -> object:
+    """What the page is made with, imported. Raises ModuleNotFoundError, naming the extra, where it is not installed."""
+    try:
+        import jinja2
+    except ImportError as error:
+        message = "the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'"
+        raise ModuleNotFoundError(message, name="jinja2") from error
+    return jinja2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HtmlReport:
+    """The report. `link` makes an address of a case file's `{path}` and `{line}`: by default relative to the page, in
+    CI better that of the commit's file on the forge. `root` leads from the page to the root of the paths in the run,
+    `../`; by default they are in one place."""
+
+    suffix: str = ".html"
+    link: str = "{path}#L{line}"
+    root: str = ""
+
+    def render(self, run: Run) -> str:
+        """The page. Raises ModuleNotFoundError, naming the extra, where Jinja2 is not installed."""
+        library()
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        environment = Environment(
+            loader=PackageLoader("pytest_sgdiff.reports.html", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        run = shown_run(run)
+        cases = self._cases(run)
+        script = environment.get_template("page.js").render()
+        page = environment.get_template("report.html.j2").render(
+            run=run,
+            title=_title(run),
+            base=next(
+                (word for result in run.results if (word := case_text.base_word(result)) != "baseline"), "baseline"
+            ),
+            summary=text.summary(run),
+            counts=case_text.tally(run),
+            script=script,
+            script_hash=_sha256(script),
+            reach=_reach([v for result in run.results if (v := case_text.decisive(result)) is not None]),
+            cases=cases,
+            relations=[(text.relation_line(relation), relation.outcome) for relation in run.relations],
+            numbers=numbers,
+            phrases=case_text,
+            metricwords=metric_text,
+            pause_legend=text.PAUSE_LEGEND,
+            trends=_trends(run, cases),
+            trends_missing=run.trends_missing,
+            noise=list(dict.fromkeys(result.noise for result in run.results if result.noise)),
+        )
+        return f"{page}\n"
+
+    def _cases(self, run: Run) -> list[dict[str, Any]]:
+        results = case_text.worst_first(run.results)
+        reach = _reach([v for result in results if (v := case_text.decisive(result)) is not None])
+        seen: dict[str, int] = {}
+        views = []
+        for result in results:
+            seen[result.case] = count = seen.get(result.case, 0) + 1
+            anchor = result.case if count == 1 else f"{result.case}.{count}"
+            views.append(self._case(run, result, anchor=anchor, reach=reach))
+        return views
+
+    def _case(self, run: Run, result: CaseResult, *, anchor: str, reach: float) -> dict[str, Any]:
+        decisive, history = case_text.decisive(result), run.history.get(result.case, {})
+        primary, trends = case_text.primary(result), [trend for trend in run.trends if trend.case == result.case]
+        now = evidence.centre(result, primary.metric) if primary else None
+        changes = [c for trend in trends if primary and trend.metric == primary.metric for c in trend.changes]
+        own_reach = _reach(result.verdicts)
+        engine = next((e for launch in result.launches if (e := launch.environment.engine_version)), None)
+        pictures = [charts.launches(result, v) for v in case_text.by_importance(result.verdicts) if not _negligible(v)]
+        pictures[1:1] = [
+            charts.stages(result),
+            charts.steps(result),
+            timeline(primary, history, now=now, today=run.started_at, engine=engine, changes=changes),
+        ]
+        return {
+            "result": result,
+            "anchor": anchor,
+            "word": case_text.outcome_word(result),
+            "open": result.outcome not in _GOOD,
+            "headline": case_text.headline(result),
+            "phrase": case_text.phrase(result),
+            "remainder": case_text.remainder(result),
+            "decisive": decisive,
+            "sides": metric_text.sides(decisive) if decisive is not None else ("", ""),
+            "forest": charts.forest(decisive, reach=reach) if decisive is not None else None,
+            "rows": [_row(v, reach=own_reach, paired=result.paired) for v in case_text.by_importance(result.verdicts)],
+            "seen": [_seen(figures) for figures in evidence.reported(result)],
+            "found": case_text.resolution(result),
+            "measured": "" if result.verdicts else evidence.measured(result),
+            "estimators": case_text.estimator_legend(result) if result.verdicts else (),
+            "has_pause": any(v.metric == "pause" for v in result.verdicts),
+            "actions": case_text.actions(result),
+            "files_href": self._files(result),
+            "conditions": evidence.conditions(result) if result.launches else "",
+            "apart": evidence.differences(result),
+            "base": case_text.base_word(result),
+            "problems": [
+                (p.kind, "" if result.heads(p) else numbers.clean(p.message), _lines(p.evidence))
+                for p in result.problems
+            ],
+            "trends": [(trend.worse, case_text.trend_line(trend)) for trend in trends],
+            "pictures": [picture for picture in pictures if picture is not None],
+            "launches": [_launch(launch, primary) for launch in result.launches],
+            "facts": [
+                ("Machine", machine_facts(result)),
+                (case_text.base_word(result).capitalize(), [*baseline_facts(result), *_unlinked(result)]),
+                ("Workload", workload_facts(result)),
+            ],
+            "settings": engine_facts(result),
+            "href": self._href(result.location.path, result.location.line),
+            "baseline_href": self._href(path, 1) if (path := result.baseline_path) and _linked(path) else None,
+        }
+
+    def _href(self, path: str, line: int) -> str:
+        from urllib.parse import quote
+
+        return self.link.format(path=quote(path), line=line)
+
+    def _files(self, result: CaseResult) -> str:
+        from urllib.parse import quote
+
+        folder = result.folder or ""
+        return f"{self.root if _linked(folder) else ''}{quote(folder)}"
+
+
+def _trends(run: Run, cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the history shows, each with the anchor of its case."""
+    anchors = {case["result"].case: case["anchor"] for case in reversed(cases)}
+    return [
+        {"case": t.case, "anchor": anchors[t.case], "worse": t.worse, "line": case_text.trend_line(t)}
+        for t in run.trends
+    ]
+
+
+def _linked(path: str) -> bool:
+    """Whether a link can lead to the file: an absolute path is one of the measuring machine alone."""
+    return not path.startswith("/")
+
+
+def _unlinked(result: CaseResult) -> list[tuple[str, str]]:
+    path = result.baseline_path
+    return [("file", path)] if path and not _linked(path) else []
+
+
+def _negligible(verdict: Verdict) -> bool:
+    """A metric too small to be judged by size; the table of metrics has it, a picture would show only noise."""
+    return verdict.outcome == "pass" and verdict.ratio is None and verdict.metric_class != "pause"
+
+
+def _row(verdict: Verdict, *, reach: float, paired: bool) -> dict[str, Any]:
+    baseline, now = metric_text.sides(verdict)
+    return {
+        "verdict": verdict,
+        "name": metric_text.metric_name(verdict.metric),
+        "baseline": baseline,
+        "spread": metric_text.spread(verdict),
+        "now": now,
+        "change": metric_text.change(verdict),
+        "interval": metric_text.interval(verdict),
+        "words": metric_text.verdict_phrase(verdict),
+        "remark": metric_text.remark(verdict, paired=paired),
+        "forest": charts.forest(verdict, reach=reach),
+    }
+
+
+def _seen(figures: evidence.Reported) -> dict[str, str]:
+    baseline, now = metric_text.sides(figures)
+    name, change = metric_text.metric_name(figures.metric), metric_text.change(figures)
+    return {"name": name, "baseline": baseline, "now": now, "change": change, "words": metric_text.REPORTED}
+
+
+def _launch(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any]:
+    value = launch.metrics.get(primary.metric) if primary is not None else None
+    plots: Mapping[str, Plot] = {plot.title: plot for plot in sparks(launch)}
+    return {
+        "launch": launch,
+        "value": numbers.quantity(value, primary.unit) if primary is not None else numbers.UNKNOWN,
+        "wall": numbers.UNKNOWN if launch.wall_s is None else numbers.duration(launch.wall_s),
+        "sparks": [plots.get(name) for name in ("SM clock", "power", "memory")],
+        "facts": launch_facts(launch),
+    }
+
+
+def _title(run: Run) -> str:
+    worse = [result for result in run.results if result.outcome == "regressed"]
+    if worse:
+        # More memory alone makes nothing slower.
+        slower = all(any(_slower(verdict) for verdict in result.verdicts) for result in worse)
+        return f"{len(worse)} of {numbers.plural(run.selected, 'case')} {'got slower' if slower else 'regressed'}"
+    gaps = case_text.unmeasured(run)
+    if run.measured == 0:
+        return gaps.capitalize()
+    broken = sum(relation.outcome == "regressed" for relation in run.relations)
+    if broken:
+        return f"{numbers.plural(broken, 'case')} not as fast as claimed"
+    recorded = sum(result.recorded for result in run.results)
+    # An update judges for show: what it replaced may well have been faster.
+    if gaps and not recorded:
+        return gaps.capitalize()
+    words = f"{numbers.plural(recorded, 'baseline')} recorded" if recorded else "No case got slower"
+    if gaps:
+        return f"{words}, {gaps}"
+    settled = all(result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
+    return words if settled else f"{words}, but not every case was settled"
+
+
+def _slower(verdict: Verdict) -> bool:
+    return verdict.outcome == "regressed" and verdict.metric_class != "memory"
+
+
+def _reach(verdicts: Sequence[Verdict]) -> float:
+    sides = [abs(side - 1) for v in verdicts for side in (v.ratio, v.low, v.high) if side is not None]
+    limits = [v.limit * 1.2 for v in verdicts if v.limit is not None]
+    widest = max((*sides, *limits), default=0.0)
+    return next((reach for reach in _REACHES if widest <= reach), _REACHES[-1])
+
+
+def _lines(evidence: Sequence[str]) -> list[str]:
+    return [line for item in evidence for line in numbers.clean(item).splitlines()]
+
+
+def _sha256(script: str) -> str:
+    """The hash by which the page's content security policy allows this script and no other."""
+    import base64
+    import hashlib
+
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

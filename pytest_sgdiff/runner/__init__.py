@@ -1,0 +1,1 @@
+"""One case: launches collected, gated and judged, until its outcome is certain."""

@@ -1,0 +1,206 @@
+"""Where launches come from: an engine that is launched now, or a recording that is replayed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_sgdiff import machine
+from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Workload
+from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.gpus import Lease
+from pytest_sgdiff.isolation import Isolation
+from pytest_sgdiff.judging.inherited import assigned, inherited
+from pytest_sgdiff.judging.workload import with_inherited
+from pytest_sgdiff.launch import run as launcher
+from pytest_sgdiff.launch.scratch import scratch
+from pytest_sgdiff.lint.reserved_flags import PERF_LOG_DIR, owned
+from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.redact import NAMES, Redaction
+from pytest_sgdiff.runner.progress import Progress, stage_reached
+from pytest_sgdiff.watch import Watcher
+
+AGAINST = "against"
+"""The folder of a recording that holds the base engine's launches."""
+
+SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
+
+
+def waiting(case: Case, message: str) -> Progress:
+    """Progress of a case that has no GPUs yet."""
+    return Progress(node_id=case.node_id, at=time.monotonic(), stage=message, waits=True)
+
+
+class ReplaySource:
+    """Launches of one case from a folder that `--sgdiff-out` wrote, in their order.
+
+    They are of one measurement: those that do not say where they were made were made where the others were.
+    """
+
+    def __init__(self, launches: Sequence[Launch]) -> None:
+        where = next((launch.machine for launch in launches if launch.machine), None)
+        self._launches: Iterator[Launch] = iter([replace(one, machine=one.machine or where) for one in launches])
+
+    def launch(self, *, alone: bool) -> Launch | None:
+        """The next recorded launch; what ran beside it was settled when it was recorded."""
+        return next(self._launches, None)
+
+
+@dataclass(kw_only=True)
+class LiveSource:
+    """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording.
+
+    For what is shown live: there will be `of` launches, at most that many unless `exact`, of about `expected_s` each;
+    `label` tells the engines of an A/B run apart.
+    """
+
+    case: Case
+    engine: Engine
+    info: EngineInfo
+    lease: Lease
+    out: Path
+    session: str
+    isolation: Isolation
+    workload: Workload
+    notify: Callable[[Progress], None]
+    assets: Mapping[str, Path]
+    change_command: Callable[[Command], Command]
+    change_environment: Callable[[Environment], Environment]
+    abandoned: Callable[[], bool] = lambda: False
+    number: int = 0
+    of: int = 5
+    exact: bool = False
+    expected_s: float | None = None
+    label: str = ""
+    host_timeout_s: float = 3600.0
+    _stage: str = ""
+    _cpus: frozenset[int] = frozenset()
+
+    def launch(self, *, alone: bool) -> Launch | None:
+        """Launch the engine once more and wait for its end."""
+        number, self.number = self.number, self.number + 1
+        if number == 0:
+            recordings.forget_launches(self.out, self.case.id)
+        folder = recordings.new_launch_folder(self.out, self.case.id, number)
+        work = folder / recordings.WORK
+        files = LaunchFiles(
+            workdir=str(work),
+            output_dir=str(work / "outputs"),
+            perf_dump=str(work / "perf.json"),
+            perf_log_dir=str(work / "perf-log"),
+            config=str(work / "config.json"),
+            assets={flag: str(path) for flag, path in self.assets.items()},
+        )
+        asked = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
+        if taken := [name for name in owned(asked.env) if name != PERF_LOG_DIR]:
+            raise SgdiffError(
+                f"{self.case.location}: the adapter of the engine '{self.case.engine}' sets {', '.join(taken)}, which "
+                "the plugin sets for every launch: drop it there"
+            )
+        command = self.change_command(asked)
+        # What a hook adds reaches the engine too, and is not said by the case either.
+        child = {name: value for name, value in os.environ.items() if name not in command.unset} | dict(command.env)
+        redaction = Redaction(child)
+        # `--sgdiff-engine-cmd` may begin with `env NAME=value`, which wins over everything.
+        by_command = assigned(command.argv)
+        took = inherited(child, besides=asked.env) | inherited(by_command)
+        took = redaction.env(took)
+        enter = self.lease.alone if alone else self.lease.shared
+        with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), scratch() as (tmp, tmp_fd):
+            self._tell("loading")
+            watcher = Watcher(
+                self.lease.gpus,
+                reader=self.lease.reader if self.lease.gpus else None,
+                owns=self.lease.owns,
+                co_runners=self.lease.co_runners,
+                to_be_alone=alone,
+                isolation=self.isolation,
+            )
+            with watcher:
+                ended = launcher.run(
+                    command,
+                    files=files,
+                    log=folder / recordings.LOG,
+                    timeout_s=self.case.timeout_s,
+                    env={**os.environ, **tmp, **self.lease.env()},
+                    pass_fds=(*self.lease.pass_fds, tmp_fd),
+                    abandoned=self.abandoned,
+                    cpus=self.lease.cpus,
+                    on_line=self._follow,
+                    on_start=self._started,
+                )
+            self.lease.wait_until_free(timeout_s=60.0, on_wait=self._wait)
+        launch = Launch(
+            case=self.case.id,
+            number=number,
+            argv=redaction.words(command.argv),
+            env=redaction.env(command.env),
+            started_at=ended.started_at,
+            wall_s=ended.wall_s,
+            ending=ended.ending,
+            returncode=ended.returncode,
+            log=ended.log,
+            dump=ended.dump,
+            stale_dump=ended.stale_dump,
+            outputs=ended.outputs,
+            machine=machine.machine_of(self.lease.gpus),
+            environment=self._environment(command, took),
+            watch=watcher.watch,
+            workload=with_inherited(self.workload, took),
+            session=self.session,
+            folder=str(folder),
+        )
+        launch = redaction.record(launch, keep=NAMES)
+        recordings.write_launch(self.out, launch)
+        shutil.rmtree(work, ignore_errors=True)
+        return launch
+
+    def _environment(self, command: Command, took: Mapping[str, str]) -> Environment:
+        sync = command.env.get(SYNC_STAGES, os.environ.get(SYNC_STAGES, "")) in ("1", "true", "True")
+        return self.change_environment(
+            machine.environment(
+                self.lease.gpus,
+                engine=self.info,
+                sync_stages=sync,
+                reader=self.lease.reader,
+                launch_cpus=self._cpus,
+                inherited=took,
+            )
+        )
+
+    def _started(self, pid: int) -> None:
+        self.lease.launched(pid)
+        # Asked of the kernel: what it was to be bound to may not be what it may use. Unless it is gone already.
+        with contextlib.suppress(OSError):
+            self._cpus = frozenset(os.sched_getaffinity(pid))
+
+    def _follow(self, line: str) -> None:
+        stage = stage_reached(line, self._stage)
+        if stage != self._stage:
+            self._tell(stage)
+
+    def _wait(self, message: str) -> None:
+        self._tell(message, waits=True)
+
+    def _tell(self, stage: str, *, waits: bool = False) -> None:
+        self._stage = stage
+        self.notify(
+            Progress(
+                node_id=self.case.node_id,
+                at=time.monotonic(),
+                gpus=self.lease.indices,
+                launch=self.number,
+                of=self.of,
+                exact=self.exact,
+                engine=self.label,
+                stage=stage,
+                waits=waits,
+                expected_s=self.expected_s,
+            )
+        )

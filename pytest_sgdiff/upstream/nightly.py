@@ -1,0 +1,236 @@
+"""Whether cases that follow SGLang's nightly comparison are what it runs: field by field, each difference named.
+
+A case says that it follows by the name of the comparison's file in its `source`. The mark `nightly` says only that it
+runs every night, as cases of other origins do.
+
+The comparison is described in SGLang's `scripts/ci/utils/diffusion/comparison_configs.json`: a list of cases, each with
+sampling parameters, and per framework the flags (`serve_args`) and variables (`extra_env`) of the server. Generations
+differ: the oldest give steps and guidance, later ones leave them to the model; `--warmup` became `--warmup-mode server`
+and `--enable-torch-compile` went; the newest may add or, with null, drop request fields (`sglang_request_extra`).
+The comparison serves, cases usually generate: how they warm up in particular is not compared, only whether they do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_sgdiff.data import ArgValue, Case
+from pytest_sgdiff.engines.flags.lookup import flag_of, key_given
+from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.files.data_files import DataFileError, read_named
+
+# Field of the comparison -> flag of the engine.
+_SAMPLING: Mapping[str, str] = {
+    "prompt": "prompt",
+    "negative_prompt": "negative-prompt",
+    "width": "width",
+    "height": "height",
+    "num_frames": "num-frames",
+    "fps": "fps",
+    "num_inference_steps": "num-inference-steps",
+    "guidance_scale": "guidance-scale",
+    "seed": "seed",
+}
+FILE = "comparison_configs.json"
+"""The comparison's file: a case that names it in `source` follows it."""
+
+_WARMUP_DETAILS = ("warmup-resolutions", "warmup-num-frames", "warmup-steps", "warmup-sampling-params")
+# `sglang generate` saves its output, and measuring needs these two; neither changes what is computed.
+_OURS_ONLY_FLAGS = ("save-output", *_WARMUP_DETAILS)
+_OURS_ONLY_ENV = ("FLASHINFER_DISABLE_VERSION_CHECK", "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Workload:
+    """What is compared, of either side. `flags` and `env` hold normalised text."""
+
+    model: str
+    gpus: int
+    backend: str
+    warmup: str
+    image: bool
+    flags: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_nightly(file: Path) -> Any:
+    """The comparison's description, parsed. Raises OptionError if it cannot be read or is not JSON."""
+    try:
+        return json.loads(read_named(file).decode("utf-8"))
+    except DataFileError as error:
+        raise OptionError(f"{file}: cannot be read: {error.why}") from None
+    except json.JSONDecodeError as error:
+        raise OptionError(f"{file}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # no UTF-8, or a number or nesting beyond what Python reads
+        raise OptionError(f"{file}: not JSON: {error}") from None
+
+
+def check_nightly(cases: Sequence[Case], document: Any, *, name: str = "comparison_configs.json") -> tuple[str, ...]:
+    """Every difference between the cases that follow the comparison and it, each at its place; other cases are not
+    asked about.
+
+    Raises OptionError if `document` is not of a form that any generation of the comparison had.
+    """
+    entries = _entries(document, name)
+    ours = {case.id: case for case in cases if follows(case)}
+    others = {case.id for case in cases} - set(ours)
+    differences: list[str] = []
+    for case_id, entry in entries.items():
+        case = ours.get(case_id)
+        if case is None:
+            why = f"; the one of this name does not name {FILE} in its `source`" if case_id in others else ""
+            differences.append(f"{name}: nightly case '{case_id}' ({entry['model']}) has no case here{why}")
+            continue
+        if "nightly" not in case.marks:
+            differences.append(f"{case.location}: {case_id} is in the nightly comparison: add the mark 'nightly'")
+        differences += [
+            f"{case.at(_written(case, key))}: {case_id}: {difference}"
+            for key, difference in _differences(_of_case(case), _of_entry(entry, f"{name}: {case_id}"))
+        ]
+    differences += [
+        f"{case.at('source')}: {case.id} names {FILE} as its source, which has no case of this name"
+        for case_id, case in ours.items()
+        if case_id not in entries
+    ]
+    return tuple(differences)
+
+
+def follows(case: Case) -> bool:
+    """Whether the case says that it follows SGLang's nightly comparison."""
+    return FILE in case.source
+
+
+def _written(case: Case, key: str) -> str:
+    """The dotted key under which the case gives what is compared as a flag."""
+    return (key_given(case, key.removeprefix("args.")) if key.startswith("args.") else None) or key
+
+
+def _entries(document: Any, name: str) -> dict[str, Mapping[str, Any]]:
+    """Id -> case of the comparison, of those that SGLang runs. Of a repeated id the first counts."""
+    cases = document.get("cases") if isinstance(document, Mapping) else None
+    if not isinstance(cases, list):
+        raise OptionError(f"{name}: not a comparison: it has no list of 'cases'")
+    entries: dict[str, Mapping[str, Any]] = {}
+    for index, entry in enumerate(cases):
+        named = isinstance(entry, Mapping) and all(isinstance(entry.get(key), str) for key in ("id", "model"))
+        if not named:
+            raise OptionError(f"{name}: not a comparison: cases[{index}] has no 'id' and 'model'")
+        frameworks = entry.get("frameworks", {})
+        if isinstance(frameworks, Mapping) and "sglang" in frameworks:
+            entries.setdefault(entry["id"], entry)
+    return entries
+
+
+def _differences(here: _Workload, nightly: _Workload) -> Iterator[tuple[str, str]]:
+    """The dotted key and the difference, for every field that is not the same."""
+    for key in ("model", "gpus", "backend", "warmup"):
+        ours, theirs = getattr(here, key), getattr(nightly, key)
+        if ours != theirs:
+            yield key, f"{key} is {ours} here, {theirs} in the nightly comparison"
+    if here.image != nightly.image:
+        there = "works on the reference image, here no image is named" if nightly.image else "has no image"
+        yield "assets.image-path", f"the nightly comparison {there}"
+    yield from _mapped("args", "--", here.flags, nightly.flags)
+    yield from _mapped("env", "", here.env, nightly.env)
+    yield from _mapped("config", "config ", here.config, nightly.config)
+
+
+def _mapped(key: str, prefix: str, here: Mapping[str, Any], nightly: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in {**here, **nightly}:
+        place = f"{key}.{name}"
+        if name not in nightly:
+            yield place, f"{prefix}{name} {here[name]} is given here and not in the nightly comparison"
+        elif name not in here:
+            yield place, f"{prefix}{name} {nightly[name]} is given in the nightly comparison and not here"
+        elif here[name] != nightly[name]:
+            yield place, f"{prefix}{name} is {here[name]} here, {nightly[name]} in the nightly comparison"
+
+
+def _of_case(case: Case) -> _Workload:
+    # The engine takes a flag from the config just as well, and `args` go before it.
+    in_config = {flag: value for key, value in case.config.items() if (flag := flag_of(key)) is not None}
+    values = {**in_config, **case.args}
+    return _Workload(
+        model=case.model,
+        gpus=case.gpus,
+        backend=case.runs_on,
+        warmup="off" if case.warmup == "off" else "on",
+        image="image-path" in case.assets or "image-path" in values,
+        flags={flag: _text(value) for flag, value in values.items() if flag not in (*_OURS_ONLY_FLAGS, "image-path")},
+        env={variable: value for variable, value in case.env.items() if variable not in _OURS_ONLY_ENV},
+        config={key: value for key, value in case.config.items() if flag_of(key) is None},
+    )
+
+
+def _of_entry(entry: Mapping[str, Any], where: str) -> _Workload:
+    framework = entry["frameworks"]["sglang"]
+    framework = framework if isinstance(framework, Mapping) else {}
+    flags = _parse(framework.get("serve_args", ""), where)
+    warmups = {flag: flags.pop(flag) for flag in ("warmup", "warmup-mode", "server-warmup") if flag in flags}
+    warm = any(value not in ("false", "off") for value in warmups.values())
+    request = {flag: entry[key] for key, flag in _SAMPLING.items() if entry.get(key) is not None}
+    config: dict[str, Any] = {}
+    for key, value in _mapping(entry.get("sglang_request_extra")).items():
+        flag = flag_of(key)
+        if flag is None:
+            config |= {} if value is None else {key: value}
+        elif value is None:
+            request.pop(flag, None)
+        else:
+            request[flag] = value
+    sampling = {flag: _text(value) for flag, value in request.items()}
+    gpus, backend = flags.pop("num-gpus", None), flags.pop("backend", "sglang")
+    return _Workload(
+        model=entry["model"],
+        gpus=int(gpus) if gpus and re.fullmatch(r"\d{1,9}", gpus) else entry.get("num_gpus", 1),
+        backend="sglang" if backend == "auto" else backend,
+        warmup="on" if warm else "off",
+        image=bool(entry.get("reference_image")),
+        flags={**sampling, **{flag: value for flag, value in flags.items() if flag not in _OURS_ONLY_FLAGS}},
+        env={key: str(value) for key, value in _mapping(framework.get("extra_env")).items()},
+        config=config,
+    )
+
+
+def _parse(serve_args: Any, where: str) -> dict[str, str]:
+    """Flag -> value of a command line's tail, `true` for a bare flag."""
+    if not isinstance(serve_args, str | list | None):
+        raise OptionError(f"{where}: 'serve_args' must be a text or a list of words, got {serve_args!r:.60}")
+    try:
+        words = shlex.split(serve_args) if isinstance(serve_args, str) else [str(word) for word in serve_args or ()]
+    except ValueError as error:
+        raise OptionError(f"{where}: 'serve_args' cannot be split into words: {error}") from None
+    flags: dict[str, list[str]] = {}
+    values: list[str] = []
+    for word in words:
+        if word.startswith("--"):
+            flag, equals, value = word[2:].partition("=")
+            values = flags[flag] = [value] if equals else []
+        else:
+            values.append(word)
+    return {flag: _text(tuple(given)) if given else "true" for flag, given in flags.items()}
+
+
+def _text(value: ArgValue | Any) -> str:
+    """A value as it is compared: `4` and `4.0` are the same number, `True` and `true` the same switch."""
+    if isinstance(value, (tuple, list)) and not any(isinstance(one, (tuple, list)) for one in value):
+        return " ".join(_text(one) for one in value)
+    text = repr(value) if isinstance(value, (tuple, list)) else str(value)
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
