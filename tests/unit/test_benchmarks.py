@@ -1,4 +1,4 @@
-"""The programs that measure what is claimed: they are run by hand, so each must at least load, and say how it is used."""
+"""The programs that measure what is claimed. They are run by hand, so a test shows at least that each one loads."""
 
 from __future__ import annotations
 
