@@ -32,7 +32,16 @@ from pytest_sgdiff.data.cases import (
     is_one_of,
 )
 from pytest_sgdiff.data.failures import Cause, Failure
-from pytest_sgdiff.data.findings import Doubt, Finding, FindingCode, ReasonCode, RelationCode, StepFinding, UnknownStage
+from pytest_sgdiff.data.findings import (
+    ComparisonCode,
+    Doubt,
+    Finding,
+    FindingCode,
+    ReasonCode,
+    RelationCode,
+    StepFinding,
+    UnknownStage,
+)
 from pytest_sgdiff.data.launches import (
     Changed,
     Command,
@@ -102,6 +111,7 @@ __all__ = [
     "ChangePoint",
     "Changed",
     "Command",
+    "ComparisonCode",
     "Decision",
     "Difference",
     "DifferenceCode",
