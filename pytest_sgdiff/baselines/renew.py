@@ -174,7 +174,7 @@ def _kept(launch: LaunchRecord) -> LaunchRecord:
 def _summary(watch: Watch) -> Watch:
     """The watch with three samples for each GPU that was at work; what a later launch's clocks are compared with."""
     gpus = tuple(series for gpu in watch.gpus if (series := _at_work(gpu)) is not None)
-    return replace(watch, gpus=gpus, foreign=(), events=(), hidden_mb=None, hidden_by_gpu={}, cost_ms=None)
+    return replace(watch, gpus=gpus, foreign=(), gpu_events=(), hidden_mb=None, hidden_by_gpu={}, cost_ms=None)
 
 
 def _at_work(gpu: GpuSeries) -> GpuSeries | None:

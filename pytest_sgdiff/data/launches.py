@@ -276,7 +276,7 @@ class Watch:
     memory (MiB) grew, and stayed, that no listed process accounts for, on the GPU with the most; `hidden_by_gpu`: the
     same for each GPU by its UUID, empty in recordings that do not say; `stolen_s`: CPU time (s over
     all CPUs) for which a hypervisor withheld them from this machine, None where that is not told; `unknown`: names of
-    counters that this driver does not tell; `events`: what was told outside the samples (Xid errors, counters of
+    counters that this driver does not tell; `gpu_events`: what was told outside the samples (Xid errors, counters of
     thermal throttling); `pids`: how far the listed processes could be told apart (docs/gpus.md); `cost_ms`: the time
     that the watch itself took."""
 
@@ -291,7 +291,7 @@ class Watch:
     hidden_by_gpu: Mapping[str, int] = field(default_factory=dict)
     stolen_s: float | None = None
     unknown: tuple[str, ...] = ()
-    events: tuple[GpuEvent, ...] = ()
+    gpu_events: tuple[GpuEvent, ...] = ()
     pids: Literal["exact", "calibrated", "unusable"] | None = None
     cost_ms: float | None = None
 

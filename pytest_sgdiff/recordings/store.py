@@ -246,10 +246,10 @@ def _current(document: Any) -> Any:
         raise WireError(f"schema: must be {SCHEMA}, got {json.dumps(schema)}: read it with the version that wrote it")
     record = {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
     watch = record.get("watch")
-    if isinstance(watch, Mapping) and isinstance(events := watch.get("events"), list):
-        # Older ones have a line of text for each.
-        typed = [to_plain(GpuEvent.of_text(one)) if isinstance(one, str) else one for one in events]
-        record["watch"] = {**watch, "events": typed}
+    if isinstance(watch, Mapping) and "gpu_events" not in watch and isinstance(lines := watch.get("events"), list):
+        # An older recording has a line of text for each.
+        events = [to_plain(GpuEvent.of_text(line)) for line in lines if isinstance(line, str)]
+        record["watch"] = {**watch, "gpu_events": events}
     return record
 
 

@@ -112,7 +112,7 @@ def launch_facts(launch: LaunchRecord) -> str:
         told = {p.pid for one in launch.disturbances for p in one.processes}
         untold = [p for p in watch.foreign if p.pid not in told]
         words += [f"process {p.name or '?'} (pid {p.pid}) {_WHEN[p.when]}" for p in untold]
-        words += map(disturbance_text.event, watch.events)
+        words += map(disturbance_text.event, watch.gpu_events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []
         words += launch_notes.notes(watch)

@@ -126,9 +126,9 @@ def _launch(launch: LaunchRecord) -> dict[str, Any]:
     kept["disturbances"] = [{**_set(one), "words": disturbance_text.words(one)} for one in launch.disturbances]
     if launch.watch is not None:
         series = [_series(series) for series in launch.watch.gpus]
-        notes, events = launch_notes.notes(launch.watch), launch.watch.events
-        told = {"events": list(map(disturbance_text.event, events)), "gpu_events": _plain(events)}
-        kept["watch"] = {**kept["watch"], "gpus": series, "notes": list(notes), **told}
+        notes = list(launch_notes.notes(launch.watch))
+        events = list(map(disturbance_text.event, launch.watch.gpu_events))
+        kept["watch"] = {**kept["watch"], "gpus": series, "notes": notes, "events": events}
     return kept
 
 

@@ -37,7 +37,7 @@ def disturbances(watch: Watch, *, baseline: Sequence[Watch | None] = ()) -> tupl
         slow = _slow_clock(series, baseline)
         if slow is not None:
             found.append(slow)
-    for event in watch.events:
+    for event in watch.gpu_events:
         # The counter of heat says in ms what the samples show already.
         if event.kind == "xid" or not any(one.code in _BY_HEAT for one in found):
             found.append(Disturbance(code=_EVENTS[event.kind], gpu_uuid=event.gpu_uuid, event=event))

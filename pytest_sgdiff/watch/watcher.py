@@ -199,7 +199,7 @@ class Watcher:
             hidden_by_gpu=hidden,
             stolen_s=self._stolen(),
             unknown=tuple(unknown),
-            events=tuple(self._events),
+            gpu_events=tuple(self._events),
             pids=pids,
             cost_ms=round(self._cost_s * 1000, 1),
         )

@@ -269,7 +269,7 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
         gpus=(factories.gpu_series(),),
         foreign=(factories.foreign_process(),),
         co_runners=("firered_1_1[cfg]",),
-        events=(GpuEvent(kind="other", text="Xid 43 on GPU 0"),),
+        gpu_events=(GpuEvent(kind="other", text="Xid 43 on GPU 0"),),
     )
     record = factories.record(
         watch=watch, warmup="unproven", alone=None, disturbances=(factories.disturbed("a foreign process"),)

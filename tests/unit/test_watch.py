@@ -164,18 +164,18 @@ def test_idle_power_cap_and_clock_settings_are_none(bit: int) -> None:
 def test_heat_between_two_samples_is_seen_by_the_counter() -> None:
     watch = watched(Driver(heat=(5_000_000, 255_000_000)), 3)
     heat = GpuEvent(kind="heat", gpu_uuid=UUID, ms=250)
-    assert watch.events == (heat,)
+    assert watch.gpu_events == (heat,)
     assert disturbances(watch) == (Disturbance(code="heat", gpu_uuid=UUID, event=heat),)
-    assert watched(Driver(heat=(5_000_000, 5_000_000)), 3).events == ()
+    assert watched(Driver(heat=(5_000_000, 5_000_000)), 3).gpu_events == ()
 
 
 def test_heat_that_the_samples_show_is_told_once_and_no_name_of_a_process_hides_it() -> None:
     heat = GpuEvent(kind="heat", gpu_uuid=UUID, ms=250)
     hot = GpuSeries(gpu_uuid=UUID, at_s=(0,), reasons=(0x20,))
     thermald = GpuProcess(gpu_uuid=UUID, pid=8, name="thermald")
-    told = [one.code for one in disturbances(Watch(gpus=(hot,), events=(heat,)))]
+    told = [one.code for one in disturbances(Watch(gpus=(hot,), gpu_events=(heat,)))]
     assert told == ["thermal-slowdown-driver"]
-    told = [one.code for one in disturbances(Watch(foreign=(thermald,), events=(heat,)))]
+    told = [one.code for one in disturbances(Watch(foreign=(thermald,), gpu_events=(heat,)))]
     assert told == ["foreign-process", "heat"]
 
 
@@ -208,7 +208,7 @@ def test_an_error_of_another_gpu_is_not_this_launch_s_unless_nobody_can_tell(
     xid = GpuEvent(kind="xid", gpu_uuid=uuid, number=31)
     with Watcher([replace(GPU, mig_profile=profile)], reader=Driver(xids=(xid,)), owns=lambda pid: False) as watcher:
         pass
-    assert watcher.watch.events == ((xid,) if counts else ())
+    assert watcher.watch.gpu_events == ((xid,) if counts else ())
 
 
 def test_an_error_of_the_gpu_is_a_disturbance() -> None:
