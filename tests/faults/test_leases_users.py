@@ -15,6 +15,7 @@ import pytest
 
 from pytest_sgdiff.files import procfs
 from pytest_sgdiff.gpus import orphans
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason
 from pytest_sgdiff.launch import process_group
 from tests.waiting import alive, wait_for
 
@@ -164,6 +165,7 @@ def test_two_users_share_the_gpus_of_a_host(shared: Path) -> None:
     holder = start(ATTACKER, hold, shared / "nvml.json", folder)
     assert line(holder) == "held"
     other = start(VICTIM, RUN, shared / "nvml.json", folder)
-    assert line(other) == f"'waiting for 4 GPUs: GPU 0,1,2: held by wan22 (process {holder.pid})'"
+    held = WaitReason(code="held", gpus=(0, 1, 2), tag="wan22", pid=holder.pid)
+    assert line(other) == repr(str(Wait(aim="gpus", count=4, reasons=(held,))))
     holder.communicate("\n")
     assert "leased (0, 1, 2, 3) ()" in other.communicate()[0].split("\n")
