@@ -29,12 +29,9 @@ class Progress:
     expected_s: float | None = None
 
     @property
-    def _phase(self) -> tuple[str, Side | None, int, bool]:
+    def phase(self) -> tuple[str, Side | None, int, bool]:
+        """The launch or the wait that it belongs to."""
         return self.node_id, self.side, self.launch, bool(self.waits_for)
-
-    def goes_on(self, other: Progress) -> bool:
-        """Whether both belong to one launch or one wait."""
-        return self._phase == other._phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,5 +49,6 @@ class Running:
 
 def followed(before: Running | None, progress: Progress) -> Running:
     """The case after more progress."""
-    goes_on = before is not None and before.now.goes_on(progress)
-    return Running(now=progress, since=before.since if before is not None and goes_on else progress.at)
+    if before is not None and before.now.phase == progress.phase:
+        return Running(now=progress, since=before.since)
+    return Running(now=progress, since=progress.at)
