@@ -492,6 +492,19 @@ def test_a_test_that_is_over_is_shown_no_longer(
     assert ("shutting down" in board.looked()) is not over
 
 
+def test_what_a_dead_worker_ran_is_shown_no_longer(make_board: Callable[..., Board]) -> None:
+    """xdist reports its test in its name, in no phase."""
+    board = make_board()
+    write = status_writer(board.settings, worker="gw1")
+    write(Progress(node_id="cases/b.yaml::b", at=100.0, launch=2, of=5, stage="loading"))
+    assert board.looked().count("loading") == 2
+    dead = report("???", "failed")
+    dead.node = SimpleNamespace(gateway=SimpleNamespace(id="gw1"))  # type: ignore[attr-defined]
+    with board.hook("pytest_runtest_logreport", report=dead):
+        assert board.written == GONE
+    assert board.looked() == BLOCK
+
+
 def test_lines_of_a_case_begin_below_the_line_that_pytest_writes(make_board: Callable[..., Board]) -> None:
     board = make_board("--color=no")
     writer = board.config.get_terminal_writer()
