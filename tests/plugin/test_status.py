@@ -432,6 +432,19 @@ def test_what_others_put_in_the_place_of_the_folder_is_not_used(
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_reader_that_leaves_while_a_hook_runs_ends_nothing(make_board: Callable[..., Board]) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as file:
+        board = make_board(file=file)
+        around = board.board.pytest_runtest_logstart()
+        next(around)
+        os.close(reading)
+        with pytest.raises(StopIteration):
+            around.throw(BrokenPipeError())
+        print("for nobody", file=file, flush=True)
+        board.end()
+
+
 @pytest.mark.parametrize(("columns", "blocks"), [(19, 0), (20, 1)])
 def test_a_terminal_too_narrow_for_a_block_shows_none(
     make_board: Callable[..., Board], columns: int, blocks: int
