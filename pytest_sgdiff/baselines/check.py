@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.baselines import file_format
 from pytest_sgdiff.baselines.find import entries, every, load, misplaced, suite
 from pytest_sgdiff.baselines.flaws import Flaw, of_case, of_power
@@ -15,6 +16,7 @@ from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import digest_of
+from pytest_sgdiff.metrics import DENOISE_GAP
 
 __all__ = ["check"]
 
@@ -64,16 +66,17 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterable[str]:
     wanted = cases[measurement.case].recorded_launches if measurement.case in cases else 0
     if len(measurement.launches) < wanted:
         yield f"has {len(measurement.launches)} of {wanted} launches: extend it with --sgdiff-update=extend"
-    if not measurement.values.keys() & {"denoise", "e2e"}:
-        yield "holds neither denoise nor e2e, so no time is judged by it: record it anew with --sgdiff-update"
+    times = [metric.name for metric in metrics.METRICS if metric.metric_class == "primary" and metric.gates]
+    if measurement.values.keys().isdisjoint(times):
+        yield f"holds neither {' nor '.join(times)}, so no time is judged by it: record it anew with --sgdiff-update"
     for name, values in measurement.values.items():
         lacking = [str(number) for number, value in enumerate(values) if value is None]
         if lacking:
             yield f"{name} is missing in launch {', '.join(lacking)}"
-    gaps = [gap for gap in measurement.values.get("denoise_gap", ()) if gap is not None]
+    gaps = [gap for gap in measurement.values.get(DENOISE_GAP, ()) if gap is not None]
     if gaps and max(gaps) < -CLOCK_NOISE_MS:
         yield (
-            f"every denoise_gap is below zero, {max(gaps):g} ms at most: the steps cannot take longer than the loop "
+            f"every {DENOISE_GAP} is below zero, {max(gaps):g} ms at most: the steps cannot take longer than the loop "
             "around them; record it anew with --sgdiff-update"
         )
     if not baseline.recorded.at or not baseline.recorded.sessions:

@@ -13,7 +13,7 @@ from pytest_sgdiff.judging.power import Power, powers
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import series_of, unknown_stages
 from pytest_sgdiff.judging.workload import workload
-from pytest_sgdiff.metrics import STAGE, title
+from pytest_sgdiff.metrics import entry, title
 from pytest_sgdiff.reports import doubt_text
 from pytest_sgdiff.reports.numbers import percent, quantity
 
@@ -149,13 +149,18 @@ def _metrics(baseline: Baseline, case: Case) -> Iterator[tuple[Level, Code, str]
         yield level, code, f"{case.at(unknown.key)}: {doubt_text.unknown_stage(unknown)}"
     known = {name for launch in launches for name in launch.metrics}
     primary = next((s for s in series_of(baseline.measurement, baseline, case.metrics) if s.primary), None)
-    told = primary is None or primary.metric.startswith(STAGE) or any(v is not None for v in primary.baseline)
+    told = primary is None or _in_family(primary.metric) or any(v is not None for v in primary.baseline)
     if primary is not None and not told:
         yield "error", "no-primary", f"holds no {title(primary.metric)}, the primary metric of the case; {ANEW}"
-    if case.metrics.gate != MetricChoice().gate:
-        for name in case.metrics.gate:
-            if name in ("e2e", "peak_memory", "denoise") and name not in known and name != case.metrics.primary:
-                yield "warning", "no-metric", f"holds no {title(name)}, which the case gates; {ANEW}"
+    for name in case.metrics.gate or ():
+        # Of a stage `unknown_stages` tells.
+        if entry(name) and not _in_family(name) and name not in known and name != case.metrics.primary:
+            yield "warning", "no-metric", f"holds no {title(name)}, which the case gates; {ANEW}"
+
+
+def _in_family(name: str) -> bool:
+    metric = entry(name)
+    return metric is not None and metric.family
 
 
 def _meant(case: Case, version: str) -> bool:

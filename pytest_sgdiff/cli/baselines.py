@@ -165,10 +165,11 @@ def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[st
     from pytest_sgdiff.judging.power import detectable
     from pytest_sgdiff.judging.rules.sample import variation
     from pytest_sgdiff.judging.series import series_of
-    from pytest_sgdiff.metrics import metric_class, unit
+    from pytest_sgdiff.metrics import everything, metric_class, unit
     from pytest_sgdiff.reports.figures import fixed, precision
 
-    judged = {s.metric: s for s in series_of(baseline.measurement, baseline, MetricChoice())}
+    choice = MetricChoice(gate=everything())
+    judged = {s.metric: s for s in series_of(baseline.measurement, baseline, choice)}
     lines = []
     for name, values in baseline.measurement.values.items():
         middle, spread = centre(values, metric_class(name)), variation(values)

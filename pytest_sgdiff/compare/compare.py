@@ -15,7 +15,7 @@ from pytest_sgdiff.compare.sides import GPUS, Side
 from pytest_sgdiff.data import Baseline, Estimator, Machine, Measurement, MetricChoice, Recorded, Verdict, Workload
 from pytest_sgdiff.judging.estimator import centres, over
 from pytest_sgdiff.judging.judge import judge
-from pytest_sgdiff.metrics import metric_class, unit
+from pytest_sgdiff.metrics import DENOISE_GAP, everything, metric_class, steadier, unit
 from pytest_sgdiff.reports.figures import fixed, measured
 from pytest_sgdiff.reports.finding_text import why
 
@@ -127,7 +127,7 @@ def _ruled(old: Side, new: Side) -> Iterator[Row]:
         Measurement(case="", machine=machine, workload=workload, launches=side.launches) for side in (old, new)
     )
     baseline = Baseline(measurement=before, recorded=Recorded(at="", command=""))
-    yield from map(_row, judge(now, baseline, MetricChoice(), looks=len(new.launches)))
+    yield from map(_row, judge(now, baseline, MetricChoice(gate=everything()), looks=len(new.launches)))
 
 
 def _row(verdict: Verdict) -> Row:
@@ -155,7 +155,7 @@ def _tolerated(old: Side, new: Side) -> Iterator[Row]:
         status, why = _status(kind, a, b)
         if kind == "memory" and len(generations) > 1:
             status, why = "unknown", "the engines take the peak at different places"
-        if status == "slower" and name in ("e2e", "denoise"):
+        if status == "slower" and kind == "primary" and steadier(name):
             why += _pause(before, now, a, b)
         by = figures[name][1]
         yield Row(metric=name, unit=unit(name), old=a, new=b, ratio=ratio, status=status, why=why, estimator=by)
@@ -172,7 +172,7 @@ def _centres(*sides: Side) -> dict[str, tuple[tuple[float | None, ...], Estimato
 
 def _pause(before: dict[str, float], now: dict[str, float], old: float | None, new: float | None) -> str:
     """How much of a slowdown lies between the steps, if that is most of it: rare pauses are no slower engine."""
-    pause = now.get("denoise_gap", 0.0) - before.get("denoise_gap", 0.0)
+    pause = now.get(DENOISE_GAP, 0.0) - before.get(DENOISE_GAP, 0.0)
     if old is None or new is None or pause < (new - old) / 2:
         return ""
     return f", {fixed(pause, 0)} ms of it a pause: launch again"

@@ -53,14 +53,15 @@ class Expect:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricChoice:
-    """Which metrics are gated. `gate` holds `denoise`, `e2e`, `stages`, `stage:<name>`, `peak_memory`.
+    """Which metrics are gated, by the names that `pytest_sgdiff.metrics` has: `denoise`, `stages`, `stage:<name>`.
 
-    `primary` is `denoise`, `e2e` or `stage:<name>`. `limits` maps a gate name to the slowdown that a pass must
-    exclude, as a fraction (4 % is 0.04); a name that is absent has its class's limit.
+    `gate` is None where the case does not state it (`pytest_sgdiff.metrics.gated` has the names then), and `primary`
+    is the one that decides first. `limits` maps a gate name to the slowdown that a pass must exclude, as a fraction
+    (4 % is 0.04); a name that is absent has its class's limit.
     """
 
     primary: str = "denoise"
-    gate: tuple[str, ...] = ("denoise", "e2e", "stages", "peak_memory")
+    gate: tuple[str, ...] | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
 
 

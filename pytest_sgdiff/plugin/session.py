@@ -28,6 +28,7 @@ from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise
+from pytest_sgdiff.metrics import metric_class
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
@@ -54,13 +55,13 @@ HAS_BASELINE = pytest.StashKey[bool]()
 
 def launch_s(baseline: Baseline) -> float | None:
     """How long a launch took for the baseline: the median of its launches. Of published numbers, of which no launch is
-    known, their e2e (denoising, where there is no more) and STARTUP_S; None where there is neither."""
+    known, their longest time (e2e, or denoising where there is no more) and STARTUP_S; None where there is neither."""
     launches = baseline.measurement.launches
     walls = sorted(entry.wall_s for entry in launches if entry.wall_s)
     if walls:
         return walls[len(walls) // 2]
-    took_ms = [entry.metrics.get("e2e") or entry.metrics.get("denoise") for entry in launches]
-    return max((took / 1000 + STARTUP_S for took in took_ms if took), default=None)
+    took_ms = [value for entry in launches for name, value in entry.metrics.items() if metric_class(name) == "primary"]
+    return max(took_ms) / 1000 + STARTUP_S if took_ms else None
 
 
 class Session:
