@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.baselines import file_format
-from pytest_sgdiff.baselines.find import entries, every, load, misplaced, suite
+from pytest_sgdiff.baselines.find import Once, entries, every, misplaced, suite
 from pytest_sgdiff.baselines.flaws import Flaw, of_case, of_power
 from pytest_sgdiff.baselines.renew import centres, moment
 from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
@@ -30,10 +30,11 @@ def check(
     """Everything that is wrong with the committed baselines or worth a warning, and what each of them finds. `cases`
     are all cases by id, `assets` gives the hashes of the input files of a case that are there, by flag."""
     found: list[Flaw] = []
+    read = Once()
     priors: dict[str, Mapping[MetricClass, Prior]] = {}
     for path in every(root):
         try:
-            baseline = load(path, below=root)
+            baseline = read(path, below=root)
         except BaselineError as error:
             found.append(Flaw(level="error", code="file", path=str(path), line=error.line, message=error.why))
             continue
@@ -48,7 +49,7 @@ def check(
             found += of_case(baseline, case, assets(case))
         machine = baseline.measurement.machine
         if machine.slug not in priors:
-            priors[machine.slug] = suite_priors(suite(root, machine))
+            priors[machine.slug] = suite_priors(suite(root, machine, read=read))
         plan = LaunchPlan() if case is None else case.launches
         choice = MetricChoice() if case is None else case.metrics
         found += of_power(baseline, choice, looks=plan.looks[-1], priors=priors[machine.slug])

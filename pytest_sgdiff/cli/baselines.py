@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeVar
 
-    from pytest_sgdiff.data import Baseline, Case, MetricClass
+    from pytest_sgdiff.data import Baseline, Case, Machine, MetricClass
     from pytest_sgdiff.judging.rules import Prior
 
     T = TypeVar("T")
@@ -118,7 +118,7 @@ def _when(baseline: Baseline) -> str:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.baselines import every, load, suite
+    from pytest_sgdiff.baselines import Once, every, suite
     from pytest_sgdiff.data import MetricChoice
     from pytest_sgdiff.files.names import file_name
     from pytest_sgdiff.judging.power import doubts
@@ -127,13 +127,14 @@ def _show(chosen: argparse.Namespace) -> int:
 
     # Other cases' files may be as wrong as they like.
     mine = [path for path in every(chosen.folder) if path.stem == file_name(chosen.what)]
-    loaded = (load(path, below=chosen.folder) for path in mine)
+    read = Once()
+    loaded = (read(path, below=chosen.folder) for path in mine)
     found = [baseline for baseline in loaded if baseline.measurement.case == chosen.what]
     for baseline in printable_values(found):
         print(f"{baseline.path}: {baseline.kind}, {_when(baseline)}, sglang {baseline.engine_version or 'unknown'}")
         if baseline.source:
             print(f"  source: {baseline.source}")
-        priors = suite_priors(suite(chosen.folder, baseline.measurement.machine))
+        priors = suite_priors(suite(chosen.folder, baseline.measurement.machine, read=read))
         for line in _metrics(baseline, priors):
             print(f"  {line}")
         for line in _estimators(baseline):
@@ -190,7 +191,7 @@ def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[st
 def _diff(chosen: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pytest_sgdiff.baselines import every, find, load, suite
+    from pytest_sgdiff.baselines import Once, every, find, load, suite
     from pytest_sgdiff.baselines.review import review
     from pytest_sgdiff.data import Case, Location
     from pytest_sgdiff.judging.suite_prior import suite_priors
@@ -202,16 +203,21 @@ def _diff(chosen: argparse.Namespace) -> int:
         raise _usage(f"baselines diff: no candidates below {chosen.what}")
     cases = all_cases("baselines diff", chosen.cases, needed=chosen.cases is not None)
 
+    read = Once()
+    priors: dict[Machine, Mapping[MetricClass, Prior]] = {}
+
     def compared(path: Path) -> str:
         new = load(path, below=candidates)
         machine, name = new.measurement.machine, new.measurement.case
-        old = find(chosen.folder, machine, name)
+        old = find(chosen.folder, machine, name, read=read)
         head = printable(f"{name}  {machine.slug}")
         if old is not None and replace(old, path=new.path) == new:
             return f"{head}  (the same)"
+        if machine not in priors:
+            priors[machine] = suite_priors(suite(chosen.folder, machine, read=read))
         # A case that is gone, or lies elsewhere, gates what a case gates that says nothing of its metrics.
         gone = Case(name=name, location=Location(path=str(path), line=1, column=1), model="")
-        result = review(new, old, cases.get(name, gone), priors=suite_priors(suite(chosen.folder, machine)))
+        result = review(new, old, cases.get(name, gone), priors=priors[machine])
         return f"{head}{'  (new)' if old is None else ''}\n{renewal(result)}\n"
 
     shown = [_told(compared, path) for path in paths]

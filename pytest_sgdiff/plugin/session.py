@@ -83,6 +83,7 @@ class Session:
         self.config, self.settings, self.pool, self.notify, self.claims = config, settings, pool, notify, claims
         self.extensions = Extensions(config)
         self.decided: dict[str, CaseResult] = {}
+        self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
         self._asked = AskedEngines(claims, say)
         self._controller = os.getppid() if hasattr(config, "workerinput") else None
@@ -180,7 +181,7 @@ class Session:
             return None
         where = machine.machine_of(self.fitting(case)[: case.gpus])
         try:
-            baseline = baselines.find(self.settings.baselines, where, case.id)
+            baseline = baselines.find(self.settings.baselines, where, case.id, read=self._read)
         except BaselineError:
             # It only orders and shows: the case itself says what is wrong with the file.
             return None
@@ -220,14 +221,18 @@ class Session:
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         """The baseline of the case in `folder`; one that is to be replaced may be in any state that can be."""
         replaced = self.settings.update == "all"
-        return (baselines.find_replaceable if replaced else baselines.find)(folder, machine_, case_id)
+        return (baselines.find_replaceable if replaced else baselines.find)(folder, machine_, case_id, read=self._read)
+
+    def only_machine(self, folder: Path, case_id: str) -> Machine | None:
+        """The machine of the case's baseline in `folder`, None unless exactly one machine has one."""
+        return baselines.only_machine(folder, case_id, read=self._read)
 
     def priors(self, folder: Path, machine_: Machine) -> Mapping[MetricClass, Prior]:
         """What the suite's baselines on the machine say of its noise: read when the first case is judged, then kept,
         so that every case of the run and every worker judges by the same."""
         key = (folder, machine_)
         if key not in self._fitted:
-            self._fitted[key] = suite_priors(baselines.suite(folder, machine_))
+            self._fitted[key] = suite_priors(baselines.suite(folder, machine_, read=self._read))
         return self._fitted[key]
 
     @property

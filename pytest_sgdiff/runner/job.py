@@ -81,7 +81,7 @@ class Job:
 
 @dataclass
 class Taken:
-    """What has been launched so far."""
+    """What has been launched so far, and the committed `baseline` of its machine once it was `sought`."""
 
     counted: list[LaunchRecord] = field(default_factory=list)
     excluded: list[LaunchRecord] = field(default_factory=list)
@@ -89,6 +89,8 @@ class Taken:
     machine: Machine | None = None
     workload: Workload | None = None
     exhausted: bool = False
+    baseline: Baseline | None = None
+    sought: bool = False
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -103,6 +105,14 @@ class Taken:
         if not folders or self.problems or len(folders) == 1:
             return folders[-1] if folders else None
         return folders[0].rpartition("/")[0]
+
+
+def committed(job: Job, taken: Taken) -> Baseline | None:
+    """The committed baseline for the launches' machine, asked for once; None where there is none, or no machine is
+    known. Raises BaselineError for one that is wrong."""
+    if taken.machine is not None and not taken.sought:
+        taken.baseline, taken.sought = job.baseline_for(taken.machine), True
+    return taken.baseline
 
 
 def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:

@@ -21,6 +21,7 @@ from pytest_sgdiff.reports import case_text, doubt_text, reason_text
 from pytest_sgdiff.runner.job import (
     Job,
     Taken,
+    committed,
     environment_reason,
     finish,
     made_for_other_work,
@@ -103,7 +104,7 @@ def record(job: Job) -> CaseResult:
     told = (*told, *more_launches(job, taken, alone=alone))
     if (lost := _lost(job, taken)) is not None:
         return lost
-    now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
+    now, baseline = measurement_of(job, taken), committed(job, taken)
     apart = _apart(now, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
     told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)), *case_text.inherited_work(now.workload))
@@ -160,7 +161,7 @@ def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
 def _renewed(job: Job, taken: Taken) -> Baseline:
     """The baseline that the launches make, those of the old one among them if it is extended."""
     fresh = _baseline_of(job, taken)
-    old = job.baseline_for(fresh.measurement.machine) if job.extend else None
+    old = committed(job, taken) if job.extend else None
     if old is None:
         return fresh
     launches = (*old.measurement.launches, *fresh.measurement.launches)
@@ -170,7 +171,7 @@ def _renewed(job: Job, taken: Taken) -> Baseline:
 def refuse_extension(job: Job, taken: Taken) -> None:
     """Raise BaselineError if the launch that was taken cannot be added to the baseline: no more are wasted on it."""
     fresh = as_baseline(job, taken) if taken.counted else None
-    old = None if fresh is None else job.baseline_for(fresh.measurement.machine)
+    old = None if fresh is None else committed(job, taken)
     if fresh is not None and old is not None:
         refuse_mixture(old, fresh.measurement, fresh.engine_version, fresh.measurement.launches)
 
@@ -252,7 +253,7 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) 
             taken.problems = problems
             taken.excluded.append(replace(entry, metrics={}, excluded=problems[0].message))
             return
-        reference = job.baseline_for(taken.machine) if hold_clocks and taken.machine else None
+        reference = committed(job, taken) if hold_clocks else None
         usual = tuple(old.watch for old in reference.measurement.launches) if reference else ()
         seen = disturbances(launch.watch, baseline=usual) if launch.watch else ()
         if seen:
@@ -265,7 +266,7 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     """The baseline, the verdicts against it, and why there are none (empty if there are)."""
     if taken.machine is None:
         return None, (), "the recording does not say on which machine it was made (launch.json: `machine`)"
-    baseline = job.baseline_for(taken.machine)
+    baseline = committed(job, taken)
     if baseline is None:
         others = job.other_machines()
         elsewhere = f" (there is one for {', '.join(others)})" if others else ""
