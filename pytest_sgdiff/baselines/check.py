@@ -14,6 +14,7 @@ from pytest_sgdiff.baselines.renew import centres, moment
 from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import digest_of
 from pytest_sgdiff.metrics import DENOISE_GAP
@@ -45,14 +46,15 @@ def check(
         if mistake := misplaced(baseline, path):
             found.append(Flaw(level="error", code="misplaced", path=str(path), message=mistake))
         case = cases.get(baseline.measurement.case)
+        choice = MetricChoice() if case is None else case.metrics
+        own = own_series(baseline, choice)
         if case is not None:
-            found += of_case(baseline, case, assets(case))
+            found += of_case(baseline, case, assets(case), own)
         machine = baseline.measurement.machine
         if machine.slug not in priors:
             priors[machine.slug] = suite_priors(suite(root, machine, read=read))
         plan = LaunchPlan() if case is None else case.launches
-        choice = MetricChoice() if case is None else case.metrics
-        found += of_power(baseline, choice, looks=plan.looks[-1], priors=priors[machine.slug])
+        found += of_power(baseline, own, looks=plan.looks[-1], priors=priors[machine.slug])
     strays = (path for path in entries(root) if path.suffix != ".json" and path.parent != root)
     found += [Flaw(level="error", code="file", path=str(path), message="is no baseline: delete it") for path in strays]
     return tuple(found)

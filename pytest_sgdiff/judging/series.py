@@ -55,6 +55,11 @@ def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tup
     return tuple(sorted(unique.values(), key=lambda s: (not s.primary, s.metric_class != "pause")))
 
 
+def own_series(baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
+    """The series of a baseline beside itself: what it says of its own noise, and what it will find."""
+    return series_of(baseline.measurement, baseline, choice)
+
+
 def _has_denoising(gate: str) -> bool:
     """Whether a gate name means all of denoising: its sum, or every stage."""
     metric = metrics.entry(gate)

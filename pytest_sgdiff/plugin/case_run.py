@@ -159,15 +159,19 @@ class Measuring:
             change_environment=session.extensions.environment,
             abandoned=session.abandoned,
             of=self._launches_at_most(),
-            exact=settings.mode == "update" and recorded_at_most(case) == case.recorded_launches,
+            exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
             expected_s=session.launch_s(case),
             host_timeout_s=settings.gpu_timeout_s,
             label=("base engine" if base else "current engine") if settings.mode == "against" else "",
         )
 
+    @property
+    def _recorded_at_most(self) -> int:
+        return recorded_at_most(self.case.launches.baseline, self.case.recorded_launches)
+
     def _launches_at_most(self) -> int:
         if self.settings.mode == "update":
-            return recorded_at_most(self.case)
+            return self._recorded_at_most
         return runner.PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
 
     def _compared(self) -> frozenset[str]:

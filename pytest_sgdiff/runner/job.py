@@ -32,6 +32,7 @@ from pytest_sgdiff.judging.comparable import counted, mixture, other_work
 from pytest_sgdiff.judging.inherited import changes
 from pytest_sgdiff.judging.judge import new_stages
 from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import Series
 from pytest_sgdiff.judging.step_profile import step_findings
 from pytest_sgdiff.judging.suite_prior import told
 from pytest_sgdiff.reports import case_text, doubt_text, reason_text
@@ -81,7 +82,8 @@ class Job:
 
 @dataclass
 class Taken:
-    """What has been launched so far, and the committed `baseline` of its machine once it was `sought`."""
+    """What has been launched so far, and the committed `baseline` of its machine once it was `sought`;
+    `series` are what was judged at the latest look."""
 
     counted: list[LaunchRecord] = field(default_factory=list)
     excluded: list[LaunchRecord] = field(default_factory=list)
@@ -90,6 +92,7 @@ class Taken:
     workload: Workload | None = None
     exhausted: bool = False
     baseline: Baseline | None = None
+    series: tuple[Series, ...] = ()
     sought: bool = False
     started: float = field(default_factory=time.monotonic)
 

@@ -13,10 +13,10 @@ from pytest_sgdiff.baselines.review import figures, replacing
 from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Measurement, ReasonCode, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.judging import suite_prior
-from pytest_sgdiff.judging.judge import differences, gone, judge, outcome_of, settled
+from pytest_sgdiff.judging.judge import differences, gone, judge, outcome_of, settled, verdicts_on
 from pytest_sgdiff.judging.power import FEW, doubts, recorded_at_most
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
-from pytest_sgdiff.judging.series import unknown_stages
+from pytest_sgdiff.judging.series import own_series, series_of, unknown_stages
 from pytest_sgdiff.reports import case_text, doubt_text, reason_text
 from pytest_sgdiff.runner.job import (
     Job,
@@ -67,7 +67,7 @@ def gate(job: Job) -> CaseResult:
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
         reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
     result = finish(job, taken, baseline, verdicts, outcome, reason, "verdicts", decided_by=by)
-    seen = doubts(baseline, job.case.metrics) if baseline is not None and baseline.kind == "recorded" else ()
+    seen = doubts(taken.series) if baseline is not None and baseline.kind == "recorded" else ()
     return replace(result, warnings=(*result.warnings, *(f"baseline: {doubt_text.advice(d)}" for d in seen)))
 
 
@@ -107,10 +107,12 @@ def record(job: Job) -> CaseResult:
     now, baseline = measurement_of(job, taken), committed(job, taken)
     apart = _apart(now, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
-    told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)), *case_text.inherited_work(now.workload))
+    own = own_series(fresh, job.case.metrics)
+    told = (*told, *map(doubt_text.advice, doubts(own)), *case_text.inherited_work(now.workload))
     unknown = unknown_stages(fresh.measurement.launches, job.case.metrics)
     told = (*told, *(f"{job.case.at(one.key)}: {doubt_text.unknown_stage(one)}" for one in unknown))
-    shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
+    looks = job.case.launches.looks[-1]
+    shown = figures(now, own, baseline, job.case.metrics, looks=looks, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.
     result = finish(job, taken, baseline, () if apart else shown, "pass", reason, "recorded")
@@ -147,8 +149,12 @@ def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:
 
 def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
     """Take as many launches more as the doubts about those that were taken ask for, and tell why."""
-    fresh, planned, most = _renewed(job, taken), len(taken.counted), recorded_at_most(job.case)
-    seen = doubts(fresh, job.case.metrics) if len(fresh.measurement.launches) < FEW else ()
+    fresh, planned, most = (
+        _renewed(job, taken),
+        len(taken.counted),
+        recorded_at_most(job.case.launches.baseline, job.case.recorded_launches),
+    )
+    seen = doubts(own_series(fresh, job.case.metrics)) if len(fresh.measurement.launches) < FEW else ()
     if not seen or most == planned:
         return ()
     until = planned + most - len(fresh.measurement.launches)
@@ -276,7 +282,8 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     if apart:
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
     case, priors = job.case, job.priors_for(taken.machine)
-    return baseline, judge(now, baseline, case.metrics, looks=case.launches.looks[-1], priors=priors), ""
+    taken.series = series_of(now, baseline, case.metrics)
+    return baseline, verdicts_on(taken.series, now, baseline, looks=case.launches.looks[-1], priors=priors), ""
 
 
 def _apart(now: Measurement, baseline: Baseline) -> tuple[str, ...]:
