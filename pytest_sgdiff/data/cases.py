@@ -109,7 +109,9 @@ class Case:
     """One performance case, fully resolved: defaults merged, one matrix variant chosen.
 
     `args` are the engine's flags without dashes, in order: True is a bare flag, a tuple several values. `locations`
-    maps a dotted key (`args.ulysses-degree`, `gpus`) to its place in the file, and is of no other meaning. `backend`
+    maps a dotted key (`args.ulysses-degree`, `gpus`) to its place in the file, and is of no other meaning. `written`
+    are the dotted keys that stand in a committed file, None where that is all of them: what a fixture adds to a case of
+    a file stands in none. `backend`
     is None where the case does not state it: the native one (`runs_on`), which is then not named on the command line.
     `timeout_s` bounds one launch.
     """
@@ -119,6 +121,7 @@ class Case:
     summary: str = ""
     location: Location
     locations: Mapping[str, Location] = field(default_factory=dict)
+    written: tuple[str, ...] | None = None
     model: str
     gpus: int = 1
     engine: str = "sglang-generate"
@@ -171,12 +174,14 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """One thing that is known about what a case asks for. `slug` is explained in docs/advice.md."""
+    """One thing that is known about what a case asks for: `key` is the dotted key that it is about. `slug` is explained
+    in docs/advice.md."""
 
     level: Literal["error", "warning"]
     slug: str
     message: str
     location: Location
+    key: str = ""
 
     def __str__(self) -> str:
         return f"{self.location}: {self.level}: {self.message} [{self.slug}]"

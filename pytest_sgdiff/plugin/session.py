@@ -27,7 +27,7 @@ from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
-from pytest_sgdiff.lint import advise
+from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import metric_class
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
@@ -271,16 +271,19 @@ class Session:
         if self.settings.mode == "against" and self.settings.live:
             told = {(one.slug, one.message) for one in refused}
             refused += [one for one in self._refused(case, self.base_info) if (one.slug, one.message) not in told]
-        # A flag that the engine refuses may be wrong in general too: the engine's word is the more exact one.
-        places = {one.location for one in refused} - {case.location}
-        general = advise(case, engine=engine, gpu_products=products)
-        return (*refused, *(one for one in general if one.location not in places))
+        return together(refused, advise(case, engine=engine, gpu_products=products))
 
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
         for one in complaints(case, flags_of(info)):
-            yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key))
+            yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key), key=one.key)
         if why := self._asked.why(info):
             message = (
                 f"{command_line.line((*info.command, 'generate', '--help'))} says nothing of the engine's flags: {why}"
             )
-            yield Advice(level="warning", slug="engine-help", message=message, location=case.at("requires.engine"))
+            yield Advice(
+                level="warning",
+                slug="engine-help",
+                message=message,
+                location=case.at("requires.engine"),
+                key="requires.engine",
+            )
