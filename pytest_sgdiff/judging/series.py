@@ -174,6 +174,9 @@ class _Request:
             return replace(margins, limit=math.inf if stated is None else stated, limit_abs=0.0)
         if stated is not None:
             margins = replace(margins, limit=stated, ignore=margins.ignore * stated / margins.limit)
+        if unit not in ("ms", "MiB"):
+            # Absolute margins are of these units.
+            return replace(margins, ignore_abs=0.0, limit_abs=0.0, noise_abs=0.0)
         if unit != "ms" or self.e2e_ms is None:
             return margins
         if kind == "stage":

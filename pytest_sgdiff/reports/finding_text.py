@@ -18,13 +18,14 @@ _MORE_LESS = {"memory": ("more", "less"), "pause": ("longer", "shorter")}
 def why(verdict: Verdict, *, paired: bool = False) -> str:
     """Why the verdict is what it is, in one line; `paired` names the base engine of an A/B run in place of a baseline,
     of which nothing is recorded."""
-    found = words(verdict.finding, verdict.metric_class, paired=paired)
+    found = words(verdict.finding, verdict.metric_class, unit=verdict.unit, paired=paired)
     return f"{found}, net of pauses" if verdict.net else found
 
 
-def words(f: Finding, kind: MetricClass, *, paired: bool = False) -> str:
-    """A finding about a metric of the class `kind` in one line."""
-    found = _WORDS[f.code](_Say(f, kind, paired=paired))
+def words(f: Finding, kind: MetricClass, *, unit: str = "", paired: bool = False) -> str:
+    """A finding about a metric of the class `kind` in one line; `unit` is that of its sizes, by default the usual one
+    of the class."""
+    found = _WORDS[f.code](_Say(f, kind, unit=unit, paired=paired))
     if not f.slack:
         return found
     base = BASE_ENGINE if paired else BASELINE
@@ -34,12 +35,12 @@ def words(f: Finding, kind: MetricClass, *, paired: bool = False) -> str:
 class _Say:
     """A finding beside the words that depend on the metric's class and on what it is compared with."""
 
-    def __init__(self, finding: Finding, kind: MetricClass, *, paired: bool) -> None:
+    def __init__(self, finding: Finding, kind: MetricClass, *, unit: str, paired: bool) -> None:
         self.f = finding
         self.base = BASE_ENGINE if paired else BASELINE
         self.paired = paired
         self.more, self.less = _MORE_LESS.get(kind, ("slower", "faster"))
-        self.unit = "MiB" if kind == "memory" else "ms"
+        self.unit = unit or ("MiB" if kind == "memory" else "ms")
 
     @property
     def limit(self) -> str:
