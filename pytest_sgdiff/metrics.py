@@ -98,7 +98,8 @@ class Metric:
         part_of: the metric in place of which it is judged: it is no gate of its own, and not reported beside that one.
         published: its key in upstream's baseline files.
     What it means:
-        better: whether less or more of it is good.
+        better: whether less or more of it is good. It is judged by its inverse where more is, so that a slowdown is
+            one of the time for each.
         usual: whether a case gates it that does not choose.
         zero: whether 0.0 and less are values of it.
         sums: which members of the family `stage` it is the sum of.
@@ -439,10 +440,21 @@ def may_be_zero(name: str) -> bool:
     return metric is not None and metric.zero
 
 
-def cost(name: str, value: float) -> float:
-    """The value such that more of it is worse: itself, or its inverse where more is better. Its own inverse."""
+def more_is_better(name: str) -> bool:
+    """Whether more of the metric is good, as of images per second."""
     metric = entry(name)
-    return 1 / value if metric is not None and metric.better == "more" and value else value
+    return metric is not None and metric.better == "more"
+
+
+def cost(name: str, value: float) -> float:
+    """A value, or a ratio of values, such that more of it is worse: itself, or its inverse where more is better.
+    Applied twice it gives back what it was given."""
+    return 1 / value if value and more_is_better(name) else value
+
+
+def costs(name: str, values: Iterable[float | None]) -> Values:
+    """As `cost`, of every value that is there."""
+    return tuple(None if value is None else cost(name, value) for value in values)
 
 
 def sum_of(name: str) -> Metric | None:
@@ -508,8 +520,12 @@ def published() -> dict[str, str]:
 
 def by_steadiness() -> tuple[str, ...]:
     """The names of the metrics of the whole request, each behind the steadier one that may stand for it."""
-    main = [metric for metric in METRICS if metric.metric_class == "primary" and metric.gates and not metric.family]
+    main = [metric for metric in METRICS if metric.metric_class == "primary" and _is_time(metric)]
     return tuple(dict.fromkeys(name for metric in main for name in (metric.steadier, metric.name) if name))
+
+
+def _is_time(metric: Metric) -> bool:
+    return metric.gates and not metric.family and metric.better == "less"
 
 
 def plausible(value: float) -> bool:

@@ -17,7 +17,7 @@ from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import digest_of
-from pytest_sgdiff.metrics import DENOISE_GAP
+from pytest_sgdiff.metrics import DENOISE_GAP, cost
 
 __all__ = ["check"]
 
@@ -96,7 +96,7 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterable[str]:
             "git, or record it anew with --sgdiff-update"
         )
     for name, middle in centres(measurement).items():
-        if baseline.best.get(name, middle) > middle:
+        if cost(name, baseline.best.get(name, middle)) > cost(name, middle):
             yield (
                 f"best.{name} is {baseline.best[name]:g}, worse than {middle:g}, the median of its own launches: "
                 "restore the file with git, or record it anew with --sgdiff-update"

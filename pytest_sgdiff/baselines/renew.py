@@ -13,7 +13,7 @@ from pytest_sgdiff.baselines.file_format import rounded
 from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.comparable import cache_differences, same_work, work_differences
-from pytest_sgdiff.metrics import may_be_zero
+from pytest_sgdiff.metrics import cost, may_be_zero
 
 BUSY_PCT = 50
 """Utilisation from which a sample counts as the GPU at work: the clocks of an idle GPU say nothing."""
@@ -80,7 +80,9 @@ def placed(old: Baseline | None, candidate: Baseline) -> Baseline:
             )
     if old.kind != "recorded" or not _comparable(old.measurement, candidate.measurement):
         return candidate
-    return replace(candidate, best={name: min(one, old.best.get(name, one)) for name, one in candidate.best.items()})
+    return replace(
+        candidate, best={name: _better(name, one, old.best.get(name, one)) for name, one in candidate.best.items()}
+    )
 
 
 def centres(measurement: Measurement) -> dict[str, float]:
@@ -97,8 +99,12 @@ def _best(old: Baseline | None, new: Measurement) -> dict[str, float]:
         return best
     earlier = centres(old.measurement)
     for name in best:
-        best[name] = min(best[name], *(known[name] for known in (earlier, old.best) if name in known))
+        best[name] = _better(name, best[name], *(known[name] for known in (earlier, old.best) if name in known))
     return best
+
+
+def _better(name: str, *values: float) -> float:
+    return min(values, key=lambda value: cost(name, value))
 
 
 def _comparable(old: Measurement, new: Measurement) -> bool:

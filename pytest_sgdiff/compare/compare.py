@@ -15,7 +15,7 @@ from pytest_sgdiff.compare.sides import GPUS, Side
 from pytest_sgdiff.data import Baseline, Estimator, Machine, Measurement, MetricChoice, Recorded, Verdict, Workload
 from pytest_sgdiff.judging.estimator import centres, over
 from pytest_sgdiff.judging.judge import judge
-from pytest_sgdiff.metrics import DENOISE_GAP, everything, metric_class, steadier, unit
+from pytest_sgdiff.metrics import DENOISE_GAP, costs, everything, metric_class, steadier, unit
 from pytest_sgdiff.reports.figures import fixed, measured
 from pytest_sgdiff.reports.finding_text import why
 
@@ -152,7 +152,7 @@ def _tolerated(old: Side, new: Side) -> Iterator[Row]:
     for name in (*now, *(name for name in before if name not in now)):
         kind, a, b = metric_class(name), before.get(name), now.get(name)
         ratio = over(b, a) if kind != "pause" else None
-        status, why = _status(kind, a, b)
+        status, why = _status(kind, *costs(name, (a, b)))
         if kind == "memory" and len(generations) > 1:
             status, why = "unknown", "the engines take the peak at different places"
         if status == "slower" and kind == "primary" and steadier(name):

@@ -25,7 +25,8 @@ STAGE_SHARE = 0.01
 class Series:
     """One metric of baseline and candidate, and how it is to be judged.
 
-    `stop` is why it cannot be judged (then the values are for show). `net` tells that pauses were taken out.
+    Of values of which more is better the inverse stands here, so that more is always worse. `stop` is why it cannot be
+    judged (then the values are for show). `net` tells that pauses were taken out.
     """
 
     metric: str
@@ -157,16 +158,16 @@ class _Request:
             metric_class=kind,
             unit=metrics.unit(metric),
             # A metric that no launch has is not one with missing values: there is nothing to compare with.
-            baseline=() if absent else then,
-            now=now,
-            margins=self._margins(kind, gate, metrics.unit(metric)),
+            baseline=() if absent else metrics.costs(metric, then),
+            now=metrics.costs(metric, now),
+            margins=self._margins(kind, gate, metric),
             primary=primary,
             deciding=not self.reference and (kind != "stage" or gone) and not elsewhere,
             net=derived is not None and derived.net,
             stop=stop,
         )
 
-    def _margins(self, kind: MetricClass, gate: str, unit: str) -> Margins:
+    def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
         """The class's margins, with the limit that the case states; `ignore` moves in proportion."""
         margins, metric, limits = CLASS_MARGINS[kind], metrics.entry(gate), self.choice.limits
         stated = limits.get(gate, limits.get(metric.group) if metric is not None else None)
@@ -174,7 +175,8 @@ class _Request:
             return replace(margins, limit=math.inf if stated is None else stated, limit_abs=0.0)
         if stated is not None:
             margins = replace(margins, limit=stated, ignore=margins.ignore * stated / margins.limit)
-        if unit not in ("ms", "MiB"):
+        unit = metrics.unit(name)
+        if unit not in ("ms", "MiB") or metrics.more_is_better(name):
             # Absolute margins are of these units.
             return replace(margins, ignore_abs=0.0, limit_abs=0.0, noise_abs=0.0)
         if unit != "ms" or self.e2e_ms is None:

@@ -28,7 +28,7 @@ from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
-from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.metrics import by_steadiness
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
@@ -60,7 +60,7 @@ def launch_s(baseline: Baseline) -> float | None:
     walls = sorted(entry.wall_s for entry in launches if entry.wall_s)
     if walls:
         return walls[len(walls) // 2]
-    took_ms = [value for entry in launches for name, value in entry.metrics.items() if metric_class(name) == "primary"]
+    took_ms = [value for entry in launches for name, value in entry.metrics.items() if name in by_steadiness()]
     return max(took_ms) / 1000 + STARTUP_S if took_ms else None
 
 
