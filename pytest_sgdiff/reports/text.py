@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
+from pytest_sgdiff.metrics import PAUSE
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.reports import case_text, evidence, finding_text, metric_text, numbers, reason_text
 from pytest_sgdiff.reports import launch_notes as launchnotes
@@ -233,7 +234,7 @@ def _explained(result: CaseResult) -> list[Verdict]:
 
 
 def _has_pause(result: CaseResult) -> bool:
-    return any(v.metric_class == "pause" for v in result.verdicts)
+    return any(v.metric == PAUSE for v in result.verdicts)
 
 
 def _facts(result: CaseResult) -> list[str]:
