@@ -11,7 +11,7 @@ from decision_rules import Array
 from decision_tables import percent, random
 
 from pytest_sgdiff.data import LaunchRecord
-from pytest_sgdiff.judging.step_profile import profile_warnings
+from pytest_sgdiff.judging.step_profile import step_findings
 
 HOST = Path(__file__).parents[1] / "tests" / "data" / "h200_host_launches.json"
 STEPS = 30
@@ -80,4 +80,4 @@ def _warned(then: Array, now: Array) -> bool:
         [LaunchRecord(number=i, steps_ms=tuple(map(float, steps))) for i, steps in enumerate(side)]
         for side in (then, now)
     )
-    return bool(profile_warnings(*sides))
+    return bool(step_findings(*sides))

@@ -16,7 +16,8 @@ OURS = """
 import os
 import pytest
 from pytest_sgdiff.gpus import Pool, lock_dir, resolve
-from pytest_sgdiff.plugin.xdist import WORKERINPUT, CaseNeed, GpuSchedule, ParkItems
+from pytest_sgdiff.plugin.role import NEEDS, role
+from pytest_sgdiff.plugin.xdist import CaseNeed, GpuSchedule, ParkItems
 
 ELIGIBLE, HERE = resolve("all", visible="0,1,2,3"), os.path.dirname(__file__)
 POOL = Pool(ELIGIBLE, run_id="run", settle_s=0)
@@ -26,7 +27,7 @@ def need_of(item):
     return CaseNeed(node_id=item.nodeid, gpus=gpus, estimate_s=seconds)
 
 def pytest_configure(config):
-    needs = getattr(config, "workerinput", {}).get(WORKERINPUT)
+    needs = role(config).given.get(NEEDS)
     if needs:
         config.pluginmanager.register(ParkItems(needs, need_of))
     elif not hasattr(config, "workerinput"):

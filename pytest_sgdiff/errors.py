@@ -7,6 +7,7 @@ SgdiffError
 ├── BaselineError        a baseline file is corrupt, of another schema, or cannot be written
 │   └── NewerBaselineError  it was written by a newer version of the plugin
 ├── RecordingError       a recording cannot be read or written
+│   └── ForeignLaunchError  a launch in it has no record: another tool made it, or it was not written to the end
 ├── EngineNotFoundError  the engine's command does not exist or does not tell its version
 ├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
 │   ├── LeaseLostError      the files of a lease were removed or replaced while it was held
@@ -70,6 +71,18 @@ class NewerBaselineError(BaselineError):
 
 class RecordingError(SgdiffError):
     """A recording cannot be read or written."""
+
+
+class ForeignLaunchError(RecordingError):
+    """The `folder` of a launch holds the file `found`, but not the record that this plugin writes last."""
+
+    def __init__(self, folder: object, found: str) -> None:
+        super().__init__(
+            f"{folder}: holds {found} but no launch.json: another tool made this launch, or --sgdiff-out did not "
+            'finish it; write a launch.json as docs/recordings.md shows ("Launches made without this tool"), or take '
+            "the folder out of the recording"
+        )
+        self.folder, self.found = folder, found
 
 
 class EngineNotFoundError(SgdiffError):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Isolation = Literal["shared", "confirm", "window", "quiet", "host"]
+Isolation = Literal["shared", "confirm", "alone"]
 
-ISOLATIONS: tuple[Isolation, ...] = ("shared", "confirm", "window", "quiet", "host")
+ISOLATIONS: tuple[Isolation, ...] = ("shared", "confirm", "alone")
+
+FORMERLY_ALONE = ("window", "quiet", "host")
+"""Names that `alone` had: the option takes them in this release, with a note, and recordings hold them for good."""

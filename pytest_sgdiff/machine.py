@@ -19,6 +19,7 @@ from typing import Protocol
 from pytest_sgdiff import __version__
 from pytest_sgdiff.data import EngineInfo, Environment, Gpu, GpuFacts, Machine
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+from pytest_sgdiff.files.procfs import cpu_facts
 
 VERSION_VARIABLE = "SGDIFF_ENGINE_VERSION"
 # Asks the package index of the engine's own environment: 30 ms, where importing sglang takes 10 s and more.
@@ -119,12 +120,7 @@ def host_hash() -> str:
 @functools.cache
 def cpu_model() -> str | None:
     """The CPU's name as the kernel tells it: `model name` on x86, implementer and part on Arm."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            rows = [line.partition(":") for line in file]
-    except OSError:
-        return None
-    told = {key.strip(): value.strip() for key, _, value in reversed(rows)}
+    told = cpu_facts()
     if "model name" in told:
         return re.sub(r"\s+", " ", told["model name"])
     if "CPU implementer" in told:

@@ -237,7 +237,7 @@ def pause_ms(launch: LaunchRecord) -> float | None:
     gap = max(0.0, denoise - steps)
     if e2e is None:
         return gap
-    stages = _total(launch.metrics[name] for name in stages_of((launch,)))
+    stages = total(launch.metrics[name] for name in stages_of((launch,)))
     return gap + max(0.0, e2e - stages) if stages else gap
 
 
@@ -250,7 +250,7 @@ def request_ms(launch: LaunchRecord, *, net: bool) -> float | None:
     return None if pause is None else e2e - pause
 
 
-def _total(values: Iterable[float]) -> float:
+def total(values: Iterable[float]) -> float:
     """The sum, infinite where it is too large for a float."""
     try:
         return math.fsum(values)
@@ -440,6 +440,15 @@ def may_be_zero(name: str) -> bool:
     """Whether 0.0 is a value of the metric, not one that is missing."""
     metric = entry(name)
     return metric is not None and metric.zero
+
+
+def places(name: str, launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
+    """Where the launches' values of a metric were read from, sorted; nothing where that is of no matter, or not
+    known."""
+    metric = entry(name)
+    if metric is None or metric.place is None:
+        return ()
+    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one.generation))}))
 
 
 def only_derived(name: str) -> bool:

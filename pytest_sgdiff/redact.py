@@ -72,11 +72,6 @@ def sensitive(name: str) -> bool:
     return _NAME.search(name) is not None and _NO_SECRET.search(name) is None
 
 
-def redact_env(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment with the values of variables that are named like secrets, and secret shapes, replaced."""
-    return Redaction(env).env(env)
-
-
 def redact(text: str, env: Mapping[str, str]) -> str:
     """The text without the values of `env`'s variables that are named like secrets, without what stands behind such a
     name, and without secret shapes. Of the same length up to a factor, redacted twice as once, in linear time."""

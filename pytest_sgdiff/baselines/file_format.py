@@ -26,8 +26,7 @@ from typing import Any, Literal
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import json_text
-from pytest_sgdiff.files.wire import from_plain, to_plain
-from pytest_sgdiff.files.wire_paths import spell
+from pytest_sgdiff.files.wire import from_plain, spell, to_plain
 from pytest_sgdiff.metrics import may_be_zero, plausible
 
 SCHEMA = 1

@@ -11,8 +11,7 @@ from typing import Protocol
 from pytest_sgdiff.baselines import file_format
 from pytest_sgdiff.data import Baseline, Machine
 from pytest_sgdiff.errors import BaselineError, NewerBaselineError
-from pytest_sgdiff.files.data_files import DataFileError, kind, names, read_bytes, read_named
-from pytest_sgdiff.files.names import file_name
+from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, names, read_bytes, read_named
 
 __all__ = [
     "Once",

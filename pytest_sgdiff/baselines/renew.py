@@ -86,7 +86,7 @@ def placed(old: Baseline | None, candidate: Baseline) -> Baseline:
 
 
 def centres(measurement: Measurement) -> dict[str, float]:
-    """The median of each metric over the launches that have it, as the rule takes it (docs/decision.md)."""
+    """The median of each metric over the launches that have it, as the rule takes it (docs/decision-evidence.md)."""
     return {
         name: rounded(median(value for value in values if value is not None))
         for name, values in measurement.values.items()

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from pytest_sgdiff.baselines import file_format
 from pytest_sgdiff.baselines.find import find, find_replaceable, path_for, reason
-from pytest_sgdiff.baselines.lock import LOCK_TIMEOUT_S, locked
 from pytest_sgdiff.baselines.renew import placed
 from pytest_sgdiff.data import Baseline, Machine
 from pytest_sgdiff.errors import BaselineError, WireError
 from pytest_sgdiff.files.data_files import TEMPORARY, DataFileError, kind, make_folder, names, remove, write
+from pytest_sgdiff.files.locks import is_at, try_lock
 
-__all__ = ["apply", "save", "update"]
+__all__ = ["LOCK", "LOCK_TIMEOUT_S", "apply", "locked", "save", "update"]
+
+LOCK = ".lock"
+_NO_LOCK = "is no lock of this plugin but a link or something else, which is not opened; take it away, then repeat"
+LOCK_TIMEOUT_S = 30.0
+"""How long a writer waits for another: writing takes milliseconds, so the other one hangs."""
 
 
 def save(root: Path, baseline: Baseline, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Path:
@@ -92,3 +103,54 @@ def _checked_text(path: Path, baseline: Baseline) -> str:
     except (WireError, file_format.MistakeError) as error:
         raise BaselineError(f"{path}: not written: {error}") from None
     return text
+
+
+@contextmanager
+def locked(root: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of a baselines folder. The kernel lets it go when the holder dies, however it dies.
+
+    Raises BaselineError if another run holds it for more than `timeout_s`.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / LOCK
+    deadline = time.monotonic() + timeout_s
+    while True:
+        descriptor = _open(path)
+        if try_lock(descriptor):
+            # The last holder took the file away: a lock on a file without a name keeps nobody out.
+            if is_at(descriptor, path):
+                break
+        else:
+            if time.monotonic() >= deadline:
+                holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another run"
+                os.close(descriptor)
+                raise BaselineError(
+                    f"{path}: {holder} has been writing baselines for {timeout_s:g} s; nothing was changed. "
+                    "Wait until it ends, or end it, then repeat"
+                )
+            time.sleep(0.02)
+        os.close(descriptor)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    """The lock file, made if it is not there. It comes with the folder, which others may have filled: a link would have
+    another file emptied, and so would a file that has a second name."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise BaselineError(f"{path}: {_NO_LOCK}") from None
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise BaselineError(f"{path}: {_NO_LOCK}")
+    return descriptor

@@ -121,7 +121,7 @@ def _when(baseline: Baseline) -> str:
 def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import Once, every, suite
     from pytest_sgdiff.data import MetricChoice
-    from pytest_sgdiff.files.names import file_name
+    from pytest_sgdiff.files.data_files import file_name
     from pytest_sgdiff.judging.power import doubts
     from pytest_sgdiff.judging.series import own_series
     from pytest_sgdiff.judging.suite_prior import suite_priors, told

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_sgdiff.compare.sides import Side
 
 FORMATS = ("text", "markdown", "json")
+TOLERANCES = ("upstream",)
 
 
 def add(commands: Subparsers) -> None:
@@ -26,22 +27,30 @@ def add(commands: Subparsers) -> None:
         "compare",
         help="compare two perf dumps, two recordings, or either against a baseline",
         description="Compares two perf dumps, two recordings (a folder that --sgdiff-out wrote, one of its cases or "
-        "one launch), or either against a baseline file. With three launches of each side the rule of the gate "
-        "decides, with fewer fixed tolerances do. Exit 0, 1 if anything is slower, 2 if the two are not comparable "
-        "(another model, other GPUs, sizes, stage timers or backends) or a case of OLD is not in NEW; --anyway "
-        "compares what there is. Cases that only NEW has, and other flags that differ, are named.",
+        "one launch), or either against a baseline file, by the rule of the gate. Launches that are too few to show "
+        "their own noise are judged by the usual one, and below the table stands which slowdowns so many can show: one "
+        "launch against one shows none, only a larger memory. Exit 0 if nothing is shown to be slower, also where that "
+        "cannot be told; 1 if anything is slower or takes more memory; 2 if the two are not comparable (another model, "
+        "other GPUs, sizes, stage timers or backends) or a case of OLD is not in NEW; --anyway compares what there is. "
+        "Cases that only NEW has, and other flags that differ, are named.",
     )
     parser.add_argument("old", type=Path, metavar="OLD")
     parser.add_argument("new", type=Path, metavar="NEW")
     parser.add_argument(
         "--format", choices=FORMATS, default="text", help="markdown is that of upstream's compare_perf.py"
     )
+    parser.add_argument(
+        "--tolerances",
+        choices=TOLERANCES,
+        help="judge by fixed tolerances, which say nothing of noise: those of upstream's compare_perf.py (e2e 2 %%, a "
+        "stage 10 %% and 120 ms) and, of memory, of its tests (2 %% and 128 MiB)",
+    )
     parser.add_argument("--anyway", action="store_true", help="compare what is not the same work, too")
     parser.set_defaults(run=_compare)
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.compare.compare import compare
+    from pytest_sgdiff.compare import compare as comparing
     from pytest_sgdiff.reports.comparison import RENDERERS
 
     troubles: dict[str, str] = {}
@@ -66,7 +75,11 @@ def _compare(chosen: argparse.Namespace) -> int:
     )
     left_out = printable_values((*gone, *more, *troubles.values()))
     comparisons = {
-        name: replace(compare(*pair, anyway=chosen.anyway), left_out=left_out) for name, pair in pairs.items()
+        name: replace(
+            comparing.compare(*pair, anyway=chosen.anyway, tolerances=comparing.TOLERANCES.get(chosen.tolerances)),
+            left_out=left_out,
+        )
+        for name, pair in pairs.items()
     }
     texts = {name: RENDERERS[chosen.format](comparison) for name, comparison in comparisons.items()}
     if chosen.format == "json" and len(texts) > 1:

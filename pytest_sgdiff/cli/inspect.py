@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json, read
-from pytest_sgdiff.printable import printable_values
+from pytest_sgdiff.printable import printable, printable_values
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.data import LaunchRecord
 
 HINTED = 5
 """Runs that are named where a folder of runs was given: the newest."""
@@ -24,9 +27,10 @@ def add(commands: Subparsers) -> None:
         help="what really ran in a launch: backend, pipeline, warmup, metrics, problems",
         description="Reads a perf dump and the engine's log and says what really ran. PATH is a folder that "
         "--sgdiff-out named or a run left in .sgdiff/: one launch, the launches of one case, or a whole recording. It "
-        "may also be the file of a perf dump or a log (*.log). Exit 1 if anything is wrong with a launch: a silent "
-        "fallback to diffusers, a failed request, a torn dump, a log that does not prove the backend, a process that "
-        "did not end well, a disturbance.",
+        "may also be the file of a perf dump or a log (*.log). Below the metrics stands which "
+        "slowdowns so many launches can show against as many others. Exit 1 if anything is wrong with a launch: a "
+        "silent fallback to diffusers, a failed request, a torn dump, a log that does not prove the backend, a process "
+        "that did not end well, a disturbance.",
     )
     parser.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="a folder with launches, or a file")
     parser.add_argument("--dump", type=Path, metavar="FILE", help="the perf dump (--perf-dump-path of the engine)")
@@ -56,10 +60,11 @@ def _inspect(chosen: argparse.Namespace) -> int:
         raise OptionError(f"inspect: give one perf dump, not {len(dumps)}: {', '.join(map(str, dumps))}")
     dump = read(dumps[0]) if dumps else None
     found = inspect(dump, "\n".join(read(path, at_most=LOG_LIMIT) for path in logs) if logs else None)
+    found = _with_power(found)
     if chosen.json:
         print(as_json(found))
     else:
-        print(_inspection(printable_values(found)))
+        print(_inspection(printable_values(found), alone=True))
     return FOUND if found["problems"] else GOOD
 
 
@@ -78,7 +83,7 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
     for (folder, case, number), below in places:
         head = {"folder": str(folder), "case": case, "launch": number}
         try:
-            shown.append({**head, **_launch(folder, case, number, below=below)})
+            shown.append({**head, **_with_power(_launch(folder, case, number, below=below))})
         except RecordingError as error:
             broken = True
             print(f"sgdiff: inspect: {error}", file=sys.stderr)
@@ -86,7 +91,19 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
         one_launch = len(folders) == len(shown) == 1 and shown[0]["folder"] == str(folders[0])
         print(as_json(shown[0] if one_launch else shown))
     else:
-        print("\n\n".join(f"== {one['folder']}\n{_inspection(one)}" for one in map(printable_values, shown)))
+        # By folder: in an A/B run both engines have launches of a case.
+        by_case: dict[Path, list[dict[str, Any]]] = {}
+        for one in shown:
+            by_case.setdefault(Path(one["folder"]).parent, []).append(one)
+        texts = []
+        for one in shown:
+            alone = len(by_case[Path(one["folder"]).parent]) == 1
+            texts.append(f"== {printable(one['folder'])}\n{_inspection(printable_values(one), alone=alone)}")
+        print("\n\n".join(texts))
+        for folder, launches in by_case.items():
+            lines = _power([_record(one) for one in launches if one["metrics"] and not one["problems"]])
+            if len(launches) > 1 and lines:
+                print("", f"{printable(str(folder))}:", *(f"  {line}" for line in lines), sep="\n")
         if len(shown) > 1:
             wrong = sum(bool(one["problems"]) for one in shown)
             print(f"\n{len(shown)} launches, {wrong or 'none'} with problems")
@@ -137,7 +154,34 @@ def _launches(path: Path) -> list[tuple[Path, str, int]]:
     return found
 
 
-def _inspection(found: Mapping[str, Any]) -> str:
+def _record(found: Mapping[str, Any]) -> LaunchRecord:
+    from pytest_sgdiff.data import LaunchRecord
+
+    return LaunchRecord(number=0, metrics=found["metrics"], generation=found["generation"])
+
+
+def _with_power(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found, with the pause of the launch and, of a launch that counts, what it shows against one other."""
+    from pytest_sgdiff.compare.compare import alike, stands_out
+    from pytest_sgdiff.reports.comparison import plain_power
+
+    record = _record(found)
+    counts = bool(found["metrics"]) and not found["problems"]
+    problems = found["problems"]
+    rest = {name: value for name, value in found.items() if name != "problems"}
+    shows = plain_power(alike([record])) if counts else []
+    return {**rest, "pause_ms": stands_out(record), "shows": shows, "problems": problems}
+
+
+def _power(launches: Sequence[LaunchRecord]) -> list[str]:
+    from pytest_sgdiff.compare.compare import alike
+    from pytest_sgdiff.reports.comparison import power
+
+    return list(power(alike(launches))) if launches else []
+
+
+def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
+    """`alone`: it is the only launch of its case, and what it shows stands here."""
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
     metrics = found["metrics"]
     if isinstance(metrics, dict) and metrics:
@@ -146,6 +190,12 @@ def _inspection(found: Mapping[str, Any]) -> str:
 
         width = max(map(len, metrics))
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]
+        pause = found["pause_ms"]
+        if pause is not None:
+            rule = "one launch cannot say whether it is the rule"
+            lines += ["", f"a pause of {fixed(pause, 0)} ms outside steps and stages: {rule}"]
+        if alone and not found["problems"]:
+            lines += ["", *_power([_record(found)])]
     problems = found["problems"]
     if isinstance(problems, (list, tuple)) and problems:
         lines += ["", "problems:", *(f"  {problem}" for problem in problems)]

@@ -41,6 +41,7 @@ class Side:
     """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
     backend. `flags` and `variables` (those that the engine reads, inherited or
     the case's own) are how the work is done, None where that is not told: to compare two ways is what many come for.
+    `published`: its numbers are not of launches, and have no spread.
     `notes` are for the reader: launches that do not count, and why."""
 
     label: str
@@ -50,6 +51,7 @@ class Side:
     facts: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] | None = None
     variables: Mapping[str, str] | None = None
+    published: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -147,6 +149,7 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
         engine_version=baseline.engine_version,
         facts={name: _last_part(value) if name == "model" else value for name, value in facts.items()},
         variables=_variables(measurement.launches[0].environment, _given(measurement.workload.fields)),
+        published=baseline.kind == "reference",
         notes=("published numbers, without spread",) if baseline.kind == "reference" else (),
     )
 

@@ -31,7 +31,16 @@ from pytest_sgdiff.data.cases import (
     Scalar,
     is_one_of,
 )
-from pytest_sgdiff.data.findings import Doubt, Finding, FindingCode, ReasonCode, RelationCode, StepFinding, UnknownStage
+from pytest_sgdiff.data.findings import (
+    ComparisonCode,
+    Doubt,
+    Finding,
+    FindingCode,
+    ReasonCode,
+    RelationCode,
+    StepFinding,
+    UnknownStage,
+)
 from pytest_sgdiff.data.launches import (
     Changed,
     Command,
@@ -92,6 +101,7 @@ __all__ = [
     "ChangePoint",
     "Changed",
     "Command",
+    "ComparisonCode",
     "Decision",
     "Doubt",
     "EngineInfo",

@@ -49,6 +49,27 @@ FindingCode = Literal[
     "reference-beyond",
 ]
 
+ComparisonCode = Literal[
+    # One launch or two.
+    "few-launches",
+    "few-launches-beyond",
+    "few-launches-slower",
+    "pauses-alike",
+    "pause-on-one-side",
+    "pauses-on-both-sides",
+    "change-is-a-pause",
+    # What no rule judges.
+    "old-only",
+    "new-only",
+    "by-its-steps",
+    "other-figure",
+    # Upstream's fixed tolerances.
+    "tolerance-within",
+    "tolerance-beyond",
+    "no-tolerance",
+]
+"""Findings of `sgdiff compare` alone; the results of a run have none of them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
@@ -56,11 +77,12 @@ class Finding:
 
     `limit`, `ignore`, `size`, `low` and `high` are fractions (of a slowdown or growth); `floor`, `shortest` and
     `longest` in the metric's unit. `count` of `of` launches or pairs are meant; `needed` is how many would do.
-    `baseline` tells that `count` and `of` are the baseline's, not the candidate's. `slack` is the fraction by which
+    `baseline` tells that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
+    launches `size` is by how much launches differ anyway. `slack` is the fraction by which
     both margins were wider, since the baseline does not know the GPU or host. `then` and `now` name what differs.
     """
 
-    code: FindingCode
+    code: FindingCode | ComparisonCode
     limit: float | None = None
     ignore: float | None = None
     size: float | None = None

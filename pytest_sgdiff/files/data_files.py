@@ -16,6 +16,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import quote, unquote
 
 from pytest_sgdiff.errors import SgdiffError
 
@@ -276,3 +277,23 @@ def _unfit(path: Path, found: os.stat_result, otherwise: Unfit = "no-file") -> D
         why = "is a link, which is not followed: it may lead anywhere. Put a copy in its place, or remove it"
         return DataFileError(path, "link", why)
     return DataFileError(path, otherwise, "is no folder" if otherwise == "no-folder" else "is no regular file")
+
+
+def file_name(case_id: str) -> str:
+    """A case id as a file or folder name, `firered_1_1[cfg]` as it is; whatever is not safe in a name as `%2F`."""
+    name = quote(case_id, safe="[]", errors="surrogatepass")
+    return "%2E" + name[1:] if name.startswith(".") else name
+
+
+def case_id(name: str) -> str:
+    """The case id that `file_name` made the name of."""
+    return unquote(name)
+
+
+def onto_disk(path: Path) -> None:
+    """Have a file or folder on the disk, so that it is there after a power cut. Raises OSError."""
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -8,13 +8,14 @@ something into stays.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+from pytest_sgdiff.files.locks import try_lock
 
 PARENT = ".sgdiff"
 """Where runs have their folders, below the root."""
@@ -35,7 +36,7 @@ class RunFolder:
         # What cannot be written here is told where the first launch cannot be.
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = hold(folder, fcntl.LOCK_EX)
+            self._lock = hold(folder, shared=False)
             if not folder.parent.is_symlink():  # what it leads to is for somebody else to keep
                 _create(folder.parent / ".gitignore", IGNORE)
 
@@ -57,7 +58,7 @@ class RunFolder:
             self._lock = None
 
 
-def hold(folder: Path, how: int = fcntl.LOCK_SH) -> int | None:
+def hold(folder: Path, *, shared: bool = True) -> int | None:
     """Keep others from removing a run's folder until the descriptor is closed; None if it is none, or locked by others.
 
     Raises:
@@ -68,13 +69,14 @@ def hold(folder: Path, how: int = fcntl.LOCK_SH) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(lock, how | fcntl.LOCK_NB)
-    except BaseException as error:
+        taken = try_lock(lock, shared=shared)
+    except BaseException:
         os.close(lock)
-        if isinstance(error, BlockingIOError):
-            return None
         raise
-    return lock
+    if taken:
+        return lock
+    os.close(lock)
+    return None
 
 
 def prune(parent: Path, *, keep: int, but: str) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ def prune(parent: Path, *, keep: int, but: str) -> tuple[str, ...]:
 
 def _removed(folder: Path) -> bool:
     with contextlib.suppress(OSError):
-        lock = hold(folder, fcntl.LOCK_EX)
+        lock = hold(folder, shared=False)
         if lock is None:
             return False
         try:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import glob
 import os
 import shutil
 import stat
 import tempfile
+
+from pytest_sgdiff.files.locks import try_lock
 
 
 def make(prefix: str, name: str = "") -> tuple[str, int]:
@@ -25,7 +26,7 @@ def make(prefix: str, name: str = "") -> tuple[str, int]:
     fresh = tempfile.mkdtemp(prefix="sgdiff-")
     lock = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try_lock(lock)  # nobody else knows of it yet
         path = os.path.join(os.path.dirname(fresh), prefix + (name or os.path.basename(fresh).removeprefix("sgdiff-")))
         os.rename(fresh, path)
     except BaseException:
@@ -54,8 +55,7 @@ def _remove_unowned(path: str) -> None:
     with contextlib.suppress(OSError):
         lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            if os.fstat(lock).st_uid == os.getuid():
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock).st_uid == os.getuid() and try_lock(lock):
                 shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(lock)

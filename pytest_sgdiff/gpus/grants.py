@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_sgdiff.files.procfs import where
 from pytest_sgdiff.gpus import lease_records
 from pytest_sgdiff.gpus.lease_records import Busy, LeaseRecord
 from pytest_sgdiff.gpus.lock_files import bump, closing, mutex, remove
 from pytest_sgdiff.gpus.policy import Slot, plan
-from pytest_sgdiff.gpus.processes import where
 from pytest_sgdiff.gpus.selection import Eligible
 from pytest_sgdiff.gpus.wait_reasons import holdings, obstacles
 

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from pytest_sgdiff.errors import LeaseError, LeaseLostError
+from pytest_sgdiff.files.locks import is_at, try_lock
 from pytest_sgdiff.gpus.lease_records import read_tag, write_locked
-from pytest_sgdiff.gpus.lock_files import is_at, is_locked, mutex, names, open_lock_file, remove, try_lock, usable
+from pytest_sgdiff.gpus.lock_files import is_locked, mutex, names, open_lock_file, remove, usable
 
 _POLL_S = 0.02
 

@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from pytest_sgdiff.data import Gpu, Ports
+from pytest_sgdiff.files.locks import is_at
+from pytest_sgdiff.files.procfs import is_descendant, process
 from pytest_sgdiff.gpus import host_lock
 from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.lease_records import rewrite
-from pytest_sgdiff.gpus.lock_files import bump, closing, gpu_file, is_at, is_locked, mutex, remove, usable
+from pytest_sgdiff.gpus.lock_files import bump, closing, gpu_file, is_locked, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader
-from pytest_sgdiff.gpus.processes import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE, is_descendant, process
+from pytest_sgdiff.gpus.orphans import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE
 
 # Usually the first look finds the memory free; what takes longer is worth a word.
 FREED_S = 2.0

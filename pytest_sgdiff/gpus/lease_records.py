@@ -20,9 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pytest_sgdiff.files.locks import is_at, try_lock
+from pytest_sgdiff.files.procfs import exists, where
 from pytest_sgdiff.gpus.lock_files import (
     gpu_file,
-    is_at,
     is_locked,
     is_uuid,
     locked_by_others,
@@ -32,11 +33,9 @@ from pytest_sgdiff.gpus.lock_files import (
     open_lock_file,
     open_to_write,
     remove,
-    try_lock,
     uuids,
 )
 from pytest_sgdiff.gpus.policy import Ticket
-from pytest_sgdiff.gpus.processes import where
 from pytest_sgdiff.printable import printable
 
 T = TypeVar("T")
@@ -313,7 +312,7 @@ def _lease_record(name: str, found: _Found) -> LeaseRecord | None:
 
 def _holds_nothing(record: LeaseRecord) -> bool:
     """Whether a lease of a dead owner is of no use to the reaper: it has no GPUs, and its launch has ended too."""
-    return not record.uuids and (record.child is None or not os.path.exists(f"/proc/{record.child}"))
+    return not record.uuids and (record.child is None or not exists(record.child))
 
 
 def _of_an_earlier_boot(record: LeaseRecord) -> bool:

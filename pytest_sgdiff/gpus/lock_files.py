@@ -1,9 +1,5 @@
 """Files under the lock directory and the kernel's locks on them.
 
-A lock is an `flock` on an open file description: the kernel drops it when the last process that has the description
-open is gone, however it went. Therefore nothing here ever unlocks: a lock is given back by closing the descriptor,
-and a child that inherited it keeps it. Reading is enough to lock, so files of other users can be locked too.
-
 Every user of the host may write here. So every file is opened in this module: no link is followed, nothing but a
 regular file is opened, and no opening waits, as that of a pipe would.
 """
@@ -13,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import re
 import stat
@@ -22,6 +17,8 @@ from collections.abc import Iterator
 from urllib.parse import quote, unquote
 
 from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.files.locks import is_at, try_lock
+from pytest_sgdiff.files.procfs import lock_holders
 from pytest_sgdiff.printable import printable
 
 LOCK_DIR_VARIABLE = "SGDIFF_LOCK_DIR"
@@ -218,24 +215,6 @@ def is_uuid(text: str) -> bool:
     return text.isascii() and text.isprintable() and _NAME.fullmatch(quote(text, safe="")) is not None
 
 
-def is_at(fd: int, path: str) -> bool:
-    """Whether the open file is still the one that lies at the path: a lock on another one keeps nobody out."""
-    try:
-        there = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return False
-    return os.path.samestat(os.fstat(fd), there)
-
-
-def try_lock(fd: int, *, shared: bool = False) -> bool:
-    """Takes the lock if nobody is in the way; never waits."""
-    try:
-        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def locked_file(path: str, *, shared: bool = False) -> int | None:
     """A descriptor that holds the lock, or None if somebody else does."""
     fd = open_lock_file(path)
@@ -303,18 +282,6 @@ def closing(*fds: int) -> contextlib.ExitStack:
     for fd in fds:
         held.callback(os.close, fd)
     return held
-
-
-def lock_holders(fd: int) -> tuple[int, ...]:
-    """PIDs that hold a lock on the file, as /proc/locks tells: those of this PID namespace."""
-    info = os.fstat(fd)
-    wanted = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}"
-    try:
-        with open("/proc/locks", encoding="ascii") as file:
-            rows = [line.split() for line in file if "->" not in line]
-    except OSError:
-        return ()
-    return tuple(int(row[4]) for row in rows if len(row) > 5 and row[5] == wanted and int(row[4]) > 0)
 
 
 def bump(folder: str) -> None:

@@ -1,25 +1,31 @@
-"""The end of launches whose pytest worker died: their GPUs stay locked until they are dead too."""
+"""The end of launches whose pytest worker died: their GPUs stay locked until they are dead too.
+
+A process is the lease's if its environment carries `SGDIFF_LEASE=<id>`; or if it is of the session that the launch
+began and its environment is gone, which is what setproctitle (SGLang's workers use it) leaves of it; or if its parent
+is. Only such processes of the same user, boot and PID namespace are ever signalled, and none that only bears the
+number of one: a number is given out again after a process's end.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.files.procfs import Process, process, processes
 from pytest_sgdiff.gpus.lease_records import LeaseRecord, lease_records
 from pytest_sgdiff.gpus.lock_files import bump, gpu_file, is_locked, mutex, remove, usable
-from pytest_sgdiff.gpus.processes import (
-    LEASE_VARIABLE,
-    ORPHAN_GRACE_S,
-    ORPHAN_TERM_S,
-    RUN_VARIABLE,
-    end,
-    family,
-    signal_all,
-)
+
+LEASE_VARIABLE = "SGDIFF_LEASE"
+RUN_VARIABLE = "SGDIFF_RUN"
+UUIDS_VARIABLE = "SGDIFF_GPU_UUIDS"
+# The engine's own shutdown takes a second or two; the launcher gives it 20 s, but nobody waits for an orphan's result.
+ORPHAN_GRACE_S = 2.0
+ORPHAN_TERM_S = 5.0
 
 
 class Reaper:
@@ -76,3 +82,66 @@ def _bury(folder: str, record: LeaseRecord) -> bool:
         remove(os.path.join(folder, "lease", record.id))
     bump(folder)
     return True
+
+
+def family(tag: str, child: int | None = None, child_started: int | None = None) -> dict[int, int]:
+    """PID -> when it was started, of the processes of this user that carry `tag` (`SGDIFF_LEASE=...`), or come from the
+    launch `child`, unless that number is another process's by now; never this process."""
+    everybody = [row for row in processes(environ=True) if not row.zombie]  # those hold nothing
+    word = tag.encode()
+    mine = os.getuid()
+    leader = next((row for row in everybody if row.pid == child), None)
+    if child_started is None or (leader is not None and leader.started != child_started):
+        child = None
+    found = {row.pid: row.started for row in everybody if row.uid == mine and _carries(row, word, child)}
+    while True:
+        more = {row.pid: row.started for row in everybody if row.parent in found and row.uid == mine}
+        if more.keys() <= found.keys():
+            return {pid: started for pid, started in found.items() if pid != os.getpid()}
+        found |= more
+
+
+def _carries(row: Process, word: bytes, child: int | None) -> bool:
+    environ = row.environ or b""
+    if word in environ.split(b"\0"):
+        return True
+    return child is not None and row.session == child and b"PATH=" not in environ
+
+
+def signal_all(found: Mapping[int, int], number: int) -> None:
+    """Sends the signal to the processes that `family` found, as far as they still live."""
+    for pid, started in found.items():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            try:
+                # The descriptor is of one process, whoever gets its number next.
+                fd = os.pidfd_open(pid)
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EPERM):  # an old kernel, or a container that forbids it
+                    raise
+                if _is(pid, started):
+                    os.kill(pid, number)
+                continue
+            try:
+                if _is(pid, started):
+                    signal.pidfd_send_signal(fd, number)
+            finally:
+                os.close(fd)
+
+
+def _is(pid: int, started: int) -> bool:
+    row = process(pid)
+    return row is not None and row.started == started
+
+
+def end(tag: str, child: int | None = None, child_started: int | None = None, *, term_s: float = ORPHAN_TERM_S) -> int:
+    """Ends all processes of the tag: SIGTERM, at most `term_s`, SIGKILL. Returns how many there were."""
+    found = family(tag, child, child_started)
+    everyone = set(found)
+    signal_all(found, signal.SIGTERM)
+    deadline = time.monotonic() + term_s
+    while found and time.monotonic() < deadline:
+        time.sleep(0.02)
+        found = family(tag, child, child_started)
+        everyone |= found.keys()
+    signal_all(found, signal.SIGKILL)
+    return len(everyone)

@@ -175,12 +175,9 @@ def _whole_blocks(free: Sequence[Slot], all_slots: Sequence[Slot]) -> list[froze
 def runs_alone(isolation: Isolation, *, look: int, recording: bool = False) -> bool:
     """Whether a launch has the host to itself. `look` counts the looks at the data from 1.
 
-    A command-line launch is one process from loading to output, so `window` (one timed window at a time) and `quiet`
-    come to the same as `host`: alone. `confirm` shares at the first look, which other work can only slow down, and is
-    alone from the second on, so that no `regressed` rests on a disturbed launch.
+    `confirm` shares at the first look, which other work can only slow down, and is alone from the second on, so that no
+    `regressed` rests on a disturbed launch.
     """
-    if isolation == "shared":
-        return False
     if isolation == "confirm":
         return recording or look > 1
-    return True
+    return isolation == "alone"

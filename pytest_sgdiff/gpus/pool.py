@@ -20,11 +20,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_sgdiff.errors import LeaseError, NeverIdleError
+from pytest_sgdiff.files.locks import is_at
 from pytest_sgdiff.gpus import lease_records, ports
 from pytest_sgdiff.gpus.devices import PATIENCE_S, Use, in_use, in_words, never_idle
 from pytest_sgdiff.gpus.grants import Grant, enter, give_back, look
 from pytest_sgdiff.gpus.lease import Lease
-from pytest_sgdiff.gpus.lock_files import bump, generation, is_at, lock_dir, mutex, remove, usable
+from pytest_sgdiff.gpus.lock_files import bump, generation, lock_dir, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.gpus.orphans import Reaper
 from pytest_sgdiff.gpus.selection import Eligible

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from pytest_sgdiff.data import Ports
 from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.files.procfs import ephemeral_ports, mounts
 from pytest_sgdiff.gpus.lock_files import locked_file
 
 BASE = 20000
@@ -30,31 +31,17 @@ _FEWEST_BLOCKS = 16
 
 def blocks(base: int = BASE, span: int = SPAN, ephemeral: tuple[int, int] | None = None) -> tuple[int, ...]:
     """First ports of the blocks, below and above the kernel's own range; all above `base` if that leaves too few."""
-    low, high = ephemeral_range() if ephemeral is None else ephemeral
+    low, high = ephemeral_ports() if ephemeral is None else ephemeral
     every = range(base, 65536 - span, span)
     clear = tuple(first for first in every if first + span <= low or first > high)
     return clear if len(clear) >= _FEWEST_BLOCKS else tuple(every)
-
-
-def ephemeral_range() -> tuple[int, int]:
-    """The ports that the kernel hands out by itself; Linux's default where it does not tell."""
-    try:
-        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-            low, high = file.read().split()
-        return int(low), int(high)
-    except (OSError, ValueError):
-        return 32768, 60999
 
 
 def offset(folder: str, count: int) -> int:
     """At which of `count` blocks the runs of a lock directory begin to look: those of another directory, or of another
     container, begin elsewhere, so that they seldom meet. The same in all processes that see the same directory."""
     about = os.stat(folder)
-    try:
-        mounts = os.readlink("/proc/self/ns/mnt")
-    except OSError:
-        mounts = ""
-    seed = f"{about.st_dev}:{about.st_ino}:{mounts}".encode()
+    seed = f"{about.st_dev}:{about.st_ino}:{mounts()}".encode()
     return int.from_bytes(hashlib.sha256(seed).digest()[:8], "big") % count
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.gpus.lease_records import Busy, LeaseRecord, Waiter
+from pytest_sgdiff.gpus.orphans import ORPHAN_GRACE_S, ORPHAN_TERM_S
 from pytest_sgdiff.gpus.policy import Holding
-from pytest_sgdiff.gpus.processes import ORPHAN_GRACE_S, ORPHAN_TERM_S
 
 
 def holdings(leases: Sequence[LeaseRecord], taken: frozenset[str]) -> list[Holding]:

@@ -38,7 +38,7 @@ NOISE: Mapping[MetricClass, Noise] = {
     "memory": Noise(cv=0.002, floor=8),
     "pause": Noise(cv=0, floor=0),
 }
-"""By metric class, in ms or MiB. Source: docs/decision.md, "Margins"."""
+"""By metric class, in ms or MiB. Source: docs/decision-evidence.md, "Margins"."""
 
 
 def logs(values: Sequence[float | None]) -> list[float]:

@@ -43,10 +43,11 @@ def judge(
     looks: int,
     paired: bool = False,
     priors: Mapping[MetricClass, Prior] | None = None,
+    rules: Mapping[MetricClass, Rule] | None = None,
 ) -> tuple[Verdict, ...]:
     """One verdict per metric that the choice gates, as `verdicts_on` has them."""
     found = series_of(now, baseline, choice)
-    return verdicts_on(found, now, baseline, looks=looks, paired=paired, priors=priors)
+    return verdicts_on(found, now, baseline, looks=looks, paired=paired, priors=priors, rules=rules)
 
 
 def verdicts_on(
@@ -57,16 +58,24 @@ def verdicts_on(
     looks: int,
     paired: bool = False,
     priors: Mapping[MetricClass, Prior] | None = None,
+    rules: Mapping[MetricClass, Rule] | None = None,
 ) -> tuple[Verdict, ...]:
     """One verdict per series of the two, the primary one first.
 
     `looks` is how many launches the last look has, by which it is said what can be detected. `paired`: the baseline's
     launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
     what the suite's own baselines say of the noise of a class (`pytest_sgdiff.judging.rules.prior.fit_prior`).
+    `rules` judge their classes in place of the rule that the baseline asks for.
     """
     near = paired or same_node(now.launches, baseline)
     return tuple(
-        _verdict(s, _rule(s, baseline, paired=paired, priors=priors or {}), baseline, looks=looks, near=near)
+        _verdict(
+            s,
+            (rules or {}).get(s.metric_class) or _rule(s, baseline, paired=paired, priors=priors or {}),
+            baseline,
+            looks=looks,
+            near=near,
+        )
         for s in series
     )
 

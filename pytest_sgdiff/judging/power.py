@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_sgdiff.data import Doubt, Finding, MetricClass, Verdict
-from pytest_sgdiff.judging.estimator import CLIP, Noise, centre, centres, logs, middle, spread
+from pytest_sgdiff.judging.estimator import CLIP, Noise, centre, centres, logs, median, middle, spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, ModeratedRule, Prior
 from pytest_sgdiff.judging.rules.prior import DEFAULT
 from pytest_sgdiff.judging.rules.sample import invalid, variation
-from pytest_sgdiff.judging.rules.three_way import bounds
+from pytest_sgdiff.judging.rules.three_way import bounds, moderated
 from pytest_sgdiff.judging.series import Series
 from pytest_sgdiff.metrics import cost, costs
 
@@ -35,9 +35,34 @@ def detectable(s: Series, launches: int, priors: Mapping[MetricClass, Prior]) ->
     return rule.detectable(s.baseline, s.margins, launches=launches, past_limit=s.metric_class == "stage")
 
 
+def prospect(s: Series, launches: int, *, same_node: bool) -> float | None:
+    """The slowdown (a fraction) that so many launches of *each* side find with 95 % probability; None if that cannot
+    be told.
+
+    They are thought to vary as the launches at hand do, or as the class of the metric does where these are too few to
+    vary by more.
+    """
+    then, now = ([v for v in side if v is not None and math.isfinite(v) and v > 0] for side in (s.baseline, s.now))
+    if s.metric_class == "pause" or not then or not now or launches < 2:
+        return None
+    usual, freedom = median(then), len(then) + len(now) - 2
+    s0 = Noise(cv=s.margins.cv0, floor=s.margins.noise_abs).at(usual)
+    squares = sum((len(side) - 1) * (variation(side) or 0.0) ** 2 for side in (then, now))
+    variance, _ = moderated(squares, freedom, s0, DEFAULT.weight)
+    # A baseline of so many launches that has just this spread.
+    evenly = [i - (launches - 1) / 2 for i in range(launches)]
+    unit = math.sqrt(variance / statistics.variance(evenly))
+    try:
+        typical = [usual * math.exp(unit * x) for x in evenly]
+    except OverflowError:
+        return None
+    past_limit = s.metric_class == "stage"
+    return ModeratedRule().detectable(typical, s.margins, launches=launches, past_limit=past_limit, same_node=same_node)
+
+
 WEAK = 1.5
 """A baseline is weak where it finds a slowdown only from this many times the limit on; usual figures are in table 6 of
-docs/decision.md."""
+docs/decision-evidence.md."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 A figure of the profile is one number per launch and is judged as any other; the steps of one launch share its clocks
 and are never pooled. Nothing here fails a case or asks for another launch: launches are asynchronous, and time moves
-between steps without any being lost (docs/decision.md, "The step profile").
+between steps without any being lost (docs/decision-evidence.md, "The step profile").
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPIKE = 1.25
 SPIKE_MS = 20.0
 SPIKE_LAUNCHES = 3
 """A step spikes if it takes SPIKE times its usual time, and SPIKE_MS more, in each of SPIKE_LAUNCHES or more. With one
-launch a sporadic spike somewhere is seen in 40 % of unchanged cases (docs/decision.md)."""
+launch a sporadic spike somewhere is seen in 40 % of unchanged cases."""
 TAIL_STEPS = 9
 """Fewer steps have no thirds to speak of."""
 CLOCK_MS = 0.05

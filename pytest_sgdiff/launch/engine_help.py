@@ -9,7 +9,6 @@ asks and the others wait. Where that folder cannot be used, the answer is kept f
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ from pytest_sgdiff.engines.flags.help_text import flags_in
 from pytest_sgdiff.engines.flags.lookup import flags_of
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import data_files
+from pytest_sgdiff.files.locks import try_lock
 from pytest_sgdiff.files.wire import from_plain, to_plain
 from pytest_sgdiff.redact import redact
 
@@ -201,11 +201,10 @@ def _alone(path: Path, timeout_s: float) -> Iterator[None]:
     try:
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
-            try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                time.sleep(0.1)
+            with contextlib.suppress(OSError):
+                if try_lock(opened):
+                    break
+            time.sleep(0.1)
         yield
     finally:
         os.close(opened)

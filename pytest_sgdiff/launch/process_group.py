@@ -12,7 +12,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+
+from pytest_sgdiff.files.procfs import Process, environment, processes
 
 TAG = "SGDIFF_LAUNCH"
 """Environment variable that marks every process of a launch; its value is unique per launch."""
@@ -32,39 +33,8 @@ POLL_S = 0.05
 """How often an ending group is looked at. Nothing is measured any more by then."""
 
 
-class _Stat(NamedTuple):
-    pid: int
-    alive: bool
-    parent: int
-    group: int
-    session: int
-
-
-def _stats() -> list[_Stat]:
-    """One entry per process of this PID namespace, from /proc/<pid>/stat; zombies are not alive."""
-    found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                # The command's name stands in parentheses and may itself hold spaces and parentheses.
-                state, parent, group, session = file.read().rpartition(b")")[2].split()[:4]
-        except (OSError, ValueError):
-            continue  # It ended between the listing and the reading.
-        alive = state not in {b"Z", b"X"}
-        found.append(_Stat(int(name), alive, int(parent), int(group), int(session)))
-    return found
-
-
-def _tagged(pid: int, tag: str) -> bool:
-    try:
-        if os.stat(f"/proc/{pid}").st_uid != os.getuid():
-            return False  # its user could make the reading wait
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return f"{TAG}={tag}".encode() in file.read().split(b"\0")
-    except OSError:
-        return False
+def _tagged(found: Process, tag: str) -> bool:
+    return f"{TAG}={tag}".encode() in (environment(found.pid, found.uid) or b"").split(b"\0")
 
 
 def members(leader: int, tag: str) -> frozenset[int]:
@@ -72,17 +42,17 @@ def members(leader: int, tag: str) -> frozenset[int]:
 
     Sound only while the leader has not been reaped: until then its number cannot be given to another process.
     """
-    stats = _stats()
+    everybody = list(processes())
     family = {leader}
     grew = True
     while grew:
-        children = {stat.pid for stat in stats if stat.parent in family}
+        children = {one.pid for one in everybody if one.parent in family}
         grew = not children <= family
         family |= children
     return frozenset(
-        stat.pid
-        for stat in stats
-        if stat.alive and (stat.pid in family or leader in (stat.group, stat.session) or _tagged(stat.pid, tag))
+        one.pid
+        for one in everybody
+        if not one.zombie and (one.pid in family or leader in (one.group, one.session) or _tagged(one, tag))
     )
 
 
@@ -134,11 +104,11 @@ def end_unknown(tag: str) -> None:
     limit = time.monotonic() + UNKNOWN_S
     while True:
         last = time.monotonic() >= limit
-        for stat in _stats():
-            if stat.alive and stat.pid != os.getpid() and _tagged(stat.pid, tag):
+        for one in processes():
+            if not one.zombie and one.pid != os.getpid() and _tagged(one, tag):
                 with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
-                    os.kill(stat.pid, signal.SIGKILL)
-                    os.waitpid(stat.pid, 0)
+                    os.kill(one.pid, signal.SIGKILL)
+                    os.waitpid(one.pid, 0)
         if last:
             return
         time.sleep(POLL_S)

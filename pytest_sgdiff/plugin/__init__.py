@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 ASKING = ("sgdiff_gpus", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
 """Options any of which asks for cases to be measured or shown."""
 
-RUN_ID = "sgdiff_run_id"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--sgdiff-*` and the ini values `sgdiff_*`."""
@@ -80,9 +78,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "sgdiff-fixtures")
     if _asked(config):
         from pytest_sgdiff.plugin import startup
+        from pytest_sgdiff.plugin.role import role
 
-        startup.start(config, run_id=_run_id(config), on_worker=_on_worker(config))
-        if not _on_worker(config):
+        startup.start(config, run_id=_run_id(config))
+        if role(config).leads:
             config.pluginmanager.register(Distribution(config), "sgdiff-xdist")
 
 
@@ -146,14 +145,11 @@ def _globs(config: pytest.Config) -> Sequence[str]:
     return config.getoption("sgdiff_files") or config.getini("sgdiff_files") or CASE_FILES
 
 
-def _on_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")
-
-
 def _run_id(config: pytest.Config) -> str:
     # Workers of one run share its folder, so the controller's id travels to them.
-    given: dict[str, Any] = getattr(config, "workerinput", {})
-    return str(given.get(RUN_ID) or f"{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime())}-{os.getpid()}")
+    from pytest_sgdiff.plugin.role import RUN_ID, role
+
+    return str(role(config).given.get(RUN_ID) or f"{time.strftime('%Y-%m-%dT%H-%M-%S', time.gmtime())}-{os.getpid()}")
 
 
 class Distribution:
@@ -171,9 +167,10 @@ class Distribution:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a new worker which run it belongs to, and which GPUs that has."""
         from pytest_sgdiff.plugin import startup
+        from pytest_sgdiff.plugin.role import POOL, RUN_ID, give
 
-        node.workerinput[RUN_ID] = self.settings.run_id
-        node.workerinput[startup.HANDED] = startup.handed(self.config.stash[SESSION])
+        give(node, RUN_ID, self.settings.run_id)
+        give(node, POOL, startup.handed(self.config.stash[SESSION]))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Stop before the first case if a case file has mistakes, as pytest itself does; xdist would go on."""

@@ -18,12 +18,13 @@ from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
-from pytest_sgdiff.files.names import file_name
+from pytest_sgdiff.files.data_files import file_name
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.power import recorded_at_most
 from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.session import RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
@@ -162,7 +163,7 @@ class Measuring:
             exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
             expected_s=session.launch_s(case),
             host_timeout_s=settings.gpu_timeout_s,
-            label=("base engine" if base else "current engine") if settings.mode == "against" else "",
+            side=("base" if base else "current") if settings.mode == "against" else None,
         )
 
     @property
@@ -184,8 +185,7 @@ class Measuring:
     def _folder_in(self, out: Path) -> Path:
         """Where the test keeps its launches: `out`, but for all tests of a case after the first (a case repeated, or
         in two Python tests) a folder of their own below it. They may run at the same time, in several workers."""
-        worker = getattr(self.session.config, "workerinput", {}).get("workerid", "main")
-        owner = f"{self.item.nodeid}@{worker}"
+        owner = f"{self.item.nodeid}@{role(self.session.config).worker}"
         claim = self.session.claims / f"{file_name(self.case.id)}.owner"
         temp_dirs.ours(claim.parent)
         try:

@@ -119,7 +119,7 @@ SETTINGS: tuple[Setting, ...] = (
         flag="isolation",
         metavar="|".join(ISOLATIONS),
         ini="string",
-        help="what else may run on the host during a launch (default: confirm; quiet when recording)",
+        help="what else may run on the host during a launch (default: confirm; alone when recording)",
     ),
     Setting(
         flag="strict",

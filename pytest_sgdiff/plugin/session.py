@@ -32,6 +32,7 @@ from pytest_sgdiff.metrics import by_steadiness
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
+from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.redact import Redaction
@@ -86,7 +87,7 @@ class Session:
         self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
         self._asked = AskedEngines(claims, say)
-        self._controller = os.getppid() if hasattr(config, "workerinput") else None
+        self._controller = None if role(config).leads else os.getppid()
 
     def abandoned(self) -> bool:
         """Whether this is a worker whose controller is gone, so that nobody waits for its results any more."""

@@ -17,7 +17,7 @@ from pytest_sgdiff.data import OUTCOMES, Outcome
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files.data_files import leads_out
 from pytest_sgdiff.files.run_folders import PARENT
-from pytest_sgdiff.isolation import ISOLATIONS, Isolation
+from pytest_sgdiff.isolation import FORMERLY_ALONE, ISOLATIONS, Isolation
 from pytest_sgdiff.plugin.options import CASE_FILES, OFF, SETTINGS, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
@@ -29,9 +29,19 @@ FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Renamed:
+    """A value of an option that was given by the name that it had in an earlier version."""
+
+    option: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
-    where nothing is to be kept; `keep` is how many runs are kept that have a folder of their own, None for all."""
+    where nothing is to be kept; `keep` is how many runs are kept that have a folder of their own, None for all;
+    `renamed` are the values that were given by an old name."""
 
     mode: Mode
     root: Path
@@ -55,6 +65,7 @@ class Settings:
     files: tuple[str, ...]
     ci: bool
     run_id: str
+    renamed: tuple[Renamed, ...] = ()
 
     @property
     def measuring(self) -> bool:
@@ -135,6 +146,7 @@ def read_settings(
         _stays_inside(root / ".sgdiff", root, "--sgdiff-out" if out is None else None)
         _stays_inside(root / "baselines", root, None if text["sgdiff_baselines"] else "--sgdiff-baselines")
     assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
+    isolation, renamed = _isolation(text["sgdiff_isolation"], update=update)
     return Settings(
         mode=mode,
         root=root,
@@ -149,7 +161,7 @@ def read_settings(
         assets=None if assets is None else (root / assets).resolve(),
         engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
-        isolation=_isolation(text["sgdiff_isolation"], update=update),
+        isolation=isolation,
         strict=switches["sgdiff_strict"],
         reports=tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report"))),
         history=None if history is None else _told_file(root / history, root, "--sgdiff-history"),
@@ -158,6 +170,7 @@ def read_settings(
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
         ci=bool(env.get("CI")),
         run_id=run_id,
+        renamed=renamed,
     )
 
 
@@ -265,12 +278,14 @@ def _report(path: Path, root: Path) -> Path:
     return _told_file(path, root, "--sgdiff-report")
 
 
-def _isolation(value: str | None, *, update: str | None) -> Isolation:
+def _isolation(value: str | None, *, update: str | None) -> tuple[Isolation, tuple[Renamed, ...]]:
     if value is None:
-        return "quiet" if update is not None else "confirm"
+        return "alone" if update is not None else "confirm", ()
+    if value in FORMERLY_ALONE:
+        return "alone", (Renamed(option="--sgdiff-isolation", old=value, new="alone"),)
     for isolation in ISOLATIONS:
         if value == isolation:
-            return isolation
+            return isolation, ()
     raise OptionError(f"--sgdiff-isolation={value}: unknown, use one of {', '.join(ISOLATIONS)}")
 
 

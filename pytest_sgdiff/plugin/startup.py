@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,19 +23,18 @@ from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.controller import Results
 from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.live import StatusBoard, own_status_folder, status_folder, status_writer
+from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import ready_to_publish
+from pytest_sgdiff.plugin.role import NEEDS, POOL, Role, role
 from pytest_sgdiff.plugin.session import Session
-from pytest_sgdiff.plugin.settings import Settings, read_settings
+from pytest_sgdiff.plugin.settings import Renamed, Settings, read_settings
 from pytest_sgdiff.plugin.terminal import Terminal
 from pytest_sgdiff.plugin.worker import Dropped, Sender
-from pytest_sgdiff.plugin.xdist import WORKERINPUT, GpuSchedule, ParkItems, workers_for
+from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.runner import sources
-
-HANDED = "sgdiff_gpus"
-"""The key of `handed` in what a worker is told."""
 
 PARTS = (
     *(
@@ -51,29 +50,31 @@ PARTS = (
 """Names under which parts of the plugin are registered."""
 
 
-def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
+def start(config: pytest.Config, *, run_id: str) -> None:
     """Put a `Session` on the config and register the plugins of this process.
 
     Raises:
         pytest.UsageError: an option is wrong, no GPU is there, or the engine is not.
     """
+    own = role(config)
     try:
-        if not on_worker:
+        if own.leads:
             _refuse_parts(config)
             typed = [str(word) for word in config.invocation_params.args]
             refuse_repeats(typed)
             refuse_contradictions(typed, lambda name: config.getoption(name, None), os.environ)
         settings = _settings(config, run_id)
-        if not on_worker and settings.measuring:
+        if own.leads and settings.measuring:
             ready_to_publish(settings)
-        given = getattr(config, "workerinput", {}).get(HANDED)
-        pool = _pool(settings, given) if settings.live and not shows_only(config) else None
-        notify = _notify(config, settings, on_worker=on_worker)
+        pool = _pool(settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None
+        notify = status_writer(settings, worker=own.worker)
         say = partial(_say, config)
         session = Session(config, settings, pool, notify, claims=status_folder(settings), say=say)
-        header = () if on_worker else _header(settings, pool, session, collect_only=shows_only(config))
+        header = _header(settings, pool, session, collect_only=shows_only(config)) if own.leads else ()
+        if header:
+            header += tuple(map(_renamed_text, settings.renamed))
         # Made first: it holds the schedule's file too. A replay takes no time that anybody would want to follow.
-        board = StatusBoard(config, settings) if settings.live and not on_worker else None
+        board = StatusBoard(config, settings) if settings.live and own.leads else None
         if pool is not None:
             own_status_folder(settings)
     except SgdiffError as error:
@@ -87,8 +88,8 @@ def start(config: pytest.Config, *, run_id: str, on_worker: bool) -> None:
         if settings.live:
             config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
     if pool is not None:
-        _register_schedule(config, session, pool, on_worker=on_worker)
-    if not on_worker:
+        _register_schedule(config, session, pool, own)
+    if own.leads:
         size = 0 if pool is None else pool.eligible.size
         results = Results(config, settings, header, dropped=dropped, gpus_at_most=size)
         config.pluginmanager.register(results, "sgdiff-results")
@@ -166,7 +167,7 @@ class EngineFlags:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A dry run has no progress to show, so that nothing else removes what its processes shared."""
         settings = self._session.settings
-        if settings.mode == "dry-run" and not hasattr(session.config, "workerinput"):
+        if settings.mode == "dry-run" and role(session.config).leads:
             shutil.rmtree(status_folder(settings), ignore_errors=True)
 
 
@@ -174,7 +175,7 @@ def _say(config: pytest.Config, text: str) -> None:
     """A line for whoever waits; a worker has nobody."""
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None:
-        terminal.ensure_newline()
+        new_line(config)
         terminal.write_line(f"sgdiff: {text}")
 
 
@@ -200,7 +201,7 @@ class EarlierLaunches:
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""
-        if not hasattr(config, "workerinput"):
+        if role(config).leads:
             return True
         claim = self._session.claims / "forgotten"
         temp_dirs.ours(claim.parent)
@@ -224,13 +225,13 @@ def workers_at_most(config: pytest.Config) -> int | None:
         raise pytest.UsageError(str(error)) from None
 
 
-def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool, *, on_worker: bool) -> None:
+def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool, own: Role) -> None:
     """The GPU-aware schedule of xdist's controller, and its counterpart in the workers."""
-    if on_worker:
-        needs = config.workerinput.get(WORKERINPUT)  # type: ignore[attr-defined]
+    if own.kind == "worker":
+        needs = own.given.get(NEEDS)
         if needs:
             config.pluginmanager.register(ParkItems(needs, session.need_of), "sgdiff-park")
-    elif config.pluginmanager.hasplugin("dsession") or config.getoption("dist", "no") != "no":
+    elif own.kind == "controller":
         # Workers write their needs while they collect, before any of them reports progress.
         needs_path = str(own_status_folder(session.settings) / "needs.json")
         schedule = GpuSchedule(pool.eligible, run_id=pool.run_id, needs_path=needs_path, folder=pool.folder)
@@ -280,10 +281,6 @@ def _pool(settings: Settings, handed: Mapping[str, str] | None) -> gpus.Pool:
     )
 
 
-def _notify(config: pytest.Config, settings: Settings, *, on_worker: bool) -> Callable[..., None]:
-    return status_writer(settings, worker=config.workerinput["workerid"] if on_worker else "main")  # type: ignore[attr-defined]
-
-
 def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, collect_only: bool) -> tuple[str, ...]:
     if settings.mode == "dry-run":
         return ("dry run: command lines are shown, nothing is measured",)
@@ -305,6 +302,13 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
     if settings.out is not None:
         lines.append(f"launches are kept in {settings.near(settings.out)}")
     return tuple(lines)
+
+
+def _renamed_text(renamed: Renamed) -> str:
+    return (
+        f"note: {renamed.option}={renamed.old} is now {renamed.option}={renamed.new}: use the new name, the next "
+        "release no longer takes the old one"
+    )
 
 
 def _machine_text(told: Environment) -> str:

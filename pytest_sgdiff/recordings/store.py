@@ -1,28 +1,37 @@
 """Recorded launches: what `--sgdiff-out` writes and `--sgdiff-replay` reads.
 
 `ROOT/<case>/<NN>/` with `perf.json` (the dump as the engine wrote it), `engine.log` and `launch.json` (everything else
-that is known of the launch). Folders that scripts made are understood as well: `pytest_sgdiff.recordings.scripted`.
+that is known of the launch). No other form is read: docs/recordings.md says how launches of one's own are put into it.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pytest_sgdiff.data import Launch
-from pytest_sgdiff.errors import RecordingError, WireError
+from pytest_sgdiff.errors import ForeignLaunchError, RecordingError, WireError
 from pytest_sgdiff.files import json_text
-from pytest_sgdiff.files.data_files import TEMPORARY, DataFileError, kind, make_folder, names, remove, write
-from pytest_sgdiff.files.names import case_id, file_name, onto_disk
+from pytest_sgdiff.files.data_files import (
+    TEMPORARY,
+    DataFileError,
+    case_id,
+    file_name,
+    kind,
+    make_folder,
+    names,
+    onto_disk,
+    read_bytes,
+    remove,
+    write,
+)
 from pytest_sgdiff.files.wire import from_plain, to_plain
 from pytest_sgdiff.launch.log_text import read_log
-from pytest_sgdiff.recordings.scripted import META, scripted_launch
-from pytest_sgdiff.recordings.scripted_notes import text_of
 
 SCHEMA = 1
 DUMP, LOG, RECORD = "perf.json", "engine.log", "launch.json"
@@ -102,23 +111,21 @@ def forget_launches(root: Path, case: str) -> None:
         found = [folder for _, folder in _launch_folders(root / file_name(case), below=root)]
         ours = []
         for folder in found:
+            if not is_launch(folder, below=root):
+                continue
             if strange := _strange(folder, root):
                 raise RecordingError(
                     f"{folder}: a launch lies there beside {strange}, which is none of ours; {_ELSEWHERE_CURE}"
                 )
-            if is_launch(folder, below=root):
-                ours.append(folder)
+            ours.append(folder)
     for folder in ours:
         # It goes down by descriptors, and removes links instead of following them.
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _strange(folder: Path, root: Path) -> str | None:
-    """Of a folder with a launch, the first name that this plugin does not write; None in a folder without one."""
-    inside = names(folder, below=root)
-    if not is_launch(folder, below=root):
-        return None
-    for name in inside:
+    """The first name in a launch's folder that this plugin does not write there; None if it wrote all of them."""
+    for name in names(folder, below=root):
         ours = name in (RECORD, DUMP, LOG) or name.startswith(TEMPORARY)
         if kind(folder / name, below=root) != ("folder" if name == WORK else "file" if ours else None):
             return name
@@ -134,9 +141,10 @@ def case_ids(root: Path) -> tuple[str, ...]:
 
 
 def is_launch(folder: Path, *, below: Path) -> bool:
-    """Whether a folder holds one launch; `below` is the folder that was named. Raises DataFileError."""
+    """Whether a folder holds one launch, of whatever form, so that none is passed over in silence: `read_launch` says
+    of which it can be read. `below` is the folder that was named. Raises DataFileError."""
     return any(
-        (name in (DUMP, RECORD, META) or name.endswith(".log")) and kind(folder / name, below=below) != "folder"
+        (name in (DUMP, RECORD) or name.endswith(".log")) and kind(folder / name, below=below) != "folder"
         for name in names(folder, below=below)
     )
 
@@ -168,7 +176,8 @@ def read_launch(folder: Path, *, case: str, number: int, below: Path | None = No
     """One launch from its folder; `case` and `number` are those of the folder's name, which wins over what is in it.
     `below` is the folder that was named, if it is not this one.
 
-    Raises RecordingError, with file, line and cure, for what is no launch or is spoilt.
+    Raises RecordingError, with file, line and cure, for what is no launch or is spoilt, and ForeignLaunchError for a
+    launch without a record that is none of a killed run of this plugin.
     """
     below = below or folder
     with _readable():
@@ -176,17 +185,29 @@ def read_launch(folder: Path, *, case: str, number: int, below: Path | None = No
             raise RecordingError(
                 f"{folder}: is no launch: it has neither {RECORD} nor {DUMP} nor a log; take it out of the recording"
             )
-        if kind(folder / RECORD, below=below) is None:
-            return scripted_launch(folder, case=case, number=number, below=below)
-    launch = _read_record(folder / RECORD, below)
+        if kind(folder / RECORD, below=below) is not None:
+            launch = _read_record(folder / RECORD, below)
+        elif foreign := _foreign(folder, below):
+            raise ForeignLaunchError(folder, foreign)
+        else:
+            launch = Launch(case=case, number=number, argv=())
     return replace(
         launch,
         case=case,
         number=number,
-        log=text_of(folder / LOG, below=below, read=read_log) or "",
-        dump=text_of(folder / DUMP, below=below),
+        log=_text_of(folder / LOG, below=below, read=read_log) or "",
+        dump=_text_of(folder / DUMP, below=below),
         folder=str(folder),
     )
+
+
+def _foreign(folder: Path, below: Path) -> str | None:
+    """What in a folder without a record no killed run of this plugin left there; None if one left all of it: the log
+    that it began, and nothing of what is written after the launch."""
+    inside = names(folder, below=below)
+    if LOG not in inside or DUMP in inside:
+        return DUMP if DUMP in inside else next(name for name in inside if name.endswith(".log"))
+    return _strange(folder, below)
 
 
 def _must_be(root: Path) -> None:
@@ -204,7 +225,7 @@ def _readable() -> Iterator[None]:
 
 
 def _read_record(path: Path, below: Path) -> Launch:
-    text = text_of(path, below=below) or ""
+    text = _text_of(path, below=below) or ""
     cure = "take the launch out of the recording, or record it anew"
     try:
         document = json_text.read(text)
@@ -224,6 +245,21 @@ def _current(document: Any) -> Any:
     if schema != SCHEMA or isinstance(schema, bool):
         raise WireError(f"schema: must be {SCHEMA}, got {json.dumps(schema)}: read it with the version that wrote it")
     return {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
+
+
+def _text_of(path: Path, *, below: Path, read: Callable[..., str | None] | None = None) -> str | None:
+    """What a file of a launch says, None if it is not there. Raises RecordingError if it cannot be read."""
+    try:
+        return (read or _whole)(path, below=below)
+    except FileNotFoundError:
+        return None
+    except DataFileError as error:
+        raise RecordingError(str(error)) from None
+
+
+def _whole(path: Path, *, below: Path) -> str | None:
+    content = read_bytes(path, below=below)
+    return None if content is None else content.decode("utf-8", "replace")
 
 
 def numbered(folder: Path, *, below: Path) -> list[tuple[int, Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from pytest_sgdiff.compare.compare import Comparison, Row, Status
@@ -11,23 +12,35 @@ from pytest_sgdiff.compare.sides import Side
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.printable import printable_json, printable_values
 from pytest_sgdiff.reports.case_text import estimators
-from pytest_sgdiff.reports.figures import fixed
+from pytest_sgdiff.reports.figures import fixed, precision
+from pytest_sgdiff.reports.finding_text import OLD, against, words
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
 from pytest_sgdiff.reports.text import table
 
 CURE = "compare like with like, or say --anyway"
 
+_STATUS: Mapping[Status, str] = MappingProxyType(
+    {
+        "slower": "slower",
+        "faster": "faster",
+        "not-slower": "not slower",
+        "cannot-tell": "cannot tell",
+        "similar": "similar",
+        "not-judged": "not judged",
+    }
+)
 _ICONS: Mapping[Status, str] = MappingProxyType(
     {
         "slower": "❌ (Slower)",
         "faster": "✅ (Faster)",
+        "not-slower": "➖ (Not slower)",
+        "cannot-tell": "❔ (Cannot tell)",
         "similar": "➖ (Similar)",
-        "undecided": "❔ (Undecided)",
-        "unknown": "-",
+        "not-judged": "-",
     }
 )
 _STAGE_ICONS: Mapping[Status, str] = MappingProxyType(
-    {"slower": "🔴", "faster": "🟢", "similar": "⚪️", "undecided": "❔", "unknown": "-"}
+    {"slower": "🔴", "faster": "🟢", "not-slower": "⚪️", "cannot-tell": "❔", "similar": "⚪️", "not-judged": "-"}
 )
 
 
@@ -44,11 +57,13 @@ def render_text(comparison: Comparison) -> str:
                 quantity(row.new, row.unit, like=_like(row)),
                 UNKNOWN if row.ratio is None else signed(row.ratio - 1),
                 "" if row.low is None or row.high is None else f"{bare(row.low - 1)} .. {bare(row.high - 1)}",
-                f"{row.status}: {row.why}",
+                f"{_status(row)}: {_why(row)}",
             )
             for row in comparison.rows
         ]
-        lines += ["", *(f"  {line}" for line in table(rows, aligns="<>>><<")), "", *_legend(comparison)]
+        lines += ["", *(f"  {line}" for line in table(rows, aligns="<>>><<"))]
+        notes = [*_legend(comparison), *power(comparison)]
+        lines += ["", *notes] if notes else []
     return "\n".join([*lines, "", _conclusion(comparison)]) + "\n"
 
 
@@ -75,33 +90,53 @@ def render_markdown(comparison: Comparison) -> str:
     else:
         lines.append("*No significant stage differences found.*")
     details = [f"Baseline: {_side(comparison.old)}", f"New: {_side(comparison.new)}", *_notes(comparison)]
-    details += _legend(comparison)
+    details += [*_legend(comparison), *power(comparison)]
     lines += ["", "<details>", "<summary>Metadata</summary>", "", *(f"- {detail}" for detail in details), "</details>"]
     return "\n".join([*lines, "", _conclusion(comparison)]) + "\n"
 
 
 def render_json(comparison: Comparison) -> str:
-    """`{old, new, by, differences, untold, ways, rows: [row], left_out, exit_code}`; a row has `metric, unit, old, new,
-    estimator, ratio, low, high, status, why`."""
+    """`{old, new, by, result, differences, untold, ways, rows: [row], needed, left_out, exit_code}`; a row has `metric,
+    metric_class, unit, old, new, estimator, ratio, low, high, net, status, code, why, suspect,
+    noise, shows, more`."""
     document = {
         "old": _plain_side(comparison.old),
         "new": _plain_side(comparison.new),
         "by": comparison.by,
+        "result": comparison.result,
         "differences": list(comparison.differences),
         "untold": list(comparison.untold),
         "ways": list(comparison.ways),
-        "rows": [{name: getattr(row, name) for name in _COLUMNS} for row in comparison.rows],
+        "rows": [_plain_row(row) for row in comparison.rows],
+        "needed": comparison.needed,
         "left_out": list(comparison.left_out),
         "exit_code": comparison.exit_code,
     }
     return printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
-_COLUMNS = ("metric", "unit", "old", "new", "estimator", "ratio", "low", "high", "status", "why")
+_COLUMNS = ("metric", "metric_class", "unit", "old", "new", "estimator", "ratio", "low", "high", "net", "status")
 
 RENDERERS: Mapping[str, Callable[[Comparison], str]] = MappingProxyType(
     {"text": render_text, "markdown": render_markdown, "json": render_json}
 )
+
+
+_POWER = ("noise", "shows", "more")
+
+
+def _plain_row(row: Row) -> dict[str, object]:
+    plain = {name: getattr(row, name) for name in _COLUMNS}
+    return {**plain, "code": row.finding.code, "why": _why(row), "suspect": row.suspect, **_plain_power(row)}
+
+
+def _plain_power(row: Row) -> dict[str, object]:
+    return {name: getattr(row, name) for name in _POWER}
+
+
+def plain_power(comparison: Comparison) -> list[dict[str, object]]:
+    """What the launches show of each class of metric: `{metric, metric_class, noise, shows, more}`."""
+    return [{"metric": row.metric, "metric_class": row.metric_class, **_plain_power(row)} for row in comparison.shown]
 
 
 def _plain_side(side: Side) -> dict[str, object]:
@@ -144,20 +179,69 @@ def _legend(comparison: Comparison) -> list[str]:
     )
 
 
+def _status(row: Row) -> str:
+    return "more" if row.status == "slower" and row.metric_class == "memory" else _STATUS[row.status]
+
+
+def _icon(row: Row) -> str:
+    return "❌ (More)" if row.status == "slower" and row.metric_class == "memory" else _ICONS[row.status]
+
+
+def _why(row: Row) -> str:
+    found = words(replace(row.finding, slack=0.0), row.metric_class, base=OLD)
+    return f"{found}, net of pauses" if row.net else found
+
+
+def power(comparison: Comparison) -> Iterator[str]:
+    """What so many launches show of each class of metric, and how many would show more."""
+    counts = against(len(comparison.new.launches), len(comparison.old.launches))
+    noise = _sizes((row, row.noise) for row in comparison.shown if row.shows is None)
+    if noise:
+        yield (
+            f"{counts}: slowdowns below about {noise} cannot be distinguished from noise, and larger ones not from a "
+            "launch that was held up"
+        )
+    shown = _sizes((row, row.shows) for row in comparison.shown)
+    if shown:
+        yield f"{counts}: slowdowns from about {shown} on are found"
+    more = _sizes(
+        (row, row.more)
+        for row in comparison.shown
+        if row.more is not None and (row.shows is None or row.more < row.shows)
+    )
+    if more and comparison.needed:
+        yield f"record {comparison.needed} launches of each: slowdowns from about {more} on are found"
+    slack = max((row.finding.slack for row in comparison.rows), default=0.0)
+    if slack:
+        yield f"not known to be the same GPU: both margins {precision(slack)} wider"
+
+
+def _sizes(rows: Iterable[tuple[Row, float | None]]) -> str:
+    """Sizes by metric; above 100 % they say nothing."""
+    return ", ".join(f"{precision(size)} ({title(row.metric)})" for row, size in rows if size is not None and size <= 1)
+
+
 def _conclusion(comparison: Comparison) -> str:
-    if comparison.exit_code == 2:
+    if comparison.result == "not-comparable":
         return f"not comparable: {'; '.join(comparison.differences)} ({CURE})"
     slower = [row for row in comparison.rows if row.status == "slower"]
-    if slower:
-        return f"slower: {_named(slower)}"
-    undecided = [row for row in comparison.rows if row.status == "undecided"]
-    if undecided:
-        return f"nothing is slower for certain; undecided: {_named(undecided)}"
-    if comparison.by == "tolerance":
-        return (
-            "nothing is slower by more than the tolerance; noise and small slowdowns need three launches of each side"
-        )
-    return "nothing is slower"
+    times, sizes = ([row for row in slower if (row.metric_class == "memory") == memory] for memory in (False, True))
+    open_ = [row for row in comparison.rows if row.status == "cannot-tell"]
+    suspect = [row for row in open_ if row.suspect]
+    parts = [f"slower: {_named(times)}"] if times else []
+    parts += [f"takes more: {_named(sizes)}"] if sizes else []
+    if not times and any(row.deciding and row.metric_class != "memory" for row in open_):
+        parts += ["cannot tell whether anything is slower"]
+    elif comparison.result == "cannot-tell":
+        parts += [f"cannot tell: {_named(row for row in open_ if row.deciding) or 'nothing was judged'}"]
+    elif comparison.result == "similar":
+        return "nothing is slower by more than upstream's tolerances, which say nothing of noise"
+    elif not parts:
+        return "nothing is slower" + (f"; cannot tell: {_named(open_)}" if open_ else "")
+    excess = "beyond the limit" if comparison.by == "rule" else "more than noise explains"
+    parts += [f"{excess}, to be confirmed: {_named(suspect)}"] if suspect else []
+    pauses = [row for row in open_ if row.metric_class == "pause"]
+    return "; ".join([*parts, *(_why(row) for row in pauses)])
 
 
 def _named(rows: Iterable[Row]) -> str:
@@ -180,7 +264,7 @@ def _summary(row: Row) -> str:
         share = "" if row.ratio is None else f" ({bare(row.ratio - 1)}%)"
         change = f"**{fixed(row.new - row.old, 2, sign='+')} {row.unit}{share}**"
     figures = f"{_figure(row.old, row.unit)} | {_figure(row.new, row.unit)}"
-    return f"| **{name}** | {figures} | {change} | {_ICONS[row.status]} |"
+    return f"| **{name}** | {figures} | {change} | {_icon(row)} |"
 
 
 def _stage(row: Row) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pytest_sgdiff.data import Finding, FindingCode, MetricClass, Verdict
+from pytest_sgdiff.data import ComparisonCode, Finding, FindingCode, MetricClass, Verdict
 from pytest_sgdiff.reports import figures, numbers
 
 BASELINE, BASE_ENGINE = "the baseline", "the base engine"
+OLD, NEW = "OLD", "NEW"
+"""The two sides of `sgdiff compare`, as its help names them."""
 
 _MORE_LESS = {"memory": ("more", "less"), "pause": ("longer", "shorter")}
 
@@ -22,22 +24,22 @@ def why(verdict: Verdict, *, paired: bool = False) -> str:
     return f"{found}, net of pauses" if verdict.net else found
 
 
-def words(f: Finding, kind: MetricClass, *, unit: str = "", paired: bool = False) -> str:
-    """A finding about a metric of the class `kind` in one line; `unit` is that of its sizes, by default the usual one
-    of the class."""
-    found = _WORDS[f.code](_Say(f, kind, unit=unit, paired=paired))
+def words(f: Finding, kind: MetricClass, *, unit: str = "", paired: bool = False, base: str = "") -> str:
+    """A finding about a metric of the class `kind` in one line. `unit` is that of its sizes, by default the usual one
+    of the class. `base` is what the old side is called, by default the baseline, and of pairs the base engine."""
+    base = base or (BASE_ENGINE if paired else BASELINE)
+    found = _WORDS[f.code](_Say(f, kind, unit=unit, paired=paired, base=base))
     if not f.slack:
         return found
-    base = BASE_ENGINE if paired else BASELINE
     return f"{found}; on a GPU or host that {base} does not know, both margins {figures.precision(f.slack)} wider"
 
 
 class _Say:
     """A finding beside the words that depend on the metric's class and on what it is compared with."""
 
-    def __init__(self, finding: Finding, kind: MetricClass, *, unit: str, paired: bool) -> None:
+    def __init__(self, finding: Finding, kind: MetricClass, *, unit: str, paired: bool, base: str) -> None:
         self.f = finding
-        self.base = BASE_ENGINE if paired else BASELINE
+        self.base = base
         self.paired = paired
         self.more, self.less = _MORE_LESS.get(kind, ("slower", "faster"))
         self.unit = unit or ("MiB" if kind == "memory" else "ms")
@@ -81,7 +83,12 @@ class _Say:
 
     def anew(self, launches: int) -> str:
         """The cure of too small a baseline; a base engine is launched anew in every run."""
-        return "" if self.paired else f": record the baseline anew with {launches}"
+        return "" if self.paired else f": record {self.base} anew with {launches}"
+
+    @property
+    def tolerance(self) -> str:
+        """`10 % and 120 ms`."""
+        return figures.measured(self.f.limit or 0.0) + (f" and {self.f.floor:g} {self.unit}" if self.f.floor else "")
 
     @property
     def pauses(self) -> str:
@@ -123,11 +130,36 @@ def _checkpoints(s: _Say) -> str:
     return f"read from another checkpoint: {then} in {s.base}, {now} now"
 
 
+def against(count: int, of: int) -> str:
+    """`one launch against one`, `2 launches against 5`: the new side's first."""
+    many = [str(n) if n > 1 else "one" for n in (count, of)]
+    return f"{many[0]} launch{'es' if count > 1 else ''} against {many[1]}"
+
+
+def _beyond_noise(s: _Say) -> str:
+    fewest = min(s.f.count or 0, s.f.of or 0)
+    held_up = "one launch" if fewest == 1 else f"{fewest} launches"
+    return f"more than noise explains ({_noise(s)}), but {held_up} may be held up"
+
+
+def _noise(s: _Say) -> str:
+    if s.f.size is None or s.f.size > 1:
+        return "launches may differ by more than 100 %"
+    return f"launches usually differ by up to about {size(s.f.size)}"
+
+
+def _one_sided(s: _Say) -> str:
+    side = OLD if s.f.baseline else NEW
+    if s.f.of == 1:
+        return f"a pause of {s.longest} ms is in {side} only: one launch cannot say whether it is the rule"
+    return f"{s.f.count} of {s.f.of} launches of {side} pause, for up to {s.longest} ms, and none of the other side"
+
+
 def _pauses_small(s: _Say) -> str:
     return s.pauses + (s.anew(s.f.needed) + " launches or more" if s.f.needed and not s.paired else "")
 
 
-_WORDS: Mapping[FindingCode, Callable[[_Say], str]] = {
+_WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-baseline": lambda s: "no baseline: record one with --sgdiff-update",
     "no-values": lambda s: "missing or invalid: no launch gave a value",
     "bad-values": _bad_values,
@@ -164,6 +196,25 @@ _WORDS: Mapping[FindingCode, Callable[[_Say], str]] = {
     "extreme-pauses": lambda s: (
         f"{s.f.count} of {s.f.of} launches pause for longer than the whole request takes: no rare pause"
     ),
+    "few-launches": _noise,
+    "few-launches-beyond": _beyond_noise,
+    "few-launches-slower": lambda s: f"more than noise explains ({_noise(s)})",
+    "pauses-alike": lambda s: f"no launch pauses for longer than the others ({s.longest} ms at most)",
+    "pause-on-one-side": _one_sided,
+    "pauses-on-both-sides": lambda s: (
+        f"{s.f.paused} of {s.f.of} launches of {OLD} and {s.f.count} of {NEW} pause, for up to {s.longest} ms: "
+        "too few to say how often each does"
+    ),
+    "change-is-a-pause": lambda s: (
+        f"{s.longest} ms of the difference lie outside the steps and stages: too few launches to say whether it stays"
+    ),
+    "old-only": lambda s: f"only in {OLD}",
+    "new-only": lambda s: f"only in {NEW}",
+    "by-its-steps": lambda s: "its steps and its pause are, each by itself",
+    "other-figure": lambda s: "for information",
+    "tolerance-within": lambda s: f"within upstream's tolerance of {s.tolerance}",
+    "tolerance-beyond": lambda s: f"beyond upstream's tolerance of {s.tolerance}",
+    "no-tolerance": lambda s: "upstream has no tolerance for it",
     "reference-zero": lambda s: "the reference is zero",
     "reference-shows": lambda s: "a reference without a stated tolerance only shows the difference",
     "reference-within": lambda s: f"within the tolerance of {s.limit}; one published number cannot pass a case",

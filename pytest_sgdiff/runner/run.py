@@ -31,7 +31,7 @@ from pytest_sgdiff.runner.job import (
 from pytest_sgdiff.watch import disturbances
 
 PAIR_LOOKS = (3, 5, 8)
-"""Pairs of launches after which an A/B verdict is sought (docs/decision.md)."""
+"""Pairs of launches after which an A/B verdict is sought (docs/decision-evidence.md, "A/B")."""
 
 AGAIN = "run it again on a quiet machine"
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import GpuProcess, GpuSeries, Watch
+from pytest_sgdiff.isolation import FORMERLY_ALONE
 from pytest_sgdiff.printable import printable
 from pytest_sgdiff.watch.unlisted import HIDDEN_MB, judged_hidden
 
@@ -59,7 +60,7 @@ def sm_clock_mhz(series: GpuSeries) -> float | None:
 
 def _was_to_be_alone(watch: Watch) -> bool:
     """Recordings of an older form tell it by their mode alone, and for the later looks of `confirm` not at all."""
-    return watch.isolation in ("window", "quiet", "host") if watch.to_be_alone is None else watch.to_be_alone
+    return watch.isolation in FORMERLY_ALONE if watch.to_be_alone is None else watch.to_be_alone
 
 
 def _hidden(uuid: str, mb: int) -> str:

@@ -7,7 +7,6 @@ that the driver does not tell stay "unknown": they neither clear a launch nor co
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,7 @@ from typing import Literal, Protocol
 from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
 from pytest_sgdiff.data.displays import only_draw
 from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.watch import host
+from pytest_sgdiff.files import procfs
 from pytest_sgdiff.watch.unlisted import HIDDEN_MB
 
 # Looks in a row that must show it: memory and processes are read a moment apart, and ends of processes take a second.
@@ -59,7 +58,7 @@ class Watcher:
         isolation: str | None = None,
         interval_s: float = 1.0,
         settled_s: float = 30.0,
-        stolen_s: Callable[[], float | None] = host.stolen_s,
+        stolen_s: Callable[[], float | None] = procfs.stolen_s,
     ) -> None:
         self._gpus = tuple(gpus)
         self._reader = reader
@@ -148,7 +147,7 @@ class Watcher:
             if process.pid not in self._ours and self._owns(process.pid):
                 self._ours.add(process.pid)
             # Gone before it could be asked about, as short-lived helpers are; one that stays is listed again.
-            if (uuid, process.pid) not in self._seen and not os.path.exists(f"/proc/{process.pid}"):
+            if (uuid, process.pid) not in self._seen and not procfs.exists(process.pid):
                 self._vanished.add(process.pid)
             else:
                 self._vanished.discard(process.pid)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.baselines.lock import LOCK, locked
+from pytest_sgdiff.baselines.write import LOCK, locked
 from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import BaselineError
 

@@ -21,6 +21,7 @@ import pytest
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
 from pytest_sgdiff.engines.perf_dump import MAX_CHARS
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
+from pytest_sgdiff.files import procfs
 from pytest_sgdiff.launch import process_group
 from pytest_sgdiff.launch.run import Ended, run
 
@@ -232,7 +233,7 @@ os._exit(0)
 
 def group_is_empty(pgid: int) -> bool:
     """Whether no process of the group lives. A zombie holds nothing: it is its parent's to reap."""
-    return not any(stat.alive and stat.group == pgid for stat in process_group._stats())
+    return not any(not one.zombie and one.group == pgid for one in procfs.processes())
 
 
 def _cmdline(pid: int) -> bytes:

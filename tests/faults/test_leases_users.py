@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.gpus import processes
+from pytest_sgdiff.files import procfs
+from pytest_sgdiff.gpus import orphans
 from pytest_sgdiff.launch import process_group
 from tests.waiting import alive, wait_for
 
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can start pr
 BECOME = """
     import encodings.ascii, encodings.idna, hashlib, json, os, secrets, signal, socket, sys
     from pytest_sgdiff.gpus import Pool, describe, nvml_file, queue_state, reap, resolve
-    from pytest_sgdiff.gpus import lock_files as locks, orphans as reaper, processes as procs
+    from pytest_sgdiff.gpus import lock_files as locks, orphans as reaper
+    from pytest_sgdiff.files import procfs as procs
     os.setgroups([]), os.setgid(int(sys.argv[1])), os.setuid(int(sys.argv[1]))
     del sys.argv[1]
     from pytest_sgdiff.gpus.nvml_file import FileReader
@@ -136,11 +138,11 @@ def test_what_a_process_of_another_user_carries_is_not_read() -> None:
     try:
         for pid in (process.pid, own.pid):
             wait_for(lambda pid=pid: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
-        row, other = processes.process(own.pid, environ=True), processes.process(process.pid, environ=True)
+        row, other = procfs.process(own.pid, environ=True), procfs.process(process.pid, environ=True)
         assert row is not None
         assert other is not None
         assert (b"SGDIFF_LEASE=a" in (row.environ or b""), other.environ) == (True, None)
-        assert set(processes.family("SGDIFF_LEASE=a")) == {own.pid}
+        assert set(orphans.family("SGDIFF_LEASE=a")) == {own.pid}
         assert process_group.members(1 << 22, "tag") == {own.pid}
     finally:
         for one in (process, own):

@@ -10,24 +10,29 @@ HEAD = """# Options
 
 The command line wins over the environment, which wins over ini (`[tool.pytest.ini_options]`, `[tool.pytest]`,
 `pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-replay` or `--sgdiff-dry-run` is given.
-An empty variable is not set, and that of a switch is off with `0`, `false`, `no` or `off`. An empty value on the
-command line is a mistake: `--sgdiff-gpus=$N` without an `N` is to measure, not to be skipped as if nobody had asked.
-So is `--sgdiff-replay` or `--sgdiff-fail-on` that is typed twice with two values. Of other options the last holds.
 
-What a run does must be typed where the run is asked for. A command line with `--sgdiff-gpus` or `--sgdiff-replay` is
-refused where the environment, PYTEST_ADDOPTS or `addopts` adds `--sgdiff-dry-run`, `--sgdiff-update`,
-`--sgdiff-against`, `--sgdiff-replay` or `--collect-only`: a gate that turns into something else is green for no reason.
+- An empty variable counts as not set. The variable of a switch is off with `0`, `false`, `no` or `off`.
+- An empty value on the command line is a mistake. Whoever types `--sgdiff-gpus=$N` wants to measure, even if `N` is
+  empty. Such a run must not be skipped.
+- `--sgdiff-replay` or `--sgdiff-fail-on` typed twice with two values is a mistake too. Of other options the last value
+  counts.
+
+Type what a run does where you start the run. A command line with `--sgdiff-gpus` or `--sgdiff-replay` is refused if the
+environment, PYTEST_ADDOPTS or `addopts` adds one of these: `--sgdiff-dry-run`, `--sgdiff-update`, `--sgdiff-against`,
+`--sgdiff-replay`, `--collect-only`. A gate that turns into something else would be green for no reason.
 
 ## When a run fails
 
-A run fails if a test fails, and also where no test does:
+A run fails if a test fails. It also fails without a failed test in these situations:
 
-- a case has an outcome that fails (`regressed`, `invalid`, `no-baseline`, and those of `--sgdiff-fail-on`), whatever
-  became of its test: a mark `xfail`, a test that calls `sgdiff.measure()` and checks nothing, another plugin;
-- a selected case was not measured: its test was skipped, or passed without a measurement. What is not to be measured is
-  deselected (`-m`, `-k`, `--deselect`). A case that its own `requires` leaves out fails only with `--sgdiff-strict`,
-  which is what CI should say;
-- nothing was measured, or a report or a baseline could not be written.
+- A case has an outcome that fails: `regressed`, `invalid`, `no-baseline`, and those of `--sgdiff-fail-on`. It does not
+  matter what kept its test from failing: a mark `xfail`, a test that calls `sgdiff.measure()` and checks nothing, or
+  another plugin.
+- A selected case was not measured: its test was skipped, or passed without a measurement. Deselect what is not to be
+  measured (`-m`, `-k`, `--deselect`). A case that its own `requires` leaves out fails only with `--sgdiff-strict`. Use
+  it in CI.
+- Nothing was measured.
+- A report or a baseline could not be written.
 
 The summary names what was not measured, by reason, in one line.
 
@@ -44,12 +49,12 @@ TAIL = """
 | --- | --- |
 | `sgdiff` | measures and judges the case: `sgdiff.check()`, or `sgdiff.measure()` for the result |
 | `sgdiff_case` | the case; override it in a Python test to return one of your own |
-| `sgdiff_gpus` | the lease of as many GPUs as the case asks for; None when nothing is launched |
+| `sgdiff_gpus` | a lease of as many GPUs as the case asks for; None when nothing is launched |
 | `sgdiff_env` | environment variables to add to every launch; part of the workload |
 | `sgdiff_baselines` | the folder of the baselines |
 
-Each may be overridden in any conftest.py. Hooks (`pytest_sgdiff_engine`, `_command`, `_metrics`, `_machine`, `_report`)
-are described in [hookspecs.py](../pytest_sgdiff/plugin/hookspecs.py).
+You may override each of them in any conftest.py. The source describes the hooks: `pytest_sgdiff_engine`, `_command`,
+`_metrics`, `_machine` and `_report` ([hookspecs.py](../pytest_sgdiff/plugin/hookspecs.py)).
 
 ## Case files and marks
 

@@ -20,7 +20,8 @@ CONFTEST = """
 import json, os, time
 import pytest
 from pytest_sgdiff.gpus import Pool, lock_dir, resolve
-from pytest_sgdiff.plugin.xdist import WORKERINPUT, CaseNeed, GpuSchedule, ParkItems
+from pytest_sgdiff.plugin.role import NEEDS, role
+from pytest_sgdiff.plugin.xdist import CaseNeed, GpuSchedule, ParkItems
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = lock_dir()
@@ -42,7 +43,7 @@ def pytest_configure(config):
     eligible = resolve(config.getoption("gpus"), visible="0,1,2,3")
     run = config.getoption("run")
     config.stash[POOL] = Pool(eligible, run_id=run, folder=FOLDER, settle_s=0)
-    needs = getattr(config, "workerinput", {}).get(WORKERINPUT)
+    needs = role(config).given.get(NEEDS)
     if needs:
         config.pluginmanager.register(ParkItems(needs, need_of), "park")
     if not hasattr(config, "workerinput"):

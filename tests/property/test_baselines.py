@@ -15,7 +15,7 @@ from pytest_sgdiff.baselines.file_format import MistakeError, from_text, to_text
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Watch, Workload
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.files import json_text
-from pytest_sgdiff.files.names import case_id, file_name
+from pytest_sgdiff.files.data_files import case_id, file_name
 from tests.property.strategies import json_values, values
 
 TIMES = st.floats(1e-6, 1e7)

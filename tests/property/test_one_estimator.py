@@ -31,7 +31,7 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.judging.estimator import centre, centres
 from pytest_sgdiff.judging.judge import judge
-from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ModeratedRule, PairedRule, Prior
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, FewLaunchesRule, ModeratedRule, PairedRule, Prior
 from pytest_sgdiff.reports import evidence
 from pytest_sgdiff.reports.comparison import render_json, render_text
 from pytest_sgdiff.reports.csv import CsvReport
@@ -63,7 +63,8 @@ def launches(draw, *, smallest=1, largest=8):
 
 def rules():
     prior = Prior(cv0=0.02, weight=12.0)
-    return [*RULES.values(), ModeratedRule(prior), PairedRule(prior)]
+    few = [FewLaunchesRule(), FewLaunchesRule(steady=True)]
+    return [*RULES.values(), ModeratedRule(prior), PairedRule(prior), *few]
 
 
 @QUICK
@@ -76,6 +77,21 @@ def test_the_change_of_every_rule_is_that_of_the_centres_it_gives(then, now, kin
         else:
             assert found.now == pytest.approx(found.ratio * found.baseline, rel=1e-12)
             assert found.baseline <= max(then) * (1 + 1e-9)
+
+
+@QUICK
+@given(launches(), launches(), CLASSES, st.booleans())
+def test_few_launches_never_say_more_than_the_rule_of_the_gate(then, now, kind, near):
+    few, gate = (
+        rule.decide(then, now, CLASS_MARGINS[kind], same_node=near) for rule in (FewLaunchesRule(), RULES["moderated"])
+    )
+    if min(len(then), len(now)) >= 3:
+        assert few == gate
+    elif few.outcome == "pass":
+        assert gate.outcome in ("pass", "improved") or few.finding.code == "below-floor"
+    else:
+        assert few.outcome == gate.outcome
+        assert few.finding.code == gate.finding.code or few.finding.code in ("few-launches", "few-launches-beyond")
 
 
 @QUICK

@@ -220,7 +220,7 @@ def test_rows_of_any_numbers_are_answered_in_valid_json(rows):
 
 
 def by_the_book(b, c, m, *, same_node):
-    """The rule written a second time, from its definition in docs/decision.md, with SciPy's own statistics."""
+    """The rule written a second time, from its definition in docs/decision-evidence.md, with SciPy's own statistics."""
     import numpy as np
     from scipy import stats
 

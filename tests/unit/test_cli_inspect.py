@@ -12,6 +12,7 @@ import pytest
 
 from pytest_sgdiff.cli import main
 
+PAUSED = Path(__file__).parents[1] / "data" / "compare" / "firered-04.json"
 REAL = Path(__file__).parents[2] / "examples" / "recordings" / "h200"
 
 
@@ -73,17 +74,44 @@ def test_a_recording_is_every_launch_of_every_case(here: Path, capsys: pytest.Ca
     assert "  the engine exited with 1" in lines
 
 
+def test_what_a_launch_can_show_is_said_below_its_metrics(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--json", "out/tiny_wan_pass"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["pause_ms"] is None
+    primary = found["shows"][0]
+    assert primary == {
+        "metric": "denoise_steps",
+        "metric_class": "primary",
+        "noise": pytest.approx(0.0795, abs=0.0002),
+        "shows": None,
+        "more": pytest.approx(0.048, abs=0.001),
+    }
+    said = [line for line in inspected(capsys, "out/tiny_wan_pass")[1] if line.startswith("one launch against one: ")]
+    assert len(said) == 1
+    # Once for all launches of a case, and nothing of launches that do not count.
+    lines = inspected(capsys, "out/tiny_wan_unchanged")[1]
+    assert [line[:24] for line in lines if " against " in line] == ["  2 launches against 2: "]
+    assert not [line for line in inspected(capsys, "out/tiny_wan_port_lost")[1] if " against " in line]
+
+
+def test_the_pause_of_a_launch_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--json", "--dump", str(PAUSED)]) == 0
+    assert json.loads(capsys.readouterr().out)["pause_ms"] == pytest.approx(482, abs=1)
+    assert [line for line in inspected(capsys, "--dump", str(PAUSED))[1] if line.startswith("a pause of 48")]
+
+
 def test_of_an_ab_recording_both_engines_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(REAL / "tiny_wan_pass", here / "out" / "against" / "tiny_wan_pass")
     _, lines = inspected(capsys, "out")
-    assert [line for line in lines if "tiny_wan_pass" in line] == [
+    assert [line for line in lines if line.startswith("==") and "tiny_wan_pass" in line] == [
         "== out/tiny_wan_pass/00",
         "== out/against/tiny_wan_pass/00",
     ]
 
 
 def test_json_of_one_launch_is_an_object_and_of_more_a_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keys = ["folder", "case", "launch", "backend", "pipeline", "warmup", "generation", "tag", "metrics", "problems"]
+    keys = ["folder", "case", "launch", "backend", "pipeline", "warmup", "generation", "tag", "metrics", "pause_ms"]
+    keys += ["shows", "problems"]
     assert main(["inspect", "--json", "out/tiny_wan_pass/00"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == keys
     for folder, count, code in (("out/tiny_wan_pass", 1, 0), ("out/tiny_wan_unchanged", 2, 0), ("out", 4, 1)):

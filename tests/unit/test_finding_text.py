@@ -10,14 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from pytest_sgdiff.data import Doubt, Finding, FindingCode, MetricClass, Relation, RelationCode, StepFinding, Verdict
+from pytest_sgdiff.data import (
+    ComparisonCode,
+    Doubt,
+    Finding,
+    FindingCode,
+    MetricClass,
+    Relation,
+    RelationCode,
+    StepFinding,
+    Verdict,
+)
 from pytest_sgdiff.reports import doubt_text, finding_text, reason_text
 
 GOLDEN = Path(__file__).parent / "golden" / "finding_text.txt"
 KINDS: tuple[MetricClass, ...] = ("primary", "memory", "pause")
 
 
-def example(code: FindingCode) -> Finding:
+def example(code: FindingCode | ComparisonCode) -> Finding:
     """A finding of this code with every figure set, so that its sentence shows all it can."""
     return Finding(
         code=code,
@@ -40,7 +50,7 @@ def example(code: FindingCode) -> Finding:
 
 def lines() -> list[str]:
     found = []
-    for code in get_args(FindingCode):
+    for code in (*get_args(FindingCode), *get_args(ComparisonCode)):
         words = {finding_text.words(example(code), kind): kind for kind in reversed(KINDS)}
         found += [f"{code} ({kind}): {text}" for text, kind in reversed(words.items())]
         paired = finding_text.words(example(code), "primary", paired=True)
@@ -56,6 +66,8 @@ def lines() -> list[str]:
         "a large baseline": replace(example("out-of-order"), needed=None),
         "one baseline launch": replace(example("small-baseline"), of=1),
         "values of the baseline": replace(example("bad-values"), baseline=True),
+        "the pause of one launch": replace(example("pause-on-one-side"), count=1, of=1, baseline=True),
+        "one launch beyond noise": replace(example("few-launches-beyond"), count=1),
         "pairs to confirm": replace(example("unconfirmed"), pairs=True),
     }
     found += [f"{name}: {finding_text.words(finding, 'primary')}" for name, finding in variants.items()]

@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.errors import LeaseError
-from pytest_sgdiff.gpus import describe, host_lock, inventory, lease_records, lock_files, processes, queue_state, reap
+from pytest_sgdiff.files import procfs
+from pytest_sgdiff.files.procfs import where
+from pytest_sgdiff.gpus import describe, host_lock, inventory, lease_records, lock_files, orphans, queue_state, reap
 from pytest_sgdiff.gpus.explain import held_by_others
 from pytest_sgdiff.gpus.orphans import Reaper
-from pytest_sgdiff.gpus.processes import where
 from tests.unit.test_gpus_leases import FIRST, Bench
 from tests.waiting import alive, wait_for
 
@@ -344,7 +345,7 @@ def dead_lease(bench: Bench, child: int, started: int | None, **changes: object)
 
 
 def started(pid: int) -> int:
-    row = processes.process(pid)
+    row = procfs.process(pid)
     assert row is not None
     return row.started
 
@@ -377,9 +378,9 @@ def test_a_process_that_got_the_number_before_the_signal_is_not_ended(
         monkeypatch.setattr(os, "pidfd_open", forbidden)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda fd, number: sent.append("by descriptor"))
     monkeypatch.setattr(os, "kill", lambda pid, number: sent.append("by number"))
-    processes.signal_all({service: started(service) + 1}, signal.SIGKILL)
+    orphans.signal_all({service: started(service) + 1}, signal.SIGKILL)
     assert sent == []
-    processes.signal_all({service: started(service)}, signal.SIGKILL)
+    orphans.signal_all({service: started(service)}, signal.SIGKILL)
     assert sent == ["by descriptor" if descriptors else "by number"]
 
 

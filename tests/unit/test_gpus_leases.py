@@ -17,6 +17,7 @@ import pytest
 
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.files.procfs import where
 from pytest_sgdiff.gpus import (
     Eligible,
     Pool,
@@ -31,7 +32,6 @@ from pytest_sgdiff.gpus import (
 )
 from pytest_sgdiff.gpus.explain import held_by_others
 from pytest_sgdiff.gpus.nvml_file import FileReader
-from pytest_sgdiff.gpus.processes import where
 from tests.waiting import wait_for
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"

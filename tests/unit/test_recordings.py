@@ -1,18 +1,18 @@
-"""Recorded launches: our own folders come back as they were, those of scripts as far as they tell."""
+"""Recorded launches: our own folders come back as they were, and no other form is read."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Environment, GpuProcess, GpuSeries, Launch, Machine, OutputFile, Watch, Workload
-from pytest_sgdiff.errors import RecordingError
+from pytest_sgdiff.data import Environment, GpuSeries, Launch, Machine, OutputFile, Watch, Workload
+from pytest_sgdiff.errors import ForeignLaunchError, RecordingError
 from pytest_sgdiff.launch import log_text
 from pytest_sgdiff.recordings import store as recordings
 
@@ -34,17 +34,6 @@ LAUNCH = Launch(
     workload=Workload(digest="d", fields={"args": {"seed": 42}}),
     session="2026-11-23T17-18-00",
 )
-
-
-def folder_of(root: Path, **files: str | dict[str, Any] | None) -> Path:
-    """A launch folder as a script leaves it; `meta` is meta.json, `x_log` is x.log, `gpu` is gpu.csv."""
-    folder = root / "tiny" / "00"
-    folder.mkdir(parents=True)
-    names = {"perf": "perf.json", "meta": "meta.json", "gpu": "gpu.csv"}
-    for key, content in files.items():
-        path = folder / names.get(key, key.replace("_log", ".log"))
-        path.write_text(content if isinstance(content, str) else json.dumps(content), newline="")
-    return folder
 
 
 def only(root: Path) -> Launch:
@@ -158,201 +147,75 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     )
 
 
-# --------------------------------------------------------------------------------------------------- scripts' folders
+# ------------------------------------------------------------------------------------------ launches without a record
 
 
-def test_a_dump_and_a_log_are_enough(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, perf=DUMP, run_log="started\nended\n")
-    assert only(tmp_path) == Launch(
-        case="tiny", number=0, argv=(), returncode=0, log="started\nended\n", dump=DUMP, folder=str(folder)
+def folder_of(root: Path, **files: str) -> Path:
+    """The folder of a launch without launch.json; `x_json` is the text of x.json."""
+    folder = root / "tiny" / "00"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+def test_of_a_launch_during_which_pytest_was_killed_there_is_its_log(tmp_path: Path) -> None:
+    folder = recordings.new_launch_folder(tmp_path, "tiny", 0)
+    (folder / "engine.log").write_text("started\n")
+    (folder / "work").mkdir()
+    (folder / "work" / "perf.json").write_text(DUMP)
+    (folder / ".tmp-1").write_text("{")
+    assert only(tmp_path) == Launch(case="tiny", number=0, argv=(), log="started\n", folder=str(folder))
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"perf_json": DUMP}, "perf.json"),
+        ({"perf_json": DUMP, "engine_log": "ended\n"}, "perf.json"),
+        ({"perf_json": DUMP, "meta_json": "{}", "stdout_log": "", "stderr_log": "", "gpu_csv": ""}, "perf.json"),
+        ({"meta_json": "{}", "stdout_log": "no dump\n"}, "stdout.log"),
+        ({"meta_json": "{}", "engine_log": "no dump\n"}, "meta.json"),
+        ({"engine_log": "", "stderr_log": ""}, "stderr.log"),
+        ({"run_log": ""}, "run.log"),
+    ],
+)
+def test_a_launch_that_another_tool_recorded_is_refused(tmp_path: Path, files: dict[str, str], found: str) -> None:
+    folder = folder_of(tmp_path, **files)
+    recordings.write_launch(tmp_path, replace(LAUNCH, case="tiny", number=1))
+    assert recordings.case_ids(tmp_path) == ("tiny",)
+    for read in (
+        lambda: recordings.read_launches(tmp_path, "tiny"),
+        lambda: recordings.read_launch(folder, case="tiny", number=0),
+    ):
+        with pytest.raises(ForeignLaunchError) as caught:
+            read()
+        assert (caught.value.folder, caught.value.found) == (folder, found)
+
+
+def test_what_a_launch_that_another_tool_recorded_lacks_is_named() -> None:
+    assert str(ForeignLaunchError("rec/tiny/00", "stdout.log")) == (
+        "rec/tiny/00: holds stdout.log but no launch.json: another tool made this launch, or --sgdiff-out did not "
+        'finish it; write a launch.json as docs/recordings.md shows ("Launches made without this tool"), or take the '
+        "folder out of the recording"
     )
 
 
-def test_of_a_launch_without_dump_and_exit_code_the_ending_is_not_known(tmp_path: Path) -> None:
-    folder_of(tmp_path, engine_log="Exit code: 1\n")
-    assert only(tmp_path).returncode is None
-
-
-def test_logs_are_put_one_after_the_other(tmp_path: Path) -> None:
-    folder_of(tmp_path, perf=DUMP, stderr_log="bar 1\rbar 2", stdout_log="line", another_log="last\n")
-    assert only(tmp_path).log == "line\nbar 1\rbar 2\nlast\n"
-
-
-# As the synchronised H200 recordings were noted; shortened.
-META = {
-    "argv": ["/bench/engine/bin/sglang", "generate", "--seed", "42"],
-    "start": "2026-11-23T17:18:01.185Z",
-    "end": "2026-11-23T17:19:03.387Z",
-    "wall_s": 62.202,
-    "rc": 0,
-    "env": {
-        "CUDA_HOME": "/usr/local/cuda",
-        "HF_TOKEN": "hf_secretsecret",
-        "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING": "1",
-    },
-    "gpu": {"name": "NVIDIA H200", "uuid": "GPU-1", "driver": "580.159.04", "persistence": 1, "count": 1, "mig": None},
-    "versions": {"sglang": "0.5.17", "torch": "2.11.0", "torch.version.cuda": "13.0"},
-    "host": {"cpus": 16, "kernel": "6.18"},
-    "before": {"power_limit_w": 700.0, "throttle_mask": 1},
-    "foreign": None,
-}
-CSV = """\
-time,sm_mhz,mem_mhz,power_w,temperature_c,throttle_mask,util_gpu_pct,memory_used_mib,load1,pid:mib
-2026-11-23T17:18:00.972Z,345,3201,80.46,41,1,0,615,1.3,
-2026-11-23T17:18:01.372Z,345,3201,80.46,41,1,0,615,1.3,
-2026-11-23T17:18:01.572Z,1980,,689.1,66,4,100,1337,3.5,5138:714;1137:518
-2026-11-23T17:19:03.572Z,1980,3201,80.4,41,0,0,615,1.3,
-2026-11-23T17:19
-"""
-
-
-def test_what_a_script_noted_is_understood(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, perf=DUMP, engine_log="token hf_secretsecret\n", meta=META, gpu=CSV)
+def test_a_launch_written_as_the_page_shows_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recordings.md").read_text()
+    (record,) = re.findall(r"## Launches made without this tool\n.*?```json\n(.*?)```", page, re.DOTALL)
+    folder = folder_of(tmp_path, perf_json=DUMP, engine_log="ended\n", launch_json=record)
     assert only(tmp_path) == Launch(
         case="tiny",
         number=0,
-        argv=("/bench/engine/bin/sglang", "generate", "--seed", "42"),
-        env={"HF_TOKEN": "<redacted>", "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING": "1"},
-        started_at="2026-11-23T17:18:01.185Z",
-        wall_s=62.202,
+        argv=("sglang", "generate", "--model-path", "Wan-AI/Wan2.2-T2V-A14B-Diffusers"),
         returncode=0,
-        log="token <redacted>\n",
+        log="ended\n",
         dump=DUMP,
         machine=Machine(kind="gpu", product="NVIDIA H200", count=1),
-        environment=Environment(
-            gpu_uuids=("GPU-1",),
-            driver="580.159.04",
-            cuda="13.0",
-            power_limit_w=700.0,
-            persistence=True,
-            cpu_count=16,
-            engine_version="0.5.17",
-            torch_version="2.11.0",
-            sync_stages=True,
-        ),
-        watch=Watch(  # only samples of the launch's own time; processes named there are not foreign by that alone
-            gpus=(
-                GpuSeries(
-                    gpu_uuid="GPU-1",
-                    at_s=(0.2, 0.4),
-                    sm_mhz=(345, 1980),
-                    mem_mhz=(3201, None),
-                    power_w=(80.46, 689.1),
-                    temperature_c=(41, 66),
-                    util_pct=(0, 100),
-                    memory_mb=(615, 1337),
-                    reasons=(1, 4),
-                ),
-            )
-        ),
+        environment=Environment(engine_version="0.5.17", sync_stages=True),
         folder=str(folder),
-        session="script of 2026-11-23",
     )
-
-
-def test_other_spellings_of_the_same_notes_are_understood(tmp_path: Path) -> None:
-    meta = {
-        "cmd": "sglang generate --prompt 'a b'",
-        "returncode": 1,
-        "start_utc": "2026-11-23T16:33:28Z",
-        "env_extra": {"SGLANG_DIFFUSION_SYNC_STAGE_PROFILING": "true"},
-    }
-    folder_of(tmp_path, meta=meta)
-    (tmp_path / "tiny" / "00" / "stdout.log").touch()
-    launch = only(tmp_path)
-    assert launch.argv == ("sglang", "generate", "--prompt", "a b")
-    assert (launch.returncode, launch.started_at) == (1, "2026-11-23T16:33:28Z")
-    assert launch.environment.sync_stages
-    assert (launch.machine, launch.watch) == (None, None)  # nobody looked: not the same as nothing seen
-
-
-@pytest.mark.parametrize(
-    ("notes", "foreign"),
-    [
-        (
-            {
-                "foreign": {
-                    "pid": 5138,
-                    "what": "matrix products",
-                    "seen_before": [{"pid": 5138, "used_mib": 584, "cmdline": "python3 contend.py"}],
-                    "nvidia-smi": "5138, python3",
-                    "seen_after": [{"pid": 5138, "used_mib": 714}],
-                }
-            },
-            (
-                GpuProcess(gpu_uuid="GPU-1", pid=5138, name="python3 contend.py", used_mb=584, when="start"),
-                GpuProcess(gpu_uuid="GPU-1", pid=5138, name="matrix products", used_mb=714, when="end"),
-            ),
-        ),
-        ({"foreign": {"pid": 7, "what": "a job"}}, (GpuProcess(gpu_uuid="GPU-1", pid=7, name="a job"),)),
-        (
-            {"contend": True},
-            (GpuProcess(gpu_uuid="GPU-1", pid=0, name="a contending process that the recording script started"),),
-        ),
-    ],
-)
-def test_a_foreign_process_that_was_noted_is_kept(
-    tmp_path: Path, notes: dict[str, Any], foreign: tuple[GpuProcess, ...]
-) -> None:
-    folder_of(tmp_path, perf=DUMP, meta={**META, **notes})
-    watch = only(tmp_path).watch
-    assert watch is not None
-    assert watch.foreign == foreign
-
-
-def test_counters_that_are_not_told_are_none(tmp_path: Path) -> None:
-    lines = [CSV.splitlines()[0], "2026-11-23T17:18:02.000Z,[N/A],3201,nan,,0x4,inf,615,1.3,"]
-    folder_of(tmp_path, perf=DUMP, meta=META, gpu="\n".join(lines))
-    watch = only(tmp_path).watch
-    assert watch is not None
-    assert watch.gpus == (
-        GpuSeries(
-            gpu_uuid="GPU-1",
-            at_s=(0.8,),
-            sm_mhz=(None,),
-            mem_mhz=(3201,),
-            power_w=(None,),
-            temperature_c=(None,),
-            util_pct=(None,),
-            memory_mb=(615,),
-            reasons=(None,),
-        ),
-    )
-
-
-def test_a_long_series_is_thinned_out_without_losing_work_or_reasons(tmp_path: Path) -> None:
-    lines = [CSV.splitlines()[0]]
-    for i in range(1000):
-        at = f"2026-11-23T17:18:{2 + i // 20:02d}.{i % 20 * 50:03d}Z"
-        # One sample of a thousand was at work, another one says that it was hot.
-        lines.append(
-            f"{at},{1980 if i == 500 else 345},3201,80,41,{32 if i == 803 else 0},{99 if i == 500 else 0},615,1,"
-        )
-    folder_of(tmp_path, perf=DUMP, meta=META, gpu="\n".join(lines))
-    watch = only(tmp_path).watch
-    assert watch is not None
-    (series,) = watch.gpus
-    assert len(series.at_s) <= 120
-    assert series.sm_mhz.count(1980) == series.util_pct.count(99) == series.reasons.count(32) == 1
-    assert series.sm_mhz.index(1980) == series.util_pct.index(99)
-
-
-@pytest.mark.parametrize(
-    ("meta", "message"),
-    [
-        ("{", "1: not JSON: Expecting property name enclosed in double quotes"),
-        ("[1]", "1: must be a mapping of Notes's fields, got [1]"),
-        ('{\n"rc": "0"}', "2: rc: must be a whole number, got '0'"),
-        ('{\n"cmd": "sglang --prompt \'a cat"}', "2: cmd: is no command line: No closing quotation"),
-        ('{"gpu":\n {"name": 5}}', "2: gpu.name: must be text, got 5"),
-    ],
-)
-def test_notes_that_cannot_be_read_are_named_with_their_line(tmp_path: Path, meta: str, message: str) -> None:
-    folder = folder_of(tmp_path, perf=DUMP, meta=meta)
-    with pytest.raises(RecordingError) as caught:
-        only(tmp_path)
-    cure = "(correct it, or delete it: a launch can be read without)"
-    assert str(caught.value) == f"{folder / 'meta.json'}:{message} {cure}"
 
 
 # ----------------------------------------------------------------------------------------- what others put in the way
@@ -383,13 +246,11 @@ def test_a_link_in_a_recording_is_named_and_not_followed(tmp_path: Path, place: 
     assert recordings.read_launches(outside, "tiny")
 
 
-@pytest.mark.parametrize("name", ["engine.log", "perf.json", "launch.json", "meta.json", "gpu.csv", "stdout.log"])
+@pytest.mark.parametrize("name", ["engine.log", "perf.json", "launch.json"])
 def test_a_fifo_in_a_recording_keeps_nobody_waiting(tmp_path: Path, name: str) -> None:
     root, _ = _project(tmp_path)
     folder = root / "tiny" / "00"
-    if name in ("meta.json", "gpu.csv", "stdout.log"):
-        (folder / "launch.json").unlink()
-    (folder / name).unlink(missing_ok=True)
+    (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(RecordingError, match=f"{folder / name}: is no regular file"):
         recordings.read_launches(root, "tiny")

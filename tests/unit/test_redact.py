@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from pytest_sgdiff.data import Launch
-from pytest_sgdiff.redact import NAMES, REDACTED, Redaction, redact, redact_env, sensitive
+from pytest_sgdiff.redact import NAMES, REDACTED, Redaction, redact, sensitive
 
 SECRET = "s3cr3t/va+lue'99 é&"
 ENV = {"MY_SECRET": SECRET}
@@ -159,7 +159,7 @@ def test_ordinary_text_of_an_engine_stays_as_it_is(text: str) -> None:
 def test_a_value_that_may_stand_in_any_log_is_not_looked_for(value: str) -> None:
     text = f'{{"total_duration_ms": 1016.123, "n": 12345678, "x": "{value} of {value}"}} {value}'
     assert redact(text, {"MY_KEY": value}) == text
-    assert redact_env({"MY_SECRET": value}) == {"MY_SECRET": REDACTED}
+    assert Redaction({}).env({"MY_SECRET": value}) == {"MY_SECRET": REDACTED}
 
 
 def test_a_short_word_is_a_secret_as_a_word_and_not_as_a_part_of_one() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pathlib
 from collections.abc import Callable
@@ -148,7 +147,7 @@ def test_a_run_that_goes_on_and_a_recording_that_is_read_stay(parent: pathlib.Pa
 
 def test_what_is_held_is_there_and_nobody_elses(parent: pathlib.Path) -> None:
     assert hold(parent / "none") is None
-    alone = hold(parent / OLD, fcntl.LOCK_EX)
+    alone = hold(parent / OLD, shared=False)
     assert alone is not None
     assert hold(parent / OLD) is None
     os.close(alone)

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.plugin.options import SETTINGS
-from pytest_sgdiff.plugin.settings import CASE_FILES, Settings, read_settings
+from pytest_sgdiff.plugin.settings import CASE_FILES, Renamed, Settings, read_settings
 
 EMPTY = "has an empty value, as of a shell variable that is not set: give one, or leave the option out"
 
@@ -65,10 +65,29 @@ def test_launches_are_kept_below_the_root_unless_a_folder_is_named(tmp_path: Pat
     assert settle(tmp_path, option={"sgdiff_replay": "."}).out is None
 
 
-def test_recording_is_quiet_and_gating_confirms_unless_told_otherwise(tmp_path: Path) -> None:
+def test_recording_is_alone_and_gating_confirms_unless_told_otherwise(tmp_path: Path) -> None:
     assert settle(tmp_path, option={"sgdiff_gpus": "1"}).isolation == "confirm"
-    assert settle(tmp_path, option={"sgdiff_gpus": "1", "sgdiff_update": "all"}).isolation == "quiet"
-    assert settle(tmp_path, option={"sgdiff_gpus": "1", "sgdiff_isolation": "host"}).isolation == "host"
+    assert settle(tmp_path, option={"sgdiff_gpus": "1", "sgdiff_update": "all"}).isolation == "alone"
+    assert settle(tmp_path, option={"sgdiff_gpus": "1", "sgdiff_isolation": "shared"}).isolation == "shared"
+
+
+@pytest.mark.parametrize("old", ["window", "quiet", "host"])
+@pytest.mark.parametrize("by", ["option", "variable", "ini"])
+def test_a_former_name_of_alone_works_and_is_noted(tmp_path: Path, old: str, by: str) -> None:
+    given = {"sgdiff_isolation": old}
+    settings = {
+        "option": lambda: settle(tmp_path, option=given),
+        "variable": lambda: settle(tmp_path, SGDIFF_ISOLATION=old),
+        "ini": lambda: settle(tmp_path, ini=given),
+    }[by]()
+    assert settings.isolation == "alone"
+    assert settings.renamed == (Renamed(option="--sgdiff-isolation", old=old, new="alone"),)
+
+
+@pytest.mark.parametrize("value", [None, "shared", "confirm", "alone"])
+def test_of_a_name_that_is_still_one_nothing_is_noted(tmp_path: Path, value: str | None) -> None:
+    settings = settle(tmp_path, option={"sgdiff_isolation": value})
+    assert (settings.isolation, settings.renamed) == (value or "confirm", ())
 
 
 def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
@@ -114,8 +133,8 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
             "--sgdiff-fail-on=slow: no such outcome, use pass, improved, regressed, inconclusive, no-baseline, invalid",
         ),
         (
-            {"sgdiff_isolation": "alone"},
-            "--sgdiff-isolation=alone: unknown, use one of shared, confirm, window, quiet, host",
+            {"sgdiff_isolation": "Alone"},
+            "--sgdiff-isolation=Alone: unknown, use one of shared, confirm, alone",
         ),
         ({"sgdiff_gpu_timeout": "soon"}, "--sgdiff-gpu-timeout=soon: must be a number of seconds above 0"),
         ({"sgdiff_gpus": ""}, f"--sgdiff-gpus {EMPTY}"),

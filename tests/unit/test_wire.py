@@ -25,8 +25,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.files.wire import from_plain, to_plain
-from pytest_sgdiff.files.wire_paths import spell
+from pytest_sgdiff.files.wire import from_plain, spell, to_plain
 
 RESULT = CaseResult(
     case="wan22",

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_sgdiff.judging.rules.moderated import CLASS_MARGINS, ModeratedRule
+from pytest_sgdiff.judging.rules.moderated import CLASS_MARGINS, FewLaunchesRule, ModeratedRule
 from pytest_sgdiff.judging.rules.paired import PairedRule
-from pytest_sgdiff.judging.rules.pause import PauseRule
+from pytest_sgdiff.judging.rules.pause import FewLaunchesPauseRule, PauseRule
 from pytest_sgdiff.judging.rules.prior import Prior
 from pytest_sgdiff.judging.rules.protocol import Margins, Rule
 from pytest_sgdiff.judging.rules.reference import ReferenceRule
 
 RULES: Mapping[str, Rule] = {rule.name: rule for rule in (ModeratedRule(), PairedRule(), PauseRule(), ReferenceRule())}
 
-__all__ = ["CLASS_MARGINS", "RULES", "Margins", "ModeratedRule", "PairedRule", "Prior", "Rule"]
+__all__ = [
+    "CLASS_MARGINS",
+    "RULES",
+    "FewLaunchesPauseRule",
+    "FewLaunchesRule",
+    "Margins",
+    "ModeratedRule",
+    "PairedRule",
+    "Prior",
+    "Rule",
+]

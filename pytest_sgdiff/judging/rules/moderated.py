@@ -2,8 +2,8 @@
 
 One number per launch on the log scale; a moderated two-sample t-test against two margins, of which the inner one
 (`ignore`) must be exceeded surely before anything fails and the outer one (`limit`) be excluded before anything passes.
-What lies between is inconclusive and asks for more launches. docs/decision.md tells why each part is there and what
-it buys; the constants are those of the simulation reported there.
+What lies between is inconclusive and asks for more launches. docs/decision-evidence.md tells why each part is there
+and what it buys; the constants are those of the simulation reported there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Decision, Finding, MetricClass
+from pytest_sgdiff.data import Decision, Finding, MetricClass, Outcome
 from pytest_sgdiff.judging.estimator import NOISE, Noise, clipped, logs, near
 from pytest_sgdiff.judging.estimator import median as median_of
 from pytest_sgdiff.judging.rules.prior import DEFAULT, Prior
@@ -21,6 +21,7 @@ from pytest_sgdiff.judging.rules.protocol import Margins
 from pytest_sgdiff.judging.rules.sample import floored, growth, invalid, screened
 from pytest_sgdiff.judging.rules.three_way import (
     ALPHA,
+    BETA,
     CONFIRM_LAUNCHES,
     GROSS,
     GROSS_LAUNCHES,
@@ -28,6 +29,7 @@ from pytest_sgdiff.judging.rules.three_way import (
     NODE_SLACK,
     Estimate,
     Evidence,
+    as_ratio,
     bounds,
     centred,
     decided,
@@ -69,7 +71,7 @@ CLASS_MARGINS: Mapping[MetricClass, Margins] = {
     # Pauses have a rule of their own (rules/pause.py): `limit` is a share of the whole request.
     "pause": _margins("pause", ignore=0, limit=0.04, ignore_abs=0, limit_abs=20, zeros=True),
 }
-"""Margins by metric class; absolute ones in ms, for memory in MiB. Source: docs/decision.md, "Margins"."""
+"""Margins by metric class; absolute ones in ms, for memory in MiB. Source: docs/decision-evidence.md, "Margins"."""
 
 
 class ModeratedRule:
@@ -167,6 +169,69 @@ class ModeratedRule:
     def _s0(self, median: float, margins: Margins) -> float:
         cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0
         return Noise(cv=cv0, floor=margins.noise_abs).at(median)
+
+
+class FewLaunchesRule(ModeratedRule):
+    """The rule for two sides of which one has a launch or two, as people have them at hand; no gate rests on it.
+
+    What ModeratedRule decides stands, but for `improved`. Of what it leaves open the prior, in place of a spread that
+    so few launches cannot show, says by how much launches differ anyway (`size` of the finding), and whether these
+    differ by more. That is no slower engine yet, for hosts hold up single launches: recorded launches of one engine
+    differ by up to 1.8 times on a GPU, and by five on busy CPUs.
+
+    `steady` is for what no host holds up, memory: there one launch passes or fails.
+    """
+
+    name = "few-launches"
+
+    def __init__(self, prior: Prior = DEFAULT, *, steady: bool = False) -> None:
+        super().__init__(prior)
+        self.steady = steady
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """As ModeratedRule where both sides have GROSS_LAUNCHES; `suspect` for what is slower by more than noise."""
+        decision = super().decide(baseline, candidate, margins, same_node=same_node)
+        if screened(baseline, candidate, margins) is not None or min(len(baseline), len(candidate)) >= GROSS_LAUNCHES:
+            return decision
+        if decision.outcome == "improved":
+            excluded = Finding(code="ruled-out", size=decision.excluded, slack=decision.finding.slack)
+            return replace(decision, outcome="pass", finding=excluded)
+        b, c = [v for v in baseline if v is not None], [v for v in candidate if v is not None]
+        small = floored(b, c, margins, enough=True)
+        if decision.outcome != "inconclusive" or small is not None:
+            return small or decision
+        lo, hi = bounds(statistics.median(b), margins, same_node=same_node)
+        e = self.estimate(b, c, margins)
+        noise = max(e.margin(ALPHA), lo + e.margin(MATERIAL))
+        beyond = abs(e.shift) > noise
+        found = Finding(
+            code="few-launches-beyond" if beyond else "few-launches",
+            size=growth(noise),
+            count=len(c),
+            of=len(b),
+            slack=0.0 if same_node else NODE_SLACK,
+        )
+        outcome: Outcome = "inconclusive"
+        if self.steady and e.shift > noise:
+            outcome, found = "regressed", replace(found, code="few-launches-slower")
+        elif self.steady and e.shift + e.margin(BETA) < hi:
+            outcome, found = "pass", replace(found, code="ruled-out", size=growth(e.shift + e.margin(BETA)))
+        return Decision(
+            outcome=outcome,
+            finding=found,
+            **centred(e),
+            low=as_ratio(e.shift - e.margin(0.025)),
+            high=as_ratio(e.shift + e.margin(0.025)),
+            excluded=found.size if outcome == "pass" else None,
+            suspect=outcome == "inconclusive" and e.shift > noise,
+        )
 
 
 def rank_p(b: Sequence[float], c: Sequence[float]) -> float:

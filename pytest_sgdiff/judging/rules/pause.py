@@ -75,6 +75,43 @@ class PauseRule:
         return Decision(outcome="regressed", finding=found)
 
 
+class FewLaunchesPauseRule(PauseRule):
+    """The rule where the baseline has a launch or two: it says on which side a pause is, and fails nothing."""
+
+    name = "few-pauses"
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """`pass` where no launch of either side pauses for longer than the others, else `inconclusive`."""
+        unusable = screened(baseline, candidate, margins)
+        if unusable is not None:
+            return unusable
+        b, c = [v for v in baseline if v is not None], [v for v in candidate if v is not None]
+        if len(b) >= BASELINE_LAUNCHES:
+            return super().decide(baseline, candidate, margins, same_node=same_node)
+        shortest = min(*b, *c)
+        usual = shortest + longer(shortest, margins.limit_abs)
+        if max(*b, *c) <= usual:
+            return Decision(outcome="pass", finding=Finding(code="pauses-alike", longest=max(*b, *c)))
+        then, now = ([v for v in side if v > usual] for side in (b, c))
+        if then and now:
+            both = Finding(
+                code="pauses-on-both-sides", longest=max(*then, *now), paused=len(then), of=len(b), count=len(now)
+            )
+            return Decision(outcome="inconclusive", finding=both)
+        paused, side = (then, b) if then else (now, c)
+        one = Finding(
+            code="pause-on-one-side", baseline=bool(then), longest=max(paused), count=len(paused), of=len(side)
+        )
+        return Decision(outcome="inconclusive", finding=one)
+
+
 def tolerated(nb: int, nc: int) -> int:
     """How many of `nb` baseline launches may pause as long as all `nc` candidate launches do and still count as chance.
 

@@ -2,7 +2,7 @@
 
 Five launches cannot tell their own variance: a moderated t-test (limma; Smyth 2004, doi:10.2202/1544-6115.1027) adds
 to it what other cases of the suite show. Until a suite has enough baselines of its own the defaults hold, which were
-chosen by simulation (docs/decision.md).
+chosen by simulation (docs/decision-evidence.md).
 """
 
 from __future__ import annotations

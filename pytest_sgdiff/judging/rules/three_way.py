@@ -2,7 +2,7 @@
 
 An estimated log ratio meets two margins. A regression must be significant and surely beyond the inner one (`ignore`);
 a pass must exclude the outer one (`limit`); what is neither is inconclusive and asks for more launches.
-docs/decision.md tells why each part is there and what it buys.
+docs/decision-evidence.md tells why each part is there and what it buys.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ which is what `-n` gives. `GpuSchedule` goes into the controller, `ParkItems` in
 """
 
 from pytest_sgdiff.plugin.xdist.controller import GpuSchedule, workers_for
-from pytest_sgdiff.plugin.xdist.needs import WORKERINPUT, CaseNeed
+from pytest_sgdiff.plugin.xdist.needs import CaseNeed
 from pytest_sgdiff.plugin.xdist.scheduler import GpuScheduling
 from pytest_sgdiff.plugin.xdist.worker_side import ParkItems
 
-__all__ = ["WORKERINPUT", "CaseNeed", "GpuSchedule", "GpuScheduling", "ParkItems", "workers_for"]
+__all__ = ["CaseNeed", "GpuSchedule", "GpuScheduling", "ParkItems", "workers_for"]

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_sgdiff.gpus import Eligible, held_by_others, reap
 from pytest_sgdiff.launch.signals import as_ctrl_c
-from pytest_sgdiff.plugin.xdist.needs import WORKERINPUT, read_needs
+from pytest_sgdiff.plugin.role import NEEDS, give
+from pytest_sgdiff.plugin.xdist.needs import read_needs
 from pytest_sgdiff.plugin.xdist.scheduler import GpuScheduling
 
 _POKE_S = 1.0
@@ -44,7 +45,7 @@ class GpuSchedule:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         if node.config.getvalue("dist") == "load":
-            node.workerinput[WORKERINPUT] = self._needs_path
+            give(node, NEEDS, self._needs_path)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> GpuScheduling | None:

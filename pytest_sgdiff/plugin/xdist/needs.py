@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-WORKERINPUT = "sgdiff_needs"
 # What upstream's own partitioning takes for a case that nobody has timed yet.
 UNKNOWN_S = 300.0
 

@@ -24,7 +24,7 @@ class ParkItem(pytest.Item):
 class ParkItems:
     """Worker plugin. `need_of` gives the need of an item, None for a test that is no case.
 
-    To be registered where `config.workerinput` holds WORKERINPUT, the path that the controller reads the needs from.
+    To be registered where the controller gave `role.NEEDS`, the path that it reads the needs from.
     """
 
     def __init__(self, path: str, need_of: Callable[[pytest.Item], CaseNeed | None]) -> None:

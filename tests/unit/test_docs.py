@@ -1,0 +1,88 @@
+"""The pages about the code and the rule: links lead to places, named files exist, figures stand in the evidence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "README.md"])
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", read(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_link_leads_to_a_file_and_to_a_heading_in_it(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", read(page)):
+        if not target.startswith(("http:", "https:", "mailto:")):
+            file = page.parent / target if target else page
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", ["docs/how-a-run-works.md", "CONTRIBUTING.md"])
+def test_each_file_of_the_package_that_is_named_beside_a_link_exists(page: str) -> None:
+    links = re.findall(r"\[([^\]]*)\]\((?:\.\./)?pytest_sgdiff/[^)]*\)", read(ROOT / page))
+    named = [name for text in links for name in re.findall(r"`([^`]+)`", text)]
+    assert len(named) >= 10
+    assert [name for name in named if not (ROOT / "pytest_sgdiff" / name).exists()] == []
+
+
+def test_a_run_is_told_in_15_to_25_steps_each_with_its_folder() -> None:
+    steps = re.split(r"^\d+\. ", read(ROOT / "docs" / "how-a-run-works.md"), flags=re.MULTILINE)[1:]
+    assert 15 <= len(steps) <= 25
+    assert [step.splitlines()[0] for step in steps if "](../pytest_sgdiff/" not in step] == []
+
+
+def test_the_page_to_read_before_trusting_the_gate_is_short() -> None:
+    assert len(read(ROOT / "docs" / "decision.md").split()) <= 1500
+
+
+NIGHTS = {
+    "CV 1 %": "every CV 1 %",
+    "realistic mixture": "realistic mixture",
+    "CV 2 %": "every CV 2 %",
+    "pauses in 5 of 14 launches": "pauses in 5 of 14 launches",
+    "host delays 7 of 16 launches": "no pauses, the host holds up 7 of 16 launches",
+}
+"""Noise as the page names it -> as the benchmark prints it."""
+
+
+def rows(page: str, header: str) -> list[list[str]]:
+    """The cells of the table of a page with this header."""
+    table = read(ROOT / "docs" / page).partition(header)[2].partition("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def printed(heading: str, *, lines: int) -> list[list[str]]:
+    """The lines below a heading of the benchmark's tables, as words; `5 %` is one."""
+    below = read(ROOT / "docs" / "decision-evidence.md").partition(f"   {heading}\n")[2]
+    return [line.replace(" %", "%").split() for line in below.splitlines()[:lines]]
+
+
+def test_the_error_rates_on_that_page_are_those_of_the_evidence() -> None:
+    shown = rows("decision.md", "| noise | baseline | nights with a false alarm | 5 % slowdowns that fail |")
+    assert len(shown) == 9
+    for noise, size, alarms, found in shown:
+        names, figures = printed(f"{NIGHTS[noise]}, baseline of {size}", lines=2)
+        night = dict(zip(names, figures, strict=True))
+        assert night["rule"] == "pytest-sgdiff"
+        assert (alarms.partition(" (")[0], found) == tuple(night[n].replace("%", " %") for n in ("nights", "+5%"))
+
+
+def test_the_detectable_slowdowns_on_that_page_are_those_of_the_evidence() -> None:
+    header = "| baseline launches | CV 0.5 % | CV 1 % | CV 1.5 % | CV 2 % |"
+    shown = {size: found for size, *found in rows("decision.md", header)}
+    _, *table = printed("primary metric of 10000 ms", lines=5)
+    sizes = {size: [one.replace("%", " %") for one in found[2::2]] for size, *found in table}
+    assert shown == {size: sizes[size] for size in ("5", "10")}
