@@ -139,7 +139,8 @@ class Metric:
 
     def is_of(self, name: str) -> bool:
         """Whether `name` is the metric, or a member of the family."""
-        return name.startswith(f"{self.name}:") if self.family else name == self.name
+        head, colon, _ = name.partition(":")
+        return head == self.name and self.family is bool(colon)
 
     def members(self, launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
         """The names of it in the launches' metrics, in the order in which they first appear."""
@@ -403,7 +404,12 @@ def metrics_of(dump: PerfDump, outside: Mapping[str, float] | None = None) -> di
 
 def entry(name: str) -> Metric | None:
     """The entry of a metric, or of the family that it is of; None for one that a hook added."""
-    return next((metric for metric in METRICS if metric.is_of(name)), None)
+    head, colon, _ = name.partition(":")
+    family = bool(colon)
+    for metric in METRICS:
+        if metric.name == head and metric.family is family:
+            return metric
+    return None
 
 
 def metric_class(name: str) -> MetricClass:
