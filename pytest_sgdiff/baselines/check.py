@@ -8,15 +8,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.baselines import file_format
-from pytest_sgdiff.baselines.find import entries, every, load, right_place, suite
+from pytest_sgdiff.baselines.find import Once, entries, every, right_place, suite
 from pytest_sgdiff.baselines.flaws import Code, Flaw, of_case, of_power
 from pytest_sgdiff.baselines.renew import centres, moment
 from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import digest_of
+from pytest_sgdiff.metrics import DENOISE_GAP, cost
 
 __all__ = ["check"]
 
@@ -30,10 +33,11 @@ def check(
     """Everything that is wrong with the committed baselines or worth a warning, and what each of them finds. `cases`
     are all cases by id, `assets` gives the hashes of the input files of a case that are there, by flag."""
     found: list[Flaw] = []
+    read = Once()
     priors: dict[str, Mapping[MetricClass, Prior]] = {}
     for path in every(root):
         try:
-            baseline = load(path, below=root)
+            baseline = read(path, below=root)
         except BaselineError as error:
             found.append(Flaw(level="error", code="unreadable", path=str(path), line=error.line, why=error.why))
             continue
@@ -41,14 +45,15 @@ def check(
         if right := right_place(baseline, path):
             found.append(Flaw(level="error", code="misplaced", path=str(path), name=right))
         case = cases.get(baseline.measurement.case)
+        choice = MetricChoice() if case is None else case.metrics
+        own = own_series(baseline, choice)
         if case is not None:
-            found += of_case(baseline, case, assets(case))
+            found += of_case(baseline, case, assets(case), own)
         machine = baseline.measurement.machine
         if machine.slug not in priors:
-            priors[machine.slug] = suite_priors(suite(root, machine))
+            priors[machine.slug] = suite_priors(suite(root, machine, read=read))
         plan = LaunchPlan() if case is None else case.launches
-        choice = MetricChoice() if case is None else case.metrics
-        found += of_power(baseline, choice, looks=plan.looks[-1], priors=priors[machine.slug])
+        found += of_power(baseline, own, looks=plan.looks[-1], priors=priors[machine.slug])
     strays = (path for path in entries(root) if path.suffix != ".json" and path.parent != root)
     found += [Flaw(level="error", code="stray", path=str(path)) for path in strays]
     return tuple(found)
@@ -63,13 +68,14 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterator[Flaw]
     wanted = cases[measurement.case].recorded_launches if measurement.case in cases else 0
     if len(measurement.launches) < wanted:
         yield _error("few-launches", number=len(measurement.launches), of=wanted)
-    if not measurement.values.keys() & {"denoise", "e2e"}:
-        yield _error("no-times")
+    times = tuple(metric.name for metric in metrics.METRICS if metric.metric_class == "primary" and metric.gates)
+    if measurement.values.keys().isdisjoint(times):
+        yield _error("no-times", names=times)
     for name, values in measurement.values.items():
         lacking = tuple(str(number) for number, value in enumerate(values) if value is None)
         if lacking:
             yield _error("missing-values", name=name, names=lacking)
-    gaps = [gap for gap in measurement.values.get("denoise_gap", ()) if gap is not None]
+    gaps = [gap for gap in measurement.values.get(DENOISE_GAP, ()) if gap is not None]
     if gaps and max(gaps) < -CLOCK_NOISE_MS:
         yield _error("negative-gap", value=max(gaps))
     if not recorded.at or not recorded.sessions:
@@ -83,7 +89,7 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterator[Flaw]
     elif measurement.workload.digest != digest_of(measurement.workload.fields):
         yield _error("edited-workload")
     for name, middle in centres(measurement).items():
-        if baseline.best.get(name, middle) > middle:
+        if cost(name, baseline.best.get(name, middle)) > cost(name, middle):
             yield _error("edited-best", name=name, value=baseline.best[name], expected=middle)
     unnamed = dict.fromkeys(launch.session for launch in measurement.launches if launch.session)
     lost = tuple(session for session in unnamed if session not in recorded.sessions)

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_sgdiff.data import (
-    Baseline,
-    Case,
-    Difference,
-    Location,
-    MetricChoice,
-    MetricClass,
-    UnknownStage,
-    is_one_of,
-)
+from pytest_sgdiff.data import Baseline, Case, Difference, Location, MetricClass, UnknownStage, is_one_of
 from pytest_sgdiff.engines.flags.translate import meant_for
 from pytest_sgdiff.judging.comparable import counted, other_work
 from pytest_sgdiff.judging.power import Power, powers
 from pytest_sgdiff.judging.rules import Prior
-from pytest_sgdiff.judging.series import series_of, unknown_stages
+from pytest_sgdiff.judging.series import Series, unknown_stages
 from pytest_sgdiff.judging.workload import workload
-from pytest_sgdiff.metrics import STAGE
+from pytest_sgdiff.metrics import entry
 
 Level = Literal["error", "warning", "note"]
 Code = Literal[
@@ -101,15 +92,15 @@ class Flaw:
     why: str = ""
 
 
-def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str]) -> Iterator[Flaw]:
+def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str], own: Sequence[Series]) -> Iterator[Flaw]:
     """How the baseline differs from what its case asks for now. `assets` maps flags to hashes of the files that are
-    there."""
+    there; `own` are its `own_series`."""
     then = baseline.measurement
     if then.workload.digest and (apart := other_work(then.workload, workload(case, asset_hashes={}))):
         yield _flaw(baseline, "error", "other-work", differences=apart)
     yield from _assets(baseline, case, assets)
     yield from _timers(baseline, case)
-    yield from _metrics(baseline, case)
+    yield from _metrics(baseline, case, own)
     machine, version = then.machine, baseline.engine_version
     if machine.product == UNKNOWN:
         yield _flaw(baseline, "warning", "unknown-machine")
@@ -122,12 +113,12 @@ def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str]) -> Iterat
 
 
 def of_power(
-    baseline: Baseline, choice: MetricChoice, *, looks: int, priors: Mapping[MetricClass, Prior]
+    baseline: Baseline, own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior]
 ) -> Iterator[Flaw]:
-    """What the baseline finds of each gated metric in `looks` launches, and what of it is too little."""
+    """What the baseline finds of each of its `own_series` in `looks` launches, and what of it is too little."""
     if baseline.kind == "reference":
         return
-    found = tuple(powers(baseline, choice, looks=looks, priors=priors))
+    found = tuple(powers(own, looks=looks, priors=priors))
     if found:
         yield _flaw(baseline, "note", "finds", powers=found, of=looks)
     if weak := tuple(p for p in found if p.weak):
@@ -158,7 +149,7 @@ def _timers(baseline: Baseline, case: Case) -> Iterator[Flaw]:
         yield _flaw(baseline, "error", "timers", name=SYNC_STAGES, names=(asked,))
 
 
-def _metrics(baseline: Baseline, case: Case) -> Iterator[Flaw]:
+def _metrics(baseline: Baseline, case: Case, own: Sequence[Series]) -> Iterator[Flaw]:
     launches = baseline.measurement.launches
     if baseline.kind == "reference":
         return
@@ -167,14 +158,19 @@ def _metrics(baseline: Baseline, case: Case) -> Iterator[Flaw]:
         code: Code = "unknown-primary" if primary else "unknown-stage"
         yield _flaw(baseline, "error" if primary else "warning", code, stage=unknown, location=case.at(unknown.key))
     known = {name for launch in launches for name in launch.metrics}
-    first = next((s for s in series_of(baseline.measurement, baseline, case.metrics) if s.primary), None)
-    told = first is None or first.metric.startswith(STAGE) or any(v is not None for v in first.baseline)
+    first = next((s for s in own if s.primary), None)
+    told = first is None or _in_family(first.metric) or any(v is not None for v in first.baseline)
     if first is not None and not told:
         yield _flaw(baseline, "error", "no-primary", name=first.metric)
-    if case.metrics.gate != MetricChoice().gate:
-        for name in case.metrics.gate:
-            if name in ("e2e", "peak_memory", "denoise") and name not in known and name != case.metrics.primary:
-                yield _flaw(baseline, "warning", "no-metric", name=name)
+    for name in case.metrics.gate or ():
+        # Of a stage `unknown_stages` tells.
+        if entry(name) and not _in_family(name) and name not in known and name != case.metrics.primary:
+            yield _flaw(baseline, "warning", "no-metric", name=name)
+
+
+def _in_family(name: str) -> bool:
+    metric = entry(name)
+    return metric is not None and metric.family
 
 
 def _meant(case: Case, version: str) -> bool:

@@ -75,7 +75,7 @@ _WORDS: Mapping[Code, Callable[[Flaw], str]] = {
     "misplaced": lambda f: f"is the baseline of {f.name}: move it there, or record this one anew",
     "no-case": lambda f: f"there is no case {f.name} (any more): delete the file, or rename it with its case",
     "few-launches": lambda f: f"has {f.number} of {f.of} launches: extend it with --sgdiff-update=extend",
-    "no-times": lambda f: f"holds neither denoise nor e2e, so no time is judged by it: {ANEW}",
+    "no-times": lambda f: f"holds neither {' nor '.join(f.names)}, so no time is judged by it: {ANEW}",
     "missing-values": lambda f: f"{f.name} is missing in launch {_names(f)}",
     "negative-gap": lambda f: (
         f"every denoise_gap is below zero, {f.value:g} ms at most: the steps cannot take longer than the loop "

@@ -24,13 +24,14 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.judging import suite_prior
-from pytest_sgdiff.judging.judge import differences, gone, judge, outcome_of, settled
+from pytest_sgdiff.judging.judge import differences, gone, judge, outcome_of, settled, verdicts_on
 from pytest_sgdiff.judging.power import FEW, doubts, recorded_at_most
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
-from pytest_sgdiff.judging.series import unknown_stages
+from pytest_sgdiff.judging.series import own_series, series_of, unknown_stages
 from pytest_sgdiff.runner.job import (
     Job,
     Taken,
+    committed,
     environment_reason,
     finish,
     inherited_work,
@@ -75,7 +76,7 @@ def gate(job: Job) -> CaseResult:
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
         reason = Reason(launches=len(taken.counted), of=looks[-1])
     result = finish(job, taken, baseline, verdicts, outcome, reason, decided_by=by)
-    seen = doubts(baseline, job.case.metrics) if baseline is not None and baseline.kind == "recorded" else ()
+    seen = doubts(taken.series) if baseline is not None and baseline.kind == "recorded" else ()
     return replace(result, warnings=(*result.warnings, *(Warned(code="baseline-doubt", doubts=(d,)) for d in seen)))
 
 
@@ -104,19 +105,21 @@ def record(job: Job) -> CaseResult:
     told = (*told, *more_launches(job, taken, alone=alone))
     if (lost := _lost(job, taken)) is not None:
         return lost
-    now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
+    now, baseline = measurement_of(job, taken), committed(job, taken)
     apart = _apart(now, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
+    own = own_series(fresh, job.case.metrics)
     told = (
         *told,
-        *(Warned(code="recording-doubt", doubts=(d,)) for d in doubts(fresh, job.case.metrics)),
+        *(Warned(code="recording-doubt", doubts=(d,)) for d in doubts(own)),
         *inherited_work(now.workload),
         *(
             Warned(code="unknown-stage", stage=one, location=job.case.at(one.key))
             for one in unknown_stages(fresh.measurement.launches, job.case.metrics)
         ),
     )
-    shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
+    looks = job.case.launches.looks[-1]
+    shown = figures(now, own, baseline, job.case.metrics, looks=looks, apart=apart, priors=priors)
     # What else the launches show is told of comparable ones only.
     result = finish(job, taken, baseline, () if apart else shown, "pass", _done(job, taken, baseline, apart))
     # What was inherited otherwise stands in the review of the new baseline.
@@ -153,8 +156,12 @@ def _done(job: Job, taken: Taken, baseline: Baseline | None, apart: tuple[Differ
 
 def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[Warned, ...]:
     """Take as many launches more as the doubts about those that were taken ask for, and tell why."""
-    fresh, planned, most = _renewed(job, taken), len(taken.counted), recorded_at_most(job.case)
-    seen = doubts(fresh, job.case.metrics) if len(fresh.measurement.launches) < FEW else ()
+    fresh, planned, most = (
+        _renewed(job, taken),
+        len(taken.counted),
+        recorded_at_most(job.case.launches.baseline, job.case.recorded_launches),
+    )
+    seen = doubts(own_series(fresh, job.case.metrics)) if len(fresh.measurement.launches) < FEW else ()
     if not seen or most == planned:
         return ()
     until = planned + most - len(fresh.measurement.launches)
@@ -166,7 +173,7 @@ def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[Warned, ...]:
 def _renewed(job: Job, taken: Taken) -> Baseline:
     """The baseline that the launches make, those of the old one among them if it is extended."""
     fresh = _baseline_of(job, taken)
-    old = job.baseline_for(fresh.measurement.machine) if job.extend else None
+    old = committed(job, taken) if job.extend else None
     if old is None:
         return fresh
     launches = (*old.measurement.launches, *fresh.measurement.launches)
@@ -176,7 +183,7 @@ def _renewed(job: Job, taken: Taken) -> Baseline:
 def refuse_extension(job: Job, taken: Taken) -> None:
     """Raise BaselineError if the launch that was taken cannot be added to the baseline: no more are wasted on it."""
     fresh = as_baseline(job, taken) if taken.counted else None
-    old = None if fresh is None else job.baseline_for(fresh.measurement.machine)
+    old = None if fresh is None else committed(job, taken)
     if fresh is not None and old is not None:
         refuse_mixture(old, fresh.measurement, fresh.engine_version, fresh.measurement.launches)
 
@@ -256,7 +263,7 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) 
             taken.problems = problems
             taken.excluded.append(replace(entry, metrics={}, problem=problems[0]))
             return
-        reference = job.baseline_for(taken.machine) if hold_clocks and taken.machine else None
+        reference = committed(job, taken) if hold_clocks else None
         usual = tuple(old.watch for old in reference.measurement.launches) if reference else ()
         seen = disturbances(launch.watch, baseline=usual) if launch.watch else ()
         if seen:
@@ -269,7 +276,7 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     """The baseline, the verdicts against it, and why there are none (None if there are)."""
     if taken.machine is None:
         return None, (), Reason(code="no-machine")
-    baseline = job.baseline_for(taken.machine)
+    baseline = committed(job, taken)
     if baseline is None:
         others = tuple(job.other_machines())
         return None, (), Reason(code="no-baseline", machine=taken.machine.slug, others=others)
@@ -278,7 +285,8 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     if apart:
         return baseline, (), Reason(code="not-comparable", differences=apart)
     case, priors = job.case, job.priors_for(taken.machine)
-    return baseline, judge(now, baseline, case.metrics, looks=case.launches.looks[-1], priors=priors), None
+    taken.series = series_of(now, baseline, case.metrics)
+    return baseline, verdicts_on(taken.series, now, baseline, looks=case.launches.looks[-1], priors=priors), None
 
 
 def _apart(now: Measurement, baseline: Baseline) -> tuple[Difference, ...]:
