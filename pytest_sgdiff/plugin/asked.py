@@ -93,7 +93,7 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
             continue
         if option(setting.dest) is not None:
             where = f"{setting.option} in `addopts` or PYTEST_ADDOPTS"
-        elif told := setting.told(env):
+        elif told := setting.in_environment(env):
             where = f"{setting.variable}={told} in the environment"
         else:
             continue

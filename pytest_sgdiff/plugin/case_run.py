@@ -206,7 +206,7 @@ class Measuring:
         wanted, made = self.case.recorded_launches, len(self._recorded)
         if self.settings.replay is None or made >= wanted:
             return self._recording(replay=self.settings.replay)
-        few = f"a baseline takes {wanted} launches, this recording has {made}"
+        few = f"a baseline needs {wanted} launches, this recording has {made}"
         return f"on the machine ({few}): {self._recording(replay=None)}"
 
     def _comparing(self, out: Path) -> str:

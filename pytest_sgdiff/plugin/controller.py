@@ -238,21 +238,22 @@ class Results:
         return pytest.ExitCode.TESTS_FAILED if self.troubles or broken or self.reds else exitstatus
 
     def _reds(self, run: Run) -> Iterator[str]:
-        """Why a run is not green of which no test failed, a line each."""
+        """Why a run fails although no test failed, a line each."""
         bad = [result for result in run.results if result.outcome in self.settings.fail_on]
         if bad:
             told = ", ".join(f"{result.node_id} ({result.outcome})" for result in bad)
             yield (
-                f"no test failed, yet these cases did, so this run is not green: {told}; a mark `xfail`, a test that "
-                "does not check its result, or another plugin kept the failure back"
+                f"failed: no test failed, but these cases did: {told}; a mark `xfail`, a test that does not check its "
+                "result, or another plugin hid the failure"
             )
         # Plugins that split a run into several drop the rest in each.
         excused = {"recorded", "dropped", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
         open_ = [case for case in run.unmeasured if case.gap not in excused]
         if open_:
             yield (
-                f"no test failed, yet {plural(len(open_), 'selected case')} {'was' if len(open_) == 1 else 'were'} not "
-                "measured, so this run is not green; deselect (-m, -k, --deselect) what is not to be measured"
+                f"failed: no test failed, but {plural(len(open_), 'selected case')} "
+                f"{'was' if len(open_) == 1 else 'were'} not measured; deselect (-m, -k, --deselect) what is not to be "
+                "measured"
             )
 
     def nothing(self, run: Run) -> bool:

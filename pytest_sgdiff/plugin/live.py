@@ -59,7 +59,7 @@ def own_status_folder(settings: Settings) -> Path:
         temp_dirs.ours(folder)
     except OSError as error:
         raise OptionError(
-            f"{folder}, where this run's processes tell each other how far they are: {error.strerror or error}; "
+            f"{folder}, where the processes of this run exchange their progress: {error.strerror or error}; "
             "remove it, or name another folder for temporary files with TMPDIR"
         ) from None
     return folder

@@ -205,7 +205,7 @@ class Session:
             pytest.skip(f"{case.location}: has a baseline for {' and for '.join(told)}; --sgdiff-update renews it")
 
     def _recorded(self, case: Case, machine_: Machine) -> str:
-        """The machine, and for which other work, if the case has launches on it; else empty."""
+        """The machine, and for which different workload, if the case has launches on it; else empty."""
         found = self.find(self.settings.baselines, machine_, case.id)
         if found is None or found.kind != "recorded":
             return ""
@@ -218,7 +218,7 @@ class Session:
         cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
         differs = [of_baseline(one) for one in work_differences(then, asks)]
         apart = "; ".join([*differs, *(["conditioning cache: on in the baseline"] if cached else [])])
-        return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
+        return f"{machine_.slug}, of a different workload ({apart})" if apart else machine_.slug
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         """The baseline of the case in `folder`; one that is to be replaced may be in any state that can be."""
@@ -279,7 +279,7 @@ class Session:
             yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key), key=one.key)
         if why := self._asked.why(info):
             message = (
-                f"{command_line.line((*info.command, 'generate', '--help'))} says nothing of the engine's flags: {why}"
+                f"{command_line.line((*info.command, 'generate', '--help'))} does not list the engine's flags: {why}"
             )
             yield Advice(
                 level="warning",

@@ -181,7 +181,7 @@ def _text(
         return None
     value = option(setting.dest)
     if value is None:
-        value = setting.told(env)
+        value = setting.in_environment(env)
     if value is None and setting.ini is not None:
         value = ini(setting.dest) or None
     return None if value is None else str(value)
@@ -192,7 +192,7 @@ def _switch(
 ) -> bool:
     if option(setting.dest):
         return True
-    if told := setting.told(env):
+    if told := setting.in_environment(env):
         if told.lower() not in ON:
             raise OptionError(f"{setting.variable}={told}: use one of {', '.join(ON)} or {', '.join(OFF)}")
         return True
@@ -226,7 +226,7 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
         return "dry-run"
     if replay is not None:
         if gpus is not None:
-            raise OptionError("--sgdiff-replay judges recorded launches and takes no GPU: leave --sgdiff-gpus out")
+            raise OptionError("--sgdiff-replay judges recorded launches and uses no GPU: leave --sgdiff-gpus out")
         if against is not None:
             raise OptionError("--sgdiff-replay has no engine to launch: leave --sgdiff-against out")
         # An update from a recording is a baseline of real launches too, so `replay` yields to `update` there.
@@ -241,7 +241,9 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
         return "against"
     if update is not None:
         if gpus is None:
-            raise OptionError("--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): nothing is measured without")
+            raise OptionError(
+                "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): without it nothing is measured"
+            )
         return "update"
     return "off" if gpus is None else "gate"
 

@@ -89,7 +89,7 @@ def test_a_stranger_that_computes_on_the_gpu_is_named_and_decides_nothing(
     assert "environment: " in output
     assert str(stranger) in output
     # Nothing was decided about the only case, and a run that measured nothing is not green.
-    assert "sgdiff: nothing was measured, so this run is not green" in output
+    assert "sgdiff: failed: nothing was measured" in output
     assert process.returncode == 1
 
 

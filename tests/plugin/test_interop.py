@@ -190,7 +190,7 @@ def test_a_run_that_was_to_measure_and_has_no_case_is_not_green(project: Project
     result = project.run("--sgdiff-gpus=4", "tests")
     result.assert_outcomes(passed=1)
     assert result.ret == 1
-    assert "sgdiff: nothing was measured, so this run is not green" in result.outlines
+    assert "sgdiff: failed: nothing was measured" in result.outlines
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_run_that_measures_nothing_is_not_green(project: Project) -> None:
     result = project.run("--sgdiff-gpus=2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "measured 0 of 1" in result.stdout.str()
-    assert "nothing was measured, so this run is not green" in result.stdout.str()
+    assert "failed: nothing was measured" in result.stdout.str()
 
 
 def test_none_allows_only_cases_without_gpus(project: Project) -> None:
@@ -210,7 +210,7 @@ def test_a_lock_directory_that_loses_a_folder_during_a_run_leaves_the_case_undec
         "    return {}\n",
     )
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
-    assert "sgdiff: nothing was measured, so this run is not green" in result.outlines
+    assert "sgdiff: failed: nothing was measured" in result.outlines
     why = f"{project.root}/locks/launch/[0-9a-f]+: No such file or directory; put that right, or name another lock "
     told = f"^cases/tiny.yaml:5: environment: tiny cannot be launched: {why}directory with --sgdiff-lock-dir, "
     assert re.search(told, result.stdout.str(), re.MULTILINE)

@@ -81,7 +81,7 @@ def test_missing_is_not_green_where_what_is_missing_cannot_be_measured(project: 
     result = project.run("--sgdiff-gpus=all", "--sgdiff-update=missing")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "measured 0 of 1" in result.stdout.str()
-    assert "sgdiff: nothing was measured, so this run is not green" in result.outlines
+    assert "sgdiff: failed: nothing was measured" in result.outlines
 
 
 def test_missing_leaves_alone_what_has_a_baseline_when_recordings_are_replayed(project: Project) -> None:
@@ -215,8 +215,8 @@ def test_in_ci_candidates_go_to_the_folder_of_launches(project: Project) -> None
     assert (candidates / "nvidia-h200-x1" / "tiny.json").exists()
     assert "sgdiff: candidate written: kept/baselines/nvidia-h200-x1/tiny.json" in result.outlines
     assert (
-        "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates "
-        "in place: sgdiff baselines diff|apply kept/baselines"
+        "sgdiff: CI is set, so no baseline in the tree was changed; to review and to apply the candidates: "
+        "sgdiff baselines diff|apply kept/baselines"
     ) in result.outlines
 
 

@@ -295,7 +295,7 @@ def test_reviewed_candidates_are_put_in_place(here: Path, capsys: pytest.Capture
     assert main(["baselines", "list"]) == 0
     assert "  1 launch  recorded" in capsys.readouterr().out
     assert main(["baselines", "show", candidate.measurement.case]) == 0
-    assert "finds" in capsys.readouterr().out
+    assert "detects" in capsys.readouterr().out
 
 
 def test_candidates_are_shown_against_the_tree_with_interval_and_verdict_and_what_changed(
@@ -379,10 +379,10 @@ def test_a_reference_without_a_date_is_listed_as_such_with_its_source(
     published = factories.baseline("good", launches=1, kind="reference", source="a guide", recorded=undated)
     baselines.save(here / "baselines", published)
     assert main(["baselines", "list"]) == 0
-    assert capsys.readouterr().out.split("  ")[-2:] == ["date not told", "sglang 0.5.16\n"]
+    assert capsys.readouterr().out.split("  ")[-2:] == ["date unknown", "sglang 0.5.16\n"]
     assert main(["baselines", "show", "good"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == [
-        "baselines/nvidia-h100-80gb-hbm3-x4/good.json: reference, date not told, sglang 0.5.16",
+        "baselines/nvidia-h100-80gb-hbm3-x4/good.json: reference, date unknown, sglang 0.5.16",
         "  source: a guide",
     ]
 
@@ -392,13 +392,13 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     assert main(["baselines", "show", "tiny_wan_unchanged", "--folder", str(examples)]) == 0
     shown = capsys.readouterr().out.splitlines()
     lines = {line.split()[0]: line for line in shown if line.startswith("  ")}
-    assert lines["denoise_steps"].endswith("1028.28 ms  CV 0.83 %  finds 4.9 % in five launches")
-    assert lines["e2e"].endswith("CV 14.40 %  finds 4.8 % in five launches, net of pauses")
-    assert lines["stage:DecodingStage"].endswith("CV 12.98 %  finds 51 % (18.0 ms) in five launches")
+    assert lines["denoise_steps"].endswith("1028.28 ms  CV 0.83 %  detects 4.9 % in five launches")
+    assert lines["e2e"].endswith("CV 14.40 %  detects 4.8 % in five launches, net of pauses")
+    assert lines["stage:DecodingStage"].endswith("CV 12.98 %  detects 51 % (18.0 ms) in five launches")
     # The steps stand for it, and are judged in its place.
-    assert "finds" not in lines["denoise"]
+    assert "detects" not in lines["denoise"]
     assert "CV" in lines["denoise_gap"]
-    assert "finds" not in lines["denoise_gap"]
+    assert "detects" not in lines["denoise_gap"]
     noise = "CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %"
     assert shown[-2:] == [
         f"  noise between launches: default prior (7 of 8 baselines needed): {noise}",

@@ -162,7 +162,7 @@ def test_a_recorded_baseline_is_not_replaced_by_a_reference(
     run("import", H100)
     assert path.read_text() == before
     assert capsys.readouterr().out.endswith(
-        "upstream.wan2_2_ti2v_5b.json: kept: recorded launches say more than a reference\n"
+        "upstream.wan2_2_ti2v_5b.json: kept: recorded launches are better evidence than a reference\n"
         "6 of 8 imported, 1 holds no number, 1 kept as recorded\n"
     )
 

@@ -106,5 +106,5 @@ def test_a_configuration_that_pytest_cannot_read_is_named(
     assert main(["gpus"]) == 2
     assert capsys.readouterr().err == (
         "sgdiff: pytest's configuration cannot be read: [pytest] section in setup.cfg files is no longer supported, "
-        "change to [tool:pytest] instead.; mend it, or give --lock-dir\n"
+        "change to [tool:pytest] instead.; correct it, or give --lock-dir\n"
     )

@@ -109,7 +109,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
         ),
         (
             {"sgdiff_replay": ".", "sgdiff_gpus": "2"},
-            "--sgdiff-replay judges recorded launches and takes no GPU: leave --sgdiff-gpus out",
+            "--sgdiff-replay judges recorded launches and uses no GPU: leave --sgdiff-gpus out",
         ),
         (
             {"sgdiff_replay": ".", "sgdiff_against": "old"},
@@ -122,7 +122,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
         ),
         (
             {"sgdiff_update": "all"},
-            "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): nothing is measured without",
+            "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): without it nothing is measured",
         ),
         (
             {"sgdiff_gpus": "1", "sgdiff_update": "sometimes"},
