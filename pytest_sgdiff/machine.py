@@ -154,8 +154,8 @@ def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") 
     version = _asked(words)
     if version is None:
         raise EngineNotFoundError(
-            f"the engine's command {named} ({path}) does not tell its version: it is no installed sglang, and "
-            f"`{named} version` prints none; name another with {option}, or set {VERSION_VARIABLE}=0.5.17"
+            f"the engine's command {named} ({path}) does not report its version: it is not an installed sglang, and "
+            f"`{named} version` prints none; name another command with {option}, or set {VERSION_VARIABLE}=0.5.17"
         )
     return EngineInfo(command=words, version=version, torch=None if told is None else told[1])
 

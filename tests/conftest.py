@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Name the cure where tests and cases are asked for at once: pytest then takes the configuration of the cases.
+    """Name the fix where tests and cases are asked for at once: pytest then takes the configuration of the cases.
 
     Raises:
         pytest.UsageError: the run has another configuration, and nobody named that with `-c`.

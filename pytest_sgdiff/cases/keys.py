@@ -63,8 +63,8 @@ _EXPECT = Record(
     },
     help={
         "pipeline": "pipeline class that the log must name",
-        "stages": "names that the perf dump's steps must hold",
-        "output": "size of what must have been produced",
+        "stages": "stages that the perf dump must contain",
+        "output": "size that the output must have",
         "attention": "attention backend that must have been used",
     },
 )
@@ -99,8 +99,8 @@ _LAUNCHES = Record(
     kind=LaunchPlan,
     keys={"baseline": Int(minimum=3), "looks": Increasing()},
     help={
-        "baseline": "launches that a baseline is recorded from, 3 or more; a case marked `nightly` has 10 by default",
-        "looks": "launches after which a verdict is sought, increasing",
+        "baseline": "number of launches of a baseline, 3 or more; a case marked `nightly` has 10 by default",
+        "looks": "checkpoints: numbers of launches after which the case is judged, increasing",
     },
 )
 _REQUIRES = Record(
@@ -111,17 +111,17 @@ _REQUIRES = Record(
         "token": Bool(),
     },
     help={
-        "gpu": "words of which the GPU's product name must hold one, such as H100 (H20 is no H200)",
+        "gpu": "the GPU's product name must contain one of these words, such as H100 (H20 does not match H200)",
         "engine": "versions of the engine that can run the case, a PEP 440 specifier; a build from source counts as "
-        "the newest",
-        "token": "whether the model is gated, so that HF_TOKEN must be set",
+        "the newest version",
+        "token": "true if the model is gated: HF_TOKEN must be set",
     },
 )
 _FASTER_THAN = Record(
     kind=FasterThan,
     keys={"case": _WORD, "at_least": Share(or_zero=True)},
     help={
-        "case": "id of the other case of the same run, such as firered_1_1[ulysses]",
+        "case": "id of another case of the same run, such as firered_1_1[ulysses]",
         "at_least": "by how much this case must be faster, such as 10%",
     },
 )
@@ -154,30 +154,30 @@ CASE = Record(
         "source": Text(),
     },
     help={
-        "summary": "one line for people, shown in reports",
+        "summary": "one line that describes the case in reports",
         "marks": "pytest marks, selected with -m",
         "fixtures": "pytest fixtures that the case uses",
-        "model": "model id or folder, --model-path of the engine",
+        "model": "model id or folder, passed to the engine as --model-path",
         "gpus": "how many GPUs the case leases; 0 runs the engine on the CPU",
         "engine": "how the model is run: sglang-generate, or an engine that a plugin adds",
-        "backend": "the backend that must have run",
-        "warmup": "request: warm up before the measured request, in the words of its version and with the cache of "
-        "encodings off; off: measure cold",
-        "args": "flags of the engine without dashes, in order: true is a bare flag, a list several values",
+        "backend": "the backend that must run",
+        "warmup": "request: warm up before the measured request, with the flag of the engine's version and without the "
+        "cache of encodings; off: measure cold",
+        "args": "flags of the engine without dashes, in order: true is a flag without value, a list is several values",
         "env": "environment variables, text only",
-        "config": "written to a JSON file that the engine gets as --config",
-        "assets": "flag and file in the assets folder, such as image-path: cat.png",
-        "expect": "what a launch must show before it counts",
+        "config": "settings in a JSON file that the engine gets as --config",
+        "assets": "flags, each with a file in the assets folder, such as image-path: cat.png",
+        "expect": "what the log and dump of a launch must show, or the launch is invalid",
         "metrics": "which metrics are gated, and how tightly",
         "launches": "how often the engine is launched",
-        "timeout": "bound of one launch: 45m, 90s, 2h, or seconds",
-        "requires": "what the case needs; elsewhere it is skipped",
-        "faster_than": "another case of the same run that this one must beat",
+        "timeout": "time limit of one launch: 45m, 90s, 2h, or seconds",
+        "requires": "what the case needs; without it the case is skipped",
+        "faster_than": "another case of the same run that this case must beat",
         "source": "the document or upstream file that the case follows",
     },
 )
 
 MATRIX_HELP = (
-    "axes, each with its variants and what they change: "
+    "axes with their variants, and what each variant changes: "
     "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]"
 )

@@ -74,7 +74,7 @@ FEW_RULES: Mapping[MetricClass, Rule] = {
     "pause": FewLaunchesPauseRule(),
 }
 
-NO_MACHINE = Machine(kind="gpu", product="not told", count=1)
+NO_MACHINE = Machine(kind="gpu", product="not recorded", count=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -94,7 +94,7 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
         dump, _ = read_dump(launch.dump)
         found = inspect(launch.dump, launch.log or None)
         if dump is None or launch.returncode != 0 or launch.ending != "exited":
-            notes.append(f"launch {launch.number} left out: {_failure(launch, found['problems'])}")
+            notes.append(f"launch {launch.number} discarded: {_failure(launch, found['problems'])}")
             continue
         notes += [f"launch {launch.number}: {problem}" for problem in found["problems"]]
         if launch.watch and launch.watch.foreign:

@@ -137,7 +137,7 @@ class LogEvidence:
 
     @property
     def lacked(self) -> Cause | None:
-        """What the launch lacked, where there is a known cure."""
+        """What the launch lacked, where there is a known fix."""
         return None if self.failure is None else self.failure.cause
 
 

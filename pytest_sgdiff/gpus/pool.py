@@ -93,8 +93,8 @@ class Pool:
         if self._lease is not None:
             raise LeaseError(
                 f"{tag or 'this test'} asks for GPUs while the lease of {self._lease.tag or 'this test'} is held: "
-                "whoever holds GPUs and waits for more can block others forever. Release the first lease, or ask for "
-                "all GPUs at once"
+                "a test that holds GPUs and waits for more can block others forever. Release the first lease, or ask "
+                "for all GPUs at once"
             )
         among = self.eligible.of(products)
         refusal = among.refusal(count)
@@ -215,7 +215,7 @@ class Pool:
         lasting = never_idle(among.gpus, self.reader) if count else {}
         if len(among.gpus) - len(lasting) < count:
             why = in_words(self._in_use(lasting))
-            raise NeverIdleError(f"{tag or 'the test'} got no {gpus_in_words(count)}, and waiting is no use: {why}")
+            raise NeverIdleError(f"{tag or 'the test'} got no {gpus_in_words(count)}, and waiting does not help: {why}")
 
     def _in_use(self, busy: Mapping[str, tuple[Use, ...]]) -> tuple[WaitReason, ...]:
         return tuple(
@@ -226,7 +226,7 @@ class Pool:
 def _too_late(tag: str, count: int, timeout_s: float, why: Sequence[WaitReason]) -> str:
     return (
         f"{tag or 'the test'} got no {gpus_in_words(count)} within {timeout_s:g} s: {in_words(why)}. "
-        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        "`sgdiff gpus` shows the queue; a larger --sgdiff-gpu-timeout waits longer"
     )
 
 

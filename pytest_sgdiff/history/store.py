@@ -79,7 +79,7 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
         for case_id, machine, workload, name, at, value, version in rows:
             texts = (case_id, machine, workload, name, at, "" if version is None else version)
             if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
-                raise HistoryError(f"{path}: not a usable history: a point of {at!r} is none; move it away")
+                raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
             point = HistoryPoint(at=at, value=value, engine_version=version)
             found.setdefault((case_id, machine, workload, name), []).append(point)
     return tuple(
@@ -135,13 +135,13 @@ def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Conne
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA):
                 raise HistoryError(
-                    f"{path}: a history of schema {version}, and this version knows {SCHEMA}: update pytest-sgdiff"
+                    f"{path}: the history has schema {version}, this version reads {SCHEMA}: update pytest-sgdiff"
                 )
             if mode == "rwc":
                 connection.execute(_CREATE)
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
             elif version == 0:
-                raise HistoryError(f"{path}: no history, no run was ever appended to it")
+                raise HistoryError(f"{path}: not a history: no run was ever appended to it")
             _check_schema(connection, path)
             yield connection
     except sqlite3.Error as error:
@@ -159,7 +159,9 @@ def _check_files(path: Path) -> None:
     try:
         for name in (file.name, f"{file.name}-journal", f"{file.name}-wal", f"{file.name}-shm"):
             if kind(file.parent / name, below=file.parent) not in ("file", None):
-                raise HistoryError(f"{file.parent / name}: is no regular file, so the history is not opened: remove it")
+                raise HistoryError(
+                    f"{file.parent / name}: is not a regular file, so the history is not opened: remove it"
+                )
         journal = file.parent / f"{file.name}-journal"
         with opened(journal, below=file.parent) as descriptor:
             if descriptor is not None and os.fstat(descriptor).st_size >= len(_OF_SEVERAL):
@@ -175,7 +177,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     rows = connection.execute("SELECT sql FROM sqlite_master")
     ours = " ".join(_CREATE.replace("IF NOT EXISTS ", "").split())
     if [" ".join(str(sql).split()) for (sql,) in rows] != [ours]:
-        raise HistoryError(f"{path}: not a usable history: it is no table of the points of runs; move it away")
+        raise HistoryError(f"{path}: not a usable history: its table does not hold runs; move the file away")
 
 
 def _is_figure(value: object) -> bool:

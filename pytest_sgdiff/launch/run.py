@@ -138,8 +138,8 @@ def run(
     if left:
         raise SgdiffError(
             f"{command.argv[0]}: process {', '.join(map(str, sorted(left)))} of the launch could not be killed within "
-            f"{process_group.KILLED_S:.0f} s; it may hang in the GPU driver (state D in `ps`), and its GPUs are "
-            "not free"
+            f"{process_group.KILLED_S:.0f} s; it may hang in the GPU driver (state D in `ps`), and it "
+            "still holds its GPUs"
         )
     dump, stale_dump = leavings.read_dump(files.perf_dump, fresh_from_ns)
     ending: Literal["exited", "timeout", "interrupted"] = "exited"
@@ -182,7 +182,7 @@ def _start(
             )
     except ValueError as error:
         raise SgdiffError(
-            f"{command.argv[0]}: the launch's command line or environment cannot be handed over: {error}"
+            f"{command.argv[0]}: the command line or environment of the launch cannot be passed on: {error}"
         ) from error
     except OSError as error:
         if error.errno == errno.E2BIG:

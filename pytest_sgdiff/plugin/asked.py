@@ -78,7 +78,7 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
     of an option wherever it was given.
 
     Raises:
-        OptionError: names what turns the run, and the cure.
+        OptionError: names what turns the run, and the fix.
     """
     if any(word.startswith("@") for word in typed):
         return  # the words of a file: nobody can tell here which options it holds

@@ -118,7 +118,7 @@ def read_settings(
     """Settle every setting.
 
     Raises:
-        OptionError: a value is wrong, or two options contradict each other; the message names the cure.
+        OptionError: a value is wrong, or two options contradict each other; the message names the fix.
     """
     for setting in SETTINGS:
         if setting.empty(option(setting.dest)):

@@ -17,7 +17,7 @@ from pytest_sgdiff.reports.finding_text import OLD, against, words
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
 from pytest_sgdiff.reports.text import table
 
-CURE = "compare like with like, or say --anyway"
+FIX = "compare like with like, or say --anyway"
 
 _STATUS: Mapping[Status, str] = MappingProxyType(
     {
@@ -223,7 +223,7 @@ def _sizes(rows: Iterable[tuple[Row, float | None]]) -> str:
 
 def _conclusion(comparison: Comparison) -> str:
     if comparison.result == "not-comparable":
-        return f"not comparable: {'; '.join(comparison.differences)} ({CURE})"
+        return f"not comparable: {'; '.join(comparison.differences)} ({FIX})"
     slower = [row for row in comparison.rows if row.status == "slower"]
     times, sizes = ([row for row in slower if (row.metric_class == "memory") == memory] for memory in (False, True))
     open_ = [row for row in comparison.rows if row.status == "cannot-tell"]

@@ -82,8 +82,8 @@ class _Say:
         return f"{size(fraction)} {self.more if fraction > 0 else self.less}"
 
     def anew(self, launches: int) -> str:
-        """The cure of too small a baseline; a base engine is launched anew in every run."""
-        return "" if self.paired else f": record {self.base} anew with {launches}"
+        """The fix of too small a baseline; a base engine is launched anew in every run."""
+        return "" if self.paired else f": record {self.base} again with {launches}"
 
     @property
     def tolerance(self) -> str:

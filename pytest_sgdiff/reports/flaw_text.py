@@ -10,7 +10,7 @@ from pytest_sgdiff.metrics import title
 from pytest_sgdiff.reports import difference_text, doubt_text
 from pytest_sgdiff.reports.numbers import percent, quantity
 
-ANEW = "record it anew with --sgdiff-update"
+ANEW = "record it again with --sgdiff-update"
 _GIT = f"restore the file with git, or {ANEW}"
 
 
@@ -72,7 +72,7 @@ def _helps(weak: Sequence[Power], launches: int) -> str:
 _WORDS: Mapping[Code, Callable[[Flaw], str]] = {
     "unreadable": lambda f: f.why,
     "stray": lambda f: "is no baseline: delete it",
-    "misplaced": lambda f: f"is the baseline of {f.name}: move it there, or record this one anew",
+    "misplaced": lambda f: f"is the baseline of {f.name}: move it there, or record this one again",
     "no-case": lambda f: f"there is no case {f.name} (any more): delete the file, or rename it with its case",
     "few-launches": lambda f: f"has {f.number} of {f.of} launches: extend it with --sgdiff-update=extend",
     "no-times": lambda f: f"holds neither {' nor '.join(f.names)}, so no time is judged by it: {ANEW}",

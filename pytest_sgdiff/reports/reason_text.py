@@ -50,7 +50,7 @@ def _verdicts(result: CaseResult) -> str:
         words = "no gated metric was measured"
     elif result.outcome == "no-baseline":
         lacking = f"has no {', no '.join(metrics.title(v.metric) for v in by)}"
-        words = f"the base engine {lacking}" if paired else f"the baseline {lacking}: record it anew"
+        words = f"the base engine {lacking}" if paired else f"the baseline {lacking}: record it again"
     else:
         words = "; ".join(_told(v, paired=paired) for v in by)
     words += "" if r.pairs is None else f", {r.pairs} pairs"

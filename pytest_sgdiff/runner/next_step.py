@@ -13,7 +13,7 @@ from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.judging.rules.three_way import CONFIRM_LAUNCHES
 from pytest_sgdiff.metrics import title
 
-CURES: Mapping[Cause, str] = {
+FIXES: Mapping[Cause, str] = {
     "memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
     "host-memory": "give the host, or the container, more memory: a model is loaded through it, and offloading keeps "
     "weights there",
@@ -78,7 +78,7 @@ def next_step(
         return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
     if outcome == "invalid":
         by_hand = "read the engine's log, or launch it by hand with the command line that reproduces this"
-        return by_hand if cause is None else CURES[cause]
+        return by_hand if cause is None else FIXES[cause]
     return ""
 
 

@@ -86,7 +86,7 @@ def test_a_fifo_in_a_recording_ends_the_case_and_not_the_patience(recorded: Proj
     os.mkfifo(log)
     result = recorded.run_apart("--sgdiff-replay=rec")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert f"{log}: is no regular file" in result.stdout.str()
+    assert f"{log}: is not a regular file" in result.stdout.str()
 
 
 def outside(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:

@@ -147,7 +147,7 @@ def test_a_corrupt_baseline_is_replaced_by_the_command_that_its_message_names(pr
     good = baseline_of(project).read_text()
     baseline_of(project).write_text(good[: len(good) // 2])
     gate = project.run("--sgdiff-gpus=4").stdout.str()
-    assert "(restore the file with git, or record it anew with --sgdiff-update)" in gate
+    assert "(restore the file with git, or record it again with --sgdiff-update)" in gate
     assert "Traceback" not in gate
     assert "ERROR at setup" not in gate
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update")

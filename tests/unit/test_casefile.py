@@ -288,11 +288,14 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
         ),
         ("matrix: {t: {a-b: , a: }, u: {c: , b-c: }}", ["13: two variants of case 'one' are called 'a-b-c'"]),
         # Text that no process can be given
-        ('env: {A: "\\0"}', ["14: holds a NUL character or half a character, which no command line can carry"]),
-        ('env: {A: "\\ud83d"}', ["14: holds a NUL character or half a character, which no command line can carry"]),
+        ('env: {A: "\\0"}', ["14: contains a NUL character or half a character, which no command line can contain"]),
+        (
+            'env: {A: "\\ud83d"}',
+            ["14: contains a NUL character or half a character, which no command line can contain"],
+        ),
     ],
 )
-def test_each_mistake_names_its_place_and_the_cure(line: str, expected: list[str]) -> None:
+def test_each_mistake_names_its_place_and_the_fix(line: str, expected: list[str]) -> None:
     assert in_case(line) == expected
 
 

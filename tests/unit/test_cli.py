@@ -196,7 +196,7 @@ def test_commands_are_printed_for_copying_and_those_that_cannot_work_are_not(
 def test_rows_nested_without_end_are_wrong_input(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "deep.json").write_text("[" * 100_000)
     assert main(["judge", "deep.json"]) == 2
-    assert capsys.readouterr().err == "sgdiff judge: deep.json:1: not JSON that could be meant: nested too deep\n"
+    assert capsys.readouterr().err == "sgdiff judge: deep.json:1: not usable JSON: nested too deeply\n"
 
 
 @pytest.mark.parametrize("action", ["diff", "apply"])
@@ -337,7 +337,7 @@ def test_candidates_are_shown_against_the_tree_with_interval_and_verdict_and_wha
     ]
     assert shown.err == (
         f"sgdiff: {folder}/torn.json:12: not JSON: Expecting property name enclosed in double quotes "
-        "(restore the file with git, or record it anew with --sgdiff-update)\n"
+        "(restore the file with git, or record it again with --sgdiff-update)\n"
     )
 
 
@@ -446,7 +446,7 @@ def test_an_extension_of_an_earlier_file_is_not_applied(here: Path, capsys: pyte
     assert shown.out == ""
     assert shown.err == (
         f"sgdiff: {path.relative_to(here)}: the candidate lacks the launches of session s2, s4; nothing was changed. "
-        "Extend the baseline that is there now: repeat the run with --sgdiff-update=extend\n"
+        "To extend the current baseline, repeat the run with --sgdiff-update=extend\n"
     )
     assert path.read_bytes() == before
 

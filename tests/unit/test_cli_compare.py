@@ -175,7 +175,7 @@ def test_an_import_of_nothing_is_no_success(
     file.write_text('{"metadata": {"hardware": "H100"}, "scenarios": {"a": {"expected_e2e_ms": 1.0}}}')
     assert run("import", file) == 1
     assert capsys.readouterr().out == (
-        "not imported, as nothing tells on how many GPUs they ran (say --gpus): a\n0 of 1 imported, 1 needs --gpus N\n"
+        "not imported, because their number of GPUs is unknown (give --gpus): a\n0 of 1 imported, 1 needs --gpus N\n"
     )
     assert run("import", file, "--gpus", "1") == 0
     assert capsys.readouterr().out.endswith("upstream.a.json\n1 of 1 imported\n")

@@ -403,7 +403,7 @@ def test_a_recording_in_which_nothing_ran_is_named_with_the_reason() -> None:
         recorded("tiny_wan_port_lost")
     assert str(caught.value) == (
         "tiny_wan_port_lost: no launch gave numbers "
-        "(launch 0 left out: the log shows a failure: port 30005 was already in use)"
+        "(launch 0 discarded: the log shows a failure: port 30005 was already in use)"
     )
     with pytest.raises(RecordingError, match=r"^nothing: no launch gave numbers \(it is empty\)$"):
         recording_side("nothing", [])
@@ -413,7 +413,7 @@ def test_a_launch_whose_exit_code_is_not_known_is_left_out() -> None:
     first, second = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[:2]
     side = recording_side("kept", [first, replace(second, returncode=None)])
     assert [launch.number for launch in side.launches] == [first.number]
-    assert side.notes == (f"launch {second.number} left out: its exit code is not known",)
+    assert side.notes == (f"launch {second.number} discarded: its exit code is not known",)
 
 
 def test_a_launch_that_was_cut_off_says_so() -> None:
@@ -423,8 +423,8 @@ def test_a_launch_that_was_cut_off_says_so() -> None:
     with pytest.raises(RecordingError) as caught:
         recording_side("killed", [killed])
     assert str(caught.value) == (
-        f"killed: no launch gave numbers (launch {launch.number} left out: "
-        "the launch was cut off: it has neither an exit code nor a perf dump)"
+        f"killed: no launch gave numbers (launch {launch.number} discarded: "
+        "the launch is incomplete: it has neither an exit code nor a perf dump)"
     )
 
 
@@ -453,7 +453,7 @@ def slower() -> Comparison:
 
 
 def test_the_words_of_a_comparison() -> None:
-    """Text and Markdown of the recorded examples, in one golden file: `UPDATE_GOLDEN=1` writes it anew, for review."""
+    """Text and Markdown of the recorded examples, in one golden file: `UPDATE_GOLDEN=1` writes it again, for review."""
     compared = {
         "two launches of one engine": compare(kept("tiny_wan-04"), kept("tiny_wan-03")),
         "a pause in the old launch, more layers in the new": compare(kept("firered-04"), kept("firered-slow-00")),

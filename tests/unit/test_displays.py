@@ -73,13 +73,13 @@ def test_each_use_in_words_with_what_ends_it(bench: Bench) -> None:
         kinds(bench, *rows, **state)
         return [str(use) for use in use_of(inventory(bench.reader)[0], bench.reader)]
 
-    cure = "sudo systemctl isolate multi-user.target ends the display, or close what draws much"
-    assert words(XORG, LARGE) == [f"Xorg, gnome-shell draw on it with 343 MiB, more than 256: {cure}"]
-    assert words(GAME) == [f"game draws on it with 1500 MiB, more than 256: {cure}"]
+    fix = "sudo systemctl isolate multi-user.target ends the display; or close the program that draws"
+    assert words(XORG, LARGE) == [f"Xorg, gnome-shell draw on it with 343 MiB, more than 256: {fix}"]
+    assert words(GAME) == [f"game draws on it with 1500 MiB, more than 256: {fix}"]
     assert words(MPS) == [
         "process 77 (nvidia-cuda-mps-server, 30 MiB), the MPS daemon: echo quit | nvidia-cuda-mps-control"
     ]
-    assert words(XORG, util_pct=12) == [f"12 % utilisation while Xorg draws on it: {cure}"]
+    assert words(XORG, util_pct=12) == [f"12 % utilisation while Xorg draws on it: {fix}"]
     assert words(util_pct=12) == ["12 % utilisation"]
 
 

@@ -1,6 +1,6 @@
 """The words of every finding, in one golden file: a better sentence costs one edit there.
 
-`UPDATE_GOLDEN=1 pytest tests/unit/test_finding_text.py` writes it anew, for review.
+`UPDATE_GOLDEN=1 pytest tests/unit/test_finding_text.py` writes it again, for review.
 """
 
 from __future__ import annotations

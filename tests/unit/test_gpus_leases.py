@@ -147,8 +147,8 @@ def test_no_free_block_is_an_error_that_says_how_to_see_why(bench: Bench) -> Non
         with pytest.raises(LeaseError) as caught:
             ports.take(lock_files.lock_dir(bench.locks), [taken])
     assert str(caught.value) == (
-        f"no block of free ports from {taken} on: all are held by other launches or bound by other programs; "
-        "ss -ltnp shows who listens"
+        f"no block of free ports from {taken} on: other launches hold them or other programs use them; "
+        "`ss -ltnp` lists those programs"
     )
 
 
@@ -185,7 +185,7 @@ def test_waiting_says_who_has_what_and_for_whom_one_waits(bench: Bench) -> None:
     marked = WaitReason(code="busy", gpus=(3,), mark="process 419 (python3, 1002 MiB)")
     assert str(caught.value) == (
         f"ltx2 got no 2 GPUs within 0 s: {in_words([theirs, marked])}. "
-        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        "`sgdiff gpus` shows the queue; a larger --sgdiff-gpu-timeout waits longer"
     )
 
 
@@ -235,7 +235,7 @@ def test_only_the_products_that_are_asked_for_are_leased_and_waited_for(bench: B
     one = WaitReason(code="held", gpus=(2,), tag="one", pid=os.getpid())
     assert str(caught.value) == (
         f"three got no 1 GPU within 0 s: {in_words([one])}. "
-        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        "`sgdiff gpus` shows the queue; a larger --sgdiff-gpu-timeout waits longer"
     )
 
 
@@ -402,7 +402,7 @@ def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -
     later = describe(queue_state(bench.locks, gpus=gpus[:1]))
     assert f"GPU 0  NVIDIA H200  {FIRST}  free\n" in later
     assert f"GPU ?  not visible here  {gpus[1].uuid}  not held\n" in later
-    assert later.endswith("nobody holds a lease and nobody waits")
+    assert later.endswith("no leases, no queue")
 
 
 def test_a_gpu_of_which_the_driver_tells_nothing_is_free_as_far_as_that_goes(bench: Bench) -> None:
@@ -411,7 +411,7 @@ def test_a_gpu_of_which_the_driver_tells_nothing_is_free_as_far_as_that_goes(ben
     bench.write()
     rows = queue_state(bench.locks, gpus=inventory(bench.reader), reader=bench.reader)["gpus"]
     told = [(row["state"], row["why"]) for row in rows[:3]]
-    assert told == [("free", ""), ("free", "the driver does not tell whether somebody uses it"), ("free", "")]
+    assert told == [("free", ""), ("free", "the driver does not report whether a process uses it"), ("free", "")]
 
 
 def dead_lease(bench: Bench, **changes: object) -> Path:
@@ -468,7 +468,7 @@ FIX = "put that right, or name another lock directory with --sgdiff-lock-dir, th
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_cure(bench: Bench, alone: bool) -> None:
+def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_fix(bench: Bench, alone: bool) -> None:
     with bench.pool().lease(1, timeout_s=5, tag="ltx2") as lease:
         os.rmdir(f"{bench.locks}/launch")
         with pytest.raises(LeaseError) as caught, lease.alone() if alone else lease.shared():
@@ -486,7 +486,7 @@ def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_cure
             pass
 
 
-def test_a_lock_directory_that_is_taken_away_during_a_launch_is_told_with_the_cure(bench: Bench) -> None:
+def test_a_lock_directory_that_is_taken_away_during_a_launch_is_told_with_the_fix(bench: Bench) -> None:
     lease = bench.pool().lease(1, timeout_s=5, tag="ltx2")
     with pytest.raises(LeaseError) as caught, lease.shared():
         os.rename(bench.locks, f"{bench.locks}.old")
@@ -497,7 +497,7 @@ def test_a_lock_directory_that_is_taken_away_during_a_launch_is_told_with_the_cu
     lease.release()
 
 
-def test_a_launch_that_cannot_be_noted_is_told_with_the_cure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_that_cannot_be_noted_is_told_with_the_fix(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(fd: int, data: bytes, offset: int) -> int:
         raise OSError(28, "No space left on device")
 

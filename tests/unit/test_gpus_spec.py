@@ -424,7 +424,7 @@ def test_of_several_slices_the_message_names_each(spec: str) -> None:
         with pytest.raises(OptionError) as caught:
             parse(spec, slices, None)
         told = str(caught.value)
-    assert f"this machine has none that is not cut into MIG slices; name one: {named}" in told
+    assert f"every GPU of this machine is split into MIG slices; name a slice: {named}" in told
     assert "`all` runs" not in told
     assert parse(slices[1].uuid, slices, None).gpus == slices[1:]
 

@@ -126,7 +126,7 @@ def test_figures_of_ones_own_are_not_asked_of_a_launch_that_does_not_count():
     assert record_of(LAUNCH, replace(READING, dump=None), job(extra_metrics=asked)).steps_ms == ()
 
 
-def test_a_recording_of_two_measurements_is_one_problem_with_a_cure():
+def test_a_recording_of_two_measurements_is_one_problem_with_a_fix():
     first, *others = [replace(LAUNCH, number=i, machine=m) for i, m in enumerate((None, H200, H200))]
     assert of_two_measurements([first, *others]) == of_two_measurements([]) == ()
     b200 = replace(H200, product="NVIDIA B200")
@@ -227,7 +227,7 @@ def test_every_outcome_says_what_to_do_next():
 
 
 @pytest.mark.parametrize(
-    ("cause", "cure"),
+    ("cause", "fix"),
     [
         (
             "port",
@@ -254,10 +254,10 @@ def test_every_outcome_says_what_to_do_next():
         ),
     ],
 )
-def test_a_launch_that_does_not_count_has_a_cure(cause, cure):
-    assert next_step("invalid", RENEW, cause=cause) == cure
+def test_a_launch_that_does_not_count_has_a_fix(cause, fix):
+    assert next_step("invalid", RENEW, cause=cause) == fix
     problem = Problem(kind="invalid", message="whatever the words are", cause=cause)
-    assert finish(job(), Taken(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == cure
+    assert finish(job(), Taken(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == fix
 
 
 def test_more_launches_are_not_advised_where_the_machine_was_busy():

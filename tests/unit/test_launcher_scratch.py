@@ -62,7 +62,7 @@ def test_what_a_killed_run_left_is_removed_once_its_launch_has_ended(tmp: Path) 
         assert not left.exists()
 
 
-def test_no_room_for_it_is_told_with_the_cure(tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_it_is_told_with_the_fix(tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp / "gone"))
     with pytest.raises(SgdiffError) as caught, scratch():
         pass

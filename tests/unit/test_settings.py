@@ -1,4 +1,4 @@
-"""Options, environment and ini values become one Settings, and every mistake names its cure."""
+"""Options, environment and ini values become one Settings, and every mistake names its fix."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
         ({"sgdiff_gpu_timeout": "nan"}, "--sgdiff-gpu-timeout=nan: must be a number of seconds above 0"),
     ],
 )
-def test_a_mistake_names_its_cure(tmp_path: Path, option: dict[str, Any], message: str) -> None:
+def test_a_mistake_names_its_fix(tmp_path: Path, option: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError) as caught:
         settle(tmp_path, option=option)
     assert str(caught.value) == message

@@ -54,8 +54,8 @@ class ListOf:
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> tuple[Any, ...] | None:
         if not isinstance(node, Branch):
-            cure = f": write [{node.text}]" if isinstance(node, Leaf) and node.text else ""
-            mistakes.add(node.place, f"'{name}' must be a list, got {describe(node)}{cure}")
+            fix = f": write [{node.text}]" if isinstance(node, Leaf) and node.text else ""
+            mistakes.add(node.place, f"'{name}' must be a list, got {describe(node)}{fix}")
             return None
         if len(node.items) < self.least:
             mistakes.add(node.place, f"'{name}' must not be empty")
@@ -103,7 +103,7 @@ class MapOf:
         for key, place, value in node.written():
             if not re.fullmatch(self._pattern, key):
                 what = self.key.what if isinstance(self.key, OneOf) else self.what
-                mistakes.add(place, f"key '{key}' of '{name}' must be {what}{self._cure(key)}")
+                mistakes.add(place, f"key '{key}' of '{name}' must be {what}{self._fix(key)}")
             elif not (self.nullable and is_null(value)):
                 checked[key] = self.value.check(value, f"{name}.{key}", mistakes)
         return checked
@@ -112,7 +112,7 @@ class MapOf:
     def _pattern(self) -> str:
         return self.key.pattern if isinstance(self.key, OneOf) else self.key
 
-    def _cure(self, key: str) -> str:
+    def _fix(self, key: str) -> str:
         """The spelling that was meant, for the slips that flags invite: `--num-gpus`, `num_gpus`."""
         if isinstance(self.key, OneOf):
             return self.key.hint(key)
