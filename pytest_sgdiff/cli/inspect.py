@@ -198,7 +198,7 @@ def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]
         pause = found["pause_ms"]
         if pause is not None:
-            rule = "one launch cannot say whether it is the rule"
+            rule = "one launch cannot show whether it is typical"
             lines += ["", f"a pause of {fixed(pause, 0)} ms outside steps and stages: {rule}"]
         if alone and not found["problems"]:
             lines += ["", *_power([_record(found)])]

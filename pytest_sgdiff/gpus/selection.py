@@ -254,8 +254,8 @@ def _refuse_fastest_first(spec: str, gpus: Sequence[Gpu], at: Sight) -> None:
     value = "is not set" if at.order is None else f"is {at.order}"
     raise OptionError(
         f"{what} has numbers that only CUDA can resolve: CUDA counts the fastest GPU as 0 where {ORDER} {value}, and "
-        f"this machine has several products (in PCI order {listed}). Set {ORDER}={PCI} if the numbers are in PCI order, "
-        "like those of nvidia-smi and Slurm, or write UUIDs in their place"
+        f"this machine has several products (in PCI order {listed}). Set {ORDER}={PCI} if the numbers are in PCI "
+        "order, like those of nvidia-smi and Slurm, or write UUIDs in their place"
     )
 
 

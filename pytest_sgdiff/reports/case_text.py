@@ -17,7 +17,7 @@ CREEP = 0.01
 
 
 def resolution(result: CaseResult) -> str:
-    """The slowdowns that the case's launches find against this baseline, metric by metric; empty if none is known.
+    """The minimum detectable slowdown of each metric, by the case's launches and this baseline; empty if none is known.
 
     `denoise (sum of steps) 4.9 %, e2e 5.0 %, TextEncodingStage 27.3 % (14.5 ms), peak memory 4.3 %`
     """
@@ -78,7 +78,7 @@ def phrase(result: CaseResult) -> str:
         return numbers.clean(reason_text.reason(result))
     words = f"{metric_text.metric_name(verdict.metric)} {metric_text.change(verdict)}"
     if result.outcome == "pass" and verdict.excluded is not None:
-        return ", ".join(filter(None, (words, metric_text.excluded(verdict, slower="slower "), against_best(result))))
+        return ", ".join(filter(None, (words, metric_text.excluded(verdict, full=True), against_best(result))))
     if result.outcome == "inconclusive":
         interval = metric_text.interval(verdict)
         # Without one the reason tells the change, if there is any to tell.
@@ -110,8 +110,8 @@ def against_best(result: CaseResult) -> str:
 
 
 def remainder(result: CaseResult) -> str:
-    """What to know of a case beside its decisive change and interval: `also e2e +7.7 %, peak memory +5.2 %`, `1.9 %
-    slower excluded`, `4 % slower is neither excluded nor proven`, or else the phrase."""
+    """What to know of a case beside its decisive change and interval: `also e2e +7.7 %, peak memory +5.2 %`,
+    `slowdowns above 1.9 % ruled out`, `4 % slower is neither excluded nor proven`, or else the phrase."""
     verdict = decisive(result)
     if result.recorded or verdict is None or verdict.outcome != result.outcome:
         return phrase(result)
@@ -120,7 +120,7 @@ def remainder(result: CaseResult) -> str:
         named = ", ".join(f"{metric_text.metric_name(v.metric)} {metric_text.change(v)}" for v in others)
         return f"also {named}" if others else ""
     if result.outcome == "pass" and verdict.excluded is not None:
-        return ", ".join(filter(None, (metric_text.excluded(verdict, slower="slower "), against_best(result))))
+        return ", ".join(filter(None, (metric_text.excluded(verdict, full=True), against_best(result))))
     told = result.outcome == "inconclusive" and metric_text.interval(verdict)
     return numbers.clean(finding_text.why(verdict, paired=result.paired)) if told else phrase(result)
 
@@ -193,7 +193,7 @@ def actions(result: CaseResult) -> list[tuple[str, str]]:
         rows.append(("record" if result.outcome == "no-baseline" else "accept", accept_command(result)))
     if result.outcome == "inconclusive" and not result.next_step:
         rows.append(
-            (label, f"run it again on a quiet machine, or record a steadier baseline: {accept_command(result)}")
+            (label, f"run it again on a quiet machine, or record a baseline with less noise: {accept_command(result)}")
         )
     return [*rows, ("files", result.folder)] if result.folder else rows
 

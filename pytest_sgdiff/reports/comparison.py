@@ -17,7 +17,7 @@ from pytest_sgdiff.reports.finding_text import OLD, against, words
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
 from pytest_sgdiff.reports.text import table
 
-FIX = "compare like with like, or say --anyway"
+FIX = "compare equal workloads, or add --anyway"
 
 _STATUS: Mapping[Status, str] = MappingProxyType(
     {
@@ -160,9 +160,9 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         for note in side.notes:
             yield f"{name}: {note}"
     if comparison.untold:
-        yield f"not told by both, so it may differ: {', '.join(comparison.untold)}"
+        yield f"not recorded by both sides, so it may differ: {', '.join(comparison.untold)}"
     for way in comparison.ways:
-        yield f"another {'flag' if way.startswith('--') else 'variable'}: {way}"
+        yield f"different {'flag' if way.startswith('--') else 'variable'}: {way}"
     if comparison.anyway:
         for difference in comparison.differences:
             yield f"not the same: {difference}"
@@ -198,19 +198,19 @@ def power(comparison: Comparison) -> Iterator[str]:
     noise = _sizes((row, row.noise) for row in comparison.shown if row.shows is None)
     if noise:
         yield (
-            f"{counts}: slowdowns below about {noise} cannot be distinguished from noise, and larger ones not from a "
+            f"{counts}: slowdowns below about {noise} cannot be distinguished from noise, larger ones not from a "
             "launch that was held up"
         )
     shown = _sizes((row, row.shows) for row in comparison.shown)
     if shown:
-        yield f"{counts}: slowdowns from about {shown} on are found"
+        yield f"{counts}: minimum detectable slowdown about {shown}"
     more = _sizes(
         (row, row.more)
         for row in comparison.shown
         if row.more is not None and (row.shows is None or row.more < row.shows)
     )
     if more and comparison.needed:
-        yield f"record {comparison.needed} launches of each: slowdowns from about {more} on are found"
+        yield f"record {comparison.needed} launches of each: minimum detectable slowdown about {more}"
     slack = max((row.finding.slack for row in comparison.rows), default=0.0)
     if slack:
         yield f"not known to be the same GPU: both margins {precision(slack)} wider"
@@ -229,17 +229,17 @@ def _conclusion(comparison: Comparison) -> str:
     open_ = [row for row in comparison.rows if row.status == "cannot-tell"]
     suspect = [row for row in open_ if row.suspect]
     parts = [f"slower: {_named(times)}"] if times else []
-    parts += [f"takes more: {_named(sizes)}"] if sizes else []
+    parts += [f"uses more: {_named(sizes)}"] if sizes else []
     if not times and any(row.deciding and row.metric_class != "memory" for row in open_):
         parts += ["cannot tell whether anything is slower"]
     elif comparison.result == "cannot-tell":
         parts += [f"cannot tell: {_named(row for row in open_ if row.deciding) or 'nothing was judged'}"]
     elif comparison.result == "similar":
-        return "nothing is slower by more than upstream's tolerances, which say nothing of noise"
+        return "nothing is slower by more than upstream's tolerances, which ignore noise"
     elif not parts:
         return "nothing is slower" + (f"; cannot tell: {_named(open_)}" if open_ else "")
     excess = "beyond the limit" if comparison.by == "rule" else "more than noise explains"
-    parts += [f"{excess}, to be confirmed: {_named(suspect)}"] if suspect else []
+    parts += [f"{excess}, needs confirmation: {_named(suspect)}"] if suspect else []
     pauses = [row for row in open_ if row.metric_class == "pause"]
     return "; ".join([*parts, *(_why(row) for row in pauses)])
 

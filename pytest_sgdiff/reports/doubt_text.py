@@ -45,9 +45,9 @@ def _pauses(d: Doubt) -> str:
 
 
 def _pin(d: Doubt) -> str:
-    more = f"record {d.needed}, which show how often each comes; " if d.needed else ""
+    more = f"record {d.needed} to see how often each occurs; " if d.needed else ""
     cause = "find what differs between its launches (an autotuned kernel choice, a second pass) and pin it"
-    return f"{more}such a case is hardly gated at all; {cause}"
+    return f"{more}the gate can hardly judge such a case; {cause}"
 
 
 _SEEN: Mapping[str, Callable[[Doubt], str]] = {
@@ -60,13 +60,13 @@ _SEEN: Mapping[str, Callable[[Doubt], str]] = {
 
 _HELPS: Mapping[str, Callable[[Doubt], str]] = {
     "two-modes": _pin,
-    "outlier": lambda d: f"record {d.needed} launches, which tolerate one",
+    "outlier": lambda d: f"record {d.needed} launches, which tolerate one outlier",
     "varies": lambda d: f"record {d.needed}, {d.of} are too few above {figures.precision(d.limit)}",
     "outliers": lambda d: (
-        "slowdowns of the size promised may be missed, and unchanged code be inconclusive; "
-        "see whether the host holds up the GPU"
+        "the gate may miss slowdowns of the stated size, or find unchanged code inconclusive; "
+        "check whether the host delays the GPU"
     ),
-    "pauses": lambda d: f"record {d.needed} to tell rare ones from new ones",
+    "pauses": lambda d: f"record {d.needed} to distinguish rare pauses from new ones",
 }
 
 
@@ -85,7 +85,7 @@ _STEPS: Mapping[str, Callable[[StepFinding, str], str]] = {
     ),
     "tail-drift": lambda f, base: (
         f"tail drift{_of(f)}: steps {f.first} to {f.last}, the last third, are {_change(f.change)} against the "
-        f"middle third than in {base}: see whether the GPU throttles"
+        f"middle third than in {base}: check whether the GPU throttles"
     ),
     "spike": lambda f, base: (
         f"spike at step {f.first}{_of(f)}: {_ms(f.now_ms)} ms or more in each of {f.launches} launches, "

@@ -14,6 +14,7 @@ BASELINE, BASE_ENGINE = "the baseline", "the base engine"
 OLD, NEW = "OLD", "NEW"
 """The two sides of `sgdiff compare`, as its help names them."""
 
+_WORSE = {"memory": "growth", "pause": "longer pauses"}
 _MORE_LESS = {"memory": ("more", "less"), "pause": ("longer", "shorter")}
 
 
@@ -42,6 +43,7 @@ class _Say:
         self.base = base
         self.paired = paired
         self.more, self.less = _MORE_LESS.get(kind, ("slower", "faster"))
+        self.worse = _WORSE.get(kind, "slowdowns")
         self.unit = unit or ("MiB" if kind == "memory" else "ms")
 
     @property
@@ -110,7 +112,7 @@ def _bad_values(s: _Say) -> str:
 
 def _ruled_out(s: _Say) -> str:
     some = s.f.size is None or s.f.size > 0
-    return f"{figures.precision(s.f.size)} {s.more} excluded" if some else "any slowdown excluded"
+    return f"{s.worse} above {figures.precision(s.f.size)} ruled out" if some else f"all {s.worse} ruled out"
 
 
 def _interval(s: _Say) -> str:
@@ -151,7 +153,7 @@ def _noise(s: _Say) -> str:
 def _one_sided(s: _Say) -> str:
     side = OLD if s.f.baseline else NEW
     if s.f.of == 1:
-        return f"a pause of {s.longest} ms is in {side} only: one launch cannot say whether it is the rule"
+        return f"a pause of {s.longest} ms is in {side} only: one launch cannot show whether it is typical"
     return f"{s.f.count} of {s.f.of} launches of {side} pause, for up to {s.longest} ms, and none of the other side"
 
 
@@ -163,26 +165,26 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-baseline": lambda s: "no baseline: record one with --sgdiff-update",
     "no-values": lambda s: "missing or invalid: no launch gave a value",
     "bad-values": _bad_values,
-    "stage-gone": lambda s: f"gone: {s.base} has it, none of {s.f.of} launches does",
+    "stage-gone": lambda s: f"missing: {s.base} has it, none of {s.f.of} launches does",
     "stage-unknown": lambda s: f"neither {s.base} nor any launch has it: check the name in the case",
     "other-checkpoint": _checkpoints,
     "first-recording": lambda s: "recorded for the first time",
     "not-comparable": lambda s: "not comparable",
     "below-floor": lambda s: s.floor,
     "below-floor-unconfirmed": lambda s: f"{s.floor}, in too few launches to pass",
-    "zero-values": lambda s: "missing or invalid: zero beside values above the floor",
+    "zero-values": lambda s: "missing or invalid: zero among values above the floor",
     "ruled-out": _ruled_out,
     "faster": lambda s: f"at least {s.change(s.f.size)}",
     "undecided": lambda s: f"{s.beyond} is neither excluded nor proven yet",
     "interval-undecided": _interval,
-    "unconfirmed": lambda s: f"to be confirmed by {s.f.needed} {s.candidate}",
+    "unconfirmed": lambda s: f"needs confirmation by {s.f.needed} {s.candidate}",
     "gross": lambda s: f"limit {s.limit}; every launch beyond every one of {s.base} by {s.size} or more",
     "beyond-limit": lambda s: f"limit {s.limit}",
     "beyond-ignore": lambda s: f"surely beyond {s.ignore}, and {s.beyond} is not excluded",
     "out-of-order": _out_of_order,
     "within-limit": lambda s: f"{s.change(s.f.size)}, which is real but within its limit of {s.limit}",
     "small-baseline": lambda s: (
-        f"{s.base} has {numbers.plural(s.f.of or 0, 'launch')}, {s.f.needed} are the least to judge by"
+        f"{s.base} has {numbers.plural(s.f.of or 0, 'launch')}, the rule needs at least {s.f.needed}"
     ),
     "small-baseline-gross": lambda s: (
         f"every launch is more than {s.size} {s.more} than the slowest of {s.base}'s {s.f.of}"
@@ -191,7 +193,7 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-pause": lambda s: "no launch pauses",
     "rare-pauses": lambda s: f"{s.f.count} of {s.f.of} launches pause, for up to {s.longest} ms: rare pauses are noise",
     "pauses": lambda s: s.pauses,
-    "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches tell a rare pause from a new one",
+    "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches distinguish a rare pause from a new one",
     "pauses-small-baseline": _pauses_small,
     "extreme-pauses": lambda s: (
         f"{s.f.count} of {s.f.of} launches pause for longer than the whole request takes: no rare pause"
@@ -203,15 +205,15 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "pause-on-one-side": _one_sided,
     "pauses-on-both-sides": lambda s: (
         f"{s.f.paused} of {s.f.of} launches of {OLD} and {s.f.count} of {NEW} pause, for up to {s.longest} ms: "
-        "too few to say how often each does"
+        "too few to show how often each does"
     ),
     "change-is-a-pause": lambda s: (
-        f"{s.longest} ms of the difference lie outside the steps and stages: too few launches to say whether it stays"
+        f"{s.longest} ms of the difference lie outside the steps and stages: too few launches to show whether it stays"
     ),
     "old-only": lambda s: f"only in {OLD}",
     "new-only": lambda s: f"only in {NEW}",
-    "by-its-steps": lambda s: "its steps and its pause are, each by itself",
-    "other-figure": lambda s: "for information",
+    "by-its-steps": lambda s: "its steps and its pause are judged instead",
+    "other-figure": lambda s: "informational",
     "tolerance-within": lambda s: f"within upstream's tolerance of {s.tolerance}",
     "tolerance-beyond": lambda s: f"beyond upstream's tolerance of {s.tolerance}",
     "no-tolerance": lambda s: "upstream has no tolerance for it",

@@ -7,7 +7,7 @@ from pytest_sgdiff.data import FindingCode, Verdict
 from pytest_sgdiff.reports import finding_text, numbers
 from pytest_sgdiff.reports.evidence import Reported
 
-REPORTED = "reported, decides nothing"
+REPORTED = "informational"
 """In place of a verdict, where the case does not gate a metric."""
 
 SHOWN_AS_OUTCOME: frozenset[FindingCode] = frozenset({"first-recording", "not-comparable"})
@@ -70,11 +70,15 @@ def direction(verdict: Verdict) -> str:
     return f"{change(verdict).lstrip('+-')} {less if lower else more}"
 
 
-def excluded(verdict: Verdict, *, slower: str = "") -> str:
-    """`1.9 % excluded`: the smallest slowdown that a pass rules out; with `slower` in full, `1.9 % slower excluded`."""
+def excluded(verdict: Verdict, *, full: bool = False) -> str:
+    """The smallest slowdown that a pass rules out, `above 1.9 % ruled out`; in full `slowdowns above 1.9 % ruled out`,
+    of memory `growth above 1.9 % ruled out`."""
+    noun = "growth" if verdict.metric_class == "memory" else "slowdowns"
     if verdict.excluded is None or verdict.excluded <= 0:
-        return "any slowdown excluded"
-    return f"{_size(verdict, verdict.excluded)} {slower}excluded"
+        return f"all {noun} ruled out"
+    above = "" if verdict.excluded > 1 else "above "  # of more than 100 % the size says so itself
+    words = f"{above}{_size(verdict, verdict.excluded)} ruled out"
+    return f"{noun} {words}" if full else words
 
 
 def _size(verdict: Verdict, fraction: float) -> str:
@@ -108,7 +112,7 @@ def verdict_phrase(verdict: Verdict) -> str:
     if verdict.outcome == "pass":
         return f"pass, {excluded(verdict)}" if verdict.excluded is not None else "pass"
     if verdict.outcome == "inconclusive":
-        words = "inconclusive" + (", suspect" if verdict.suspect else "")
+        words = "inconclusive" + (", needs confirmation" if verdict.suspect else "")
         words += _limit(verdict)
         return words if verdict.deciding else f"{words}, does not decide"
     if verdict.outcome == "no-baseline":
@@ -126,7 +130,7 @@ def _limit(verdict: Verdict) -> str:
 
 
 def detectable(verdict: Verdict) -> str:
-    """The slowdown or growth from which the case's launches find it, `4.8 %`; empty where none is promised."""
+    """The minimum detectable slowdown or growth, `4.8 %`; empty where none is promised."""
     if verdict.detectable is None:
         return ""
     return _size(verdict, verdict.detectable) if verdict.detectable < 1 else "> 100 %"

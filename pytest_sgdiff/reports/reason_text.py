@@ -16,7 +16,7 @@ def reason(result: CaseResult) -> str:
     return _WORDS[result.reason.code](result)
 
 
-def excluded(launch: LaunchRecord) -> str:
+def discarded(launch: LaunchRecord) -> str:
     """Why a launch does not count, empty if it does."""
     if launch.problem is not None:
         return problem_text.message(launch.problem)
@@ -29,7 +29,7 @@ def relation(r: Relation) -> str:
     return {
         "holds": f"holds, {launches}",
         "fails": f"does not hold, {launches}",
-        "undecided": f"cannot be told from {launches}: give both cases more (launches.looks)",
+        "undecided": f"cannot be decided with {launches}: give both cases more (launches.looks)",
         "not-in-run": f"{r.than} was not in this run",
         "not-measured": f"{r.missing} was not measured",
         "other-machine": "the two ran on different machines",

@@ -29,8 +29,8 @@ from pytest_sgdiff.reports.warned import warnings
 Align = Literal["<", ">"]
 
 PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
-DETECTS = "slowdowns from here on are found"
-FINDS = "finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs"
+DETECTS = "minimum detectable slowdown"
+FINDS = "detects: 19 of 20 runs find a slowdown (of memory a growth) of this size or more"
 
 
 class TextReport:
@@ -153,14 +153,15 @@ def promise(result: CaseResult) -> list[str]:
 
 
 def renewal_rows(result: CaseResult) -> list[tuple[str, ...]]:
-    """One row per metric of a recorded case with the slowdown that the new baseline finds; the first is the head.
+    """One row per metric of a recorded case with the minimum detectable slowdown; the first is the head.
 
-    Without a baseline before there is nothing to compare: centre, spread and what is found of each gated metric.
+    Without a baseline before there is nothing to compare: centre, spread and minimum detectable slowdown of each
+    gated metric.
     """
     anew = result.baseline_recorded is not None
-    rows: list[tuple[str, ...]] = [("metric", "recorded", "", "finds")]
+    rows: list[tuple[str, ...]] = [("metric", "recorded", "", "detects")]
     if anew:
-        rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict", "now finds")]
+        rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict", "now detects")]
     for v in case_text.by_importance(result.verdicts):
         name = metric_text.metric_name(v.metric) + ("  (primary)" if v.primary else "")
         (then, now), cv, found = metric_text.sides(v), metric_text.spread(v), metric_text.detectable(v)
@@ -258,6 +259,6 @@ def _facts(result: CaseResult) -> list[str]:
     # Where launches were disturbed too often, or one failed (and gave no number), the reason says it.
     replaced = [] if result.reason_code == "environment" else [one for one in result.launches if not one.counts]
     replaced = [one for one in replaced if one.metrics or result.reason_code != "problem"]
-    lines += [f"  launch {one.number} does not count: {numbers.clean(reason_text.excluded(one))}" for one in replaced]
+    lines += [f"  launch {one.number} discarded: {numbers.clean(reason_text.discarded(one))}" for one in replaced]
     lines += [f"  {key:<10}  {value}" for key, value in case_text.actions(result)]
     return lines

@@ -231,8 +231,8 @@ class Watcher:
         if not seen:
             hidden = bool(used) and max(used) - min(used) > HIDDEN_MB
             return (), "unusable" if hidden else None
-        strangers = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
-        return tuple(strangers), "calibrated"
+        foreign = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
+        return tuple(foreign), "calibrated"
 
     def _hidden_by_gpu(self) -> dict[str, int]:
         """The growth of unlisted memory since the first look that lasted for some looks, in MiB; 0 if it shrank.

@@ -24,5 +24,5 @@ def test_a_host_that_another_launch_has_for_itself_is_inconclusive(project: Proj
     with host_lock.entered(str(project.root / "locks"), ident="x", tag="somebody_s_case", alone=True, timeout_s=5):
         result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=1")
     output = result.stdout.str()
-    assert "environment: tiny could not share the host within 1 s: somebody_s_case still running" in output
+    assert "environment: tiny did not get shared use of the host within 1 s: somebody_s_case still running" in output
     assert "1 inconclusive" in output

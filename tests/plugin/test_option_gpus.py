@@ -139,7 +139,7 @@ def test_gpus_can_be_named_where_no_driver_tells_of_them(project: Project) -> No
     project.setenv("SGDIFF_NVML_FILE", str(project.write("gpus.json", shown)))
     result = project.run("--sgdiff-gpus=all", "--sgdiff-report=r.json", "-v")
     unknown = ["sm_mhz", "mem_mhz", "power_w", "temperature_c", "util_pct", "used_mb", "reasons", "processes"]
-    assert f"  launch 0: not told by the driver, so not checked: {', '.join(unknown)}" in result.outlines
+    assert f"  launch 0: not reported by the driver, so not checked: {', '.join(unknown)}" in result.outlines
     (launch,) = json.loads((project.root / "r.json").read_text())["cases"][0]["launches"]
     assert launch["watch"]["unknown"] == unknown
     (series,) = launch["watch"]["gpus"]
@@ -174,7 +174,7 @@ def test_a_launch_knows_its_gpus_and_is_recorded_with_what_it_ran_on(project: Pr
     assert launch["server_args"]["num_gpus"] == 1
     assert launch["environment"]["launch_cpus"] == ranges(os.sched_getaffinity(0))
     assert (launch["watch"]["to_be_alone"], launch["watch"]["alone"]) == (False, True)
-    note = "not told by the driver, so not checked: mem_mhz, power_w"
+    note = "not reported by the driver, so not checked: mem_mhz, power_w"
     assert launch["watch"]["notes"] == [note]
     assert f"  launch 0: {note}" in result.outlines
 
@@ -211,7 +211,7 @@ def test_a_lock_directory_that_loses_a_folder_during_a_run_leaves_the_case_undec
     )
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
     assert "sgdiff: failed: nothing was measured" in result.outlines
-    why = f"{project.root}/locks/launch/[0-9a-f]+: No such file or directory; put that right, or name another lock "
+    why = f"{project.root}/locks/launch/[0-9a-f]+: No such file or directory; correct that, or name another lock "
     told = f"^cases/tiny.yaml:5: environment: tiny cannot be launched: {why}directory with --sgdiff-lock-dir, "
     assert re.search(told, result.stdout.str(), re.MULTILINE)
     assert "Traceback" not in result.stdout.str()
@@ -253,7 +253,10 @@ def test_a_display_that_draws_much_is_answered_at_once_with_the_fix(project: Pro
     project.gpus(1)
     listed(project, {"pid": 2210, "name": "Xorg", "used_mb": 900})
     output = project.run("--sgdiff-gpus=1").stdout.str()
-    assert "environment: tiny got no 1 GPU, and waiting is no use: GPU 0: busy, Xorg draws on it with 900 MiB" in output
+    assert (
+        "environment: tiny got no 1 GPU, and waiting does not help: GPU 0: busy, Xorg draws on it with 900 MiB"
+        in output
+    )
     assert "sudo systemctl isolate multi-user.target" in output
     assert "settle      end what uses the GPUs" in output
     assert "when the machine is quiet" not in output

@@ -55,7 +55,7 @@ def test_launches_of_a_case_that_has_changed_since_are_not_judged(project: Proje
     result = project.run("--sgdiff-replay=kept")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     output = result.stdout.str()
-    assert "launched for other work: args.height was 480, the case asks for 720\n" in output
+    assert "launched for a different workload: args.height was 480, the case asks for 720\n" in output
     assert (
         "  fix         launch the case as it is now, or judge the recording with the case file that it was made with\n"
         in output
@@ -72,8 +72,8 @@ def test_a_recording_of_two_jobs_is_neither_judged_nor_recorded(project: Project
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         output = result.stdout.str()
         assert (
-            "cases/tiny.yaml:5: launches 0 and 4 of the recording are of two measurements: machine: 1 x NVIDIA H200 "
-            "and 1 x NVIDIA B200; engine: sglang 0.5.17 and 0.5.20\n" in output
+            "cases/tiny.yaml:5: launches 0 and 4 of the recording belong to different measurements: machine: 1 x "
+            "NVIDIA H200 and 1 x NVIDIA B200; engine: sglang 0.5.17 and 0.5.20\n" in output
         )
         assert (
             "  fix         give the launches of each job a folder of their own, and judge or record one folder at a "

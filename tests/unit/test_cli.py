@@ -251,7 +251,7 @@ def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]
     assert main(["judge", "numbers.json"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "id    verdict       ratio     low    high  why",
-        "same  pass         1.0000  0.9891  1.0110  1.2 % slower excluded",
+        "same  pass         1.0000  0.9891  1.0110  slowdowns above 1.2 % ruled out",
         "slow  regressed    1.1000  1.0881  1.1121  limit 4 %",
         "new   no-baseline       -       -       -  no baseline: record one with --sgdiff-update",
     ]

@@ -245,7 +245,7 @@ def test_dumps_of_other_work_are_not_compared(changes: dict[str, Any], differenc
     assert comparison.exit_code == 2
     assert comparison.rows == ()
     assert render_text(comparison).splitlines()[-1] == (
-        f"not comparable: {difference} (compare like with like, or say --anyway)"
+        f"not comparable: {difference} (compare equal workloads, or add --anyway)"
     )
     anyway = compare(old, new, anyway=True)
     assert anyway.exit_code in (0, 1)

@@ -111,7 +111,7 @@ def test_what_never_ends_by_itself_is_said_before_anybody_waits(bench: Bench, ro
     said: list[Wait] = []
     with pytest.raises(NeverIdleError) as caught:
         bench.pool().lease(1, timeout_s=3600, tag="ltx2", on_wait=said.append)
-    assert str(caught.value).startswith("ltx2 got no 1 GPU, and waiting is no use: GPU 0: busy, ")
+    assert str(caught.value).startswith("ltx2 got no 1 GPU, and waiting does not help: GPU 0: busy, ")
     assert said == []
     with bench.pool().lease(0, timeout_s=5):
         pass

@@ -81,7 +81,7 @@ def test_limits_and_exclusions_of_short_stages_say_what_they_are_in_ms() -> None
     open_ = replace(stage, outcome="inconclusive")
     assert metric_text.verdict_phrase(open_) == "inconclusive, limit > 100 % (15.0 ms)"
     passed = replace(stage, excluded=62.34)
-    assert metric_text.verdict_phrase(passed) == "pass, > 100 % (15.0 ms) excluded"
+    assert metric_text.verdict_phrase(passed) == "pass, > 100 % (15.0 ms) ruled out"
     assert metric_text.spread(replace(stage, spread=1.4)) == "±> 100 %"
     assert metric_text.change(worse) == "+16567 %"
     plot = charts.forest(worse, reach=0.25)
@@ -97,7 +97,7 @@ def test_limits_and_exclusions_of_short_stages_say_what_they_are_in_ms() -> None
 def test_no_rule_promises_a_precision_of_thousands_of_per_cent(values: tuple[list[float], list[float]]) -> None:
     for kind, name in itertools.product(("primary", "stage"), ("moderated", "paired")):
         why = words(RULES[name].decide(*values, CLASS_MARGINS[kind], same_node=True).finding, kind)
-        promised = re.findall(r"(\d+(?:\.\d+)?) % slower (?:excluded|is n)", why)
+        promised = re.findall(r"(\d+(?:\.\d+)?) % (?:ruled out|slower is n)", why)
         assert all(float(one) <= 100 for one in promised), why
 
 

@@ -111,7 +111,7 @@ def test_what_is_no_file_where_a_lock_must_be_is_named_with_the_fix(bench: Bench
     told = use(bench)["lease"]
     assert isinstance(told, str)
     assert f"{bench.locks}/{place}: " in told
-    assert "put that right, or name another lock directory" in told
+    assert "correct that, or name another lock directory" in told
 
 
 LEASE = {

@@ -325,7 +325,7 @@ def test_being_alone_has_a_limit_that_names_who_is_in_the_way(bench: Bench) -> N
     ):
         pass
     assert str(caught.value) == (
-        "ltx2 could not be alone on the host within 0.05 s: wan22 still running; "
+        "ltx2 did not get exclusive use of the host within 0.05 s: wan22 still running; "
         "see `sgdiff gpus`, or choose another --sgdiff-isolation"
     )
 
@@ -458,13 +458,13 @@ def test_a_full_lock_directory_is_told_with_the_cure_and_leaves_no_ticket(
     with pytest.raises(LeaseError) as caught:
         pool.lease(1, timeout_s=5, tag="ltx2")
     assert str(caught.value) == (
-        f"ltx2 got no GPUs: {bench.locks}: No space left on device; put that right, or name another lock directory "
+        f"ltx2 got no GPUs: {bench.locks}: No space left on device; correct that, or name another lock directory "
         "with --sgdiff-lock-dir, the same for all runs of the host"
     )
     assert os.listdir(f"{bench.locks}/queue") == []
 
 
-FIX = "put that right, or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
+FIX = "correct that, or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
 
 
 @pytest.mark.parametrize("alone", [False, True])
@@ -491,7 +491,7 @@ def test_a_lock_directory_that_is_taken_away_during_a_launch_is_told_with_the_fi
     with pytest.raises(LeaseError) as caught, lease.shared():
         os.rename(bench.locks, f"{bench.locks}.old")
     assert str(caught.value) == (
-        f"the end of the launch of ltx2 cannot be noted: {bench.locks}/mutex: No such file or directory; {FIX}"
+        f"the end of the launch of ltx2 cannot be recorded: {bench.locks}/mutex: No such file or directory; {FIX}"
     )
     os.rename(f"{bench.locks}.old", bench.locks)
     lease.release()
@@ -558,7 +558,7 @@ def test_a_lock_directory_on_a_network_file_system_is_refused(bench: Bench, monk
     with pytest.raises(LeaseError) as caught:
         lock_files.lock_dir(bench.locks)
     assert str(caught.value) == (
-        f"the lock directory {bench.locks} lies on NFS, where locks do not hold between processes reliably; "
+        f"the lock directory {bench.locks} lies on NFS, where locks between processes are not reliable; "
         "set SGDIFF_LOCK_DIR to a directory on a local disk that all runs of this host share"
     )
 

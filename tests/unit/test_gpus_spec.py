@@ -124,7 +124,7 @@ def test_specs_pick_within_what_the_caller_sees(
             "2,3",
             (
                 "--sgdiff-gpus=GPU-: GPU- begins the UUIDs of several GPUs (GPU-cccc-0001, GPU-dddd-0001); "
-                "write more of it"
+                "write more characters"
             ),
         ),
         (
@@ -202,7 +202,7 @@ def test_a_driver_without_gpus_says_so(tmp_path: Path) -> None:
     with pytest.raises(LeaseError) as caught:
         resolve("1", visible=None, reader=reader)
     assert str(caught.value) == (
-        "--sgdiff-gpus=1: no GPU was found: the NVIDIA driver 580.159.04 answers but has no GPU; "
+        "--sgdiff-gpus=1: no GPU was found: the NVIDIA driver 580.159.04 answers, but lists no GPU; "
         "does nvidia-smi list one, and was the container started with its GPUs (docker run --gpus all)?"
     )
 
@@ -254,7 +254,7 @@ def test_another_order_than_the_pci_bus_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(LeaseError) as caught:
         resolve("2", visible=None, reader=machine(tmp_path, swapped))
-    assert "numbers the GPUs in another order than the PCI bus (0: 00000000:20:00.0, 1: 00000000:10:00.0," in str(
+    assert "does not number the GPUs in the order of the PCI bus (0: 00000000:20:00.0, 1: 00000000:10:00.0," in str(
         caught.value
     )
 

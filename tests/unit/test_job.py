@@ -205,7 +205,7 @@ def test_published_numbers_have_no_profile():
     assert finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), then).warnings == ()
 
 
-QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
+QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who uses its GPUs"
 
 
 def test_a_case_that_was_never_launched_is_inconclusive():
@@ -219,10 +219,10 @@ def test_a_case_that_was_never_launched_is_inconclusive():
 
 
 def test_every_outcome_says_what_to_do_next():
-    assert next_step("improved", RENEW) == f"to hold the gain: {RENEW}"
-    assert next_step("regressed", RENEW) == f"if it is meant: {RENEW}"
+    assert next_step("improved", RENEW) == f"to keep the gain: {RENEW}"
+    assert next_step("regressed", RENEW) == f"if it is intended: {RENEW}"
     assert next_step("pass", RENEW) == ""
-    noise = "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    noise = "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
     assert next_step("inconclusive", RENEW) == noise
 
 

@@ -36,7 +36,7 @@ from tests import factories
 def test_case_line_of_a_pass_names_the_slowdown_that_it_excludes() -> None:
     assert text.case_line(factories.result(), width=38) == (
         "cases/wan22.yaml::wan22_t2v_a14b_720p   GPUs 0,1,2,3    1 launch   81.50 s  PASS"
-        "          denoise -0.3 %, 1.9 % slower excluded"
+        "          denoise -0.3 %, slowdowns above 1.9 % ruled out"
     )
 
 
@@ -88,8 +88,8 @@ cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (
   metric               baseline                now  change  95 % interval   verdict
   denoise  (primary)    81.75 s  ±0.4 %    86.08 s  +5.3 %  +4.6 .. +6.0 %  REGRESSED, limit 4 %
   e2e                   83.30 s  ±0.4 %    87.71 s  +5.3 %  +4.5 .. +6.1 %  REGRESSED, limit 4 %
-  TextEncodingStage      314 ms             316 ms  +0.6 %  -2.1 .. +3.3 %  pass, 6 % (18.8 ms) excluded
-  DecodingStage          785 ms             783 ms  -0.3 %  -1.9 .. +1.4 %  pass, 6 % (47.1 ms) excluded
+  TextEncodingStage      314 ms             316 ms  +0.6 %  -2.1 .. +3.3 %  pass, above 6 % (18.8 ms) ruled out
+  DecodingStage          785 ms             783 ms  -0.3 %  -1.9 .. +1.4 %  pass, above 6 % (47.1 ms) ruled out
   peak memory         21.52 GiB          21.52 GiB   0.0 %                  pass
 
   baseline and now are geometric means over the launches, high outliers pulled in; change is now over baseline
@@ -165,9 +165,9 @@ cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
 
 def test_a_pass_that_leaves_no_room_for_a_slowdown_says_so() -> None:
     faster = factories.verdict("stage:TextEncodingStage", now=266.0, excluded=-0.017)
-    assert metric_text.verdict_phrase(faster) == "pass, any slowdown excluded"
+    assert metric_text.verdict_phrase(faster) == "pass, all slowdowns ruled out"
     assert case_text.phrase(factories.result(verdicts=(factories.verdict(now=80000.0, excluded=-0.01),))) == (
-        "denoise -2.1 %, any slowdown excluded"
+        "denoise -2.1 %, all slowdowns ruled out"
     )
 
 
@@ -207,10 +207,10 @@ cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
 
   metric              baseline          now  change  95 % interval  verdict
   denoise  (primary)         -      81.75 s                         no baseline
-  e2e                        -      83.30 s                         reported, decides nothing
-  TextEncodingStage          -       314 ms                         reported, decides nothing
-  DecodingStage              -       785 ms                         reported, decides nothing
-  peak memory                -    21.52 GiB                         reported, decides nothing
+  e2e                        -      83.30 s                         informational
+  TextEncodingStage          -       314 ms                         informational
+  DecodingStage              -       785 ms                         informational
+  peak memory                -    21.52 GiB                         informational
 
   baseline and now are geometric means over the launches, high outliers pulled in; change is now over baseline
 
@@ -229,10 +229,10 @@ cases/hunyuan3d.yaml:5: {reason_text.reason(result)}
   metric               baseline                now   change  95 % interval   verdict
   denoise  (primary)    81.75 s  ±2.1 %    83.40 s   +2.0 %  -0.7 .. +4.8 %  inconclusive, limit 4 %
   pause                 12.0 ms             462 ms  +450 ms                  inconclusive, does not decide
-  e2e                   83.33 s            84.24 s   +1.1 %                  reported, decides nothing
-  TextEncodingStage      314 ms             314 ms    0.0 %                  reported, decides nothing
-  DecodingStage          785 ms             785 ms    0.0 %                  reported, decides nothing
-  peak memory         21.52 GiB          21.52 GiB    0.0 %                  reported, decides nothing
+  e2e                   83.33 s            84.24 s   +1.1 %                  informational
+  TextEncodingStage      314 ms             314 ms    0.0 %                  informational
+  DecodingStage          785 ms             785 ms    0.0 %                  informational
+  peak memory         21.52 GiB          21.52 GiB    0.0 %                  informational
 
   pause: missing or invalid: no launch gave a value
   pause is the time outside the denoising steps and stages; e2e is judged net of pauses
@@ -240,7 +240,7 @@ cases/hunyuan3d.yaml:5: {reason_text.reason(result)}
 medians for pause
 
   5 launches (4 of them alone on the host), SM 1965 MHz, no throttling, no other processes, warmup proven
-  launch 2 does not count: a foreign process ran on GPU 0: python (pid 4711)
+  launch 2 discarded: a foreign process ran on GPU 0: python (pid 4711)
   settle      run it again on a quiet machine; 10 launches of this noise would settle 4 %"""
     )
 
@@ -315,7 +315,7 @@ def test_the_headline_names_the_metric_that_regressed_when_the_primary_one_did_n
 def test_other_regressions_of_a_case_are_named_beside_the_decisive_one() -> None:
     assert case_text.remainder(factories.regressed()) == "also e2e +5.3 %"
     assert case_text.remainder(factories.fallback()) == reason_text.reason(factories.fallback())
-    assert case_text.remainder(factories.result()) == "1.9 % slower excluded"
+    assert case_text.remainder(factories.result()) == "slowdowns above 1.9 % ruled out"
     assert case_text.remainder(factories.undecided()) == finding_text.why(factories.undecided().verdicts[0])
     assert case_text.remainder(factories.result(outcome="improved")) == case_text.phrase(
         factories.result(outcome="improved")
@@ -372,7 +372,7 @@ def test_notes_that_launches_share_are_one_line() -> None:
     launches = tuple(factories.record(number, watch=watch) for number, watch in enumerate((*watches, None)))
     assert text.launch_notes(factories.result(launches=launches)) == [
         f"launches 0, 2: {uuid}: at its power cap in 14 of 14 samples, normal at full load",
-        "launch 0: not told by the driver, so not checked: power_w",
+        "launch 0: not reported by the driver, so not checked: power_w",
     ]
 
 
@@ -542,10 +542,10 @@ def test_stages_of_a_two_stage_pipeline_are_told_one_by_one_though_their_sum_is_
     }
     rows = ungated(now={"e2e": 12600.0, "denoise": 12000.0, "denoise_steps": 11900.0, "denoise_gap": 100.0, **stages})
     assert rows == [
-        "e2e 12.00 s 12.60 s +5.0 % reported, decides nothing",
-        "LTX2AVDenoisingStage 8.571 s 9.000 s +5.0 % reported, decides nothing",
-        "LTX2RefinementStage 2.857 s 3.000 s +5.0 % reported, decides nothing",
-        "LTX2UpsampleStage 20.0 ms 21.0 ms +5.0 % reported, decides nothing",
+        "e2e 12.00 s 12.60 s +5.0 % informational",
+        "LTX2AVDenoisingStage 8.571 s 9.000 s +5.0 % informational",
+        "LTX2RefinementStage 2.857 s 3.000 s +5.0 % informational",
+        "LTX2UpsampleStage 20.0 ms 21.0 ms +5.0 % informational",
     ]
 
 
@@ -558,11 +558,11 @@ def test_what_a_case_does_not_gate_is_told_beside_its_one_gated_stage() -> None:
     }
     now = {"denoise": 4200.0, "e2e": 4600.0, **stages, "stage:Hunyuan3DShapeSaveStage": 31.5, "peak_memory": 2048.0}
     assert ungated(now=now, judged=judged) == [
-        "e2e 4.381 s 4.600 s +5.0 % reported, decides nothing",
-        "Hunyuan3DShapeBeforeDenoisingStage 200 ms 210 ms +5.0 % reported, decides nothing",
-        "Hunyuan3DShapeExportStage 100 ms 105 ms +5.0 % reported, decides nothing",
-        "Hunyuan3DShapeSaveStage - 31.5 ms reported, decides nothing",
-        "peak memory 1.90 GiB 2.00 GiB +5.0 % reported, decides nothing",
+        "e2e 4.381 s 4.600 s +5.0 % informational",
+        "Hunyuan3DShapeBeforeDenoisingStage 200 ms 210 ms +5.0 % informational",
+        "Hunyuan3DShapeExportStage 100 ms 105 ms +5.0 % informational",
+        "Hunyuan3DShapeSaveStage - 31.5 ms informational",
+        "peak memory 1.90 GiB 2.00 GiB +5.0 % informational",
     ]
 
 
@@ -570,18 +570,18 @@ def test_the_one_denoising_stage_is_not_told_again_where_its_steps_are_judged() 
     rows = ungated(now={"denoise": 1050.0, "denoise_steps": 1045.0, "stage:DenoisingStage": 1050.0})
     assert rows == []
     assert ungated(now={"denoise": 1050.0, "denoise_steps": 1045.0}, judged="e2e") == [
-        "denoise 1.000 s 1.050 s +5.0 % reported, decides nothing"
+        "denoise 1.000 s 1.050 s +5.0 % informational"
     ]
 
 
 def test_a_metric_of_a_hook_is_told_without_a_unit_that_nobody_knows() -> None:
     rows = ungated(now={"denoise": 1050.0, "denoise_steps": 1045.0, "stage:DenoisingStage": 1050.0, "frames": 16.8})
-    assert rows == ["frames 16.00 16.80 +5.0 % reported, decides nothing"]
+    assert rows == ["frames 16.00 16.80 +5.0 % informational"]
 
 
 def test_a_faster_case_tells_in_full_how_to_hold_the_gain() -> None:
-    faster = factories.result(outcome="improved", next_step="to hold the gain: pytest --sgdiff-update x")
-    assert "  next        to hold the gain: pytest --sgdiff-update x" in text.TextReport().render(factories.run(faster))
+    faster = factories.result(outcome="improved", next_step="to keep the gain: pytest --sgdiff-update x")
+    assert "  next        to keep the gain: pytest --sgdiff-update x" in text.TextReport().render(factories.run(faster))
 
 
 def test_a_renewed_baseline_is_shown_old_against_new() -> None:
@@ -649,7 +649,7 @@ def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
         "  denoise  (primary)   81.75 s  ±0.4 %  4.8 %",
         "  e2e                  83.30 s  ±0.4 %  4.7 %",
         "  pause                12.0 ms",
-        "  finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs",
+        "  detects: 19 of 20 runs find a slowdown (of memory a growth) of this size or more",
         "  the figures are geometric means over the launches, high outliers pulled in; medians for pause",
     ]
     # The closing table leaves it at that.
@@ -703,11 +703,11 @@ FOUND = (
 
 def test_what_the_baseline_can_detect_is_told_of_every_case_and_metric() -> None:
     result = factories.result(verdicts=FOUND, noise="default prior: session drift 0.25 %")
-    words = "slowdowns from here on are found: denoise 4.9 %, DecodingStage 25 % (196 ms), peak memory 4 %"
+    words = "minimum detectable slowdown: denoise 4.9 %, DecodingStage 25 % (196 ms), peak memory 4 %"
     assert f"  {words}" in text.message(result).splitlines()
     assert text.closing(factories.run(result, factories.fallback())).splitlines()[-2:] == [
         "noise between launches: default prior: session drift 0.25 %",
-        "slowdowns from here on are found (primary metric): wan22_t2v_a14b_720p 4.9 %",
+        "minimum detectable slowdown (primary metric): wan22_t2v_a14b_720p 4.9 %",
     ]
     page = MarkdownReport().render(factories.run(result))
     assert words in page.splitlines()

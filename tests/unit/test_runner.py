@@ -174,7 +174,7 @@ def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
     result = gate(job(source, then=baseline(*STEADY)))
     assert judged(result) == ("regressed", "beyond-limit", 0.08, None)
     assert source.asked == [False, True, True, True, True]
-    assert result.next_step == ("if it is meant: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
+    assert result.next_step == ("if it is intended: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
 
 
 def test_a_gross_slowdown_needs_three():
@@ -199,7 +199,7 @@ def test_the_last_look_says_what_could_not_be_told():
     assert judged(result) == ("inconclusive", "interval-undecided", 0.017, None)
     assert len(source.asked) == 5
     assert result.next_step == (
-        "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+        "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
     )
 
 

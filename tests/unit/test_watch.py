@@ -266,7 +266,10 @@ def test_a_list_that_stays_empty_while_memory_is_used_is_unusable_and_said_so() 
     assert "processes" in watch.unknown
     assert disturbances(watch) == ()
     assert notes(watch) == (
-        "not told by the driver, so not checked: sm_mhz, mem_mhz, power_w, temperature_c, util_pct, reasons, processes",
+        (
+            "not reported by the driver, so not checked: sm_mhz, mem_mhz, power_w, temperature_c, util_pct, reasons, "
+            "processes"
+        ),
     )
 
 
@@ -390,7 +393,7 @@ def test_memory_that_a_launch_allocates_between_two_questions_is_nobody() -> Non
     assert disturbances(watch) == ()
 
 
-NOT_TOLD = "not told by the driver, so not checked: mem_mhz, power_w, temperature_c"
+NOT_TOLD = "not reported by the driver, so not checked: mem_mhz, power_w, temperature_c"
 
 
 class Hiding:
@@ -455,13 +458,13 @@ def test_hidden_memory_over_more_gpus_than_were_measured_is_noted_and_not_judged
     grown = {f"GPU-{index}": 70 for index in range(3)}
     watch = Watch(gpus=tuple(GpuSeries(gpu_uuid=uuid) for uuid in grown), hidden_mb=70, hidden_by_gpu=grown)
     assert disturbances(watch) == ()
-    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes have",)
+    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes use",)
 
 
 def test_a_recording_that_does_not_say_on_which_of_two_gpus_memory_grew_is_not_judged_by_it() -> None:
     watch = Watch(gpus=two_gpus(), hidden_mb=70)
     assert disturbances(watch) == ()
-    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes have",)
+    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes use",)
 
 
 def test_a_recording_of_one_gpu_needs_no_figure_for_each() -> None:
@@ -565,12 +568,10 @@ def test_withheld_cpus_are_noted_and_not_judged() -> None:
     watches = [Watch(stolen_s=stolen) for stolen in (0.5, 0.0, 3.25, None)]
     assert disturbances(watches[2]) == ()
     assert [notes(watch) for watch in watches] == [
-        ("a hypervisor withheld the machine's CPUs for 0.50 s in all",),
+        ("the hypervisor withheld CPU time for 0.50 s in all",),
         (),
-        ("a hypervisor withheld the machine's CPUs for 3.25 s in all",),
+        ("the hypervisor withheld CPU time for 3.25 s in all",),
         (),
     ]
     launches = [LaunchRecord(number=number, watch=watch) for number, watch in enumerate(watches)]
-    assert notes_of_all(launches) == [
-        "launches 0, 2: a hypervisor withheld the machine's CPUs for 0.50 to 3.25 s in all"
-    ]
+    assert notes_of_all(launches) == ["launches 0, 2: the hypervisor withheld CPU time for 0.50 to 3.25 s in all"]

@@ -214,8 +214,8 @@ def reason_lines() -> Iterator[str]:
     yield f"verdicts (no baseline): {reason_text.reason(lacking)}"
     yield f"verdicts (no baseline, A/B): {reason_text.reason(replace(lacking, baseline_path=None))}"
     yield f"verdicts (none): {reason_text.reason(replace(lacking, decided_by=()))}"
-    yield f"a launch: {reason_text.excluded(LaunchRecord(number=0, disturbances=(strange, strange)))}"
-    yield f"a launch: {reason_text.excluded(LaunchRecord(number=0, problem=problem))}"
+    yield f"a launch: {reason_text.discarded(LaunchRecord(number=0, disturbances=(strange, strange)))}"
+    yield f"a launch: {reason_text.discarded(LaunchRecord(number=0, problem=problem))}"
 
 
 def warning_lines() -> Iterator[str]:

@@ -239,7 +239,7 @@ def _title(run: Run) -> str:
     if gaps:
         return f"{words}, {gaps}"
     settled = all(result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
-    return words if settled else f"{words}, but not every case was settled"
+    return words if settled else f"{words}, but not every case has a verdict"
 
 
 def _slower(verdict: Verdict) -> bool:

@@ -113,7 +113,7 @@ def _above(verdict: Verdict) -> str:
 
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
     words = f"{noun} {launch.number}: {numbers.quantity(value, verdict.unit)}"
-    return words if launch.counts else f"{words}, does not count: {numbers.clean(reason_text.excluded(launch))}"
+    return words if launch.counts else f"{words}, discarded: {numbers.clean(reason_text.discarded(launch))}"
 
 
 def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
