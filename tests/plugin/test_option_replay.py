@@ -76,8 +76,8 @@ def test_a_recording_of_two_jobs_is_neither_judged_nor_recorded(project: Project
             "NVIDIA H200 and 1 x NVIDIA B200; engine: sglang 0.5.17 and 0.5.20\n" in output
         )
         assert (
-            "  fix         give the launches of each job a folder of their own, and judge or record one folder at a "
-            "time\n" in output
+            "  fix         put the launches of each job into a folder of their own, and judge or record one folder at "
+            "a time\n" in output
         )
         assert "measured 0 of 1 · 1 invalid" in output
 
@@ -124,11 +124,11 @@ def test_a_recording_that_is_too_short_for_a_baseline_is_not_offered_for_one(pro
     (project.root / "baselines").rename(project.root / "elsewhere")
     options = ("--sgdiff-replay=kept", "--sgdiff-baselines=own")
     record = "--sgdiff-baselines=own --sgdiff-update cases/tiny.yaml::tiny\n"
-    assert f"  next        record one: pytest --sgdiff-replay=kept {record}" in project.run(*options).stdout.str()
+    assert f"  next        record a baseline: pytest --sgdiff-replay=kept {record}" in project.run(*options).stdout.str()
     shutil.rmtree(project.root / "kept" / "tiny" / "04")
     output = project.run(*options).stdout.str()
     few = "on the machine (a baseline takes 5 launches, this recording has 4)"
-    assert f"  next        record one: {few}: pytest --sgdiff-gpus=1 {record}" in output
+    assert f"  next        record a baseline: {few}: pytest --sgdiff-gpus=1 {record}" in output
 
 
 def test_a_second_recording_is_not_dropped_without_a_word(project: Project) -> None:

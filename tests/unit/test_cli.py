@@ -125,7 +125,7 @@ def test_checking_refuses_what_every_version_that_a_case_is_meant_for_does(
     assert main(["cases", "--check", "cases/e.yaml"]) == 2
     assert mistakes_in(capsys.readouterr().out) == [
         (
-            "cases/e.yaml:4:12: `num-fram` is an abbreviation, which the engine parses and then ignores: write it in "
+            "cases/e.yaml:4:12: `num-fram` is an abbreviation, which the engine accepts and then ignores: write it in "
             "full (num-frame-per-block, num-frames, num-frames-round-down) [flag-abbreviated]"
         ),
         "cases/e.yaml:7:12: sglang 0.5.9 has no --warmup-steps: it came with 0.5.10 [flag-missing]",
@@ -402,7 +402,7 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     noise = "CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %"
     assert shown[-2:] == [
         f"  noise between launches: default prior (7 of 8 baselines needed): {noise}",
-        "  pause: 1 of 5 launches pause for 447 ms: record 10 to tell rare ones from new ones",
+        "  pause: 1 of 5 launches pause for 447 ms: record 10 to distinguish rare pauses from new ones",
     ]
 
 
@@ -470,7 +470,7 @@ def test_check_knows_the_cases_of_every_case_file(here: Path, capsys: pytest.Cap
     assert main(["baselines", "check"]) == 1
     hidden = path.relative_to(here)
     assert capsys.readouterr().out == (
-        f"{hidden}: there is no case hidden (any more): delete the file, or rename it with its case\n"
+        f"{hidden}: no case is called hidden (any more): delete the file, or rename it with its case\n"
     )
     (here / hidden).unlink()
     assert main(["baselines", "check"]) == 0

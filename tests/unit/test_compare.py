@@ -297,8 +297,8 @@ def test_two_ways_of_the_same_work_are_compared_and_named() -> None:
         "--attention-backend: torch_sdpa in the old, fa in the new",
         "--enable-torch-compile: not set in the old, set in the new",
     )
-    assert f"another flag: {comparison.ways[0]}" in render_text(comparison).splitlines()
-    assert f"- another flag: {comparison.ways[0]}" in render_markdown(comparison).splitlines()
+    assert f"different flag: {comparison.ways[0]}" in render_text(comparison).splitlines()
+    assert f"- different flag: {comparison.ways[0]}" in render_markdown(comparison).splitlines()
     assert json.loads(render_json(comparison))["ways"] == list(comparison.ways)
     assert compare(dump_side("old", dump()), recording_side("new", [fast]), anyway=True).ways == ()
 

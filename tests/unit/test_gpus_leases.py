@@ -558,7 +558,7 @@ def test_a_lock_directory_on_a_network_file_system_is_refused(bench: Bench, monk
     with pytest.raises(LeaseError) as caught:
         lock_files.lock_dir(bench.locks)
     assert str(caught.value) == (
-        f"the lock directory {bench.locks} lies on NFS, where locks between processes are not reliable; "
+        f"the lock directory {bench.locks} is on NFS, where locks between processes are not reliable; "
         "set SGDIFF_LOCK_DIR to a directory on a local disk that all runs of this host share"
     )
 
@@ -585,7 +585,7 @@ def test_a_link_in_the_place_of_a_lock_is_not_followed(bench: Bench, tmp_path: P
     folder = Path(lock_files.lock_dir(bench.locks))
     (tmp_path / "precious").write_text("")
     (folder / "gpu" / FIRST).symlink_to(tmp_path / "precious")
-    with pytest.raises(LeaseError, match=f"{FIRST}: Too many levels of symbolic links; put that right"):
+    with pytest.raises(LeaseError, match=f"{FIRST}: Too many levels of symbolic links; correct that"):
         bench.pool().lease(1, timeout_s=1)
 
 

@@ -285,7 +285,7 @@ def test_a_bound_port_anywhere_in_a_block_passes_it_over(tmp_path: Path) -> None
 
 def test_a_lost_lease_is_said_with_its_file_and_the_fix() -> None:
     assert str(host_lock.lost("ltx2", "/locks/gpu/GPU-1")) == (
-        "ltx2 cannot be launched: /locks/gpu/GPU-1 was removed or replaced while its lock was held, so that another "
+        "ltx2 cannot be launched: /locks/gpu/GPU-1 was removed or replaced while its lock was held, so another "
         "run may have the same GPUs; exclude the lock directory from the cleanup of temporary files, or name another "
         "one with --sgdiff-lock-dir, the same for all runs of the host, and run it again"
     )

@@ -203,7 +203,7 @@ def test_a_driver_without_gpus_says_so(tmp_path: Path) -> None:
         resolve("1", visible=None, reader=reader)
     assert str(caught.value) == (
         "--sgdiff-gpus=1: no GPU was found: the NVIDIA driver 580.159.04 answers, but lists no GPU; "
-        "does nvidia-smi list one, and was the container started with its GPUs (docker run --gpus all)?"
+        "check that nvidia-smi lists one, and that the container was started with GPUs (docker run --gpus all)"
     )
 
 
@@ -231,7 +231,7 @@ def test_gpus_in_exclusive_mode_are_left_out(tmp_path: Path) -> None:
     with pytest.raises(OptionError) as caught:
         resolve("2", visible="0,1", reader=reader)
     assert str(caught.value) == (
-        "--sgdiff-gpus=2 asks for 2 GPUs, but 1 can be used: GPU 0 is left out "
+        "--sgdiff-gpus=2 asks for 2 GPUs, but only 1 can be used: GPU 0 is not used "
         "(compute mode EXCLUSIVE_PROCESS, in which the engine's workers fail: nvidia-smi -c 0)"
     )
 
@@ -322,7 +322,7 @@ def test_numbers_that_only_cuda_can_read_are_refused_where_the_gpus_differ(
     with pytest.raises(OptionError) as caught:
         parse(spec, MIXED, Sight(visible=visible, order=order))
     message = str(caught.value)
-    assert message.startswith(f"{culprit} has numbers that only CUDA can read: ")
+    assert message.startswith(f"{culprit} has numbers that only CUDA can resolve: ")
     assert "1: NVIDIA H100 PCIe, GPU-bbbb-0001" in message
     assert "Set CUDA_DEVICE_ORDER=PCI_BUS_ID" in message
 
@@ -366,7 +366,7 @@ def test_the_order_and_what_is_visible_come_from_the_environment(tmp_path: Path)
 
     reader = machine(tmp_path, mixed)
     with pytest.raises(
-        OptionError, match=r"^CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can read: .* is not set"
+        OptionError, match=r"^CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can resolve: .* is not set"
     ):
         resolve("1", reader=reader, env={"CUDA_VISIBLE_DEVICES": "0"})
     ordered = {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}

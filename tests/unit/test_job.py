@@ -134,7 +134,7 @@ def test_a_recording_of_two_measurements_is_one_problem_with_a_fix():
     assert (problem.code, problem.launches) == ("two-measurements", (1, 4))
     assert problem.differences == (Difference(code="machine", machines=(H200, b200)),)
     assert next_step(problem.kind, RENEW, cause=problem.cause) == (
-        "give the launches of each job a folder of their own, and judge or record one folder at a time"
+        "put the launches of each job into a folder of their own, and judge or record one folder at a time"
     )
 
 
@@ -165,7 +165,7 @@ def test_what_the_engine_chose_by_itself_is_a_warning_once():
     launches = [replace(entry, auto_tuned=("offload: on", "tp: 2")) for entry in entries(*[{"e2e": 1120.0}] * 2)]
     result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", Reason(code="no-baseline"))
     assert result.warnings == (Warned(code="auto-tuned", names=("offload: on", "tp: 2")),)
-    assert result.next_step == f"record one: {RENEW}"
+    assert result.next_step == f"record a baseline: {RENEW}"
 
 
 @pytest.mark.parametrize(
@@ -231,21 +231,21 @@ def test_every_outcome_says_what_to_do_next():
     [
         (
             "port",
-            "run it again: every launch gets ports of its own, and somebody else had taken this one",
+            "run it again: every launch gets its own ports, and another program had taken this one",
         ),
         (
             "warmup",
-            "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
+            "set `warmup` of the case to what the engine runs; the log must show a completed warmup",
         ),
         (
             "time",
-            "read at which stage the log stops; if the case may take that long, raise its `timeout`",
+            "check at which stage the log stops; if the case may take that long, raise its `timeout`",
         ),
         (
             "exit-code",
             (
-                "launch it again without what takes exit codes from pytest (a plugin that waits for any child); "
-                "if it is known how a recorded launch ended, write `returncode` into its launch.json"
+                "launch it again without the plugin that takes exit codes from pytest (one that waits for any child "
+                "process); if you know how a recorded launch ended, write `returncode` into its launch.json"
             ),
         ),
         (

@@ -67,6 +67,6 @@ def test_no_room_for_it_is_told_with_the_fix(tmp: Path, monkeypatch: pytest.Monk
     with pytest.raises(SgdiffError) as caught, scratch():
         pass
     assert str(caught.value) == (
-        "there is no folder for the launch's temporary files: No such file or directory; make room, or name another "
-        "with TMPDIR"
+        "there is no folder for the launch's temporary files: No such file or directory; free some space, or name "
+        "another folder with TMPDIR"
     )

@@ -47,7 +47,7 @@ ULYSSES = case("firered[ulysses]", 13414.72)
             0.185,
             "inconclusive",
             (
-                "firered[cfg] takes 18.5 % less time than firered[ulysses] (claimed: 18.5 %): cannot be told from "
+                "firered[cfg] takes 18.5 % less time than firered[ulysses] (claimed: 18.5 %): cannot be decided with "
                 "5 against 5 launches: give both cases more (launches.looks)"
             ),
         ),

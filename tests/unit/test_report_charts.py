@@ -55,7 +55,7 @@ def test_a_launch_that_does_not_count_is_a_cross_with_its_reason() -> None:
     plot = charts.launches(result, result.verdicts[0])
     assert plot is not None
     (cross,) = [mark for mark in plot.marks if mark.shape == "cross"]
-    assert cross.label.endswith("does not count: a foreign process ran on GPU 0: python (pid 4711)")
+    assert cross.label.endswith("discarded: a foreign process ran on GPU 0: python (pid 4711)")
 
 
 def test_launches_without_a_baseline_are_drawn_alone_and_nothing_without_values() -> None:
@@ -275,7 +275,7 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
         watch=watch, warmup="unproven", alone=None, disturbances=(factories.disturbed("a foreign process"),)
     )
     assert facts.launch_facts(record) == (
-        "does not count: a foreign process; warmup unproven; beside firered_1_1[cfg];"
+        "discarded: a foreign process; warmup unproven; at the same time as firered_1_1[cfg];"
         " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most;"
         " at its power cap in 7 of 7 samples, normal at full load"
     )

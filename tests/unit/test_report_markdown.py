@@ -90,7 +90,7 @@ def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
         "",
         "old: the baseline of 2026-11-02 (10 launches, sglang 0.5.16)",
         "",
-        "| metric | baseline |  | now | change | 95 % interval | verdict | now finds |",
+        "| metric | baseline |  | now | change | 95 % interval | verdict | now detects |",
         "| :--- | ---: | ---: | ---: | ---: | ---: | :--- | ---: |",
     ]
     assert section[8].endswith("| REGRESSED, limit 4 % | 4.8 % |")

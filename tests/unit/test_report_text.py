@@ -148,7 +148,7 @@ cases/firered.yaml:31: the engine exited with 1
 
 def test_what_was_measured_is_told_where_nothing_could_be_judged() -> None:
     result = factories.without_baseline(
-        verdicts=(), next_step="record one: pytest --sgdiff-update x", command="", folder=None
+        verdicts=(), next_step="record a baseline: pytest --sgdiff-update x", command="", folder=None
     )
     assert (
         text.message(result)
@@ -158,7 +158,7 @@ cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
   measured    denoise 81.75 s, e2e 83.30 s, peak memory 21.52 GiB
 
   1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
-  next        record one: pytest --sgdiff-update x"""
+  next        record a baseline: pytest --sgdiff-update x"""
     )
     assert "  81.75 s  NO-BASELINE" in text.case_line(result)
 
@@ -295,7 +295,7 @@ def test_a_table_says_of_which_estimator_its_figures_are() -> None:
 
 def test_an_inconclusive_case_without_advice_still_says_what_would_settle_it() -> None:
     assert text.message(factories.undecided(next_step="", folder=None)).splitlines()[-1] == (
-        "  settle      run it again on a quiet machine, or record a steadier baseline:"
+        "  settle      run it again on a quiet machine, or record a baseline with less noise:"
         ' pytest --sgdiff-gpus=1 --sgdiff-update "cases/hunyuan3d.yaml::hunyuan3d_2_shape"'
     )
 
@@ -590,7 +590,7 @@ def test_a_renewed_baseline_is_shown_old_against_new() -> None:
     assert first == "cases/wan22.yaml:12: 5 launches replace the baseline"
     assert old == "  old: the baseline of 2026-11-02 (10 launches, sglang 0.5.16)"
     assert blank == ""
-    assert table[0].split()[-3:] == ["verdict", "now", "finds"]
+    assert table[0].split()[-3:] == ["verdict", "now", "detects"]
     assert [line.split("  ")[1].strip() for line in table[1:-1]] == [
         "denoise",
         "peak memory",
@@ -624,8 +624,8 @@ def test_figures_beside_a_baseline_of_other_work_have_no_verdict() -> None:
     beside = factories.result(recorded=True, verdicts=(shown,), launches=(), baseline_records=())
     lines = text.renewal(beside).splitlines()
     assert lines[-4:-2] == [
-        "  metric              baseline        now  change  95 % interval   verdict         now finds",
-        "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable      4.8 %",
+        "  metric              baseline        now  change  95 % interval   verdict         now detects",
+        "  denoise  (primary)   81.75 s    86.08 s  +5.3 %  +4.6 .. +6.0 %  not comparable        4.8 %",
     ]
     assert metric_text.remark(shown) == ""
     assert metric_text.remark(factories.verdict("pause", outcome="no-baseline", finding=NOT_COMPARABLE)) == ""
@@ -645,7 +645,7 @@ def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
     assert text.renewal(recorded).splitlines() == [
         "cases/wan22.yaml:12: 5 launches recorded",
         "",
-        "  metric              recorded          finds",
+        "  metric              recorded          detects",
         "  denoise  (primary)   81.75 s  ±0.4 %  4.8 %",
         "  e2e                  83.30 s  ±0.4 %  4.7 %",
         "  pause                12.0 ms",
@@ -653,7 +653,7 @@ def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
         "  the figures are geometric means over the launches, high outliers pulled in; medians for pause",
     ]
     # The closing table leaves it at that.
-    assert "from here on are found" not in text.closing(factories.run(recorded))
+    assert "minimum detectable slowdown" not in text.closing(factories.run(recorded))
 
 
 def test_a_reference_is_told_by_its_source_and_needs_no_date() -> None:

@@ -207,9 +207,7 @@ def test_a_case_whose_looks_end_early_is_told_to_take_more():
     case = replace(CASE, launches=LaunchPlan(looks=(1, 3)))
     result = gate(job(Script(*SLOW), then=baseline(*STEADY), case=case))
     assert judged(result) == ("inconclusive", "unconfirmed", 0.08, None)
-    assert result.next_step == (
-        "let the case take 5 launches (launches.looks): fewer prove nothing but a gross slowdown"
-    )
+    assert result.next_step == ("give the case 5 launches (launches.looks): fewer detect only a gross slowdown")
 
 
 # ------------------------------------------------------------------------------------------------- gate: launches
@@ -283,7 +281,7 @@ def test_a_case_without_a_baseline_names_the_machine_and_those_that_have_one():
         "no-baseline",
         {"code": "no-baseline", "machine": "nvidia-h200-x1", "others": ("nvidia-h100-x1",)},
     )
-    assert result.next_step == "record one: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
+    assert result.next_step == "record a baseline: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
     assert len(result.launches) == 1
 
 
@@ -578,8 +576,8 @@ DECODES = tuple({"denoise": v, "stage:DecodingStage": 40.0} for v in STEADY)
     [
         (baseline(*STEADY[:2]), "too few launches in the baseline"),
         (baseline(*STEADY[:4], {"e2e": 1.0}), "launches of the baseline lack denoise"),
-        (baseline(1000.0, kind="reference"), "a published number settles nothing, a baseline of your own does"),
-        (baseline(*DECODES), "if DecodingStage is gone for good"),
+        (baseline(1000.0, kind="reference"), "a published number cannot decide this, a baseline of your own can"),
+        (baseline(*DECODES), "if DecodingStage is removed for good"),
     ],
 )
 def test_what_no_repetition_settles_asks_for_a_new_baseline(then, step):

@@ -383,7 +383,7 @@ def test_memory_that_comes_and_stays_without_a_listed_process_is_somebody() -> N
     watch = watched(hiding([0, 14, 14, 14, 900, 900, 900]), 7, owns=lambda pid: pid == 7)
     assert watch.hidden_mb == 900
     assert disturbances(watch) == (Disturbance(code="hidden-memory", gpu_uuid=UUID, memory_mb=900),)
-    assert notes(watch)[0].startswith("not told by the driver")
+    assert notes(watch)[0].startswith("not reported by the driver")
 
 
 def test_memory_that_a_launch_allocates_between_two_questions_is_nobody() -> None:
@@ -568,10 +568,10 @@ def test_withheld_cpus_are_noted_and_not_judged() -> None:
     watches = [Watch(stolen_s=stolen) for stolen in (0.5, 0.0, 3.25, None)]
     assert disturbances(watches[2]) == ()
     assert [notes(watch) for watch in watches] == [
-        ("the hypervisor withheld CPU time for 0.50 s in all",),
+        ("the hypervisor withheld CPU time for 0.50 s in total",),
         (),
-        ("the hypervisor withheld CPU time for 3.25 s in all",),
+        ("the hypervisor withheld CPU time for 3.25 s in total",),
         (),
     ]
     launches = [LaunchRecord(number=number, watch=watch) for number, watch in enumerate(watches)]
-    assert notes_of_all(launches) == ["launches 0, 2: the hypervisor withheld CPU time for 0.50 to 3.25 s in all"]
+    assert notes_of_all(launches) == ["launches 0, 2: the hypervisor withheld CPU time for 0.50 to 3.25 s in total"]
