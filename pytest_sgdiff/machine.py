@@ -119,7 +119,7 @@ def host_hash() -> str:
 
 @functools.cache
 def cpu_model() -> str | None:
-    """The CPU's name as the kernel tells it: `model name` on x86, implementer and part on Arm."""
+    """The CPU's name as the kernel reports it: `model name` on x86, implementer and part on Arm."""
     told = cpu_facts()
     if "model name" in told:
         return re.sub(r"\s+", " ", told["model name"])
@@ -133,7 +133,7 @@ def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") 
 
     The interpreter is found from the command's shebang, and asked for the package versions of its environment; what
     has no such interpreter is asked itself, `<command> version`, then `--version`. SGDIFF_ENGINE_VERSION overrides
-    both. Raises EngineNotFoundError if there is no such command or it tells no version.
+    both. Raises EngineNotFoundError if there is no such command or it reports no version.
     """
     words = tuple(command)
     named = shlex.join(words)

@@ -58,7 +58,7 @@ Code = Literal[
 
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 UNKNOWN = "unknown"
-"""The product of a machine that a recording does not tell."""
+"""The product of a machine that a recording does not report."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """What `sgdiff compare` puts side by side: perf dumps, a recording's launches, or a baseline. Pure.
 
 A side knows as much as its source tells: a perf dump names the model and no GPU, a recording the whole command line, a
-baseline its machine and workload. What a source does not tell is no difference.
+baseline its machine and workload. What a source does not report is no difference.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EVERY_LAUNCH = frozenset(
 
 
 GPUS = "GPUs"
-"""The fact that is left where a side does not tell its machine."""
+"""The fact that is left where a side does not report its machine."""
 
 TIMERS = "stage timers"
 
@@ -41,7 +41,7 @@ TIMERS = "stage timers"
 class Side:
     """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
     backend. `flags` and `variables` (those that the engine reads, inherited or
-    the case's own) are how the work is done, None where that is not told: to compare two ways is what many come for.
+    the case's own) are how the work is done, None if not reported: to compare two ways is what many come for.
     `published`: its numbers are not of launches, and have no spread.
     `notes` are for the reader: launches that do not count, and why."""
 

@@ -1,4 +1,4 @@
-"""Why an engine's launch failed, as values: a class for each kind, told apart by `code`. `engines/causes.py` has the
+"""Why an engine's launch failed, as values: a class for each kind, distinguished by `code`. `engines/causes.py` has the
 words."""
 
 from __future__ import annotations

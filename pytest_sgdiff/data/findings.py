@@ -77,7 +77,7 @@ class Finding:
 
     `limit`, `ignore`, `size`, `low` and `high` are fractions (of a slowdown or growth); `floor`, `shortest` and
     `longest` in the metric's unit. `count` of `of` launches or pairs are meant; `needed` is how many would do.
-    `baseline` tells that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
+    `baseline` says that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
     launches `size` is by how much launches differ anyway. `slack` is the fraction by which
     both margins were wider, since the baseline does not know the GPU or host. `then` and `now` name what differs.
     """

@@ -147,7 +147,7 @@ class LaunchRecord:
     """One launch as results and baselines keep it: its numbers and where they come from.
 
     `disturbances` and `problem` say why the launch does not count; it `counts` without. `steps_ms` is the step profile,
-    `server_args` the settings that the engine resolved, as its log tells them (a baseline keeps none);
+    `server_args` the settings that the engine resolved, as its log prints them (a baseline keeps none);
     `conditioning_cache` is whether the engine's cache of encodings was on, None where nothing says so.
     """
 

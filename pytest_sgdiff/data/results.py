@@ -20,7 +20,7 @@ have no logarithm, and of pauses)."""
 class Decision:
     """What a rule says of one metric: `ratio` is candidate over baseline, with its 95 % interval (`low`, `high`);
     `baseline` and `now` are the centres that it is the ratio of, by the estimator `mean`; `excluded` is the smallest
-    slowdown (a fraction) that a pass rules out; `suspect` tells that an inconclusive figure lies beyond its limit, or
+    slowdown (a fraction) that a pass rules out; `suspect` says that an inconclusive figure lies beyond its limit, or
     that pauses pass which are many or long. Everything that could not be computed is None."""
 
     outcome: Outcome
@@ -145,8 +145,8 @@ class CaseResult:
     """Everything that a run found out about one case; what workers send and reports read.
 
     `reason` says why the outcome is what it is, and `decided_by` names the metrics whose verdicts it is; `next_step`
-    says what to do about it. `noise` tells which
-    prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
+    says what to do about it. `noise` says which
+    prior of the noise between launches was used. `recorded` says that the launches are meant as a new baseline
     (`--sgdiff-update`), and its verdicts are then for show. `changed` are variables that the launches inherited
     otherwise than the baseline's did. `baseline_records` are the baseline's own launches, so that a report can show
     both sides launch by launch; `baseline_source` says where a reference was published.
@@ -294,7 +294,7 @@ class Unmeasured:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One pytest run as reports see it. `selected` counts the cases that were to be measured, `unmeasured` are those of
-    them that have no result; `interrupted` tells that Ctrl-C or a signal ended the run. `history` maps a case id to its
+    them that have no result; `interrupted` says that Ctrl-C or a signal ended the run. `history` maps a case id to its
     metrics' earlier runs, oldest first; `trends` are what was found in it with this run added and `trends_missing` why
     that is not all; `gpu_busy` is the share of GPU time that was leased."""
 

@@ -81,7 +81,7 @@ def prompts_of(dump_text: str | None) -> tuple[str, ...]:
 
 
 def _unended(log: LogEvidence) -> bool:
-    """Whether the log breaks off: it tells neither of a failure nor of a request that ended."""
+    """Whether the log breaks off: it shows neither a failure nor a request that ended."""
     return not log.failures and not log.cause and not any(_DUMPED in line for line in log.lines)
 
 

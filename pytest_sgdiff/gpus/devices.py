@@ -131,7 +131,7 @@ _NO_MPS = ", the MPS daemon: echo quit | nvidia-cuda-mps-control"
 def use_of(gpu: Gpu, reader: NvmlReader) -> tuple[Use, ...]:
     """What speaks against the GPU being idle; empty for an idle one, on which a display may be drawn.
 
-    A counter that the driver does not tell speaks neither way: with none told at all, only the lock protects.
+    A counter that the driver does not report speaks neither way: with none told at all, only the lock protects.
     """
     listed = reader.processes(gpu.uuid) or ()
     drawing = only_draw(listed)

@@ -124,7 +124,7 @@ def held_by_others(folder: str, run_id: str, eligible: Eligible) -> int:
 
 
 def _remark(gpu: Gpu, reader: NvmlReader) -> str:
-    """What is to be known of a GPU that is free as far as the driver tells."""
+    """What is to be known of a GPU that is free as far as the driver says."""
     state = reader.state(gpu.uuid)
     if reader.processes(gpu.uuid) is None and state.used_mb is None:
         if state.util_pct is None:

@@ -150,7 +150,7 @@ class Lease:
 
     def co_runners(self) -> tuple[str, ...]:
         """Case ids of the other launches on this host now. Raises LeaseError if they cannot be read."""
-        with usable(self._folder, f"what runs beside {self.tag or 'the test'} cannot be read"):
+        with usable(self._folder, f"what runs at the same time as {self.tag or 'the test'} cannot be read"):
             return host_lock.running(self._folder, besides=self.id)
 
     def wait_until_free(

@@ -32,7 +32,7 @@ _MOST_NAMED = 8
 class Eligible:
     """The GPUs that a run may lease. `budget` bounds how many at a time (None: all); `note` says why there are fewer
     than one would expect; `cliques` maps a UUID to its NVLink group; `apart` says why no case may have several;
-    `driver` is the NVIDIA driver's version, empty if it does not tell; `gpu_0` the UUID of a MIG slice that CUDA shows
+    `driver` is the NVIDIA driver's version, empty if it is unknown; `gpu_0` the UUID of a MIG slice that CUDA shows
     as GPU 0, since it is all that there is."""
 
     gpus: tuple[Gpu, ...]

@@ -106,7 +106,7 @@ def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
 
 
 def engine_of(result: CaseResult) -> str | None:
-    """The engine's version, as the first launch that counts tells it."""
+    """The engine's version, as the first launch that counts reports it."""
     return next((entry.environment.engine_version for entry in result.launches if entry.counts), None)
 
 

@@ -48,7 +48,7 @@ class Ended:
     `started_at` is ISO 8601 UTC, `wall_s` the life of the leading process. `ending` is `timeout` if the deadline
     stopped it and `interrupted` if somebody else's SIGINT, SIGTERM or SIGHUP did. `returncode` is None if something
     else in this process reaped the child first, so that nobody can tell. `dump` is the text of a perf dump
-    that is newer than the start, else None; `stale_dump` tells that one is there which is not. `log` is the text of
+    that is newer than the start, else None; `stale_dump` says that one is there which is not. `log` is the text of
     the log file, of a very long one what `logtext` hands on.
     """
 

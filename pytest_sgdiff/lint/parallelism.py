@@ -101,7 +101,7 @@ def parallel_degrees(view: View) -> Iterator[Finding]:
 
 
 def data_parallel(view: View) -> Iterator[Finding]:
-    # In a config the three have one name, which is told once.
+    # In a config the three have one name, which is reported once.
     flag = next((flag for flag in ("dp-size", "data-parallel-size", "dp") if (view.count(flag) or 1) > 1), None)
     if flag is not None:
         yield Finding(

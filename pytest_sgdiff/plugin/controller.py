@@ -90,7 +90,7 @@ class Results:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Under xdist a worker tells at its end what was dropped."""
+        """Under xdist a worker reports at its end what was dropped."""
         self._dropped_by_workers.update(getattr(node, "workeroutput", {}).get(DROPPED, ()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

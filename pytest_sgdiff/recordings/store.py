@@ -49,7 +49,7 @@ def launch_folder(root: Path, case: str, number: int) -> Path:
 
 def new_launch_folder(root: Path, case: str, number: int) -> Path:
     """Make the folder of a launch that is about to be made, `ROOT/<case>/<NN>`, with an empty log in it: so whatever a
-    killed run leaves can be told from other people's files.
+    killed run leaves can be distinguished from other people's files.
 
     Raises RecordingError: it cannot be written, a link is in the way, or files that are not of a launch.
     """

@@ -116,7 +116,7 @@ def verdict_phrase(verdict: Verdict) -> str:
         words += _limit(verdict)
         return words if verdict.deciding else f"{words}, does not decide"
     if verdict.outcome == "no-baseline":
-        # What to do about it is told once for the case.
+        # What to do about it is reported once for the case.
         said = verdict.finding.code in SHOWN_AS_OUTCOME
         return finding_text.words(verdict.finding, verdict.metric_class) if said else "no baseline"
     return verdict.outcome

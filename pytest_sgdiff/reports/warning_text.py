@@ -21,7 +21,7 @@ def words(w: Warned, result: CaseResult) -> str:
 
 def inherited_otherwise(changed: Sequence[Changed]) -> tuple[str, ...]:
     """A line on the variables that the launches inherited otherwise than those of the baseline, and one on what they
-    inherited that the baseline does not tell of."""
+    inherited that the baseline does not report of."""
     known, untold = ([one for one in changed if one.recorded is told] for told in (True, False))
     return (*([_otherwise(known)] if known else []), *([_unrecorded(untold)] if untold else []))
 

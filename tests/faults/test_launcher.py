@@ -613,7 +613,7 @@ class TestStart:
             launch(tmp_path, ("sh", "-c", "echo \0"))
         assert (
             str(caught.value)
-            == "sh: the launch's command line or environment cannot be handed over: embedded null byte"
+            == "sh: the command line or environment of the launch cannot be passed on: embedded null byte"
         )
 
     def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: pathlib.Path) -> None:

@@ -124,10 +124,11 @@ def test_a_recording_that_is_too_short_for_a_baseline_is_not_offered_for_one(pro
     (project.root / "baselines").rename(project.root / "elsewhere")
     options = ("--sgdiff-replay=kept", "--sgdiff-baselines=own")
     record = "--sgdiff-baselines=own --sgdiff-update cases/tiny.yaml::tiny\n"
-    assert f"  next        record a baseline: pytest --sgdiff-replay=kept {record}" in project.run(*options).stdout.str()
+    shown = project.run(*options).stdout.str()
+    assert f"  next        record a baseline: pytest --sgdiff-replay=kept {record}" in shown
     shutil.rmtree(project.root / "kept" / "tiny" / "04")
     output = project.run(*options).stdout.str()
-    few = "on the machine (a baseline takes 5 launches, this recording has 4)"
+    few = "on the machine (a baseline needs 5 launches, this recording has 4)"
     assert f"  next        record a baseline: {few}: pytest --sgdiff-gpus=1 {record}" in output
 
 

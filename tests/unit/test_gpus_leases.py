@@ -479,7 +479,7 @@ def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_fix(
         with pytest.raises(LeaseError) as caught:
             lease.co_runners()
         assert str(caught.value) == (
-            f"what runs beside ltx2 cannot be read: {bench.locks}/launch: No such file or directory; {FIX}"
+            f"what runs at the same time as ltx2 cannot be read: {bench.locks}/launch: No such file or directory; {FIX}"
         )
         os.mkdir(f"{bench.locks}/launch")
         with lease.alone():  # nothing was kept locked

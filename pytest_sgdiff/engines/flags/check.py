@@ -1,4 +1,4 @@
-"""What an engine version would ignore or reject of a case, told at the key of the case that asks for it."""
+"""What an engine version would ignore or reject of a case, reported at the key of the case that asks for it."""
 
 from __future__ import annotations
 
