@@ -71,9 +71,7 @@ class Measuring:
         """Measured now, and judged against the baselines in `folder`."""
         session, settings, case = self.session, self.settings, self.case
         engine = session.extensions.engine(case)
-        advice = session.advice(case) if settings.live else ()
-        if any(one.level == "error" for one in advice):
-            pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        advice = session.allowed(case) if settings.live else ()
         found = assets.resolve_assets(case, settings.assets) if settings.live else {}
         redaction = Redaction({**os.environ, **case.env})
         workload_now = workload(case, asset_hashes=assets.asset_hashes(found), redaction=redaction)

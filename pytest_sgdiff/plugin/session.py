@@ -133,6 +133,7 @@ class Session:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         base = (lambda: self._base.version) if self.settings.mode == "against" else None
         skips.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
+        self.allowed(case)
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)
@@ -274,6 +275,14 @@ class Session:
         if self.settings.mode == "against" and self.settings.live:
             refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
         return together(refused, advise(case, engine=engine, gpu_products=products))
+
+    def allowed(self, case: Case) -> tuple[Advice, ...]:
+        """The advice on a case of a live run. Fails the test of one that cannot work: before it waits for GPUs, and
+        again where a fixture changed the case since."""
+        advice = self.advice(case)
+        if any(one.level == "error" for one in advice):
+            pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        return advice
 
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
         for one in complaints(case, flags_of(info)):

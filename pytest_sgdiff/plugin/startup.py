@@ -36,17 +36,20 @@ from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
 
 PARTS = (
-    *(
-        "sgdiff-fixtures",
-        "sgdiff-sender",
-        "sgdiff-dropped",
-        "sgdiff-earlier-launches",
-        "sgdiff-results",
-        "sgdiff-terminal",
-    ),
-    *("sgdiff-schedule", "sgdiff-park", "sgdiff-status", "sgdiff-xdist"),
+    "sgdiff-dropped",
+    "sgdiff-earlier-launches",
+    "sgdiff-engine-flags",
+    "sgdiff-fixtures",
+    "sgdiff-own-folder",
+    "sgdiff-park",
+    "sgdiff-results",
+    "sgdiff-schedule",
+    "sgdiff-sender",
+    "sgdiff-status",
+    "sgdiff-terminal",
+    "sgdiff-xdist",
 )
-"""Names under which parts of the plugin are registered."""
+"""Names under which parts of the plugin are registered: all of them."""
 
 
 def start(config: pytest.Config, *, run_id: str) -> None:
