@@ -33,6 +33,6 @@ def test_a_case_that_cannot_work_is_refused_before_it_waits_for_gpus(project: Pr
     project.busy()
     project.write("cases/tiny.yaml", CASE.replace("seed: 42}", "seed: 42, ulysses-degree: 3}"))
     result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=0.1")
-    assert result.parseoutcomes() == {"failed": 1}
+    assert result.parseoutcomes() == {"errors": 1}
     assert "ulysses" in result.stdout.str()
     assert "environment: " not in result.stdout.str()
