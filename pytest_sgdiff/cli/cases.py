@@ -103,10 +103,10 @@ def _check(files: Sequence[Path], here: Path, version: str | None) -> int:
 
 def _names_marks(file: Path) -> bool:
     """Whether a case file has marks, also one that cannot be read as YAML."""
-    from pytest_sgdiff.cases import yaml as yamlreader
+    from pytest_sgdiff.cases.yaml import MAX_BYTES
 
     try:
-        return b"marks" in read_named(file, at_most=yamlreader.MAX_BYTES)
+        return b"marks" in read_named(file, at_most=MAX_BYTES)
     except SgdiffError:
         return False
 

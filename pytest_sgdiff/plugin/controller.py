@@ -31,7 +31,7 @@ from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.reports.text import case_line, launch_notes
+from pytest_sgdiff.reports.text import case_line, remarks
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.runner.command_line import line
 
@@ -119,7 +119,7 @@ class Results:
         if terminal is not None and terminal.verbosity >= 0:
             new_line(self.config)
             terminal.write_line(case_line(result, width=max(map(len, self.selected))))
-            for note in launch_notes(result) if terminal.verbosity > 0 else ():
+            for note in remarks(result) if terminal.verbosity > 0 else ():
                 terminal.write_line(f"  {note}")
 
     def _take(self, result: CaseResult) -> bool:

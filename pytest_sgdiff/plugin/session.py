@@ -38,9 +38,10 @@ from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.redact import Redaction
 from pytest_sgdiff.reports.difference_text import of_baseline
 from pytest_sgdiff.reports.reason_text import reason
-from pytest_sgdiff.runner import command_line, sources
-from pytest_sgdiff.runner import run as runner
-from pytest_sgdiff.runner.job import unmeasured
+from pytest_sgdiff.runner import command_line
+from pytest_sgdiff.runner.ab import PAIR_LOOKS
+from pytest_sgdiff.runner.progress import waiting
+from pytest_sgdiff.runner.result import unmeasured
 
 if TYPE_CHECKING:
     from pytest_sgdiff.gpus.lease import Lease
@@ -132,6 +133,7 @@ class Session:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         base = (lambda: self._base.version) if self.settings.mode == "against" else None
         skips.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
+        self.allowed(case)
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)
@@ -140,7 +142,7 @@ class Session:
                 case.gpus,
                 estimate_s=self.estimate_s(case),
                 timeout_s=self.settings.gpu_timeout_s,
-                on_wait=lambda wait: self.notify(sources.waiting(case, str(wait))),
+                on_wait=lambda wait: self.notify(waiting(case, str(wait))),
                 tag=case.id,
                 products=case.requires.gpu,
             )
@@ -175,7 +177,7 @@ class Session:
         launch_s = self.launch_s(case)
         if launch_s is None:
             return None
-        launches = {"update": case.recorded_launches, "against": 2 * runner.PAIR_LOOKS[0]}
+        launches = {"update": case.recorded_launches, "against": 2 * PAIR_LOOKS[0]}
         return launch_s * launches.get(self.settings.mode, 1.2)
 
     def launch_s(self, case: Case) -> float | None:
@@ -273,6 +275,14 @@ class Session:
         if self.settings.mode == "against" and self.settings.live:
             refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
         return together(refused, advise(case, engine=engine, gpu_products=products))
+
+    def allowed(self, case: Case) -> tuple[Advice, ...]:
+        """The advice on a case of a live run. Fails the test of one that cannot work: before it waits for GPUs, and
+        again where a fixture changed the case since."""
+        advice = self.advice(case)
+        if any(one.level == "error" for one in advice):
+            pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        return advice
 
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
         for one in complaints(case, flags_of(info)):

@@ -1,7 +1,7 @@
 """Options, environment and ini values as one frozen `Settings`.
 
 Precedence: command line, then environment (`SGDIFF_ENGINE_CMD` for `--sgdiff-engine-cmd`), then ini. This module
-knows no pytest: `starting.py` hands it three look-up functions.
+knows no pytest: `startup.py` hands it three look-up functions.
 """
 
 from __future__ import annotations

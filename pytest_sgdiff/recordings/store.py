@@ -35,6 +35,9 @@ from pytest_sgdiff.launch.log_text import read_log
 
 SCHEMA = 1
 DUMP, LOG, RECORD = "perf.json", "engine.log", "launch.json"
+AGAINST = "against"
+"""The folder of a recording that holds the base engine's launches."""
+
 WORK = "work"
 """The folder in that of a launch in which the engine runs; removed when it has ended."""
 
@@ -66,7 +69,7 @@ def write_launch(root: Path, launch: Launch) -> Path:
     """Keep a launch; gives its folder. `launch.json` comes last: a folder that has it is whole.
 
     The log of a launch that was made in this very folder is there, whole, and is left as it is: `launch.log` may be
-    only part of it. Secrets are the launcher's matter: what comes here was redacted. Raises RecordingError if it cannot
+    only part of it. Secrets are the launch's matter: what comes here was redacted. Raises RecordingError if it cannot
     be written.
     """
     folder = launch_folder(root, launch.case, launch.number)

@@ -175,26 +175,11 @@ def baseline_name(result: CaseResult) -> str:
     return f"{words} ({', '.join(known)})" if known else words
 
 
-def accept_command(result: CaseResult) -> str:
-    """The command that records this case's baseline anew."""
-    machine = result.machine
-    pool = "none" if machine is not None and machine.kind == "cpu" else str(machine.count if machine else "all")
-    return f'pytest --sgdiff-gpus={pool} --sgdiff-update "{result.node_id}"'
-
-
 def actions(result: CaseResult) -> list[tuple[str, str]]:
     """What to do next, as pairs of a word and a command or sentence: reproduce, settle, accept, files."""
     label = {"inconclusive": "settle", "invalid": "fix"}.get(result.outcome, "next")
     rows = [("reproduce", result.command)] if result.command else []
     rows += [(label, numbers.clean(result.next_step))] if result.next_step else []
-    # A new baseline changes nothing in an A/B run.
-    renewable = result.outcome in {"regressed", "improved", "no-baseline"} and not result.paired
-    if renewable and not result.next_step:
-        rows.append(("record" if result.outcome == "no-baseline" else "accept", accept_command(result)))
-    if result.outcome == "inconclusive" and not result.next_step:
-        rows.append(
-            (label, f"run it again on a quiet machine, or record a baseline with less noise: {accept_command(result)}")
-        )
     return [*rows, ("files", result.folder)] if result.folder else rows
 
 

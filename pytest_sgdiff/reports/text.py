@@ -15,13 +15,13 @@ from pytest_sgdiff.reports import (
     case_text,
     evidence,
     finding_text,
+    launch_notes,
     metric_text,
     numbers,
     problem_text,
     reason_text,
     warning_text,
 )
-from pytest_sgdiff.reports import launch_notes as launchnotes
 from pytest_sgdiff.reports.figures import fixed
 from pytest_sgdiff.reports.shown import shown_result, shown_run
 from pytest_sgdiff.reports.warned import warnings
@@ -51,9 +51,9 @@ def case_line(result: CaseResult, *, width: int | None = None) -> str:
     return printable(_join(_case_cells(shown_result(result)), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<"))
 
 
-def launch_notes(result: CaseResult) -> list[str]:
+def remarks(result: CaseResult) -> list[str]:
     """What the launches' watches say beside disturbances, for `-v`."""
-    return list(map(printable, launchnotes.notes_of_all(result.launches)))
+    return list(map(printable, launch_notes.notes_of_all(result.launches)))
 
 
 def closing(run: Run) -> str:

@@ -24,7 +24,7 @@ FIXES: Mapping[Cause, str] = {
     "unproved": "make the engine log it (`log-level: info`, no filter on its output), or remove it from the case's "
     "`expect`",
     "contradicted": "make `expect` match what the case asks for, or find out why the engine did something else",
-    "port": "run it again: every launch gets its own ports, and another program had taken this one",
+    "port": "run it again: every launch gets its own ports, and another process had already taken this one",
     "backend": "the engine has no native pipeline for this model, or could not load it (see its log); to measure "
     "diffusers, set `backend: diffusers` in the case",
     "warmup": "set `warmup` of the case to what the engine runs; the log must show a completed warmup",

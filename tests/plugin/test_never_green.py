@@ -264,7 +264,7 @@ def test_a_baseline_that_is_there_excuses_no_other_that_is_missing(two: Project)
     assert set(gaps_of(two).values()) == {"recorded", "gpus"}
 
 
-@pytest.mark.parametrize("name", ["results", "terminal", "sender", "fixtures", "status", "earlier-launches", "xdist"])
+@pytest.mark.parametrize("name", ["results", "fixtures", "own-folder"])
 def test_no_part_of_the_plugin_can_be_switched_off(slower: Project, name: str) -> None:
     result = slower.run("--sgdiff-gpus=4", "-p", f"no:sgdiff-{name}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -13,12 +13,11 @@ import jsonschema
 import pytest
 import yaml
 
-from pytest_sgdiff.cases import json_schema
-from pytest_sgdiff.cases import tree as yamltree
-from pytest_sgdiff.cases import yaml as yamlreader
+from pytest_sgdiff.cases import json_schema, tree
 from pytest_sgdiff.cases.keys import CASE, MATRIX_HELP
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cases.shapes import Record
+from pytest_sgdiff.cases.yaml import read_tree
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.errors import CaseFileError
@@ -32,9 +31,9 @@ BAD = sorted((DATA / "bad").glob("*.yaml"))
 
 
 def plain(text: str) -> Any:
-    tree = yamlreader.read_tree(text, yamltree.Mistakes("x"))
-    assert tree is not None
-    return yamltree.to_plain(tree)
+    root = read_tree(text, tree.Mistakes("x"))
+    assert root is not None
+    return tree.to_plain(root)
 
 
 def check_jsonschema(*files: pathlib.Path) -> subprocess.CompletedProcess[str]:
