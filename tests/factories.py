@@ -329,7 +329,7 @@ def foreign_process() -> GpuProcess:
     return GpuProcess(gpu_uuid="GPU-5d1e8f00-0000-0000-0000-000000000000", pid=4711, name="python", used_mb=8123)
 
 
-def stranger(pid: int = 4711, name: str = "python") -> Disturbance:
+def foreign(pid: int = 4711, name: str = "python") -> Disturbance:
     """A foreign process on the first GPU."""
     seen = replace(foreign_process(), pid=pid, name=name)
     return Disturbance(code="foreign-process", gpu_uuid=seen.gpu_uuid, processes=(seen,))

@@ -33,7 +33,7 @@ from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.gpus.orphans import Reaper
 from pytest_sgdiff.gpus.policy import Slot, plan
 from pytest_sgdiff.gpus.selection import Eligible
-from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, gpus_in_words, holdings, in_words, obstacles
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, gpus_in_words, holdings, in_words, reasons_to_wait
 
 # The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
 SLOW_POLL_S = 1.0
@@ -279,7 +279,7 @@ def look_at_queue(
             return enter(folder, ident, mine, about), leases, ()
     asked = {uuid for waiter in queue if waiter.ticket.id == ident for uuid in waiter.ticket.eligible}
     gpus = [gpu for gpu in eligible.gpus if gpu.uuid in asked]
-    return None, leases, obstacles(gpus, ident, queue, leases, busy, wanted - free.keys() - free_for_others)
+    return None, leases, reasons_to_wait(gpus, ident, queue, leases, busy, wanted - free.keys() - free_for_others)
 
 
 def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> Grant:

@@ -65,7 +65,7 @@ class WaitReason:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """What a case waits for (`count` GPUs, to be alone on the host or to share it, or that the GPUs of its last launch
+    """What a case waits for (`count` GPUs, exclusive or shared use of the host, or that the GPUs of its last launch
     are free), and why. Its text is the line that is shown."""
 
     aim: Literal["gpus", "alone", "shared", "free"]
@@ -83,7 +83,7 @@ class Wait:
 AIMS: Mapping[str, str] = {"alone": "exclusive use of the host", "shared": "shared use of the host"}
 
 
-def obstacles(
+def reasons_to_wait(
     gpus: Sequence[Gpu],
     ident: str,
     queue: Sequence[Waiter],

@@ -195,7 +195,7 @@ def _throttling(launches: Sequence[LaunchRecord]) -> str:
 
 
 def _processes(launches: Sequence[LaunchRecord]) -> str:
-    """As for throttling: strangers of any launch, or else none in all of them."""
+    """As for throttling: foreign processes of any launch, or else none in all of them."""
     watches = [launch.watch for launch in launches if launch.watch is not None]
     foreign = len({process.pid for watch in watches for process in watch.foreign})
     if foreign:

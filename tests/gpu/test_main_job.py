@@ -76,7 +76,7 @@ def test_a_model_with_eight_percent_more_work_regresses(project_with: ProjectWit
     assert 1.04 < steps["ratio"] < 1.14
 
 
-def test_a_stranger_that_computes_on_the_gpu_is_named_and_decides_nothing(
+def test_a_foreign_process_that_computes_on_the_gpu_is_named_and_decides_nothing(
     project_with: ProjectWith, busy_gpu: Callable[[], int]
 ) -> None:
     project = project_with("baseline")
@@ -93,7 +93,9 @@ def test_a_stranger_that_computes_on_the_gpu_is_named_and_decides_nothing(
     assert process.returncode == 1
 
 
-def test_a_gpu_that_a_stranger_uses_is_not_leased(project_with: ProjectWith, busy_gpu: Callable[[], int]) -> None:
+def test_a_gpu_that_a_foreign_process_uses_is_not_leased(
+    project_with: ProjectWith, busy_gpu: Callable[[], int]
+) -> None:
     stranger = busy_gpu()
     ran = project_with("baseline").pytest("--sgdiff-gpu-timeout=20")
     assert ran.returncode == 1

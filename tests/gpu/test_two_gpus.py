@@ -1,4 +1,4 @@
-"""Two real GPUs of one host: who gets which, in what order, and what a stranger or a dead worker does to the others."""
+"""Two real GPUs of one host: who gets which, in what order, and what a foreign process or a dead worker does to others."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_worker_that_is_killed_loses_its_case_alone(new_project: NewProject, c
     assert (state["holders"], state["queue"]) == ([], [])
 
 
-def test_a_stranger_on_one_gpu_is_no_hindrance_on_the_other(
+def test_a_foreign_process_on_one_gpu_is_no_hindrance_on_the_other(
     new_project: NewProject, checkpoint: Checkpoint, busy_gpu: Callable[..., int], two_gpus: list[str]
 ) -> None:
     model = checkpoint("baseline")
@@ -172,7 +172,7 @@ def test_a_stranger_on_one_gpu_is_no_hindrance_on_the_other(
     assert ran.returncode == 1
 
 
-def test_a_stranger_on_one_of_its_two_gpus_disturbs_a_launch(
+def test_a_foreign_process_on_one_of_its_two_gpus_disturbs_a_launch(
     new_project: NewProject, checkpoint: Checkpoint, busy_gpu: Callable[..., int], two_gpus: list[str]
 ) -> None:
     project = new_project("joined", case_file(wan("wide", checkpoint("baseline"), gpus=2)))

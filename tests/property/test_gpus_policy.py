@@ -106,7 +106,7 @@ def test_nobody_passes_a_head_whose_wait_overran_its_estimate() -> None:
     assert plan([ticket(1, 8), ticket(2, 1, 1)], overdue, SLOTS) == {}
 
 
-def test_gpus_are_not_kept_for_a_case_that_a_stranger_makes_impossible() -> None:
+def test_gpus_are_not_kept_for_a_case_that_a_foreign_process_makes_impossible() -> None:
     stranger = [Holding(uuids=frozenset(UUIDS[:1]), stranger=True)]
     assert plan([ticket(1, 8), ticket(2, 1)], stranger, SLOTS) == {"t2": ("GPU-1",)}
 

@@ -138,7 +138,7 @@ def test_what_comes_while_a_case_waits_is_said_then(bench: Bench, monkeypatch: p
         bench.pool().lease(1, timeout_s=3600, on_wait=come)
 
 
-def test_a_stranger_is_waited_for_as_ever(bench: Bench) -> None:
+def test_a_foreign_process_is_waited_for_as_ever(bench: Bench) -> None:
     for index in range(4):
         bench.occupy(index, XORG, STRANGER)
     with pytest.raises(LeaseError) as caught:
@@ -326,7 +326,7 @@ def test_what_drew_much_or_computed_at_any_time_disturbs(looks: Sequence[Sequenc
     assert disturbances(watch) != ()
 
 
-def test_a_stranger_beside_a_display_disturbs_as_ever() -> None:
+def test_a_foreign_process_beside_a_display_disturbs_as_ever() -> None:
     watch = watched(Driver([OURS, XORG], [OURS, XORG, STRANGER]), 4, ours=(9,))
     assert [one.pid for one in watch.foreign] == [419]
     assert [one.pid for one in watch.drawing] == [2210]

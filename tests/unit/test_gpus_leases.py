@@ -189,13 +189,13 @@ def test_waiting_says_who_has_what_and_for_whom_one_waits(bench: Bench) -> None:
     )
 
 
-def test_a_stranger_on_one_gpu_costs_only_that_gpu(bench: Bench) -> None:
+def test_a_foreign_process_on_one_gpu_costs_only_that_gpu(bench: Bench) -> None:
     bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
     with bench.pool().lease(3, timeout_s=10) as lease:
         assert lease.indices == (1, 2, 3)
 
 
-def test_a_gpu_is_given_out_once_the_stranger_has_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_given_out_once_the_foreign_process_has_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_records, "QUARANTINE_S", 0.2)
     for index in range(4):
         bench.content["gpus"][index]["state"]["used_mb"] = 40000
@@ -377,7 +377,7 @@ def test_a_lease_knows_the_processes_of_its_launch(bench: Bench) -> None:
         child.communicate(b"\n")
 
 
-def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -> None:
+def test_the_state_of_the_pool_shows_holders_queue_and_foreign_processes(bench: Bench) -> None:
     bench.occupy(3, {"pid": 419, "name": "python3", "used_mb": 1002})
     gpus = inventory(bench.reader)
 

@@ -279,15 +279,15 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
         " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most;"
         " at its power cap in 7 of 7 samples, normal at full load"
     )
-    told = factories.record(watch=watch, disturbances=(factories.stranger(),))
+    told = factories.record(watch=watch, disturbances=(factories.foreign(),))
     assert "(pid 4711)" not in facts.launch_facts(told)
     # Another process is not taken for the one that was told.
-    others = factories.record(watch=watch, disturbances=(factories.stranger(pid=47112),))
+    others = factories.record(watch=watch, disturbances=(factories.foreign(pid=47112),))
     assert "(pid 4711)" in facts.launch_facts(others)
 
 
 def test_points_are_the_values_that_were_judged_where_the_verdict_carries_them() -> None:
-    launches = (factories.record(0), factories.record(1, disturbances=(factories.stranger(),)), factories.record(2))
+    launches = (factories.record(0), factories.record(1, disturbances=(factories.foreign(),)), factories.record(2))
     verdict = factories.verdict("pause", baseline=12.0, now=231.0, now_values=(12.0, 450.0))
     plot = charts.launches(factories.result(launches=launches, baseline_records=()), verdict)
     assert plot is not None

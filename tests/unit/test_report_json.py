@@ -102,7 +102,7 @@ def test_codes_stand_beside_the_words_that_are_made_of_them() -> None:
     problem = Problem(kind="invalid", code="other-pipeline", wanted=("WanPipeline",), found=("FluxPipeline",))
     launches = (
         factories.record(0, metrics={}, problem=problem),
-        factories.record(1, disturbances=(factories.stranger(),)),
+        factories.record(1, disturbances=(factories.foreign(),)),
         factories.record(2),
     )
     result = factories.fallback(problems=(problem,), launches=launches, warnings=(factories.warned("no seed"),))

@@ -519,7 +519,7 @@ def ungated(*, now: dict[str, float], judged: str = "denoise_steps", **changes: 
         verdicts=(factories.verdict(judged, primary=True),),
         launches=(
             factories.record(0, metrics=now),
-            factories.record(1, metrics={}, disturbances=(factories.stranger(),)),
+            factories.record(1, metrics={}, disturbances=(factories.foreign(),)),
         ),
         baseline_records=tuple(factories.record(i, metrics=then) for i in range(3)),
         **changes,

@@ -105,7 +105,7 @@ def test_a_real_contended_launch_shows_the_stranger_and_the_clocks_that_it_costs
     )
 
 
-def test_a_stranger_that_was_seen_twice_is_told_once_with_both_sightings() -> None:
+def test_a_foreign_process_that_was_seen_twice_is_told_once_with_both_sightings() -> None:
     first = GpuProcess(gpu_uuid=UUID, pid=5138, name=None, used_mb=584, when="start")
     again = replace(first, name="/opt/contend.py", used_mb=714, when="end")
     other = replace(again, pid=8)
@@ -241,7 +241,7 @@ def test_ours_stay_ours_after_their_end() -> None:
 
 
 def test_a_process_that_is_gone_before_anybody_could_ask_whose_it_was_is_not_held_against_the_launch() -> None:
-    """The engine's own helpers live for moments; a stranger that stays is seen again."""
+    """The engine's own helpers live for moments; a foreign process that stays is seen again."""
     nobody = 2**22 + 7
     once = [[(7, "sglang", 500)], [(7, "sglang", 500), (nobody, "", 3)], [(7, "sglang", 500)]]
     twice = [*once[:2], *once[1:]]

@@ -179,7 +179,7 @@ def disturbance_lines() -> Iterator[str]:
 
 def reason_lines() -> Iterator[str]:
     problem = Problem(kind="invalid", message="as an engine of a plugin says it")
-    strange = Disturbance(code="other-event", event=GpuEvent(kind="other", text="a stranger"))
+    strange = Disturbance(code="other-event", event=GpuEvent(kind="other", text="a foreign process"))
     twice = Reason(code="environment", disturbed=2, disturbances=(strange, strange))
     seed = (Difference(code="field", key="args.seed", then=7, now=42),)
     reasons = [
