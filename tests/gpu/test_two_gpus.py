@@ -1,4 +1,4 @@
-"""Two real GPUs of one host: who gets which, in what order, and what a foreign process or a dead worker does to others."""
+"""Two real GPUs of one host: who gets which, in which order, what foreign processes and dead workers do to others."""
 
 from __future__ import annotations
 
