@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pytest_sgdiff.compare.sides import GPUS, Side
+from pytest_sgdiff.compare.sides import GPUS, Fact, Side
 from pytest_sgdiff.data import (
     Baseline,
     ComparisonCode,
@@ -105,6 +105,15 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unlike:
+    """A fact that is not the same on both sides, so that their numbers are of different work."""
+
+    name: str
+    old: Fact
+    new: Fact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """What came of it. `differences` are reasons why the sides are not comparable; unless `anyway`, rows are empty
     then. `ways` are other flags that differ: two ways of doing the same work. `by` is what decided: the rule of the
@@ -117,7 +126,7 @@ class Comparison:
     new: Side
     by: Literal["rule", "prior", "reference", "tolerance"]
     rows: tuple[Row, ...] = ()
-    differences: tuple[str, ...] = ()
+    differences: tuple[Unlike, ...] = ()
     ways: tuple[str, ...] = ()
     anyway: bool = False
     needed: int | None = None
@@ -174,7 +183,7 @@ def compare(old: Side, new: Side, *, anyway: bool = False, tolerances: Tolerance
     """
     both = [name for name in old.facts if name in new.facts]
     differences = tuple(
-        f"{name}: {old.facts[name]} against {new.facts[name]}"
+        Unlike(name=name, old=old.facts[name], new=new.facts[name])
         for name in both
         # The machine tells how many GPUs there are of which kind.
         if old.facts[name] != new.facts[name] and not (name == GPUS and "machine" in both)
