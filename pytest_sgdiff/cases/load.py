@@ -193,6 +193,7 @@ def _build(draft: Draft, path: str) -> Case:
         variant=draft.variant,
         location=Location(path=path, line=draft.place.line, column=draft.place.column),
         locations=locations,
+        written=tuple(locations),
         **values,
     )
 

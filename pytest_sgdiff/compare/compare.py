@@ -28,15 +28,26 @@ from pytest_sgdiff.data import (
     Verdict,
     Workload,
 )
-from pytest_sgdiff.judging.comparable import checkpoints, same_node
-from pytest_sgdiff.judging.estimator import centres, middle, over, total
+from pytest_sgdiff.judging.comparable import same_node
+from pytest_sgdiff.judging.estimator import centres, middle, over
 from pytest_sgdiff.judging.judge import judge
 from pytest_sgdiff.judging.power import prospect
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, FewLaunchesPauseRule, FewLaunchesRule, Rule
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES, SMALL_BASELINE
 from pytest_sgdiff.judging.rules.three_way import CONFIRM_LAUNCHES, GROSS_LAUNCHES
-from pytest_sgdiff.judging.series import pause_ms, series_of
-from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage, metric_class, unit
+from pytest_sgdiff.judging.series import places, series_of
+from pytest_sgdiff.metrics import (
+    PEAK_MEMORY,
+    STAGE,
+    entry,
+    everything,
+    is_denoising,
+    is_stage,
+    metric_class,
+    pause_ms,
+    total,
+    unit,
+)
 
 Status = Literal["slower", "faster", "not-slower", "cannot-tell", "similar", "not-judged"]
 """`similar` is within a fixed tolerance, which says nothing of noise; `not-judged` is for the reader only."""
@@ -231,8 +242,14 @@ def _ruled(old: Side, new: Side, *, by: Literal["rule", "prior", "reference"]) -
     kind: Literal["recorded", "reference"] = "reference" if by == "reference" else "recorded"
     baseline = Baseline(measurement=before, recorded=Recorded(at="", command=""), kind=kind)
     near = same_node(new.launches, baseline)
-    verdicts = judge(now, baseline, MetricChoice(), looks=len(new.launches), rules=FEW_RULES if by == "prior" else None)
-    series = {s.metric: s for s in series_of(now, baseline, MetricChoice())}
+    verdicts = judge(
+        now,
+        baseline,
+        MetricChoice(gate=everything()),
+        looks=len(new.launches),
+        rules=FEW_RULES if by == "prior" else None,
+    )
+    series = {s.metric: s for s in series_of(now, baseline, MetricChoice(gate=everything()))}
     fewest = min(len(old.launches), len(new.launches))
     for verdict in verdicts:
         more = None
@@ -361,7 +378,7 @@ def _tolerated(old: Side, new: Side, tolerances: Tolerances) -> Iterator[Row]:
 
 
 def _generation(side: Side) -> tuple[str, ...]:
-    return checkpoints(side.launches) or ("an unknown place",)
+    return places(entry(PEAK_MEMORY), side.launches) or ("an unknown place",)
 
 
 def _centres(*sides: Side) -> dict[str, tuple[tuple[float | None, ...], Estimator]]:

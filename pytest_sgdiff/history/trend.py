@@ -11,7 +11,7 @@ from pytest_sgdiff.data import ChangePoint, HistoryPoint, Trend
 from pytest_sgdiff.errors import MissingExtraError
 from pytest_sgdiff.judging.estimator import spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
-from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.metrics import metric_class, steadier
 
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""
@@ -27,8 +27,6 @@ MEDIAN_OF_THREE = 0.67
 """Standard deviation of the median of three normal values, in theirs."""
 RECENT = 30
 """Runs, a month of nights, for which the report of a run tells of a change."""
-PAUSES = ("denoise", "e2e", "denoise_gap", "stage:DenoisingStage")
-"""What rare pauses lengthen: left out where the sum of the steps is known, as the gate does (docs/decision.md)."""
 
 
 def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_changes: bool = True) -> Trend:
@@ -69,7 +67,8 @@ def trends_of(
     missing, found = "", []
     for case, metrics in history.items():
         for metric, points in metrics.items():
-            if metric in PAUSES and "denoise_steps" in metrics:
+            if steadier(metric) in metrics:
+                # What rare pauses lengthen is left out, as the gate does (docs/decision.md).
                 continue
             try:
                 one = trend(case, metric, points, with_changes=not missing)

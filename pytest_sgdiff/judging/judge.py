@@ -30,6 +30,7 @@ __all__ = [
     "outcome_of",
     "same_node",
     "settled",
+    "verdicts_on",
 ]
 
 
@@ -43,7 +44,22 @@ def judge(
     priors: Mapping[MetricClass, Prior] | None = None,
     rules: Mapping[MetricClass, Rule] | None = None,
 ) -> tuple[Verdict, ...]:
-    """One verdict per gated metric, the primary one first.
+    """One verdict per metric that the choice gates, as `verdicts_on` has them."""
+    found = series_of(now, baseline, choice)
+    return verdicts_on(found, now, baseline, looks=looks, paired=paired, priors=priors, rules=rules)
+
+
+def verdicts_on(
+    series: Sequence[Series],
+    now: Measurement,
+    baseline: Baseline,
+    *,
+    looks: int,
+    paired: bool = False,
+    priors: Mapping[MetricClass, Prior] | None = None,
+    rules: Mapping[MetricClass, Rule] | None = None,
+) -> tuple[Verdict, ...]:
+    """One verdict per series of the two, the primary one first.
 
     `looks` is how many launches the last look has, by which it is said what can be detected. `paired`: the baseline's
     launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
@@ -59,7 +75,7 @@ def judge(
             looks=looks,
             near=near,
         )
-        for s in series_of(now, baseline, choice)
+        for s in series
     )
 
 

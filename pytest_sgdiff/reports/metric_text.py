@@ -7,12 +7,6 @@ from pytest_sgdiff.data import FindingCode, Verdict
 from pytest_sgdiff.reports import finding_text, numbers
 from pytest_sgdiff.reports.evidence import Reported
 
-_SUBJECTS = {
-    "denoise": "denoising",
-    "denoise_steps": "denoising",
-    "pause": "time outside the denoising steps and stages",
-}
-
 REPORTED = "reported, decides nothing"
 """In place of a verdict, where the case does not gate a metric."""
 
@@ -60,7 +54,7 @@ def metric_name(metric: str) -> str:
 
 def subject(metric: str) -> str:
     """A metric as the subject of a sentence."""
-    return _SUBJECTS.get(metric, metric_name(metric))
+    return metrics.subject(metric)
 
 
 def direction(verdict: Verdict) -> str:

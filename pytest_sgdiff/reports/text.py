@@ -228,12 +228,12 @@ def _explained(result: CaseResult) -> list[Verdict]:
         v
         for v in case_text.by_importance(result.verdicts)
         if metric_text.short_of_limit(v)
-        or ((v.outcome == "inconclusive" or v.metric == "pause") and v.metric not in result.decided_by)
+        or ((v.outcome == "inconclusive" or v.metric_class == "pause") and v.metric not in result.decided_by)
     ]
 
 
 def _has_pause(result: CaseResult) -> bool:
-    return any(v.metric == "pause" for v in result.verdicts)
+    return any(v.metric_class == "pause" for v in result.verdicts)
 
 
 def _facts(result: CaseResult) -> list[str]:

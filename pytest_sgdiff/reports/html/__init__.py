@@ -124,7 +124,7 @@ class HtmlReport:
             "found": case_text.resolution(result),
             "measured": "" if result.verdicts else evidence.measured(result),
             "estimators": case_text.estimator_legend(result) if result.verdicts else (),
-            "has_pause": any(v.metric == "pause" for v in result.verdicts),
+            "has_pause": any(v.metric_class == "pause" for v in result.verdicts),
             "actions": case_text.actions(result),
             "files_href": self._files(result),
             "conditions": evidence.conditions(result) if result.launches else "",

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence, Set
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
-from pytest_sgdiff.metrics import STAGE, is_denoising
+from pytest_sgdiff.metrics import DENOISE, DENOISE_STEPS, PAUSE, STAGE, denoising_of
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
@@ -124,7 +124,7 @@ def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
 def stages(result: CaseResult) -> Plot | None:
     """The stages of a launch in order, the baseline's centre beside this run's: what was judged as it was judged."""
     sides = (result.baseline_records, evidence.counted(result))
-    denoising = {n for side in sides for launch in side for n in launch.metrics if is_denoising(n.removeprefix(STAGE))}
+    denoising = set(denoising_of(launch for side in sides for launch in side))
     by_steps = _net_of_pauses(result, denoising)
     before, after = stage_centres(result, denoising, by_steps=by_steps)
     longest = max((*before.values(), *after.values()), default=0.0)
@@ -160,8 +160,8 @@ def _net_of_pauses(result: CaseResult, denoising: Set[str]) -> bool:
     """Whether the steps stood for denoising: its stage holds pauses, which would contradict such a verdict."""
     launches = (*result.baseline_records, *evidence.counted(result))
     metrics = {verdict.metric for verdict in result.verdicts}
-    apart = not metrics.isdisjoint({"denoise_steps", "pause"}) and metrics.isdisjoint({"denoise", *denoising})
-    return apart and all("denoise_steps" in launch.metrics for launch in launches)
+    apart = not metrics.isdisjoint({DENOISE_STEPS, PAUSE}) and metrics.isdisjoint({DENOISE, *denoising})
+    return apart and all(DENOISE_STEPS in launch.metrics for launch in launches)
 
 
 def stage_centres(
@@ -170,10 +170,10 @@ def stage_centres(
     """Stage -> centre, of the baseline and of this run: those of its verdict, for the table beside it shows them."""
     now, then = evidence.counted(result), result.baseline_records
     names = dict.fromkeys(
-        "denoise_steps" if by_steps and n in denoising else n
+        DENOISE_STEPS if by_steps and n in denoising else n
         for launch in (*now, *then)
         for n in launch.metrics
-        if n.startswith(STAGE) or (n == "denoise" and not denoising)
+        if n.startswith(STAGE) or (n == DENOISE and not denoising)
     )
     judged: dict[str, Verdict] = {verdict.metric: verdict for verdict in result.verdicts}
     before: dict[str, float] = {}
@@ -187,7 +187,7 @@ def stage_centres(
 
 def _stage_name(name: str, denoising: Set[str]) -> str:
     """The stage that the steps stand for by its own name; the steps of several stages are not told apart."""
-    if name == "denoise_steps" and len(denoising) == 1:
+    if name == DENOISE_STEPS and len(denoising) == 1:
         return f"{metric_text.metric_name(*denoising)} (sum of steps)"
     return metric_text.metric_name(name)
 
