@@ -481,10 +481,17 @@ def everything() -> tuple[str, ...]:
 
 def gates(choice: MetricChoice, name: str) -> bool:
     """Whether a case gates what `name` means: a metric, a group, or a member of a group that it gates."""
-    found = entry(name)
-    return name in (*gated(choice), choice.primary) or (
-        found is not None and bool(found.group) and found.group in gated(choice)
-    )
+    found, names = entry(name), gated(choice)
+    return name in names or (found is not None and bool(found.group) and found.group in names)
+
+
+def primary_of(choice: MetricChoice) -> str:
+    """The metric that decides a case first: the one that it names if it is gated, else the first time of the whole
+    request that is; empty where none is."""
+    if gates(choice, choice.primary):
+        return choice.primary
+    main = (name for name in gated(choice) if (metric := entry(name)) is not None and metric.metric_class == "primary")
+    return next(main, "")
 
 
 def gate_names() -> tuple[str, ...]:

@@ -63,18 +63,18 @@ def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str], own: Sequ
 
 
 def of_power(
-    baseline: Baseline, own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior]
+    baseline: Baseline, own: Sequence[Series], *, looks: Sequence[int], priors: Mapping[MetricClass, Prior]
 ) -> Iterator[Flaw]:
-    """What the baseline finds of each of its `own_series` in `looks` launches, and what of it is too little."""
+    """What the baseline finds of each of its `own_series` with these checkpoints, and what of it is too little."""
     if baseline.kind == "reference":
         return
     found = powers(own, looks=looks, priors=priors)
     if told := [f"{title(p.metric)} {_size(p)}" for p in found]:
-        yield _flaw(baseline, "note", "finds", f"finds slowdowns from {', '.join(told)} in {looks} launches")
+        yield _flaw(baseline, "note", "finds", f"finds slowdowns from {', '.join(told)} in {looks[-1]} launches")
     weak = [p for p in found if p.weak]
     if weak:
         what = ", ".join(f"{title(p.metric)} {_size(p)}{_against(p)}" for p in weak)
-        yield _flaw(baseline, "warning", "weak", f"smaller slowdowns are missed: {what}; {_helps(weak, looks)}")
+        yield _flaw(baseline, "warning", "weak", f"smaller slowdowns are missed: {what}; {_helps(weak, looks[-1])}")
 
 
 def _flaw(baseline: Baseline, level: Level, code: Code, message: str) -> Flaw:
@@ -91,13 +91,13 @@ def _size(power: Power) -> str:
 
 def _against(power: Power) -> str:
     spread = "" if power.spread is None else f", launches vary by {percent(power.spread)}"
-    return f" (limit {percent(power.limit)}{spread})"
+    return f" ({percent(power.allow)} allowed{spread})"
 
 
 def _helps(weak: Sequence[Power], launches: int) -> str:
     if launches < 3:
         return "let the case take more launches (launches.looks)"
-    return f"{ANEW} on a quiet machine, with more launches (launches.baseline), or raise the limit"
+    return f"{ANEW} on a quiet machine, with more launches (launches.baseline), or allow more (metrics.allow)"
 
 
 def _differences(

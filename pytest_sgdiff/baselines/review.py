@@ -25,7 +25,7 @@ def figures(
     old: Baseline | None,
     choice: MetricChoice,
     *,
-    looks: int,
+    looks: Sequence[int],
     apart: tuple[str, ...] = (),
     priors: Priors | None = None,
 ) -> tuple[Verdict, ...]:
@@ -43,7 +43,8 @@ def figures(
                 v,
                 outcome="no-baseline",
                 finding=Finding(code="not-comparable"),
-                limit=None,
+                allow=None,
+                detect=None,
                 excluded=None,
                 best_ratio=None,
                 suspect=False,
@@ -58,7 +59,7 @@ def review(
     old: Baseline | None,
     choice: MetricChoice,
     *,
-    looks: int,
+    looks: Sequence[int],
     location: Location,
     priors: Priors | None = None,
 ) -> CaseResult:

@@ -207,7 +207,7 @@ def stands_out(launch: LaunchRecord) -> float | None:
     """The milliseconds that a launch spent outside its steps and stages, if that is a pause that matters; else None."""
     pause, whole = pause_ms(launch), launch.metrics.get("e2e", 0.0)
     margins = CLASS_MARGINS["pause"]
-    if pause is None or pause <= max(margins.limit_abs, margins.limit * (whole - pause)):
+    if pause is None or pause <= max(margins.allow_abs, margins.allow * (whole - pause)):
         return None
     return pause
 
@@ -246,7 +246,7 @@ def _ruled(old: Side, new: Side, *, by: Literal["rule", "prior", "reference"]) -
         now,
         baseline,
         MetricChoice(gate=everything()),
-        looks=len(new.launches),
+        looks=(len(new.launches),),
         rules=FEW_RULES if by == "prior" else None,
     )
     series = {s.metric: s for s in series_of(now, baseline, MetricChoice(gate=everything()))}
@@ -297,7 +297,7 @@ def _shows(verdict: Verdict, old: Side, new: Side) -> float | None:
         return verdict.finding.size
     if len(old.launches) >= BASELINE_LAUNCHES or len(new.launches) < GROSS_LAUNCHES or verdict.metric_class == "pause":
         return verdict.detectable
-    return max(SMALL_BASELINE, verdict.ignore or 0.0)
+    return max(SMALL_BASELINE, verdict.allow or 0.0)
 
 
 def _others(old: Side, new: Side, verdicts: Sequence[Verdict]) -> Iterator[Row]:

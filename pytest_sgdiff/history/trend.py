@@ -16,7 +16,7 @@ from pytest_sgdiff.metrics import metric_class, steadier
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""
 MIN_CHANGE = 0.01
-"""Changes below 1 % are not worth a line: no gate of ours fails for less than 1.5 %."""
+"""Changes below 1 % are not worth a line: no gate of ours fails for less by default."""
 FEWEST_POINTS = 7
 """With fewer runs no split leaves both sides enough points for a test."""
 
@@ -50,10 +50,10 @@ def _worse(metric: str, points: Sequence[HistoryPoint], drift: float | None, cha
         points[-1].value,
     )
     # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
-    return (step > 0 and step * latest >= margins.ignore_abs) or (
+    return (step > 0 and step * latest >= margins.allow_abs) or (
         drift is not None
-        and drift >= max(CREEP * margins.limit, best_by_chance(points))
-        and drift * latest >= margins.ignore_abs
+        and drift >= max(CREEP * margins.detect, best_by_chance(points))
+        and drift * latest >= margins.allow_abs
     )
 
 

@@ -5,7 +5,7 @@
 
 becomes
 
-    {"id": "wan/denoise", "metric_class": "primary", "verdict": "regressed", "finding": Finding(code="beyond-limit", …),
+    {"id": "wan/denoise", "metric_class": "primary", "verdict": "regressed", "finding": Finding(code="beyond-allow", …),
      "ratio": 1.053, "low": 1.046, "high": 1.060}
 """
 

@@ -70,7 +70,7 @@ def _chosen(baseline: Baseline) -> dict[MetricClass, Series]:
     found: dict[MetricClass, Series] = {}
     for s in own_series(baseline, MetricChoice()):
         middle = median(s.baseline)
-        if s.metric_class not in FITTED or middle is None or middle <= s.margins.ignore_abs:
+        if s.metric_class not in FITTED or middle is None or middle <= s.margins.allow_abs:
             continue
         known = found.get(s.metric_class)
         if known is None or (s.metric_class == "stage" and middle > (median(known.baseline) or 0.0)):

@@ -10,7 +10,7 @@ from pytest_sgdiff.reports import figures, finding_text
 
 
 def reason(outcome: Outcome, decided_by: Sequence[Verdict], *, paired: bool = False) -> str:
-    """`denoise (sum of steps) +5.3 %, limit 4 %; e2e …`: the verdicts that the outcome rests on, in one line."""
+    """`denoise (sum of steps) +5.3 %, 1.5 % allowed; e2e …`: the verdicts that the outcome rests on, in one line."""
     if not decided_by:
         return "no gated metric was measured"
     if outcome == "no-baseline":
@@ -44,7 +44,7 @@ def relation(r: Relation) -> str:
 
 
 def _told(v: Verdict, *, paired: bool) -> str:
-    """`denoise (sum of steps) +5.3 %, limit 4 %`"""
+    """`denoise (sum of steps) +5.3 %, 1.5 % allowed`"""
     change = "" if v.ratio is None else f" {figures.change(v.ratio - 1)}"
     separator = ":" if v.ratio is None else ","
     return f"{metrics.title(v.metric)}{change}{separator} {finding_text.why(v, paired=paired)}"

@@ -111,7 +111,7 @@ def record(job: Job) -> CaseResult:
     told = (*told, *map(doubt_text.advice, doubts(own)), *case_text.inherited_work(now.workload))
     unknown = unknown_stages(fresh.measurement.launches, job.case.metrics)
     told = (*told, *(f"{job.case.at(one.key)}: {doubt_text.unknown_stage(one)}" for one in unknown))
-    looks = job.case.launches.looks[-1]
+    looks = job.case.launches.looks
     shown = figures(now, own, baseline, job.case.metrics, looks=looks, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.
@@ -215,7 +215,7 @@ def _pairs(base: Job, now: Job) -> CaseResult:
             return finish(now, taken, None, (), "invalid", reason, "no-machine")
         priors = now.priors_for(baseline.measurement.machine)
         verdicts = judge(
-            measurement_of(now, taken), baseline, now.case.metrics, looks=PAIR_LOOKS[-1], paired=True, priors=priors
+            measurement_of(now, taken), baseline, now.case.metrics, looks=PAIR_LOOKS, paired=True, priors=priors
         )
         if settled(verdicts):
             break
@@ -283,7 +283,7 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
     case, priors = job.case, job.priors_for(taken.machine)
     taken.series = series_of(now, baseline, case.metrics)
-    return baseline, verdicts_on(taken.series, now, baseline, looks=case.launches.looks[-1], priors=priors), ""
+    return baseline, verdicts_on(taken.series, now, baseline, looks=case.launches.looks, priors=priors), ""
 
 
 def _apart(now: Measurement, baseline: Baseline) -> tuple[str, ...]:

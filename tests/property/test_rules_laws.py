@@ -18,7 +18,7 @@ from pytest_sgdiff.judging.rules.moderated import rank_p
 QUICK = settings(max_examples=150, derandomize=True)
 RULE = ModeratedRule()
 CLASSES = st.sampled_from(["primary", "stage", "memory"])
-FREE = {name: replace(m, ignore_abs=0.0, limit_abs=0.0, noise_abs=0.0) for name, m in CLASS_MARGINS.items()}
+FREE = {name: replace(m, allow_abs=0.0, detect_abs=0.0, noise_abs=0.0) for name, m in CLASS_MARGINS.items()}
 """The margins without absolute floors, which are the only part that knows a scale."""
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_value_never_passes_and_never_fails(baseline, candidate):
     for kind in ("primary", "memory"):
         decision = RULE.decide(baseline, candidate, CLASS_MARGINS[kind], same_node=True)
         assert decision.outcome in ("inconclusive", "no-baseline")
-    below = CLASS_MARGINS["stage"].ignore_abs
+    below = CLASS_MARGINS["stage"].allow_abs
     stage = RULE.decide(baseline, candidate, CLASS_MARGINS["stage"], same_node=True)
     if stage.outcome == "pass":
         assert all(v is not None and 0 <= v <= below for v in (*baseline, *candidate))
@@ -193,7 +193,7 @@ def test_another_node_never_fails_what_the_same_node_does_not(baseline, candidat
 @QUICK
 @given(st.lists(st.floats(0, 600), min_size=3, max_size=12), st.lists(st.floats(0, 600), min_size=1, max_size=6))
 def test_one_launch_without_a_pause_clears_the_engine(baseline, candidate):
-    margins = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
+    margins = replace(CLASS_MARGINS["pause"], detect_abs=45.0)
     decision = RULES["pause"].decide(baseline, [*candidate, min(baseline)], margins, same_node=True)
     assert decision.outcome == "pass"
 
@@ -226,8 +226,8 @@ def by_the_book(b, c, m, *, same_node):
 
     slack = 0.0 if same_node else 0.02
     middle = np.median(b)
-    lo = np.log(1 + max(m.ignore, m.ignore_abs / middle) + slack)
-    hi = np.log(1 + max(m.limit, m.limit_abs / middle) + slack)
+    lo = np.log(1 + max(m.allow, m.allow_abs / middle) + slack)
+    hi = np.log(1 + max(m.detect, m.detect_abs / middle) + slack)
     s0 = np.hypot(m.cv0, m.noise_abs / middle)
 
     def clip(values):
@@ -247,7 +247,7 @@ def by_the_book(b, c, m, *, same_node):
         p = stats.mannwhitneyu(c, b, alternative="greater", method="exact").pvalue
         if len(c) >= 5 and p <= max(0.01, 1 / math.comb(len(b) + len(c), len(c))):
             return "regressed"
-        if len(c) >= 3 and min(c) / max(b) > 1 + max(0.10, m.limit):
+        if len(c) >= 3 and min(c) / max(b) > 1 + max(0.10, m.detect):
             return "regressed"
     return "inconclusive"
 
@@ -258,7 +258,7 @@ def test_the_rule_is_the_one_of_the_book(baseline, candidate, slowdown, kind, sa
     """Scaled down to 100 and 20 ms, where the absolute margins take over."""
     b, c = [v * scale for v in baseline], [v * scale * (1 + slowdown) for v in candidate]
     expected = by_the_book(b, c, CLASS_MARGINS[kind], same_node=same_node)
-    if max(*b, *c) <= CLASS_MARGINS[kind].ignore_abs:
+    if max(*b, *c) <= CLASS_MARGINS[kind].allow_abs:
         expected = "pass"
     assert RULE.decide(b, c, CLASS_MARGINS[kind], same_node=same_node).outcome == expected
 

@@ -100,9 +100,9 @@ def test_a_noisy_baseline_is_told_by_what_it_misses(here: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("metrics", "weak"),
     [
-        ("{gate: [denoise], limits: {denoise: 2%}}", True),
-        ("{gate: [denoise], limits: {denoise: 4%}}", False),
-        ("{gate: [e2e], primary: e2e, limits: {e2e: 10%}}", False),
+        ("{gate: [denoise], allow: {denoise: 2%}}", True),
+        ("{gate: [denoise], allow: {denoise: 4%}}", False),
+        ("{gate: [e2e], primary: e2e, allow: {e2e: 10%}}", False),
     ],
 )
 def test_a_limit_of_the_case_is_what_counts(here: Path, metrics: str, weak: bool) -> None:

@@ -32,7 +32,8 @@ def example(code: FindingCode | ComparisonCode) -> Finding:
     return Finding(
         code=code,
         limit=0.04,
-        ignore=0.015,
+        allow=0.015,
+        detect=0.04,
         size=0.053,
         low=-0.004,
         high=0.072,

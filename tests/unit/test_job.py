@@ -97,7 +97,7 @@ def baseline(launches, *, case="wan", machine=H200, **changes):
 def finished(launches, then):
     taken = Taken(counted=list(launches), machine=H200)
     now = Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=tuple(launches))
-    return finish(job(), taken, then, judge(now, then, CASE.metrics, looks=5), "pass", "fine", "verdicts")
+    return finish(job(), taken, then, judge(now, then, CASE.metrics, looks=(5,)), "pass", "fine", "verdicts")
 
 
 # ------------------------------------------------------------------------------------------------- launches

@@ -275,12 +275,12 @@ def test_a_stage_can_be_primary_and_is_net_of_its_pauses():
 
 
 def test_the_limit_of_a_case_replaces_that_of_the_class_and_moves_ignore_with_it():
-    tight = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating(limits={"denoise": 0.02, "stages": 0.5})))
+    tight = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating(allow={"denoise": 0.02, "stages": 0.5})))
     assert tight["denoise_steps"].limit == pytest.approx(0.02)
     assert tight["denoise_steps"].ignore == pytest.approx(0.0075)
     assert tight["e2e"].limit == pytest.approx(0.04)
     assert tight["stage:DecodingStage"].limit == pytest.approx(0.5)
-    wide = gating(limits={"denoise": 0.2, "e2e": 0.2, "peak_memory": 0.1})
+    wide = gating(allow={"denoise": 0.2, "e2e": 0.2, "peak_memory": 0.1})
     assert look_by_look(SLOW, SYNC[:5], wide)[2][0] == "pass"
 
 
@@ -529,7 +529,7 @@ def test_a_reference_never_passes_and_asks_for_no_launch():
 
 def test_a_reference_fails_beyond_the_tolerance_that_the_case_states():
     published = baseline([{"e2e": 1000.0, "denoise": 900.0}], kind="reference")
-    what = gating(limits={"denoise": 0.1}, gate=("denoise", "e2e"))
+    what = gating(allow={"denoise": 0.1}, gate=("denoise", "e2e"))
     looks = [judge(measurement(SYNC[:n]), published, what) for n in (1, 3)]
     assert not settled(looks[0])
     assert outcome_of(looks[1])[0] == "regressed"
@@ -540,7 +540,7 @@ def test_a_reference_of_another_node_is_held_to_the_limit_that_is_shown():
     elsewhere = measurement([{"denoise": 1032.0 / 1.058}], uuid="GPU-2")
     published = replace(baseline([], kind="reference"), measurement=elsewhere)
     now = measurement([{"denoise": 1032.0}] * 3)
-    (verdict,) = judge(now, published, gating(limits={"denoise": 0.04}, gate=("denoise",)))
+    (verdict,) = judge(now, published, gating(allow={"denoise": 0.04}, gate=("denoise",)))
     assert (verdict.outcome, verdict.limit) == ("regressed", 0.04)
     assert figures(verdict.finding) == {"code": "reference-beyond", "count": 3, "limit": 0.04}
 

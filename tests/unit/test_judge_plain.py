@@ -72,7 +72,7 @@ def test_zeros_pass_as_a_short_stage_only():
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1e-3), ("us", 1e3), ("min", 1 / 6e4), ("MS", 1.0), (None, 1.0)])
 def test_the_unit_does_not_matter(unit, factor):
-    """1.6 ms slower of 40 ms is 4 %, but below `ignore_abs`: margins are in ms whatever the unit."""
+    """1.6 ms slower of 40 ms is 4 %, but below `allow_abs`: margins are in ms whatever the unit."""
     base, slow = [40.0, 40.1, 39.9, 40.0, 40.05], [41.6, 41.7, 41.5, 41.6, 41.6]
     expected = judged(baseline=base, candidate=slow)
     answer = judged(baseline=[v * factor for v in base], candidate=[v * factor for v in slow], unit=unit)

@@ -29,7 +29,7 @@ def baseline(*denoise, memory=21000.0):
 
 def finds(recorded, choice=CHOICE, **priors):
     """What the tables of a recording say that its metrics find."""
-    return {v.metric: detectable(v) for v in first_figures(own_series(recorded, choice), looks=5, **priors)}
+    return {v.metric: detectable(v) for v in first_figures(own_series(recorded, choice), looks=(5,), **priors)}
 
 
 def test_a_baseline_says_what_it_will_find():
@@ -93,7 +93,7 @@ def test_what_is_too_small_to_be_judged_promises_nothing(slowest, shown):
     launches = tuple(LaunchRecord(number=i, metrics=row) for i, row in enumerate(rows))
     measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
     recorded = Baseline(measurement=measured, recorded=baseline().recorded)
-    found = powers(own_series(recorded, MetricChoice(gate=("denoise", "stages"))), looks=5, priors={})
+    found = powers(own_series(recorded, MetricChoice(gate=("denoise", "stages"))), looks=(5,), priors={})
     assert ("stage:TextStage" in [power.metric for power in found]) is shown
 
 
@@ -104,7 +104,8 @@ def test_a_baseline_is_weak_from_one_and_a_half_times_the_limit_on(detectable, w
         metric_class="primary",
         unit="ms",
         detectable=detectable,
-        limit=0.04,
+        allow=0.015,
+        detect=0.04,
         spread=0.01,
         centre=1000.0,
     )

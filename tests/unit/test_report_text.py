@@ -248,19 +248,10 @@ def test_an_inconclusive_case_is_named_by_what_held_it_up_and_not_by_what_does_n
 
 
 def test_a_change_without_an_interval_is_told_once() -> None:
-    found = Finding(code="reference-within", limit=0.04)
+    found = Finding(code="reference-within", allow=0.04)
     verdict = factories.verdict("denoise", outcome="inconclusive", ratio=1.038, finding=found, low=None, high=None)
     reason = reason_text.reason("inconclusive", (verdict,))
     assert case_text.phrase(factories.undecided(verdicts=(verdict,), reason=reason)) == reason
-
-
-def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> None:
-    found = Finding(code="beyond-ignore", ignore=0.015, limit=0.04)
-    verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, finding=found)
-    result = factories.regressed(verdicts=(verdict,), reason=reason_text.reason("regressed", (verdict,)))
-    assert f"\n\n  denoise: {finding_text.why(verdict)}\n" in text.message(result)
-    assert metric_text.remark(verdict) == finding_text.why(verdict)
-    assert metric_text.remark(replace(verdict, ratio=1.05)) == ""
 
 
 def test_a_table_says_of_which_estimator_its_figures_are() -> None:

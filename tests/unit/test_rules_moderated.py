@@ -102,12 +102,12 @@ def test_a_significant_mean_without_rank_order_is_inconclusive():
 
 def test_what_three_launches_find_is_what_they_may_fail():
     """Three launches fail only what is gross in each of them, so no smaller size may be promised; one fails nothing."""
-    size = ModeratedRule().detectable(NOISY, PRIMARY, launches=3)
+    size = ModeratedRule().detectable(NOISY, PRIMARY, looks=(3,))
     assert size == pytest.approx(0.144, abs=0.02)
     centre = statistics.median(NOISY)
     assert decide(NOISY, [centre * (1 + size)] * 3).outcome == "regressed"
     assert decide(NOISY, [centre * 1.1] * 3).outcome == "inconclusive"
-    assert [ModeratedRule().detectable(NOISY, PRIMARY, launches=n) for n in (1, 2)] == [None, None]
+    assert [ModeratedRule().detectable(NOISY, PRIMARY, looks=(n,)) for n in (1, 2)] == [None, None]
 
 
 def test_more_launches_are_not_asked_of_a_baseline_of_ten():
@@ -145,7 +145,7 @@ def test_another_node_has_two_percent_of_slack_and_says_so():
 
 def test_what_is_found_on_another_node_is_larger_by_the_slack():
     rule = ModeratedRule()
-    here, there = (rule.detectable(QUIET, PRIMARY, launches=5, same_node=near) for near in (True, False))
+    here, there = (rule.detectable(QUIET, PRIMARY, looks=(5,), same_node=near) for near in (True, False))
     assert there - here == pytest.approx(0.02, abs=0.001)
     # So much is found there, and what is found here is not.
     assert decide(QUIET, scaled(QUIET, 1 + there), same_node=False).outcome == "regressed"
@@ -231,7 +231,7 @@ def test_ties_keep_the_exact_rank_distribution():
 
 def test_the_table_of_margins():
     rows = {
-        name: (m.ignore, m.limit, m.ignore_abs, m.limit_abs, m.cv0, m.noise_abs)
+        name: (m.allow, m.detect, m.allow_abs, m.detect_abs, m.cv0, m.noise_abs)
         for name, m in CLASS_MARGINS.items()
         if name != "pause"
     }
@@ -244,30 +244,30 @@ def test_the_table_of_margins():
 
 def test_resolution_falls_with_baseline_launches_and_rises_with_their_noise():
     rule = ModeratedRule()
-    by_size = [rule.detectable(NOISY * n, PRIMARY, launches=5) for n in (1, 2, 4)]
+    by_size = [rule.detectable(NOISY * n, PRIMARY, looks=(5,)) for n in (1, 2, 4)]
     assert by_size == sorted(by_size, reverse=True)
-    assert rule.detectable(QUIET, PRIMARY, launches=5) < by_size[0]
+    assert rule.detectable(QUIET, PRIMARY, looks=(5,)) < by_size[0]
     assert by_size[0] == pytest.approx(0.051, abs=0.002)
 
 
 def test_resolution_is_unknown_for_two_launches_invalid_values_and_what_is_below_the_floor():
     rule = ModeratedRule()
-    assert rule.detectable(QUIET[:2], PRIMARY, launches=5) is None
-    assert rule.detectable([*QUIET, None], PRIMARY, launches=5) is None
-    assert rule.detectable([0.1] * 5, STAGE, launches=5) is None
+    assert rule.detectable(QUIET[:2], PRIMARY, looks=(5,)) is None
+    assert rule.detectable([*QUIET, None], PRIMARY, looks=(5,)) is None
+    assert rule.detectable([0.1] * 5, STAGE, looks=(5,)) is None
 
 
 def test_what_must_lie_beyond_its_limit_is_found_from_later_on():
     rule = ModeratedRule()
-    early = rule.detectable([300.0, 301.0, 299.5, 300.5, 299.0], STAGE, launches=5)
-    late = rule.detectable([300.0, 301.0, 299.5, 300.5, 299.0], STAGE, launches=5, past_limit=True)
+    early = rule.detectable([300.0, 301.0, 299.5, 300.5, 299.0], STAGE, looks=(5,))
+    late = rule.detectable([300.0, 301.0, 299.5, 300.5, 299.0], STAGE, looks=(5,), past_limit=True)
     assert early == pytest.approx(0.1538, abs=1e-4)
     assert late == pytest.approx(0.2418, abs=1e-4)
 
 
 def test_a_slowdown_of_the_printed_resolution_is_found():
     """Noise free at its printed size, the rule must answer: the printed figure is no smaller than its own threshold."""
-    size = ModeratedRule().detectable(NOISY, PRIMARY, launches=5)
+    size = ModeratedRule().detectable(NOISY, PRIMARY, looks=(5,))
     assert decide(NOISY, scaled(NOISY, 1 + size)).outcome == "regressed"
 
 
@@ -277,7 +277,7 @@ def test_a_prior_of_the_suite_replaces_the_default_noise():
     assert decide(QUIET, slow).outcome == "pass"
     assert decide(QUIET, scaled(QUIET[:1], 1.027)).outcome == "inconclusive"
     assert quiet.decide(QUIET, slow[:1], PRIMARY, same_node=True).finding.size == pytest.approx(0.032, abs=5e-4)
-    assert quiet.detectable(QUIET, PRIMARY, launches=5) < ModeratedRule().detectable(QUIET, PRIMARY, launches=5)
+    assert quiet.detectable(QUIET, PRIMARY, looks=(5,)) < ModeratedRule().detectable(QUIET, PRIMARY, launches=5)
 
 
 def test_every_rule_is_listed_under_its_name():

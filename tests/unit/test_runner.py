@@ -395,11 +395,11 @@ def test_figures_beside_a_baseline_of_other_work_are_no_suspicion():
     """Three launches beyond the limit would need confirmation, if the two were comparable."""
     fresh, then = baseline(*SLOW[:3]), baseline(*STEADY, best={"denoise": 990.0})
     own = own_series(fresh, CASE.metrics)
-    (suspect,) = review_figures(fresh.measurement, own, then, CASE.metrics, looks=5)
+    (suspect,) = review_figures(fresh.measurement, own, then, CASE.metrics, looks=(5,))
     assert (suspect.outcome, suspect.suspect) == ("inconclusive", True)
     assert suspect.best_ratio == pytest.approx(suspect.ratio * 1000.0 / 990.0)
     (beside,) = review_figures(
-        fresh.measurement, own, then, CASE.metrics, looks=5, apart=("args.seed: 7 in the baseline, 42 now",)
+        fresh.measurement, own, then, CASE.metrics, looks=(5,), apart=("args.seed: 7 in the baseline, 42 now",)
     )
     assert (beside.outcome, beside.suspect, beside.best_ratio, beside.limit) == ("no-baseline", False, None, None)
     assert beside.ratio == suspect.ratio
@@ -715,7 +715,7 @@ def test_recording_names_the_stages_of_the_case_that_no_launch_has():
     metrics = MetricChoice(
         primary="stage:DenoisingStag",
         gate=("stage:DecodeStage", "stage:TextEncodingStage", "stages", "e2e"),
-        limits={"stage:Nowhere": 0.1, "stage:DecodeStage": 0.2, "stages": 0.3},
+        allow={"stage:Nowhere": 0.1, "stage:DecodeStage": 0.2, "stages": 0.3},
     )
     places = {"metrics.gate": Location(path="cases/wan.yaml", line=9, column=5)}
     case = replace(CASE, metrics=metrics, locations=places)
@@ -727,14 +727,14 @@ def test_recording_names_the_stages_of_the_case_that_no_launch_has():
         ["cases/wan.yaml:4:3: metrics.primary", "DenoisingStag, which no launch has, did you mean DenoisingStage?"],
         ["cases/wan.yaml:9:5: metrics.gate", "DecodeStage, which no launch has, did you mean DecodingStage?"],
         [
-            "cases/wan.yaml:4:3: metrics.limits",
+            "cases/wan.yaml:4:3: metrics.allow",
             "Nowhere, which no launch has; they have DenoisingStage, DecodingStage, TextEncodingStage",
         ],
     ]
     assert [(one.key, one.name, one.near) for one in unknown_stages(result.launches, case.metrics)] == [
         ("metrics.primary", "DenoisingStag", "DenoisingStage"),
         ("metrics.gate", "DecodeStage", "DecodingStage"),
-        ("metrics.limits", "Nowhere", ""),
+        ("metrics.allow", "Nowhere", ""),
     ]
 
 

@@ -77,26 +77,26 @@ def test_a_pause_is_what_lies_outside_steps_and_stages() -> None:
 
 def test_the_pause_that_matters_is_a_share_of_the_request_and_one_as_long_as_it_is_extreme() -> None:
     margins = series([row()] * 3, [row()])["pause"].margins
-    assert (margins.limit_abs, margins.extreme_abs) == pytest.approx((0.04 * 1080.0, 1080.0))
+    assert (margins.detect_abs, margins.extreme_abs) == pytest.approx((0.04 * 1080.0, 1080.0))
     small = {name: value / 10 for name, value in row().items()}
-    assert series([small] * 3, [small])["pause"].margins.limit_abs == 20.0
+    assert series([small] * 3, [small])["pause"].margins.detect_abs == 20.0
 
 
 def test_a_stage_matters_only_by_a_share_of_the_request() -> None:
     long = {name: value * 10 for name, value in row().items()}
     found = series([long] * 3, [long])
-    assert found["stage:TextEncodingStage"].margins.limit_abs == pytest.approx(0.01 * 10_800.0)
-    assert series([row()] * 3, [row()])["stage:TextEncodingStage"].margins.limit_abs == 15.0
+    assert found["stage:TextEncodingStage"].margins.detect_abs == pytest.approx(0.01 * 10_800.0)
+    assert series([row()] * 3, [row()])["stage:TextEncodingStage"].margins.detect_abs == 15.0
 
 
 def test_a_stated_limit_moves_ignore_in_proportion() -> None:
     usual = CLASS_MARGINS["primary"]
-    found = series([row()] * 3, [row()], limits={"denoise": 0.02, "stages": 0.5, "stage:DecodingStage": 0.1})
+    found = series([row()] * 3, [row()], allow={"denoise": 0.02, "stages": 0.5, "stage:DecodingStage": 0.1})
     steps = found["denoise_steps"].margins
     assert (steps.limit, steps.ignore) == pytest.approx((0.02, usual.ignore * 0.02 / usual.limit))
-    assert found["stage:TextEncodingStage"].margins.limit == 0.5
-    assert found["stage:DecodingStage"].margins.limit == 0.1
-    assert found["e2e"].margins.ignore == usual.ignore
+    assert found["stage:TextEncodingStage"].margins.detect == 0.5
+    assert found["stage:DecodingStage"].margins.detect == 0.1
+    assert found["e2e"].margins.allow == usual.ignore
 
 
 def test_denoising_stages_are_judged_by_their_steps_and_never_twice() -> None:

@@ -17,7 +17,7 @@ from pytest_sgdiff.judging.rules.sample import invalid
 
 WEIGHT = 8.0
 """Degrees of freedom that the default prior is worth."""
-SESSION_CV = 0.0025
+SESSION_CV = 0.003
 """Drift between sessions of one node, as a coefficient of variation: no number of launches averages it away."""
 WEIGHT_CAP = 30.0
 """A suite's own prior is never worth more than this: cases differ in what they have not shown yet."""
