@@ -397,9 +397,9 @@ def _held(tolerance: tuple[float, float] | None, old: float | None, new: float |
         return "not-judged", Finding(code="no-tolerance")
     fraction, absolute = tolerance
     margin = max(old * fraction, absolute)
-    beyond = Finding(code="tolerance-beyond", limit=fraction, floor=absolute or None)
+    beyond = Finding(code="tolerance-beyond", allow=fraction, floor=absolute or None)
     if new > old + margin:
         return "slower", beyond
     if new < old - margin:
         return "faster", beyond
-    return "similar", Finding(code="tolerance-within", limit=fraction, floor=absolute or None)
+    return "similar", Finding(code="tolerance-within", allow=fraction, floor=absolute or None)

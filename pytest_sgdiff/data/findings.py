@@ -73,7 +73,7 @@ ComparisonCode = Literal[
 class Finding:
     """Why a metric's outcome is what it is: a code, and the figures behind it. `reports/finding_text.py` has the words.
 
-    `limit`, `allow`, `detect`, `size`, `low` and `high` are fractions (of a slowdown or growth); `floor`, `shortest`
+    `allow`, `detect`, `size`, `low` and `high` are fractions (of a slowdown or growth); `floor`, `shortest`
     and `longest` in the metric's unit. `count` of `of` launches or pairs are meant; `needed` is how many would do.
     `baseline` tells that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
     launches `size` is by how much launches differ anyway. `slack` is the fraction by which
@@ -81,7 +81,6 @@ class Finding:
     """
 
     code: FindingCode | ComparisonCode
-    limit: float | None = None
     allow: float | None = None
     detect: float | None = None
     size: float | None = None

@@ -89,7 +89,7 @@ class _Say:
     @property
     def tolerance(self) -> str:
         """`10 % and 120 ms`."""
-        return figures.measured(self.f.limit or 0.0) + (f" and {self.f.floor:g} {self.unit}" if self.f.floor else "")
+        return figures.measured(self.f.allow or 0.0) + (f" and {self.f.floor:g} {self.unit}" if self.f.floor else "")
 
     @property
     def pauses(self) -> str:

@@ -55,7 +55,7 @@ def gating(**metrics):
 
 
 LOOKS = LaunchPlan().looks
-judge = partial(judging.judge, looks=LOOKS[-1])
+judge = partial(judging.judge, looks=LOOKS)
 
 
 def look_by_look(rows, then, what=None):

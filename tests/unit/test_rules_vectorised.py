@@ -111,7 +111,7 @@ def shipped(then, now):
     """Outcome and launches of the loop that the runner drives."""
     baseline = Baseline(measurement=measurement(then), recorded=Recorded(at="2026-11-23", command="pytest"))
     for look in CASE.launches.looks:
-        verdicts = judge(measurement(now[:look]), baseline, CASE.metrics, looks=CASE.launches.looks[-1])
+        verdicts = judge(measurement(now[:look]), baseline, CASE.metrics, looks=CASE.launches.looks)
         if settled(verdicts):
             break
     return outcome_of(verdicts)[0], look
