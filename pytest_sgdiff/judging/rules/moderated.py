@@ -60,7 +60,7 @@ def _margins(
 
 
 CLASS_MARGINS: Mapping[MetricClass, Margins] = {
-    "primary": _margins("primary", allow=0.0125, detect=0.04, allow_abs=2, detect_abs=5),
+    "primary": _margins("primary", allow=0.012, detect=0.042, allow_abs=2, detect_abs=5),
     "stage": _margins("stage", allow=0.12, detect=0.20, allow_abs=15, detect_abs=20, zeros=True),
     "memory": _margins("memory", allow=0.01, detect=0.03, allow_abs=32, detect_abs=128),
     # Pauses have a rule of their own (rules/pause.py): `allow` is a share of the whole request.
