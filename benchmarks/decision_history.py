@@ -1,7 +1,7 @@
 """Noise between nights on real machines: SGLang's own nightly comparison, which publishes one figure for each night.
 
 `nightly_history.csv` holds its nights of March to June 2026 that measured something: UTC time, commit, case (as
-`scripts/ci/utils/diffusion/comparison_configs.json` of sgl-project/sglang names it), and the seconds of one request to a
+scripts/ci/utils/diffusion/comparison_configs.json of sgl-project/sglang names it), and the seconds of one request to a
 warm server. It is a copy of what that project's nightly workflow publishes.
 
 Between two nights code, configuration and machine may change. Those jumps are no noise: the spread of a case is taken

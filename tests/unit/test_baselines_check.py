@@ -89,8 +89,8 @@ def test_a_noisy_baseline_is_told_by_what_it_misses(here: Path, capsys: pytest.C
     keep(*NOISY)
     ((code, told),) = found("warning")
     assert code == "weak"
-    assert "denoise > 100 % (limit 4 %, launches vary by 15.9 %)" in told
-    assert "e2e > 100 % (limit 4 %, launches vary by 14.5 %)" in told
+    assert "denoise > 100 % (1.2 % allowed, launches vary by 15.9 %)" in told
+    assert "e2e > 100 % (1.2 % allowed, launches vary by 14.5 %)" in told
     assert "DecodingStage" not in told.partition(";")[0]
     assert main(["baselines", "check"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 baseline, nothing wrong, 1 warning"
@@ -118,7 +118,7 @@ def test_what_is_too_few_launches_finds_nothing(here: Path) -> None:
     keep(1000.0, 1001.0)
     (code, told), *_ = found("warning")
     assert code == "weak"
-    assert "denoise none (limit 4 %" in told
+    assert "denoise none (1.2 % allowed" in told
     assert found("error") == [("file", "has 2 of 3 launches: extend it with --sgdiff-update=extend")]
 
 

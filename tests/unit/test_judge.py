@@ -98,7 +98,7 @@ def edited(rows, **changes):
 def test_the_really_slower_engine_regresses_although_launches_pause():
     looks, verdicts, (outcome, by) = look_by_look(SLOW, SYNC[:5])
     assert (looks, outcome) == (5, "regressed")
-    assert by == [("denoise_steps", "beyond-limit"), ("e2e", "beyond-limit"), ("peak_memory", "beyond-limit")]
+    assert by == [("denoise_steps", "beyond-allow"), ("e2e", "beyond-allow"), ("peak_memory", "beyond-allow")]
     found = by_name(verdicts)
     assert found["denoise_steps"].primary
     assert found["denoise_steps"].ratio == pytest.approx(1.0749, abs=1e-4)
@@ -153,7 +153,7 @@ def test_there_a_slower_engine_regresses_by_its_memory_and_its_steps_are_suspect
     """Three of eleven launches are as slow as the slower engine's: the host did that, and might have done it again."""
     looks, verdicts, (outcome, by) = look_by_look(fifth_host("slower"), fifth_host(*sides), gating(**GATED))
     assert (looks, outcome) == (5, "regressed")
-    assert by == [("peak_memory", "beyond-limit")]
+    assert by == [("peak_memory", "beyond-allow")]
     steps = by_name(verdicts)["denoise_steps"]
     assert (steps.outcome, steps.suspect, figures(steps.finding)) == ("inconclusive", True, found)
 

@@ -28,7 +28,7 @@ def test_a_row_gets_verdict_reason_ratio_and_interval():
     answer = judged(candidate=[v * 1.053 for v in BASE])
     assert list(answer) == ["id", "metric_class", "verdict", "finding", "ratio", "low", "high"]
     assert (answer["id"], answer["verdict"]) == ("wan", "regressed")
-    assert figures(answer["finding"]) == {"code": "beyond-limit", "limit": 0.04}
+    assert figures(answer["finding"]) == {"code": "beyond-allow", "allow": 0.012}
     assert answer["ratio"] == pytest.approx(1.053)
     assert answer["low"] < 1.053 < answer["high"]
 

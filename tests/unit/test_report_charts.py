@@ -153,7 +153,7 @@ def test_an_interval_picture_tells_change_interval_and_limit_in_words() -> None:
     verdict = next(v for v in factories.regressed().verdicts if v.primary)
     plot = charts.forest(verdict, reach=0.1)
     assert plot is not None
-    assert plot.description == "denoise +5.3 %, 95 % interval +4.6 .. +6.0 %, limit 4 %"
+    assert plot.description == "denoise +5.3 %, 95 % interval +4.6 .. +6.0 %, 1.2 % allowed"
     assert charts.forest(factories.verdict(baseline=None, ratio=None), reach=0.1) is None
 
 

@@ -149,7 +149,7 @@ def test_a_case_that_is_clearly_fine_is_launched_once():
 def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
     source = Script(*SLOW, 999.0)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %")
+    assert told(result) == ("regressed", "denoise +8.0 %, 1.2 % allowed")
     assert source.asked == [False, True, True, True, True]
     assert result.next_step == ("if it is meant: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
 
@@ -159,7 +159,7 @@ def test_a_gross_slowdown_needs_three():
     result = gate(job(source, then=baseline(*STEADY)))
     assert told(result) == (
         "regressed",
-        "denoise +30.0 %, limit 4 %; every launch beyond every one of the baseline by 28.7 % or more",
+        "denoise +30.0 %, 1.2 % allowed; every launch beyond every one of the baseline by 28.7 % or more",
     )
     assert len(source.asked) == 3
 
@@ -177,7 +177,7 @@ def test_the_last_look_says_what_could_not_be_told():
     result = gate(job(source, then=baseline(1000.0, 1050.0, 980.0, 1030.0, 1010.0)))
     assert result.outcome == "inconclusive"
     assert result.reason == (
-        "denoise +1.7 %, between 3 % faster and 6.8 % slower: 4 % slower is neither excluded nor proven"
+        "denoise +1.7 %, between 3 % faster and 6.8 % slower: 4.2 % slower is not ruled out, nor is more than 1.2 % proven"
     )
     assert len(source.asked) == 5
     assert result.next_step == (
@@ -231,7 +231,7 @@ def test_a_launch_with_slower_clocks_than_the_baseline_is_disturbed():
 def test_two_disturbed_launches_do_not_keep_a_slowdown_from_being_found():
     source = Script((2000.0, DISTURBED), *SLOW[:3], (2000.0, DISTURBED), *SLOW[3:])
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %")
+    assert told(result) == ("regressed", "denoise +8.0 %, 1.2 % allowed")
     assert len(source.asked) == 7
 
 
@@ -625,7 +625,7 @@ def test_pairs_ask_for_no_committed_baseline():
 
 def test_a_slower_engine_takes_five_pairs():
     result, journal = both(STEADY, SLOW)
-    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %, 5 pairs")
+    assert told(result) == ("regressed", "denoise +8.0 %, 1.2 % allowed, 5 pairs")
     assert len(journal) == 10
 
 
@@ -645,7 +645,7 @@ def test_what_no_number_of_pairs_tells_stays_open_after_the_last_look():
     wild = (1000.0, 1100.0, 960.0, 1150.0, 1000.0, 1180.0, 970.0, 1090.0)
     result, journal = both(wild, [wild[-1 - i] * 1.02 for i in range(8)])
     assert result.outcome == "inconclusive"
-    assert result.reason.endswith(": 4 % slower is neither excluded nor proven, 8 pairs")
+    assert result.reason.endswith(": 4.2 % slower is not ruled out, nor is more than 1.2 % proven, 8 pairs")
     assert len(journal) == 2 * PAIR_LOOKS[-1]
 
 
