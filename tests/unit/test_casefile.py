@@ -230,18 +230,31 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
         ("metrics: {gate: []}", ["21: 'metrics.gate' must not be empty"]),
         (
             "metrics: {allow: {load: 4%}}",
-            ["24: key 'load' of 'metrics.allow' must be denoise, e2e, stages, stage:<name> or peak_memory"],
+            ["23: key 'load' of 'metrics.allow' must be denoise, e2e, stages, stage:<name> or peak_memory"],
         ),
         (
             "metrics: {gate: [denoise], allow: {peak_memory: 4%}}",
-            ["41: 'metrics.allow.peak_memory' has no effect: add peak_memory to 'metrics.gate'"],
+            ["40: 'metrics.allow.peak_memory' has no effect: add peak_memory to 'metrics.gate'"],
         ),
-        ("metrics: {allow: {e2e: 4}}", ["29: 'metrics.allow.e2e' must be less than 100%, got 4: for 4 % write 4%"]),
-        ("metrics: {allow: {e2e: 250%}}", ["29: 'metrics.allow.e2e' must be less than 100%, got '250%'"]),
-        ("metrics: {allow: {e2e: 0}}", ["29: 'metrics.allow.e2e' must be more than 0, got 0"]),
-        ("metrics: {allow: {e2e: -0.1}}", ["29: 'metrics.allow.e2e' must be more than 0, got -0.1"]),
-        ("metrics: {allow: {e2e: .nan}}", ["29: 'metrics.allow.e2e' must be a share such as 4% or 0.04, got .nan"]),
-        ("metrics: {allow: {e2e: few}}", ["29: 'metrics.allow.e2e' must be a share such as 4% or 0.04, got 'few'"]),
+        ("metrics: {allow: {e2e: 4}}", ["28: 'metrics.allow.e2e' must be less than 100%, got 4: for 4 % write 4%"]),
+        ("metrics: {allow: {e2e: 250%}}", ["28: 'metrics.allow.e2e' must be less than 100%, got '250%'"]),
+        ("metrics: {allow: {e2e: -0.1}}", ["28: 'metrics.allow.e2e' must be 0 or more, got -0.1"]),
+        ("metrics: {allow: 10}", ["22: 'metrics.allow' must be less than 100%, got 10: for 10 % write 10%"]),
+        (
+            "metrics: {limits: {e2e: 4%}}",
+            [
+                "15: 'metrics.limits' is 'metrics.allow' now: slowdown that is accepted and never fails, for the case "
+                "or by metric, such as 10% (it was what a pass rules out)"
+            ],
+        ),
+        ("metrics: {allow: 10%, detect: 5%}", ["35: 'metrics.detect' must be more than the 10% that is allowed"]),
+        ("metrics: {detect: {e2e: 1%}}", ["24: 'metrics.detect' must be more than the 1.2% that is allowed"]),
+        (
+            "metrics: {primary: e2e, gate: [denoise]}",
+            ["15: 'metrics.primary' is not gated: add e2e to 'metrics.gate', or leave it out"],
+        ),
+        ("metrics: {allow: {e2e: .nan}}", ["28: 'metrics.allow.e2e' must be a share such as 4% or 0.04, got .nan"]),
+        ("metrics: {allow: {e2e: few}}", ["28: 'metrics.allow.e2e' must be a share such as 4% or 0.04, got 'few'"]),
         # launches
         ("launches: {baseline: 2}", ["26: 'launches.baseline' must be 3 or more, got 2"]),
         ("launches: {looks: [3, 1]}", ["23: 'launches.looks' must increase, got [3, 1]"]),

@@ -72,7 +72,7 @@ def test_of_very_many_cases_that_were_not_measured_the_first_hundred_are_named()
 
 
 def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
-    slower = factories.verdict(outcome="regressed", now=86080.0, low=1.046, high=1.06, allow=0.015, detectable=0.048)
+    slower = factories.verdict(outcome="regressed", now=86080.0, low=1.046, high=1.06, allow=0.012, detectable=0.048)
     report = rendered(factories.result(recorded=True, reason="5 launches replace the baseline", verdicts=(slower,)))
     lines = report.splitlines()
     assert lines[0] == "## sgdiff: 1 baseline recorded"

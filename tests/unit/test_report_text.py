@@ -621,7 +621,7 @@ def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
         "  denoise  (primary)   81.75 s  ±0.4 %  4.8 %",
         "  e2e                  83.30 s  ±0.4 %  4.7 %",
         "  pause                12.0 ms",
-        "  finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs",
+        "  finds: a slowdown (of memory a growth) of this size is found in 19 of 20 runs",
         "  the figures are geometric means over the launches, high outliers pulled in; medians for pause",
     ]
     # The closing table leaves it at that.

@@ -86,7 +86,7 @@ def test_the_pause_rule(vectorised, nb, nc):
     got = rules.pauses(b, c, np.full(300, 45.0))
     from dataclasses import replace
 
-    margins = replace(CLASS_MARGINS["pause"], detect_abs=45.0)
+    margins = replace(CLASS_MARGINS["pause"], allow_abs=45.0)
     for i in range(300):
         one = RULES["pause"].decide(list(b[i]), list(c[i]), margins, same_node=True)
         assert rules.OUTCOMES[got.code[i]] == one.outcome
