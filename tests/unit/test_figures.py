@@ -86,7 +86,7 @@ def test_limits_and_exclusions_of_short_stages_say_what_they_are_in_ms() -> None
     assert metric_text.change(worse) == "+16567 %"
     plot = charts.forest(worse, reach=0.25)
     assert plot is not None
-    assert plot.description.endswith(", limit > 100 %")
+    assert plot.description.endswith(", > 100 % allowed")
 
 
 @pytest.mark.parametrize(

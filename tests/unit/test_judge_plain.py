@@ -39,7 +39,7 @@ def test_rows_keep_their_order_and_stand_alone():
     assert [(a["id"], a["verdict"]) for a in answers] == [("a", "pass"), ("b", "inconclusive"), (3, "pass")]
 
 
-@pytest.mark.parametrize(("kind", "floor"), [("primary", 2), ("stage", 5), ("memory", 32)])
+@pytest.mark.parametrize(("kind", "floor"), [("primary", 2), ("stage", 15), ("memory", 32)])
 def test_a_pass_below_the_floor_names_it_to_whoever_left_the_unit_out(kind, floor):
     seconds = {"id": "wan", "metric_class": kind, "baseline": [1.0, 1.1, 1.2], "candidate": [1.9]}
     answer = apply_plain([seconds])[0]

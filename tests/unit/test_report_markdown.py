@@ -94,7 +94,7 @@ def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
     assert section[8].endswith("| REGRESSED, 1.2 % allowed | 4.8 % |")
     assert (
         section[section.index("", 8) + 1]
-        == "finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs"
+        == "finds: a slowdown (of memory a growth) of this size is found in 19 of 20 runs"
     )
 
 
