@@ -122,7 +122,7 @@ def _pri(r: Rates) -> str:
 
 
 def printed(n: int) -> Iterator[str]:
-    yield "6. Minimum detectable slowdown printed from a baseline (median), and share of such slowdowns that are regressed"
+    yield "6. Minimum detectable slowdown printed from a baseline (median), and share of these that are regressed"
     for kind, centre, cvs in (
         ("primary", 1e4, (0.003, 0.005, 0.01, 0.015, 0.02)),
         ("stage", 300.0, (0.01, 0.03, 0.06, 0.12)),

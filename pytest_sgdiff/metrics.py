@@ -86,6 +86,8 @@ class Metric:
 
     How it is had:
         read: its value in one launch, None where the launch does not hold it; of a family a value for each parameter.
+            Left out for one that is derived only: no launch and no baseline keeps it then, and a history keeps what
+            was judged.
         derive: what is judged of it where both sides are known, in place of the values of the launches; the first
             series stands for the metric, the others are judged beside it. Given the name of the metric (of a family
             that of the member). Nothing where the launches' own values are to be judged.
@@ -98,7 +100,8 @@ class Metric:
         part_of: the metric in place of which it is judged: it is no gate of its own, and not reported beside that one.
         published: its key in upstream's baseline files.
     What it means:
-        better: whether less or more of it is good.
+        better: whether less or more of it is good. It is judged by its inverse where more is, so that a slowdown is
+            one of the time for each.
         usual: whether a case gates it that does not choose.
         zero: whether 0.0 and less are values of it.
         sums: which members of the family `stage` it is the sum of.
@@ -108,7 +111,7 @@ class Metric:
     name: str
     unit: str
     metric_class: MetricClass
-    read: Callable[[Observed], float | Mapping[str, float] | None] = lambda _: None
+    read: Callable[[Observed], float | Mapping[str, float] | None] | None = None
     derive: Callable[[Compared, str], tuple[Derived, ...]] | None = None
     place: Callable[[str], str | None] | None = None
     title: str = ""
@@ -136,7 +139,8 @@ class Metric:
 
     def is_of(self, name: str) -> bool:
         """Whether `name` is the metric, or a member of the family."""
-        return name.startswith(f"{self.name}:") if self.family else name == self.name
+        head, colon, _ = name.partition(":")
+        return head == self.name and self.family is bool(colon)
 
     def members(self, launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
         """The names of it in the launches' metrics, in the order in which they first appear."""
@@ -390,7 +394,7 @@ def metrics_of(dump: PerfDump, outside: Mapping[str, float] | None = None) -> di
     seen = Observed(dump=dump, outside=outside or {})
     found: dict[str, float] = {}
     for metric in sorted(METRICS, key=lambda metric: metric.family):
-        value = metric.read(seen)
+        value = None if metric.read is None else metric.read(seen)
         if isinstance(value, Mapping):
             found |= {f"{metric.name}:{part}": one for part, one in value.items()}
         elif value is not None:
@@ -400,7 +404,12 @@ def metrics_of(dump: PerfDump, outside: Mapping[str, float] | None = None) -> di
 
 def entry(name: str) -> Metric | None:
     """The entry of a metric, or of the family that it is of; None for one that a hook added."""
-    return next((metric for metric in METRICS if metric.is_of(name)), None)
+    head, colon, _ = name.partition(":")
+    family = bool(colon)
+    for metric in METRICS:
+        if metric.name == head and metric.family is family:
+            return metric
+    return None
 
 
 def metric_class(name: str) -> MetricClass:
@@ -439,10 +448,36 @@ def may_be_zero(name: str) -> bool:
     return metric is not None and metric.zero
 
 
-def cost(name: str, value: float) -> float:
-    """The value such that more of it is worse: itself, or its inverse where more is better. Its own inverse."""
+def places(name: str, launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
+    """Where the launches' values of a metric were read from, sorted; nothing where that is of no matter, or not
+    known."""
     metric = entry(name)
-    return 1 / value if metric is not None and metric.better == "more" and value else value
+    if metric is None or metric.place is None:
+        return ()
+    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one.generation))}))
+
+
+def only_derived(name: str) -> bool:
+    """Whether no launch holds the metric by itself: it is made of both sides when they are judged."""
+    metric = entry(name)
+    return metric is not None and metric.read is None
+
+
+def more_is_better(name: str) -> bool:
+    """Whether more of the metric is good, as of images per second."""
+    metric = entry(name)
+    return metric is not None and metric.better == "more"
+
+
+def cost(name: str, value: float) -> float:
+    """A value, or a ratio of values, such that more of it is worse: itself, or its inverse where more is better.
+    Applied twice it gives back what it was given."""
+    return 1 / value if value and more_is_better(name) else value
+
+
+def costs(name: str, values: Iterable[float | None]) -> Values:
+    """As `cost`, of every value that is there."""
+    return tuple(None if value is None else cost(name, value) for value in values)
 
 
 def sum_of(name: str) -> Metric | None:
@@ -515,8 +550,12 @@ def published() -> dict[str, str]:
 
 def by_steadiness() -> tuple[str, ...]:
     """The names of the metrics of the whole request, each behind the steadier one that may stand for it."""
-    main = [metric for metric in METRICS if metric.metric_class == "primary" and metric.gates and not metric.family]
+    main = [metric for metric in METRICS if metric.metric_class == "primary" and _is_time(metric)]
     return tuple(dict.fromkeys(name for metric in main for name in (metric.steadier, metric.name) if name))
+
+
+def _is_time(metric: Metric) -> bool:
+    return metric.gates and not metric.family and metric.better == "less"
 
 
 def plausible(value: float) -> bool:

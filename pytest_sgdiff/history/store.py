@@ -19,7 +19,7 @@ from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import HistoryError
 from pytest_sgdiff.files.data_files import DataFileError, kind, opened
 from pytest_sgdiff.judging.estimator import centre
-from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.metrics import metric_class, only_derived
 
 BUSY_TIMEOUT_S = 30.0
 """How long a run waits for another one that is appending: an append takes milliseconds."""
@@ -110,21 +110,25 @@ def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, l
 
 
 def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
-    """What a run adds to the history of the case: per metric the centre of its launches, and how many there are."""
+    """What a run adds to the history of the case: per metric the centre of its launches, and how many there are. Pauses
+    are left out: most launches have none."""
     if not result.measured or result.machine is None or result.workload is None:
         return {}
-    counted = [entry for entry in result.launches if entry.excluded is None]
+    counted = [entry for entry in result.launches if entry.counts]
     found = {}
     for metric in dict.fromkeys(name for entry in counted for name in entry.metrics):
         values = [entry.metrics[metric] for entry in counted if entry.metrics.get(metric, 0) > 0]
         if (middle := centre(values, metric_class(metric))) is not None:
             found[metric] = middle, len(values)
+    for verdict in result.verdicts:
+        if only_derived(verdict.metric) and verdict.metric_class != "pause" and verdict.now:
+            found[verdict.metric] = verdict.now, sum(value is not None for value in verdict.now_values)
     return found
 
 
 def engine_of(result: CaseResult) -> str | None:
     """The engine's version, as the first launch that counts tells it."""
-    return next((entry.environment.engine_version for entry in result.launches if entry.excluded is None), None)
+    return next((entry.environment.engine_version for entry in result.launches if entry.counts), None)
 
 
 def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:

@@ -11,7 +11,7 @@ from pytest_sgdiff.data import ChangePoint, HistoryPoint, Trend
 from pytest_sgdiff.errors import MissingExtraError
 from pytest_sgdiff.judging.estimator import spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
-from pytest_sgdiff.metrics import metric_class, steadier
+from pytest_sgdiff.metrics import cost, metric_class, more_is_better, steadier
 
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""
@@ -31,7 +31,7 @@ RECENT = 30
 
 def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_changes: bool = True) -> Trend:
     """What one series of runs, oldest first, shows. Raises MissingExtraError as `change_points`."""
-    changes, drift = change_points(points) if with_changes else (), creep(points)
+    changes, drift = change_points(points) if with_changes else (), creep(_costs(metric, points))
     return Trend(
         case=case,
         metric=metric,
@@ -44,17 +44,18 @@ def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_change
 
 
 def _worse(metric: str, points: Sequence[HistoryPoint], drift: float | None, changes: Sequence[ChangePoint]) -> bool:
-    margins, step, latest = (
-        CLASS_MARGINS[metric_class(metric)],
-        changes[-1].change if changes else 0.0,
-        points[-1].value,
-    )
+    points = _costs(metric, points)
+    margins, latest = CLASS_MARGINS[metric_class(metric)], points[-1].value
+    step = cost(metric, changes[-1].after / changes[-1].before) - 1 if changes else 0.0
+    floor = 0.0 if more_is_better(metric) else margins.allow_abs
     # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
-    return (step > 0 and step * latest >= margins.allow_abs) or (
-        drift is not None
-        and drift >= max(CREEP * margins.detect, best_by_chance(points))
-        and drift * latest >= margins.allow_abs
+    return (step > 0 and step * latest >= floor) or (
+        drift is not None and drift >= max(CREEP * margins.detect, best_by_chance(points)) and drift * latest >= floor
     )
+
+
+def _costs(metric: str, points: Sequence[HistoryPoint]) -> list[HistoryPoint]:
+    return [replace(point, value=cost(metric, point.value)) for point in points]
 
 
 def trends_of(

@@ -21,6 +21,7 @@ from pytest_sgdiff.judging.rules import RULES, ModeratedRule, PairedRule, Prior,
 from pytest_sgdiff.judging.rules.sample import growth, variation
 from pytest_sgdiff.judging.rules.three_way import bounds
 from pytest_sgdiff.judging.series import Series, new_stages, series_of
+from pytest_sgdiff.metrics import cost, costs, more_is_better
 
 __all__ = [
     "apply_plain",
@@ -125,6 +126,24 @@ def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[Metric
 
 
 def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: Sequence[int], near: bool) -> Verdict:
+    found = _judged(s, rule, baseline, looks=looks, near=near)
+    if not more_is_better(s.metric):
+        return found
+    before, now, ratio, high, low = costs(s.metric, (found.baseline, found.now, found.ratio, found.low, found.high))
+    values = costs(s.metric, s.baseline), costs(s.metric, s.now)
+    return replace(
+        found,
+        baseline=before,
+        now=now,
+        ratio=ratio,
+        low=low,
+        high=high,
+        baseline_values=values[0],
+        now_values=values[1],
+    )
+
+
+def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: Sequence[int], near: bool) -> Verdict:
     if s.stop is not None:
         decision = Decision(outcome="inconclusive", finding=s.stop)
     else:
@@ -161,7 +180,7 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: Sequence[int],
     best = None if s.net else baseline.best.get(s.metric)
     if best and decision.ratio is not None:
         # `best` is a median: the change as it was judged, on top of how far the baseline's own median is above it.
-        verdict = replace(verdict, best_ratio=decision.ratio * then / best)
+        verdict = replace(verdict, best_ratio=decision.ratio * then / cost(s.metric, best))
     if baseline.kind == "reference":
         return replace(verdict, allow=s.margins.allow) if math.isfinite(s.margins.allow) else verdict
     if then <= s.margins.allow_abs:

@@ -14,6 +14,7 @@ from pytest_sgdiff.judging.rules.prior import DEFAULT
 from pytest_sgdiff.judging.rules.sample import invalid, variation
 from pytest_sgdiff.judging.rules.three_way import bounds, moderated
 from pytest_sgdiff.judging.series import Series
+from pytest_sgdiff.metrics import cost, costs
 
 NOISY_CV = 0.012
 """CV between launches above which five launches of a primary metric are too few."""
@@ -103,7 +104,7 @@ def powers(own: Sequence[Series], *, looks: Sequence[int], priors: Mapping[Metri
                 allow=math.expm1(lo),
                 detect=math.expm1(hi),
                 spread=variation(s.baseline),
-                centre=centre(values, s.metric_class),
+                centre=cost(s.metric, centre(values, s.metric_class) or 0.0) or None,
             )
         )
     return tuple(found)
@@ -138,9 +139,9 @@ def first_figures(
             outcome="no-baseline",
             finding=Finding(code="first-recording"),
             net=s.net,
-            now=now,
+            now=None if now is None else cost(s.metric, now),
             estimator=estimator,
-            now_values=s.now,
+            now_values=costs(s.metric, s.now),
             spread=variation(s.now),
             detectable=detectable(s, looks, priors or {}),
             primary=s.primary,
@@ -174,7 +175,7 @@ def _launches(s: Series) -> Iterator[Doubt]:
     )
     few = FEW if of < FEW else None
     if modes is not None:
-        low, upper = (math.exp(m) for m in modes)
+        low, upper = sorted(cost(s.metric, math.exp(m)) for m in modes)
         yield Doubt(code="two-modes", metric=s.metric, unit=s.unit, of=of, low=low, high=upper, needed=few)
     elif high and few:
         above = math.expm1(values[high[-1]] - middle)

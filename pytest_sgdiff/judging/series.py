@@ -15,7 +15,7 @@ from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, MetricChoice, MetricClass, UnknownStage
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins
-from pytest_sgdiff.metrics import Compared, Derived, Metric, Values, denoising_of, request_ms, stages_of
+from pytest_sgdiff.metrics import Compared, Derived, Values, denoising_of, request_ms, stages_of
 
 STAGE_SHARE = 0.01
 """A stage matters only by a share of the request: its `allow_abs` is at least this times the baseline's e2e."""
@@ -25,7 +25,8 @@ STAGE_SHARE = 0.01
 class Series:
     """One metric of baseline and candidate, and how it is to be judged.
 
-    `stop` is why it cannot be judged (then the values are for show). `net` tells that pauses were taken out.
+    Of values of which more is better the inverse stands here, so that more is always worse. `stop` is why it cannot be
+    judged (then the values are for show). `net` tells that pauses were taken out.
     """
 
     metric: str
@@ -157,7 +158,7 @@ class _Request:
         absent = all(v is None for v in then)
         gone = all(v is None for v in now) and not absent
         stop = Finding(code="stage-gone", of=len(now)) if gone else None
-        was, is_now = (places(metrics.entry(metric), side) for side in (self.then, self.now))
+        was, is_now = (metrics.places(metric, side) for side in (self.then, self.now))
         if elsewhere := bool(was and is_now and was != is_now):
             stop = Finding(code="other-checkpoint", then=was, now=is_now)
         return Series(
@@ -165,16 +166,16 @@ class _Request:
             metric_class=kind,
             unit=metrics.unit(metric),
             # A metric that no launch has is not one with missing values: there is nothing to compare with.
-            baseline=() if absent else then,
-            now=now,
-            margins=self._margins(kind, gate, metrics.unit(metric)),
+            baseline=() if absent else metrics.costs(metric, then),
+            now=metrics.costs(metric, now),
+            margins=self._margins(kind, gate, metric),
             primary=primary,
             deciding=not self.reference and (kind != "stage" or gone or self.stages_decide) and not elsewhere,
             net=derived is not None and derived.net,
             stop=stop,
         )
 
-    def _margins(self, kind: MetricClass, gate: str, unit: str) -> Margins:
+    def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
         """The class's margins, with what the case states; where that is `allow` alone, `detect` keeps its distance."""
         usual = CLASS_MARGINS[kind]
         allow, detect = (self._stated(figures, gate, kind) for figures in (self.choice.allow, self.choice.detect))
@@ -185,6 +186,10 @@ class _Request:
         apart = usual.detect - usual.allow
         margins = replace(usual, allow=usual.allow if allow is None else allow)
         margins = replace(margins, detect=margins.allow + apart if detect is None else detect)
+        unit = metrics.unit(name)
+        if unit not in ("ms", "MiB") or metrics.more_is_better(name):
+            # Absolute margins are of these units.
+            return replace(margins, allow_abs=0.0, detect_abs=0.0, noise_abs=0.0)
         if unit != "ms" or self.e2e_ms is None:
             return margins
         if kind == "stage":
@@ -256,11 +261,3 @@ def _at_least(margins: Margins, ms: float) -> Margins:
     """The margins, with what is allowed in ms raised to `ms`, and what a pass rules out as far beyond it as before."""
     allow_abs = max(margins.allow_abs, ms)
     return replace(margins, allow_abs=allow_abs, detect_abs=margins.detect_abs + allow_abs - margins.allow_abs)
-
-
-def places(metric: Metric | None, launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
-    """Where the launches' values of a metric were read from, sorted; nothing where that is of no matter, or not
-    known."""
-    if metric is None or metric.place is None:
-        return ()
-    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one.generation))}))

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, Workload
+from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, Warned, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import HistoryError, LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
@@ -101,7 +101,7 @@ class Measuring:
             command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
-        warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
+        warnings = tuple(Warned(code="advice", advice=one) for one in advice)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
         named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
@@ -183,7 +183,7 @@ class Measuring:
             exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
             expected_s=session.launch_s(case),
             host_timeout_s=settings.gpu_timeout_s,
-            label=("base engine" if base else "current engine") if settings.mode == "against" else "",
+            side=("base" if base else "current") if settings.mode == "against" else None,
         )
 
     @property

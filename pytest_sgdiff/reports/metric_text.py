@@ -62,6 +62,8 @@ def direction(verdict: Verdict) -> str:
     more, less = {"memory": ("higher", "lower"), "pause": ("longer", "shorter")}.get(
         verdict.metric_class, ("slower", "faster")
     )
+    if metrics.more_is_better(verdict.metric):
+        more, less = less, more
     lower = verdict.ratio is not None and verdict.ratio < 1
     if verdict.ratio is None and verdict.now is not None and verdict.baseline is not None:
         lower = verdict.now < verdict.baseline

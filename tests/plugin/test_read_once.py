@@ -98,10 +98,10 @@ def test_an_update_reads_again_only_what_it_replaces_and_only_under_the_lock(dem
 @pytest.mark.parametrize(
     ("command", "folders"),
     [
-        (["baselines", "check"], ("baselines",)),
+        (["baselines", "check"], ("baselines", "cases")),
         (["baselines", "list"], ("baselines",)),
         (["baselines", "show", CASE], ("baselines",)),
-        (["baselines", "diff", "candidates"], ("baselines", "candidates")),
+        (["baselines", "diff", "candidates"], ("baselines", "candidates", "cases")),
         (["inspect", f"recordings/h200/{CASE}"], ("recordings",)),
         (["compare", f"recordings/h200/{CASE}", "other"], ("recordings", "other")),
     ],

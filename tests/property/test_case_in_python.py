@@ -95,7 +95,7 @@ def _refused(case: Case, version: str) -> list[Advice]:
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(stated)
 @example({"args": {}, "env": {}, "backend": "sglang", "launches": {"baseline": 5}})
 @example({"args": {"port": 3000}, "env": {}})

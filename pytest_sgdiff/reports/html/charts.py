@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence, Set
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
-from pytest_sgdiff.metrics import DENOISE, DENOISE_STEPS, PAUSE, STAGE, denoising_of
-from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers
+from pytest_sgdiff.metrics import DENOISE, DENOISE_STEPS, PAUSE, STAGE, cost, denoising_of
+from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, reason_text
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
 WIDTH = 360
@@ -28,7 +28,8 @@ def forest(verdict: Verdict, *, reach: float) -> Plot | None:
     low, high = (verdict.low or verdict.ratio) - 1, (verdict.high or verdict.ratio) - 1
     lines = [Line(x1=scale.at(0), y1=1, x2=scale.at(0), y2=21, kind="zero")]
     if verdict.allow is not None and verdict.allow < reach:
-        lines.append(Line(x1=scale.at(verdict.allow), y1=1, x2=scale.at(verdict.allow), y2=21, kind="limit"))
+        x = scale.at(cost(verdict.metric, 1 + verdict.allow) - 1)
+        lines.append(Line(x1=x, y1=1, x2=x, y2=21, kind="limit"))
     lines.append(Line(x1=scale.at(low), y1=11, x2=scale.at(high), y2=11, kind=f"whisker {verdict.outcome}"))
     shape = "right" if change > reach else "left" if change < -reach else "dot"
     mark = Mark(x=scale.at(change), y=11, kind=f"now {verdict.outcome}", shape=shape)  # type: ignore[arg-type]
@@ -51,7 +52,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         return None
     centre, limit, base = verdict.baseline, None, case_text.base_word(result)
     if centre is not None and verdict.allow is not None and verdict.metric_class != "pause":
-        limit = centre * (1 + verdict.allow)
+        limit = centre * cost(verdict.metric, 1 + verdict.allow)
     spread = (centre or 0.0) * (verdict.spread or 0.0) if verdict.metric_class != "pause" else 0.0
     shown = [value for _, value in (*before, *after)]
     shown += [] if centre is None else [centre - spread, centre + spread, *([limit] if limit is not None else [])]
@@ -66,7 +67,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         lines.append(Line(x1=LEFT, y1=y.at(centre), x2=RIGHT, y2=y.at(centre), kind="centre"))
     if limit is not None:
         lines.append(Line(x1=LEFT, y1=y.at(limit), x2=RIGHT, y2=y.at(limit), kind="limit"))
-        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"allowed {_above(verdict.allow or 0)}"))
+        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"allowed {_above(verdict)}"))
     # Half a place of air on either side, and one place between the baseline and this run.
     places = len(before) + len(after) + 1
     x = Scale(low=-0.5, high=places - 0.5, start=LEFT, end=RIGHT)
@@ -78,8 +79,8 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         Mark(
             x=x.at(len(before) + 1 + i),
             y=y.at(value),
-            kind="excluded" if launch.excluded else f"now {verdict.outcome}",
-            shape="cross" if launch.excluded else "dot",
+            kind="excluded" if not launch.counts else f"now {verdict.outcome}",
+            shape="dot" if launch.counts else "cross",
             label=_told(launch, value, verdict, "launch"),
         )
         for i, (launch, value) in enumerate(after)
@@ -103,15 +104,16 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     )
 
 
-def _above(limit: float) -> str:
+def _above(verdict: Verdict) -> str:
     """`+4 %`; `> 100 %` needs no sign."""
-    words = numbers.percent(limit)
-    return words if words.startswith(">") else f"+{words}"
+    limit = cost(verdict.metric, 1 + (verdict.allow or 0)) - 1
+    words = numbers.percent(abs(limit))
+    return words if words.startswith(">") else f"{'+' if limit >= 0 else '-'}{words}"
 
 
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
     words = f"{noun} {launch.number}: {numbers.quantity(value, verdict.unit)}"
-    return f"{words}, does not count: {numbers.clean(launch.excluded)}" if launch.excluded else words
+    return words if launch.counts else f"{words}, does not count: {numbers.clean(reason_text.excluded(launch))}"
 
 
 def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
