@@ -243,8 +243,10 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
         (
             "metrics: {limits: {e2e: 4%}}",
             [
-                "15: 'metrics.limits' is 'metrics.allow' now: slowdown that is accepted and never fails, "
-                + "for the case or by metric, such as 10% (it was what a pass rules out)"
+                (
+                    "15: 'metrics.limits' is 'metrics.allow' now: slowdown that is accepted and never fails, "
+                    "for the case or by metric, such as 10% (it was what a pass rules out)"
+                )
             ],
         ),
         ("metrics: {allow: 10%, detect: 5%}", ["35: 'metrics.detect' must be more than the 10% that is allowed"]),
