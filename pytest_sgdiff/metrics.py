@@ -285,12 +285,23 @@ def _steps(launch: LaunchRecord) -> float | None:
     return launch.metrics.get(DENOISE_STEPS)
 
 
+def _gap_ms(launch: LaunchRecord) -> float | None:
+    """Milliseconds of denoising outside its steps."""
+    denoise, steps = launch.metrics.get(DENOISE), launch.metrics.get(DENOISE_STEPS)
+    return None if denoise is None or steps is None else max(0.0, denoise - steps)
+
+
 def _beside_pause(
-    sides: Compared, metric: str, of: Callable[[LaunchRecord], float | None], *, net: bool
+    sides: Compared,
+    metric: str,
+    of: Callable[[LaunchRecord], float | None],
+    *,
+    net: bool,
+    pause: Callable[[LaunchRecord], float | None] = _gap_ms,
 ) -> Iterator[Derived]:
     then, now = sides.each(of)
     yield Derived(metric=metric, then=then, now=now, net=net)
-    then, now = sides.each(pause_ms)
+    then, now = sides.each(pause)
     yield Derived(metric=PAUSE, then=then, now=now)
 
 
@@ -303,7 +314,7 @@ def _judged_e2e(sides: Compared, name: str) -> tuple[Derived, ...]:
     """The request without its pauses."""
     if not sides.apart:
         return ()
-    return tuple(_beside_pause(sides, name, lambda launch: request_ms(launch, net=True), net=True))
+    return tuple(_beside_pause(sides, name, lambda launch: request_ms(launch, net=True), net=True, pause=pause_ms))
 
 
 def _judged_stage(sides: Compared, name: str) -> tuple[Derived, ...]:

@@ -38,8 +38,8 @@ def add(commands: Subparsers) -> None:
         "workload, machine and engine, and what the new ones find. check: exit 1 on anything zero, missing, not "
         "finite, of another schema, short of launches, without provenance, or for a case that is gone (known are those "
         "below --cases, and those in *.sgdiff.yaml below the current folder), or where the case asks for a different "
-        "workload now; it prints the smallest slowdown that each baseline finds and warns where that is far beyond the "
-        "limit. apply DIR: put the reviewed candidates "
+        "workload now; it prints the smallest slowdown that each baseline finds and warns where that is far beyond "
+        "what a pass rules out. apply DIR: put the reviewed candidates "
         "of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) in place; "
         "one that would lose launches is refused.",
     )

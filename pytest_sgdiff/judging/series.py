@@ -47,7 +47,8 @@ def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tup
     request = _Request(now, baseline, choice)
     gated = tuple(dict.fromkeys(filter(None, (metrics.primary_of(choice), *metrics.gated(choice)))))
     unique: dict[str, Series] = {}
-    for s in (s for name in gated for s in request.expand(name)):
+    # Pauses of the whole request hold those of denoising.
+    for s in (s for name in sorted(gated, key=lambda name: name != metrics.E2E) for s in request.expand(name)):
         # Published numbers cover a few metrics; that others were not published is nothing to report.
         if s.baseline or s.primary or not request.reference:
             unique.setdefault(s.metric, s)
@@ -183,9 +184,7 @@ class _Request:
             return replace(usual, allow=math.inf if allow is None else allow, allow_abs=0.0)
         if kind == "pause":
             return self._pause_margins(usual)
-        apart = usual.detect - usual.allow
-        margins = replace(usual, allow=usual.allow if allow is None else allow)
-        margins = replace(margins, detect=margins.allow + apart if detect is None else detect)
+        apart, margins = usual.detect - usual.allow, usual.allowing(allow, detect)
         unit = metrics.unit(name)
         if unit not in ("ms", "MiB") or metrics.more_is_better(name):
             # Absolute margins are of these units.

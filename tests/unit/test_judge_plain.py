@@ -115,3 +115,17 @@ def test_mistakes_are_named_by_row_and_key(rows, message):
     with pytest.raises(WireError) as caught:
         apply_plain(rows)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("slower", "verdict"), [(1.09, "pass"), (1.13, "regressed")])
+def test_a_row_can_say_what_is_allowed(slower, verdict):
+    steady = [1000.0, 1004.0, 997.0, 1002.0, 999.0]
+    now = [slower * v for v in steady]
+    row = {"id": "a", "metric_class": "primary", "baseline": steady, "candidate": now, "allow": 0.1, "detect": None}
+    assert apply_plain([row])[0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize("figures", [{"allow": 10}, {"allow": "10%"}, {"allow": True}, {"allow": 0.1, "detect": 0.05}])
+def test_what_is_allowed_is_a_fraction_and_less_than_what_a_pass_rules_out(figures):
+    with pytest.raises(WireError, match=r"\[0\]\.(allow|detect)"):
+        apply_plain([{"id": "a", "metric_class": "primary", "baseline": [1.0], "candidate": [1.0]} | figures])

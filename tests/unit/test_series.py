@@ -171,3 +171,10 @@ def test_a_peak_is_read_where_its_generation_has_it_and_an_unknown_one_is_not_gu
     assert peak.place is not None
     there = "after_forward.peak_allocated_mb"
     assert list(map(peak.place, ("A", "B", "C1", "Z"))) == ["no checkpoint", there, there, None]
+
+
+def test_where_denoising_alone_is_gated_a_pause_of_the_rest_of_the_request_is_none() -> None:
+    slow = row(e2e=1600.0)
+    found = series([row()] * 3, [slow], gate=("denoise",))["pause"]
+    assert found.now == found.baseline[:1] == pytest.approx((10.0,))
+    assert series([row()] * 3, [slow])["pause"].now[0] > 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pytest_sgdiff.data import Decision
@@ -29,6 +29,12 @@ class Margins:
     noise_abs: float
     zeros: bool = False
     extreme_abs: float = math.inf
+
+    def allowing(self, allow: float | None = None, detect: float | None = None) -> Margins:
+        """The margins with what is stated of them, as fractions; `detect` keeps its distance from `allow` where it is
+        not stated."""
+        allowed = self.allow if allow is None else allow
+        return replace(self, allow=allowed, detect=allowed + self.detect - self.allow if detect is None else detect)
 
 
 class Rule(Protocol):
