@@ -75,7 +75,7 @@ def test_an_entry_goes_from_the_case_file_to_every_report(project: Project, caps
         "fastest": "regressed",
         "half:first": "pass",
     }
-    assert (verdicts["tail"]["primary"], verdicts["tail"]["limit"]) == (True, pytest.approx(0.03, rel=0.01))
+    assert (verdicts["tail"]["primary"], verdicts["tail"]["allow"]) == (True, pytest.approx(0.03, rel=0.01))
     assert verdicts["fastest"]["baseline_values"]
 
     with (project.root / "report.csv").open() as rows:
