@@ -269,15 +269,6 @@ def test_a_change_without_an_interval_is_told_once() -> None:
     assert case_text.phrase(result) == reason_text.reason(result)
 
 
-def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> None:
-    found = Finding(code="beyond-ignore", ignore=0.015, limit=0.04)
-    verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, finding=found)
-    result = factories.regressed(verdicts=(verdict,), decided_by=("denoise",))
-    assert f"\n\n  denoise: {finding_text.why(verdict)}\n" in text.message(result)
-    assert metric_text.remark(verdict) == finding_text.why(verdict)
-    assert metric_text.remark(replace(verdict, ratio=1.05)) == ""
-
-
 def test_a_table_says_of_which_estimator_its_figures_are() -> None:
     means = "geometric means over the launches, high outliers pulled in"
     pause = factories.verdict("pause", baseline=9.8, now=475.0, ratio=None)

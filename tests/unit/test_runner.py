@@ -164,7 +164,7 @@ def recorded(launches):
 def test_a_case_that_is_clearly_fine_is_launched_once():
     source = Script(*STEADY)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert judged(result) == ("pass", "ruled-out", -0.001, 0.019)
+    assert judged(result) == ("pass", "ruled-out", -0.001, 0.02)
     assert source.asked == [False]
     assert (result.measured, result.next_step, result.folder) == (True, "", "out/wan/00")
 
@@ -172,7 +172,7 @@ def test_a_case_that_is_clearly_fine_is_launched_once():
 def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
     source = Script(*SLOW, 999.0)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert judged(result) == ("regressed", "beyond-limit", 0.08, None)
+    assert judged(result) == ("regressed", "beyond-allow", 0.08, None)
     assert source.asked == [False, True, True, True, True]
     assert result.next_step == ("if it is meant: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
 
@@ -247,7 +247,7 @@ def test_a_launch_with_slower_clocks_than_the_baseline_is_disturbed():
 def test_two_disturbed_launches_do_not_keep_a_slowdown_from_being_found():
     source = Script((2000.0, DISTURBED), *SLOW[:3], (2000.0, DISTURBED), *SLOW[3:])
     result = gate(job(source, then=baseline(*STEADY)))
-    assert judged(result) == ("regressed", "beyond-limit", 0.08, None)
+    assert judged(result) == ("regressed", "beyond-allow", 0.08, None)
     assert len(source.asked) == 7
 
 
@@ -412,7 +412,7 @@ def test_figures_beside_a_baseline_of_other_work_are_no_suspicion():
     assert (suspect.outcome, suspect.suspect) == ("inconclusive", True)
     assert suspect.best_ratio == pytest.approx(suspect.ratio * 1000.0 / 990.0)
     (beside,) = review_figures(fresh.measurement, own, then, CASE.metrics, looks=(5,), apart=(SEED,))
-    assert (beside.outcome, beside.suspect, beside.best_ratio, beside.limit) == ("no-baseline", False, None, None)
+    assert (beside.outcome, beside.suspect, beside.best_ratio, beside.allow) == ("no-baseline", False, None, None)
     assert beside.ratio == suspect.ratio
 
 
@@ -648,7 +648,7 @@ def test_pairs_ask_for_no_committed_baseline():
 
 def test_a_slower_engine_takes_five_pairs():
     result, journal = both(STEADY, SLOW)
-    assert judged(result) == ("regressed", "beyond-limit", 0.08, None)
+    assert judged(result) == ("regressed", "beyond-allow", 0.08, None)
     assert len(journal) == 10
 
 
@@ -747,7 +747,7 @@ def test_recording_names_the_stages_of_the_case_that_no_launch_has():
     assert [(one.code, str(one.location), one.stage.key) for one in result.warnings[-3:]] == [
         ("unknown-stage", "cases/wan.yaml:4:3", "metrics.primary"),
         ("unknown-stage", "cases/wan.yaml:9:5", "metrics.gate"),
-        ("unknown-stage", "cases/wan.yaml:4:3", "metrics.limits"),
+        ("unknown-stage", "cases/wan.yaml:4:3", "metrics.allow"),
     ]
     assert [(one.key, one.name, one.near) for one in unknown_stages(result.launches, case.metrics)] == [
         ("metrics.primary", "DenoisingStag", "DenoisingStage"),
