@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 UNDATED = "date not told"
 """Published numbers do not always say of when they are."""
-LAUNCHES = 5
-"""Launches of the last look of a case that does not say: what `show` promises to be found is found in as many."""
 
 
 def add(commands: Subparsers) -> None:
@@ -40,8 +38,8 @@ def add(commands: Subparsers) -> None:
         "workload, machine and engine, and what the new ones find. check: exit 1 on anything zero, missing, not "
         "finite, of another schema, short of launches, without provenance, or for a case that is gone (known are those "
         "below --cases, and those in *.sgdiff.yaml below the current folder), or where the case asks for a different "
-        "workload now; it prints the smallest slowdown that each baseline finds and warns where that is far beyond the "
-        "limit. apply DIR: put the reviewed candidates "
+        "workload now; it prints the smallest slowdown that each baseline finds and warns where that is far beyond "
+        "what a pass rules out. apply DIR: put the reviewed candidates "
         "of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) in place; "
         "one that would lose launches is refused.",
     )
@@ -165,6 +163,7 @@ def _estimators(baseline: Baseline) -> list[str]:
 
 def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricClass, Prior]) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
+    from pytest_sgdiff.data import LaunchPlan
     from pytest_sgdiff.judging.estimator import centre
     from pytest_sgdiff.judging.power import detectable
     from pytest_sgdiff.judging.rules.sample import variation
@@ -177,7 +176,7 @@ def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricCl
         middle, spread = centre(values, metric_class(name)), variation(values)
         if middle is None:
             continue
-        found = detectable(judged[name], LAUNCHES, priors) if name in judged else None
+        found = detectable(judged[name], LaunchPlan().looks, priors) if name in judged else None
         line = f"{name:32}{fixed(middle, 2):>12} {unit(name)}"
         line += "" if spread is None else f"  CV {fixed(100 * spread, 2)} %" if spread <= 1 else "  CV > 100 %"
         if found is not None:
@@ -222,7 +221,7 @@ def _diff(chosen: argparse.Namespace) -> int:
             new,
             old,
             MetricChoice() if case is None else case.metrics,
-            looks=(LaunchPlan() if case is None else case.launches).looks[-1],
+            looks=(LaunchPlan() if case is None else case.launches).looks,
             location=Location(path=str(path), line=1, column=1) if case is None else case.location,
             priors=priors[machine],
         )

@@ -18,7 +18,8 @@ def add(commands: Subparsers) -> None:
         help="change points and creep over the history of runs",
         description="Reads a history that runs appended to (--sgdiff-history) and says, per case and metric, from "
         "which run on it is slower or faster, and how far the latest runs are from the best. Exit 1 if the latest "
-        "change point of one is a slowdown that matters or its creep is half of the limit or more (2 % for denoising, "
+        "change point of one is a slowdown that matters or its creep is half of what a pass rules out (2.1 % for "
+        "denoising, "
         "1.5 % for memory, 10 % for another stage) and more than the luck of the best runs explains. Where the sum of "
         "the denoising steps is known, what rare pauses lengthen (e2e, denoise) is shown only if it is named. A case "
         "whose settings changed begins anew: what it did before is shown, and counts no more for the exit code.",

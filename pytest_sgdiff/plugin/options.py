@@ -138,7 +138,8 @@ SETTINGS: tuple[Setting, ...] = (
         flag="history",
         metavar="FILE",
         ini="string",
-        help="append this run to a history (SQLite) that `sgdiff trend` reads",
+        help="append this run to a history (SQLite) that `sgdiff trend` reads; eight earlier runs of a case or more "
+        "say by how much it drifts from night to night",
     ),
     Setting(
         flag="gpu-timeout",

@@ -241,7 +241,7 @@ def _conclusion(comparison: Comparison) -> str:
         return "nothing is slower by more than upstream's tolerances, which say nothing of noise"
     elif not parts:
         return "nothing is slower" + (f"; cannot tell: {_named(open_)}" if open_ else "")
-    excess = "beyond the limit" if comparison.by == "rule" else "more than noise explains"
+    excess = "beyond what is allowed" if comparison.by == "rule" else "more than noise explains"
     parts += [f"{excess}, to be confirmed: {_named(suspect)}"] if suspect else []
     pauses = [row for row in open_ if row.metric_class == "pause"]
     return "; ".join([*parts, *(_why(row) for row in pauses)])
