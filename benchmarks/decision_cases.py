@@ -91,11 +91,9 @@ def _one_look(
     deciding.append(of("memory", cases.memory))
     if cases.pause is not None:
         usual = CLASS_MARGINS["pause"]
-        deciding.append(pauses(*take(cases.pause), np.maximum(usual.limit_abs, usual.limit * e2e_ms)))
-    floor = np.maximum(CLASS_MARGINS["stage"].limit_abs, STAGE_SHARE * e2e_ms)
-    stages = [of("stage", sides, limit_abs=floor) for sides in cases.stages.values()]
-    # A stage fails its case only where its figure lies beyond its limit.
-    failed = [d.code == REGRESSED for d in deciding] + [(d.code == REGRESSED) & d.beyond for d in stages]
+        deciding.append(pauses(*take(cases.pause), np.maximum(usual.allow_abs, usual.allow * e2e_ms)))
+    stages = [of("stage", sides, floor=STAGE_SHARE * e2e_ms) for sides in cases.stages.values()]
+    failed = [d.code == REGRESSED for d in (*deciding, *stages)]
     many = np.sum(failed, axis=0)
     worse = many > 0
     undecided = np.logical_or.reduce([~d.settled for d in deciding] + [d.suspect for d in stages])

@@ -18,7 +18,6 @@ from pytest_sgdiff.judging.estimator import CLIP
 from pytest_sgdiff.judging.rules import Margins, Prior
 from pytest_sgdiff.judging.rules import pause as pause_rule
 from pytest_sgdiff.judging.rules import three_way as three
-from pytest_sgdiff.judging.rules.moderated import RANK_P
 from pytest_sgdiff.judging.rules.paired import PAIRS, SIGN_P
 from pytest_sgdiff.judging.rules.prior import DEFAULT
 
@@ -33,12 +32,10 @@ MAD_TO_SD = 1.482602218505602
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
-    """Outcome codes and whether an inconclusive figure lies beyond its limit; one entry per draw."""
+    """Outcome codes, and whether an inconclusive figure needs confirmation; one entry per draw."""
 
     code: Codes
     suspect: Flags
-    beyond: Flags
-    """The figure lies beyond the limit, whatever the outcome."""
 
     @property
     def settled(self) -> Flags:
@@ -62,7 +59,7 @@ def _three_way(
     factor: Array,
     faster: Flags,
     order: Flags,
-    limit: float,
+    detect: float,
 ) -> Decided:
     """`pytest_sgdiff.judging.rules.three_way.three_way` over arrays."""
     unique, inverse = np.unique(freedom, return_inverse=True)
@@ -74,13 +71,16 @@ def _three_way(
     excluded = d + margin(three.BETA) < hi
     better = (d + alpha < 0) & (d + material < -lo) & (faster | (n < three.GROSS_LAUNCHES))
     sure = (d - alpha > 0) & (d - material > lo)
-    gross = (n >= three.GROSS_LAUNCHES) & (factor > 1 + max(three.GROSS, limit))
+    gross = (n >= three.GROSS_LAUNCHES) & (factor > 1 + max(three.GROSS, detect))
     confirmed = (n >= three.CONFIRM_LAUNCHES) & order
     code = np.full(len(d), INCONCLUSIVE, dtype=np.int8)
-    code[sure & (gross | confirmed)] = REGRESSED
     code[excluded] = PASS
     code[excluded & better] = IMPROVED
-    return Decided(code=code, suspect=(code == INCONCLUSIVE) & (d > hi), beyond=d > hi)
+    # A slowdown that is to be confirmed waits, and one that is proven wins over a pass.
+    if n < three.CONFIRM_LAUNCHES:
+        code[sure] = INCONCLUSIVE
+    code[sure & (gross | confirmed)] = REGRESSED
+    return Decided(code=code, suspect=(code == INCONCLUSIVE) & ((d > hi) | sure))
 
 
 def _moderated(squares: Array, k: int, s0: Array, weight: float) -> tuple[Array, Array]:
@@ -91,9 +91,10 @@ def _moderated(squares: Array, k: int, s0: Array, weight: float) -> tuple[Array,
     return variance, np.where(conflict, float(k), weight + k)
 
 
-def _bounds(middle: Array, m: Margins, limit_abs: Array | float, slack: float) -> tuple[Array, Array]:
-    lo = np.log1p(np.maximum(m.ignore, m.ignore_abs / middle) + slack)
-    return lo, np.log1p(np.maximum(m.limit, limit_abs / middle) + slack)
+def _bounds(middle: Array, m: Margins, floor: Array | float, slack: float) -> tuple[Array, Array]:
+    lo = np.maximum(m.allow, np.maximum(m.allow_abs, floor) / middle)
+    hi = np.maximum(m.detect, (m.detect_abs + np.maximum(0.0, floor - m.allow_abs)) / middle)
+    return np.log1p(lo + slack), np.log1p(np.maximum(lo, hi) + slack)
 
 
 def moderated(
@@ -103,11 +104,12 @@ def moderated(
     *,
     prior: Prior = DEFAULT,
     slack: float = 0.0,
-    limit_abs: Array | float | None = None,
+    floor: Array | float = 0.0,
 ) -> Decided:
-    """The moderated rule; `limit_abs` per row where stages share it with their request."""
+    """The moderated rule; `floor` is what is allowed in ms at least, per row where stages share it with their
+    request."""
     middle = np.median(b, axis=1)
-    lo, hi = _bounds(middle, m, m.limit_abs if limit_abs is None else limit_abs, slack)
+    lo, hi = _bounds(middle, m, floor, slack)
     s0 = np.hypot(m.cv0 if prior.cv0 is None else prior.cv0, m.noise_abs / middle)
     y, z = _centred(np.log(b), s0), _centred(np.log(c), s0)
     nb, nc = b.shape[1], c.shape[1]
@@ -115,7 +117,7 @@ def moderated(
     variance, freedom = _moderated(squares, nb + nc - 2, s0, prior.weight)
     se = np.sqrt(variance * (1 / nb + 1 / nc) + 2 * prior.session_cv**2)
     order = (
-        rank_p(b, c) <= max(RANK_P, 1 / math.comb(nb + nc, nc))
+        rank_p(b, c) <= max(three.RANK_P, 1 / math.comb(nb + nc, nc))
         if nc >= three.CONFIRM_LAUNCHES
         else np.zeros(len(b), bool)
     )
@@ -129,14 +131,14 @@ def moderated(
         factor=c.min(axis=1) / b.max(axis=1),
         faster=c.max(axis=1) < b.min(axis=1),
         order=order,
-        limit=m.limit,
+        detect=m.detect,
     )
 
 
 def paired(b: Array, c: Array, m: Margins, *, prior: Prior = DEFAULT) -> Decided:
     """The rule for A/B pairs."""
     n, middle = b.shape[1], np.median(b, axis=1)
-    lo, hi = _bounds(middle, m, m.limit_abs, 0.0)
+    lo, hi = _bounds(middle, m, 0.0, 0.0)
     pairs = np.log(c) - np.log(b)
     s0 = math.sqrt(2) * np.hypot(m.cv0 if prior.cv0 is None else prior.cv0, m.noise_abs / middle)
     kept = _centred(pairs, s0, both=True)
@@ -153,26 +155,25 @@ def paired(b: Array, c: Array, m: Margins, *, prior: Prior = DEFAULT) -> Decided
         factor=c.min(axis=1) / b.max(axis=1),
         faster=pairs.max(axis=1) < 0,
         order=tail[wins] <= max(SIGN_P, 0.5**n),
-        limit=m.limit,
+        detect=m.detect,
     )
     if n < PAIRS:
         return Decided(
             code=np.full(len(b), INCONCLUSIVE, dtype=np.int8),
             suspect=np.zeros(len(b), bool),
-            beyond=np.zeros(len(b), bool),
         )
     return decided
 
 
-def pauses(b: Array, c: Array, limit_abs: Array) -> Decided:
+def pauses(b: Array, c: Array, allow_abs: Array) -> Decided:
     """The pause rule, in milliseconds."""
     nb, nc = b.shape[1], c.shape[1]
     usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
-    recurs = c.min(axis=1) > usual + np.maximum(limit_abs, pause_rule.LENGTHS * usual)
+    recurs = c.min(axis=1) > usual + np.maximum(allow_abs, pause_rule.LENGTHS * usual)
     code = np.where(recurs, INCONCLUSIVE, PASS).astype(np.int8)
     if nc >= pause_rule.RECUR_LAUNCHES and nb >= pause_rule.RECUR_LAUNCHES:
         code[recurs] = REGRESSED
-    return Decided(code=code, suspect=np.zeros(len(b), bool), beyond=np.zeros(len(b), bool))
+    return Decided(code=code, suspect=np.zeros(len(b), bool))
 
 
 @cache

@@ -285,12 +285,23 @@ def _steps(launch: LaunchRecord) -> float | None:
     return launch.metrics.get(DENOISE_STEPS)
 
 
+def _gap_ms(launch: LaunchRecord) -> float | None:
+    """Milliseconds of denoising outside its steps."""
+    denoise, steps = launch.metrics.get(DENOISE), launch.metrics.get(DENOISE_STEPS)
+    return None if denoise is None or steps is None else max(0.0, denoise - steps)
+
+
 def _beside_pause(
-    sides: Compared, metric: str, of: Callable[[LaunchRecord], float | None], *, net: bool
+    sides: Compared,
+    metric: str,
+    of: Callable[[LaunchRecord], float | None],
+    *,
+    net: bool,
+    pause: Callable[[LaunchRecord], float | None] = _gap_ms,
 ) -> Iterator[Derived]:
     then, now = sides.each(of)
     yield Derived(metric=metric, then=then, now=now, net=net)
-    then, now = sides.each(pause_ms)
+    then, now = sides.each(pause)
     yield Derived(metric=PAUSE, then=then, now=now)
 
 
@@ -303,7 +314,7 @@ def _judged_e2e(sides: Compared, name: str) -> tuple[Derived, ...]:
     """The request without its pauses."""
     if not sides.apart:
         return ()
-    return tuple(_beside_pause(sides, name, lambda launch: request_ms(launch, net=True), net=True))
+    return tuple(_beside_pause(sides, name, lambda launch: request_ms(launch, net=True), net=True, pause=pause_ms))
 
 
 def _judged_stage(sides: Compared, name: str) -> tuple[Derived, ...]:
@@ -516,10 +527,17 @@ def everything() -> tuple[str, ...]:
 
 def gates(choice: MetricChoice, name: str) -> bool:
     """Whether a case gates what `name` means: a metric, a group, or a member of a group that it gates."""
-    found = entry(name)
-    return name in (*gated(choice), choice.primary) or (
-        found is not None and bool(found.group) and found.group in gated(choice)
-    )
+    found, names = entry(name), gated(choice)
+    return name in names or (found is not None and bool(found.group) and found.group in names)
+
+
+def primary_of(choice: MetricChoice) -> str:
+    """The metric that decides a case first: the one that it names if it is gated, else the first time of the whole
+    request that is; empty where none is."""
+    if gates(choice, choice.primary):
+        return choice.primary
+    main = (name for name in gated(choice) if (metric := entry(name)) is not None and metric.metric_class == "primary")
+    return next(main, "")
 
 
 def gate_names() -> tuple[str, ...]:

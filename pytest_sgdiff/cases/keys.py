@@ -6,6 +6,7 @@ The keys are the fields of `pytest_sgdiff.data.Case` and its parts (a test keeps
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
 from pytest_sgdiff import metrics
@@ -20,13 +21,15 @@ from pytest_sgdiff.cases.shapes import (
     ListOf,
     MapOf,
     OneOf,
+    OneOrEach,
     Record,
     Share,
     Specifier,
     Text,
 )
-from pytest_sgdiff.cases.tree import Mistakes, Table
+from pytest_sgdiff.cases.tree import Mistakes, Node, Place, Table
 from pytest_sgdiff.data import Backend, Case, Expect, FasterThan, LaunchPlan, MetricChoice, OutputSize, Requires
+from pytest_sgdiff.judging.rules import CLASS_MARGINS
 
 CASE_ID = r"[A-Za-z_][A-Za-z0-9_.-]*"
 VARIANT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -70,13 +73,35 @@ _EXPECT = Record(
 )
 
 
-def _limits_are_gated(choice: MetricChoice, table: Table, name: str, mistakes: Mistakes) -> None:
-    """A limit on what is not gated would be a promise that nobody keeps."""
-    for metric in choice.limits:
-        if not metrics.gates(choice, metric):
-            limits = table.entries["limits"]
-            assert isinstance(limits, Table)
-            mistakes.add(limits.keys[metric], f"'{name}.limits.{metric}' has no effect: add {metric} to '{name}.gate'")
+def _figures_make_sense(choice: MetricChoice, table: Table, name: str, mistakes: Mistakes) -> None:
+    """What is stated of a metric that is not gated would be a promise that nobody keeps."""
+    if choice.gate is not None and "primary" in table.entries and not metrics.gates(choice, choice.primary):
+        mistakes.add(
+            table.keys["primary"],
+            f"'{name}.primary' is not gated: add {choice.primary} to '{name}.gate', or leave it out",
+        )
+    for key in ("allow", "detect"):
+        stated = table.entries.get(key)
+        for metric, place in stated.keys.items() if isinstance(stated, Table) else ():
+            if not metrics.gates(choice, metric):
+                mistakes.add(place, f"'{name}.{key}.{metric}' has no effect: add {metric} to '{name}.gate'")
+    for place, metric, detect in _each(table.entries.get("detect"), choice.detect):
+        allow = choice.allow.get(metric) if isinstance(choice.allow, Mapping) else choice.allow
+        if allow is None and metric:
+            family = metrics.entry(metric)
+            kind = family.metric_class if family is not None and family.metric_class != "pause" else "primary"
+            allow = CLASS_MARGINS[kind].allow
+        if detect <= (CLASS_MARGINS["primary"].allow if allow is None else allow):
+            least = f"{100 * (CLASS_MARGINS['primary'].allow if allow is None else allow):g}%"
+            mistakes.add(place, f"'{name}.detect' must be more than the {least} that is allowed")
+
+
+def _each(node: Node | None, stated: float | Mapping[str, float] | None) -> Iterator[tuple[Place, str, float]]:
+    """Every figure with its place and metric; one for the case has no metric."""
+    if isinstance(node, Table) and isinstance(stated, Mapping):
+        yield from ((node.keys[metric], metric, figure) for metric, figure in stated.items())
+    elif node is not None and isinstance(stated, float):
+        yield node.place, "", stated
 
 
 _PRIMARY = OneOf(names=metrics.primary_names)
@@ -86,14 +111,17 @@ _METRICS = Record(
     keys={
         "primary": _PRIMARY,
         "gate": ListOf(item=_GATE, least=1),
-        "limits": MapOf(value=Share(), key=_GATE),
+        "allow": OneOrEach(value=Share(or_zero=True), key=_GATE),
+        "detect": OneOrEach(value=Share(), key=_GATE),
     },
     help={
-        "primary": "the metric that decides first",
-        "gate": "metrics that fail the case when they get worse",
-        "limits": "slowdown that a pass must exclude, by metric, such as 4%",
+        "primary": "the metric that decides first, one of those in `gate`",
+        "gate": "the only metrics that fail the case when they get worse",
+        "allow": "slowdown that is accepted and never fails, for the case or by metric, such as 10%",
+        "detect": "slowdown that a pass rules out, for the case or by metric; more than `allow`",
     },
-    relation=_limits_are_gated,
+    formerly={"limits": "allow"},
+    relation=_figures_make_sense,
 )
 _LAUNCHES = Record(
     kind=LaunchPlan,

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 UNDATED = "date unknown"
 """Published numbers do not always say of when they are."""
-LAUNCHES = 5
-"""Launches of the last look of a case that does not say: `show` prints the minimum detectable slowdown of so many."""
 
 
 def add(commands: Subparsers) -> None:
@@ -40,9 +38,9 @@ def add(commands: Subparsers) -> None:
         "slowdowns of the candidates. check: exit 1 if a value is zero, missing or not finite, if a baseline has "
         "another schema, too few launches or no provenance, if no case of its name exists (cases are read from "
         "--cases and from *.sgdiff.yaml below the current folder), or if the case asks for a different workload now. "
-        "It prints the minimum detectable slowdown of each baseline and warns if that is far beyond the limit. apply "
-        "DIR: copies the reviewed candidates of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) "
-        "into the tree. A candidate that would lose launches is refused.",
+        "It prints the minimum detectable slowdown of each baseline and warns if that is far beyond what a pass "
+        "rules out. apply DIR: copies the reviewed candidates of a CI run (its --sgdiff-out folder, or the folder "
+        "baselines/ in it) into the tree. A candidate that would lose launches is refused.",
     )
     parser.add_argument("action", choices=("list", "show", "diff", "check", "apply"), metavar="ACTION")
     parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
@@ -164,6 +162,7 @@ def _estimators(baseline: Baseline) -> list[str]:
 
 def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricClass, Prior]) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
+    from pytest_sgdiff.data import LaunchPlan
     from pytest_sgdiff.judging.estimator import centre
     from pytest_sgdiff.judging.power import detectable
     from pytest_sgdiff.judging.rules.sample import variation
@@ -176,7 +175,7 @@ def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricCl
         middle, spread = centre(values, metric_class(name)), variation(values)
         if middle is None:
             continue
-        found = detectable(judged[name], LAUNCHES, priors) if name in judged else None
+        found = detectable(judged[name], LaunchPlan().looks, priors) if name in judged else None
         line = f"{name:32}{fixed(middle, 2):>12} {unit(name)}"
         line += "" if spread is None else f"  CV {fixed(100 * spread, 2)} %" if spread <= 1 else "  CV > 100 %"
         if found is not None:
@@ -221,7 +220,7 @@ def _diff(chosen: argparse.Namespace) -> int:
             new,
             old,
             MetricChoice() if case is None else case.metrics,
-            looks=(LaunchPlan() if case is None else case.launches).looks[-1],
+            looks=(LaunchPlan() if case is None else case.launches).looks,
             location=Location(path=str(path), line=1, column=1) if case is None else case.location,
             priors=priors[machine],
         )

@@ -18,8 +18,8 @@ def add(commands: Subparsers) -> None:
         help="change points and creep over the history of runs",
         description="Reads a history that runs appended to (--sgdiff-history). For each case and metric it prints the "
         "run from which it is slower or faster, and how far the latest runs are from the best. Exit 1 if the latest "
-        "change point of a metric is a slowdown that matters. Exit 1 too if its creep is half of the limit or more (2 "
-        "% for denoising, 1.5 % for memory, 10 % for another stage) and more than the chance in the best runs "
+        "change point of a metric is a slowdown that matters. Exit 1 too if its creep is half of what a pass rules out "
+        "(2.1 % for denoising, 1.5 % for memory, 10 % for another stage) and more than the chance in the best runs "
         "explains. Where the sum of the denoising steps is known, metrics that rare pauses lengthen (e2e, denoise) "
         "are shown only if --metric names them. A case whose settings changed starts a new series. The earlier series "
         "is shown, but does not affect the exit code.",

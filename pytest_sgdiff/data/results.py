@@ -20,8 +20,8 @@ have no logarithm, and of pauses)."""
 class Decision:
     """What a rule says of one metric: `ratio` is candidate over baseline, with its 95 % interval (`low`, `high`);
     `baseline` and `now` are the centres that it is the ratio of, by the estimator `mean`; `excluded` is the smallest
-    slowdown (a fraction) that a pass rules out; `suspect` says that an inconclusive figure lies beyond its limit, or
-    that pauses pass which are many or long. Everything that could not be computed is None."""
+    slowdown (a fraction) that a pass rules out; `suspect` says that an inconclusive figure lies beyond `detect` or is
+    to be confirmed, or that pauses pass which are many or long. Everything that could not be computed is None."""
 
     outcome: Outcome
     finding: Finding
@@ -37,13 +37,12 @@ class Decision:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """One metric judged. `baseline` and `now` are centres in `unit` by `estimator`, of which `ratio` is the ratio;
-    `spread` is the baseline's CV; `limit` and `ignore` are the margins used, as fractions; `deciding` metrics settle
+    `spread` is the baseline's CV; `allow` and `detect` are the margins used, as fractions; `deciding` metrics settle
     the outcome of the case, the others only fail it. `baseline_values` and `now_values` are what was judged, one value
     per launch that counts: not always a metric of the launches themselves (a pause; e2e without it, which `net` says).
-    `detectable` is
-    the slowdown, a fraction, that the case's looks find 19 times of 20: by the baseline, or in an update by the one
-    that was recorded. `best_ratio` is now over the best ever recorded: `ratio`, on top of how far the median of the
-    baseline is above the best median."""
+    `detectable` is the slowdown of this metric alone, a fraction, that is regressed in 95 of 100 gates with the case's
+    checkpoints: by the baseline, or in an update by the one that was recorded. `best_ratio` is now over the best ever
+    recorded: `ratio`, on top of how far the median of the baseline is above the best median."""
 
     metric: str
     metric_class: MetricClass
@@ -59,8 +58,8 @@ class Verdict:
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
-    limit: float | None = None
-    ignore: float | None = None
+    allow: float | None = None
+    detect: float | None = None
     excluded: float | None = None
     detectable: float | None = None
     best_ratio: float | None = None

@@ -88,6 +88,27 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
     )
 
 
+def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, list[tuple[float, int]]]:
+    """By metric, the centre of each run's launches and how many there were, oldest first, of a case with one workload
+    on one kind of machine.
+
+    Raises:
+        HistoryError: it is no history.
+    """
+    found: dict[str, list[tuple[float, int]]] = {}
+    with _opened(path, mode="ro") as connection:
+        rows = connection.execute(
+            "SELECT metric, value, launches FROM points WHERE case_id = ? AND machine = ? AND workload = ? "
+            "ORDER BY at, run",
+            (case, machine, workload),
+        )
+        for metric, value, launches in rows:
+            if not isinstance(metric, str) or not _is_figure(value) or not isinstance(launches, int) or launches < 1:
+                raise HistoryError(f"{path}: not a usable history: a point of {case} is none; move it away")
+            found.setdefault(metric, []).append((value, launches))
+    return found
+
+
 def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
     """What a run adds to the history of the case: per metric the centre of its launches, and how many there are. Pauses
     are left out: most launches have none."""

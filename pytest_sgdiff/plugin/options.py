@@ -142,7 +142,8 @@ SETTINGS: tuple[Setting, ...] = (
         flag="history",
         metavar="FILE",
         ini="string",
-        help="append this run to the history file (SQLite) that `sgdiff trend` reads",
+        help="append this run to the history file (SQLite) that `sgdiff trend` reads; with eight or more earlier runs of "
+        "a case it also gives the drift of that case from night to night",
     ),
     Setting(
         flag="gpu-timeout",

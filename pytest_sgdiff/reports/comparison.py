@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pytest_sgdiff.compare.compare import Comparison, Row, Status
-from pytest_sgdiff.compare.sides import Side
+from pytest_sgdiff.compare.compare import Comparison, Row, Status, Unlike
+from pytest_sgdiff.compare.sides import Side, fact_text
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.printable import printable_json, printable_values
 from pytest_sgdiff.reports.case_text import estimators
@@ -72,7 +72,10 @@ def render_markdown(comparison: Comparison) -> str:
     comparison = printable_values(comparison)
     lines = ["### Performance Comparison Report", ""]
     if not comparison.rows:
-        return "\n".join([*lines, *(f"- {d}" for d in comparison.differences), "", _conclusion(comparison)]) + "\n"
+        return (
+            "\n".join([*lines, *(f"- {_unlike(d)}" for d in comparison.differences), "", _conclusion(comparison)])
+            + "\n"
+        )
     lines += [
         "#### 1. High-level Summary",
         "| Metric | Baseline | New | Diff | Status |",
@@ -104,7 +107,7 @@ def render_json(comparison: Comparison) -> str:
         "new": _plain_side(comparison.new),
         "by": comparison.by,
         "result": comparison.result,
-        "differences": list(comparison.differences),
+        "differences": [_unlike(one) for one in comparison.differences],
         "untold": list(comparison.untold),
         "ways": list(comparison.ways),
         "rows": [_plain_row(row) for row in comparison.rows],
@@ -144,14 +147,14 @@ def _plain_side(side: Side) -> dict[str, object]:
         "label": side.label,
         "launches": len(side.launches),
         "engine": side.engine_version,
-        "facts": dict(side.facts),
+        "facts": {name: fact_text(value) for name, value in side.facts.items()},
         "notes": list(side.notes),
     }
 
 
 def _side(side: Side) -> str:
     engine = f", sglang {side.engine_version}" if side.engine_version else ""
-    machine = f", {side.facts['machine']}" if "machine" in side.facts else ""
+    machine = f", {fact_text(side.facts['machine'])}" if "machine" in side.facts else ""
     return f"{side.label} ({plural(len(side.launches), 'launch')}{engine}{machine})"
 
 
@@ -165,7 +168,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield f"different {'flag' if way.startswith('--') else 'variable'}: {way}"
     if comparison.anyway:
         for difference in comparison.differences:
-            yield f"not the same: {difference}"
+            yield f"not the same: {_unlike(difference)}"
 
 
 def _legend(comparison: Comparison) -> list[str]:
@@ -223,7 +226,7 @@ def _sizes(rows: Iterable[tuple[Row, float | None]]) -> str:
 
 def _conclusion(comparison: Comparison) -> str:
     if comparison.result == "not-comparable":
-        return f"not comparable: {'; '.join(comparison.differences)} ({FIX})"
+        return f"not comparable: {'; '.join(map(_unlike, comparison.differences))} ({FIX})"
     slower = [row for row in comparison.rows if row.status == "slower"]
     times, sizes = ([row for row in slower if (row.metric_class == "memory") == memory] for memory in (False, True))
     open_ = [row for row in comparison.rows if row.status == "cannot-tell"]
@@ -238,7 +241,7 @@ def _conclusion(comparison: Comparison) -> str:
         return "nothing is slower by more than upstream's tolerances, which ignore noise"
     elif not parts:
         return "nothing is slower" + (f"; cannot tell: {_named(open_)}" if open_ else "")
-    excess = "beyond the limit" if comparison.by == "rule" else "more than noise explains"
+    excess = "beyond what is allowed" if comparison.by == "rule" else "more than noise explains"
     parts += [f"{excess}, needs confirmation: {_named(suspect)}"] if suspect else []
     pauses = [row for row in open_ if row.metric_class == "pause"]
     return "; ".join([*parts, *(_why(row) for row in pauses)])
@@ -285,3 +288,7 @@ def _matters(row: Row) -> bool:
     if row.old is None or row.new is None:
         return True
     return abs(row.new - row.old) > 0.5 or max(row.old, row.new) > 100
+
+
+def _unlike(one: Unlike) -> str:
+    return f"{one.name}: {fact_text(one.old)} against {fact_text(one.new)}"

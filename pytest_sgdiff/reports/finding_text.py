@@ -47,12 +47,13 @@ class _Say:
         self.unit = unit or ("MiB" if kind == "memory" else "ms")
 
     @property
-    def limit(self) -> str:
-        return figures.precision(self.f.limit)
+    def allow(self) -> str:
+        return figures.precision(self.f.allow)
 
     @property
-    def ignore(self) -> str:
-        return figures.precision(self.f.ignore)
+    def allowed(self) -> str:
+        """`4 % allowed`: the slowdown that is accepted."""
+        return f"{self.allow} allowed"
 
     @property
     def size(self) -> str:
@@ -69,7 +70,7 @@ class _Say:
     @property
     def beyond(self) -> str:
         """`4 % slower`: the size that a pass must rule out."""
-        return f"{self.limit} {self.more}"
+        return f"{figures.precision(self.f.detect)} {self.more}"
 
     @property
     def candidate(self) -> str:
@@ -90,7 +91,7 @@ class _Say:
     @property
     def tolerance(self) -> str:
         """`10 % and 120 ms`."""
-        return figures.measured(self.f.limit or 0.0) + (f" and {self.f.floor:g} {self.unit}" if self.f.floor else "")
+        return figures.measured(self.f.allow or 0.0) + (f" and {self.f.floor:g} {self.unit}" if self.f.floor else "")
 
     @property
     def pauses(self) -> str:
@@ -117,7 +118,7 @@ def _ruled_out(s: _Say) -> str:
 
 def _interval(s: _Say) -> str:
     low, high = s.change(s.f.low), s.change(s.f.high)
-    return f"between {low} and {high}: {s.beyond} is neither excluded nor proven"
+    return f"between {low} and {high}: {s.beyond} is not ruled out, nor is more than {s.allow} proven"
 
 
 def _out_of_order(s: _Say) -> str:
@@ -175,14 +176,12 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "zero-values": lambda s: "missing or invalid: zero among values above the floor",
     "ruled-out": _ruled_out,
     "faster": lambda s: f"at least {s.change(s.f.size)}",
-    "undecided": lambda s: f"{s.beyond} is neither excluded nor proven yet",
+    "undecided": lambda s: f"{s.beyond} is not ruled out yet, nor is more than {s.allow} proven",
     "interval-undecided": _interval,
     "unconfirmed": lambda s: f"needs confirmation by {s.f.needed} {s.candidate}",
-    "gross": lambda s: f"limit {s.limit}; every launch beyond every one of {s.base} by {s.size} or more",
-    "beyond-limit": lambda s: f"limit {s.limit}",
-    "beyond-ignore": lambda s: f"surely beyond {s.ignore}, and {s.beyond} is not excluded",
+    "gross": lambda s: f"{s.allowed}; every launch beyond every one of {s.base} by {s.size} or more",
+    "beyond-allow": lambda s: s.allowed,
     "out-of-order": _out_of_order,
-    "within-limit": lambda s: f"{s.change(s.f.size)}, which is real but within its limit of {s.limit}",
     "small-baseline": lambda s: (
         f"{s.base} has {numbers.plural(s.f.of or 0, 'launch')}, the rule needs at least {s.f.needed}"
     ),
@@ -219,9 +218,9 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-tolerance": lambda s: "upstream has no tolerance for it",
     "reference-zero": lambda s: "the reference is zero",
     "reference-shows": lambda s: "a reference without a stated tolerance only shows the difference",
-    "reference-within": lambda s: f"within the tolerance of {s.limit}; one published number cannot pass a case",
+    "reference-within": lambda s: f"within the tolerance of {s.allow}; one published number cannot pass a case",
     "reference-overlaps": lambda s: (
-        f"not in every launch beyond the tolerance of {s.limit}; one published number cannot pass a case"
+        f"not in every launch beyond the tolerance of {s.allow}; one published number cannot pass a case"
     ),
-    "reference-beyond": lambda s: f"all {s.f.count} launches beyond the tolerance of {s.limit} that the case states",
+    "reference-beyond": lambda s: f"all {s.f.count} launches beyond the tolerance of {s.allow} that the case states",
 }

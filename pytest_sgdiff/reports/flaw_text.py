@@ -60,13 +60,13 @@ def _size(power: Power) -> str:
 
 def _against(power: Power) -> str:
     spread = "" if power.spread is None else f", launches vary by {percent(power.spread)}"
-    return f" (limit {percent(power.limit)}{spread})"
+    return f" ({percent(power.allow)} allowed{spread})"
 
 
 def _helps(weak: Sequence[Power], launches: int) -> str:
     if launches < 3:
         return "give the case more launches (launches.looks)"
-    return f"{AGAIN} on a quiet machine, with more launches (launches.baseline), or raise the limit"
+    return f"{AGAIN} on a quiet machine, with more launches (launches.baseline), or allow more (metrics.allow)"
 
 
 _WORDS: Mapping[Code, Callable[[Flaw], str]] = {

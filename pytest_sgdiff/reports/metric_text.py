@@ -94,26 +94,18 @@ def remark(verdict: Verdict, *, paired: bool = False) -> str:
     if verdict.outcome == "no-baseline" and verdict.finding.code in SHOWN_AS_OUTCOME:
         return ""
     tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
-    tells = tells and not short_of_limit(verdict)
     return "" if tells and verdict.metric_class != "pause" else numbers.clean(finding_text.why(verdict, paired=paired))
-
-
-def short_of_limit(verdict: Verdict) -> bool:
-    """Whether a metric regressed by less than its limit, beyond doubt by more than may be ignored: it needs a word."""
-    if verdict.outcome != "regressed" or verdict.ratio is None or verdict.limit is None:
-        return False
-    return metrics.cost(verdict.metric, verdict.ratio) < 1 + verdict.limit
 
 
 def verdict_phrase(verdict: Verdict) -> str:
     """The last column of the stage table: the outcome and the one number that qualifies it."""
     if verdict.outcome == "regressed":
-        return f"REGRESSED{_limit(verdict)}"
+        return f"REGRESSED{_allowed(verdict)}"
     if verdict.outcome == "pass":
         return f"pass, {excluded(verdict)}" if verdict.excluded is not None else "pass"
     if verdict.outcome == "inconclusive":
         words = "inconclusive" + (", needs confirmation" if verdict.suspect else "")
-        words += _limit(verdict)
+        words += _allowed(verdict)
         return words if verdict.deciding else f"{words}, does not decide"
     if verdict.outcome == "no-baseline":
         # What to do about it is reported once for the case.
@@ -122,11 +114,11 @@ def verdict_phrase(verdict: Verdict) -> str:
     return verdict.outcome
 
 
-def _limit(verdict: Verdict) -> str:
-    """`, limit 4 %`; of a stage in ms where per cent say nothing, `, limit > 100 % (15.0 ms)`."""
-    if verdict.limit is None:
+def _allowed(verdict: Verdict) -> str:
+    """`, 1.5 % allowed`; of a stage in ms where per cent say nothing, `, > 100 % (15.0 ms) allowed`."""
+    if verdict.allow is None:
         return ""
-    return f", limit {numbers.percent(verdict.limit) if verdict.limit <= 1 else _size(verdict, verdict.limit)}"
+    return f", {numbers.percent(verdict.allow) if verdict.allow <= 1 else _size(verdict, verdict.allow)} allowed"
 
 
 def detectable(verdict: Verdict) -> str:

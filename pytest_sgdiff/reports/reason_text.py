@@ -12,7 +12,7 @@ from pytest_sgdiff.reports.numbers import plural
 
 
 def reason(result: CaseResult) -> str:
-    """`denoise (sum of steps) +5.3 %, limit 4 %; e2e …`: why the outcome is what it is, in one line."""
+    """`denoise (sum of steps) +5.3 %, 1.2 % allowed; e2e …`: why the outcome is what it is, in one line."""
     return _WORDS[result.reason.code](result)
 
 
@@ -58,7 +58,7 @@ def _verdicts(result: CaseResult) -> str:
 
 
 def _told(v: Verdict, *, paired: bool) -> str:
-    """`denoise (sum of steps) +5.3 %, limit 4 %`"""
+    """`denoise (sum of steps) +5.3 %, 1.5 % allowed`"""
     change = "" if v.ratio is None else f" {figures.change(v.ratio - 1)}"
     separator = ":" if v.ratio is None else ","
     return f"{metrics.title(v.metric)}{change}{separator} {finding_text.why(v, paired=paired)}"

@@ -30,7 +30,7 @@ Align = Literal["<", ">"]
 
 PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
 DETECTS = "minimum detectable slowdown"
-FINDS = "detects: 19 of 20 runs find a slowdown (of memory a growth) of this size or more"
+FINDS = "detects: 19 of 20 runs find a slowdown (of memory a growth) of this size"
 
 
 class TextReport:
@@ -233,13 +233,12 @@ def _problem_lines(problem: Problem, *, headed: bool) -> list[str]:
 
 
 def _explained(result: CaseResult) -> list[Verdict]:
-    """Verdicts that need a sentence of their own: what could not be told, unless the headline does, pauses, whose
-    medians tell little, and what regressed by less than its limit."""
+    """Verdicts that need a sentence of their own: what could not be told, unless the headline does, and pauses, whose
+    medians tell little."""
     return [
         v
         for v in case_text.by_importance(result.verdicts)
-        if metric_text.short_of_limit(v)
-        or ((v.outcome == "inconclusive" or v.metric_class == "pause") and v.metric not in result.decided_by)
+        if (v.outcome == "inconclusive" or v.metric_class == "pause") and v.metric not in result.decided_by
     ]
 
 

@@ -37,7 +37,8 @@ def test_launches_that_leave_doubts_are_followed_by_five_more_where_the_case_sta
     assert "sgdiff: baseline written: baselines/nvidia-h200-x1/tiny.json" in result.outlines
     seen = "launch 2 is an outlier, 20.6 % above the median"
     assert (
-        f"cases/tiny.yaml:5: warning: 5 launches beyond the usual 5, for denoise (sum of steps): {seen}; e2e: {seen}\n"
+        f"cases/tiny.yaml:5: warning: 5 launches more than the usual 5, because of "
+        f"denoise (sum of steps): {seen}; e2e: {seen}\n"
     ) in result.stdout.str()
     assert "launch 2 of up to 10" in result.stdout.str()
 

@@ -54,7 +54,7 @@ def test_a_recording_against_a_baseline_by_the_rule(capsys: pytest.CaptureFixtur
     assert run("compare", BASELINE, RECORDINGS / "tiny_wan_leave_out") == 0
     assert run("compare", BASELINE, RECORDINGS / "tiny_wan_slower") == 1
     out = capsys.readouterr().out
-    assert "slower: limit 4 %" in out
+    assert "slower: 1.2 % allowed" in out
     assert f"new  {RECORDINGS / 'tiny_wan_slower'} (5 launches, sglang 0.5.17, 1 x NVIDIA H200)" in out
 
 

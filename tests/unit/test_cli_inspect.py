@@ -82,9 +82,9 @@ def test_what_a_launch_can_show_is_said_below_its_metrics(here: Path, capsys: py
     assert primary == {
         "metric": "denoise_steps",
         "metric_class": "primary",
-        "noise": pytest.approx(0.0795, abs=0.0002),
+        "noise": pytest.approx(0.0811, abs=0.0002),
         "shows": None,
-        "more": pytest.approx(0.048, abs=0.001),
+        "more": pytest.approx(0.055, abs=0.001),
     }
     said = [line for line in inspected(capsys, "out/tiny_wan_pass")[1] if line.startswith("one launch against one: ")]
     assert len(said) == 1

@@ -220,3 +220,16 @@ def test_a_point_that_is_none_is_an_error_of_the_history(tmp_path: Path, column:
             history.tracks(path)
     else:
         assert history.tracks(path)
+
+
+def test_nights_are_those_of_one_case_machine_and_workload_with_their_launches(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    history.append(path, row("2026-11-01T00:00:00Z", record(0, e2e=100.0), record(1, e2e=100.0)), run_id="a")
+    history.append(path, row("2026-11-02T00:00:00Z", record(0, e2e=104.0)), run_id="b")
+    history.append(path, row("2026-11-03T00:00:00Z", record(0, e2e=200.0), digest="other"), run_id="c")
+    (track, *_) = history.tracks(path, metric="e2e")
+    found = history.nights(path, case=track.case, machine=track.machine, workload="d")
+    assert {metric: [(round(value), n) for value, n in nights] for metric, nights in found.items()} == {
+        "e2e": [(100, 2), (104, 1)]
+    }
+    assert history.nights(path, case="another", machine=track.machine, workload="d") == {}

@@ -98,7 +98,7 @@ THROTTLED = Disturbance(code="thermal-slowdown-driver", gpu_uuid="GPU-1", reason
 def finished(launches, then):
     collected = LaunchSet(counted=list(launches), machine=H200)
     now = Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=tuple(launches))
-    return finish(job(), collected, then, judge(now, then, CASE.metrics, looks=5), "pass", Reason())
+    return finish(job(), collected, then, judge(now, then, CASE.metrics, looks=(5,)), "pass", Reason())
 
 
 # ------------------------------------------------------------------------------------------------- launches
@@ -292,8 +292,8 @@ def test_a_suite_of_eight_cases_shows_its_own_noise():
     assert 0.016 < priors["primary"].cv0 < 0.022
     assert priors["stage"].source == priors["primary"].source
     assert told(priors) == (
-        "primary and stage: prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom, session drift 0.25 %; "
-        "memory: default prior (0 of 8 baselines needed): CV 0.20 %, session drift 0.25 %"
+        "primary and stage: prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom, session drift 0.30 %; "
+        "memory: default prior (0 of 8 baselines needed): CV 0.20 %, session drift 0.30 %"
     )
 
 
@@ -310,7 +310,7 @@ def test_a_case_speaks_by_its_longest_stage_whatever_the_others_do():
 def test_a_smaller_suite_is_judged_by_the_default():
     priors = suite_priors(suite(7))
     assert told(priors) == (
-        "default prior (7 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %"
+        "default prior (7 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.30 %"
     )
     assert {prior.cv0 for prior in priors.values()} == {None}
     assert told({}) == ""

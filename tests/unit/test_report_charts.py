@@ -34,7 +34,7 @@ def test_the_limit_line_lies_between_the_baseline_and_launches_beyond_it() -> No
     (limit,) = [line for line in plot.lines if line.kind == "limit"]
     assert all(mark.y < limit.y1 for mark in plot.marks if mark.kind == "now regressed")
     assert all(mark.y > limit.y1 for mark in plot.marks if mark.kind == "baseline")
-    assert "limit +4 %" in [text.text for text in plot.texts]
+    assert "allowed +1.2 %" in [text.text for text in plot.texts]
 
 
 def test_the_spread_of_the_baseline_is_a_band_around_its_centre() -> None:
@@ -46,7 +46,7 @@ def test_the_spread_of_the_baseline_is_a_band_around_its_centre() -> None:
 
 def test_a_screen_reader_hears_the_numbers_of_the_picture() -> None:
     assert regressed_launches().description == (
-        "Baseline: 10 launches, 81.26 s to 82.24 s. Now: 5 launches, 85.74 s to 86.51 s. Limit 85.02 s."
+        "Baseline: 10 launches, 81.26 s to 82.24 s. Now: 5 launches, 85.74 s to 86.51 s. Allowed up to 82.73 s."
     )
 
 
@@ -153,7 +153,7 @@ def test_an_interval_picture_tells_change_interval_and_limit_in_words() -> None:
     verdict = next(v for v in factories.regressed().verdicts if v.primary)
     plot = charts.forest(verdict, reach=0.1)
     assert plot is not None
-    assert plot.description == "denoise +5.3 %, 95 % interval +4.6 .. +6.0 %, limit 4 %"
+    assert plot.description == "denoise +5.3 %, 95 % interval +4.6 .. +6.0 %, 1.2 % allowed"
     assert charts.forest(factories.verdict(baseline=None, ratio=None), reach=0.1) is None
 
 

@@ -86,8 +86,8 @@ def test_a_regression_is_told_with_the_whole_stage_table() -> None:
 cases/wan22.yaml:12: denoising is 5.3 % slower than the baseline of 2026-11-02 (10 launches, sglang 0.5.16)
 
   metric               baseline                now  change  95 % interval   verdict
-  denoise  (primary)    81.75 s  ±0.4 %    86.08 s  +5.3 %  +4.6 .. +6.0 %  REGRESSED, limit 4 %
-  e2e                   83.30 s  ±0.4 %    87.71 s  +5.3 %  +4.5 .. +6.1 %  REGRESSED, limit 4 %
+  denoise  (primary)    81.75 s  ±0.4 %    86.08 s  +5.3 %  +4.6 .. +6.0 %  REGRESSED, 1.2 % allowed
+  e2e                   83.30 s  ±0.4 %    87.71 s  +5.3 %  +4.5 .. +6.1 %  REGRESSED, 1.2 % allowed
   TextEncodingStage      314 ms             316 ms  +0.6 %  -2.1 .. +3.3 %  pass, above 6 % (18.8 ms) ruled out
   DecodingStage          785 ms             783 ms  -0.3 %  -1.9 .. +1.4 %  pass, above 6 % (47.1 ms) ruled out
   peak memory         21.52 GiB          21.52 GiB   0.0 %                  pass
@@ -199,7 +199,7 @@ def test_a_claim_is_told_with_its_gain_and_whether_it_holds() -> None:
 
 
 def test_a_missing_baseline_names_the_command_that_records_it() -> None:
-    step = "record one: pytest --sgdiff-update"
+    step = "record a baseline: pytest --sgdiff-update"
     assert (
         text.message(factories.without_baseline(command="", folder=None, next_step=step))
         == """\
@@ -215,7 +215,7 @@ cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
   baseline and now are geometric means over the launches, high outliers pulled in; change is now over baseline
 
   1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
-  next        record one: pytest --sgdiff-update"""
+  next        record a baseline: pytest --sgdiff-update"""
     )
 
 
@@ -227,7 +227,7 @@ def test_an_inconclusive_case_says_why_and_what_would_settle_it() -> None:
 cases/hunyuan3d.yaml:5: {reason_text.reason(result)}
 
   metric               baseline                now   change  95 % interval   verdict
-  denoise  (primary)    81.75 s  ±2.1 %    83.40 s   +2.0 %  -0.7 .. +4.8 %  inconclusive, limit 4 %
+  denoise  (primary)    81.75 s  ±2.1 %    83.40 s   +2.0 %  -0.7 .. +4.8 %  inconclusive, 1.2 % allowed
   pause                 12.0 ms             462 ms  +450 ms                  inconclusive, does not decide
   e2e                   83.33 s            84.24 s   +1.1 %                  informational
   TextEncodingStage      314 ms             314 ms    0.0 %                  informational
@@ -263,19 +263,10 @@ def test_an_inconclusive_case_is_named_by_what_held_it_up_and_not_by_what_does_n
 
 
 def test_a_change_without_an_interval_is_told_once() -> None:
-    found = Finding(code="reference-within", limit=0.04)
+    found = Finding(code="reference-within", allow=0.04)
     verdict = factories.verdict("denoise", outcome="inconclusive", ratio=1.038, finding=found, low=None, high=None)
     result = factories.undecided(verdicts=(verdict,))
     assert case_text.phrase(result) == reason_text.reason(result)
-
-
-def test_a_metric_that_regressed_by_less_than_its_limit_says_why_it_fails() -> None:
-    found = Finding(code="beyond-ignore", ignore=0.015, limit=0.04)
-    verdict = factories.verdict("denoise", outcome="regressed", now=84400.0, ratio=1.032, limit=0.04, finding=found)
-    result = factories.regressed(verdicts=(verdict,), decided_by=("denoise",))
-    assert f"\n\n  denoise: {finding_text.why(verdict)}\n" in text.message(result)
-    assert metric_text.remark(verdict) == finding_text.why(verdict)
-    assert metric_text.remark(replace(verdict, ratio=1.05)) == ""
 
 
 def test_a_table_says_of_which_estimator_its_figures_are() -> None:
@@ -642,7 +633,7 @@ def test_a_first_recording_shows_each_metric_and_what_it_finds() -> None:
         "  denoise  (primary)   81.75 s  ±0.4 %    4.8 %",
         "  e2e                  83.30 s  ±0.4 %    4.7 %",
         "  pause                12.0 ms",
-        "  detects: 19 of 20 runs find a slowdown (of memory a growth) of this size or more",
+        "  detects: 19 of 20 runs find a slowdown (of memory a growth) of this size",
         "  the figures are geometric means over the launches, high outliers pulled in; medians for pause",
     ]
     # The closing table leaves it at that.
@@ -695,19 +686,19 @@ FOUND = (
 
 
 def test_what_the_baseline_can_detect_is_told_of_every_case_and_metric() -> None:
-    result = factories.result(verdicts=FOUND, noise="default prior: session drift 0.25 %")
+    result = factories.result(verdicts=FOUND, noise="default prior: session drift 0.30 %")
     words = "minimum detectable slowdown: denoise 4.9 %, DecodingStage 25 % (196 ms), peak memory 4 %"
     assert f"  {words}" in text.message(result).splitlines()
     assert text.closing(factories.run(result, factories.fallback())).splitlines()[-2:] == [
-        "noise between launches: default prior: session drift 0.25 %",
+        "noise between launches: default prior: session drift 0.30 %",
         "minimum detectable slowdown (primary metric): wan22_t2v_a14b_720p 4.9 %",
     ]
     page = MarkdownReport().render(factories.run(result))
     assert words in page.splitlines()
-    assert "noise between launches: default prior: session drift 0.25 %" in page.splitlines()
+    assert "noise between launches: default prior: session drift 0.30 %" in page.splitlines()
     page = HtmlReport().render(factories.run(result))
     assert f'<p class="note">{words}</p>' in page
-    assert '<p class="note">noise between launches: default prior: session drift 0.25 %</p>' in page
+    assert '<p class="note">noise between launches: default prior: session drift 0.30 %</p>' in page
     assert "slowdowns from here on" not in HtmlReport().render(factories.run(factories.regressed()))
 
 

@@ -86,7 +86,7 @@ def test_the_pause_rule(vectorised, nb, nc):
     got = rules.pauses(b, c, np.full(300, 45.0))
     from dataclasses import replace
 
-    margins = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
+    margins = replace(CLASS_MARGINS["pause"], allow_abs=45.0)
     for i in range(300):
         one = RULES["pause"].decide(list(b[i]), list(c[i]), margins, same_node=True)
         assert rules.OUTCOMES[got.code[i]] == one.outcome
@@ -111,7 +111,7 @@ def shipped(then, now):
     """Outcome and launches of the loop that the runner drives."""
     baseline = Baseline(measurement=measurement(then), recorded=Recorded(at="2026-11-23", command="pytest"))
     for look in CASE.launches.looks:
-        verdicts = judge(measurement(now[:look]), baseline, CASE.metrics, looks=CASE.launches.looks[-1])
+        verdicts = judge(measurement(now[:look]), baseline, CASE.metrics, looks=CASE.launches.looks)
         if settled(verdicts):
             break
     return outcome_of(verdicts)[0], look

@@ -84,13 +84,13 @@ def test_the_plugin_accepts_every_good_file(file: pathlib.Path) -> None:
         "args: {--a: 1}", "args: {a: {}}", "args: {a: []}", "args: {a: [[1]]}", "env: {A: 1}", "env: {A-B: x}",
         "config: 3", "assets: {a: /x}", "assets: {a: ../x}", "assets: {a: x/..}", "assets: {a: b/}", "expect: {a: 1}",
         "expect: {output: {width: 0}}", "expect: {stages: x}", "metrics: {primary: x}", "metrics: {gate: []}",
-        "metrics: {gate: [load]}", "metrics: {limits: {load: 4%}}", "metrics: {limits: {e2e: 4}}",
-        "metrics: {limits: {e2e: few}}", "metrics: {limits: {e2e: 0}}", "launches: {baseline: 2}",
+        "metrics: {gate: [load]}", "metrics: {allow: {load: 4%}}", "metrics: {allow: {e2e: 4}}",
+        "metrics: {allow: {e2e: few}}", "metrics: {detect: {e2e: 0}}", "launches: {baseline: 2}",
         "launches: {looks: [1, 1]}", "launches: {looks: []}", "timeout: 0", "timeout: soon", "requires: {token: 1}",
         "requires: {gpu: []}", "faster_than: {at_least: 1%}", "faster_than: {case: a, at_least: 1}", "matrix: {}",
         "matrix: {t: {}}", "matrix: {t: {'a b': {}}}", "matrix: {t: {a: {matrix: {}}}}", "matrix: {t: {a: {gpus: x}}}",
-        "timeout: 0s", "timeout: 0.00h", "metrics: {limits: {e2e: 0%}}", "metrics: {limits: {e2e: 100%}}",
-        "metrics: {limits: {e2e: 0250.5%}}", "faster_than: {case: a, at_least: 100%}", "requires: {engine: 0.5.11}",
+        "timeout: 0s", "timeout: 0.00h", "metrics: {detect: {e2e: 0%}}", "metrics: {allow: {e2e: 100%}}",
+        "metrics: {allow: {e2e: 0250.5%}}", "faster_than: {case: a, at_least: 100%}", "requires: {engine: 0.5.11}",
         "requires: {engine: newest}", "requires: {engine: '>=0.5.11 <0.6'}", "requires: {engine: '>='}",
     ],
 )  # fmt: skip
@@ -105,7 +105,7 @@ def test_plugin_and_schema_refuse_the_same(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "timeout: 0.5s", "timeout: 10m", "metrics: {limits: {e2e: 099.5%}}", "metrics: {limits: {e2e: 0.1%}}",
+        "timeout: 0.5s", "timeout: 10m", "metrics: {allow: {e2e: 099.5%}}", "metrics: {allow: {e2e: 0.1%}}",
         "faster_than: {case: a, at_least: 0%}", "requires: {engine: '>=0.5.11,<0.6'}", "requires: {engine: ''}",
         "requires: {engine: '~= 0.5.11 , != 0.5.14.post1 ,'}", "requires: {engine: '==0.5.*'}",
         "requires: {engine: '===0.5.11+local'}", "requires: {engine: '>v0.5'}",

@@ -247,7 +247,7 @@ def warning_lines() -> Iterator[str]:
 
 def flaw_lines() -> Iterator[str]:
     def power(metric: str, detectable: float | None, spread: float | None = 0.159, **more: Any) -> Power:
-        given = {"metric_class": "primary", "unit": "ms", "limit": 0.04, "centre": 200.0, **more}
+        given = {"metric_class": "primary", "unit": "ms", "allow": 0.012, "detect": 0.042, "centre": 200.0, **more}
         return Power(metric=metric, detectable=detectable, spread=spread, **given)
 
     powers = (power("denoise", 0.3), power("stage:DecodingStage", 0.25, None, metric_class="stage"), power("e2e", None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
@@ -125,16 +125,34 @@ class MapOf:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OneOrEach:
+    """One value for all, or a mapping of names to one each."""
+
+    value: Shape
+    key: OneOf
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
+        if isinstance(node, Table):
+            return MapOf(value=self.value, key=self.key).check(node, name, mistakes)
+        return self.value.check(node, name, mistakes)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.value.schema(), MapOf(value=self.value, key=self.key).schema()]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """A mapping with fixed keys, built into the dataclass `kind` of `pytest_sgdiff.data`.
 
-    `relation` adds the mistakes that only the whole record shows.
+    `relation` adds the mistakes that only the whole record shows. `formerly` maps keys of earlier versions to those
+    that took their place, with another meaning.
     """
 
     kind: type[Any]
     keys: Mapping[str, Shape]
     help: Mapping[str, str]
     relation: Callable[[Any, Table, str, Mistakes], None] | None = None
+    formerly: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
         if not isinstance(node, Table):
@@ -163,7 +181,13 @@ class Record:
         for key, place, value in node.written():
             if key in ignore:
                 continue
-            if key not in self.keys:
+            if key in self.formerly:
+                now = f"{name}.{self.formerly[key]}"
+                mistakes.add(
+                    place,
+                    f"'{name}.{key}' is '{now}' now: {self.help[self.formerly[key]]} (it was what a pass rules out)",
+                )
+            elif key not in self.keys:
                 unknown_key(place, key, (*self.keys, *ignore), name, mistakes)
             elif not (nullable and is_null(value)):
                 checked[key] = self.keys[key].check(value, f"{name}.{key}" if name else key, mistakes)

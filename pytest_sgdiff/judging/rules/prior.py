@@ -11,18 +11,23 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from pytest_sgdiff.judging.estimator import clipped, logs
+from pytest_sgdiff.judging.estimator import clipped, logs, spread
 from pytest_sgdiff.judging.rules.sample import invalid
 
 WEIGHT = 8.0
 """Degrees of freedom that the default prior is worth."""
-SESSION_CV = 0.0025
-"""Drift between sessions of one node, as a coefficient of variation: no number of launches averages it away."""
+SESSION_CV = 0.003
+"""Drift between sessions of one node, as a coefficient of variation: no number of launches averages it away. From the
+public nights of SGLang's own nightly, whose cases vary by 0.5 % in the middle, launches included
+(benchmarks/decision_history.py)."""
 WEIGHT_CAP = 30.0
 """A suite's own prior is never worth more than this: cases differ in what they have not shown yet."""
 ENOUGH = 8
 """Baselines of a class, each of three launches or more, from which its prior is fitted."""
+MAD_EFFICIENCY = 0.37
+"""What a value is worth to the MAD of a normal sample, beside the standard deviation."""
 FLOOR = 0.0005
 """Smallest CV taken from a baseline: clocks and allocators are quantised, and equal values prove no precision."""
 
@@ -82,6 +87,20 @@ def fit_session_cv(baselines: Sequence[Mapping[str, Sequence[float | None]]]) ->
     if len(excess) < ENOUGH:
         return SESSION_CV
     return math.sqrt(max(0.0, statistics.fmean(excess)))
+
+
+def fit_night_cv(nights: Sequence[tuple[float, int]], launch_cv: float) -> tuple[float, float]:
+    """Drift from night to night of one case, as a coefficient of variation, and the degrees of freedom of it.
+
+    `nights` are the centre of each night's launches and how many there were, oldest first; `launch_cv` is by how much
+    launches of one night vary, which is taken out. From the median of the differences between consecutive nights:
+    a jump is a change of code, and no noise.
+    """
+    logs = [math.log(value) for value, _ in nights]
+    steps = [after - before for before, after in pairwise(logs)]
+    total = spread([*steps, *(-x for x in steps)]) ** 2 / 2
+    within = launch_cv**2 * statistics.fmean(1 / launches for _, launches in nights)
+    return math.sqrt(max(0.0, total - within)), MAD_EFFICIENCY * len(steps)
 
 
 def _trigamma_inverse(value: float) -> float:

@@ -248,7 +248,7 @@ def _slower(verdict: Verdict) -> bool:
 
 def _reach(verdicts: Sequence[Verdict]) -> float:
     sides = [abs(side - 1) for v in verdicts for side in (v.ratio, v.low, v.high) if side is not None]
-    limits = [v.limit * 1.2 for v in verdicts if v.limit is not None]
+    limits = [v.allow * 1.2 for v in verdicts if v.allow is not None]
     widest = max((*sides, *limits), default=0.0)
     return next((reach for reach in _REACHES if widest <= reach), _REACHES[-1])
 
