@@ -142,8 +142,8 @@ SETTINGS: tuple[Setting, ...] = (
         flag="history",
         metavar="FILE",
         ini="string",
-        help="append this run to the history file (SQLite) that `sgdiff trend` reads; with eight or more earlier runs of "
-        "a case it also gives the drift of that case from night to night",
+        help="append this run to the history file (SQLite) that `sgdiff trend` reads; eight earlier runs or more of a "
+        "case also give its drift from night to night",
     ),
     Setting(
         flag="gpu-timeout",
