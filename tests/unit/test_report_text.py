@@ -699,7 +699,7 @@ def test_what_the_baseline_can_detect_is_told_of_every_case_and_metric() -> None
     page = HtmlReport().render(factories.run(result))
     assert f'<p class="note">{words}</p>' in page
     assert '<p class="note">noise between launches: default prior: session drift 0.30 %</p>' in page
-    assert "slowdowns from here on" not in HtmlReport().render(factories.run(factories.regressed()))
+    assert "minimum detectable slowdown" not in HtmlReport().render(factories.run(factories.regressed()))
 
 
 def test_a_warning_that_cases_share_is_said_once_with_their_names() -> None:
