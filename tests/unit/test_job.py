@@ -227,7 +227,7 @@ def test_every_outcome_says_what_to_do_next():
     [
         (
             "port",
-            "run it again: every launch gets ports of its own, and somebody else had collected this one",
+            "run it again: every launch gets ports of its own, and another process had already taken this one",
         ),
         (
             "warmup",
