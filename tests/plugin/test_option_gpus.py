@@ -224,7 +224,7 @@ def test_numbers_that_only_cuda_can_read_are_a_usage_error_and_measure_nothing(p
     result = project.run("--sgdiff-gpus=1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     error = result.stderr.str().strip()
-    assert error.startswith("ERROR: CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can read")
+    assert error.startswith("ERROR: CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can resolve")
     assert "Set CUDA_DEVICE_ORDER=PCI_BUS_ID" in error
     assert not (project.root / ".sgdiff").exists()
     project.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
@@ -258,7 +258,7 @@ def test_a_display_that_draws_much_is_answered_at_once_with_the_fix(project: Pro
         in output
     )
     assert "sudo systemctl isolate multi-user.target" in output
-    assert "settle      end what uses the GPUs" in output
+    assert "settle      the process on the GPUs does not end by itself" in output
     assert "when the machine is quiet" not in output
     assert "1 inconclusive" in output
 

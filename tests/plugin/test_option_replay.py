@@ -104,7 +104,7 @@ def test_a_launch_during_which_pytest_was_killed_is_said_to_be_cut_off(project: 
     output = result.stdout.str()
     assert "the launch is incomplete: it has neither an exit code nor a perf dump" in output
     assert (
-        "  fix         launch it again, or take its folder out of the recording: pytest was killed while it ran, or "
+        "  fix         launch it again, or remove its folder from the recording: pytest was killed while it ran, or "
         "files of it are missing\n" in output
     )
 
