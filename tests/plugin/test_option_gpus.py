@@ -277,8 +277,8 @@ def test_of_several_mig_slices_each_is_named(project: Project) -> None:
     result = project.run("--sgdiff-gpus=1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.stderr.str().strip() == (
-        "ERROR: --sgdiff-gpus=1 asks for 1 GPU, but this machine has none that is not cut into MIG slices; "
-        "name one: --sgdiff-gpus=MIG-11111111, --sgdiff-gpus=MIG-22222222"
+        "ERROR: --sgdiff-gpus=1 asks for 1 GPU, but every GPU of this machine is split into MIG slices; "
+        "name a slice: --sgdiff-gpus=MIG-11111111, --sgdiff-gpus=MIG-22222222"
     )
     assert "no baseline for" in project.run("--sgdiff-gpus=MIG-22222222").stdout.str()
 

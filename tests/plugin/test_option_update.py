@@ -95,7 +95,7 @@ def test_missing_leaves_alone_what_has_a_baseline_when_recordings_are_replayed(p
     changed = project.run("--sgdiff-gpus=4", "--sgdiff-update=missing")
     assert (
         "sgdiff: not measured: cases/tiny.yaml::tiny (skipped: cases/tiny.yaml:5:3: has a baseline for nvidia-h200-x1, "
-        "of other work (args.seed: 42 in the baseline, 43 now); --sgdiff-update renews it)"
+        "of a different workload (args.seed: 42 in the baseline, 43 now); --sgdiff-update renews it)"
     ) in changed.outlines
 
 
