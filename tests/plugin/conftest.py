@@ -138,10 +138,8 @@ class Project:
         return file
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest with the plugin and xdist loaded: in this process, which spares a second of imports, if it has no
-        workers."""
-        if any(word.startswith("-n") for word in arguments):
-            return self.run_apart(*arguments)
+        """Run pytest with the plugin and xdist loaded: in this process, which spares a second of imports. Workers, if
+        any, are processes of their own."""
         # Some releases of pytest warn that the plugin, which the outer run has imported, cannot be rewritten.
         quiet = "-Wignore::pytest.PytestAssertRewriteWarning"
         return self._pytester.runpytest_inprocess(*PLUGINS, quiet, *arguments)
