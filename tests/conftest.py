@@ -32,7 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Leave the modules and the thousands of tests, which stay until the end, out of what the garbage collector looks
-    through. The runs of pytest in this process start it often, and a sixth of their time went there."""
+    through: every pytest that a test starts or configures in this process has it look again, and at its end by force.
+    """
     if session.config.inipath != SETTINGS:
         return (yield)
     gc.disable()
