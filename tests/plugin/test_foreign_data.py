@@ -32,7 +32,7 @@ REPORTS = tuple(f"--sgdiff-report=r.{suffix}" for suffix in ("md", "html", "json
 def recorded(project: Project) -> Project:
     """A project with a baseline, a recording of one launch in `rec`, and a secret beside both."""
     project.baseline()
-    assert project.run("--sgdiff-gpus=4", "--sgdiff-out=rec").ret == 0
+    project.kept("--sgdiff-gpus=4", "--sgdiff-out=rec")
     project.no_gpus()
     project.write("secret.env", f"DEPLOY_PASSWORD={SECRET}\n")
     return project

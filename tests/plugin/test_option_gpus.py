@@ -231,7 +231,7 @@ def test_numbers_that_only_cuda_can_read_are_a_usage_error_and_measure_nothing(p
     assert "no baseline for nvidia-rtx-a2000-12gb-x1" in project.run("--sgdiff-gpus=1").stdout.str()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
 @pytest.mark.parametrize("spec", ["1", "auto"])
 def test_a_gpu_with_a_display_is_measured_and_the_launch_says_so(
     project: Project, spec: str, workers: tuple[str, ...]

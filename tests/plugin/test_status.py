@@ -168,7 +168,7 @@ def test_a_terminal_shows_every_case_that_runs_on_a_worker(long: Project) -> Non
 
 
 def test_a_pipe_gets_one_line_per_launch_under_xdist(long: Project) -> None:
-    result = long.run("--sgdiff-gpus=4", "cases", "-n1")
+    result = long.run_apart("--sgdiff-gpus=4", "cases", "-n1")
     said = [line for line in result.outlines if line.startswith("  cases")]
     assert said == ["  cases/tiny.yaml::tiny: GPU 0, launch 1 of up to 1, about 6 min"]
     assert result.outlines[result.outlines.index(said[0]) + 1].startswith("cases/tiny.yaml::tiny  GPU 0 ")
