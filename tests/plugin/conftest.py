@@ -145,7 +145,8 @@ class Project:
         return self._pytester.runpytest_inprocess(*PLUGINS, quiet, *arguments)
 
     def run_apart(self, *arguments: str) -> pytest.RunResult:
-        """The same in a process of its own, with pipes for its output."""
+        """The same in a process of its own, with pipes for its output, and with what this process settled before, such
+        as where temporary files go, still open."""
         return self._pytester.runpytest_subprocess(*PLUGINS, *arguments, timeout=120)
 
     def record(self, *arguments: str) -> pytest.RunResult:

@@ -153,7 +153,7 @@ def test_a_terminal_shows_a_line_that_ticks_and_leaves_no_trace(long: Project) -
 
 def test_a_run_that_ends_before_its_first_test_leaves_no_folder(long: Project) -> None:
     long.write("cases/tiny.yaml", "cases: {tiny: {}}")
-    assert long.run("--sgdiff-gpus=4", "-n", "1").ret == pytest.ExitCode.INTERRUPTED
+    assert long.run_apart("--sgdiff-gpus=4", "-n", "1").ret == pytest.ExitCode.INTERRUPTED
     assert list(long.root.glob("sgdiff-status-*")) == []
 
 
