@@ -286,7 +286,7 @@ def test_what_is_in_the_place_of_the_lock_is_neither_written_nor_waited_for(tmp_
         "second name": lambda lock: os.link(outside / "precious", lock),
     }
     made[kind](root / LOCK)
-    with pytest.raises(BaselineError, match=f"{root / LOCK}: is no lock of this plugin"):
+    with pytest.raises(BaselineError, match=f"{root / LOCK}: is not a lock file of this plugin"):
         baselines.save(root, baseline())
     assert _texts(outside) == kept
     assert [path.name for path in root.iterdir()] == [LOCK]

@@ -77,7 +77,7 @@ class HtmlReport:
             relations=[(text.relation_line(relation), relation.outcome) for relation in run.relations],
             numbers=numbers,
             phrases=case_text,
-            metricwords=metric_text,
+            metric_text=metric_text,
             pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
             trends_missing=run.trends_missing,
