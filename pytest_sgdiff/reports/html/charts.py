@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
 from pytest_sgdiff.metrics import DENOISE, DENOISE_STEPS, PAUSE, STAGE, cost, denoising_of
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, reason_text
+from pytest_sgdiff.reports.figures import beyond_precision
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
 WIDTH = 360
@@ -107,8 +108,8 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
 def _above(verdict: Verdict) -> str:
     """`+4 %`; `> 100 %` needs no sign."""
     limit = cost(verdict.metric, 1 + (verdict.allow or 0)) - 1
-    words = numbers.percent(abs(limit))
-    return words if words.startswith(">") else f"{'+' if limit >= 0 else '-'}{words}"
+    sign = "" if beyond_precision(abs(limit)) else "+" if limit >= 0 else "-"
+    return f"{sign}{numbers.percent(abs(limit))}"
 
 
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
