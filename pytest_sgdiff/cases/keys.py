@@ -125,11 +125,13 @@ _METRICS = Record(
 )
 _LAUNCHES = Record(
     kind=LaunchPlan,
-    keys={"baseline": Int(minimum=3), "looks": Increasing()},
+    keys={"baseline": Int(minimum=3), "checkpoints": Increasing()},
     help={
         "baseline": "number of launches of a baseline, 3 or more; a case marked `nightly` has 10 by default",
-        "looks": "checkpoints: numbers of launches after which the case is judged, increasing",
+        "checkpoints": "numbers of launches after which the case is judged, increasing",
     },
+    aliases={"looks": "checkpoints"},
+    fields={"checkpoints": "looks"},
 )
 _REQUIRES = Record(
     kind=Requires,

@@ -65,7 +65,7 @@ def _against(power: Power) -> str:
 
 def _helps(weak: Sequence[Power], launches: int) -> str:
     if launches < 3:
-        return "give the case more launches (launches.looks)"
+        return "give the case more launches (launches.checkpoints)"
     return f"{AGAIN} on a quiet machine, with more launches (launches.baseline), or allow more (metrics.allow)"
 
 

@@ -29,7 +29,7 @@ def relation(r: Relation) -> str:
     return {
         "holds": f"holds, {launches}",
         "fails": f"does not hold, {launches}",
-        "undecided": f"cannot be decided with {launches}: give both cases more (launches.looks)",
+        "undecided": f"cannot be decided with {launches}: give both cases more (launches.checkpoints)",
         "not-in-run": f"{r.than} was not in this run",
         "not-measured": f"{r.missing} was not measured",
         "other-machine": "the two ran on different machines",

@@ -74,7 +74,7 @@ def next_step(
     if outcome == "inconclusive" and settled_by:
         return settled_by
     if outcome == "inconclusive" and looks < CONFIRM_LAUNCHES:
-        return f"give the case {CONFIRM_LAUNCHES} launches (launches.looks): fewer detect only a gross slowdown"
+        return f"give the case {CONFIRM_LAUNCHES} launches (launches.checkpoints): fewer detect only a gross slowdown"
     if outcome == "inconclusive":
         return "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
     if outcome == "invalid":

@@ -22,7 +22,7 @@ cases:
       attention-backend: torch_sdpa
     expect: {{pipeline: WanPipeline, stages: [DenoisingStage, DecodingStage]}}
     metrics: {{primary: denoise, gate: [denoise, peak_memory], allow: {{denoise: 1.5%}}}}
-    launches: {{baseline: {launches}, looks: [1, 3, 5]}}
+    launches: {{baseline: {launches}, checkpoints: [1, 3, 5]}}
     timeout: 15m
 """
 

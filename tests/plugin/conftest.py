@@ -41,7 +41,7 @@ cases:
     marks: [nightly]
     model: Wan-AI/Wan2.1-T2V-1.3B-Diffusers
     args: {prompt: a cat, width: 832, height: 480, num-frames: 17, num-inference-steps: 20, seed: 42}
-    launches: {baseline: 5, looks: [1, 3, 5]}
+    launches: {baseline: 5, checkpoints: [1, 3, 5]}
     timeout: 60s
 """
 

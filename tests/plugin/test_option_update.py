@@ -27,7 +27,7 @@ def test_as_many_launches_as_the_case_asks_for_are_recorded(project: Project, wo
 
 
 def test_launches_that_leave_doubts_are_followed_by_five_more_where_the_case_states_none(project: Project) -> None:
-    stated = "    launches: {baseline: 5, looks: [1, 3, 5]}\n"
+    stated = "    launches: {baseline: 5, checkpoints: [1, 3, 5]}\n"
     project.write("cases/tiny.yaml", CASE.replace(stated, "").replace("    marks: [nightly]\n", ""))
     project.setenv("SGDIFF_FAKE_SEQUENCE", str(project.write("scenarios", "native native slow:1.2 native")))
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update")

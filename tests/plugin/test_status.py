@@ -102,7 +102,7 @@ def recording() -> Recording:
 def long(project: Project, recording: Recording) -> Project:
     """A project whose launches took 6 minutes for their baseline, with a test that is no case."""
     cases = project.root / "cases/tiny.yaml"
-    cases.write_text(re.sub(r"launches: .*", "launches: {baseline: 3, looks: [1]}", cases.read_text()))
+    cases.write_text(re.sub(r"launches: .*", "launches: {baseline: 3, checkpoints: [1]}", cases.read_text()))
     # Other runs on this host have folders of their own in the usual place.
     project.setenv("TMPDIR", str(project.root))
     project.write("test_other.py", "def test_other():\n    print('mine')\n")

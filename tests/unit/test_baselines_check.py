@@ -135,7 +135,7 @@ def test_what_is_too_few_launches_finds_nothing(here: Path) -> None:
 
 
 def test_looks_of_a_case_that_are_too_few_are_named(here: Path) -> None:
-    write(CASE + "    launches: {looks: [1, 2]}\n")
+    write(CASE + "    launches: {checkpoints: [1, 2]}\n")
     keep(*QUIET)
     (weak,) = found("warning")
     assert (weak.code, weak.of) == ("weak", 2)

@@ -47,7 +47,7 @@ cases:
     assets: {image-path: animals/cat.png}
     expect: {pipeline: LTX2Pipeline, stages: [A, B], output: {width: 768, height: 512, frames: 121}, attention: fa}
     metrics: {primary: e2e, gate: [e2e, stages, "stage:A"], allow: {e2e: 4%, "stage:A": 0.1, "stage:B": 12.5%}}
-    launches: {baseline: 10, looks: [1, 3, 5]}
+    launches: {baseline: 10, checkpoints: [1, 3, 5]}
     timeout: 45m
     requires: {gpu: [H100, H200], engine: ">=0.5.11", token: true}
     faster_than: {case: other, at_least: 10%}
@@ -259,10 +259,16 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
         ("metrics: {allow: {e2e: few}}", ["28: 'metrics.allow.e2e' must be a share such as 4% or 0.04, got 'few'"]),
         # launches
         ("launches: {baseline: 2}", ["26: 'launches.baseline' must be 3 or more, got 2"]),
+        ("launches: {checkpoints: [3, 1]}", ["29: 'launches.checkpoints' must increase, got [3, 1]"]),
+        ("launches: {checkpoints: [1, 1]}", ["29: 'launches.checkpoints' must increase, got [1, 1]"]),
+        ("launches: {checkpoints: [0, 1]}", ["30: 'launches.checkpoints[0]' must be 1 or more, got 0"]),
+        ("launches: {checkpoints: []}", ["29: 'launches.checkpoints' must not be empty"]),
+        # the earlier name
         ("launches: {looks: [3, 1]}", ["23: 'launches.looks' must increase, got [3, 1]"]),
-        ("launches: {looks: [1, 1]}", ["23: 'launches.looks' must increase, got [1, 1]"]),
-        ("launches: {looks: [0, 1]}", ["24: 'launches.looks[0]' must be 1 or more, got 0"]),
-        ("launches: {looks: []}", ["23: 'launches.looks' must not be empty"]),
+        (
+            "launches: {looks: [1], checkpoints: [1]}",
+            ["16: 'launches.looks' is the earlier name of 'launches.checkpoints': keep one of them"],
+        ),
         ("launches: 5", ["15: 'launches' must be a mapping, got 5"]),
         # timeout
         ("timeout: 0", ["14: 'timeout' must be more than 0, got 0"]),

@@ -48,7 +48,7 @@ ULYSSES = case("firered[ulysses]", 13414.72)
             "inconclusive",
             (
                 "firered[cfg] takes 18.5 % less time than firered[ulysses] (claimed: 18.5 %): cannot be decided with "
-                "5 against 5 launches: give both cases more (launches.looks)"
+                "5 against 5 launches: give both cases more (launches.checkpoints)"
             ),
         ),
     ],

@@ -86,7 +86,8 @@ def test_the_plugin_accepts_every_good_file(file: pathlib.Path) -> None:
         "expect: {output: {width: 0}}", "expect: {stages: x}", "metrics: {primary: x}", "metrics: {gate: []}",
         "metrics: {gate: [load]}", "metrics: {allow: {load: 4%}}", "metrics: {allow: {e2e: 4}}",
         "metrics: {allow: {e2e: few}}", "metrics: {detect: {e2e: 0}}", "launches: {baseline: 2}",
-        "launches: {looks: [1, 1]}", "launches: {looks: []}", "timeout: 0", "timeout: soon", "requires: {token: 1}",
+        "launches: {checkpoints: [1, 1]}", "launches: {checkpoints: []}", "timeout: 0", "timeout: soon",
+        "requires: {token: 1}",
         "requires: {gpu: []}", "faster_than: {at_least: 1%}", "faster_than: {case: a, at_least: 1}", "matrix: {}",
         "matrix: {t: {}}", "matrix: {t: {'a b': {}}}", "matrix: {t: {a: {matrix: {}}}}", "matrix: {t: {a: {gpus: x}}}",
         "timeout: 0s", "timeout: 0.00h", "metrics: {detect: {e2e: 0%}}", "metrics: {allow: {e2e: 100%}}",
@@ -122,7 +123,7 @@ def test_the_keys_are_the_fields_of_the_data() -> None:
         assert list(record.keys) == list(record.help)
         for shape in record.keys.values():
             if isinstance(shape, Record):
-                assert set(shape.keys) == {f.name for f in dataclasses.fields(shape.kind)}
+                assert {shape.fields.get(key, key) for key in shape.keys} == {f.name for f in dataclasses.fields(shape.kind)}
                 assert_fields(shape)
 
     assert_fields(CASE)

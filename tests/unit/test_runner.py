@@ -209,7 +209,7 @@ def test_a_case_whose_looks_end_early_is_told_to_take_more():
     case = replace(CASE, launches=LaunchPlan(looks=(1, 3)))
     result = gate(job(Script(*SLOW), then=baseline(*STEADY), case=case))
     assert judged(result) == ("inconclusive", "unconfirmed", 0.08, None)
-    assert result.next_step == ("give the case 5 launches (launches.looks): fewer detect only a gross slowdown")
+    assert result.next_step == ("give the case 5 launches (launches.checkpoints): fewer detect only a gross slowdown")
 
 
 # ------------------------------------------------------------------------------------------------- gate: launches

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
@@ -145,7 +146,8 @@ class Record:
     """A mapping with fixed keys, built into the dataclass `kind` of `pytest_sgdiff.data`.
 
     `relation` adds the mistakes that only the whole record shows. `formerly` maps keys of earlier versions to those
-    that took their place, with another meaning.
+    that took their place, with another meaning; `aliases` those that only have another name now, and still work.
+    `fields` are the names of the dataclass's fields, where a key has another.
     """
 
     kind: type[Any]
@@ -153,6 +155,8 @@ class Record:
     help: Mapping[str, str]
     relation: Callable[[Any, Table, str, Mistakes], None] | None = None
     formerly: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
         if not isinstance(node, Table):
@@ -187,18 +191,28 @@ class Record:
                     place,
                     f"'{name}.{key}' is '{now}' now: {self.help[self.formerly[key]]} (it was what a pass rules out)",
                 )
-            elif key not in self.keys:
+                continue
+            now = self.aliases.get(key, key)
+            if now != key and now in node.entries:
+                mistakes.add(place, f"'{name}.{key}' is the earlier name of '{name}.{now}': keep one of them")
+            elif now not in self.keys:
                 unknown_key(place, key, (*self.keys, *ignore), name, mistakes)
             elif not (nullable and is_null(value)):
-                checked[key] = self.keys[key].check(value, f"{name}.{key}" if name else key, mistakes)
+                shape, dotted = self.keys[now], f"{name}.{key}" if name else key
+                checked[self.fields.get(now, now)] = shape.check(value, dotted, mistakes)
         return checked
 
     def required(self) -> tuple[str, ...]:
         """Keys whose dataclass field has no default."""
-        return tuple(f.name for f in fields(self.kind) if f.default is MISSING and f.default_factory is MISSING)
+        return tuple(
+            f.name for f in dataclasses.fields(self.kind) if f.default is MISSING and f.default_factory is MISSING
+        )
 
     def schema(self) -> Schema:
         properties = {key: {"description": self.help[key], **shape.schema()} for key, shape in self.keys.items()}
+        for key, now in self.aliases.items():
+            properties[key] = {**self.keys[now].schema(), "description": f"the earlier name of `{now}`"}
+            properties[key]["deprecated"] = True
         required = {"required": list(self.required())} if self.required() else {}
         return {"type": "object", "properties": properties, "additionalProperties": False, **required}
 
