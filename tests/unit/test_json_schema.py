@@ -123,7 +123,8 @@ def test_the_keys_are_the_fields_of_the_data() -> None:
         assert list(record.keys) == list(record.help)
         for shape in record.keys.values():
             if isinstance(shape, Record):
-                assert {shape.fields.get(key, key) for key in shape.keys} == {f.name for f in dataclasses.fields(shape.kind)}
+                names = {shape.fields.get(key, key) for key in shape.keys}
+                assert names == {f.name for f in dataclasses.fields(shape.kind)}
                 assert_fields(shape)
 
     assert_fields(CASE)
