@@ -42,7 +42,7 @@ def test_update_records_a_baseline_of_this_gpu(recorded: tuple[Project, Ran]) ->
         assert launch.environment.power_limit_w == pytest.approx(float(power))
         assert launch.environment.sm_clock_max_mhz == int(clock)
         assert launch.environment.sync_stages is True
-        assert (launch.warmup, launch.pipeline, launch.excluded) == ("proven", "WanPipeline", None)
+        assert (launch.warmup, launch.pipeline, launch.counts) == ("proven", "WanPipeline", True)
         assert launch.watch is not None
         assert launch.watch.foreign == ()
     for kept in recordings.read_launches(project.folder / "recorded", "wan_gpu"):

@@ -194,7 +194,7 @@ def test_a_foreign_process_on_one_of_its_two_gpus_disturbs_a_launch(
     assert launch.watch.pids == "exact"
     assert {(process.gpu_uuid, process.pid) for process in launch.watch.foreign} == {(two_gpus[1], stranger)}
     (said,) = disturbances(launch.watch)
-    assert said.startswith(f"{two_gpus[1]}: foreign process {stranger} (")
+    assert (said.code, said.gpu_uuid, said.processes[0].pid) == ("foreign-process", two_gpus[1], stranger)
 
 
 def test_the_report_of_a_run_under_two_workers_names_each_cases_gpus(two_runs: TwoRuns) -> None:
