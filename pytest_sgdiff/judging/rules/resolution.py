@@ -57,6 +57,22 @@ def minimum_detectable(
     metrics ask for more launches only where their figure lies beyond `hi`. None where the last checkpoint has too few
     launches to fail anything, and where the size is too large for a float.
     """
+    return _found(tuple(logs), lo=lo, hi=hi, s0=s0, prior=prior, looks=tuple(looks), gross=gross, secondary=secondary)
+
+
+# A case is judged at each checkpoint by the same baseline.
+@lru_cache(maxsize=256)
+def _found(
+    logs: tuple[float, ...],
+    *,
+    lo: float,
+    hi: float,
+    s0: float,
+    prior: Prior,
+    looks: tuple[int, ...],
+    gross: float,
+    secondary: bool,
+) -> float | None:
     import numpy as np
 
     if looks[-1] < GROSS_LAUNCHES:
