@@ -15,7 +15,7 @@ python=${ENGINE_PYTHON:-python3.11}
 parsers="0.5.8 0.5.9 0.5.10 0.5.11 0.5.12 0.5.13 0.5.14 0.5.15 0.5.16 0.5.23"
 parsers_import="av==18.1.0 remote-pdb==2.1.0 trimesh==5.2.0"
 
-made_from=$(cat "$here/build_engine.sh" "$here/requirements-cpu.txt" "$here/torchvision_shim.py" | sha256sum)
+made_from=$(cat "$here/build_engine.sh" "$here/requirements-cpu.txt" "$here/torchvision_shim.py" "$here/cpu_cache_shim.py" | sha256sum)
 if [ "$(cat "$dir/complete" 2>/dev/null)" = "$made_from" ]; then
     echo "ready: $dir/bin/sglang (built earlier)"
     exit 0
@@ -41,8 +41,10 @@ done
 "$py" -m pip install -q --no-deps --only-binary=:all: --no-compile --target "$dir/parsers/imports" $parsers_import
 
 site=$("$py" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
-cp "$here/torchvision_shim.py" "$site/"
-echo 'import torchvision_shim' > "$site/torchvision_shim.pth"
+for shim in torchvision_shim cpu_cache_shim; do
+    cp "$here/$shim.py" "$site/"
+    echo "import $shim" > "$site/$shim.pth"
+done
 
 "$py" - <<'PY'
 import sys
