@@ -7,13 +7,32 @@ import os
 import pathlib
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+
+def write_picture(path: pathlib.Path, *, size: int = 128) -> None:
+    """A PNG with a gradient: the picture that an editing model is given."""
+    rows = b"".join(
+        b"\0" + bytes(value for x in range(size) for value in (x * 255 // size, y * 255 // size, 128))
+        for y in range(size)
+    )
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

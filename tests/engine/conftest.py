@@ -6,18 +6,23 @@ folder of the checkpoints (default: within it). What is missing is built.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.engine.shipped import Family
 from tests.realproject import ROOT, Project, Ran
 
 HERE = pathlib.Path(__file__).parent
 
 Checkpoint = Callable[[str], pathlib.Path]
+FamilyCheckpoint = Callable[..., pathlib.Path]
+Forked = Callable[[str, str], str]
 Recorded = tuple[Project, Ran]
 
 CASE = """
@@ -54,9 +59,67 @@ def engine_env() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(engine_env: pathlib.Path) -> Checkpoint:
+def plain(engine_env: pathlib.Path) -> str:
+    """The engine's own command."""
+    return str(engine_env.absolute() / "bin" / "sglang")
+
+
+@pytest.fixture(scope="session")
+def forked(engine_env: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """A function (program, name) -> a command of that name that runs the program in a copy of a process that has
+    imported the engine."""
+    folder = tmp_path_factory.mktemp("forked")
+    with started(engine_env, folder, pythonpath=None) as command:
+        yield command
+
+
+@contextlib.contextmanager
+def started(engine_env: pathlib.Path, folder: pathlib.Path, *, pythonpath: str | None) -> Iterator[Forked]:
+    """The process that forks (forked.py), while it runs, and its commands, which are written into the folder."""
+    python = str(engine_env.absolute() / "bin" / "python")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "SGDIFF_TEST_ROOM": "x" * 100_000}
+    environment |= {"PYTHONPATH": pythonpath} if pythonpath else {}
+    # A socket's path has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="sgdiff-") as short, (folder / "log").open("w") as log:
+        address = f"{short}/socket"
+        argv = [python, str(HERE / "forked.py"), "serve", address]
+        server = subprocess.Popen(
+            argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+
+        def command(program: str, name: str) -> str:
+            written = folder / name
+            written.write_text(
+                f"#!{python}\nimport sys\n\nsys.path.insert(0, {str(HERE)!r})\nimport forked\n\n"
+                f"sys.exit(forked.ask({address!r}, [{program!r}, *sys.argv[1:]]))\n"
+            )
+            written.chmod(0o755)
+            return str(written)
+
+        with server:
+            assert server.stdout is not None
+            try:
+                if "ready\n" not in server.stdout:
+                    raise RuntimeError(f"the engine was not imported: {(folder / 'log').read_text()[-2000:]}")
+                yield command
+            finally:
+                # It ends when its stdin does.
+                assert server.stdin is not None
+                server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def engine(forked: Forked, plain: str) -> str:
+    """The engine's command without its imports."""
+    return forked(plain, "sglang")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(engine_env: pathlib.Path, forked: Forked) -> Checkpoint:
     """A function (name of a kind of checkpoint) -> its folder; made on the first call."""
     made = pathlib.Path(os.environ.get("SGDIFF_ENGINE_CHECKPOINTS", engine_env / "checkpoints")).absolute()
+    generator = forked(str(HERE / "make_checkpoint.py"), "make_checkpoint")
     kinds = {
         "baseline": ("wan", "--layers", "6"),
         # Some 12 times the work of each step, under the same name: nothing but the engine's speed changes.
@@ -71,20 +134,37 @@ def checkpoint(engine_env: pathlib.Path) -> Checkpoint:
     def make(kind: str) -> pathlib.Path:
         # The model counts by the last part of its path, which is why the kinds differ in the part before it.
         folder = made / kind / "Wan2.1-T2V-1.3B-Diffusers"
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-        argv = [str(engine_env / "bin" / "python"), str(HERE / "make_checkpoint.py"), kinds[kind][0], str(folder)]
-        subprocess.run([*argv, *kinds[kind][1:]], check=True, env=environment)
+        generate(generator, kinds[kind][0], folder, *kinds[kind][1:])
         return folder
 
     return make
 
 
+def generate(generator: str, kind: str, folder: pathlib.Path, *options: str) -> None:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    subprocess.run([generator, kind, str(folder), *options], check=True, env=environment)
+
+
 @pytest.fixture(scope="session")
-def recorded(engine_env: pathlib.Path, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def family_checkpoint(engine_env: pathlib.Path, forked: Forked) -> FamilyCheckpoint:
+    """A function (family, name of the fault, options of it) -> the folder of its checkpoint; made on the first call."""
+    made = pathlib.Path(os.environ.get("SGDIFF_ENGINE_CHECKPOINTS", engine_env / "checkpoints")).absolute()
+    generator = forked(str(HERE / "make_checkpoint.py"), "make_checkpoint")
+
+    def make(family: Family, fault: str = "baseline", *options: str, folder: str | None = None) -> pathlib.Path:
+        path = made / fault / (folder or family.folder)
+        generate(generator, family.kind, path, *options)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def recorded(engine: str, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A project whose baseline was recorded by `--sgdiff-update`, and that run."""
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    project = Project(folder=folder, engine=str(engine_env / "bin" / "sglang"), gpus="none")
+    project = Project(folder=folder, engine=engine, gpus="none")
     project.write_case(CASE.format(model=checkpoint("baseline")))
     return project, project.pytest("--sgdiff-update")
 

@@ -14,8 +14,8 @@ from pytest_sgdiff.engines.perf_dump import parse
 from pytest_sgdiff.metrics import metrics_of
 from pytest_sgdiff.recordings import store as recordings
 from tests.gpu.conftest import Checkpoint
-from tests.gpu.twogpus import FIRERED, LTX2, PROMPT, case_file, report, results, write_picture
-from tests.realproject import Project
+from tests.gpu.twogpus import FIRERED, LTX2, PROMPT, case_file, report, results
+from tests.realproject import Project, write_picture
 
 pytestmark = pytest.mark.gpu
 

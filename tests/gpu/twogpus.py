@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import struct
 import subprocess
 import threading
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,23 +71,6 @@ def wan(name: str, model: pathlib.Path, *, gpus: int = 1, steps: int = 20) -> st
     """A Wan case on one GPU, or on two by CFG parallel."""
     topology = ", enable-cfg-parallel: true, ulysses-degree: 1" if gpus > 1 else ""
     return WAN.format(name=name, model=model, gpus=gpus, prompt=PROMPT, steps=steps, topology=topology)
-
-
-def write_picture(path: pathlib.Path, *, size: int = 128) -> None:
-    """A PNG with a gradient: the picture that an editing model is given."""
-    rows = b"".join(
-        b"\0" + bytes(value for x in range(size) for value in (x * 255 // size, y * 255 // size, 128))
-        for y in range(size)
-    )
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
