@@ -175,6 +175,7 @@ def _kept(launch: LaunchRecord) -> LaunchRecord:
         wall_s=None if launch.wall_s is None else rounded(launch.wall_s),
         watch=None if launch.watch is None else _summary(launch.watch),
         server_args={},
+        could_stay=None,
         folder=None,
     )
 

@@ -63,12 +63,15 @@ _EXPECT = Record(
         "stages": ListOf(item=_CALLED),
         "output": _OUTPUT,
         "attention": _CALLED,
+        "fallback": ListOf(item=_CALLED),
     },
     help={
         "pipeline": "pipeline class that the log must name",
         "stages": "stages that the perf dump must contain",
         "output": "size that the output must have",
         "attention": "attention backend that must have been used",
+        "fallback": "components that may run as a class of transformers or diffusers where the engine could not load "
+        "its own, such as text_encoder",
     },
 )
 

@@ -69,6 +69,7 @@ from pytest_sgdiff.data.launches import (
 )
 from pytest_sgdiff.data.measurements import (
     Baseline,
+    CouldStay,
     Expected,
     LaunchRecord,
     Measurement,
@@ -112,6 +113,7 @@ __all__ = [
     "Changed",
     "Command",
     "ComparisonCode",
+    "CouldStay",
     "Decision",
     "Difference",
     "DifferenceCode",

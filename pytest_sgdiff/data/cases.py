@@ -42,13 +42,15 @@ class Expect:
     """What must be seen in a launch before it counts.
 
     `pipeline` is the pipeline class, `stages` are names that the perf dump's `steps` must hold, `attention` the
-    attention backend that must have been used.
+    attention backend that must have been used. `fallback` are components (`text_encoder`) that may run as a class of
+    transformers or diffusers, although the engine has one of its own.
     """
 
     pipeline: str | None = None
     stages: tuple[str, ...] = ()
     output: OutputSize = field(default_factory=OutputSize)
     attention: str | None = None
+    fallback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

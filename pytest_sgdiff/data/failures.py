@@ -15,6 +15,7 @@ Cause = Literal[
     "killed",
     "time",
     "backend",
+    "component",
     "warmup",
     "unproved",
     "contradicted",

@@ -298,10 +298,17 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputFile:
-    """A file that the launch left in its output folder."""
+    """A file that the launch left in its output folder.
+
+    `width` and `height` are those of its picture, and `modified_at` is when it was written last, by the host's clock
+    and in its time zone (ISO 8601); None where that is not known.
+    """
 
     name: str
     size_bytes: int
+    width: int | None = None
+    height: int | None = None
+    modified_at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,7 @@ class PerfDump:
     model: str | None = None
 
 
-Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention"]
+Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention", "component"]
 """What a case's `expect` can name."""
 
 
@@ -57,6 +57,7 @@ ProblemCode = Literal[
     "no-exit-code",
     "no-output",
     "empty-output",
+    "output-of-warmup",
     # The backend.
     "diffusers-ran",
     "native-unproved",
@@ -68,11 +69,13 @@ ProblemCode = Literal[
     "stages-missing",
     "stages-idle",
     "size-unproved",
+    "size-of-image",
     "other-size",
     "other-attention",
     "attention-fell-back",
     "attention-unproved",
     "component-attention",
+    "component-fell-back",
     # How it was measured.
     "cache-hit",
     "cache-on",
@@ -124,11 +127,20 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CouldStay:
+    """Components that the engine offloads, and that have room on the GPU as its last request shows: their names, and
+    the flags that offload them."""
+
+    components: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """What really ran in a launch. `metrics` are the values of `pytest_sgdiff.metrics` by name; `warmup` is proven
-    by positive evidence only; `auto_tuned` quotes the settings that the engine chose by itself; `conditioning_cache` is
-    whether the engine's cache of encodings was on, None where nothing says so. A launch counts only if `problems` is
-    empty."""
+    by positive evidence only; `auto_tuned` quotes the settings that the engine chose by itself; `could_stay` is what
+    it says of components that need no offload; `conditioning_cache` is whether the engine's cache of encodings was on,
+    None where nothing says so. A launch counts only if `problems` is empty."""
 
     dump: PerfDump | None
     backend: Backend | None
@@ -136,6 +148,7 @@ class Reading:
     warmup: Literal["proven", "unproven", "none"]
     attention: tuple[str, ...] = ()
     auto_tuned: tuple[str, ...] = ()
+    could_stay: CouldStay | None = None
     conditioning_cache: bool | None = None
     server_args: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -147,7 +160,8 @@ class LaunchRecord:
     """One launch as results and baselines keep it: its numbers and where they come from.
 
     `disturbances` and `problem` say why the launch does not count; it `counts` without. `steps_ms` is the step profile,
-    `server_args` the settings that the engine resolved, as its log prints them (a baseline keeps none);
+    `server_args` the settings that the engine resolved, as its log prints them, and `could_stay` what it says of
+    components that need no offload (a baseline keeps neither);
     `conditioning_cache` is whether the engine's cache of encodings was on, None where nothing says so.
     """
 
@@ -163,6 +177,7 @@ class LaunchRecord:
     pipeline: str | None = None
     generation: str | None = None
     auto_tuned: tuple[str, ...] = ()
+    could_stay: CouldStay | None = None
     conditioning_cache: bool | None = None
     server_args: Mapping[str, Any] = field(default_factory=dict)
     alone: bool | None = None

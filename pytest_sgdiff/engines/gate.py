@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Backend, Case, Expected, Launch, PerfDump, Problem, ProblemCode
-from pytest_sgdiff.engines import conditioning
+from pytest_sgdiff.engines import conditioning, outputs
 from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, unsatisfied
 from pytest_sgdiff.engines.failures import FRAME
 from pytest_sgdiff.engines.flags.lookup import given
@@ -71,11 +71,13 @@ def problems(
     yield from _dump(launch, log, dump, dump_error)
     if launch.returncode is None and launch.dump is not None:
         yield _problem("invalid", "no-exit-code", (), cause="exit-code")
-    yield from _outputs(launch, case)
+    yield from _outputs(launch, case, log)
     yield from backend_problems(case.runs_on, dump, log)
-    yield from _expected(case, dump, log)
+    yield from _expected(launch, case, dump, log)
     if case.runs_on == "sglang" or case.expect.attention:
         yield from _attention(case, log)
+    if case.runs_on == "sglang":
+        yield from _components(case, log)
     yield from _steps(case, dump)
     yield from _steps_beyond_their_stage(dump)
     if case.warmup == "request" and log.warmup != "proven":
@@ -130,7 +132,7 @@ def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: s
         yield _problem("launch-failed", code, () if log.failures else _last(log), number=launch.returncode)
 
 
-def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
+def _outputs(launch: Launch, case: Case, log: LogEvidence) -> Iterator[Problem]:
     """The files that the engine must have left; None in a launch means that they were not looked for."""
     if launch.outputs is None or given(case, "save-output") is False or given(case, "no-save-output"):
         return
@@ -139,9 +141,14 @@ def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
     for file in launch.outputs:
         if file.size_bytes == 0:
             yield _problem("invalid", "empty-output", (), found=(file.name,))
+    older = outputs.of_warmup(launch, log)
+    if older:
+        times = [f"{file.name}: written at {file.modified_at}" for file in older]
+        times.append(f"the measured request began at {log.request_began}")
+        yield _problem("invalid", "output-of-warmup", times, found=tuple(file.name for file in older))
 
 
-def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
+def _expected(launch: Launch, case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
     """Everything that the case expects is to be seen; that nothing speaks against it is not enough."""
     expect = case.expect
     if expect.pipeline and not log.pipelines:
@@ -162,9 +169,19 @@ def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[P
         ("height", "height", expect.output.height),
         ("num_frames", "frames", expect.output.frames),
     )
+    of_image = outputs.takes_size_of_image(case, log)
     for name, about, wanted in sizes:
-        if wanted is not None:
+        if wanted is None:
+            continue
+        others = [*outputs.other_sizes(launch, about, wanted)] if about != "frames" else []
+        if others:
+            lines = [f"{file.name}: {file.width}x{file.height}" for file, _ in others]
+            found = tuple(dict.fromkeys(str(size) for _, size in others))
+            yield _contradicted("other-size", about, (str(wanted),), lines, found=found)
+        elif about == "frames" or not of_image:
             yield from _size(name, about, wanted, log)
+        elif not outputs.sizes_known(launch):
+            yield _unproved("size-of-image", about, (str(wanted),))
 
 
 def _size(name: str, about: Expected, wanted: int, log: LogEvidence) -> Iterator[Problem]:
@@ -195,6 +212,17 @@ def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
     denoisers = tuple(line for line in log.components if "transformer" in line)
     if denoisers:
         yield _contradicted("component-attention", "attention", (asked,), denoisers)
+
+
+def _components(case: Case, log: LogEvidence) -> Iterator[Problem]:
+    """A component of which the engine could not load its own class runs as one of another library: other code, at
+    another speed, while pipeline, stages and dump look the same. One of which the engine has no class is none of
+    these."""
+    found = tuple(name for name in log.fell_back if name not in case.expect.fallback)
+    if found:
+        yield _problem(
+            "invalid", "component-fell-back", log.fell_back_lines, cause="component", about="component", found=found
+        )
 
 
 def _cached(launch: Launch, log: LogEvidence) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from pytest_sgdiff.data import Cause, Failure, WarmupCode
+from pytest_sgdiff.data import Cause, CouldStay, Failure, WarmupCode
 from pytest_sgdiff.engines import failures as failure
 from pytest_sgdiff.engines.attention import AttentionUse, attention_fallbacks, attention_uses
 from pytest_sgdiff.engines.causes import in_words
@@ -31,7 +31,8 @@ Warmup = Literal["proven", "unproven", "none"]
 # Words of which every phrase below holds one: most lines of a log hold none, and are not looked at further.
 _TELLING = re.compile(
     r"pipeline|diffusers|backend|fall(?:ing|s)? back|warm|fired up|native|automatically|auto memory|offloading"
-    r"|torch\.compile|fail|error|exception|interrupt|exit|dead|empty output|eaddrinuse|address already|memory|cannot"
+    r"|torch\.compile|stay resident|fail|error|exception|interrupt|exit|dead|empty output|eaddrinuse"
+    r"|address already|memory|cannot"
 )
 _LONGEST = 4000
 _MOST_PROMPT = 1 << 18
@@ -68,11 +69,23 @@ _COMPONENT_FALLBACK = re.compile(
     re.IGNORECASE,
 )
 _COMPILE_FAILURE = re.compile(r"Failed to apply torch\.compile", re.IGNORECASE)
+# The engine could not load its own class of a component. One that has none yet (`doesn't have a customized version
+# yet`) is no fallback: nothing else was to be had.
+_FELL_BACK = re.compile(r"Error while loading customized (\S+?), falling back to native version", re.IGNORECASE)
 _AUTO_TUNED = re.compile(
     r"Automatically (?:set|enabled?|disabled|selecting|replacing)\b|Auto memory policy"
-    r"|Disabling some offloading|Enabling (?:all|large component) offloading",
+    r"|Disabling (?:some offloading|component offload)|Enabling (?:all|large component) offloading",
     re.IGNORECASE,
 )
+# Said of the model on every machine alike (runtime/server_args, 0.5.12 to 0.5.23): no choice that could change.
+_OF_THE_MODEL = re.compile(
+    r"to preserve (?:LTX-?2 official attention semantics|precision)|for the MiniMax H3 text encoder", re.IGNORECASE
+)
+_STAY_RESIDENT = re.compile(
+    r"Components that could stay resident \([^)]*\): \[([^\]]*)\]\. Related offload server args to disable: (.*)"
+)
+_FLAG = re.compile(r"--[a-z][\w-]*")
+_REQUEST = "Running pipeline stages"
 
 # What is printed only after a warmup request has ended. The bar advances on failure too, hence the second pattern.
 _WARMED_UP = re.compile(
@@ -106,7 +119,9 @@ class LogEvidence:
     each with every value that it was given; `components` tells of single components that run as diffusers classes in a
     native pipeline; `failures` are the lines of a launch that failed, `failure` is why it, or one that ended early,
     did, `shown` the lines that show that. `warmup_code` is what shows the state of the warmup, `warmup_asked` the sizes
-    of made-up requests.
+    of made-up requests. `fell_back` are the components whose own class the engine could not load, `could_stay` what it
+    says of components that need no offload, and `request_began` the time (`11-23 16:34:30`, local) at which the last
+    request's stages began: that of the measured one.
     """
 
     lines: tuple[str, ...] = ()
@@ -129,6 +144,10 @@ class LogEvidence:
     shown: tuple[str, ...] = ()
     auto_tuned: tuple[str, ...] = ()
     compile_failures: tuple[str, ...] = ()
+    fell_back: tuple[str, ...] = ()
+    fell_back_lines: tuple[str, ...] = ()
+    could_stay: CouldStay | None = None
+    request_began: str | None = None
 
     @property
     def cause(self) -> str | None:
@@ -202,9 +221,28 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
         failures=found.evidence,
         failure=found.failure,
         shown=found.shown,
-        auto_tuned=tuple(dict.fromkeys(_message(line) for line in _matching(telling, _AUTO_TUNED))),
+        auto_tuned=tuple(
+            dict.fromkeys(_message(line) for line in _matching(telling, _AUTO_TUNED) if not _OF_THE_MODEL.search(line))
+        ),
         compile_failures=_matching(telling, _COMPILE_FAILURE),
+        fell_back=tuple(dict.fromkeys(match[1] for line in telling if (match := _FELL_BACK.search(line)))),
+        fell_back_lines=_matching(telling, _FELL_BACK),
+        could_stay=_could_stay(telling),
+        request_began=next(
+            (line[1:15] for line, said in reversed(records.items()) if said.startswith(_REQUEST)),
+            None,
+        ),
     )
+
+
+def _could_stay(lines: Sequence[str]) -> CouldStay | None:
+    """What the last request shows; None where no component is named."""
+    for line in reversed(lines):
+        match = _STAY_RESIDENT.search(line)
+        if match:
+            components = tuple(word.strip(" '\"") for word in match[1].split(",") if word.strip(" '\""))
+            return CouldStay(components=components, flags=tuple(_FLAG.findall(match[2]))) if components else None
+    return None
 
 
 def _said(line: str) -> str | None:

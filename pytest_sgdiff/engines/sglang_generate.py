@@ -56,6 +56,7 @@ class SglangGenerate:
             warmup=log.warmup,
             attention=tuple(dict.fromkeys(use.backend for use in log.attention)),
             auto_tuned=log.auto_tuned,
+            could_stay=log.could_stay,
             conditioning_cache=used(log.server_args, launch.argv),
             server_args=log.server_args,
             metrics=metrics_of(dump) if dump and not found else {},

@@ -9,11 +9,13 @@ import pathlib
 import stat
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Final
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
 from pytest_sgdiff.engines.perf_dump import MAX_CHARS
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.launch.picture_size import picture_size
 
 _UNLINKED = os.O_NONBLOCK | os.O_NOFOLLOW
 DUMP_LIMIT: Final = MAX_CHARS + 1
@@ -66,9 +68,21 @@ def outputs(folder: str) -> dict[pathlib.Path, os.stat_result]:
 def written(folder: str, earlier: Mapping[pathlib.Path, os.stat_result]) -> tuple[OutputFile, ...]:
     """The launch's outputs: what lay there before and was not written again is none."""
     return tuple(
-        OutputFile(name=str(path.relative_to(folder)), size_bytes=found.st_size)
+        _output(path, found, folder)
         for path, found in outputs(folder).items()
         if _identity(found) != _identity(earlier.get(path))
+    )
+
+
+def _output(path: pathlib.Path, found: os.stat_result, folder: str) -> OutputFile:
+    width, height = picture_size(path) or (None, None)
+    modified = datetime.fromtimestamp(found.st_mtime_ns / 1e9, timezone.utc).astimezone()
+    return OutputFile(
+        name=str(path.relative_to(folder)),
+        size_bytes=found.st_size,
+        width=width,
+        height=height,
+        modified_at=modified.isoformat(timespec="milliseconds"),
     )
 
 

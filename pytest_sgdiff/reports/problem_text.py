@@ -74,6 +74,9 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "no-exit-code": lambda p: "nothing proves that the engine ended well: its exit code is unknown",
     "no-output": lambda p: "the engine left no output file",
     "empty-output": lambda p: f"the output file {_found(p)} is empty",
+    "output-of-warmup": lambda p: (
+        f"the output file {_found(p)} is older than the measured request: its warmup wrote it, and the request none"
+    ),
     "diffusers-ran": _backend,
     "native-unproved": lambda p: NATIVE_UNPROVED,
     "native-ran": lambda p: "ran on the native backend, but the case declares `backend: diffusers`",
@@ -83,12 +86,19 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "stages-missing": lambda p: f"the perf dump has no stage {' and no stage '.join(p.wanted)}",
     "stages-idle": lambda p: f"nothing proves that {_wanted(p)} ran: the perf dump says 0 ms",
     "size-unproved": _size_unproved,
+    "size-of-image": lambda p: (
+        f"nothing proves the {p.about} {_wanted(p)}: this model takes the size of its output from the image, and the "
+        "log names what was asked for"
+    ),
     "other-size": lambda p: f"the engine generated {p.about} {_found(p)}, the case expects {_wanted(p)}",
     "other-attention": lambda p: f"ran with the attention backend {', '.join(p.found)}, the case asks for {_wanted(p)}",
     "attention-fell-back": lambda p: f"the attention backend {_wanted(p)} was not used everywhere",
     "attention-unproved": lambda p: f"nothing proves the attention backend {_wanted(p)}: the log names none",
     "component-attention": lambda p: (
         f"the transformer runs as a diffusers component, without the attention backend {_wanted(p)}"
+    ),
+    "component-fell-back": lambda p: (
+        f"{_found(p)} did not load as the engine's own class, and ran as one of transformers or diffusers"
     ),
     "cache-hit": lambda p: "the measured request reused the encodings of its warmup from the conditioning cache",
     "cache-on": lambda p: (

@@ -79,6 +79,10 @@ def _stage(w: Warned, result: CaseResult) -> str:
 
 _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
     "auto-tuned": lambda w, result: f"auto-tuned by the engine: {'; '.join(w.names)}",
+    "could-stay": lambda w, result: (
+        f"the engine offloads {', '.join(w.names)}, which the GPU has room for as this request shows"
+        + (f": try {' and '.join(f'{flag} false' for flag in w.flags)}" if w.flags else "")
+    ),
     "inherited-otherwise": lambda w, result: _otherwise(w.changed),
     "inherited-unrecorded": lambda w, result: _unrecorded(w.changed),
     "inherited-work": _work,

@@ -115,6 +115,7 @@ def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
         pipeline=reading.pipeline,
         generation=None if dump is None else dump.generation,
         auto_tuned=reading.auto_tuned,
+        could_stay=reading.could_stay,
         conditioning_cache=reading.conditioning_cache,
         server_args=reading.server_args,
         alone=None if launch.watch is None else launch.watch.alone,

@@ -27,6 +27,8 @@ FIXES: Mapping[Cause, str] = {
     "port": "run it again: every launch gets its own ports, and another process had already taken this one",
     "backend": "the engine has no native pipeline for this model, or could not load it (see its log); to measure "
     "diffusers, set `backend: diffusers` in the case",
+    "component": "read in the log, above that line, why the engine could not load its own class: often weights that a "
+    "newer transformers saved under other names; to measure it as it is, name it under `expect.fallback` of the case",
     "warmup": "set `warmup` of the case to what the engine runs; the log must show a completed warmup",
     "conditioning-cache": "launch it again with the command that the plugin writes, which turns the cache off; to "
     "measure with the cache, set `disable-conditioning-cache: false` under `args` of the case",

@@ -70,6 +70,7 @@ def finish(
         changed=changed,
         warnings=(
             *tuned(collected),
+            *could_stay(collected),
             *inherited_otherwise(changed),
             *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
         ),
@@ -116,6 +117,18 @@ def tuned(collected: LaunchSet) -> tuple[Warned, ...]:
     """A warning if the engine chose settings by itself: such a figure moves when its heuristics do."""
     lines = tuple(dict.fromkeys(line for entry in collected.counted for line in entry.auto_tuned))
     return (Warned(code="auto-tuned", names=lines),) if lines else ()
+
+
+def could_stay(collected: LaunchSet) -> tuple[Warned, ...]:
+    """A hint at components that every launch offloads although the GPU has room for them, as SGLang's guide says to
+    look for."""
+    told = [entry.could_stay for entry in collected.counted]
+    if not told or None in told:
+        return ()
+    kept = [one for one in told if one is not None]
+    names = tuple(name for name in kept[0].components if all(name in one.components for one in kept))
+    flags = tuple(flag for flag in kept[0].flags if all(flag in one.flags for one in kept))
+    return (Warned(code="could-stay", names=names, flags=flags),) if names else ()
 
 
 def inherited_otherwise(changed: Sequence[Changed]) -> tuple[Warned, ...]:

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=2, help="blocks of the transformer (default 2; 1 for hunyuan3d)")
     parser.add_argument("--layers-2", type=int, help="wan22-t2v: of the low-noise transformer (default: --layers)")
     parser.add_argument("--single-layers", type=int, default=2, help="hunyuan3d: single blocks (default 2)")
-    parser.add_argument("--gain", type=float, default=1.0, help="hunyuan3d: factor of the transformer's last layer")
+    parser.add_argument("--offset", type=float, default=0.0, help="hunyuan3d: added to the field of the shape")
     parser.add_argument("--ffn", type=int, default=512, help="wan: width of a block's feed-forward (default 512)")
     parser.add_argument("--text-dim", type=int, default=64, help="width of the text encoder (default 64; 256 for wan)")
     parser.add_argument("--text-layers", type=int, default=2, help="its layers (default 2)")

@@ -50,7 +50,8 @@ def shipped() -> dict[str, Case]:
 
 
 def small(family: Family, model: pathlib.Path, *, gate: str | None = None, **changes: Any) -> str:
-    """The case file (JSON is YAML): the shipped case on `model`, without GPUs; `changes` replace keys of the case."""
+    """The case file (JSON is YAML): the shipped case on `model`, without GPUs; `changes` replace keys of the case, and
+    None drops one."""
     case, gate = family.shipped, gate or family.gate
     args = {name: list(value) if isinstance(value, tuple) else value for name, value in case.args.items()}
     expect: dict[str, Any] = {"stages": list(case.expect.stages)}
@@ -76,7 +77,8 @@ def small(family: Family, model: pathlib.Path, *, gate: str | None = None, **cha
         "timeout": "10m",
         "source": case.source,
     }
-    return json.dumps({"cases": {"tiny": {**written, **changes}}}, indent=1)
+    kept = {key: value for key, value in {**written, **changes}.items() if value is not None}
+    return json.dumps({"cases": {"tiny": kept}}, indent=1)
 
 
 IMAGE_MODEL = {"width": 256, "height": 256, "num-inference-steps": 6, "vae-precision": "fp32"}

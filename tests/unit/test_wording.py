@@ -223,6 +223,11 @@ def warning_lines() -> Iterator[str]:
     known = Advice(level="warning", slug="no-seed", message="as the advice says it", location=PLACE)
     warnings = {
         "auto-tuned": Warned(code="auto-tuned", names=("offload: on", "tp: 2")),
+        "could-stay": Warned(
+            code="could-stay",
+            names=("vae", "text_encoder"),
+            flags=("--vae-cpu-offload", "--text-encoder-cpu-offload"),
+        ),
         "inherited-otherwise": Warned(code="inherited-otherwise", changed=CHANGED),
         "inherited-unrecorded": Warned(code="inherited-unrecorded", changed=CHANGED[1:]),
         "inherited-work": Warned(code="inherited-work", changed=CHANGED[1:]),

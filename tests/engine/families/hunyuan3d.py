@@ -63,7 +63,7 @@ def transformer(width: int, head_dim: int, context: int, double: int, single: in
     return weights
 
 
-def shape_vae(width: int, layers: int, frequencies: int) -> dict[str, Any]:
+def shape_vae(width: int, layers: int, frequencies: int, offset: float) -> dict[str, Any]:
     weights: dict[str, Any] = {}
     linear(weights, "post_kl", LATENT_WIDTH, width)
     for number in range(layers):
@@ -86,7 +86,7 @@ def shape_vae(width: int, layers: int, frequencies: int) -> dict[str, Any]:
     norm(weights, "geo_decoder.ln_post", width)
     linear(weights, "geo_decoder.output_proj", width, 1)
     # The surface is where the field is zero: without an offset it surely passes through zero somewhere.
-    weights["geo_decoder.output_proj.bias"].zero_()
+    weights["geo_decoder.output_proj.bias"].fill_(offset)
     return weights
 
 
@@ -105,10 +105,9 @@ def hunyuan3d(folder: pathlib.Path, options: argparse.Namespace) -> None:
         "image_size": image_size,
     }
     model = transformer(width, options.head_dim, dino["hidden_size"], options.layers, options.single_layers)
-    model["final_layer.linear.weight"] *= options.gain
     parts = {
         "model": model,
-        "vae": shape_vae(vae_width, 1, frequencies),
+        "vae": shape_vae(vae_width, 1, frequencies, options.offset),
         "conditioner": {
             f"main_image_encoder.model.{name}": weight
             for name, weight in Dinov2Model(Dinov2Config(**dino)).state_dict().items()
