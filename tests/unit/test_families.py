@@ -199,7 +199,7 @@ CONSTANTS = (
 )
 CHOICES = (
     "Automatically set ltx2_two_stage_device_mode=resident for high-memory CUDA GPU (H200, 139.80 GiB)",
-    "Disabling component offload for LTX2PipelineConfig because minimum available memory on selected GPUs is 139 GiB: x",
+    "Disabling component offload for LTX2PipelineConfig because minimum available memory on selected GPUs is 9 GiB: x",
 )
 
 

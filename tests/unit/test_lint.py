@@ -900,6 +900,69 @@ OF_MODELS = [
         "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
     ),
     (
+        "i2v-keeps-proportions",
+        "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers",
+        ["expect: {output: {height: 480}}"],
+        "3:14",
+        "Wan-AI/Wan2.1-T2V-14B-Diffusers",
+    ),
+    (
+        "i2v-keeps-proportions",
+        "/models/Wan2.2-TI2V-5B-Diffusers",
+        ["assets: {image-path: a.png}", "expect: {output: {width: 1280, height: 720}}"],
+        "4:14",
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+    ),
+    (
+        "model-hijacked",
+        "/work/Hunyuan3D-things/Wan2.2-T2V-A14B-Diffusers",
+        ["gpus: 1"],
+        "4:5",
+        "/work/hunyuan3d-things/Hunyuan3D-2",
+    ),
+    (
+        "model-hijacked",
+        "/work/pi0.5/mine",
+        ["expect: {pipeline: WanPipeline}"],
+        "4:5",
+        "/work/pi05-robot/pi05_base",
+    ),
+    (
+        "model-not-recognised",
+        "/models/my-edit-model",
+        ["expect: {pipeline: QwenImageEditPlusPipeline}"],
+        "4:5",
+        "/models/FireRed-Image-Edit-1.0-tiny/",
+    ),
+    (
+        "model-not-recognised",
+        "me/qwen-image-edit",
+        ["expect: {pipeline: QwenImageEditPlusPipeline}"],
+        "4:5",
+        "/hub/models--Qwen--Qwen-Image-Edit-2511/snapshots/0123",
+    ),
+    (
+        "model-settings-by-name",
+        "/models/mine",
+        ["expect: {pipeline: WanPipeline}"],
+        "4:5",
+        "/models/Wan2.2-T2V-A14B-Diffusers",
+    ),
+    (
+        "model-overlay",
+        "/models/LTX-2.3",
+        ['env: {HF_HUB_OFFLINE: "1"}'],
+        "4:5",
+        "/models/LTX-2.3-tiny",
+    ),
+    (
+        "two-experts-one-warmup-step",
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        ["args: {enable-torch-compile: true, warmup-steps: 2}"],
+        "3:12",
+        "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+    ),
+    (
         "two-experts-one-warmup-step",
         "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
         ["args: {enable-torch-compile: true}"],
@@ -907,6 +970,36 @@ OF_MODELS = [
         "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("slug", "model", "lines"),
+    [
+        ("model-not-recognised", "/models/my-edit-model", ["expect: {pipeline: X}"]),
+        (
+            "model-not-recognised",
+            "/models/my-edit-model",
+            ["args: {model-id: FireRed-Image-Edit-1.0}", "expect: {pipeline: QwenImageEditPlusPipeline}"],
+        ),
+        (
+            "model-not-recognised",
+            "/models/my-edit-model",
+            ["backend: diffusers", "expect: {pipeline: QwenImageEditPlusPipeline}"],
+        ),
+        ("model-overlay", "/models/LTX-2.3", ["gpus: 1"]),
+        ("model-overlay", "Lightricks/LTX-2.3", ['env: {HF_HUB_OFFLINE: "1"}']),
+        ("model-hijacked", "/work/hunyuan3d/mine", ["gpus: 1"]),
+        ("two-experts-one-warmup-step", "m/Wan2.2-T2V-A14B", ["args: {enable-torch-compile: true, warmup-steps: 3}"]),
+        (
+            "i2v-keeps-proportions",
+            "m/Wan2.2-TI2V-5B",
+            ["assets: {image-path: a.png}", "expect: {output: {width: 960, height: 928}}"],
+        ),
+        ("i2v-keeps-proportions", "m/Wan2.2-TI2V-5B", ["expect: {output: {width: 128, height: 128}}"]),
+    ],
+)
+def test_a_rule_about_a_model_finds_nothing_where_nothing_is_wrong(slug: str, model: str, lines: list[str]) -> None:
+    assert found(slug, case_of(*lines, model=model)) == []
 
 
 @pytest.mark.parametrize(("slug", "model", "lines", "place", "other"), OF_MODELS)
