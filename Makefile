@@ -34,9 +34,11 @@ unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.ready
 	$(RUN) -m pytest tests -n 6 --dist worksteal
 
+# One thread for each launch and two at a time: what a launch does beside its request is waiting and imports.
+test-engine: export PYTHONDONTWRITEBYTECODE =
 test-engine: $(VENV)/.ready  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)
-	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine
+	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2 --dist loadgroup
 
 test-browser: $(VENV)/.ready  ## look at the HTML report in headless Chromium, where that is installed
 	$(RUN) -m pytest tests/browser -m browser

@@ -113,7 +113,7 @@ def family(name: str) -> pytest.MarkDecorator:
 def test_a_slower_low_noise_expert_regresses(
     recorded: Recorded, family_checkpoint: FamilyCheckpoint, tmp_path: pathlib.Path
 ) -> None:
-    slow = family_checkpoint(recorded.family, "slow expert", "--layers-2", "48")
+    slow = family_checkpoint(recorded.family, "slow expert", "--layers-2", "96")
     project, case = gated(recorded, tmp_path, slow)
     assert case["outcome"] == "regressed"
     assert primary(case)["ratio"] > 1.9
@@ -157,12 +157,17 @@ def test_a_folder_of_another_name_is_not_known(
     recorded: Recorded, family_checkpoint: FamilyCheckpoint, tmp_path: pathlib.Path
 ) -> None:
     model = family_checkpoint(recorded.family, "baseline", folder="my-edit-model")
-    # The shipped case asks for the native backend, and the engine refuses.
-    _, refused = gated(recorded, tmp_path / "shipped", model)
-    assert refused["outcome"] == "invalid"
-    assert refused["problems"][0]["code"] == "exit-code"
-    # A case that leaves the backend to the engine gets the other one.
-    project, fell_back = gated(recorded, tmp_path / "fallback", model, backend=None)
+    # A case that says what it expects is not even launched.
+    told = recorded.project.copy_to(tmp_path / "told")
+    told.write_case(small(recorded.family, model))
+    refused = told.pytest(SHARED)
+    assert refused.returncode == 1
+    assert "[model-not-recognised]" in refused.output
+    # The engine refuses where the case asks for the native backend, and takes the other one where it does not.
+    blind: dict[str, Any] = {"expect": {"stages": ["DenoisingStage"]}}
+    _, died = gated(recorded, tmp_path / "asked", model, **blind)
+    assert (died["outcome"], died["problems"][0]["code"]) == ("invalid", "exit-code")
+    project, fell_back = gated(recorded, tmp_path / "fallback", model, backend=None, **blind)
     assert fell_back["outcome"] == "invalid"
     (launch,) = recordings.read_launches(project.folder / "gated", "tiny")
     assert "Falling back to diffusers backend." in "".join(examine(launch.log).fallbacks)
@@ -178,7 +183,7 @@ def test_a_larger_refinement_regresses(
     recorded: Recorded, family_checkpoint: FamilyCheckpoint, tmp_path: pathlib.Path
 ) -> None:
     """The second stage runs the first one's transformer with a LoRA that is not merged into it: its rank is work."""
-    slow = family_checkpoint(recorded.family, "larger refinement", "--lora-rank", "8192")
+    slow = family_checkpoint(recorded.family, "larger refinement", "--lora-rank", "16384")
     _, case = gated(recorded, tmp_path, slow, gate="stage:LTX2RefinementStage")
     assert case["outcome"] == "regressed"
 
@@ -246,6 +251,6 @@ def test_a_transformer_that_falls_back_and_fails_is_invalid(
 def test_a_transformer_of_more_layers_regresses(
     recorded: Recorded, family_checkpoint: FamilyCheckpoint, tmp_path: pathlib.Path
 ) -> None:
-    _, case = gated(recorded, tmp_path, family_checkpoint(recorded.family, "slower", "--layers", "16"))
+    _, case = gated(recorded, tmp_path, family_checkpoint(recorded.family, "slower", "--layers", "48"))
     assert case["outcome"] == "regressed"
     assert primary(case)["ratio"] > 2

@@ -10,8 +10,8 @@ import json
 import pathlib
 import shlex
 import shutil
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -20,38 +20,59 @@ from pytest_sgdiff import machine
 from pytest_sgdiff.engines.flags.lookup import known_flags
 from pytest_sgdiff.launch import engine_help
 from pytest_sgdiff.recordings import store as recordings
-from tests.engine.conftest import CASE, Checkpoint
+from tests.engine.conftest import CASE, Checkpoint, started
 from tests.realproject import Project
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("newest engine")]
 
 VERSION = "0.5.23"
 RUN = "import sys\nfrom sglang.cli.main import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
 ENCODER = "stage:TextEncodingStage"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Newest:
+    """A folder whose `run.py` runs it, and the PYTHONPATH that this needs."""
+
+    folder: pathlib.Path
+    pythonpath: str
+
+    @property
+    def program(self) -> str:
+        return str(self.folder / "run.py")
+
+
 @pytest.fixture(scope="module")
-def newest(engine_env: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A command that runs it."""
+def installed(engine_env: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Newest:
     folder = tmp_path_factory.mktemp("newest")
     shutil.copy(pathlib.Path(__file__).parent / "sgl_kernel_shim.py", folder)
     # A worker that is spawned gets the operators too.
     (folder / "sitecustomize.py").write_text("import sgl_kernel_shim\n")
     (folder / "run.py").write_text(RUN)
     parsers = engine_env.absolute() / "parsers"
-    path = f"{parsers / VERSION}:{parsers / 'imports'}:{folder}"
-    words = (str(engine_env.absolute() / "bin" / "python"), str(folder / "run.py"))
-    command = folder / "sglang"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(path)} exec {shlex.join(words)} "$@"\n')
+    return Newest(folder=folder, pythonpath=f"{parsers / VERSION}:{parsers / 'imports'}:{folder}")
+
+
+@pytest.fixture(scope="module")
+def newest(installed: Newest, engine_env: pathlib.Path) -> str:
+    """A command that runs it."""
+    words = (str(engine_env.absolute() / "bin" / "python"), installed.program)
+    command = installed.folder / "sglang"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(installed.pythonpath)} exec {shlex.join(words)} "$@"\n')
     command.chmod(0o755)
     return str(command)
 
 
 @pytest.fixture(scope="module")
-def project(newest: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(installed: Newest, engine_env: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("project")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    return Project(folder=folder, engine=newest, gpus="none")
+    with started(engine_env, tmp_path_factory.mktemp("forked"), pythonpath=installed.pythonpath) as command:
+        program = shlex.quote(command(installed.program, "run"))
+        asking = folder / "sglang"
+        asking.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(installed.pythonpath)} exec {program} "$@"\n')
+        asking.chmod(0o755)
+        yield Project(folder=folder, engine=str(asking), gpus="none")
 
 
 def measured(project: Project, checkpoint: pathlib.Path, out: str, *, more: str = "") -> Mapping[str, Any]:

@@ -119,7 +119,10 @@ def test_no_mistake_in_any_file() -> None:
 @pytest.mark.parametrize("version", [f"0.5.{release}" for release in range(8, 24)])
 def test_no_release_refuses_a_case_that_says_it_runs_there(version: str) -> None:
     meant = [case for case in CASES.values() if SpecifierSet(case.requires.engine).contains(version)]
-    assert [f"{case.id}: {one.message}" for case in meant for one in complaints(case, table_flags(version))] == []
+    said = [(case, one) for case in meant for one in complaints(case, table_flags(version))]
+    # That a component is replaced is what the case of a quantised one is for.
+    meant_so = ("flux1_dev_fp8", "component-path")
+    assert [f"{case.id}: {one.message}" for case, one in said if (case.id, one.slug) != meant_so] == []
     assert len(meant) > len(CASES) / 3
 
 
@@ -131,7 +134,16 @@ def test_a_recipe_of_the_guide_is_there_flag_by_flag(case_id: str) -> None:
         recipe["prompt"] = case["prompt"]
     assert {flag: case.get(flag) for flag in recipe} == recipe
     # Of flags that the recipe does not give, those of the table's row, a fixed seed, and what an example left open.
-    left_open = {"width", "height", "num-frames", "seed", "num-inference-steps", "image-path", "cache-dit-config"}
+    left_open = {
+        "warmup-steps",
+        "width",
+        "height",
+        "num-frames",
+        "seed",
+        "num-inference-steps",
+        "image-path",
+        "cache-dit-config",
+    }
     added = set(case) - set(recipe) - left_open - {"backend", "num-gpus", "save-output", "enable-torch-compile"}
     assert added <= {"text-encoder-cpu-offload", "pin-cpu-memory"}
 
