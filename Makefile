@@ -38,7 +38,7 @@ unit: $(VENV)/.ready
 test-engine: export PYTHONDONTWRITEBYTECODE =
 test-engine: $(VENV)/.ready  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)
-	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2 --dist loadgroup
+	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2 --dist loadfile
 
 test-browser: $(VENV)/.ready  ## look at the HTML report in headless Chromium, where that is installed
 	$(RUN) -m pytest tests/browser -m browser

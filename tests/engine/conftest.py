@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.engine.shipped import Family
+from tests.engine.family_run import RecordedFamily, record
+from tests.engine.shipped import FAMILIES, Family
 from tests.realproject import ROOT, Project, Ran
 
 HERE = pathlib.Path(__file__).parent
@@ -187,3 +188,23 @@ def fallback(recorded: Recorded, checkpoint: Checkpoint, tmp_path_factory: pytes
     project = recorded[0].copy_to(tmp_path_factory.mktemp("fallback") / "project")
     project.write_case(CASE.format(model=checkpoint("foreign")))
     return project, project.pytest("--sgdiff-out=kept")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests of every family are those of the families that their module names."""
+    given = any("recorded_family" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "recorded_family" in metafunc.fixturenames and not given:
+        metafunc.parametrize("recorded_family", metafunc.module.NAMES, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def recorded_family(
+    request: pytest.FixtureRequest,
+    engine: str,
+    family_checkpoint: FamilyCheckpoint,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RecordedFamily:
+    """The family of that name (shipped.py) with a baseline."""
+    family = FAMILIES[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    return record(family, family_checkpoint(family), folder=folder, engine=engine)

@@ -13,7 +13,7 @@ from pytest_sgdiff import baselines
 from pytest_sgdiff.recordings import store as recordings
 from tests.realproject import Project, Ran
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("main job")]
+pytestmark = pytest.mark.engine
 
 ProjectWith = Callable[[str], Project]
 

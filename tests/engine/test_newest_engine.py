@@ -23,7 +23,7 @@ from pytest_sgdiff.recordings import store as recordings
 from tests.engine.conftest import CASE, Checkpoint, started
 from tests.realproject import Project
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("newest engine")]
+pytestmark = pytest.mark.engine
 
 VERSION = "0.5.23"
 RUN = "import sys\nfrom sglang.cli.main import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"

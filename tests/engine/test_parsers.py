@@ -103,10 +103,7 @@ def may_be_launched(case: Case, version: str) -> bool:
     return SpecifierSet(case.requires.engine).contains(version) and not errors
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(version, marks=pytest.mark.xdist_group(f"parser {version}")) for version in ASKED],
-)
+@pytest.fixture(scope="module", params=ASKED)
 def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
