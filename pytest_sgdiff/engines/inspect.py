@@ -9,6 +9,7 @@ from typing import Any
 from pytest_sgdiff.data import Launch, PerfDump
 from pytest_sgdiff.engines.causes import NATIVE_UNPROVED, warmup_unproved
 from pytest_sgdiff.engines.gate import backend_of
+from pytest_sgdiff.engines.image_in_denoising import told_apart
 from pytest_sgdiff.engines.log import LogEvidence, examine
 from pytest_sgdiff.engines.perf_dump import DumpError, parse
 from pytest_sgdiff.metrics import metrics_of
@@ -35,7 +36,7 @@ def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
         "warmup": None if log is None else evidence.warmup,
         "generation": dump.generation if dump else None,
         "tag": dump.tag if dump else None,
-        "metrics": metrics_of(dump) if dump else {},
+        "metrics": metrics_of(told_apart(dump, evidence)) if dump else {},
         "problems": problems,
     }
 

@@ -16,6 +16,7 @@ from pytest_sgdiff.data import Case, Launch, OutputFile
 from pytest_sgdiff.engines.log import LogEvidence
 
 _OF_THE_IMAGE = re.compile(r"wan[\w.]*-t?i2v", re.IGNORECASE)
+_TI2V = re.compile(r"wan[\w.]*-ti2v", re.IGNORECASE)
 _BLOCK = 16
 """Videos are scaled up to a multiple of it (`macro_block_size` of runtime/entrypoints/utils.py)."""
 _SLACK = timedelta(seconds=60)
@@ -24,9 +25,18 @@ _SLACK = timedelta(seconds=60)
 
 def takes_size_of_image(case: Case, log: LogEvidence) -> bool:
     """Whether the output's width and height follow from the image that the request has."""
-    models = (case.model, log.server_args.get("model_path"), log.server_args.get("model_id"))
-    named = any(isinstance(model, str) and _OF_THE_IMAGE.search(_last_part(model)) for model in models)
-    return named and ("image-path" in case.assets or "image_path" in log.sampling)
+    return _with_image(_OF_THE_IMAGE, log, case)
+
+
+def draws_image_size(log: LogEvidence, case: Case | None) -> bool:
+    """Whether it was TI2V with an image, which ignores the size that was asked for."""
+    return _with_image(_TI2V, log, case)
+
+
+def _with_image(models: re.Pattern[str], log: LogEvidence, case: Case | None) -> bool:
+    names = [log.server_args.get("model_path"), log.server_args.get("model_id"), case.model if case else None]
+    named = any(isinstance(name, str) and models.search(_last_part(name)) for name in names)
+    return named and ("image_path" in log.sampling or (case is not None and "image-path" in case.assets))
 
 
 def other_sizes(launch: Launch, side: str, wanted: int) -> Iterator[tuple[OutputFile, int]]:

@@ -10,6 +10,7 @@ from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, P
 from pytest_sgdiff.engines.conditioning import used
 from pytest_sgdiff.engines.flags.translate import flags_of, translate
 from pytest_sgdiff.engines.gate import backend_of, problems
+from pytest_sgdiff.engines.image_in_denoising import told_apart
 from pytest_sgdiff.engines.inspect import prompts_of, read_dump
 from pytest_sgdiff.engines.log import examine
 from pytest_sgdiff.metrics import metrics_of
@@ -59,7 +60,7 @@ class SglangGenerate:
             could_stay=log.could_stay,
             conditioning_cache=used(log.server_args, launch.argv),
             server_args=log.server_args,
-            metrics=metrics_of(dump) if dump and not found else {},
+            metrics=metrics_of(told_apart(dump, log, case)) if dump and not found else {},
             problems=found,
         )
 

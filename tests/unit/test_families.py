@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,23 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Case, CouldStay, Expect, Launch, Location, OutputFile, OutputSize, Reading
+from pytest_sgdiff.data import (
+    Case,
+    CouldStay,
+    Expect,
+    Launch,
+    LaunchRecord,
+    Location,
+    OutputFile,
+    OutputSize,
+    Reading,
+)
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.inspect import inspect
 from pytest_sgdiff.engines.log import LogEvidence, examine
+from pytest_sgdiff.engines.perf_dump import parse
 from pytest_sgdiff.launch.picture_size import picture_size
+from pytest_sgdiff.metrics import is_stage, pause_ms
 from tests.realproject import write_picture
 
 DATA = Path(__file__).parents[1] / "data" / "families"
@@ -152,6 +165,35 @@ def test_a_video_is_scaled_up_to_blocks_of_16() -> None:
     asked = case(model=TI2V, expect=Expect(output=OutputSize(width=128, height=120)))
     assert read("wan22-ti2v", asked, log=log_, outputs=pictured(128, 128)).problems == ()
     assert codes(read("wan22-ti2v", asked, log=log_, outputs=pictured(128, 144))) == ["other-size"]
+
+
+# ------------------------------------------------------------------------- work that the engine times as denoising
+
+ENCODING = "stage:ImageEncodingBeforeSteps"
+
+
+def test_the_encoding_of_an_image_within_denoising_is_a_stage_and_no_pause() -> None:
+    dump = parse(launch("wan22-ti2v-image").dump or "")
+    steps = math.fsum(dump.steps_ms)
+    (denoising,) = (stage.duration_ms for stage in dump.stages if stage.name == "DenoisingStage")
+    assert denoising > 2 * steps
+    metrics = read("wan22-ti2v-image").metrics
+    assert metrics[ENCODING] == pytest.approx(denoising - steps)
+    assert metrics["denoise"] == metrics["denoise_steps"] == pytest.approx(steps)
+    assert metrics["denoise_gap"] == pytest.approx(0)
+    assert math.fsum(value for name, value in metrics.items() if name.startswith("stage:")) == pytest.approx(
+        math.fsum(stage.duration_ms for stage in dump.stages if is_stage(stage.name))
+    )
+    assert inspect(launch("wan22-ti2v-image").dump, launch("wan22-ti2v-image").log)["metrics"] == metrics
+    record = LaunchRecord(number=0, metrics=metrics)
+    assert pause_ms(record) == pytest.approx(
+        metrics["e2e"] - math.fsum(v for n, v in metrics.items() if n.startswith("stage:"))
+    )
+
+
+@pytest.mark.parametrize("name", ["wan22-ti2v", "wan22-t2v", "firered", "ltx23-two-stage"])
+def test_no_other_launch_has_that_stage(name: str) -> None:
+    assert ENCODING not in read(name).metrics
 
 
 # ------------------------------------------------------------------------------------------------- outputs of a warmup
