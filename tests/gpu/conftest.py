@@ -103,7 +103,7 @@ def checkpoint(engine_python: list[str], tmp_path_factory: pytest.TempPathFactor
     def make(kind: str) -> pathlib.Path:
         if kind in FAMILIES:
             name, *size = FAMILIES[kind]
-            program = str(ROOT / "tests" / "gpu" / "make_families.py")
+            program = str(ROOT / "tests" / "engine" / "make_checkpoint.py")
             subprocess.run([*engine_python, program, kind, str(made / name), "--cuda", *size], check=True)
             return made / name
         folder = made / f"gpu-{kind}" / "Wan2.1-T2V-1.3B-Diffusers"
