@@ -7,13 +7,24 @@
 from __future__ import annotations
 
 from pytest_sgdiff.baselines.check import check
-from pytest_sgdiff.baselines.find import every, find, find_replaceable, load, only_machine, others, path_for, suite
+from pytest_sgdiff.baselines.find import (
+    Once,
+    every,
+    find,
+    find_replaceable,
+    load,
+    only_machine,
+    others,
+    path_for,
+    suite,
+)
 from pytest_sgdiff.baselines.flaws import Flaw
 from pytest_sgdiff.baselines.renew import centres, renew
 from pytest_sgdiff.baselines.write import apply, save, update
 
 __all__ = [
     "Flaw",
+    "Once",
     "apply",
     "centres",
     "check",

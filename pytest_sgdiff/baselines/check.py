@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.baselines import file_format
-from pytest_sgdiff.baselines.find import entries, every, load, misplaced, suite
+from pytest_sgdiff.baselines.find import Once, entries, every, misplaced, suite
 from pytest_sgdiff.baselines.flaws import Flaw, of_case, of_power
 from pytest_sgdiff.baselines.renew import centres, moment
 from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import digest_of
+from pytest_sgdiff.metrics import DENOISE_GAP, cost
 
 __all__ = ["check"]
 
@@ -28,10 +31,11 @@ def check(
     """Everything that is wrong with the committed baselines or worth a warning, and what each of them finds. `cases`
     are all cases by id, `assets` gives the hashes of the input files of a case that are there, by flag."""
     found: list[Flaw] = []
+    read = Once()
     priors: dict[str, Mapping[MetricClass, Prior]] = {}
     for path in every(root):
         try:
-            baseline = load(path, below=root)
+            baseline = read(path, below=root)
         except BaselineError as error:
             found.append(Flaw(level="error", code="file", path=str(path), line=error.line, message=error.why))
             continue
@@ -42,14 +46,15 @@ def check(
         if mistake := misplaced(baseline, path):
             found.append(Flaw(level="error", code="misplaced", path=str(path), message=mistake))
         case = cases.get(baseline.measurement.case)
+        choice = MetricChoice() if case is None else case.metrics
+        own = own_series(baseline, choice)
         if case is not None:
-            found += of_case(baseline, case, assets(case))
+            found += of_case(baseline, case, assets(case), own)
         machine = baseline.measurement.machine
         if machine.slug not in priors:
-            priors[machine.slug] = suite_priors(suite(root, machine))
+            priors[machine.slug] = suite_priors(suite(root, machine, read=read))
         plan = LaunchPlan() if case is None else case.launches
-        choice = MetricChoice() if case is None else case.metrics
-        found += of_power(baseline, choice, looks=plan.looks[-1], priors=priors[machine.slug])
+        found += of_power(baseline, own, looks=plan.looks[-1], priors=priors[machine.slug])
     strays = (path for path in entries(root) if path.suffix != ".json" and path.parent != root)
     found += [Flaw(level="error", code="file", path=str(path), message="is no baseline: delete it") for path in strays]
     return tuple(found)
@@ -64,16 +69,17 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterable[str]:
     wanted = cases[measurement.case].recorded_launches if measurement.case in cases else 0
     if len(measurement.launches) < wanted:
         yield f"has {len(measurement.launches)} of {wanted} launches: extend it with --sgdiff-update=extend"
-    if not measurement.values.keys() & {"denoise", "e2e"}:
-        yield "holds neither denoise nor e2e, so no time is judged by it: record it anew with --sgdiff-update"
+    times = [metric.name for metric in metrics.METRICS if metric.metric_class == "primary" and metric.gates]
+    if measurement.values.keys().isdisjoint(times):
+        yield f"holds neither {' nor '.join(times)}, so no time is judged by it: record it anew with --sgdiff-update"
     for name, values in measurement.values.items():
         lacking = [str(number) for number, value in enumerate(values) if value is None]
         if lacking:
             yield f"{name} is missing in launch {', '.join(lacking)}"
-    gaps = [gap for gap in measurement.values.get("denoise_gap", ()) if gap is not None]
+    gaps = [gap for gap in measurement.values.get(DENOISE_GAP, ()) if gap is not None]
     if gaps and max(gaps) < -CLOCK_NOISE_MS:
         yield (
-            f"every denoise_gap is below zero, {max(gaps):g} ms at most: the steps cannot take longer than the loop "
+            f"every {DENOISE_GAP} is below zero, {max(gaps):g} ms at most: the steps cannot take longer than the loop "
             "around them; record it anew with --sgdiff-update"
         )
     if not baseline.recorded.at or not baseline.recorded.sessions:
@@ -90,7 +96,7 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterable[str]:
             "git, or record it anew with --sgdiff-update"
         )
     for name, middle in centres(measurement).items():
-        if baseline.best.get(name, middle) > middle:
+        if cost(name, baseline.best.get(name, middle)) > cost(name, middle):
             yield (
                 f"best.{name} is {baseline.best[name]:g}, worse than {middle:g}, the median of its own launches: "
                 "restore the file with git, or record it anew with --sgdiff-update"

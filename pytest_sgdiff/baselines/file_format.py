@@ -27,7 +27,7 @@ from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Mea
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.wire import from_plain, spell, to_plain
-from pytest_sgdiff.metrics import metric_class, plausible
+from pytest_sgdiff.metrics import may_be_zero, plausible
 
 SCHEMA = 1
 
@@ -234,6 +234,6 @@ def _check_numbers(file: _File, *, launches: int) -> None:
 def _check_positive(name: str, value: float | None, path: tuple[str | int, ...]) -> None:
     if value is not None and not plausible(value):
         raise WireError(f"{spell(path)}: is {value!r}, which nothing measures", path)
-    if value is not None and value <= 0 and metric_class(name) != "pause":
+    if value is not None and value <= 0 and not may_be_zero(name):
         message = f"{spell(path)}: must be greater than zero, got {value!r}: what was not measured is null"
         raise WireError(message, path)

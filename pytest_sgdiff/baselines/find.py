@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from pytest_sgdiff.baselines import file_format
 from pytest_sgdiff.data import Baseline, Machine
@@ -13,6 +14,8 @@ from pytest_sgdiff.errors import BaselineError, NewerBaselineError
 from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, names, read_bytes, read_named
 
 __all__ = [
+    "Once",
+    "Read",
     "entries",
     "every",
     "find",
@@ -58,7 +61,31 @@ def load(path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline
         raise BaselineError.of_file(path, f"{mistake} ({cure})", line=mistake.line) from None
 
 
-def find(root: Path, machine: Machine, case: str) -> Baseline | None:
+class Read(Protocol):
+    """How a baseline is read: `load`, or `Once`."""
+
+    def __call__(self, path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline: ...
+
+
+class Once:
+    """`load`, and each file only once as long as nobody replaces it. Kept by whoever asks for baselines more than once,
+    for as long as that takes."""
+
+    def __init__(self) -> None:
+        self._found: dict[Path, tuple[tuple[int, ...], Baseline]] = {}
+
+    def __call__(self, path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline:
+        try:
+            there = path.lstat()
+        except OSError:  # which `load` tells of
+            return load(path, below=below, cure=cure)
+        seen = (there.st_dev, there.st_ino, there.st_mtime_ns, there.st_size)
+        if path not in self._found or self._found[path][0] != seen:
+            self._found[path] = seen, load(path, below=below, cure=cure)
+        return self._found[path][1]
+
+
+def find(root: Path, machine: Machine, case: str, *, read: Read = load) -> Baseline | None:
     """The baseline of a case on a machine, None if there is none.
 
     Raises BaselineError for a file that is wrong, or that was copied here from another case or machine.
@@ -69,19 +96,19 @@ def find(root: Path, machine: Machine, case: str) -> Baseline | None:
             return None
     except DataFileError as error:
         raise BaselineError(str(error)) from None
-    baseline = load(path, below=root)
+    baseline = read(path, below=root)
     if mistake := misplaced(baseline, path):
         raise BaselineError.of_file(path, mistake)
     return baseline
 
 
-def find_replaceable(root: Path, machine: Machine, case: str) -> Baseline | None:
+def find_replaceable(root: Path, machine: Machine, case: str, *, read: Read = load) -> Baseline | None:
     """As `find` for a baseline that is about to be replaced as a whole: one that is corrupt is none.
 
     Raises NewerBaselineError for a file of a newer schema, which an older version must not overwrite.
     """
     try:
-        return find(root, machine, case)
+        return find(root, machine, case, read=read)
     except NewerBaselineError:
         raise
     except BaselineError:
@@ -93,14 +120,14 @@ def others(root: Path, case: str) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in every(root) if path.stem == file_name(case)))
 
 
-def only_machine(root: Path, case: str) -> Machine | None:
+def only_machine(root: Path, case: str, *, read: Read = load) -> Machine | None:
     """The machine of the case's baseline, None unless exactly one machine has one: what a recording that does not say
     where it was made is compared with."""
     slugs = others(root, case)
     if len(slugs) != 1:
         return None
     path = root / slugs[0] / f"{file_name(case)}.json"
-    return load(path, below=root, cure=CURE_OF_ONLY).measurement.machine
+    return read(path, below=root, cure=CURE_OF_ONLY).measurement.machine
 
 
 def every(root: Path) -> Iterator[Path]:
@@ -126,18 +153,18 @@ def entries(root: Path) -> Iterator[Path]:
         raise BaselineError(str(error)) from None
 
 
-def suite(root: Path, machine: Machine) -> Iterator[Baseline]:
+def suite(root: Path, machine: Machine, *, read: Read = load) -> Iterator[Baseline]:
     """All baselines of a machine, by case. A file that is wrong is left out here: it is told of where its own case is
     judged, and spoils no other."""
     folder = root / machine.slug
     with suppress(DataFileError):
         for path in (folder / name for name in names(folder, below=root) if name.endswith(".json")):
-            yield from _in_its_place(path, root)
+            yield from _in_its_place(path, root, read)
 
 
-def _in_its_place(path: Path, root: Path) -> Iterator[Baseline]:
+def _in_its_place(path: Path, root: Path, read: Read) -> Iterator[Baseline]:
     with suppress(BaselineError):
-        baseline = load(path, below=root)
+        baseline = read(path, below=root)
         if misplaced(baseline, path) is None:
             yield baseline
 

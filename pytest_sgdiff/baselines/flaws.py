@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_sgdiff.data import Baseline, Case, MetricChoice, MetricClass, is_one_of
+from pytest_sgdiff.data import Baseline, Case, MetricClass, is_one_of
 from pytest_sgdiff.engines.flags.translate import meant_for
 from pytest_sgdiff.judging.comparable import counted, other_work
 from pytest_sgdiff.judging.power import Power, powers
 from pytest_sgdiff.judging.rules import Prior
-from pytest_sgdiff.judging.series import series_of, unknown_stages
+from pytest_sgdiff.judging.series import Series, unknown_stages
 from pytest_sgdiff.judging.workload import workload
-from pytest_sgdiff.metrics import STAGE, title
+from pytest_sgdiff.metrics import entry, title
 from pytest_sgdiff.reports import doubt_text
 from pytest_sgdiff.reports.numbers import percent, quantity
 
@@ -56,19 +56,19 @@ class Flaw:
         return f"{place}: {'warning: ' if self.level == 'warning' else ''}{self.message}"
 
 
-def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str]) -> Iterator[Flaw]:
+def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str], own: Sequence[Series]) -> Iterator[Flaw]:
     """How the baseline differs from what its case asks for now. `assets` maps flags to hashes of the files that are
-    there."""
-    yield from (_flaw(baseline, *found) for found in _differences(baseline, case, assets))
+    there; `own` are its `own_series`."""
+    yield from (_flaw(baseline, *found) for found in _differences(baseline, case, assets, own))
 
 
 def of_power(
-    baseline: Baseline, choice: MetricChoice, *, looks: int, priors: Mapping[MetricClass, Prior]
+    baseline: Baseline, own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior]
 ) -> Iterator[Flaw]:
-    """What the baseline finds of each gated metric in `looks` launches, and what of it is too little."""
+    """What the baseline finds of each of its `own_series` in `looks` launches, and what of it is too little."""
     if baseline.kind == "reference":
         return
-    found = powers(baseline, choice, looks=looks, priors=priors)
+    found = powers(own, looks=looks, priors=priors)
     if told := [f"{title(p.metric)} {_size(p)}" for p in found]:
         yield _flaw(baseline, "note", "finds", f"finds slowdowns from {', '.join(told)} in {looks} launches")
     weak = [p for p in found if p.weak]
@@ -100,13 +100,15 @@ def _helps(weak: Sequence[Power], launches: int) -> str:
     return f"{ANEW} on a quiet machine, with more launches (launches.baseline), or raise the limit"
 
 
-def _differences(baseline: Baseline, case: Case, assets: Mapping[str, str]) -> Iterator[tuple[Level, Code, str]]:
+def _differences(
+    baseline: Baseline, case: Case, assets: Mapping[str, str], own: Sequence[Series]
+) -> Iterator[tuple[Level, Code, str]]:
     then = baseline.measurement
     if then.workload.digest and (apart := other_work(then.workload, workload(case, asset_hashes={}))):
         yield "error", "other-work", f"the case asks for a different workload now: {'; '.join(apart)}; {ANEW}"
     yield from _assets(baseline, case, assets)
     yield from _timers(baseline, case)
-    yield from _metrics(baseline, case)
+    yield from _metrics(baseline, case, own)
     machine, version = then.machine, baseline.engine_version
     if machine.product == UNKNOWN:
         yield "warning", "machine", "of an unknown machine: only recordings without a machine are compared with it"
@@ -139,7 +141,7 @@ def _timers(baseline: Baseline, case: Case) -> Iterator[tuple[Level, Code, str]]
         yield "error", "timers", f"the case sets {SYNC_STAGES} to {asked}, and its launches had it otherwise; {ANEW}"
 
 
-def _metrics(baseline: Baseline, case: Case) -> Iterator[tuple[Level, Code, str]]:
+def _metrics(baseline: Baseline, case: Case, own: Sequence[Series]) -> Iterator[tuple[Level, Code, str]]:
     launches = baseline.measurement.launches
     if baseline.kind == "reference":
         return
@@ -148,14 +150,19 @@ def _metrics(baseline: Baseline, case: Case) -> Iterator[tuple[Level, Code, str]
         code: Code = "no-primary" if level == "error" else "no-metric"
         yield level, code, f"{case.at(unknown.key)}: {doubt_text.unknown_stage(unknown)}"
     known = {name for launch in launches for name in launch.metrics}
-    primary = next((s for s in series_of(baseline.measurement, baseline, case.metrics) if s.primary), None)
-    told = primary is None or primary.metric.startswith(STAGE) or any(v is not None for v in primary.baseline)
+    primary = next((s for s in own if s.primary), None)
+    told = primary is None or _in_family(primary.metric) or any(v is not None for v in primary.baseline)
     if primary is not None and not told:
         yield "error", "no-primary", f"holds no {title(primary.metric)}, the primary metric of the case; {ANEW}"
-    if case.metrics.gate != MetricChoice().gate:
-        for name in case.metrics.gate:
-            if name in ("e2e", "peak_memory", "denoise") and name not in known and name != case.metrics.primary:
-                yield "warning", "no-metric", f"holds no {title(name)}, which the case gates; {ANEW}"
+    for name in case.metrics.gate or ():
+        # Of a stage `unknown_stages` tells.
+        if entry(name) and not _in_family(name) and name not in known and name != case.metrics.primary:
+            yield "warning", "no-metric", f"holds no {title(name)}, which the case gates; {ANEW}"
+
+
+def _in_family(name: str) -> bool:
+    metric = entry(name)
+    return metric is not None and metric.family
 
 
 def _meant(case: Case, version: str) -> bool:

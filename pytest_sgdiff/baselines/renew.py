@@ -13,7 +13,7 @@ from pytest_sgdiff.baselines.file_format import rounded
 from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.comparable import cache_differences, same_work, work_differences
-from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.metrics import cost, may_be_zero
 
 BUSY_PCT = 50
 """Utilisation from which a sample counts as the GPU at work: the clocks of an idle GPU say nothing."""
@@ -80,7 +80,9 @@ def placed(old: Baseline | None, candidate: Baseline) -> Baseline:
             )
     if old.kind != "recorded" or not _comparable(old.measurement, candidate.measurement):
         return candidate
-    return replace(candidate, best={name: min(one, old.best.get(name, one)) for name, one in candidate.best.items()})
+    return replace(
+        candidate, best={name: _better(name, one, old.best.get(name, one)) for name, one in candidate.best.items()}
+    )
 
 
 def centres(measurement: Measurement) -> dict[str, float]:
@@ -92,13 +94,17 @@ def centres(measurement: Measurement) -> dict[str, float]:
 
 
 def _best(old: Baseline | None, new: Measurement) -> dict[str, float]:
-    best = {name: centre for name, centre in centres(new).items() if metric_class(name) != "pause"}
+    best = {name: centre for name, centre in centres(new).items() if not may_be_zero(name)}
     if old is None or old.kind != "recorded" or not _comparable(old.measurement, new):
         return best
     earlier = centres(old.measurement)
     for name in best:
-        best[name] = min(best[name], *(known[name] for known in (earlier, old.best) if name in known))
+        best[name] = _better(name, best[name], *(known[name] for known in (earlier, old.best) if name in known))
     return best
+
+
+def _better(name: str, *values: float) -> float:
+    return min(values, key=lambda value: cost(name, value))
 
 
 def _comparable(old: Measurement, new: Measurement) -> bool:
@@ -155,7 +161,7 @@ def _kept(launch: LaunchRecord) -> LaunchRecord:
     none of the engine's hundred settings, which hold ports and paths of that host."""
     return replace(
         launch,
-        metrics={n: rounded(v) for n, v in launch.metrics.items() if v > 0 or metric_class(n) == "pause"},
+        metrics={n: rounded(v) for n, v in launch.metrics.items() if v > 0 or may_be_zero(n)},
         steps_ms=tuple(rounded(s) for s in launch.steps_ms) if len(launch.steps_ms) <= STEPS_KEPT else (),
         wall_s=None if launch.wall_s is None else rounded(launch.wall_s),
         watch=None if launch.watch is None else _summary(launch.watch),

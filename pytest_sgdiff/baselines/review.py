@@ -5,36 +5,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Case, CaseResult, Finding, Measurement, MetricClass, Verdict
+from pytest_sgdiff.data import Baseline, CaseResult, Finding, Location, Measurement, MetricChoice, MetricClass, Verdict
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.inherited import changes
 from pytest_sgdiff.judging.judge import differences, judge
 from pytest_sgdiff.judging.power import first_figures, with_figures_of
 from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import Series, own_series
 
 Priors = Mapping[MetricClass, Prior]
 
 
 def figures(
     now: Measurement,
-    fresh: Baseline,
+    own: Sequence[Series],
     old: Baseline | None,
-    case: Case,
+    choice: MetricChoice,
     *,
+    looks: int,
     apart: tuple[str, ...] = (),
     priors: Priors | None = None,
 ) -> tuple[Verdict, ...]:
-    """Verdicts, for show, on the launches `now` of the baseline `fresh` against the old one.
+    """Verdicts, for show, on the launches `now` of a baseline, of which `own` are the `own_series`, against the old.
 
     Where the two are `apart`, by what `differences` found, there is no verdict; whoever reviews the change wants to see
     its size all the same.
     """
     if old is None:
-        return first_figures(fresh, case.metrics, looks=case.launches.looks[-1], priors=priors)
-    found = judge(now, old, case.metrics, looks=case.launches.looks[-1], priors=priors)
+        return first_figures(own, looks=looks, priors=priors)
+    found = judge(now, old, choice, looks=looks, priors=priors)
     if apart:
         found = tuple(
             replace(
@@ -48,11 +50,21 @@ def figures(
             )
             for v in found
         )
-    return with_figures_of(fresh, found, case.metrics, looks=case.launches.looks[-1], priors=priors)
+    return with_figures_of(own, found, looks=looks, priors=priors)
 
 
-def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Priors | None = None) -> CaseResult:
-    """A candidate beside what lies in the tree. Of one that extends it, the launches that it adds are compared."""
+def review(
+    candidate: Baseline,
+    old: Baseline | None,
+    choice: MetricChoice,
+    *,
+    looks: int,
+    location: Location,
+    priors: Priors | None = None,
+) -> CaseResult:
+    """A candidate beside what lies in the tree. Of one that extends it, the launches that it adds are compared.
+    `location` is the place of its case, or of the candidate where that is gone."""
+    case = candidate.measurement.case
     added = _added(candidate, old)
     apart: tuple[str, ...] = ()
     if old is None:
@@ -66,16 +78,16 @@ def review(candidate: Baseline, old: Baseline | None, case: Case, *, priors: Pri
     sides = (counted(old.measurement.launches if old else ()), counted(added.launches))
     changed = changes(*([launch.environment for launch in side] for side in sides)) if old else ()
     return CaseResult(
-        case=case.id,
-        node_id=case.node_id,
-        location=case.location,
+        case=case,
+        node_id=f"{location.path}::{case}",
+        location=location,
         outcome="pass",
         reason=f"{many} launch{'es' * (many != 1)} {done}",
         reason_code="recorded",
         machine=added.machine,
         workload=added.workload,
         launches=added.launches,
-        verdicts=figures(added, candidate, old, case, apart=apart, priors=priors),
+        verdicts=figures(added, own_series(candidate, choice), old, choice, looks=looks, apart=apart, priors=priors),
         changed=changed,
         baseline_path=old.path if old else None,
         baseline_recorded=old.recorded if old else None,

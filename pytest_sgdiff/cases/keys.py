@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.cases.shapes import (
     Bool,
     Choice,
@@ -18,6 +19,7 @@ from pytest_sgdiff.cases.shapes import (
     Json,
     ListOf,
     MapOf,
+    OneOf,
     Record,
     Share,
     Specifier,
@@ -35,8 +37,6 @@ MERGED = ("args", "env", "config")
 
 _FLAG = r"[A-Za-z0-9][A-Za-z0-9.]*(?:-[A-Za-z0-9.]+)*"
 _FLAG_HELP = "a long flag without its dashes, words joined by '-'"
-_METRIC = r"denoise|e2e|stage:[A-Za-z0-9_.]+"
-_GATE = rf"{_METRIC}|stages|peak_memory"
 _NAME = r"(?!\d)\w+"
 _WORD = Text(pattern=r"\S(?:[\s\S]*\S)?", what="text without spaces around it")
 # Names of classes and products are ASCII: a character that cannot be seen would make one that nothing has.
@@ -73,22 +73,23 @@ _EXPECT = Record(
 def _limits_are_gated(choice: MetricChoice, table: Table, name: str, mistakes: Mistakes) -> None:
     """A limit on what is not gated would be a promise that nobody keeps."""
     for metric in choice.limits:
-        gated = metric in (*choice.gate, choice.primary) or (metric.startswith("stage:") and "stages" in choice.gate)
-        if not gated:
+        if not metrics.gates(choice, metric):
             limits = table.entries["limits"]
             assert isinstance(limits, Table)
             mistakes.add(limits.keys[metric], f"'{name}.limits.{metric}' has no effect: add {metric} to '{name}.gate'")
 
 
+_PRIMARY = OneOf(names=metrics.primary_names)
+_GATE = OneOf(names=metrics.gate_names)
 _METRICS = Record(
     kind=MetricChoice,
     keys={
-        "primary": Text(pattern=_METRIC, what="denoise, e2e or stage:<name>"),
-        "gate": ListOf(item=Text(pattern=_GATE, what="denoise, e2e, stages, stage:<name> or peak_memory"), least=1),
-        "limits": MapOf(value=Share(), key=_GATE, what="denoise, e2e, stages, stage:<name> or peak_memory"),
+        "primary": _PRIMARY,
+        "gate": ListOf(item=_GATE, least=1),
+        "limits": MapOf(value=Share(), key=_GATE),
     },
     help={
-        "primary": "the metric that decides first: denoise, e2e or stage:<name>",
+        "primary": "the metric that decides first",
         "gate": "metrics that fail the case when they get worse",
         "limits": "slowdown that a pass must exclude, by metric, such as 4%",
     },

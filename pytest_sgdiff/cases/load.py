@@ -47,10 +47,27 @@ def read_cases(
 
     Raises CaseFileError as `load_cases` does.
     """
+    found = _read_if(file, root, known_marks, only_with_cases=False)
+    return () if found is None else found
+
+
+def read_if_cases(file: pathlib.Path, root: pathlib.Path) -> tuple[Case, ...] | None:
+    """As `read_cases` of a file that may be of another kind: None where `has_cases` says that it is."""
+    return _read_if(file, root, None, only_with_cases=True)
+
+
+def _read_if(
+    file: pathlib.Path, root: pathlib.Path, known_marks: Collection[str] | None, *, only_with_cases: bool
+) -> tuple[Case, ...] | None:
     path = pathlib.PurePath(os.path.relpath(file, root)).as_posix()
     try:
-        text = _read(file)
+        raw = _read(file)
+        if only_with_cases and not _names_cases(raw):
+            return None
+        text = _decoded(raw)
     except _UnreadableError as error:
+        if only_with_cases and not error.there:
+            return None
         raise CaseFileError([f"{path}:1:1: {error}"]) from None
     return load_cases(path, text, known_marks=known_marks)
 
@@ -151,24 +168,37 @@ def has_cases(file: pathlib.Path) -> bool:
         if not file.is_file():  # a FIFO would wait for a writer
             return False
         with file.open("rb") as stream:
-            return re.search(rb"^cases[ \t]*:", stream.read(yamlreader.MAX_BYTES), re.MULTILINE) is not None
+            return _names_cases(stream.read(yamlreader.MAX_BYTES))
     except OSError:
         return False
 
 
+def _names_cases(raw: bytes) -> bool:
+    return re.search(rb"^cases[ \t]*:", raw[: yamlreader.MAX_BYTES], re.MULTILINE) is not None
+
+
 class _UnreadableError(Exception):
-    """Why a file's text cannot be had."""
+    """Why a file's text cannot be had; `there`: its bytes can."""
+
+    there = True
 
 
-def _read(file: pathlib.Path) -> str:
+class _MissingError(_UnreadableError):
+    there = False
+
+
+def _read(file: pathlib.Path) -> bytes:
+    """The file's bytes, one more than allowed where there are more."""
     try:
         if not file.is_file():
-            raise _UnreadableError("not a file" if file.exists() else "no such file")
+            raise _MissingError("not a file" if file.exists() else "no such file")
         with file.open("rb") as stream:
-            # One byte more than allowed shows that there is more.
-            raw = stream.read(yamlreader.MAX_BYTES + 1)
+            return stream.read(yamlreader.MAX_BYTES + 1)
     except OSError as error:
-        raise _UnreadableError(f"cannot be read: {error.strerror or error}") from None
+        raise _MissingError(f"cannot be read: {error.strerror or error}") from None
+
+
+def _decoded(raw: bytes) -> str:
     if b"\0" in raw[:1024]:
         raise _UnreadableError("a binary file, not YAML")
     if len(raw) > yamlreader.MAX_BYTES:
@@ -193,6 +223,7 @@ def _build(draft: Draft, path: str) -> Case:
         variant=draft.variant,
         location=Location(path=path, line=draft.place.line, column=draft.place.column),
         locations=locations,
+        written=tuple(locations),
         **values,
     )
 

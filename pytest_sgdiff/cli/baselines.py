@@ -14,11 +14,12 @@ from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
-    from pytest_sgdiff.data import Baseline, Case, MetricClass
+    from pytest_sgdiff.data import Baseline, Case, Machine, MetricClass
     from pytest_sgdiff.judging.rules import Prior
+    from pytest_sgdiff.judging.series import Series
 
     T = TypeVar("T")
 
@@ -118,28 +119,32 @@ def _when(baseline: Baseline) -> str:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.baselines import every, load, suite
+    from pytest_sgdiff.baselines import Once, every, suite
     from pytest_sgdiff.data import MetricChoice
     from pytest_sgdiff.files.data_files import file_name
     from pytest_sgdiff.judging.power import doubts
+    from pytest_sgdiff.judging.series import own_series
     from pytest_sgdiff.judging.suite_prior import suite_priors, told
+    from pytest_sgdiff.metrics import everything
     from pytest_sgdiff.reports import doubt_text
 
     # Other cases' files may be as wrong as they like.
     mine = [path for path in every(chosen.folder) if path.stem == file_name(chosen.what)]
-    loaded = (load(path, below=chosen.folder) for path in mine)
+    read = Once()
+    loaded = (read(path, below=chosen.folder) for path in mine)
     found = [baseline for baseline in loaded if baseline.measurement.case == chosen.what]
     for baseline in printable_values(found):
         print(f"{baseline.path}: {baseline.kind}, {_when(baseline)}, sglang {baseline.engine_version or 'unknown'}")
         if baseline.source:
             print(f"  source: {baseline.source}")
-        priors = suite_priors(suite(chosen.folder, baseline.measurement.machine))
-        for line in _metrics(baseline, priors):
+        priors = suite_priors(suite(chosen.folder, baseline.measurement.machine, read=read))
+        own = own_series(baseline, MetricChoice(gate=everything()))
+        for line in _metrics(baseline, own, priors):
             print(f"  {line}")
         for line in _estimators(baseline):
             print(f"  {printable(line)}")
         print(f"  noise between launches: {printable(told(priors))}")
-        for doubt in doubts(baseline, MetricChoice()):
+        for doubt in doubts(own):
             print(f"  {printable(doubt_text.advice(doubt))}")
     if not found:
         raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
@@ -158,17 +163,15 @@ def _estimators(baseline: Baseline) -> list[str]:
     return estimators("the figures", rows)
 
 
-def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[str]:
+def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricClass, Prior]) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
-    from pytest_sgdiff.data import MetricChoice
     from pytest_sgdiff.judging.estimator import centre
     from pytest_sgdiff.judging.power import detectable
     from pytest_sgdiff.judging.rules.sample import variation
-    from pytest_sgdiff.judging.series import series_of
     from pytest_sgdiff.metrics import metric_class, unit
     from pytest_sgdiff.reports.figures import fixed, precision
 
-    judged = {s.metric: s for s in series_of(baseline.measurement, baseline, MetricChoice())}
+    judged = {s.metric: s for s in own}
     lines = []
     for name, values in baseline.measurement.values.items():
         middle, spread = centre(values, metric_class(name)), variation(values)
@@ -189,9 +192,9 @@ def _metrics(baseline: Baseline, priors: Mapping[MetricClass, Prior]) -> list[st
 def _diff(chosen: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from pytest_sgdiff.baselines import every, find, load, suite
+    from pytest_sgdiff.baselines import Once, every, find, load, suite
     from pytest_sgdiff.baselines.review import review
-    from pytest_sgdiff.data import Case, Location
+    from pytest_sgdiff.data import LaunchPlan, Location, MetricChoice
     from pytest_sgdiff.judging.suite_prior import suite_priors
     from pytest_sgdiff.reports.text import renewal
 
@@ -201,16 +204,28 @@ def _diff(chosen: argparse.Namespace) -> int:
         raise _usage(f"baselines diff: no candidates below {chosen.what}")
     cases = all_cases("baselines diff", chosen.cases, needed=chosen.cases is not None)
 
+    read = Once()
+    priors: dict[Machine, Mapping[MetricClass, Prior]] = {}
+
     def compared(path: Path) -> str:
         new = load(path, below=candidates)
         machine, name = new.measurement.machine, new.measurement.case
-        old = find(chosen.folder, machine, name)
+        old = find(chosen.folder, machine, name, read=read)
         head = printable(f"{name}  {machine.slug}")
         if old is not None and replace(old, path=new.path) == new:
             return f"{head}  (the same)"
+        if machine not in priors:
+            priors[machine] = suite_priors(suite(chosen.folder, machine, read=read))
+        case = cases.get(name)
         # A case that is gone, or lies elsewhere, gates what a case gates that says nothing of its metrics.
-        gone = Case(name=name, location=Location(path=str(path), line=1, column=1), model="")
-        result = review(new, old, cases.get(name, gone), priors=suite_priors(suite(chosen.folder, machine)))
+        result = review(
+            new,
+            old,
+            MetricChoice() if case is None else case.metrics,
+            looks=(LaunchPlan() if case is None else case.launches).looks[-1],
+            location=Location(path=str(path), line=1, column=1) if case is None else case.location,
+            priors=priors[machine],
+        )
         return f"{head}{'  (new)' if old is None else ''}\n{renewal(result)}\n"
 
     shown = [_told(compared, path) for path in paths]

@@ -18,13 +18,15 @@ def all_cases(command: str, named: Path | None = None, *, needed: bool = True) -
 
     Raises OptionError in the name of the command if cases are needed and there is no folder of them.
     """
-    from pytest_sgdiff.cases.load import read_cases
+    from pytest_sgdiff.cases.load import read_cases, read_if_cases
 
-    files = _case_files(command, named, needed=needed)
-    return {case.id: case for file in files for case in read_cases(file, Path.cwd())}
+    anywhere, own = _case_files(command, named, needed=needed)
+    found = [read_cases(file, Path.cwd()) if file in anywhere else read_if_cases(file, Path.cwd()) for file in own]
+    return {case.id: case for cases in found for case in cases or ()}
 
 
-def _case_files(command: str, named: Path | None, *, needed: bool) -> list[Path]:
+def _case_files(command: str, named: Path | None, *, needed: bool) -> tuple[set[Path], list[Path]]:
+    """Files that are case files by their names, and all that may be."""
     from pytest_sgdiff.cases.discover import is_case_file
 
     folder = Path("cases") if named is None else named
@@ -36,8 +38,9 @@ def _case_files(command: str, named: Path | None, *, needed: bool) -> list[Path]
     # Who keeps all cases in such files needs no folder; one that was named is to be there.
     if needed and not folder.is_dir() and (named is not None or not anywhere):
         raise OptionError(f"{command}: there is no folder {folder}: name that of the case files with --cases")
-    own = [path for path in _below(folder) if is_case_file(path, ("*.yaml", "*.yml"), named=False, asked=False)]
-    return sorted({path.resolve(): path for path in [*anywhere, *own]}.values())
+    # Whether others below the folder have cases is seen when they are read.
+    own = [path for path in _below(folder) if is_case_file(path, ("*.yaml", "*.yml"), named=False, asked=True)]
+    return set(anywhere), sorted({path.resolve(): path for path in [*own, *anywhere]}.values())
 
 
 def _below(top: Path) -> Iterator[Path]:

@@ -33,19 +33,19 @@ def add(commands: Subparsers) -> None:
 def _trend(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.history.store import tracks
-    from pytest_sgdiff.history.trend import PAUSES, trend
-    from pytest_sgdiff.metrics import unit
+    from pytest_sgdiff.history.trend import trend
+    from pytest_sgdiff.metrics import steadier, unit
 
     rows, worse = [], False
     found = tracks(chosen.file, case=chosen.case, metric=chosen.metric)
-    stepped = {(track.case, track.machine, track.workload) for track in found if track.metric == "denoise_steps"}
+    known = {(track.case, track.machine, track.workload, track.metric) for track in found}
     current: dict[tuple[str, str], tuple[str, str]] = {}
     for track in found:
         place = (track.case, track.machine)
         current[place] = max(current.get(place, ("", "")), (track.points[-1].at, track.workload))
     for track in found:
         place = (track.case, track.machine)
-        if not chosen.metric and track.metric in PAUSES and (*place, track.workload) in stepped:
+        if not chosen.metric and (*place, track.workload, steadier(track.metric)) in known:
             continue
         one, ended = trend(track.case, track.metric, track.points), track.workload != current[place][1]
         worse = worse or (one.worse and not ended)

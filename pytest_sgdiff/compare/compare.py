@@ -28,15 +28,27 @@ from pytest_sgdiff.data import (
     Verdict,
     Workload,
 )
-from pytest_sgdiff.judging.comparable import checkpoints, same_node
-from pytest_sgdiff.judging.estimator import centres, middle, over, total
+from pytest_sgdiff.judging.comparable import same_node
+from pytest_sgdiff.judging.estimator import centres, middle, over
 from pytest_sgdiff.judging.judge import judge
 from pytest_sgdiff.judging.power import prospect
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, FewLaunchesPauseRule, FewLaunchesRule, Rule
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES, SMALL_BASELINE
 from pytest_sgdiff.judging.rules.three_way import CONFIRM_LAUNCHES, GROSS_LAUNCHES
-from pytest_sgdiff.judging.series import pause_ms, series_of
-from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage, metric_class, unit
+from pytest_sgdiff.judging.series import places, series_of
+from pytest_sgdiff.metrics import (
+    PEAK_MEMORY,
+    STAGE,
+    costs,
+    entry,
+    everything,
+    is_denoising,
+    is_stage,
+    metric_class,
+    pause_ms,
+    total,
+    unit,
+)
 
 Status = Literal["slower", "faster", "not-slower", "cannot-tell", "similar", "not-judged"]
 """`similar` is within a fixed tolerance, which says nothing of noise; `not-judged` is for the reader only."""
@@ -231,8 +243,9 @@ def _ruled(old: Side, new: Side, *, by: Literal["rule", "prior", "reference"]) -
     kind: Literal["recorded", "reference"] = "reference" if by == "reference" else "recorded"
     baseline = Baseline(measurement=before, recorded=Recorded(at="", command=""), kind=kind)
     near = same_node(new.launches, baseline)
-    verdicts = judge(now, baseline, MetricChoice(), looks=len(new.launches), rules=FEW_RULES if by == "prior" else None)
-    series = {s.metric: s for s in series_of(now, baseline, MetricChoice())}
+    choice = MetricChoice(gate=everything())
+    verdicts = judge(now, baseline, choice, looks=len(new.launches), rules=FEW_RULES if by == "prior" else None)
+    series = {s.metric: s for s in series_of(now, baseline, choice)}
     fewest = min(len(old.launches), len(new.launches))
     for verdict in verdicts:
         more = None
@@ -341,7 +354,7 @@ def _tolerated(old: Side, new: Side, tolerances: Tolerances) -> Iterator[Row]:
     generations = {launch.generation for side in (old, new) for launch in side.launches if launch.generation}
     for name in (*now, *(name for name in before if name not in now)):
         kind, a, b = metric_class(name), before.get(name), now.get(name)
-        status, finding = _held(tolerances.get(kind), a, b)
+        status, finding = _held(tolerances.get(kind), *costs(name, (a, b)))
         if kind == "memory" and len(generations) > 1:
             status, finding = (
                 "not-judged",
@@ -361,7 +374,7 @@ def _tolerated(old: Side, new: Side, tolerances: Tolerances) -> Iterator[Row]:
 
 
 def _generation(side: Side) -> tuple[str, ...]:
-    return checkpoints(side.launches) or ("an unknown place",)
+    return places(entry(PEAK_MEMORY), side.launches) or ("an unknown place",)
 
 
 def _centres(*sides: Side) -> dict[str, tuple[tuple[float | None, ...], Estimator]]:

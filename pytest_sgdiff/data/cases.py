@@ -53,14 +53,15 @@ class Expect:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricChoice:
-    """Which metrics are gated. `gate` holds `denoise`, `e2e`, `stages`, `stage:<name>`, `peak_memory`.
+    """Which metrics are gated, by the names that `pytest_sgdiff.metrics` has: `denoise`, `stages`, `stage:<name>`.
 
-    `primary` is `denoise`, `e2e` or `stage:<name>`. `limits` maps a gate name to the slowdown that a pass must
-    exclude, as a fraction (4 % is 0.04); a name that is absent has its class's limit.
+    `gate` is None where the case does not state it (`pytest_sgdiff.metrics.gated` has the names then), and `primary`
+    is the one that decides first. `limits` maps a gate name to the slowdown that a pass must exclude, as a fraction
+    (4 % is 0.04); a name that is absent has its class's limit.
     """
 
     primary: str = "denoise"
-    gate: tuple[str, ...] = ("denoise", "e2e", "stages", "peak_memory")
+    gate: tuple[str, ...] | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -108,7 +109,9 @@ class Case:
     """One performance case, fully resolved: defaults merged, one matrix variant chosen.
 
     `args` are the engine's flags without dashes, in order: True is a bare flag, a tuple several values. `locations`
-    maps a dotted key (`args.ulysses-degree`, `gpus`) to its place in the file, and is of no other meaning. `backend`
+    maps a dotted key (`args.ulysses-degree`, `gpus`) to its place in the file, and is of no other meaning. `written`
+    are the dotted keys that stand in a committed file, None where that is all of them: what a fixture adds to a case of
+    a file stands in none. `backend`
     is None where the case does not state it: the native one (`runs_on`), which is then not named on the command line.
     `timeout_s` bounds one launch.
     """
@@ -118,6 +121,7 @@ class Case:
     summary: str = ""
     location: Location
     locations: Mapping[str, Location] = field(default_factory=dict)
+    written: tuple[str, ...] | None = None
     model: str
     gpus: int = 1
     engine: str = "sglang-generate"
@@ -170,12 +174,14 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """One thing that is known about what a case asks for. `slug` is explained in docs/advice.md."""
+    """One thing that is known about what a case asks for: `key` is the dotted key that it is about. `slug` is explained
+    in docs/advice.md."""
 
     level: Literal["error", "warning"]
     slug: str
     message: str
     location: Location
+    key: str = ""
 
     def __str__(self) -> str:
         return f"{self.location}: {self.level}: {self.message} [{self.slug}]"

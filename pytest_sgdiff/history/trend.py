@@ -11,7 +11,7 @@ from pytest_sgdiff.data import ChangePoint, HistoryPoint, Trend
 from pytest_sgdiff.errors import MissingExtraError
 from pytest_sgdiff.judging.estimator import spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
-from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.metrics import cost, metric_class, more_is_better, steadier
 
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""
@@ -27,13 +27,11 @@ MEDIAN_OF_THREE = 0.67
 """Standard deviation of the median of three normal values, in theirs."""
 RECENT = 30
 """Runs, a month of nights, for which the report of a run tells of a change."""
-PAUSES = ("denoise", "e2e", "denoise_gap", "stage:DenoisingStage")
-"""What rare pauses lengthen: left out where the sum of the steps is known, as the gate does (docs/decision.md)."""
 
 
 def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_changes: bool = True) -> Trend:
     """What one series of runs, oldest first, shows. Raises MissingExtraError as `change_points`."""
-    changes, drift = change_points(points) if with_changes else (), creep(points)
+    changes, drift = change_points(points) if with_changes else (), creep(_costs(metric, points))
     return Trend(
         case=case,
         metric=metric,
@@ -46,17 +44,18 @@ def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_change
 
 
 def _worse(metric: str, points: Sequence[HistoryPoint], drift: float | None, changes: Sequence[ChangePoint]) -> bool:
-    margins, step, latest = (
-        CLASS_MARGINS[metric_class(metric)],
-        changes[-1].change if changes else 0.0,
-        points[-1].value,
-    )
+    points = _costs(metric, points)
+    margins, latest = CLASS_MARGINS[metric_class(metric)], points[-1].value
+    step = cost(metric, changes[-1].after / changes[-1].before) - 1 if changes else 0.0
+    floor = 0.0 if more_is_better(metric) else margins.ignore_abs
     # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
-    return (step > 0 and step * latest >= margins.ignore_abs) or (
-        drift is not None
-        and drift >= max(CREEP * margins.limit, best_by_chance(points))
-        and drift * latest >= margins.ignore_abs
+    return (step > 0 and step * latest >= floor) or (
+        drift is not None and drift >= max(CREEP * margins.limit, best_by_chance(points)) and drift * latest >= floor
     )
+
+
+def _costs(metric: str, points: Sequence[HistoryPoint]) -> list[HistoryPoint]:
+    return [replace(point, value=cost(metric, point.value)) for point in points]
 
 
 def trends_of(
@@ -69,7 +68,8 @@ def trends_of(
     missing, found = "", []
     for case, metrics in history.items():
         for metric, points in metrics.items():
-            if metric in PAUSES and "denoise_steps" in metrics:
+            if steadier(metric) in metrics:
+                # What rare pauses lengthen is left out, as the gate does (docs/decision.md).
                 continue
             try:
                 one = trend(case, metric, points, with_changes=not missing)

@@ -16,14 +16,6 @@ from pytest_sgdiff.engine_version import engine_version
 
 _ABSENT = object()
 
-_CHECKPOINT = {
-    "A": "no checkpoint",
-    "B": "after_forward.peak_allocated_mb",
-    "C1": "after_forward.peak_allocated_mb",
-    "C2": "runtime_peak.peak_allocated_mb",
-}
-"""Where each generation of perf dumps keeps the peak (docs/engine.md): B and C1 rank 0 only, C2 the largest rank."""
-
 _CACHE = {True: "on", False: "off"}
 
 _CACHE_SINCE = (0, 5, 21)
@@ -137,11 +129,6 @@ def same_node(launches: Sequence[LaunchRecord], baseline: Baseline) -> bool:
         return used <= known
     hosts_then, hosts_now = ({launch.environment.host for launch in side} for side in (then, now))
     return bool(hosts_now) and None not in hosts_now and hosts_now <= hosts_then
-
-
-def checkpoints(launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
-    """Where the launches' peak memory was read from, sorted; nothing for dumps of an unknown generation."""
-    return tuple(sorted({_CHECKPOINT[g] for launch in launches if (g := launch.generation) in _CHECKPOINT}))
 
 
 def _machine(machine: Machine) -> str:

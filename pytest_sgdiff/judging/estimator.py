@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_sgdiff.data import Estimator, MetricClass
@@ -72,14 +72,6 @@ def over(now: float | None, baseline: float | None) -> float | None:
     """The ratio of two centres, None where one is missing or zero, or where it is too large for a float."""
     ratio = now / baseline if now and baseline else None
     return ratio if ratio is not None and math.isfinite(ratio) else None
-
-
-def total(values: Iterable[float]) -> float:
-    """The sum, infinite where it is too large for a float."""
-    try:
-        return math.fsum(values)
-    except OverflowError:
-        return math.inf
 
 
 def median(values: Sequence[float]) -> float:

@@ -1,7 +1,8 @@
 """`faster_than`: was a case of this run faster than another one, by as much as its file claims? Pure.
 
 The other case's launches, shortened by the claimed gain, are what this case may take at most; the decision rule then
-tells whether it does. Both ran in this run, on the same kind of machine, so no baseline is needed.
+tells whether it does. The steadiest metric that every launch of both cases has is compared. Both ran in this run, on
+the same kind of machine, so no baseline is needed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from dataclasses import replace
 
 from pytest_sgdiff.data import CaseResult, FasterThan, LaunchRecord, Outcome, Relation, RelationCode
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
-
-COMPARED = ("denoise_steps", "denoise", "e2e")
-"""The first of these that every launch of both cases has is compared: the steadiest first."""
+from pytest_sgdiff.metrics import by_steadiness
 
 
 def relations_of(results: Sequence[CaseResult]) -> tuple[Relation, ...]:
@@ -37,7 +36,7 @@ def _judge(fast: CaseResult, slow: CaseResult | None, claim: FasterThan) -> Rela
         return replace(open_, code="not-measured", missing=(fast if not mine else slow).case)
     if fast.machine != slow.machine:
         return replace(open_, code="other-machine")
-    metric = next((name for name in COMPARED if all(name in entry.metrics for entry in (*mine, *other))), None)
+    metric = next((name for name in by_steadiness() if all(name in entry.metrics for entry in (*mine, *other))), None)
     if metric is None:
         return replace(open_, code="no-common-metric")
     allowed = [entry.metrics[metric] * (1 - claim.at_least) for entry in other]

@@ -20,6 +20,7 @@ from pytest_sgdiff.judging.rules import RULES, ModeratedRule, PairedRule, Prior,
 from pytest_sgdiff.judging.rules.sample import growth, variation
 from pytest_sgdiff.judging.rules.three_way import bounds
 from pytest_sgdiff.judging.series import Series, new_stages, series_of
+from pytest_sgdiff.metrics import cost, costs, more_is_better
 
 __all__ = [
     "apply_plain",
@@ -30,6 +31,7 @@ __all__ = [
     "outcome_of",
     "same_node",
     "settled",
+    "verdicts_on",
 ]
 
 
@@ -43,7 +45,22 @@ def judge(
     priors: Mapping[MetricClass, Prior] | None = None,
     rules: Mapping[MetricClass, Rule] | None = None,
 ) -> tuple[Verdict, ...]:
-    """One verdict per gated metric, the primary one first.
+    """One verdict per metric that the choice gates, as `verdicts_on` has them."""
+    found = series_of(now, baseline, choice)
+    return verdicts_on(found, now, baseline, looks=looks, paired=paired, priors=priors, rules=rules)
+
+
+def verdicts_on(
+    series: Sequence[Series],
+    now: Measurement,
+    baseline: Baseline,
+    *,
+    looks: int,
+    paired: bool = False,
+    priors: Mapping[MetricClass, Prior] | None = None,
+    rules: Mapping[MetricClass, Rule] | None = None,
+) -> tuple[Verdict, ...]:
+    """One verdict per series of the two, the primary one first.
 
     `looks` is how many launches the last look has, by which it is said what can be detected. `paired`: the baseline's
     launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
@@ -59,7 +76,7 @@ def judge(
             looks=looks,
             near=near,
         )
-        for s in series_of(now, baseline, choice)
+        for s in series
     )
 
 
@@ -108,6 +125,24 @@ def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[Metric
 
 
 def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool) -> Verdict:
+    found = _judged(s, rule, baseline, looks=looks, near=near)
+    if not more_is_better(s.metric):
+        return found
+    before, now, ratio, high, low = costs(s.metric, (found.baseline, found.now, found.ratio, found.low, found.high))
+    values = costs(s.metric, s.baseline), costs(s.metric, s.now)
+    return replace(
+        found,
+        baseline=before,
+        now=now,
+        ratio=ratio,
+        low=low,
+        high=high,
+        baseline_values=values[0],
+        now_values=values[1],
+    )
+
+
+def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool) -> Verdict:
     if s.stop is not None:
         decision = Decision(outcome="inconclusive", finding=s.stop)
     else:
@@ -146,7 +181,7 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: boo
     best = None if s.net else baseline.best.get(s.metric)
     if best and decision.ratio is not None:
         # `best` is a median: the change as it was judged, on top of how far the baseline's own median is above it.
-        verdict = replace(verdict, best_ratio=decision.ratio * then / best)
+        verdict = replace(verdict, best_ratio=decision.ratio * then / cost(s.metric, best))
     if baseline.kind == "reference":
         return replace(verdict, limit=s.margins.limit) if math.isfinite(s.margins.limit) else verdict
     if then <= s.margins.ignore_abs:

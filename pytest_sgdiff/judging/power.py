@@ -7,13 +7,14 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_sgdiff.data import Baseline, Case, Doubt, Finding, MetricChoice, MetricClass, Verdict
+from pytest_sgdiff.data import Doubt, Finding, MetricClass, Verdict
 from pytest_sgdiff.judging.estimator import CLIP, Noise, centre, centres, logs, median, middle, spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, ModeratedRule, Prior
 from pytest_sgdiff.judging.rules.prior import DEFAULT
 from pytest_sgdiff.judging.rules.sample import invalid, variation
 from pytest_sgdiff.judging.rules.three_way import bounds, moderated
-from pytest_sgdiff.judging.series import Series, series_of
+from pytest_sgdiff.judging.series import Series
+from pytest_sgdiff.metrics import cost, costs
 
 NOISY_CV = 0.012
 """CV between launches above which five launches of a primary metric are too few."""
@@ -83,13 +84,11 @@ class Power:
         return self.detectable is None or self.detectable > WEAK * self.limit
 
 
-def powers(
-    baseline: Baseline, choice: MetricChoice, *, looks: int, priors: Mapping[MetricClass, Prior]
-) -> tuple[Power, ...]:
-    """What the baseline finds in `looks` launches of each metric that is gated. Pauses, and what is too small to be
+def powers(own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior]) -> tuple[Power, ...]:
+    """What a baseline finds in `looks` launches by its `own_series`. Pauses, and what is too small to be
     judged by size, are left out."""
     found = []
-    for s in series_of(baseline.measurement, baseline, choice):
+    for s in own:
         values = [v for v in s.baseline if v is not None]
         if s.metric_class == "pause" or s.stop or not values or max(values) <= s.margins.ignore_abs:
             continue
@@ -103,33 +102,31 @@ def powers(
                 detectable=detectable(s, looks, priors),
                 limit=math.expm1(hi),
                 spread=variation(s.baseline),
-                centre=centre(values, s.metric_class),
+                centre=cost(s.metric, centre(values, s.metric_class) or 0.0) or None,
             )
         )
     return tuple(found)
 
 
-def doubts(baseline: Baseline, choice: MetricChoice) -> tuple[Doubt, ...]:
-    """Why a baseline should be recorded with more launches, or what disturbs it; empty where it is good."""
-    return tuple(
-        doubt for s in series_of(baseline.measurement, baseline, choice) for doubt in (*_launches(s), *_pauses(s))
-    )
+def doubts(series: Sequence[Series]) -> tuple[Doubt, ...]:
+    """Why a baseline, by its side of the series, should be recorded with more launches, or what disturbs it; empty
+    where it is good."""
+    return tuple(doubt for s in series for doubt in (*_launches(s), *_pauses(s)))
 
 
-def recorded_at_most(case: Case) -> int:
-    """How many launches a recording of the case takes at most: what the case states, and FEW where it states nothing
-    and its launches leave doubts."""
-    stated = case.launches.baseline
-    return max(case.recorded_launches, FEW) if stated is None else stated
+def recorded_at_most(stated: int | None, usual: int) -> int:
+    """How many launches a recording takes at most: what the case states, and FEW where it states nothing and its
+    `usual` launches leave doubts."""
+    return max(usual, FEW) if stated is None else stated
 
 
 def first_figures(
-    fresh: Baseline, choice: MetricChoice, *, looks: int, priors: Mapping[MetricClass, Prior] | None = None
+    own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior] | None = None
 ) -> tuple[Verdict, ...]:
-    """The gated metrics of a baseline that replaces none: centre, spread and what `looks` launches detect by it, judged
-    by nothing."""
+    """The gated metrics of a baseline that replaces none, of which these are the `own_series`: centre, spread and what
+    `looks` launches detect by it, judged by nothing."""
     found = []
-    for s in series_of(fresh.measurement, fresh, choice):
+    for s in own:
         cv0 = (priors or {}).get(s.metric_class, DEFAULT).cv0
         noise = Noise(cv=s.margins.cv0 if cv0 is None else cv0, floor=s.margins.noise_abs)
         (now,), estimator = centres(s.metric_class, s.now, noise=noise)
@@ -140,9 +137,9 @@ def first_figures(
             outcome="no-baseline",
             finding=Finding(code="first-recording"),
             net=s.net,
-            now=now,
+            now=None if now is None else cost(s.metric, now),
             estimator=estimator,
-            now_values=s.now,
+            now_values=costs(s.metric, s.now),
             spread=variation(s.now),
             detectable=detectable(s, looks, priors or {}),
             primary=s.primary,
@@ -153,15 +150,14 @@ def first_figures(
 
 
 def with_figures_of(
-    fresh: Baseline,
+    own: Sequence[Series],
     verdicts: Sequence[Verdict],
-    choice: MetricChoice,
     *,
     looks: int,
     priors: Mapping[MetricClass, Prior] | None = None,
 ) -> tuple[Verdict, ...]:
-    """Verdicts against the baseline that is replaced, with what the fresh one can detect."""
-    found = {v.metric: v.detectable for v in first_figures(fresh, choice, looks=looks, priors=priors)}
+    """Verdicts against the baseline that is replaced, with what the fresh one can detect by its `own_series`."""
+    found = {v.metric: v.detectable for v in first_figures(own, looks=looks, priors=priors)}
     return tuple(replace(v, detectable=found.get(v.metric)) for v in verdicts)
 
 
@@ -177,7 +173,7 @@ def _launches(s: Series) -> Iterator[Doubt]:
     )
     few = FEW if of < FEW else None
     if modes is not None:
-        low, upper = (math.exp(m) for m in modes)
+        low, upper = sorted(cost(s.metric, math.exp(m)) for m in modes)
         yield Doubt(code="two-modes", metric=s.metric, unit=s.unit, of=of, low=low, high=upper, needed=few)
     elif high and few:
         above = math.expm1(values[high[-1]] - middle)

@@ -1,8 +1,7 @@
 """What of a measurement is judged: the gate of a case expanded into pairs of series, one value per launch. Pure.
 
-Where both sides carry denoising steps, the request is taken apart: the sum of the steps, which is by far the steadiest
-figure (CV 0.3 to 0.8 % on real launches), stands for denoising; what the launch spent outside steps and stages is
-`pause`, a metric of its own; and e2e is judged net of it.
+What a gate name means, and what is judged in place of the launches' own values, says the metric's entry
+(`pytest_sgdiff.metrics`).
 """
 
 from __future__ import annotations
@@ -12,27 +11,22 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, MetricChoice, MetricClass, UnknownStage
-from pytest_sgdiff.judging.comparable import checkpoints, counted
-from pytest_sgdiff.judging.estimator import total
+from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins
-from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage, metric_class, unit
+from pytest_sgdiff.metrics import Compared, Derived, Metric, Values, denoising_of, request_ms, stages_of
 
 STAGE_SHARE = 0.01
 """A stage matters only by a share of the request: its `limit_abs` is at least this times the baseline's e2e."""
-COVERED = 0.95
-"""Share of the denoising stage that the steps must cover in some launch before they may stand for it; others may pause.
-Recorded: 0.98 to 0.99. Launches that are not synchronised can leave work behind the last step, which only the stage
-contains."""
-
-Values = tuple[float | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
     """One metric of baseline and candidate, and how it is to be judged.
 
-    `stop` is why it cannot be judged (then the values are for show). `net` tells that pauses were taken out.
+    Of values of which more is better the inverse stands here, so that more is always worse. `stop` is why it cannot be
+    judged (then the values are for show). `net` tells that pauses were taken out.
     """
 
     metric: str
@@ -48,20 +42,29 @@ class Series:
 
 
 def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
-    """The series that the choice of a case gates, the primary metric first. A metric that neither side has is left
-    out, but not a stage that the case names."""
+    """The series that the choice of a case gates, the primary metric first and pauses behind it. A metric that neither
+    side has is left out, but not a stage that the case names."""
     request = _Request(now, baseline, choice)
-    gated = tuple(dict.fromkeys((choice.primary, *choice.gate)))
-    found = [s for name in gated for s in request.expand(name)]
-    if request.reference:
+    gated = tuple(dict.fromkeys((choice.primary, *metrics.gated(choice))))
+    unique: dict[str, Series] = {}
+    for s in (s for name in gated for s in request.expand(name)):
         # Published numbers cover a few metrics; that others were not published is nothing to report.
-        found = [s for s in found if s.baseline or s.primary]
-    elif {"denoise", "stages"} & set(gated):
-        found += request.torn()
-    first, others = [s for s in found if s.primary], [s for s in found if not s.primary]
-    if request.apart and (any(s.net or s.metric == "denoise_steps" for s in found)):
-        first.append(request.pause())
-    return tuple({s.metric: s for s in (*first, *others)}.values())
+        if s.baseline or s.primary or not request.reference:
+            unique.setdefault(s.metric, s)
+    if not request.reference and any(map(_has_denoising, gated)):
+        unique |= {s.metric: s for s in request.torn()}
+    return tuple(sorted(unique.values(), key=lambda s: (not s.primary, s.metric_class != "pause")))
+
+
+def own_series(baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
+    """The series of a baseline beside itself: what it says of its own noise, and what it will find."""
+    return series_of(baseline.measurement, baseline, choice)
+
+
+def _has_denoising(gate: str) -> bool:
+    """Whether a gate name means all of denoising: its sum, or every stage."""
+    metric = metrics.entry(gate)
+    return metrics.group(gate) is not None or (metric is not None and metric.sums is not None)
 
 
 def unknown_stages(launches: Sequence[LaunchRecord], choice: MetricChoice) -> tuple[UnknownStage, ...]:
@@ -69,27 +72,31 @@ def unknown_stages(launches: Sequence[LaunchRecord], choice: MetricChoice) -> tu
     by them."""
     from difflib import get_close_matches
 
-    known = tuple(name.removeprefix(STAGE) for name in _stages(counted(launches)))
+    there = counted(launches)
     asked: dict[str, str] = {}
     for key, names in (
         ("metrics.primary", (choice.primary,)),
-        ("metrics.gate", choice.gate),
+        ("metrics.gate", metrics.gated(choice)),
         ("metrics.limits", choice.limits),
     ):
         for name in names:
-            if name.startswith(STAGE):
-                asked.setdefault(name.removeprefix(STAGE), key)
-    return tuple(
-        UnknownStage(key=key, name=name, near=next(iter(get_close_matches(name, known, n=1)), ""), known=known)
-        for name, key in asked.items()
-        if name not in known
-    )
+            if (metric := metrics.entry(name)) is not None and metric.family:
+                asked.setdefault(name, key)
+    found = []
+    for name, key in asked.items():
+        family = metrics.entry(name)
+        known = () if family is None else tuple(map(metrics.parameter, family.members(there)))
+        word = metrics.parameter(name)
+        if word not in known:
+            near = next(iter(get_close_matches(word, known, n=1)), "")
+            found.append(UnknownStage(key=key, name=word, near=near, known=known))
+    return tuple(found)
 
 
 def new_stages(now: Measurement, baseline: Baseline) -> tuple[str, ...]:
     """Stages that the candidate has and the baseline lacks: worth a mention, but there is nothing to judge them by."""
-    known = _stages(counted(baseline.measurement.launches))
-    return tuple(name.removeprefix(STAGE) for name in _stages(counted(now.launches)) if name not in known)
+    known = stages_of(counted(baseline.measurement.launches))
+    return tuple(metrics.parameter(name) for name in stages_of(counted(now.launches)) if name not in known)
 
 
 class _Request:
@@ -100,178 +107,93 @@ class _Request:
         self.reference = baseline.kind == "reference"
         self.then = counted(baseline.measurement.launches)
         self.now = counted(now.launches)
-        self.apart = not self.reference and _separable(self.then, self.now)
-        whole = [v for launch in self.then if (v := self._e2e(launch)) is not None]
+        self.sides = Compared(then=self.then, now=self.now, primary=choice.primary)
+        apart = not self.reference and self.sides.apart
+        whole = [v for launch in self.then if (v := request_ms(launch, net=apart)) is not None]
         self.e2e_ms = statistics.median(whole) if whole else None
 
     def expand(self, name: str) -> Iterator[Series]:
         """The series behind one gate name."""
-        if name == "stages":
-            for stage in _stages(self.then):
-                if not is_denoising(stage.removeprefix(STAGE)) and stage != self.choice.primary:
-                    yield self._stage(stage)
-        elif name == "denoise" and self.apart:
-            yield self._series("denoise_steps", gate=name)
-        elif name == "e2e" and self.apart:
-            then, now = (tuple(self._e2e(launch) for launch in side) for side in (self.then, self.now))
-            yield replace(self._series(name), baseline=then, now=now, net=True)
-        elif name == "peak_memory":
-            yield from self._memory()
-        elif name.startswith(STAGE):
-            if any(name in launch.metrics for launch in (*self.then, *self.now)):
-                yield self._stage(name)
-            else:
-                yield self._unknown_stage(name)
-        elif name == self.choice.primary or any(name in launch.metrics for launch in (*self.then, *self.now)):
+        if (family := metrics.group(name)) is not None:
+            for member in family.members(self.then):
+                if metrics.sum_of(member) is None and member != self.choice.primary:
+                    yield self._series(member)
+            return
+        metric = metrics.entry(name)
+        derived = () if self.reference or metric is None or metric.derive is None else metric.derive(self.sides, name)
+        if derived:
+            for place, one in enumerate(derived):
+                yield self._series(one.metric, gate=one.metric if place else name, derived=one)
+        elif any(name in launch.metrics for launch in (*self.then, *self.now)) or name == self.choice.primary:
             yield self._series(name)
-
-    def pause(self) -> Series:
-        """Milliseconds per launch outside steps and stages, with the pause that matters in `limit_abs`; one as long as
-        the request without it is of another kind.
-
-        Cases do not set it: how often launches pause decides, not for how long.
-        """
-        usual = CLASS_MARGINS["pause"]
-        return Series(
-            metric="pause",
-            metric_class="pause",
-            unit="ms",
-            baseline=tuple(pause_ms(launch) for launch in self.then),
-            now=tuple(pause_ms(launch) for launch in self.now),
-            margins=replace(
-                usual,
-                limit_abs=max(usual.limit_abs, usual.limit * (self.e2e_ms or 0.0)),
-                extreme_abs=self.e2e_ms or math.inf,
-            ),
-        )
+        elif metric is not None and metric.family:
+            # Misspelt, or of another pipeline or version of the engine.
+            yield replace(self._series(name), deciding=True, stop=Finding(code="stage-unknown"))
 
     def torn(self) -> list[Series]:
         """Denoising stages that some launch lacks although the baseline has them: denoising is not the same then, and
         no figure of it tells what became of them."""
         launches = (*self.then, *self.now)
-        torn = [name for name in _denoising(self.then) if any(name not in launch.metrics for launch in launches)]
+        torn = [name for name in denoising_of(self.then) if any(name not in launch.metrics for launch in launches)]
         return [replace(self._series(name), deciding=True) for name in torn]
 
-    def _series(self, metric: str, *, gate: str | None = None) -> Series:
-        """`metric` as launches tell it. `gate` is its name in the case, where that is another."""
+    def _series(self, metric: str, *, gate: str | None = None, derived: Derived | None = None) -> Series:
+        """`metric` as launches tell it, or as it was derived of them. `gate` is its name in the case, where that is
+        another."""
         gate = gate or metric
         primary = gate == self.choice.primary
-        kind = "primary" if primary else metric_class(metric)
-        then, now = ([launch.metrics.get(metric) for launch in side] for side in (self.then, self.now))
+        kind = "primary" if primary else metrics.metric_class(metric)
+        if derived is None:
+            then, now = self.sides.each(lambda launch: launch.metrics.get(metric))
+        else:
+            then, now = derived.then, derived.now
         absent = all(v is None for v in then)
         gone = all(v is None for v in now) and not absent
+        stop = Finding(code="stage-gone", of=len(now)) if gone else None
+        was, is_now = (places(metrics.entry(metric), side) for side in (self.then, self.now))
+        if elsewhere := bool(was and is_now and was != is_now):
+            stop = Finding(code="other-checkpoint", then=was, now=is_now)
         return Series(
             metric=metric,
             metric_class=kind,
-            unit=unit(metric),
+            unit=metrics.unit(metric),
             # A metric that no launch has is not one with missing values: there is nothing to compare with.
-            baseline=() if absent else tuple(then),
-            now=tuple(now),
-            margins=self._margins(kind, gate),
+            baseline=() if absent else metrics.costs(metric, then),
+            now=metrics.costs(metric, now),
+            margins=self._margins(kind, gate, metric),
             primary=primary,
-            deciding=not self.reference and (kind != "stage" or gone),
-            stop=Finding(code="stage-gone", of=len(now)) if gone else None,
+            deciding=not self.reference and (kind != "stage" or gone) and not elsewhere,
+            net=derived is not None and derived.net,
+            stop=stop,
         )
 
-    def _unknown_stage(self, name: str) -> Series:
-        """A stage that the case names and nobody has: misspelt, or of another pipeline or version of the engine."""
-        series = self._series(name)
-        if series.primary:
-            return series
-        return replace(series, deciding=True, stop=Finding(code="stage-unknown"))
-
-    def _stage(self, name: str) -> Series:
-        series = self._series(name)
-        if series.primary and self.apart and _sole_denoising(self.then) == name == _sole_denoising(self.now):
-            then, now = (tuple(_steps(launch) for launch in side) for side in (self.then, self.now))
-            return replace(series, baseline=then, now=now, net=True)
-        if series.metric_class == "stage" and self.e2e_ms is not None and not self.reference:
-            share = STAGE_SHARE * self.e2e_ms
-            margins = replace(series.margins, limit_abs=max(series.margins.limit_abs, share))
-            return replace(series, margins=margins)
-        return series
-
-    def _memory(self) -> Iterator[Series]:
-        if not any("peak_memory" in launch.metrics for launch in (*self.then, *self.now)):
-            return
-        series = self._series("peak_memory")
-        then, now = checkpoints(self.then), checkpoints(self.now)
-        if then and now and then != now:
-            found = Finding(code="other-checkpoint", then=tuple(then), now=tuple(now))
-            series = replace(series, deciding=False, stop=found)
-        yield series
-
-    def _margins(self, kind: MetricClass, gate: str) -> Margins:
+    def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
         """The class's margins, with the limit that the case states; `ignore` moves in proportion."""
-        margins, limits = CLASS_MARGINS[kind], self.choice.limits
-        stated = limits.get(gate, limits.get("stages") if gate.startswith(STAGE) else None)
+        margins, metric, limits = CLASS_MARGINS[kind], metrics.entry(gate), self.choice.limits
+        stated = limits.get(gate, limits.get(metric.group) if metric is not None else None)
         if self.reference:
             return replace(margins, limit=math.inf if stated is None else stated, limit_abs=0.0)
-        if stated is None:
+        if stated is not None:
+            margins = replace(margins, limit=stated, ignore=margins.ignore * stated / margins.limit)
+        unit = metrics.unit(name)
+        if unit not in ("ms", "MiB") or metrics.more_is_better(name):
+            # Absolute margins are of these units.
+            return replace(margins, ignore_abs=0.0, limit_abs=0.0, noise_abs=0.0)
+        if unit != "ms" or self.e2e_ms is None:
             return margins
-        return replace(margins, limit=stated, ignore=margins.ignore * stated / margins.limit)
-
-    def _e2e(self, launch: LaunchRecord) -> float | None:
-        e2e = launch.metrics.get("e2e")
-        if not self.apart or e2e is None:
-            return e2e
-        pause = pause_ms(launch)
-        return None if pause is None else e2e - pause
-
-
-def pause_ms(launch: LaunchRecord) -> float | None:
-    """Milliseconds outside the steps and the stages: denoising beyond its steps, the request beyond its stages.
-
-    Each part is clamped at zero, for clocks disagree by microseconds. None where a part is not known.
-    """
-    denoise, steps, e2e = (launch.metrics.get(name) for name in ("denoise", "denoise_steps", "e2e"))
-    if denoise is None or steps is None:
-        return None
-    gap = max(0.0, denoise - steps)
-    if e2e is None:
-        return gap
-    stages = total(v for name, v in launch.metrics.items() if name.startswith(STAGE) and is_stage(name))
-    return gap + max(0.0, e2e - stages) if stages else gap
+        if kind == "stage":
+            return replace(margins, limit_abs=max(margins.limit_abs, STAGE_SHARE * self.e2e_ms))
+        if kind == "pause":
+            # How often launches pause decides, not for how long: the pause that matters is in `limit_abs`, and one as
+            # long as the request without it is of another kind.
+            least = max(margins.limit_abs, margins.limit * self.e2e_ms)
+            return replace(margins, limit_abs=least, extreme_abs=self.e2e_ms or math.inf)
+        return margins
 
 
-def _steps(launch: LaunchRecord) -> float | None:
-    return launch.metrics.get("denoise_steps")
-
-
-def _separable(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> bool:
-    """Whether steps may stand for denoising: every launch has both, and some launch's cover nearly all.
-
-    And whether what lies outside the stages is a pause: in a launch whose denoising stage is missing it is denoising.
-    """
-    if not then or not now:
-        return False
-    known = _denoising(then)
-    for launch in (*then, *now):
-        has = _denoising((launch,))
-        if not set(known) <= set(has) or (not has and _stages((launch,))):
-            return False
-    if any(not _positive(launch, name) for launch in (*then, *now) for name in ("denoise", "denoise_steps")):
-        return False
-    return max(launch.metrics["denoise_steps"] / launch.metrics["denoise"] for launch in (*then, *now)) >= COVERED
-
-
-def _positive(launch: LaunchRecord, name: str) -> bool:
-    value = launch.metrics.get(name)
-    return value is not None and math.isfinite(value) and value > 0
-
-
-def _stages(launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
-    """Metric names of the launches' stages, in the order in which they ran."""
-    names = dict.fromkeys(name for launch in launches for name in launch.metrics)
-    return tuple(name for name in names if name.startswith(STAGE) and is_stage(name.removeprefix(STAGE)))
-
-
-def _denoising(launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
-    """Those of `_stages` that are part of denoising."""
-    return tuple(name for name in _stages(launches) if is_denoising(name.removeprefix(STAGE)))
-
-
-def _sole_denoising(launches: Sequence[LaunchRecord]) -> str | None:
-    """The one denoising stage, None where there are several."""
-    names = _denoising(launches)
-    return names[0] if len(names) == 1 else None
+def places(metric: Metric | None, launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
+    """Where the launches' values of a metric were read from, sorted; nothing where that is of no matter, or not
+    known."""
+    if metric is None or metric.place is None:
+        return ()
+    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one.generation))}))

@@ -17,7 +17,7 @@ from pytest_sgdiff.data import LaunchRecord, StepFinding
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, Margins
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
-from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage
+from pytest_sgdiff.metrics import denoising_of, parameter
 
 FIRST_STEPS = 2
 """Steps that hold what is built or tuned on first use."""
@@ -82,14 +82,14 @@ def boundaries(launches: Sequence[LaunchRecord]) -> tuple[int, ...] | None:
     launch that pauses leaves room for more than one boundary, the launches together do not. None where no boundary
     fits, which means that steps and stages do not belong together.
     """
-    stages = _stages(launches)
+    stages = denoising_of(launches)
     if len(stages) < 2:
         return ()
     found = []
     for count in range(1, len(stages)):
         fitting = set[int]()
         for i, launch in enumerate(launches):
-            durations = [launch.metrics.get(STAGE + stage, 0.0) for stage in stages]
+            durations = [launch.metrics.get(stage, 0.0) for stage in stages]
             before, after = math.fsum(durations[:count]), math.fsum(durations[count:])
             sums = list(accumulate(launch.steps_ms, initial=0.0))
             fits = {k for k, s in enumerate(sums) if s <= before + CLOCK_MS and sums[-1] - s <= after + CLOCK_MS}
@@ -100,17 +100,11 @@ def boundaries(launches: Sequence[LaunchRecord]) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-def _stages(launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
-    """Names of the denoising stages, in the order in which they ran."""
-    names = dict.fromkeys(name.removeprefix(STAGE) for e in launches for name in e.metrics if name.startswith(STAGE))
-    return tuple(name for name in names if is_stage(name) and is_denoising(name))
-
-
 def _parts(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Iterator[_Part]:
     inner = boundaries((*then, *now))
     if inner is None:
         return
-    stages = _stages((*then, *now)) or ("",)
+    stages = tuple(map(parameter, denoising_of((*then, *now)))) or ("",)
     edges = (0, *inner, len(now[0].steps_ms))
     for stage, start, end in zip(stages, edges[:-1], edges[1:], strict=True):
         if end > start:

@@ -9,7 +9,7 @@ from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.estimator import middle as median
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Prior
 from pytest_sgdiff.judging.rules.prior import fit_prior, fit_session_cv
-from pytest_sgdiff.judging.series import Series, series_of
+from pytest_sgdiff.judging.series import Series, own_series
 
 FITTED: tuple[MetricClass, ...] = ("primary", "stage", "memory")
 """Pauses have no spread to expect: their rule counts them."""
@@ -68,7 +68,7 @@ def _fitted(kind: MetricClass, series: Sequence[tuple[Series, Sequence[str]]]) -
 def _chosen(baseline: Baseline) -> dict[MetricClass, Series]:
     """The series by which the case speaks for each class; values that are near the floor say nothing of it."""
     found: dict[MetricClass, Series] = {}
-    for s in series_of(baseline.measurement, baseline, MetricChoice()):
+    for s in own_series(baseline, MetricChoice()):
         middle = median(s.baseline)
         if s.metric_class not in FITTED or middle is None or middle <= s.margins.ignore_abs:
             continue

@@ -37,11 +37,18 @@ def advise(case: Case, *, engine: EngineFlags | None = None, gpu_products: Seque
         products=tuple(gpu_products) or case.requires.gpu,
     )
     advice = [
-        Advice(level=rule.level, slug=rule.slug, message=found.message, location=case.at(found.key))
+        Advice(level=rule.level, slug=rule.slug, message=found.message, location=case.at(found.key), key=found.key)
         for rule in RULES
         for found in rule.check(view)
     ]
     return tuple(sorted(advice, key=lambda one: (one.level, one.location.line, one.location.column)))
 
 
-__all__ = ["RULES", "Rule", "View", "advise"]
+def together(refused: Sequence[Advice], general: Sequence[Advice]) -> tuple[Advice, ...]:
+    """What an engine refuses, then what is known in general of other keys: a flag that the engine refuses may be wrong
+    in general too, and the engine's word is the more exact one."""
+    keys = {one.key for one in refused}
+    return (*refused, *(one for one in general if one.key not in keys))
+
+
+__all__ = ["RULES", "Rule", "View", "advise", "together"]

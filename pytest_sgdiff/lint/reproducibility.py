@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pytest_sgdiff.engines import conditioning
 from pytest_sgdiff.lint.protocol import Finding, Rule, View, first_of
+from pytest_sgdiff.metrics import PEAK_MEMORY, STAGE, gated, group
 
 SYNC = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
@@ -121,8 +122,8 @@ def timers_not_synchronised(view: View) -> Iterator[Finding]:
 
 
 def timers_partly_synchronised(view: View) -> Iterator[Finding]:
-    gated = [gate for gate in view.case.metrics.gate if gate.startswith("stage")]
-    if view.env_on(SYNC) and view.older_than(0, 5, 18) and gated:
+    of_stages = any(group(gate) or gate.startswith(STAGE) for gate in gated(view.case.metrics))
+    if view.env_on(SYNC) and view.older_than(0, 5, 18) and of_stages:
         yield Finding(
             f"env.{SYNC}",
             "before 0.5.18 the engine synchronises only denoising steps: other stages still hold each other's time",
@@ -130,12 +131,12 @@ def timers_partly_synchronised(view: View) -> Iterator[Finding]:
 
 
 def peak_memory_missing(view: View) -> Iterator[Finding]:
-    if "peak_memory" in view.case.metrics.gate and view.older_than(0, 5, 9):
+    if PEAK_MEMORY in gated(view.case.metrics) and view.older_than(0, 5, 9):
         yield Finding("metrics.gate", "before 0.5.9 the perf dump has no memory: peak_memory cannot be judged")
 
 
 def peak_memory_of_one_gpu(view: View) -> Iterator[Finding]:
-    multi = view.case.gpus > 1 and "peak_memory" in view.case.metrics.gate
+    multi = view.case.gpus > 1 and PEAK_MEMORY in gated(view.case.metrics)
     if multi and view.older_than(0, 5, 19) and not view.older_than(0, 5, 9):
         yield Finding(
             "metrics.gate", "before 0.5.19 the perf dump has the memory of the first GPU only, peak_memory too"

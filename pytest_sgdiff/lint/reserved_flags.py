@@ -69,7 +69,7 @@ def owned_variable(view: View) -> Iterator[Finding]:
 def secret_in_case(view: View) -> Iterator[Finding]:
     for key, name in (*(("env", name) for name in view.case.env), *(("config", name) for name in view.case.config)):
         # What a fixture adds to a case of a file stands nowhere in the file.
-        in_file = not view.case.locations or f"{key}.{name}" in view.case.locations
+        in_file = view.case.written is None or f"{key}.{name}" in view.case.written
         if in_file and sensitive(name):
             yield Finding(
                 f"{key}.{name}", f"{name} looks like a secret in a file that is committed: set it in the environment"

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, CaseResult, Launch, Workload
+from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
@@ -41,12 +41,12 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None
     """Launch or replay the case, judge it against the baselines in `folder`, and put the result on the item. A case
     that was decided once is not measured again: a rerun of the same test gets the same answer, so that no retry turns
     a regression green."""
+    measuring = Measuring(session, item, case, lease)
     if session.settings.update == "missing" and session.settings.replay is not None:
-        told = (launch.machine for launch in recordings.read_launches(session.settings.replay, case.id))
-        machine = next(filter(None, told), None) or baselines.only_machine(folder, case.id)
+        machine = measuring.recorded_on or session.only_machine(folder, case.id)
         session.refuse_recorded(item, case, () if machine is None else (machine,))
     try:
-        result = session.decided.get(item.nodeid) or Measuring(session, item, case, lease).result(folder)
+        result = session.decided.get(item.nodeid) or measuring.result(folder)
     except LeaseError as error:
         # GPUs are leased, but others would not leave the host to the launch.
         result = session.busy(item, case, error)
@@ -83,7 +83,7 @@ class Measuring:
             engine=engine,
             workload=workload_now,
             baseline_for=lambda machine: session.find(folder, machine, case.id),
-            only_machine=lambda: baselines.only_machine(folder, case.id),
+            only_machine=lambda: session.only_machine(folder, case.id),
             other_machines=lambda: baselines.others(folder, case.id),
             extra_metrics=lambda dump: session.extensions.metrics(case, dump),
             priors_for=lambda machine: session.priors(folder, machine),
@@ -108,6 +108,11 @@ class Measuring:
         """The launches that are replayed."""
         replay = self.settings.replay
         return () if replay is None else recordings.read_launches(replay, self.case.id)
+
+    @property
+    def recorded_on(self) -> Machine | None:
+        """The machine that the launches that are replayed name; None where they name none."""
+        return next((launch.machine for launch in self._recorded if launch.machine), None)
 
     @cached_property
     def _base_recorded(self) -> tuple[Launch, ...]:
@@ -155,15 +160,19 @@ class Measuring:
             change_environment=session.extensions.environment,
             abandoned=session.abandoned,
             of=self._launches_at_most(),
-            exact=settings.mode == "update" and recorded_at_most(case) == case.recorded_launches,
+            exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
             expected_s=session.launch_s(case),
             host_timeout_s=settings.gpu_timeout_s,
             label=("base engine" if base else "current engine") if settings.mode == "against" else "",
         )
 
+    @property
+    def _recorded_at_most(self) -> int:
+        return recorded_at_most(self.case.launches.baseline, self.case.recorded_launches)
+
     def _launches_at_most(self) -> int:
         if self.settings.mode == "update":
-            return recorded_at_most(self.case)
+            return self._recorded_at_most
         return runner.PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
 
     def _compared(self) -> frozenset[str]:

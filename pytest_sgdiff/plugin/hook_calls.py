@@ -11,7 +11,7 @@ from pytest_sgdiff.data import Case, Command, Environment, PerfDump
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.lint.reserved_flags import taken_over
-from pytest_sgdiff.metrics import STAGE, metrics_of
+from pytest_sgdiff.metrics import entry, group
 
 
 class Extensions:
@@ -64,7 +64,7 @@ class Extensions:
             for name, value in (answer or {}).items():
                 if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
                     _refuse("pytest_sgdiff_metrics", f"a finite number for '{name}'", value)
-                if name in metrics_of(dump) or str(name).startswith(STAGE):
+                if entry(str(name)) or group(str(name)):
                     pytest.fail(f"pytest_sgdiff_metrics: '{name}' is a metric already: choose another", pytrace=False)
                 added[str(name)] = float(value)
         return added

@@ -27,7 +27,8 @@ from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
-from pytest_sgdiff.lint import advise
+from pytest_sgdiff.lint import advise, together
+from pytest_sgdiff.metrics import by_steadiness
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
@@ -55,13 +56,13 @@ HAS_BASELINE = pytest.StashKey[bool]()
 
 def launch_s(baseline: Baseline) -> float | None:
     """How long a launch took for the baseline: the median of its launches. Of published numbers, of which no launch is
-    known, their e2e (denoising, where there is no more) and STARTUP_S; None where there is neither."""
+    known, their longest time (e2e, or denoising where there is no more) and STARTUP_S; None where there is neither."""
     launches = baseline.measurement.launches
     walls = sorted(entry.wall_s for entry in launches if entry.wall_s)
     if walls:
         return walls[len(walls) // 2]
-    took_ms = [entry.metrics.get("e2e") or entry.metrics.get("denoise") for entry in launches]
-    return max((took / 1000 + STARTUP_S for took in took_ms if took), default=None)
+    took_ms = [value for entry in launches for name, value in entry.metrics.items() if name in by_steadiness()]
+    return max(took_ms) / 1000 + STARTUP_S if took_ms else None
 
 
 class Session:
@@ -83,6 +84,7 @@ class Session:
         self.config, self.settings, self.pool, self.notify, self.claims = config, settings, pool, notify, claims
         self.extensions = Extensions(config)
         self.decided: dict[str, CaseResult] = {}
+        self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
         self._asked = AskedEngines(claims, say)
         self._controller = None if role(config).leads else os.getppid()
@@ -180,7 +182,7 @@ class Session:
             return None
         where = machine.machine_of(self.fitting(case)[: case.gpus])
         try:
-            baseline = baselines.find(self.settings.baselines, where, case.id)
+            baseline = baselines.find(self.settings.baselines, where, case.id, read=self._read)
         except BaselineError:
             # It only orders and shows: the case itself says what is wrong with the file.
             return None
@@ -220,14 +222,18 @@ class Session:
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         """The baseline of the case in `folder`; one that is to be replaced may be in any state that can be."""
         replaced = self.settings.update == "all"
-        return (baselines.find_replaceable if replaced else baselines.find)(folder, machine_, case_id)
+        return (baselines.find_replaceable if replaced else baselines.find)(folder, machine_, case_id, read=self._read)
+
+    def only_machine(self, folder: Path, case_id: str) -> Machine | None:
+        """The machine of the case's baseline in `folder`, None unless exactly one machine has one."""
+        return baselines.only_machine(folder, case_id, read=self._read)
 
     def priors(self, folder: Path, machine_: Machine) -> Mapping[MetricClass, Prior]:
         """What the suite's baselines on the machine say of its noise: read when the first case is judged, then kept,
         so that every case of the run and every worker judges by the same."""
         key = (folder, machine_)
         if key not in self._fitted:
-            self._fitted[key] = suite_priors(baselines.suite(folder, machine_))
+            self._fitted[key] = suite_priors(baselines.suite(folder, machine_, read=self._read))
         return self._fitted[key]
 
     @property
@@ -266,16 +272,19 @@ class Session:
         if self.settings.mode == "against" and self.settings.live:
             told = {(one.slug, one.message) for one in refused}
             refused += [one for one in self._refused(case, self.base_info) if (one.slug, one.message) not in told]
-        # A flag that the engine refuses may be wrong in general too: the engine's word is the more exact one.
-        places = {one.location for one in refused} - {case.location}
-        general = advise(case, engine=engine, gpu_products=products)
-        return (*refused, *(one for one in general if one.location not in places))
+        return together(refused, advise(case, engine=engine, gpu_products=products))
 
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
         for one in complaints(case, flags_of(info)):
-            yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key))
+            yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key), key=one.key)
         if why := self._asked.why(info):
             message = (
                 f"{command_line.line((*info.command, 'generate', '--help'))} says nothing of the engine's flags: {why}"
             )
-            yield Advice(level="warning", slug="engine-help", message=message, location=case.at("requires.engine"))
+            yield Advice(
+                level="warning",
+                slug="engine-help",
+                message=message,
+                location=case.at("requires.engine"),
+                key="requires.engine",
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Changed, Estimator, Gap, Outcome, Run, Trend, Verdict, Workload
+from pytest_sgdiff.metrics import DENOISE
 from pytest_sgdiff.reports import evidence, finding_text, metric_text, numbers
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
@@ -61,7 +62,7 @@ def centre(result: CaseResult) -> str:
     """The centre of the case's primary metric, `83.40 s`; without a verdict on it, of denoising."""
     verdict = primary(result)
     if verdict is None:
-        return numbers.quantity(evidence.centre(result, "denoise"), "ms")
+        return numbers.quantity(evidence.centre(result, DENOISE), "ms")
     return numbers.quantity(verdict.now, verdict.unit)
 
 

@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, Environment, Estimator, GpuSeries, LaunchRecord, Verdict
 from pytest_sgdiff.judging import estimator
 from pytest_sgdiff.judging.estimator import centres, over
-from pytest_sgdiff.metrics import METRICS, STAGE, is_denoising, metric_class, unit
+from pytest_sgdiff.metrics import entry, metric_class, parameter, title, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
@@ -59,8 +60,8 @@ def _judged(launches: Sequence[LaunchRecord], values: Sequence[float | None], me
 
 
 def reported(result: CaseResult) -> tuple[Reported, ...]:
-    """What the launches show beside what is judged: e2e, every stage in the order in which it ran, memory, and metrics
-    that a hook added, whose unit nobody told.
+    """What the launches show beside what is judged: every metric in the order of the table, stages in the order in
+    which they ran, and metrics that a hook added, whose unit nobody told.
 
     A sole denoising stage is left out where denoising is judged: it is the same time, once more and with its pauses.
     """
@@ -75,30 +76,31 @@ def seen(metric: str, then: Sequence[LaunchRecord], now: Sequence[LaunchRecord])
     """A metric as the launches of both sides show it."""
     sides = ([launch.metrics.get(metric) for launch in side] for side in (then, now))
     (baseline, current), by = centres(metric_class(metric), *sides)
-    return Reported(metric=metric, unit=_unit(metric), baseline=baseline, now=current, estimator=by)
+    return Reported(metric=metric, unit=unit(metric), baseline=baseline, now=current, estimator=by)
 
 
 def _figures(launches: Sequence[LaunchRecord], *, judged: set[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name for launch in launches for name in launch.metrics))
-    stages = [name for name in names if name.startswith(STAGE)]
-    denoising = [name for name in stages if is_denoising(name.removeprefix(STAGE))]
-    if len(denoising) == 1 and not judged.isdisjoint({"denoise", "denoise_steps"}):
-        stages.remove(*denoising)
-    whole = [] if denoising or not judged.isdisjoint({"denoise", "denoise_steps"}) else ["denoise"]
-    own = [name for name in names if not _unit(name)]
-    return tuple(name for name in ("e2e", *whole, *stages, "peak_memory", *own) if name in names)
-
-
-def _unit(metric: str) -> str:
-    """The unit of what the plugin measures; empty for what a hook added."""
-    known = metric.startswith(STAGE) or any(metric == ours.name for ours in METRICS)
-    return unit(metric) if known else ""
+    found = {metric.name: metric.members(launches) for metric in metrics.METRICS if not metric.part_of}
+    for metric in metrics.METRICS:
+        if metric.sums is None:
+            continue
+        summed = [name for members in found.values() for name in members if metric.sums(parameter(name))]
+        parts = [part.name for part in metrics.METRICS if part.part_of == metric.name]
+        known = not judged.isdisjoint({metric.name, *parts})
+        if summed or known:
+            # The same time once more.
+            found[metric.name] = ()
+        if known and len(summed) == 1:
+            found = {name: tuple(one for one in members if one not in summed) for name, members in found.items()}
+    own = [name for name in names if entry(name) is None]
+    return (*(name for members in found.values() for name in members), *own)
 
 
 def measured(result: CaseResult) -> str:
     """What was measured although it could not be judged: `denoise 1.023 s, e2e 1.120 s, peak memory 3.09 GiB`."""
-    figures = (("denoise", "denoise", "ms"), ("e2e", "e2e", "ms"), ("peak memory", "peak_memory", "MiB"))
-    found = [(title, centre(result, metric), unit) for title, metric, unit in figures]
+    names = [metric.name for metric in metrics.METRICS if metric.gates and not metric.family]
+    found = [(title(name), centre(result, name), unit(name)) for name in names]
     return ", ".join(f"{title} {numbers.quantity(value, unit)}" for title, value, unit in found if value is not None)
 
 

@@ -20,15 +20,15 @@ _MORE_LESS = {"memory": ("more", "less"), "pause": ("longer", "shorter")}
 def why(verdict: Verdict, *, paired: bool = False) -> str:
     """Why the verdict is what it is, in one line; `paired` names the base engine of an A/B run in place of a baseline,
     of which nothing is recorded."""
-    found = words(verdict.finding, verdict.metric_class, paired=paired)
+    found = words(verdict.finding, verdict.metric_class, unit=verdict.unit, paired=paired)
     return f"{found}, net of pauses" if verdict.net else found
 
 
-def words(f: Finding, kind: MetricClass, *, paired: bool = False, base: str = "") -> str:
-    """A finding about a metric of the class `kind` in one line. `base` is what the old side is called, by default the
-    baseline, and of pairs the base engine."""
+def words(f: Finding, kind: MetricClass, *, unit: str = "", paired: bool = False, base: str = "") -> str:
+    """A finding about a metric of the class `kind` in one line; `unit` is that of its sizes, by default the usual one
+    of the class. `base` is what the old side is called, by default the baseline, and of pairs the base engine."""
     base = base or (BASE_ENGINE if paired else BASELINE)
-    found = _WORDS[f.code](_Say(f, kind, paired=paired, base=base))
+    found = _WORDS[f.code](_Say(f, kind, unit=unit, paired=paired, base=base))
     if not f.slack:
         return found
     return f"{found}; on a GPU or host that {base} does not know, both margins {figures.precision(f.slack)} wider"
@@ -37,12 +37,12 @@ def words(f: Finding, kind: MetricClass, *, paired: bool = False, base: str = ""
 class _Say:
     """A finding beside the words that depend on the metric's class and on what it is compared with."""
 
-    def __init__(self, finding: Finding, kind: MetricClass, *, paired: bool, base: str) -> None:
+    def __init__(self, finding: Finding, kind: MetricClass, *, unit: str, paired: bool, base: str) -> None:
         self.f = finding
         self.base = base
         self.paired = paired
         self.more, self.less = _MORE_LESS.get(kind, ("slower", "faster"))
-        self.unit = "MiB" if kind == "memory" else "ms"
+        self.unit = unit or ("MiB" if kind == "memory" else "ms")
 
     @property
     def limit(self) -> str:

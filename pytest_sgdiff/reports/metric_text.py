@@ -7,12 +7,6 @@ from pytest_sgdiff.data import FindingCode, Verdict
 from pytest_sgdiff.reports import finding_text, numbers
 from pytest_sgdiff.reports.evidence import Reported
 
-_SUBJECTS = {
-    "denoise": "denoising",
-    "denoise_steps": "denoising",
-    "pause": "time outside the denoising steps and stages",
-}
-
 REPORTED = "reported, decides nothing"
 """In place of a verdict, where the case does not gate a metric."""
 
@@ -60,7 +54,7 @@ def metric_name(metric: str) -> str:
 
 def subject(metric: str) -> str:
     """A metric as the subject of a sentence."""
-    return _SUBJECTS.get(metric, metric_name(metric))
+    return metrics.subject(metric)
 
 
 def direction(verdict: Verdict) -> str:
@@ -68,6 +62,8 @@ def direction(verdict: Verdict) -> str:
     more, less = {"memory": ("higher", "lower"), "pause": ("longer", "shorter")}.get(
         verdict.metric_class, ("slower", "faster")
     )
+    if metrics.more_is_better(verdict.metric):
+        more, less = less, more
     lower = verdict.ratio is not None and verdict.ratio < 1
     if verdict.ratio is None and verdict.now is not None and verdict.baseline is not None:
         lower = verdict.now < verdict.baseline
@@ -100,8 +96,9 @@ def remark(verdict: Verdict, *, paired: bool = False) -> str:
 
 def short_of_limit(verdict: Verdict) -> bool:
     """Whether a metric regressed by less than its limit, beyond doubt by more than may be ignored: it needs a word."""
-    short = verdict.ratio is not None and verdict.limit is not None and verdict.ratio < 1 + verdict.limit
-    return verdict.outcome == "regressed" and short
+    if verdict.outcome != "regressed" or verdict.ratio is None or verdict.limit is None:
+        return False
+    return metrics.cost(verdict.metric, verdict.ratio) < 1 + verdict.limit
 
 
 def verdict_phrase(verdict: Verdict) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
+from pytest_sgdiff.metrics import PAUSE
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.reports import case_text, evidence, finding_text, metric_text, numbers, reason_text
 from pytest_sgdiff.reports import launch_notes as launchnotes
@@ -228,12 +229,12 @@ def _explained(result: CaseResult) -> list[Verdict]:
         v
         for v in case_text.by_importance(result.verdicts)
         if metric_text.short_of_limit(v)
-        or ((v.outcome == "inconclusive" or v.metric == "pause") and v.metric not in result.decided_by)
+        or ((v.outcome == "inconclusive" or v.metric_class == "pause") and v.metric not in result.decided_by)
     ]
 
 
 def _has_pause(result: CaseResult) -> bool:
-    return any(v.metric == "pause" for v in result.verdicts)
+    return any(v.metric == PAUSE for v in result.verdicts)
 
 
 def _facts(result: CaseResult) -> list[str]:

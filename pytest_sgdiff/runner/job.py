@@ -32,6 +32,7 @@ from pytest_sgdiff.judging.comparable import counted, mixture, other_work
 from pytest_sgdiff.judging.inherited import changes
 from pytest_sgdiff.judging.judge import new_stages
 from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import Series
 from pytest_sgdiff.judging.step_profile import step_findings
 from pytest_sgdiff.judging.suite_prior import told
 from pytest_sgdiff.reports import case_text, doubt_text, reason_text
@@ -81,7 +82,8 @@ class Job:
 
 @dataclass
 class Taken:
-    """What has been launched so far."""
+    """What has been launched so far, and the committed `baseline` of its machine once it was `sought`;
+    `series` are what was judged at the latest look."""
 
     counted: list[LaunchRecord] = field(default_factory=list)
     excluded: list[LaunchRecord] = field(default_factory=list)
@@ -89,6 +91,9 @@ class Taken:
     machine: Machine | None = None
     workload: Workload | None = None
     exhausted: bool = False
+    baseline: Baseline | None = None
+    series: tuple[Series, ...] = ()
+    sought: bool = False
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -103,6 +108,14 @@ class Taken:
         if not folders or self.problems or len(folders) == 1:
             return folders[-1] if folders else None
         return folders[0].rpartition("/")[0]
+
+
+def committed(job: Job, taken: Taken) -> Baseline | None:
+    """The committed baseline for the launches' machine, asked for once; None where there is none, or no machine is
+    known. Raises BaselineError for one that is wrong."""
+    if taken.machine is not None and not taken.sought:
+        taken.baseline, taken.sought = job.baseline_for(taken.machine), True
+    return taken.baseline
 
 
 def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:

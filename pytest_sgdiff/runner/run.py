@@ -13,14 +13,15 @@ from pytest_sgdiff.baselines.review import figures, replacing
 from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Measurement, ReasonCode, Recorded, Verdict
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.judging import suite_prior
-from pytest_sgdiff.judging.judge import differences, gone, judge, outcome_of, settled
+from pytest_sgdiff.judging.judge import differences, gone, judge, outcome_of, settled, verdicts_on
 from pytest_sgdiff.judging.power import FEW, doubts, recorded_at_most
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
-from pytest_sgdiff.judging.series import unknown_stages
+from pytest_sgdiff.judging.series import own_series, series_of, unknown_stages
 from pytest_sgdiff.reports import case_text, doubt_text, reason_text
 from pytest_sgdiff.runner.job import (
     Job,
     Taken,
+    committed,
     environment_reason,
     finish,
     made_for_other_work,
@@ -66,7 +67,7 @@ def gate(job: Job) -> CaseResult:
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
         reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
     result = finish(job, taken, baseline, verdicts, outcome, reason, "verdicts", decided_by=by)
-    seen = doubts(baseline, job.case.metrics) if baseline is not None and baseline.kind == "recorded" else ()
+    seen = doubts(taken.series) if baseline is not None and baseline.kind == "recorded" else ()
     return replace(result, warnings=(*result.warnings, *(f"baseline: {doubt_text.advice(d)}" for d in seen)))
 
 
@@ -103,13 +104,15 @@ def record(job: Job) -> CaseResult:
     told = (*told, *more_launches(job, taken, alone=alone))
     if (lost := _lost(job, taken)) is not None:
         return lost
-    now, baseline = measurement_of(job, taken), job.baseline_for(taken.machine)
+    now, baseline = measurement_of(job, taken), committed(job, taken)
     apart = _apart(now, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
-    told = (*told, *map(doubt_text.advice, doubts(fresh, job.case.metrics)), *case_text.inherited_work(now.workload))
+    own = own_series(fresh, job.case.metrics)
+    told = (*told, *map(doubt_text.advice, doubts(own)), *case_text.inherited_work(now.workload))
     unknown = unknown_stages(fresh.measurement.launches, job.case.metrics)
     told = (*told, *(f"{job.case.at(one.key)}: {doubt_text.unknown_stage(one)}" for one in unknown))
-    shown = figures(now, fresh, baseline, job.case, apart=apart, priors=priors)
+    looks = job.case.launches.looks[-1]
+    shown = figures(now, own, baseline, job.case.metrics, looks=looks, apart=apart, priors=priors)
     reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.
     result = finish(job, taken, baseline, () if apart else shown, "pass", reason, "recorded")
@@ -146,8 +149,12 @@ def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:
 
 def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
     """Take as many launches more as the doubts about those that were taken ask for, and tell why."""
-    fresh, planned, most = _renewed(job, taken), len(taken.counted), recorded_at_most(job.case)
-    seen = doubts(fresh, job.case.metrics) if len(fresh.measurement.launches) < FEW else ()
+    fresh, planned, most = (
+        _renewed(job, taken),
+        len(taken.counted),
+        recorded_at_most(job.case.launches.baseline, job.case.recorded_launches),
+    )
+    seen = doubts(own_series(fresh, job.case.metrics)) if len(fresh.measurement.launches) < FEW else ()
     if not seen or most == planned:
         return ()
     until = planned + most - len(fresh.measurement.launches)
@@ -160,7 +167,7 @@ def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
 def _renewed(job: Job, taken: Taken) -> Baseline:
     """The baseline that the launches make, those of the old one among them if it is extended."""
     fresh = _baseline_of(job, taken)
-    old = job.baseline_for(fresh.measurement.machine) if job.extend else None
+    old = committed(job, taken) if job.extend else None
     if old is None:
         return fresh
     launches = (*old.measurement.launches, *fresh.measurement.launches)
@@ -170,7 +177,7 @@ def _renewed(job: Job, taken: Taken) -> Baseline:
 def refuse_extension(job: Job, taken: Taken) -> None:
     """Raise BaselineError if the launch that was taken cannot be added to the baseline: no more are wasted on it."""
     fresh = as_baseline(job, taken) if taken.counted else None
-    old = None if fresh is None else job.baseline_for(fresh.measurement.machine)
+    old = None if fresh is None else committed(job, taken)
     if fresh is not None and old is not None:
         refuse_mixture(old, fresh.measurement, fresh.engine_version, fresh.measurement.launches)
 
@@ -252,7 +259,7 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) 
             taken.problems = problems
             taken.excluded.append(replace(entry, metrics={}, excluded=problems[0].message))
             return
-        reference = job.baseline_for(taken.machine) if hold_clocks and taken.machine else None
+        reference = committed(job, taken) if hold_clocks else None
         usual = tuple(old.watch for old in reference.measurement.launches) if reference else ()
         seen = disturbances(launch.watch, baseline=usual) if launch.watch else ()
         if seen:
@@ -265,7 +272,7 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     """The baseline, the verdicts against it, and why there are none (empty if there are)."""
     if taken.machine is None:
         return None, (), "the recording does not say on which machine it was made (launch.json: `machine`)"
-    baseline = job.baseline_for(taken.machine)
+    baseline = committed(job, taken)
     if baseline is None:
         others = job.other_machines()
         elsewhere = f" (there is one for {', '.join(others)})" if others else ""
@@ -275,7 +282,8 @@ def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...
     if apart:
         return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
     case, priors = job.case, job.priors_for(taken.machine)
-    return baseline, judge(now, baseline, case.metrics, looks=case.launches.looks[-1], priors=priors), ""
+    taken.series = series_of(now, baseline, case.metrics)
+    return baseline, verdicts_on(taken.series, now, baseline, looks=case.launches.looks[-1], priors=priors), ""
 
 
 def _apart(now: Measurement, baseline: Baseline) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_sgdiff.baselines.file_format import SCENARIO
 from pytest_sgdiff.data import Baseline, LaunchRecord
 from pytest_sgdiff.errors import BaselineError
-from pytest_sgdiff.metrics import STAGE
+from pytest_sgdiff.metrics import STAGE, published
 
 SETTINGS: Mapping[str, Any] = MappingProxyType(
     {
@@ -79,13 +79,10 @@ def _scenario(baseline: Baseline) -> dict[str, Any]:
         "stages_ms": {name.removeprefix(STAGE): value for name, value in values.items() if name.startswith(STAGE)},
         "denoise_step_ms": {str(index): step for index, step in enumerate(steps)},
     }
-    if "e2e" in values:
-        scenario["expected_e2e_ms"] = values["e2e"]
+    scenario |= {key: values[name] for name, key in published().items() if name in values}
     if steps:
         scenario["expected_avg_denoise_ms"] = round(statistics.fmean(steps), 2)
         scenario["expected_median_denoise_ms"] = round(statistics.median(steps), 2)
-    if "peak_memory" in values:
-        scenario["runtime_peak_allocated_mb"] = values["peak_memory"]
     return scenario
 
 

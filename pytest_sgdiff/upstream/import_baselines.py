@@ -16,7 +16,7 @@ from typing import Any
 from pytest_sgdiff.baselines.file_format import SCENARIO
 from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import WireError
-from pytest_sgdiff.metrics import STAGE, is_denoising, is_stage
+from pytest_sgdiff.metrics import DENOISE, DENOISE_STEPS, PEAK_MEMORY, STAGE, is_denoising, is_stage, published
 from pytest_sgdiff.upstream.scenarios import KNOWN, Scenario, gpus_of
 
 PRODUCTS = {
@@ -77,7 +77,7 @@ def import_upstream(
         launch = _launch(scenario)
         if overlong := _overlong(launch):
             report.append(f"{name}: denoise_step_ms {overlong}: dropped, they are of another run")
-            metrics = {metric: value for metric, value in launch.metrics.items() if metric != "denoise_steps"}
+            metrics = {metric: value for metric, value in launch.metrics.items() if metric != DENOISE_STEPS}
             launch = replace(launch, metrics=metrics, steps_ms=())
         gpus = gpus_of(name, known) or default_gpus
         if not launch.metrics:
@@ -153,19 +153,18 @@ def _launch(scenario: Mapping[str, Any]) -> LaunchRecord:
     in_order = [steps[str(i)] for i in range(len(numbered)) if str(i) in steps]
     whole = tuple(in_order) if len(in_order) == len(numbered) else ()
     metrics = {
-        "e2e": _positive(scenario.get("expected_e2e_ms")),
-        "denoise": _positive(sum(denoising)) if len(denoising) == len(told) else None,
-        "denoise_steps": _positive(sum(whole)),
-        "peak_memory": _positive(scenario.get("runtime_peak_allocated_mb")),
+        **{name: _positive(scenario.get(key)) for name, key in published().items()},
+        DENOISE: _positive(sum(denoising)) if len(denoising) == len(told) else None,
+        DENOISE_STEPS: _positive(sum(whole)),
         **{STAGE + name: value for name, value in stages.items() if is_stage(name)},
     }
     kept = {name: round(value, 3) for name, value in metrics.items() if value is not None}
-    return LaunchRecord(number=0, metrics=kept, steps_ms=whole, generation="C2" if "peak_memory" in kept else None)
+    return LaunchRecord(number=0, metrics=kept, steps_ms=whole, generation="C2" if PEAK_MEMORY in kept else None)
 
 
 def _overlong(launch: LaunchRecord) -> str:
     """How the steps do not fit into the denoising around them; empty where they do, or either is not told."""
-    loop, steps = launch.metrics.get("denoise"), launch.metrics.get("denoise_steps")
+    loop, steps = launch.metrics.get(DENOISE), launch.metrics.get(DENOISE_STEPS)
     if loop is None or steps is None or steps <= loop * (1 + OF_TWO_RUNS):
         return ""
     return f"are {steps:g} ms together, longer than the {loop:g} ms of denoising around them"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Machine, Recorded
+from pytest_sgdiff.metrics import DENOISE
 from pytest_sgdiff.upstream.import_baselines import PRODUCTS, reference_baseline, target_of
 from pytest_sgdiff.upstream.scenarios import Scenario
 
@@ -37,7 +38,7 @@ def published_references(cases: Sequence[Case]) -> tuple[tuple[Baseline, ...], t
     recorded = Recorded(at="", command="sgdiff import (published numbers)")
     found, report = [], []
     for name, (scenario, value) in PUBLISHED.items():
-        launch = LaunchRecord(number=0, metrics={"denoise": value})
+        launch = LaunchRecord(number=0, metrics={DENOISE: value})
         target, remarks = target_of(name, scenario, launch, scenario.gpus, cases)
         report += remarks
         machine = Machine(kind="gpu", product=PRODUCTS["H100"], count=scenario.gpus)

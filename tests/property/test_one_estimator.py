@@ -172,7 +172,8 @@ def test_the_change_of_every_verdict_is_that_of_the_figures_beside_it(both, kind
 @given(sides())
 def test_so_it_is_of_a_new_baseline_beside_the_one_that_it_replaces(both):
     then, now = both
-    result = review(replace(baseline_of(now), recorded=Recorded(at="2026-11-24", command="x")), baseline_of(then), CASE)
+    fresh = replace(baseline_of(now), recorded=Recorded(at="2026-11-24", command="x"))
+    result = review(fresh, baseline_of(then), CASE.metrics, looks=5, location=CASE.location)
     for v in result.verdicts:
         consistent(v)
 

@@ -218,7 +218,7 @@ def test_the_figures_in_the_docs_are_what_an_update_of_other_work_shows() -> Non
     older = tuple(replace(one, environment=replace(one.environment, engine_version="0.5.16")) for one in was.launches)
     other = replace(was.workload, digest="0", fields={**was.workload.fields, "args.seed": 43})
     old = replace(old, engine_version="0.5.16", measurement=replace(was, launches=older, workload=other))
-    told = renewal(review(new, old, case)).splitlines()
+    told = renewal(review(new, old, case.metrics, looks=5, location=case.location)).splitlines()
     shown = (ROOT / "docs/baselines.md").read_text().split("```\nexamples/cases/demo.yaml:27: ")[1].split("```")[0]
     left_out = [line for line in told if "Stage" in line]
     assert ["examples/cases/demo.yaml:27: " + shown.splitlines()[0], *shown.splitlines()[1:]] == [
@@ -758,7 +758,10 @@ def test_a_candidate_that_lacks_a_session_of_the_tree_is_compared_as_a_whole() -
         fresh = replace(later, launches=moved)
         return baselines.renew(first, fresh, recorded(session), engine_version="0.5.17", extend=True)
 
-    assert [len(review(extended("s2"), old, case).launches) for old in (first, extended("s3"))] == [3, 8]
+    assert [
+        len(review(extended("s2"), old, case.metrics, looks=5, location=case.location).launches)
+        for old in (first, extended("s3"))
+    ] == [3, 8]
 
 
 # ---------------------------------------------------------------------------------------------------------- applying

@@ -62,6 +62,7 @@ def test_every_key_becomes_the_field_it_names() -> None:
         summary="LTX-2 two-stage text to video",
         location=Location(path=PATH, line=2, column=3),
         locations=case.locations,
+        written=tuple(case.locations),
         model="Lightricks/LTX-2",
         gpus=2,
         engine="sglang-serve",

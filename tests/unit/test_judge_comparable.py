@@ -8,7 +8,6 @@ import pytest
 
 from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.judging.comparable import (
-    checkpoints,
     differences,
     digest_of,
     encodings_cached,
@@ -182,11 +181,6 @@ def test_the_node_is_known_by_its_gpus(now, then, same):
 def test_without_uuids_on_both_sides_the_hosts_decide_and_unknown_is_another(now, then, same, uuids):
     recorded = baseline(*(Environment(host=h, gpu_uuids=uuids) for h in then))
     assert same_node(launches(*(Environment(host=h) for h in now)), recorded) is same
-
-
-def test_checkpoints_of_unknown_generations_are_not_guessed():
-    records = [LaunchRecord(number=i, generation=g) for i, g in enumerate(("B", "C1", None, "Z"))]
-    assert checkpoints(records) == ("after_forward.peak_allocated_mb",)
 
 
 # --------------------------------------------------------------------------------------------------- conditioning cache

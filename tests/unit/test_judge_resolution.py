@@ -10,6 +10,7 @@ import pytest
 from pytest_sgdiff.data import Baseline, LaunchRecord, Location, Machine, Measurement, MetricChoice, Recorded, Workload
 from pytest_sgdiff.judging.power import Power, doubts, first_figures, powers
 from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.reports.metric_text import detectable
 from tests.factories import figures
 
@@ -28,7 +29,7 @@ def baseline(*denoise, memory=21000.0):
 
 def finds(recorded, choice=CHOICE, **priors):
     """What the tables of a recording say that its metrics find."""
-    return {v.metric: detectable(v) for v in first_figures(recorded, choice, looks=5, **priors)}
+    return {v.metric: detectable(v) for v in first_figures(own_series(recorded, choice), looks=5, **priors)}
 
 
 def test_a_baseline_says_what_it_will_find():
@@ -54,28 +55,28 @@ def test_a_stage_is_found_beyond_its_limit_in_per_cent_and_ms():
 
 def test_two_launches_promise_nothing():
     assert finds(baseline(1000.0, 1001.0)) == {"denoise": "", "peak_memory": ""}
-    assert doubts(baseline(1000.0, 2000.0), CHOICE) == ()
+    assert doubts(own_series(baseline(1000.0, 2000.0), CHOICE)) == ()
 
 
 def test_a_quiet_baseline_needs_no_advice():
-    assert doubts(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CHOICE) == ()
+    assert doubts(own_series(baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0), CHOICE)) == ()
 
 
 def test_noise_above_one_point_two_percent_asks_for_ten_launches():
-    (found,) = doubts(baseline(1000.0, 1020.0, 985.0, 1012.0, 990.0), CHOICE)
+    (found,) = doubts(own_series(baseline(1000.0, 1020.0, 985.0, 1012.0, 990.0), CHOICE))
     assert (found.code, found.of, found.limit, found.needed) == ("varies", 5, 0.012, 10)
     assert found.size == pytest.approx(0.0147, abs=1e-3)
-    assert doubts(baseline(*(1000.0, 1020.0, 985.0, 1012.0, 990.0) * 2), CHOICE) == ()
+    assert doubts(own_series(baseline(*(1000.0, 1020.0, 985.0, 1012.0, 990.0) * 2), CHOICE)) == ()
 
 
 def test_an_outlier_is_named_by_its_launch():
-    (found,) = doubts(baseline(1000.0, 1004.0, 1190.0, 1002.0, 999.0), CHOICE)
+    (found,) = doubts(own_series(baseline(1000.0, 1004.0, 1190.0, 1002.0, 999.0), CHOICE))
     assert (found.code, found.launch, found.needed) == ("outlier", 2, 10)
     assert found.size == pytest.approx(0.188, abs=1e-3)
 
 
 def test_two_modes_are_told_from_noise():
-    (found,) = doubts(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CHOICE)
+    (found,) = doubts(own_series(baseline(1000.0, 1003.0, 1060.0, 1062.0, 999.0), CHOICE))
     assert (found.code, round(found.low), round(found.high), found.needed) == ("two-modes", 1000, 1061, 10)
 
 
@@ -83,7 +84,7 @@ def test_two_modes_are_told_from_noise():
 def test_two_groups_are_modes_from_a_gap_of_four_times_the_noise_on(gap, modes):
     """0.8 % is what launches are expected to vary by; tighter groups are not far apart for being tight."""
     values = (1000.0, 1001.0, 1000.5, 1000.0 * gap, 1001.0 * gap)
-    assert ("two-modes" in {doubt.code for doubt in doubts(baseline(*values), CHOICE)}) is modes
+    assert ("two-modes" in {doubt.code for doubt in doubts(own_series(baseline(*values), CHOICE))}) is modes
 
 
 @pytest.mark.parametrize(("slowest", "shown"), [(5.0, False), (5.1, True)])
@@ -92,7 +93,7 @@ def test_what_is_too_small_to_be_judged_promises_nothing(slowest, shown):
     launches = tuple(LaunchRecord(number=i, metrics=row) for i, row in enumerate(rows))
     measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
     recorded = Baseline(measurement=measured, recorded=baseline().recorded)
-    found = powers(recorded, MetricChoice(gate=("denoise", "stages")), looks=5, priors={})
+    found = powers(own_series(recorded, MetricChoice(gate=("denoise", "stages"))), looks=5, priors={})
     assert ("stage:TextStage" in [power.metric for power in found]) is shown
 
 
@@ -112,7 +113,7 @@ def test_a_baseline_is_weak_from_one_and_a_half_times_the_limit_on(detectable, w
 
 def test_two_modes_among_ten_launches_ask_for_no_more():
     values = (1000.0, 1003.0, 1060.0, 1062.0, 999.0)
-    (found,) = doubts(baseline(*values, *(v + 1 for v in values)), CHOICE)
+    (found,) = doubts(own_series(baseline(*values, *(v + 1 for v in values)), CHOICE))
     assert (found.code, found.needed) == ("two-modes", None)
 
 
@@ -126,7 +127,7 @@ def test_pauses_ask_for_ten_launches():
         measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
         return Baseline(measurement=measured, recorded=Recorded(at="2026-11-23", command="pytest"))
 
-    (found,) = doubts(recorded(0, 442, 0, 553, 0), CHOICE)
+    (found,) = doubts(own_series(recorded(0, 442, 0, 553, 0), CHOICE))
     assert figures(found) == {
         "code": "pauses",
         "metric": "pause",
@@ -137,9 +138,9 @@ def test_pauses_ask_for_ten_launches():
         "high": 559.0,
         "needed": 10,
     }
-    assert [(d.code, d.count) for d in doubts(recorded(0, 442, 0, 0, 0), CHOICE)] == [("pauses", 1)]
-    assert doubts(recorded(*[0, 442] * 5), CHOICE) == ()
-    assert doubts(recorded(0, 0, 0, 0, 0), CHOICE) == ()
+    assert [(d.code, d.count) for d in doubts(own_series(recorded(0, 442, 0, 0, 0), CHOICE))] == [("pauses", 1)]
+    assert doubts(own_series(recorded(*[0, 442] * 5), CHOICE)) == ()
+    assert doubts(own_series(recorded(0, 0, 0, 0, 0), CHOICE)) == ()
 
 
 def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
@@ -148,11 +149,11 @@ def test_launches_that_the_host_held_up_are_told_although_the_rule_clips_them():
     measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
     recorded = Baseline(measurement=measured, recorded=Recorded(at="2026-11-24", command="pytest"))
     assert finds(recorded)["denoise_steps"] == "5.6 %"
-    (found,) = doubts(recorded, CHOICE)
+    (found,) = doubts(own_series(recorded, CHOICE))
     assert (found.code, found.metric, found.count, found.of) == ("outliers", "denoise_steps", 3, 10)
     assert found.size == pytest.approx(0.047, abs=5e-4)
 
 
 def test_ten_launches_tolerate_one_outlier():
     values = (1000.0, 1004.0, 1190.0, 1002.0, 999.0, 1001.0, 1003.0, 998.0, 1000.0, 1002.0)
-    assert doubts(baseline(*values), CHOICE) == ()
+    assert doubts(own_series(baseline(*values), CHOICE)) == ()

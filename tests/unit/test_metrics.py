@@ -142,7 +142,9 @@ def test_every_metric_has_class_unit_and_title() -> None:
         ("denoise", "primary", "ms"),
         ("denoise_steps", "primary", "ms"),
         ("denoise_gap", "pause", "ms"),
+        ("pause", "pause", "ms"),
         ("e2e", "primary", "ms"),
+        ("stage", "stage", "ms"),
         ("peak_memory", "memory", "MiB"),
     ]
     assert (metric_class("peak_memory"), unit("peak_memory"), title("peak_memory")) == ("memory", "MiB", "peak memory")

@@ -29,7 +29,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.judging.rules import Prior
-from pytest_sgdiff.judging.series import unknown_stages
+from pytest_sgdiff.judging.series import own_series, unknown_stages
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.run import PAIR_LOOKS, against, gate, record
 
@@ -394,10 +394,13 @@ def test_recording_over_a_baseline_of_another_workload_says_why_they_are_not_com
 def test_figures_beside_a_baseline_of_other_work_are_no_suspicion():
     """Three launches beyond the limit would need confirmation, if the two were comparable."""
     fresh, then = baseline(*SLOW[:3]), baseline(*STEADY, best={"denoise": 990.0})
-    (suspect,) = review_figures(fresh.measurement, fresh, then, CASE)
+    own = own_series(fresh, CASE.metrics)
+    (suspect,) = review_figures(fresh.measurement, own, then, CASE.metrics, looks=5)
     assert (suspect.outcome, suspect.suspect) == ("inconclusive", True)
     assert suspect.best_ratio == pytest.approx(suspect.ratio * 1000.0 / 990.0)
-    (beside,) = review_figures(fresh.measurement, fresh, then, CASE, apart=("args.seed: 7 in the baseline, 42 now",))
+    (beside,) = review_figures(
+        fresh.measurement, own, then, CASE.metrics, looks=5, apart=("args.seed: 7 in the baseline, 42 now",)
+    )
     assert (beside.outcome, beside.suspect, beside.best_ratio, beside.limit) == ("no-baseline", False, None, None)
     assert beside.ratio == suspect.ratio
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, MetricChoice, Recorded, Workload
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
-from pytest_sgdiff.judging.series import Series, pause_ms, series_of
+from pytest_sgdiff.judging.series import Series, series_of
+from pytest_sgdiff.metrics import pause_ms
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 STAGES = {"stage:TextEncodingStage": 50.0, "stage:DenoisingStage": 1000.0, "stage:DecodingStage": 40.0}
@@ -111,3 +113,11 @@ def test_a_primary_denoising_stage_is_judged_by_the_steps_where_it_is_the_only_o
     two = row(**{"stage:DenoisingStage": 700.0, "stage:LTX2RefinementStage": 300.0})
     first = series([two] * 3, [two], primary="stage:DenoisingStage")["stage:DenoisingStage"]
     assert (first.net, first.now) == (False, (700.0,))
+
+
+def test_a_peak_is_read_where_its_generation_has_it_and_an_unknown_one_is_not_guessed() -> None:
+    peak = metrics.entry("peak_memory")
+    assert peak is not None
+    assert peak.place is not None
+    there = "after_forward.peak_allocated_mb"
+    assert list(map(peak.place, ("A", "B", "C1", "Z"))) == ["no checkpoint", there, there, None]

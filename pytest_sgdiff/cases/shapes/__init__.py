@@ -5,7 +5,7 @@ The same objects refuse a file's mistakes, build its cases, and make the JSON Sc
 
 from pytest_sgdiff.cases.shapes.nested import Flag, Increasing, Json, ListOf, MapOf, Record, or_null, unknown_key
 from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
-from pytest_sgdiff.cases.shapes.single import Bool, Choice, Duration, Int, Scalar, Share, Specifier, Text
+from pytest_sgdiff.cases.shapes.single import Bool, Choice, Duration, Int, OneOf, Scalar, Share, Specifier, Text
 
 __all__ = [
     "Bool",
@@ -17,6 +17,7 @@ __all__ = [
     "Json",
     "ListOf",
     "MapOf",
+    "OneOf",
     "Record",
     "Scalar",
     "Schema",

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
-from pytest_sgdiff.cases.shapes.single import Int, Scalar
+from pytest_sgdiff.cases.shapes.single import Int, OneOf, Scalar
 from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node, Place, Table, describe, is_null, to_plain
 
 
@@ -87,11 +87,12 @@ class Increasing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MapOf:
-    """A mapping whose keys match `key`, which `what` describes. `nullable`: a null drops an inherited entry."""
+    """A mapping whose keys match the pattern `key`, which `what` describes, or are one of a table's names.
+    `nullable`: a null drops an inherited entry."""
 
     value: Shape
-    key: str
-    what: str
+    key: str | OneOf
+    what: str = ""
     nullable: bool = False
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> dict[str, Any] | None:
@@ -100,20 +101,27 @@ class MapOf:
             return None
         checked: dict[str, Any] = {}
         for key, place, value in node.written():
-            if not re.fullmatch(self.key, key):
-                mistakes.add(place, f"key '{key}' of '{name}' must be {self.what}{self._cure(key)}")
+            if not re.fullmatch(self._pattern, key):
+                what = self.key.what if isinstance(self.key, OneOf) else self.what
+                mistakes.add(place, f"key '{key}' of '{name}' must be {what}{self._cure(key)}")
             elif not (self.nullable and is_null(value)):
                 checked[key] = self.value.check(value, f"{name}.{key}", mistakes)
         return checked
 
+    @property
+    def _pattern(self) -> str:
+        return self.key.pattern if isinstance(self.key, OneOf) else self.key
+
     def _cure(self, key: str) -> str:
         """The spelling that was meant, for the slips that flags invite: `--num-gpus`, `num_gpus`."""
+        if isinstance(self.key, OneOf):
+            return self.key.hint(key)
         meant = key.lstrip("-").replace("_", "-")
         return f", did you mean '{meant}'?" if meant != key and re.fullmatch(self.key, meant) else ""
 
     def schema(self) -> Schema:
         value = or_null(self.value.schema()) if self.nullable else self.value.schema()
-        return {"type": "object", "additionalProperties": value, "propertyNames": {"pattern": f"^(?:{self.key})$"}}
+        return {"type": "object", "additionalProperties": value, "propertyNames": {"pattern": f"^(?:{self._pattern})$"}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_sgdiff.cases.shapes.protocol import Schema, did_you_mean
@@ -12,6 +13,8 @@ from pytest_sgdiff.cases.tree import Leaf, Mistakes, Node, describe
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*%")
+# In a name of `OneOf`: any name that an engine gives.
+_ANY, _ANY_NAME = "<name>", "[A-Za-z0-9_.]+"
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 # For the schema alone, which cannot compute: a digit that is not 0, no three digits before the point, and one part of a
 # version specifier.
@@ -39,6 +42,47 @@ class Text:
 
     def schema(self) -> Schema:
         return {"type": "string", "pattern": f"^(?:{self.pattern})$"} if self.pattern else {"type": "string"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneOf:
+    """One of the names that a table has, asked for anew each time: `e2e`, or `stage:<name>` for any name behind the
+    colon."""
+
+    names: Callable[[], tuple[str, ...]]
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> str | None:
+        text = Text().check(node, name, mistakes)
+        if text is not None and not self.has(text):
+            mistakes.add(node.place, f"'{name}' must be {self.what}, got {describe(node)}{self.hint(text)}")
+            return None
+        return text
+
+    def has(self, text: str) -> bool:
+        """Whether it is one of them."""
+        return re.fullmatch(self.pattern, text) is not None
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression that matches each of them."""
+        return "|".join(re.escape(name).replace(re.escape(_ANY), _ANY_NAME) for name in self.names())
+
+    @property
+    def what(self) -> str:
+        """All of them: `denoise, e2e or stage:<name>`."""
+        *others, last = self.names()
+        return f"{', '.join(others)} or {last}" if others else last
+
+    def hint(self, text: str) -> str:
+        """`, did you mean 'e2e'?` where one is close, else nothing."""
+        _, colon, rest = text.partition(":")
+        known = [name.replace(_ANY, rest) if colon else name for name in self.names() if colon or _ANY not in name]
+        return did_you_mean(text, known) if rest or not colon else ""
+
+    def schema(self) -> Schema:
+        plain = [name for name in self.names() if _ANY not in name]
+        forms = [f"^{re.escape(name).replace(re.escape(_ANY), _ANY_NAME)}$" for name in self.names() if _ANY in name]
+        return {"type": "string", "anyOf": [{"enum": plain}, *({"pattern": form} for form in forms)]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

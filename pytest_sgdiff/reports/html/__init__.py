@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
+from pytest_sgdiff.metrics import PAUSE
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, text
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.html import charts
@@ -124,7 +125,7 @@ class HtmlReport:
             "found": case_text.resolution(result),
             "measured": "" if result.verdicts else evidence.measured(result),
             "estimators": case_text.estimator_legend(result) if result.verdicts else (),
-            "has_pause": any(v.metric == "pause" for v in result.verdicts),
+            "has_pause": any(v.metric == PAUSE for v in result.verdicts),
             "actions": case_text.actions(result),
             "files_href": self._files(result),
             "conditions": evidence.conditions(result) if result.launches else "",

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence, Set
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
-from pytest_sgdiff.metrics import STAGE, is_denoising
+from pytest_sgdiff.metrics import DENOISE, DENOISE_STEPS, PAUSE, STAGE, cost, denoising_of
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
@@ -28,7 +28,8 @@ def forest(verdict: Verdict, *, reach: float) -> Plot | None:
     low, high = (verdict.low or verdict.ratio) - 1, (verdict.high or verdict.ratio) - 1
     lines = [Line(x1=scale.at(0), y1=1, x2=scale.at(0), y2=21, kind="zero")]
     if verdict.limit is not None and verdict.limit < reach:
-        lines.append(Line(x1=scale.at(verdict.limit), y1=1, x2=scale.at(verdict.limit), y2=21, kind="limit"))
+        x = scale.at(cost(verdict.metric, 1 + verdict.limit) - 1)
+        lines.append(Line(x1=x, y1=1, x2=x, y2=21, kind="limit"))
     lines.append(Line(x1=scale.at(low), y1=11, x2=scale.at(high), y2=11, kind=f"whisker {verdict.outcome}"))
     shape = "right" if change > reach else "left" if change < -reach else "dot"
     mark = Mark(x=scale.at(change), y=11, kind=f"now {verdict.outcome}", shape=shape)  # type: ignore[arg-type]
@@ -51,7 +52,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         return None
     centre, limit, base = verdict.baseline, None, case_text.base_word(result)
     if centre is not None and verdict.limit is not None and verdict.metric_class != "pause":
-        limit = centre * (1 + verdict.limit)
+        limit = centre * cost(verdict.metric, 1 + verdict.limit)
     spread = (centre or 0.0) * (verdict.spread or 0.0) if verdict.metric_class != "pause" else 0.0
     shown = [value for _, value in (*before, *after)]
     shown += [] if centre is None else [centre - spread, centre + spread, *([limit] if limit is not None else [])]
@@ -66,7 +67,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         lines.append(Line(x1=LEFT, y1=y.at(centre), x2=RIGHT, y2=y.at(centre), kind="centre"))
     if limit is not None:
         lines.append(Line(x1=LEFT, y1=y.at(limit), x2=RIGHT, y2=y.at(limit), kind="limit"))
-        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"limit {_above(verdict.limit or 0)}"))
+        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"limit {_above(verdict)}"))
     # Half a place of air on either side, and one place between the baseline and this run.
     places = len(before) + len(after) + 1
     x = Scale(low=-0.5, high=places - 0.5, start=LEFT, end=RIGHT)
@@ -103,10 +104,11 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     )
 
 
-def _above(limit: float) -> str:
+def _above(verdict: Verdict) -> str:
     """`+4 %`; `> 100 %` needs no sign."""
-    words = numbers.percent(limit)
-    return words if words.startswith(">") else f"+{words}"
+    limit = cost(verdict.metric, 1 + (verdict.limit or 0)) - 1
+    words = numbers.percent(abs(limit))
+    return words if words.startswith(">") else f"{'+' if limit >= 0 else '-'}{words}"
 
 
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
@@ -124,7 +126,7 @@ def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
 def stages(result: CaseResult) -> Plot | None:
     """The stages of a launch in order, the baseline's centre beside this run's: what was judged as it was judged."""
     sides = (result.baseline_records, evidence.counted(result))
-    denoising = {n for side in sides for launch in side for n in launch.metrics if is_denoising(n.removeprefix(STAGE))}
+    denoising = set(denoising_of(launch for side in sides for launch in side))
     by_steps = _net_of_pauses(result, denoising)
     before, after = stage_centres(result, denoising, by_steps=by_steps)
     longest = max((*before.values(), *after.values()), default=0.0)
@@ -160,8 +162,8 @@ def _net_of_pauses(result: CaseResult, denoising: Set[str]) -> bool:
     """Whether the steps stood for denoising: its stage holds pauses, which would contradict such a verdict."""
     launches = (*result.baseline_records, *evidence.counted(result))
     metrics = {verdict.metric for verdict in result.verdicts}
-    apart = not metrics.isdisjoint({"denoise_steps", "pause"}) and metrics.isdisjoint({"denoise", *denoising})
-    return apart and all("denoise_steps" in launch.metrics for launch in launches)
+    apart = not metrics.isdisjoint({DENOISE_STEPS, PAUSE}) and metrics.isdisjoint({DENOISE, *denoising})
+    return apart and all(DENOISE_STEPS in launch.metrics for launch in launches)
 
 
 def stage_centres(
@@ -170,10 +172,10 @@ def stage_centres(
     """Stage -> centre, of the baseline and of this run: those of its verdict, for the table beside it shows them."""
     now, then = evidence.counted(result), result.baseline_records
     names = dict.fromkeys(
-        "denoise_steps" if by_steps and n in denoising else n
+        DENOISE_STEPS if by_steps and n in denoising else n
         for launch in (*now, *then)
         for n in launch.metrics
-        if n.startswith(STAGE) or (n == "denoise" and not denoising)
+        if n.startswith(STAGE) or (n == DENOISE and not denoising)
     )
     judged: dict[str, Verdict] = {verdict.metric: verdict for verdict in result.verdicts}
     before: dict[str, float] = {}
@@ -187,7 +189,7 @@ def stage_centres(
 
 def _stage_name(name: str, denoising: Set[str]) -> str:
     """The stage that the steps stand for by its own name; the steps of several stages are not told apart."""
-    if name == "denoise_steps" and len(denoising) == 1:
+    if name == DENOISE_STEPS and len(denoising) == 1:
         return f"{metric_text.metric_name(*denoising)} (sum of steps)"
     return metric_text.metric_name(name)
 
