@@ -86,6 +86,8 @@ class Metric:
 
     How it is had:
         read: its value in one launch, None where the launch does not hold it; of a family a value for each parameter.
+            Left out for one that is derived only: no launch and no baseline keeps it then, and a history keeps what
+            was judged.
         derive: what is judged of it where both sides are known, in place of the values of the launches; the first
             series stands for the metric, the others are judged beside it. Given the name of the metric (of a family
             that of the member). Nothing where the launches' own values are to be judged.
@@ -109,7 +111,7 @@ class Metric:
     name: str
     unit: str
     metric_class: MetricClass
-    read: Callable[[Observed], float | Mapping[str, float] | None] = lambda _: None
+    read: Callable[[Observed], float | Mapping[str, float] | None] | None = None
     derive: Callable[[Compared, str], tuple[Derived, ...]] | None = None
     place: Callable[[str], str | None] | None = None
     title: str = ""
@@ -391,7 +393,7 @@ def metrics_of(dump: PerfDump, outside: Mapping[str, float] | None = None) -> di
     seen = Observed(dump=dump, outside=outside or {})
     found: dict[str, float] = {}
     for metric in sorted(METRICS, key=lambda metric: metric.family):
-        value = metric.read(seen)
+        value = None if metric.read is None else metric.read(seen)
         if isinstance(value, Mapping):
             found |= {f"{metric.name}:{part}": one for part, one in value.items()}
         elif value is not None:
@@ -438,6 +440,12 @@ def may_be_zero(name: str) -> bool:
     """Whether 0.0 is a value of the metric, not one that is missing."""
     metric = entry(name)
     return metric is not None and metric.zero
+
+
+def only_derived(name: str) -> bool:
+    """Whether no launch holds the metric by itself: it is made of both sides when they are judged."""
+    metric = entry(name)
+    return metric is not None and metric.read is None
 
 
 def more_is_better(name: str) -> bool:

@@ -19,7 +19,7 @@ from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import HistoryError
 from pytest_sgdiff.files.data_files import DataFileError, kind, opened
 from pytest_sgdiff.judging.estimator import centre
-from pytest_sgdiff.metrics import metric_class
+from pytest_sgdiff.metrics import metric_class, only_derived
 
 BUSY_TIMEOUT_S = 30.0
 """How long a run waits for another one that is appending: an append takes milliseconds."""
@@ -89,7 +89,8 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
 
 
 def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
-    """What a run adds to the history of the case: per metric the centre of its launches, and how many there are."""
+    """What a run adds to the history of the case: per metric the centre of its launches, and how many there are. Pauses
+    are left out: most launches have none."""
     if not result.measured or result.machine is None or result.workload is None:
         return {}
     counted = [entry for entry in result.launches if entry.excluded is None]
@@ -98,6 +99,9 @@ def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
         values = [entry.metrics[metric] for entry in counted if entry.metrics.get(metric, 0) > 0]
         if (middle := centre(values, metric_class(metric))) is not None:
             found[metric] = middle, len(values)
+    for verdict in result.verdicts:
+        if only_derived(verdict.metric) and verdict.metric_class != "pause" and verdict.now:
+            found[verdict.metric] = verdict.now, sum(value is not None for value in verdict.now_values)
     return found
 
 

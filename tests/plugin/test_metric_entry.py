@@ -88,7 +88,7 @@ def test_an_entry_goes_from_the_case_file_to_every_report(project: Project, caps
     page = (project.root / "report.html").read_text()
     assert "second half, launch by launch" in page
     assert "sgdiff.tail.verdict" in (project.root / "junit.xml").read_text()
-    assert {"tail", "half:first"} <= {track.metric for track in tracks(project.root / "history.db")}
+    assert {"tail", "half:first", "fastest"} <= {track.metric for track in tracks(project.root / "history.db")}
 
     capsys.readouterr()
     for command in (["inspect", "now/tiny/00"], ["compare", "now/tiny", "now/tiny"], ["trend", "history.db"]):
