@@ -16,6 +16,7 @@ from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, Met
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins
 from pytest_sgdiff.metrics import Compared, Derived, Metric, Values, denoising_of, request_ms, stages_of
+from pytest_sgdiff.step_core import Cores
 
 STAGE_SHARE = 0.01
 """A stage matters only by a share of the request: its `limit_abs` is at least this times the baseline's e2e."""
@@ -39,6 +40,8 @@ class Series:
     deciding: bool = True
     net: bool = False
     stop: Finding | None = None
+    beyond: Cores | None = None
+    whole: Margins | None = None
 
 
 def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
@@ -165,6 +168,8 @@ class _Request:
             deciding=not self.reference and (kind != "stage" or gone) and not elsewhere,
             net=derived is not None and derived.net,
             stop=stop,
+            beyond=None if derived is None else derived.beyond,
+            whole=self._margins("primary", metrics.DENOISE, metrics.DENOISE) if derived and derived.beyond else None,
         )
 
     def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:

@@ -1,0 +1,87 @@
+"""What the denoising steps took beyond their core: now and then is noise of the host, in every launch is a slowdown.
+
+Hosts hold up steps of single launches, and the core of the steps is judged without that. What was held up is judged
+here by how *often* it comes, as pauses are: one launch without it acquits a rare hold-up. What every launch has
+convicts if the whole of the steps is slower by the rule for means as well, so that a slow segment, slow first steps or
+one slow step in each launch weigh what they weigh in the sum, or if it is long.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import Decision, Finding, FindingCode
+from pytest_sgdiff.judging.rules.pause import MOST_OF, RECUR_LAUNCHES, longer, tolerated
+from pytest_sgdiff.judging.rules.protocol import Margins, Rule
+from pytest_sgdiff.judging.rules.sample import screened
+from pytest_sgdiff.step_core import Core, Cores
+
+
+class ExcessRule:
+    """Judges the excess (ms per launch) beside the `cores` that it is the rest of; `rule` judges the sums of both by
+    `margins`, those of denoising."""
+
+    name = "excess"
+
+    def __init__(self, cores: Cores, margins: Margins, rule: Rule) -> None:
+        self.cores = cores
+        self.margins = margins
+        self.rule = rule
+
+    def decide(
+        self,
+        baseline: Sequence[float | None],
+        candidate: Sequence[float | None],
+        margins: Margins,
+        *,
+        same_node: bool,
+    ) -> Decision:
+        """`pass` where the sum of the steps passes, or as soon as one candidate launch is not held up for longer than
+        the baseline's are; that is suspect where most are.
+
+        `regressed` only where every launch is, and their sums are regressed, or each of five launches or more is by
+        `limit_abs` of `margins` longer than those of the baseline.
+        """
+        unusable = screened(baseline, candidate, margins)
+        if unusable is not None:
+            return unusable
+        b, c = ([v for v in side if v is not None] for side in (baseline, candidate))
+        then, now = self.cores.then, self.cores.now
+        was, is_now = ([launch.core + launch.excess for launch in side] for side in (then, now))
+        usual = sorted(b)[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
+        least = max(self.margins.ignore * statistics.median(was), self.margins.ignore_abs)
+        held = [launch for launch in now if launch.excess > usual + least]
+        whole = self.rule.decide(was, is_now, self.margins, same_node=same_node)
+        if whole.outcome in ("pass", "improved") or len(held) < len(c):
+            many = len(c) >= MOST_OF and 2 * len(held) > len(c)
+            return Decision(
+                outcome="pass", finding=self._found("held-up" if held else "no-hold-up", held, b), suspect=many
+            )
+        long = min(c) > usual + longer(usual, margins.limit_abs) and min(is_now) > max(was)
+        if whole.outcome == "regressed" or (long and min(len(b), len(c)) >= RECUR_LAUNCHES):
+            return Decision(outcome="regressed", finding=self._found("held-up-always", held, b))
+        return Decision(
+            outcome="inconclusive", finding=self._found("held-up-unconfirmed", held, b), suspect=long or whole.suspect
+        )
+
+    def _found(self, code: FindingCode, held: Sequence[Core], b: Sequence[float]) -> Finding:
+        """The launches that are held up, what their steps take then, and what else: which steps every launch has."""
+        if not held:
+            return Finding(code=code, of=len(self.cores.now))
+        low = [launch.low for launch in held if launch.low is not None]
+        high = [launch.high for launch in held if launch.high is not None]
+        least = min(launch.excess for launch in held) - self.margins.ignore_abs
+        always = code != "held-up" and bool(self.cores.lasting)
+        return Finding(
+            code=code,
+            count=len(held),
+            of=len(self.cores.now),
+            paused=sum(v >= least for v in b),
+            shortest=min(low, default=None),
+            longest=max(high, default=None),
+            usual=self.cores.usual,
+            needed=None if code != "held-up-unconfirmed" else RECUR_LAUNCHES,
+            first=self.cores.lasting[0] if always else None,
+            last=self.cores.lasting[-1] if always else None,
+        )
