@@ -350,13 +350,13 @@ def _judged_denoise(sides: Compared, name: str) -> tuple[Derived, ...]:
 
 
 def _judged_e2e(sides: Compared, name: str) -> tuple[Derived, ...]:
-    """The request without its pauses, those within the steps among them."""
+    """The request without its pauses, and without what held up its steps."""
     net = sides.apart or sides.core is not None
     return tuple(_unheld(sides, name, sides.each(lambda launch: request_ms(launch, net=sides.apart)), net=net))
 
 
 def _unheld(sides: Compared, metric: str, whole: tuple[Values, Values], *, net: bool) -> Iterator[Derived]:
-    """A metric that holds all steps, without their excess."""
+    """A metric that holds all steps, without what held them up."""
     if not net:
         return
     then, now = whole
@@ -366,9 +366,7 @@ def _unheld(sides: Compared, metric: str, whole: tuple[Values, Values], *, net: 
 
 
 def _less(values: Values, launches: Sequence[Core]) -> Values:
-    return tuple(
-        None if value is None else value - launch.excess for value, launch in zip(values, launches, strict=True)
-    )
+    return tuple(None if value is None else value - launch.held for value, launch in zip(values, launches, strict=True))
 
 
 def _judged_stage(sides: Compared, name: str) -> tuple[Derived, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 QUANTILE = 0.1
@@ -21,6 +21,8 @@ LEVEL = 1.25
 phase, a step that a cache skips."""
 DISTURBED = 1.04
 """A step is held up if it takes this many times what it takes in the core."""
+SPARE = 0.015
+"""Share of the core that launches may differ in their excess without one of them being held up."""
 SAME_WORK = 0.9
 """Where the core shrinks to less than this times what the sums can have shrunk to, the launches skip other steps."""
 LAUNCHES = 3
@@ -33,11 +35,12 @@ Profile = tuple[float, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Core:
-    """One launch, in ms: the `core` of its steps, the `excess` beyond it, and the least and the most that a step took
-    that was held up (None where none was)."""
+    """One launch, in ms: the `core` of its steps, the `excess` beyond it, the part of that for which it was `held` up,
+    and the least and the most that a step took that was held up (None where none was)."""
 
     core: float
     excess: float
+    held: float = 0.0
     low: float | None = None
     high: float | None = None
 
@@ -70,6 +73,10 @@ def cores(then: Sequence[Profile], now: Sequence[Profile], inner: Sequence[int])
     before = tuple(_core(steps, profile, parts) for steps, profile in zip(then, others, strict=True))
     # A baseline beside itself has the figures that it has beside others.
     after = before if tuple(now) == tuple(then) else tuple(_core(steps, undisturbed, parts) for steps in now)
+    usual = min(launch.excess for launch in before) + SPARE * _middle(before)
+    before, after = (
+        tuple(replace(launch, held=max(0.0, launch.excess - usual)) for launch in side) for side in (before, after)
+    )
     sums = [[math.fsum(steps) for steps in side] for side in (then, now)]
     if _middle(after) / _middle(before) < SAME_WORK * min(sums[1]) / max(sums[0]):
         return None
