@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import decision_noise as noise
 import numpy as np
@@ -52,6 +52,9 @@ def nights(
             {s: share_of(judged(c[0], slack=slack)) for s, c in zip(slowdowns, slowed, strict=True)},
         )
     ]
+    if ours.steps is not None:
+        by_sum = {s: share_of(judged(replace(c[0], steps=None))) for s, c in zip(slowdowns, slowed, strict=True)}
+        rows.append(night("the sum of the steps, without their core", judged(replace(ours, steps=None)), by_sum))
     part = first(theirs, count // PEER_SHARE * CASES)
     for peer in peers(random(3, key, 99)) if with_peers else ():
         failed, spent, worse = peer.flags(part)

@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 
 from pytest_sgdiff.judging.estimator import CLIP
 from pytest_sgdiff.judging.rules import Margins, Prior
+from pytest_sgdiff.judging.rules import excess as excess_rule
 from pytest_sgdiff.judging.rules import pause as pause_rule
 from pytest_sgdiff.judging.rules import three_way as three
 from pytest_sgdiff.judging.rules.moderated import RANK_P
@@ -173,6 +174,41 @@ def pauses(b: Array, c: Array, limit_abs: Array) -> Decided:
     if nc >= pause_rule.RECUR_LAUNCHES and nb >= pause_rule.RECUR_LAUNCHES:
         code[recurs] = REGRESSED
     return Decided(code=code, suspect=np.zeros(len(b), bool), beyond=np.zeros(len(b), bool))
+
+
+def excess(
+    core: tuple[Array, Array],
+    beyond: tuple[Array, Array],
+    m: Margins,
+    limit_abs: Array,
+    rests: Array,
+    *,
+    prior: Prior = DEFAULT,
+    slack: float = 0.0,
+    by_pairs: bool = False,
+) -> Decided:
+    """The rule for what steps took beyond their core, in milliseconds; `m` are the margins of denoising,
+    `rests` what each step took beyond its core (N, candidate, steps)."""
+    b, c = beyond
+    nb, nc = b.shape[1], c.shape[1]
+    was, is_now = core[0] + b, core[1] + c
+    usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
+    least = np.maximum(m.ignore * np.median(was, axis=1), m.ignore_abs)
+    every = (c > (usual + least)[:, None]).all(axis=1)
+    whole = paired(was, is_now, m, prior=prior) if by_pairs else moderated(was, is_now, m, prior=prior, slack=slack)
+    acquitted = ~every | (whole.code == PASS) | (whole.code == IMPROVED)
+    longer = usual + np.maximum(limit_abs, pause_rule.LENGTHS * usual)
+    long = (c.min(axis=1) > longer) & (is_now.min(axis=1) > was.max(axis=1))
+    convicted = (whole.code == REGRESSED) | (long & (min(nb, nc) >= pause_rule.RECUR_LAUNCHES))
+    if math.comb(nb + nc, nc) * pause_rule.RECUR_P < 1:
+        common = np.maximum(0.0, rests.min(axis=1)).sum(axis=1) >= excess_rule.COMMON * (c.min(axis=1) - usual)
+        sizes = np.log(np.maximum(c - b.min(axis=1, keepdims=True), 1e-9))
+        alike = sizes.std(axis=1, ddof=1) <= excess_rule.ALIKE if nc > 1 else np.zeros(len(b), bool)
+        convicted &= common | alike
+    code = np.where(acquitted, PASS, np.where(convicted, REGRESSED, INCONCLUSIVE)).astype(np.int8)
+    # A case that passes with many launches held up says so, and passes: nothing hangs on it.
+    none = np.zeros(len(b), bool)
+    return Decided(code=code, suspect=none, beyond=none)
 
 
 @cache

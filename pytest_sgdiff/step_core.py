@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-QUANTILE = 0.1
-"""Share of a segment's steps that are undisturbed in nearly every launch. On five recorded hosts it varies by 0.2 to
-0.9 % where the sum of the steps varies by 1 to 7 %."""
+QUANTILE = 0.05
+"""Share of a segment's steps that are undisturbed in nearly every launch: of 20 steps the second quickest. A tenth
+finds fewer slowdowns where the host holds up nearly all steps of some launches."""
 LEVEL = 1.25
 """Steps of one segment whose undisturbed times lie this many times apart do different work: another expert, a guidance
 phase, a step that a cache skips."""
@@ -24,7 +24,7 @@ DISTURBED = 1.04
 SPARE = 0.015
 """Share of the core that launches may differ in their excess without one of them being held up."""
 SAME_WORK = 0.9
-"""Where the core shrinks to less than this times what the sums can have shrunk to, the launches skip other steps."""
+"""Where the core shrinks to less than this times what the sums have shrunk to, the launches skip other steps."""
 LAUNCHES = 3
 """Fewer baseline launches do not show what a step takes undisturbed."""
 CLOCK_MS = 0.05
@@ -48,12 +48,14 @@ class Core:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cores:
     """The cores of both sides, launch by launch. `usual` is what a step takes undisturbed (ms, the mean over all);
-    `lasting` are the numbers of the steps that are held up in every launch of now."""
+    `lasting` are the numbers of the steps that are held up in every launch of now; `common` is what every launch of now
+    takes beyond its core in the same steps (ms)."""
 
     then: tuple[Core, ...]
     now: tuple[Core, ...]
     usual: float
     lasting: tuple[int, ...] = ()
+    common: float = 0.0
 
 
 def cores(then: Sequence[Profile], now: Sequence[Profile], inner: Sequence[int]) -> Cores | None:
@@ -78,13 +80,19 @@ def cores(then: Sequence[Profile], now: Sequence[Profile], inner: Sequence[int])
         tuple(replace(launch, held=max(0.0, launch.excess - usual)) for launch in side) for side in (before, after)
     )
     sums = [[math.fsum(steps) for steps in side] for side in (then, now)]
-    if _middle(after) / _middle(before) < SAME_WORK * min(sums[1]) / max(sums[0]):
+    # A launch that is held up has a longer sum, and the core that it always has.
+    if _middle(after) / _middle(before) < SAME_WORK * min(1.0, min(sums[1]) / max(sums[0])):
         return None
+    expected = [_expected(steps, undisturbed, parts) for steps in now]
+    # What every launch has: the least of a step's ratios and rests over the launches.
+    ratios = [[ms / usual for ms, usual in zip(*launch, strict=True)] for launch in zip(now, expected, strict=True)]
+    rests = [[ms - usual for ms, usual in zip(*launch, strict=True)] for launch in zip(now, expected, strict=True)]
     return Cores(
         then=before,
         now=after,
         usual=math.fsum(undisturbed) / len(undisturbed),
-        lasting=_lasting(now, undisturbed, parts),
+        lasting=tuple(step for step, ratio in enumerate(_least(ratios)) if ratio > DISTURBED),
+        common=math.fsum(max(0.0, rest) for rest in _least(rests)),
     )
 
 
@@ -133,40 +141,27 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[low] + (at - low) * (ordered[high] - ordered[low])
 
 
-def _least(profiles: Sequence[Profile]) -> Profile:
+def _least(profiles: Sequence[Sequence[float]]) -> Profile:
     return tuple(map(min, zip(*profiles, strict=True)))
 
 
-def _scales(steps: Profile, undisturbed: Profile, parts: Sequence[Sequence[int]]) -> list[float]:
-    """Of each segment, how many times its undisturbed time a launch's core takes."""
-    return [quantile([steps[i] / undisturbed[i] for i in part], QUANTILE) for part in parts]
+def _expected(steps: Profile, undisturbed: Profile, parts: Sequence[Sequence[int]]) -> Profile:
+    """What each step of a launch takes in its core."""
+    found = list(undisturbed)
+    for part in parts:
+        scale = quantile([steps[i] / undisturbed[i] for i in part], QUANTILE)
+        for i in part:
+            found[i] = scale * undisturbed[i]
+    return tuple(found)
 
 
 def _core(steps: Profile, undisturbed: Profile, parts: Sequence[Sequence[int]]) -> Core:
-    scales = _scales(steps, undisturbed, parts)
-    core = math.fsum(scale * math.fsum(undisturbed[i] for i in part) for scale, part in zip(scales, parts, strict=True))
-    held = [
-        steps[i]
-        for scale, part in zip(scales, parts, strict=True)
-        for i in part
-        if steps[i] > DISTURBED * scale * undisturbed[i]
-    ]
-    # A quantile of two steps or three lies between them: the core is never more than the steps took.
+    expected = _expected(steps, undisturbed, parts)
+    held = [ms for ms, usual in zip(steps, expected, strict=True) if ms > DISTURBED * usual]
+    core = math.fsum(expected)
+    # A quantile of a few steps lies between them, and the core by a little above what they take.
     excess = max(0.0, math.fsum(steps) - core)
     return Core(core=core, excess=excess, low=min(held, default=None), high=max(held, default=None))
-
-
-def _lasting(now: Sequence[Profile], undisturbed: Profile, parts: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    lasting = set(range(len(undisturbed)))
-    for steps in now:
-        scales = _scales(steps, undisturbed, parts)
-        lasting &= {
-            i
-            for scale, part in zip(scales, parts, strict=True)
-            for i in part
-            if steps[i] > DISTURBED * scale * undisturbed[i]
-        }
-    return tuple(sorted(lasting))
 
 
 def _middle(side: Sequence[Core]) -> float:

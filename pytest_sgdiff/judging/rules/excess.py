@@ -8,14 +8,20 @@ one slow step in each launch weigh what they weigh in the sum, or if it is long.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import Decision, Finding, FindingCode
-from pytest_sgdiff.judging.rules.pause import MOST_OF, RECUR_LAUNCHES, longer, tolerated
+from pytest_sgdiff.judging.rules.pause import MOST_OF, RECUR_LAUNCHES, RECUR_P, longer, tolerated
 from pytest_sgdiff.judging.rules.protocol import Margins, Rule
 from pytest_sgdiff.judging.rules.sample import screened
 from pytest_sgdiff.step_core import Core, Cores
+
+COMMON = 0.7
+"""Share of what every launch takes longer that must lie in the same steps of all, where launches are few."""
+ALIKE = 0.2
+"""Standard deviation of the logarithms of excesses that are of one kind; those of hosts differ by twice as much."""
 
 
 class ExcessRule:
@@ -41,7 +47,8 @@ class ExcessRule:
         the baseline's are; that is suspect where most are.
 
         `regressed` only where every launch is, and their sums are regressed, or each of five launches or more is by
-        `limit_abs` of `margins` longer than those of the baseline.
+        `limit_abs` of `margins` longer than those of the baseline. Where launches are too few to say how rare that is,
+        a slowdown must show in the same steps of all of them, or by as much in each.
         """
         unusable = screened(baseline, candidate, margins)
         if unusable is not None:
@@ -59,11 +66,21 @@ class ExcessRule:
                 outcome="pass", finding=self._found("held-up" if held else "no-hold-up", held, b), suspect=many
             )
         long = min(c) > usual + longer(usual, margins.limit_abs) and min(is_now) > max(was)
-        if whole.outcome == "regressed" or (long and min(len(b), len(c)) >= RECUR_LAUNCHES):
+        slower = whole.outcome == "regressed"
+        if (slower or (long and min(len(b), len(c)) >= RECUR_LAUNCHES)) and self._systematic(b, c, usual):
             return Decision(outcome="regressed", finding=self._found("held-up-always", held, b))
-        return Decision(
-            outcome="inconclusive", finding=self._found("held-up-unconfirmed", held, b), suspect=long or whole.suspect
-        )
+        suspect = long or slower or whole.suspect
+        return Decision(outcome="inconclusive", finding=self._found("held-up-unconfirmed", held, b), suspect=suspect)
+
+    def _systematic(self, b: Sequence[float], c: Sequence[float], usual: float) -> bool:
+        """Whether hold-ups of all launches in a row do not explain what every one has."""
+        if math.comb(len(b) + len(c), len(c)) * RECUR_P >= 1:
+            return True
+        if self.cores.common >= COMMON * (min(c) - usual):
+            return True
+        # Every one is longer than those of the baseline.
+        sizes = [math.log(v - min(b)) for v in c]
+        return len(sizes) > 1 and statistics.stdev(sizes) <= ALIKE
 
     def _found(self, code: FindingCode, held: Sequence[Core], b: Sequence[float]) -> Finding:
         """The launches that are held up, what their steps take then, and what else: which steps every launch has."""
