@@ -36,10 +36,12 @@ Profile = tuple[float, ...]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Core:
     """One launch, in ms: the `core` of its steps, the `excess` beyond it, the part of that for which it was `held` up,
-    and the least and the most that a step took that was held up (None where none was)."""
+    and the least and the most that a step took that was held up (None where none was). `profile` is what each step
+    takes in the core."""
 
     core: float
     excess: float
+    profile: Profile
     held: float = 0.0
     low: float | None = None
     high: float | None = None
@@ -83,10 +85,10 @@ def cores(then: Sequence[Profile], now: Sequence[Profile], inner: Sequence[int])
     # A launch that is held up has a longer sum, and the core that it always has.
     if _middle(after) / _middle(before) < SAME_WORK * min(1.0, min(sums[1]) / max(sums[0])):
         return None
-    expected = [_expected(steps, undisturbed, parts) for steps in now]
     # What every launch has: the least of a step's ratios and rests over the launches.
-    ratios = [[ms / usual for ms, usual in zip(*launch, strict=True)] for launch in zip(now, expected, strict=True)]
-    rests = [[ms - usual for ms, usual in zip(*launch, strict=True)] for launch in zip(now, expected, strict=True)]
+    pairs = [list(zip(steps, launch.profile, strict=True)) for steps, launch in zip(now, after, strict=True)]
+    ratios = [[ms / usual for ms, usual in launch] for launch in pairs]
+    rests = [[ms - usual for ms, usual in launch] for launch in pairs]
     return Cores(
         then=before,
         now=after,
@@ -161,7 +163,7 @@ def _core(steps: Profile, undisturbed: Profile, parts: Sequence[Sequence[int]]) 
     core = math.fsum(expected)
     # A quantile of a few steps lies between them, and the core by a little above what they take.
     excess = max(0.0, math.fsum(steps) - core)
-    return Core(core=core, excess=excess, low=min(held, default=None), high=max(held, default=None))
+    return Core(core=core, excess=excess, profile=expected, low=min(held, default=None), high=max(held, default=None))
 
 
 def _middle(side: Sequence[Core]) -> float:
