@@ -127,7 +127,7 @@ def fitted(title: str, key: tuple[int, ...], draw: Draw, count: int, slower: flo
         result = []
         for cases in (still, slow):
             stages = np.concatenate([b for b, _ in cases.stages.values()])
-            steadiest = next(iter(cases.primary.values()))[0]
+            steadiest = next(iter(cases.judged.values()))[0]
             baselines = {"primary": steadiest, "stage": stages, "memory": cases.memory[0]}
             priors = {kind: fit_prior(b.tolist(), cv0=CLASS_MARGINS[kind].cv0) for kind, b in baselines.items()}
             result.append(judged(cases, priors=priors))
@@ -151,6 +151,8 @@ class Nights:
     realistic: list[Night]
     recorded: list[Night]
     recorded_ten: list[Night]
+    held: list[Night]
+    held_ten: list[Night]
     text: list[str]
 
 
@@ -198,7 +200,15 @@ def simulate_nights(count: int) -> Nights:
         *fitted("nb 10", (10, 2), recorded(10, 0.0, noise.HELD_SHARE), max(20, count // 20), 0.10),
         *what_else_is_caught(4000),
     ]
-    return Nights(uniform=uniform, realistic=realistic, recorded=five, recorded_ten=ten, text=text)
+    return Nights(
+        uniform=uniform,
+        realistic=realistic,
+        recorded=five,
+        recorded_ten=ten,
+        held=held[0],
+        held_ten=held[1],
+        text=text,
+    )
 
 
 def _whole(count: int) -> Night:
