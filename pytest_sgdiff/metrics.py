@@ -154,7 +154,8 @@ class Metric:
 
     def is_of(self, name: str) -> bool:
         """Whether `name` is the metric, or a member of the family."""
-        return name.startswith(f"{self.name}:") if self.family else name == self.name
+        head, colon, _ = name.partition(":")
+        return head == self.name and self.family is bool(colon)
 
     def members(self, launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
         """The names of it in the launches' metrics, in the order in which they first appear."""
@@ -487,7 +488,12 @@ def metrics_of(dump: PerfDump, outside: Mapping[str, float] | None = None) -> di
 
 def entry(name: str) -> Metric | None:
     """The entry of a metric, or of the family that it is of; None for one that a hook added."""
-    return next((metric for metric in METRICS if metric.is_of(name)), None)
+    head, colon, _ = name.partition(":")
+    family = bool(colon)
+    for metric in METRICS:
+        if metric.name == head and metric.family is family:
+            return metric
+    return None
 
 
 def metric_class(name: str) -> MetricClass:
@@ -524,6 +530,15 @@ def may_be_zero(name: str) -> bool:
     """Whether 0.0 is a value of the metric, not one that is missing."""
     metric = entry(name)
     return metric is not None and metric.zero
+
+
+def places(name: str, launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
+    """Where the launches' values of a metric were read from, sorted; nothing where that is of no matter, or not
+    known."""
+    metric = entry(name)
+    if metric is None or metric.place is None:
+        return ()
+    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one.generation))}))
 
 
 def only_derived(name: str) -> bool:

@@ -1,11 +1,11 @@
-"""A terminal as far as pytest and the live status use one: lines that wrap and scroll, and a cursor that moves up."""
+"""A terminal as far as pytest and the live status use one: lines that wrap and scroll, a cursor that returns."""
 
 from __future__ import annotations
 
 import os
 import re
 
-_TOKEN = re.compile(r"\x1b\[(\d*)([A-Za-z])|(.)", re.DOTALL)
+_TOKEN = re.compile(r"\x1b\[(\d*)([A-Za-z])|\x1b([78D])|(.)", re.DOTALL)
 _TORN = re.compile(r"\x1b(\[\d*)?\Z")
 _MARK = b"\0"
 
@@ -28,7 +28,8 @@ class Terminal:
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         self.columns, self.rows = columns, rows
         self._lines: list[list[str]] = [[]]
-        self._row = self._column = 0
+        self._row = self._column = self._top = 0
+        self._saved = (0, 0)
         self._torn = ""
 
     def feed(self, written: str) -> None:
@@ -38,14 +39,20 @@ class Terminal:
         """
         written = self._torn + written
         self._torn = torn[0] if (torn := _TORN.search(written)) else ""
-        for number, command, letter in _TOKEN.findall(written.removesuffix(self._torn)):
+        for number, command, order, letter in _TOKEN.findall(written.removesuffix(self._torn)):
             if command == "A":
                 # What has scrolled out is out of reach.
-                self._row = max(self._row - int(number or 1), len(self._lines) - self.rows, 0)
+                self._row = max(self._row - int(number or 1), self._top)
             elif command == "J":
                 del self._lines[self._row + 1 :], self._lines[self._row][self._column :]
             elif command and command != "m":
                 raise AssertionError(f"escape {command!r}")
+            elif order == "D":
+                self._down()
+            elif order == "7":
+                self._saved = (self._row - self._top, self._column)
+            elif order == "8":
+                self._row, self._column = self._top + self._saved[0], self._saved[1]
             elif letter == "\n":
                 self._down()
             elif letter == "\r":
@@ -69,5 +76,6 @@ class Terminal:
 
     def _down(self) -> None:
         self._row += 1
+        self._top = max(self._top, self._row - self.rows + 1)
         if self._row == len(self._lines):
             self._lines.append([])

@@ -30,26 +30,25 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.judging.comparable import same_node
 from pytest_sgdiff.judging.estimator import centres, middle, over
-from pytest_sgdiff.judging.judge import judge
+from pytest_sgdiff.judging.judge import verdicts_on
 from pytest_sgdiff.judging.power import prospect
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, FewLaunchesPauseRule, FewLaunchesRule, Rule
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES, SMALL_BASELINE
 from pytest_sgdiff.judging.rules.three_way import CONFIRM_LAUNCHES, GROSS_LAUNCHES
-from pytest_sgdiff.judging.series import places, series_of
+from pytest_sgdiff.judging.series import series_of
 from pytest_sgdiff.metrics import (
     DENOISE,
     DENOISE_CORE,
     DENOISE_GAP,
     DENOISE_STEPS,
-    PEAK_MEMORY,
-    STAGE,
+    E2E,
     costs,
-    entry,
     everything,
-    is_denoising,
-    is_stage,
     metric_class,
     pause_ms,
+    places,
+    stages_of,
+    sum_of,
     total,
     unit,
 )
@@ -247,9 +246,12 @@ def _ruled(old: Side, new: Side, *, by: Literal["rule", "prior", "reference"]) -
     kind: Literal["recorded", "reference"] = "reference" if by == "reference" else "recorded"
     baseline = Baseline(measurement=before, recorded=Recorded(at="", command=""), kind=kind)
     near = same_node(new.launches, baseline)
-    choice = MetricChoice(gate=everything())
-    verdicts = judge(now, baseline, choice, looks=len(new.launches), rules=FEW_RULES if by == "prior" else None)
-    series = {s.metric: s for s in series_of(now, baseline, choice)}
+    found = series_of(now, baseline, MetricChoice(gate=everything()))
+    rules = FEW_RULES if by == "prior" else None
+    verdicts, series = (
+        verdicts_on(found, now, baseline, looks=len(new.launches), rules=rules),
+        {s.metric: s for s in found},
+    )
     fewest = min(len(old.launches), len(new.launches))
     for verdict in verdicts:
         more = None
@@ -311,7 +313,7 @@ def _others(old: Side, new: Side, verdicts: Sequence[Verdict]) -> Iterator[Row]:
         before, after = sides
         if before is None or after is None:
             finding = Finding(code="new-only" if before is None else "old-only")
-        elif name.startswith(STAGE) and is_denoising(name.removeprefix(STAGE)):
+        elif sum_of(name) is not None:
             finding = Finding(code="by-its-steps" if apart else "other-figure")
         else:
             finding = Finding(code="other-figure")
@@ -334,7 +336,7 @@ def _paused(verdict: Verdict, old: Sequence[LaunchRecord], new: Sequence[LaunchR
 
     A pause comes and goes: a few launches do not say whether the engine has one.
     """
-    if verdict.metric not in ("e2e", "denoise") or verdict.baseline is None or verdict.now is None:
+    if verdict.metric not in (E2E, DENOISE) or verdict.baseline is None or verdict.now is None:
         return None
     then, now = (middle([_outside(launch, verdict.metric) for launch in side]) for side in (old, new))
     if then is None or now is None:
@@ -344,11 +346,11 @@ def _paused(verdict: Verdict, old: Sequence[LaunchRecord], new: Sequence[LaunchR
 
 
 def _outside(launch: LaunchRecord, metric: str) -> float | None:
-    if metric == "denoise":
-        return launch.metrics.get("denoise_gap")
+    if metric == DENOISE:
+        return launch.metrics.get(DENOISE_GAP)
     known = pause_ms(launch)
-    e2e = launch.metrics.get("e2e")
-    stages = total(v for name, v in launch.metrics.items() if name.startswith(STAGE) and is_stage(name))
+    e2e = launch.metrics.get(E2E)
+    stages = total(launch.metrics[name] for name in stages_of((launch,)))
     return known if known is not None or e2e is None or not stages else max(0.0, e2e - stages)
 
 
@@ -362,7 +364,7 @@ def _tolerated(old: Side, new: Side, tolerances: Tolerances) -> Iterator[Row]:
         if kind == "memory" and len(generations) > 1:
             status, finding = (
                 "not-judged",
-                Finding(code="other-checkpoint", then=_generation(old), now=_generation(new)),
+                Finding(code="other-checkpoint", then=_place(name, old), now=_place(name, new)),
             )
         yield Row(
             metric=name,
@@ -377,8 +379,8 @@ def _tolerated(old: Side, new: Side, tolerances: Tolerances) -> Iterator[Row]:
         )
 
 
-def _generation(side: Side) -> tuple[str, ...]:
-    return places(entry(PEAK_MEMORY), side.launches) or ("an unknown place",)
+def _place(name: str, side: Side) -> tuple[str, ...]:
+    return places(name, side.launches) or ("an unknown place",)
 
 
 def _centres(*sides: Side) -> dict[str, tuple[tuple[float | None, ...], Estimator]]:

@@ -15,7 +15,7 @@ from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, MetricChoice, MetricClass, UnknownStage
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins
-from pytest_sgdiff.metrics import Compared, Derived, Metric, Values, denoising_of, request_ms, stages_of
+from pytest_sgdiff.metrics import Compared, Derived, Values, denoising_of, request_ms, stages_of
 from pytest_sgdiff.step_core import Cores
 
 STAGE_SHARE = 0.01
@@ -153,7 +153,7 @@ class _Request:
         absent = all(v is None for v in then)
         gone = all(v is None for v in now) and not absent
         stop = Finding(code="stage-gone", of=len(now)) if gone else None
-        was, is_now = (places(metrics.entry(metric), side) for side in (self.then, self.now))
+        was, is_now = (metrics.places(metric, side) for side in (self.then, self.now))
         if elsewhere := bool(was and is_now and was != is_now):
             stop = Finding(code="other-checkpoint", then=was, now=is_now)
         return Series(
@@ -194,11 +194,3 @@ class _Request:
             least = max(margins.limit_abs, margins.limit * self.e2e_ms)
             return replace(margins, limit_abs=least, extreme_abs=self.e2e_ms or math.inf)
         return margins
-
-
-def places(metric: Metric | None, launches: Sequence[LaunchRecord]) -> tuple[str, ...]:
-    """Where the launches' values of a metric were read from, sorted; nothing where that is of no matter, or not
-    known."""
-    if metric is None or metric.place is None:
-        return ()
-    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one.generation))}))

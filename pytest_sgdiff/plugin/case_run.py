@@ -163,7 +163,7 @@ class Measuring:
             exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
             expected_s=session.launch_s(case),
             host_timeout_s=settings.gpu_timeout_s,
-            label=("base engine" if base else "current engine") if settings.mode == "against" else "",
+            side=("base" if base else "current") if settings.mode == "against" else None,
         )
 
     @property

@@ -25,6 +25,7 @@ from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.judging.faster_than import relations_of
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import fault, from_root, publish, with_trends
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
@@ -116,6 +117,7 @@ class Results:
             self._renew(result)
         terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
+            new_line(self.config)
             terminal.write_line(case_line(result, width=max(map(len, self.selected))))
             for note in launch_notes(result) if terminal.verbosity > 0 else ():
                 terminal.write_line(f"  {note}")

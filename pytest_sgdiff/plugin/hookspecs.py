@@ -33,7 +33,8 @@ def pytest_sgdiff_command(config: pytest.Config, case: Case, command: Command) -
 
 @pytest.hookspec
 def pytest_sgdiff_metrics(config: pytest.Config, case: Case, dump: PerfDump) -> dict[str, float] | None:
-    """Add metrics of your own to a launch: name -> value. They are reported and recorded, and not gated."""
+    """Add metrics of your own to a launch: name -> value. They are reported and recorded, and not gated.
+    A name that a metric of the plugin has is refused, also where this dump does not hold that metric."""
 
 
 @pytest.hookspec(firstresult=True)

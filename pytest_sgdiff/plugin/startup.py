@@ -23,6 +23,7 @@ from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.controller import Results
 from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.live import StatusBoard, own_status_folder, status_folder, status_writer
+from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import ready_to_publish
 from pytest_sgdiff.plugin.role import NEEDS, POOL, Role, role
 from pytest_sgdiff.plugin.session import Session
@@ -174,7 +175,7 @@ def _say(config: pytest.Config, text: str) -> None:
     """A line for whoever waits; a worker has nobody."""
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None:
-        terminal.ensure_newline()
+        new_line(config)
         terminal.write_line(f"sgdiff: {text}")
 
 

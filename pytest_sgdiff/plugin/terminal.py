@@ -11,6 +11,7 @@ import pytest
 from pytest_sgdiff.data import Run
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.controller import Results
+from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import workflow_commands
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.redact import redact
@@ -62,7 +63,7 @@ class Terminal:
         terminal = self.results.terminal()
         if terminal is not None and terminal.verbosity >= 0 and self.results.header and not self._counted:
             self._counted = True
-            terminal.ensure_newline()
+            new_line(self.config)
             terminal.write_line(self._count())
 
     def _count(self) -> str:

@@ -25,7 +25,7 @@ def why(verdict: Verdict, *, paired: bool = False) -> str:
 
 
 def words(f: Finding, kind: MetricClass, *, unit: str = "", paired: bool = False, base: str = "") -> str:
-    """A finding about a metric of the class `kind` in one line; `unit` is that of its sizes, by default the usual one
+    """A finding about a metric of the class `kind` in one line. `unit` is that of its sizes, by default the usual one
     of the class. `base` is what the old side is called, by default the baseline, and of pairs the base engine."""
     base = base or (BASE_ENGINE if paired else BASELINE)
     found = _WORDS[f.code](_Say(f, kind, unit=unit, paired=paired, base=base))

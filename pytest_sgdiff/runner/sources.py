@@ -13,6 +13,7 @@ from pathlib import Path
 from pytest_sgdiff import machine
 from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Workload
 from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.engines.stages import LOADING, stage_reached
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Lease
 from pytest_sgdiff.isolation import Isolation
@@ -23,7 +24,7 @@ from pytest_sgdiff.launch.scratch import scratch
 from pytest_sgdiff.lint.reserved_flags import PERF_LOG_DIR, owned
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
-from pytest_sgdiff.runner.progress import Progress, stage_reached
+from pytest_sgdiff.runner.progress import Progress, Side
 from pytest_sgdiff.watch import Watcher
 
 AGAINST = "against"
@@ -34,7 +35,7 @@ SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
 def waiting(case: Case, message: str) -> Progress:
     """Progress of a case that has no GPUs yet."""
-    return Progress(node_id=case.node_id, at=time.monotonic(), stage=message, waits=True)
+    return Progress(node_id=case.node_id, at=time.monotonic(), waits_for=message)
 
 
 class ReplaySource:
@@ -57,7 +58,7 @@ class LiveSource:
     """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording.
 
     For what is shown live: there will be `of` launches, at most that many unless `exact`, of about `expected_s` each;
-    `label` tells the engines of an A/B run apart.
+    `side` is the engine of an A/B run.
     """
 
     case: Case
@@ -77,7 +78,7 @@ class LiveSource:
     of: int = 5
     exact: bool = False
     expected_s: float | None = None
-    label: str = ""
+    side: Side | None = None
     host_timeout_s: float = 3600.0
     _stage: str = ""
     _cpus: frozenset[int] = frozenset()
@@ -113,7 +114,7 @@ class LiveSource:
         took = redaction.env(took)
         enter = self.lease.alone if alone else self.lease.shared
         with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), scratch() as (tmp, tmp_fd):
-            self._tell("loading")
+            self._tell(LOADING)
             watcher = Watcher(
                 self.lease.gpus,
                 reader=self.lease.reader if self.lease.gpus else None,
@@ -186,9 +187,9 @@ class LiveSource:
             self._tell(stage)
 
     def _wait(self, message: str) -> None:
-        self._tell(message, waits=True)
+        self._tell("", waits_for=message)
 
-    def _tell(self, stage: str, *, waits: bool = False) -> None:
+    def _tell(self, stage: str, *, waits_for: str = "") -> None:
         self._stage = stage
         self.notify(
             Progress(
@@ -198,9 +199,9 @@ class LiveSource:
                 launch=self.number,
                 of=self.of,
                 exact=self.exact,
-                engine=self.label,
+                side=self.side,
                 stage=stage,
-                waits=waits,
+                waits_for=waits_for,
                 expected_s=self.expected_s,
             )
         )

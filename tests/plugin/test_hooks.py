@@ -108,6 +108,7 @@ def test_an_answer_of_the_wrong_kind_fails_the_case_and_says_so(project: Project
         "word": ("metrics", "{'mine': 'many'}", "the answer must be a finite number for 'mine', got 'many'"),
         "nan": ("metrics", "{'mine': float('nan')}", "the answer must be a finite number for 'mine', got nan"),
         "taken": ("metrics", "{'e2e': 1.0}", "'e2e' is a metric already: choose another"),
+        "derived": ("metrics", "{'pause': 1.0}", "'pause' is a metric already: choose another"),
     }
     hooks = "".join(
         f"def pytest_sgdiff_{hook}(case):\n    return {{{of}}}.get(case.id)\n"

@@ -95,7 +95,7 @@ def _refused(case: Case, version: str) -> list[Advice]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100)
 @given(stated)
 @example({"args": {}, "env": {}, "backend": "sglang", "launches": {"baseline": 5}})
 @example({"args": {"port": 3000}, "env": {}})
@@ -108,7 +108,7 @@ def test_a_case_in_python_behaves_as_the_same_case_in_yaml(keys: dict[str, Any])
     assert behaviour(yaml) == behaviour(python)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(stated)
 def test_where_keys_stand_is_of_no_other_meaning(keys: dict[str, Any]) -> None:
     yaml = in_yaml(keys)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from pytest_sgdiff.cases.load import load_cases
@@ -150,13 +148,11 @@ def test_a_syntax_error_does_not_hide_the_mistakes_before_it() -> None:
     ]
 
 
-def test_a_billion_laughs_is_refused_quickly() -> None:
+def test_a_billion_laughs_is_refused_and_never_expanded() -> None:
+    """Expanded it would be 9 to the power of 12 values, more than any machine holds."""
     lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
-    started = time.perf_counter()
-    found = mistakes("\n".join(lines))
-    assert time.perf_counter() - started < 1.0
-    assert found == ["5:10: aliases expand to more than 10,000 values"]
+    assert mistakes("\n".join(lines)) == ["5:10: aliases expand to more than 10,000 values"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -14,18 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.plugin.screen import Screen
-from pytest_sgdiff.runner.progress import (
-    Narrator,
-    Progress,
-    Running,
-    block,
-    cells,
-    exactly,
-    followed,
-    roughly,
-    stage_reached,
-)
+from pytest_sgdiff.engines.stages import ENDING, LOADING, WARMUP, stage_reached
+from pytest_sgdiff.plugin.live import Out
+from pytest_sgdiff.reports.progress_text import STATE_LINES, Narrator, block, cells, exactly, roughly
+from pytest_sgdiff.runner.progress import Progress, Running, followed
 from tests.factories import WAN_STAGES
 from tests.terminal import Terminal, received
 
@@ -35,11 +28,11 @@ WAN = Progress(
     gpus=(0, 1, 2, 3),
     launch=2,
     of=5,
-    stage="loading",
+    stage=LOADING,
     expected_s=360.0,
 )
 LTX = Progress(
-    node_id="cases/ltx2.yaml::ltx2", at=160.0, stage="waiting for 2 GPUs: GPU 0,1: held by x (process 7)", waits=True
+    node_id="cases/ltx2.yaml::ltx2", at=160.0, waits_for="waiting for 2 GPUs: GPU 0,1: held by x (process 7)"
 )
 RECORDINGS = Path(__file__).parents[2] / "examples" / "recordings" / "h200"
 
@@ -59,18 +52,19 @@ def running(*progress: Progress) -> Running:
 @pytest.mark.parametrize("recording", ["tiny_wan_unchanged", "tiny_wan_cold"])
 def test_a_real_log_tells_its_stages_in_order(recording: str) -> None:
     log = (RECORDINGS / recording / "00" / "engine.log").read_text()
-    stages = ["loading"]
+    stages = [LOADING]
     for line in log.splitlines():
         stage = stage_reached(line.strip(), stages[-1])
         if stage != stages[-1]:
             stages.append(stage)
-    assert stages == ["loading", *WAN_STAGES]
+    assert stages == [LOADING, *WAN_STAGES]
+    assert stages[-1] == ENDING
 
 
 def test_a_warmup_line_that_comes_late_does_not_take_the_launch_back() -> None:
     late = "Warmup requests: 100%|##| 1/1 [00:03<00:00,  3.47s/req, warmup req (832x480x17f, 1/20 steps)]"
     assert stage_reached(late, "DenoisingStage") == "DenoisingStage"
-    assert stage_reached(late, "loading") == "warmup"
+    assert stage_reached(late, LOADING) == WARMUP
 
 
 # ------------------------------------------------------------------------------------------------------- the block
@@ -84,10 +78,30 @@ def test_a_block_has_a_line_per_case_with_names_as_one_column() -> None:
     ]
 
 
-def test_a_narrow_block_keeps_the_name_and_the_time() -> None:
-    lines = block([running(WAN)], 112.0, columns=30, rows=24)
-    assert lines == ["  cases/wan22.yaml::wan22_t2v", "    _a14b_720p", "    G..., 12 s of about 6 min"]
-    assert "".join(line.strip() for line in lines[:2]) == WAN.node_id
+def test_a_narrow_block_says_everything_in_more_lines() -> None:
+    lines = block([running(WAN)], 112.0, columns=40, rows=24)
+    assert lines == [
+        "  cases/wan22.yaml::wan22_t2v_a14b_720p",
+        "    GPUs 0,1,2,3, launch 2 of up to 5,",
+        "    loading, 12 s of about 6 min",
+    ]
+    assert block([running(WAN)], 112.0, columns=30, rows=24) == [
+        "  cases/wan22.yaml::wan22_t2v",
+        "    _a14b_720p",
+        "    GPUs 0,1,2,3, launch 2 of",
+        "    up to 5, loading, 12 s of",
+        "    about 6 min",
+    ]
+
+
+def test_a_wait_with_many_reasons_is_cut_and_keeps_the_time() -> None:
+    holders = ", ".join(f"GPU {number}: held by case{number} (process {4000 + number})" for number in range(40))
+    many = replace(LTX, waits_for=f"waiting for 8 GPUs: {holders}")
+    for columns in (20, 40, 80):
+        name, *state = block([running(many)], 172.0, columns=columns, rows=24)[-STATE_LINES - 1 :]
+        assert len(state) == STATE_LINES
+        assert " ".join(map(str.strip, state)).endswith("..., 12 s so far")
+        assert name.endswith("ltx2")
 
 
 def test_no_line_of_a_block_reaches_the_edge() -> None:
@@ -107,14 +121,14 @@ def test_a_block_of_more_cases_than_rows_counts_the_rest() -> None:
 
 
 def test_no_name_of_a_foreign_process_breaks_the_block() -> None:
-    nasty = replace(LTX, stage="waiting for 1 GPU: GPU 0: busy, process 7 (py\x1b[2J\nthon\r, 3 MiB)")
+    nasty = replace(LTX, waits_for="waiting for 1 GPU: GPU 0: busy, process 7 (py\x1b[2J\nthon\r, 3 MiB)")
     (line,) = block([running(nasty)], 160.0, columns=200, rows=24)
     assert line.endswith("waiting for 1 GPU: GPU 0: busy, process 7 (py thon , 3 MiB), 0 s so far")
 
 
 def test_an_a_b_run_tells_the_engines_apart_and_times_each_launch() -> None:
-    base = replace(WAN, engine="base engine", launch=1, of=8, expected_s=None)
-    now = replace(base, engine="current engine", at=150.0)
+    base = replace(WAN, side="base", launch=1, of=8, expected_s=None)
+    now = replace(base, side="current", at=150.0)
     assert block([running(base, now)], 155.0, columns=140, rows=24) == [
         f"  {WAN.node_id}  GPUs 0,1,2,3, current engine, launch 1 of up to 8, loading, 5 s so far",
     ]
@@ -147,7 +161,9 @@ def test_a_wait_is_told_when_it_lasts_and_then_once_a_minute() -> None:
     for second in range(161, 240):
         if second == 165:
             # What is waited for may change often.
-            state = followed(state, replace(LTX, at=165.0, stage="waiting for 2 GPUs: GPU 1: held by y (process 8)"))
+            state = followed(
+                state, replace(LTX, at=165.0, waits_for="waiting for 2 GPUs: GPU 1: held by y (process 8)")
+            )
             said.append((second, narrator.news("main", state, 165.0)))
         said.append((second, narrator.tick("main", state, float(second))))
     assert [(second, line) for second, line in said if line] == [
@@ -158,7 +174,7 @@ def test_a_wait_is_told_when_it_lasts_and_then_once_a_minute() -> None:
 
 def test_waiting_to_be_alone_names_the_launch_that_waits() -> None:
     narrator = Narrator()
-    state = running(WAN, replace(WAN, at=200.0, launch=3, stage="waiting to be alone beside ltx2", waits=True))
+    state = running(WAN, replace(WAN, at=200.0, launch=3, stage="", waits_for="waiting to be alone beside ltx2"))
     narrator.news("main", state, 200.0)
     assert narrator.tick("main", state, 210.0) == (
         "  cases/wan22.yaml::wan22_t2v_a14b_720p: waiting to be alone beside ltx2, GPUs 0,1,2,3, launch 3 of up to 5, "
@@ -200,18 +216,23 @@ def test_durations_tick_on_a_terminal_and_are_round_in_a_log(seconds: float, tic
     assert (exactly(seconds), roughly(seconds)) == (ticking, rough)
 
 
-# ------------------------------------------------------------------------------------------------------ the screen
+# ------------------------------------------------------------------------------------------------ on the terminal
 
 
 class Tty:
-    """A pseudo-terminal with a `Screen` on it; `seen` is what stands there."""
+    """A pseudo-terminal on which pytest writes with `pytest`, and the status with `out`."""
 
     def __init__(self, columns: int = 40, rows: int = 10) -> None:
         self._master, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.file = os.fdopen(slave, "w", encoding="utf-8")
         self.terminal = Terminal(columns or 80, rows or 24)
-        self.screen = Screen(self.file)
+        self.out = Out(self.file)
+
+    def pytest(self, text: str) -> None:
+        """Write as pytest does."""
+        self.file.write(text)
+        self.file.flush()
 
     @property
     def seen(self) -> str:
@@ -221,7 +242,7 @@ class Tty:
 
     def close(self) -> None:
         """Hang up."""
-        self.screen.close()
+        self.out.close()
         self.file.close()
         os.close(self._master)
 
@@ -233,91 +254,108 @@ def tty() -> Iterator[Tty]:
     made.close()
 
 
-def test_a_block_stands_below_an_unfinished_line_and_leaves_no_trace(tty: Tty) -> None:
-    tty.screen.write("tests/test_a.py .")
-    tty.screen.show(["  one", "  two"])
+def test_a_block_stands_below_the_line_of_pytest_which_goes_on_where_it_was(tty: Tty) -> None:
+    tty.pytest("tests/test_a.py .")
+    tty.out.show(["  one", "  two"])
     assert tty.seen == "tests/test_a.py .\n  one\n  two"
-    tty.screen.show(["  one, 1 s"])
+    tty.out.show(["  one, 1 s"])
     assert tty.seen == "tests/test_a.py .\n  one, 1 s"
-    tty.screen.write(".")
+    tty.out.show([])
+    tty.pytest(".")
     assert tty.seen == "tests/test_a.py .."
-    tty.screen.show(["  two"])
-    tty.screen.write("\nnext line\n")
-    tty.screen.show(["  three"])
-    assert tty.seen == "tests/test_a.py ..\nnext line\n  three"
-    tty.screen.close()
-    assert tty.seen == "tests/test_a.py ..\nnext line"
+    tty.out.show(["  two"])
+    tty.out.show([])
+    tty.pytest("\nnext line\n")
+    tty.out.show(["  three"])
+    assert tty.seen == "tests/test_a.py ..\nnext line\n\n  three"
 
 
-def test_a_block_leaves_no_trace_of_an_unfinished_line_that_wraps_at_the_bottom_of_the_screen(tty: Tty) -> None:
-    before = "".join(f"line {number}\n" for number in range(12))
-    long = "\x1b[32m" + "tests/test_a.py " + "." * 64 + "\x1b[0m"
-    tty.screen.write(before + long)
-    plain = tty.seen
+@pytest.mark.parametrize("unfinished", ["", "test_a.py .", "\x1b[32mtest_a.py " + "." * 60 + "\x1b[0m"])
+@pytest.mark.parametrize("above", range(12))
+def test_a_block_leaves_no_trace_wherever_on_the_screen_pytest_is(unfinished: str, above: int) -> None:
+    tty, plain = Tty(), Terminal(40, 10)
+    text = "".join(f"line {number}\n" for number in range(above)) + unfinished
+    tty.pytest(text)
+    plain.feed(text.replace("\n", "\r\n"))
     for _ in range(3):
-        tty.screen.show(["  one", "  two", "  three"])
-        tty.screen.write("")
-    assert tty.seen == plain
+        tty.out.show(["  one", "  two", "  three"])
+        assert tty.seen.splitlines()[-3:] == ["  one", "  two", "  three"]
+        tty.out.show([])
+        assert tty.seen == plain.text
+    tty.pytest(".")
+    plain.feed(".")
+    assert tty.seen == plain.text
+    tty.close()
 
 
-def test_an_interrupt_echoed_into_the_block_leaves_no_trace(tty: Tty) -> None:
-    tty.screen.write("start\n")
-    tty.screen.show(["  " + "x" * 37, "  " + "y" * 37])
+def test_a_terminal_made_narrower_keeps_no_trace_of_a_wider_block() -> None:
+    file, narrower = io.StringIO(), Terminal(20, 10)
+    out = Out(file)
+    out.show(["  " + "x" * 37, "  " + "y" * 37])
+    narrower.feed("start " + file.getvalue())
+    assert narrower.text.count("\n") == 4
+    file.seek(0)
+    file.truncate()
+    out.show(["  z"])
+    narrower.feed(file.getvalue())
+    assert narrower.text == "start\n  z"
+
+
+def test_an_echo_of_ctrl_c_leaves_nothing_of_the_block(tty: Tty) -> None:
+    tty.pytest("start\n")
+    tty.out.show(["  " + "x" * 37, "  " + "y" * 37])
     assert "xxx" in tty.seen
     tty.terminal.feed("^C")
-    tty.screen.close()
-    assert tty.seen == "start"
-
-
-def test_a_line_comes_in_between_and_pytest_goes_on_with_its_own() -> None:
-    file = io.StringIO()
-    screen = Screen(file)
-    screen.write("cases/a.yaml::x ")
-    screen.line("  launch 1")
-    screen.line("  launch 2")
-    screen.write("PASSED")
-    screen.line("  launch 3")
-    screen.write("\nend\n")
-    screen.line("  launch 4")
-    screen.write("rest\n")
-    assert file.getvalue() == (
-        "cases/a.yaml::x \n  launch 1\n  launch 2\ncases/a.yaml::x PASSED\n  launch 3\nend\n  launch 4\nrest\n"
-    )
+    tty.out.show([])
+    assert tty.seen == "start\n^C"
 
 
 @pytest.mark.parametrize("rows_and_columns", [(0, 0), (10, 0), (0, 40)])
 def test_a_terminal_without_a_size_is_taken_for_a_usual_one(rows_and_columns: tuple[int, int]) -> None:
     rows, columns = rows_and_columns
     tty = Tty(columns, rows)
-    assert tty.screen.size() == (columns or 80, rows or 24)
+    assert tty.out.size() == (columns or 80, rows or 24)
     tty.close()
+    assert tty.out.size() == (80, 24)
 
 
-def test_a_reader_that_has_gone_away_raises_nothing() -> None:
+def test_a_reader_that_has_gone_away_raises_nothing_for_pytest_either() -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as file:
-        screen = Screen(file)
+        out = Out(file)
+        assert not out.outlive_reader()
         os.close(reading)
-        assert screen.write("for nobody\n") == len("for nobody\n")
-        screen.line("for nobody")
-        screen.show(["for nobody"])
-        screen.close()
+        out.put("for nobody")
+        assert out.outlive_reader()
+        file.write("for nobody\n")
+        file.flush()
+        assert not out.outlive_reader()
 
 
 def test_a_full_disk_is_pytest_s_to_report_and_not_the_status_s() -> None:
-    with open("/dev/full", "w") as file:
-        screen = Screen(file)
+    with contextlib.suppress(OSError), open("/dev/full", "w") as file:
+        out = Out(file)
+        out.put("the status's\n")
+        assert not out.outlive_reader()
+        file.write("pytest's own\n")
         with pytest.raises(OSError, match="No space left"):
-            screen.write("pytest's own\n")
-        screen.line("the status's")
-        screen.close()
+            file.flush()
 
 
 def test_a_name_that_the_terminal_cannot_show_is_escaped() -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="ascii") as file:
-        screen = Screen(file)
-        screen.line("cases/日.yaml")
-        screen.close()
+        out = Out(file)
+        out.put("cases/日.yaml\n")
+        out.close()
     assert os.read(reading, 100) == b"cases/\\u65e5.yaml\n"
     os.close(reading)
+
+
+def test_a_stream_without_a_descriptor_is_written_itself_and_left_open() -> None:
+    file = io.StringIO()
+    out = Out(file)
+    out.put("line\n")
+    assert (file.getvalue(), out.outlive_reader(), out.size()) == ("line\n", False, (80, 24))
+    out.close()
+    assert not file.closed
