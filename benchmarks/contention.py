@@ -39,6 +39,7 @@ from pytest_sgdiff.data import Case, EngineInfo, Gpu, Launch, LaunchFiles, Readi
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.gpus import ports
 from pytest_sgdiff.launch import run as launcher
+from pytest_sgdiff.reports import problem_text
 
 GOAL = 0.01
 METRICS = ("denoise_steps", "core", "e2e")
@@ -146,7 +147,7 @@ class Held:
             self.case,
         )
         if read.problems:
-            raise LostError(f"{self.role} {self.pair}: {read.problems[0].message}")
+            raise LostError(f"{self.role} {self.pair}: {problem_text.message(read.problems[0])}")
         return read
 
     def forget(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from decision_rules import INCONCLUSIVE, REGRESSED, Array, Decided, excess, moderated
+from decision_rules import INCONCLUSIVE, REGRESSED, Array, Codes, excess, moderated
 from decision_tables import percent, random
 
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
@@ -130,33 +130,28 @@ def real_launches(n: int) -> Iterator[str]:
 def _judged_draws(b: Array, c: Array, *, by_core: bool) -> tuple[list[float], float, float]:
     found, still, used = [], 0.0, 0.0
     for size in SIZES:
-        k = cores(b, (1 + size) * c)
-        code, launches = np.full(len(b), INCONCLUSIVE, dtype=np.int8), np.zeros(len(b))
-        todo = np.arange(len(b))
-        for look in (1, 3, 5):
-            launches[todo] = look
-            code[todo] = _one_look(b, (1 + size) * c, k, todo, look, by_core=by_core)
-            todo = todo[code[todo] == INCONCLUSIVE]
+        now = (1 + size) * c
+        code, launches = look_by_look((b.sum(axis=2), now.sum(axis=2)), cores(b, now) if by_core else None)
         found.append(float((code == REGRESSED).mean()))
         if not size:
             still, used = float((code == INCONCLUSIVE).mean()), float(launches.mean())
     return found, still, used
 
 
-def _one_look(b: Array, c: Array, k: Cores, rows: Array, look: int, *, by_core: bool) -> Array:
-    usual = CLASS_MARGINS["primary"]
-    sums = b[rows].sum(axis=2), c[rows, :look].sum(axis=2)
-    if not by_core:
-        return moderated(*sums, usual).code
-    parts: list[Decided] = [
-        moderated(k.core[0][rows], k.core[1][rows, :look], usual),
-        excess(
-            (k.core[0][rows], k.core[1][rows, :look]),
-            (k.excess[0][rows], k.excess[1][rows, :look]),
-            usual,
-            np.maximum(20.0, 0.04 * np.median(sums[0], axis=1)),
-            k.rests[rows, :look],
-        ),
-    ]
-    code = np.where(parts[0].settled & parts[1].settled, parts[0].code, INCONCLUSIVE)
-    return np.where((parts[0].code == REGRESSED) | (parts[1].code == REGRESSED), REGRESSED, code)
+def look_by_look(sums: Sides, k: Cores | None) -> tuple[Codes, Array]:
+    """Denoising judged by core and excess, or by the sums alone, at 1, 3 and 5 launches: codes, and launches taken."""
+    usual, pause = CLASS_MARGINS["primary"], CLASS_MARGINS["pause"]
+    code, launches = np.full(len(sums[0]), INCONCLUSIVE, dtype=np.int8), np.zeros(len(sums[0]))
+    todo = np.arange(len(code))
+    for look in (1, 3, 5):
+        launches[todo] = look
+        if k is None:
+            code[todo] = moderated(sums[0][todo], sums[1][todo, :look], usual).code
+        else:
+            core, beyond = ((then[todo], now[todo, :look]) for then, now in (k.core, k.excess))
+            long = np.maximum(pause.limit_abs, pause.limit * np.median(sums[0][todo], axis=1))
+            parts = moderated(*core, usual), excess(core, beyond, usual, long, k.rests[todo, :look])
+            code[todo] = np.where(parts[0].settled & parts[1].settled, parts[0].code, INCONCLUSIVE)
+            code[todo[(parts[0].code == REGRESSED) | (parts[1].code == REGRESSED)]] = REGRESSED
+        todo = todo[code[todo] == INCONCLUSIVE]
+    return code, launches

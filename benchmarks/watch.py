@@ -27,6 +27,7 @@ from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.data import Case, EngineInfo, Launch, LaunchFiles
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.launch import run as launcher
+from pytest_sgdiff.reports import problem_text
 from pytest_sgdiff.watch import Watcher
 
 GOAL = 0.01
@@ -110,7 +111,7 @@ def launch(case: Case, info: EngineInfo, lease: gpus.Lease, *, interval_s: float
     )
     shutil.rmtree(folder, ignore_errors=True)
     if reading.problems:
-        raise SystemExit(reading.problems[0].message)
+        raise SystemExit(problem_text.message(reading.problems[0]))
     return {name: reading.metrics[name] for name in METRICS if name in reading.metrics}
 
 

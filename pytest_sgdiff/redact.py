@@ -38,6 +38,7 @@ NAMES = frozenset(
         *("case", "number", "node_id", "location", "folder", "baseline_path", "session", "sessions", "extends"),
         *("machine", "started_at", "at", "outcome", "metric", "metric_class", "unit", "kind", "ending", "log", "dump"),
         "digest",
+        "code",
     )
 )
 """Fields by which launches and results are found and told apart, and the texts that the launcher redacted: they stay as

@@ -6,16 +6,18 @@ Everything is deterministic; a test overrides what it is about and takes the res
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from pytest_sgdiff.data import (
+    Advice,
     Baseline,
     CaseResult,
-    Doubt,
+    Disturbance,
     Environment,
     Finding,
     FindingCode,
+    GpuEvent,
     GpuProcess,
     GpuSeries,
     HistoryPoint,
@@ -24,11 +26,12 @@ from pytest_sgdiff.data import (
     Machine,
     Measurement,
     Problem,
+    Reason,
     Recorded,
     Relation,
     Run,
-    StepFinding,
     Verdict,
+    Warned,
     Watch,
     Workload,
 )
@@ -65,9 +68,13 @@ WAN_METRICS: Mapping[str, float] = {
 JITTER = (1.000, 0.996, 1.005, 0.998, 1.003, 1.001, 0.994, 1.006, 0.999, 1.002)
 
 
-def figures(finding: Finding | StepFinding | Doubt) -> dict[str, Any]:
-    """What a finding says: its code and the fields that are set, fractions and times to three decimals."""
-    set_ = {f.name: getattr(finding, f.name) for f in fields(finding) if getattr(finding, f.name) != f.default}
+def figures(finding: Any) -> dict[str, Any]:
+    """What a finding says, or any other value with a code: the fields that are set, numbers to three decimals."""
+    set_ = {
+        f.name: getattr(finding, f.name)
+        for f in fields(finding)
+        if getattr(finding, f.name) != f.default or f.name == "code"
+    }
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in set_.items()}
 
 
@@ -173,7 +180,8 @@ def result(case: str = "wan22_t2v_a14b_720p", *, outcome: str = "pass", **change
         "node_id": f"{place.path}::{case}",
         "location": place,
         "outcome": outcome,
-        "reason": "no gated metric is slower",
+        "reason": Reason(),
+        "decided_by": ("denoise",),
         "summary": "Wan2.2 text to video, 720p",
         "machine": H100X4,
         "gpu_indices": (0, 1, 2, 3),
@@ -203,7 +211,6 @@ def regressed(**changes: Any) -> CaseResult:
     primary = {"spread": 0.004, "limit": 0.04, "ignore": 0.015}
     fields: dict[str, Any] = {
         "outcome": "regressed",
-        "reason": "denoise is 5.3 % slower",
         "decided_by": ("denoise", "e2e"),
         "launches": tuple(record(i, scale=1.053, alone=i in {3, 4}) for i in range(5)),
         "elapsed_s": 865.0,
@@ -224,7 +231,7 @@ def fallback(**changes: Any) -> CaseResult:
         "case": "firered_1_1[cfg]",
         "location": location("cases/firered.yaml", 31),
         "outcome": "invalid",
-        "reason": "ran on the diffusers backend",
+        "reason": Reason(code="problem"),
         "next_step": "register a native pipeline for the model, or declare `backend: diffusers` in the case",
         "gpu_indices": (2, 3),
         "launches": (record(0, metrics={}, steps_ms=()), record(1, metrics={}, steps_ms=())),
@@ -232,7 +239,7 @@ def fallback(**changes: Any) -> CaseResult:
         "problems": (
             Problem(
                 kind="invalid",
-                message="the log says that the diffusers backend was used",
+                message="ran on the diffusers backend",
                 evidence=(
                     "[11-23 16:52:01] \x1b[33mFalling back to diffusers backend\x1b[0m",
                     "Loaded diffusers pipeline",
@@ -250,8 +257,7 @@ def without_baseline(**changes: Any) -> CaseResult:
         "case": "ltx2_twostage_t2v",
         "location": location("cases/ltx2.yaml", 7),
         "outcome": "no-baseline",
-        "reason": "no baseline for NVIDIA H100 80GB HBM3 x 2",
-        "reason_code": "no-baseline",
+        "reason": Reason(code="no-baseline", machine="nvidia-h100-80gb-hbm3-x2"),
         "machine": Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=2),
         "gpu_indices": (0, 1),
         "verdicts": (verdict("denoise", outcome="no-baseline", baseline=None, ratio=None),),
@@ -266,13 +272,12 @@ def without_baseline(**changes: Any) -> CaseResult:
 
 def undecided(**changes: Any) -> CaseResult:
     """Five launches under a foreign process's load: slower or not cannot be told."""
-    noisy = record(2, scale=1.04, excluded="a foreign process ran on GPU 0: python (pid 4711)")
+    noisy = record(2, scale=1.04, disturbances=(disturbed("a foreign process ran on GPU 0: python (pid 4711)"),))
     found = Finding(code="interval-undecided", low=-0.007, high=0.048, limit=0.04)
     fields: dict[str, Any] = {
         "case": "hunyuan3d_2_shape",
         "location": location("cases/hunyuan3d.yaml", 5),
         "outcome": "inconclusive",
-        "reason": "denoise cannot be told from noise after 5 launches",
         "next_step": "run it again on a quiet machine; 10 launches of this noise would settle 4 %",
         "machine": Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=1),
         "gpu_indices": (0,),
@@ -322,6 +327,22 @@ def relation(**changes: Any) -> Relation:
 
 def foreign_process() -> GpuProcess:
     return GpuProcess(gpu_uuid="GPU-5d1e8f00-0000-0000-0000-000000000000", pid=4711, name="python", used_mb=8123)
+
+
+def stranger(pid: int = 4711, name: str = "python") -> Disturbance:
+    """A foreign process on the first GPU."""
+    seen = replace(foreign_process(), pid=pid, name=name)
+    return Disturbance(code="foreign-process", gpu_uuid=seen.gpu_uuid, processes=(seen,))
+
+
+def disturbed(text: str) -> Disturbance:
+    """A disturbance in the test's own words."""
+    return Disturbance(code="other-event", event=GpuEvent(kind="other", text=text))
+
+
+def warned(text: str) -> Warned:
+    """A warning in the test's own words: `no seed [slug]`."""
+    return Warned(code="advice", advice=Advice(level="warning", slug="slug", message=text, location=location()))
 
 
 def history(points: int = 12, *, metric: str = "denoise", last: float = 1.0) -> Mapping[str, tuple[HistoryPoint, ...]]:

@@ -21,11 +21,11 @@ __all__ = [
     "find",
     "find_replaceable",
     "load",
-    "misplaced",
     "only_machine",
     "others",
     "path_for",
     "reason",
+    "right_place",
     "suite",
 ]
 
@@ -97,8 +97,8 @@ def find(root: Path, machine: Machine, case: str, *, read: Read = load) -> Basel
     except DataFileError as error:
         raise BaselineError(str(error)) from None
     baseline = read(path, below=root)
-    if mistake := misplaced(baseline, path):
-        raise BaselineError.of_file(path, mistake)
+    if right := right_place(baseline, path):
+        raise BaselineError.of_file(path, f"is the baseline of {right}: move it there, or record this one anew")
     return baseline
 
 
@@ -165,17 +165,17 @@ def suite(root: Path, machine: Machine, *, read: Read = load) -> Iterator[Baseli
 def _in_its_place(path: Path, root: Path, read: Read) -> Iterator[Baseline]:
     with suppress(BaselineError):
         baseline = read(path, below=root)
-        if misplaced(baseline, path) is None:
+        if right_place(baseline, path) is None:
             yield baseline
 
 
-def misplaced(baseline: Baseline, path: Path) -> str | None:
-    """What is wrong with a baseline's place, None if it lies where `path_for` puts it."""
+def right_place(baseline: Baseline, path: Path) -> str | None:
+    """Where a baseline belongs (`nvidia-h200-x1/wan.json`), None if it lies where `path_for` puts it."""
     measurement = baseline.measurement
     right = path_for(path.parent.parent, measurement.machine, measurement.case)
     if path == right:
         return None
-    return f"is the baseline of {right.parent.name}/{right.name}: move it there, or record this one anew"
+    return f"{right.parent.name}/{right.name}"
 
 
 def reason(error: OSError) -> str:

@@ -10,7 +10,7 @@ from operator import or_
 from statistics import median
 
 from pytest_sgdiff.baselines.file_format import rounded
-from pytest_sgdiff.data import Baseline, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
+from pytest_sgdiff.data import Baseline, Difference, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.comparable import cache_differences, same_work, work_differences
 from pytest_sgdiff.metrics import cost, may_be_zero
@@ -33,7 +33,7 @@ def renew(
     engine_version: str | None,
     extend: bool = False,
 ) -> Baseline:
-    """The baseline that fresh launches make; disturbed ones (`excluded`) are left out.
+    """The baseline that fresh launches make; disturbed ones are left out.
 
     All values are replaced together: picking the better of old and new, metric by metric, would make a baseline that no
     launch ever reached. With `extend` the launches are added to the old ones, as another session.
@@ -41,7 +41,7 @@ def renew(
 
     Raises BaselineError if no launch counts, or for an extension by launches that are not comparable.
     """
-    launches = tuple(_kept(launch) for launch in measurement.launches if launch.excluded is None)
+    launches = tuple(_kept(launch) for launch in measurement.launches if launch.counts)
     launches = tuple(launch for launch in launches if launch.metrics)
     if not launches:
         raise BaselineError(f"{measurement.case}: no launch counts, so no baseline can be made of them")
@@ -127,7 +127,7 @@ def refuse_mixture(
     elif old.measurement.machine != new.machine:
         differs = f"the baseline is of {old.measurement.machine.slug}, the launches of {new.machine.slug}"
     elif not same_work(old.measurement.workload, new.workload):
-        fields = "; ".join(work_differences(old.measurement.workload, new.workload))
+        fields = "; ".join(map(_then_and_now, work_differences(old.measurement.workload, new.workload)))
         differs = "the case asks for another workload since" + (f" ({fields})" if fields else "")
     elif old.measurement.workload.inherited is None and new.workload.inherited:
         names = ", ".join(new.workload.inherited)
@@ -135,7 +135,9 @@ def refuse_mixture(
     elif _synced(old.measurement) != {launch.environment.sync_stages for launch in launches}:
         differs = "one was recorded with synchronised stage timers and the other without"
     elif cached := cache_differences(old.measurement.launches, old.measurement.workload, launches, new.workload):
-        differs = "; ".join(cached)
+        differs = (
+            f"the conditioning cache was {'on' if cached[0].then else 'off'}, and is {'on' if cached[0].now else 'off'}"
+        )
     elif old.engine_version != engine_version:
         differs = f"the baseline was recorded with sglang {old.engine_version}, the launches with {engine_version}"
     elif again := _known(old.measurement.launches, launches):
@@ -143,6 +145,11 @@ def refuse_mixture(
         differs, cure = f"the launch of {again} is in it already", "add launches of another day or node"
     if differs:
         raise BaselineError(f"{old.path or new.case}: cannot be extended: {differs}; {cure}")
+
+
+def _then_and_now(one: Difference) -> str:
+    then, now = ("not set" if value is None else str(value) for value in (one.then, one.now))
+    return f"{one.key} was {then}, and is {now}"
 
 
 def _known(old: Sequence[LaunchRecord], new: Sequence[LaunchRecord]) -> str:
@@ -173,7 +180,7 @@ def _kept(launch: LaunchRecord) -> LaunchRecord:
 def _summary(watch: Watch) -> Watch:
     """The watch with three samples for each GPU that was at work; what a later launch's clocks are compared with."""
     gpus = tuple(series for gpu in watch.gpus if (series := _at_work(gpu)) is not None)
-    return replace(watch, gpus=gpus, foreign=(), events=(), hidden_mb=None, hidden_by_gpu={}, cost_ms=None)
+    return replace(watch, gpus=gpus, foreign=(), gpu_events=(), hidden_mb=None, hidden_by_gpu={}, cost_ms=None)
 
 
 def _at_work(gpu: GpuSeries) -> GpuSeries | None:

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, CaseResult, Finding, Location, Measurement, MetricChoice, MetricClass, Verdict
+from pytest_sgdiff.data import (
+    Baseline,
+    CaseResult,
+    Difference,
+    Finding,
+    Location,
+    Measurement,
+    MetricChoice,
+    MetricClass,
+    Reason,
+    Verdict,
+)
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.inherited import changes
 from pytest_sgdiff.judging.judge import differences, judge
@@ -26,7 +37,7 @@ def figures(
     choice: MetricChoice,
     *,
     looks: int,
-    apart: tuple[str, ...] = (),
+    apart: tuple[Difference, ...] = (),
     priors: Priors | None = None,
 ) -> tuple[Verdict, ...]:
     """Verdicts, for show, on the launches `now` of a baseline, of which `own` are the `own_series`, against the old.
@@ -66,15 +77,13 @@ def review(
     `location` is the place of its case, or of the candidate where that is gone."""
     case = candidate.measurement.case
     added = _added(candidate, old)
-    apart: tuple[str, ...] = ()
-    if old is None:
-        done = "recorded"
-    elif len(added.launches) < len(candidate.measurement.launches):
-        done = f"added to the {len(old.measurement.launches)} of the baseline"
-    else:
+    apart: tuple[Difference, ...] = ()
+    reason = Reason(code="recorded", launches=len(added.launches))
+    if old is not None and len(added.launches) < len(candidate.measurement.launches):
+        reason = replace(reason, added_to=len(old.measurement.launches))
+    elif old is not None:
         apart = differences(added.machine, added.workload, added.launches[0].environment, old, launches=added.launches)
-        done = replacing(apart)
-    many = len(added.launches)
+        reason = replace(reason, replaces=True, differences=apart)
     sides = (counted(old.measurement.launches if old else ()), counted(added.launches))
     changed = changes(*([launch.environment for launch in side] for side in sides)) if old else ()
     return CaseResult(
@@ -82,8 +91,7 @@ def review(
         node_id=f"{location.path}::{case}",
         location=location,
         outcome="pass",
-        reason=f"{many} launch{'es' * (many != 1)} {done}",
-        reason_code="recorded",
+        reason=reason,
         machine=added.machine,
         workload=added.workload,
         launches=added.launches,
@@ -98,11 +106,6 @@ def review(
         recorded=True,
         measured=True,
     )
-
-
-def replacing(apart: tuple[str, ...]) -> str:
-    """What fresh launches do to a baseline, and why the two are not comparable."""
-    return "replace the baseline" + (f", which is not comparable: {'; '.join(apart)}" if apart else "")
 
 
 def _added(candidate: Baseline, old: Baseline | None) -> Measurement:

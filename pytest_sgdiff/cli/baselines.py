@@ -238,13 +238,14 @@ def _diff(chosen: argparse.Namespace) -> int:
 
 def _check(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import check, every
+    from pytest_sgdiff.reports import flaw_text
     from pytest_sgdiff.reports.numbers import plural
 
     if not chosen.folder.is_dir():
         raise _usage(f"baselines check: there is no folder {chosen.folder}: name that of the baselines with --folder")
     found = check(chosen.folder, all_cases("baselines check", chosen.cases), assets=_hashes(chosen.assets))
     for flaw in found:
-        print(printable(str(flaw)))
+        print(printable(flaw_text.line(flaw)))
     errors, warnings = (sum(flaw.level == level for flaw in found) for level in ("error", "warning"))
     if not errors:
         warned = f", {plural(warnings, 'warning')}" if warnings else ""

@@ -115,12 +115,16 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
 def _launch(folder: Path, case: str, number: int, *, below: Path) -> dict[str, Any]:
     from pytest_sgdiff.engines.inspect import inspect_launch
     from pytest_sgdiff.recordings import store as recordings
+    from pytest_sgdiff.reports import disturbance_text
     from pytest_sgdiff.watch import disturbances
 
     launch = recordings.read_launch(folder, case=case, number=number, below=below)
     found = inspect_launch(launch)
     disturbed = disturbances(launch.watch) if launch.watch else ()
-    return {**found, "problems": [*found["problems"], *(f"disturbed: {what}" for what in disturbed)]}
+    return {
+        **found,
+        "problems": [*found["problems"], *(f"disturbed: {disturbance_text.words(one)}" for one in disturbed)],
+    }
 
 
 def _launches(path: Path) -> list[tuple[Path, str, int]]:

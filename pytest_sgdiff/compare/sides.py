@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, PerfDump
-from pytest_sgdiff.engines.gate import CUT_OFF, cut_off
+from pytest_sgdiff.engines.causes import CUT_OFF
+from pytest_sgdiff.engines.gate import cut_off
 from pytest_sgdiff.engines.inspect import inspect, read_dump
 from pytest_sgdiff.engines.log import examine
 from pytest_sgdiff.errors import RecordingError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -206,6 +207,67 @@ class GpuSeries:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GpuEvent:
+    """What the driver reported of a GPU outside the samples: an error of it (`number` is the Xid), or that its counter
+    of thermal throttling grew by `ms`. `text` is what an older recording says that is neither."""
+
+    kind: Literal["xid", "heat", "other"]
+    gpu_uuid: str = ""
+    number: int | None = None
+    ms: float | None = None
+    text: str = ""
+
+    @classmethod
+    def of_text(cls, text: str) -> GpuEvent:
+        """The event of a line `GPU-…: Xid 79`, as drivers' files and recordings of an older form have it."""
+        if match := re.fullmatch(r"(\S+|a GPU): Xid (\d{1,9})", text):
+            return cls(kind="xid", gpu_uuid="" if match[1] == "a GPU" else match[1], number=int(match[2]))
+        if match := re.fullmatch(r"(\S+): held back by heat for (\d{1,12}) ms", text):
+            return cls(kind="heat", gpu_uuid=match[1], ms=float(match[2]))
+        return cls(kind="other", text=text)
+
+
+DisturbanceCode = Literal[
+    "foreign-process",
+    "hardware-slowdown",
+    "thermal-slowdown-driver",
+    "thermal-slowdown-hardware",
+    "power-brake",
+    "slow-clock",
+    "xid",
+    "heat",
+    "other-event",
+    "not-alone",
+    "hidden-memory",
+]
+"""What disturbed a launch: somebody else on its GPU, a GPU that was held back or had an error, another launch on the
+host, or memory in use by nobody who is listed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disturbance:
+    """One thing that disturbed a launch, with its evidence; `reports/disturbance_text.py` has the words.
+
+    `processes` are all sightings of one foreign process; `count` of `of` samples showed the throttle `reason` (NVML's
+    bit), at `temperature_c` at most; `mhz` is the median SM clock under load and `usual_mhz` the baseline's; `cases`
+    ran beside it; `memory_mb` is hidden; `event` is what the driver reported.
+    """
+
+    code: DisturbanceCode
+    gpu_uuid: str = ""
+    processes: tuple[GpuProcess, ...] = ()
+    reason: int | None = None
+    count: int | None = None
+    of: int | None = None
+    temperature_c: int | None = None
+    mhz: float | None = None
+    usual_mhz: float | None = None
+    cases: tuple[str, ...] = ()
+    memory_mb: int | None = None
+    event: GpuEvent | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
     """What was seen beside a launch. `foreign`: processes that are not the launch's own; `drawing`: those of them that
     only draw a screen, which are not among `foreign` and disturb nothing; `co_runners`: case ids of
@@ -214,7 +276,7 @@ class Watch:
     memory (MiB) grew, and stayed, that no listed process accounts for, on the GPU with the most; `hidden_by_gpu`: the
     same for each GPU by its UUID, empty in recordings that do not say; `stolen_s`: CPU time (s over
     all CPUs) for which a hypervisor withheld them from this machine, None where that is not told; `unknown`: names of
-    counters that this driver does not tell; `events`: what was told outside the samples (Xid errors, counters of
+    counters that this driver does not tell; `gpu_events`: what was told outside the samples (Xid errors, counters of
     thermal throttling); `pids`: how far the listed processes could be told apart (docs/gpus.md); `cost_ms`: the time
     that the watch itself took."""
 
@@ -229,7 +291,7 @@ class Watch:
     hidden_by_gpu: Mapping[str, int] = field(default_factory=dict)
     stolen_s: float | None = None
     unknown: tuple[str, ...] = ()
-    events: tuple[str, ...] = ()
+    gpu_events: tuple[GpuEvent, ...] = ()
     pids: Literal["exact", "calibrated", "unusable"] | None = None
     cost_ms: float | None = None
 
@@ -264,6 +326,28 @@ class Changed:
     then: str | None = None
     now: str | None = None
     recorded: bool = True
+
+
+DifferenceCode = Literal["machine", "field", "digest", "timers", "conditioning-cache", "engine"]
+"""In what two measurements differ: the machine, a field of the workload, the workload without its fields being known,
+how stage timers are kept, whether encodings came from the engine's cache, or the engine's version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One thing in which two measurements differ, or a launch and what its case asks for now.
+
+    `key` is the workload's field (`args.width`), `inherited` tells that launches inherited it. `then` and `now` are the
+    two values: of a field, None where it is not set; of timers and of the cache, whether they are synchronised or on
+    (None: of both kinds); digests; versions. Of machines they are in `machines`.
+    """
+
+    code: DifferenceCode
+    key: str = ""
+    then: Any = None
+    now: Any = None
+    inherited: bool = False
+    machines: tuple[Machine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

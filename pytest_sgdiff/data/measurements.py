@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_sgdiff.data.cases import Backend
-from pytest_sgdiff.data.launches import Environment, Machine, Watch, Workload
+from pytest_sgdiff.data.failures import Cause, Failure
+from pytest_sgdiff.data.launches import Difference, Disturbance, Environment, Machine, Watch, Workload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,39 +37,90 @@ class PerfDump:
     model: str | None = None
 
 
-Cause = Literal[
-    "memory",
-    "host-memory",
-    "port",
-    "collective",
-    "killed",
-    "time",
-    "backend",
-    "warmup",
-    "unproved",
-    "contradicted",
-    "conditioning-cache",
-    "cut-off",
-    "exit-code",
-    "other-work",
-    "mixture",
-]
-"""What a launch lacked, where there is a known cure (`pytest_sgdiff.runner.next_step.CURES`)."""
-
 Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention"]
 """What a case's `expect` can name."""
+
+
+ProblemCode = Literal[
+    "stated",
+    # How the launch ended.
+    "timeout",
+    "interrupted",
+    "exit-code",
+    "signal",
+    "cut-off",
+    "failure-in-log",
+    # The dump and the files.
+    "bad-dump",
+    "stale-dump",
+    "no-dump",
+    "no-exit-code",
+    "no-output",
+    "empty-output",
+    # The backend.
+    "diffusers-ran",
+    "native-unproved",
+    "native-ran",
+    "diffusers-unproved",
+    # What the case expects.
+    "pipeline-unproved",
+    "other-pipeline",
+    "stages-missing",
+    "stages-idle",
+    "size-unproved",
+    "other-size",
+    "other-attention",
+    "attention-fell-back",
+    "attention-unproved",
+    "component-attention",
+    # How it was measured.
+    "cache-hit",
+    "cache-on",
+    "step-count",
+    "steps-too-long",
+    "warmup",
+    "compile-failed",
+    # Recordings.
+    "other-work",
+    "two-measurements",
+]
+"""Why a launch does not count. `stated`: as the message says, of an engine that a plugin brings."""
+
+WarmupCode = Literal["proven", "none", "failed", "synthetic", "server", "claimed", "asked"]
+"""What a log shows of the warmup: one that ended, none, one that failed, one of made-up requests, a server's (which
+`sglang generate` never runs), or none although the log claims it or it was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """Why a launch does not count. `evidence` quotes the log lines or dump entries that show it; `cause` is what it
-    comes from, None where there is no known cure; `about` is what of the case's `expect` was not seen."""
+    comes from, None where there is no known cure; `about` is what of the case's `expect` was not seen.
+
+    `code` says what it is and the other fields with which figures: `wanted` is what the case asks for and `found` what
+    was seen instead, `number` an exit code, a signal or a count of steps, `seconds` the time-out, `took_ms` and
+    `steps_ms` the times of a stage and of its steps, `launches` the two that do not fit, `failure` why it failed.
+    `message` holds words only where nothing else does: of a dump that does not parse, and of an engine that a plugin
+    brings. `reports/problem_text.py` has all others.
+    """
 
     kind: Literal["launch-failed", "timeout", "invalid"]
-    message: str
+    code: ProblemCode = "stated"
+    message: str = ""
     evidence: tuple[str, ...] = ()
     cause: Cause | None = None
     about: Expected | None = None
+    wanted: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+    number: int | None = None
+    seconds: float | None = None
+    took_ms: float | None = None
+    steps_ms: float | None = None
+    asked: bool = False
+    logged: bool = True
+    warmup: WarmupCode | None = None
+    failure: Failure | None = None
+    launches: tuple[int, ...] = ()
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +146,7 @@ class Reading:
 class LaunchRecord:
     """One launch as results and baselines keep it: its numbers and where they come from.
 
-    `excluded` says why the launch was replaced (a disturbance), None if it counts. `steps_ms` is the step profile,
+    `disturbances` and `problem` say why the launch does not count; it `counts` without. `steps_ms` is the step profile,
     `server_args` the settings that the engine resolved, as its log tells them (a baseline keeps none);
     `conditioning_cache` is whether the engine's cache of encodings was on, None where nothing says so.
     """
@@ -114,8 +166,14 @@ class LaunchRecord:
     conditioning_cache: bool | None = None
     server_args: Mapping[str, Any] = field(default_factory=dict)
     alone: bool | None = None
-    excluded: str | None = None
+    disturbances: tuple[Disturbance, ...] = ()
+    problem: Problem | None = None
     folder: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether its numbers are used: it was neither disturbed nor invalid."""
+        return not self.disturbances and self.problem is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_sgdiff.data.cases import FasterThan, Location, MetricClass, Outcome
-from pytest_sgdiff.data.findings import Finding, ReasonCode, RelationCode
-from pytest_sgdiff.data.launches import Changed, Machine, Workload
+from pytest_sgdiff.data.cases import Advice, FasterThan, Location, MetricClass, Outcome
+from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode, StepFinding, UnknownStage
+from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 
 Estimator = Literal["mean", "median"]
@@ -71,11 +71,81 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why a case has its outcome: a code, and the figures behind it that the result does not hold elsewhere.
+    `reports/reason_text.py` has the words.
+
+    `launches` of `of` were launched where a recording ends too early, `pairs` in an A/B run, of which `side` is the
+    engine that is meant. `disturbed` launches were, by `disturbances`. `machine` is the slug that has no baseline, and
+    `others` are those that have one. `differences` make the baseline incomparable. A recording adds its `launches` to
+    the `added_to` launches of the baseline, replaces it (`replaces`), or is the first. `error` is what kept GPUs or
+    the host from the case.
+    """
+
+    code: ReasonCode = "verdicts"
+    launches: int | None = None
+    of: int | None = None
+    pairs: int | None = None
+    side: Literal["base", "current"] | None = None
+    disturbed: int = 0
+    disturbances: tuple[Disturbance, ...] = ()
+    machine: str = ""
+    others: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    added_to: int | None = None
+    replaces: bool = False
+    recording: bool = False
+    error: str = ""
+
+
+WarningCode = Literal[
+    "auto-tuned",
+    "inherited-otherwise",
+    "inherited-unrecorded",
+    "inherited-work",
+    "pauses",
+    "not-judged",
+    "new-stages",
+    "steps",
+    "baseline-doubt",
+    "recording-doubt",
+    "more-launches",
+    "unknown-machine",
+    "unknown-stage",
+    "advice",
+]
+"""What is worth a warning: settings that the engine chose by itself, variables that launches inherited, what the
+launches show beside what is judged, what a baseline or a recording lacks, and what is known against the case."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warned:
+    """A warning about a case; `reports/warning_text.py` has the words.
+
+    `names` are the engine's lines on what it tuned, or stages; `changed` the variables; `metric` names the verdict that
+    it is about; `launches` were taken beyond the usual `usual`, for `doubts`.
+    """
+
+    code: WarningCode
+    names: tuple[str, ...] = ()
+    changed: tuple[Changed, ...] = ()
+    metric: str = ""
+    step: StepFinding | None = None
+    doubts: tuple[Doubt, ...] = ()
+    launches: int | None = None
+    usual: int | None = None
+    machine: str = ""
+    stage: UnknownStage | None = None
+    location: Location | None = None
+    advice: Advice | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResult:
     """Everything that a run found out about one case; what workers send and reports read.
 
-    `reason` says in one line why the outcome is what it is, `reason_code` the kind of it, and `decided_by` names the
-    metrics whose verdicts it is; `next_step` says what to do about it. `noise` tells which
+    `reason` says why the outcome is what it is, and `decided_by` names the metrics whose verdicts it is; `next_step`
+    says what to do about it. `noise` tells which
     prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
     (`--sgdiff-update`), and its verdicts are then for show. `changed` are variables that the launches inherited
     otherwise than the baseline's did. `baseline_records` are the baseline's own launches, so that a report can show
@@ -86,8 +156,7 @@ class CaseResult:
     node_id: str
     location: Location
     outcome: Outcome
-    reason: str
-    reason_code: ReasonCode = "verdicts"
+    reason: Reason
     decided_by: tuple[str, ...] = ()
     next_step: str = ""
     summary: str = ""
@@ -97,7 +166,7 @@ class CaseResult:
     workload: Workload | None = None
     launches: tuple[LaunchRecord, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warned, ...] = ()
     changed: tuple[Changed, ...] = ()
     noise: str = ""
     problems: tuple[Problem, ...] = ()
@@ -112,6 +181,11 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
+
+    @property
+    def reason_code(self) -> ReasonCode:
+        """The kind of the reason."""
+        return self.reason.code
 
     @property
     def paired(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_sgdiff.engines.causes import (
+from pytest_sgdiff.data.failures import (
     CollectiveTimeout,
     CommandRefused,
     Crashed,
@@ -350,7 +350,8 @@ def _of_line(at: int, said: Sequence[str], *, usage: bool) -> Iterator[_Event]:
     elif match := _FATAL.match(text):
         what = match["python"] or match["shell"] or match["torch"] or match["libc"]
         abort = what in {"Aborted", "Killed"}
-        yield _Event(at=at, failure=Crashed(what=text), kind="consequence" if abort else "end")
+        crashed = Crashed(what=text, killed=what == "Killed")
+        yield _Event(at=at, failure=crashed, kind="consequence" if abort else "end")
     elif match := _DEAD.search(text):
         code = next((m[1] for line in said[at + 1 : at + 20] if (m := _EXIT_CODE.search(line))), None)
         died = WorkerDied(rank=int(match[1]), exit_code=_int(code))

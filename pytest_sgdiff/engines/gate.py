@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_sgdiff import metrics
-from pytest_sgdiff.data import Backend, Case, Cause, Expected, Launch, PerfDump, Problem
+from pytest_sgdiff.data import Backend, Case, Expected, Launch, PerfDump, Problem, ProblemCode
 from pytest_sgdiff.engines import conditioning
 from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, unsatisfied
 from pytest_sgdiff.engines.failures import FRAME
@@ -29,9 +29,6 @@ _LAST_LINES = 100
 
 # Stages whose loop takes num-inference-steps steps; distilled and two-stage pipelines have schedules of their own.
 _PLAIN_DENOISING = frozenset({"DenoisingStage", "LTX2AVDenoisingStage"})
-
-
-CUT_OFF = "the launch was cut off: it has neither an exit code nor a perf dump"
 
 
 def cut_off(launch: Launch, log: LogEvidence) -> bool:
@@ -54,25 +51,26 @@ def problems(
     if launch.ending == "timeout":
         yield _problem(
             "timeout",
-            f"the launch did not end within {case.timeout_s:g} s" + (f": {log.cause}" if log.cause else ""),
+            "timeout",
             dict.fromkeys((*log.failures, *log.shown)) or _last(log),
             cause=log.lacked or "time",
+            seconds=case.timeout_s,
+            failure=log.failure,
         )
         return
     if launch.ending == "interrupted":
-        yield _problem("launch-failed", "the launch was interrupted", _last(log))
+        yield _problem("launch-failed", "interrupted", _last(log))
         return
     if launch.returncode:
         yield _exit(launch.returncode, log)
         return
     if cut_off(launch, log):
-        yield _problem("launch-failed", CUT_OFF, _last(log), cause="cut-off")
+        yield _problem("launch-failed", "cut-off", _last(log), cause="cut-off")
         return
     yield from _failed_request(launch, log)
     yield from _dump(launch, log, dump, dump_error)
     if launch.returncode is None and launch.dump is not None:
-        message = "nothing proves that the engine ended well: its exit code is not known"
-        yield _problem("invalid", message, (), cause="exit-code")
+        yield _problem("invalid", "no-exit-code", (), cause="exit-code")
     yield from _outputs(launch, case)
     yield from backend_problems(case.runs_on, dump, log)
     yield from _expected(case, dump, log)
@@ -81,11 +79,12 @@ def problems(
     yield from _steps(case, dump)
     yield from _steps_beyond_their_stage(dump)
     if case.warmup == "request" and log.warmup != "proven":
-        yield _problem("invalid", f"warmup is not proven: {log.warmup_why}", log.warmup_lines, cause="warmup")
+        asked = (log.warmup_asked,) if log.warmup_asked else ()
+        yield _problem("invalid", "warmup", log.warmup_lines, cause="warmup", warmup=log.warmup_code, found=asked)
     if conditioning.to_be_off(case):
         yield from _cached(launch, log)
     if log.compile_failures and given(case, "enable-torch-compile"):
-        yield _problem("invalid", "torch.compile was asked for and failed", log.compile_failures)
+        yield _problem("invalid", "compile-failed", log.compile_failures)
 
 
 def backend_problems(wanted: Backend, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
@@ -94,64 +93,41 @@ def backend_problems(wanted: Backend, dump: PerfDump | None, log: LogEvidence) -
     evidence = (*log.fallbacks, *log.pipeline_lines, *_stage_lines(dump))
     if wanted == "sglang":
         if ran == "diffusers":
-            asked = "because it was asked for" if log.requested_diffusers else "instead of the native one"
-            yield _problem("invalid", f"ran on the diffusers backend {asked}", evidence, cause="backend")
+            yield _problem("invalid", "diffusers-ran", evidence, cause="backend", asked=log.requested_diffusers)
         elif not log.pipeline:
-            yield _problem("invalid", "nothing proves the native backend: the log names no pipeline class", evidence)
+            yield _problem("invalid", "native-unproved", evidence)
     elif ran == "sglang":
-        yield _problem("invalid", "ran on the native backend, but the case declares `backend: diffusers`", evidence)
+        yield _problem("invalid", "native-ran", evidence)
     elif ran is None:
-        yield _problem(
-            "invalid", "nothing proves the diffusers backend: no sign of it in the log or the dump", evidence
-        )
+        yield _problem("invalid", "diffusers-unproved", evidence)
 
 
 def failed_dump(error: str) -> Problem:
     """A dump that cannot be a measurement."""
-    return _problem("invalid", error, ())
+    return _problem("invalid", "bad-dump", (), message=error)
 
 
 def _exit(returncode: int, log: LogEvidence) -> Problem:
-    how = f"the engine exited with {returncode}"
-    if returncode < 0:
-        try:
-            name = signal.Signals(-returncode).name
-        except ValueError:
-            name = f"signal {-returncode}"
-        how = f"the engine was killed by {name}"
     # The lines that say what failed, then how it ended.
     lines = dict.fromkeys((*log.failures, *log.shown, *_last(log)))
-    cause = log.lacked or (None if log.cause or -returncode != signal.SIGKILL else "killed")
-    return _problem("launch-failed", f"{how}: {log.cause}" if log.cause else how, lines, cause=cause)
+    cause = log.lacked or (None if log.failure or -returncode != signal.SIGKILL else "killed")
+    code: ProblemCode = "signal" if returncode < 0 else "exit-code"
+    return _problem("launch-failed", code, lines, cause=cause, number=abs(returncode), failure=log.failure)
 
 
 def _failed_request(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
     if log.failures:
-        how = "the engine exited with 0, but its log shows" if launch.returncode == 0 else "the engine's log shows"
-        why = f": {log.cause}" if log.cause else ""
-        yield _problem(
-            "launch-failed",
-            f"{how} a failure{why}",
-            dict.fromkeys((*log.failures, *log.shown)),
-            cause=log.lacked,
-        )
+        lines = dict.fromkeys((*log.failures, *log.shown))
+        how = launch.returncode
+        yield _problem("launch-failed", "failure-in-log", lines, cause=log.lacked, number=how, failure=log.failure)
 
 
 def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: str | None) -> Iterator[Problem]:
     if dump_error is not None:
         yield failed_dump(dump_error)
-    elif dump is None and launch.stale_dump:
-        yield _problem(
-            "launch-failed",
-            "the engine exited with 0, but the perf dump is older than the launch: it wrote none",
-            () if log.failures else _last(log),
-        )
     elif dump is None:
-        yield _problem(
-            "launch-failed",
-            "the engine exited with 0, but wrote no perf dump" if launch.returncode == 0 else "there is no perf dump",
-            () if log.failures else _last(log),
-        )
+        code: ProblemCode = "stale-dump" if launch.stale_dump else "no-dump"
+        yield _problem("launch-failed", code, () if log.failures else _last(log), number=launch.returncode)
 
 
 def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
@@ -159,31 +135,28 @@ def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
     if launch.outputs is None or given(case, "save-output") is False or given(case, "no-save-output"):
         return
     if not launch.outputs:
-        yield _problem("invalid", "the engine left no output file", ())
+        yield _problem("invalid", "no-output", ())
     for file in launch.outputs:
         if file.size_bytes == 0:
-            yield _problem("invalid", f"the output file {file.name} is empty", ())
+            yield _problem("invalid", "empty-output", (), found=(file.name,))
 
 
 def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
     """Everything that the case expects is to be seen; that nothing speaks against it is not enough."""
     expect = case.expect
     if expect.pipeline and not log.pipelines:
-        yield _unproved("pipeline", f"nothing proves the pipeline {expect.pipeline}: the log names no pipeline class")
+        yield _unproved("pipeline-unproved", "pipeline", (expect.pipeline,))
     elif expect.pipeline and set(log.pipelines) != {expect.pipeline}:
-        ran = " and ".join(log.pipelines)
-        message = f"ran the pipeline {ran}, the case expects {expect.pipeline}"
-        yield _contradicted("pipeline", message, log.pipeline_lines)
+        yield _contradicted("other-pipeline", "pipeline", (expect.pipeline,), log.pipeline_lines, found=log.pipelines)
     if dump and expect.stages:
         took = {stage.name: stage.duration_ms for stage in dump.stages}
-        missing = [name for name in expect.stages if name not in took]
-        idle = [name for name in expect.stages if took.get(name) == 0]
+        missing = tuple(name for name in expect.stages if name not in took)
+        idle = tuple(name for name in expect.stages if took.get(name) == 0)
         if missing:
-            message = f"the perf dump has no stage {' and no stage '.join(missing)}"
-            yield _contradicted("stage", message, (f"stages of the dump: {', '.join(took) or 'none'}",))
+            there = (f"stages of the dump: {', '.join(took) or 'none'}",)
+            yield _contradicted("stages-missing", "stage", missing, there, found=tuple(took))
         if idle:
-            message = f"nothing proves that {' and '.join(idle)} ran: the perf dump says 0 ms"
-            yield _unproved("stage", message)
+            yield _unproved("stages-idle", "stage", idle)
     sizes: tuple[tuple[str, Expected, int | None], ...] = (
         ("width", "width", expect.output.width),
         ("height", "height", expect.output.height),
@@ -196,13 +169,12 @@ def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[P
 
 def _size(name: str, about: Expected, wanted: int, log: LogEvidence) -> Iterator[Problem]:
     """Every block of the log that tells the size must tell the one that is expected."""
-    logged = [value for value in log.sampling.get(name, ()) if value.isdecimal() and int(value) > 0]
+    logged = tuple(value for value in log.sampling.get(name, ()) if value.isdecimal() and int(value) > 0)
     if not logged:
-        lacks = f"names no {name}" if log.sampling else "has no sampling params"
-        yield _unproved(about, f"nothing proves the {about} {wanted}: the log {lacks}")
+        yield _unproved("size-unproved", about, (str(wanted),), logged=bool(log.sampling))
     elif any(int(value) != wanted for value in logged):
-        message = f"the engine generated {about} {' and '.join(logged)}, the case expects {wanted}"
-        yield _contradicted(about, message, [f"Sampling params: {name}: {value}" for value in logged])
+        lines = [f"Sampling params: {name}: {value}" for value in logged]
+        yield _contradicted("other-size", about, (str(wanted),), lines, found=logged)
 
 
 def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
@@ -211,35 +183,27 @@ def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
     if asked is None:
         return
     uses = deciding_uses(log.attention)
-    used = ", ".join(dict.fromkeys(use.backend for use in uses))
     others = unsatisfied(asked, uses)
     if others:
+        used = tuple(dict.fromkeys(use.backend for use in uses))
         lines = (*log.attention_fallbacks, *(use.line for use in others))
-        message = f"ran with the attention backend {used}, the case asks for {asked}"
-        yield _contradicted("attention", message, lines)
+        yield _contradicted("other-attention", "attention", (asked,), lines, found=used)
     elif log.attention_fallbacks:
-        message = f"the attention backend {asked} was not used everywhere"
-        yield _contradicted("attention", message, log.attention_fallbacks)
+        yield _contradicted("attention-fell-back", "attention", (asked,), log.attention_fallbacks)
     elif not uses and case.expect.attention:
-        yield _unproved("attention", f"nothing proves the attention backend {asked}: the log names none")
+        yield _unproved("attention-unproved", "attention", (asked,))
     denoisers = tuple(line for line in log.components if "transformer" in line)
     if denoisers:
-        message = f"the transformer runs as a diffusers component, without the attention backend {asked}"
-        yield _contradicted("attention", message, denoisers)
+        yield _contradicted("component-attention", "attention", (asked,), denoisers)
 
 
 def _cached(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
     """Encoders whose work the warmup, a copy of the measured request, had done: their times say nothing of them."""
     hits = conditioning.hits(log.lines)
     if hits:
-        message = "the measured request found the encodings of its warmup in the conditioning cache"
-        yield _problem("invalid", message, hits, cause="conditioning-cache")
+        yield _problem("invalid", "cache-hit", hits, cause="conditioning-cache")
     elif conditioning.used(log.server_args, launch.argv):
-        message = (
-            "the engine's conditioning cache was on, so that the measured request found the encodings of its warmup: "
-            "the times of the encoders, and the total, leave out their work"
-        )
-        yield _problem("invalid", message, conditioning.quoted(log.server_args), cause="conditioning-cache")
+        yield _problem("invalid", "cache-on", conditioning.quoted(log.server_args), cause="conditioning-cache")
 
 
 def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
@@ -249,11 +213,7 @@ def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
         return
     denoising = [stage.name for stage in dump.stages if metrics.is_denoising(stage.name)]
     if len(denoising) == 1 and denoising[0] in _PLAIN_DENOISING and abs(len(dump.steps_ms) - wanted) > 1:
-        yield _problem(
-            "invalid",
-            f"the perf dump has {len(dump.steps_ms)} denoising steps, num-inference-steps asks for {wanted}",
-            (),
-        )
+        yield _problem("invalid", "step-count", (), number=len(dump.steps_ms), wanted=(str(wanted),))
 
 
 def _steps_beyond_their_stage(dump: PerfDump | None) -> Iterator[Problem]:
@@ -263,8 +223,7 @@ def _steps_beyond_their_stage(dump: PerfDump | None) -> Iterator[Problem]:
         return
     together, took = math.fsum(dump.steps_ms), stages[0].duration_ms
     if together > took + max(CLOCK_NOISE_MS, CLOCK_NOISE * took):
-        message = f"{stages[0].name} took {took:g} ms, less than its steps together ({together:g} ms)"
-        yield _problem("invalid", message, ())
+        yield _problem("invalid", "steps-too-long", (), found=(stages[0].name,), took_ms=took, steps_ms=together)
 
 
 def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:
@@ -279,23 +238,25 @@ def _last(log: LogEvidence) -> tuple[str, ...]:
     return tuple(line for line in log.lines[-_LAST_LINES:] if not FRAME.match(line))[-_MOST_LINES:]
 
 
-def _unproved(about: Expected, message: str) -> Problem:
-    return _problem("invalid", message, (), cause="unproved", about=about)
+def _unproved(code: ProblemCode, about: Expected, wanted: tuple[str, ...], *, logged: bool = True) -> Problem:
+    return _problem("invalid", code, (), cause="unproved", about=about, wanted=wanted, logged=logged)
 
 
-def _contradicted(about: Expected, message: str, evidence: Iterable[str]) -> Problem:
-    return _problem("invalid", message, evidence, cause="contradicted", about=about)
+def _contradicted(
+    code: ProblemCode,
+    about: Expected,
+    wanted: tuple[str, ...],
+    evidence: Iterable[str],
+    *,
+    found: tuple[str, ...] = (),
+) -> Problem:
+    return _problem("invalid", code, evidence, cause="contradicted", about=about, wanted=wanted, found=found)
 
 
 def _problem(
-    kind: Literal["launch-failed", "timeout", "invalid"],
-    message: str,
-    evidence: Iterable[str],
-    *,
-    cause: Cause | None = None,
-    about: Expected | None = None,
+    kind: Literal["launch-failed", "timeout", "invalid"], code: ProblemCode, evidence: Iterable[str], **figures: Any
 ) -> Problem:
     lines = [line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in evidence]
     if len(lines) > _MOST_LINES:
         lines = [*lines[: _MOST_LINES // 2], f"… {len(lines) - _MOST_LINES} more lines …", *lines[-_MOST_LINES // 2 :]]
-    return Problem(kind=kind, message=message, evidence=tuple(lines), cause=cause, about=about)
+    return Problem(kind=kind, code=code, evidence=tuple(lines), **figures)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_sgdiff.data import Launch, PerfDump
+from pytest_sgdiff.engines.causes import NATIVE_UNPROVED, warmup_unproved
 from pytest_sgdiff.engines.gate import backend_of
 from pytest_sgdiff.engines.log import LogEvidence, examine
 from pytest_sgdiff.engines.perf_dump import DumpError, parse
@@ -91,7 +92,7 @@ def _unproven(dump: PerfDump | None, log: LogEvidence) -> Iterator[str]:
     elif dump is None and _unended(log):
         yield "the log ends before its request: the launch was cut off, or wrote no perf dump"
     elif backend_of(dump, log) != "diffusers" and not log.pipeline:
-        yield "nothing proves the native backend: the log names no pipeline class"
+        yield NATIVE_UNPROVED
 
 
 def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Iterator[str]:
@@ -110,4 +111,4 @@ def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Ite
     yield from (f"a component runs as a diffusers class: {line}" for line in log.components)
     yield from (f"torch.compile failed: {line}" for line in log.compile_failures)
     if log.warmup == "unproven" and (dump or not _unended(log)):
-        yield f"warmup is not proven: {log.warmup_why}"
+        yield warmup_unproved(log.warmup_code, log.warmup_asked)

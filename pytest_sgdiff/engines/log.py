@@ -20,9 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from pytest_sgdiff.data import Cause
+from pytest_sgdiff.data import Cause, Failure, WarmupCode
 from pytest_sgdiff.engines import failures as failure
 from pytest_sgdiff.engines.attention import AttentionUse, attention_fallbacks, attention_uses
+from pytest_sgdiff.engines.causes import in_words
 from pytest_sgdiff.engines.log_prefix import ANSI, STAMP, Line, bare_lines
 
 Warmup = Literal["proven", "unproven", "none"]
@@ -104,7 +105,8 @@ class LogEvidence:
     backend, `requested_diffusers` whether it was asked for; `sampling` are the request's parameters as logged,
     each with every value that it was given; `components` tells of single components that run as diffusers classes in a
     native pipeline; `failures` are the lines of a launch that failed, `failure` is why it, or one that ended early,
-    did, `shown` the lines that show that.
+    did, `shown` the lines that show that. `warmup_code` is what shows the state of the warmup, `warmup_asked` the sizes
+    of made-up requests.
     """
 
     lines: tuple[str, ...] = ()
@@ -119,10 +121,11 @@ class LogEvidence:
     attention: tuple[AttentionUse, ...] = ()
     attention_fallbacks: tuple[str, ...] = ()
     warmup: Warmup = "none"
-    warmup_why: str = "the log shows no warmup"
+    warmup_code: WarmupCode = "none"
+    warmup_asked: str = ""
     warmup_lines: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
-    failure: failure.Failure | None = None
+    failure: Failure | None = None
     shown: tuple[str, ...] = ()
     auto_tuned: tuple[str, ...] = ()
     compile_failures: tuple[str, ...] = ()
@@ -130,7 +133,7 @@ class LogEvidence:
     @property
     def cause(self) -> str | None:
         """Why the launch failed, in one line."""
-        return None if self.failure is None else self.failure.text
+        return None if self.failure is None else in_words(self.failure)
 
     @property
     def lacked(self) -> Cause | None:
@@ -177,6 +180,7 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
     names = tuple(dict.fromkeys(name for name, _ in pipelines))
     fallbacks = _matching(telling, _FALLBACK)
     warmup, why, evidence = _warmup(telling, server_args)
+    synthetic = server_args.get("warmup_resolutions")
     found = failure.find(own)
     return LogEvidence(
         lines=lines,
@@ -192,7 +196,8 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
         attention=attention_uses(records),
         attention_fallbacks=attention_fallbacks(telling),
         warmup=warmup,
-        warmup_why=why,
+        warmup_code=why,
+        warmup_asked=str(synthetic) if why == "synthetic" else "",
         warmup_lines=evidence,
         failures=found.evidence,
         failure=found.failure,
@@ -291,27 +296,26 @@ def _taken_out(line: Line, echo: str) -> Line:
     return replace(line, text=line.text.replace(echo, "<prompt>"))
 
 
-def _warmup(lines: Sequence[str], server_args: Mapping[str, Any]) -> tuple[Warmup, str, tuple[str, ...]]:
+def _warmup(lines: Sequence[str], server_args: Mapping[str, Any]) -> tuple[Warmup, WarmupCode, tuple[str, ...]]:
     """State, reason and the lines behind it."""
     failed = _matching(lines, _WARMUP_FAILED)
     done = tuple(dict.fromkeys(line.strip() for line in lines if _warmed_up(line)))
     claimed = _matching(lines, _WARMUP_CLAIMED)
     if failed:
-        return "unproven", "the warmup failed, so that the measured request ran cold", failed
+        return "unproven", "failed", failed
     synthetic = server_args.get("warmup_resolutions")
     if synthetic and (done or claimed):
-        why = f"warmup_resolutions {synthetic} warms up synthetic requests instead of the measured one"
-        return "unproven", why, done or claimed
+        return "unproven", "synthetic", done or claimed
     if done:
-        return "proven", "the log shows a warmup request that ended", done
+        return "proven", "proven", done
     mode = server_args.get("warmup_mode")
     if mode == "server":
-        return "unproven", "the engine chose server warmup, which `sglang generate` never runs", claimed
+        return "unproven", "server", claimed
     if claimed:
-        return "unproven", "the log claims that warmup was excluded, but shows none that ended", claimed
+        return "unproven", "claimed", claimed
     if server_args.get("warmup") is True or mode == "request":
-        return "unproven", "warmup was asked for, but the log shows none that ended", ()
-    return "none", "the log shows no warmup", ()
+        return "unproven", "asked", ()
+    return "none", "none", ()
 
 
 def _warmed_up(line: str) -> bool:

@@ -34,7 +34,8 @@ Unknown = Literal["refuse", "ignore"]
 
 
 def to_plain(value: object, *, omit_defaults: bool = False) -> Any:
-    """`value` as builtins. With `omit_defaults`, fields that hold their default are left out (for files).
+    """`value` as builtins. With `omit_defaults`, fields that hold their default are left out (for files), but for
+    a `code`, by which the classes of a union are told apart.
 
     Raises WireError for a number that is not finite, a mapping whose keys are not text, or a type without a plain form.
     """
@@ -71,7 +72,8 @@ def _plain(value: object, path: Place, *, omit_defaults: bool) -> Any:
         return {
             field.name: _plain(getattr(value, field.name), (*path, field.name), omit_defaults=omit_defaults)
             for field in dataclasses.fields(value)
-            if not (omit_defaults and _holds_default(value, field))
+            # A `code` tells the classes of a union apart.
+            if field.name == "code" or not (omit_defaults and _holds_default(value, field))
         }
     if isinstance(value, Mapping):
         for key in value:

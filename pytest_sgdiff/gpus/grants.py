@@ -17,7 +17,7 @@ from pytest_sgdiff.gpus.lease_records import Busy, LeaseRecord
 from pytest_sgdiff.gpus.lock_files import bump, closing, mutex, remove
 from pytest_sgdiff.gpus.policy import Slot, plan
 from pytest_sgdiff.gpus.selection import Eligible
-from pytest_sgdiff.gpus.wait_reasons import holdings, obstacles
+from pytest_sgdiff.gpus.wait_reasons import WaitReason, holdings, obstacles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Grant:
 
 def look(
     folder: str, eligible: Eligible, ident: str, about: dict[str, Any], found_busy: Mapping[str, Busy]
-) -> tuple[Grant | None, list[LeaseRecord], str]:
+) -> tuple[Grant | None, list[LeaseRecord], tuple[WaitReason, ...]]:
     """One look at the queue for the ticket `ident`: a grant or why not, and all leases on record. `found_busy` are the
     GPUs that this process found in use lately, whether or not it could leave a mark of it."""
     usable = frozenset(gpu.uuid for gpu in eligible.gpus)
@@ -54,7 +54,7 @@ def look(
             for fd in free.values():
                 os.close(fd)
         if mine:
-            return enter(folder, ident, mine, about), leases, ""
+            return enter(folder, ident, mine, about), leases, ()
     asked = {uuid for waiter in queue if waiter.ticket.id == ident for uuid in waiter.ticket.eligible}
     gpus = [gpu for gpu in eligible.gpus if gpu.uuid in asked]
     return None, leases, obstacles(gpus, ident, queue, leases, busy, wanted - free.keys() - free_for_others)

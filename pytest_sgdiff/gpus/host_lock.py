@@ -12,18 +12,20 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from pytest_sgdiff.errors import LeaseError, LeaseLostError
 from pytest_sgdiff.files.locks import is_at, try_lock
 from pytest_sgdiff.gpus.lease_records import read_tag, write_locked
 from pytest_sgdiff.gpus.lock_files import is_locked, mutex, names, open_lock_file, remove, usable
+from pytest_sgdiff.gpus.wait_reasons import AIMS, Wait, WaitReason, in_words
 
 _POLL_S = 0.02
 
 
 @contextlib.contextmanager
 def entered(
-    folder: str, *, ident: str, tag: str, alone: bool, timeout_s: float, on_wait: Callable[[str], None] | None = None
+    folder: str, *, ident: str, tag: str, alone: bool, timeout_s: float, on_wait: Callable[[Wait], None] | None = None
 ) -> Iterator[tuple[int, ...]]:
     """Holds the host, shared or alone, and yields the descriptors that the launch must inherit.
 
@@ -36,15 +38,16 @@ def entered(
     def wait(fd: int, *, shared: bool) -> None:
         nonlocal said
         while not try_lock(fd, shared=shared):
-            others = ", ".join(running(folder, besides=ident)) or "another launch"
-            aim = "be alone on the host" if alone else "share the host"
+            others = (WaitReason(code="launches", cases=running(folder, besides=ident)),)
+            aim: Literal["alone", "shared"] = "alone" if alone else "shared"
             if time.monotonic() > deadline:
                 raise LeaseError(
-                    f"{tag or 'a launch'} could not {aim} within {timeout_s:g} s: {others} still running; "
+                    f"{tag or 'a launch'} could not {AIMS[aim]} within {timeout_s:g} s: "
+                    f"{in_words(others)} still running; "
                     "see `sgdiff gpus`, or choose another --sgdiff-isolation"
                 )
             if on_wait is not None and not said:
-                on_wait(f"waiting to {aim} beside {others}")
+                on_wait(Wait(aim=aim, reasons=others))
                 said = True
             time.sleep(_POLL_S)
 

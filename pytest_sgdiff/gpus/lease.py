@@ -18,6 +18,7 @@ from pytest_sgdiff.gpus.lease_records import rewrite
 from pytest_sgdiff.gpus.lock_files import bump, closing, gpu_file, is_locked, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.orphans import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason
 
 # Usually the first look finds the memory free; what takes longer is worth a word.
 FREED_S = 2.0
@@ -91,20 +92,20 @@ class Lease:
         }
 
     @contextlib.contextmanager
-    def shared(self, *, timeout_s: float = 3600.0, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    def shared(self, *, timeout_s: float = 3600.0, on_wait: Callable[[Wait], None] | None = None) -> Iterator[None]:
         """For the time of a launch that may have others beside it. Raises LeaseError; LeaseLostError if the lock
         directory lost the lease before the launch or during it."""
         with self._on_host(alone=False, timeout_s=timeout_s, on_wait=on_wait):
             yield
 
     @contextlib.contextmanager
-    def alone(self, *, timeout_s: float = 3600.0, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    def alone(self, *, timeout_s: float = 3600.0, on_wait: Callable[[Wait], None] | None = None) -> Iterator[None]:
         """For the time of a launch that must be the only one of all runs on this host. Raises as `shared`."""
         with self._on_host(alone=True, timeout_s=timeout_s, on_wait=on_wait):
             yield
 
     @contextlib.contextmanager
-    def _on_host(self, *, alone: bool, timeout_s: float, on_wait: Callable[[str], None] | None) -> Iterator[None]:
+    def _on_host(self, *, alone: bool, timeout_s: float, on_wait: Callable[[Wait], None] | None) -> Iterator[None]:
         with host_lock.entered(
             self._folder, ident=self.id, tag=self.tag, alone=alone, timeout_s=timeout_s, on_wait=on_wait
         ) as fds:
@@ -152,11 +153,13 @@ class Lease:
         with usable(self._folder, f"what runs beside {self.tag or 'the test'} cannot be read"):
             return host_lock.running(self._folder, besides=self.id)
 
-    def wait_until_free(self, timeout_s: float, on_wait: Callable[[str], None] | None = None) -> tuple[str, ...]:
+    def wait_until_free(
+        self, timeout_s: float, on_wait: Callable[[Wait], None] | None = None
+    ) -> tuple[WaitReason, ...]:
         """Waits until the driver has taken back what the launch used: it does so some time after the process's end. A
         stranger who came meanwhile is given the same time to leave, lest he disturb the next launch as well.
 
-        Returns what still speaks against it after `timeout_s`, `GPU 0: process 419 (python3, 1002 MiB)`; empty if free.
+        Returns what still speaks against it after `timeout_s`, one use of one GPU each; empty if free.
         `on_wait` is told that once it takes longer than FREED_S.
         """
         began = time.monotonic()
@@ -164,7 +167,7 @@ class Lease:
         while True:
             # Utilisation is an average over the last second, which the launch was part of.
             left = tuple(
-                f"GPU {gpu.index}: {use}"
+                WaitReason(code="in-use", gpus=(gpu.index,), uses=(use,))
                 for gpu in self.gpus
                 for use in use_of(gpu, self.reader)
                 if use.kind != "utilisation"
@@ -172,7 +175,7 @@ class Lease:
             if not left or time.monotonic() >= deadline:
                 return left
             if on_wait is not None and not said and time.monotonic() - began > FREED_S:
-                on_wait(f"waiting until the GPUs are free: {', '.join(left)}")
+                on_wait(Wait(aim="free", reasons=left))
                 said = True
             time.sleep(0.1)
 

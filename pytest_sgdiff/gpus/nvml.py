@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from pytest_sgdiff.data import GpuFacts, GpuProcess, GpuState
+from pytest_sgdiff.data import GpuEvent, GpuFacts, GpuProcess, GpuState
 
 NVML_FILE_VARIABLE = "SGDIFF_NVML_FILE"
 
@@ -37,8 +37,8 @@ class NvmlReader(Protocol):
     def linked(self, one: str, other: str) -> bool | None:
         """Whether two GPUs talk over NVLink."""
 
-    def xids(self) -> tuple[str, ...]:
-        """Xid errors since the last call, `GPU-...: Xid 79`; the first call only begins to listen."""
+    def xids(self) -> tuple[GpuEvent, ...]:
+        """Xid errors since the last call; the first call only begins to listen."""
 
 
 def default_reader() -> NvmlReader:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Literal
 
-from pytest_sgdiff.data import GpuFacts, GpuProcess, GpuState
+from pytest_sgdiff.data import GpuEvent, GpuFacts, GpuProcess, GpuState
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.printable import printable
 
@@ -203,21 +203,21 @@ class PynvmlReader:
         told = self._ask("nvmlDeviceGetP2PStatus", first, second, 2)  # NVML_P2P_CAPS_INDEX_NVLINK
         return None if told is None else told == 0
 
-    def xids(self) -> tuple[str, ...]:
+    def xids(self) -> tuple[GpuEvent, ...]:
         if self._listening is None:
             self._listening = self._ask("nvmlEventSetCreate")
             if self._listening is not None:
                 for handle in self._handles.values():
                     self._ask("nvmlDeviceRegisterEvents", handle, 8, self._listening)  # nvmlEventTypeXidCriticalError
             return ()
-        told: list[str] = []
+        told: list[GpuEvent] = []
         while len(told) < 32:
             # Raises NVMLError_Timeout if there is none.
             event = self._ask("nvmlEventSetWait_v2", self._listening, 0, read=lambda e: (e.device, int(e.eventData)))
             device, number = event or (None, 0)
             if not number:  # there is no Xid 0: an answer that was not filled in
                 break
-            told.append(f"{self._text('nvmlDeviceGetUUID', device) or 'a GPU'}: Xid {number}")
+            told.append(GpuEvent(kind="xid", gpu_uuid=self._text("nvmlDeviceGetUUID", device) or "", number=number))
         return tuple(dict.fromkeys(told))
 
 

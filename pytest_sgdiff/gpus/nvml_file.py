@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
-from pytest_sgdiff.data import GpuFacts, GpuProcess, GpuState
+from pytest_sgdiff.data import GpuEvent, GpuFacts, GpuProcess, GpuState
 from pytest_sgdiff.errors import LeaseError, WireError
 from pytest_sgdiff.files.wire import from_plain
 
@@ -85,5 +85,5 @@ class FileReader:
         links = self._read().get("links")
         return None if links is None else any({one, other} == set(pair) for pair in links)
 
-    def xids(self) -> tuple[str, ...]:
-        return tuple(self._read().get("xids", ()))
+    def xids(self) -> tuple[GpuEvent, ...]:
+        return tuple(map(GpuEvent.of_text, self._read().get("xids", ())))

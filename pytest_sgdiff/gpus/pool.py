@@ -22,13 +22,15 @@ from typing import Any
 from pytest_sgdiff.errors import LeaseError, NeverIdleError
 from pytest_sgdiff.files.locks import is_at
 from pytest_sgdiff.gpus import lease_records, ports
-from pytest_sgdiff.gpus.devices import PATIENCE_S, Use, in_use, in_words, never_idle
+from pytest_sgdiff.gpus.devices import PATIENCE_S, Use, in_use, never_idle
+from pytest_sgdiff.gpus.devices import in_words as uses_in_words
 from pytest_sgdiff.gpus.grants import Grant, enter, give_back, look
 from pytest_sgdiff.gpus.lease import Lease
 from pytest_sgdiff.gpus.lock_files import bump, generation, lock_dir, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.gpus.orphans import Reaper
 from pytest_sgdiff.gpus.selection import Eligible
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, gpus_in_words, in_words
 
 # The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
 SLOW_POLL_S = 1.0
@@ -78,14 +80,14 @@ class Pool:
         *,
         timeout_s: float,
         estimate_s: float | None = None,
-        on_wait: Callable[[str], None] | None = None,
+        on_wait: Callable[[Wait], None] | None = None,
         tag: str = "",
         products: Sequence[str] = (),
     ) -> Lease:
         """`count` idle GPUs (0: ports only) of one of the `products` (`Eligible.of`). `estimate_s` is how long they
         will be kept, as far as anybody knows.
 
-        `on_wait` gets a sentence whenever what is waited for changes. Raises LeaseError if the pool can never give
+        `on_wait` is told whenever what is waited for changes. Raises LeaseError if the pool can never give
         that many (NeverIdleError: because of a display or the MPS daemon), or not within `timeout_s`.
         """
         if self._lease is not None:
@@ -134,7 +136,7 @@ class Pool:
         among: Eligible,
         estimate_s: float | None,
         timeout_s: float,
-        on_wait: Callable[[str], None] | None,
+        on_wait: Callable[[Wait], None] | None,
         tag: str,
     ) -> Grant:
         """Draws a ticket and stays in the queue until its turn has come and the GPUs are found idle."""
@@ -145,7 +147,8 @@ class Pool:
                 return enter(self.folder, ident, {}, about)
         asked = {"count": count, "eligible": sorted(gpu.uuid for gpu in among.gpus), "budget": among.budget}
         ticket, ticket_fd = self._draw(ident, {**about, **asked})
-        said, seen, next_look = "", b"", 0.0
+        said: tuple[WaitReason, ...] = ()
+        seen, next_look = b"", 0.0
         try:
             while True:
                 now = time.monotonic()
@@ -161,12 +164,12 @@ class Pool:
                         if not busy:
                             return grant
                         self._refuse_never_idle(count, among, tag)
-                        why = "; ".join(self._busy_text(uuid, busy[uuid]) for uuid in busy)
+                        why = self._in_use(busy)
                     if now >= deadline:
                         raise LeaseError(_too_late(tag, count, timeout_s, why))
                     if on_wait is not None and why != said:
                         said = why
-                        on_wait(f"waiting for {_gpus(count)}: {why}")
+                        on_wait(Wait(aim="gpus", count=count, reasons=why))
                 time.sleep(min(self._poll_s, max(0.0, deadline - now)))
                 if time.monotonic() >= deadline:
                     next_look = 0.0
@@ -182,7 +185,7 @@ class Pool:
             path = os.path.join(self.folder, "queue", name)
             return path, lease_records.write_locked(path, content)
 
-    def _look(self, ident: str, about: dict[str, Any]) -> tuple[Grant | None, str]:
+    def _look(self, ident: str, about: dict[str, Any]) -> tuple[Grant | None, tuple[WaitReason, ...]]:
         """The GPUs if it is this ticket's turn, else what is in the way; orphans are helped out of it."""
         while True:
             now = time.time()
@@ -199,7 +202,7 @@ class Pool:
             busy = in_use(gpus, self.reader, settle_s=self._settle_s, patience_s=self._patience_s)
         finally:
             if busy is None or busy:
-                found = {uuid: in_words(uses) for uuid, uses in (busy or {}).items()}
+                found = {uuid: uses_in_words(uses) for uuid, uses in (busy or {}).items()}
                 until = time.time() + lease_records.QUARANTINE_S
                 self._found_busy |= {
                     uuid: lease_records.Busy(uuid=uuid, until=until, reason=reason) for uuid, reason in found.items()
@@ -211,22 +214,20 @@ class Pool:
         """Raises NeverIdleError if what does not end by itself leaves too few GPUs: waiting would be no use."""
         lasting = never_idle(among.gpus, self.reader) if count else {}
         if len(among.gpus) - len(lasting) < count:
-            why = "; ".join(self._busy_text(uuid, uses) for uuid, uses in lasting.items())
-            raise NeverIdleError(f"{tag or 'the test'} got no {_gpus(count)}, and waiting is no use: {why}")
+            why = in_words(self._in_use(lasting))
+            raise NeverIdleError(f"{tag or 'the test'} got no {gpus_in_words(count)}, and waiting is no use: {why}")
 
-    def _busy_text(self, uuid: str, uses: Sequence[Use]) -> str:
-        return f"GPU {self._by_uuid[uuid].index}: busy, {in_words(uses)}"
+    def _in_use(self, busy: Mapping[str, tuple[Use, ...]]) -> tuple[WaitReason, ...]:
+        return tuple(
+            WaitReason(code="busy", gpus=(self._by_uuid[uuid].index,), uses=uses) for uuid, uses in busy.items()
+        )
 
 
-def _too_late(tag: str, count: int, timeout_s: float, why: str) -> str:
+def _too_late(tag: str, count: int, timeout_s: float, why: Sequence[WaitReason]) -> str:
     return (
-        f"{tag or 'the test'} got no {_gpus(count)} within {timeout_s:g} s: {why}. "
+        f"{tag or 'the test'} got no {gpus_in_words(count)} within {timeout_s:g} s: {in_words(why)}. "
         "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
     )
-
-
-def _gpus(count: int) -> str:
-    return f"{count} GPU{'s' * (count > 1)}"
 
 
 def _forget(reference: weakref.ref[Pool]) -> None:

@@ -93,7 +93,7 @@ def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
     are left out: most launches have none."""
     if not result.measured or result.machine is None or result.workload is None:
         return {}
-    counted = [entry for entry in result.launches if entry.excluded is None]
+    counted = [entry for entry in result.launches if entry.counts]
     found = {}
     for metric in dict.fromkeys(name for entry in counted for name in entry.metrics):
         values = [entry.metrics[metric] for entry in counted if entry.metrics.get(metric, 0) > 0]
@@ -107,7 +107,7 @@ def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
 
 def engine_of(result: CaseResult) -> str | None:
     """The engine's version, as the first launch that counts tells it."""
-    return next((entry.environment.engine_version for entry in result.launches if entry.excluded is None), None)
+    return next((entry.environment.engine_version for entry in result.launches if entry.counts), None)
 
 
 def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:

@@ -9,24 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Workload
+from pytest_sgdiff.data import Baseline, Difference, Environment, Launch, LaunchRecord, Machine, Workload
 from pytest_sgdiff.engine_version import engine_version
-
-_ABSENT = object()
-
-_CACHE = {True: "on", False: "off"}
 
 _CACHE_SINCE = (0, 5, 21)
 """The first release with a conditioning cache, which is on by default."""
 
-_TIMERS = {True: "synchronised", False: "not synchronised"}
-
 
 def counted(launches: Iterable[LaunchRecord]) -> tuple[LaunchRecord, ...]:
     """The launches whose numbers count: those that were not replaced."""
-    return tuple(launch for launch in launches if launch.excluded is None)
+    return tuple(launch for launch in launches if launch.counts)
 
 
 def digest_of(fields: Mapping[str, Any]) -> str:
@@ -65,7 +60,7 @@ def differences(
     baseline: Baseline,
     *,
     launches: Sequence[LaunchRecord] = (),
-) -> tuple[str, ...]:
+) -> tuple[Difference, ...]:
     """Why the baseline is not comparable, one reason per item; empty where it is. `launches` are those of now.
 
     A reference without a workload digest is compared by machine only: published numbers come without one.
@@ -73,32 +68,30 @@ def differences(
     then = baseline.measurement
     found = []
     if then.machine != machine:
-        found.append(f"machine: {_machine(then.machine)} in the baseline, {_machine(machine)} now")
+        found.append(Difference(code="machine", machines=(then.machine, machine)))
     if baseline.kind == "reference" and not then.workload.digest:
         return tuple(found)
     known, mine = alike(then.workload, workload)
     if known.digest != mine.digest:
         fields = tuple(work_differences(known, mine))
-        found += fields or (
-            f"workload: digest {known.digest or 'unknown'} in the baseline, {mine.digest or 'unknown'} now",
-        )
+        found += fields or (Difference(code="digest", then=known.digest, now=mine.digest),)
     synchronised = {launch.environment.sync_stages for launch in counted(then.launches)}
     if synchronised and synchronised != {environment.sync_stages}:
-        was = _TIMERS[synchronised.pop()] if len(synchronised) == 1 else "of both kinds"
-        found.append(f"stage timers: {was} in the baseline, {_TIMERS[environment.sync_stages]} now")
+        was = synchronised.pop() if len(synchronised) == 1 else None
+        found.append(Difference(code="timers", then=was, now=environment.sync_stages))
     found += cache_differences(then.launches, then.workload, launches, workload)
     return tuple(found)
 
 
 def cache_differences(
     then: Iterable[LaunchRecord], workload_then: Workload, now: Iterable[LaunchRecord], workload_now: Workload
-) -> tuple[str, ...]:
+) -> tuple[Difference, ...]:
     """Whether encoders worked on one side only, and on the other found what the warmup had made in the engine's
     cache. Empty where both sides are alike, or nobody knows."""
     was, is_now = encodings_cached(then, workload_then), encodings_cached(now, workload_now)
     if None in (was, is_now) or was == is_now:
         return ()
-    return (f"conditioning cache: {_CACHE[bool(was)]} in the baseline, {_CACHE[bool(is_now)]} now",)
+    return (Difference(code="conditioning-cache", then=was, now=is_now),)
 
 
 def encodings_cached(launches: Iterable[LaunchRecord], workload: Workload) -> bool | None:
@@ -131,15 +124,8 @@ def same_node(launches: Sequence[LaunchRecord], baseline: Baseline) -> bool:
     return bool(hosts_now) and None not in hosts_now and hosts_now <= hosts_then
 
 
-def _machine(machine: Machine) -> str:
-    profile = f" (MIG {machine.mig_profile})" if machine.mig_profile else ""
-    if machine.kind == "cpu":
-        return f"{machine.product}, {machine.count} cores"
-    return f"{machine.count} x {machine.product}{profile}"
-
-
-def other_work(launched: Workload | None, asked: Workload) -> tuple[str, ...]:
-    """`args.num-inference-steps was 20, the case asks for 24`, one for each field; nothing where the
+def other_work(launched: Workload | None, asked: Workload) -> tuple[Difference, ...]:
+    """What a recorded launch did otherwise than the case asks for now, field by field; nothing where the
     recording of the launch does not say what its case asked for. Files that a case sends along are left out: a
     recording is judged where they need not be.
     """
@@ -151,50 +137,46 @@ def other_work(launched: Workload | None, asked: Workload) -> tuple[str, ...]:
         {name: value for name, value in _flat(work.fields) if not name.startswith("assets.")}
         for work in (launched, asked)
     )
-    return tuple(
-        f"{key} was {was}, the case {'asks for ' + is_now if key in now else 'does not ask for it'}"
-        for key, was, is_now in _unequal(then, now)
-    )
+    return tuple(_unequal(then, now))
 
 
-def mixture(one: Launch, other: Launch) -> tuple[str, ...]:
-    """Why two launches are not of one measurement, `machine: 1 x NVIDIA H200 and 1 x NVIDIA B200`; nothing where they
-    are. What one of them does not tell is no difference.
+def mixture(one: Launch, other: Launch) -> tuple[Difference, ...]:
+    """Why two launches are not of one measurement; nothing where they are. What one of them does not tell is no
+    difference.
 
     The engine's version is one of the reasons: what two versions take, put together, is a figure of neither.
     """
     found = []
     if one.machine and other.machine and one.machine != other.machine:
-        found.append(f"machine: {_machine(one.machine)} and {_machine(other.machine)}")
+        found.append(Difference(code="machine", machines=(one.machine, other.machine)))
     if one.workload and other.workload and not same_work(one.workload, other.workload):
         works = alike(one.workload, other.workload)
-        fields = _unequal(*(dict(_flat(work.fields)) for work in works))
-        digests = f"workload: digest {works[0].digest} and {works[1].digest}"
-        found += [f"{key}: {first} and {second}" for key, first, second in fields] or [digests]
+        fields = tuple(_unequal(*(dict(_flat(work.fields)) for work in works)))
+        found += fields or (Difference(code="digest", then=works[0].digest, now=works[1].digest),)
     was, is_now = one.environment, other.environment
     # An environment of which nothing was recorded does not tell how the timers were either.
     if Environment() not in (was, is_now) and was.sync_stages != is_now.sync_stages:
-        found.append(f"stage timers: {_TIMERS[was.sync_stages]} and {_TIMERS[is_now.sync_stages]}")
+        found.append(Difference(code="timers", then=was.sync_stages, now=is_now.sync_stages))
     versions = was.engine_version, is_now.engine_version
     if None not in versions and versions[0] != versions[1]:
-        found.append(f"engine: sglang {versions[0]} and {versions[1]}")
+        found.append(Difference(code="engine", then=versions[0], now=versions[1]))
     return tuple(found)
 
 
-def work_differences(then: Workload, now: Workload) -> Iterator[str]:
-    """`env.SGLANG_CACHE_DIT_ENABLED: true in the baseline, not set now (inherited)`, what both tell, key by key."""
+def work_differences(then: Workload, now: Workload) -> Iterator[Difference]:
+    """The fields of the workload that differ, as far as both tell, and whether launches inherited them."""
     then, now = alike(then, now)
     marked = {f"env.{name}" for name in (*(then.inherited or ()), *(now.inherited or ()))}
-    for key, was, is_now in _unequal(dict(_flat(then.fields)), dict(_flat(now.fields))):
-        yield f"{key}: {was} in the baseline, {is_now} now{' (inherited)' if key in marked else ''}"
+    for found in _unequal(dict(_flat(then.fields)), dict(_flat(now.fields))):
+        yield replace(found, inherited=found.key in marked)
 
 
-def _unequal(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Keys whose values differ, with both as they are shown."""
+def _unequal(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    """The keys whose values differ."""
     for key in dict.fromkeys((*old, *new)):
-        was, is_now = old.get(key, _ABSENT), new.get(key, _ABSENT)
-        if was is not is_now and was != is_now:
-            yield key, _shown(was), _shown(is_now)
+        was, is_now = old.get(key), new.get(key)
+        if was != is_now:
+            yield Difference(code="field", key=key, then=was, now=is_now)
 
 
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -204,13 +186,3 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
         else:
             # Tuples come back from files as lists; the two mean the same workload.
             yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
-
-
-def _shown(value: Any) -> str:
-    if value is _ABSENT:
-        return "not set"
-    if isinstance(value, bool):
-        return "set" if value else "off"
-    if isinstance(value, list):
-        return " ".join(str(v) for v in value)
-    return str(value)

@@ -60,4 +60,4 @@ _CODES: Mapping[Outcome, RelationCode] = {"pass": "holds", "improved": "holds", 
 
 
 def _counted(result: CaseResult) -> list[LaunchRecord]:
-    return [entry for entry in result.launches if entry.excluded is None and entry.metrics]
+    return [entry for entry in result.launches if entry.counts and entry.metrics]

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, Workload
+from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, Warned, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
@@ -96,7 +96,7 @@ class Measuring:
             command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
-        warnings = tuple(f"{one.message} [{one.slug}]" for one in advice)
+        warnings = tuple(Warned(code="advice", advice=one) for one in advice)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
         named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)

@@ -154,7 +154,7 @@ class Results:
             case=result.case,
             machine=result.machine,
             workload=result.workload,
-            launches=tuple(entry for entry in result.launches if entry.excluded is None),
+            launches=tuple(entry for entry in result.launches if entry.counts),
         )
         recorded = Recorded(
             at=datetime.now(timezone.utc).isoformat(timespec="seconds"),

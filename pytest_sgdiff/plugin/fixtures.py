@@ -128,6 +128,7 @@ class Checker:
 
     def check(self) -> None:
         """Measure the case and pass, fail or skip the test by the outcome."""
+        from pytest_sgdiff.reports.reason_text import reason
         from pytest_sgdiff.reports.text import message
 
         if self._session.settings.mode == "dry-run":
@@ -137,4 +138,4 @@ class Checker:
         if result.outcome in self._session.settings.fail_on:
             pytest.fail(message(result), pytrace=False)
         if result.outcome == "inconclusive":
-            pytest.skip(f"inconclusive: {result.reason}")
+            pytest.skip(f"inconclusive: {reason(result)}")

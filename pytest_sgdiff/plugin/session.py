@@ -36,6 +36,8 @@ from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.redact import Redaction
+from pytest_sgdiff.reports.difference_text import of_baseline
+from pytest_sgdiff.reports.reason_text import reason
 from pytest_sgdiff.runner import command_line, sources
 from pytest_sgdiff.runner import run as runner
 from pytest_sgdiff.runner.job import unmeasured
@@ -138,7 +140,7 @@ class Session:
                 case.gpus,
                 estimate_s=self.estimate_s(case),
                 timeout_s=self.settings.gpu_timeout_s,
-                on_wait=lambda message: self.notify(sources.waiting(case, message)),
+                on_wait=lambda wait: self.notify(sources.waiting(case, str(wait))),
                 tag=case.id,
                 products=case.requires.gpu,
             )
@@ -152,8 +154,8 @@ class Session:
             result = self.busy(item, case, error)
             item.stash[RESULT] = to_plain(result)
             if "inconclusive" in self.settings.fail_on:
-                pytest.fail(result.reason, pytrace=False)
-            pytest.skip(f"inconclusive: {result.reason}")
+                pytest.fail(reason(result), pytrace=False)
+            pytest.skip(f"inconclusive: {reason(result)}")
         except BaselineError as error:
             # Only the message: that one error led to another says nothing to whoever mends the file.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
@@ -190,7 +192,7 @@ class Session:
 
     def busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
         """The result of a test for which others leave no room on the host."""
-        return replace(unmeasured(case, f"environment: {error}", fix=error.fix), node_id=item.nodeid)
+        return replace(unmeasured(case, str(error), fix=error.fix), node_id=item.nodeid)
 
     def refuse_recorded(self, item: pytest.Item, case: Case, machines: Iterable[Machine]) -> None:
         """`--sgdiff-update=missing` leaves alone what has launches on each machine that the case may be measured on;
@@ -214,9 +216,8 @@ class Session:
         then = found.measurement.workload
         then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith("assets.")})
         cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
-        apart = "; ".join(
-            (*work_differences(then, asks), *(["conditioning cache: on in the baseline"] if cached else []))
-        )
+        differs = [of_baseline(one) for one in work_differences(then, asks)]
+        apart = "; ".join([*differs, *(["conditioning cache: on in the baseline"] if cached else [])])
         return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
@@ -270,8 +271,7 @@ class Session:
         products = tuple(gpu.name for gpu in self.fitting(case)) or case.requires.gpu
         refused = [*self._refused(case, info)]
         if self.settings.mode == "against" and self.settings.live:
-            told = {(one.slug, one.message) for one in refused}
-            refused += [one for one in self._refused(case, self.base_info) if (one.slug, one.message) not in told]
+            refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
         return together(refused, advise(case, engine=engine, gpu_products=products))
 
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:

@@ -24,10 +24,23 @@ from pytest_sgdiff.plugin.settings import Settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lack:
-    """What a case needs and this machine lacks."""
+    """What a case needs and this machine lacks.
+
+    `refusal` is why the pool can never give so many GPUs; else it has too few, or none, of the `wanted` products:
+    `have` of `count`, among `there`. Of an engine, `wanted` is the case's specifier, `version` the one that is there,
+    of the `base` engine or this one, and `newest` tells that it is a build that counts as the newest.
+    """
 
     gap: Gap
-    reason: str
+    wanted: tuple[str, ...] = ()
+    count: int = 0
+    have: int = 0
+    there: tuple[str, ...] = ()
+    spec: str = ""
+    refusal: str = ""
+    version: str = ""
+    base: bool = False
+    newest: bool = False
 
 
 LACK = pytest.StashKey[Gap]()
@@ -50,7 +63,7 @@ def settle(
     lacks = lack(case, eligible, engine_version, base_version)
     if lacks is not None:
         item.stash[LACK] = lacks.gap
-        text = f"{case.at('requires')}: {lacks.reason}"
+        text = f"{case.at('requires')}: {in_words(lacks)}"
         if settings.strict:
             pytest.fail(text, pytrace=False)
         pytest.skip(text)
@@ -73,27 +86,44 @@ def lack(
     base_version: Callable[[], str] | None = None,
 ) -> Lack | None:
     """Why this machine cannot run the case, None if it can."""
-    reason = _of_gpus(case, eligible)
-    if reason is not None:
-        return Lack(gap="gpus", reason=reason)
+    found = _of_gpus(case, eligible)
+    if found is not None:
+        return found
     if case.requires.engine:
-        for what, asked in (("this one", engine_version), ("the base engine", base_version)):
+        for base, asked in ((False, engine_version), (True, base_version)):
             version = None if asked is None else asked()
             if version is not None and not meant_for(case, version):
-                counts = ", which counts as the newest" if meaning_of(version).meaning == "source" else ""
-                needed = f"needs sglang {case.requires.engine}, {what} is {version}{counts}"
-                return Lack(gap="engine-version", reason=needed)
+                newest = meaning_of(version).meaning == "source"
+                wanted = (case.requires.engine,)
+                return Lack(gap="engine-version", wanted=wanted, version=version, base=base, newest=newest)
     return None
 
 
-def _of_gpus(case: Case, eligible: Eligible) -> str | None:
+def in_words(lack: Lack) -> str:
+    """`needs one of H100, this machine has NVIDIA H200`: what is lacking, as the skipped test says it."""
+    wanted = ", ".join(lack.wanted)
+    if lack.gap == "engine-version":
+        counts = ", which counts as the newest" if lack.newest else ""
+        return f"needs sglang {wanted}, {'the base engine' if lack.base else 'this one'} is {lack.version}{counts}"
+    if lack.refusal:
+        return lack.refusal
+    if not lack.have:
+        return f"needs one of {wanted}, this machine has {', '.join(lack.there)}"
+    return f"needs {lack.count} GPUs that are one of {wanted}, and {OPTION}={lack.spec} gives only {lack.have} of them"
+
+
+def _of_gpus(case: Case, eligible: Eligible) -> Lack | None:
     refusal = eligible.refusal(case.gpus)
     if refusal is not None:
-        return refusal
-    wanted, fitting = ", ".join(case.requires.gpu), eligible.of(case.requires.gpu)
-    if case.gpus and not fitting.gpus:
-        return f"needs one of {wanted}, this machine has {', '.join(sorted({gpu.name for gpu in eligible.gpus}))}"
-    if case.gpus > len(fitting.gpus):
-        have = f"only {len(fitting.gpus)} of them"
-        return f"needs {case.gpus} GPUs that are one of {wanted}, and {OPTION}={eligible.spec} gives {have}"
-    return None
+        return Lack(gap="gpus", count=case.gpus, refusal=refusal)
+    fitting = eligible.of(case.requires.gpu)
+    if case.gpus <= len(fitting.gpus):
+        return None
+    return Lack(
+        gap="gpus",
+        wanted=case.requires.gpu,
+        count=case.gpus,
+        have=len(fitting.gpus),
+        there=tuple(sorted({gpu.name for gpu in eligible.gpus})),
+        spec=eligible.spec,
+    )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.data import Launch
+from pytest_sgdiff.data import GpuEvent, Launch
 from pytest_sgdiff.errors import ForeignLaunchError, RecordingError, WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.data_files import (
@@ -244,7 +244,13 @@ def _current(document: Any) -> Any:
     schema = document.get("schema")
     if schema != SCHEMA or isinstance(schema, bool):
         raise WireError(f"schema: must be {SCHEMA}, got {json.dumps(schema)}: read it with the version that wrote it")
-    return {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
+    record = {key: value for key, value in document.items() if key not in ("schema", *_ELSEWHERE)}
+    watch = record.get("watch")
+    if isinstance(watch, Mapping) and "gpu_events" not in watch and isinstance(lines := watch.get("events"), list):
+        # An older recording has a line of text for each.
+        events = [to_plain(GpuEvent.of_text(line)) for line in lines if isinstance(line, str)]
+        record["watch"] = {**watch, "gpu_events": events}
+    return record
 
 
 def _text_of(path: Path, *, below: Path, read: Callable[..., str | None] | None = None) -> str | None:

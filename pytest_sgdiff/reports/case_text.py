@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, Changed, Estimator, Gap, Outcome, Run, Trend, Verdict, Workload
+from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Trend, Verdict
 from pytest_sgdiff.metrics import DENOISE, DENOISE_CORE
-from pytest_sgdiff.reports import evidence, finding_text, metric_text, numbers
+from pytest_sgdiff.reports import evidence, finding_text, metric_text, numbers, reason_text
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
@@ -75,7 +75,7 @@ def phrase(result: CaseResult) -> str:
         or not metric_text.change(verdict)
         or result.outcome in {"invalid", "no-baseline"}
     ):
-        return numbers.clean(result.reason)
+        return numbers.clean(reason_text.reason(result))
     words = f"{metric_text.metric_name(verdict.metric)} {metric_text.change(verdict)}"
     held_up = _held_up(result) if verdict.metric == DENOISE_CORE else ""
     if result.outcome == "pass" and verdict.excluded is not None:
@@ -84,7 +84,9 @@ def phrase(result: CaseResult) -> str:
     if result.outcome == "inconclusive":
         interval = metric_text.interval(verdict)
         # Without one the reason tells the change, if there is any to tell.
-        return ", ".join(filter(None, (f"{words} ({interval})", held_up))) if interval else numbers.clean(result.reason)
+        if not interval:
+            return numbers.clean(reason_text.reason(result))
+        words = f"{words} ({interval})"
     return ", ".join(filter(None, (words, held_up)))
 
 
@@ -137,7 +139,7 @@ def headline(result: CaseResult) -> str:
     """The first line of a failure message without its place: what got worse, by how much, against what."""
     verdict = decisive(result)
     if result.outcome != "regressed" or verdict is None or verdict.outcome != "regressed":
-        return numbers.clean(result.reason)
+        return numbers.clean(reason_text.reason(result))
     if not metric_text.change(verdict):
         why = finding_text.why(verdict, paired=result.paired)
         return f"{metric_text.subject(verdict.metric)} regressed: {numbers.clean(why)}"
@@ -263,34 +265,3 @@ def counts(run: Run) -> list[tuple[Outcome, int]]:
     """How many cases had each outcome that occurred, in the order of `OUTCOMES`."""
     seen = [result.outcome for result in run.results]
     return [(outcome, seen.count(outcome)) for outcome in OUTCOMES if outcome in seen]
-
-
-def inherited_otherwise(changed: Sequence[Changed]) -> tuple[str, ...]:
-    """A line on the variables that the launches inherited otherwise than those of the baseline, and one on what they
-    inherited that the baseline does not tell of."""
-    known = [
-        f"{one.name}={one.now} now, not set in the baseline"
-        if one.then is None
-        else f"{one.name}={one.then} in the baseline, {'not set' if one.now is None else one.now} now"
-        for one in changed
-        if one.recorded
-    ]
-    untold = [f"{one.name}={one.now}" for one in changed if not one.recorded]
-    lines = []
-    if known:
-        lines.append(f"inherited from the shell, changed: {'; '.join(known)}")
-    if untold:
-        lines.append(
-            f"inherited from the shell, and not said by the case: {', '.join(untold)}; the baseline does not record "
-            "what its launches inherited. If it is meant, put it under `env` of the case"
-        )
-    return tuple(lines)
-
-
-def inherited_work(workload: Workload | None) -> tuple[str, ...]:
-    """A line on inherited variables that a baseline is recorded with, which every later launch must inherit as well."""
-    if workload is None or not workload.inherited:
-        return ()
-    told = ", ".join(f"{name}={workload.fields.get(f'env.{name}')}" for name in workload.inherited)
-    line = f"inherited from the shell, and part of what is measured: {told}; put it under `env` of the case, so that"
-    return (f"{line} every shell measures the same",)

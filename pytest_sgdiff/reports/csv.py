@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
-from pytest_sgdiff.reports import case_text, evidence
+from pytest_sgdiff.reports import case_text, evidence, reason_text
 from pytest_sgdiff.reports.shown import shown_run
 
 COLUMNS = (
@@ -43,7 +43,7 @@ class CsvReport:
 def _rows(result: CaseResult) -> Iterable[Sequence[object]]:
     machine = result.machine.slug if result.machine else ""
     place = (_text(result.case), _text(result.location.path), result.location.line, _text(machine))
-    head = (*place, result.outcome, _text(result.reason))
+    head = (*place, result.outcome, _text(reason_text.reason(result)))
     if not result.verdicts:
         yield (*head, *[""] * (len(COLUMNS) - len(head)))
     for verdict in case_text.by_importance(result.verdicts):
@@ -66,7 +66,7 @@ def _number(value: float | None) -> str:
 
 
 def _values(launches: Iterable[evidence.Judged]) -> str:
-    return " ".join(_number(value) or "-" for launch, value in launches if launch.excluded is None)
+    return " ".join(_number(value) or "-" for launch, value in launches if launch.counts)
 
 
 def _text(value: str) -> str:

@@ -41,7 +41,7 @@ class Reported:
 
 def counted(result: CaseResult) -> tuple[LaunchRecord, ...]:
     """The launches whose numbers reached the verdicts."""
-    return tuple(launch for launch in result.launches if launch.excluded is None and launch.metrics)
+    return tuple(launch for launch in result.launches if launch.counts and launch.metrics)
 
 
 def judged(result: CaseResult, verdict: Verdict) -> tuple[list[Judged], list[Judged]]:
@@ -54,7 +54,7 @@ def judged(result: CaseResult, verdict: Verdict) -> tuple[list[Judged], list[Jud
 
 def _judged(launches: Sequence[LaunchRecord], values: Sequence[float | None], metric: str) -> list[Judged]:
     """Values stand for the launches that count, in order; without values the launches' own metric is taken."""
-    counting = [launch for launch in launches if launch.excluded is None]
+    counting = [launch for launch in launches if launch.counts]
     given = dict(zip((launch.number for launch in counting), values, strict=False))
     return [(launch, given.get(launch.number) if given else launch.metrics.get(metric)) for launch in launches]
 
@@ -67,7 +67,7 @@ def reported(result: CaseResult) -> tuple[Reported, ...]:
     """
     if not result.verdicts:
         return ()
-    now, then = counted(result), tuple(launch for launch in result.baseline_records if launch.excluded is None)
+    now, then = counted(result), tuple(launch for launch in result.baseline_records if launch.counts)
     known = {verdict.metric for verdict in result.verdicts}
     return tuple(seen(metric, then, now) for metric in _figures((*now, *then), judged=known) if metric not in known)
 
@@ -150,7 +150,7 @@ def changes(result: CaseResult) -> str:
 
 
 def _apart(result: CaseResult, settings: Callable[[Sequence[Environment]], list[tuple[str, list[str]]]]) -> str:
-    old = [launch.environment for launch in result.baseline_records if launch.excluded is None]
+    old = [launch.environment for launch in result.baseline_records if launch.counts]
     pairs = zip(settings([launch.environment for launch in counted(result)]), settings(old), strict=True)
     return "; ".join(
         f"{name} {' or '.join(now)} now, {' or '.join(then)} then"

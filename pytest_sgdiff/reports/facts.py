@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from pytest_sgdiff.data import CaseResult, Environment, LaunchRecord
-from pytest_sgdiff.reports import case_text, evidence, launch_notes, numbers
+from pytest_sgdiff.reports import case_text, disturbance_text, evidence, launch_notes, numbers, reason_text
 
 Facts = list[tuple[str, str]]
 
@@ -103,15 +103,16 @@ def engine_facts(result: CaseResult) -> Facts:
 
 def launch_facts(launch: LaunchRecord) -> str:
     """What is worth a remark about one launch, in one line."""
-    words = [f"does not count: {launch.excluded}"] if launch.excluded else []
+    words = [] if launch.counts else [f"does not count: {reason_text.excluded(launch)}"]
     words += ["alone on the host"] if launch.alone else []
     words += [f"warmup {launch.warmup}"] if launch.warmup and launch.warmup != "proven" else []
     watch = launch.watch
     if watch is not None:
         words += [f"beside {', '.join(watch.co_runners)}"] if watch.co_runners else []
-        untold = [p for p in watch.foreign if f"foreign process {p.pid} " not in (launch.excluded or "")]
+        told = {p.pid for one in launch.disturbances for p in one.processes}
+        untold = [p for p in watch.foreign if p.pid not in told]
         words += [f"process {p.name or '?'} (pid {p.pid}) {_WHEN[p.when]}" for p in untold]
-        words += list(watch.events)
+        words += map(disturbance_text.event, watch.gpu_events)
         hottest = max((t for series in watch.gpus for t in series.temperature_c if t is not None), default=None)
         words += [f"{hottest} °C at most"] if hottest is not None else []
         words += launch_notes.notes(watch)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
 from pytest_sgdiff.printable import printable, printable_lines
-from pytest_sgdiff.reports import case_text, metric_text
+from pytest_sgdiff.reports import case_text, metric_text, problem_text
 from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.text import relation_line
 from pytest_sgdiff.reports.warned import warnings
@@ -84,7 +84,7 @@ def file_link(environ: Mapping[str, str], *, prefix: str = "") -> str | None:
 def _case(result: CaseResult) -> _Note:
     lines = [case_text.headline(result), *(_change(v) for v in _notable(result))]
     for problem in result.problems:
-        told = () if result.heads(problem) else (problem.message,)
+        told = () if result.heads(problem) else (problem_text.message(problem),)
         lines += [*told, *problem.evidence[:5]]
     lines += [f"{word}: {what}" for word, what in case_text.actions(result)]
     return _Note(_LEVELS[result.outcome], result, f"{result.outcome.upper()} {result.case}", "\n".join(lines))

@@ -12,9 +12,17 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Run, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Problem, Run, Verdict
 from pytest_sgdiff.printable import printable_json
-from pytest_sgdiff.reports import case_text, finding_text, launch_notes, reason_text
+from pytest_sgdiff.reports import (
+    case_text,
+    disturbance_text,
+    finding_text,
+    launch_notes,
+    problem_text,
+    reason_text,
+    warning_text,
+)
 
 SCHEMA = 1
 
@@ -68,8 +76,9 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "line": result.location.line,
         "outcome": result.outcome,
         "headline": case_text.headline(result),
-        "reason": result.reason,
+        "reason": reason_text.reason(result),
         "reason_code": result.reason_code,
+        "reason_figures": _set(result.reason),
         "decided_by": list(result.decided_by),
         "next_step": result.next_step,
         "summary": result.summary,
@@ -83,8 +92,9 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "verdicts": [_verdict(verdict, result) for verdict in case_text.by_importance(result.verdicts)],
         "launches": [_launch(launch) for launch in result.launches],
         "baseline": _baseline(result),
-        "problems": _plain(result.problems),
-        "warnings": list(result.warnings),
+        "problems": [_problem(one) for one in result.problems],
+        "warnings": list(warning_text.of_case(result)),
+        "warning_codes": [one.code for one in result.warnings],
         "changed": _plain(result.changed),
         "noise": result.noise,
         "command": result.command,
@@ -111,10 +121,25 @@ def _baseline(result: CaseResult) -> dict[str, Any] | None:
 
 def _launch(launch: LaunchRecord) -> dict[str, Any]:
     kept = {field.name: _plain(getattr(launch, field.name)) for field in dataclasses.fields(launch)}
+    kept["excluded"] = None if launch.counts else reason_text.excluded(launch)
+    kept["problem"] = None if launch.problem is None else _problem(launch.problem)
+    kept["disturbances"] = [{**_set(one), "words": disturbance_text.words(one)} for one in launch.disturbances]
     if launch.watch is not None:
         series = [_series(series) for series in launch.watch.gpus]
-        kept["watch"] = {**kept["watch"], "gpus": series, "notes": list(launch_notes.notes(launch.watch))}
+        notes = list(launch_notes.notes(launch.watch))
+        events = list(map(disturbance_text.event, launch.watch.gpu_events))
+        kept["watch"] = {**kept["watch"], "gpus": series, "notes": notes, "events": events}
     return kept
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {**_plain(problem), "message": problem_text.message(problem)}
+
+
+def _set(value: Any) -> dict[str, Any]:
+    """A value's code and the figures that are set."""
+    fields = [(field, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return {field.name: _plain(held) for field, held in fields if field.name == "code" or held != field.default}
 
 
 def _series(series: GpuSeries) -> dict[str, Any]:

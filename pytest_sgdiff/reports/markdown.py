@@ -11,7 +11,16 @@ from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
 from pytest_sgdiff.printable import printable_lines
-from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, text
+from pytest_sgdiff.reports import (
+    case_text,
+    evidence,
+    metric_text,
+    numbers,
+    problem_text,
+    reason_text,
+    text,
+    warning_text,
+)
 from pytest_sgdiff.reports.facts import fingerprint
 from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.warned import warnings
@@ -125,7 +134,7 @@ def _section(result: CaseResult) -> str:
     for problem in result.problems:
         quoted = [line for item in problem.evidence for line in numbers.clean(item).splitlines()]
         if not result.heads(problem):
-            parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem.message))}")
+            parts.append(f"**{problem.kind}**: {_escape(numbers.clean(problem_text.message(problem)))}")
         parts += [_fence("\n".join(quoted[-_EVIDENCE_LINES:]))] if quoted else []
     if result.verdicts:
         parts.append(_metrics(result))
@@ -169,12 +178,15 @@ def _fitting(sections: Sequence[tuple[CaseResult, str]], room: int) -> tuple[lis
 
 def _recorded(result: CaseResult) -> str:
     """What a reviewer of a new baseline wants to see: old against new, and what it finds."""
-    parts = [f"### 🔵 {_escape(result.case)}", f"{_escape(_place(result))}: {_escape(numbers.clean(result.reason))}"]
+    parts = [
+        f"### 🔵 {_escape(result.case)}",
+        f"{_escape(_place(result))}: {_escape(numbers.clean(reason_text.reason(result)))}",
+    ]
     if result.baseline_recorded is not None:
         parts.append(_escape(f"old: {case_text.baseline_name(result)}"))
     if changed := evidence.changes(result):
         parts.append(_escape(f"changed: {changed}"))
-    parts += map(_escape, case_text.inherited_otherwise(result.changed))
+    parts += map(_escape, warning_text.inherited_otherwise(result.changed))
     rows = [tuple(map(_escape, row)) for row in text.renewal_rows(result)]
     below = (*text.promise(result), *case_text.estimator_legend(result), evidence.conditions(result))
     parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), *map(_escape, below)]

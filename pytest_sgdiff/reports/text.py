@@ -11,7 +11,16 @@ from typing import Literal
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.printable import printable, printable_lines
-from pytest_sgdiff.reports import case_text, evidence, finding_text, metric_text, numbers, reason_text
+from pytest_sgdiff.reports import (
+    case_text,
+    evidence,
+    finding_text,
+    metric_text,
+    numbers,
+    problem_text,
+    reason_text,
+    warning_text,
+)
 from pytest_sgdiff.reports import launch_notes as launchnotes
 from pytest_sgdiff.reports.figures import fixed
 from pytest_sgdiff.reports.shown import shown_result, shown_run
@@ -131,11 +140,11 @@ def renewal(result: CaseResult) -> str:
     if not result.recorded or not result.verdicts:
         return ""
     result = shown_result(result)
-    head, tail = [f"{_place(result)}: {numbers.clean(result.reason)}"], []
+    head, tail = [f"{_place(result)}: {numbers.clean(reason_text.reason(result))}"], []
     if result.baseline_recorded is not None:
         changed, best = evidence.changes(result), case_text.against_best(result)
         head += [f"  old: {case_text.baseline_name(result)}", *([f"  changed: {changed}"] if changed else [])]
-        head += [f"  {numbers.clean(line)}" for line in case_text.inherited_otherwise(result.changed)]
+        head += [f"  {numbers.clean(line)}" for line in warning_text.inherited_otherwise(result.changed)]
         tail += [f"  {best}"] if best else []
     tail += [f"  {line}" for line in (*promise(result), *case_text.estimator_legend(result))]
     rows = renewal_rows(result)
@@ -223,7 +232,7 @@ def _place(result: CaseResult) -> str:
 def _problem_lines(problem: Problem, *, headed: bool) -> list[str]:
     """The problem and its evidence; `headed`: the headline says the problem already."""
     quoted = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
-    head = [] if headed else [f"  {problem.kind}: {numbers.clean(problem.message)}"]
+    head = [] if headed else [f"  {problem.kind}: {numbers.clean(problem_text.message(problem))}"]
     return [*head, *(f"    | {line}" for line in quoted)]
 
 
@@ -249,11 +258,11 @@ def _facts(result: CaseResult) -> list[str]:
     apart = evidence.differences(result)
     lines += [f"  differs from the {case_text.base_word(result)}: {apart}"] if apart else []
     # Where launches are not compared, the reason names what they inherited otherwise.
-    otherwise = case_text.inherited_otherwise(result.changed) if result.verdicts else ()
+    otherwise = warning_text.inherited_otherwise(result.changed) if result.verdicts else ()
     lines += [f"  {numbers.clean(line)}" for line in otherwise]
     # Where launches were disturbed too often, or one failed (and gave no number), the reason says it.
-    replaced = [] if result.reason_code == "environment" else [launch for launch in result.launches if launch.excluded]
-    replaced = [launch for launch in replaced if launch.metrics or result.reason_code != "problem"]
-    lines += [f"  launch {launch.number} does not count: {numbers.clean(launch.excluded or '')}" for launch in replaced]
+    replaced = [] if result.reason_code == "environment" else [one for one in result.launches if not one.counts]
+    replaced = [one for one in replaced if one.metrics or result.reason_code != "problem"]
+    lines += [f"  launch {one.number} does not count: {numbers.clean(reason_text.excluded(one))}" for one in replaced]
     lines += [f"  {key:<10}  {value}" for key, value in case_text.actions(result)]
     return lines

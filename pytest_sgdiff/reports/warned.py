@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult
-from pytest_sgdiff.reports import numbers
+from pytest_sgdiff.reports import numbers, warning_text
 
 NAMED = 5
 """So many of the other cases are named; of more it is told how many there are."""
@@ -15,7 +15,7 @@ def warnings(results: Sequence[CaseResult]) -> list[tuple[CaseResult, str]]:
     """Every warning beside the first of `results` that has it: `no seed`, `no seed (also of wan_a, wan_b)`."""
     having: dict[str, list[CaseResult]] = {}
     for result in results:
-        for warning in dict.fromkeys(result.warnings):
+        for warning in dict.fromkeys(warning_text.of_case(result)):
             having.setdefault(numbers.clean(warning), []).append(result)
     return [(first, _with_others(text, [other.case for other in others])) for text, (first, *others) in having.items()]
 

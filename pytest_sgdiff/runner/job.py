@@ -13,6 +13,7 @@ from pytest_sgdiff.data import (
     Baseline,
     Case,
     CaseResult,
+    Changed,
     Launch,
     LaunchRecord,
     Machine,
@@ -22,8 +23,9 @@ from pytest_sgdiff.data import (
     PerfDump,
     Problem,
     Reading,
-    ReasonCode,
+    Reason,
     Verdict,
+    Warned,
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
@@ -35,7 +37,6 @@ from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import Series
 from pytest_sgdiff.judging.step_profile import step_findings
 from pytest_sgdiff.judging.suite_prior import told
-from pytest_sgdiff.reports import case_text, doubt_text, reason_text
 from pytest_sgdiff.runner.next_step import next_step, settles
 
 REPLACED_AT_MOST = 2
@@ -121,8 +122,7 @@ def committed(job: Job, taken: Taken) -> Baseline | None:
 def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:
     """A problem where a recorded launch did other work than the case asks for now: its numbers are not the case's."""
     apart = other_work(launch.workload, job.workload)
-    message = "launched for other work: " + "; ".join(apart)
-    return (Problem(kind="invalid", message=message, cause="other-work"),) if apart else ()
+    return (Problem(kind="invalid", code="other-work", cause="other-work", differences=apart),) if apart else ()
 
 
 def of_two_measurements(launches: Sequence[Launch]) -> tuple[Problem, ...]:
@@ -132,9 +132,8 @@ def of_two_measurements(launches: Sequence[Launch]) -> tuple[Problem, ...]:
     """
     for one, other in combinations(launches, 2):
         if apart := mixture(one, other):
-            which = f"launches {one.number} and {other.number} of the recording"
-            message = f"{which} are of two measurements: {'; '.join(apart)}"
-            return (Problem(kind="invalid", message=message, cause="mixture"),)
+            two = (one.number, other.number)
+            return (Problem(kind="invalid", code="two-measurements", cause="mixture", launches=two, differences=apart),)
     return ()
 
 
@@ -180,8 +179,7 @@ def finish(
     baseline: Baseline | None,
     verdicts: tuple[Verdict, ...],
     outcome: Outcome,
-    reason: str,
-    code: ReasonCode,
+    reason: Reason,
     *,
     decided_by: Sequence[Verdict] = (),
 ) -> CaseResult:
@@ -199,7 +197,6 @@ def finish(
         location=case.location,
         outcome=outcome,
         reason=reason,
-        reason_code=code,
         decided_by=tuple(v.metric for v in decided_by),
         next_step=next_step(
             outcome,
@@ -220,7 +217,7 @@ def finish(
         changed=changed,
         warnings=(
             *tuned(taken),
-            *case_text.inherited_otherwise(changed),
+            *inherited_otherwise(changed),
             *(seen_beside(job, taken, baseline, verdicts) if verdicts and baseline else ()),
         ),
         noise=told(job.priors_for(taken.machine)) if verdicts and taken.machine else "",
@@ -238,46 +235,65 @@ def finish(
     )
 
 
-def unmeasured(case: Case, reason: str, *, fix: str = "") -> CaseResult:
-    """The result of a case that could not be launched through no fault of its own; `fix` is what helps where waiting
-    for a quiet machine does not."""
+def unmeasured(case: Case, error: str, *, fix: str = "") -> CaseResult:
+    """The result of a case that could not be launched through no fault of its own, as `error` says; `fix` is what helps
+    where waiting for a quiet machine does not."""
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
         location=case.location,
         outcome="inconclusive",
-        reason=reason,
-        reason_code="environment",
+        reason=Reason(code="environment", error=error),
         next_step=next_step("inconclusive", "", disturbed=not fix, settled_by=fix),
         summary=case.summary,
     )
 
 
-def environment_reason(taken: Taken) -> str:
+def environment_reason(taken: Taken, *, recording: bool = False) -> Reason:
     """Why a case was given up although no launch failed."""
-    evidence = dict.fromkeys(entry.excluded for entry in taken.excluded if entry.excluded)
-    many = len(taken.excluded)
-    return f"environment: {many} launch{'es' if many > 1 else ''} disturbed: {'; '.join(map(str, evidence))}"
+    return Reason(
+        code="environment",
+        disturbed=len(taken.excluded),
+        disturbances=tuple(one for entry in taken.excluded for one in entry.disturbances),
+        recording=recording,
+    )
 
 
-def tuned(taken: Taken) -> tuple[str, ...]:
+def tuned(taken: Taken) -> tuple[Warned, ...]:
     """A warning if the engine chose settings by itself: such a figure moves when its heuristics do."""
-    lines = dict.fromkeys(line for entry in taken.counted for line in entry.auto_tuned)
-    return (f"auto-tuned by the engine: {'; '.join(lines)}",) if lines else ()
+    lines = tuple(dict.fromkeys(line for entry in taken.counted for line in entry.auto_tuned))
+    return (Warned(code="auto-tuned", names=lines),) if lines else ()
 
 
-def seen_beside(job: Job, taken: Taken, baseline: Baseline, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+def inherited_otherwise(changed: Sequence[Changed]) -> tuple[Warned, ...]:
+    """Warnings about variables that the launches inherited otherwise than those of the baseline, and about those of
+    which the baseline tells nothing."""
+    known, untold = (tuple(one for one in changed if one.recorded is told) for told in (True, False))
+    return (
+        *([Warned(code="inherited-otherwise", changed=known)] if known else []),
+        *([Warned(code="inherited-unrecorded", changed=untold)] if untold else []),
+    )
+
+
+def inherited_work(workload: Workload) -> tuple[Warned, ...]:
+    """A warning about inherited variables that a baseline is recorded with: every later launch must inherit them."""
+    names = workload.inherited or ()
+    changed = tuple(Changed(name=name, now=str(workload.fields.get(f"env.{name}"))) for name in names)
+    return (Warned(code="inherited-work", changed=changed),) if changed else ()
+
+
+def seen_beside(job: Job, taken: Taken, baseline: Baseline, verdicts: Sequence[Verdict]) -> tuple[Warned, ...]:
     """What the launches show beside what is judged: pauses in most of them, stages that the baseline lacks, the profile
     of the steps, and what could not be judged but does not decide, which a case that passes does not show."""
     if baseline.kind == "reference":
         return ()
-    paired = baseline.path is None  # the base engine's launches of this very run
     idle = [v for v in verdicts if v.outcome in ("inconclusive", "no-baseline") and v.ratio is None and not v.deciding]
     often = [v for v in verdicts if v.metric_class == "pause" and v.outcome == "pass" and v.suspect]
-    paused = tuple(reason_text.paused(v, paired=paired) for v in often)
-    unjudged = tuple(reason_text.unjudged(v, paired=paired) for v in idle)
     fresh = new_stages(measurement_of(job, taken), baseline)
     steps = step_findings(baseline.measurement.launches, taken.counted)
-    since = "unknown to the base engine" if paired else "new since the baseline was recorded"
-    lines = (f"{since}, and not judged: {', '.join(fresh)}",) if fresh else ()
-    return (*paused, *unjudged, *lines, *(doubt_text.step(found, paired=paired) for found in steps))
+    return (
+        *(Warned(code="pauses", metric=v.metric) for v in often),
+        *(Warned(code="not-judged", metric=v.metric) for v in idle),
+        *([Warned(code="new-stages", names=tuple(fresh))] if fresh else []),
+        *(Warned(code="steps", step=found) for found in steps),
+    )

@@ -9,21 +9,32 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_sgdiff.baselines.renew import refuse_mixture
-from pytest_sgdiff.baselines.review import figures, replacing
-from pytest_sgdiff.data import Baseline, Case, CaseResult, Machine, Measurement, ReasonCode, Recorded, Verdict
+from pytest_sgdiff.baselines.review import figures
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    CaseResult,
+    Difference,
+    Machine,
+    Measurement,
+    Reason,
+    Recorded,
+    Verdict,
+    Warned,
+)
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.judging import suite_prior
 from pytest_sgdiff.judging.judge import differences, gone, judge, outcome_of, settled, verdicts_on
 from pytest_sgdiff.judging.power import FEW, doubts, recorded_at_most
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.judging.series import own_series, series_of, unknown_stages
-from pytest_sgdiff.reports import case_text, doubt_text, reason_text
 from pytest_sgdiff.runner.job import (
     Job,
     Taken,
     committed,
     environment_reason,
     finish,
+    inherited_work,
     made_for_other_work,
     measurement_of,
     record_of,
@@ -42,39 +53,31 @@ def gate(job: Job) -> CaseResult:
     A case that is compared with another one of the run takes all its launches: one against one settles nothing.
     """
     taken, verdicts, baseline = Taken(), (), None  # type: tuple[Taken, tuple[Verdict, ...], Baseline | None]
-    missing = ""
+    missing: Reason | None = None
     looks = job.case.launches.looks
     for number, look in enumerate(looks, 1):
         take(job, taken, until=look, alone=runs_alone(job.isolation, look=number), hold_clocks=True)
         if taken.problems or taken.spoiled or not taken.counted:
             break
         baseline, verdicts, missing = compare(job, taken)
-        done = bool(missing) or settled(verdicts)
+        done = missing is not None or settled(verdicts)
         if taken.exhausted or (done and not job.compared):
             break
     if taken.problems:
-        return finish(job, taken, baseline, (), "invalid", taken.problems[0].message, "problem")
+        return finish(job, taken, baseline, (), "invalid", Reason(code="problem"))
     if taken.spoiled:
-        return finish(job, taken, baseline, (), "inconclusive", environment_reason(taken), "environment")
+        return finish(job, taken, baseline, (), "inconclusive", environment_reason(taken))
     if not taken.counted:
-        return finish(
-            job, taken, baseline, (), "invalid", "the recording holds no launch of this case", "empty-recording"
-        )
-    if missing:
-        return finish(job, taken, baseline, (), "no-baseline", missing, _why_missing(taken, baseline))
+        return finish(job, taken, baseline, (), "invalid", Reason(code="empty-recording"))
+    if missing is not None:
+        return finish(job, taken, baseline, (), "no-baseline", missing)
     outcome, by = outcome_of(verdicts)
-    reason = reason_text.reason(outcome, by)
+    reason = Reason()
     if outcome == "inconclusive" and taken.exhausted and len(taken.counted) < looks[-1]:
-        reason += f"; the recording ends after {len(taken.counted)} of up to {looks[-1]} launches"
-    result = finish(job, taken, baseline, verdicts, outcome, reason, "verdicts", decided_by=by)
+        reason = Reason(launches=len(taken.counted), of=looks[-1])
+    result = finish(job, taken, baseline, verdicts, outcome, reason, decided_by=by)
     seen = doubts(taken.series) if baseline is not None and baseline.kind == "recorded" else ()
-    return replace(result, warnings=(*result.warnings, *(f"baseline: {doubt_text.advice(d)}" for d in seen)))
-
-
-def _why_missing(taken: Taken, baseline: Baseline | None) -> ReasonCode:
-    if taken.machine is None:
-        return "no-machine"
-    return "no-baseline" if baseline is None else "not-comparable"
+    return replace(result, warnings=(*result.warnings, *(Warned(code="baseline-doubt", doubts=(d,)) for d in seen)))
 
 
 def record(job: Job) -> CaseResult:
@@ -92,15 +95,13 @@ def record(job: Job) -> CaseResult:
     if (lost := _lost(job, taken)) is not None:
         return lost
     if len(taken.counted) < wanted:
-        reason = f"no baseline recorded: the recording ends after {len(taken.counted)} of {wanted} launches"
-        short = finish(job, taken, None, (), "inconclusive", reason, "short-recording")
+        reason = Reason(code="short-recording", launches=len(taken.counted), of=wanted)
+        short = finish(job, taken, None, (), "inconclusive", reason)
         return replace(short, next_step=_too_short(taken, wanted))
-    told: tuple[str, ...] = ()
+    told: tuple[Warned, ...] = ()
     if taken.machine is None:
         taken.machine = unknown_machine(job.case)
-        told = (
-            f"the recording does not say on which machine it was made: the baseline is that of {taken.machine.slug}",
-        )
+        told = (Warned(code="unknown-machine", machine=taken.machine.slug),)
     told = (*told, *more_launches(job, taken, alone=alone))
     if (lost := _lost(job, taken)) is not None:
         return lost
@@ -108,27 +109,31 @@ def record(job: Job) -> CaseResult:
     apart = _apart(now, baseline) if baseline else ()
     fresh, priors = _renewed(job, taken), job.priors_for(taken.machine)
     own = own_series(fresh, job.case.metrics)
-    told = (*told, *map(doubt_text.advice, doubts(own)), *case_text.inherited_work(now.workload))
-    unknown = unknown_stages(fresh.measurement.launches, job.case.metrics)
-    told = (*told, *(f"{job.case.at(one.key)}: {doubt_text.unknown_stage(one)}" for one in unknown))
+    told = (
+        *told,
+        *(Warned(code="recording-doubt", doubts=(d,)) for d in doubts(own)),
+        *inherited_work(now.workload),
+        *(
+            Warned(code="unknown-stage", stage=one, location=job.case.at(one.key))
+            for one in unknown_stages(fresh.measurement.launches, job.case.metrics)
+        ),
+    )
     looks = job.case.launches.looks[-1]
     shown = figures(now, own, baseline, job.case.metrics, looks=looks, apart=apart, priors=priors)
-    reason = f"{len(taken.counted)} launches {_done(job, baseline, apart)}"
     # What else the launches show is told of comparable ones only.
-    result = finish(job, taken, baseline, () if apart else shown, "pass", reason, "recorded")
+    result = finish(job, taken, baseline, () if apart else shown, "pass", _done(job, taken, baseline, apart))
     # What was inherited otherwise stands in the review of the new baseline.
-    reviewed = case_text.inherited_otherwise(result.changed)
-    warnings = (*told, *(line for line in result.warnings if line not in reviewed))
+    reviewed = ("inherited-otherwise", "inherited-unrecorded")
+    warnings = (*told, *(one for one in result.warnings if one.code not in reviewed))
     return replace(result, recorded=True, verdicts=shown, warnings=warnings)
 
 
 def _lost(job: Job, taken: Taken) -> CaseResult | None:
     """The result of a recording of which a launch failed, or too many were disturbed; None where neither happened."""
     if taken.problems:
-        return finish(job, taken, None, (), "invalid", taken.problems[0].message, "problem")
+        return finish(job, taken, None, (), "invalid", Reason(code="problem"))
     if taken.spoiled:
-        reason = f"no baseline recorded: {environment_reason(taken)}"
-        return finish(job, taken, None, (), "inconclusive", reason, "environment")
+        return finish(job, taken, None, (), "inconclusive", environment_reason(taken, recording=True))
     return None
 
 
@@ -139,15 +144,17 @@ def _too_short(taken: Taken, wanted: int) -> str:
     return f"record {wanted} launches on the machine, with --sgdiff-gpus and --sgdiff-update{fewer}"
 
 
-def _done(job: Job, baseline: Baseline | None, apart: tuple[str, ...]) -> str:
+def _done(job: Job, taken: Taken, baseline: Baseline | None, apart: tuple[Difference, ...]) -> Reason:
     """What became of the launches that were recorded."""
+    made = Reason(code="recorded", launches=len(taken.counted))
     if baseline is None:
-        others = ", ".join(job.other_machines())
-        return "recorded" + (f" (other machines that have a baseline: {others})" if others else "")
-    return f"added to the {len(baseline.measurement.launches)} of the baseline" if job.extend else replacing(apart)
+        return replace(made, others=tuple(job.other_machines()))
+    if job.extend:
+        return replace(made, added_to=len(baseline.measurement.launches))
+    return replace(made, replaces=True, differences=apart)
 
 
-def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
+def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[Warned, ...]:
     """Take as many launches more as the doubts about those that were taken ask for, and tell why."""
     fresh, planned, most = (
         _renewed(job, taken),
@@ -160,8 +167,7 @@ def more_launches(job: Job, taken: Taken, *, alone: bool) -> tuple[str, ...]:
     until = planned + most - len(fresh.measurement.launches)
     take(job, taken, until=until, alone=alone, hold_clocks=job.extend)
     more = len(taken.counted) - planned
-    why = "; ".join(map(doubt_text.seen, seen))
-    return (f"{more} launch{'es' if more > 1 else ''} beyond the usual {planned}, for {why}",) if more else ()
+    return (Warned(code="more-launches", launches=more, usual=planned, doubts=tuple(seen)),) if more else ()
 
 
 def _renewed(job: Job, taken: Taken) -> Baseline:
@@ -211,8 +217,7 @@ def _pairs(base: Job, now: Job) -> CaseResult:
                     return given_up(now, then, taken)
         baseline = as_baseline(base, then)
         if baseline is None:
-            reason = "the base engine's launches do not say where they ran"
-            return finish(now, taken, None, (), "invalid", reason, "no-machine")
+            return finish(now, taken, None, (), "invalid", Reason(code="no-machine", side="base"))
         priors = now.priors_for(baseline.measurement.machine)
         verdicts = judge(
             measurement_of(now, taken), baseline, now.case.metrics, looks=PAIR_LOOKS[-1], paired=True, priors=priors
@@ -220,23 +225,22 @@ def _pairs(base: Job, now: Job) -> CaseResult:
         if settled(verdicts):
             break
     outcome, by = outcome_of(verdicts)
-    reason = f"{reason_text.reason(outcome, by, paired=True)}, {len(taken.counted)} pairs"
-    result = finish(now, taken, baseline, verdicts, outcome, reason, "verdicts", decided_by=by)
+    reason = Reason(pairs=len(taken.counted))
+    result = finish(now, taken, baseline, verdicts, outcome, reason, decided_by=by)
     return replace(result, noise=suite_prior.told(priors, paired=True))
 
 
 def given_up(now: Job, then: Taken, taken: Taken) -> CaseResult:
     """The result of an A/B case whose pairs could not be launched; says which engine it was. Its launches are those of
     the current engine, whichever failed: histories and reports take them for that."""
-    for who, side in (("base engine", then), ("current engine", taken)):
-        if side.problems:
-            failed = replace(taken, problems=side.problems, machine=side.machine)
-            result = finish(now, failed, None, (), "invalid", f"{who}: {side.problems[0].message}", "problem")
-            return replace(result, folder=side.kept_in)
+    if then.problems or taken.problems:
+        side = then if then.problems else taken
+        failed = replace(taken, problems=side.problems, machine=side.machine)
+        reason = Reason(code="problem", side="base" if side is then else "current")
+        return replace(finish(now, failed, None, (), "invalid", reason), folder=side.kept_in)
     spoiled = next((side for side in (then, taken) if side.spoiled), None)
-    reason = "one of the two engines has no more launches" if spoiled is None else environment_reason(spoiled)
-    code: ReasonCode = "no-more-launches" if spoiled is None else "environment"
-    return finish(now, taken, None, (), "inconclusive", reason, code)
+    given = Reason(code="no-more-launches") if spoiled is None else environment_reason(spoiled)
+    return finish(now, taken, None, (), "inconclusive", given)
 
 
 def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) -> None:
@@ -257,36 +261,35 @@ def take(job: Job, taken: Taken, *, until: int, alone: bool, hold_clocks: bool) 
         taken.workload = taken.workload or launch.workload or job.workload
         if problems := (*made_for_other_work(job, launch), *reading.problems):
             taken.problems = problems
-            taken.excluded.append(replace(entry, metrics={}, excluded=problems[0].message))
+            taken.excluded.append(replace(entry, metrics={}, problem=problems[0]))
             return
         reference = committed(job, taken) if hold_clocks else None
         usual = tuple(old.watch for old in reference.measurement.launches) if reference else ()
         seen = disturbances(launch.watch, baseline=usual) if launch.watch else ()
         if seen:
-            taken.excluded.append(replace(entry, excluded="; ".join(seen)))
+            taken.excluded.append(replace(entry, disturbances=seen))
         else:
             taken.counted.append(entry)
 
 
-def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...], str]:
-    """The baseline, the verdicts against it, and why there are none (empty if there are)."""
+def compare(job: Job, taken: Taken) -> tuple[Baseline | None, tuple[Verdict, ...], Reason | None]:
+    """The baseline, the verdicts against it, and why there are none (None if there are)."""
     if taken.machine is None:
-        return None, (), "the recording does not say on which machine it was made (launch.json: `machine`)"
+        return None, (), Reason(code="no-machine")
     baseline = committed(job, taken)
     if baseline is None:
-        others = job.other_machines()
-        elsewhere = f" (there is one for {', '.join(others)})" if others else ""
-        return None, (), f"no baseline for {taken.machine.slug}{elsewhere}"
+        others = tuple(job.other_machines())
+        return None, (), Reason(code="no-baseline", machine=taken.machine.slug, others=others)
     now = measurement_of(job, taken)
     apart = _apart(now, baseline)
     if apart:
-        return baseline, (), "the baseline is not comparable: " + "; ".join(apart)
+        return baseline, (), Reason(code="not-comparable", differences=apart)
     case, priors = job.case, job.priors_for(taken.machine)
     taken.series = series_of(now, baseline, case.metrics)
-    return baseline, verdicts_on(taken.series, now, baseline, looks=case.launches.looks[-1], priors=priors), ""
+    return baseline, verdicts_on(taken.series, now, baseline, looks=case.launches.looks[-1], priors=priors), None
 
 
-def _apart(now: Measurement, baseline: Baseline) -> tuple[str, ...]:
+def _apart(now: Measurement, baseline: Baseline) -> tuple[Difference, ...]:
     """Why the launches are not comparable with the baseline."""
     environment = now.launches[0].environment
     return differences(now.machine, now.workload, environment, baseline, launches=now.launches)

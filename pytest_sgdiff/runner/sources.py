@@ -16,6 +16,7 @@ from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.engines.stages import LOADING, stage_reached
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Lease
+from pytest_sgdiff.gpus.wait_reasons import Wait
 from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.judging.inherited import assigned, inherited
 from pytest_sgdiff.judging.workload import with_inherited
@@ -186,8 +187,8 @@ class LiveSource:
         if stage != self._stage:
             self._tell(stage)
 
-    def _wait(self, message: str) -> None:
-        self._tell("", waits_for=message)
+    def _wait(self, wait: Wait) -> None:
+        self._tell("", waits_for=str(wait))
 
     def _tell(self, stage: str, *, waits_for: str = "") -> None:
         self._stage = stage

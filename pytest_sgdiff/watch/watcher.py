@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Protocol
 
-from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, Watch
+from pytest_sgdiff.data import Gpu, GpuEvent, GpuProcess, GpuSeries, GpuState, Watch
 from pytest_sgdiff.data.displays import only_draw
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.files import procfs
@@ -34,7 +34,7 @@ class StateReader(Protocol):
 
     def thermal_ns(self, uuid: str) -> int | None: ...
 
-    def xids(self) -> tuple[str, ...]: ...
+    def xids(self) -> tuple[GpuEvent, ...]: ...
 
 
 class Watcher:
@@ -83,7 +83,7 @@ class Watcher:
         self._beside: dict[str, None] = {}
         self._neighbours_told = False
         self._unlisted: dict[str, list[int | None]] = {gpu.uuid: [] for gpu in gpus}
-        self._events: list[str] = []
+        self._events: list[GpuEvent] = []
         self._heat: dict[str, int | None] = {}
         self._answered: set[str] = set()
         self.watch = Watch(to_be_alone=to_be_alone, isolation=isolation)
@@ -111,7 +111,7 @@ class Watcher:
         if self._reader is not None:
             with contextlib.suppress(SgdiffError):
                 self._events += filter(self._concerns, self._reader.xids())
-                self._events += [text for gpu in self._gpus if (text := self._heated(gpu, self._reader))]
+                self._events += [heat for gpu in self._gpus if (heat := self._heated(gpu, self._reader))]
         self.watch = self._result()
 
     def _run(self) -> None:
@@ -162,17 +162,18 @@ class Watcher:
             self._seen[uuid, process.pid] = (shown, at_s if first is None else first[1])
         return listed
 
-    def _concerns(self, xid: str) -> bool:
+    def _concerns(self, xid: GpuEvent) -> bool:
         """Whether the error is of the launch's GPUs: that of another is for another launch to answer. Errors of MIG
         slices bear the name of the whole GPU, which is not known here, so there every one counts."""
-        named = xid.partition(":")[0]
-        return not named.startswith("GPU-") or any(gpu.mig_profile or gpu.uuid == named for gpu in self._gpus)
+        return not xid.gpu_uuid.startswith("GPU-") or any(
+            gpu.mig_profile or gpu.uuid == xid.gpu_uuid for gpu in self._gpus
+        )
 
-    def _heated(self, gpu: Gpu, reader: StateReader) -> str | None:
+    def _heated(self, gpu: Gpu, reader: StateReader) -> GpuEvent | None:
         before, after = self._heat.get(gpu.uuid), reader.thermal_ns(gpu.uuid)
         if before is None or after is None or after <= before:
             return None
-        return f"{gpu.uuid}: held back by heat for {(after - before) / 1e6:.0f} ms"
+        return GpuEvent(kind="heat", gpu_uuid=gpu.uuid, ms=(after - before) / 1e6)
 
     def _result(self) -> Watch:
         drawing = self._drawing()
@@ -198,7 +199,7 @@ class Watcher:
             hidden_by_gpu=hidden,
             stolen_s=self._stolen(),
             unknown=tuple(unknown),
-            events=tuple(self._events),
+            gpu_events=tuple(self._events),
             pids=pids,
             cost_ms=round(self._cost_s * 1000, 1),
         )

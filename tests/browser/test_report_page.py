@@ -203,7 +203,8 @@ def test_nothing_is_wider_than_a_phone_a_tablet_or_half_a_screen(page: Any, widt
 
 def test_what_to_know_has_the_most_room_of_the_overview_on_a_desktop(page: Any) -> None:
     long = "the engine exited with 0, but its log shows a failure: the GPU ran out of memory (tried to allocate 45 GiB)"
-    browser = page(factories.run(factories.regressed(), factories.fallback(reason=long, problems=())))
+    told = factories.fallback(problems=(Problem(kind="invalid", message=long),))
+    browser = page(factories.run(factories.regressed(), told))
     browser.devtools("Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False)
     widths = browser.run("return [...document.querySelectorAll('.overview thead th')].map(e => e.offsetWidth)")
     assert widths.index(max(widths)) == len(widths) - 1
@@ -246,7 +247,8 @@ def test_text_of_cases_and_logs_is_neither_markup_nor_script(page: Any) -> None:
     nasty = "</script><script>window.pwned = 1</script>\"'><img src=x onerror='window.pwned = 2'>"
     problem = Problem(kind="launch-failed", message=nasty, evidence=(nasty,))
     result = factories.fallback(
-        case=nasty, reason=nasty, summary=nasty, next_step=nasty, warnings=(nasty,), problems=(problem,), command=nasty,
+        case=nasty, summary=nasty, next_step=nasty, warnings=(factories.warned(nasty),), problems=(problem,),
+        command=nasty,
         folder="javascript:window.pwned=3", location=factories.location("javascript:window.pwned=4//", 1),
     )  # fmt: skip
     browser = page(factories.run(result, command=nasty, header=(nasty,)))

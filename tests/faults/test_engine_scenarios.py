@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_sgdiff.data import Case, EngineInfo, Launch, LaunchFiles, Location, OutputFile, Ports, Reading
+from pytest_sgdiff.data.failures import (
+    CommandRefused,
+    ExceptionRaised,
+    OutOfMemory,
+    PortTaken,
+    RequestFailed,
+    UnknownModel,
+)
 from pytest_sgdiff.engines import ENGINES
 
 FAKE = Path(__file__).parents[1] / "fake_bin" / "sglang"
@@ -82,68 +91,53 @@ def test_a_launch_that_went_well_counts(tmp_path: Path, version: str, scenario: 
 
 
 @pytest.mark.parametrize(
-    ("scenario", "kind", "message"),
+    ("scenario", "kind", "code", "figures"),
     [
-        ("cold", "invalid", "warmup is not proven: "),
-        ("claimed", "invalid", "warmup is not proven: "),
-        ("warmup-failed", "invalid", "warmup is not proven: the warmup failed, so that the measured request ran cold"),
-        ("synthetic", "invalid", "warmup is not proven: warmup_resolutions ['1024x1024'] warms up synthetic requests"),
-        ("fallback", "invalid", "ran on the diffusers backend instead of the native one"),
-        ("attention", "invalid", "ran with the attention backend fa, the case asks for sage_attn"),
-        ("component", "invalid", "the transformer runs as a diffusers component"),
-        ("compile-failed", "invalid", "torch.compile was asked for and failed"),
-        (
-            "moved-port",
-            "launch-failed",
-            "the engine exited with 0, but its log shows a failure: port 31005 was already",
-        ),
-        (
-            "request-error",
-            "launch-failed",
-            "the engine exited with 0, but its log shows a failure: RuntimeError: The size",
-        ),
-        (
-            "oom",
-            "launch-failed",
-            "the engine exited with 0, but its log shows a failure: the GPU ran out of memory (tried",
-        ),
-        (
-            "empty-output",
-            "launch-failed",
-            "the engine exited with 0, but its log shows a failure: Received empty output",
-        ),
-        (
-            "load-oom",
-            "launch-failed",
-            "the engine exited with 1: the GPU ran out of memory (tried to allocate 2.50 GiB)",
-        ),
-        ("port-lost", "launch-failed", "the engine exited with 1: port 31055 was already in use"),
-        (
-            "no-model",
-            "launch-failed",
-            "the engine exited with 1: the engine cannot resolve the model Wan-AI/Wan2.1-T2V",
-        ),
-        ("killed", "launch-failed", "the engine was killed by SIGKILL"),
-        ("no-dump", "launch-failed", "the engine exited with 0, but wrote no perf dump"),
-        (
-            "stale",
-            "launch-failed",
-            "the engine exited with 0, but the perf dump is older than the launch: it wrote none",
-        ),
-        ("torn-dump", "invalid", "the perf dump is torn: "),
-        ("zero-dump", "invalid", "total_duration_ms is 0: nothing was measured"),
-        ("few-steps", "invalid", "the perf dump has 4 denoising steps, num-inference-steps asks for 8"),
-        ("no-output", "invalid", "the engine left no output file"),
-        ("empty-file", "invalid", "the output file a_cat.mp4 is empty"),
+        ("cold", "invalid", "warmup", {"warmup": "none"}),
+        ("claimed", "invalid", "warmup", {"warmup": "server"}),
+        ("warmup-failed", "invalid", "warmup", {"warmup": "failed"}),
+        ("synthetic", "invalid", "warmup", {"warmup": "synthetic", "found": ("['1024x1024']",)}),
+        ("fallback", "invalid", "diffusers-ran", {"asked": False}),
+        ("attention", "invalid", "other-attention", {"wanted": ("sage_attn",), "found": ("fa",)}),
+        ("component", "invalid", "component-attention", {}),
+        ("compile-failed", "invalid", "compile-failed", {}),
+        ("moved-port", "launch-failed", "failure-in-log", {"number": 0, "failure": PortTaken(port=31005)}),
+        ("request-error", "launch-failed", "failure-in-log", {"number": 0}),
+        ("oom", "launch-failed", "failure-in-log", {"number": 0}),
+        ("empty-output", "launch-failed", "failure-in-log", {"number": 0}),
+        ("load-oom", "launch-failed", "exit-code", {"number": 1, "failure": OutOfMemory(tried="2.50 GiB")}),
+        ("port-lost", "launch-failed", "exit-code", {"number": 1, "failure": PortTaken(port=31055)}),
+        ("no-model", "launch-failed", "exit-code", {"number": 1}),
+        ("killed", "launch-failed", "signal", {"number": 9}),
+        ("no-dump", "launch-failed", "no-dump", {"number": 0}),
+        ("stale", "launch-failed", "stale-dump", {}),
+        ("torn-dump", "invalid", "bad-dump", {}),
+        ("zero-dump", "invalid", "bad-dump", {}),
+        ("few-steps", "invalid", "step-count", {"number": 4, "wanted": ("8",)}),
+        ("no-output", "invalid", "no-output", {}),
+        ("empty-file", "invalid", "empty-output", {"found": ("a_cat.mp4",)}),
     ],
 )
 def test_a_launch_that_went_wrong_has_no_metrics_and_its_reason(
-    tmp_path: Path, scenario: str, kind: str, message: str
+    tmp_path: Path, scenario: str, kind: str, code: str, figures: dict[str, Any]
 ) -> None:
     reading = read(tmp_path, scenario)
     assert reading.metrics == {}
     first = reading.problems[0]
-    assert (first.kind, first.message[: len(message)]) == (kind, message)
+    assert (first.kind, first.code, {name: getattr(first, name) for name in figures}) == (kind, code, figures)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "failure"),
+    [
+        ("request-error", ExceptionRaised),
+        ("oom", OutOfMemory),
+        ("empty-output", RequestFailed),
+        ("no-model", UnknownModel),
+    ],
+)
+def test_a_launch_that_failed_says_why(tmp_path: Path, scenario: str, failure: type) -> None:
+    assert isinstance(read(tmp_path, scenario).problems[0].failure, failure)
 
 
 def test_a_command_line_of_another_version_is_refused_by_the_engine(tmp_path: Path) -> None:
@@ -154,7 +148,6 @@ def test_a_command_line_of_another_version_is_refused_by_the_engine(tmp_path: Pa
         args={"warmup": True},
     )
     reading = read(tmp_path, "native", "0.5.23", case)
-    assert reading.problems[0].message == (
-        "the engine exited with 2: ambiguous option: --warmup could match --warmup-mode, --warmup-resolutions, "
-        "--warmup-steps"
-    )
+    (problem, *_) = reading.problems
+    message = "ambiguous option: --warmup could match --warmup-mode, --warmup-resolutions, --warmup-steps"
+    assert (problem.code, problem.number, problem.failure) == ("exit-code", 2, CommandRefused(message=message))

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_sgdiff.files import procfs
 from pytest_sgdiff.gpus import orphans
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason
 from pytest_sgdiff.launch import process_group
 from tests.waiting import alive, wait_for
 
@@ -65,7 +66,7 @@ RUN = """
     reader = FileReader(sys.argv[1])
     eligible = resolve("all", visible="0,1,2,3", reader=reader)
     pool = Pool(eligible, run_id="victim", folder=sys.argv[2], reader=reader, settle_s=0)
-    with pool.lease(4, timeout_s=600, tag="ltx2", on_wait=lambda text: print(repr(text), flush=True)) as lease:
+    with pool.lease(4, timeout_s=600, tag="ltx2", on_wait=lambda wait: print(repr(str(wait)), flush=True)) as lease:
         with lease.alone():
             print("leased", lease.indices, lease.co_runners(), flush=True)
     print(reap(sys.argv[2], "victim"), flush=True)
@@ -164,6 +165,7 @@ def test_two_users_share_the_gpus_of_a_host(shared: Path) -> None:
     holder = start(ATTACKER, hold, shared / "nvml.json", folder)
     assert line(holder) == "held"
     other = start(VICTIM, RUN, shared / "nvml.json", folder)
-    assert line(other) == f"'waiting for 4 GPUs: GPU 0,1,2: held by wan22 (process {holder.pid})'"
+    held = WaitReason(code="held", gpus=(0, 1, 2), tag="wan22", pid=holder.pid)
+    assert line(other) == repr(str(Wait(aim="gpus", count=4, reasons=(held,))))
     holder.communicate("\n")
     assert "leased (0, 1, 2, 3) ()" in other.communicate()[0].split("\n")

@@ -84,7 +84,7 @@ def test_a_baseline_that_was_recorded_with_the_cache_on_is_none_for_it_off(proje
     # Neither are launches added to it.
     result = project.run("--sgdiff-gpus=1", "--sgdiff-update=extend")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "cannot be extended: conditioning cache: on in the baseline, off now" in result.stdout.str()
+    assert "cannot be extended: the conditioning cache was on, and is off" in result.stdout.str()
 
 
 def test_a_recording_with_the_cache_on_is_refused_when_it_is_replayed(project: Project) -> None:

@@ -26,6 +26,7 @@ import pytest
 
 from pytest_sgdiff import gpus
 from pytest_sgdiff.files import temp_dirs
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason
 from pytest_sgdiff.plugin.live import StatusBoard, status_folder, status_writer
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.runner.progress import Progress
@@ -179,8 +180,10 @@ def test_waiting_for_gpus_names_who_has_them_and_an_interrupt_takes_the_block_aw
     with pool.lease(4, timeout_s=5, tag="wan22"):
         shown = on_a_terminal("cases", until=lambda now: "1 s so far" in now.raw)
         assert time.monotonic() - shown.interrupted_at < 5
+    held = WaitReason(code="held", gpus=(0, 1, 2, 3), tag="wan22", pid=os.getpid())
+    wait = Wait(aim="gpus", count=1, reasons=(held,))
     assert {line.rpartition(", ")[0] for line in shown.lines("  cases/.* s so far")} == {
-        f"  cases/tiny.yaml::tiny  waiting for 1 GPU: GPU 0,1,2,3: held by wan22 (process {os.getpid()})"
+        f"  cases/tiny.yaml::tiny  {wait}"
     }
     assert "so far" not in shown.last
     assert "KeyboardInterrupt" in shown.last

@@ -1,10 +1,10 @@
-# ruff: noqa: E501  (one line per rule: its message can be searched for)
 """Every rule of advice: a case that it speaks up on, word for word and at its place, and one that it leaves alone."""
 
 from __future__ import annotations
 
 import pathlib
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +12,7 @@ from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.data import Advice, Case
 from pytest_sgdiff.engines.flags.translate import table_flags
 from pytest_sgdiff.lint import RULES, advise
+from tests.golden import check_golden
 
 ROOT = pathlib.Path(__file__).parents[2]
 H100 = "NVIDIA H100 80GB HBM3"
@@ -32,7 +33,7 @@ def found(slug: str, case: Case, *, version: str | None = None, gpus: tuple[str,
     ]
 
 
-# slug, level, the case's lines, the place, the message; then lines on which the rule is silent.
+# slug, level, the case's lines, the place; then lines on which the rule is silent.
 FIRES = [
     # ---- ownership
     (
@@ -40,7 +41,6 @@ FIRES = [
         "error",
         ["args: {num-gpus: 2}"],
         "3:12",
-        "num-gpus is written from the case's 'gpus': set that instead",
         ["gpus: 2"],
     ),
     (
@@ -48,7 +48,6 @@ FIRES = [
         "error",
         ["args: {warmup: true}"],
         "3:12",
-        "warmup is written from the case's 'warmup': set that instead",
         ["warmup: request"],
     ),
     (
@@ -56,7 +55,6 @@ FIRES = [
         "error",
         ["args: {perf-dump-path: x}"],
         "3:12",
-        "perf-dump-path is different for every launch and written by the plugin: drop it",
         ["args: {seed: 1}"],
     ),
     (
@@ -64,7 +62,6 @@ FIRES = [
         "error",
         ['env: {CUDA_VISIBLE_DEVICES: "0"}'],
         "3:11",
-        "CUDA_VISIBLE_DEVICES is set by the plugin for every launch: drop it",
         ['env: {CUDA_LAUNCH_BLOCKING: "1"}'],
     ),
     (
@@ -72,7 +69,6 @@ FIRES = [
         "error",
         ["env: {HF_TOKEN: hf_x}"],
         "3:11",
-        "HF_TOKEN looks like a secret in a file that is committed: set it in the environment",
         ['env: {HF_HOME: "/x", TOKENIZERS_PARALLELISM: "false"}'],
     ),
     (
@@ -80,7 +76,6 @@ FIRES = [
         "error",
         ["config: {api_key: x}"],
         "3:14",
-        "api_key looks like a secret in a file that is committed: set it in the environment",
         ["config: {tokenizer_path: x}"],
     ),
     (
@@ -88,7 +83,6 @@ FIRES = [
         "error",
         ["args: {imge-path: x}"],
         "3:12",
-        "the engine takes imge-path for the path of a component and says nothing: did you mean image-path?",
         ["args: {vae-path: x, my-own-component-path: y}"],
     ),
     # ---- topology
@@ -97,7 +91,6 @@ FIRES = [
         "error",
         ["gpus: 1", "args: {enable-cfg-parallel: true}"],
         "4:12",
-        "CFG parallel needs 2 GPUs or more, the case has 'gpus: 1': raise 'gpus', or drop CFG parallel",
         ["gpus: 2", "args: {enable-cfg-parallel: true}"],
     ),
     (
@@ -105,7 +98,6 @@ FIRES = [
         "error",
         ["args: {cfg-parallel-size: 2}"],
         "3:12",
-        "CFG parallel needs 2 GPUs or more, the case has 'gpus: 1': raise 'gpus', or drop CFG parallel",
         ["args: {cfg-parallel-size: 1}"],
     ),
     (
@@ -113,7 +105,6 @@ FIRES = [
         "error",
         ["gpus: 4", "args: {enable-cfg-parallel: true, ulysses-degree: 4}"],
         "4:39",
-        "tp-size 1 x CFG 2 x ulysses-degree 4 x ring-degree 1 = 8 must equal 'gpus: 4': change the degrees or 'gpus'",
         ["gpus: 8", "args: {enable-cfg-parallel: true, ulysses-degree: 4}"],
     ),
     (
@@ -121,7 +112,6 @@ FIRES = [
         "error",
         ["gpus: 4", "args: {ulysses-degree: 2}"],
         "4:12",
-        "tp-size 1 x CFG 1 x ulysses-degree 2 x ring-degree 1 = 2 must equal 'gpus: 4': change the degrees or 'gpus'",
         ["gpus: 4", "args: {ulysses-degree: 2, ring-degree: 2}"],
     ),
     (
@@ -129,7 +119,6 @@ FIRES = [
         "error",
         ["args: {ulysses-degree: 2}"],
         "3:12",
-        "tp-size 1 x CFG 1 x ulysses-degree 2 x ring-degree 1 = 2 must equal 'gpus: 1': change the degrees or 'gpus'",
         ["args: {ulysses-degree: 1}"],
     ),
     (
@@ -137,7 +126,6 @@ FIRES = [
         "error",
         ["gpus: 4", "args: {sp-degree: 4, ulysses-degree: 2}"],
         "4:12",
-        "sp-degree 4 must equal ulysses-degree x ring-degree = 2 x 1 = 2",
         ["gpus: 4", "args: {sp-degree: 4}"],
     ),
     (
@@ -145,7 +133,6 @@ FIRES = [
         "error",
         ["gpus: 3", "args: {tp-size: 2}"],
         "4:12",
-        "tp-size 2 x CFG 1 = 2 does not divide 'gpus: 3'",
         ["gpus: 2", "args: {tp-size: 2}"],
     ),
     (
@@ -153,7 +140,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {dp-size: 2}"],
         "4:12",
-        "dp-size above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine refuses it): drop it, and use ulysses-degree or tp-size",
         ["args: {dp-size: 1}"],
     ),
     (
@@ -161,7 +147,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {ring-degree: 2, attention-backend: torch_sdpa}"],
         "4:28",
-        "ring attention works with fa and sage_attn only, not with torch_sdpa: set ring-degree to 1, or the backend to fa",
         ["gpus: 2", "args: {ring-degree: 2, attention-backend: fa}"],
     ),
     (
@@ -169,7 +154,6 @@ FIRES = [
         "warning",
         ["gpus: 2"],
         "3:5",
-        "the engine chooses how 2 GPUs are used, and may choose otherwise in another version: the baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
         ["gpus: 2", "args: {enable-cfg-parallel: true}"],
     ),
     (
@@ -177,7 +161,6 @@ FIRES = [
         "warning",
         ["gpus: 4", "args: {enable-cfg-parallel: true}"],
         "3:5",
-        "the engine chooses how 4 GPUs are used, and may choose otherwise in another version: the baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
         ["gpus: 4", "args: {enable-cfg-parallel: true, ulysses-degree: 2}"],
     ),
     # ---- residency
@@ -186,7 +169,6 @@ FIRES = [
         "error",
         [CACHE, "args: {dit-layerwise-offload: true}"],
         "4:12",
-        "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the two together: set dit-layerwise-offload to false, or drop SGLANG_CACHE_DIT_ENABLED",
         [CACHE, "args: {dit-layerwise-offload: false}"],
     ),
     (
@@ -194,7 +176,6 @@ FIRES = [
         "error",
         [CACHE],
         "3:11",
-        "this model is offloaded layer by layer by default, which Cache-DiT does not go with: set dit-layerwise-offload to false",
         ["args: {dit-layerwise-offload: true}"],
     ),
     (
@@ -202,7 +183,6 @@ FIRES = [
         "error",
         ["args: {use-fsdp-inference: true, dit-layerwise-offload: true}"],
         "3:12",
-        "the engine switches FSDP off in silence where layerwise offload is on: keep one of use-fsdp-inference and dit-layerwise-offload",
         ["args: {use-fsdp-inference: true, dit-layerwise-offload: false}"],
     ),
     (
@@ -210,7 +190,6 @@ FIRES = [
         "error",
         [CACHE, "args: {use-fsdp-inference: true}"],
         "4:12",
-        "the engine refuses FSDP together with Cache-DiT: drop use-fsdp-inference or SGLANG_CACHE_DIT_ENABLED",
         ["args: {use-fsdp-inference: true}"],
     ),
     (
@@ -218,7 +197,6 @@ FIRES = [
         "warning",
         ["args: {dit-offload-prefetch-size: 0.5}"],
         "3:12",
-        "prefetching 0.5 of all layers keeps most of the model on the GPU and is slower: use 0.05 to 0.1",
         ["args: {dit-offload-prefetch-size: 0.1}"],
     ),
     (
@@ -226,7 +204,6 @@ FIRES = [
         "warning",
         ["args: {dit-offload-prefetch-size: 2.5}"],
         "3:12",
-        "from 1 on the prefetch size counts layers, 2.5 is cut to 2: write 2",
         ["args: {dit-offload-prefetch-size: 2}"],
     ),
     (
@@ -234,7 +211,6 @@ FIRES = [
         "warning",
         ["args: {dit-offload-prefetch-size: -1}"],
         "3:12",
-        "the prefetch size must not be negative, got -1",
         ["args: {dit-offload-prefetch-size: 0.0}"],
     ),
     (
@@ -242,7 +218,6 @@ FIRES = [
         "warning",
         ["args: {dit-offload-prefetch-size: many}"],
         "3:12",
-        "the prefetch size must be a number, got 'many'",
         ["args: {dit-offload-prefetch-size: 0}"],
     ),
     (
@@ -250,7 +225,6 @@ FIRES = [
         "warning",
         ["args: {dit-offload-prefetch-size: 1, dit-layerwise-offload: false}"],
         "3:12",
-        "the prefetch size has no effect with 'dit-layerwise-offload: false': drop one of them",
         ["args: {dit-offload-prefetch-size: 1, dit-layerwise-offload: true}"],
     ),
     (
@@ -258,7 +232,6 @@ FIRES = [
         "warning",
         ["args: {seed: 1}"],
         "3:5",
-        "the engine decides what is offloaded from the model and the memory that is free at its start: pin dit-layerwise-offload and dit-cpu-offload",
         ["args: {dit-layerwise-offload: false}"],
     ),
     # ---- quality
@@ -267,7 +240,6 @@ FIRES = [
         "warning",
         ["args: {attention-backend: sage_attn}"],
         "3:12",
-        "attention-backend sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["marks: [lossy]", "args: {attention-backend: sage_attn}"],
     ),
     (
@@ -275,7 +247,6 @@ FIRES = [
         "warning",
         [CACHE],
         "3:11",
-        "Cache-DiT changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ['env: {SGLANG_CACHE_DIT_ENABLED: "false"}'],
     ),
     (
@@ -283,7 +254,6 @@ FIRES = [
         "warning",
         ["args: {transformer-path: x}"],
         "3:12",
-        "transformer-path changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["args: {attention-backend: fa}"],
     ),
     (
@@ -291,7 +261,6 @@ FIRES = [
         "warning",
         ["args: {vae-precision: bf16}"],
         "3:12",
-        "vae-precision bf16 changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["args: {vae-precision: fp32}"],
     ),
     (
@@ -299,7 +268,6 @@ FIRES = [
         "warning",
         ["args: {dit-precision: fp16}"],
         "3:12",
-        "dit-precision fp16 changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["args: {dit-precision: bf16}"],
     ),
     (
@@ -307,7 +275,6 @@ FIRES = [
         "warning",
         ["args: {enable-teacache: true}"],
         "3:12",
-        "TeaCache changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["args: {enable-teacache: false}"],
     ),
     (
@@ -315,7 +282,6 @@ FIRES = [
         "warning",
         ["args: {quality: high}"],
         "3:12",
-        "quality high changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["args: {quality: lossless}"],
     ),
     (
@@ -323,7 +289,6 @@ FIRES = [
         "error",
         ["args: {cache-dit-config: c.yaml}"],
         "3:12",
-        "cache-dit-config belongs to the diffusers backend: set SGLANG_CACHE_DIT_ENABLED and its SGLANG_CACHE_DIT_* variables in 'env', or declare 'backend: diffusers'",
         ["backend: diffusers", "args: {cache-dit-config: c.yaml}"],
     ),
     (
@@ -331,7 +296,6 @@ FIRES = [
         "error",
         ["assets: {cache-dit-config: c.yaml}"],
         "3:14",
-        "cache-dit-config belongs to the diffusers backend: set SGLANG_CACHE_DIT_ENABLED and its SGLANG_CACHE_DIT_* variables in 'env', or declare 'backend: diffusers'",
         ["backend: diffusers", "assets: {cache-dit-config: c.yaml}"],
     ),
     (
@@ -339,7 +303,6 @@ FIRES = [
         "warning",
         ["backend: diffusers", CACHE],
         "4:11",
-        "SGLANG_CACHE_DIT_ENABLED is read by the native backend: give the diffusers backend a cache-dit-config",
         [CACHE],
     ),
     (
@@ -347,7 +310,6 @@ FIRES = [
         "warning",
         ['env: {SGLANG_CACHE_DIT_RDT: "0.24"}'],
         "3:11",
-        'SGLANG_CACHE_DIT_RDT has no effect without SGLANG_CACHE_DIT_ENABLED: set it to "true"',
         ['env: {SGLANG_CACHE_DIT_RDT: "0.24", SGLANG_CACHE_DIT_ENABLED: "true"}'],
     ),
     (
@@ -355,7 +317,6 @@ FIRES = [
         "error",
         ["args: {enable-svdquant: true}", "requires: {gpu: [H200]}"],
         "3:12",
-        "SVDQuant runs on GPUs of compute capability 8 and 12 (Ampere, Ada, RTX Blackwell), not on H200: name other GPUs in 'requires.gpu', or drop enable-svdquant",
         ["args: {enable-svdquant: true}", "requires: {gpu: [H200, A100]}"],
     ),
     (
@@ -363,7 +324,6 @@ FIRES = [
         "error",
         ["args: {enable-svdquant: true}"],
         "3:12",
-        "SVDQuant needs weights that are quantised already: name them with transformer-weights-path",
         ["args: {enable-svdquant: true, transformer-weights-path: w.safetensors}"],
     ),
     (
@@ -371,7 +331,6 @@ FIRES = [
         "error",
         ["args: {quantization-precision: nvfp4}", "requires: {gpu: [H100]}"],
         "3:12",
-        "NVFP4 needs a Blackwell GPU, this is H100: name one in 'requires.gpu'",
         ["args: {quantization-precision: nvfp4}", "requires: {gpu: [B200]}"],
     ),
     (
@@ -379,7 +338,6 @@ FIRES = [
         "error",
         ["args: {attention-backend: sage_attn_3}", "requires: {gpu: [H100]}"],
         "3:12",
-        "sage_attn_3 needs a Blackwell GPU, this is H100, where the engine falls back to another backend: use sage_attn",
         ["args: {attention-backend: sage_attn_3}"],
     ),
     (
@@ -387,7 +345,6 @@ FIRES = [
         "error",
         ["args: {attention-backend: fa}", "requires: {gpu: [V100]}"],
         "3:12",
-        "flash attention needs Ampere or newer, this is V100: use torch_sdpa",
         ["args: {attention-backend: torch_sdpa}", "requires: {gpu: [V100]}"],
     ),
     (
@@ -395,7 +352,6 @@ FIRES = [
         "error",
         ["args: {attention-backend: sliding_tile_attn}"],
         "3:12",
-        "sliding_tile_attn reads a mask strategy file: give it with attention-backend-config (mask_strategy_file_path=FILE; in 0.5.8 with mask-strategy-file-path)",
         ["args: {attention-backend: sliding_tile_attn, mask-strategy-file-path: m.json}"],
     ),
     (
@@ -403,7 +359,6 @@ FIRES = [
         "error",
         ["args: {attention-backend: flash}"],
         "3:12",
-        "no attention backend is called flash: known are aiter, aiter_sage, block_sparse_attn, cube_sparse_attn, dynamic_cudnn_sdpa, fa, fa2, fa3, fa4, fp8_fa_sm120, hybrid_window_attn_h3, laser_attn, no_attention, rain_fusion_attn, sage_attn, sage_attn_3, sage_sla_attn, sla_attn, sliding_tile_attn, sol_attn, sparge_attn, sparse_video_gen_2_attn, subblock_sparse_attn, torch_cudnn_sdpa, torch_sdpa, video_sparse_attn, video_sparse_attn_h3, vmoba_attn",
         ["backend: diffusers", "args: {attention-backend: flash}"],
     ),
     # ---- measuring
@@ -412,7 +367,6 @@ FIRES = [
         "error",
         ["args: {prompt: [a, b, c]}"],
         "3:12",
-        "the perf dump describes the first of 3 prompts only: give one prompt per case",
         ["args: {prompt: [a]}"],
     ),
     (
@@ -420,7 +374,6 @@ FIRES = [
         "error",
         ["args: {prompt-path: p.txt}"],
         "3:12",
-        "the perf dump describes the first prompt of a file only: give one prompt per case",
         ["args: {prompt: a}"],
     ),
     (
@@ -428,7 +381,6 @@ FIRES = [
         "error",
         ["args: {num-outputs-per-prompt: 4}"],
         "3:12",
-        "the perf dump's stages describe the first of 4 outputs, its total all of them: measure one output per case",
         ["args: {num-outputs-per-prompt: 1}"],
     ),
     (
@@ -436,7 +388,6 @@ FIRES = [
         "error",
         ["args: {no-save-output: true}"],
         "3:12",
-        "a launch counts only if its output file exists, since the engine exits with 0 on errors: save it",
         ["args: {save-output: true}"],
     ),
     (
@@ -444,7 +395,6 @@ FIRES = [
         "error",
         ["args: {save-output: false}"],
         "3:12",
-        "a launch counts only if its output file exists, since the engine exits with 0 on errors: save it",
         ["args: {seed: 1}"],
     ),
     (
@@ -452,7 +402,6 @@ FIRES = [
         "error",
         ["args: {profile: true}"],
         "3:12",
-        "the profiler slows down what is measured: profile in a run of its own",
         ["args: {profile: false}"],
     ),
     (
@@ -460,7 +409,6 @@ FIRES = [
         "error",
         ["args: {log-level: warning}"],
         "3:12",
-        "at log level warning the engine does not say which backend ran, so that nothing can be proved: use info",
         ["args: {log-level: debug}"],
     ),
     (
@@ -468,7 +416,6 @@ FIRES = [
         "warning",
         ["warmup: off", "args: {enable-torch-compile: true}"],
         "4:12",
-        "without warmup the compilation is measured, and versions 0.5.15 to 0.5.23 still print 'with warmup excluded': set 'warmup: request'",
         ["args: {enable-torch-compile: true}"],
     ),
     (
@@ -476,7 +423,6 @@ FIRES = [
         "warning",
         ["args: {disable-conditioning-cache: false}"],
         "3:12",
-        "the warmup is a copy of the measured request, which then finds its encodings in the cache: a slower encoder does not show; leave this out, and the cache is off",
         ["warmup: off", "args: {disable-conditioning-cache: false}"],
     ),
     (
@@ -484,7 +430,6 @@ FIRES = [
         "warning",
         ["args: {warmup-resolutions: [256x256]}"],
         "3:12",
-        "in 'sglang generate' this replaces the warmup by the request itself with made-up requests of these sizes: drop it",
         ["engine: my-server", "args: {warmup-resolutions: [256x256]}"],
     ),
     (
@@ -492,7 +437,6 @@ FIRES = [
         "error",
         ["args: {enable-breakable-cuda-graph: true}"],
         "3:12",
-        "this forces server warmup, which 'sglang generate' never runs, so that capturing is measured: drop it",
         ["engine: my-server", "args: {enable-breakable-cuda-graph: true}"],
     ),
     (
@@ -500,7 +444,6 @@ FIRES = [
         "warning",
         ["args: {width: 1}"],
         "3:5",
-        "no seed: outputs, and times that depend on them, differ from launch to launch; pin seed",
         ["args: {seed: 42}"],
     ),
     (
@@ -508,7 +451,6 @@ FIRES = [
         "warning",
         ["env: {A: x}"],
         "3:5",
-        'the engine\'s stage timers do not wait for the GPU, so that time spent in one stage shows up in the next: set SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"',
         ['env: {SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"}'],
     ),
     (
@@ -516,7 +458,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {ulysses-degree: two}"],
         "4:12",
-        "ulysses-degree must be a whole number of 1 or more, got two",
         ["gpus: 2", 'args: {ulysses-degree: "2"}'],
     ),
     (
@@ -524,7 +465,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {ulysses-degree: 0}"],
         "4:12",
-        "ulysses-degree must be a whole number of 1 or more, got 0",
         ["gpus: 2", 'args: {ulysses-degree: "2"}'],
     ),
     (
@@ -532,7 +472,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {ulysses-degree: 2.0}"],
         "4:12",
-        "ulysses-degree must be a whole number of 1 or more, got 2.0",
         ["gpus: 2", 'args: {ulysses-degree: "2"}'],
     ),
     (
@@ -540,7 +479,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {ulysses-degree: -2}"],
         "4:12",
-        "ulysses-degree must be a whole number of 1 or more, got -2",
         ["gpus: 2", 'args: {ulysses-degree: "2"}'],
     ),
     (
@@ -548,7 +486,6 @@ FIRES = [
         "error",
         ["gpus: 2", "config: {cfg_parallel_degree: x}"],
         "4:14",
-        "cfg-parallel-size must be a whole number of 1 or more, got x",
         ["gpus: 2", "config: {cfg_parallel_degree: 2}"],
     ),
     (
@@ -556,7 +493,6 @@ FIRES = [
         "error",
         ["assets: {prompt-path: p.txt}"],
         "3:14",
-        "the perf dump describes the first prompt of a file only: give one prompt per case",
         ["assets: {image-path: p.png}"],
     ),
     # ---- other spellings, and keys of the config
@@ -565,7 +501,6 @@ FIRES = [
         "warning",
         ["args: {dit-layerwise-offload: false}", "config: {dit_offload_prefetch_size: 2}"],
         "4:14",
-        "the prefetch size has no effect with 'dit-layerwise-offload: false': drop one of them",
         ["args: {dit-layerwise-offload: false, dit-offload-prefetch-size: 2, layerwise-offload-components: dit}"],
     ),
     (
@@ -573,7 +508,6 @@ FIRES = [
         "error",
         [CACHE, "args: {layerwise-offload-components: [text_encoder, dit], dit-layerwise-offload: false}"],
         "4:12",
-        "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the two together: drop layerwise-offload-components, or drop SGLANG_CACHE_DIT_ENABLED",
         [CACHE, "args: {layerwise-offload-components: [text_encoder, vae], dit-layerwise-offload: false}"],
     ),
     (
@@ -581,7 +515,6 @@ FIRES = [
         "error",
         [CACHE, "args: {component-residency: [all=layerwise-offload, vae=resident], dit-layerwise-offload: false}"],
         "4:12",
-        "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the two together: drop component-residency, or drop SGLANG_CACHE_DIT_ENABLED",
         [CACHE, "args: {component-residency: [all=layerwise-offload, dit=resident], dit-layerwise-offload: false}"],
     ),
     (
@@ -589,7 +522,6 @@ FIRES = [
         "error",
         ["args: {use-fsdp-inference: true}", "config: {layerwise_offload_components: [all]}"],
         "3:12",
-        "the engine switches FSDP off in silence where layerwise offload is on: keep one of use-fsdp-inference and layerwise-offload-components",
         ["args: {use-fsdp-inference: true}", "config: {layerwise_offload_components: [vae]}"],
     ),
     (
@@ -597,7 +529,6 @@ FIRES = [
         "warning",
         ["args: {seed: 2}"],
         "3:5",
-        "the engine decides what is offloaded from the model and the memory that is free at its start: pin dit-layerwise-offload and dit-cpu-offload",
         ["args: {cpu-offload-components: [dit]}"],
     ),
     (
@@ -605,7 +536,6 @@ FIRES = [
         "error",
         ["config: {num_gpus: 2, seed: 1}"],
         "3:14",
-        "num-gpus is written from the case's 'gpus': set that instead",
         ["config: {seed: 1}"],
     ),
     (
@@ -613,7 +543,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {enable-cfg-parallel: true, guidance-scale: 1.0}"],
         "4:12",
-        "guidance-scale 1 switches classifier-free guidance off, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
         ["gpus: 2", "args: {enable-cfg-parallel: true, guidance-scale: 5.0}"],
     ),
     (
@@ -621,7 +550,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {cfg-parallel-size: 2, guidance-scale: 5, true-cfg-scale: 0.5}"],
         "4:12",
-        "true-cfg-scale 0.5 switches classifier-free guidance off, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
         ["gpus: 2", "args: {cfg-parallel-size: 1, guidance-scale: 1}"],
     ),
     (
@@ -629,7 +557,6 @@ FIRES = [
         "error",
         ["gpus: 4", "config: {ulysses_degree: 2}"],
         "4:14",
-        "tp-size 1 x CFG 1 x ulysses-degree 2 x ring-degree 1 = 2 must equal 'gpus: 4': change the degrees or 'gpus'",
         ["gpus: 4", "config: {ulysses_degree: 2, cfg_parallel_degree: 2}"],
     ),
     (
@@ -637,7 +564,6 @@ FIRES = [
         "error",
         ["gpus: 2", "args: {data-parallel-size: 2}"],
         "4:12",
-        "data-parallel-size above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine refuses it): drop it, and use ulysses-degree or tp-size",
         ["args: {dp: 1}"],
     ),
     (
@@ -645,7 +571,6 @@ FIRES = [
         "error",
         ["gpus: 2", "config: {dp_size: 2}"],
         "4:14",
-        "dp-size above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine refuses it): drop it, and use ulysses-degree or tp-size",
         ["config: {dp_size: 1}"],
     ),
     (
@@ -653,7 +578,6 @@ FIRES = [
         "warning",
         ["gpus: 2", "config: {seed: 1}"],
         "3:5",
-        "the engine chooses how 2 GPUs are used, and may choose otherwise in another version: the baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
         ["gpus: 2", "config: {enable_cfg_parallel: true}"],
     ),
     (
@@ -661,7 +585,6 @@ FIRES = [
         "error",
         ["args: {enable-cache-dit: true, dit-layerwise-offload: true}"],
         "3:36",
-        "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the two together: set dit-layerwise-offload to false, or drop enable-cache-dit",
         [CACHE, "args: {enable-cache-dit: false, dit-layerwise-offload: true}"],
     ),
     (
@@ -669,7 +592,6 @@ FIRES = [
         "error",
         ["args: {enable-cache-dit: true}"],
         "3:12",
-        "this model is offloaded layer by layer by default, which Cache-DiT does not go with: set dit-layerwise-offload to false",
         ["args: {enable-cache-dit: true}", "config: {dit_layerwise_offload: false}"],
     ),
     (
@@ -677,7 +599,6 @@ FIRES = [
         "error",
         ["args: {enable-cache-dit: true, use-fsdp-inference: true}"],
         "3:36",
-        "the engine refuses FSDP together with Cache-DiT: drop use-fsdp-inference or enable-cache-dit",
         ["args: {enable-cache-dit: false, use-fsdp-inference: true}"],
     ),
     (
@@ -685,7 +606,6 @@ FIRES = [
         "warning",
         ["config: {seed: 1}"],
         "2:3",
-        "the engine decides what is offloaded from the model and the memory that is free at its start: pin dit-layerwise-offload and dit-cpu-offload",
         ["config: {dit_layerwise_offload: false}"],
     ),
     (
@@ -693,7 +613,6 @@ FIRES = [
         "warning",
         ["args: {enable-cache-dit: true}"],
         "3:12",
-        "Cache-DiT changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["marks: [lossy]", "args: {enable-cache-dit: true}"],
     ),
     (
@@ -701,7 +620,6 @@ FIRES = [
         "warning",
         ["args: {attention-backend-override: sage_attn}"],
         "3:12",
-        "attention-backend-override sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["marks: [lossy]", "args: {attention-backend-override: sage_attn}"],
     ),
     (
@@ -709,7 +627,6 @@ FIRES = [
         "warning",
         ["args: {cfg-gate-step: 0.5}"],
         "3:12",
-        "cfg-gate-step changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["marks: [lossy]", "args: {cfg-gate-step: 0.5}"],
     ),
     (
@@ -717,7 +634,6 @@ FIRES = [
         "warning",
         ["args: {vae-decode-precision: bf16}"],
         "3:12",
-        "vae-decode-precision bf16 changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["marks: [lossy]", "args: {vae-decode-precision: bf16}"],
     ),
     (
@@ -725,7 +641,6 @@ FIRES = [
         "warning",
         ['args: {component-attention-backends: "text_encoder=fa,transformer=sage_attn"}'],
         "3:12",
-        "component-attention-backends.transformer sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ['args: {component-attention-backends: "text_encoder=fa,transformer=torch_sdpa"}'],
     ),
     (
@@ -733,7 +648,6 @@ FIRES = [
         "warning",
         ["config: {component_attention_backends: {transformer: sage_attn}}"],
         "3:14",
-        "component-attention-backends.transformer sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["config: {component_attention_backends: {transformer: fa}}"],
     ),
     (
@@ -741,7 +655,6 @@ FIRES = [
         "warning",
         ["config: {attention_backend: sage_attn}"],
         "3:14",
-        "attention-backend sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["config: {attention_backend: fa}"],
     ),
     (
@@ -749,7 +662,6 @@ FIRES = [
         "warning",
         ["args: {component-attention-backends.transformer: sage_attn}"],
         "3:12",
-        "component-attention-backends.transformer sage_attn changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
         ["args: {component-attention-backends.transformer: fa}"],
     ),
     (
@@ -757,7 +669,6 @@ FIRES = [
         "warning",
         ["backend: diffusers", "args: {enable-cache-dit: true}"],
         "4:12",
-        "enable-cache-dit is read by the native backend: give the diffusers backend a cache-dit-config",
         ["args: {enable-cache-dit: true}"],
     ),
     (
@@ -765,7 +676,6 @@ FIRES = [
         "warning",
         ["args: {cache-dit-params: '{}'}"],
         "3:12",
-        "cache-dit-params has no effect without Cache-DiT: set enable-cache-dit to true",
         ["args: {cache-dit-params: '{}', enable-cache-dit: true}"],
     ),
     (
@@ -773,7 +683,6 @@ FIRES = [
         "error",
         ['args: {component-attention-backends: "transformer=sage"}'],
         "3:12",
-        "no attention backend is called sage: known are aiter, aiter_sage, block_sparse_attn, cube_sparse_attn, dynamic_cudnn_sdpa, fa, fa2, fa3, fa4, fp8_fa_sm120, hybrid_window_attn_h3, laser_attn, no_attention, rain_fusion_attn, sage_attn, sage_attn_3, sage_sla_attn, sla_attn, sliding_tile_attn, sol_attn, sparge_attn, sparse_video_gen_2_attn, subblock_sparse_attn, torch_cudnn_sdpa, torch_sdpa, video_sparse_attn, video_sparse_attn_h3, vmoba_attn",
         [
             'args: {component-attention-backends: "{\\"transformer\\": \\"fa\\"}"}',
             "config: {attention_backend: sparge_attn}",
@@ -784,7 +693,6 @@ FIRES = [
         "error",
         ["backend: diffusers", "args: {attention-backend: fa}"],
         "4:12",
-        "diffusers has no attention backend fa, and the engine runs the default one: it has _flash_3, _flash_3_hub, _flash_3_varlen_hub, _flash_varlen_3, _native_cudnn, _native_efficient, _native_flash, _native_math, _native_npu, _native_xla, _sage_qk_int8_pv_fp16_cuda, _sage_qk_int8_pv_fp16_triton, _sage_qk_int8_pv_fp8_cuda, _sage_qk_int8_pv_fp8_cuda_sm90, flash, flash_hub, flash_varlen, flash_varlen_hub, flex, native, sage, sage_hub, sage_varlen, xformers",
         ["backend: diffusers", "args: {attention-backend: _flash_3_hub}"],
     ),
     (
@@ -792,7 +700,6 @@ FIRES = [
         "error",
         ["backend: diffusers", "args: {attention-backend: flash_attention}"],
         "4:12",
-        "diffusers has no attention backend flash_attention, and the engine runs the default one: it has _flash_3, _flash_3_hub, _flash_3_varlen_hub, _flash_varlen_3, _native_cudnn, _native_efficient, _native_flash, _native_math, _native_npu, _native_xla, _sage_qk_int8_pv_fp16_cuda, _sage_qk_int8_pv_fp16_triton, _sage_qk_int8_pv_fp8_cuda, _sage_qk_int8_pv_fp8_cuda_sm90, flash, flash_hub, flash_varlen, flash_varlen_hub, flex, native, sage, sage_hub, sage_varlen, xformers",
         ["backend: diffusers", "args: {attention-backend: _flash_3_hub}"],
     ),
     (
@@ -800,7 +707,6 @@ FIRES = [
         "error",
         ["backend: diffusers", "args: {component-attention-backends: transformer=flash}"],
         "4:12",
-        "component-attention-backends belongs to the native backend: give the diffusers backend attention-backend",
         ["backend: diffusers", "args: {attention-backend: xformers}"],
     ),
     (
@@ -808,7 +714,6 @@ FIRES = [
         "error",
         ["args: {num-outputs: 4}"],
         "3:12",
-        "the perf dump's stages describe the first of 4 outputs, its total all of them: measure one output per case",
         ["args: {num-outputs: 1}"],
     ),
     (
@@ -816,7 +721,6 @@ FIRES = [
         "error",
         ["config: {num_outputs_per_prompt: 4}"],
         "3:14",
-        "the perf dump's stages describe the first of 4 outputs, its total all of them: measure one output per case",
         ["config: {num_outputs_per_prompt: 1}"],
     ),
     (
@@ -824,7 +728,6 @@ FIRES = [
         "error",
         ["config: {prompt: [a, b]}"],
         "3:14",
-        "the perf dump describes the first of 2 prompts only: give one prompt per case",
         ["config: {prompt: a}"],
     ),
     (
@@ -832,209 +735,184 @@ FIRES = [
         "warning",
         ["config: {width: 1}"],
         "2:3",
-        "no seed: outputs, and times that depend on them, differ from launch to launch; pin seed",
         ["config: {seed: 42}"],
     ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("slug", "level", "lines", "place", "message", "silent"),
+    ("slug", "level", "lines", "place", "silent"),
     FIRES,
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_rule_speaks_up_at_the_line_and_only_where_it_should(
-    slug: str, level: str, lines: list[str], place: str, message: str, silent: list[str]
+    slug: str, level: str, lines: list[str], place: str, silent: list[str]
 ) -> None:
     advice = found(slug, case_of(*lines))
-    assert [(one.level, str(one.location), one.message) for one in advice] == [(level, f"c.yaml:{place}", message)]
+    assert [(one.level, str(one.location)) for one in advice] == [(level, f"c.yaml:{place}")]
     assert found(slug, case_of(*silent)) == []
 
 
 def test_advice_prints_place_level_message_and_slug() -> None:
     (advice,) = found("owned-flag", case_of("args: {port: 1}"))
-    assert (
-        str(advice)
-        == "c.yaml:3:12: error: port is different for every launch and written by the plugin: drop it [owned-flag]"
-    )
+    assert str(advice) == f"c.yaml:3:12: error: {advice.message} [owned-flag]"
 
 
-@pytest.mark.parametrize(
-    ("slug", "model", "lines", "place", "message", "other"),
-    [
-        (
-            "cfg-parallel-without-cfg",
-            "black-forest-labs/FLUX.1-dev",
-            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
-            "4:12",
-            "black-forest-labs/FLUX.1-dev runs without classifier-free guidance and crashes under CFG parallel: use ulysses-degree or tp-size instead",
-            "black-forest-labs/FLUX.2-klein-base-4B",
-        ),
-        (
-            "cfg-parallel-without-cfg",
-            "Tongyi-MAI/Z-Image-Turbo",
-            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
-            "4:12",
-            "Tongyi-MAI/Z-Image-Turbo runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
-            "Tongyi-MAI/Z-Image",
-        ),
-        (
-            "cfg-parallel-without-cfg",
-            "IPostYellow/TurboWan2.1-T2V-14B-Diffusers",
-            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
-            "4:12",
-            "IPostYellow/TurboWan2.1-T2V-14B-Diffusers runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
-            "Wan-AI/Wan2.1-T2V-14B-Diffusers",
-        ),
-        (
-            "cfg-parallel-without-cfg",
-            "FastVideo/FastWan2.1-T2V-1.3B-Diffusers",
-            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
-            "4:12",
-            "FastVideo/FastWan2.1-T2V-1.3B-Diffusers runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
-            "baidu/ERNIE-Image-Turbo",
-        ),
-        (
-            "cfg-parallel-without-cfg",
-            "BestWishYsh/Helios-Distilled",
-            ["gpus: 2", "args: {enable-cfg-parallel: true}"],
-            "4:12",
-            "BestWishYsh/Helios-Distilled runs without classifier-free guidance, so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: use ulysses-degree or tp-size instead",
-            "BestWishYsh/Helios-Base",
-        ),
-        (
-            "device-mode-not-pinned",
-            "Lightricks/LTX-2.3",
-            ["gpus: 2", "args: {pipeline-class-name: LTX2TwoStagePipeline}"],
-            "4:12",
-            "the engine keeps both stages on the GPU or not by its version and the GPU's memory, and times differ: pin ltx2-two-stage-device-mode (original; resident from about 130 GiB on)",
-            "Lightricks/LTX-2",
-        ),
-        (
-            "device-mode-not-pinned",
-            "Lightricks/LTX-2.3",
-            ["args: {pipeline-class-name: LTX2TwoStageHQPipeline}"],
-            "3:12",
-            "the engine keeps both stages on the GPU or not by its version and the GPU's memory, and times differ: pin ltx2-two-stage-device-mode (original; resident from about 130 GiB on)",
-            "Lightricks/LTX-2.5-Diffusers",
-        ),
-        (
-            "video-attention-on-images",
-            "Qwen/Qwen-Image",
-            ["args: {attention-backend: video_sparse_attn}"],
-            "3:12",
-            "the sparse patterns of video_sparse_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
-            "Wan-AI/Wan2.1-T2V-14B-Diffusers",
-        ),
-        (
-            "video-attention-on-images",
-            "black-forest-labs/FLUX.1-dev",
-            ["args: {attention-backend: sliding_tile_attn}"],
-            "3:12",
-            "the sparse patterns of sliding_tile_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
-            "nvidia/Cosmos3-Super-Image2Video",
-        ),
-        (
-            "video-attention-on-images",
-            "Efficient-Large-Model/Sana_1600M_1024px_diffusers",
-            ["args: {attention-backend: vmoba_attn}"],
-            "3:12",
-            "the sparse patterns of vmoba_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
-            "Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
-        ),
-        (
-            "video-attention-on-images",
-            "stabilityai/stable-diffusion-3.5-medium",
-            ["args: {attention-backend: sage_sla_attn}"],
-            "3:12",
-            "the sparse patterns of sage_sla_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
-            "Efficient-Large-Model/SANA-WM_bidirectional",
-        ),
-        (
-            "video-attention-on-images",
-            "Tongyi-MAI/Z-Image",
-            ["args: {attention-backend: sparse_video_gen_2_attn}"],
-            "3:12",
-            "the sparse patterns of sparse_video_gen_2_attn are those of video, which an image model has none of: the engine passes it over in silence or fails; use fa or sage_attn",
-            "Lightricks/LTX-2",
-        ),
-        (
-            "nvfp4-gpu",
-            "black-forest-labs/FLUX.2-dev-NVFP4",
-            ["requires: {gpu: [H100]}"],
-            "4:5",
-            "NVFP4 needs a Blackwell GPU, this is H100: name one in 'requires.gpu'",
-            "black-forest-labs/FLUX.2-dev",
-        ),
-        (
-            "quantised-model-falls-back",
-            "x/FLUX.1-dev-bnb-4bit",
-            ["gpus: 1"],
-            "4:5",
-            "a model of this name falls back to the diffusers backend, 'backend: sglang' or not: take the BF16 model, or declare 'backend: diffusers'",
-            "x/FLUX.1-dev",
-        ),
-        (
-            "ideogram-steps",
-            "ideogram-ai/ideogram-4-fp8",
-            ["args: {num-inference-steps: 20}"],
-            "3:12",
-            "Ideogram takes num-inference-steps from its preset and refuses others: drop it, or set preset",
-            "zai-org/GLM-Image",
-        ),
-        (
-            "hunyuan3d-primary",
-            "tencent/Hunyuan3D-2",
-            ["metrics: {primary: e2e}"],
-            "3:15",
-            "mesh export and paint take most of the time of Hunyuan3D and hide what its denoising does: set primary to stage:Hunyuan3DShapeDenoisingStage",
-            "zai-org/GLM-Image",
-        ),
-        (
-            "cosmos3-guardrails",
-            "nvidia/Cosmos3-Nano",
-            ["env: {A: x}"],
-            "3:5",
-            'the guardrail models of Cosmos3 would be measured too: set SGLANG_DISABLE_COSMOS3_GUARDRAILS: "1"',
-            "zai-org/GLM-Image",
-        ),
-        (
-            "gated-without-token",
-            "black-forest-labs/FLUX.1-dev",
-            ["gpus: 1"],
-            "4:5",
-            "this model is gated: add 'requires: {token: true}', so that a missing HF_TOKEN is said at once",
-            "Qwen/Qwen-Image",
-        ),
-        (
-            "no-input-image",
-            "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
-            ["gpus: 1"],
-            "2:3",
-            "this model works on an image: name one under 'assets' as image-path",
-            "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
-        ),
-        (
-            "i2v-keeps-proportions",
-            "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
-            ["expect: {output: {width: 1280}}"],
-            "3:14",
-            "width and height are this model's area to fill, the output keeps the proportions of the image: expect only frames",
-            "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
-        ),
-        (
-            "two-experts-one-warmup-step",
-            "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
-            ["args: {enable-torch-compile: true}"],
-            "3:12",
-            "warmup runs one step, which reaches only the first of this model's two transformers: the second is compiled while it is measured; raise warmup-steps until both run",
-            "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
-        ),
-    ],
-)
-def test_a_rule_knows_the_model(slug: str, model: str, lines: list[str], place: str, message: str, other: str) -> None:
+OF_MODELS = [
+    (
+        "cfg-parallel-without-cfg",
+        "black-forest-labs/FLUX.1-dev",
+        ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+        "4:12",
+        "black-forest-labs/FLUX.2-klein-base-4B",
+    ),
+    (
+        "cfg-parallel-without-cfg",
+        "Tongyi-MAI/Z-Image-Turbo",
+        ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+        "4:12",
+        "Tongyi-MAI/Z-Image",
+    ),
+    (
+        "cfg-parallel-without-cfg",
+        "IPostYellow/TurboWan2.1-T2V-14B-Diffusers",
+        ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+        "4:12",
+        "Wan-AI/Wan2.1-T2V-14B-Diffusers",
+    ),
+    (
+        "cfg-parallel-without-cfg",
+        "FastVideo/FastWan2.1-T2V-1.3B-Diffusers",
+        ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+        "4:12",
+        "baidu/ERNIE-Image-Turbo",
+    ),
+    (
+        "cfg-parallel-without-cfg",
+        "BestWishYsh/Helios-Distilled",
+        ["gpus: 2", "args: {enable-cfg-parallel: true}"],
+        "4:12",
+        "BestWishYsh/Helios-Base",
+    ),
+    (
+        "device-mode-not-pinned",
+        "Lightricks/LTX-2.3",
+        ["gpus: 2", "args: {pipeline-class-name: LTX2TwoStagePipeline}"],
+        "4:12",
+        "Lightricks/LTX-2",
+    ),
+    (
+        "device-mode-not-pinned",
+        "Lightricks/LTX-2.3",
+        ["args: {pipeline-class-name: LTX2TwoStageHQPipeline}"],
+        "3:12",
+        "Lightricks/LTX-2.5-Diffusers",
+    ),
+    (
+        "video-attention-on-images",
+        "Qwen/Qwen-Image",
+        ["args: {attention-backend: video_sparse_attn}"],
+        "3:12",
+        "Wan-AI/Wan2.1-T2V-14B-Diffusers",
+    ),
+    (
+        "video-attention-on-images",
+        "black-forest-labs/FLUX.1-dev",
+        ["args: {attention-backend: sliding_tile_attn}"],
+        "3:12",
+        "nvidia/Cosmos3-Super-Image2Video",
+    ),
+    (
+        "video-attention-on-images",
+        "Efficient-Large-Model/Sana_1600M_1024px_diffusers",
+        ["args: {attention-backend: vmoba_attn}"],
+        "3:12",
+        "Efficient-Large-Model/SANA-Video_2B_480p_diffusers",
+    ),
+    (
+        "video-attention-on-images",
+        "stabilityai/stable-diffusion-3.5-medium",
+        ["args: {attention-backend: sage_sla_attn}"],
+        "3:12",
+        "Efficient-Large-Model/SANA-WM_bidirectional",
+    ),
+    (
+        "video-attention-on-images",
+        "Tongyi-MAI/Z-Image",
+        ["args: {attention-backend: sparse_video_gen_2_attn}"],
+        "3:12",
+        "Lightricks/LTX-2",
+    ),
+    (
+        "nvfp4-gpu",
+        "black-forest-labs/FLUX.2-dev-NVFP4",
+        ["requires: {gpu: [H100]}"],
+        "4:5",
+        "black-forest-labs/FLUX.2-dev",
+    ),
+    (
+        "quantised-model-falls-back",
+        "x/FLUX.1-dev-bnb-4bit",
+        ["gpus: 1"],
+        "4:5",
+        "x/FLUX.1-dev",
+    ),
+    (
+        "ideogram-steps",
+        "ideogram-ai/ideogram-4-fp8",
+        ["args: {num-inference-steps: 20}"],
+        "3:12",
+        "zai-org/GLM-Image",
+    ),
+    (
+        "hunyuan3d-primary",
+        "tencent/Hunyuan3D-2",
+        ["metrics: {primary: e2e}"],
+        "3:15",
+        "zai-org/GLM-Image",
+    ),
+    (
+        "cosmos3-guardrails",
+        "nvidia/Cosmos3-Nano",
+        ["env: {A: x}"],
+        "3:5",
+        "zai-org/GLM-Image",
+    ),
+    (
+        "gated-without-token",
+        "black-forest-labs/FLUX.1-dev",
+        ["gpus: 1"],
+        "4:5",
+        "Qwen/Qwen-Image",
+    ),
+    (
+        "no-input-image",
+        "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+        ["gpus: 1"],
+        "2:3",
+        "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+    ),
+    (
+        "i2v-keeps-proportions",
+        "Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+        ["expect: {output: {width: 1280}}"],
+        "3:14",
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+    ),
+    (
+        "two-experts-one-warmup-step",
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        ["args: {enable-torch-compile: true}"],
+        "3:12",
+        "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("slug", "model", "lines", "place", "other"), OF_MODELS)
+def test_a_rule_knows_the_model(slug: str, model: str, lines: list[str], place: str, other: str) -> None:
     advice = found(slug, case_of(*lines, model=model))
-    assert [(str(one.location), one.message) for one in advice] == [(f"c.yaml:{place}", message)]
+    assert [str(one.location) for one in advice] == [f"c.yaml:{place}"]
     assert found(slug, case_of(*lines, model=other)) == []
 
 
@@ -1059,10 +937,6 @@ def test_the_older_ltx_2_has_device_modes_from_0_5_23_on() -> None:
 
 
 RESIDENT = "args: {pipeline-class-name: LTX2TwoStagePipeline, ltx2-two-stage-device-mode: resident, OFFLOAD}"
-RESIDENT_MESSAGE = (
-    "from 0.5.18 on the engine refuses device mode resident together with {}: keep one of the two, or set the mode to "
-    "original"
-)
 
 
 @pytest.mark.parametrize(
@@ -1079,7 +953,7 @@ def test_a_resident_device_mode_goes_with_no_offload(offload: str, flag: str) ->
     case = case_of(RESIDENT.replace("OFFLOAD", offload), model="Lightricks/LTX-2.3")
     (advice,) = found("resident-with-offload", case, version="0.5.18")
     assert (advice.level, str(advice.location)) == ("error", "c.yaml:3:55")
-    assert advice.message == RESIDENT_MESSAGE.format(flag)
+    assert flag in advice.message
     assert found("resident-with-offload", case, version="0.5.17") == found("resident-with-offload", case) == []
     older = case_of(RESIDENT.replace("OFFLOAD", offload), model="Lightricks/LTX-2")
     assert found("resident-with-offload", older, version="0.5.22") == []
@@ -1116,43 +990,22 @@ def test_guidance_that_a_case_raises_itself_makes_the_second_branch() -> None:
 
 def test_an_input_file_belongs_under_assets() -> None:
     (advice,) = found("input-not-in-assets", case_of("args: {image-path: /data/cat.png}"))
-    assert advice.message == (
-        "a file given as an argument may change unnoticed: name it under 'assets', where its hash is part of the "
-        "workload (image-path: cat.png)"
-    )
+    assert "image-path: cat.png" in advice.message
     edit = case_of("assets: {image-path: cat.png}", model="Qwen/Qwen-Image-Edit-2511")
     assert found("input-not-in-assets", edit) == found("no-input-image", edit) == []
 
 
-@pytest.mark.parametrize(
-    ("slug", "lines", "old", "new", "message"),
-    [
-        (
-            "peak-memory-missing",
-            ["gpus: 1"],
-            "0.5.8.post1",
-            "0.5.9",
-            "before 0.5.9 the perf dump has no memory: peak_memory cannot be judged",
-        ),
-        (
-            "peak-memory-of-one-gpu",
-            ["gpus: 2"],
-            "0.5.18",
-            "0.5.19",
-            "before 0.5.19 the perf dump has the memory of the first GPU only, peak_memory too",
-        ),
-        (
-            "timers-partly-synchronised",
-            ['env: {SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"}'],
-            "0.5.17",
-            "0.5.18",
-            "before 0.5.18 the engine synchronises only denoising steps: other stages still hold each other's time",
-        ),
-    ],
-)
-def test_a_rule_knows_the_version(slug: str, lines: list[str], old: str, new: str, message: str) -> None:
+OF_VERSIONS = [
+    ("peak-memory-missing", ["gpus: 1"], "0.5.8.post1", "0.5.9"),
+    ("peak-memory-of-one-gpu", ["gpus: 2"], "0.5.18", "0.5.19"),
+    ("timers-partly-synchronised", ['env: {SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"}'], "0.5.17", "0.5.18"),
+]
+
+
+@pytest.mark.parametrize(("slug", "lines", "old", "new"), OF_VERSIONS)
+def test_a_rule_knows_the_version(slug: str, lines: list[str], old: str, new: str) -> None:
     case = case_of(*lines)
-    assert [one.message for one in found(slug, case, version=old)] == [message]
+    assert [one.slug for one in found(slug, case, version=old)] == [slug]
     assert found(slug, case, version=new) == found(slug, case) == found(slug, case, version="unknown") == []
 
 
@@ -1160,7 +1013,7 @@ def test_gpus_that_are_there_count_and_not_those_that_are_wished_for() -> None:
     case = case_of("args: {enable-svdquant: true}", "requires: {gpu: [A100]}")
     assert found("svdquant-gpu", case) == []
     (advice,) = found("svdquant-gpu", case, gpus=(H100,))
-    assert "not on NVIDIA H100 80GB HBM3: name other GPUs" in advice.message
+    assert H100 in advice.message
     for product in ("NVIDIA B200", "NVIDIA GB300", "Tesla V100-SXM2-16GB"):
         assert [one.slug for one in found("svdquant-gpu", case, gpus=(product,))] == ["svdquant-gpu"]
     for product in ("NVIDIA RTX 6000 Ada Generation", "NVIDIA RTX PRO 6000 Blackwell", "NVIDIA GeForce RTX 5090"):
@@ -1239,3 +1092,23 @@ def test_a_path_flag_of_a_newer_engine_is_no_misspelt_one() -> None:
     assert found("misspelt-path", case, version="0.5.23") != []
     for version in ("0.5.24", "0.1.dev1"):
         assert found("misspelt-path", case, version=version) == []
+
+
+def lines_of_advice() -> Iterator[str]:
+    for slug, _, lines, *_ in FIRES:
+        yield from (f"{slug}: {one.message}" for one in found(slug, case_of(*lines)))
+    for slug, model, lines, *_ in OF_MODELS:
+        yield from (f"{slug} ({model}): {one.message}" for one in found(slug, case_of(*lines, model=model)))
+    for slug, lines, old, _ in OF_VERSIONS:
+        yield from (f"{slug} ({old}): {one.message}" for one in found(slug, case_of(*lines), version=old))
+    resident = case_of(RESIDENT.replace("OFFLOAD", "dit-cpu-offload: true"), model="Lightricks/LTX-2.3")
+    slug = "resident-with-offload"
+    yield from (f"{slug}: {one.message}" for one in found(slug, resident, version="0.5.18"))
+    asset = case_of("args: {image-path: /data/cat.png}")
+    yield from (f"input-not-in-assets: {one.message}" for one in found("input-not-in-assets", asset))
+    svdquant = case_of("args: {enable-svdquant: true}")
+    yield from (f"svdquant-gpu: {one.message}" for one in found("svdquant-gpu", svdquant, gpus=(H100,)))
+
+
+def test_the_words_of_the_advice_are_the_golden_ones() -> None:
+    check_golden("advice", dict.fromkeys(lines_of_advice()))

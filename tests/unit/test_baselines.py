@@ -6,6 +6,7 @@ import difflib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.data import (
     Baseline,
     Case,
+    Disturbance,
     Environment,
     GpuProcess,
     GpuSeries,
@@ -34,6 +36,7 @@ from pytest_sgdiff.files import json_text
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.reports.text import renewal
 from pytest_sgdiff.watch import disturbances
+from tests.factories import figures
 
 ROOT = Path(__file__).parents[2]
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -425,7 +428,7 @@ def test_the_best_starts_anew_with_another_workload_or_sync_flag() -> None:
 
 def test_disturbed_launches_and_numbers_that_are_none_stay_out() -> None:
     launches = list(measurement(3).launches)
-    launches[0] = replace(launches[0], excluded="a foreign process (pid 5138)")
+    launches[0] = replace(launches[0], disturbances=(Disturbance(code="heat"),))
     launches[2] = replace(launches[2], metrics={**launches[2].metrics, "peak_memory": 0.0})
     new = baselines.renew(None, replace(measurement(), launches=tuple(launches)), recorded(), engine_version=None)
     assert [entry.number for entry in new.measurement.launches] == [0, 1]
@@ -434,7 +437,7 @@ def test_disturbed_launches_and_numbers_that_are_none_stay_out() -> None:
 
 
 def test_without_a_launch_that_counts_there_is_no_baseline() -> None:
-    spoiled = tuple(replace(x, excluded="thermal throttling") for x in measurement().launches)
+    spoiled = tuple(replace(x, disturbances=(Disturbance(code="heat"),)) for x in measurement().launches)
     with pytest.raises(BaselineError) as caught:
         baselines.renew(None, replace(measurement(), launches=spoiled), recorded(), engine_version="0.5.17")
     assert str(caught.value) == "tiny_wan: no launch counts, so no baseline can be made of them"
@@ -469,7 +472,7 @@ def test_a_launch_that_is_in_the_baseline_already_does_not_extend_it() -> None:
         ({"machine": replace(H200, count=2)}, "the baseline is of nvidia-h200-x1, the launches of nvidia-h200-x2"),
         (
             {"workload": Workload(digest="ffff", fields={**WORKLOAD.fields, "warmup": "off"})},
-            "the case asks for another workload since (warmup: request in the baseline, off now)",
+            "the case asks for another workload since (warmup was request, and is off)",
         ),
         ({"launches": (LaunchRecord(number=0, metrics={"e2e": 1.0}),)},
          "one was recorded with synchronised stage timers and the other without"),
@@ -595,22 +598,26 @@ def test_other_cases_files_stay_untouched(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- checking
 
 
-def complaints(root: Path, launches: dict[str, int]) -> tuple[str, ...]:
-    """What is wrong with the files themselves; cases by id with the launches that their baselines take."""
+def complaints(root: Path, launches: dict[str, int]) -> list[tuple[str, dict[str, Any]]]:
+    """What is wrong with the files themselves: the path, and the code with its figures. Cases by id with the launches
+    that their baselines take."""
     here = Location(path="x.yaml", line=1, column=1)
     here = Location(path="x.yaml", line=1, column=1)
     cases = {
         name: Case(name=name, location=here, model="m", launches=LaunchPlan(baseline=count))
         for name, count in launches.items()
     }
-    return tuple(str(flaw) for flaw in baselines.check(root, cases) if flaw.code in ("file", "misplaced"))
+    of_cases = ("finds", "weak", "other-work", "no-primary")
+    flaws = [flaw for flaw in baselines.check(root, cases) if flaw.code not in of_cases]
+    beside = ("level", "path", "line")
+    return [(f.path, {k: v for k, v in figures(f).items() if k not in beside}) for f in flaws]
 
 
 def test_sound_baselines_have_nothing_to_complain_about(tmp_path: Path) -> None:
     baselines.save(tmp_path, baseline())
     for case in ("published", "upstream.ltx_2_two_stage_t2v"):
         baselines.save(tmp_path, replace(baseline(case=case), kind="reference", source="a guide"))
-    assert complaints(tmp_path, {"tiny_wan": 5, "published": 10}) == ()
+    assert complaints(tmp_path, {"tiny_wan": 5, "published": 10}) == []
 
 
 def test_a_suite_is_what_lies_in_its_place_and_can_be_read(tmp_path: Path) -> None:
@@ -646,18 +653,19 @@ def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     stray = tmp_path / "nvidia-h200-x1" / ".tmp-4711"
     stray.write_text("{")
     found = complaints(tmp_path, {"corrupt": 5, "moved": 5, "short": 5, "tiny_wan": 5})
-    line = paths["corrupt"].read_text().split("0,")[0].count("\n")
-    assert found[0].startswith(f"{paths['corrupt']}:")
-    assert found[0].endswith(f"must be greater than zero, got 0.0: what was not measured is null {CURE}"), line
-    assert list(found[1:]) == [
-        f"{paths['gone']}: there is no case gone (any more): delete the file, or rename it with its case",
-        f"{paths['moved']}: is the baseline of nvidia-h200-x1/tiny_wan.json: move it there, or record this one anew",
-        f"{paths['short']}: has 2 of 5 launches: extend it with --sgdiff-update=extend",
-        f"{paths['short']}: denoise is missing in launch 0",
-        f"{paths['short']}: has no provenance: `recorded` must say when and in which sessions",
-        f"{paths['short']}: launch 0 has no provenance: started_at and session must be told",
-        f"{paths['short']}: has no provenance: `engine` must be the version of sglang",
-        f"{stray}: is no baseline: delete it",
+    corrupt, why = found[0][0], found[0][1]["why"]
+    assert (corrupt, found[0][1]["code"]) == (str(paths["corrupt"]), "unreadable")
+    assert why.endswith(f"must be greater than zero, got 0.0: what was not measured is null {CURE}")
+    short = str(paths["short"])
+    assert found[1:] == [
+        (str(paths["gone"]), {"code": "no-case", "name": "gone"}),
+        (str(paths["moved"]), {"code": "misplaced", "name": "nvidia-h200-x1/tiny_wan.json"}),
+        (short, {"code": "few-launches", "number": 2, "of": 5}),
+        (short, {"code": "missing-values", "name": "denoise", "names": ("0",)}),
+        (short, {"code": "no-provenance"}),
+        (short, {"code": "launch-without-provenance", "number": 0}),
+        (short, {"code": "no-engine"}),
+        (str(stray), {"code": "stray"}),
     ]
 
 
@@ -675,46 +683,40 @@ def test_check_names_figures_that_cannot_be(tmp_path: Path) -> None:
         measurement=Measurement(case="tiny_wan", machine=H200, workload=Workload(digest=""), launches=launches),
     )
     path = baselines.save(tmp_path, odd)
-    assert complaints(tmp_path, {"tiny_wan": 3}) == (
-        f"{path}: holds neither denoise nor e2e, so no time is judged by it: record it anew with --sgdiff-update",
-        (
-            f"{path}: every denoise_gap is below zero, -1.001 ms at most: "
-            "the steps cannot take longer than the loop around them; record it anew with --sgdiff-update"
-        ),
-        f"{path}: recorded.at is no ISO date-time: 'last Monday': write it as 2026-11-23T17:20:54Z",
-        f"{path}: recorded.command is empty: write there how it was recorded, or record it anew with --sgdiff-update",
-        f"{path}: workload.digest is empty, so nothing can be compared with it: record it anew with --sgdiff-update",
-        f"{path}: launch 0: steps_ms[1, 2] must be greater than zero: record it anew with --sgdiff-update",
-        f"{path}: launch 1: wall_s must be greater than zero, got 0.0: record it anew with --sgdiff-update",
-        f"{path}: launch 2: wall_s must be greater than zero, got -3.0: record it anew with --sgdiff-update",
-    )
+    seen = complaints(tmp_path, {"tiny_wan": 3})
+    assert {place for place, _ in seen} == {str(path)}
+    assert [figures for _, figures in seen] == [
+        {"code": "no-times"},
+        {"code": "negative-gap", "value": -1.001},
+        {"code": "no-moment", "name": "last Monday"},
+        {"code": "no-command"},
+        {"code": "no-digest"},
+        {"code": "impossible-step", "number": 0, "names": ("1", "2")},
+        {"code": "impossible-wall", "number": 1, "value": 0.0},
+        {"code": "impossible-wall", "number": 2, "value": -3.0},
+    ]
 
 
 def test_check_finds_what_was_edited_by_hand(tmp_path: Path) -> None:
     path = baselines.save(tmp_path, baseline())
     good = path.read_text()
-    cure = "restore the file with git, or record it anew with --sgdiff-update"
     path.write_text(good.replace('"width": 832', '"width": 848'))
-    assert complaints(tmp_path, {"tiny_wan": 5}) == (
-        f"{path}: workload.digest is not that of workload.fields: one of them was edited by hand; {cure}",
-    )
+    assert complaints(tmp_path, {"tiny_wan": 5}) == [(str(path), {"code": "edited-workload"})]
     (session,) = baselines.load(path).recorded.sessions
     path.write_text(good.replace(f'"sessions": ["{session}"]', '"sessions": ["another"]'))
-    assert complaints(tmp_path, {"tiny_wan": 5}) == (
-        f"{path}: recorded.sessions lacks {session}, of which it has launches: {cure}",
-    )
+    lacking = {"code": "lacking-sessions", "names": (session,)}
+    assert complaints(tmp_path, {"tiny_wan": 5}) == [(str(path), lacking)]
     best = baselines.load(path).best["denoise_steps"]
     path.write_text(good.replace(f'"denoise_steps": {best}', '"denoise_steps": 2000.0', 1))
-    assert complaints(tmp_path, {"tiny_wan": 5}) == (
-        f"{path}: best.denoise_steps is 2000, worse than {best:g}, the median of its own launches: {cure}",
-    )
+    edited = {"code": "edited-best", "name": "denoise_steps", "value": 2000.0, "expected": round(best, 3)}
+    assert complaints(tmp_path, {"tiny_wan": 5}) == [(str(path), edited)]
 
 
 def test_check_names_launches_that_stand_in_a_file_twice(tmp_path: Path) -> None:
     launches = (*measurement(2).launches, replace(launch(1), number=2))
     path = baselines.save(tmp_path, replace(baseline(), best={}, measurement=replace(measurement(), launches=launches)))
-    told = f"launches[2] is launches[1] again, started at {launch(1).started_at}: record it anew with --sgdiff-update"
-    assert complaints(tmp_path, {"tiny_wan": 3}) == (f"{path}: {told}",)
+    twice = {"code": "launch-twice", "number": 2, "of": 1, "name": launch(1).started_at}
+    assert complaints(tmp_path, {"tiny_wan": 3}) == [(str(path), twice)]
 
 
 @pytest.mark.parametrize("gaps", [(-0.4, -0.9, -1.0), (-1.0, -1.0, -1.0), (-512.0, 0.3, -2.0)])
@@ -726,7 +728,7 @@ def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
         for number, gap in enumerate(gaps)
     )
     baselines.save(tmp_path, replace(baseline(), best={}, measurement=replace(measurement(), launches=launches)))
-    assert complaints(tmp_path, {"tiny_wan": 3}) == ()
+    assert complaints(tmp_path, {"tiny_wan": 3}) == []
 
 
 @pytest.mark.parametrize(
@@ -740,8 +742,8 @@ def test_a_gap_may_be_below_zero_by_the_noise_of_clocks_or_now_and_then(
 )
 def test_a_date_without_a_time_does_not_say_when(tmp_path: Path, at: str, good: bool) -> None:
     path = baselines.save(tmp_path, replace(baseline(), recorded=replace(recorded(), at=at)))
-    wrong = (f"{path}: recorded.at is no ISO date-time: '{at}': write it as 2026-11-23T17:20:54Z",)
-    assert complaints(tmp_path, {"tiny_wan": 5}) == (() if good else wrong)
+    wrong = (str(path), {"code": "no-moment", "name": at})
+    assert complaints(tmp_path, {"tiny_wan": 5}) == ([] if good else [wrong])
 
 
 # --------------------------------------------------------------------------------------------------------- reviewing

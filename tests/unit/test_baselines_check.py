@@ -6,14 +6,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_sgdiff import baselines
+from pytest_sgdiff.baselines.flaws import Flaw
 from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Baseline, Case, Environment, LaunchRecord, Machine, Measurement, Recorded
+from pytest_sgdiff.data import Baseline, Case, Difference, Environment, LaunchRecord, Machine, Measurement, Recorded
 from pytest_sgdiff.judging.workload import workload
+from pytest_sgdiff.reports import flaw_text
 
 CASE = """\
 cases:
@@ -67,31 +70,41 @@ def keep(*times: float, machine: Machine = H200, sync: bool = True, **changes: o
     return baselines.save(Path("baselines"), replace(fresh, **changes))
 
 
-def found(level: str, **options: object) -> list[tuple[str, str]]:
-    """Codes and messages of one level, the case files as they are now."""
+def found(level: str, **options: object) -> list[Flaw]:
+    """The flaws of one level, the case files as they are now."""
     cases = {case.id: case for case in read_cases(Path("cases/a.yaml"), Path.cwd())}
     flaws = baselines.check(Path("baselines"), cases, **options)
-    return [(flaw.code, flaw.message) for flaw in flaws if flaw.level == level]
+    return [flaw for flaw in flaws if flaw.level == level]
+
+
+def codes(level: str, **options: object) -> list[str]:
+    return [flaw.code for flaw in found(level, **options)]
+
+
+def sizes(flaw: Flaw) -> dict[str, float | None]:
+    """What is found of each metric, a fraction."""
+    return {p.metric: None if p.detectable is None else round(p.detectable, 3) for p in flaw.powers}
 
 
 def test_a_good_baseline_says_what_it_finds_and_has_no_warning(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = keep(*QUIET)
     assert found("error") == found("warning") == []
-    ((code, told),) = found("note")
-    assert code == "finds"
-    assert told.startswith("finds slowdowns from denoise 4.3 %, e2e 4.3 %, DecodingStage ")
-    assert told.endswith("peak memory 2.7 % in 5 launches")
+    (note,) = found("note")
+    assert (note.code, note.of) == ("finds", 5)
+    seen = sizes(note)
+    assert (seen["denoise"], seen["e2e"], seen["peak_memory"]) == pytest.approx((0.043, 0.043, 0.027), abs=0.001)
     assert main(["baselines", "check", "--strict"]) == 0
-    assert capsys.readouterr().out == f"{path}: {told}\n1 baseline, nothing wrong\n"
+    assert capsys.readouterr().out == f"{flaw_text.line(note)}\n1 baseline, nothing wrong\n"
+    assert note.path == str(path)
 
 
 def test_a_noisy_baseline_is_told_by_what_it_misses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keep(*NOISY)
-    ((code, told),) = found("warning")
-    assert code == "weak"
-    assert "denoise > 100 % (limit 4 %, launches vary by 15.9 %)" in told
-    assert "e2e > 100 % (limit 4 %, launches vary by 14.5 %)" in told
-    assert "DecodingStage" not in told.partition(";")[0]
+    (weak,) = found("warning")
+    assert (weak.code, [p.metric for p in weak.powers]) == ("weak", ["denoise", "e2e"])
+    assert min(p.detectable for p in weak.powers) > 1
+    assert [p.limit for p in weak.powers] == [0.04, 0.04]
+    assert [p.spread for p in weak.powers] == pytest.approx([0.159, 0.145], abs=0.0005)
     assert main(["baselines", "check"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 baseline, nothing wrong, 1 warning"
     assert main(["baselines", "check", "--strict"]) == 1
@@ -110,78 +123,93 @@ def test_a_limit_of_the_case_is_what_counts(here: Path, metrics: str, weak: bool
     text = CASE.replace("{gate: [denoise, e2e, stages, peak_memory]}", metrics)
     write(text)
     keep(*(1.006 * QUIET[0], *QUIET[1:4], 0.99 * QUIET[4]))
-    assert [code for code, _ in found("warning")] == (["weak"] if weak else [])
+    assert codes("warning") == (["weak"] if weak else [])
 
 
 def test_what_is_too_few_launches_finds_nothing(here: Path) -> None:
     write(CASE + "    launches: {baseline: 3}\n")
     keep(1000.0, 1001.0)
-    (code, told), *_ = found("warning")
-    assert code == "weak"
-    assert "denoise none (limit 4 %" in told
-    assert found("error") == [("file", "has 2 of 3 launches: extend it with --sgdiff-update=extend")]
+    weak, *_ = found("warning")
+    assert (weak.code, sizes(weak)["denoise"]) == ("weak", None)
+    assert [(flaw.code, flaw.number, flaw.of) for flaw in found("error")] == [("few-launches", 2, 3)]
 
 
 def test_looks_of_a_case_that_are_too_few_are_named(here: Path) -> None:
     write(CASE + "    launches: {looks: [1, 2]}\n")
     keep(*QUIET)
-    ((code, told),) = found("warning")
-    assert code == "weak"
-    assert told.endswith("let the case take more launches (launches.looks)")
+    (weak,) = found("warning")
+    assert (weak.code, weak.of) == ("weak", 2)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "code", "told"),
+    ("old", "new", "key", "then", "now"),
     [
-        ("width: 832", "width: 640", "other-work", "args.width was 832, the case asks for 640"),
-        ("width: 832", "width: 832, height: 480", "other-work", "args.height was not set, the case asks for 480"),
-        (", width: 832", "", "other-work", "args.width was 832, the case does not ask for it"),
-        ("a/b", "a/c", "other-work", "model was a/b, the case asks for a/c"),
-        ("gpus: 1", "gpus: 2", "other-work", "gpus was 1, the case asks for 2"),
-        ('SGLANG_X: "1"', 'SGLANG_X: "2"', "other-work", "env.SGLANG_X was 1, the case asks for 2"),
-        ("paint: false", "paint: true", "other-work", "config.paint was off, the case asks for set"),
-        ("gpus: 1", "gpus: 1\n    warmup: 'off'", "other-work", "warmup was request, the case asks for off"),
-        ("gpus: 1", "gpus: 1\n    assets: {image-path: cat.png}", "assets", "image-path is new"),
-        ('PROFILING: "1"', 'PROFILING: "0"', "timers", "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING to 0"),
-        (
-            "gate: [denoise,",
-            "primary: 'stage:No', gate: [denoise,",
-            "no-primary",
-            "cases/a.yaml:8:15: metrics.primary",
-        ),
+        ("width: 832", "width: 640", "args.width", 832, 640),
+        ("width: 832", "width: 832, height: 480", "args.height", None, 480),
+        (", width: 832", "", "args.width", 832, None),
+        ("a/b", "a/c", "model", "a/b", "a/c"),
+        ("gpus: 1", "gpus: 2", "gpus", 1, 2),
+        ('SGLANG_X: "1"', 'SGLANG_X: "2"', "env.SGLANG_X", "1", "2"),
+        ("paint: false", "paint: true", "config.paint", False, True),
+        ("gpus: 1", "gpus: 1\n    warmup: 'off'", "warmup", "request", "off"),
     ],
 )
-def test_what_the_case_asks_for_now_is_compared(here: Path, old: str, new: str, code: str, told: str) -> None:
+def test_what_the_case_asks_for_now_is_compared(here: Path, old: str, new: str, key: str, then: Any, now: Any) -> None:
     keep(*QUIET)
     assert old in CASE
     write(CASE.replace(old, new))
-    ((seen, message),) = found("error")
-    assert (seen, told in message) == (code, True), message
+    (flaw,) = found("error")
+    assert flaw.code == "other-work"
+    assert flaw.differences == (Difference(code="field", key=key, then=then, now=now),)
     assert main(["baselines", "check"]) == 1
 
 
 @pytest.mark.parametrize(
-    ("new", "code", "told"),
+    ("old", "new", "code", "figures"),
     [
-        ("    requires: {engine: '>=0.5.20'}\n", "engine", "of sglang 0.5.17, and the case requires >=0.5.20"),
-        ("    requires: {gpu: [H100, H20]}\n", "gpu", "of NVIDIA H200, and the case runs on H100, H20 only"),
-        ("    requires: {gpu: [H200], engine: '>=0.5.11'}\n", None, ""),
+        ("gpus: 1", "gpus: 1\n    assets: {image-path: cat.png}", "assets", {"new": ("image-path",)}),
+        (
+            'PROFILING: "1"',
+            'PROFILING: "0"',
+            "timers",
+            {"name": "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING", "names": ("0",)},
+        ),
+        ("gate: [denoise,", "primary: 'stage:No', gate: [denoise,", "unknown-primary", {}),
     ],
 )
-def test_where_the_case_would_not_run_is_a_warning(here: Path, new: str, code: str | None, told: str) -> None:
+def test_whatever_else_the_case_asks_for_is_held_against_the_baseline(
+    here: Path, old: str, new: str, code: str, figures: dict[str, Any]
+) -> None:
+    keep(*QUIET)
+    assert old in CASE
+    write(CASE.replace(old, new))
+    (flaw,) = found("error")
+    assert (flaw.code, {name: getattr(flaw, name) for name in figures}) == (code, figures)
+    if code == "unknown-primary":
+        assert (str(flaw.location), flaw.stage and flaw.stage.key) == ("cases/a.yaml:8:15", "metrics.primary")
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        ("    requires: {engine: '>=0.5.20'}\n", [("engine", "0.5.17", (">=0.5.20",))]),
+        ("    requires: {gpu: [H100, H20]}\n", [("gpu", "NVIDIA H200", ("H100", "H20"))]),
+        ("    requires: {gpu: [H200], engine: '>=0.5.11'}\n", []),
+    ],
+)
+def test_where_the_case_would_not_run_is_a_warning(here: Path, new: str, expected: list[tuple[Any, ...]]) -> None:
     keep(*QUIET)
     write(CASE + new)
-    seen = found("warning")
-    assert [one for one, _ in seen] == ([] if code is None else [code])
-    assert all(told in message for _, message in seen)
+    assert [(flaw.code, flaw.name, flaw.names) for flaw in found("warning")] == expected
     assert found("error") == []
 
 
 def test_a_stage_that_the_case_gates_and_the_baseline_lacks_is_named(here: Path) -> None:
     keep(*QUIET)
     write(CASE.replace("gate: [denoise, e2e, stages,", "gate: [denoise, 'stage:DecodeStage',"))
-    ((code, told),) = found("warning")
-    assert (code, told.endswith("DecodeStage, which no launch has, did you mean DecodingStage?")) == ("no-metric", True)
+    (flaw,) = found("warning")
+    assert flaw.stage is not None
+    assert (flaw.code, flaw.stage.name, flaw.stage.near) == ("unknown-stage", "DecodeStage", "DecodingStage")
 
 
 def test_a_metric_that_the_case_names_and_the_baseline_lacks_is_named(here: Path) -> None:
@@ -193,9 +221,7 @@ def test_a_metric_that_the_case_names_and_the_baseline_lacks_is_named(here: Path
     measured = replace(kept.measurement, launches=tuple(without))
     baselines.save(Path("baselines"), replace(kept, best={}, measurement=measured))
     write(CASE.replace("stages, ", ""))
-    assert found("warning") == [
-        ("no-metric", "holds no peak memory, which the case gates; record it anew with --sgdiff-update")
-    ]
+    assert [(flaw.code, flaw.name) for flaw in found("warning")] == [("no-metric", "peak_memory")]
     write(CASE.replace("    metrics: {gate: [denoise, e2e, stages, peak_memory]}\n", ""))
     assert found("warning") == []
 
@@ -211,13 +237,15 @@ def test_input_files_are_compared_where_they_are_there(here: Path, capsys: pytes
     (here / "assets").mkdir()
     assert main(["baselines", "check", "--assets", "assets"]) == 0
     (here / "assets" / "cat.png").write_bytes(b"another cat")
+    capsys.readouterr()
     assert main(["baselines", "check", "--assets", "assets"]) == 1
-    assert "the case has other input files now: image-path is another file" in capsys.readouterr().out
+    flaw = Flaw(level="error", code="assets", path=str(path), other=("image-path",))
+    assert flaw_text.line(flaw) in capsys.readouterr().out.splitlines()
 
 
 def test_a_machine_that_nobody_knows_is_a_warning(here: Path) -> None:
     keep(*QUIET, machine=Machine(kind="gpu", product="unknown", count=1))
-    assert [code for code, _ in found("warning")] == ["machine"]
+    assert codes("warning") == ["unknown-machine"]
 
 
 def test_a_reference_is_held_to_its_machine_alone(here: Path) -> None:
@@ -227,14 +255,13 @@ def test_a_reference_is_held_to_its_machine_alone(here: Path) -> None:
     baselines.save(Path("baselines"), replace(kept, kind="reference", source="a guide", measurement=bare))
     assert found("error") == found("warning") == found("note") == []
     write(CASE.replace("gpus: 1", "gpus: 2"))
-    assert found("error") == [("machine", "of 1 GPUs, the case uses 2: nothing is compared with it")]
+    assert [(flaw.code, flaw.number, flaw.of) for flaw in found("error")] == [("other-count", 1, 2)]
 
 
 def test_a_case_that_is_gone_is_still_told_what_its_baseline_finds(here: Path) -> None:
     keep(*QUIET)
     write(CASE.replace("tiny:", "other:"))
-    assert [code for code, _ in found("error")] == ["file"]
-    assert [code for code, _ in found("note")] == ["finds"]
+    assert (codes("error"), codes("note")) == (["no-case"], ["finds"])
 
 
 def test_the_installed_command_fails_where_the_case_changed(here: Path) -> None:
@@ -243,6 +270,6 @@ def test_the_installed_command_fails_where_the_case_changed(here: Path) -> None:
     command = str(Path(sys.executable).with_name("sgdiff"))
     done = subprocess.run([command, "baselines", "check"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith(
-        f"{path}: the case asks for a different workload now: args.width was 832, the case asks for 640; record it anew"
-    )
+    width = Difference(code="field", key="args.width", then=832, now=640)
+    flaw = Flaw(level="error", code="other-work", path=str(path), differences=(width,))
+    assert done.stdout.startswith(flaw_text.line(flaw))

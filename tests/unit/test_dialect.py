@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from pytest_sgdiff.engines.flags import table
 from pytest_sgdiff.engines.flags.check import lacks_flags
 from pytest_sgdiff.engines.flags.lookup import EngineFlags, kind_of, spans_of
 from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, table_flags, translate
+from tests.golden import check_golden
 
 VERSIONS = [f"0.5.{release}" for release in range(8, 24)]
 NEWEST_FLAGS = table_flags(NEWEST)
@@ -34,8 +35,8 @@ def words(version: str, args: dict[str, ArgValue] | None = None, **changes: Any)
     return shlex.join(translate(case(args, **changes), table_flags(version)))
 
 
-def said(version: str, args: dict[str, ArgValue] | None = None, **changes: Any) -> list[tuple[str, str, str]]:
-    return [(found.slug, found.key, found.message) for found in complaints(case(args, **changes), table_flags(version))]
+def said(version: str, args: dict[str, ArgValue] | None = None, **changes: Any) -> list[tuple[str, str]]:
+    return [(found.slug, found.key) for found in complaints(case(args, **changes), table_flags(version))]
 
 
 # ---------------------------------------------------------------------------------------- the performance guide's words
@@ -264,217 +265,59 @@ def test_no_flag_is_listed_twice_for_one_release() -> None:
 # ---------------------------------------------------------------------------------------------------------- complaints
 
 
-@pytest.mark.parametrize(
-    ("version", "args", "slug", "message"),
-    [
-        (
-            "0.5.18",
-            {"warmup": True},
-            "flag-ambiguous",
-            "sglang 0.5.18 rejects --warmup as ambiguous: write `warmup: request` on the case",
-        ),
-        (
-            "0.5.13",
-            {"warmup-mode": "request"},
-            "flag-missing",
-            "sglang 0.5.13 has no --warmup-mode (since 0.5.14): write `warmup: request` on the case",
-        ),
-        (
-            "0.5.11",
-            {"cfg-parallel-size": 2},
-            "flag-missing",
-            "sglang 0.5.11 has no --cfg-parallel-size that works (since 0.5.13): write `enable-cfg-parallel: true`",
-        ),
-        (
-            "0.5.12",
-            {"cfg-parallel-size": 2},
-            "flag-ignored",
-            "sglang 0.5.12 accepts --cfg-parallel-size and drops it: write `enable-cfg-parallel: true`",
-        ),
-        (
-            "0.5.11",
-            {"enable-cfg-parallel": "true"},
-            "flag-value",
-            "--enable-cfg-parallel takes no value in sglang 0.5.11: write `enable-cfg-parallel: true`",
-        ),
-        (
-            "0.5.14",
-            {"ltx2-two-stage-device-mode": "snapshot"},
-            "flag-value",
-            "sglang 0.5.14 has no --ltx2-two-stage-device-mode snapshot; it has original, resident",
-        ),
-        (
-            "0.5.9",
-            {"pipeline-class-name": "LTX2TwoStagePipeline"},
-            "flag-missing",
-            "sglang 0.5.9 has no --pipeline-class-name: it came with 0.5.10",
-        ),
-        (
-            "0.5.10",
-            {"pipeline-class-name": "LTX2TwoStageHQPipeline"},
-            "pipeline-missing",
-            "sglang 0.5.10 has no LTX2TwoStageHQPipeline: it came with 0.5.11",
-        ),
-        (
-            "0.5.18",
-            {"server-warmup": True},
-            "flag-missing",
-            "sglang 0.5.18 has no --server-warmup: it went after 0.5.17",
-        ),
-        ("0.5.16", {"quality": "lossless"}, "flag-missing", "sglang 0.5.16 has no --quality: it came with 0.5.17"),
-        ("0.5.17", {"quality": "exact"}, "flag-value", "sglang 0.5.17 has no --quality exact; it has lossless, high"),
-        (
-            "0.5.11",
-            {"performance-mode": "speed"},
-            "flag-missing",
-            "sglang 0.5.11 has no --performance-mode: it came with 0.5.12",
-        ),
-        (
-            "0.5.23",
-            {"num_frames": 81},
-            "flag-underscore",
-            "`num_frames` is written with underscores, which `sglang generate` rejects: `num-frames`",
-        ),
-        (
-            "0.5.23",
-            {"ulysses": 4},
-            "flag-abbreviated",
-            "`ulysses` is an abbreviation, which the engine parses and then ignores: write it in full (ulysses-degree)",
-        ),
-        (
-            "0.5.23",
-            {"perf-dumps-path": "/x"},
-            "flag-swallowed",
-            (
-                "sglang has no --perf-dumps-path and would take it for the path of a component; did you mean "
-                "`perf-dump-path`?"
-            ),
-        ),
-        (
-            "0.5.23",
-            {"guidence-scale": 4.0},
-            "flag-unknown",
-            "sglang 0.5.23 has no --guidence-scale; did you mean `guidance-scale`?",
-        ),
-        ("0.5.23", {"frobnicate": 1}, "flag-unknown", "sglang 0.5.23 has no --frobnicate"),
-        (
-            "0.5.23",
-            {"transformer-path": "/x"},
-            "component-path",
-            "`transformer-path` replaces the component transformer: its numbers are its own",
-        ),
-        (
-            "0.5.23",
-            {"enable-torch-compile": 1},
-            "flag-value",
-            "--enable-torch-compile takes true or false, not 1: any other value ends the engine",
-        ),
-        ("0.5.23", {"width": True}, "flag-value", "--width needs a value"),
-        (
-            "0.5.10",
-            {"enable-cfg-parallel": "False"},
-            "flag-value",
-            "--enable-cfg-parallel takes no value in sglang 0.5.10: write `enable-cfg-parallel: false`",
-        ),
-        ("0.5.23", {"width": "wide"}, "flag-value", "--width takes a whole number, not wide"),
-        ("0.5.8", {"skip-time-steps": 1.5}, "flag-value", "--skip-time-steps takes a whole number, not 1.5"),
-        ("0.5.8", {"VSA-sparsity": "much"}, "flag-value", "--VSA-sparsity takes a number, not much"),
-        ("0.5.8", {"num-frames": 81.0}, "flag-value", "--num-frames takes a whole number, not 81.0"),
-        ("0.5.17", {"seed": (1, "x")}, "flag-value", "--seed takes a whole number, not x"),
-        ("0.5.17", {"guidance-scale": False}, "flag-value", "--guidance-scale takes a number, not false"),
-        (
-            "0.5.17",
-            {"text-encoder-precisions": ("fp16", "int8")},
-            "flag-value",
-            "sglang 0.5.17 has no --text-encoder-precisions int8; it has fp32, fp16, bf16",
-        ),
-        (
-            "0.5.23",
-            {"x264-preset": "quick"},
-            "flag-value",
-            (
-                "sglang 0.5.23 has no --x264-preset quick; it has ultrafast, superfast, veryfast, faster, fast, "
-                "medium, slow, slower, veryslow, placebo"
-            ),
-        ),
-        (
-            "0.5.22",
-            {"output-quality": "best"},
-            "flag-value",
-            "sglang 0.5.22 has no --output-quality best; it has maximum, high, medium, low, default",
-        ),
-        (
-            "0.5.9",
-            {"mask-strategy-file-path": "/m.json"},
-            "flag-ignored",
-            (
-                "sglang 0.5.9 accepts --mask-strategy-file-path and drops it: write "
-                "`attention-backend-config: mask_strategy_file_path=FILE`"
-            ),
-        ),
-        (
-            "0.5.23",
-            {"moba-config-path": "/m.json"},
-            "flag-ignored",
-            (
-                "sglang 0.5.23 accepts --moba-config-path and drops it: write "
-                "`attention-backend-config: FILE.json` with that under `moba_config`"
-            ),
-        ),
-        (
-            "0.5.19",
-            {"attention-backend": "sparge_attn"},
-            "flag-value",
-            "sglang 0.5.19 has no attention backend sparge_attn: it came with 0.5.20",
-        ),
-        (
-            "0.5.12",
-            {"component-attention-backends": "text_encoder=fa, transformer=laser_attn"},
-            "flag-value",
-            "sglang 0.5.12 has no attention backend laser_attn: it came with 0.5.13",
-        ),
-        (
-            "0.5.17",
-            {"transformer-2-attention-backend": "fa"},
-            "flag-unknown",
-            (
-                "sglang 0.5.17 has no --transformer-2-attention-backend; did you mean "
-                "`component-attention-backends.transformer_2`?"
-            ),
-        ),
-        ("0.5.9", {"prompt": ("a", "b")}, "flag-value", "--prompt takes one value in sglang 0.5.9, not 2"),
-        (
-            "0.5.23",
-            {"image-path": ("-x.png", "y.png")},
-            "flag-value",
-            "--image-path: a value that begins with '-' in a list would be taken for a flag",
-        ),
-        (
-            "0.5.8",
-            {"attention-backend": "sparge_attn"},
-            "flag-value",
-            (
-                "sglang 0.5.8 has no --attention-backend sparge_attn; it has fa2, fa, fa3, fa4, sliding_tile_attn, "
-                "torch_sdpa, sage_attn, sage_attn_3, video_sparse_attn, vmoba_attn, aiter, sla_attn, sage_sla_attn, "
-                "no_attention"
-            ),
-        ),
-    ],
-)
+REFUSED: list[tuple[str, dict[str, ArgValue], str]] = [
+    ("0.5.18", {"warmup": True}, "flag-ambiguous"),
+    ("0.5.13", {"warmup-mode": "request"}, "flag-missing"),
+    ("0.5.11", {"cfg-parallel-size": 2}, "flag-missing"),
+    ("0.5.12", {"cfg-parallel-size": 2}, "flag-ignored"),
+    ("0.5.11", {"enable-cfg-parallel": "true"}, "flag-value"),
+    ("0.5.14", {"ltx2-two-stage-device-mode": "snapshot"}, "flag-value"),
+    ("0.5.9", {"pipeline-class-name": "LTX2TwoStagePipeline"}, "flag-missing"),
+    ("0.5.10", {"pipeline-class-name": "LTX2TwoStageHQPipeline"}, "pipeline-missing"),
+    ("0.5.18", {"server-warmup": True}, "flag-missing"),
+    ("0.5.16", {"quality": "lossless"}, "flag-missing"),
+    ("0.5.17", {"quality": "exact"}, "flag-value"),
+    ("0.5.11", {"performance-mode": "speed"}, "flag-missing"),
+    ("0.5.23", {"num_frames": 81}, "flag-underscore"),
+    ("0.5.23", {"ulysses": 4}, "flag-abbreviated"),
+    ("0.5.23", {"perf-dumps-path": "/x"}, "flag-swallowed"),
+    ("0.5.23", {"guidence-scale": 4.0}, "flag-unknown"),
+    ("0.5.23", {"frobnicate": 1}, "flag-unknown"),
+    ("0.5.23", {"transformer-path": "/x"}, "component-path"),
+    ("0.5.23", {"enable-torch-compile": 1}, "flag-value"),
+    ("0.5.23", {"width": True}, "flag-value"),
+    ("0.5.10", {"enable-cfg-parallel": "False"}, "flag-value"),
+    ("0.5.23", {"width": "wide"}, "flag-value"),
+    ("0.5.8", {"skip-time-steps": 1.5}, "flag-value"),
+    ("0.5.8", {"VSA-sparsity": "much"}, "flag-value"),
+    ("0.5.8", {"num-frames": 81.0}, "flag-value"),
+    ("0.5.17", {"seed": (1, "x")}, "flag-value"),
+    ("0.5.17", {"guidance-scale": False}, "flag-value"),
+    ("0.5.17", {"text-encoder-precisions": ("fp16", "int8")}, "flag-value"),
+    ("0.5.23", {"x264-preset": "quick"}, "flag-value"),
+    ("0.5.22", {"output-quality": "best"}, "flag-value"),
+    ("0.5.9", {"mask-strategy-file-path": "/m.json"}, "flag-ignored"),
+    ("0.5.23", {"moba-config-path": "/m.json"}, "flag-ignored"),
+    ("0.5.19", {"attention-backend": "sparge_attn"}, "flag-value"),
+    ("0.5.12", {"component-attention-backends": "text_encoder=fa, transformer=laser_attn"}, "flag-value"),
+    ("0.5.17", {"transformer-2-attention-backend": "fa"}, "flag-unknown"),
+    ("0.5.9", {"prompt": ("a", "b")}, "flag-value"),
+    ("0.5.23", {"image-path": ("-x.png", "y.png")}, "flag-value"),
+    ("0.5.8", {"attention-backend": "sparge_attn"}, "flag-value"),
+]
+
+
+@pytest.mark.parametrize(("version", "args", "slug"), REFUSED)
 def test_what_a_version_would_ignore_or_reject_is_said_at_its_key(
-    version: str, args: dict[str, ArgValue], slug: str, message: str
+    version: str, args: dict[str, ArgValue], slug: str
 ) -> None:
-    assert said(version, args) == [(slug, f"args.{next(iter(args))}", message)]
+    assert said(version, args) == [(slug, f"args.{next(iter(args))}")]
 
 
 @pytest.mark.parametrize("value", [False, "false"])
 def test_cfg_parallel_is_not_left_on_where_its_false_cannot_be_said(value: ArgValue) -> None:
     off = {"enable-cfg-parallel": value}
-    message = (
-        "sglang 0.5.11 cannot be told `enable-cfg-parallel: false`, and turns CFG parallel on by itself where nothing "
-        "says how 2 GPUs are used: pin `ulysses-degree: 2`"
-    )
-    assert said("0.5.11", off, gpus=2) == [("flag-ignored", "args.enable-cfg-parallel", message)]
+    assert said("0.5.11", off, gpus=2) == [("flag-ignored", "args.enable-cfg-parallel")]
     assert "flag-ignored" not in [slug for slug, *_ in said("0.5.11", off, gpus=1)]
 
 
@@ -484,73 +327,25 @@ def test_cfg_parallel_is_off_where_that_is_the_default_a_degree_is_pinned_or_fal
     assert said(version, off, gpus=2) == []
 
 
-@pytest.mark.parametrize(
-    ("version", "config", "slug", "message"),
-    [
-        (
-            "0.5.17",
-            {"enable-torch-compile": True},
-            "flag-ignored",
-            "the engine does not read `enable-torch-compile` in a config, where it is called `enable_torch_compile`",
-        ),
-        (
-            "0.5.17",
-            {"paint-enable": False},
-            "flag-ignored",
-            "the engine does not read `paint-enable` in a config, whose keys have underscores: `paint_enable`",
-        ),
-        (
-            "0.5.17",
-            {"cfg_parallel_size": 2},
-            "flag-ignored",
-            "the engine does not read `cfg_parallel_size` in a config, where it is called `cfg_parallel_degree`",
-        ),
-        (
-            "0.5.9",
-            {"num_outputs_per_prompt": 1},
-            "flag-ignored",
-            (
-                "sglang 0.5.9 reads no parameters of the request from a config (since 0.5.10): give "
-                "`num-outputs-per-prompt` under `args`"
-            ),
-        ),
-        (
-            "0.5.11",
-            {"performance_mode": "speed"},
-            "flag-missing",
-            "sglang 0.5.11 has no --performance-mode: it came with 0.5.12",
-        ),
-        (
-            "0.5.23",
-            {"ltx2_two_stage_device_mode": "snapshot"},
-            "flag-value",
-            "sglang 0.5.23 has no --ltx2-two-stage-device-mode snapshot; it has original, resident",
-        ),
-        (
-            "0.5.17",
-            {"dit_layerwise_offload": "false"},
-            "flag-value",
-            "in a config any text counts as true, 'false' too: write true or false without quotes",
-        ),
-        (
-            "0.5.17",
-            {"num_inference_steps": "8"},
-            "flag-value",
-            "in a config '8' stays text: write the number without quotes",
-        ),
-        (
-            "0.5.17",
-            {"seed": 1},
-            "flag-ignored",
-            "`seed` of the config gives way to `seed` under `args`: drop one of them",
-        ),
-    ],
-)
+REFUSED_IN_CONFIG: list[tuple[str, dict[str, Any], str]] = [
+    ("0.5.17", {"enable-torch-compile": True}, "flag-ignored"),
+    ("0.5.17", {"paint-enable": False}, "flag-ignored"),
+    ("0.5.17", {"cfg_parallel_size": 2}, "flag-ignored"),
+    ("0.5.9", {"num_outputs_per_prompt": 1}, "flag-ignored"),
+    ("0.5.11", {"performance_mode": "speed"}, "flag-missing"),
+    ("0.5.23", {"ltx2_two_stage_device_mode": "snapshot"}, "flag-value"),
+    ("0.5.17", {"dit_layerwise_offload": "false"}, "flag-value"),
+    ("0.5.17", {"num_inference_steps": "8"}, "flag-value"),
+    ("0.5.17", {"seed": 1}, "flag-ignored"),
+]
+
+
+@pytest.mark.parametrize(("version", "config", "slug"), REFUSED_IN_CONFIG)
 def test_what_a_version_would_ignore_or_reject_of_a_config_is_said_at_its_key(
-    version: str, config: dict[str, Any], slug: str, message: str
+    version: str, config: dict[str, Any], slug: str
 ) -> None:
     args: dict[str, ArgValue] = {"seed": 2} if "seed" in config else {}
-    assert said(version, args, config=config) == [(slug, f"config.{next(iter(config))}", message)]
+    assert said(version, args, config=config) == [(slug, f"config.{next(iter(config))}")]
 
 
 def test_settings_of_a_models_pipeline_and_good_flags_in_a_config_are_left_alone() -> None:
@@ -579,33 +374,22 @@ def test_the_native_backend_is_named_where_the_case_names_it() -> None:
     assert words(NEWEST, model="m", warmup="off", backend="diffusers") == "--backend diffusers --model-path m"
 
 
-@pytest.mark.parametrize(
-    ("model", "version", "message"),
-    [
-        ("Lightricks/LTX-2", "0.5.8", "sglang 0.5.8 has no native support for Lightricks/LTX-2: it came with 0.5.9"),
-        (
-            "Lightricks/LTX-2.3",
-            "0.5.10",
-            "sglang 0.5.10 has no native support for Lightricks/LTX-2.3: it came with 0.5.11",
-        ),
-        (
-            "tencent/Hunyuan3D-2",
-            "0.5.9",
-            "sglang 0.5.9 has no native support for tencent/Hunyuan3D-2: it came with 0.5.10",
-        ),
-    ],
-)
-def test_a_model_that_came_later_is_refused_on_the_native_backend(model: str, version: str, message: str) -> None:
-    assert said(version, model=model) == [("model-unsupported", "model", message)]
+CAME_LATER = [
+    ("Lightricks/LTX-2", "0.5.8"),
+    ("Lightricks/LTX-2.3", "0.5.10"),
+    ("tencent/Hunyuan3D-2", "0.5.9"),
+]
+
+
+@pytest.mark.parametrize(("model", "version"), CAME_LATER)
+def test_a_model_that_came_later_is_refused_on_the_native_backend(model: str, version: str) -> None:
+    assert said(version, model=model) == [("model-unsupported", "model")]
     assert said(version, model=model, backend="diffusers") == []
 
 
 def test_a_model_whose_pipeline_is_older_than_its_registration_is_only_warned_of() -> None:
     (found,) = complaints(case(model="FireRedTeam/FireRed-Image-Edit-1.1"), table_flags("0.5.9"))
-    assert (found.level, found.message) == (
-        "warning",
-        "sglang 0.5.9 does not know FireRedTeam/FireRed-Image-Edit-1.1, which came with 0.5.10: it may fall back",
-    )
+    assert (found.level, found.slug) == ("warning", "model-unknown")
 
 
 @pytest.mark.parametrize("version", ["0.5.24", "0.6.0", "0.5.7", "0.0.0.dev1+g1a2b3c4", "0.1.dev1", "unknown", ""])
@@ -752,9 +536,9 @@ def test_the_engines_own_help_is_the_truth(version: str, args: dict[str, ArgValu
 
 def test_what_the_help_lacks_is_said_of_this_very_engine_with_what_was_meant() -> None:
     (_, found) = complaints(case({"brand-nwe-flag": 1}), asked("0.5.24"))
-    assert found.message == "sglang 0.5.24 has no --brand-nwe-flag; did you mean `brand-new-flag`?"
+    assert "`brand-new-flag`" in found.message
     (_, found) = complaints(case({"num-frames": 17}), asked("0.1.dev1"))
-    assert found.message == "sglang 0.1.dev1 has no --num-frames: the last release known to have it is 0.5.23"
+    assert "0.5.23" in found.message
 
 
 def test_choices_are_those_of_the_help_on_an_engine_beyond_the_tables() -> None:
@@ -835,4 +619,25 @@ def test_engines_without_the_cache_are_not_told_of_it() -> None:
         for args in ({}, {"disable-conditioning-cache": False}):
             assert CACHE_OFF not in words(version, args)
             assert said(version, args) == []
-        assert [slug for slug, _, _ in said(version, {"disable-conditioning-cache": True})] == ["flag-missing"]
+        assert [slug for slug, _ in said(version, {"disable-conditioning-cache": True})] == ["flag-missing"]
+
+
+def lines_of_complaints() -> Iterator[str]:
+    def of(engine: EngineFlags, subject: Case) -> Iterator[str]:
+        yield from (f"{one.slug}: {one.message}" for one in complaints(subject, engine))
+
+    for version, args, _ in REFUSED:
+        yield from of(table_flags(version), case(args))
+    for version, config, _ in REFUSED_IN_CONFIG:
+        args = {"seed": 2} if "seed" in config else {}
+        yield from of(table_flags(version), case(args, config=config))
+    for model, version in CAME_LATER:
+        yield from of(table_flags(version), case(model=model))
+    yield from of(table_flags("0.5.9"), case(model="FireRedTeam/FireRed-Image-Edit-1.1"))
+    yield from of(table_flags("0.5.11"), case({"enable-cfg-parallel": False}, gpus=2))
+    yield from of(asked("0.5.24"), case({"brand-nwe-flag": 1}))
+    yield from of(asked("0.1.dev1"), case({"num-frames": 17}))
+
+
+def test_the_words_of_what_a_version_would_not_do_are_the_golden_ones() -> None:
+    check_golden("complaint", dict.fromkeys(lines_of_complaints()))

@@ -15,6 +15,7 @@ from pytest_sgdiff.errors import LeaseError, NeverIdleError
 from pytest_sgdiff.files.wire import from_plain, to_plain
 from pytest_sgdiff.gpus import Pool, devices, inventory, lease_records, queue_state, resolve
 from pytest_sgdiff.gpus.devices import in_use, use_of
+from pytest_sgdiff.gpus.wait_reasons import Wait
 from pytest_sgdiff.reports.launch_notes import notes, notes_of_all
 from pytest_sgdiff.watch import Watcher, disturbances
 from tests.unit.test_gpus_leases import Bench
@@ -107,7 +108,7 @@ def test_a_gpu_with_a_display_is_leased_and_shown_as_free(bench: Bench) -> None:
 def test_what_never_ends_by_itself_is_said_before_anybody_waits(bench: Bench, row: dict[str, object]) -> None:
     for index in range(4):
         bench.occupy(index, row)
-    said: list[str] = []
+    said: list[Wait] = []
     with pytest.raises(NeverIdleError) as caught:
         bench.pool().lease(1, timeout_s=3600, tag="ltx2", on_wait=said.append)
     assert str(caught.value).startswith("ltx2 got no 1 GPU, and waiting is no use: GPU 0: busy, ")
@@ -129,7 +130,7 @@ def test_what_comes_while_a_case_waits_is_said_then(bench: Bench, monkeypatch: p
     for index in range(4):
         bench.occupy(index, STRANGER)
 
-    def come(message: str) -> None:
+    def come(wait: Wait) -> None:
         for index in range(4):
             bench.occupy(index, LARGE)
 

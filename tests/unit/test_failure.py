@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.engines.causes import (
+from pytest_sgdiff.data.failures import (
     CollectiveTimeout,
     CommandRefused,
     Crashed,

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 from pytest_sgdiff.data import (
@@ -22,8 +20,8 @@ from pytest_sgdiff.data import (
     Verdict,
 )
 from pytest_sgdiff.reports import doubt_text, finding_text, reason_text
+from tests.golden import check_golden
 
-GOLDEN = Path(__file__).parent / "golden" / "finding_text.txt"
 KINDS: tuple[MetricClass, ...] = ("primary", "memory", "pause")
 
 
@@ -105,8 +103,4 @@ def lines() -> list[str]:
 
 
 def test_every_finding_has_its_words() -> None:
-    text = "\n".join(lines()) + "\n"
-    if os.environ.get("UPDATE_GOLDEN"):
-        GOLDEN.parent.mkdir(exist_ok=True)
-        GOLDEN.write_text(text, encoding="utf-8")
-    assert text == GOLDEN.read_text(encoding="utf-8")
+    check_golden("finding", lines())

@@ -21,8 +21,11 @@ from pytest_sgdiff.data import (
     Ports,
     Reading,
 )
+from pytest_sgdiff.data.failures import ExceptionRaised, OutOfMemory, PortTaken, UnknownModel
 from pytest_sgdiff.engines import ENGINES
+from pytest_sgdiff.engines.causes import NATIVE_UNPROVED, in_words, warmup_unproved
 from pytest_sgdiff.engines.inspect import inspect
+from tests.factories import figures
 
 DATA = Path(__file__).parents[1] / "data"
 ENGINE = ENGINES["sglang-generate"]
@@ -64,8 +67,14 @@ def kept(name: str, **changes: Any) -> Launch:
     return launch((DATA / "logs" / f"{name}.log").read_text(), **{"dump": text, **changes})
 
 
-def messages(reading: Reading) -> list[tuple[str, str]]:
-    return [(problem.kind, problem.message) for problem in reading.problems]
+def found(reading: Reading) -> list[dict[str, Any]]:
+    """The problems' codes and figures; what they quote, and what helps, is asserted where it is meant."""
+    beside = ("kind", "evidence", "cause", "about")
+    return [{k: v for k, v in figures(one).items() if k not in beside} for one in reading.problems]
+
+
+def kinds(reading: Reading) -> list[str]:
+    return [problem.kind for problem in reading.problems]
 
 
 # ------------------------------------------------------------------------------------------------------ real launches
@@ -82,7 +91,7 @@ def test_a_real_native_launch_counts() -> None:
 
 def test_a_real_fallback_is_invalid_quotes_its_lines_and_gives_no_number() -> None:
     reading = ENGINE.read(kept("real-0.5.17-h200-fallback"), case(warmup="off"))
-    assert messages(reading) == [("invalid", "ran on the diffusers backend instead of the native one")]
+    assert (kinds(reading), found(reading)) == (["invalid"], [{"code": "diffusers-ran"}])
     assert reading.problems[0].cause == "backend"
     assert reading.metrics == {}
     assert reading.dump is not None
@@ -94,20 +103,17 @@ def test_a_real_fallback_is_invalid_quotes_its_lines_and_gives_no_number() -> No
 def test_a_real_diffusers_launch_counts_where_the_case_declares_it_and_nowhere_else() -> None:
     ran = kept("real-0.5.17-h200-diffusers")
     assert ENGINE.read(ran, case(backend="diffusers", warmup="off")).problems == ()
-    assert messages(ENGINE.read(ran, case(warmup="off"))) == [
-        ("invalid", "ran on the diffusers backend because it was asked for")
-    ]
+    assert found(ENGINE.read(ran, case(warmup="off"))) == [{"code": "diffusers-ran", "asked": True}]
 
 
 def test_a_native_launch_is_invalid_where_the_case_declares_diffusers() -> None:
-    assert messages(ENGINE.read(launch(), case(backend="diffusers"))) == [
-        ("invalid", "ran on the native backend, but the case declares `backend: diffusers`")
-    ]
+    assert found(ENGINE.read(launch(), case(backend="diffusers"))) == [{"code": "native-ran"}]
 
 
 def test_a_real_lost_port_is_one_problem_with_its_reason() -> None:
     reading = ENGINE.read(kept("real-0.5.17-h200-port-lost", returncode=1, outputs=()), case())
-    assert messages(reading) == [("launch-failed", "the engine exited with 1: port 30005 was already in use")]
+    assert kinds(reading) == ["launch-failed"]
+    assert found(reading) == [{"code": "exit-code", "number": 1, "failure": PortTaken(port=30005)}]
     assert any("EADDRINUSE" in line for line in reading.problems[0].evidence)
     assert reading.problems[0].cause == "port"
 
@@ -115,7 +121,7 @@ def test_a_real_lost_port_is_one_problem_with_its_reason() -> None:
 def test_a_real_cold_launch_is_invalid_unless_the_case_wants_no_warmup() -> None:
     cold = kept("real-0.5.17-h200-cold")
     reading = ENGINE.read(cold, case())
-    assert messages(reading) == [("invalid", "warmup is not proven: the log shows no warmup")]
+    assert found(reading) == [{"code": "warmup", "warmup": "none"}]
     assert reading.problems[0].cause == "warmup"
     assert ENGINE.read(cold, case(warmup="off")).problems == ()
 
@@ -155,27 +161,18 @@ def test_both_denoising_stages_of_a_two_stage_pipeline_are_summed(release: int) 
 @pytest.mark.parametrize("release", [8, 13, 14, 18, 23])
 def test_a_failed_request_is_a_failure_although_the_engine_exits_with_0(release: int) -> None:
     reading = ENGINE.read(kept(f"constructed-0.5.{release}-request-error", outputs=()), case())
-    assert messages(reading)[:2] == [
-        (
-            "launch-failed",
-            (
-                "the engine exited with 0, but its log shows a failure: "
-                "RuntimeError: The size of tensor a (16) must match the size of tensor b (20)"
-            ),
-        ),
-        ("launch-failed", "the engine exited with 0, but wrote no perf dump"),
+    words = "The size of tensor a (16) must match the size of tensor b (20)"
+    assert kinds(reading)[:2] == ["launch-failed", "launch-failed"]
+    assert found(reading)[:2] == [
+        {"code": "failure-in-log", "number": 0, "failure": ExceptionRaised(type="RuntimeError", message=words)},
+        {"code": "no-dump", "number": 0},
     ]
 
 
 @pytest.mark.parametrize("release", [15, 23])
 def test_compilation_that_turned_on_server_warmup_is_not_warmed_up(release: int) -> None:
     reading = ENGINE.read(kept(f"constructed-0.5.{release}-compile-without-warmup", dump=DUMP), case())
-    assert messages(reading) == [
-        (
-            "invalid",
-            "warmup is not proven: the engine chose server warmup, which `sglang generate` never runs",
-        )
-    ]
+    assert found(reading) == [{"code": "warmup", "warmup": "server"}]
 
 
 # ------------------------------------------------------------------------------------------------- endings and dumps
@@ -183,7 +180,7 @@ def test_compilation_that_turned_on_server_warmup_is_not_warmed_up(release: int)
 
 def test_a_timeout_is_a_timeout_and_nothing_else() -> None:
     reading = ENGINE.read(launch("one\ntwo", ending="timeout", returncode=-15, dump=None), case())
-    assert messages(reading) == [("timeout", "the launch did not end within 1800 s")]
+    assert (kinds(reading), found(reading)) == (["timeout"], [{"code": "timeout", "seconds": 1800}])
     assert reading.problems[0].cause == "time"
     assert reading.problems[0].evidence == ("one", "two")
 
@@ -191,92 +188,78 @@ def test_a_timeout_is_a_timeout_and_nothing_else() -> None:
 def test_a_timeout_names_a_known_cause() -> None:
     log = "[11-23 16:33:59] Worker 1 cannot safely continue after a multi-rank OOM\ntorch.OutOfMemoryError: CUDA"
     reading = ENGINE.read(launch(log, ending="timeout", dump=None), case())
-    assert messages(reading) == [("timeout", "the launch did not end within 1800 s: the GPU ran out of memory")]
+    assert found(reading) == [{"code": "timeout", "seconds": 1800, "failure": OutOfMemory()}]
     assert reading.problems[0].cause == "memory"
 
 
 def test_an_interrupted_launch_failed() -> None:
-    assert messages(ENGINE.read(launch(ending="interrupted"), case())) == [
-        ("launch-failed", "the launch was interrupted")
-    ]
+    reading = ENGINE.read(launch(ending="interrupted"), case())
+    assert (kinds(reading), found(reading)) == (["launch-failed"], [{"code": "interrupted"}])
 
 
 @pytest.mark.parametrize(
-    ("returncode", "message", "cause"),
-    [
-        (-9, "the engine was killed by SIGKILL", "killed"),
-        (-11, "the engine was killed by SIGSEGV", None),
-        (-250, "the engine was killed by signal 250", None),
-        (2, "the engine exited with 2", None),
-    ],
+    ("returncode", "code", "number", "cause"),
+    [(-9, "signal", 9, "killed"), (-11, "signal", 11, None), (-250, "signal", 250, None), (2, "exit-code", 2, None)],
 )
-def test_another_exit_code_is_a_failure_even_with_a_good_dump(returncode: int, message: str, cause: str | None) -> None:
+def test_another_exit_code_is_a_failure_even_with_a_good_dump(
+    returncode: int, code: str, number: int, cause: str | None
+) -> None:
     reading = ENGINE.read(launch(returncode=returncode), case())
-    assert messages(reading) == [("launch-failed", message)]
+    assert (kinds(reading), found(reading)) == (["launch-failed"], [{"code": code, "number": number}])
     assert reading.problems[0].cause == cause
     assert reading.metrics == {}
 
 
 def test_a_launch_whose_exit_code_is_not_known_does_not_count() -> None:
     reading = ENGINE.read(launch(returncode=None), case())
-    assert messages(reading) == [
-        ("invalid", "nothing proves that the engine ended well: its exit code is not known"),
-    ]
+    assert (kinds(reading), found(reading)) == (["invalid"], [{"code": "no-exit-code"}])
     assert reading.problems[0].cause == "exit-code"
     assert reading.metrics == {}
 
 
 def test_a_launch_that_was_cut_off_is_not_said_to_have_exited() -> None:
     reading = ENGINE.read(launch("Loading\n", returncode=None, dump=None, outputs=None), case())
-    assert messages(reading) == [
-        ("launch-failed", "the launch was cut off: it has neither an exit code nor a perf dump")
-    ]
+    assert (kinds(reading), found(reading)) == (["launch-failed"], [{"code": "cut-off"}])
     assert (reading.problems[0].cause, reading.problems[0].evidence) == ("cut-off", ("Loading",))
 
 
 def test_a_failure_of_which_the_exit_code_is_not_known_is_told_without_one() -> None:
     log = f"{NATIVE}\n{WARM}\n[11-23 16:33:59] ZMQ bind failed for port 5562, retrying with port 5604"
     reading = ENGINE.read(launch(log, returncode=None, dump=None), case())
-    assert messages(reading) == [
-        ("launch-failed", "the engine's log shows a failure: port 5562 was already in use"),
-        ("launch-failed", "there is no perf dump"),
-    ]
+    assert found(reading) == [{"code": "failure-in-log", "failure": PortTaken(port=5562)}, {"code": "no-dump"}]
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"dump": None}, ("launch-failed", "the engine exited with 0, but wrote no perf dump")),
-        (
-            {"dump": None, "stale_dump": True},
-            ("launch-failed", "the engine exited with 0, but the perf dump is older than the launch: it wrote none"),
-        ),
+        ({"dump": None}, {"code": "no-dump", "number": 0}),
+        ({"dump": None, "stale_dump": True}, {"code": "stale-dump", "number": 0}),
         (
             {"dump": DUMP[: DUMP.index('"steps"') + 9]},
-            ("invalid", "the perf dump is torn: Expecting value at line 7 column 12 (character 212 of 212)"),
+            {
+                "code": "bad-dump",
+                "message": "the perf dump is torn: Expecting value at line 7 column 12 (character 212 of 212)",
+            },
         ),
         (
             {"dump": '{"total_duration_ms": 0, "steps": [], "tag": "cli_generate"}'},
-            ("invalid", "total_duration_ms is 0: nothing was measured"),
+            {"code": "bad-dump", "message": "total_duration_ms is 0: nothing was measured"},
         ),
-        ({"outputs": ()}, ("invalid", "the engine left no output file")),
+        ({"outputs": ()}, {"code": "no-output"}),
         (
             {"outputs": (VIDEO, OutputFile(name="b.mp4", size_bytes=0))},
-            ("invalid", "the output file b.mp4 is empty"),
+            {"code": "empty-output", "found": ("b.mp4",)},
         ),
         (
             {"log": f"{NATIVE}\n{WARM}\n[11-23 16:33:59] ZMQ bind failed for port 5562, retrying with port 5604"},
-            (
-                "launch-failed",
-                "the engine exited with 0, but its log shows a failure: port 5562 was already in use",
-            ),
+            {"code": "failure-in-log", "number": 0, "failure": PortTaken(port=5562)},
         ),
-        ({"log": WARM}, ("invalid", "nothing proves the native backend: the log names no pipeline class")),
+        ({"log": WARM}, {"code": "native-unproved"}),
     ],
 )
-def test_each_lack_of_proof_is_named(changes: dict[str, Any], problem: tuple[str, str]) -> None:
+def test_each_lack_of_proof_is_named(changes: dict[str, Any], problem: dict[str, Any]) -> None:
     reading = ENGINE.read(launch(**changes), case())
-    assert messages(reading) == [problem]
+    assert found(reading) == [problem]
     assert reading.metrics == {}
 
 
@@ -322,17 +305,27 @@ def test_each_sign_of_the_diffusers_backend_is_enough_beside_every_sign_of_the_n
 
 
 @pytest.mark.parametrize(
-    ("expect", "message"),
+    ("expect", "problem"),
     [
-        (Expect(pipeline="LTX2Pipeline"), "ran the pipeline WanPipeline, the case expects LTX2Pipeline"),
-        (Expect(stages=("DenoisingStage", "LTX2RefinementStage")), "the perf dump has no stage LTX2RefinementStage"),
-        (Expect(output=OutputSize(width=1280)), "the engine generated width 832, the case expects 1280"),
-        (Expect(output=OutputSize(frames=81)), "the engine generated frames 17, the case expects 81"),
-        (Expect(attention="fa"), "ran with the attention backend torch_sdpa, the case asks for fa"),
+        (
+            Expect(pipeline="LTX2Pipeline"),
+            {"code": "other-pipeline", "wanted": ("LTX2Pipeline",), "found": ("WanPipeline",)},
+        ),
+        (
+            Expect(stages=("DenoisingStage", "LTX2RefinementStage")),
+            {"code": "stages-missing", "wanted": ("LTX2RefinementStage",)},
+        ),
+        (Expect(output=OutputSize(width=1280)), {"code": "other-size", "wanted": ("1280",), "found": ("832",)}),
+        (Expect(output=OutputSize(frames=81)), {"code": "other-size", "wanted": ("81",), "found": ("17",)}),
+        (Expect(attention="fa"), {"code": "other-attention", "wanted": ("fa",), "found": ("torch_sdpa",)}),
     ],
 )
-def test_what_the_case_expects_must_be_seen(expect: Expect, message: str) -> None:
-    assert messages(ENGINE.read(kept("real-0.5.17-h200-warm"), case(expect=expect))) == [("invalid", message)]
+def test_what_the_case_expects_must_be_seen(expect: Expect, problem: dict[str, Any]) -> None:
+    reading = ENGINE.read(kept("real-0.5.17-h200-warm"), case(expect=expect))
+    (seen,) = found(reading)
+    if expect.stages:
+        assert "DenoisingStage" in seen.pop("found")
+    assert (kinds(reading), seen) == (["invalid"], problem)
 
 
 EVERYTHING = Expect(
@@ -488,8 +481,8 @@ def test_a_missing_stage_shows_what_the_dump_has() -> None:
 )
 def test_a_single_denoising_stage_takes_the_steps_asked_for(steps: int, counts: bool) -> None:
     reading = ENGINE.read(launch(), case(args={"num-inference-steps": steps}))
-    expected = f"the perf dump has 20 denoising steps, num-inference-steps asks for {steps}"
-    assert messages(reading) == ([] if counts else [("invalid", expected)])
+    expected = {"code": "step-count", "number": 20, "wanted": (str(steps),)}
+    assert found(reading) == ([] if counts else [expected])
 
 
 @pytest.mark.parametrize(("part", "counts"), [(0.5, False), (0.98, False), (0.995, True), (1.0, True)])
@@ -500,8 +493,9 @@ def test_a_denoising_stage_takes_no_less_than_its_steps(part: float, stage: str,
     (denoising,) = [one for one in document["steps"] if one["name"] == "DenoisingStage"]
     denoising.update(name=stage, duration_ms=part * together)
     reading = ENGINE.read(launch(dump=json.dumps(document)), case())
-    expected = f"{stage} took {part * together:g} ms, less than its steps together ({together:g} ms)"
-    assert messages(reading) == ([] if counts else [("invalid", expected)])
+    took, steps = round(part * together, 3), round(together, 3)
+    expected = {"code": "steps-too-long", "found": (stage,), "took_ms": took, "steps_ms": steps}
+    assert found(reading) == ([] if counts else [expected])
 
 
 @pytest.mark.parametrize(
@@ -534,7 +528,7 @@ def test_the_last_words_of_a_crash_are_not_its_frames() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "line", "message"),
+    ("asked", "line", "code"),
     [
         ("fa", "Attention backends for transformer: fa", None),
         ("fa3", "Using FlashAttention (FA3 for hopper, FA4 for blackwell) backend", None),
@@ -542,24 +536,24 @@ def test_the_last_words_of_a_crash_are_not_its_frames() -> None:
         (
             "sage_attn",
             "Attention backends for transformer: fa",
-            "ran with the attention backend fa, the case asks for sage_attn",
+            "other-attention",
         ),
         (
             "sage_attn",
             "Sage Attention backend failed to import. Falling back to Flash Attention.",
-            "the attention backend sage_attn was not used everywhere",
+            "attention-fell-back",
         ),
         (
             "fa",
             "Native component transformer: WanTransformer3DModel is loaded, performance may be sub-optimal",
-            "the transformer runs as a diffusers component, without the attention backend fa",
+            "component-attention",
         ),
     ],
 )
-def test_the_attention_backend_asked_for_must_be_the_one_used(asked: str, line: str, message: str | None) -> None:
+def test_the_attention_backend_asked_for_must_be_the_one_used(asked: str, line: str, code: str | None) -> None:
     log = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] {line}"
     reading = ENGINE.read(launch(log), case(args={"attention-backend": asked}))
-    assert messages(reading) == ([] if message is None else [("invalid", message)])
+    assert [(one.code, one.wanted) for one in reading.problems] == ([] if code is None else [(code, (asked,))])
     assert all(f"[11-23 16:34:31] {line}" in problem.evidence for problem in reading.problems)
 
 
@@ -580,8 +574,8 @@ def test_an_encoder_may_use_another_attention_backend() -> None:
 )
 def test_the_backend_of_the_transformer_is_the_one_asked_for_in_any_spelling(asking: dict[str, Any]) -> None:
     used = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] Attention backends for transformer: fa"
-    assert messages(ENGINE.read(launch(used), case(**asking))) == [
-        ("invalid", "ran with the attention backend fa, the case asks for sage_attn")
+    assert found(ENGINE.read(launch(used), case(**asking))) == [
+        {"code": "other-attention", "wanted": ("sage_attn",), "found": ("fa",)}
     ]
 
 
@@ -600,8 +594,8 @@ def test_a_backend_that_changes_later_or_by_role_is_not_held_against_the_log(arg
 
 def test_expected_attention_needs_proof_and_a_flag_only_no_contradiction() -> None:
     assert ENGINE.read(launch(), case(args={"attention-backend": "fa"})).problems == ()
-    assert messages(ENGINE.read(launch(), case(expect=Expect(attention="fa")))) == [
-        ("invalid", "nothing proves the attention backend fa: the log names none")
+    assert found(ENGINE.read(launch(), case(expect=Expect(attention="fa")))) == [
+        {"code": "attention-unproved", "wanted": ("fa",)}
     ]
 
 
@@ -613,9 +607,7 @@ def test_attention_that_nobody_asked_for_may_fall_back() -> None:
 def test_failed_compilation_is_invalid_where_it_was_asked_for() -> None:
     log = f"{NATIVE}\n{WARM}\n[11-23 16:34:31] Failed to apply torch.compile to transformer: boom"
     assert ENGINE.read(launch(log), case()).problems == ()
-    assert messages(ENGINE.read(launch(log), case(args={"enable-torch-compile": True}))) == [
-        ("invalid", "torch.compile was asked for and failed")
-    ]
+    assert found(ENGINE.read(launch(log), case(args={"enable-torch-compile": True}))) == [{"code": "compile-failed"}]
 
 
 # --------------------------------------------------------------------------------------------- robustness, inspection
@@ -676,7 +668,7 @@ START = "[11-23 16:34:31] Starting server...\n"
         ("error: unrecognized arguments: --with", "unrecognized arguments: --with"),
         (
             f"{START}Exception: Generate subcommand is not yet supported for model: m/x",
-            "the engine cannot resolve the model m/x: not found, gated without HF_TOKEN, or offline",
+            in_words(UnknownModel(model="m/x")),
         ),
         (f"{START}ValueError: Could not get model info for m/x", "ValueError: Could not get model info for m/x"),
     ],
@@ -727,10 +719,10 @@ def test_inspection_says_what_a_log_does_not_prove() -> None:
     ran = kept("real-0.5.17-h200-warm")
     empty = ["the log is empty: it proves nothing"]
     assert inspect(ran.dump, "")["problems"] == inspect(None, "\n")["problems"] == empty
-    quiet = ["nothing proves the native backend: the log names no pipeline class"]
+    quiet = [NATIVE_UNPROVED]
     assert inspect(ran.dump, START)["problems"] == quiet
     asked = f'{START}server_args: {{"warmup": true, "warmup_mode": "request"}}'
-    unproven = "warmup is not proven: warmup was asked for, but the log shows none that ended"
+    unproven = warmup_unproved("asked")
     assert inspect(ran.dump, asked)["problems"] == [*quiet, unproven]
     cut = ["the log ends before its request: the launch was cut off, or wrote no perf dump"]
     assert inspect(None, START)["problems"] == cut

@@ -23,6 +23,7 @@ from pytest_sgdiff.files.procfs import where
 from pytest_sgdiff.gpus import describe, host_lock, inventory, lease_records, lock_files, orphans, queue_state, reap
 from pytest_sgdiff.gpus.explain import held_by_others
 from pytest_sgdiff.gpus.orphans import Reaper
+from pytest_sgdiff.gpus.wait_reasons import Wait
 from tests.unit.test_gpus_leases import FIRST, Bench
 from tests.waiting import alive, wait_for
 
@@ -240,7 +241,7 @@ def test_a_name_that_no_ticket_has_neither_counts_nor_is_printed(bench: Bench, n
     fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     os.write(fd, json.dumps({**TICKET, "count": 4}).encode())
     assert not locked or lock_files.try_lock(fd)
-    said: list[str] = []
+    said: list[Wait] = []
     for _ in range(2):
         with bench.pool().lease(1, timeout_s=5, on_wait=said.append):
             pass
@@ -299,11 +300,11 @@ def test_text_of_others_is_printed_on_one_line_without_orders(bench: Bench) -> N
     bench.occupy(2, {"pid": 419, "name": f"/tmp/{evil}", "used_mb": 1002})
     places = ("lease/aaaaaaaaaaaa", "queue/000000001-aaaaaaaaaaab", "launch/aaaaaaaaaaaa", f"gpu/{FIRST}")
     held = [lock_files.locked_file(os.path.join(bench.locks, place)) for place in places]
-    said: list[str] = []
+    said: list[Wait] = []
     with pytest.raises(LeaseError) as caught:
         bench.pool().lease(4, timeout_s=0.2, on_wait=said.append)
     state = queue_state(bench.locks, gpus=gpus, reader=bench.reader)
-    for text in (str(caught.value), *said, *host_lock.running(bench.locks), *describe(state).split("\n")):
+    for text in (str(caught.value), *map(str, said), *host_lock.running(bench.locks), *describe(state).split("\n")):
         assert not re.search("[\x00-\x1f\u202e]|^\\s*::|##\\[", text)
     assert "\\n" in str(caught.value)
     for fd in held:

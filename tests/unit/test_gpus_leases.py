@@ -30,8 +30,10 @@ from pytest_sgdiff.gpus import (
     queue_state,
     resolve,
 )
+from pytest_sgdiff.gpus.devices import Use
 from pytest_sgdiff.gpus.explain import held_by_others
 from pytest_sgdiff.gpus.nvml_file import FileReader
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, in_words
 from tests.waiting import wait_for
 
 DATA = Path(__file__).parents[1] / "data" / "nvml"
@@ -164,26 +166,26 @@ def test_blocks_keep_clear_of_the_ports_that_the_kernel_hands_out(
 
 
 def test_waiting_says_who_has_what_and_for_whom_one_waits(bench: Bench) -> None:
-    said: list[str] = []
+    said: list[Wait] = []
     with bench.pool(run="a").lease(3, timeout_s=5, tag="wan22") as held:
         bench.occupy(3, {"pid": 419, "name": "/opt/python3", "used_mb": 1002})
         with pytest.raises(LeaseError) as caught:
             bench.pool(run="b").lease(2, timeout_s=0.5, tag="ltx2", on_wait=said.append)
-        in_the_way = (
-            f"GPU {','.join(map(str, held.indices))}: held by wan22 (process {os.getpid()}); "
-            "GPU 3: busy, process 419 (python3, 1002 MiB)"
-        )
-    assert str(caught.value).startswith("ltx2 got no 2 GPUs within 0.5 s: GPU 0,1,2: held by wan22 (process ")
-    assert said[0] == f"waiting for 2 GPUs: GPU 0,1,2: held by wan22 (process {os.getpid()})"
-    assert len(said) == len(set(said))
+        theirs = WaitReason(code="held", gpus=held.indices, tag="wan22", pid=os.getpid(), owner=os.getuid())
+    assert held.indices == (0, 1, 2)
+    assert said[0] == Wait(aim="gpus", count=2, reasons=(theirs,))
+    assert len(said) == len({wait.reasons for wait in said})
+    assert f"ltx2 got no 2 GPUs within 0.5 s: {in_words([theirs])}" in str(caught.value)
     with bench.pool(run="a").lease(3, timeout_s=5, tag="wan22"):
         lease_records.mark_busy(
             bench.locks, bench.content["gpus"][3]["facts"]["uuid"], "process 419 (python3, 1002 MiB)"
         )
         with pytest.raises(LeaseError) as caught:
             bench.pool(run="b").lease(2, timeout_s=0, tag="ltx2")
+    marked = WaitReason(code="busy", gpus=(3,), mark="process 419 (python3, 1002 MiB)")
     assert str(caught.value) == (
-        f"ltx2 got no 2 GPUs within 0 s: {in_the_way}. `sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        f"ltx2 got no 2 GPUs within 0 s: {in_words([theirs, marked])}. "
+        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
     )
 
 
@@ -198,7 +200,7 @@ def test_a_gpu_is_given_out_once_the_stranger_has_left(bench: Bench, monkeypatch
     for index in range(4):
         bench.content["gpus"][index]["state"]["used_mb"] = 40000
     bench.write()
-    said: list[str] = []
+    said: list[Wait] = []
 
     def leave() -> None:
         wait_for(lambda: said)
@@ -211,9 +213,8 @@ def test_a_gpu_is_given_out_once_the_stranger_has_left(bench: Bench, monkeypatch
     with bench.pool().lease(4, timeout_s=20, on_wait=said.append) as lease:
         stranger.join()
         assert lease.indices == (0, 1, 2, 3)
-    assert said[0].startswith(
-        "waiting for 4 GPUs: GPU 0: busy, 40000 MiB held by processes that the driver does not list; GPU 1: busy, "
-    )
+    hidden = Use(kind="hidden", used_mb=40000)
+    assert said[0].reasons == tuple(WaitReason(code="busy", gpus=(index,), uses=(hidden,)) for index in range(4))
 
 
 def test_a_case_that_can_never_fit_is_told_at_once(bench: Bench) -> None:
@@ -231,8 +232,9 @@ def test_only_the_products_that_are_asked_for_are_leased_and_waited_for(bench: B
             assert other.indices == (3,)
             with pytest.raises(LeaseError) as caught:
                 bench.pool().lease(1, timeout_s=0, tag="three", products=["H100"])
+    one = WaitReason(code="held", gpus=(2,), tag="one", pid=os.getpid())
     assert str(caught.value) == (
-        f"three got no 1 GPU within 0 s: GPU 2: held by one (process {os.getpid()}). "
+        f"three got no 1 GPU within 0 s: {in_words([one])}. "
         "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
     )
 
@@ -284,7 +286,7 @@ def test_tickets_are_served_in_order_so_a_wide_case_is_not_starved(bench: Bench)
 def test_alone_waits_for_all_launches_and_keeps_new_ones_out(bench: Bench) -> None:
     pools = [bench.pool(run=name) for name in "abc"]
     one, two, three = (pool.lease(1, timeout_s=5, tag=f"case {place}") for place, pool in enumerate(pools))
-    events: list[str] = []
+    events: list[Wait | str] = []
 
     def be_alone() -> None:
         with two.alone(timeout_s=20, on_wait=events.append):
@@ -305,7 +307,7 @@ def test_alone_waits_for_all_launches_and_keeps_new_ones_out(bench: Bench) -> No
         late = threading.Thread(target=share)
         late.start()
         time.sleep(0.1)
-        assert events == ["waiting to be alone on the host beside case 0"]
+        assert events == [Wait(aim="alone", reasons=(WaitReason(code="launches", cases=("case 0",)),))]
     alone.join()
     late.join()
     assert events[1:] == ["alone", "not alone any more", "shared"]
@@ -331,7 +333,8 @@ def test_being_alone_has_a_limit_that_names_who_is_in_the_way(bench: Bench) -> N
 def test_the_memory_of_a_launch_is_waited_for(bench: Bench) -> None:
     with bench.pool().lease(1, timeout_s=5) as lease:
         bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
-        assert lease.wait_until_free(0.1) == ("GPU 0: process 419 (python3, 1002 MiB)",)
+        (left,) = lease.wait_until_free(0.1)
+        assert (left.code, left.gpus, [process.pid for process in left.uses[0].processes]) == ("in-use", (0,), [419])
         leaver = threading.Timer(0.15, bench.occupy, args=(0,))
         leaver.start()
         assert lease.wait_until_free(10) == ()
@@ -340,13 +343,13 @@ def test_the_memory_of_a_launch_is_waited_for(bench: Bench) -> None:
 
 def test_a_long_wait_for_free_gpus_says_who_is_on_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_sgdiff.gpus.lease.FREED_S", 0.15)
-    said: list[str] = []
+    said: list[Wait] = []
     with bench.pool().lease(1, timeout_s=5) as lease:
         bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
         assert lease.wait_until_free(0.05, said.append)
         assert said == []
         assert lease.wait_until_free(0.6, said.append)
-    assert said == ["waiting until the GPUs are free: GPU 0: process 419 (python3, 1002 MiB)"]
+    assert [(wait.aim, [one.code for one in wait.reasons]) for wait in said] == [("free", ["in-use"])]
 
 
 def test_a_lease_knows_the_processes_of_its_launch(bench: Bench) -> None:

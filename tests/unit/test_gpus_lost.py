@@ -17,6 +17,7 @@ import pytest
 from pytest_sgdiff.errors import LeaseError, LeaseLostError
 from pytest_sgdiff.gpus import host_lock, lock_files, ports, queue_state
 from pytest_sgdiff.gpus.lease import Lease
+from pytest_sgdiff.gpus.wait_reasons import Wait
 from tests.unit.test_gpus_leases import FIRST, Bench
 from tests.waiting import wait_for
 
@@ -120,7 +121,7 @@ def test_of_two_holders_the_first_stops_before_its_next_launch(bench: Bench, los
 
 def test_a_host_lock_that_was_replaced_while_it_was_waited_for_keeps_nobody_out(bench: Bench) -> None:
     one, two = (bench.pool(run=name).lease(1, timeout_s=5, tag=name) for name in "ab")
-    said: list[str] = []
+    said: list[Wait] = []
     found: list[LeaseError] = []
 
     def wait(lease: Lease) -> None:

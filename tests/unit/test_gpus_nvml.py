@@ -17,7 +17,7 @@ import pynvml
 import pytest
 from packaging.requirements import Requirement
 
-from pytest_sgdiff.data import GpuProcess, GpuState
+from pytest_sgdiff.data import GpuEvent, GpuProcess, GpuState
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus.devices import inventory, use_of
 from pytest_sgdiff.gpus.nvml import default_reader
@@ -203,7 +203,7 @@ def test_xids_are_listened_to_from_the_first_question_on() -> None:
     reader.facts()
     assert reader.xids() == ()
     assert registered == [("handle 0", 8)]
-    assert reader.xids() == (f"{UUID}: Xid 79",)
+    assert reader.xids() == (GpuEvent(kind="xid", gpu_uuid=UUID, number=79),)
     assert reader.xids() == ()
 
 
@@ -214,7 +214,7 @@ def test_an_event_without_a_number_is_no_error_and_one_that_comes_often_is_told_
     module.nvmlEventSetWait_v2 = lambda events, timeout_ms: waiting.pop()
     reader = PynvmlReader(module)
     reader.xids()
-    assert reader.xids() == (f"{UUID}: Xid 13", f"{UUID}: Xid 79")
+    assert reader.xids() == tuple(GpuEvent(kind="xid", gpu_uuid=UUID, number=number) for number in (13, 79))
 
 
 def test_the_environment_may_name_a_file_in_the_place_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:

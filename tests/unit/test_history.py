@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import LaunchRecord, Machine, Run, Workload
+from pytest_sgdiff.data import Disturbance, LaunchRecord, Machine, Run, Workload
 from pytest_sgdiff.errors import HistoryError
 from pytest_sgdiff.history import store as history
 from pytest_sgdiff.judging.estimator import centre
@@ -29,7 +29,7 @@ def test_runs_become_one_line_per_case_and_metric_oldest_first(tmp_path: Path) -
     tracks = history.tracks(path, case=result.case, metric="denoise")
     assert [track.metric for track in tracks] == ["denoise"]
     assert [point.at for point in tracks[0].points] == ["2026-11-01T02:00:00+00:00", "2026-11-02T02:00:00+00:00"]
-    counted = sorted(entry.metrics["denoise"] for entry in result.launches if entry.excluded is None)
+    counted = sorted(entry.metrics["denoise"] for entry in result.launches if entry.counts)
     assert counted[0] <= tracks[0].points[0].value <= counted[-1]
 
 
@@ -46,8 +46,8 @@ def row(at: str, *launches: LaunchRecord, slug: str = "NVIDIA H200", digest: str
     return run_at(at, dataclasses.replace(factories.result(), launches=launches, machine=machine, workload=workload))
 
 
-def record(number: int, excluded: str | None = None, **metrics: float) -> LaunchRecord:
-    return LaunchRecord(number=number, metrics=metrics, excluded=excluded)
+def record(number: int, *disturbances: Disturbance, **metrics: float) -> LaunchRecord:
+    return LaunchRecord(number=number, metrics=metrics, disturbances=disturbances)
 
 
 def test_a_run_appended_again_has_the_later_figures(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_figure_is_the_centre_of_the_launches_that_count(tmp_path: Path) -> No
         record(0, denoise=1000.0, zero=0.0),
         record(1, denoise=1010.0, zero=0.0),
         record(2, denoise=990.0, zero=7.0),
-        record(3, "a foreign process", denoise=5000.0, zero=9.0),
+        record(3, Disturbance(code="heat"), denoise=5000.0, zero=9.0),
     )
     (result,) = row("2026-11-01T02:00:00+00:00", *launches).results
     found = history.figures(result)

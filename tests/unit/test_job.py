@@ -10,6 +10,8 @@ from pytest_sgdiff import baselines
 from pytest_sgdiff.data import (
     Baseline,
     Case,
+    Difference,
+    Disturbance,
     Environment,
     Finding,
     Launch,
@@ -20,8 +22,10 @@ from pytest_sgdiff.data import (
     PerfDump,
     Problem,
     Reading,
+    Reason,
     Recorded,
     Stage,
+    Warned,
     Watch,
     Workload,
 )
@@ -94,10 +98,13 @@ def baseline(launches, *, case="wan", machine=H200, **changes):
     return Baseline(measurement=measured, recorded=recorded, engine_version="0.5.17", **changes)
 
 
+THROTTLED = Disturbance(code="thermal-slowdown-driver", gpu_uuid="GPU-1", reason=0x20, count=3, of=9)
+
+
 def finished(launches, then):
     taken = Taken(counted=list(launches), machine=H200)
     now = Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=tuple(launches))
-    return finish(job(), taken, then, judge(now, then, CASE.metrics, looks=5), "pass", "fine", "verdicts")
+    return finish(job(), taken, then, judge(now, then, CASE.metrics, looks=5), "pass", Reason())
 
 
 # ------------------------------------------------------------------------------------------------- launches
@@ -124,16 +131,15 @@ def test_a_recording_of_two_measurements_is_one_problem_with_a_cure():
     assert of_two_measurements([first, *others]) == of_two_measurements([]) == ()
     b200 = replace(H200, product="NVIDIA B200")
     (problem,) = of_two_measurements([first, *others, *(replace(LAUNCH, number=i, machine=b200) for i in (4, 5))])
-    assert problem.message == (
-        "launches 1 and 4 of the recording are of two measurements: machine: 1 x NVIDIA H200 and 1 x NVIDIA B200"
-    )
+    assert (problem.code, problem.launches) == ("two-measurements", (1, 4))
+    assert problem.differences == (Difference(code="machine", machines=(H200, b200)),)
     assert next_step(problem.kind, RENEW, cause=problem.cause) == (
         "give the launches of each job a folder of their own, and judge or record one folder at a time"
     )
 
 
 def test_a_case_is_spoiled_by_its_third_disturbed_launch_or_when_nothing_replaces_the_only_one():
-    disturbed = replace(entries({})[0], excluded="throttled")
+    disturbed = replace(entries({})[0], disturbances=(THROTTLED,))
     assert not Taken(excluded=[disturbed] * 2).spoiled
     assert Taken(excluded=[disturbed] * 3).spoiled
     assert Taken(excluded=[disturbed], exhausted=True).spoiled
@@ -157,8 +163,8 @@ def test_a_result_holds_both_sides_launch_by_launch():
 
 def test_what_the_engine_chose_by_itself_is_a_warning_once():
     launches = [replace(entry, auto_tuned=("offload: on", "tp: 2")) for entry in entries(*[{"e2e": 1120.0}] * 2)]
-    result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", "none", "no-baseline")
-    assert result.warnings == ("auto-tuned by the engine: offload: on; tp: 2",)
+    result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", Reason(code="no-baseline"))
+    assert result.warnings == (Warned(code="auto-tuned", names=("offload: on", "tp: 2")),)
     assert result.next_step == f"record one: {RENEW}"
 
 
@@ -170,26 +176,27 @@ def test_pauses_that_pass_and_are_many_or_long_are_a_warning(outcome, suspect, l
     pause = factories.verdict(metric="pause", outcome=outcome, suspect=suspect, finding=finding)
     committed = replace(baseline(entries(*[{"e2e": 1120.0}] * 3)), path="baselines/x.json")
     taken = Taken(counted=entries({"e2e": 1120.0}), machine=H200)
-    told = [line for line in seen_beside(job(), taken, committed, (pause,)) if line.startswith("pause: ")]
-    assert len(told) == lines
+    told = [one.metric for one in seen_beside(job(), taken, committed, (pause,)) if one.code == "pauses"]
+    assert told == ["pause"] * lines
 
 
 def test_a_stage_that_the_baseline_lacks_is_a_warning():
     ran_here, now = baseline(entries(*[{"e2e": 1120.0}] * 3)), entries({"e2e": 1120.0, "stage:SafetyStage": 9.0})
     committed = replace(ran_here, path="baselines/x.json")
-    expected = "new since the baseline was recorded, and not judged: SafetyStage"
+    expected = Warned(code="new-stages", names=("SafetyStage",))
     assert finished(now, committed).warnings == (expected,)
-    expected = "unknown to the base engine, and not judged: SafetyStage"
     assert finished(now, ran_here).warnings == (expected,)
 
 
 def test_a_step_that_spikes_is_a_warning_and_changes_no_outcome():
     spiking = [*STEPS[:7], 90.0, *STEPS[8:]]
     ran_here = baseline(entries(*[{"e2e": 1120.0}] * 3))
-    for path, side in (("baselines/x.json", "baseline"), (None, "base engine")):
+    for path in ("baselines/x.json", None):
         result = finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), replace(ran_here, path=path))
         assert result.outcome == "pass"
-        assert result.warnings == (f"spike at step 7: 90 ms or more in each of 3 launches, 50 ms in the {side}",)
+        (warned,) = result.warnings
+        assert (warned.code, warned.step.code, warned.step.first, warned.step.launches) == ("steps", "spike", 7, 3)
+        assert (warned.step.now_ms, warned.step.then_ms) == (90.0, 50.0)
 
 
 def test_published_numbers_have_no_profile():
@@ -202,10 +209,10 @@ QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who holds o
 
 
 def test_a_case_that_was_never_launched_is_inconclusive():
-    result = unmeasured(CASE, "environment: 1 GPU busy for 60 s")
+    result = unmeasured(CASE, "1 GPU busy for 60 s")
     assert (result.outcome, result.reason, result.measured) == (
         "inconclusive",
-        "environment: 1 GPU busy for 60 s",
+        Reason(code="environment", error="1 GPU busy for 60 s"),
         False,
     )
     assert result.next_step == QUIET
@@ -250,14 +257,15 @@ def test_every_outcome_says_what_to_do_next():
 def test_a_launch_that_does_not_count_has_a_cure(cause, cure):
     assert next_step("invalid", RENEW, cause=cause) == cure
     problem = Problem(kind="invalid", message="whatever the words are", cause=cause)
-    assert finish(job(), Taken(problems=(problem,)), None, (), "invalid", "in other words", "problem").next_step == cure
+    assert finish(job(), Taken(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == cure
 
 
 def test_more_launches_are_not_advised_where_the_machine_was_busy():
-    disturbed = replace(entries({})[0], excluded="throttled")
+    disturbed = replace(entries({})[0], disturbances=(THROTTLED,))
     taken = Taken(excluded=[disturbed] * 3)
-    result = finish(job(), taken, None, (), "inconclusive", environment_reason(taken), "environment")
-    assert (result.reason, result.next_step) == ("environment: 3 launches disturbed: throttled", QUIET)
+    result = finish(job(), taken, None, (), "inconclusive", environment_reason(taken))
+    assert result.reason == Reason(code="environment", disturbed=3, disturbances=(THROTTLED,) * 3)
+    assert result.next_step == QUIET
 
 
 # ------------------------------------------------------------------------------------------------- the suite's noise

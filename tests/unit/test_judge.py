@@ -11,6 +11,7 @@ import pytest
 
 from pytest_sgdiff.data import (
     Baseline,
+    Disturbance,
     Environment,
     Finding,
     LaunchPlan,
@@ -414,7 +415,9 @@ def test_a_metric_that_neither_side_has_is_left_out_unless_it_is_primary():
 
 def test_replaced_launches_reach_no_verdict():
     good = measurement(SYNC[:1])
-    spoilt = replace(good.launches[0], number=9, excluded="foreign process", metrics=edited(SLOW[:1], e2e=9e9)[0])
+    spoilt = replace(
+        good.launches[0], number=9, disturbances=(Disturbance(code="heat"),), metrics=edited(SLOW[:1], e2e=9e9)[0]
+    )
     both = replace(good, launches=(spoilt, *good.launches))
     assert judge(both, baseline(SYNC[1:]), gating()) == judge(good, baseline(SYNC[1:]), gating())
 

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, Measurement, Recorded, Workload
+from pytest_sgdiff.data import (
+    Baseline,
+    Difference,
+    Environment,
+    Launch,
+    LaunchRecord,
+    Machine,
+    Measurement,
+    Recorded,
+    Workload,
+)
 from pytest_sgdiff.judging.comparable import (
     differences,
     digest_of,
@@ -37,19 +47,22 @@ def test_the_same_kind_of_machine_workload_and_timers_is_comparable():
     assert differences(H200, WORKLOAD, SYNCED, baseline(SYNCED)) == ()
 
 
+def changed(key: str, then: object, now: object, *, inherited: bool = False) -> Difference:
+    return Difference(code="field", key=key, then=then, now=now, inherited=inherited)
+
+
 def test_another_machine_is_named_on_both_sides():
     h100 = Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=4, mig_profile="1g.10gb")
     cpu = Machine(kind="cpu", product="AMD EPYC 9654", count=2)
-    assert differences(h100, WORKLOAD, SYNCED, baseline(SYNCED, machine=cpu)) == (
-        "machine: AMD EPYC 9654, 2 cores in the baseline, 4 x NVIDIA H100 80GB HBM3 (MIG 1g.10gb) now",
-    )
+    found = differences(h100, WORKLOAD, SYNCED, baseline(SYNCED, machine=cpu))
+    assert found == (Difference(code="machine", machines=(cpu, h100)),)
 
 
 def test_what_a_recorded_launch_did_is_held_against_what_the_case_asks_for_now():
     asked = Workload(digest="bb", fields={"model": "Wan-AI/Wan2.2", "args": {"num-inference-steps": 50}, "env": {}})
     assert other_work(WORKLOAD, asked) == (
-        "args.num-inference-steps was 40, the case asks for 50",
-        "args.enable-torch-compile was set, the case does not ask for it",
+        changed("args.num-inference-steps", 40, 50),
+        changed("args.enable-torch-compile", True, None),
     )
     assert other_work(WORKLOAD, WORKLOAD) == other_work(None, asked) == other_work(Workload(digest="x"), asked) == ()
 
@@ -59,10 +72,11 @@ def test_files_that_a_case_sends_along_need_not_be_where_its_recording_is_judged
     launched = Workload(digest="aa", fields=fields)
     assert other_work(launched, Workload(digest="bb", fields={"args.width": 832})) == ()
     assert other_work(launched, Workload(digest="bb", fields={"args.width": 480, "assets.image-path": "0"})) == (
-        "args.width was 832, the case asks for 480",
+        changed("args.width", 832, 480),
     )
 
 
+B200X2 = Machine(kind="gpu", product="NVIDIA B200", count=2)
 LAUNCH = Launch(
     case="wan",
     number=0,
@@ -76,24 +90,24 @@ LAUNCH = Launch(
 @pytest.mark.parametrize(
     ("change", "apart"),
     [
-        (
-            {"machine": Machine(kind="gpu", product="NVIDIA B200", count=2)},
-            "machine: 1 x NVIDIA H200 and 2 x NVIDIA B200",
-        ),
-        ({"workload": replace(WORKLOAD, digest="bb")}, "workload: digest aa and bb"),
+        ({"machine": B200X2}, [Difference(code="machine", machines=(H200, B200X2))]),
+        ({"workload": replace(WORKLOAD, digest="bb")}, [Difference(code="digest", then="aa", now="bb")]),
         (
             {"workload": Workload(digest="bb", fields={**FIELDS, "args": {"num-inference-steps": 50}})},
-            "args.num-inference-steps: 40 and 50; args.enable-torch-compile: set and not set",
+            [changed("args.num-inference-steps", 40, 50), changed("args.enable-torch-compile", True, None)],
         ),
         (
             {"environment": replace(LAUNCH.environment, sync_stages=False)},
-            "stage timers: synchronised and not synchronised",
+            [Difference(code="timers", then=True, now=False)],
         ),
-        ({"environment": replace(LAUNCH.environment, engine_version="0.5.20")}, "engine: sglang 0.5.17 and 0.5.20"),
+        (
+            {"environment": replace(LAUNCH.environment, engine_version="0.5.20")},
+            [Difference(code="engine", then="0.5.17", now="0.5.20")],
+        ),
     ],
 )
 def test_launches_of_two_measurements_are_told_apart(change, apart):
-    assert "; ".join(mixture(LAUNCH, replace(LAUNCH, **change))) == apart
+    assert mixture(LAUNCH, replace(LAUNCH, **change)) == tuple(apart)
 
 
 @pytest.mark.parametrize(
@@ -112,51 +126,46 @@ def test_what_a_launch_does_not_tell_and_where_it_ran_keep_it_in_its_measurement
 def test_another_workload_is_told_field_by_field():
     fields = {"model": "Wan-AI/Wan2.2", "args": {"num-inference-steps": 50, "seed": 42}, "env": {"A": "1"}}
     assert differences(H200, Workload(digest="bb", fields=fields), SYNCED, baseline(SYNCED)) == (
-        "args.num-inference-steps: 40 in the baseline, 50 now",
-        "args.enable-torch-compile: set in the baseline, not set now",
-        "args.seed: not set in the baseline, 42 now",
-        "env.A: not set in the baseline, 1 now",
+        changed("args.num-inference-steps", 40, 50),
+        changed("args.enable-torch-compile", True, None),
+        changed("args.seed", None, 42),
+        changed("env.A", None, "1"),
     )
 
 
 def test_a_tuple_read_back_as_a_list_is_no_difference():
     then = Workload(digest="aa", fields={"args": {"sizes": [1, 2]}, "seed": 1})
     now = Workload(digest="bb", fields={"args": {"sizes": (1, 2)}, "seed": 2})
-    assert differences(H200, now, SYNCED, baseline(SYNCED, workload=then)) == ("seed: 1 in the baseline, 2 now",)
+    assert differences(H200, now, SYNCED, baseline(SYNCED, workload=then)) == (changed("seed", 1, 2),)
 
 
 def test_digests_that_differ_without_readable_fields_are_shown():
     assert differences(H200, Workload(digest="bb"), SYNCED, baseline(SYNCED, workload=Workload(digest="aa"))) == (
-        "workload: digest aa in the baseline, bb now",
+        Difference(code="digest", then="aa", now="bb"),
     )
 
 
 @pytest.mark.parametrize(
-    ("then", "told"),
-    [
-        ((False,), "stage timers: not synchronised in the baseline, synchronised now"),
-        ((True, False), "stage timers: of both kinds in the baseline, synchronised now"),
-    ],
+    ("then", "was"),
+    [((False,), False), ((True, False), None)],
 )
-def test_other_stage_timers_are_not_comparable(then, told):
+def test_other_stage_timers_are_not_comparable(then, was):
     recorded = baseline(*(Environment(sync_stages=flag) for flag in then))
-    assert differences(H200, WORKLOAD, SYNCED, recorded) == (told,)
+    assert differences(H200, WORKLOAD, SYNCED, recorded) == (Difference(code="timers", then=was, now=True),)
 
 
 def test_a_reference_that_tells_its_work_is_compared_by_it():
     published = baseline(SYNCED, kind="reference")
     assert differences(H200, WORKLOAD, SYNCED, published) == ()
     other = Workload(digest="bb", fields={**FIELDS, "model": "m/other"})
-    assert differences(H200, other, SYNCED, published) == ("model: Wan-AI/Wan2.2 in the baseline, m/other now",)
+    assert differences(H200, other, SYNCED, published) == (changed("model", "Wan-AI/Wan2.2", "m/other"),)
 
 
 def test_a_reference_is_compared_by_machine_only():
     published = baseline(Environment(), workload=Workload(digest=""), kind="reference")
     assert differences(H200, WORKLOAD, SYNCED, published) == ()
     other = Machine(kind="gpu", product="NVIDIA H100", count=1)
-    assert differences(other, WORKLOAD, SYNCED, published) == (
-        "machine: 1 x NVIDIA H200 in the baseline, 1 x NVIDIA H100 now",
-    )
+    assert differences(other, WORKLOAD, SYNCED, published) == (Difference(code="machine", machines=(H200, other)),)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +231,16 @@ def test_without_a_warmup_nothing_was_cached():
         # The upgrade from an engine without the cache to one with it is what a gate is for.
         (of_engine("0.5.17"), of_engine("0.5.23", False), ()),
         (of_engine("0.5.23", False), of_engine("0.5.24", False), ()),
-        (of_engine("0.5.23"), of_engine("0.5.23", False), ("conditioning cache: on in the baseline, off now",)),
-        (of_engine("0.5.17"), of_engine("0.5.23", True), ("conditioning cache: off in the baseline, on now",)),
+        (
+            of_engine("0.5.23"),
+            of_engine("0.5.23", False),
+            (Difference(code="conditioning-cache", then=True, now=False),),
+        ),
+        (
+            of_engine("0.5.17"),
+            of_engine("0.5.23", True),
+            (Difference(code="conditioning-cache", then=False, now=True),),
+        ),
         (of_engine(None), of_engine("0.5.23", False), ()),
     ],
 )
@@ -247,19 +264,19 @@ UNRECORDED = taken(recorded=False)
     ("then", "now", "reasons"),
     [
         (taken("SGLANG_A"), taken("SGLANG_A"), ()),
-        (taken("SGLANG_A"), taken(), ("env.SGLANG_A: 1 in the baseline, not set now (inherited)",)),
-        (taken(), taken("SGLANG_A"), ("env.SGLANG_A: not set in the baseline, 1 now (inherited)",)),
+        (taken("SGLANG_A"), taken(), (changed("env.SGLANG_A", "1", None, inherited=True),)),
+        (taken(), taken("SGLANG_A"), (changed("env.SGLANG_A", None, "1", inherited=True),)),
         # From the shell or from the case: the engine is told the same.
         (taken("SGLANG_A"), taken(SGLANG_A="1"), ()),
-        (taken("SGLANG_A"), taken(SGLANG_A="2"), ("env.SGLANG_A: 1 in the baseline, 2 now (inherited)",)),
+        (taken("SGLANG_A"), taken(SGLANG_A="2"), (changed("env.SGLANG_A", "1", "2", inherited=True),)),
         # What was not recorded is not the same as not set.
         (UNRECORDED, taken("SGLANG_A"), ()),
         (taken("SGLANG_A"), UNRECORDED, ()),
-        (UNRECORDED, taken("SGLANG_A", SGLANG_B="1"), ("env.SGLANG_B: not set in the baseline, 1 now",)),
+        (UNRECORDED, taken("SGLANG_A", SGLANG_B="1"), (changed("env.SGLANG_B", None, "1"),)),
     ],
 )
 def test_inherited_variables_are_compared_where_both_sides_tell_them(
-    then: Workload, now: Workload, reasons: tuple[str, ...]
+    then: Workload, now: Workload, reasons: tuple[Difference, ...]
 ) -> None:
     assert differences(H200, now, SYNCED, baseline(SYNCED, workload=then)) == reasons
 
@@ -269,10 +286,10 @@ def test_a_recording_is_not_held_against_a_case_for_what_its_launches_inherited(
     assert other_work(taken("SGLANG_A"), asked) == ()
     asked = replace(taken(SGLANG_A="1"), inherited=None)
     assert other_work(taken("SGLANG_A"), asked) == ()
-    assert other_work(taken("SGLANG_B"), asked) == ("env.SGLANG_A was not set, the case asks for 1",)
+    assert other_work(taken("SGLANG_B"), asked) == (changed("env.SGLANG_A", None, "1"),)
 
 
 def test_launches_that_inherited_otherwise_are_of_two_measurements():
     one, other = replace(LAUNCH, workload=taken("SGLANG_A")), replace(LAUNCH, workload=taken())
-    assert mixture(one, other) == ("env.SGLANG_A: 1 and not set",)
+    assert mixture(one, other) == (changed("env.SGLANG_A", "1", None),)
     assert mixture(one, replace(LAUNCH, workload=UNRECORDED)) == ()

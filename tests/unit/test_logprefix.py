@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.engines.causes import ExceptionRaised
+from pytest_sgdiff.data.failures import ExceptionRaised
 from pytest_sgdiff.engines.log import clean, examine
 from pytest_sgdiff.engines.log_prefix import Line, bare_lines
 

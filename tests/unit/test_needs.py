@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from pytest_sgdiff.data import Case, Gpu, Location, Requires
@@ -15,28 +18,36 @@ MIXED = Eligible(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count", "why"),
+    ("wanted", "count", "lacking"),
     [
         ((), 2, None),
         (("H100", "H200"), 1, None),
         (("H100",), 0, None),
-        (("L40", "H20"), 1, "needs one of L40, H20, this machine has NVIDIA H200, NVIDIA L40S"),
-        (("H100", "H200"), 2, "needs 2 GPUs that are one of H100, H200, and --sgdiff-gpus=all gives only 1 of them"),
-        (("H200",), 3, "needs 3 GPUs, and --sgdiff-gpus=all gives only 2 of them"),
+        (("L40", "H20"), 1, {"have": 0, "there": ("NVIDIA H200", "NVIDIA L40S")}),
+        (("H100", "H200"), 2, {"have": 1, "there": ("NVIDIA H200", "NVIDIA L40S")}),
     ],
 )
-def test_only_gpus_of_required_products_count(wanted: tuple[str, ...], count: int, why: str | None) -> None:
+def test_only_gpus_of_required_products_count(
+    wanted: tuple[str, ...], count: int, lacking: dict[str, Any] | None
+) -> None:
     here = Location(path="cases/tiny.yaml", line=5, column=3)
     case = Case(name="tiny", location=here, model="a/b", args={}, gpus=count, requires=Requires(gpu=wanted))
-    assert lack(case, MIXED, lambda: "0.5.17") == (None if why is None else Lack(gap="gpus", reason=why))
+    expected = None if lacking is None else Lack(gap="gpus", wanted=wanted, count=count, spec="all", **lacking)
+    assert lack(case, MIXED, lambda: "0.5.17") == expected
+
+
+def test_more_gpus_than_there_are_are_refused_whatever_product_is_wanted() -> None:
+    here = Location(path="cases/tiny.yaml", line=5, column=3)
+    case = Case(name="tiny", location=here, model="a/b", args={}, gpus=3, requires=Requires(gpu=("H200",)))
+    found = lack(case, MIXED, lambda: "0.5.17")
+    assert found == Lack(gap="gpus", count=3, refusal=str(MIXED.refusal(3)))
 
 
 def test_another_engine_is_a_lack_of_its_own() -> None:
     here = Location(path="cases/tiny.yaml", line=5, column=3)
     case = Case(name="tiny", location=here, model="a/b", args={}, gpus=1, requires=Requires(engine=">=0.5.11"))
-    reason = "needs sglang >=0.5.11, this one is 0.5.9"
-    assert lack(case, MIXED, lambda: "0.5.9") == Lack(gap="engine-version", reason=reason)
+    old = Lack(gap="engine-version", wanted=(">=0.5.11",), version="0.5.9")
+    assert lack(case, MIXED, lambda: "0.5.9") == old
     assert lack(case, MIXED, lambda: "0.5.11") is None
-    base = "needs sglang >=0.5.11, the base engine is 0.5.9"
-    assert lack(case, MIXED, lambda: "0.5.11", lambda: "0.5.9") == Lack(gap="engine-version", reason=base)
+    assert lack(case, MIXED, lambda: "0.5.11", lambda: "0.5.9") == replace(old, base=True)
     assert lack(case, MIXED, lambda: "0.5.11", lambda: "0.5.11") is None

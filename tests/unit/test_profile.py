@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import LaunchRecord
+from pytest_sgdiff.data import Disturbance, LaunchRecord
 from pytest_sgdiff.judging.step_profile import step_findings
 from pytest_sgdiff.metrics import step_stages
 
@@ -167,7 +167,8 @@ def test_profiles_that_cannot_be_compared_warn_of_nothing(then, now):
 
 def test_launches_that_were_replaced_do_not_count():
     disturbed = [
-        LaunchRecord(number=9, steps_ms=entry.steps_ms, excluded="throttled") for entry in launches([5.0] * 30, 1)
+        LaunchRecord(number=9, steps_ms=entry.steps_ms, disturbances=(Disturbance(code="heat"),))
+        for entry in launches([5.0] * 30, 1)
     ]
     spiking = launches(changed(FLAT, 1.5, 17))
     assert step_findings([*launches(FLAT), *disturbed], [*spiking, *disturbed]) == step_findings(

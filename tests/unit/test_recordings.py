@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import Environment, GpuSeries, Launch, Machine, OutputFile, Watch, Workload
+from pytest_sgdiff.data import Environment, GpuEvent, GpuSeries, Launch, Machine, OutputFile, Watch, Workload
 from pytest_sgdiff.errors import ForeignLaunchError, RecordingError
 from pytest_sgdiff.launch import log_text
 from pytest_sgdiff.recordings import store as recordings
@@ -92,6 +92,24 @@ def test_what_a_newer_version_added_is_ignored(tmp_path: Path) -> None:
     path = recordings.write_launch(tmp_path, LAUNCH) / "launch.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "weather": "rain"}))
     assert recordings.read_launches(tmp_path, LAUNCH.case)[0].argv == LAUNCH.argv
+
+
+def test_what_an_older_recording_says_of_a_gpu_in_a_line_is_an_event(tmp_path: Path) -> None:
+    launch = replace(LAUNCH, watch=Watch(to_be_alone=True))
+    path = recordings.write_launch(tmp_path, launch) / "launch.json"
+    record = json.loads(path.read_text())
+    record["watch"] = {"to_be_alone": True}
+    record["watch"]["events"] = ["GPU-5d1e: Xid 79", "GPU-5d1e: held back by heat for 250 ms"]
+    path.write_text(json.dumps(record))
+    watch = recordings.read_launches(tmp_path, LAUNCH.case)[0].watch
+    assert watch is not None
+    assert watch.gpu_events == (
+        GpuEvent(kind="xid", gpu_uuid="GPU-5d1e", number=79),
+        GpuEvent(kind="heat", gpu_uuid="GPU-5d1e", ms=250),
+    )
+    again = recordings.write_launch(tmp_path / "again", replace(launch, watch=watch))
+    assert "Xid" not in (again / "launch.json").read_text()
+    assert recordings.read_launches(tmp_path / "again", LAUNCH.case)[0].watch == watch
 
 
 CURE = "(take the launch out of the recording, or record it anew)"

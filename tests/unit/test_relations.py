@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pytest_sgdiff.data import CaseResult, FasterThan, LaunchRecord, Machine
+from pytest_sgdiff.data import CaseResult, Disturbance, FasterThan, LaunchRecord, Machine
 from pytest_sgdiff.judging.faster_than import relations_of
 from pytest_sgdiff.reports.text import relation_line
 from tests import factories
@@ -123,7 +123,9 @@ def test_the_steadiest_metric_that_both_have_is_compared(mine: tuple, other: tup
 def test_launches_that_do_not_count_are_no_evidence() -> None:
     claim = FasterThan(case="firered[ulysses]", at_least=0.1)
     fast = case("firered[cfg]", 10934.21, claim=claim)
-    held_up = LaunchRecord(number=5, metrics={"denoise": 90_000.0, "e2e": 91_000.0}, excluded="a foreign process")
+    held_up = LaunchRecord(
+        number=5, metrics={"denoise": 90_000.0, "e2e": 91_000.0}, disturbances=(Disturbance(code="heat"),)
+    )
     (clean,) = relations_of([fast, ULYSSES])
     (seen,) = relations_of([fast, dataclasses.replace(ULYSSES, launches=(*ULYSSES.launches, held_up))])
     assert seen == clean

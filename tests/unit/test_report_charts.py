@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import CaseResult, Environment, GpuSeries, LaunchRecord, Machine, MetricChoice, Verdict, Watch
+from pytest_sgdiff.data import (
+    CaseResult,
+    Environment,
+    GpuEvent,
+    GpuSeries,
+    LaunchRecord,
+    Machine,
+    MetricChoice,
+    Verdict,
+    Watch,
+)
 from pytest_sgdiff.judging.judge import judge
 from pytest_sgdiff.reports import case_text, facts, numbers
 from pytest_sgdiff.reports.html import HtmlReport, charts
@@ -273,20 +283,25 @@ def test_remarks_on_a_launch_name_what_was_seen_beside_it() -> None:
         gpus=(factories.gpu_series(),),
         foreign=(factories.foreign_process(),),
         co_runners=("firered_1_1[cfg]",),
-        events=("Xid 43 on GPU 0",),
+        gpu_events=(GpuEvent(kind="other", text="Xid 43 on GPU 0"),),
     )
-    record = factories.record(watch=watch, warmup="unproven", alone=None, excluded="a foreign process")
+    record = factories.record(
+        watch=watch, warmup="unproven", alone=None, disturbances=(factories.disturbed("a foreign process"),)
+    )
     assert facts.launch_facts(record) == (
         "does not count: a foreign process; warmup unproven; beside firered_1_1[cfg];"
         " process python (pid 4711) meanwhile; Xid 43 on GPU 0; 61 °C at most;"
         " at its power cap in 7 of 7 samples, normal at full load"
     )
-    told = factories.record(watch=watch, excluded="GPU-0: foreign process 4711 (python) while the launch ran")
+    told = factories.record(watch=watch, disturbances=(factories.stranger(),))
     assert "(pid 4711)" not in facts.launch_facts(told)
+    # Another process is not taken for the one that was told.
+    others = factories.record(watch=watch, disturbances=(factories.stranger(pid=47112),))
+    assert "(pid 4711)" in facts.launch_facts(others)
 
 
 def test_points_are_the_values_that_were_judged_where_the_verdict_carries_them() -> None:
-    launches = (factories.record(0), factories.record(1, excluded="a foreign process"), factories.record(2))
+    launches = (factories.record(0), factories.record(1, disturbances=(factories.stranger(),)), factories.record(2))
     verdict = factories.verdict("pause", baseline=12.0, now=231.0, now_values=(12.0, 450.0))
     plot = charts.launches(factories.result(launches=launches, baseline_records=()), verdict)
     assert plot is not None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import io
 
-from pytest_sgdiff.data import Run
+from pytest_sgdiff.data import Problem, Run
 from pytest_sgdiff.reports.csv import CsvReport
 from tests import factories
 
@@ -61,7 +61,9 @@ def test_a_case_without_verdicts_keeps_its_row_and_reason() -> None:
 
 
 def test_text_that_a_spreadsheet_would_run_is_disarmed_and_separators_are_quoted() -> None:
-    (row,) = rows(factories.run(factories.fallback(reason='=HYPERLINK("http://x"),\n"a"')))
+    (row,) = rows(
+        factories.run(factories.fallback(problems=(Problem(kind="invalid", message='=HYPERLINK("http://x"),\n"a"'),)))
+    )
     assert row["reason"] == '\'=HYPERLINK("http://x"),\\n"a"'
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pytest_sgdiff.data import Problem
+from pytest_sgdiff.data import Problem, Reason
 from pytest_sgdiff.reports import github
 from tests import factories
 
@@ -30,14 +30,18 @@ def test_levels_follow_the_outcome_and_the_worst_come_first() -> None:
 
 def test_a_passing_case_is_silent_but_its_warnings_are_not() -> None:
     assert github.commands(factories.run(factories.result())) == []
-    assert github.commands(factories.run(factories.result(warnings=("no seed",)))) == [
-        "::warning file=cases/wan22.yaml,line=12,title=wan22_t2v_a14b_720p::no seed"
+    assert github.commands(factories.run(factories.result(warnings=(factories.warned("no seed"),)))) == [
+        "::warning file=cases/wan22.yaml,line=12,title=wan22_t2v_a14b_720p::no seed [slug]"
     ]
 
 
 def test_properties_and_messages_are_escaped_as_the_runner_reads_them() -> None:
     place = factories.location("cases/odd,na:me%.yaml", 3)
-    (line,) = github.commands(factories.run(factories.fallback(location=place, problems=(), reason="100 %\n::stop::")))
+    (line,) = github.commands(
+        factories.run(
+            factories.fallback(location=place, problems=(Problem(kind="invalid", message="100 %\n::stop::"),))
+        )
+    )
     assert line.startswith(
         "::error file=cases/odd%2Cna%3Ame%25.yaml,line=3,title=INVALID firered_1_1[cfg]::100 %25\\n::stop::%0A"
     )
@@ -72,24 +76,25 @@ def test_a_claim_that_does_not_hold_is_an_error_at_its_case() -> None:
 def test_a_problem_that_the_headline_tells_is_not_told_twice() -> None:
     problem = Problem(kind="launch-failed", message="exited with 1", evidence=("EADDRINUSE",))
     failed = factories.fallback(
-        reason="exited with 1", reason_code="problem", problems=(problem,), command="", folder=None, next_step=""
+        reason=Reason(code="problem"), problems=(problem,), command="", folder=None, next_step=""
     )
     (line,) = github.commands(factories.run(failed))
     assert line.endswith("::exited with 1%0AEADDRINUSE")
 
 
 def test_a_warning_that_many_cases_share_takes_one_annotation() -> None:
-    cases = [factories.result(f"case_{n}", warnings=("auto-tuned", "auto-tuned")) for n in range(8)]
+    twice = (factories.warned("auto-tuned"),) * 2
+    cases = [factories.result(f"case_{n}", warnings=twice) for n in range(8)]
     (line,) = github.commands(factories.run(*cases))
     assert line == (
         "::warning file=cases/wan22.yaml,line=12,title=case_0::"
-        "auto-tuned (also of case_1, case_2, case_3, case_4, case_5 and 2 more)"
+        "auto-tuned [slug] (also of case_1, case_2, case_3, case_4, case_5 and 2 more)"
     )
 
 
 def test_of_more_annotations_than_github_shows_the_last_names_those_that_are_left_out() -> None:
     broken = [factories.fallback(case=f"broken_{n:02d}") for n in range(12)]
-    noisy = [factories.undecided(case=f"noisy_{n}", warnings=(f"warning {n}",)) for n in range(6)]
+    noisy = [factories.undecided(case=f"noisy_{n}", warnings=(factories.warned(f"warning {n}"),)) for n in range(6)]
     lines = github.commands(factories.run(*noisy, *broken, factories.regressed()))
     assert [line.split(" ")[0] for line in lines] == ["::error"] * 10 + ["::warning"] * 10
     assert "title=REGRESSED wan22_t2v_a14b_720p" in lines[0]

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pytest_sgdiff.data import CaseResult, Finding, Run, Unmeasured
+from pytest_sgdiff.data import CaseResult, Finding, Problem, Run, Unmeasured, Warned
 from pytest_sgdiff.reports.html import HtmlReport
 from tests import factories
 
@@ -154,7 +154,12 @@ def test_the_security_policy_allows_this_script_and_nothing_else() -> None:
 def test_every_text_is_escaped() -> None:
     nasty = "<b onclick=x>\"'&"
     result = factories.regressed(
-        case=nasty, reason=nasty, summary=nasty, next_step=nasty, command=nasty, warnings=(nasty,)
+        case=nasty,
+        problems=(Problem(kind="invalid", message=nasty),),
+        summary=nasty,
+        next_step=nasty,
+        command=nasty,
+        warnings=(Warned(code="auto-tuned", names=(nasty,)),),
     )
     page = Page(rendered(factories.run(result, command=nasty, header=(nasty,))))
     assert page.all("b") == []

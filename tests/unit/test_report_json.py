@@ -12,16 +12,25 @@ from pytest_sgdiff.data import (
     OUTCOMES,
     CaseResult,
     Cause,
+    Difference,
+    DifferenceCode,
+    Disturbance,
+    DisturbanceCode,
     Expected,
     Finding,
     FindingCode,
     LaunchRecord,
     Problem,
+    ProblemCode,
+    Reason,
     ReasonCode,
     Run,
     Unmeasured,
     Verdict,
+    WarmupCode,
+    WarningCode,
 )
+from pytest_sgdiff.reports import problem_text
 from pytest_sgdiff.reports.json import JsonReport
 from tests import factories
 
@@ -70,21 +79,58 @@ def test_the_schema_itself_is_valid_and_refuses_a_report_without_an_outcome() ->
 
 @pytest.mark.parametrize(
     ("cls", "definition"),
-    [(Verdict, "verdict"), (Finding, "finding"), (LaunchRecord, "launch"), (Problem, "problem")],
+    [
+        (Verdict, "verdict"),
+        (Finding, "finding"),
+        (LaunchRecord, "launch"),
+        (Problem, "problem"),
+        (Disturbance, "disturbance"),
+        (Difference, "difference"),
+    ],
 )
 def test_the_schema_knows_every_field_of_the_nouns(cls: type, definition: str) -> None:
-    words = {"why"} if cls is Verdict else set()
+    words = {Verdict: {"why"}, LaunchRecord: {"excluded"}, Disturbance: {"words"}}.get(cls, set())
     assert {field.name for field in dataclasses.fields(cls)} | words == set(SCHEMA["$defs"][definition]["properties"])
+
+
+def test_the_schema_knows_every_figure_of_a_reason() -> None:
+    told = SCHEMA["$defs"]["case"]["properties"]["reason_figures"]["properties"]
+    assert {field.name for field in dataclasses.fields(Reason)} == set(told)
+
+
+def test_codes_stand_beside_the_words_that_are_made_of_them() -> None:
+    problem = Problem(kind="invalid", code="other-pipeline", wanted=("WanPipeline",), found=("FluxPipeline",))
+    launches = (
+        factories.record(0, metrics={}, problem=problem),
+        factories.record(1, disturbances=(factories.stranger(),)),
+        factories.record(2),
+    )
+    result = factories.fallback(problems=(problem,), launches=launches, warnings=(factories.warned("no seed"),))
+    case = rendered(factories.run(result))["cases"][0]
+    assert (case["reason_code"], case["reason_figures"]) == ("problem", {"code": "problem"})
+    assert case["reason"] == case["problems"][0]["message"] == problem_text.message(problem)
+    assert (case["problems"][0]["code"], case["problems"][0]["found"]) == ("other-pipeline", ["FluxPipeline"])
+    failed, disturbed, counts = case["launches"]
+    assert (failed["excluded"], failed["problem"]["code"]) == (case["reason"], "other-pipeline")
+    assert disturbed["excluded"] == disturbed["disturbances"][0]["words"]
+    assert disturbed["disturbances"][0]["code"] == "foreign-process"
+    assert (counts["excluded"], counts["problem"], counts["disturbances"]) == (None, None, [])
+    assert (case["warnings"], case["warning_codes"]) == (["no seed [slug]"], ["advice"])
 
 
 def test_the_schema_knows_every_code() -> None:
     assert SCHEMA["$defs"]["finding"]["properties"]["code"]["enum"] == list(get_args(FindingCode))
     assert SCHEMA["$defs"]["case"]["properties"]["reason_code"]["enum"] == list(get_args(ReasonCode))
+    warnings = SCHEMA["$defs"]["case"]["properties"]["warning_codes"]["items"]["enum"]
+    assert warnings == list(get_args(WarningCode))
+    assert SCHEMA["$defs"]["disturbance"]["properties"]["code"]["enum"] == list(get_args(DisturbanceCode))
+    assert SCHEMA["$defs"]["difference"]["properties"]["code"]["enum"] == list(get_args(DifferenceCode))
 
 
-@pytest.mark.parametrize(("field", "values"), [("cause", Cause), ("about", Expected)])
+@pytest.mark.parametrize(("field", "values"), [("cause", Cause), ("about", Expected), ("warmup", WarmupCode)])
 def test_the_schema_knows_every_value_of_a_problem(field: str, values: Any) -> None:
     assert set(SCHEMA["$defs"]["problem"]["properties"][field]["enum"]) == {*get_args(values), None}
+    assert SCHEMA["$defs"]["problem"]["properties"]["code"]["enum"] == list(get_args(ProblemCode))
 
 
 def test_every_fact_of_a_case_result_reaches_the_report() -> None:

@@ -12,6 +12,8 @@ from pytest_sgdiff.baselines.review import figures as review_figures
 from pytest_sgdiff.data import (
     Baseline,
     Case,
+    Difference,
+    Disturbance,
     Environment,
     GpuProcess,
     GpuSeries,
@@ -25,6 +27,7 @@ from pytest_sgdiff.data import (
     Problem,
     Reading,
     Recorded,
+    Warned,
     Watch,
     Workload,
 )
@@ -32,6 +35,7 @@ from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import own_series, unknown_stages
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.run import PAIR_LOOKS, against, gate, record
+from tests.factories import figures
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 WORK = Workload(digest="d", fields={"args.seed": 42})
@@ -43,9 +47,10 @@ CASE = Case(
 )
 QUIET = Watch(alone=True)
 DISTURBED = Watch(foreign=(GpuProcess(gpu_uuid="GPU-1", pid=77, name="python3"),))
-OTHERS = " (other machines that have a baseline: nvidia-h100-x1)"
-SLOW_CLOCK = "GPU-1: SM clock 1400 MHz under load, 29% below the baseline's 1980 MHz"
-STRANGER = "GPU-1: foreign process 77 (python3) while the launch ran"
+SLOW_CLOCK = Disturbance(code="slow-clock", gpu_uuid="GPU-1", mhz=1400, usual_mhz=1980)
+STRANGER = Disturbance(code="foreign-process", gpu_uuid="GPU-1", processes=DISTURBED.foreign)
+SEED = Difference(code="field", key="args.seed", then=7, now=42)
+PROBLEM = {"code": "problem"}
 STEADY = (1000.0, 1006.0, 996.0, 1003.0, 998.0)
 SLOW = tuple(1.08 * ms for ms in STEADY)
 
@@ -132,7 +137,25 @@ def job(source, *, then=None, case=CASE, **changes):
 
 
 def told(result):
-    return result.outcome, result.reason
+    """The outcome, and why, in figures."""
+    return result.outcome, figures(result.reason)
+
+
+def judged(result):
+    """The outcome, and of the verdict that it rests on the code, the change and the slowdown that is ruled out."""
+    assert result.reason_code == "verdicts"
+    (metric,) = result.decided_by
+    (v,) = [v for v in result.verdicts if v.metric == metric]
+    excluded = None if v.excluded is None else round(v.excluded, 3)
+    return result.outcome, v.finding.code, round(v.ratio - 1, 3), excluded
+
+
+def disturbed(launches, by, **more):
+    return {"code": "environment", "disturbed": launches, "disturbances": (by,) * launches, **more}
+
+
+def recorded(launches):
+    return {"code": "recorded", "launches": launches, "others": ("nvidia-h100-x1",)}
 
 
 # ------------------------------------------------------------------------------------------------- gate: looks
@@ -141,7 +164,7 @@ def told(result):
 def test_a_case_that_is_clearly_fine_is_launched_once():
     source = Script(*STEADY)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == ("pass", "denoise -0.1 %, 1.9 % slower excluded")
+    assert judged(result) == ("pass", "ruled-out", -0.001, 0.019)
     assert source.asked == [False]
     assert (result.measured, result.next_step, result.folder) == (True, "", "out/wan/00")
 
@@ -149,7 +172,7 @@ def test_a_case_that_is_clearly_fine_is_launched_once():
 def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
     source = Script(*SLOW, 999.0)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %")
+    assert judged(result) == ("regressed", "beyond-limit", 0.08, None)
     assert source.asked == [False, True, True, True, True]
     assert result.next_step == ("if it is meant: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
 
@@ -157,10 +180,8 @@ def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
 def test_a_gross_slowdown_needs_three():
     source = Script(*(1.3 * ms for ms in STEADY))
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == (
-        "regressed",
-        "denoise +30.0 %, limit 4 %; every launch beyond every one of the baseline by 28.7 % or more",
-    )
+    assert judged(result) == ("regressed", "gross", 0.3, None)
+    assert result.verdicts[0].finding.size == pytest.approx(0.287, abs=0.0005)
     assert len(source.asked) == 3
 
 
@@ -175,10 +196,7 @@ def test_the_last_look_says_what_could_not_be_told():
     noisy = (1000.0, 1060.0, 985.0, 1075.0, 1040.0)
     source = Script(*noisy, 1000.0)
     result = gate(job(source, then=baseline(1000.0, 1050.0, 980.0, 1030.0, 1010.0)))
-    assert result.outcome == "inconclusive"
-    assert result.reason == (
-        "denoise +1.7 %, between 3 % faster and 6.8 % slower: 4 % slower is neither excluded nor proven"
-    )
+    assert judged(result) == ("inconclusive", "interval-undecided", 0.017, None)
     assert len(source.asked) == 5
     assert result.next_step == (
         "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
@@ -188,7 +206,7 @@ def test_the_last_look_says_what_could_not_be_told():
 def test_a_case_whose_looks_end_early_is_told_to_take_more():
     case = replace(CASE, launches=LaunchPlan(looks=(1, 3)))
     result = gate(job(Script(*SLOW), then=baseline(*STEADY), case=case))
-    assert told(result) == ("inconclusive", "denoise +8.0 %, to be confirmed by 5 launches")
+    assert judged(result) == ("inconclusive", "unconfirmed", 0.08, None)
     assert result.next_step == (
         "let the case take 5 launches (launches.looks): fewer prove nothing but a gross slowdown"
     )
@@ -201,15 +219,14 @@ def test_a_disturbed_launch_is_replaced_and_kept_with_its_reason():
     source = Script((2000.0, DISTURBED), 1001.0)
     result = gate(job(source, then=baseline(*STEADY)))
     assert result.outcome == "pass"
-    assert [(entry.number, entry.excluded is None) for entry in result.launches] == [(0, False), (1, True)]
-    assert result.launches[0].excluded == STRANGER
+    assert [(entry.number, entry.counts) for entry in result.launches] == [(0, False), (1, True)]
+    assert result.launches[0].disturbances == (STRANGER,)
 
 
 def test_the_third_disturbed_launch_ends_the_case_and_accuses_nobody():
     source = Script(*[(2000.0, DISTURBED)] * 9)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert result.outcome == "inconclusive"
-    assert result.reason == f"environment: 3 launches disturbed: {STRANGER}"
+    assert told(result) == ("inconclusive", disturbed(3, STRANGER))
     assert len(source.asked) == 3
     assert (result.verdicts, result.measured) == ((), False)
 
@@ -217,28 +234,27 @@ def test_the_third_disturbed_launch_ends_the_case_and_accuses_nobody():
 def test_disturbances_of_all_looks_are_counted_together():
     source = Script(*SLOW[:1], *[(2000.0, DISTURBED)] * 2, *SLOW[1:3], (2000.0, DISTURBED), *SLOW)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert result.outcome == "inconclusive"
-    assert result.reason == f"environment: 3 launches disturbed: {STRANGER}"
+    assert told(result) == ("inconclusive", disturbed(3, STRANGER))
     assert (len(source.asked), result.measured) == (6, True)
 
 
 def test_a_launch_with_slower_clocks_than_the_baseline_is_disturbed():
     source = Script(*((1400.0, at(1400)),) * 9)
     result = gate(job(source, then=baseline(*STEADY, watch=at(1980))))
-    assert told(result) == ("inconclusive", f"environment: 3 launches disturbed: {SLOW_CLOCK}")
+    assert told(result) == ("inconclusive", disturbed(3, SLOW_CLOCK))
 
 
 def test_two_disturbed_launches_do_not_keep_a_slowdown_from_being_found():
     source = Script((2000.0, DISTURBED), *SLOW[:3], (2000.0, DISTURBED), *SLOW[3:])
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %")
+    assert judged(result) == ("regressed", "beyond-limit", 0.08, None)
     assert len(source.asked) == 7
 
 
 def test_a_launch_with_a_problem_is_invalid_and_is_not_tried_again():
     source = Script("the engine fell back to diffusers", *STEADY)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == ("invalid", "the engine fell back to diffusers")
+    assert told(result) == ("invalid", PROBLEM)
     assert len(source.asked) == 1
     assert [entry.metrics for entry in result.launches] == [{}]
     assert result.problems == (Problem(kind="launch-failed", message="the engine fell back to diffusers"),)
@@ -254,7 +270,7 @@ def test_a_result_leads_to_the_launch_that_failed_otherwise_to_all_that_there_ar
 def test_a_problem_after_the_first_look_is_invalid_as_well():
     source = Script(SLOW[0], "out of memory", *SLOW)
     result = gate(job(source, then=baseline(*STEADY)))
-    assert told(result) == ("invalid", "out of memory")
+    assert told(result) == ("invalid", PROBLEM)
     assert (len(source.asked), result.verdicts) == (2, ())
 
 
@@ -263,7 +279,10 @@ def test_a_problem_after_the_first_look_is_invalid_as_well():
 
 def test_a_case_without_a_baseline_names_the_machine_and_those_that_have_one():
     result = gate(job(Script(*STEADY)))
-    assert told(result) == ("no-baseline", "no baseline for nvidia-h200-x1 (there is one for nvidia-h100-x1)")
+    assert told(result) == (
+        "no-baseline",
+        {"code": "no-baseline", "machine": "nvidia-h200-x1", "others": ("nvidia-h100-x1",)},
+    )
     assert result.next_step == "record one: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
     assert len(result.launches) == 1
 
@@ -274,7 +293,7 @@ def test_a_baseline_of_another_workload_is_not_compared():
     result = gate(job(source, then=then))
     assert told(result) == (
         "no-baseline",
-        "the baseline is not comparable: args.seed: 7 in the baseline, 42 now",
+        {"code": "not-comparable", "differences": (SEED,)},
     )
     assert (len(source.asked), result.verdicts) == (1, ())
     assert result.baseline_path == "baselines/nvidia-h200-x1/wan.json"
@@ -289,31 +308,27 @@ def test_a_recording_without_a_machine_cannot_be_placed():
     result = gate(job(Script(1001.0, machine=None), then=baseline(*STEADY)))
     assert told(result) == (
         "no-baseline",
-        "the recording does not say on which machine it was made (launch.json: `machine`)",
+        {"code": "no-machine"},
     )
 
 
 def test_a_baseline_of_launches_that_name_no_machine_is_kept_apart():
     """A real launch has a machine with a name, so that it is never compared with this one."""
     result = record(job(Script(*STEADY, machine=None), case=replace(CASE, gpus=4)))
-    assert (told(result), result.recorded) == (("pass", "5 launches recorded" + OTHERS), True)
+    assert (told(result), result.recorded) == (("pass", recorded(5)), True)
     assert result.machine == Machine(kind="gpu", product="unknown", count=4)
-    assert (
-        "the recording does not say on which machine it was made: the baseline is that of unknown-x4" in result.warnings
-    )
+    assert Warned(code="unknown-machine", machine="unknown-x4") in result.warnings
 
 
 def test_a_recording_that_ends_early_is_judged_by_what_it_holds():
     result = gate(job(Script(*SLOW[:2]), then=baseline(*STEADY)))
-    assert result.outcome == "inconclusive"
-    assert result.reason == (
-        "denoise +8.3 %, to be confirmed by 5 launches; the recording ends after 2 of up to 5 launches"
-    )
+    assert judged(result) == ("inconclusive", "unconfirmed", 0.083, None)
+    assert told(result) == ("inconclusive", {"code": "verdicts", "launches": 2, "of": 5})
 
 
 def test_a_recording_that_holds_nothing_is_invalid():
     result = gate(job(Script(), then=baseline(*STEADY)))
-    assert told(result) == ("invalid", "the recording holds no launch of this case")
+    assert told(result) == ("invalid", {"code": "empty-recording"})
 
 
 @pytest.mark.parametrize("wanted", [gate, record])
@@ -322,14 +337,13 @@ def test_of_a_recording_that_is_no_measurement_nothing_is_looked_at(wanted, exte
     problem = Problem(kind="invalid", message="two measurements")
     source = Script(*STEADY)
     result = wanted(job(source, then=baseline(*STEADY), problems=(problem,), extend=extend))
-    assert told(result) == ("invalid", "two measurements")
+    assert told(result) == ("invalid", PROBLEM)
     assert (result.measured, result.recorded, source.asked) == (False, False, [])
 
 
 def test_a_recording_of_one_disturbed_launch_says_so():
     result = gate(job(Script((1001.0, DISTURBED)), then=baseline(*STEADY)))
-    assert result.outcome == "inconclusive"
-    assert result.reason == f"environment: 1 launch disturbed: {STRANGER}"
+    assert told(result) == ("inconclusive", disturbed(1, STRANGER))
 
 
 # ------------------------------------------------------------------------------------------------- gate: the suite
@@ -340,16 +354,15 @@ def test_the_suites_own_noise_is_what_the_case_is_judged_by_and_is_told():
     steady = [1000.0, 1000.5, 999.5, 1000.2, 999.8]
     by_default = gate(job(Script(*steady), then=baseline(*steady)))
     by_suite = gate(job(Script(*steady), then=baseline(*steady), priors_for=lambda machine: {"primary": quiet}))
-    assert told(by_default) == ("pass", "denoise 0.0 %, 1.9 % slower excluded")
-    assert told(by_suite) == ("pass", "denoise 0.0 %, 0.2 % slower excluded")
+    assert judged(by_default) == ("pass", "ruled-out", 0.0, 0.019)
+    assert judged(by_suite) == ("pass", "ruled-out", 0.0, 0.002)
     assert (by_default.noise, by_suite.noise) == ("", "primary: prior of 12 baselines, session drift 0.00 %")
 
 
 def test_what_is_wrong_with_the_baseline_is_a_warning_of_the_gate():
     noisy = [1000.0, 1020.0, 985.0, 1012.0, 990.0]
-    assert gate(job(Script(*noisy), then=baseline(*noisy))).warnings == (
-        "baseline: denoise: launches vary by 1.5 %: record 10, 5 are too few above 1.2 %",
-    )
+    (warned,) = gate(job(Script(*noisy), then=baseline(*noisy))).warnings
+    assert (warned.code, [(d.code, d.needed, d.of) for d in warned.doubts]) == ("baseline-doubt", [("varies", 10, 5)])
     published = replace(baseline(*noisy), kind="reference")
     assert gate(job(Script(*noisy), then=published)).warnings == ()
 
@@ -360,7 +373,7 @@ def test_what_is_wrong_with_the_baseline_is_a_warning_of_the_gate():
 def test_recording_takes_as_many_launches_as_the_case_says_alone():
     source = Script(*STEADY, *STEADY)
     result = record(job(source, case=replace(CASE, launches=LaunchPlan(baseline=4))))
-    assert told(result) == ("pass", "4 launches recorded" + OTHERS)
+    assert told(result) == ("pass", recorded(4))
     assert (result.recorded, source.asked) == (True, [True] * 4)
     # What they find stands in the table of what was recorded.
     assert result.warnings == ()
@@ -369,7 +382,7 @@ def test_recording_takes_as_many_launches_as_the_case_says_alone():
 
 def test_recording_again_shows_what_it_replaces():
     result = record(job(Script(*SLOW), then=baseline(*STEADY)))
-    assert told(result) == ("pass", "5 launches replace the baseline")
+    assert told(result) == ("pass", {"code": "recorded", "launches": 5, "replaces": True})
     assert [v.outcome for v in result.verdicts] == ["regressed"]
     assert result.recorded
 
@@ -380,7 +393,7 @@ def test_recording_over_a_baseline_of_another_workload_says_why_they_are_not_com
     result = record(job(Script(*SLOW), then=then))
     assert told(result) == (
         "pass",
-        "5 launches replace the baseline, which is not comparable: args.seed: 7 in the baseline, 42 now",
+        {"code": "recorded", "launches": 5, "replaces": True, "differences": (SEED,)},
     )
     (shown,) = result.verdicts
     assert (shown.outcome, shown.finding.code) == ("no-baseline", "not-comparable")
@@ -398,9 +411,7 @@ def test_figures_beside_a_baseline_of_other_work_are_no_suspicion():
     (suspect,) = review_figures(fresh.measurement, own, then, CASE.metrics, looks=5)
     assert (suspect.outcome, suspect.suspect) == ("inconclusive", True)
     assert suspect.best_ratio == pytest.approx(suspect.ratio * 1000.0 / 990.0)
-    (beside,) = review_figures(
-        fresh.measurement, own, then, CASE.metrics, looks=5, apart=("args.seed: 7 in the baseline, 42 now",)
-    )
+    (beside,) = review_figures(fresh.measurement, own, then, CASE.metrics, looks=5, apart=(SEED,))
     assert (beside.outcome, beside.suspect, beside.best_ratio, beside.limit) == ("no-baseline", False, None, None)
     assert beside.ratio == suspect.ratio
 
@@ -409,9 +420,8 @@ def test_a_first_recording_has_the_figures_of_every_gated_metric_and_what_each_c
     case = replace(CASE, metrics=MetricChoice(gate=("denoise", "e2e", "peak_memory")))
     said = [{"denoise": ms, "e2e": ms + 100, "peak_memory": 3000.0} for ms in STEADY]
     result = record(replace(job(Script(*said), case=case), other_machines=lambda: ()))
-    assert told(result) == ("pass", "5 launches recorded")
-    figures = [(v.metric, v.outcome, v.finding.code, v.baseline) for v in result.verdicts]
-    assert figures == [
+    assert told(result) == ("pass", {"code": "recorded", "launches": 5})
+    assert [(v.metric, v.outcome, v.finding.code, v.baseline) for v in result.verdicts] == [
         ("denoise", "no-baseline", "first-recording", None),
         ("e2e", "no-baseline", "first-recording", None),
         ("peak_memory", "no-baseline", "first-recording", None),
@@ -436,17 +446,29 @@ MODES = (1000.0, 1003.0, 1060.0, 1062.0, 999.0)
 @pytest.mark.parametrize(
     ("said", "seen"),
     [
-        (NOISY, "denoise: launches vary by 1.5 %"),
-        (OUTLIER, "denoise: launch 2 is an outlier, 18.8 % above the median"),
-        (MODES, "denoise: two modes, near 1000 and 1061 ms"),
+        (NOISY, "varies"),
+        (OUTLIER, "outlier"),
+        (MODES, "two-modes"),
     ],
 )
 def test_doubtful_launches_are_followed_by_five_more_and_told_so(said, seen):
     source = Script(*said, *STEADY, *STEADY)
     result = record(job(source))
-    assert told(result) == ("pass", f"10 launches recorded{OTHERS}")
+    assert told(result) == ("pass", recorded(10))
     assert source.asked == [True] * 10
-    assert result.warnings[0] == f"5 launches beyond the usual 5, for {seen}"
+    assert more_of(result) == (5, 5, [seen])
+
+
+def more_of(result):
+    """How many launches beyond the usual were taken, and for which doubts."""
+    (warned,) = [one for one in result.warnings if one.code == "more-launches"]
+    return warned.launches, warned.usual, [doubt.code for doubt in warned.doubts]
+
+
+def advised(result):
+    """What the last warning advises of a recording: how many launches to record, and how many there are."""
+    (doubt,) = result.warnings[-1].doubts
+    return result.warnings[-1].code, doubt.code, doubt.needed, doubt.of
 
 
 def stating(number):
@@ -458,69 +480,70 @@ def stating(number):
 def test_a_case_that_states_its_launches_keeps_them_and_is_advised(number):
     source = Script(*NOISY, *STEADY)
     result = record(job(source, case=stating(number)))
-    assert told(result) == ("pass", f"{number} launches recorded{OTHERS}")
-    assert result.warnings[-1].endswith(f": record 10, {number} are too few above 1.2 %")
+    assert told(result) == ("pass", recorded(number))
+    assert advised(result) == ("recording-doubt", "varies", 10, number)
 
 
 @pytest.mark.parametrize("more", [0, 1, 2])
 def test_a_recording_that_has_no_more_launches_is_used_as_it_is_and_advised(more):
     result = record(job(Script(*NOISY, *NOISY[:more])))
-    assert told(result) == ("pass", f"{5 + more} launches recorded{OTHERS}")
-    assert result.warnings[-1].endswith(f": record 10, {5 + more} are too few above 1.2 %")
-    beyond = f"{more} launch{'es' if more > 1 else ''} beyond the usual 5, for denoise: launches vary by 1.5 %"
-    assert (beyond in result.warnings) == bool(more)
+    assert told(result) == ("pass", recorded(5 + more))
+    assert advised(result) == ("recording-doubt", "varies", 10, 5 + more)
+    if more:
+        assert more_of(result) == (more, 5, ["varies"])
+    else:
+        assert [one.code for one in result.warnings] == ["recording-doubt"]
 
 
 def test_a_launch_that_fails_among_those_beyond_leaves_no_baseline():
     result = record(job(Script(*NOISY, 1000.0, "out of memory")))
-    assert (told(result), result.recorded) == (("invalid", "out of memory"), False)
+    assert (told(result), result.recorded) == (("invalid", PROBLEM), False)
 
 
 def test_nothing_is_recorded_if_too_many_launches_beyond_are_disturbed():
     result = record(job(Script(*NOISY, 1000.0, *[(2000.0, DISTURBED)] * 3, *STEADY)))
-    assert result.reason == f"no baseline recorded: environment: 3 launches disturbed: {STRANGER}"
-    assert (result.outcome, result.recorded) == ("inconclusive", False)
+    assert told(result) == ("inconclusive", disturbed(3, STRANGER, recording=True))
+    assert not result.recorded
 
 
 def test_an_extended_baseline_goes_on_to_ten_with_the_launches_that_it_has():
     source = Script(*NOISY, *STEADY, *STEADY)
     result = record(job(source, then=baseline(*NOISY[:3], engine_version="0.5.17"), extend=True))
-    assert told(result) == ("pass", "7 launches added to the 3 of the baseline")
-    assert result.warnings[0] == "2 launches beyond the usual 5, for denoise: launches vary by 1.4 %"
+    assert told(result) == ("pass", {"code": "recorded", "launches": 7, "added_to": 3})
+    assert more_of(result) == (2, 5, ["varies"])
 
 
 def test_a_baseline_that_is_replaced_does_not_say_how_fast_the_clocks_must_be():
     lowered = [(ms * 1.4, at(1400)) for ms in (*NOISY, *STEADY)]
     result = record(job(Script(*lowered), then=baseline(*STEADY, watch=at(1980))))
-    assert told(result) == ("pass", "10 launches replace the baseline")
-    assert [entry.excluded for entry in result.launches] == [None] * 10
+    assert told(result) == ("pass", {"code": "recorded", "launches": 10, "replaces": True})
+    assert [entry.counts for entry in result.launches] == [True] * 10
 
 
 def test_launches_with_slower_clocks_are_not_added_to_a_baseline():
     lowered = [(ms * 1.4, at(1400)) for ms in STEADY]
     then = baseline(*STEADY, watch=at(1980), engine_version="0.5.17")
     result = record(job(Script(*lowered), then=then, extend=True))
-    reason = f"no baseline recorded: environment: 3 launches disturbed: {SLOW_CLOCK}"
-    assert told(result) == ("inconclusive", reason)
+    assert told(result) == ("inconclusive", disturbed(3, SLOW_CLOCK, recording=True))
 
 
 def test_a_launch_to_be_added_that_fails_is_not_followed_by_others():
     source = Script("out of memory", *STEADY)
     result = record(job(source, then=baseline(*STEADY, engine_version="0.5.17"), extend=True))
-    assert (told(result), len(source.asked)) == (("invalid", "out of memory"), 1)
+    assert (told(result), len(source.asked)) == (("invalid", PROBLEM), 1)
 
 
 def test_disturbed_launches_are_no_part_of_a_baseline():
     result = record(job(Script((2000.0, DISTURBED), *STEADY)))
-    assert told(result) == ("pass", "5 launches recorded" + OTHERS)
-    assert [entry.number for entry in result.launches if entry.excluded is None] == [1, 2, 3, 4, 5]
+    assert told(result) == ("pass", recorded(5))
+    assert [entry.number for entry in result.launches if entry.counts] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
     ("said", "outcome", "reason"),
     [
-        ((*STEADY[:3], "out of memory"), "invalid", "out of memory"),
-        (STEADY[:3], "inconclusive", "no baseline recorded: the recording ends after 3 of 5 launches"),
+        ((*STEADY[:3], "out of memory"), "invalid", PROBLEM),
+        (STEADY[:3], "inconclusive", {"code": "short-recording", "launches": 3, "of": 5}),
     ],
 )
 def test_nothing_is_recorded_of_too_few_launches(said, outcome, reason):
@@ -540,8 +563,8 @@ def test_a_recording_that_is_too_short_for_a_baseline_is_not_blamed_on_the_machi
 
 def test_nothing_is_recorded_on_a_disturbed_machine():
     result = record(job(Script(*STEADY[:4], *[(2000.0, DISTURBED)] * 3)))
-    assert result.reason == f"no baseline recorded: environment: 3 launches disturbed: {STRANGER}"
-    assert (result.outcome, result.recorded) == ("inconclusive", False)
+    assert told(result) == ("inconclusive", disturbed(3, STRANGER, recording=True))
+    assert not result.recorded
 
 
 # ------------------------------------------------------------------------------------------------- what to do
@@ -570,7 +593,7 @@ def test_a_case_that_passes_warns_of_what_it_could_not_judge():
     then = baseline(*DECODES[:4], {"denoise": STEADY[4]})
     result = gate(job(Script(*DECODES), then=then, case=case))
     assert result.outcome == "pass"
-    assert result.warnings == ("DecodingStage was not judged: missing or invalid in 1 of the baseline's 5 launches",)
+    assert result.warnings == (Warned(code="not-judged", metric="stage:DecodingStage"),)
 
 
 def test_a_stage_that_nobody_has_asks_for_another_case_file():
@@ -587,8 +610,8 @@ def test_a_stage_that_the_case_names_and_the_baseline_lacks_is_warned_of():
     result = gate(job(Script(*DECODES), then=baseline(*STEADY), case=case))
     assert result.outcome == "pass"
     assert result.warnings == (
-        "DecodingStage was not judged: no baseline: record one with --sgdiff-update",
-        "new since the baseline was recorded, and not judged: DecodingStage",
+        Warned(code="not-judged", metric="stage:DecodingStage"),
+        Warned(code="new-stages", names=("DecodingStage",)),
     )
 
 
@@ -610,7 +633,7 @@ def both(base, now):
 
 def test_pairs_are_launched_abba_until_they_are_clear():
     result, journal = both(STEADY, STEADY)
-    assert told(result) == ("pass", "denoise 0.0 %, 1.4 % slower excluded, 3 pairs")
+    assert judged(result) == ("pass", "ruled-out", 0.0, 0.014)
     assert journal == ["base", "now", "now", "base", "base", "now"]
     assert (result.baseline_launches, result.baseline_path) == (3, None)
 
@@ -625,7 +648,7 @@ def test_pairs_ask_for_no_committed_baseline():
 
 def test_a_slower_engine_takes_five_pairs():
     result, journal = both(STEADY, SLOW)
-    assert told(result) == ("regressed", "denoise +8.0 %, limit 4 %, 5 pairs")
+    assert judged(result) == ("regressed", "beyond-limit", 0.08, None)
     assert len(journal) == 10
 
 
@@ -638,20 +661,20 @@ def test_the_prior_of_pairs_is_told_without_a_drift_that_they_do_not_have():
 def test_a_drift_that_both_engines_share_is_no_change():
     drift = [1.0, 1.05, 1.1, 1.16, 1.22]
     result, _ = both([1000.0 * f for f in drift], [1002.0 * f for f in drift])
-    assert told(result) == ("pass", "denoise +0.2 %, 1.6 % slower excluded, 3 pairs")
+    assert judged(result) == ("pass", "ruled-out", 0.002, 0.016)
 
 
 def test_what_no_number_of_pairs_tells_stays_open_after_the_last_look():
     wild = (1000.0, 1100.0, 960.0, 1150.0, 1000.0, 1180.0, 970.0, 1090.0)
     result, journal = both(wild, [wild[-1 - i] * 1.02 for i in range(8)])
-    assert result.outcome == "inconclusive"
-    assert result.reason.endswith(": 4 % slower is neither excluded nor proven, 8 pairs")
+    assert told(result) == ("inconclusive", {"code": "verdicts", "pairs": 8})
+    assert judged(result)[1] in ("undecided", "interval-undecided")
     assert len(journal) == 2 * PAIR_LOOKS[-1]
 
 
 def test_a_failing_base_engine_is_named():
     result, journal = both(["no such flag: --warmup-mode"], STEADY)
-    assert told(result) == ("invalid", "base engine: no such flag: --warmup-mode")
+    assert told(result) == ("invalid", {"code": "problem", "side": "base"})
     assert result.problems[0].message == "no such flag: --warmup-mode"
     assert (result.machine, result.folder, result.launches) == (H200, "out/wan/00", ())
     assert journal == ["base"]
@@ -660,40 +683,39 @@ def test_a_failing_base_engine_is_named():
 def test_numbers_of_a_failing_base_engine_are_not_those_of_the_current_one():
     base = Script(1500.0, "out of memory", name="base")
     result = against(job(base), job(Script(*STEADY)))
-    assert told(result) == ("invalid", "base engine: out of memory")
+    assert told(result) == ("invalid", {"code": "problem", "side": "base"})
     assert [entry.metrics for entry in result.launches] == [{"denoise": STEADY[0]}, {"denoise": STEADY[1]}]
     assert (result.measured, result.problems[0].message) == (True, "out of memory")
 
 
 def test_a_failing_current_engine_is_named():
     result, _ = both(STEADY, [1000.0, "out of memory"])
-    assert told(result) == ("invalid", "current engine: out of memory")
+    assert told(result) == ("invalid", {"code": "problem", "side": "current"})
 
 
 @pytest.mark.parametrize("side", ["base", "now"])
 def test_pairs_that_are_disturbed_again_and_again_end_the_case(side):
     spoiled, calm = [(2000.0, DISTURBED)] * 4, STEADY
     result, _ = both(spoiled if side == "base" else calm, calm if side == "base" else spoiled)
-    assert result.outcome == "inconclusive"
-    assert result.reason == f"environment: 3 launches disturbed: {STRANGER}"
+    assert told(result) == ("inconclusive", disturbed(3, STRANGER))
 
 
 def test_a_disturbed_launch_of_a_pair_is_replaced_within_its_pair():
     result, journal = both([STEADY[0], (2000.0, DISTURBED), *STEADY[1:]], STEADY)
-    assert told(result) == ("pass", "denoise 0.0 %, 1.4 % slower excluded, 3 pairs")
+    assert judged(result) == ("pass", "ruled-out", 0.0, 0.014)
     assert journal == ["base", "now", "now", "base", "base", "base", "now"]
 
 
 def test_engines_that_cannot_be_launched_any_more_end_the_case():
     result, _ = both(STEADY[:1], SLOW)
-    assert told(result) == ("inconclusive", "one of the two engines has no more launches")
+    assert told(result) == ("inconclusive", {"code": "no-more-launches"})
 
 
 def test_pairs_without_a_machine_are_invalid():
     journal: list[str] = []
     sources = [Script(*STEADY, machine=None, journal=journal) for _ in range(2)]
     result = against(job(sources[0]), job(sources[1]))
-    assert told(result) == ("invalid", "the base engine's launches do not say where they ran")
+    assert told(result) == ("invalid", {"code": "no-machine", "side": "base"})
 
 
 @pytest.mark.parametrize(
@@ -722,14 +744,10 @@ def test_recording_names_the_stages_of_the_case_that_no_launch_has():
     stages = {"stage:DenoisingStage": 990.0, "stage:DecodingStage": 30.0, "stage:TextEncodingStage": 9.0}
     result = record(job(Script(*[{"denoise": 1000.0, **stages}] * 5), case=case))
     assert told(result)[0] == "pass"
-    lines = [line.split(" names the stage ") for line in result.warnings[-3:]]
-    assert lines == [
-        ["cases/wan.yaml:4:3: metrics.primary", "DenoisingStag, which no launch has, did you mean DenoisingStage?"],
-        ["cases/wan.yaml:9:5: metrics.gate", "DecodeStage, which no launch has, did you mean DecodingStage?"],
-        [
-            "cases/wan.yaml:4:3: metrics.limits",
-            "Nowhere, which no launch has; they have DenoisingStage, DecodingStage, TextEncodingStage",
-        ],
+    assert [(one.code, str(one.location), one.stage.key) for one in result.warnings[-3:]] == [
+        ("unknown-stage", "cases/wan.yaml:4:3", "metrics.primary"),
+        ("unknown-stage", "cases/wan.yaml:9:5", "metrics.gate"),
+        ("unknown-stage", "cases/wan.yaml:4:3", "metrics.limits"),
     ]
     assert [(one.key, one.name, one.near) for one in unknown_stages(result.launches, case.metrics)] == [
         ("metrics.primary", "DenoisingStag", "DenoisingStage"),
@@ -741,5 +759,5 @@ def test_recording_names_the_stages_of_the_case_that_no_launch_has():
 def test_recording_says_nothing_of_stages_that_launches_have():
     case = replace(CASE, metrics=MetricChoice(primary="stage:DenoisingStage", gate=("stage:DenoisingStage", "stages")))
     result = record(job(Script(*[{"denoise": 1000.0, "stage:DenoisingStage": 990.0}] * 5), case=case))
-    assert not any("which no launch has" in line for line in result.warnings)
+    assert "unknown-stage" not in [one.code for one in result.warnings]
     assert unknown_stages(result.launches, case.metrics) == ()

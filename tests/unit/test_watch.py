@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import Gpu, GpuProcess, GpuSeries, GpuState, LaunchRecord, Watch
+from pytest_sgdiff.data import (
+    Disturbance,
+    DisturbanceCode,
+    Gpu,
+    GpuEvent,
+    GpuProcess,
+    GpuSeries,
+    GpuState,
+    LaunchRecord,
+    Watch,
+)
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.files import procfs
 from pytest_sgdiff.reports.launch_notes import notes, notes_of_all
@@ -38,7 +48,7 @@ class Driver:
         self,
         looks: Sequence[Sequence[tuple[int, str, int]] | None] = ((),),
         state: GpuState | Callable[[int], GpuState] | None = None,
-        xids: Sequence[str] = (),
+        xids: Sequence[GpuEvent] = (),
         heat: Sequence[int | None] = (None, None),
     ) -> None:
         self._looks = list(looks)
@@ -60,7 +70,7 @@ class Driver:
     def thermal_ns(self, uuid: str) -> int | None:
         return self._heat.pop(0)
 
-    def xids(self) -> tuple[str, ...]:
+    def xids(self) -> tuple[GpuEvent, ...]:
         return self._xids.pop(0)
 
 
@@ -90,18 +100,18 @@ def test_a_real_contended_launch_shows_the_stranger_and_the_clocks_that_it_costs
     stranger = GpuProcess(gpu_uuid=UUID, pid=5138, name="/usr/bin/python3", used_mb=714, when="start")
     found = disturbances(recorded("contended", foreign=[stranger]), baseline=[recorded("baseline"), None])
     assert found == (
-        "GPU-0: foreign process 5138 (python3, 714 MiB) when the launch began",
-        "GPU-0: SM clock 1545 MHz under load, 16% below the baseline's 1845 MHz",
+        Disturbance(code="foreign-process", gpu_uuid=UUID, processes=(stranger,)),
+        Disturbance(code="slow-clock", gpu_uuid=UUID, mhz=1545, usual_mhz=1845),
     )
 
 
-def test_a_stranger_that_was_seen_twice_is_told_once_with_the_most_memory_that_it_had() -> None:
+def test_a_stranger_that_was_seen_twice_is_told_once_with_both_sightings() -> None:
     first = GpuProcess(gpu_uuid=UUID, pid=5138, name=None, used_mb=584, when="start")
     again = replace(first, name="/opt/contend.py", used_mb=714, when="end")
     other = replace(again, pid=8)
     assert disturbances(Watch(foreign=(first, other, again))) == (
-        "GPU-0: foreign process 5138 (contend.py, up to 714 MiB) when the launch began and when the launch ended",
-        "GPU-0: foreign process 8 (contend.py, 714 MiB) when the launch ended",
+        Disturbance(code="foreign-process", gpu_uuid=UUID, processes=(first, again)),
+        Disturbance(code="foreign-process", gpu_uuid=UUID, processes=(other,)),
     )
 
 
@@ -128,20 +138,21 @@ def test_clocks_are_compared_only_under_load_and_with_enough_samples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bit", "name"),
+    ("bit", "code"),
     [
-        (0x08, "hardware slowdown (reason 0x08)"),
-        (0x20, "thermal slowdown by the driver (reason 0x20)"),
-        (0x40, "thermal slowdown by the hardware (reason 0x40)"),
-        (0x80, "power brake (reason 0x80)"),
+        (0x08, "hardware-slowdown"),
+        (0x20, "thermal-slowdown-driver"),
+        (0x40, "thermal-slowdown-hardware"),
+        (0x80, "power-brake"),
     ],
 )
-def test_each_reason_that_holds_a_gpu_back_is_a_disturbance_with_its_evidence(bit: int, name: str) -> None:
+def test_each_reason_that_holds_a_gpu_back_is_a_disturbance_with_its_evidence(bit: int, code: DisturbanceCode) -> None:
     series = GpuSeries(
         gpu_uuid=UUID, at_s=(0, 1, 2), reasons=(0, bit | 0x04, None), temperature_c=(70, 87, None), util_pct=(99,) * 3
     )
     watch = Watch(gpus=(replace(series, sm_mhz=(None,) * 3),))
-    assert disturbances(watch) == (f"{UUID}: {name} in 1 of 2 samples, up to 87 °C",)
+    expected = Disturbance(code=code, gpu_uuid=UUID, reason=bit, count=1, of=2, temperature_c=87)
+    assert disturbances(watch) == (expected,)
 
 
 @pytest.mark.parametrize("bit", [0x00, 0x01, 0x02, 0x04, 0x10, 0x100])
@@ -152,31 +163,58 @@ def test_idle_power_cap_and_clock_settings_are_none(bit: int) -> None:
 
 def test_heat_between_two_samples_is_seen_by_the_counter() -> None:
     watch = watched(Driver(heat=(5_000_000, 255_000_000)), 3)
-    assert disturbances(watch) == (f"{UUID}: held back by heat for 250 ms",)
-    assert watched(Driver(heat=(5_000_000, 5_000_000)), 3).events == ()
+    heat = GpuEvent(kind="heat", gpu_uuid=UUID, ms=250)
+    assert watch.gpu_events == (heat,)
+    assert disturbances(watch) == (Disturbance(code="heat", gpu_uuid=UUID, event=heat),)
+    assert watched(Driver(heat=(5_000_000, 5_000_000)), 3).gpu_events == ()
+
+
+def test_heat_that_the_samples_show_is_told_once_and_no_name_of_a_process_hides_it() -> None:
+    heat = GpuEvent(kind="heat", gpu_uuid=UUID, ms=250)
+    hot = GpuSeries(gpu_uuid=UUID, at_s=(0,), reasons=(0x20,))
+    thermald = GpuProcess(gpu_uuid=UUID, pid=8, name="thermald")
+    told = [one.code for one in disturbances(Watch(gpus=(hot,), gpu_events=(heat,)))]
+    assert told == ["thermal-slowdown-driver"]
+    told = [one.code for one in disturbances(Watch(foreign=(thermald,), gpu_events=(heat,)))]
+    assert told == ["foreign-process", "heat"]
 
 
 @pytest.mark.parametrize(
-    ("profile", "xid", "counts"),
+    ("text", "event"),
     [
-        (None, "GPU-1: Xid 31", False),
-        (None, "GPU-00: Xid 31", False),
-        (None, "a GPU: Xid 79", True),
-        ("1g.18gb", "GPU-1: Xid 31", True),
+        ("GPU-5d1e: Xid 79", GpuEvent(kind="xid", gpu_uuid="GPU-5d1e", number=79)),
+        ("a GPU: Xid 79", GpuEvent(kind="xid", number=79)),
+        ("GPU-5d1e: held back by heat for 250 ms", GpuEvent(kind="heat", gpu_uuid="GPU-5d1e", ms=250)),
+        ("the Xid of a later version", GpuEvent(kind="other", text="the Xid of a later version")),
+    ],
+)
+def test_what_an_older_recording_says_of_a_gpu_is_read_as_an_event(text: str, event: GpuEvent) -> None:
+    assert GpuEvent.of_text(text) == event
+
+
+@pytest.mark.parametrize(
+    ("profile", "uuid", "counts"),
+    [
+        (None, "GPU-1", False),
+        (None, "GPU-00", False),
+        (None, "", True),
+        ("1g.18gb", "GPU-1", True),
     ],
 )
 def test_an_error_of_another_gpu_is_not_this_launch_s_unless_nobody_can_tell(
-    profile: str | None, xid: str, *, counts: bool
+    profile: str | None, uuid: str, *, counts: bool
 ) -> None:
     """The case on the next GPU may crash there. An error of a slice bears the name of its whole GPU."""
+    xid = GpuEvent(kind="xid", gpu_uuid=uuid, number=31)
     with Watcher([replace(GPU, mig_profile=profile)], reader=Driver(xids=(xid,)), owns=lambda pid: False) as watcher:
         pass
-    assert watcher.watch.events == ((xid,) if counts else ())
+    assert watcher.watch.gpu_events == ((xid,) if counts else ())
 
 
 def test_an_error_of_the_gpu_is_a_disturbance() -> None:
-    watch = watched(Driver(xids=(f"{UUID}: Xid 79",)), 3)
-    assert disturbances(watch) == (f"{UUID}: Xid 79, an error of the GPU that the driver reported during the launch",)
+    xid = GpuEvent(kind="xid", gpu_uuid=UUID, number=79)
+    watch = watched(Driver(xids=(xid,)), 3)
+    assert disturbances(watch) == (Disturbance(code="xid", gpu_uuid=UUID, event=xid),)
 
 
 # ------------------------------------------------------------------------------------------------------- processes
@@ -186,7 +224,8 @@ def test_a_process_that_comes_and_goes_is_foreign() -> None:
     both = [(7, "sglang", 500), (8, "/opt/train", 900)]
     looks = [[], [(7, "sglang", 500)], both, both, [(7, "sglang", 500)], []]
     watch = watched(Driver(looks), 6, owns=lambda pid: pid == 7)
-    assert disturbances(watch) == (f"{UUID}: foreign process 8 (train, 900 MiB) while the launch ran",)
+    train = GpuProcess(gpu_uuid=UUID, pid=8, name="/opt/train", used_mb=900)
+    assert disturbances(watch) == (Disturbance(code="foreign-process", gpu_uuid=UUID, processes=(train,)),)
 
 
 def test_ours_stay_ours_after_their_end() -> None:
@@ -292,24 +331,18 @@ def test_a_launch_that_was_to_be_alone_and_was_not_is_disturbed(isolation: str) 
     """In the default mode the launches of later looks."""
     watch = watched(Driver(), 3, co_runners=lambda: ("wan22", "ltx2"), to_be_alone=True, isolation=isolation)
     assert watch.alone is False
-    assert disturbances(watch) == ("was to run alone on the host, but wan22, ltx2 ran beside it",)
+    assert disturbances(watch) == (Disturbance(code="not-alone", cases=("wan22", "ltx2")),)
     assert disturbances(replace(watch, to_be_alone=False)) == ()
 
 
 @pytest.mark.parametrize(
-    ("isolation", "found"),
-    [
-        ("window", ("was to run alone on the host, but wan22 ran beside it",)),
-        ("quiet", ("was to run alone on the host, but wan22 ran beside it",)),
-        ("host", ("was to run alone on the host, but wan22 ran beside it",)),
-        ("confirm", ()),
-        ("shared", ()),
-        (None, ()),
-    ],
+    ("isolation", "disturbed"),
+    [("window", True), ("quiet", True), ("host", True), ("confirm", False), ("shared", False), (None, False)],
 )
-def test_a_recording_of_an_older_form_is_judged_as_it_was(isolation: str | None, found: tuple[str, ...]) -> None:
+def test_a_recording_of_an_older_form_is_judged_as_it_was(isolation: str | None, *, disturbed: bool) -> None:
     """It says that a launch was not alone, and not whether it was to be."""
-    assert disturbances(Watch(alone=False, co_runners=("wan22",), isolation=isolation)) == found
+    found = disturbances(Watch(alone=False, co_runners=("wan22",), isolation=isolation))
+    assert found == ((Disturbance(code="not-alone", cases=("wan22",)),) if disturbed else ())
 
 
 # ---------------------------------------------------------------------------------------------------- hidden memory
@@ -346,7 +379,7 @@ def hiding(looks: Sequence[int]) -> Driver:
 def test_memory_that_comes_and_stays_without_a_listed_process_is_somebody() -> None:
     watch = watched(hiding([0, 14, 14, 14, 900, 900, 900]), 7, owns=lambda pid: pid == 7)
     assert watch.hidden_mb == 900
-    assert disturbances(watch) == (f"{UUID}: 900 MiB in use, and staying, by somebody whom the driver does not list",)
+    assert disturbances(watch) == (Disturbance(code="hidden-memory", gpu_uuid=UUID, memory_mb=900),)
     assert notes(watch)[0].startswith("not told by the driver")
 
 
@@ -402,7 +435,7 @@ def watched_both(hidden: Sequence[int]) -> Watch:
 def test_hidden_memory_on_one_of_two_gpus_is_somebody_on_that_gpu() -> None:
     watch = watched_both([0, 20, 900, 900, 900, 900])
     assert (watch.hidden_mb, watch.hidden_by_gpu) == (900, {"GPU-0": 14, "GPU-1": 900})
-    assert disturbances(watch) == ("GPU-1: 900 MiB in use, and staying, by somebody whom the driver does not list",)
+    assert disturbances(watch) == (Disturbance(code="hidden-memory", gpu_uuid="GPU-1", memory_mb=900),)
 
 
 def test_what_two_gpus_show_in_undisturbed_launches_is_nobody_and_no_news() -> None:
@@ -415,7 +448,7 @@ def test_hidden_memory_is_judged_above_its_limit_only() -> None:
     watch = Watch(gpus=two_gpus(), hidden_mb=64, hidden_by_gpu={"GPU-0": 64, "GPU-1": 64})
     assert disturbances(watch) == ()
     beyond = replace(watch, hidden_mb=65, hidden_by_gpu={"GPU-0": 65, "GPU-1": 65})
-    assert [text.partition(":")[0] for text in disturbances(beyond)] == ["GPU-0", "GPU-1"]
+    assert [one.gpu_uuid for one in disturbances(beyond)] == ["GPU-0", "GPU-1"]
 
 
 def test_hidden_memory_over_more_gpus_than_were_measured_is_noted_and_not_judged() -> None:
@@ -433,7 +466,7 @@ def test_a_recording_that_does_not_say_on_which_of_two_gpus_memory_grew_is_not_j
 
 def test_a_recording_of_one_gpu_needs_no_figure_for_each() -> None:
     watch = Watch(gpus=two_gpus()[:1], hidden_mb=70)
-    assert disturbances(watch) == ("GPU-0: 70 MiB in use, and staying, by somebody whom the driver does not list",)
+    assert disturbances(watch) == (Disturbance(code="hidden-memory", gpu_uuid="GPU-0", memory_mb=70),)
 
 
 def two_gpus() -> tuple[GpuSeries, ...]:

@@ -19,6 +19,7 @@ from pytest_sgdiff.data import (
     Location,
     Machine,
     Measurement,
+    Reason,
     Recorded,
     Verdict,
     Watch,
@@ -32,7 +33,7 @@ RESULT = CaseResult(
     node_id="cases/wan22.yaml::wan22",
     location=Location(path="cases/wan22.yaml", line=12, column=3),
     outcome="pass",
-    reason="unchanged",
+    reason=Reason(),
     machine=Machine(kind="gpu", product="NVIDIA H200", count=1),
     launches=(
         LaunchRecord(number=0, metrics={"e2e": 1143.69}, steps_ms=(49.8, 52.1)),
@@ -113,7 +114,7 @@ def test_only_builtins_leave() -> None:
         ),
         (["machine", "slug"], "nvidia-h200-x1", "machine: has the unknown key 'slug'"),
         (["launches", 0, "metrics", 7], 1.0, "launches[0].metrics: must have text as keys, got 7"),
-        (["reason"], ["x" * 99], "reason: must be text, got ['" + "x" * 57 + "…"),
+        (["reason"], ["x" * 99], "reason: must be a mapping of Reason's fields, got ['" + "x" * 57 + "…"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_path(path: list[str | int], value: object, message: str) -> None:

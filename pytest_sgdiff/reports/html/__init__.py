@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
-from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, text
+from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, problem_text, text, warning_text
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.html import charts
 from pytest_sgdiff.reports.html.sparks import sparks
@@ -132,9 +132,10 @@ class HtmlReport:
             "files_href": self._files(result),
             "conditions": evidence.conditions(result) if result.launches else "",
             "apart": evidence.differences(result),
+            "warnings": warning_text.of_case(result),
             "base": case_text.base_word(result),
             "problems": [
-                (p.kind, "" if result.heads(p) else numbers.clean(p.message), _lines(p.evidence))
+                (p.kind, "" if result.heads(p) else numbers.clean(problem_text.message(p)), _lines(p.evidence))
                 for p in result.problems
             ],
             "trends": [(trend.worse, case_text.trend_line(trend)) for trend in trends],

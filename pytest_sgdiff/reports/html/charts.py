@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence, Set
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
+from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.metrics import (
     DENOISE,
     DENOISE_CORE,
@@ -17,7 +18,7 @@ from pytest_sgdiff.metrics import (
     cost,
     denoising_of,
 )
-from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers
+from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, reason_text
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
 WIDTH = 360
@@ -89,8 +90,8 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         Mark(
             x=x.at(len(before) + 1 + i),
             y=y.at(value),
-            kind="excluded" if launch.excluded else f"now {verdict.outcome}",
-            shape="cross" if launch.excluded else "dot",
+            kind="excluded" if not launch.counts else f"now {verdict.outcome}",
+            shape="dot" if launch.counts else "cross",
             label=_told(launch, value, verdict, "launch"),
         )
         for i, (launch, value) in enumerate(after)
@@ -123,7 +124,7 @@ def _above(verdict: Verdict) -> str:
 
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
     words = f"{noun} {launch.number}: {numbers.quantity(value, verdict.unit)}"
-    return f"{words}, does not count: {numbers.clean(launch.excluded)}" if launch.excluded else words
+    return words if launch.counts else f"{words}, does not count: {numbers.clean(reason_text.excluded(launch))}"
 
 
 def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:
@@ -262,8 +263,7 @@ def _core_profile(result: CaseResult) -> list[float]:
     it."""
     if all(verdict.metric != DENOISE_EXCESS for verdict in result.verdicts):
         return []
-    then = tuple(launch for launch in result.baseline_records if launch.excluded is None)
-    found = Compared(then=then, now=tuple(evidence.counted(result))).core
+    found = Compared(then=counted(result.baseline_records), now=tuple(evidence.counted(result))).core
     return [] if found is None else [statistics.median(c) for c in zip(*(o.profile for o in found.now), strict=True)]
 
 

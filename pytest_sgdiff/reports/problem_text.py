@@ -1,0 +1,104 @@
+"""The words for a `Problem`: why a launch does not count. The one place that has them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+
+from pytest_sgdiff.data import Problem, ProblemCode
+from pytest_sgdiff.engines.causes import CUT_OFF, NATIVE_UNPROVED, in_words, warmup_unproved
+from pytest_sgdiff.reports import difference_text
+
+
+def message(p: Problem) -> str:
+    """`ran the pipeline FluxPipeline, the case expects WanPipeline`: the problem in one line."""
+    return _WORDS[p.code](p)
+
+
+def _why(p: Problem) -> str:
+    return "" if p.failure is None else f": {in_words(p.failure)}"
+
+
+def _signal(p: Problem) -> str:
+    number = p.number or 0
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"the engine was killed by {name}{_why(p)}"
+
+
+def _logged(p: Problem) -> str:
+    how = "the engine exited with 0, but its log shows" if p.number == 0 else "the engine's log shows"
+    return f"{how} a failure{_why(p)}"
+
+
+def _wanted(p: Problem) -> str:
+    return " and ".join(p.wanted)
+
+
+def _found(p: Problem) -> str:
+    return " and ".join(p.found)
+
+
+def _backend(p: Problem) -> str:
+    return f"ran on the diffusers backend {'because it was asked for' if p.asked else 'instead of the native one'}"
+
+
+def _size_unproved(p: Problem) -> str:
+    # The engine calls them num_frames.
+    name = "num_frames" if p.about == "frames" else p.about
+    lacks = f"names no {name}" if p.logged else "has no sampling params"
+    return f"nothing proves the {p.about} {_wanted(p)}: the log {lacks}"
+
+
+def _two(p: Problem) -> str:
+    which = " and ".join(map(str, p.launches))
+    told = "; ".join(map(difference_text.of_two, p.differences))
+    return f"launches {which} of the recording are of two measurements: {told}"
+
+
+_WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
+    "stated": lambda p: p.message,
+    "timeout": lambda p: f"the launch did not end within {p.seconds:g} s{_why(p)}",
+    "interrupted": lambda p: "the launch was interrupted",
+    "exit-code": lambda p: f"the engine exited with {p.number}{_why(p)}",
+    "signal": _signal,
+    "cut-off": lambda p: CUT_OFF,
+    "failure-in-log": _logged,
+    "bad-dump": lambda p: p.message,
+    "stale-dump": lambda p: "the engine exited with 0, but the perf dump is older than the launch: it wrote none",
+    "no-dump": lambda p: (
+        "the engine exited with 0, but wrote no perf dump" if p.number == 0 else "there is no perf dump"
+    ),
+    "no-exit-code": lambda p: "nothing proves that the engine ended well: its exit code is not known",
+    "no-output": lambda p: "the engine left no output file",
+    "empty-output": lambda p: f"the output file {_found(p)} is empty",
+    "diffusers-ran": _backend,
+    "native-unproved": lambda p: NATIVE_UNPROVED,
+    "native-ran": lambda p: "ran on the native backend, but the case declares `backend: diffusers`",
+    "diffusers-unproved": lambda p: "nothing proves the diffusers backend: no sign of it in the log or the dump",
+    "pipeline-unproved": lambda p: f"nothing proves the pipeline {_wanted(p)}: the log names no pipeline class",
+    "other-pipeline": lambda p: f"ran the pipeline {_found(p)}, the case expects {_wanted(p)}",
+    "stages-missing": lambda p: f"the perf dump has no stage {' and no stage '.join(p.wanted)}",
+    "stages-idle": lambda p: f"nothing proves that {_wanted(p)} ran: the perf dump says 0 ms",
+    "size-unproved": _size_unproved,
+    "other-size": lambda p: f"the engine generated {p.about} {_found(p)}, the case expects {_wanted(p)}",
+    "other-attention": lambda p: f"ran with the attention backend {', '.join(p.found)}, the case asks for {_wanted(p)}",
+    "attention-fell-back": lambda p: f"the attention backend {_wanted(p)} was not used everywhere",
+    "attention-unproved": lambda p: f"nothing proves the attention backend {_wanted(p)}: the log names none",
+    "component-attention": lambda p: (
+        f"the transformer runs as a diffusers component, without the attention backend {_wanted(p)}"
+    ),
+    "cache-hit": lambda p: "the measured request found the encodings of its warmup in the conditioning cache",
+    "cache-on": lambda p: (
+        "the engine's conditioning cache was on, so that the measured request found the encodings of its warmup: "
+        "the times of the encoders, and the total, leave out their work"
+    ),
+    "step-count": lambda p: f"the perf dump has {p.number} denoising steps, num-inference-steps asks for {_wanted(p)}",
+    "steps-too-long": lambda p: f"{_found(p)} took {p.took_ms:g} ms, less than its steps together ({p.steps_ms:g} ms)",
+    "warmup": lambda p: warmup_unproved(p.warmup or "none", _found(p)),
+    "compile-failed": lambda p: "torch.compile was asked for and failed",
+    "other-work": lambda p: f"launched for other work: {'; '.join(map(difference_text.of_case, p.differences))}",
+    "two-measurements": _two,
+}

@@ -1,0 +1,335 @@
+"""The words of every problem, disturbance, difference, reason, warning and flaw, in one golden file each: a better
+sentence costs one edit there.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/test_wording.py` writes them anew, for review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import pytest
+
+from pytest_sgdiff.baselines.flaws import Code, Flaw
+from pytest_sgdiff.data import (
+    Advice,
+    Changed,
+    Difference,
+    Disturbance,
+    DisturbanceCode,
+    Doubt,
+    GpuEvent,
+    GpuProcess,
+    LaunchRecord,
+    Location,
+    Problem,
+    ProblemCode,
+    Reason,
+    ReasonCode,
+    StepFinding,
+    UnknownStage,
+    Warned,
+    WarningCode,
+)
+from pytest_sgdiff.data.failures import (
+    CollectiveTimeout,
+    CommandRefused,
+    Crashed,
+    ExceptionRaised,
+    Failure,
+    OutOfMemory,
+    PortTaken,
+    RequestFailed,
+    UnknownModel,
+    WorkerDied,
+)
+from pytest_sgdiff.data.measurements import WarmupCode
+from pytest_sgdiff.engines.causes import in_words, warmup_unproved
+from pytest_sgdiff.gpus.devices import Use
+from pytest_sgdiff.gpus.wait_reasons import Before, Wait, WaitReason
+from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
+from pytest_sgdiff.gpus.wait_reasons import in_words as in_words_of_waits
+from pytest_sgdiff.judging.power import Power
+from pytest_sgdiff.plugin.skips import Lack
+from pytest_sgdiff.plugin.skips import in_words as lack_in_words
+from pytest_sgdiff.reports import difference_text, disturbance_text, flaw_text, problem_text, reason_text, warning_text
+from tests import factories
+from tests.golden import check_golden
+
+UUID = "GPU-5d1e8f00"
+CHANGED = (
+    Changed(name="NCCL_DEBUG", then="INFO", now=None),
+    Changed(name="SGLANG_X", then=None, now="1"),
+    Changed(name="SGLANG_Y", then="1", now="2"),
+)
+DOUBT = Doubt(code="varies", metric="denoise", unit="ms", of=5, size=0.015, limit=0.012, needed=10)
+STAGE = UnknownStage(key="metrics.gate", name="DecodeStage", near="DecodingStage", known=("DecodingStage",))
+PLACE = Location(path="cases/wan.yaml", line=9, column=5)
+
+
+def difference_lines() -> Iterator[str]:
+    cpu = replace(factories.H100X4, kind="cpu", product="AMD EPYC 9654", count=64)
+    slice_ = replace(factories.H100X4, mig_profile="1g.10gb")
+    found = [
+        Difference(code="machine", machines=(cpu, slice_)),
+        Difference(code="field", key="args.width", then=832, now=None),
+        Difference(code="field", key="args.sizes", then=[1, 2], now=True),
+        Difference(code="field", key="config.paint", then=False, now="on"),
+        Difference(code="field", key="env.SGLANG_A", then="1", now=None, inherited=True),
+        Difference(code="digest", then="", now="a739cfb1"),
+        Difference(code="timers", then=True, now=False),
+        Difference(code="timers", then=None, now=True),
+        Difference(code="conditioning-cache", then=True, now=False),
+        Difference(code="engine", then="0.5.17", now="0.5.20"),
+    ]
+    for one in found:
+        yield f"{one.code}: {difference_text.of_baseline(one)}"
+    for one in found:
+        yield f"{one.code} (two launches): {difference_text.of_two(one)}"
+    for one in found[1:4]:
+        yield f"{one.code} (a case): {difference_text.of_case(one)}"
+
+
+FAILURES: tuple[Failure, ...] = (
+    PortTaken(),
+    PortTaken(port=30005),
+    OutOfMemory(),
+    OutOfMemory(where="host", tried="2.00 GiB"),
+    CollectiveTimeout(by="NCCL", operation="ALLREDUCE", rank=1, seconds=600),
+    CollectiveTimeout(by="gloo", operation="recv", seconds=30.5),
+    CollectiveTimeout(by="store"),
+    ExceptionRaised(type="KeyError", message="'width'", more="while loading"),
+    ExceptionRaised(type="AssertionError"),
+    UnknownModel(model="m/x"),
+    CommandRefused(message="unrecognized arguments: --with"),
+    RequestFailed(message="bad shape"),
+    Crashed(what="Segmentation fault"),
+    WorkerDied(rank=1, exit_code=-9),
+    WorkerDied(rank=1),
+)
+
+
+def failure_lines() -> Iterator[str]:
+    yield from (f"{one.code}: {in_words(one)}" for one in FAILURES)
+    yield from (f"warmup {code}: {warmup_unproved(code, '832x480')}" for code in get_args(WarmupCode))
+
+
+def problem_lines() -> Iterator[str]:
+    figures: dict[str, Any] = {
+        "message": "as an engine of a plugin says it",
+        "about": "width",
+        "wanted": ("1280",),
+        "found": ("832", "640"),
+        "number": 9,
+        "seconds": 1800.0,
+        "took_ms": 900.5,
+        "steps_ms": 1000.0,
+        "warmup": "claimed",
+        "launches": (1, 4),
+        "differences": (Difference(code="field", key="args.width", then=832, now=640),),
+    }
+    for code in get_args(ProblemCode):
+        yield f"{code}: {problem_text.message(Problem(kind='invalid', code=code, **figures))}"
+    others: list[tuple[ProblemCode, dict[str, Any]]] = [
+        ("timeout", {"failure": OutOfMemory()}),
+        ("exit-code", {"failure": PortTaken(port=30005)}),
+        ("signal", {"number": 250}),
+        ("failure-in-log", {"number": 0, "failure": RequestFailed(message="bad shape")}),
+        ("no-dump", {"number": 0}),
+        ("diffusers-ran", {"asked": True}),
+        ("size-unproved", {"about": "frames"}),
+        ("size-unproved", {"logged": False}),
+        ("stages-missing", {"wanted": ("AStage", "BStage")}),
+    ]
+    for code, more in others:
+        yield f"{code}: {problem_text.message(Problem(kind='invalid', code=code, **{**figures, **more}))}"
+
+
+def disturbance_lines() -> Iterator[str]:
+    first = GpuProcess(gpu_uuid=UUID, pid=5138, name=None, used_mb=584, when="start")
+    again = replace(first, name="/opt/contend.py", used_mb=714, when="end")
+    events = {
+        "xid": GpuEvent(kind="xid", gpu_uuid=UUID, number=79),
+        "heat": GpuEvent(kind="heat", gpu_uuid=UUID, ms=250),
+    }
+    for code in get_args(DisturbanceCode):
+        one = Disturbance(
+            code=code,
+            gpu_uuid=UUID,
+            processes=(first, again),
+            reason=0x08,
+            count=1,
+            of=2,
+            temperature_c=87,
+            mhz=1545,
+            usual_mhz=1845,
+            cases=("wan22", "ltx2"),
+            memory_mb=900,
+            event=events.get(code, GpuEvent(kind="other", text="as an older recording says it")),
+        )
+        yield f"{code}: {disturbance_text.words(one)}"
+    stranger = Disturbance(code="foreign-process", gpu_uuid=UUID, processes=(replace(first, used_mb=None),))
+    yield f"foreign-process: {disturbance_text.words(stranger)}"
+    throttled = Disturbance(code="power-brake", gpu_uuid=UUID, reason=0x80, count=1, of=2)
+    yield f"power-brake: {disturbance_text.words(throttled)}"
+    yield f"xid: {disturbance_text.event(GpuEvent(kind='xid', number=79))}"
+
+
+def reason_lines() -> Iterator[str]:
+    problem = Problem(kind="invalid", message="as an engine of a plugin says it")
+    strange = Disturbance(code="other-event", event=GpuEvent(kind="other", text="a stranger"))
+    twice = Reason(code="environment", disturbed=2, disturbances=(strange, strange))
+    seed = (Difference(code="field", key="args.seed", then=7, now=42),)
+    reasons = [
+        Reason(),
+        Reason(launches=2, of=5),
+        Reason(code="problem"),
+        Reason(code="problem", side="base"),
+        Reason(code="problem", side="current"),
+        twice,
+        replace(twice, disturbed=1, recording=True),
+        Reason(code="environment", error="2 GPUs busy for 60 s"),
+        Reason(code="no-machine"),
+        Reason(code="no-machine", side="base"),
+        Reason(code="no-baseline", machine="nvidia-h200-x1"),
+        Reason(code="no-baseline", machine="nvidia-h200-x1", others=("nvidia-h100-x1", "nvidia-b200-x1")),
+        Reason(code="not-comparable", differences=seed),
+        Reason(code="empty-recording"),
+        Reason(code="short-recording", launches=3, of=5),
+        Reason(code="no-more-launches"),
+        Reason(code="recorded", launches=1),
+        Reason(code="recorded", launches=5, others=("nvidia-h100-x1",)),
+        Reason(code="recorded", launches=5, added_to=5),
+        Reason(code="recorded", launches=5, replaces=True),
+        Reason(code="recorded", launches=5, replaces=True, differences=seed),
+    ]
+    assert {one.code for one in reasons} == set(get_args(ReasonCode))
+    for one in reasons:
+        yield f"{one.code}: {reason_text.reason(factories.regressed(reason=one, problems=(problem,)))}"
+    pairs = factories.regressed(reason=Reason(pairs=5), baseline_path=None)
+    yield f"verdicts (A/B): {reason_text.reason(pairs)}"
+    lacking = factories.regressed(outcome="no-baseline")
+    yield f"verdicts (no baseline): {reason_text.reason(lacking)}"
+    yield f"verdicts (no baseline, A/B): {reason_text.reason(replace(lacking, baseline_path=None))}"
+    yield f"verdicts (none): {reason_text.reason(replace(lacking, decided_by=()))}"
+    yield f"a launch: {reason_text.excluded(LaunchRecord(number=0, disturbances=(strange, strange)))}"
+    yield f"a launch: {reason_text.excluded(LaunchRecord(number=0, problem=problem))}"
+
+
+def warning_lines() -> Iterator[str]:
+    step = StepFinding(code="spike", stage="", first=7, last=7, launches=3, now_ms=90.0, then_ms=50.0)
+    known = Advice(level="warning", slug="no-seed", message="as the advice says it", location=PLACE)
+    warnings = {
+        "auto-tuned": Warned(code="auto-tuned", names=("offload: on", "tp: 2")),
+        "inherited-otherwise": Warned(code="inherited-otherwise", changed=CHANGED),
+        "inherited-unrecorded": Warned(code="inherited-unrecorded", changed=CHANGED[1:]),
+        "inherited-work": Warned(code="inherited-work", changed=CHANGED[1:]),
+        "pauses": Warned(code="pauses", metric="denoise"),
+        "not-judged": Warned(code="not-judged", metric="denoise"),
+        "new-stages": Warned(code="new-stages", names=("AStage", "BStage")),
+        "steps": Warned(code="steps", step=step),
+        "baseline-doubt": Warned(code="baseline-doubt", doubts=(DOUBT,)),
+        "recording-doubt": Warned(code="recording-doubt", doubts=(DOUBT,)),
+        "more-launches": Warned(code="more-launches", launches=5, usual=5, doubts=(DOUBT,)),
+        "unknown-machine": Warned(code="unknown-machine", machine="unknown-x4"),
+        "unknown-stage": Warned(code="unknown-stage", stage=STAGE, location=PLACE),
+        "advice": Warned(code="advice", advice=known),
+    }
+    assert list(warnings) == list(get_args(WarningCode))
+    ours = factories.regressed()
+    yield from (f"{code}: {warning_text.words(one, ours)}" for code, one in warnings.items())
+    yield f"more-launches: {warning_text.words(replace(warnings['more-launches'], launches=1), ours)}"
+    paired = replace(ours, baseline_path=None)
+    yield from (f"{code} (A/B): {warning_text.words(warnings[code], paired)}" for code in ("new-stages", "steps"))
+
+
+def flaw_lines() -> Iterator[str]:
+    def power(metric: str, detectable: float | None, spread: float | None = 0.159, **more: Any) -> Power:
+        given = {"metric_class": "primary", "unit": "ms", "limit": 0.04, "centre": 200.0, **more}
+        return Power(metric=metric, detectable=detectable, spread=spread, **given)
+
+    powers = (power("denoise", 0.3), power("stage:DecodingStage", 0.25, None, metric_class="stage"), power("e2e", None))
+    for code in get_args(Code):
+        one = Flaw(
+            level="error",
+            code=code,
+            path="baselines/nvidia-h200-x1/wan.json",
+            name="denoise",
+            names=("0", "2"),
+            number=2,
+            of=5,
+            value=-1.5,
+            expected=990.5,
+            new=("image-path",),
+            gone=("audio-path",),
+            other=("mask-path",),
+            differences=(Difference(code="field", key="args.width", then=832, now=640),),
+            powers=powers,
+            stage=STAGE,
+            location=PLACE,
+            why="as the reader of the file says it",
+        )
+        yield f"{code}: {flaw_text.words(one)}"
+    few = Flaw(level="warning", code="weak", path="a.json", powers=powers, of=2)
+    yield f"weak (warning): {flaw_text.line(few)}"
+    unreadable = Flaw(level="error", code="unreadable", path="a.json", line=12, why="as its reader says it")
+    yield f"unreadable (line): {flaw_text.line(unreadable)}"
+
+
+def wait_lines() -> Iterator[str]:
+    held = WaitReason(code="held", gpus=(0, 1), tag="ltx2", pid=42)
+    process = Use(kind="process", processes=(GpuProcess(gpu_uuid=UUID, pid=77, name="python3", used_mb=1002),))
+    outlived = WaitReason(code="outlived", gpus=(2,), tag="wan22", pid=42, child=43, owner=1001)
+    reasons = [
+        held,
+        replace(held, tag=""),
+        outlived,
+        replace(outlived, child=None, reapable=True),
+        WaitReason(code="busy", gpus=(3,), mark="as whoever found it says"),
+        WaitReason(code="busy", gpus=(3,), uses=(process,)),
+        WaitReason(code="in-use", gpus=(3,), uses=(process,)),
+        WaitReason(code="locked", gpus=(3,)),
+        WaitReason(code="queue", before=(Before(tag="wan22", count=2), Before(tag="", count=1, stalled=True))),
+        WaitReason(code="promised"),
+        WaitReason(code="launches", cases=("wan22", "ltx2")),
+        WaitReason(code="launches"),
+    ]
+    assert {one.code for one in reasons} == set(get_args(WaitCode))
+    yield from (f"{one.code}: {in_words_of_waits([one])}" for one in reasons)
+    yield f"GPUs: {Wait(aim='gpus', count=2, reasons=(held, reasons[7]))}"
+    yield f"free: {Wait(aim='free', reasons=(reasons[6], reasons[6]))}"
+    yield from (f"{aim}: {Wait(aim=aim, reasons=(reasons[10],))}" for aim in get_args(Literal["alone", "shared"]))
+
+
+def lack_lines() -> Iterator[str]:
+    engine = Lack(gap="engine-version", wanted=(">=0.5.11",), version="0.5.9")
+    gpus = Lack(gap="gpus", wanted=("H100", "H20"), count=2, have=1, there=("NVIDIA H200", "NVIDIA L40S"), spec="all")
+    lacks = [
+        engine,
+        replace(engine, base=True),
+        replace(engine, wanted=("<0.5.11",), version="0.1.dev1", newest=True),
+        gpus,
+        replace(gpus, have=0),
+        Lack(gap="gpus", refusal="as the pool says it"),
+    ]
+    yield from (f"{one.gap}: {lack_in_words(one)}" for one in lacks)
+
+
+KINDS = {
+    "difference": difference_lines,
+    "disturbance": disturbance_lines,
+    "failure": failure_lines,
+    "flaw": flaw_lines,
+    "lack": lack_lines,
+    "problem": problem_lines,
+    "reason": reason_lines,
+    "wait": wait_lines,
+    "warning": warning_lines,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_value_has_its_words(kind: str) -> None:
+    check_golden(kind, KINDS[kind]())
