@@ -32,7 +32,7 @@ from pytest_sgdiff.judging.rules import RULES, ExcessRule, ModeratedRule, Paired
 from pytest_sgdiff.judging.rules.sample import growth, variation
 from pytest_sgdiff.judging.rules.three_way import bounds
 from pytest_sgdiff.judging.series import Series, new_stages, series_of
-from pytest_sgdiff.metrics import cost, costs, more_is_better
+from pytest_sgdiff.metrics import DENOISE_CORE, DENOISE_STEPS, cost, costs, more_is_better
 
 __all__ = [
     "apply_plain",
@@ -211,10 +211,14 @@ def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool
     )
     if s.metric_class == "pause" or not then:
         return verdict
-    best = None if s.net else baseline.best.get(s.metric)
-    if best and decision.ratio is not None:
+    # The core depends on the baseline: what was best is the sum that it is the core of.
+    kept = DENOISE_STEPS if s.metric == DENOISE_CORE else s.metric
+    best = None if s.net else baseline.best.get(kept)
+    sums = [launch.metrics.get(kept) for launch in counted(baseline.measurement.launches)]
+    usual = then if kept == s.metric else middle(sums)
+    if best and usual and decision.ratio is not None:
         # `best` is a median: the change as it was judged, on top of how far the baseline's own median is above it.
-        verdict = replace(verdict, best_ratio=decision.ratio * then / cost(s.metric, best))
+        verdict = replace(verdict, best_ratio=decision.ratio * usual / cost(s.metric, best))
     if baseline.kind == "reference":
         return replace(verdict, limit=s.margins.limit) if math.isfinite(s.margins.limit) else verdict
     if then <= s.margins.ignore_abs:

@@ -296,3 +296,11 @@ def test_pairs_are_judged_by_their_cores_too():
     )
     assert (outcome(same), outcome(slower)) == ("pass", "regressed")
     assert slower["denoise_core"].ratio == pytest.approx(1.06, abs=0.005)
+
+
+def test_the_best_that_was_ever_recorded_is_a_sum_and_stays_comparable():
+    best = {"denoise_steps": 960.0}
+    baseline = Baseline(measurement=measurement(launches(calm())), recorded=Recorded(at="", command=""), best=best)
+    (core, *_) = judge(measurement(launches(calm(3))), baseline, STEPS, looks=5)
+    assert core.metric == "denoise_core"
+    assert core.best_ratio == pytest.approx(1000 / 960, abs=0.003)
