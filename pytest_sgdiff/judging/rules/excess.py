@@ -18,10 +18,10 @@ from pytest_sgdiff.judging.rules.protocol import Margins, Rule
 from pytest_sgdiff.judging.rules.sample import screened
 from pytest_sgdiff.step_core import Core, Cores
 
-COMMON = 0.7
+COMMON = 0.8
 """Share of what every launch takes longer that must lie in the same steps of all, where launches are few."""
-ALIKE = 0.2
-"""Standard deviation of the logarithms of excesses that are of one kind; those of hosts differ by twice as much."""
+ALIKE = 0.15
+"""Standard deviation of the logarithms of excesses that are of one kind; those of a host differ by 0.5."""
 
 
 class ExcessRule:
