@@ -13,7 +13,7 @@ from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes
 from decision_tables import bare, error, percent, random
 
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins, Prior
-from pytest_sgdiff.runner.run import PAIR_LOOKS
+from pytest_sgdiff.runner.ab import PAIR_LOOKS
 
 PRIMARY = CLASS_MARGINS["primary"]
 PAIR_SIZES = (0.0, 0.03, 0.05)

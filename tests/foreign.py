@@ -28,9 +28,10 @@ from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.reports import REPORTS, github
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.reports.text import case_line, closing, launch_notes, message, renewal
-from pytest_sgdiff.runner import run as runner
-from pytest_sgdiff.runner.job import Job, of_two_measurements
-from pytest_sgdiff.runner.sources import ReplaySource
+from pytest_sgdiff.runner.gate import gate
+from pytest_sgdiff.runner.job import Job
+from pytest_sgdiff.runner.record import record as record_case
+from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements
 from tests import factories
 
 DATA = Path(__file__).parent / "data" / "foreign"
@@ -191,7 +192,7 @@ def _result(root: Path, *, record: bool) -> Generator[tuple[str, str], None, Cas
             priors_for=lambda machine: suite_priors(baselines.suite(folder, machine)),
             problems=of_two_measurements(launches),
         )
-        result = runner.record(job) if record else runner.gate(job)
+        result = record_case(job) if record else gate(job)
         if record and result.recorded and result.machine and result.workload:
             counted = tuple(entry for entry in result.launches if entry.excluded is None)
             fresh = Measurement(case=case.id, machine=result.machine, workload=result.workload, launches=counted)

@@ -135,7 +135,7 @@ def _launches(path: Path) -> list[tuple[Path, str, int]]:
     """
     from pytest_sgdiff.errors import RecordingError
     from pytest_sgdiff.recordings import store as recordings
-    from pytest_sgdiff.runner.sources import AGAINST
+    from pytest_sgdiff.recordings.store import AGAINST
 
     if not path.is_dir():
         raise RecordingError(f"{path}: no such folder or file")

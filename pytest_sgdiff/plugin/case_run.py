@@ -29,9 +29,13 @@ from pytest_sgdiff.plugin.session import RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.junit import properties
-from pytest_sgdiff.runner import command_line, sources
-from pytest_sgdiff.runner import run as runner
-from pytest_sgdiff.runner.job import Job, Source, of_two_measurements
+from pytest_sgdiff.runner import command_line
+from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
+from pytest_sgdiff.runner.gate import gate
+from pytest_sgdiff.runner.job import Job, Source
+from pytest_sgdiff.runner.live import LiveSource
+from pytest_sgdiff.runner.record import record
+from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements
 
 if TYPE_CHECKING:
     from pytest_sgdiff.gpus.lease import Lease
@@ -77,9 +81,7 @@ class Measuring:
         took = recorded[0].environment.inherited or {} if recorded else inherited(os.environ, besides=case.env)
         job = Job(
             case=case,
-            source=self._launches(engine, workload_now, found)
-            if settings.replay is None
-            else sources.ReplaySource(recorded),
+            source=self._launches(engine, workload_now, found) if settings.replay is None else ReplaySource(recorded),
             engine=engine,
             workload=workload_now,
             baseline_for=lambda machine: session.find(folder, machine, case.id),
@@ -119,33 +121,33 @@ class Measuring:
         """The base engine's launches, where an A/B run is replayed: those of the run that the others are of."""
         if self.settings.replay is None or self.settings.mode != "replay":
             return ()
-        folder = self.settings.replay / sources.AGAINST
+        folder = self.settings.replay / recordings.AGAINST
         launches = recordings.read_launches(folder, self.case.id, below=self.settings.replay) if folder.is_dir() else ()
         runs = {launch.session for launch in self._recorded}
         return tuple(launch for launch in launches if not runs or launch.session in runs)
 
     def _run(self, job: Job, base: Callable[[], Source]) -> CaseResult:
         if self.settings.mode == "update":
-            return runner.record(job)
+            return record(job)
         if self.settings.mode == "against" and self.settings.live:
-            return runner.against(replace(job, source=base()), job)
+            return against(replace(job, source=base()), job)
         if self._base_recorded:
-            source, problems = sources.ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
-            return runner.against(replace(job, source=source, problems=problems), job)
-        return runner.gate(job)
+            source, problems = ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
+            return against(replace(job, source=source, problems=problems), job)
+        return gate(job)
 
     def _launches(
         self, engine: Engine, workload_now: Workload, found: Mapping[str, Path], *, base: bool = False
-    ) -> sources.LiveSource:
+    ) -> LiveSource:
         """Launches of the current engine, or of the base engine of an A/B run."""
         session, settings, case = self.session, self.settings, self.case
         if self.lease is None:
             pytest.fail(f"{self.item.nodeid}: no lease; an override of `sgdiff_gpus` must give a lease", pytrace=False)
         if settings.out is None:
             raise AssertionError("a live run keeps its launches")
-        out = self._folder_in(settings.out) / (sources.AGAINST if base else "")
+        out = self._folder_in(settings.out) / (recordings.AGAINST if base else "")
         data_files.make_folder(out, below=settings.out)
-        return sources.LiveSource(
+        return LiveSource(
             case=case,
             engine=engine,
             info=session.base_info if base else session.engine_info,
@@ -173,7 +175,7 @@ class Measuring:
     def _launches_at_most(self) -> int:
         if self.settings.mode == "update":
             return self._recorded_at_most
-        return runner.PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
+        return PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
 
     def _compared(self) -> frozenset[str]:
         """Ids of the cases of this run that stand on either side of a `faster_than`, both of which are in it."""
@@ -210,7 +212,7 @@ class Measuring:
         return f"on the machine ({few}): {self._recording(replay=None)}"
 
     def _comparing(self, out: Path) -> str:
-        folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / sources.AGAINST, out))
+        folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / recordings.AGAINST, out))
         return command_line.line(["sgdiff", "compare", *(self.settings.typed(folder) for folder in folders)])
 
     def _recording(self, *, replay: Path | None) -> str:

@@ -38,9 +38,10 @@ from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.redact import Redaction
 from pytest_sgdiff.reports.difference_text import of_baseline
 from pytest_sgdiff.reports.reason_text import reason
-from pytest_sgdiff.runner import command_line, sources
-from pytest_sgdiff.runner import run as runner
-from pytest_sgdiff.runner.job import unmeasured
+from pytest_sgdiff.runner import command_line
+from pytest_sgdiff.runner.ab import PAIR_LOOKS
+from pytest_sgdiff.runner.progress import waiting
+from pytest_sgdiff.runner.result import unmeasured
 
 if TYPE_CHECKING:
     from pytest_sgdiff.gpus.lease import Lease
@@ -140,7 +141,7 @@ class Session:
                 case.gpus,
                 estimate_s=self.estimate_s(case),
                 timeout_s=self.settings.gpu_timeout_s,
-                on_wait=lambda wait: self.notify(sources.waiting(case, str(wait))),
+                on_wait=lambda wait: self.notify(waiting(case, str(wait))),
                 tag=case.id,
                 products=case.requires.gpu,
             )
@@ -175,7 +176,7 @@ class Session:
         launch_s = self.launch_s(case)
         if launch_s is None:
             return None
-        launches = {"update": case.recorded_launches, "against": 2 * runner.PAIR_LOOKS[0]}
+        launches = {"update": case.recorded_launches, "against": 2 * PAIR_LOOKS[0]}
         return launch_s * launches.get(self.settings.mode, 1.2)
 
     def launch_s(self, case: Case) -> float | None:

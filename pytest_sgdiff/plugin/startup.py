@@ -34,7 +34,6 @@ from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.runner import sources
 
 PARTS = (
     *(
@@ -196,8 +195,8 @@ class EarlierLaunches:
             # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
             with contextlib.suppress(OSError, SgdiffError):
                 recordings.forget_launches(out, case_id)
-                if data_files.kind(out / sources.AGAINST, below=out) == "folder":
-                    recordings.forget_launches(out / sources.AGAINST, case_id)
+                if data_files.kind(out / recordings.AGAINST, below=out) == "folder":
+                    recordings.forget_launches(out / recordings.AGAINST, case_id)
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""
@@ -286,7 +285,7 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
         return ("dry run: command lines are shown, nothing is measured",)
     if settings.replay is not None:
         recording, baselines = settings.near(settings.replay), settings.near(settings.baselines)
-        against = settings.replay / sources.AGAINST
+        against = settings.replay / recordings.AGAINST
         base = f", base engine in {settings.near(against)}" if settings.mode == "replay" and against.is_dir() else ""
         return (f"replay of {recording}{base}, baselines in {baselines}",)
     if collect_only or pool is None:

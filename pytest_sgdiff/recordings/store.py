@@ -35,6 +35,9 @@ from pytest_sgdiff.launch.log_text import read_log
 
 SCHEMA = 1
 DUMP, LOG, RECORD = "perf.json", "engine.log", "launch.json"
+AGAINST = "against"
+"""The folder of a recording that holds the base engine's launches."""
+
 WORK = "work"
 """The folder in that of a launch in which the engine runs; removed when it has ended."""
 

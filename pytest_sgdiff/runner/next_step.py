@@ -24,7 +24,7 @@ CURES: Mapping[Cause, str] = {
     "unproved": "let the engine log it (`log-level: info`, nothing that filters its output), or take it out of the "
     "case's `expect`",
     "contradicted": "make the case expect what it asks for, or find out why the engine did something else",
-    "port": "run it again: every launch gets ports of its own, and somebody else had taken this one",
+    "port": "run it again: every launch gets ports of its own, and somebody else had collected this one",
     "backend": "the engine has no native pipeline for this model, or could not load it (its log says "
     "which); if diffusers is meant, the case says `backend: diffusers`",
     "warmup": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",

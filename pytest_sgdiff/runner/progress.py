@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Literal
+
+from pytest_sgdiff.data import Case
 
 Side = Literal["base", "current"]
 
@@ -52,3 +55,8 @@ def followed(before: Running | None, progress: Progress) -> Running:
     if before is not None and before.now.phase == progress.phase:
         return Running(now=progress, since=before.since)
     return Running(now=progress, since=progress.at)
+
+
+def waiting(case: Case, message: str) -> Progress:
+    """Progress of a case that has no GPUs yet."""
+    return Progress(node_id=case.node_id, at=time.monotonic(), waits_for=message)

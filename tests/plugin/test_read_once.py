@@ -14,7 +14,7 @@ import pytest
 
 from pytest_sgdiff.cli import main
 from pytest_sgdiff.judging import judge, series
-from pytest_sgdiff.runner import run
+from pytest_sgdiff.runner import gate
 from tests.plugin.conftest import Project
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -72,7 +72,7 @@ def test_a_replay_reads_each_file_once(demo: Project, monkeypatch: pytest.Monkey
         built[baseline.measurement.case] += 1
         return usual(now, baseline, choice)
 
-    for module in (series, judge, run):
+    for module in (series, judge, gate):
         monkeypatch.setattr(module, "series_of", counting)
     files = there(demo.root, "baselines", "cases", "recordings")
     assert files["launch.json"] == 5

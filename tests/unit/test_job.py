@@ -31,17 +31,11 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.judging.judge import judge
 from pytest_sgdiff.judging.suite_prior import suite_priors, told
-from pytest_sgdiff.runner.job import (
-    Job,
-    Taken,
-    environment_reason,
-    finish,
-    of_two_measurements,
-    record_of,
-    seen_beside,
-    unmeasured,
-)
+from pytest_sgdiff.runner.collect import LaunchSet, record_of
+from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step
+from pytest_sgdiff.runner.replay import of_two_measurements
+from pytest_sgdiff.runner.result import environment_reason, finish, seen_beside, unmeasured
 from tests import factories
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -102,9 +96,9 @@ THROTTLED = Disturbance(code="thermal-slowdown-driver", gpu_uuid="GPU-1", reason
 
 
 def finished(launches, then):
-    taken = Taken(counted=list(launches), machine=H200)
+    collected = LaunchSet(counted=list(launches), machine=H200)
     now = Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=tuple(launches))
-    return finish(job(), taken, then, judge(now, then, CASE.metrics, looks=5), "pass", Reason())
+    return finish(job(), collected, then, judge(now, then, CASE.metrics, looks=5), "pass", Reason())
 
 
 # ------------------------------------------------------------------------------------------------- launches
@@ -138,13 +132,13 @@ def test_a_recording_of_two_measurements_is_one_problem_with_a_cure():
     )
 
 
-def test_a_case_is_spoiled_by_its_third_disturbed_launch_or_when_nothing_replaces_the_only_one():
+def test_a_case_is_too_many_disturbed_by_its_third_disturbed_launch_or_when_nothing_replaces_the_only_one():
     disturbed = replace(entries({})[0], disturbances=(THROTTLED,))
-    assert not Taken(excluded=[disturbed] * 2).spoiled
-    assert Taken(excluded=[disturbed] * 3).spoiled
-    assert Taken(excluded=[disturbed], exhausted=True).spoiled
-    assert not Taken(excluded=[disturbed], counted=list(entries({})), exhausted=True).spoiled
-    assert not Taken(exhausted=True).spoiled
+    assert not LaunchSet(discarded=[disturbed] * 2).too_many_disturbed
+    assert LaunchSet(discarded=[disturbed] * 3).too_many_disturbed
+    assert LaunchSet(discarded=[disturbed], exhausted=True).too_many_disturbed
+    assert not LaunchSet(discarded=[disturbed], counted=list(entries({})), exhausted=True).too_many_disturbed
+    assert not LaunchSet(exhausted=True).too_many_disturbed
 
 
 # ------------------------------------------------------------------------------------------------- results
@@ -163,7 +157,9 @@ def test_a_result_holds_both_sides_launch_by_launch():
 
 def test_what_the_engine_chose_by_itself_is_a_warning_once():
     launches = [replace(entry, auto_tuned=("offload: on", "tp: 2")) for entry in entries(*[{"e2e": 1120.0}] * 2)]
-    result = finish(job(), Taken(counted=launches, machine=H200), None, (), "no-baseline", Reason(code="no-baseline"))
+    result = finish(
+        job(), LaunchSet(counted=launches, machine=H200), None, (), "no-baseline", Reason(code="no-baseline")
+    )
     assert result.warnings == (Warned(code="auto-tuned", names=("offload: on", "tp: 2")),)
     assert result.next_step == f"record one: {RENEW}"
 
@@ -175,8 +171,8 @@ def test_pauses_that_pass_and_are_many_or_long_are_a_warning(outcome, suspect, l
     finding = Finding(code="rare-pauses", count=2, of=3, longest=590.0)
     pause = factories.verdict(metric="pause", outcome=outcome, suspect=suspect, finding=finding)
     committed = replace(baseline(entries(*[{"e2e": 1120.0}] * 3)), path="baselines/x.json")
-    taken = Taken(counted=entries({"e2e": 1120.0}), machine=H200)
-    told = [one.metric for one in seen_beside(job(), taken, committed, (pause,)) if one.code == "pauses"]
+    collected = LaunchSet(counted=entries({"e2e": 1120.0}), machine=H200)
+    told = [one.metric for one in seen_beside(job(), collected, committed, (pause,)) if one.code == "pauses"]
     assert told == ["pause"] * lines
 
 
@@ -231,7 +227,7 @@ def test_every_outcome_says_what_to_do_next():
     [
         (
             "port",
-            "run it again: every launch gets ports of its own, and somebody else had taken this one",
+            "run it again: every launch gets ports of its own, and somebody else had collected this one",
         ),
         (
             "warmup",
@@ -257,13 +253,13 @@ def test_every_outcome_says_what_to_do_next():
 def test_a_launch_that_does_not_count_has_a_cure(cause, cure):
     assert next_step("invalid", RENEW, cause=cause) == cure
     problem = Problem(kind="invalid", message="whatever the words are", cause=cause)
-    assert finish(job(), Taken(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == cure
+    assert finish(job(), LaunchSet(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == cure
 
 
 def test_more_launches_are_not_advised_where_the_machine_was_busy():
     disturbed = replace(entries({})[0], disturbances=(THROTTLED,))
-    taken = Taken(excluded=[disturbed] * 3)
-    result = finish(job(), taken, None, (), "inconclusive", environment_reason(taken))
+    collected = LaunchSet(discarded=[disturbed] * 3)
+    result = finish(job(), collected, None, (), "inconclusive", environment_reason(collected))
     assert result.reason == Reason(code="environment", disturbed=3, disturbances=(THROTTLED,) * 3)
     assert result.next_step == QUIET
 

@@ -33,8 +33,10 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import own_series, unknown_stages
+from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
+from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.job import Job
-from pytest_sgdiff.runner.run import PAIR_LOOKS, against, gate, record
+from pytest_sgdiff.runner.record import record
 from tests.factories import figures
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)

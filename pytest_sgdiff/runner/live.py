@@ -1,4 +1,4 @@
-"""Where launches come from: an engine that is launched now, or a recording that is replayed."""
+"""Where a launch of now is made: one more launch of the engine on leased GPUs, watched, and kept as a recording."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sgdiff import machine
@@ -28,30 +28,7 @@ from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.runner.progress import Progress, Side
 from pytest_sgdiff.watch import Watcher
 
-AGAINST = "against"
-"""The folder of a recording that holds the base engine's launches."""
-
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
-
-
-def waiting(case: Case, message: str) -> Progress:
-    """Progress of a case that has no GPUs yet."""
-    return Progress(node_id=case.node_id, at=time.monotonic(), waits_for=message)
-
-
-class ReplaySource:
-    """Launches of one case from a folder that `--sgdiff-out` wrote, in their order.
-
-    They are of one measurement: those that do not say where they were made were made where the others were.
-    """
-
-    def __init__(self, launches: Sequence[Launch]) -> None:
-        where = next((launch.machine for launch in launches if launch.machine), None)
-        self._launches: Iterator[Launch] = iter([replace(one, machine=one.machine or where) for one in launches])
-
-    def launch(self, *, alone: bool) -> Launch | None:
-        """The next recorded launch; what ran beside it was settled when it was recorded."""
-        return next(self._launches, None)
 
 
 @dataclass(kw_only=True)
@@ -100,10 +77,10 @@ class LiveSource:
             assets={flag: str(path) for flag, path in self.assets.items()},
         )
         asked = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
-        if taken := [name for name in owned(asked.env) if name != PERF_LOG_DIR]:
+        if owned_names := [name for name in owned(asked.env) if name != PERF_LOG_DIR]:
             raise SgdiffError(
-                f"{self.case.location}: the adapter of the engine '{self.case.engine}' sets {', '.join(taken)}, which "
-                "the plugin sets for every launch: drop it there"
+                f"{self.case.location}: the adapter of the engine '{self.case.engine}' sets {', '.join(owned_names)}, "
+                "which the plugin sets for every launch: drop it there"
             )
         command = self.change_command(asked)
         # What a hook adds reaches the engine too, and is not said by the case either.

@@ -1,0 +1,37 @@
+"""Where a replayed launch enters: the launches of a recording, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from pytest_sgdiff.data import Launch, Problem
+from pytest_sgdiff.judging.comparable import mixture
+
+
+class ReplaySource:
+    """Launches of one case from a folder that `--sgdiff-out` wrote, in their order.
+
+    They are of one measurement: those that do not say where they were made were made where the others were.
+    """
+
+    def __init__(self, launches: Sequence[Launch]) -> None:
+        where = next((launch.machine for launch in launches if launch.machine), None)
+        self._launches: Iterator[Launch] = iter([replace(one, machine=one.machine or where) for one in launches])
+
+    def launch(self, *, alone: bool) -> Launch | None:
+        """The next recorded launch; what ran beside it was settled when it was recorded."""
+        return next(self._launches, None)
+
+
+def of_two_measurements(launches: Sequence[Launch]) -> tuple[Problem, ...]:
+    """A problem where launches of a recording are not of one measurement, as when two jobs' are copied into one folder.
+
+    Told of the whole recording, whichever of its launches are looked at: nobody knows which of the two is meant.
+    """
+    for one, other in combinations(launches, 2):
+        if apart := mixture(one, other):
+            two = (one.number, other.number)
+            return (Problem(kind="invalid", code="two-measurements", cause="mixture", launches=two, differences=apart),)
+    return ()

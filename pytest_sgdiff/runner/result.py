@@ -1,0 +1,152 @@
+"""The result of a case, with everything that reports want to know."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from pytest_sgdiff.data import (
+    Baseline,
+    Case,
+    CaseResult,
+    Changed,
+    Outcome,
+    Reason,
+    Verdict,
+    Warned,
+    Workload,
+)
+from pytest_sgdiff.judging.comparable import counted
+from pytest_sgdiff.judging.inherited import changes
+from pytest_sgdiff.judging.judge import new_stages
+from pytest_sgdiff.judging.step_profile import step_findings
+from pytest_sgdiff.judging.suite_prior import told
+from pytest_sgdiff.runner.collect import LaunchSet, measurement_of
+from pytest_sgdiff.runner.job import Job
+from pytest_sgdiff.runner.next_step import next_step, settles
+
+
+def finish(
+    job: Job,
+    collected: LaunchSet,
+    baseline: Baseline | None,
+    verdicts: tuple[Verdict, ...],
+    outcome: Outcome,
+    reason: Reason,
+    *,
+    decided_by: Sequence[Verdict] = (),
+) -> CaseResult:
+    """The result of the case, with everything that reports want to know."""
+    case, launches = job.case, (*collected.counted, *collected.discarded)
+    old = baseline.measurement.launches if baseline else ()
+    # Published numbers come without an environment; the base engine's launches have that of the current one's.
+    recorded = baseline is not None and baseline.kind == "recorded"
+    changed = (
+        changes(*((launch.environment for launch in counted(side)) for side in (old, launches))) if recorded else ()
+    )
+    return CaseResult(
+        case=case.id,
+        node_id=case.node_id,
+        location=case.location,
+        outcome=outcome,
+        reason=reason,
+        decided_by=tuple(v.metric for v in decided_by),
+        next_step=next_step(
+            outcome,
+            job.next_command,
+            cause=collected.problems[0].cause if collected.problems else None,
+            disturbed=collected.too_many_disturbed,
+            settled_by=settles(verdicts, baseline, job.next_command) if baseline else "",
+            looks=case.launches.looks[-1],
+            changed=changed,
+        ),
+        summary=case.summary,
+        faster_than=case.faster_than,
+        machine=collected.machine,
+        gpu_indices=job.gpu_indices,
+        workload=collected.workload or job.workload,
+        launches=tuple(sorted(launches, key=lambda entry: entry.number)),
+        verdicts=verdicts,
+        changed=changed,
+        warnings=(
+            *tuned(collected),
+            *inherited_otherwise(changed),
+            *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
+        ),
+        noise=told(job.priors_for(collected.machine)) if verdicts and collected.machine else "",
+        problems=collected.problems,
+        baseline_path=baseline.path if baseline else None,
+        baseline_recorded=baseline.recorded if baseline else None,
+        baseline_engine=baseline.engine_version if baseline else None,
+        baseline_source=baseline.source if baseline else "",
+        baseline_records=old,
+        baseline_launches=len(old),
+        command=job.command,
+        folder=collected.kept_in,
+        elapsed_s=time.monotonic() - collected.started,
+        measured=bool(collected.counted),
+    )
+
+
+def unmeasured(case: Case, error: str, *, fix: str = "") -> CaseResult:
+    """The result of a case that could not be launched through no fault of its own, as `error` says; `fix` is what helps
+    where waiting for a quiet machine does not."""
+    return CaseResult(
+        case=case.id,
+        node_id=case.node_id,
+        location=case.location,
+        outcome="inconclusive",
+        reason=Reason(code="environment", error=error),
+        next_step=next_step("inconclusive", "", disturbed=not fix, settled_by=fix),
+        summary=case.summary,
+    )
+
+
+def environment_reason(collected: LaunchSet, *, recording: bool = False) -> Reason:
+    """Why a case was given up although no launch failed."""
+    return Reason(
+        code="environment",
+        disturbed=len(collected.discarded),
+        disturbances=tuple(one for entry in collected.discarded for one in entry.disturbances),
+        recording=recording,
+    )
+
+
+def tuned(collected: LaunchSet) -> tuple[Warned, ...]:
+    """A warning if the engine chose settings by itself: such a figure moves when its heuristics do."""
+    lines = tuple(dict.fromkeys(line for entry in collected.counted for line in entry.auto_tuned))
+    return (Warned(code="auto-tuned", names=lines),) if lines else ()
+
+
+def inherited_otherwise(changed: Sequence[Changed]) -> tuple[Warned, ...]:
+    """Warnings about variables that the launches inherited otherwise than those of the baseline, and about those of
+    which the baseline tells nothing."""
+    known, untold = (tuple(one for one in changed if one.recorded is told) for told in (True, False))
+    return (
+        *([Warned(code="inherited-otherwise", changed=known)] if known else []),
+        *([Warned(code="inherited-unrecorded", changed=untold)] if untold else []),
+    )
+
+
+def inherited_work(workload: Workload) -> tuple[Warned, ...]:
+    """A warning about inherited variables that a baseline is recorded with: every later launch must inherit them."""
+    names = workload.inherited or ()
+    changed = tuple(Changed(name=name, now=str(workload.fields.get(f"env.{name}"))) for name in names)
+    return (Warned(code="inherited-work", changed=changed),) if changed else ()
+
+
+def seen_beside(job: Job, collected: LaunchSet, baseline: Baseline, verdicts: Sequence[Verdict]) -> tuple[Warned, ...]:
+    """What the launches show beside what is judged: pauses in most of them, stages that the baseline lacks, the profile
+    of the steps, and what could not be judged but does not decide, which a case that passes does not show."""
+    if baseline.kind == "reference":
+        return ()
+    idle = [v for v in verdicts if v.outcome in ("inconclusive", "no-baseline") and v.ratio is None and not v.deciding]
+    often = [v for v in verdicts if v.metric_class == "pause" and v.outcome == "pass" and v.suspect]
+    fresh = new_stages(measurement_of(job, collected), baseline)
+    steps = step_findings(baseline.measurement.launches, collected.counted)
+    return (
+        *(Warned(code="pauses", metric=v.metric) for v in often),
+        *(Warned(code="not-judged", metric=v.metric) for v in idle),
+        *([Warned(code="new-stages", names=tuple(fresh))] if fresh else []),
+        *(Warned(code="steps", step=found) for found in steps),
+    )
