@@ -193,7 +193,8 @@ def excess(
     nb, nc = b.shape[1], c.shape[1]
     was, is_now = core[0] + b, core[1] + c
     usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
-    least = np.maximum(m.ignore * np.median(was, axis=1), m.ignore_abs)
+    share, fixed = min(excess_rule.LEAST, m.ignore), min(excess_rule.LEAST_MS, m.ignore_abs)
+    least = np.maximum(share * np.median(was, axis=1), fixed)
     every = (c > (usual + least)[:, None]).all(axis=1)
     whole = paired(was, is_now, m, prior=prior) if by_pairs else moderated(was, is_now, m, prior=prior, slack=slack)
     acquitted = ~every | (whole.code == PASS) | (whole.code == IMPROVED)

@@ -41,7 +41,8 @@ def _ms(value: float | None) -> str:
 
 def _pauses(d: Doubt) -> str:
     low, high = _ms(d.low), _ms(d.high)
-    return f"{d.count} of {d.of} launches pause for {low if d.count == 1 else f'{low} to {high}'} ms"
+    do = "are held up" if d.metric == metrics.DENOISE_EXCESS else "pause"
+    return f"{d.count} of {d.of} launches {do} for {low if d.count == 1 else f'{low} to {high}'} ms"
 
 
 def _pin(d: Doubt) -> str:

@@ -92,6 +92,8 @@ def lines() -> list[str]:
     base = {"metric": "denoise_steps", "unit": "ms", "of": 5, "count": 2, "launch": 3, "low": 442.0, "high": 553.0}
     for code in ("two-modes", "outlier", "varies", "outliers", "pauses"):
         found.append(f"doubt {code}: {doubt_text.advice(Doubt(code=code, size=0.015, limit=0.012, needed=10, **base))}")
+    held_up = Doubt(code="pauses", needed=10, **{**base, "metric": "denoise_excess"})
+    found.append(f"doubt pauses in the steps: {doubt_text.advice(held_up)}")
     for stage in ("", "LTX2RefinementStage"):
         for code in ("first-steps", "tail-drift", "spike"):
             step = StepFinding(

@@ -18,6 +18,8 @@ from pytest_sgdiff.judging.rules.protocol import Margins, Rule
 from pytest_sgdiff.judging.rules.sample import screened
 from pytest_sgdiff.step_core import Core, Cores
 
+LEAST, LEAST_MS = 0.015, 2.0
+"""A launch is held up if its excess is larger than those of the baseline by this: a share of the steps' sum, and ms."""
 COMMON = 0.8
 """Share of what every launch takes longer that must lie in the same steps of all, where launches are few."""
 ALIKE = 0.15
@@ -57,7 +59,9 @@ class ExcessRule:
         then, now = self.cores.then, self.cores.now
         was, is_now = ([launch.core + launch.excess for launch in side] for side in (then, now))
         usual = sorted(b)[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
-        least = max(self.margins.ignore * statistics.median(was), self.margins.ignore_abs)
+        # A case that allows much allows it to the whole of its steps: what is a hold-up does not hang on that.
+        share, fixed = min(LEAST, self.margins.ignore), min(LEAST_MS, self.margins.ignore_abs)
+        least = max(share * statistics.median(was), fixed)
         held = [launch for launch in now if launch.excess > usual + least]
         whole = self.rule.decide(was, is_now, self.margins, same_node=same_node)
         if whole.outcome in ("pass", "improved") or len(held) < len(c):
@@ -88,7 +92,7 @@ class ExcessRule:
             return Finding(code=code, of=len(self.cores.now))
         low = [launch.low for launch in held if launch.low is not None]
         high = [launch.high for launch in held if launch.high is not None]
-        least = min(launch.excess for launch in held) - self.margins.ignore_abs
+        least = min(launch.excess for launch in held) - LEAST_MS
         always = code != "held-up" and bool(self.cores.lasting)
         return Finding(
             code=code,
