@@ -27,6 +27,7 @@ from pytest_sgdiff.engines import perf_dump
 from pytest_sgdiff.judging.judge import judge, outcome_of, settled
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ExcessRule
 from pytest_sgdiff.metrics import metrics_of
+from pytest_sgdiff.runner.next_step import settles
 from pytest_sgdiff.step_core import cores
 
 ROOT = Path(__file__).parents[2]
@@ -179,6 +180,13 @@ def test_where_the_host_decides_the_steps_are_inconclusive_for_that_reason(serie
         assert (found[metric].outcome, found[metric].finding.code) == ("inconclusive", "host-decides")
     assert found["denoise_core"].finding.size > 0.03
     assert found["denoise_core"].finding.busy is None
+
+
+def test_what_to_do_there_is_not_to_launch_again():
+    then = launches(FAMILIES["ltx2"]["base"])
+    found = judged(then, then)
+    baseline = Baseline(measurement=measurement(then), recorded=Recorded(at="", command=""))
+    assert settles(tuple(found.values()), baseline, "pytest --sgdiff-update").startswith("make the case larger")
 
 
 @pytest.mark.parametrize(
