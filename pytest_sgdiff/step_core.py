@@ -21,7 +21,7 @@ LEVEL = 1.25
 phase, a step that a cache skips."""
 DISTURBED = 1.04
 """A step is held up if it takes this many times what it takes in the core."""
-SPARE = 0.01
+SPARE = 0.014
 """Share of the core that launches may differ in their excess without one of them being held up."""
 SAME_WORK = 0.9
 """Where the core shrinks to less than this times what the sums have shrunk to, the launches skip other steps."""

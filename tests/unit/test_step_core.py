@@ -32,7 +32,7 @@ def test_a_launch_that_is_held_up_in_some_steps_has_the_core_of_one_that_is_not(
     assert found is not None
     assert found.now[1].core == pytest.approx(found.now[0].core, rel=1e-3)
     assert found.now[1].excess == pytest.approx(150, rel=0.05)
-    assert found.now[1].held == pytest.approx(150 - 10, rel=0.05)
+    assert found.now[1].held == pytest.approx(150 - 14, rel=0.05)
     assert (found.now[1].low, found.now[1].high) == pytest.approx((65, 65), rel=0.01)
     assert found.now[0].low is None
     assert found.usual == pytest.approx(50, rel=0.01)
