@@ -2,8 +2,8 @@
 
     resolve(spec) -> Eligible -> Pool(eligible, run_id=...) .lease(count, ...) -> Lease
 
-`nvml` is the only module that talks to the driver, `locks` the only one that locks, `policy` is pure and
-`grants` decides by it.
+`nvml` is the only module that talks to the driver, `lock_files` the only one that opens files in the lock directory,
+`policy` is pure, and every waiter in the `pool` decides by it alike.
 """
 
 from pytest_sgdiff.gpus.devices import inventory

@@ -17,26 +17,38 @@ import secrets
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_sgdiff.errors import LeaseError, NeverIdleError
 from pytest_sgdiff.files.locks import is_at
+from pytest_sgdiff.files.procfs import where
 from pytest_sgdiff.gpus import lease_records, ports
 from pytest_sgdiff.gpus.devices import PATIENCE_S, Use, in_use, never_idle
 from pytest_sgdiff.gpus.devices import in_words as uses_in_words
-from pytest_sgdiff.gpus.grants import Grant, enter, give_back, look
 from pytest_sgdiff.gpus.lease import Lease
-from pytest_sgdiff.gpus.lock_files import bump, generation, lock_dir, mutex, remove, usable
+from pytest_sgdiff.gpus.lease_records import Busy, LeaseRecord
+from pytest_sgdiff.gpus.lock_files import bump, closing, generation, lock_dir, mutex, remove, usable
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.gpus.orphans import Reaper
+from pytest_sgdiff.gpus.policy import Slot, plan
 from pytest_sgdiff.gpus.selection import Eligible
-from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, gpus_in_words, in_words
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, gpus_in_words, holdings, in_words, obstacles
 
 # The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
 SLOW_POLL_S = 1.0
 POLL_S = 0.05
 # NVML averages utilisation over up to a second, so two readings that far apart are needed to call a GPU idle.
 SETTLE_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """A lease on record whose GPUs are locked but not yet found idle."""
+
+    fds: Mapping[str, int]
+    record_fd: int
+    record: dict[str, Any]
 
 
 class Pool:
@@ -190,7 +202,7 @@ class Pool:
         while True:
             now = time.time()
             self._found_busy = {uuid: mark for uuid, mark in self._found_busy.items() if mark.until > now}
-            grant, leases, why = look(self.folder, self.eligible, ident, about, self._found_busy)
+            grant, leases, why = look_at_queue(self.folder, self.eligible, ident, about, self._found_busy)
             if grant is not None or not self._reaper.step(leases):
                 return grant, why
 
@@ -237,3 +249,78 @@ def _forget(reference: weakref.ref[Pool]) -> None:
         with contextlib.suppress(OSError):
             pool._lease.forget()
         pool._lease = None
+
+
+def look_at_queue(
+    folder: str, eligible: Eligible, ident: str, about: dict[str, Any], found_busy: Mapping[str, Busy]
+) -> tuple[Grant | None, list[LeaseRecord], tuple[WaitReason, ...]]:
+    """One look at the queue for the ticket `ident`: a grant or why not, and all leases on record. `found_busy` are the
+    GPUs that this process found in use lately, whether or not it could leave a mark of it."""
+    usable = frozenset(gpu.uuid for gpu in eligible.gpus)
+    with mutex(folder):
+        waiting = lease_records.waiters(folder)
+        leases = lease_records.lease_records(folder)
+        busy = {**lease_records.busy_marks(folder), **found_busy}
+        queue = lease_records.unserved(waiting, leases)
+        wanted = frozenset().union(*(waiter.ticket.eligible for waiter in queue))
+        unmarked = wanted - busy.keys()
+        free, free_for_others = lease_records.lock_gpus(folder, unmarked & usable, unmarked - usable)
+        try:
+            granted = plan(
+                [waiter.ticket for waiter in queue],
+                holdings(leases, wanted - free.keys() - free_for_others),
+                _slots(eligible, wanted),
+            ).get(ident, ())
+            mine = {uuid: free.pop(uuid) for uuid in granted}
+        finally:
+            for fd in free.values():
+                os.close(fd)
+        if mine:
+            return enter(folder, ident, mine, about), leases, ()
+    asked = {uuid for waiter in queue if waiter.ticket.id == ident for uuid in waiter.ticket.eligible}
+    gpus = [gpu for gpu in eligible.gpus if gpu.uuid in asked]
+    return None, leases, obstacles(gpus, ident, queue, leases, busy, wanted - free.keys() - free_for_others)
+
+
+def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> Grant:
+    """Puts the lease on record. With the mutex."""
+    record = {
+        **about,
+        "uuids": sorted(fds),
+        "uid": os.getuid(),
+        "where": where(),
+        "since": time.time(),
+        "child": None,
+        "child_started": None,
+    }
+    try:
+        fd = lease_records.write_locked(os.path.join(folder, "lease", ident), record)
+    except BaseException:
+        for gpu_fd in fds.values():
+            os.close(gpu_fd)
+        raise
+    return Grant(fds=fds, record_fd=fd, record=record)
+
+
+def give_back(folder: str, ident: str, grant: Grant, busy: Mapping[str, str] | None = None) -> None:
+    """Undoes a grant; the GPUs in `busy` are left alone for a while. The ticket keeps its place."""
+    with closing(*grant.fds.values(), grant.record_fd) as held, mutex(folder):
+        for uuid, reason in (busy or {}).items():
+            lease_records.mark_busy(folder, uuid, reason)
+        held.close()
+        remove(os.path.join(folder, "lease", ident))
+    bump(folder)
+
+
+def _slots(eligible: Eligible, uuids: frozenset[str]) -> dict[str, Slot]:
+    """Where the GPUs sit. Those that only other runs can see come last, each in a group of its own."""
+    known = {gpu.uuid: gpu for gpu in eligible.gpus}
+    slots = {}
+    for place, uuid in enumerate(sorted(uuids), 1000):
+        gpu = known.get(uuid)
+        slots[uuid] = (
+            Slot(uuid=uuid, index=place, clique=place)
+            if gpu is None
+            else Slot(uuid=uuid, index=gpu.index, numa=gpu.numa_node, clique=eligible.cliques.get(uuid, 0))
+        )
+    return slots
