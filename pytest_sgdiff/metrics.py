@@ -237,9 +237,9 @@ def _peak_place(generation: str) -> str | None:
 
 
 # ------------------------------------------------------------------------------------------------------------- derived
-# Where both sides carry denoising steps, the request is taken apart: the steps stand for denoising, by their core where they
-# have one and else by their sum; what they take beyond the core, and what the launch spent outside steps and stages, are
-# metrics of their own that are judged by how often they come; and e2e is judged net of them.
+# Where both sides carry denoising steps, the request is taken apart: the steps stand for denoising, by their core where
+# they have one and else by their sum; what they take beyond the core, and what the launch spent outside steps and
+# stages, are metrics of their own that are judged by how often they come; and e2e is judged net of them.
 
 
 def pause_ms(launch: LaunchRecord) -> float | None:
