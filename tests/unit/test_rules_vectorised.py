@@ -170,6 +170,21 @@ def test_the_rule_for_excesses(vectorised, nb, added, nc):
         assert rules.OUTCOMES[got.code[i]] == decision.outcome
 
 
+@pytest.mark.parametrize("added", [0.0, 70.0])
+def test_the_rule_for_excesses_of_pairs(vectorised, added):
+    rules, _, _ = vectorised
+    then, now = held_up(vectorised, 60, 5, 0.0, added=added)
+    k = sys.modules["decision_core"].cores(then, now)
+    usual = CLASS_MARGINS["primary"]
+    got = rules.excess(k.core, k.excess, usual, np.full(60, 45.0), k.rests, by_pairs=True)
+    for i in range(60):
+        one = cores(profiles(then[i]), profiles(now[i]), ())
+        sides = [[launch.excess for launch in side] for side in (one.then, one.now)]
+        margins = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
+        decision = ExcessRule(one, usual, RULES["paired"]).decide(*sides, margins, same_node=True)
+        assert rules.OUTCOMES[got.code[i]] == decision.outcome
+
+
 @pytest.mark.parametrize(("slower", "added"), [(0.0, 0.0), (0.05, 0.0), (0.0, 60.0)])
 def test_a_case_whose_launches_keep_their_steps(vectorised, slower, added):
     rules, noise, whole = vectorised
