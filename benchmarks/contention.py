@@ -38,7 +38,7 @@ from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.data import Case, EngineInfo, Gpu, Launch, LaunchFiles, Reading
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.gpus import ports
-from pytest_sgdiff.launch import run as launcher
+from pytest_sgdiff.launch.run import Ended, run
 from pytest_sgdiff.reports import problem_text
 
 GOAL = 0.01
@@ -69,7 +69,7 @@ class Held:
     lock_folder: str
     pass_fds: tuple[int, ...]
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="sgdiff-held-")))
-    ended: launcher.Ended | None = None
+    ended: Ended | None = None
     error: BaseException | None = None
     pid: int | None = None
 
@@ -89,7 +89,7 @@ class Held:
         self.command = ENGINES[self.case.engine].command(self.case, info=self.info, files=files, ports=self.ports)
         chosen = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(self.gpu.index)}
         try:
-            self.ended = launcher.run(
+            self.ended = run(
                 self.command,
                 files=files,
                 log=self.folder / "engine.log",

@@ -55,6 +55,16 @@ def claims(found: Nights) -> list[dict[str, object]]:
     claim("nights with a false alarm, launch CV 1 %", clean, lambda night: night.alarms, 0.01, least=False)
     claim("5 % slowdowns found, launch CV 1 %", clean, lambda night: night.found[0.05], 0.95, least=True)
     claim("launches per unchanged case, launch CV 1 %", clean, lambda night: night.launches, 1.25, least=False)
+    claim(
+        "nights with a false alarm, nights of the public history",
+        found.public_ten,
+        lambda night: night.alarms,
+        0.01,
+        least=False,
+    )
+    claim(
+        "nights with a false alarm, realistic mixture", found.realistic, lambda night: night.alarms, 0.01, least=False
+    )
     noisy = "noise of real launches"
     claim(f"nights with a false alarm, {noisy}, baseline of 10", ten, lambda night: night.alarms, 0.01, least=False)
     claim(f"7 % slowdowns found, {noisy}", real, lambda night: night.found[0.07], 0.95, least=True)

@@ -125,17 +125,17 @@ def _one_look(
     first = deciding[0]
     deciding.append(of("memory", cases.memory))
     usual = CLASS_MARGINS["pause"]
-    long = np.maximum(usual.limit_abs, usual.limit * e2e_ms)
+    long = np.maximum(usual.allow_abs, usual.allow * e2e_ms)
     if cases.pause is not None:
         deciding.append(pauses(*take(cases.pause), long))
     if cases.steps is not None:
         rests = cases.steps.rests[rows, :look]
         core, beyond, prior = take(cases.steps.core), take(cases.steps.excess), priors.get("primary", DEFAULT)
-        deciding.append(excess(core, beyond, CLASS_MARGINS["primary"], long, rests, prior=prior, slack=slack))
-    floor = np.maximum(CLASS_MARGINS["stage"].limit_abs, STAGE_SHARE * e2e_ms)
-    stages = [of("stage", sides, limit_abs=floor) for sides in cases.stages.values()]
-    # A stage fails its case only where its figure lies beyond its limit.
-    failed = [d.code == REGRESSED for d in deciding] + [(d.code == REGRESSED) & d.beyond for d in stages]
+        whole = take(cases.primary[cases.e2e])
+        margins = CLASS_MARGINS["primary"]
+        deciding.append(excess(core, beyond, margins, long, rests, request=whole, prior=prior, slack=slack))
+    stages = [of("stage", sides, floor=STAGE_SHARE * e2e_ms) for sides in cases.stages.values()]
+    failed = [d.code == REGRESSED for d in (*deciding, *stages)]
     many = np.sum(failed, axis=0)
     worse = many > 0
     undecided = np.logical_or.reduce([~d.settled for d in deciding] + [d.suspect for d in stages])

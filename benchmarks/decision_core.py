@@ -17,7 +17,7 @@ from decision_rules import INCONCLUSIVE, REGRESSED, Array, Codes, excess, modera
 from decision_tables import percent, random
 
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
-from pytest_sgdiff.step_core import QUANTILE, SPARE
+from pytest_sgdiff.step_core import DISTURBED, QUANTILE, SPARE
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 PROFILE = np.array([0.955, 0.975, *[0.995] * 14, 1.01, 1.045, 1.03, 1.015])
@@ -95,7 +95,9 @@ def cores(then: Array, now: Array) -> Cores:
 
 
 def _core(side: Array, undisturbed: Array) -> Array:
-    return undisturbed.sum(axis=2) * np.quantile(side / undisturbed, QUANTILE, axis=2)
+    ratios = side / undisturbed
+    calm = ratios <= DISTURBED * np.quantile(ratios, QUANTILE, axis=2)[:, :, None]
+    return undisturbed.sum(axis=2) * np.where(calm, ratios, 0.0).sum(axis=2) / calm.sum(axis=2)
 
 
 # ------------------------------------------------------------------------------------------ draws from real launches
@@ -149,7 +151,7 @@ def look_by_look(sums: Sides, k: Cores | None) -> tuple[Codes, Array]:
             code[todo] = moderated(sums[0][todo], sums[1][todo, :look], usual).code
         else:
             core, beyond = ((then[todo], now[todo, :look]) for then, now in (k.core, k.excess))
-            long = np.maximum(pause.limit_abs, pause.limit * np.median(sums[0][todo], axis=1))
+            long = np.maximum(pause.allow_abs, pause.allow * np.median(sums[0][todo], axis=1))
             parts = moderated(*core, usual), excess(core, beyond, usual, long, k.rests[todo, :look])
             code[todo] = np.where(parts[0].settled & parts[1].settled, parts[0].code, INCONCLUSIVE)
             code[todo[(parts[0].code == REGRESSED) | (parts[1].code == REGRESSED)]] = REGRESSED

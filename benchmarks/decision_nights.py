@@ -99,6 +99,14 @@ def suite(nb: int, cv: float | None, node_sd: float = 0.0) -> Draw:
     return draw
 
 
+def public(nb: int) -> Draw:
+    def draw(rng: np.random.Generator, n: int, slower: float) -> tuple[Cases, Cases]:
+        cases = noise.public_nights(rng, n, nb, slower)
+        return cases, cases
+
+    return draw
+
+
 def recorded(nb: int, share: float = noise.PAUSE_SHARE, held: float = 0.0, *, synchronised: bool = True) -> Draw:
     def draw(rng: np.random.Generator, n: int, slower: float) -> tuple[Cases, Cases]:
         return noise.recorded(rng, n, nb, slower, share=share, held=held, synchronised=synchronised)
@@ -149,6 +157,8 @@ class Nights:
 
     uniform: list[Night]
     realistic: list[Night]
+    uniform_ten: list[Night]
+    public_ten: list[Night]
     recorded: list[Night]
     recorded_ten: list[Night]
     held: list[Night]
@@ -163,6 +173,8 @@ def simulate_nights(count: int) -> Nights:
     realistic = nights(2, suite(5, None), count, slowdowns=SLOWDOWNS)
     beside = {"slowdowns": SLOWDOWNS}
     alone = {**beside, "with_peers": False}
+    uniform_ten = nights(18, suite(10, 0.01), count, **alone)
+    public_ten = nights(17, public(10), count, **beside)
     text = [
         f"3. {count} nights ({part} for peers) of {CASES} cases x 5 metrics: nights with a false alarm,",
         "   metrics with one, launches per unchanged case, unchanged cases left inconclusive; slowed cases that fail.",
@@ -172,6 +184,9 @@ def simulate_nights(count: int) -> Nights:
         *table("realistic mixture, baseline of 5", realistic),
         *table("realistic mixture, baseline of 10", nights(3, suite(10, None), count, **beside)),
         *table("realistic mixture, baseline of 3", nights(4, suite(3, None), count, **beside)),
+        *table("nights of the public history, baseline of 5", nights(16, public(5), count, **beside)),
+        *table("nights of the public history, baseline of 10", public_ten),
+        *table("every CV 1 %, baseline of 10", uniform_ten),
         *table("another node (offset sd 1 %, at most 2 %), no slack", nights(5, suite(5, None, 0.01), count, **alone)),
         *table("another node, slack of 2 %", nights(5, suite(5, None, 0.01), count, **alone, slack=0.02)),
         *table("every CV 2 %, baseline of 5", nights(6, suite(5, 0.02), count, **alone)),
@@ -203,6 +218,8 @@ def simulate_nights(count: int) -> Nights:
     return Nights(
         uniform=uniform,
         realistic=realistic,
+        uniform_ten=uniform_ten,
+        public_ten=public_ten,
         recorded=five,
         recorded_ten=ten,
         held=held[0],

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from decision_cases import LOOKS, Cases, Sides, Steps
 from decision_core import simulated
+from decision_history import read, steady_cvs
 from decision_rules import Array, Flags
 
 PAUSE_SHARE = 5 / 14
@@ -244,3 +245,34 @@ def _steps(rng: np.random.Generator, both: Mapping[str, Sides]) -> Steps:
     then, now = both["net"]
     net = then - found.held[0], now[:, : LOOKS[-1]] - found.held[1]
     return Steps(core=found.core, net=net, excess=found.excess, rests=found.rests)
+
+
+def public_nights(rng: np.random.Generator, n: int, nb: int, slower: float) -> Cases:
+    """N cases of 5 to 80 s, each as steady from night to night as one of the public history's steady cases.
+
+    A night of the history is one request, so that it cannot say how much of its noise the launches of one session have:
+    half of the variance here is the session's, which they share, and half their own. Stages are 2.5 times as noisy.
+    """
+    total = rng.choice(list(steady_cvs(read()).values()), n) / np.sqrt(2)
+    denoise_ms = np.exp(rng.uniform(np.log(5e3), np.log(8e4), n))
+
+    def side(launches: int, factor: float) -> dict[str, Array]:
+        session = np.exp(total[:, None] * rng.standard_normal((n, 1)))
+
+        def noisy(scale: float) -> Array:
+            return session * np.exp(scale * total[:, None] * rng.standard_normal((n, launches)))
+
+        denoise, text = denoise_ms[:, None] * factor * noisy(1.0), 350 * noisy(2.5)
+        decode = (0.02 * denoise_ms)[:, None] * noisy(2.5)
+        memory = 21500 * np.exp(0.001 * rng.standard_normal((n, launches)))
+        e2e = denoise + text + decode + 15
+        return {"denoise": denoise, "text": text, "decode": decode, "e2e": e2e, "memory": memory}
+
+    then, now = side(nb, 1.0), side(7, 1 + slower)
+    both = {name: (then[name], now[name]) for name in then}
+    return Cases(
+        primary={name: both[name] for name in ("denoise", "e2e")},
+        stages={name: both[name] for name in ("text", "decode")},
+        memory=both["memory"],
+        e2e="e2e",
+    )

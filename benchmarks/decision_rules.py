@@ -19,7 +19,6 @@ from pytest_sgdiff.judging.rules import Margins, Prior
 from pytest_sgdiff.judging.rules import excess as excess_rule
 from pytest_sgdiff.judging.rules import pause as pause_rule
 from pytest_sgdiff.judging.rules import three_way as three
-from pytest_sgdiff.judging.rules.moderated import RANK_P
 from pytest_sgdiff.judging.rules.paired import PAIRS, SIGN_P
 from pytest_sgdiff.judging.rules.prior import DEFAULT
 
@@ -34,12 +33,10 @@ MAD_TO_SD = 1.482602218505602
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decided:
-    """Outcome codes and whether an inconclusive figure lies beyond its limit; one entry per draw."""
+    """Outcome codes, and whether an inconclusive figure needs confirmation; one entry per draw."""
 
     code: Codes
     suspect: Flags
-    beyond: Flags
-    """The figure lies beyond the limit, whatever the outcome."""
 
     @property
     def settled(self) -> Flags:
@@ -63,7 +60,7 @@ def _three_way(
     factor: Array,
     faster: Flags,
     order: Flags,
-    limit: float,
+    detect: float,
 ) -> Decided:
     """`pytest_sgdiff.judging.rules.three_way.three_way` over arrays."""
     unique, inverse = np.unique(freedom, return_inverse=True)
@@ -75,13 +72,16 @@ def _three_way(
     excluded = d + margin(three.BETA) < hi
     better = (d + alpha < 0) & (d + material < -lo) & (faster | (n < three.GROSS_LAUNCHES))
     sure = (d - alpha > 0) & (d - material > lo)
-    gross = (n >= three.GROSS_LAUNCHES) & (factor > 1 + max(three.GROSS, limit))
+    gross = (n >= three.GROSS_LAUNCHES) & (factor > 1 + max(three.GROSS, detect))
     confirmed = (n >= three.CONFIRM_LAUNCHES) & order
     code = np.full(len(d), INCONCLUSIVE, dtype=np.int8)
-    code[sure & (gross | confirmed)] = REGRESSED
     code[excluded] = PASS
     code[excluded & better] = IMPROVED
-    return Decided(code=code, suspect=(code == INCONCLUSIVE) & (d > hi), beyond=d > hi)
+    # A slowdown that is to be confirmed waits, and one that is proven wins over a pass.
+    if n < three.CONFIRM_LAUNCHES:
+        code[sure] = INCONCLUSIVE
+    code[sure & (gross | confirmed)] = REGRESSED
+    return Decided(code=code, suspect=(code == INCONCLUSIVE) & ((d > hi) | sure))
 
 
 def _moderated(squares: Array, k: int, s0: Array, weight: float) -> tuple[Array, Array]:
@@ -92,9 +92,10 @@ def _moderated(squares: Array, k: int, s0: Array, weight: float) -> tuple[Array,
     return variance, np.where(conflict, float(k), weight + k)
 
 
-def _bounds(middle: Array, m: Margins, limit_abs: Array | float, slack: float) -> tuple[Array, Array]:
-    lo = np.log1p(np.maximum(m.ignore, m.ignore_abs / middle) + slack)
-    return lo, np.log1p(np.maximum(m.limit, limit_abs / middle) + slack)
+def _bounds(middle: Array, m: Margins, floor: Array | float, slack: float) -> tuple[Array, Array]:
+    lo = np.maximum(m.allow, np.maximum(m.allow_abs, floor) / middle)
+    hi = np.maximum(m.detect, (m.detect_abs + np.maximum(0.0, floor - m.allow_abs)) / middle)
+    return np.log1p(lo + slack), np.log1p(np.maximum(lo, hi) + slack)
 
 
 def moderated(
@@ -104,11 +105,12 @@ def moderated(
     *,
     prior: Prior = DEFAULT,
     slack: float = 0.0,
-    limit_abs: Array | float | None = None,
+    floor: Array | float = 0.0,
 ) -> Decided:
-    """The moderated rule; `limit_abs` per row where stages share it with their request."""
+    """The moderated rule; `floor` is what is allowed in ms at least, per row where stages share it with their
+    request."""
     middle = np.median(b, axis=1)
-    lo, hi = _bounds(middle, m, m.limit_abs if limit_abs is None else limit_abs, slack)
+    lo, hi = _bounds(middle, m, floor, slack)
     s0 = np.hypot(m.cv0 if prior.cv0 is None else prior.cv0, m.noise_abs / middle)
     y, z = _centred(np.log(b), s0), _centred(np.log(c), s0)
     nb, nc = b.shape[1], c.shape[1]
@@ -116,7 +118,7 @@ def moderated(
     variance, freedom = _moderated(squares, nb + nc - 2, s0, prior.weight)
     se = np.sqrt(variance * (1 / nb + 1 / nc) + 2 * prior.session_cv**2)
     order = (
-        rank_p(b, c) <= max(RANK_P, 1 / math.comb(nb + nc, nc))
+        rank_p(b, c) <= max(three.RANK_P, 1 / math.comb(nb + nc, nc))
         if nc >= three.CONFIRM_LAUNCHES
         else np.zeros(len(b), bool)
     )
@@ -130,14 +132,14 @@ def moderated(
         factor=c.min(axis=1) / b.max(axis=1),
         faster=c.max(axis=1) < b.min(axis=1),
         order=order,
-        limit=m.limit,
+        detect=m.detect,
     )
 
 
 def paired(b: Array, c: Array, m: Margins, *, prior: Prior = DEFAULT) -> Decided:
     """The rule for A/B pairs."""
     n, middle = b.shape[1], np.median(b, axis=1)
-    lo, hi = _bounds(middle, m, m.limit_abs, 0.0)
+    lo, hi = _bounds(middle, m, 0.0, 0.0)
     pairs = np.log(c) - np.log(b)
     s0 = math.sqrt(2) * np.hypot(m.cv0 if prior.cv0 is None else prior.cv0, m.noise_abs / middle)
     kept = _centred(pairs, s0, both=True)
@@ -154,62 +156,68 @@ def paired(b: Array, c: Array, m: Margins, *, prior: Prior = DEFAULT) -> Decided
         factor=c.min(axis=1) / b.max(axis=1),
         faster=pairs.max(axis=1) < 0,
         order=tail[wins] <= max(SIGN_P, 0.5**n),
-        limit=m.limit,
+        detect=m.detect,
     )
     if n < PAIRS:
         return Decided(
             code=np.full(len(b), INCONCLUSIVE, dtype=np.int8),
             suspect=np.zeros(len(b), bool),
-            beyond=np.zeros(len(b), bool),
         )
     return decided
 
 
-def pauses(b: Array, c: Array, limit_abs: Array) -> Decided:
+def pauses(b: Array, c: Array, allow_abs: Array) -> Decided:
     """The pause rule, in milliseconds."""
     nb, nc = b.shape[1], c.shape[1]
     usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
-    recurs = c.min(axis=1) > usual + np.maximum(limit_abs, pause_rule.LENGTHS * usual)
+    recurs = c.min(axis=1) > usual + np.maximum(allow_abs, pause_rule.LENGTHS * usual)
     code = np.where(recurs, INCONCLUSIVE, PASS).astype(np.int8)
     if nc >= pause_rule.RECUR_LAUNCHES and nb >= pause_rule.RECUR_LAUNCHES:
         code[recurs] = REGRESSED
-    return Decided(code=code, suspect=np.zeros(len(b), bool), beyond=np.zeros(len(b), bool))
+    return Decided(code=code, suspect=np.zeros(len(b), bool))
 
 
 def excess(
     core: tuple[Array, Array],
     beyond: tuple[Array, Array],
     m: Margins,
-    limit_abs: Array,
+    allow_abs: Array,
     rests: Array,
     *,
+    request: tuple[Array, Array] | None = None,
     prior: Prior = DEFAULT,
     slack: float = 0.0,
     by_pairs: bool = False,
 ) -> Decided:
     """The rule for what steps took beyond their core, in milliseconds; `m` are the margins of denoising,
-    `rests` what each step took beyond its core (N, candidate, steps)."""
+    `rests` what each step took beyond its core (N, candidate, steps), and `request` all that launches took, where that
+    is judged as well."""
     b, c = beyond
     nb, nc = b.shape[1], c.shape[1]
     was, is_now = core[0] + b, core[1] + c
     usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
-    share, fixed = min(excess_rule.LEAST, m.ignore), min(excess_rule.LEAST_MS, m.ignore_abs)
+    share, fixed = min(excess_rule.LEAST, m.allow), min(excess_rule.LEAST_MS, m.allow_abs)
     least = np.maximum(share * np.median(was, axis=1), fixed)
     every = (c > (usual + least)[:, None]).all(axis=1)
-    whole = paired(was, is_now, m, prior=prior) if by_pairs else moderated(was, is_now, m, prior=prior, slack=slack)
-    acquitted = ~every | (whole.code == PASS) | (whole.code == IMPROVED)
-    longer = usual + np.maximum(limit_abs, pause_rule.LENGTHS * usual)
+    wholes = [(was, is_now), *([] if request is None else [request])]
+    found = [
+        paired(*whole, m, prior=prior) if by_pairs else moderated(*whole, m, prior=prior, slack=slack)
+        for whole in wholes
+    ]
+    passed = np.logical_and.reduce([(one.code == PASS) | (one.code == IMPROVED) for one in found])
+    slower = np.logical_or.reduce([one.code == REGRESSED for one in found])
+    allowed = np.minimum.reduce([np.maximum(m.allow * np.median(then, axis=1), m.allow_abs) for then, _ in wholes])
+    longer = usual + np.maximum(np.maximum(allow_abs, allowed), pause_rule.LENGTHS * usual)
     long = (c.min(axis=1) > longer) & (is_now.min(axis=1) > was.max(axis=1))
-    convicted = (whole.code == REGRESSED) | (long & (min(nb, nc) >= pause_rule.RECUR_LAUNCHES))
+    convicted = slower | (long & (min(nb, nc) >= pause_rule.RECUR_LAUNCHES))
     if math.comb(nb + nc, nc) * pause_rule.RECUR_P < 1:
         common = np.maximum(0.0, rests.min(axis=1)).sum(axis=1) >= excess_rule.COMMON * (c.min(axis=1) - usual)
         sizes = np.log(np.maximum(c - b.min(axis=1, keepdims=True), 1e-9))
         alike = sizes.std(axis=1, ddof=1) <= excess_rule.ALIKE if nc > 1 else np.zeros(len(b), bool)
         convicted &= common | alike
-    code = np.where(acquitted, PASS, np.where(convicted, REGRESSED, INCONCLUSIVE)).astype(np.int8)
+    code = np.where(~every | passed, PASS, np.where(convicted, REGRESSED, INCONCLUSIVE)).astype(np.int8)
     # A case that passes with many launches held up says so, and passes: nothing hangs on it.
-    none = np.zeros(len(b), bool)
-    return Decided(code=code, suspect=none, beyond=none)
+    return Decided(code=code, suspect=np.zeros(len(b), bool))
 
 
 @cache

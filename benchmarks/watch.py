@@ -26,7 +26,7 @@ from pytest_sgdiff import gpus, machine
 from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.data import Case, EngineInfo, Launch, LaunchFiles
 from pytest_sgdiff.engines import ENGINES
-from pytest_sgdiff.launch import run as launcher
+from pytest_sgdiff.launch.run import run
 from pytest_sgdiff.reports import problem_text
 from pytest_sgdiff.watch import Watcher
 
@@ -85,7 +85,7 @@ def launch(case: Case, info: EngineInfo, lease: gpus.Lease, *, interval_s: float
         else Watcher(lease.gpus, reader=lease.reader, owns=lease.owns, interval_s=interval_s)
     )
     with lease.alone(), watch:
-        ended = launcher.run(
+        ended = run(
             command,
             files=files,
             log=folder / "engine.log",

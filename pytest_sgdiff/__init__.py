@@ -1,4 +1,4 @@
-"""pytest-sgdiff: tells whether SGLang Diffusion got slower.
+"""pytest-sgdiff: reports whether SGLang Diffusion got slower.
 
 One folder for each step of the way that data takes; the way is also the order of imports, from the bottom to the top
 (import-linter checks it, see pyproject.toml):

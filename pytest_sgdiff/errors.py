@@ -1,4 +1,4 @@
-"""The error tree. Every message names the place (file and line, or the case) and the cure.
+"""The error tree. Every message names the place (file and line, or the case) and the fix.
 
 SgdiffError
 ├── OptionError          an option, a setting or a command line is wrong
@@ -8,7 +8,7 @@ SgdiffError
 │   └── NewerBaselineError  it was written by a newer version of the plugin
 ├── RecordingError       a recording cannot be read or written
 │   └── ForeignLaunchError  a launch in it has no record: another tool made it, or it was not written to the end
-├── EngineNotFoundError  the engine's command does not exist or does not tell its version
+├── EngineNotFoundError  the engine's command does not exist or does not report its version
 ├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
 │   ├── LeaseLostError      the files of a lease were removed or replaced while it was held
 │   └── NeverIdleError      GPUs are in use by something that does not end by itself, a display or the MPS daemon
@@ -78,15 +78,15 @@ class ForeignLaunchError(RecordingError):
 
     def __init__(self, folder: object, found: str) -> None:
         super().__init__(
-            f"{folder}: holds {found} but no launch.json: another tool made this launch, or --sgdiff-out did not "
-            'finish it; write a launch.json as docs/recordings.md shows ("Launches made without this tool"), or take '
-            "the folder out of the recording"
+            f"{folder}: contains {found} but no launch.json: another tool made this launch, or --sgdiff-out did not "
+            'finish it; write a launch.json as docs/recordings.md shows ("Launches made without this tool"), or remove '
+            "the folder from the recording"
         )
         self.folder, self.found = folder, found
 
 
 class EngineNotFoundError(SgdiffError):
-    """The engine's command does not exist, or does not tell its version."""
+    """The engine's command does not exist, or does not report its version."""
 
 
 class LeaseError(SgdiffError):
@@ -99,13 +99,13 @@ class LeaseError(SgdiffError):
 class LeaseLostError(LeaseError):
     """The lock directory's files of a lease were removed or replaced while it was held: others may have its GPUs."""
 
-    fix = "keep what cleans up temporary files away from the lock directory, then run it again"
+    fix = "exclude the lock directory from the cleanup of temporary files, then run it again"
 
 
 class NeverIdleError(LeaseError):
     """So many GPUs are in use by what does not end by itself, a display or the MPS daemon, that too few are left."""
 
-    fix = "end what uses the GPUs, with the command above, or name other GPUs: it does not end by itself"
+    fix = "the process on the GPUs does not end by itself: end it with the command above, or name other GPUs"
 
 
 class HistoryError(SgdiffError):

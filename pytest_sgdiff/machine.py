@@ -119,7 +119,7 @@ def host_hash() -> str:
 
 @functools.cache
 def cpu_model() -> str | None:
-    """The CPU's name as the kernel tells it: `model name` on x86, implementer and part on Arm."""
+    """The CPU's name as the kernel reports it: `model name` on x86, implementer and part on Arm."""
     told = cpu_facts()
     if "model name" in told:
         return re.sub(r"\s+", " ", told["model name"])
@@ -133,7 +133,7 @@ def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") 
 
     The interpreter is found from the command's shebang, and asked for the package versions of its environment; what
     has no such interpreter is asked itself, `<command> version`, then `--version`. SGDIFF_ENGINE_VERSION overrides
-    both. Raises EngineNotFoundError if there is no such command or it tells no version.
+    both. Raises EngineNotFoundError if there is no such command or it reports no version.
     """
     words = tuple(command)
     named = shlex.join(words)
@@ -154,8 +154,8 @@ def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") 
     version = _asked(words)
     if version is None:
         raise EngineNotFoundError(
-            f"the engine's command {named} ({path}) does not tell its version: it is no installed sglang, and "
-            f"`{named} version` prints none; name another with {option}, or set {VERSION_VARIABLE}=0.5.17"
+            f"the engine's command {named} ({path}) does not report its version: it is not an installed sglang, and "
+            f"`{named} version` prints none; name another command with {option}, or set {VERSION_VARIABLE}=0.5.17"
         )
     return EngineInfo(command=words, version=version, torch=None if told is None else told[1])
 

@@ -84,6 +84,15 @@ class Compared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Beyond:
+    """What a series is the excess of: the `cores` of the launches, and all that the metric took, ms per launch."""
+
+    cores: Cores
+    then: Values
+    now: Values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Derived:
     """A series that is judged in place of what launches say of a metric; `net` where pauses were taken out of it.
     `beyond` is what the series is the excess of."""
@@ -92,7 +101,7 @@ class Derived:
     then: Values
     now: Values
     net: bool = False
-    beyond: Cores | None = None
+    beyond: Beyond | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,22 +332,39 @@ def step_stages(launches: Sequence[LaunchRecord]) -> tuple[int, ...] | None:
     )
 
 
-def _beside_pause(sides: Compared, metric: str, then: Values, now: Values, *, net: bool) -> Iterator[Derived]:
-    """A series, and behind it what was taken out of it: how often that comes is judged by itself."""
-    yield Derived(metric=metric, then=then, now=now, net=net)
+def _gap_ms(launch: LaunchRecord) -> float | None:
+    """Milliseconds of denoising outside its steps."""
+    denoise, steps = launch.metrics.get(DENOISE), launch.metrics.get(DENOISE_STEPS)
+    return None if denoise is None or steps is None else max(0.0, denoise - steps)
+
+
+def _beside_pause(
+    sides: Compared,
+    judged: Derived,
+    whole: tuple[Values, Values],
+    pause: Callable[[LaunchRecord], float | None] = _gap_ms,
+) -> Iterator[Derived]:
+    """A series, and behind it what was taken out of it: how often that comes is judged by itself. `whole` is the series
+    with what held up its steps."""
+    yield judged
     core = sides.core
     if core is not None:
         before, after = (tuple(launch.excess for launch in side) for side in (core.then, core.now))
-        yield Derived(metric=DENOISE_EXCESS, then=before, now=after, beyond=core)
+        beyond = Beyond(cores=core, then=whole[0], now=whole[1])
+        yield Derived(metric=DENOISE_EXCESS, then=before, now=after, beyond=beyond)
     if sides.apart:
-        then, now = sides.each(pause_ms)
+        then, now = sides.each(pause)
         yield Derived(metric=PAUSE, then=then, now=now)
+
+
+def _steps(sides: Compared) -> tuple[Values, Values]:
+    return sides.each(lambda launch: launch.metrics.get(DENOISE_STEPS))
 
 
 def _undisturbed(sides: Compared) -> tuple[str, Values, Values]:
     """What stands for denoising where steps may: their core, or their sum where they have none."""
     if sides.core is None:
-        return (DENOISE_STEPS, *sides.each(lambda launch: launch.metrics.get(DENOISE_STEPS)))
+        return (DENOISE_STEPS, *_steps(sides))
     then, now = (tuple(launch.core for launch in side) for side in (sides.core.then, sides.core.now))
     return DENOISE_CORE, then, now
 
@@ -346,24 +372,30 @@ def _undisturbed(sides: Compared) -> tuple[str, Values, Values]:
 def _judged_denoise(sides: Compared, name: str) -> tuple[Derived, ...]:
     """The steps stand for denoising; where they do not cover it, it is judged without what held them up."""
     if sides.apart:
-        return tuple(_beside_pause(sides, *_undisturbed(sides), net=False))
-    return tuple(_unheld(sides, name, sides.each(lambda launch: launch.metrics.get(name)), net=sides.core is not None))
+        metric, then, now = _undisturbed(sides)
+        return tuple(_beside_pause(sides, Derived(metric=metric, then=then, now=now), _steps(sides)))
+    return tuple(_unheld(sides, name, sides.each(lambda launch: launch.metrics.get(name)))) if sides.core else ()
 
 
 def _judged_e2e(sides: Compared, name: str) -> tuple[Derived, ...]:
     """The request without its pauses, and without what held up its steps."""
-    net = sides.apart or sides.core is not None
-    return tuple(_unheld(sides, name, sides.each(lambda launch: request_ms(launch, net=sides.apart)), net=net))
+    if not sides.apart and sides.core is None:
+        return ()
+    whole = sides.each(lambda launch: request_ms(launch, net=sides.apart))
+    return tuple(_unheld(sides, name, whole, pause_ms))
 
 
-def _unheld(sides: Compared, metric: str, whole: tuple[Values, Values], *, net: bool) -> Iterator[Derived]:
+def _unheld(
+    sides: Compared,
+    metric: str,
+    whole: tuple[Values, Values],
+    pause: Callable[[LaunchRecord], float | None] = _gap_ms,
+) -> Iterator[Derived]:
     """A metric that holds all steps, without what held them up."""
-    if not net:
-        return
     then, now = whole
     if sides.core is not None:
         then, now = _less(then, sides.core.then), _less(now, sides.core.now)
-    yield from _beside_pause(sides, metric, then, now, net=True)
+    yield from _beside_pause(sides, Derived(metric=metric, then=then, now=now, net=True), whole, pause)
 
 
 def _less(values: Values, launches: Sequence[Core]) -> Values:
@@ -376,7 +408,7 @@ def _judged_stage(sides: Compared, name: str) -> tuple[Derived, ...]:
     if not (sole and name == sides.primary and sides.apart):
         return ()
     _, then, now = _undisturbed(sides)
-    return tuple(_beside_pause(sides, name, then, now, net=True))
+    return tuple(_beside_pause(sides, Derived(metric=name, then=then, now=now, net=True), _steps(sides)))
 
 
 # --------------------------------------------------------------------------------------------------------------- table
@@ -600,10 +632,17 @@ def everything() -> tuple[str, ...]:
 
 def gates(choice: MetricChoice, name: str) -> bool:
     """Whether a case gates what `name` means: a metric, a group, or a member of a group that it gates."""
-    found = entry(name)
-    return name in (*gated(choice), choice.primary) or (
-        found is not None and bool(found.group) and found.group in gated(choice)
-    )
+    found, names = entry(name), gated(choice)
+    return name in names or (found is not None and bool(found.group) and found.group in names)
+
+
+def primary_of(choice: MetricChoice) -> str:
+    """The metric that decides a case first: the one that it names if it is gated, else the first time of the whole
+    request that is; empty where none is."""
+    if gates(choice, choice.primary):
+        return choice.primary
+    main = (name for name in gated(choice) if (metric := entry(name)) is not None and metric.metric_class == "primary")
+    return next(main, "")
 
 
 def gate_names() -> tuple[str, ...]:

@@ -41,7 +41,7 @@ NAMES = frozenset(
         "code",
     )
 )
-"""Fields by which launches and results are found and told apart, and the texts that the launcher redacted: they stay as
+"""Fields by which launches and results are identified, and the texts that `launch` redacted: they stay as
 they are. Who names a case or a folder writes it into a public place."""
 
 # ------------------------------------------------------------------------------------------------------------- names

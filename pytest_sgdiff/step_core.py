@@ -1,9 +1,10 @@
 """The core of a launch's denoising steps: what they take where nothing holds them up. Pure.
 
 Hosts hold up single launches, but not every step of them. A step is held against its *undisturbed* time, the least
-that the same step took in the baseline's launches. The low quantile of these ratios, times the undisturbed time of all
-steps, is the core; what the steps took beyond it is the excess. Steps of different work are never mixed: each segment
-(a denoising stage, and within it steps of one level) has a quantile of its own.
+that the same step took in the baseline's launches. The mean of the lowest of these ratios, those that lie close
+together, times the undisturbed time of all steps, is the core; what the steps took beyond it is the excess. Steps of
+different work are never mixed: each segment (a denoising stage, and within it steps of one level) has a mean of its
+own.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-QUANTILE = 0.05
-"""Share of a segment's steps that are undisturbed in nearly every launch: of 20 steps the second quickest. A tenth
-finds fewer slowdowns where the host holds up nearly all steps of some launches."""
+QUANTILE = 0.03
+"""Share of a segment's steps that are undisturbed in nearly every launch: of 20 steps a value between those of the two
+quickest."""
 LEVEL = 1.25
 """Steps of one segment whose undisturbed times lie this many times apart do different work: another expert, a guidance
 phase, a step that a cache skips."""
 DISTURBED = 1.04
-"""A step is held up if it takes this many times what it takes in the core."""
-SPARE = 0.014
+"""A step is held up if it takes this many times what the quickest steps of its segment do, or what it takes in the
+core. A lower bound keeps steps from the core that nothing holds up, which makes it less steady; a higher one lets
+held-up steps into it (docs/decision-evidence.md)."""
+SPARE = 0.006
 """Share of the core that launches may differ in their excess without one of them being held up."""
 SAME_WORK = 0.9
 """Where the core shrinks to less than this times what the sums have shrunk to, the launches skip other steps."""
@@ -151,17 +154,24 @@ def _expected(steps: Profile, undisturbed: Profile, parts: Sequence[Sequence[int
     """What each step of a launch takes in its core."""
     found = list(undisturbed)
     for part in parts:
-        scale = quantile([steps[i] / undisturbed[i] for i in part], QUANTILE)
+        scale = _undisturbed([steps[i] / undisturbed[i] for i in part])
         for i in part:
             found[i] = scale * undisturbed[i]
     return tuple(found)
+
+
+def _undisturbed(ratios: Sequence[float]) -> float:
+    """The mean of the steps that nothing holds up: those that are about as quick as the quickest."""
+    most = DISTURBED * quantile(ratios, QUANTILE)
+    calm = [ratio for ratio in ratios if ratio <= most]
+    return math.fsum(calm) / len(calm)
 
 
 def _core(steps: Profile, undisturbed: Profile, parts: Sequence[Sequence[int]]) -> Core:
     expected = _expected(steps, undisturbed, parts)
     held = [ms for ms, usual in zip(steps, expected, strict=True) if ms > DISTURBED * usual]
     core = math.fsum(expected)
-    # A quantile of a few steps lies between them, and the core by a little above what they take.
+    # Sums of the same steps, added up in another order.
     excess = max(0.0, math.fsum(steps) - core)
     return Core(core=core, excess=excess, profile=expected, low=min(held, default=None), high=max(held, default=None))
 

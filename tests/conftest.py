@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -27,8 +29,23 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Leave the modules and the thousands of tests, which stay until the end, out of what the garbage collector looks
+    through: every pytest that a test starts or configures in this process has it look again, and at its end by force.
+    """
+    if session.config.inipath != SETTINGS:
+        return (yield)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Name the cure where tests and cases are asked for at once: pytest then takes the configuration of the cases.
+    """Name the fix where tests and cases are asked for at once: pytest then takes the configuration of the cases.
 
     Raises:
         pytest.UsageError: the run has another configuration, and nobody named that with `-c`.

@@ -139,7 +139,7 @@ def record(number: int = 0, *, scale: float = 1.0, **changes: Any) -> LaunchReco
 _CODES: Mapping[str, FindingCode] = {
     "pass": "ruled-out",
     "improved": "faster",
-    "regressed": "beyond-limit",
+    "regressed": "beyond-allow",
     "inconclusive": "undecided",
     "no-baseline": "no-baseline",
 }
@@ -160,7 +160,7 @@ def verdict(metric: str = "denoise", *, outcome: str = "pass", **changes: Any) -
         "metric_class": classes.get(metric, "stage"),
         "unit": "MiB" if metric == "peak_memory" else "ms",
         "outcome": outcome,
-        "finding": Finding(code=_CODES[outcome], limit=changes.get("limit"), size=changes.get("excluded")),
+        "finding": Finding(code=_CODES[outcome], allow=changes.get("allow"), size=changes.get("excluded")),
         "baseline": base,
         "now": base,
         "estimator": "median" if metric == "pause" else "mean",
@@ -189,9 +189,9 @@ def result(case: str = "wan22_t2v_a14b_720p", *, outcome: str = "pass", **change
         "launches": (record(0),),
         "verdicts": (
             verdict(
-                "denoise", now=81505.0, spread=0.004, low=0.988, high=1.006, limit=0.04, ignore=0.015, excluded=0.019
+                "denoise", now=81505.0, spread=0.004, low=0.988, high=1.006, detect=0.042, allow=0.012, excluded=0.019
             ),
-            verdict("peak_memory", limit=0.03, ignore=0.01),
+            verdict("peak_memory", detect=0.03, allow=0.01),
         ),
         "baseline_path": "baselines/nvidia-h100-80gb-hbm3-x4/wan22_t2v_a14b_720p.json",
         "baseline_recorded": RECORDED,
@@ -208,7 +208,7 @@ def result(case: str = "wan22_t2v_a14b_720p", *, outcome: str = "pass", **change
 
 def regressed(**changes: Any) -> CaseResult:
     """Really 5.3 % slower in denoising, seen in five launches; text encoding, decoding and memory as before."""
-    primary = {"spread": 0.004, "limit": 0.04, "ignore": 0.015}
+    primary = {"spread": 0.004, "detect": 0.042, "allow": 0.012}
     fields: dict[str, Any] = {
         "outcome": "regressed",
         "decided_by": ("denoise", "e2e"),
@@ -216,10 +216,10 @@ def regressed(**changes: Any) -> CaseResult:
         "elapsed_s": 865.0,
         "verdicts": (
             verdict("e2e", outcome="regressed", now=87710.0, low=1.045, high=1.061, **primary),
-            verdict("stage:TextEncodingStage", now=316.0, low=0.979, high=1.033, limit=0.2, ignore=0.06, excluded=0.06),
+            verdict("stage:TextEncodingStage", now=316.0, low=0.979, high=1.033, detect=0.2, allow=0.12, excluded=0.06),
             verdict("denoise", outcome="regressed", now=86080.0, low=1.046, high=1.06, **primary),
-            verdict("stage:DecodingStage", now=783.0, low=0.981, high=1.014, limit=0.2, ignore=0.06, excluded=0.06),
-            verdict("peak_memory", limit=0.03, ignore=0.01),
+            verdict("stage:DecodingStage", now=783.0, low=0.981, high=1.014, detect=0.2, allow=0.12, excluded=0.06),
+            verdict("peak_memory", detect=0.03, allow=0.01),
         ),
     }
     return result(**{**fields, **changes})
@@ -273,7 +273,7 @@ def without_baseline(**changes: Any) -> CaseResult:
 def undecided(**changes: Any) -> CaseResult:
     """Five launches under a foreign process's load: slower or not cannot be told."""
     noisy = record(2, scale=1.04, disturbances=(disturbed("a foreign process ran on GPU 0: python (pid 4711)"),))
-    found = Finding(code="interval-undecided", low=-0.007, high=0.048, limit=0.04)
+    found = Finding(code="interval-undecided", low=-0.007, high=0.048, allow=0.012, detect=0.042)
     fields: dict[str, Any] = {
         "case": "hunyuan3d_2_shape",
         "location": location("cases/hunyuan3d.yaml", 5),
@@ -291,7 +291,8 @@ def undecided(**changes: Any) -> CaseResult:
                 spread=0.021,
                 low=0.993,
                 high=1.048,
-                limit=0.04,
+                allow=0.012,
+                detect=0.042,
             ),
             verdict(
                 "pause",
@@ -329,7 +330,7 @@ def foreign_process() -> GpuProcess:
     return GpuProcess(gpu_uuid="GPU-5d1e8f00-0000-0000-0000-000000000000", pid=4711, name="python", used_mb=8123)
 
 
-def stranger(pid: int = 4711, name: str = "python") -> Disturbance:
+def foreign(pid: int = 4711, name: str = "python") -> Disturbance:
     """A foreign process on the first GPU."""
     seen = replace(foreign_process(), pid=pid, name=name)
     return Disturbance(code="foreign-process", gpu_uuid=seen.gpu_uuid, processes=(seen,))

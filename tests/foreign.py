@@ -27,7 +27,7 @@ from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.reports import REPORTS, github
 from pytest_sgdiff.reports.junit import properties
-from pytest_sgdiff.reports.text import case_line, closing, launch_notes, message, renewal
+from pytest_sgdiff.reports.text import case_line, closing, message, remarks, renewal
 from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.record import record as record_case
@@ -148,7 +148,7 @@ def everything(root: Path, *, quick: bool = False) -> Iterator[tuple[str, str]]:
         for suffix, report in REPORTS.items():
             if not (quick and suffix == ".html"):
                 yield suffix, report.render(run)
-        for part in (message(result), renewal(result), case_line(result), closing(run), *launch_notes(result)):
+        for part in (message(result), renewal(result), case_line(result), closing(run), *remarks(result)):
             yield "terminal", part
         for command in github.commands(run):
             yield "annotation", command

@@ -53,7 +53,7 @@ def check(
         if machine.slug not in priors:
             priors[machine.slug] = suite_priors(suite(root, machine, read=read))
         plan = LaunchPlan() if case is None else case.launches
-        found += of_power(baseline, own, looks=plan.looks[-1], priors=priors[machine.slug])
+        found += of_power(baseline, own, looks=plan.looks, priors=priors[machine.slug])
     strays = (path for path in entries(root) if path.suffix != ".json" and path.parent != root)
     found += [Flaw(level="error", code="stray", path=str(path)) for path in strays]
     return tuple(found)

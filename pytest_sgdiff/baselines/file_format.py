@@ -148,7 +148,7 @@ def upgrade(document: Any, *, steps: Mapping[int, Upgrade] = UPGRADES, current: 
     Raises WireError for a document that has no schema number, or one that no step leads away from.
     """
     if not isinstance(document, dict) or "schema" not in document:
-        raise WireError("this is no baseline of pytest-sgdiff: it has no key 'schema'")
+        raise WireError("this is not a baseline of pytest-sgdiff: it has no key 'schema'")
     schema = document["schema"]
     if isinstance(schema, bool) or not isinstance(schema, int):
         raise WireError(f"schema: must be a whole number, got {schema!r}", ("schema",))
@@ -158,7 +158,7 @@ def upgrade(document: Any, *, steps: Mapping[int, Upgrade] = UPGRADES, current: 
         raise _NewerError(message, ("schema",))
     for number in range(schema, current):
         if number not in steps:
-            raise WireError(f"schema: is {schema}, from which no way leads to {current}", ("schema",))
+            raise WireError(f"schema: is {schema}, which cannot be converted to {current}", ("schema",))
         document = {**steps[number](document), "schema": number + 1}
     return dict(document)
 
@@ -233,7 +233,7 @@ def _check_numbers(file: _File, *, launches: int) -> None:
 
 def _check_positive(name: str, value: float | None, path: tuple[str | int, ...]) -> None:
     if value is not None and not plausible(value):
-        raise WireError(f"{spell(path)}: is {value!r}, which nothing measures", path)
+        raise WireError(f"{spell(path)}: is {value!r}, which is not a possible measurement", path)
     if value is not None and value <= 0 and not may_be_zero(name):
         message = f"{spell(path)}: must be greater than zero, got {value!r}: what was not measured is null"
         raise WireError(message, path)

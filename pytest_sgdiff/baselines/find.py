@@ -30,10 +30,10 @@ __all__ = [
 ]
 
 
-CURE_OF_ONLY = "restore the file with git: the recording does not say on which machine it was made, and this does"
+FIX_OF_ONLY = "restore the file with git: only this file names the machine, the recording does not"
 """Of the baseline that a recording without a machine is compared with: without it nothing can be recorded anew."""
 
-CURE = "restore the file with git, or record it anew with --sgdiff-update"
+FIX = "restore the file with git, or record it again with --sgdiff-update"
 
 
 def path_for(root: Path, machine: Machine, case: str) -> Path:
@@ -41,7 +41,7 @@ def path_for(root: Path, machine: Machine, case: str) -> Path:
     return root / machine.slug / f"{file_name(case)}.json"
 
 
-def load(path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline:
+def load(path: Path, *, below: Path | None = None, fix: str = FIX) -> Baseline:
     """The baseline in a file. `below` is the folder of baselines in which it lies, below which no link is followed;
     None if the file itself was named. Raises BaselineError with file and line for everything that is wrong with it."""
     try:
@@ -54,17 +54,17 @@ def load(path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline
         return replace(file_format.from_text(content.decode("utf-8")), path=str(path))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise BaselineError.of_file(path, f"is not UTF-8 text ({cure})", line=line) from None
+        raise BaselineError.of_file(path, f"is not UTF-8 text ({fix})", line=line) from None
     except file_format.MistakeError as mistake:
         if mistake.newer:  # which nothing here may overwrite
             raise NewerBaselineError.of_file(path, str(mistake), line=mistake.line) from None
-        raise BaselineError.of_file(path, f"{mistake} ({cure})", line=mistake.line) from None
+        raise BaselineError.of_file(path, f"{mistake} ({fix})", line=mistake.line) from None
 
 
 class Read(Protocol):
     """How a baseline is read: `load`, or `Once`."""
 
-    def __call__(self, path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline: ...
+    def __call__(self, path: Path, *, below: Path | None = None, fix: str = FIX) -> Baseline: ...
 
 
 class Once:
@@ -74,14 +74,14 @@ class Once:
     def __init__(self) -> None:
         self._found: dict[Path, tuple[tuple[int, ...], Baseline]] = {}
 
-    def __call__(self, path: Path, *, below: Path | None = None, cure: str = CURE) -> Baseline:
+    def __call__(self, path: Path, *, below: Path | None = None, fix: str = FIX) -> Baseline:
         try:
             there = path.lstat()
         except OSError:  # which `load` tells of
-            return load(path, below=below, cure=cure)
+            return load(path, below=below, fix=fix)
         seen = (there.st_dev, there.st_ino, there.st_mtime_ns, there.st_size)
         if path not in self._found or self._found[path][0] != seen:
-            self._found[path] = seen, load(path, below=below, cure=cure)
+            self._found[path] = seen, load(path, below=below, fix=fix)
         return self._found[path][1]
 
 
@@ -98,7 +98,7 @@ def find(root: Path, machine: Machine, case: str, *, read: Read = load) -> Basel
         raise BaselineError(str(error)) from None
     baseline = read(path, below=root)
     if right := right_place(baseline, path):
-        raise BaselineError.of_file(path, f"is the baseline of {right}: move it there, or record this one anew")
+        raise BaselineError.of_file(path, f"is the baseline of {right}: move it there, or record this one again")
     return baseline
 
 
@@ -127,7 +127,7 @@ def only_machine(root: Path, case: str, *, read: Read = load) -> Machine | None:
     if len(slugs) != 1:
         return None
     path = root / slugs[0] / f"{file_name(case)}.json"
-    return read(path, below=root, cure=CURE_OF_ONLY).measurement.machine
+    return read(path, below=root, fix=FIX_OF_ONLY).measurement.machine
 
 
 def every(root: Path) -> Iterator[Path]:

@@ -58,7 +58,7 @@ Code = Literal[
 
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 UNKNOWN = "unknown"
-"""The product of a machine that a recording does not tell."""
+"""The product of a machine that a recording does not report."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,16 +113,16 @@ def of_case(baseline: Baseline, case: Case, assets: Mapping[str, str], own: Sequ
 
 
 def of_power(
-    baseline: Baseline, own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior]
+    baseline: Baseline, own: Sequence[Series], *, looks: Sequence[int], priors: Mapping[MetricClass, Prior]
 ) -> Iterator[Flaw]:
-    """What the baseline finds of each of its `own_series` in `looks` launches, and what of it is too little."""
+    """What the baseline finds of each of its `own_series` with these checkpoints, and what of it is too little."""
     if baseline.kind == "reference":
         return
     found = tuple(powers(own, looks=looks, priors=priors))
     if found:
-        yield _flaw(baseline, "note", "finds", powers=found, of=looks)
+        yield _flaw(baseline, "note", "finds", powers=found, of=looks[-1])
     if weak := tuple(p for p in found if p.weak):
-        yield _flaw(baseline, "warning", "weak", powers=weak, of=looks)
+        yield _flaw(baseline, "warning", "weak", powers=weak, of=looks[-1])
 
 
 def _flaw(baseline: Baseline, level: Level, code: Code, **figures: Any) -> Flaw:

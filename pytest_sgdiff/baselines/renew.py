@@ -75,7 +75,7 @@ def placed(old: Baseline | None, candidate: Baseline) -> Baseline:
         if lost:
             raise BaselineError(
                 f"{old.path or candidate.measurement.case}: the candidate lacks the launches of session "
-                f"{', '.join(lost)}; nothing was changed. Extend the baseline that is there now: repeat the run with "
+                f"{', '.join(lost)}; nothing was changed. To extend the current baseline, repeat the run with "
                 "--sgdiff-update=extend"
             )
     if old.kind != "recorded" or not _comparable(old.measurement, candidate.measurement):
@@ -121,17 +121,19 @@ def refuse_mixture(
     old: Baseline, new: Measurement, engine_version: str | None, launches: tuple[LaunchRecord, ...]
 ) -> None:
     """Raise BaselineError if fresh launches cannot stand beside those of the old baseline, or stand there already."""
-    differs, cure = None, "replace it with --sgdiff-update=all"
+    differs, fix = None, "replace it with --sgdiff-update=all"
     if old.kind != "recorded":
         differs = "a published reference has no launches to add to"
     elif old.measurement.machine != new.machine:
         differs = f"the baseline is of {old.measurement.machine.slug}, the launches of {new.machine.slug}"
     elif not same_work(old.measurement.workload, new.workload):
         fields = "; ".join(map(_then_and_now, work_differences(old.measurement.workload, new.workload)))
-        differs = "the case asks for another workload since" + (f" ({fields})" if fields else "")
+        differs = "the case asks for a different workload now" + (f" ({fields})" if fields else "")
     elif old.measurement.workload.inherited is None and new.workload.inherited:
         names = ", ".join(new.workload.inherited)
-        differs = f"it does not tell what its launches inherited from the shell, and these inherited {names}"
+        differs = (
+            f"it does not record what its launches inherited from the shell, and the new launches inherited {names}"
+        )
     elif _synced(old.measurement) != {launch.environment.sync_stages for launch in launches}:
         differs = "one was recorded with synchronised stage timers and the other without"
     elif cached := cache_differences(old.measurement.launches, old.measurement.workload, launches, new.workload):
@@ -142,9 +144,9 @@ def refuse_mixture(
         differs = f"the baseline was recorded with sglang {old.engine_version}, the launches with {engine_version}"
     elif again := _known(old.measurement.launches, launches):
         # Counted twice they would look like twice the evidence.
-        differs, cure = f"the launch of {again} is in it already", "add launches of another day or node"
+        differs, fix = f"the launch of {again} is in it already", "add launches of another day or node"
     if differs:
-        raise BaselineError(f"{old.path or new.case}: cannot be extended: {differs}; {cure}")
+        raise BaselineError(f"{old.path or new.case}: cannot be extended: {differs}; {fix}")
 
 
 def _then_and_now(one: Difference) -> str:

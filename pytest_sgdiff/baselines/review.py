@@ -36,7 +36,7 @@ def figures(
     old: Baseline | None,
     choice: MetricChoice,
     *,
-    looks: int,
+    looks: Sequence[int],
     apart: tuple[Difference, ...] = (),
     priors: Priors | None = None,
 ) -> tuple[Verdict, ...]:
@@ -54,7 +54,8 @@ def figures(
                 v,
                 outcome="no-baseline",
                 finding=Finding(code="not-comparable"),
-                limit=None,
+                allow=None,
+                detect=None,
                 excluded=None,
                 best_ratio=None,
                 suspect=False,
@@ -69,7 +70,7 @@ def review(
     old: Baseline | None,
     choice: MetricChoice,
     *,
-    looks: int,
+    looks: Sequence[int],
     location: Location,
     priors: Priors | None = None,
 ) -> CaseResult:

@@ -23,7 +23,7 @@ from pytest_sgdiff.files.locks import is_at, try_lock
 __all__ = ["LOCK", "LOCK_TIMEOUT_S", "apply", "locked", "save", "update"]
 
 LOCK = ".lock"
-_NO_LOCK = "is no lock of this plugin but a link or something else, which is not opened; take it away, then repeat"
+_NO_LOCK = "is not a lock file of this plugin, but a link or another kind of file; remove it, then repeat"
 LOCK_TIMEOUT_S = 30.0
 """How long a writer waits for another: writing takes milliseconds, so the other one hangs."""
 
@@ -84,7 +84,7 @@ def _write(root: Path, path: Path, make: Callable[[], Baseline], lock_timeout_s:
                 if name.startswith(TEMPORARY):  # of a killed writer: we hold the lock, so nobody writes now
                     remove(path.parent / name, below=root)
             if (what := kind(path, below=root)) not in ("file", None):
-                raise BaselineError(f"{path}: is a {what}, not written over: take it away, then repeat")
+                raise BaselineError(f"{path}: is a {what}, which is not overwritten: remove it, then repeat")
             write(path, text, below=root)
     except DataFileError as error:
         raise BaselineError(f"{path}: cannot be written: {error}; nothing was changed") from None

@@ -78,7 +78,10 @@ def _complaint(name: str, path: Path | None, folder: Path | None) -> str:
         where = f" (get it from {SOURCES[name]})" if name in SOURCES else ""
         return f"asset '{name}' is needed: name the folder that holds it with --sgdiff-assets=DIR{where}"
     if not _is_inside(path, folder):
-        return f"asset '{name}' leads out of {folder}, to {path.resolve()}: put a copy there, or name the folder above"
+        return (
+            f"asset '{name}' is a link out of {folder}, to {path.resolve()}: put a copy into the folder, or name one "
+            "that contains both"
+        )
     if not path.exists():
         return f"asset '{name}' is not in {folder}: {get}"
     return f"asset '{name}' in {folder} is {'empty' if path.is_file() else 'not a file'}: {get}"

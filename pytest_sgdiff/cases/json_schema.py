@@ -24,7 +24,7 @@ def document_schema() -> Schema:
     overrides: Schema = {"$ref": "#/$defs/overrides"}
     variants = _map_of({"anyOf": [overrides, {"type": "null"}]}, VARIANT, "variants and what they change")
     matrix = {**_map_of(variants, ".+", MATRIX_HELP)}
-    cases = _map_of({"$ref": "#/$defs/case"}, CASE_ID, f"the cases by id ({NAME_HELP}), unique over all files")
+    cases = _map_of({"$ref": "#/$defs/case"}, CASE_ID, f"the cases by id ({NAME_HELP}); an id is unique over all files")
     merged = ", ".join(MERGED)
     defaults = {"description": f"merged into every case of the file; {merged} key by key", **overrides}
     return {

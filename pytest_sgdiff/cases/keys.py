@@ -6,6 +6,7 @@ The keys are the fields of `pytest_sgdiff.data.Case` and its parts (a test keeps
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
 from pytest_sgdiff import metrics
@@ -20,13 +21,15 @@ from pytest_sgdiff.cases.shapes import (
     ListOf,
     MapOf,
     OneOf,
+    OneOrEach,
     Record,
     Share,
     Specifier,
     Text,
 )
-from pytest_sgdiff.cases.tree import Mistakes, Table
+from pytest_sgdiff.cases.tree import Mistakes, Node, Place, Table
 from pytest_sgdiff.data import Backend, Case, Expect, FasterThan, LaunchPlan, MetricChoice, OutputSize, Requires
+from pytest_sgdiff.judging.rules import CLASS_MARGINS
 
 CASE_ID = r"[A-Za-z_][A-Za-z0-9_.-]*"
 VARIANT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -63,20 +66,42 @@ _EXPECT = Record(
     },
     help={
         "pipeline": "pipeline class that the log must name",
-        "stages": "names that the perf dump's steps must hold",
-        "output": "size of what must have been produced",
+        "stages": "stages that the perf dump must contain",
+        "output": "size that the output must have",
         "attention": "attention backend that must have been used",
     },
 )
 
 
-def _limits_are_gated(choice: MetricChoice, table: Table, name: str, mistakes: Mistakes) -> None:
-    """A limit on what is not gated would be a promise that nobody keeps."""
-    for metric in choice.limits:
-        if not metrics.gates(choice, metric):
-            limits = table.entries["limits"]
-            assert isinstance(limits, Table)
-            mistakes.add(limits.keys[metric], f"'{name}.limits.{metric}' has no effect: add {metric} to '{name}.gate'")
+def _figures_make_sense(choice: MetricChoice, table: Table, name: str, mistakes: Mistakes) -> None:
+    """What is stated of a metric that is not gated would be a promise that nobody keeps."""
+    if choice.gate is not None and "primary" in table.entries and not metrics.gates(choice, choice.primary):
+        mistakes.add(
+            table.keys["primary"],
+            f"'{name}.primary' is not gated: add {choice.primary} to '{name}.gate', or leave it out",
+        )
+    for key in ("allow", "detect"):
+        stated = table.entries.get(key)
+        for metric, place in stated.keys.items() if isinstance(stated, Table) else ():
+            if not metrics.gates(choice, metric):
+                mistakes.add(place, f"'{name}.{key}.{metric}' has no effect: add {metric} to '{name}.gate'")
+    for place, metric, detect in _each(table.entries.get("detect"), choice.detect):
+        allow = choice.allow.get(metric) if isinstance(choice.allow, Mapping) else choice.allow
+        if allow is None and metric:
+            family = metrics.entry(metric)
+            kind = family.metric_class if family is not None and family.metric_class != "pause" else "primary"
+            allow = CLASS_MARGINS[kind].allow
+        if detect <= (CLASS_MARGINS["primary"].allow if allow is None else allow):
+            least = f"{100 * (CLASS_MARGINS['primary'].allow if allow is None else allow):g}%"
+            mistakes.add(place, f"'{name}.detect' must be more than the {least} that is allowed")
+
+
+def _each(node: Node | None, stated: float | Mapping[str, float] | None) -> Iterator[tuple[Place, str, float]]:
+    """Every figure with its place and metric; one for the case has no metric."""
+    if isinstance(node, Table) and isinstance(stated, Mapping):
+        yield from ((node.keys[metric], metric, figure) for metric, figure in stated.items())
+    elif node is not None and isinstance(stated, float):
+        yield node.place, "", stated
 
 
 _PRIMARY = OneOf(names=metrics.primary_names)
@@ -86,22 +111,27 @@ _METRICS = Record(
     keys={
         "primary": _PRIMARY,
         "gate": ListOf(item=_GATE, least=1),
-        "limits": MapOf(value=Share(), key=_GATE),
+        "allow": OneOrEach(value=Share(or_zero=True), key=_GATE),
+        "detect": OneOrEach(value=Share(), key=_GATE),
     },
     help={
-        "primary": "the metric that decides first",
-        "gate": "metrics that fail the case when they get worse",
-        "limits": "slowdown that a pass must exclude, by metric, such as 4%",
+        "primary": "the metric that decides first, one of those in `gate`",
+        "gate": "the only metrics that fail the case when they get worse",
+        "allow": "slowdown that is accepted and never fails, for the case or by metric, such as 10%",
+        "detect": "slowdown that a pass rules out, for the case or by metric; more than `allow`",
     },
-    relation=_limits_are_gated,
+    formerly={"limits": "allow"},
+    relation=_figures_make_sense,
 )
 _LAUNCHES = Record(
     kind=LaunchPlan,
-    keys={"baseline": Int(minimum=3), "looks": Increasing()},
+    keys={"baseline": Int(minimum=3), "checkpoints": Increasing()},
     help={
-        "baseline": "launches that a baseline is recorded from, 3 or more; a case marked `nightly` has 10 by default",
-        "looks": "launches after which a verdict is sought, increasing",
+        "baseline": "number of launches of a baseline, 3 or more; a case marked `nightly` has 10 by default",
+        "checkpoints": "numbers of launches after which the case is judged, increasing",
     },
+    aliases={"looks": "checkpoints"},
+    fields={"checkpoints": "looks"},
 )
 _REQUIRES = Record(
     kind=Requires,
@@ -111,17 +141,17 @@ _REQUIRES = Record(
         "token": Bool(),
     },
     help={
-        "gpu": "words of which the GPU's product name must hold one, such as H100 (H20 is no H200)",
+        "gpu": "the GPU's product name must contain one of these words, such as H100 (H20 does not match H200)",
         "engine": "versions of the engine that can run the case, a PEP 440 specifier; a build from source counts as "
-        "the newest",
-        "token": "whether the model is gated, so that HF_TOKEN must be set",
+        "the newest version",
+        "token": "true if the model is gated: HF_TOKEN must be set",
     },
 )
 _FASTER_THAN = Record(
     kind=FasterThan,
     keys={"case": _WORD, "at_least": Share(or_zero=True)},
     help={
-        "case": "id of the other case of the same run, such as firered_1_1[ulysses]",
+        "case": "id of another case of the same run, such as firered_1_1[ulysses]",
         "at_least": "by how much this case must be faster, such as 10%",
     },
 )
@@ -154,30 +184,30 @@ CASE = Record(
         "source": Text(),
     },
     help={
-        "summary": "one line for people, shown in reports",
+        "summary": "one line that describes the case in reports",
         "marks": "pytest marks, selected with -m",
         "fixtures": "pytest fixtures that the case uses",
-        "model": "model id or folder, --model-path of the engine",
+        "model": "model id or folder, passed to the engine as --model-path",
         "gpus": "how many GPUs the case leases; 0 runs the engine on the CPU",
         "engine": "how the model is run: sglang-generate, or an engine that a plugin adds",
-        "backend": "the backend that must have run",
-        "warmup": "request: warm up before the measured request, in the words of its version and with the cache of "
-        "encodings off; off: measure cold",
-        "args": "flags of the engine without dashes, in order: true is a bare flag, a list several values",
+        "backend": "the backend that must run",
+        "warmup": "request: warm up before the measured request, with the flag of the engine's version and without the "
+        "cache of encodings; off: measure cold",
+        "args": "flags of the engine without dashes, in order: true is a flag without value, a list is several values",
         "env": "environment variables, text only",
-        "config": "written to a JSON file that the engine gets as --config",
-        "assets": "flag and file in the assets folder, such as image-path: cat.png",
-        "expect": "what a launch must show before it counts",
+        "config": "settings in a JSON file that the engine gets as --config",
+        "assets": "flags, each with a file in the assets folder, such as image-path: cat.png",
+        "expect": "what the log and dump of a launch must show, or the launch is invalid",
         "metrics": "which metrics are gated, and how tightly",
         "launches": "how often the engine is launched",
-        "timeout": "bound of one launch: 45m, 90s, 2h, or seconds",
-        "requires": "what the case needs; elsewhere it is skipped",
-        "faster_than": "another case of the same run that this one must beat",
+        "timeout": "time limit of one launch: 45m, 90s, 2h, or seconds",
+        "requires": "what the case needs; without it the case is skipped",
+        "faster_than": "another case of the same run that this case must beat",
         "source": "the document or upstream file that the case follows",
     },
 )
 
 MATRIX_HELP = (
-    "axes, each with its variants and what they change: "
+    "axes with their variants, and what each variant changes: "
     "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]"
 )

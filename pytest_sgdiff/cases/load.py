@@ -1,7 +1,7 @@
 """Case files: YAML text -> cases, with every mistake of a file at once as `path:line:column: message`.
 
-A file is read into a tree with places (`yamlreader`), what people wrote is checked and merged on it (`casekeys`,
-`casedrafts`), and only a file without mistakes becomes cases.
+A file is read into a tree with places (`yaml`), what people wrote is checked and merged on it (`keys`, `merge`), and
+only a file without mistakes becomes cases.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import pathlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pytest_sgdiff.cases import yaml as yamlreader
 from pytest_sgdiff.cases.keys import CASE
 from pytest_sgdiff.cases.merge import Draft, drafts
 from pytest_sgdiff.cases.shapes import did_you_mean
 from pytest_sgdiff.cases.tree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
+from pytest_sgdiff.cases.yaml import MAX_BYTES, TOO_LARGE, read_tree
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.lookalikes import in_name
@@ -30,7 +30,7 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
     """
     mistakes = Mistakes(path, text)
     try:
-        root = yamlreader.read_tree(text, mistakes)
+        root = read_tree(text, mistakes)
         found = () if root is None else drafts(root, mistakes, known_marks)
     except TooManyMistakesError:
         more = f"{path}:1:1: more than {MAX_MISTAKES:,} mistakes: only these are shown"
@@ -168,13 +168,13 @@ def has_cases(file: pathlib.Path) -> bool:
         if not file.is_file():  # a FIFO would wait for a writer
             return False
         with file.open("rb") as stream:
-            return _names_cases(stream.read(yamlreader.MAX_BYTES))
+            return _names_cases(stream.read(MAX_BYTES))
     except OSError:
         return False
 
 
 def _names_cases(raw: bytes) -> bool:
-    return re.search(rb"^cases[ \t]*:", raw[: yamlreader.MAX_BYTES], re.MULTILINE) is not None
+    return re.search(rb"^cases[ \t]*:", raw[:MAX_BYTES], re.MULTILINE) is not None
 
 
 class _UnreadableError(Exception):
@@ -193,7 +193,7 @@ def _read(file: pathlib.Path) -> bytes:
         if not file.is_file():
             raise _MissingError("not a file" if file.exists() else "no such file")
         with file.open("rb") as stream:
-            return stream.read(yamlreader.MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise _MissingError(f"cannot be read: {error.strerror or error}") from None
 
@@ -201,8 +201,8 @@ def _read(file: pathlib.Path) -> bytes:
 def _decoded(raw: bytes) -> str:
     if b"\0" in raw[:1024]:
         raise _UnreadableError("a binary file, not YAML")
-    if len(raw) > yamlreader.MAX_BYTES:
-        raise _UnreadableError(yamlreader.TOO_LARGE)
+    if len(raw) > MAX_BYTES:
+        raise _UnreadableError(TOO_LARGE)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

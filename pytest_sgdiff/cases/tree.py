@@ -78,7 +78,7 @@ class Mistakes:
     its line in the file's `text` that look like others.
 
     `add` raises TooManyMistakesError beyond MAX_MISTAKES. `began` is where something began that is wrong at `place`,
-    and `syntax` tells that what stands above may be the cause.
+    and `syntax` says that what stands above may be the cause.
     """
 
     def __init__(self, path: str, text: str = "") -> None:

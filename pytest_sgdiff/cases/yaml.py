@@ -146,7 +146,7 @@ class _Composer:
     def _leaf(self, event: Any, place: Place) -> Leaf:
         text = _joined(event.value)
         if not _SENDABLE.fullmatch(text):
-            self._mistakes.add(place, "holds a NUL character or half a character, which no command line can carry")
+            self._mistakes.add(place, "contains a NUL character or half a character, which no command line can contain")
         plain = event.style is None and event.tag is None
         return Leaf(place=place, text=text, value=_resolve(text) if plain else text)
 

@@ -37,7 +37,7 @@ examples:
   sgdiff inspect --dump perf.json --log run.log the same of a dump and a log that lie anywhere
   sgdiff judge numbers.json --json              the decision rule on plain numbers
 
-measuring is pytest's work:
+pytest measures:
   pytest --sgdiff-gpus=4 -m nightly             launch, prove the native backend, judge against the baselines
   pytest --sgdiff-gpus=4 --sgdiff-update        record fresh launches as baselines
   pytest --sgdiff-replay=DIR                    judge launches recorded elsewhere; needs no GPU
@@ -84,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line; its help is what documents it."""
     parser = argparse.ArgumentParser(
         prog="sgdiff",
-        description="Tells whether SGLang Diffusion got slower.",
+        description="Reports whether SGLang Diffusion got slower.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

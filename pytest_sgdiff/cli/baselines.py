@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-UNDATED = "date not told"
+UNDATED = "date unknown"
 """Published numbers do not always say of when they are."""
-LAUNCHES = 5
-"""Launches of the last look of a case that does not say: what `show` promises to be found is found in as many."""
 
 
 def add(commands: Subparsers) -> None:
@@ -34,23 +32,22 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "baselines",
         help="list, show, compare, check or apply baselines",
-        description="list: one line per baseline. show CASE: every metric with its spread and what it can detect, and "
-        "what is wrong with the launches. "
-        "diff DIR: candidates in DIR against the tree: old and new figures with interval and verdict, what changed in "
-        "workload, machine and engine, and what the new ones find. check: exit 1 on anything zero, missing, not "
-        "finite, of another schema, short of launches, without provenance, or for a case that is gone (known are those "
-        "below --cases, and those in *.sgdiff.yaml below the current folder), or where the case asks for a different "
-        "workload now; it prints the smallest slowdown that each baseline finds and warns where that is far beyond the "
-        "limit. apply DIR: put the reviewed candidates "
-        "of a CI run (its --sgdiff-out folder, or the folder baselines/ in it) in place; "
-        "one that would lose launches is refused.",
+        description="list: one line per baseline. show CASE: every metric with its spread and its minimum detectable "
+        "slowdown, and the problems of the launches. diff DIR: compares the candidates in DIR with the tree: old and "
+        "new figures, interval, verdict, changes of workload, machine and engine, and the minimum detectable "
+        "slowdowns of the candidates. check: exit 1 if a value is zero, missing or not finite, if a baseline has "
+        "another schema, too few launches or no provenance, if no case of its name exists (cases are read from "
+        "--cases and from *.sgdiff.yaml below the current folder), or if the case asks for a different workload now. "
+        "It prints the minimum detectable slowdown of each baseline and warns if that is far beyond what a pass "
+        "rules out. apply DIR: copies the reviewed candidates of a CI run (its --sgdiff-out folder, or the folder "
+        "baselines/ in it) into the tree. A candidate that would lose launches is refused.",
     )
     parser.add_argument("action", choices=("list", "show", "diff", "check", "apply"), metavar="ACTION")
     parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
     parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
     parser.add_argument("--cases", type=Path, metavar="DIR", help="for check and diff; default: cases")
-    parser.add_argument("--assets", type=Path, metavar="DIR", help="for check: the folder of input files, to compare")
-    parser.add_argument("--strict", action="store_true", help="for check: exit 1 on warnings, too")
+    parser.add_argument("--assets", type=Path, metavar="DIR", help="for check: compare the input files in this folder")
+    parser.add_argument("--strict", action="store_true", help="for check: exit 1 on warnings too")
     parser.add_argument("--json", action="store_true", help="print JSON (list)")
     parser.set_defaults(run=_baselines)
 
@@ -165,6 +162,7 @@ def _estimators(baseline: Baseline) -> list[str]:
 
 def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricClass, Prior]) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
+    from pytest_sgdiff.data import LaunchPlan
     from pytest_sgdiff.judging.estimator import centre
     from pytest_sgdiff.judging.power import detectable
     from pytest_sgdiff.judging.rules.sample import variation
@@ -178,14 +176,14 @@ def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricCl
         middle, spread = centre(values, metric_class(name)), variation(values)
         if middle is None:
             continue
-        found = detectable(judged[name], LAUNCHES, priors) if name in judged else None
+        found = detectable(judged[name], LaunchPlan().looks, priors) if name in judged else None
         line = f"{name:32}{fixed(middle, 2):>12} {unit(name)}"
         line += "" if spread is None else f"  CV {fixed(100 * spread, 2)} %" if spread <= 1 else "  CV > 100 %"
         if found is not None:
             size = precision(found)
             size += f" ({fixed(found * middle, 1)} ms)" if judged[name].metric_class == "stage" and found < 1 else ""
             net = ", net of pauses" if judged[name].net else ""
-            line += f"  finds {size} in five launches{net}"
+            line += f"  detects {size} in five launches{net}"
         lines.append(line)
     return lines
 
@@ -223,7 +221,7 @@ def _diff(chosen: argparse.Namespace) -> int:
             new,
             old,
             MetricChoice() if case is None else case.metrics,
-            looks=(LaunchPlan() if case is None else case.launches).looks[-1],
+            looks=(LaunchPlan() if case is None else case.launches).looks,
             location=Location(path=str(path), line=1, column=1) if case is None else case.location,
             priors=priors[machine],
         )

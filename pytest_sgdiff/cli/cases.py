@@ -25,11 +25,11 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "cases",
         help="list the cases of case files, or check the files",
-        description="Lists cases. With --check, prints every mistake of the files as file:line:column: message, also "
-        "what no engine can do as the case says and marks that pytest does not know, and exits with 2 if there is one. "
-        "Warnings follow, of what is not reproducible or easily misread; they leave the exit code 0. With "
-        "--check-nightly, compares the cases whose `source` names comparison_configs.json with that file of SGLang and "
-        "exits with 1 if they differ.",
+        description="Lists cases. With --check, prints every mistake of the files as file:line:column: message. It "
+        "also reports settings that no engine accepts and marks that pytest does not know. Exit 2 if there is a "
+        "mistake. Warnings about what is not reproducible or easily misread leave the exit code 0. With "
+        "--check-nightly, compares the cases whose `source` names comparison_configs.json with that file of SGLang. "
+        "Exit 1 if they differ.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="case files (default: cases/*.yaml)")
     parser.add_argument("--check", action="store_true", help="check the files only: mistakes and warnings")
@@ -40,7 +40,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--engine-version",
         metavar="VERSION",
-        help="for --as-command: the version to write for (default: the newest); for --check: refuse what it would",
+        help="for --as-command: write for this version (default: the newest); for --check: refuse what it refuses",
     )
     parser.add_argument("--assets", type=Path, metavar="DIR", help="for --as-command: the folder of input files")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -103,10 +103,10 @@ def _check(files: Sequence[Path], here: Path, version: str | None) -> int:
 
 def _names_marks(file: Path) -> bool:
     """Whether a case file has marks, also one that cannot be read as YAML."""
-    from pytest_sgdiff.cases import yaml as yamlreader
+    from pytest_sgdiff.cases.yaml import MAX_BYTES
 
     try:
-        return b"marks" in read_named(file, at_most=yamlreader.MAX_BYTES)
+        return b"marks" in read_named(file, at_most=MAX_BYTES)
     except SgdiffError:
         return False
 

@@ -27,25 +27,25 @@ def add(commands: Subparsers) -> None:
         "compare",
         help="compare two perf dumps, two recordings, or either against a baseline",
         description="Compares two perf dumps, two recordings (a folder that --sgdiff-out wrote, one of its cases or "
-        "one launch), or either against a baseline file, by the rule of the gate. Launches that are too few to show "
-        "their own noise are judged by the usual one, and below the table stands which slowdowns so many can show: one "
-        "launch against one shows none, only a larger memory. Exit 0 if nothing is shown to be slower, also where that "
-        "cannot be told; 1 if anything is slower or takes more memory; 2 if the two are not comparable (another model, "
-        "other GPUs, sizes, stage timers or backends) or a case of OLD is not in NEW; --anyway compares what there is. "
-        "Cases that only NEW has, and other flags that differ, are named.",
+        "one launch), or either against a baseline file, by the rule of the gate. Launches too few to show their own "
+        "noise are judged by the usual noise. The minimum detectable slowdown of so many launches is printed below "
+        "the table. One launch against one detects no slowdown, only larger memory. Exit 0 if nothing is shown to be "
+        "slower, also if the launches cannot show it; 1 if anything is slower or uses more memory; 2 if the two are "
+        "not comparable (another model, other GPUs, sizes, stage timers or backends) or if a case of OLD is not in "
+        "NEW. --anyway compares what both have. Cases that only NEW has, and other flags that differ, are named.",
     )
     parser.add_argument("old", type=Path, metavar="OLD")
     parser.add_argument("new", type=Path, metavar="NEW")
     parser.add_argument(
-        "--format", choices=FORMATS, default="text", help="markdown is that of upstream's compare_perf.py"
+        "--format", choices=FORMATS, default="text", help="markdown has the form of upstream's compare_perf.py"
     )
     parser.add_argument(
         "--tolerances",
         choices=TOLERANCES,
-        help="judge by fixed tolerances, which say nothing of noise: those of upstream's compare_perf.py (e2e 2 %%, a "
-        "stage 10 %% and 120 ms) and, of memory, of its tests (2 %% and 128 MiB)",
+        help="judge by fixed tolerances, which ignore noise: those of upstream's compare_perf.py (e2e 2 %%, a stage "
+        "10 %% and 120 ms) and, for memory, those of its tests (2 %% and 128 MiB)",
     )
-    parser.add_argument("--anyway", action="store_true", help="compare what is not the same work, too")
+    parser.add_argument("--anyway", action="store_true", help="compare different workloads too")
     parser.set_defaults(run=_compare)
 
 

@@ -15,8 +15,8 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "gpus",
         help="the pool of this host: holders, queue, busy GPUs and why",
-        description="Shows the GPUs of this host, the leases on them by any run or user, who waits for them, and "
-        "which are busy with something else.",
+        description="Shows the GPUs of this host, the leases on them by any run or user, the queue, and the GPUs that "
+        "other processes use.",
     )
     parser.add_argument(
         "--lock-dir",
@@ -59,7 +59,7 @@ def _configured_lock_dir(here: Path) -> str | None:
         # pytest 9 gives a fourth value, and wraps what it read to note where that comes from.
         _, file, values, *_ = locate_config(here, [here])
     except (pytest.UsageError, pytest.fail.Exception) as error:
-        raise OptionError(f"pytest's configuration cannot be read: {error}; mend it, or give --lock-dir") from None
+        raise OptionError(f"pytest's configuration cannot be read: {error}; correct it, or give --lock-dir") from None
     value = values.get("sgdiff_lock_dir")
     text = getattr(value, "value", value)
     return str(file.parent / text) if file is not None and text and isinstance(text, str) else None

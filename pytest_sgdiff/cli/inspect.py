@@ -25,18 +25,20 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "inspect",
         help="what really ran in a launch: backend, pipeline, warmup, metrics, problems",
-        description="Reads a perf dump and the engine's log and says what really ran. PATH is a folder that "
-        "--sgdiff-out named or a run left in .sgdiff/: one launch, the launches of one case, or a whole recording. It "
-        "may also be the file of a perf dump or a log (*.log). Below the metrics stands which "
-        "slowdowns so many launches can show against as many others. Exit 1 if anything is wrong with a launch: a "
-        "silent fallback to diffusers, a failed request, a torn dump, a log that does not prove the backend, a process "
-        "that did not end well, a disturbance.",
+        description="Reads a perf dump and the engine's log and prints what really ran. PATH is a folder that "
+        "--sgdiff-out named or that a run left in .sgdiff/: one launch, the launches of one case, or a whole "
+        "recording. It may also be the file of a perf dump or a log (*.log). Below the metrics it prints the minimum "
+        "detectable slowdown of so many launches against as many others. Exit 1 if anything is wrong with a launch: a "
+        "silent fallback to diffusers, a failed request, an incomplete dump, a log that does not prove the backend, a "
+        "process that did not end well, a disturbance.",
     )
     parser.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="a folder with launches, or a file")
     parser.add_argument("--dump", type=Path, metavar="FILE", help="the perf dump (--perf-dump-path of the engine)")
     parser.add_argument("--log", type=Path, metavar="FILE", action="append", default=[], help="a log; repeatable")
     parser.add_argument(
-        "--json", action="store_true", help="print JSON: an object; of a case, a recording or several folders a list"
+        "--json",
+        action="store_true",
+        help="print JSON: an object, or a list for a case, a recording or several folders",
     )
     parser.set_defaults(run=_inspect)
 
@@ -196,7 +198,7 @@ def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]
         pause = found["pause_ms"]
         if pause is not None:
-            rule = "one launch cannot say whether it is the rule"
+            rule = "one launch cannot show whether it is typical"
             lines += ["", f"a pause of {fixed(pause, 0)} ms outside steps and stages: {rule}"]
         if alone and not found["problems"]:
             lines += ["", *_power([_record(found)])]

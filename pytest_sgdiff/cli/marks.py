@@ -17,7 +17,7 @@ _MARK = re.compile(r"^@pytest\.mark\.(\w+)", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marks:
-    """The `known` marks, None where pytest did not tell them; `trouble` says why."""
+    """The `known` marks, None where pytest did not report them; `trouble` says why."""
 
     known: frozenset[str] | None
     trouble: str = ""

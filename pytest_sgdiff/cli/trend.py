@@ -16,12 +16,13 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "trend",
         help="change points and creep over the history of runs",
-        description="Reads a history that runs appended to (--sgdiff-history) and says, per case and metric, from "
-        "which run on it is slower or faster, and how far the latest runs are from the best. Exit 1 if the latest "
-        "change point of one is a slowdown that matters or its creep is half of the limit or more (2 % for denoising, "
-        "1.5 % for memory, 10 % for another stage) and more than the luck of the best runs explains. Where the sum of "
-        "the denoising steps is known, what rare pauses lengthen (e2e, denoise) is shown only if it is named. A case "
-        "whose settings changed begins anew: what it did before is shown, and counts no more for the exit code.",
+        description="Reads a history that runs appended to (--sgdiff-history). For each case and metric it prints the "
+        "run from which it is slower or faster, and how far the latest runs are from the best. Exit 1 if the latest "
+        "change point of a metric is a slowdown that matters. Exit 1 too if its creep is half of what a pass rules out "
+        "(2.1 % for denoising, 1.5 % for memory, 10 % for another stage) and more than the chance in the best runs "
+        "explains. Where the sum of the denoising steps is known, metrics that rare pauses lengthen (e2e, denoise) "
+        "are shown only if --metric names them. A case whose settings changed starts a new series. The earlier series "
+        "is shown, but does not affect the exit code.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the history")
     parser.add_argument("--case", metavar="ID", help="only this case")
@@ -81,7 +82,7 @@ def _line(row: dict[str, Any]) -> str:
     if isinstance(drift, float):
         # Of medians of three runs, which the latest one need not resemble.
         text += f", the latest three {signed(drift)} against the best three"
-    text += " (ended: the case has other settings now)" if row["ended"] else ""
+    text += " (earlier series: the case has other settings now)" if row["ended"] else ""
     for change in row["changes"]:
         version = f", sglang {change['engine_version']}" if change["engine_version"] else ""
         text += f"\n  {signed(change['change'])} from {change['at']} on{version} (p {change['pvalue']:.1g})"

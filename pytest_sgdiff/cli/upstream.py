@@ -15,18 +15,16 @@ def add_import(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "import",
         help="make reference baselines of SGLang's perf_baselines files and of published numbers",
-        description="Reads a file of SGLang's perf_baselines (any version) and writes reference baselines: of a case "
-        "where model, GPUs, sizes, steps and parallel flags are equal, of upstream.<scenario> otherwise. What was zero "
-        "or null is dropped and named. Without FILE, likewise of the published numbers that this version knows. An "
-        "existing recorded baseline is never replaced. Exits with 1 if nothing was imported.",
+        description="Reads a file of SGLang's perf_baselines (any version) and writes reference baselines. A baseline "
+        "gets the name of the case with equal model, GPUs, sizes, steps and parallel flags, or else "
+        "upstream.<scenario>. Zero or null values are dropped and named. Without FILE, imports the published numbers "
+        "that this version knows. A recorded baseline is never replaced. Exit 1 if nothing was imported.",
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
     parser.add_argument("--source", metavar="TEXT", help="where the file comes from (default: its name)")
-    parser.add_argument("--engine", metavar="VERSION", help="the version of sglang that the numbers are of")
-    parser.add_argument(
-        "--gpus", type=int, metavar="N", help="for scenarios that do not tell on how many GPUs they ran"
-    )
+    parser.add_argument("--engine", metavar="VERSION", help="the sglang version that gave the numbers")
+    parser.add_argument("--gpus", type=int, metavar="N", help="for scenarios that do not state their number of GPUs")
     parser.set_defaults(run=_import)
 
 
@@ -36,7 +34,7 @@ def add_export(commands: Subparsers) -> None:
         "export",
         help="write baselines in the form of SGLang's perf_baselines files",
         description="Prints the baselines of all machines with one GPU product as a file of SGLang's perf_baselines: "
-        "medians over the launches; what was not measured is left out.",
+        "medians over the launches, without values that were not measured.",
     )
     parser.add_argument("product", metavar="PRODUCT", help="for example 'NVIDIA H200', or a machine folder's name")
     parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
@@ -77,7 +75,7 @@ def _import(chosen: argparse.Namespace) -> int:
         measurement = reference.measurement
         old = baselines.find(folder, measurement.machine, measurement.case)
         if old is not None and old.kind == "recorded":
-            report += (f"{old.path}: kept: recorded launches say more than a reference",)
+            report += (f"{old.path}: kept: recorded launches are better evidence than a reference",)
             continue
         print(baselines.save(folder, reference))
         written += 1

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pytest_sgdiff.compare.sides import GPUS, Side
+from pytest_sgdiff.compare.sides import GPUS, Fact, Side
 from pytest_sgdiff.data import (
     Baseline,
     ComparisonCode,
@@ -75,7 +75,7 @@ FEW_RULES: Mapping[MetricClass, Rule] = {
     "pause": FewLaunchesPauseRule(),
 }
 
-NO_MACHINE = Machine(kind="gpu", product="not told", count=1)
+NO_MACHINE = Machine(kind="gpu", product="not recorded", count=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +106,15 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unlike:
+    """A fact that is not the same on both sides, so that their numbers are of different work."""
+
+    name: str
+    old: Fact
+    new: Fact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """What came of it. `differences` are reasons why the sides are not comparable; unless `anyway`, rows are empty
     then. `ways` are other flags that differ: two ways of doing the same work. `by` is what decided: the rule of the
@@ -118,7 +127,7 @@ class Comparison:
     new: Side
     by: Literal["rule", "prior", "reference", "tolerance"]
     rows: tuple[Row, ...] = ()
-    differences: tuple[str, ...] = ()
+    differences: tuple[Unlike, ...] = ()
     ways: tuple[str, ...] = ()
     anyway: bool = False
     needed: int | None = None
@@ -175,7 +184,7 @@ def compare(old: Side, new: Side, *, anyway: bool = False, tolerances: Tolerance
     """
     both = [name for name in old.facts if name in new.facts]
     differences = tuple(
-        f"{name}: {old.facts[name]} against {new.facts[name]}"
+        Unlike(name=name, old=old.facts[name], new=new.facts[name])
         for name in both
         # The machine tells how many GPUs there are of which kind.
         if old.facts[name] != new.facts[name] and not (name == GPUS and "machine" in both)
@@ -211,7 +220,7 @@ def stands_out(launch: LaunchRecord) -> float | None:
     """The milliseconds that a launch spent outside its steps and stages, if that is a pause that matters; else None."""
     pause, whole = pause_ms(launch), launch.metrics.get("e2e", 0.0)
     margins = CLASS_MARGINS["pause"]
-    if pause is None or pause <= max(margins.limit_abs, margins.limit * (whole - pause)):
+    if pause is None or pause <= max(margins.allow_abs, margins.allow * (whole - pause)):
         return None
     return pause
 
@@ -249,7 +258,7 @@ def _ruled(old: Side, new: Side, *, by: Literal["rule", "prior", "reference"]) -
     found = series_of(now, baseline, MetricChoice(gate=everything()))
     rules = FEW_RULES if by == "prior" else None
     verdicts, series = (
-        verdicts_on(found, now, baseline, looks=len(new.launches), rules=rules),
+        verdicts_on(found, now, baseline, looks=(len(new.launches),), rules=rules),
         {s.metric: s for s in found},
     )
     fewest = min(len(old.launches), len(new.launches))
@@ -299,7 +308,7 @@ def _shows(verdict: Verdict, old: Side, new: Side) -> float | None:
         return verdict.finding.size
     if len(old.launches) >= BASELINE_LAUNCHES or len(new.launches) < GROSS_LAUNCHES or verdict.metric_class == "pause":
         return verdict.detectable
-    return max(SMALL_BASELINE, verdict.ignore or 0.0)
+    return max(SMALL_BASELINE, verdict.allow or 0.0)
 
 
 def _others(old: Side, new: Side, verdicts: Sequence[Verdict]) -> Iterator[Row]:
@@ -399,9 +408,9 @@ def _held(tolerance: tuple[float, float] | None, old: float | None, new: float |
         return "not-judged", Finding(code="no-tolerance")
     fraction, absolute = tolerance
     margin = max(old * fraction, absolute)
-    beyond = Finding(code="tolerance-beyond", limit=fraction, floor=absolute or None)
+    beyond = Finding(code="tolerance-beyond", allow=fraction, floor=absolute or None)
     if new > old + margin:
         return "slower", beyond
     if new < old - margin:
         return "faster", beyond
-    return "similar", Finding(code="tolerance-within", limit=fraction, floor=absolute or None)
+    return "similar", Finding(code="tolerance-within", allow=fraction, floor=absolute or None)

@@ -1,7 +1,7 @@
 """What `sgdiff compare` puts side by side: perf dumps, a recording's launches, or a baseline. Pure.
 
 A side knows as much as its source tells: a perf dump names the model and no GPU, a recording the whole command line, a
-baseline its machine and workload. What a source does not tell is no difference.
+baseline its machine and workload. What a source does not report is no difference.
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ EVERY_LAUNCH = frozenset(
 
 
 GPUS = "GPUs"
-"""The fact that is left where a side does not tell its machine."""
+"""The fact that is left where a side does not report its machine."""
 
 TIMERS = "stage timers"
+
+Fact = str | int | bool | Machine
+"""A value of a fact: the machine, whether stage timers are synchronised, a count, or a word of the engine's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
     """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
     backend. `flags` and `variables` (those that the engine reads, inherited or
-    the case's own) are how the work is done, None where that is not told: to compare two ways is what many come for.
+    the case's own) are how the work is done, None if not reported: to compare two ways is what many come for.
     `published`: its numbers are not of launches, and have no spread.
     `notes` are for the reader: launches that do not count, and why."""
 
@@ -49,7 +52,7 @@ class Side:
     launches: tuple[LaunchRecord, ...]
     machine: Machine | None = None
     engine_version: str | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
     flags: Mapping[str, str] | None = None
     variables: Mapping[str, str] | None = None
     published: bool = False
@@ -89,12 +92,12 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
     Raises RecordingError if none is left, and for launches of different work that were recorded as one case.
     """
     kept, notes = [], []
-    facts: dict[str, str] = {}
+    facts: dict[str, Fact] = {}
     for launch in launches:
         dump, _ = read_dump(launch.dump)
         found = inspect(launch.dump, launch.log or None)
         if dump is None or launch.returncode != 0 or launch.ending != "exited":
-            notes.append(f"launch {launch.number} left out: {_failure(launch, found['problems'])}")
+            notes.append(f"launch {launch.number} discarded: {_failure(launch, found['problems'])}")
             continue
         notes += [f"launch {launch.number}: {problem}" for problem in found["problems"]]
         if launch.watch and launch.watch.foreign:
@@ -104,7 +107,8 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
         for name, value in own.items():
             if facts.setdefault(name, value) != value:
                 raise RecordingError(
-                    f"{label}: its launches differ in {name}: {facts[name]} and {value}; compare them singly"
+                    f"{label}: its launches differ in {name}: {fact_text(facts[name])} and {fact_text(value)}; "
+                    "compare them singly"
                 )
         kept.append(
             LaunchRecord(
@@ -135,20 +139,22 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
     """A committed baseline."""
     measurement = baseline.measurement
     workload = dict(_leaves(measurement.workload.fields))
-    facts = {name: workload[name] for name in ("model", "backend", "scenario", *SIZES) if name in workload}
+    facts: dict[str, Fact] = {n: workload[n] for n in ("model", "backend", "scenario", *SIZES) if n in workload}
+    if "model" in workload:
+        facts["model"] = _last_part(workload["model"])
     lengths = {len(launch.steps_ms) for launch in measurement.launches if launch.steps_ms}
     if len(lengths) == 1:
-        facts["denoising steps"] = str(lengths.pop())
+        facts["denoising steps"] = lengths.pop()
     synced = {launch.environment.sync_stages for launch in measurement.launches}
     if baseline.kind == "recorded" and len(synced) == 1:
-        facts[TIMERS] = _timers(synced=synced.pop())
+        facts[TIMERS] = synced.pop()
     facts |= _machine_facts(measurement.machine)
     return Side(
         label=label,
         launches=measurement.launches,
         machine=measurement.machine,
         engine_version=baseline.engine_version,
-        facts={name: _last_part(value) if name == "model" else value for name, value in facts.items()},
+        facts=facts,
         variables=_variables(measurement.launches[0].environment, _given(measurement.workload.fields)),
         published=baseline.kind == "reference",
         notes=("published numbers, without spread",) if baseline.kind == "reference" else (),
@@ -167,16 +173,16 @@ def _failure(launch: Launch, problems: Sequence[str]) -> str:
     return "no perf dump" if launch.dump is None else "its exit code is not known"
 
 
-def _dump_facts(dump: PerfDump, backend: str | None) -> Iterator[tuple[str, str]]:
+def _dump_facts(dump: PerfDump, backend: str | None) -> Iterator[tuple[str, Fact]]:
     if dump.model:
         yield "model", _last_part(dump.model)
     if dump.steps_ms:
-        yield "denoising steps", str(len(dump.steps_ms))
+        yield "denoising steps", len(dump.steps_ms)
     if backend:
         yield "backend", backend
 
 
-def _launch_facts(launch: Launch) -> Iterator[tuple[str, str]]:
+def _launch_facts(launch: Launch) -> Iterator[tuple[str, Fact]]:
     flags = _flags(launch.argv)
     if "model-path" in flags:
         yield "model", _last_part(flags["model-path"])
@@ -185,21 +191,26 @@ def _launch_facts(launch: Launch) -> Iterator[tuple[str, str]]:
             yield name, flags[name]
     yield from _machine_facts(launch.machine).items()
     if launch.machine is None and "num-gpus" in flags:
-        yield GPUS, flags["num-gpus"]
+        many = flags["num-gpus"]
+        yield GPUS, int(many) if many.isdecimal() else many
     if launch.argv or launch.env:
-        yield TIMERS, _timers(synced=launch.environment.sync_stages)
+        yield TIMERS, launch.environment.sync_stages
 
 
-def _machine_facts(machine: Machine | None) -> dict[str, str]:
+def _machine_facts(machine: Machine | None) -> dict[str, Fact]:
     if machine is None:
         return {}
-    profile = f" (MIG {machine.mig_profile})" if machine.mig_profile else ""
-    many = {GPUS: str(machine.count)} if machine.kind == "gpu" else {}
-    return {"machine": f"{machine.count} x {machine.product}{profile}", **many}
+    return {"machine": machine, **({GPUS: machine.count} if machine.kind == "gpu" else {})}
 
 
-def _timers(*, synced: bool) -> str:
-    return "synchronised" if synced else "not synchronised"
+def fact_text(value: Fact) -> str:
+    """A fact as people read it: `2 x NVIDIA H200`, `synchronised`. The one place that has these words."""
+    if isinstance(value, Machine):
+        profile = f" (MIG {value.mig_profile})" if value.mig_profile else ""
+        return f"{value.count} x {value.product}{profile}"
+    if isinstance(value, bool):
+        return "synchronised" if value else "not synchronised"
+    return str(value)
 
 
 def _last_part(model: str) -> str:

@@ -1,8 +1,8 @@
 """The nouns of the project as frozen dataclasses, in the order in which data flows.
 
-    Case ─engine.command→ Command ─launcher→ Launch ─engine.read→ Reading ─┐
-                                                                           ├─judge→ Verdict, CaseResult
-    Baseline ──────────────────────────────────────────────────────────────┘
+    Case ─engine.command→ Command ─launch→ Launch ─engine.read→ Reading ─┐
+                                                                         ├─judge→ Verdict, CaseResult
+    Baseline ────────────────────────────────────────────────────────────┘
 
 Units sit in names (`_ms`, `_mb` which is MiB as the engine counts it, `_s`). Paths are strings: this module and all
 pure modules above it know no file system. A value that is not known is None and a metric that was not measured is

@@ -56,13 +56,15 @@ class MetricChoice:
     """Which metrics are gated, by the names that `pytest_sgdiff.metrics` has: `denoise`, `stages`, `stage:<name>`.
 
     `gate` is None where the case does not state it (`pytest_sgdiff.metrics.gated` has the names then), and `primary`
-    is the one that decides first. `limits` maps a gate name to the slowdown that a pass must exclude, as a fraction
-    (4 % is 0.04); a name that is absent has its class's limit.
+    is the one that decides first where it is gated (`pytest_sgdiff.metrics.primary_of`). `allow` is the slowdown, as a
+    fraction (4 % is 0.04), that is accepted and never fails: one for the case, or one by gate name. `detect`, in the
+    same way, is the slowdown that a pass rules out. What is absent follows from the metric's class.
     """
 
     primary: str = "denoise"
     gate: tuple[str, ...] | None = None
-    limits: Mapping[str, float] = field(default_factory=dict)
+    allow: float | Mapping[str, float] | None = None
+    detect: float | Mapping[str, float] | None = None
 
 
 USUAL_BASELINE = 5

@@ -1,4 +1,4 @@
-"""Why an engine's launch failed, as values: a class for each kind, told apart by `code`. `engines/causes.py` has the
+"""Why an engine's launch failed, as values: a class for each kind, distinguished by `code`. `engines/causes.py` has the
 words."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Cause = Literal[
     "other-work",
     "mixture",
 ]
-"""What a launch lacked, where there is a known cure (`pytest_sgdiff.runner.next_step.CURES`)."""
+"""What a launch lacked, where there is a known fix (`pytest_sgdiff.runner.next_step.FIXES`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,10 +26,8 @@ FindingCode = Literal[
     "interval-undecided",
     "unconfirmed",
     "gross",
-    "beyond-limit",
-    "beyond-ignore",
+    "beyond-allow",
     "out-of-order",
-    "within-limit",
     # Small samples.
     "small-baseline",
     "small-baseline-gross",
@@ -81,9 +79,9 @@ ComparisonCode = Literal[
 class Finding:
     """Why a metric's outcome is what it is: a code, and the figures behind it. `reports/finding_text.py` has the words.
 
-    `limit`, `ignore`, `size`, `low` and `high` are fractions (of a slowdown or growth); `floor`, `shortest` and
-    `longest` in the metric's unit. `count` of `of` launches or pairs are meant; `needed` is how many would do.
-    `baseline` tells that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
+    `allow`, `detect`, `size`, `low` and `high` are fractions (of a slowdown or growth); `floor`, `shortest`
+    and `longest` in the metric's unit. `count` of `of` launches or pairs are meant; `needed` is how many would do.
+    `baseline` says that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
     launches `size` is by how much launches differ anyway. `slack` is the fraction by which
     both margins were wider, since the baseline does not know the GPU or host. `then` and `now` name what differs. Of
     steps that are held up, `shortest` and `longest` are what they take, `usual` what a step takes otherwise (ms), and
@@ -93,8 +91,8 @@ class Finding:
     """
 
     code: FindingCode | ComparisonCode
-    limit: float | None = None
-    ignore: float | None = None
+    allow: float | None = None
+    detect: float | None = None
     size: float | None = None
     low: float | None = None
     high: float | None = None

@@ -104,7 +104,7 @@ class Machine:
 class Environment:
     """What a launch ran on beyond `Machine`: recorded with it, compared where it explains a difference.
 
-    `host` is a hash of the host's name. `sync_stages` tells whether the engine was told to synchronise its stage
+    `host` is a hash of the host's name. `sync_stages` says whether the engine was told to synchronise its stage
     timers (SGLANG_DIFFUSION_SYNC_STAGE_PROFILING), without which numbers are not comparable. `cpu_count` are the CPUs
     that pytest might use, `launch_cpus` those that the launch was bound to, `0-15,32-47`. `inherited` are the variables
     that the engine reads and that the launch inherited (`judging.inherited`), secrets redacted; None where that
@@ -131,7 +131,7 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuFacts:
-    """What the driver tells of one GPU, or MIG slice, that stays the same while it is used; None is "not told".
+    """What the driver reports of one GPU, or MIG slice, that stays the same while it is used; None is "not reported".
 
     `nvml_index` is NVML's own number; `parent` the UUID of the GPU that a MIG slice belongs to. `compute_mode` and
     `fabric_state` are NVML's codes (3 is EXCLUSIVE_PROCESS; 3 is COMPLETED).
@@ -156,7 +156,7 @@ class GpuFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuState:
-    """One reading of a GPU's counters; None is "not told", never zero.
+    """One reading of a GPU's counters; None is "not reported", never zero.
 
     `used_mb` leaves out what the driver reserves for itself. `reasons` is NVML's clocks-event mask.
     """
@@ -275,9 +275,9 @@ class Watch:
     (None in recordings that do not say); `alone`: whether no other launch of ours was seen; `hidden_mb`: by how much
     memory (MiB) grew, and stayed, that no listed process accounts for, on the GPU with the most; `hidden_by_gpu`: the
     same for each GPU by its UUID, empty in recordings that do not say; `stolen_s`: CPU time (s over
-    all CPUs) for which a hypervisor withheld them from this machine, None where that is not told; `unknown`: names of
-    counters that this driver does not tell; `gpu_events`: what was told outside the samples (Xid errors, counters of
-    thermal throttling); `pids`: how far the listed processes could be told apart (docs/gpus.md); `cost_ms`: the time
+    all CPUs) for which a hypervisor withheld them from this machine, None if not reported; `unknown`: names of
+    counters that this driver does not report; `gpu_events`: what was told outside the samples (Xid errors, counters of
+    thermal throttling); `pids`: how far the listed processes could be distinguished (docs/gpus.md); `cost_ms`: the time
     that the watch itself took."""
 
     gpus: tuple[GpuSeries, ...] = ()
@@ -337,7 +337,7 @@ how stage timers are kept, whether encodings came from the engine's cache, or th
 class Difference:
     """One thing in which two measurements differ, or a launch and what its case asks for now.
 
-    `key` is the workload's field (`args.width`), `inherited` tells that launches inherited it. `then` and `now` are the
+    `key` is the workload's field (`args.width`), `inherited` says that launches inherited it. `then` and `now` are the
     two values: of a field, None where it is not set; of timers and of the cache, whether they are synchronised or on
     (None: of both kinds); digests; versions. Of machines they are in `machines`.
     """

@@ -94,7 +94,7 @@ WarmupCode = Literal["proven", "none", "failed", "synthetic", "server", "claimed
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
     """Why a launch does not count. `evidence` quotes the log lines or dump entries that show it; `cause` is what it
-    comes from, None where there is no known cure; `about` is what of the case's `expect` was not seen.
+    comes from, None where there is no known fix; `about` is what of the case's `expect` was not seen.
 
     `code` says what it is and the other fields with which figures: `wanted` is what the case asks for and `found` what
     was seen instead, `number` an exit code, a signal or a count of steps, `seconds` the time-out, `took_ms` and
@@ -147,7 +147,7 @@ class LaunchRecord:
     """One launch as results and baselines keep it: its numbers and where they come from.
 
     `disturbances` and `problem` say why the launch does not count; it `counts` without. `steps_ms` is the step profile,
-    `server_args` the settings that the engine resolved, as its log tells them (a baseline keeps none);
+    `server_args` the settings that the engine resolved, as its log prints them (a baseline keeps none);
     `conditioning_cache` is whether the engine's cache of encodings was on, None where nothing says so.
     """
 

@@ -20,8 +20,8 @@ have no logarithm, and of pauses)."""
 class Decision:
     """What a rule says of one metric: `ratio` is candidate over baseline, with its 95 % interval (`low`, `high`);
     `baseline` and `now` are the centres that it is the ratio of, by the estimator `mean`; `excluded` is the smallest
-    slowdown (a fraction) that a pass rules out; `suspect` tells that an inconclusive figure lies beyond its limit, or
-    that pauses pass which are many or long. Everything that could not be computed is None."""
+    slowdown (a fraction) that a pass rules out; `suspect` says that an inconclusive figure lies beyond `detect` or is
+    to be confirmed, or that pauses pass which are many or long. Everything that could not be computed is None."""
 
     outcome: Outcome
     finding: Finding
@@ -37,13 +37,12 @@ class Decision:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """One metric judged. `baseline` and `now` are centres in `unit` by `estimator`, of which `ratio` is the ratio;
-    `spread` is the baseline's CV; `limit` and `ignore` are the margins used, as fractions; `deciding` metrics settle
+    `spread` is the baseline's CV; `allow` and `detect` are the margins used, as fractions; `deciding` metrics settle
     the outcome of the case, the others only fail it. `baseline_values` and `now_values` are what was judged, one value
     per launch that counts: not always a metric of the launches themselves (a pause; e2e without it, which `net` says).
-    `detectable` is
-    the slowdown, a fraction, that the case's looks find 19 times of 20: by the baseline, or in an update by the one
-    that was recorded. `best_ratio` is now over the best ever recorded: `ratio`, on top of how far the median of the
-    baseline is above the best median."""
+    `detectable` is the slowdown of this metric alone, a fraction, that is regressed in 95 of 100 gates with the case's
+    checkpoints: by the baseline, or in an update by the one that was recorded. `best_ratio` is now over the best ever
+    recorded: `ratio`, on top of how far the median of the baseline is above the best median."""
 
     metric: str
     metric_class: MetricClass
@@ -59,8 +58,8 @@ class Verdict:
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
-    limit: float | None = None
-    ignore: float | None = None
+    allow: float | None = None
+    detect: float | None = None
     excluded: float | None = None
     detectable: float | None = None
     best_ratio: float | None = None
@@ -145,8 +144,8 @@ class CaseResult:
     """Everything that a run found out about one case; what workers send and reports read.
 
     `reason` says why the outcome is what it is, and `decided_by` names the metrics whose verdicts it is; `next_step`
-    says what to do about it. `noise` tells which
-    prior of the noise between launches was used. `recorded` tells that the launches are meant as a new baseline
+    says what to do about it. `noise` says which
+    prior of the noise between launches was used. `recorded` says that the launches are meant as a new baseline
     (`--sgdiff-update`), and its verdicts are then for show. `changed` are variables that the launches inherited
     otherwise than the baseline's did. `baseline_records` are the baseline's own launches, so that a report can show
     both sides launch by launch; `baseline_source` says where a reference was published.
@@ -294,7 +293,7 @@ class Unmeasured:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One pytest run as reports see it. `selected` counts the cases that were to be measured, `unmeasured` are those of
-    them that have no result; `interrupted` tells that Ctrl-C or a signal ended the run. `history` maps a case id to its
+    them that have no result; `interrupted` says that Ctrl-C or a signal ended the run. `history` maps a case id to its
     metrics' earlier runs, oldest first; `trends` are what was found in it with this run added and `trends_missing` why
     that is not all; `gpu_busy` is the share of GPU time that was leased."""
 

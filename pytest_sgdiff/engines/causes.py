@@ -20,17 +20,17 @@ from pytest_sgdiff.data.failures import (
 
 LONGEST = 300
 
-CUT_OFF = "the launch was cut off: it has neither an exit code nor a perf dump"
+CUT_OFF = "the launch is incomplete: it has neither an exit code nor a perf dump"
 NATIVE_UNPROVED = "nothing proves the native backend: the log names no pipeline class"
 
 _WARMUP: Mapping[WarmupCode, str] = {
-    "proven": "the log shows a warmup request that ended",
+    "proven": "the log shows a completed warmup request",
     "none": "the log shows no warmup",
-    "failed": "the warmup failed, so that the measured request ran cold",
+    "failed": "the warmup failed, so the measured request ran cold",
     "synthetic": "warmup_resolutions {} warms up synthetic requests instead of the measured one",
     "server": "the engine chose server warmup, which `sglang generate` never runs",
-    "claimed": "the log claims that warmup was excluded, but shows none that ended",
-    "asked": "warmup was asked for, but the log shows none that ended",
+    "claimed": "the log claims that warmup was excluded, but shows no completed one",
+    "asked": "warmup was requested, but the log shows no completed one",
 }
 
 
@@ -69,7 +69,7 @@ def _timeout(failure: CollectiveTimeout) -> str:
     told = ", ".join(part for part in known if part)
     behind = f" ({told})" if told else ""
     if failure.by == "store":
-        return f"{who}the ranks did not find one another in time{behind}"
+        return f"{who}the ranks did not connect in time{behind}"
     ended = ", NCCL ended the process" if failure.by == "NCCL" else ""
     return f"{who}a collective operation timed out{behind}{ended}"
 

@@ -326,7 +326,7 @@ def _timeout(text: str) -> CollectiveTimeout | None:
 
 
 def _of_line(at: int, said: Sequence[str], *, usage: bool) -> Iterator[_Event]:
-    """What a line outside of tracebacks says went wrong. `usage` tells that a command's usage was printed before it."""
+    """What a line outside of tracebacks says went wrong. `usage` says that a command's usage was printed before it."""
     text = said[at]
     if (match := _LOGGED.search(text)) or (match := _EMPTY.search(text)):
         message = match[1] if match.re is _LOGGED else match[0]

@@ -81,16 +81,16 @@ def prompts_of(dump_text: str | None) -> tuple[str, ...]:
 
 
 def _unended(log: LogEvidence) -> bool:
-    """Whether the log breaks off: it tells neither of a failure nor of a request that ended."""
+    """Whether the log breaks off: it shows neither a failure nor a request that ended."""
     return not log.failures and not log.cause and not any(_DUMPED in line for line in log.lines)
 
 
 def _unproven(dump: PerfDump | None, log: LogEvidence) -> Iterator[str]:
     """What no case can do without, missing in a log that shows nothing wrong."""
     if not log.lines:
-        yield "the log is empty: it proves nothing"
+        yield "the log is empty"
     elif dump is None and _unended(log):
-        yield "the log ends before its request: the launch was cut off, or wrote no perf dump"
+        yield "the log ends before the request does: the launch is incomplete, or wrote no perf dump"
     elif backend_of(dump, log) != "diffusers" and not log.pipeline:
         yield NATIVE_UNPROVED
 

@@ -137,7 +137,7 @@ class LogEvidence:
 
     @property
     def lacked(self) -> Cause | None:
-        """What the launch lacked, where there is a known cure."""
+        """What the launch lacked, where there is a known fix."""
         return None if self.failure is None else self.failure.cause
 
 
@@ -164,7 +164,7 @@ def clean(log: str) -> tuple[str, ...]:
 
 
 def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
-    """Everything that the log tells. `prompts` are texts that the engine may echo: they prove nothing."""
+    """Everything that the log says. `prompts` are texts that the engine may echo: they prove nothing."""
     every = bare_lines(log)
     lines = tuple(line.text for line in every)
     own = _without_prompts(every, prompts)

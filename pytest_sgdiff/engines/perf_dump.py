@@ -72,11 +72,11 @@ def _load(text: str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise DumpError(
-            f"the perf dump is torn: {error.msg} at line {error.lineno} column {error.colno} "
+            f"the perf dump is incomplete: {error.msg} at line {error.lineno} column {error.colno} "
             f"(character {error.pos} of {len(text)})"
         ) from None
     except RecursionError:
-        raise DumpError("the perf dump is nested too deeply to be one") from None
+        raise DumpError("the perf dump is nested too deeply") from None
     except DumpError:
         raise
     except ValueError as error:  # a number of more digits than Python converts
@@ -181,7 +181,7 @@ def _number(value: Any, where: str) -> float:
     if number < 0:
         raise DumpError(f"{where} is negative: {number:g}")
     if not plausible(number):
-        raise DumpError(f"{where} is {number:g}, which nothing measures")
+        raise DumpError(f"{where} is {number:g}, which is not a possible measurement")
     return number
 
 

@@ -22,7 +22,7 @@ _UNSET = (
 
 
 class SglangGenerate:
-    """Runs a case with `sglang generate`, and tells from what it left whether the launch counts."""
+    """Runs a case with `sglang generate`, and decides from what it left whether the launch counts."""
 
     name = "sglang-generate"
 

@@ -36,7 +36,7 @@ _MOST_MESSAGE = 12
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Raised:
     """An exception at the end of a traceback. `at` is the position of its line among all lines; `message` is the rest
-    of that line, `more` the lines that follow it; `caught` tells that it was printed by who caught it for good,
+    of that line, `more` the lines that follow it; `caught` says that it was printed by who caught it for good,
     `uncaught` that it ended its process."""
 
     type: str

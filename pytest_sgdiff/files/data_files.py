@@ -167,7 +167,9 @@ def overwrite(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     found = kind(path, below=path.parent)
     if found not in ("file", None):
-        raise DataFileError(path, "link" if found == "link" else "no-file", "is no regular file, and not written over")
+        raise DataFileError(
+            path, "link" if found == "link" else "no-file", "is not a regular file, and not written over"
+        )
     if found is None or path.lstat().st_nlink > 1:
         write(path, text, below=path.parent)
         return
@@ -256,7 +258,7 @@ def _read(descriptor: int, path: Path, at_most: int) -> bytes:
             parts.append(part)
             left -= len(part)
     if left == 0:
-        raise DataFileError(path, "too-large", f"has more than {at_most} bytes, which no real one has")
+        raise DataFileError(path, "too-large", f"has more than {at_most} bytes, which no real file has")
     return b"".join(parts)
 
 
@@ -274,9 +276,9 @@ def _named(path: Path) -> Iterator[None]:
 
 def _unfit(path: Path, found: os.stat_result, otherwise: Unfit = "no-file") -> DataFileError:
     if stat.S_ISLNK(found.st_mode):
-        why = "is a link, which is not followed: it may lead anywhere. Put a copy in its place, or remove it"
+        why = "is a link, and links are not followed. Replace it by a copy, or remove it"
         return DataFileError(path, "link", why)
-    return DataFileError(path, otherwise, "is no folder" if otherwise == "no-folder" else "is no regular file")
+    return DataFileError(path, otherwise, "is no folder" if otherwise == "no-folder" else "is not a regular file")
 
 
 def file_name(case_id: str) -> str:

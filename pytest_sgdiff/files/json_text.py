@@ -78,12 +78,12 @@ def read(text: str) -> Document:
             raise JsonTextError("an unresolved merge conflict", error.lineno) from None
         raise JsonTextError(f"not JSON: {error.msg}", error.lineno) from None
     except RecursionError:
-        raise JsonTextError("not JSON that could be meant: nested too deep", 1) from None
+        raise JsonTextError("not usable JSON: nested too deeply", 1) from None
     except ValueError:
         # Python reads no whole number beyond a length, and says so without the place.
         longest = max(re.finditer(r"\d+", text), key=lambda digits: len(digits[0]))
         line = text.count("\n", 0, longest.start()) + 1
-        raise JsonTextError(f"not JSON that could be meant: a number of {len(longest[0])} digits", line) from None
+        raise JsonTextError(f"not usable JSON: a number of {len(longest[0])} digits", line) from None
     lines: dict[Place, int] = {}
     for path, line in _places(text):
         if path in lines:

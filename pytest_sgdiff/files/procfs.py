@@ -134,7 +134,7 @@ def cpu_facts() -> dict[str, str]:
 
 def stolen_s(stat: Path = STAT) -> float | None:
     """CPU time (s, over all CPUs, since the start) for which a hypervisor had this machine wait with work at hand; 0 on
-    real hardware, None where the kernel does not tell."""
+    real hardware, None where the kernel does not say."""
     try:
         words = stat.read_text(encoding="ascii").split("\n", 1)[0].split()
         return int(words[_STEAL]) / os.sysconf("SC_CLK_TCK") if words[0] == "cpu" else None

@@ -35,7 +35,7 @@ Unknown = Literal["refuse", "ignore"]
 
 def to_plain(value: object, *, omit_defaults: bool = False) -> Any:
     """`value` as builtins. With `omit_defaults`, fields that hold their default are left out (for files), but for
-    a `code`, by which the classes of a union are told apart.
+    a `code`, by which the classes of a union are distinguished.
 
     Raises WireError for a number that is not finite, a mapping whose keys are not text, or a type without a plain form.
     """

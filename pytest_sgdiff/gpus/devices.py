@@ -14,7 +14,7 @@ from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.printable import printable
 
 IDLE_UTIL_PCT = 5
-# A process that just ended may be listed a little longer; one that stays is a stranger's.
+# A process that just ended may be listed a little longer; one that stays is a foreign process.
 PATIENCE_S = 2.0
 # nvmlComputeMode_t and nvmlGpuFabricState_t.
 _COMPUTE_PROHIBITED, _COMPUTE_EXCLUSIVE_PROCESS = 2, 3
@@ -32,16 +32,16 @@ def inventory(reader: NvmlReader | None = None) -> tuple[Gpu, ...]:
     facts = reader.facts()
     if not facts:
         raise LeaseError(
-            f"no GPU was found: the NVIDIA driver {reader.driver() or 'of this machine'} answers but has no GPU; "
-            "does nvidia-smi list one, and was the container started with its GPUs (docker run --gpus all)?"
+            f"no GPU was found: the NVIDIA driver {reader.driver() or 'of this machine'} answers, but lists no GPU; "
+            "check that nvidia-smi lists one, and that the container was started with GPUs (docker run --gpus all)"
         )
     whole = [fact for fact in facts if fact.parent is None]
     in_pci_order = sorted(whole, key=lambda fact: fact.pci or "")
     if all(fact.pci for fact in whole) and in_pci_order != sorted(whole, key=lambda fact: fact.nvml_index):
         raise LeaseError(
-            "the NVIDIA driver numbers the GPUs in another order than the PCI bus "
+            "the NVIDIA driver does not number the GPUs in the order of the PCI bus "
             f"({', '.join(f'{fact.nvml_index}: {fact.pci}' for fact in whole)}); SGLang Diffusion would measure on "
-            "other GPUs than the ones it was given. Reboot, or give the job one GPU"
+            "the wrong GPUs. Reboot, or give the job one GPU"
         )
     return tuple(_gpu(fact) for fact in facts if not fact.mig_enabled)
 
@@ -124,14 +124,14 @@ class Use:
         return text
 
 
-_NO_DISPLAY = "sudo systemctl isolate multi-user.target ends the display, or close what draws much"
+_NO_DISPLAY = "sudo systemctl isolate multi-user.target ends the display; or close the program that draws"
 _NO_MPS = ", the MPS daemon: echo quit | nvidia-cuda-mps-control"
 
 
 def use_of(gpu: Gpu, reader: NvmlReader) -> tuple[Use, ...]:
     """What speaks against the GPU being idle; empty for an idle one, on which a display may be drawn.
 
-    A counter that the driver does not tell speaks neither way: with none told at all, only the lock protects.
+    A counter that the driver does not report speaks neither way: with none told at all, only the lock protects.
     """
     listed = reader.processes(gpu.uuid) or ()
     drawing = only_draw(listed)

@@ -25,8 +25,8 @@ def queue_state(
     directory cannot be read.
 
     A GPU's `state` is `held`, `orphaned` (its pytest worker died, the launch lives), `left out` (no run takes it as it
-    is set up now), `busy` (a stranger uses it) or `free`; `why` says by what, and what it cannot be used for. GPUs that
-    are in the lock directory but not in `gpus` are listed too. Times in seconds.
+    is set up now), `busy` (a foreign process uses it) or `free`; `why` says by what, and what it cannot be used for.
+    GPUs that are in the lock directory but not in `gpus` are listed too. Times in seconds.
     """
     folder = lock_dir(folder)
     with usable(folder, "the pool cannot be shown"), mutex(folder):
@@ -55,7 +55,7 @@ def queue_state(
             state = "held" if holder.alive else "orphaned"
             why = f"{holder.tag or 'a test'} (process {holder.pid}, run {holder.run})"
         elif uuid in locked:
-            state, why = "held", "a process that left no record"
+            state, why = "held", "a process without a record"
         elif uuid in out:
             state, why = "left out", out[uuid]
         elif uuid in marks:
@@ -65,7 +65,7 @@ def queue_state(
         elif uuid in known and reader is not None:
             why = _remark(known[uuid], reader)
         if uuid not in out and uuid in facts and (problem := fabric_problem([facts[uuid]])):
-            why += f"{'; ' if why else ''}no case with several GPUs runs with it in --sgdiff-gpus: {problem}"
+            why += f"{'; ' if why else ''}cases with several GPUs cannot use it: {problem}"
         gpu = known.get(uuid)
         rows.append(
             {
@@ -108,7 +108,7 @@ def queue_state(
 
 
 def held_by_others(folder: str, run_id: str, eligible: Eligible) -> int:
-    """By how many GPUs what other runs hold, and strangers as far as waiters found out lately, cuts the run's share."""
+    """By how many GPUs other runs, and foreign processes that waiters found lately, cut the run's share."""
     uuids = {gpu.uuid for gpu in eligible.gpus}
     taken, marked = set[str](), set[str]()
     # It only orders: a case whose lease cannot be had says why.
@@ -124,12 +124,12 @@ def held_by_others(folder: str, run_id: str, eligible: Eligible) -> int:
 
 
 def _remark(gpu: Gpu, reader: NvmlReader) -> str:
-    """What is to be known of a GPU that is free as far as the driver tells."""
+    """What is to be known of a GPU that is free as far as the driver says."""
     state = reader.state(gpu.uuid)
     if reader.processes(gpu.uuid) is None and state.used_mb is None:
         if state.util_pct is None:
-            return "the driver does not tell whether somebody uses it"
-        return "other processes unknown: the driver lists none and does not tell the memory in use"
+            return "the driver does not report whether a process uses it"
+        return "other processes unknown: the driver reports neither processes nor the memory in use"
     drawing = drawn_on(gpu, reader)
     return f"a display is drawn on it ({drawing})" if drawing else ""
 
@@ -143,7 +143,7 @@ def _holds(lease: LeaseRecord, locked: Set[str]) -> bool:
 def describe(state: Mapping[str, Any]) -> str:
     """The same as text for people."""
     index = {row["uuid"]: "?" if row["index"] is None else str(row["index"]) for row in state["gpus"]}
-    lines = [f"locks in {state['lock_dir']}"]
+    lines = [f"lock directory {state['lock_dir']}"]
     for row in state["gpus"]:
         # Of a GPU that is gone, or hidden here, only the locks can be told.
         name, shown = row["name"] or "not visible here", row["state"]
@@ -158,14 +158,14 @@ def describe(state: Mapping[str, Any]) -> str:
         numbers = ",".join(index.get(uuid, "?") for uuid in row["gpus"])
         gpus = f"GPU{'s' * (len(row['gpus']) > 1)} {numbers}" if numbers else "no GPU"
         expected = "" if row["expected_s"] is None else f" of about {_time(row['expected_s'])}"
-        dead = "" if row["alive"] else ", its pytest worker is dead"
+        dead = "" if row["alive"] else ", its pytest worker died"
         lines.append(f"held     {gpus} by {_who(row)}, for {_time(row['for_s'])}{expected}{dead}")
     for place, row in enumerate(state["queue"], 1):
         stalled = ", stopped" if row["stalled"] else ""
         gpus = f"{row['count']} GPU{'s' * (row['count'] > 1)}"
         lines.append(f"queue {place:>2} {gpus} for {_who(row)}, since {_time(row['for_s'])}{stalled}")
     if not state["holders"] and not state["queue"]:
-        lines.append("nobody holds a lease and nobody waits")
+        lines.append("no leases, no queue")
     return "\n".join(lines)
 
 

@@ -42,7 +42,7 @@ def entered(
             aim: Literal["alone", "shared"] = "alone" if alone else "shared"
             if time.monotonic() > deadline:
                 raise LeaseError(
-                    f"{tag or 'a launch'} could not {AIMS[aim]} within {timeout_s:g} s: "
+                    f"{tag or 'a launch'} did not get {AIMS[aim]} within {timeout_s:g} s: "
                     f"{in_words(others)} still running; "
                     "see `sgdiff gpus`, or choose another --sgdiff-isolation"
                 )
@@ -84,7 +84,7 @@ def entered(
         try:
             if mark is not None:
                 os.close(mark)
-                with usable(folder, f"the end of the launch of {tag or 'a test'} cannot be noted"), mutex(folder):
+                with usable(folder, f"the end of the launch of {tag or 'a test'} cannot be recorded"), mutex(folder):
                     if not is_locked(path):  # a launch that outlives this is still to be seen
                         remove(path)
         finally:
@@ -99,8 +99,8 @@ def not_launched(tag: str) -> str:
 def lost(tag: str, path: str) -> LeaseLostError:
     """What is said of a file of the lock directory that is no longer the one whose lock is held."""
     return LeaseLostError(
-        f"{not_launched(tag)}: {path} was removed or replaced while its lock was held, so that another run may have "
-        "the same GPUs; keep what cleans up temporary files away from the lock directory, or name another one with "
+        f"{not_launched(tag)}: {path} was removed or replaced while its lock was held, so another run may have the "
+        "same GPUs; exclude the lock directory from the cleanup of temporary files, or name another one with "
         "--sgdiff-lock-dir, the same for all runs of the host, and run it again"
     )
 

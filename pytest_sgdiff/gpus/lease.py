@@ -150,14 +150,14 @@ class Lease:
 
     def co_runners(self) -> tuple[str, ...]:
         """Case ids of the other launches on this host now. Raises LeaseError if they cannot be read."""
-        with usable(self._folder, f"what runs beside {self.tag or 'the test'} cannot be read"):
+        with usable(self._folder, f"what runs at the same time as {self.tag or 'the test'} cannot be read"):
             return host_lock.running(self._folder, besides=self.id)
 
     def wait_until_free(
         self, timeout_s: float, on_wait: Callable[[Wait], None] | None = None
     ) -> tuple[WaitReason, ...]:
         """Waits until the driver has taken back what the launch used: it does so some time after the process's end. A
-        stranger who came meanwhile is given the same time to leave, lest he disturb the next launch as well.
+        foreign process that came meanwhile gets the same time to end, or it would disturb the next launch too.
 
         Returns what still speaks against it after `timeout_s`, one use of one GPU each; empty if free.
         `on_wait` is told that once it takes longer than FREED_S.

@@ -100,7 +100,7 @@ class Waiter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Busy:
-    """A GPU that was found in use by a stranger; left alone until `until` (seconds since the epoch)."""
+    """A GPU that was found in use by a foreign process; left alone until `until` (seconds since the epoch)."""
 
     uuid: str
     until: float

@@ -57,7 +57,7 @@ def lock_dir(wanted: str | None = None) -> str:
         network = _NETWORK_FILESYSTEMS.get(filesystem_type(path))
         if network:
             raise LeaseError(
-                f"the lock directory {path} lies on {network}, where locks do not hold between processes reliably; "
+                f"the lock directory {path} is on {network}, where locks between processes are not reliable; "
                 f"set {LOCK_DIR_VARIABLE} to a directory on a local disk that all runs of this host share"
             )
         return path
@@ -100,7 +100,7 @@ def _made(path: str, top: int | None = None) -> Iterator[int]:
         if ours and (made or (open_to_all and not found.st_mode & stat.S_ISVTX)):
             os.fchmod(fd, _SHARED)  # the umask took bits off; all users of the host share the directory
         elif made or (open_to_all and not found.st_mode & stat.S_ISVTX):
-            raise PermissionError(errno.EPERM, "anybody may remove anybody's files there; chmod +t it", path)
+            raise PermissionError(errno.EPERM, "every user may remove the files of others there; chmod +t it", path)
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd):
             raise PermissionError(errno.EACCES, "not writable for this user", path)
         yield fd
@@ -111,13 +111,13 @@ def _made(path: str, top: int | None = None) -> Iterator[int]:
 @contextlib.contextmanager
 def usable(folder: str, otherwise: str) -> Iterator[None]:
     """Turns what the system says of files of the lock directory (a full disk) into a LeaseError: what comes of it
-    (`otherwise`), the file, the reason and the cure."""
+    (`otherwise`), the file, the reason and the fix."""
     try:
         yield
     except OSError as error:
         raise LeaseError(
             f"{otherwise}: {printable(os.fsdecode(error.filename or folder))}: {error.strerror or error}; "
-            "put that right, "
+            "correct that, "
             "or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
         ) from None
 
@@ -148,7 +148,7 @@ def open_file(path: str, flags: int = os.O_RDONLY) -> int:
         raise
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise OSError(errno.EINVAL, "is no regular file", path)
+        raise OSError(errno.EINVAL, "is not a regular file", path)
     return fd
 
 
@@ -157,7 +157,7 @@ def open_to_write(path: str) -> int:
     fd = open_file(path, os.O_RDWR)
     if os.fstat(fd).st_nlink != 1:
         os.close(fd)
-        raise OSError(errno.EMLINK, "has other names", path)
+        raise OSError(errno.EMLINK, "has other hard links", path)
     return fd
 
 
@@ -262,7 +262,7 @@ def mutex(folder: str, *, limit_s: float | None = None) -> Iterator[None]:
                 holders = ", ".join(f"process {pid}" for pid in lock_holders(fd)) or "a process of another container"
                 raise LeaseError(
                     f"{path} has been locked for {limit_s:.0f} s by {holders}, which is stopped or hangs; "
-                    "let it go on (fg, kill -CONT) or end it"
+                    "continue it (fg, kill -CONT) or end it"
                 )
             if not is_at(fd, path):  # it was removed, and somebody may have made another one, while this waited
                 removed, fd = fd, open_lock_file(path)

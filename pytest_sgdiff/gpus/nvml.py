@@ -1,6 +1,6 @@
 """What is asked of the NVIDIA driver: the one interface below which GPUs are faked in tests.
 
-A counter that the driver, the card or a MIG slice does not have is None ("not told"), never an exception and never 0.
+A counter that the driver, the card or a MIG slice does not have is None ("unknown"), never an exception and never 0.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NvmlReader(Protocol):
         """The counters now; about a millisecond."""
 
     def processes(self, uuid: str) -> tuple[GpuProcess, ...] | None:
-        """Who has a context on the GPU; None if the driver does not tell."""
+        """Who has a context on the GPU; None if the driver does not say."""
 
     def thermal_ns(self, uuid: str) -> int | None:
         """Nanoseconds that the GPU was held back by heat since the driver was loaded."""

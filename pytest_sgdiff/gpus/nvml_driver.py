@@ -35,7 +35,7 @@ class PynvmlReader:
         self._listening: Any = None
 
     def _nvml(self) -> Any:
-        """The started library. Raises LeaseError with the driver's own words and the cure."""
+        """The started library. Raises LeaseError with the driver's own words and the fix."""
         if self._started:
             return self._module
         if self._module is None:

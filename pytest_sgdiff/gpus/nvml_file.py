@@ -4,7 +4,7 @@
      "gpus": [{"facts": {...GpuFacts...}, "state": {...GpuState...}, "thermal_ns": 0,
                "processes": [{"pid": 419, "name": "python3", "used_mb": 1002, "work": "compute"}]}]}
 
-A key that is missing, or null, is "not told". The file is read anew at each question, so that a test changes it while
+A key that is missing, or null, is "unknown". The file is read anew at each question, so that a test changes it while
 something runs. `{"error": "..."}` is a driver that does not answer.
 """
 

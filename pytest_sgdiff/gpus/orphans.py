@@ -23,7 +23,7 @@ from pytest_sgdiff.gpus.lock_files import bump, gpu_file, is_locked, mutex, remo
 LEASE_VARIABLE = "SGDIFF_LEASE"
 RUN_VARIABLE = "SGDIFF_RUN"
 UUIDS_VARIABLE = "SGDIFF_GPU_UUIDS"
-# The engine's own shutdown takes a second or two; the launcher gives it 20 s, but nobody waits for an orphan's result.
+# The engine's own shutdown takes a second or two; `launch` gives it 20 s, but nobody waits for an orphan's result.
 ORPHAN_GRACE_S = 2.0
 ORPHAN_TERM_S = 5.0
 

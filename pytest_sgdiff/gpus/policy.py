@@ -45,13 +45,13 @@ class Ticket:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
-    """GPUs that cannot be had now, whom they belong to and in how many seconds they are expected back. A `stranger`
+    """GPUs that cannot be had now, whom they belong to and in how many seconds they are expected back. A `foreign`
     is no lease: nobody knows whether it ever ends."""
 
     uuids: frozenset[str]
     run: str = ""
     ends_in_s: float = math.inf
-    stranger: bool = False
+    foreign: bool = False
 
 
 def plan(
@@ -96,7 +96,7 @@ def _fit(
 
 def _reachable(ticket: Ticket, held: Sequence[Holding]) -> bool:
     """Whether the ticket fits once all leases have ended. If not, waiting GPUs kept for it would only stand idle."""
-    lost = {uuid for holding in held if holding.stranger for uuid in holding.uuids}
+    lost = {uuid for holding in held if holding.foreign for uuid in holding.uuids}
     return len(ticket.eligible - lost) >= ticket.count and _within(ticket, 0)
 
 

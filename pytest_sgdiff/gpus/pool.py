@@ -33,7 +33,7 @@ from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
 from pytest_sgdiff.gpus.orphans import Reaper
 from pytest_sgdiff.gpus.policy import Slot, plan
 from pytest_sgdiff.gpus.selection import Eligible
-from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, gpus_in_words, holdings, in_words, obstacles
+from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason, gpus_in_words, holdings, in_words, reasons_to_wait
 
 # The death of a holder bumps nothing, so waiters also look by themselves; cases last minutes.
 SLOW_POLL_S = 1.0
@@ -105,8 +105,8 @@ class Pool:
         if self._lease is not None:
             raise LeaseError(
                 f"{tag or 'this test'} asks for GPUs while the lease of {self._lease.tag or 'this test'} is held: "
-                "whoever holds GPUs and waits for more can block others forever. Release the first lease, or ask for "
-                "all GPUs at once"
+                "a test that holds GPUs and waits for more can block others forever. Release the first lease, or ask "
+                "for all GPUs at once"
             )
         among = self.eligible.of(products)
         refusal = among.refusal(count)
@@ -227,7 +227,7 @@ class Pool:
         lasting = never_idle(among.gpus, self.reader) if count else {}
         if len(among.gpus) - len(lasting) < count:
             why = in_words(self._in_use(lasting))
-            raise NeverIdleError(f"{tag or 'the test'} got no {gpus_in_words(count)}, and waiting is no use: {why}")
+            raise NeverIdleError(f"{tag or 'the test'} got no {gpus_in_words(count)}, and waiting does not help: {why}")
 
     def _in_use(self, busy: Mapping[str, tuple[Use, ...]]) -> tuple[WaitReason, ...]:
         return tuple(
@@ -238,7 +238,7 @@ class Pool:
 def _too_late(tag: str, count: int, timeout_s: float, why: Sequence[WaitReason]) -> str:
     return (
         f"{tag or 'the test'} got no {gpus_in_words(count)} within {timeout_s:g} s: {in_words(why)}. "
-        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        "`sgdiff gpus` shows the queue; a larger --sgdiff-gpu-timeout waits longer"
     )
 
 
@@ -279,7 +279,7 @@ def look_at_queue(
             return enter(folder, ident, mine, about), leases, ()
     asked = {uuid for waiter in queue if waiter.ticket.id == ident for uuid in waiter.ticket.eligible}
     gpus = [gpu for gpu in eligible.gpus if gpu.uuid in asked]
-    return None, leases, obstacles(gpus, ident, queue, leases, busy, wanted - free.keys() - free_for_others)
+    return None, leases, reasons_to_wait(gpus, ident, queue, leases, busy, wanted - free.keys() - free_for_others)
 
 
 def enter(folder: str, ident: str, fds: Mapping[str, int], about: dict[str, Any]) -> Grant:

@@ -61,8 +61,8 @@ def take(folder: str, choice: Sequence[int]) -> tuple[Ports, int]:
             return ports, fd
         os.close(fd)
     raise LeaseError(
-        f"no block of free ports from {choice[0]} on: all are held by other launches or bound by other programs; "
-        "ss -ltnp shows who listens"
+        f"no block of free ports from {choice[0]} on: other launches hold them or other programs use them; "
+        "`ss -ltnp` lists those programs"
     )
 
 

@@ -32,7 +32,7 @@ _MOST_NAMED = 8
 class Eligible:
     """The GPUs that a run may lease. `budget` bounds how many at a time (None: all); `note` says why there are fewer
     than one would expect; `cliques` maps a UUID to its NVLink group; `apart` says why no case may have several;
-    `driver` is the NVIDIA driver's version, empty if it does not tell; `gpu_0` the UUID of a MIG slice that CUDA shows
+    `driver` is the NVIDIA driver's version, empty if it is unknown; `gpu_0` the UUID of a MIG slice that CUDA shows
     as GPU 0, since it is all that there is."""
 
     gpus: tuple[Gpu, ...]
@@ -146,7 +146,7 @@ def resolve(
     facts = reader.facts()
     out = refused(facts)
     usable = [gpu for gpu in gpus if gpu.uuid not in out]
-    note = "; ".join(f"GPU {gpu.index} is left out ({out[gpu.uuid]})" for gpu in gpus if gpu.uuid in out)
+    note = "; ".join(f"GPU {gpu.index} is not used ({out[gpu.uuid]})" for gpu in gpus if gpu.uuid in out)
     eligible = parse(spec, gpus, seen)
     chosen = tuple(gpu for gpu in eligible.gpus if gpu in usable)
     if eligible.auto:
@@ -155,7 +155,9 @@ def resolve(
         left_out = (f"GPU {gpu.index} is busy ({busy[gpu.uuid][0]})" for gpu in gpus if gpu.uuid in busy)
         note = "; ".join(filter(None, (note, *left_out)))
     if eligible.budget is not None and eligible.budget > len(chosen):
-        raise OptionError(f"{OPTION}={spec} asks for {_gpus(eligible.budget)}, but {len(chosen)} can be used: {note}")
+        raise OptionError(
+            f"{OPTION}={spec} asks for {_gpus(eligible.budget)}, but only {len(chosen)} can be used: {note}"
+        )
     note = note or eligible.note
     names = {gpu.uuid for gpu in chosen}
     return replace(
@@ -188,10 +190,10 @@ def parse(spec: str, gpus: Sequence[Gpu], seen_by: Sight | str | None) -> Eligib
     if re.fullmatch(r"\d+", spec):
         budget = int(spec)
         if budget > len(seen):
-            cure = f"; ask for at most {len(seen)}, or for `all`" if seen else "; `all` runs the cases that need none"
+            fix = f"; ask for at most {len(seen)}, or for `all`" if seen else "; `all` runs the cases that need none"
             if not seen and at.visible is None and _slices(gpus):
-                cure = ""  # it is said already which slice to name
-            raise OptionError(f"{OPTION}={spec} asks for {_gpus(budget)}, but {have}{cure}")
+                fix = ""  # it is said already which slice to name
+            raise OptionError(f"{OPTION}={spec} asks for {_gpus(budget)}, but {have}{fix}")
         return Eligible(gpus=seen, spec=spec, budget=budget)
     chosen: list[Gpu] = []
     for word in spec.removeprefix("idx:").split(","):
@@ -251,9 +253,9 @@ def _refuse_fastest_first(spec: str, gpus: Sequence[Gpu], at: Sight) -> None:
     listed = ", ".join(f"{gpu.index}: {gpu.name}, {gpu.uuid}" for gpu in whole)
     value = "is not set" if at.order is None else f"is {at.order}"
     raise OptionError(
-        f"{what} has numbers that only CUDA can read: it counts the fastest GPU as 0 where {ORDER} {value}, and this "
-        f"machine has several products (in PCI order {listed}). Set {ORDER}={PCI} where the numbers are in PCI order, "
-        "as those of nvidia-smi and Slurm, or write UUIDs in their place"
+        f"{what} has numbers that only CUDA can resolve: CUDA counts the fastest GPU as 0 where {ORDER} {value}, and "
+        f"this machine has several products (in PCI order {listed}). Set {ORDER}={PCI} if the numbers are in PCI "
+        "order, like those of nvidia-smi and Slurm, or write UUIDs in their place"
     )
 
 
@@ -289,7 +291,9 @@ def _one(word: str, spec: str, gpus: Sequence[Gpu], seen: Sequence[Gpu], have: s
             return found[0]
         if found:
             matches = ", ".join(gpu.uuid for gpu in found)
-            raise OptionError(f"{OPTION}={spec}: {word} begins the UUIDs of several GPUs ({matches}); write more of it")
+            raise OptionError(
+                f"{OPTION}={spec}: {word} begins the UUIDs of several GPUs ({matches}); write more characters"
+            )
         if any(gpu.uuid.lower().startswith(word.lower()) for gpu in gpus):
             raise OptionError(f"{OPTION}={spec}: {word} is on this machine but hidden from this job; {have}")
         names = ", ".join(gpu.uuid for gpu in pool) or "none"
@@ -311,7 +315,7 @@ def _have(gpus: Sequence[Gpu], seen: Sequence[Gpu], at: Sight) -> str:
         slices = _slices(gpus)
         named = ", ".join(f"{OPTION}={_shortened(gpu, gpus)}" for gpu in slices[:_MOST_NAMED])
         more = f", and {len(slices) - _MOST_NAMED} more" if len(slices) > _MOST_NAMED else ""
-        return f"this machine has none that is not cut into MIG slices; name one: {named}{more}"
+        return f"every GPU of this machine is split into MIG slices; name a slice: {named}{more}"
     shown = f"{at.variable}={at.visible}" if at.visible else f"{at.variable} is empty"
     return f"{len(seen) or 'none'} {'is' if len(seen) < 2 else 'are'} visible to this job ({shown})"
 

@@ -26,7 +26,7 @@ def holdings(leases: Sequence[LeaseRecord], taken: frozenset[str]) -> list[Holdi
         ends_in_s = lease.ends_in_s if lease.alive else ORPHAN_GRACE_S + ORPHAN_TERM_S
         found.append(Holding(uuids=uuids, run=lease.run, ends_in_s=ends_in_s))
     known = {uuid for holding in found for uuid in holding.uuids}
-    found.append(Holding(uuids=taken - known, ends_in_s=math.inf, stranger=True))
+    found.append(Holding(uuids=taken - known, ends_in_s=math.inf, foreign=True))
     return found
 
 
@@ -65,7 +65,7 @@ class WaitReason:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """What a case waits for (`count` GPUs, to be alone on the host or to share it, or that the GPUs of its last launch
+    """What a case waits for (`count` GPUs, exclusive or shared use of the host, or that the GPUs of its last launch
     are free), and why. Its text is the line that is shown."""
 
     aim: Literal["gpus", "alone", "shared", "free"]
@@ -77,13 +77,13 @@ class Wait:
             return f"waiting for {gpus_in_words(self.count)}: {in_words(self.reasons)}"
         if self.aim == "free":
             return f"waiting until the GPUs are free: {in_words(self.reasons, between=', ')}"
-        return f"waiting to {AIMS[self.aim]} beside {in_words(self.reasons)}"
+        return f"waiting for {AIMS[self.aim]}: {in_words(self.reasons)} still running"
 
 
-AIMS: Mapping[str, str] = {"alone": "be alone on the host", "shared": "share the host"}
+AIMS: Mapping[str, str] = {"alone": "exclusive use of the host", "shared": "shared use of the host"}
 
 
-def obstacles(
+def reasons_to_wait(
     gpus: Sequence[Gpu],
     ident: str,
     queue: Sequence[Waiter],
@@ -132,7 +132,7 @@ def obstacles(
 
 
 def in_words(reasons: Sequence[WaitReason], *, between: str = "; ") -> str:
-    """`GPU 0,1: held by ltx2 (process 42); GPU 2: busy, process 77 (python3, 1002 MiB); 1 before it in the queue`."""
+    """`GPU 0,1: held by ltx2 (process 42); GPU 2: busy, process 77 (python3, 1002 MiB); 1 ahead in the queue`."""
     return between.join(_WORDS[one.code](one) for one in reasons)
 
 
@@ -151,13 +151,13 @@ def _names(r: WaitReason) -> str:
 
 def _outlived(r: WaitReason) -> str:
     child = f"process {r.child}" if r.child else "a process"
-    fate = "is being ended" if r.reapable else f"can be ended by user {r.owner} alone, or in its container"
-    return f"{_names(r)}: {child} of {r.tag or 'a test'} outlived its pytest worker {r.pid} and {fate}"
+    fate = "it is being ended" if r.reapable else f"only user {r.owner} or its container can end it"
+    return f"{_names(r)}: {child} of {r.tag or 'a test'} outlived its pytest worker {r.pid}; {fate}"
 
 
 def _queue(r: WaitReason) -> str:
     told = [f"{one.tag or 'a test'} ({gpus_in_words(one.count)}{', stalled' * one.stalled})" for one in r.before]
-    return f"{len(told)} before it in the queue: {', '.join(told)}"
+    return f"{len(told)} ahead in the queue: {', '.join(told)}"
 
 
 _WORDS: Mapping[Code, Callable[[WaitReason], str]] = {
@@ -165,8 +165,8 @@ _WORDS: Mapping[Code, Callable[[WaitReason], str]] = {
     "outlived": _outlived,
     "busy": lambda r: f"{_names(r)}: busy, {r.mark or uses_in_words(r.uses)}",
     "in-use": lambda r: f"{_names(r)}: {uses_in_words(r.uses)}",
-    "locked": lambda r: f"{_names(r)}: locked by a process that left no record",
+    "locked": lambda r: f"{_names(r)}: locked by a process without a record",
     "queue": _queue,
-    "promised": lambda r: "the GPUs it needs are promised to others in the queue",
+    "promised": lambda r: "its GPUs are reserved for others in the queue",
     "launches": lambda r: ", ".join(r.cases) or "another launch",
 }

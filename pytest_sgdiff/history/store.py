@@ -79,13 +79,34 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
         for case_id, machine, workload, name, at, value, version in rows:
             texts = (case_id, machine, workload, name, at, "" if version is None else version)
             if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
-                raise HistoryError(f"{path}: not a usable history: a point of {at!r} is none; move it away")
+                raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
             point = HistoryPoint(at=at, value=value, engine_version=version)
             found.setdefault((case_id, machine, workload, name), []).append(point)
     return tuple(
         Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=tuple(points))
         for key, points in sorted(found.items())
     )
+
+
+def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, list[tuple[float, int]]]:
+    """By metric, the centre of each run's launches and how many there were, oldest first, of a case with one workload
+    on one kind of machine.
+
+    Raises:
+        HistoryError: it is no history.
+    """
+    found: dict[str, list[tuple[float, int]]] = {}
+    with _opened(path, mode="ro") as connection:
+        rows = connection.execute(
+            "SELECT metric, value, launches FROM points WHERE case_id = ? AND machine = ? AND workload = ? "
+            "ORDER BY at, run",
+            (case, machine, workload),
+        )
+        for metric, value, launches in rows:
+            if not isinstance(metric, str) or not _is_figure(value) or not isinstance(launches, int) or launches < 1:
+                raise HistoryError(f"{path}: not a usable history: a point of {case} is none; move it away")
+            found.setdefault(metric, []).append((value, launches))
+    return found
 
 
 def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
@@ -106,7 +127,7 @@ def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
 
 
 def engine_of(result: CaseResult) -> str | None:
-    """The engine's version, as the first launch that counts tells it."""
+    """The engine's version, as the first launch that counts reports it."""
     return next((entry.environment.engine_version for entry in result.launches if entry.counts), None)
 
 
@@ -135,13 +156,13 @@ def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Conne
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA):
                 raise HistoryError(
-                    f"{path}: a history of schema {version}, and this version knows {SCHEMA}: update pytest-sgdiff"
+                    f"{path}: the history has schema {version}, this version reads {SCHEMA}: update pytest-sgdiff"
                 )
             if mode == "rwc":
                 connection.execute(_CREATE)
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
             elif version == 0:
-                raise HistoryError(f"{path}: no history, no run was ever appended to it")
+                raise HistoryError(f"{path}: not a history: no run was ever appended to it")
             _check_schema(connection, path)
             yield connection
     except sqlite3.Error as error:
@@ -159,7 +180,9 @@ def _check_files(path: Path) -> None:
     try:
         for name in (file.name, f"{file.name}-journal", f"{file.name}-wal", f"{file.name}-shm"):
             if kind(file.parent / name, below=file.parent) not in ("file", None):
-                raise HistoryError(f"{file.parent / name}: is no regular file, so the history is not opened: remove it")
+                raise HistoryError(
+                    f"{file.parent / name}: is not a regular file, so the history is not opened: remove it"
+                )
         journal = file.parent / f"{file.name}-journal"
         with opened(journal, below=file.parent) as descriptor:
             if descriptor is not None and os.fstat(descriptor).st_size >= len(_OF_SEVERAL):
@@ -175,7 +198,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     rows = connection.execute("SELECT sql FROM sqlite_master")
     ours = " ".join(_CREATE.replace("IF NOT EXISTS ", "").split())
     if [" ".join(str(sql).split()) for (sql,) in rows] != [ours]:
-        raise HistoryError(f"{path}: not a usable history: it is no table of the points of runs; move it away")
+        raise HistoryError(f"{path}: not a usable history: its table does not hold runs; move the file away")
 
 
 def _is_figure(value: object) -> bool:

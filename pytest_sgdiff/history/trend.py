@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from pytest_sgdiff.data import ChangePoint, HistoryPoint, Trend
+from pytest_sgdiff.data import ChangePoint, HistoryPoint, MetricClass, Trend
 from pytest_sgdiff.errors import MissingExtraError
 from pytest_sgdiff.judging.estimator import spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
@@ -16,13 +16,16 @@ from pytest_sgdiff.metrics import cost, metric_class, more_is_better, steadier
 MAX_PVALUE = 0.001
 """Otava's default for its t-test between the parts before and after a change point."""
 MIN_CHANGE = 0.01
-"""Changes below 1 % are not worth a line: no gate of ours fails for less than 1.5 %."""
+"""Changes below 1 % are not worth a line: no gate of ours fails for less by default."""
 FEWEST_POINTS = 7
 """With fewer runs no split leaves both sides enough points for a test."""
 
 
+MATTERS: Mapping[MetricClass, float] = {"primary": 2.0, "stage": 5.0, "memory": 32.0, "pause": 20.0}
+"""ms or MiB by which a metric must grow to be worth a line."""
 CREEP = 0.5
-"""Slower than the best by this part of the class's limit is worth saying: 2 % of a primary metric, 10 % of a stage."""
+"""Slower than the best by this part of what a pass rules out is worth saying: 2.1 % of a primary metric, 10 % of a
+stage."""
 MEDIAN_OF_THREE = 0.67
 """Standard deviation of the median of three normal values, in theirs."""
 RECENT = 30
@@ -47,10 +50,10 @@ def _worse(metric: str, points: Sequence[HistoryPoint], drift: float | None, cha
     points = _costs(metric, points)
     margins, latest = CLASS_MARGINS[metric_class(metric)], points[-1].value
     step = cost(metric, changes[-1].after / changes[-1].before) - 1 if changes else 0.0
-    floor = 0.0 if more_is_better(metric) else margins.ignore_abs
+    floor = 0.0 if more_is_better(metric) else MATTERS[metric_class(metric)]
     # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
     return (step > 0 and step * latest >= floor) or (
-        drift is not None and drift >= max(CREEP * margins.limit, best_by_chance(points)) and drift * latest >= floor
+        drift is not None and drift >= max(CREEP * margins.detect, best_by_chance(points)) and drift * latest >= floor
     )
 
 

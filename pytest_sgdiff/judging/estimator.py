@@ -16,7 +16,7 @@ from pytest_sgdiff.data import Estimator, MetricClass
 CLIP = 3.0
 """Launches above median + CLIP x max(MAD, s0) are pulled down to it: the outlier still counts, its size does not."""
 
-_MAD_TO_SD = 1.482602218505602
+MAD_TO_SD = 1.482602218505602
 """The MAD of a normal sample times this estimates its standard deviation."""
 
 
@@ -49,7 +49,7 @@ def logs(values: Sequence[float | None]) -> list[float]:
 def spread(sample: Sequence[float]) -> float:
     """The normalised median absolute deviation: an estimate of the standard deviation that outliers do not move."""
     middle = statistics.median(sample)
-    return _MAD_TO_SD * statistics.median(abs(x - middle) for x in sample)
+    return MAD_TO_SD * statistics.median(abs(x - middle) for x in sample)
 
 
 def clipped(sample: Sequence[float], s0: float) -> list[float]:

@@ -40,7 +40,7 @@ def _judge(fast: CaseResult, slow: CaseResult | None, claim: FasterThan) -> Rela
     if metric is None:
         return replace(open_, code="no-common-metric")
     allowed = [entry.metrics[metric] * (1 - claim.at_least) for entry in other]
-    margins = replace(CLASS_MARGINS["primary"], ignore=0.0, limit=0.0, ignore_abs=0.0, limit_abs=0.0)
+    margins = replace(CLASS_MARGINS["primary"], allow=0.0, detect=0.0, allow_abs=0.0, detect_abs=0.0)
     decision = RULES["moderated"].decide(allowed, [entry.metrics[metric] for entry in mine], margins, same_node=True)
     share = 1 - claim.at_least
     return replace(

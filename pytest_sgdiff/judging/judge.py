@@ -1,7 +1,8 @@
 """Measurement + baseline -> verdicts -> outcome of the case. Pure.
 
-Primary metrics decide. Stages are secondary: one that is slower beyond doubt fails the case if its figure lies beyond
-its limit, one that cannot be told holds up a pass only if its figure does (`suspect`), which asks for more launches.
+Primary metrics decide. Stages are secondary: one that is slower beyond doubt by more than it is allowed fails the case,
+one that cannot be told holds up a pass only if its figure lies beyond what a pass rules out (`suspect`), which asks for
+more launches.
 Short stages vary by 10 % and more between launches, and would leave nearly every small case undecided or, now and
 then, failed for milliseconds (docs/decision.md).
 """
@@ -52,7 +53,7 @@ def judge(
     baseline: Baseline,
     choice: MetricChoice,
     *,
-    looks: int,
+    looks: Sequence[int],
     paired: bool = False,
     priors: Mapping[MetricClass, Prior] | None = None,
     rules: Mapping[MetricClass, Rule] | None = None,
@@ -67,15 +68,15 @@ def verdicts_on(
     now: Measurement,
     baseline: Baseline,
     *,
-    looks: int,
+    looks: Sequence[int],
     paired: bool = False,
     priors: Mapping[MetricClass, Prior] | None = None,
     rules: Mapping[MetricClass, Rule] | None = None,
 ) -> tuple[Verdict, ...]:
     """One verdict per series of the two, the primary one first.
 
-    `looks` is how many launches the last look has, by which it is said what can be detected. `paired`: the baseline's
-    launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
+    `looks` are the numbers of launches after which a verdict is sought, by which it is said what can be detected.
+    `paired`: the baseline's launches were taken in turn with the candidate's (A/B) and pair up by position. `priors`:
     what the suite's own baselines say of the noise of a class (`pytest_sgdiff.judging.rules.prior.fit_prior`).
     `rules` judge their classes in place of the rule that the baseline asks for.
     """
@@ -143,8 +144,8 @@ def _open(v: Verdict) -> bool:
 def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[MetricClass, Prior]) -> Rule:
     if baseline.kind == "reference":
         return RULES["reference"]
-    if s.beyond is not None and s.whole is not None:
-        return ExcessRule(s.beyond, s.whole, _means("primary", paired=paired, priors=priors))
+    if s.beyond is not None:
+        return ExcessRule(s.beyond, s.wholes, _means("primary", paired=paired, priors=priors))
     if s.metric_class == "pause":
         return RULES["pause"]
     return _means(s.metric_class, paired=paired, priors=priors)
@@ -157,7 +158,7 @@ def _means(kind: MetricClass, *, paired: bool, priors: Mapping[MetricClass, Prio
     return RULES["moderated"] if prior is None else ModeratedRule(prior)
 
 
-def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool) -> Verdict:
+def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: Sequence[int], near: bool) -> Verdict:
     found = _judged(s, rule, baseline, looks=looks, near=near)
     if not more_is_better(s.metric):
         return found
@@ -175,15 +176,13 @@ def _verdict(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: boo
     )
 
 
-def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool) -> Verdict:
+def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: Sequence[int], near: bool) -> Verdict:
     if s.stop is not None:
         decision = Decision(outcome="inconclusive", finding=s.stop)
     else:
         decision = rule.decide(s.baseline, s.now, s.margins, same_node=near)
     # The rules take margins in ms or MiB as parts of the median.
     then = middle(s.baseline)
-    if s.metric_class == "stage" and baseline.kind == "recorded" and then:
-        decision = _within_limit(decision, growth(bounds(then, s.margins, same_node=near)[1]))
     (before, now), estimator = centres(s.metric_class, s.baseline, s.now)
     if decision.baseline is not None and decision.now is not None:
         # What is shown is what the change follows from.
@@ -220,22 +219,13 @@ def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: int, near: bool
         # `best` is a median: the change as it was judged, on top of how far the baseline's own median is above it.
         verdict = replace(verdict, best_ratio=decision.ratio * usual / cost(s.metric, best))
     if baseline.kind == "reference":
-        return replace(verdict, limit=s.margins.limit) if math.isfinite(s.margins.limit) else verdict
-    if then <= s.margins.ignore_abs:
+        return replace(verdict, allow=s.margins.allow) if math.isfinite(s.margins.allow) else verdict
+    if then <= s.margins.allow_abs:
         return verdict
     lo, hi = bounds(then, s.margins, same_node=near)
-    verdict = replace(verdict, ignore=growth(lo), limit=growth(hi))
+    verdict = replace(verdict, allow=growth(lo), detect=growth(hi))
     if not isinstance(rule, ModeratedRule):
         # An A/B run has no baseline whose resolution could be told beforehand.
         return verdict
-    stage = s.metric_class == "stage"
-    found = rule.detectable(s.baseline, s.margins, launches=looks, past_limit=stage, same_node=near)
+    found = rule.detectable(s.baseline, s.margins, looks=looks, secondary=not s.deciding, same_node=near)
     return replace(verdict, detectable=found)
-
-
-def _within_limit(decision: Decision, limit: float | None) -> Decision:
-    """A stage that is slower beyond doubt, but by less than its limit, costs the request too little to fail it."""
-    if decision.outcome != "regressed" or decision.ratio is None or limit is None or decision.ratio > 1 + limit:
-        return decision
-    found = Finding(code="within-limit", size=decision.ratio - 1, limit=limit)
-    return replace(decision, outcome="inconclusive", finding=found)

@@ -5,7 +5,7 @@
 
 becomes
 
-    {"id": "wan/denoise", "metric_class": "primary", "verdict": "regressed", "finding": Finding(code="beyond-limit", …),
+    {"id": "wan/denoise", "metric_class": "primary", "verdict": "regressed", "finding": Finding(code="beyond-allow", …),
      "ratio": 1.053, "low": 1.046, "high": 1.060}
 """
 
@@ -35,7 +35,8 @@ _NUMBERS_IN_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-i
 def apply_plain(rows: Any) -> list[dict[str, Any]]:
     """Judge every row by the moderated rule, all candidate values as one look.
 
-    `unit` may be left out or null (ms, for memory MiB) and so may `same_node` (true). null, NaN and infinities are
+    `unit` may be left out or null (ms, for memory MiB) and so may `same_node` (true), `allow` and `detect` (fractions,
+    those of the class). null, NaN and infinities are
     values that are missing, and so is a list that is not there; keys of other tools are left alone. In the answer
     `ratio`, `low` and `high` are None where they could not be computed, and every number is finite.
     Raises WireError naming row and key for anything else that is not as described.
@@ -60,9 +61,21 @@ def _judged(row: Any, where: str) -> dict[str, Any]:
         raise WireError(f"{where}.same_node: must be true or false, got {_shown(near)}")
     factor = _factor(row.get("unit"), kind, f"{where}.unit")
     baseline, candidate = (_values(row.get(key), factor, f"{where}.{key}") for key in ("baseline", "candidate"))
-    decision = RULES["moderated"].decide(baseline, candidate, CLASS_MARGINS[kind], same_node=near)
+    allow, detect = (_share(row.get(key), f"{where}.{key}") for key in ("allow", "detect"))
+    margins = CLASS_MARGINS[kind].allowing(allow, detect)
+    if margins.detect <= margins.allow:
+        raise WireError(f"{where}.detect: must be more than the {margins.allow:g} that is allowed, got {detect:g}")
+    decision = RULES["moderated"].decide(baseline, candidate, margins, same_node=near)
     ratios = {key: getattr(decision, key) for key in ("ratio", "low", "high")}
     return {"id": name, "metric_class": kind, "verdict": decision.outcome, "finding": decision.finding, **ratios}
+
+
+def _share(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise WireError(f"{where}: must be a fraction from 0 to below 1, such as 0.1 for 10 %, got {_shown(value)}")
+    return float(value)
 
 
 def _factor(unit: Any, kind: str, where: str) -> float:

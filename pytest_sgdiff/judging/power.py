@@ -24,15 +24,15 @@ APART = 4.0
 """Two modes: a gap between launches this many times as wide as the wider of the two groups, and as the prior noise."""
 
 
-def detectable(s: Series, launches: int, priors: Mapping[MetricClass, Prior]) -> float | None:
-    """The slowdown (a fraction) from which on `launches` launches find it; None if that cannot be told.
+def detectable(s: Series, looks: Sequence[int], priors: Mapping[MetricClass, Prior]) -> float | None:
+    """The minimum detectable slowdown (a fraction) of a gate with these checkpoints; None if that cannot be told.
 
-    A stage is found only beyond its limit. No size of a pause is promised: it is judged by how often it comes.
+    No size of a pause is promised: it is judged by how often it comes.
     """
     if s.metric_class == "pause":
         return None
     rule = ModeratedRule(priors.get(s.metric_class, DEFAULT))
-    return rule.detectable(s.baseline, s.margins, launches=launches, past_limit=s.metric_class == "stage")
+    return rule.detectable(s.baseline, s.margins, looks=looks, secondary=not s.deciding)
 
 
 def prospect(s: Series, launches: int, *, same_node: bool) -> float | None:
@@ -56,51 +56,53 @@ def prospect(s: Series, launches: int, *, same_node: bool) -> float | None:
         typical = [usual * math.exp(unit * x) for x in evenly]
     except OverflowError:
         return None
-    past_limit = s.metric_class == "stage"
-    return ModeratedRule().detectable(typical, s.margins, launches=launches, past_limit=past_limit, same_node=same_node)
+    return ModeratedRule().detectable(typical, s.margins, looks=(launches,), same_node=same_node)
 
 
 WEAK = 1.5
-"""A baseline is weak where it finds a slowdown only from this many times the limit on; usual figures are in table 6 of
+"""A baseline is weak where it finds a slowdown only from this many times `detect` on; usual figures are in table 6 of
 docs/decision-evidence.md."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Power:
     """What a baseline finds of one metric: `detectable` is the smallest slowdown (a fraction), None for none at all;
-    `limit` the one that a pass has to rule out, `spread` the CV of the launches, `centre` theirs in `unit`."""
+    `allow` the one that is accepted and `detect` the one that a pass has to rule out, `spread` the CV of the launches,
+    `centre` theirs in `unit`."""
 
     metric: str
     metric_class: MetricClass
     unit: str
     detectable: float | None
-    limit: float
+    allow: float
+    detect: float
     spread: float | None
     centre: float | None
 
     @property
     def weak(self) -> bool:
-        """Whether slowdowns far beyond the limit are missed."""
-        return self.detectable is None or self.detectable > WEAK * self.limit
+        """Whether slowdowns far beyond what a pass rules out are missed."""
+        return self.detectable is None or self.detectable > WEAK * self.detect
 
 
-def powers(own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior]) -> tuple[Power, ...]:
-    """What a baseline finds in `looks` launches by its `own_series`. Pauses, and what is too small to be
+def powers(own: Sequence[Series], *, looks: Sequence[int], priors: Mapping[MetricClass, Prior]) -> tuple[Power, ...]:
+    """What a baseline finds with these checkpoints by its `own_series`. Pauses, and what is too small to be
     judged by size, are left out."""
     found = []
     for s in own:
         values = [v for v in s.baseline if v is not None]
-        if s.metric_class == "pause" or s.stop or not values or max(values) <= s.margins.ignore_abs:
+        if s.metric_class == "pause" or s.stop or not values or max(values) <= s.margins.allow_abs:
             continue
         usual = middle(values)
-        hi = bounds(usual, s.margins, same_node=True)[1] if usual else 0.0
+        lo, hi = bounds(usual, s.margins, same_node=True) if usual else (0.0, 0.0)
         found.append(
             Power(
                 metric=s.metric,
                 metric_class=s.metric_class,
                 unit=s.unit,
                 detectable=detectable(s, looks, priors),
-                limit=math.expm1(hi),
+                allow=math.expm1(lo),
+                detect=math.expm1(hi),
                 spread=variation(s.baseline),
                 centre=cost(s.metric, centre(values, s.metric_class) or 0.0) or None,
             )
@@ -121,10 +123,10 @@ def recorded_at_most(stated: int | None, usual: int) -> int:
 
 
 def first_figures(
-    own: Sequence[Series], *, looks: int, priors: Mapping[MetricClass, Prior] | None = None
+    own: Sequence[Series], *, looks: Sequence[int], priors: Mapping[MetricClass, Prior] | None = None
 ) -> tuple[Verdict, ...]:
     """The gated metrics of a baseline that replaces none, of which these are the `own_series`: centre, spread and what
-    `looks` launches detect by it, judged by nothing."""
+    these checkpoints detect by it, judged by nothing."""
     found = []
     for s in own:
         cv0 = (priors or {}).get(s.metric_class, DEFAULT).cv0
@@ -153,7 +155,7 @@ def with_figures_of(
     own: Sequence[Series],
     verdicts: Sequence[Verdict],
     *,
-    looks: int,
+    looks: Sequence[int],
     priors: Mapping[MetricClass, Prior] | None = None,
 ) -> tuple[Verdict, ...]:
     """Verdicts against the baseline that is replaced, with what the fresh one can detect by its `own_series`."""
@@ -194,7 +196,7 @@ def _pauses(s: Series) -> Iterator[Doubt]:
     values = [v for v in s.baseline if v is not None]
     if s.metric_class != "pause" or len(values) < 2 or len(values) >= FEW:
         return
-    long = [v for v in values if v > min(values) + s.margins.limit_abs]
+    long = [v for v in values if v > min(values) + s.margins.detect_abs]
     if long:
         yield Doubt(
             code="pauses",

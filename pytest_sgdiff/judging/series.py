@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, MetricChoice, MetricClass, UnknownStage
 from pytest_sgdiff.judging.comparable import counted
-from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins
-from pytest_sgdiff.metrics import Compared, Derived, Values, denoising_of, request_ms, stages_of
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins, Whole
+from pytest_sgdiff.metrics import Beyond, Compared, Derived, Values, denoising_of, request_ms, stages_of
 from pytest_sgdiff.step_core import Cores
 
 STAGE_SHARE = 0.01
-"""A stage matters only by a share of the request: its `limit_abs` is at least this times the baseline's e2e."""
+"""A stage matters only by a share of the request: its `allow_abs` is at least this times the baseline's e2e."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,8 @@ class Series:
     """One metric of baseline and candidate, and how it is to be judged.
 
     Of values of which more is better the inverse stands here, so that more is always worse. `stop` is why it cannot be
-    judged (then the values are for show). `net` tells that pauses were taken out.
+    judged (then the values are for show). `net` tells that pauses were taken out. `beyond` are the cores whose rest the
+    series is, and `wholes` what core and excess are part of.
     """
 
     metric: str
@@ -41,19 +42,22 @@ class Series:
     net: bool = False
     stop: Finding | None = None
     beyond: Cores | None = None
-    whole: Margins | None = None
+    wholes: tuple[Whole, ...] = ()
 
 
 def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
     """The series that the choice of a case gates, the primary metric first and pauses behind it. A metric that neither
     side has is left out, but not a stage that the case names."""
     request = _Request(now, baseline, choice)
-    gated = tuple(dict.fromkeys((choice.primary, *metrics.gated(choice))))
+    gated = tuple(dict.fromkeys(filter(None, (metrics.primary_of(choice), *metrics.gated(choice)))))
     unique: dict[str, Series] = {}
-    for s in (s for name in gated for s in request.expand(name)):
+    # Pauses of the whole request hold those of denoising.
+    for s in (s for name in sorted(gated, key=lambda name: name != metrics.E2E) for s in request.expand(name)):
         # Published numbers cover a few metrics; that others were not published is nothing to report.
         if s.baseline or s.primary or not request.reference:
-            unique.setdefault(s.metric, s)
+            known = unique.setdefault(s.metric, s)
+            if known is not s:
+                unique[s.metric] = replace(known, wholes=(*known.wholes, *s.wholes))
     if not request.reference and any(map(_has_denoising, gated)):
         unique |= {s.metric: s for s in request.torn()}
     return tuple(sorted(unique.values(), key=lambda s: (not s.primary, s.metric_class != "pause")))
@@ -80,7 +84,8 @@ def unknown_stages(launches: Sequence[LaunchRecord], choice: MetricChoice) -> tu
     for key, names in (
         ("metrics.primary", (choice.primary,)),
         ("metrics.gate", metrics.gated(choice)),
-        ("metrics.limits", choice.limits),
+        ("metrics.allow", _names(choice.allow)),
+        ("metrics.detect", _names(choice.detect)),
     ):
         for name in names:
             if (metric := metrics.entry(name)) is not None and metric.family:
@@ -102,32 +107,39 @@ def new_stages(now: Measurement, baseline: Baseline) -> tuple[str, ...]:
     return tuple(metrics.parameter(name) for name in stages_of(counted(now.launches)) if name not in known)
 
 
+def _names(stated: float | Mapping[str, float] | None) -> Iterable[str]:
+    return stated if isinstance(stated, Mapping) else ()
+
+
 class _Request:
     """Both sides' launches of one case, and what can be derived from them."""
 
     def __init__(self, now: Measurement, baseline: Baseline, choice: MetricChoice) -> None:
         self.choice = choice
+        self.primary = metrics.primary_of(choice)
         self.reference = baseline.kind == "reference"
         self.then = counted(baseline.measurement.launches)
         self.now = counted(now.launches)
-        self.sides = Compared(then=self.then, now=self.now, primary=choice.primary)
+        self.sides = Compared(then=self.then, now=self.now, primary=self.primary)
         apart = not self.reference and self.sides.apart
         whole = [v for launch in self.then if (v := request_ms(launch, net=apart)) is not None]
         self.e2e_ms = statistics.median(whole) if whole else None
+        # A case that gates nothing but stages is decided by them.
+        self.stages_decide = all((one := metrics.entry(name)) is None or one.family for name in metrics.gated(choice))
 
     def expand(self, name: str) -> Iterator[Series]:
         """The series behind one gate name."""
         if (family := metrics.group(name)) is not None:
             for member in family.members(self.then):
-                if metrics.sum_of(member) is None and member != self.choice.primary:
+                if metrics.sum_of(member) is None and member != self.primary:
                     yield self._series(member)
             return
         metric = metrics.entry(name)
         derived = () if self.reference or metric is None or metric.derive is None else metric.derive(self.sides, name)
         if derived:
             for place, one in enumerate(derived):
-                yield self._series(one.metric, gate=one.metric if place else name, derived=one)
-        elif any(name in launch.metrics for launch in (*self.then, *self.now)) or name == self.choice.primary:
+                yield self._series(one.metric, gate=one.metric if place else name, derived=one, part_of=name)
+        elif any(name in launch.metrics for launch in (*self.then, *self.now)) or name == self.primary:
             yield self._series(name)
         elif metric is not None and metric.family:
             # Misspelt, or of another pipeline or version of the engine.
@@ -140,11 +152,13 @@ class _Request:
         torn = [name for name in denoising_of(self.then) if any(name not in launch.metrics for launch in launches)]
         return [replace(self._series(name), deciding=True) for name in torn]
 
-    def _series(self, metric: str, *, gate: str | None = None, derived: Derived | None = None) -> Series:
+    def _series(
+        self, metric: str, *, gate: str | None = None, derived: Derived | None = None, part_of: str = ""
+    ) -> Series:
         """`metric` as launches tell it, or as it was derived of them. `gate` is its name in the case, where that is
-        another."""
+        another, and `part_of` the gate that it was derived of."""
         gate = gate or metric
-        primary = gate == self.choice.primary
+        primary = gate == self.primary
         kind = "primary" if primary else metrics.metric_class(metric)
         if derived is None:
             then, now = self.sides.each(lambda launch: launch.metrics.get(metric))
@@ -153,6 +167,7 @@ class _Request:
         absent = all(v is None for v in then)
         gone = all(v is None for v in now) and not absent
         stop = Finding(code="stage-gone", of=len(now)) if gone else None
+        beyond = None if derived is None else derived.beyond
         was, is_now = (metrics.places(metric, side) for side in (self.then, self.now))
         if elsewhere := bool(was and is_now and was != is_now):
             stop = Finding(code="other-checkpoint", then=was, now=is_now)
@@ -165,32 +180,98 @@ class _Request:
             now=metrics.costs(metric, now),
             margins=self._margins(kind, gate, metric),
             primary=primary,
-            deciding=not self.reference and (kind != "stage" or gone) and not elsewhere,
+            deciding=not self.reference and (kind != "stage" or gone or self.stages_decide) and not elsewhere,
             net=derived is not None and derived.net,
             stop=stop,
-            beyond=None if derived is None else derived.beyond,
-            whole=self._margins("primary", metrics.DENOISE, metrics.DENOISE) if derived and derived.beyond else None,
+            beyond=None if beyond is None else beyond.cores,
+            wholes=() if beyond is None else (self._whole(part_of, beyond),),
         )
 
+    def _whole(self, gate: str, beyond: Beyond) -> Whole:
+        margins = self._margins("primary", gate, metrics.DENOISE)
+        return Whole(then=beyond.then, now=beyond.now, margins=margins)
+
     def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
-        """The class's margins, with the limit that the case states; `ignore` moves in proportion."""
-        margins, metric, limits = CLASS_MARGINS[kind], metrics.entry(gate), self.choice.limits
-        stated = limits.get(gate, limits.get(metric.group) if metric is not None else None)
+        """The class's margins, with what the case states; where that is `allow` alone, `detect` keeps its distance."""
+        usual = CLASS_MARGINS[kind]
+        allow, detect = (self._stated(figures, gate, kind) for figures in (self.choice.allow, self.choice.detect))
         if self.reference:
-            return replace(margins, limit=math.inf if stated is None else stated, limit_abs=0.0)
-        if stated is not None:
-            margins = replace(margins, limit=stated, ignore=margins.ignore * stated / margins.limit)
+            return replace(usual, allow=math.inf if allow is None else allow, allow_abs=0.0)
+        if kind == "pause":
+            return self._pause_margins(usual)
+        apart, margins = usual.detect - usual.allow, usual.allowing(allow, detect)
         unit = metrics.unit(name)
         if unit not in ("ms", "MiB") or metrics.more_is_better(name):
             # Absolute margins are of these units.
-            return replace(margins, ignore_abs=0.0, limit_abs=0.0, noise_abs=0.0)
+            return replace(margins, allow_abs=0.0, detect_abs=0.0, noise_abs=0.0)
         if unit != "ms" or self.e2e_ms is None:
             return margins
         if kind == "stage":
-            return replace(margins, limit_abs=max(margins.limit_abs, STAGE_SHARE * self.e2e_ms))
-        if kind == "pause":
-            # How often launches pause decides, not for how long: the pause that matters is in `limit_abs`, and one as
-            # long as the request without it is of another kind.
-            least = max(margins.limit_abs, margins.limit * self.e2e_ms)
-            return replace(margins, limit_abs=least, extreme_abs=self.e2e_ms or math.inf)
-        return margins
+            return _at_least(margins, STAGE_SHARE * self.e2e_ms)
+        accepted = None if allow is not None else self._parts_ms(gate, margins.allow)
+        if accepted is None:
+            return margins
+        extra, whole = accepted
+        return replace(_at_least(margins, extra), detect_abs=max(margins.detect_abs, extra + apart * whole))
+
+    def _pause_margins(self, usual: Margins) -> Margins:
+        """How often launches pause decides, not for how long: the pause that matters is in `allow_abs`, and one as long
+        as the request without it is of another kind. A pause is part of the request, which may take as much longer."""
+        if self.e2e_ms is None:
+            return usual
+        share = max(usual.allow, self._stated(self.choice.allow, metrics.E2E, "primary") or 0.0)
+        least = max(usual.allow_abs, share * self.e2e_ms)
+        return replace(usual, allow=share, allow_abs=least, extreme_abs=max(self.e2e_ms, least) or math.inf)
+
+    def _stated(self, figures: float | Mapping[str, float] | None, gate: str, kind: MetricClass) -> float | None:
+        """What the case states for one of its metrics, None where that is nothing.
+
+        One figure for the case is one of the whole request: stages, which are less steady, take it where it is more
+        than theirs, and memory is no slowdown.
+        """
+        if figures is None or isinstance(figures, Mapping):
+            metric, whole = metrics.entry(gate), metrics.sum_of(gate)
+            names = (gate, "" if metric is None else metric.group, "" if whole is None else whole.name)
+            return next((figures[name] for name in names if name in figures), None) if figures else None
+        if kind == "stage":
+            return figures if figures > CLASS_MARGINS[kind].allow else None
+        return figures if kind == "primary" else None
+
+    def _parts_ms(self, gate: str, usual: float) -> tuple[float, float] | None:
+        """How many ms more a metric may take since the case allows them to parts of it, and how many it takes in all;
+        None where it states nothing of them. What is no part of those is allowed what is usual."""
+        stated = self.choice.allow if isinstance(self.choice.allow, Mapping) else {}
+        stages = [name for name in stages_of(self.then) if metrics.sum_of(name) is None or gate != metrics.E2E]
+        parts = [metrics.DENOISE, *stages] if gate == metrics.E2E else list(denoising_of(self.then))
+        whole = self.e2e_ms if gate == metrics.E2E else self._usual_ms(metrics.DENOISE)
+        if gate not in (metrics.E2E, metrics.DENOISE) or whole is None:
+            return None
+        known = [
+            (allow, took)
+            for name in parts
+            if (allow := self._part(stated, name)) is not None and (took := self._usual_ms(name)) is not None
+        ]
+        if not known:
+            return None
+        rest = max(0.0, whole - sum(took for _, took in known))
+        return sum(allow * took for allow, took in known) + usual * rest, whole
+
+    def _part(self, stated: Mapping[str, float], name: str) -> float | None:
+        """What is allowed of a part: as stated, and denoising as its only stage."""
+        sole = denoising_of(self.then)
+        if name == metrics.DENOISE and name not in stated and len(sole) == 1:
+            return stated.get(sole[0])
+        metric = metrics.entry(name)
+        return stated.get(
+            name, stated.get(metric.group) if metric is not None and metrics.sum_of(name) is None else None
+        )
+
+    def _usual_ms(self, name: str) -> float | None:
+        values = [launch.metrics[name] for launch in self.then if name in launch.metrics]
+        return statistics.median(values) if values else None
+
+
+def _at_least(margins: Margins, ms: float) -> Margins:
+    """The margins, with what is allowed in ms raised to `ms`, and what a pass rules out as far beyond it as before."""
+    allow_abs = max(margins.allow_abs, ms)
+    return replace(margins, allow_abs=allow_abs, detect_abs=margins.detect_abs + allow_abs - margins.allow_abs)

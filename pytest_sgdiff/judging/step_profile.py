@@ -28,7 +28,7 @@ launch a sporadic spike somewhere is seen in 40 % of unchanged cases."""
 TAIL_STEPS = 9
 """Fewer steps have no thirds to speak of."""
 
-_TAIL_MARGINS = replace(CLASS_MARGINS["stage"], ignore_abs=0.0, limit_abs=0.0, noise_abs=0.0, zeros=False)
+_TAIL_MARGINS = replace(CLASS_MARGINS["stage"], allow_abs=0.0, detect_abs=0.0, noise_abs=0.0, zeros=False)
 """A ratio of two means has no unit, so that margins in milliseconds mean nothing."""
 
 Profile = tuple[float, ...]
@@ -145,4 +145,4 @@ def _slower(then: Sequence[float], now: Sequence[float], margins: Margins, *, wh
     if decision.outcome != "regressed" or ratio is None or usual is None or now_ms is None:
         return None
     found = _Slower(ratio=ratio, baseline=usual, now=now_ms)
-    return found if ratio > 1 + margins.limit and ratio > whole * (1 + margins.ignore) else None
+    return found if ratio > 1 + margins.detect and ratio > whole * (1 + margins.allow) else None

@@ -102,7 +102,7 @@ def ask(
         text, why = _help(info.command, timeout_s)
         flags = None if text is None else flags_in(text)
         if flags is None:
-            why = why or "what it prints is no list of flags"
+            why = why or "its output is not a list of flags"
             if failed is not None:
                 _write(failed, why)
             return Answer(flags=None, why=why)

@@ -33,7 +33,7 @@ def prepare(command: Command, files: LaunchFiles) -> int:
         for name, text in command.files.items():
             pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
             pathlib.Path(name).write_text(text, encoding="utf-8")
-        # Newer engines write `<dump>.<pid>.tmp` first. What cannot be removed is told apart by its age.
+        # Newer engines write `<dump>.<pid>.tmp` first. What cannot be removed is recognised by its age.
         for stale in (dump, *dump.parent.glob(f"{glob.escape(dump.name)}.*.tmp")):
             with contextlib.suppress(OSError):
                 stale.unlink()

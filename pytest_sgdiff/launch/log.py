@@ -117,7 +117,7 @@ class LogCopy:
         self._open = False
 
     def text(self) -> str:
-        """The log as written so far, as `logtext` hands it on. Raises SgdiffError if it cannot be read."""
+        """The log as written so far, as `log_text` hands it on. Raises SgdiffError if it cannot be read."""
         try:
             return read_log(self._path)
         except FileNotFoundError as error:

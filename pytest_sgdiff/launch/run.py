@@ -23,7 +23,7 @@ from typing import Literal
 
 from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
-from pytest_sgdiff.launch import files as leavings
+from pytest_sgdiff.launch import files as launch_files
 from pytest_sgdiff.launch import process_group
 from pytest_sgdiff.launch.log import LogCopy, clean_lines
 from pytest_sgdiff.launch.process_group import TAG
@@ -48,8 +48,8 @@ class Ended:
     `started_at` is ISO 8601 UTC, `wall_s` the life of the leading process. `ending` is `timeout` if the deadline
     stopped it and `interrupted` if somebody else's SIGINT, SIGTERM or SIGHUP did. `returncode` is None if something
     else in this process reaped the child first, so that nobody can tell. `dump` is the text of a perf dump
-    that is newer than the start, else None; `stale_dump` tells that one is there which is not. `log` is the text of
-    the log file, of a very long one what `logtext` hands on.
+    that is newer than the start, else None; `stale_dump` says that one is there which is not. `log` is the text of
+    the log file, of a very long one what `log_text` hands on.
     """
 
     started_at: str
@@ -109,8 +109,8 @@ def run(
     tag = uuid.uuid4().hex
     child_env = {name: value for name, value in env.items() if name not in command.unset} | dict(command.env)
     child_env[TAG] = tag
-    fresh_from_ns = leavings.prepare(command, files)
-    earlier = leavings.outputs(files.output_dir)
+    fresh_from_ns = launch_files.prepare(command, files)
+    earlier = launch_files.outputs(files.output_dir)
     copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -138,10 +138,10 @@ def run(
     if left:
         raise SgdiffError(
             f"{command.argv[0]}: process {', '.join(map(str, sorted(left)))} of the launch could not be killed within "
-            f"{process_group.KILLED_S:.0f} s; it may hang in the GPU driver (state D in `ps`), and its GPUs are "
-            "not free"
+            f"{process_group.KILLED_S:.0f} s; it may hang in the GPU driver (state D in `ps`), and it "
+            "still holds its GPUs"
         )
-    dump, stale_dump = leavings.read_dump(files.perf_dump, fresh_from_ns)
+    dump, stale_dump = launch_files.read_dump(files.perf_dump, fresh_from_ns)
     ending: Literal["exited", "timeout", "interrupted"] = "exited"
     if timed_out:
         ending = "timeout"
@@ -154,7 +154,7 @@ def run(
         returncode=returncode,
         dump=None if dump is None else redact(dump, child_env),
         stale_dump=stale_dump,
-        outputs=leavings.written(files.output_dir, earlier),
+        outputs=launch_files.written(files.output_dir, earlier),
         log=copy.text(),
     )
 
@@ -182,7 +182,7 @@ def _start(
             )
     except ValueError as error:
         raise SgdiffError(
-            f"{command.argv[0]}: the launch's command line or environment cannot be handed over: {error}"
+            f"{command.argv[0]}: the command line or environment of the launch cannot be passed on: {error}"
         ) from error
     except OSError as error:
         if error.errno == errno.E2BIG:

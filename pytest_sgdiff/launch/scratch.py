@@ -32,8 +32,8 @@ def scratch() -> Iterator[tuple[dict[str, str], int]]:
         path, lock = temp_dirs.make(PREFIX)
     except OSError as error:
         raise SgdiffError(
-            f"there is no folder for the launch's temporary files: {error.strerror or error}; make room, or name "
-            "another with TMPDIR"
+            f"there is no folder for the launch's temporary files: {error.strerror or error}; free some space, or "
+            "name another folder with TMPDIR"
         ) from None
     compiled = os.environ.get(COMPILED) or os.path.join(tempfile.gettempdir(), f"torchinductor_{_user()}")
     try:

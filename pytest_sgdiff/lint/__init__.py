@@ -1,6 +1,6 @@
 """What a case asks for that cannot work (errors) or is not reproducible (warnings), at the case's line.
 
-Everything here is known before a GPU is touched: from the engine's own checks, from SGLang's performance guide, and
+Everything here is known before a GPU is leased: from the engine's own checks, from SGLang's performance guide, and
 from how the engine measures. docs/advice.md explains every slug. Flags that a version of the engine does not have are
 not looked at here, but in `pytest_sgdiff.engines`.
 """

@@ -79,7 +79,7 @@ def lossy_not_marked(view: View) -> Iterator[Finding]:
         for key, what in _lossy_keys(view):
             yield Finding(
                 key,
-                f"{what} changes the output, so that the case compares with no lossless one: add the mark 'lossy'",
+                f"{what} changes the output, so the case is not comparable with a lossless one: add the mark 'lossy'",
             )
 
 
@@ -142,7 +142,7 @@ def sage3_gpu(view: View) -> Iterator[Finding]:
         for key, _ in _asking_for(view, "sage_attn_3"):
             yield Finding(
                 key,
-                f"sage_attn_3 needs a Blackwell GPU, this is {view.products[0]}, where the engine falls back to "
+                f"sage_attn_3 needs a Blackwell GPU, this is {view.products[0]}, and there the engine falls back to "
                 "another backend: use sage_attn",
             )
 
@@ -170,8 +170,8 @@ def video_attention_on_images(view: View) -> Iterator[Finding]:
         for key, backend in _asking_for(view, *_VIDEO_ATTENTION):
             yield Finding(
                 key,
-                f"the sparse patterns of {backend} are those of video, which an image model has none of: the "
-                "engine passes it over in silence or fails; use fa or sage_attn",
+                f"{backend} has sparse patterns for video, and this is an image model: the engine silently ignores it "
+                "or fails; use fa or sage_attn",
             )
 
 
@@ -182,7 +182,7 @@ def attention_backend(view: View) -> Iterator[Finding]:
             yield from _attention_of_diffusers(key, flag, backend)
         elif backend not in ATTENTION and not (backend == "cudnn_sdpa" and flag.startswith("component")):
             known = ", ".join(sorted(ATTENTION))
-            yield Finding(key, f"no attention backend is called {backend}: known are {known}{in_name(backend)}")
+            yield Finding(key, f"unknown attention backend {backend}; known are {known}{in_name(backend)}")
 
 
 def _attention_of_diffusers(key: str, flag: str, backend: str) -> Iterator[Finding]:
@@ -193,7 +193,7 @@ def _attention_of_diffusers(key: str, flag: str, backend: str) -> Iterator[Findi
     elif backend not in _DIFFUSERS_ATTENTION:
         yield Finding(
             key,
-            f"diffusers has no attention backend {backend}, and the engine runs the default one: it has "
+            f"diffusers has no attention backend {backend}, so the engine runs the default one; diffusers has "
             f"{', '.join(sorted(_DIFFUSERS_ATTENTION))}",
         )
 
@@ -208,8 +208,8 @@ def quantised_model_falls_back(view: View) -> Iterator[Finding]:
     if view.case.runs_on != "diffusers" and view.model_has("-4bit", "-awq", "-gptq"):
         yield Finding(
             "model",
-            "a model of this name falls back to the diffusers backend, 'backend: sglang' or not: "
-            "take the BF16 model, or declare 'backend: diffusers'",
+            "the engine runs a model of this name on the diffusers backend even with 'backend: sglang': "
+            "use the BF16 model, or declare 'backend: diffusers'",
         )
 
 

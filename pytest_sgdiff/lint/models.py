@@ -21,7 +21,8 @@ def ideogram_steps(view: View) -> Iterator[Finding]:
     if view.model_has("ideogram"):
         for flag in first_of(view, ("num-inference-steps", "guidance-scale")):
             yield Finding(
-                view.place(flag), f"Ideogram takes {flag} from its preset and refuses others: drop it, or set preset"
+                view.place(flag),
+                f"Ideogram reads {flag} from its preset and rejects other values: drop it, or set preset",
             )
 
 
@@ -29,8 +30,7 @@ def hunyuan3d_primary(view: View) -> Iterator[Finding]:
     if view.model_has("Hunyuan3D") and view.case.metrics.primary != _SHAPE:
         yield Finding(
             "metrics.primary",
-            "mesh export and paint take most of the time of Hunyuan3D and hide what its denoising does: "
-            f"set primary to {_SHAPE}",
+            f"mesh export and paint take most of the time of Hunyuan3D and hide its denoising: set primary to {_SHAPE}",
         )
 
 
@@ -76,13 +76,14 @@ def cosmos3_guardrails(view: View) -> Iterator[Finding]:
 def gated_without_token(view: View) -> Iterator[Finding]:
     if view.model_has(*_GATED) and not view.case.requires.token:
         yield Finding(
-            "model", "this model is gated: add 'requires: {token: true}', so that a missing HF_TOKEN is said at once"
+            "model",
+            "this model is gated: add 'requires: {token: true}', so that a missing HF_TOKEN is reported at once",
         )
 
 
 def no_input_image(view: View) -> Iterator[Finding]:
     if _NEEDS_IMAGE.search(view.case.model) and view.key_of("image-path") is None:
-        yield Finding("assets", "this model works on an image: name one under 'assets' as image-path")
+        yield Finding("assets", "this model needs an image: name one under 'assets' as image-path")
 
 
 def input_not_in_assets(view: View) -> Iterator[Finding]:

@@ -66,16 +66,16 @@ def cache_dit_with_layerwise_offload(view: View) -> Iterator[Finding]:
     key, name = cached
     flag = layerwise_flag(view)
     if flag is not None:
-        cure = "set dit-layerwise-offload to false" if flag == "dit-layerwise-offload" else f"drop {flag}"
+        fix = "set dit-layerwise-offload to false" if flag == "dit-layerwise-offload" else f"drop {flag}"
         yield Finding(
             view.place(flag),
             "layerwise offload releases weights of blocks that Cache-DiT skips, and engines up to 0.5.18 refuse the "
-            f"two together: {cure}, or drop {name}",
+            f"two together: {fix}, or drop {name}",
         )
     elif view.model_has(*_LAYERWISE_BY_DEFAULT) and not view.off("dit-layerwise-offload"):
         yield Finding(
             key,
-            "this model is offloaded layer by layer by default, which Cache-DiT does not go with: "
+            "the engine offloads this model layer by layer by default, and that does not work with Cache-DiT: "
             "set dit-layerwise-offload to false",
         )
 
@@ -85,7 +85,7 @@ def fsdp_with_layerwise_offload(view: View) -> Iterator[Finding]:
     if view.on("use-fsdp-inference") and flag is not None:
         yield Finding(
             view.place("use-fsdp-inference"),
-            "the engine switches FSDP off in silence where layerwise offload is on: keep one of "
+            "the engine silently switches FSDP off if layerwise offload is on: keep one of "
             f"use-fsdp-inference and {flag}",
         )
 
@@ -115,7 +115,8 @@ def prefetch_size(view: View) -> Iterator[Finding]:
         )
     elif value >= 1 and value != int(value):
         yield Finding(
-            key, f"from 1 on the prefetch size counts layers, {value} is cut to {int(value)}: write {int(value)}"
+            key,
+            f"a prefetch size of 1 or more is a number of layers, and {value} becomes {int(value)}: write {int(value)}",
         )
 
 

@@ -24,8 +24,8 @@ _ONE_BRANCH = re.compile(
     re.IGNORECASE,
 )
 _NO_SECOND_BRANCH = (
-    "so there is no second branch for other GPUs, and the engine refuses the request or computes the one twice: "
-    "use ulysses-degree or tp-size instead"
+    "so there is no second branch for other GPUs, and the engine refuses the request or computes the same branch "
+    "twice: use ulysses-degree or tp-size instead"
 )
 _RING_ATTENTION = ("fa", "fa3", "fa4", "sage_attn")
 
@@ -101,12 +101,12 @@ def parallel_degrees(view: View) -> Iterator[Finding]:
 
 
 def data_parallel(view: View) -> Iterator[Finding]:
-    # In a config the three have one name, which is told once.
+    # In a config the three have one name, which is reported once.
     flag = next((flag for flag in ("dp-size", "data-parallel-size", "dp") if (view.count(flag) or 1) > 1), None)
     if flag is not None:
         yield Finding(
             view.place(flag),
-            f"{flag} above 1 is for several requests at a time, and a case measures one (before 0.5.18 the engine "
+            f"{flag} above 1 is for concurrent requests, and a case measures one (before 0.5.18 the engine "
             "refuses it): drop it, and use ulysses-degree or tp-size",
         )
 
@@ -130,7 +130,7 @@ def parallel_not_pinned(view: View) -> Iterator[Finding]:
     if not pinned and tp < view.case.gpus:
         yield Finding(
             "gpus",
-            f"the engine chooses how {view.case.gpus} GPUs are used, and may choose otherwise in another version: the "
+            f"the engine chooses how to use {view.case.gpus} GPUs, and another version may choose differently: the "
             "baseline is marked auto-tuned; pin enable-cfg-parallel, ulysses-degree and ring-degree",
         )
 

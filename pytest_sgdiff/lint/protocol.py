@@ -95,7 +95,7 @@ def first_of(view: View, flags: Iterable[str]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule finds: the dotted key at whose place it is reported, and what happens, with the cure."""
+    """What a rule finds: the dotted key at whose place it is reported, and what happens, with the fix."""
 
     key: str
     message: str

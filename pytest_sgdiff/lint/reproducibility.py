@@ -46,15 +46,15 @@ def output_not_saved(view: View) -> Iterator[Finding]:
 def profiler_on(view: View) -> Iterator[Finding]:
     for flag in first_of(view, ("profile", "profile-all-stages")):
         if not view.off(flag):
-            yield Finding(view.place(flag), "the profiler slows down what is measured: profile in a run of its own")
+            yield Finding(view.place(flag), "the profiler slows the measured request down: profile in a separate run")
 
 
 def log_level(view: View) -> Iterator[Finding]:
     if view.word("log-level") in ("warning", "error", "critical"):
         yield Finding(
             view.place("log-level"),
-            f"at log level {view.word('log-level')} the engine does not say which backend ran, so that nothing can be "
-            "proved: use info",
+            f"at log level {view.word('log-level')} the engine does not log which backend ran, so it cannot be proved: "
+            "use info",
         )
 
 
@@ -62,7 +62,7 @@ def compile_without_warmup(view: View) -> Iterator[Finding]:
     if view.on("enable-torch-compile") and view.case.warmup == "off":
         yield Finding(
             view.place("enable-torch-compile"),
-            "without warmup the compilation is measured, and versions 0.5.15 to 0.5.23 still print 'with warmup "
+            "without warmup the measured request compiles, and versions 0.5.15 to 0.5.23 still print 'with warmup "
             "excluded': set 'warmup: request'",
         )
 
@@ -74,8 +74,8 @@ def conditioning_cache(view: View) -> Iterator[Finding]:
         flag = conditioning.DISABLE if view.key_of(conditioning.DISABLE) else conditioning.SIZE
         yield Finding(
             view.place(flag),
-            "the warmup is a copy of the measured request, which then finds its encodings in the cache: a slower "
-            "encoder does not show; leave this out, and the cache is off",
+            "the warmup is a copy of the measured request, which then finds its encodings in the cache, so a slower "
+            "encoder does not show; leave this out, and the plugin turns the cache off",
         )
 
 
@@ -102,8 +102,8 @@ def two_experts_one_warmup_step(view: View) -> Iterator[Finding]:
     if two_experts and steps < 2 and view.on("enable-torch-compile") and view.case.warmup == "request":
         yield Finding(
             view.place("enable-torch-compile"),
-            "warmup runs one step, which reaches only the first of this model's two transformers: the second is "
-            "compiled while it is measured; raise warmup-steps until both run",
+            "warmup runs one step, which uses only the first of this model's two transformers, and the second compiles "
+            "during the measured request; raise warmup-steps until both run",
         )
 
 

@@ -41,9 +41,11 @@ _PATH_FLAGS = (
 
 def owned_flag(view: View) -> Iterator[Finding]:
     for flag in first_of(view, _KEY_OF):
-        yield Finding(view.place(flag), f"{flag} is written from the case's '{_KEY_OF[flag]}': set that instead")
+        yield Finding(
+            view.place(flag), f"the plugin writes {flag} from '{_KEY_OF[flag]}' of the case: set that key instead"
+        )
     for flag in first_of(view, _PER_LAUNCH):
-        yield Finding(view.place(flag), f"{flag} is different for every launch and written by the plugin: drop it")
+        yield Finding(view.place(flag), f"the plugin writes {flag}, with another value for each launch: drop it")
 
 
 def owned(names: Iterable[str]) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def taken_over(asked: Command, changed: Command) -> tuple[str, ...]:
 
 def owned_variable(view: View) -> Iterator[Finding]:
     for name in owned(view.case.env):
-        yield Finding(f"env.{name}", f"{name} is set by the plugin for every launch: drop it")
+        yield Finding(f"env.{name}", f"the plugin sets {name} for every launch: drop it")
 
 
 def secret_in_case(view: View) -> Iterator[Finding]:
@@ -87,7 +89,7 @@ def misspelt_path(view: View) -> Iterator[Finding]:
             if close:
                 yield Finding(
                     view.place(flag),
-                    f"the engine takes {flag} for the path of a component and says nothing: did you mean {close[0]}?",
+                    f"the engine silently reads {flag} as the path of a component: did you mean {close[0]}?",
                 )
 
 

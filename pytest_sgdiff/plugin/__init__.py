@@ -134,7 +134,10 @@ def _asked(config: pytest.Config) -> bool:
 
     return any(
         setting.empty(config.getoption(setting.dest))
-        or (setting.dest in ASKING and (config.getoption(setting.dest) is not None or setting.told(os.environ)))
+        or (
+            setting.dest in ASKING
+            and (config.getoption(setting.dest) is not None or setting.in_environment(os.environ))
+        )
         for setting in SETTINGS
     )
 

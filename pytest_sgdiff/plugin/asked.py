@@ -78,7 +78,7 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
     of an option wherever it was given.
 
     Raises:
-        OptionError: names what turns the run, and the cure.
+        OptionError: names what turns the run, and the fix.
     """
     if any(word.startswith("@") for word in typed):
         return  # the words of a file: nobody can tell here which options it holds
@@ -93,7 +93,7 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
             continue
         if option(setting.dest) is not None:
             where = f"{setting.option} in `addopts` or PYTEST_ADDOPTS"
-        elif told := setting.told(env):
+        elif told := setting.in_environment(env):
             where = f"{setting.variable}={told} in the environment"
         else:
             continue

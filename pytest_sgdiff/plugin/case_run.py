@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -14,14 +15,17 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, Warned, Workload
+from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, Warned, Workload
 from pytest_sgdiff.engines.protocol import Engine
-from pytest_sgdiff.errors import LeaseError
+from pytest_sgdiff.errors import HistoryError, LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.data_files import file_name
 from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.history.store import nights
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.power import recorded_at_most
+from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.judging.suite_prior import with_nights
 from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.role import role
@@ -66,14 +70,13 @@ class Measuring:
 
     def __init__(self, session: Session, item: pytest.Item, case: Case, lease: Lease | None) -> None:
         self.session, self.settings, self.item, self.case, self.lease = session, session.settings, item, case, lease
+        self._noise: dict[Machine, Mapping[MetricClass, Prior]] = {}
 
     def result(self, folder: Path) -> CaseResult:
         """Measured now, and judged against the baselines in `folder`."""
         session, settings, case = self.session, self.settings, self.case
         engine = session.extensions.engine(case)
-        advice = session.advice(case) if settings.live else ()
-        if any(one.level == "error" for one in advice):
-            pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        advice = session.allowed(case) if settings.live else ()
         found = assets.resolve_assets(case, settings.assets) if settings.live else {}
         redaction = Redaction({**os.environ, **case.env})
         workload_now = workload(case, asset_hashes=assets.asset_hashes(found), redaction=redaction)
@@ -88,7 +91,7 @@ class Measuring:
             only_machine=lambda: session.only_machine(folder, case.id),
             other_machines=lambda: baselines.others(folder, case.id),
             extra_metrics=lambda dump: session.extensions.metrics(case, dump),
-            priors_for=lambda machine: session.priors(folder, machine),
+            priors_for=lambda machine: self._priors(folder, machine),
             isolation=settings.isolation,
             extend=settings.update == "extend",
             compared=case.id in self._compared(),
@@ -104,6 +107,21 @@ class Measuring:
         named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
         # Whatever of it goes where: reports, the terminal, a baseline, another process.
         return redaction.record(named, keep=NAMES)
+
+    def _priors(self, folder: Path, machine: Machine) -> Mapping[MetricClass, Prior]:
+        """What the suite's baselines say of the noise, and the case's own history of its drift between nights: of the
+        runs on that machine of the work that the baseline is of."""
+        if machine not in self._noise:
+            suite, kept = self.session.priors(folder, machine), self.settings.history
+            baseline = self.session.find(folder, machine, self.case.id) if kept and kept.is_file() else None
+            self._noise[machine] = suite
+            if kept is not None and baseline is not None:
+                # That a history is unusable is said when this run is to be appended to it.
+                with contextlib.suppress(HistoryError):
+                    digest = baseline.measurement.workload.digest
+                    own = nights(kept, case=self.case.id, machine=machine.slug, workload=digest)
+                    self._noise[machine] = with_nights(suite, own, baseline)
+        return self._noise[machine]
 
     @cached_property
     def _recorded(self) -> tuple[Launch, ...]:
@@ -208,7 +226,7 @@ class Measuring:
         wanted, made = self.case.recorded_launches, len(self._recorded)
         if self.settings.replay is None or made >= wanted:
             return self._recording(replay=self.settings.replay)
-        few = f"a baseline takes {wanted} launches, this recording has {made}"
+        few = f"a baseline needs {wanted} launches, this recording has {made}"
         return f"on the machine ({few}): {self._recording(replay=None)}"
 
     def _comparing(self, out: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.cases.discover import registered_marks
-from pytest_sgdiff.data import Case
+from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.printable import printable
 
@@ -24,7 +24,7 @@ CASE = pytest.StashKey[Case]()
 CASES = pytest.StashKey[dict[str, list[Case]]]()
 """On a case file: the name of a case -> its variants, in order."""
 
-SEEN = pytest.StashKey[dict[str, str]]()
+SEEN = pytest.StashKey[dict[str, Location]]()
 """On the config: case name -> where it was first collected from."""
 
 VARIANT = "sgdiff_variant"
@@ -67,10 +67,9 @@ class CaseFile(pytest.Module):
 
     def _claim(self, case: Case) -> Iterator[str]:
         """The mistake of a name that another file has used before."""
-        here = str(case.location)
-        first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, here)
-        if not first.startswith(f"{case.location.path}:"):
-            yield f"{here}: the case '{case.name}' is defined already at {first}; ids are unique over files"
+        first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, case.location)
+        if first.path != case.location.path:
+            yield f"{case.location}: the case '{case.name}' is defined already at {first}; ids are unique over files"
 
     def _function(self, variants: list[Case], module: types.ModuleType) -> Callable[..., None]:
         first = variants[0]

@@ -31,7 +31,7 @@ from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.reports.text import case_line, launch_notes
+from pytest_sgdiff.reports.text import case_line, remarks
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.runner.command_line import line
 
@@ -90,7 +90,7 @@ class Results:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Under xdist a worker tells at its end what was dropped."""
+        """Under xdist a worker reports at its end what was dropped."""
         self._dropped_by_workers.update(getattr(node, "workeroutput", {}).get(DROPPED, ()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -119,7 +119,7 @@ class Results:
         if terminal is not None and terminal.verbosity >= 0:
             new_line(self.config)
             terminal.write_line(case_line(result, width=max(map(len, self.selected))))
-            for note in launch_notes(result) if terminal.verbosity > 0 else ():
+            for note in remarks(result) if terminal.verbosity > 0 else ():
                 terminal.write_line(f"  {note}")
 
     def _take(self, result: CaseResult) -> bool:
@@ -238,21 +238,22 @@ class Results:
         return pytest.ExitCode.TESTS_FAILED if self.troubles or broken or self.reds else exitstatus
 
     def _reds(self, run: Run) -> Iterator[str]:
-        """Why a run is not green of which no test failed, a line each."""
+        """Why a run fails although no test failed, a line each."""
         bad = [result for result in run.results if result.outcome in self.settings.fail_on]
         if bad:
             told = ", ".join(f"{result.node_id} ({result.outcome})" for result in bad)
             yield (
-                f"no test failed, yet these cases did, so this run is not green: {told}; a mark `xfail`, a test that "
-                "does not check its result, or another plugin kept the failure back"
+                f"failed: no test failed, but these cases did: {told}; a mark `xfail`, a test that does not check its "
+                "result, or another plugin hid the failure"
             )
         # Plugins that split a run into several drop the rest in each.
         excused = {"recorded", "dropped", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
         open_ = [case for case in run.unmeasured if case.gap not in excused]
         if open_:
             yield (
-                f"no test failed, yet {plural(len(open_), 'selected case')} {'was' if len(open_) == 1 else 'were'} not "
-                "measured, so this run is not green; deselect (-m, -k, --deselect) what is not to be measured"
+                f"failed: no test failed, but {plural(len(open_), 'selected case')} "
+                f"{'was' if len(open_) == 1 else 'were'} not measured; deselect (-m, -k, --deselect) what is not to be "
+                "measured"
             )
 
     def nothing(self, run: Run) -> bool:

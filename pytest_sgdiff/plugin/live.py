@@ -26,6 +26,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import temp_dirs
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.new_line import new_line
+from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.printable import printable
 from pytest_sgdiff.reports.progress_text import Narrator, block
@@ -59,7 +60,7 @@ def own_status_folder(settings: Settings) -> Path:
         temp_dirs.ours(folder)
     except OSError as error:
         raise OptionError(
-            f"{folder}, where this run's processes tell each other how far they are: {error.strerror or error}; "
+            f"{folder}, where the processes of this run exchange their progress: {error.strerror or error}; "
             "remove it, or name another folder for temporary files with TMPDIR"
         ) from None
     return folder
@@ -182,7 +183,7 @@ class StatusBoard:
         if asked and isinstance(terminal, pytest.TerminalReporter):
             self._terminal, self._out = terminal, Out(sys.stdout)
             self._in_place = self._may_draw(terminal)
-            self._on_workers = self.config.pluginmanager.hasplugin("dsession")
+            self._on_workers = role(self.config).kind == "controller"
             self._thread.start()
         try:
             return (yield)

@@ -1,4 +1,4 @@
-"""The options: one line each, under all their names. `plugin.py` registers them, `settings.py` settles their values."""
+"""The options: one line each, under all their names. `settings.py` resolves their values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Setting(NamedTuple):
         """The environment variable, `SGDIFF_ENGINE_CMD`; None for a setting of several values, which has none."""
         return None if self.repeatable or self.ini == "args" else self.dest.upper()
 
-    def told(self, env: Mapping[str, str]) -> str | None:
+    def in_environment(self, env: Mapping[str, str]) -> str | None:
         """What the environment says; None if that is nothing, an empty text, or for a switch one of OFF."""
         text = env.get(self.variable, "") if self.variable else ""
         return None if not text or (self.switch and text.lower() in OFF) else text
@@ -58,36 +58,40 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         flag="gpus",
         metavar="SPEC",
-        help="measure, on these GPUs: a count, 'all', 'auto' (idle ones), 'idx:0,2' or '0,2' (positions within "
+        help="measure on these GPUs: a count, 'all', 'auto' (idle ones), 'idx:0,2' or '0,2' (positions within "
         "CUDA_VISIBLE_DEVICES), GPU UUIDs, or 'none' (only cases with `gpus: 0`)",
     ),
     Setting(flag="replay", metavar="DIR", help="judge launches recorded earlier with --sgdiff-out; needs no GPU"),
     Setting(
         flag="dry-run",
         switch=True,
-        help="print every selected case's command line and measure nothing; a case with an error fails",
+        help="print the command line of every selected case and launch nothing; a case with an error fails",
     ),
     Setting(
         flag="update",
         metavar="all|missing|extend",
         nargs="?",
         const="all",
-        help="record fresh launches and renew the baselines of the selected cases ('missing': only where there is "
-        "none; 'extend': add a session to those there are)",
+        help="collect fresh launches and record them as the baselines of the selected cases ('missing': only of cases "
+        "without a baseline; 'extend': add a session of launches to each existing baseline)",
     ),
     Setting(
         flag="against",
         metavar="CMD",
-        help="A/B: launch the engine given by CMD and the current one in turn on the same GPUs and judge one against "
-        "the other; needs no baseline",
+        help="A/B run: launch the base engine CMD and the current engine alternately on the same GPUs, and compare "
+        "them; needs no baseline",
     ),
-    Setting(flag="out", metavar="DIR", help="keep every launch's dump, log and machine record here (default .sgdiff/)"),
+    Setting(
+        flag="out",
+        metavar="DIR",
+        help="keep the dump, log and machine record of every launch in this folder (default: .sgdiff/)",
+    ),
     Setting(
         flag="keep",
         metavar="N|all",
         ini="string",
         default="20",
-        help="how many runs are kept below .sgdiff/, the newest ones (default: 20); --sgdiff-out folders do not count",
+        help="how many runs to keep in .sgdiff/, the newest ones (default: 20); --sgdiff-out folders do not count",
     ),
     Setting(
         flag="baselines",
@@ -100,7 +104,7 @@ SETTINGS: tuple[Setting, ...] = (
         flag="assets",
         metavar="DIR",
         ini="string",
-        help="folder in which the files named under `assets` of a case are found",
+        help="folder that holds the files named under `assets` of a case",
     ),
     Setting(
         flag="engine-cmd",
@@ -113,7 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
         flag="fail-on",
         metavar="OUTCOMES",
         ini="args",
-        help="further outcomes that fail a case, for example 'inconclusive'",
+        help="more outcomes that fail a case, such as 'inconclusive'",
     ),
     Setting(
         flag="isolation",
@@ -126,7 +130,7 @@ SETTINGS: tuple[Setting, ...] = (
         switch=True,
         ini="bool",
         default=False,
-        help="fail where a case would be skipped or stay inconclusive",
+        help="fail a case that would be skipped or inconclusive",
     ),
     Setting(
         flag="report",
@@ -138,20 +142,21 @@ SETTINGS: tuple[Setting, ...] = (
         flag="history",
         metavar="FILE",
         ini="string",
-        help="append this run to a history (SQLite) that `sgdiff trend` reads",
+        help="append this run to the history file (SQLite) that `sgdiff trend` reads; eight earlier runs or more of a "
+        "case also give its drift from night to night",
     ),
     Setting(
         flag="gpu-timeout",
         metavar="SECONDS",
         ini="string",
         default="3600",
-        help="how long a case waits for its GPUs before it fails and says who holds them (default: 3600)",
+        help="how long a case waits for its GPUs; then it fails and names who holds them (default: 3600)",
     ),
     Setting(
         flag="lock-dir",
         metavar="DIR",
         ini="string",
-        help="where GPU leases are kept; must be shared by everything on the host (default: /run/lock/sgdiff)",
+        help="folder of the GPU leases; all runs on the host must share it (default: /run/lock/sgdiff)",
     ),
     Setting(
         flag="files",

@@ -133,6 +133,7 @@ class Session:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         base = (lambda: self._base.version) if self.settings.mode == "against" else None
         skips.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
+        self.allowed(case)
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)
@@ -206,7 +207,7 @@ class Session:
             pytest.skip(f"{case.location}: has a baseline for {' and for '.join(told)}; --sgdiff-update renews it")
 
     def _recorded(self, case: Case, machine_: Machine) -> str:
-        """The machine, and for which other work, if the case has launches on it; else empty."""
+        """The machine, and for which different workload, if the case has launches on it; else empty."""
         found = self.find(self.settings.baselines, machine_, case.id)
         if found is None or found.kind != "recorded":
             return ""
@@ -219,7 +220,7 @@ class Session:
         cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
         differs = [of_baseline(one) for one in work_differences(then, asks)]
         apart = "; ".join([*differs, *(["conditioning cache: on in the baseline"] if cached else [])])
-        return f"{machine_.slug}, of other work ({apart})" if apart else machine_.slug
+        return f"{machine_.slug}, of a different workload ({apart})" if apart else machine_.slug
 
     def find(self, folder: Path, machine_: Machine, case_id: str) -> Baseline | None:
         """The baseline of the case in `folder`; one that is to be replaced may be in any state that can be."""
@@ -275,12 +276,20 @@ class Session:
             refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
         return together(refused, advise(case, engine=engine, gpu_products=products))
 
+    def allowed(self, case: Case) -> tuple[Advice, ...]:
+        """The advice on a case of a live run. Fails the test of one that cannot work: before it waits for GPUs, and
+        again where a fixture changed the case since."""
+        advice = self.advice(case)
+        if any(one.level == "error" for one in advice):
+            pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        return advice
+
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
         for one in complaints(case, flags_of(info)):
             yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key), key=one.key)
         if why := self._asked.why(info):
             message = (
-                f"{command_line.line((*info.command, 'generate', '--help'))} says nothing of the engine's flags: {why}"
+                f"{command_line.line((*info.command, 'generate', '--help'))} does not list the engine's flags: {why}"
             )
             yield Advice(
                 level="warning",

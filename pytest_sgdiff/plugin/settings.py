@@ -1,7 +1,7 @@
 """Options, environment and ini values as one frozen `Settings`.
 
 Precedence: command line, then environment (`SGDIFF_ENGINE_CMD` for `--sgdiff-engine-cmd`), then ini. This module
-knows no pytest: `starting.py` hands it three look-up functions.
+knows no pytest: `startup.py` hands it three look-up functions.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def read_settings(
     """Settle every setting.
 
     Raises:
-        OptionError: a value is wrong, or two options contradict each other; the message names the cure.
+        OptionError: a value is wrong, or two options contradict each other; the message names the fix.
     """
     for setting in SETTINGS:
         if setting.empty(option(setting.dest)):
@@ -181,7 +181,7 @@ def _text(
         return None
     value = option(setting.dest)
     if value is None:
-        value = setting.told(env)
+        value = setting.in_environment(env)
     if value is None and setting.ini is not None:
         value = ini(setting.dest) or None
     return None if value is None else str(value)
@@ -192,7 +192,7 @@ def _switch(
 ) -> bool:
     if option(setting.dest):
         return True
-    if told := setting.told(env):
+    if told := setting.in_environment(env):
         if told.lower() not in ON:
             raise OptionError(f"{setting.variable}={told}: use one of {', '.join(ON)} or {', '.join(OFF)}")
         return True
@@ -226,7 +226,7 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
         return "dry-run"
     if replay is not None:
         if gpus is not None:
-            raise OptionError("--sgdiff-replay judges recorded launches and takes no GPU: leave --sgdiff-gpus out")
+            raise OptionError("--sgdiff-replay judges recorded launches and uses no GPU: leave --sgdiff-gpus out")
         if against is not None:
             raise OptionError("--sgdiff-replay has no engine to launch: leave --sgdiff-against out")
         # An update from a recording is a baseline of real launches too, so `replay` yields to `update` there.
@@ -241,7 +241,9 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
         return "against"
     if update is not None:
         if gpus is None:
-            raise OptionError("--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): nothing is measured without")
+            raise OptionError(
+                "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): without it nothing is measured"
+            )
         return "update"
     return "off" if gpus is None else "gate"
 

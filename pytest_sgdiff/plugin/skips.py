@@ -28,7 +28,7 @@ class Lack:
 
     `refusal` is why the pool can never give so many GPUs; else it has too few, or none, of the `wanted` products:
     `have` of `count`, among `there`. Of an engine, `wanted` is the case's specifier, `version` the one that is there,
-    of the `base` engine or this one, and `newest` tells that it is a build that counts as the newest.
+    of the `base` engine or this one, and `newest` says that it is a build that counts as the newest.
     """
 
     gap: Gap

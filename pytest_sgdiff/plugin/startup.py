@@ -36,17 +36,20 @@ from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
 
 PARTS = (
-    *(
-        "sgdiff-fixtures",
-        "sgdiff-sender",
-        "sgdiff-dropped",
-        "sgdiff-earlier-launches",
-        "sgdiff-results",
-        "sgdiff-terminal",
-    ),
-    *("sgdiff-schedule", "sgdiff-park", "sgdiff-status", "sgdiff-xdist"),
+    "sgdiff-dropped",
+    "sgdiff-earlier-launches",
+    "sgdiff-engine-flags",
+    "sgdiff-fixtures",
+    "sgdiff-own-folder",
+    "sgdiff-park",
+    "sgdiff-results",
+    "sgdiff-schedule",
+    "sgdiff-sender",
+    "sgdiff-status",
+    "sgdiff-terminal",
+    "sgdiff-xdist",
 )
-"""Names under which parts of the plugin are registered."""
+"""Names under which parts of the plugin are registered: all of them."""
 
 
 def start(config: pytest.Config, *, run_id: str) -> None:
@@ -100,12 +103,12 @@ def start(config: pytest.Config, *, run_id: str) -> None:
 
 
 def _refuse_parts(config: pytest.Config) -> None:
-    """Without one of its parts the plugin would measure and not tell, or tell and not fail."""
+    """Without one of its parts the plugin would measure and not report, or report and not fail."""
     for part in PARTS:
         if config.pluginmanager.is_blocked(part):
             raise OptionError(
-                f"-p no:{part} switches off a part of pytest-sgdiff, without which a run tells too little: leave it "
-                "out (-p no:sgdiff switches off the plugin)"
+                f"-p no:{part} switches off a part of pytest-sgdiff that every report needs: leave it out "
+                "(-p no:sgdiff switches off the whole plugin)"
             )
 
 
@@ -306,7 +309,7 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
 def _renamed_text(renamed: Renamed) -> str:
     return (
         f"note: {renamed.option}={renamed.old} is now {renamed.option}={renamed.new}: use the new name, the next "
-        "release no longer takes the old one"
+        "release does not accept the old one"
     )
 
 

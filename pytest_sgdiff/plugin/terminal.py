@@ -133,7 +133,7 @@ class Terminal:
         else:
             terminal.write_sep("=", f"sgdiff: {summary(run)}")
         if self.results.nothing(run):
-            terminal.write_line("sgdiff: nothing was measured, so this run is not green")
+            terminal.write_line("sgdiff: failed: nothing was measured")
         for red in self.results.reds:
             terminal.write_line(f"sgdiff: {red}", red=True)
 
@@ -162,8 +162,8 @@ class Terminal:
             if self.settings.baselines != self.settings.cwd / "baselines":
                 words.append(f"--folder={self.settings.typed(self.settings.baselines)}")
             terminal.write_line(
-                "sgdiff: CI is set, so the baselines in the tree are as they were; to review and to put the candidates "
-                f"in place: sgdiff baselines diff|apply {command_line.line(words)}"
+                "sgdiff: CI is set, so no baseline in the tree was changed; to review and to apply the candidates: "
+                f"sgdiff baselines diff|apply {command_line.line(words)}"
             )
         for line in unmeasured_lines(run):
             terminal.write_line(f"sgdiff: {line}")

@@ -15,7 +15,7 @@ from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.redact import Redaction
 
 DROPPED = "sgdiff_dropped"
-"""The key under which a worker tells the controller at its end which cases were dropped."""
+"""The key under which a worker reports to the controller at its end which cases were dropped."""
 
 
 class Dropped:

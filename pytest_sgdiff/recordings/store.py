@@ -52,7 +52,7 @@ def launch_folder(root: Path, case: str, number: int) -> Path:
 
 def new_launch_folder(root: Path, case: str, number: int) -> Path:
     """Make the folder of a launch that is about to be made, `ROOT/<case>/<NN>`, with an empty log in it: so whatever a
-    killed run leaves can be told from other people's files.
+    killed run leaves can be distinguished from other people's files.
 
     Raises RecordingError: it cannot be written, a link is in the way, or files that are not of a launch.
     """
@@ -60,7 +60,7 @@ def new_launch_folder(root: Path, case: str, number: int) -> Path:
     with _written(folder):
         make_folder(folder, below=root)
         if found := names(folder, below=root):
-            raise RecordingError(f"{folder}: holds {found[0]}, which is of no launch; {_ELSEWHERE_CURE}")
+            raise RecordingError(f"{folder}: contains {found[0]}, which does not belong to a launch; {_ELSEWHERE_FIX}")
         write(folder / LOG, "", below=root)
     return folder
 
@@ -69,7 +69,7 @@ def write_launch(root: Path, launch: Launch) -> Path:
     """Keep a launch; gives its folder. `launch.json` comes last: a folder that has it is whole.
 
     The log of a launch that was made in this very folder is there, whole, and is left as it is: `launch.log` may be
-    only part of it. Secrets are the launcher's matter: what comes here was redacted. Raises RecordingError if it cannot
+    only part of it. Secrets are the launch's matter: what comes here was redacted. Raises RecordingError if it cannot
     be written.
     """
     folder = launch_folder(root, launch.case, launch.number)
@@ -88,19 +88,19 @@ def write_launch(root: Path, launch: Launch) -> Path:
     return folder
 
 
-_ELSEWHERE_CURE = "move it away, or name another folder with --sgdiff-out"
+_ELSEWHERE_FIX = "move it away, or name another folder with --sgdiff-out"
 
 
 @contextmanager
 def _written(folder: Path) -> Iterator[None]:
-    """What keeps a launch from being written, with the cure."""
+    """What keeps a launch from being written, with the fix."""
     try:
         yield
     except DataFileError as error:
-        raise RecordingError(f"{folder}: cannot be written: {error}; {_ELSEWHERE_CURE}") from None
+        raise RecordingError(f"{folder}: cannot be written: {error}; {_ELSEWHERE_FIX}") from None
     except OSError as error:
-        cure = "make room, or name another folder with --sgdiff-out"
-        raise RecordingError(f"{folder}: cannot be written: {error.strerror or error}; {cure}") from None
+        fix = "make room, or name another folder with --sgdiff-out"
+        raise RecordingError(f"{folder}: cannot be written: {error.strerror or error}; {fix}") from None
 
 
 def forget_launches(root: Path, case: str) -> None:
@@ -118,7 +118,7 @@ def forget_launches(root: Path, case: str) -> None:
                 continue
             if strange := _strange(folder, root):
                 raise RecordingError(
-                    f"{folder}: a launch lies there beside {strange}, which is none of ours; {_ELSEWHERE_CURE}"
+                    f"{folder}: contains a launch and {strange}, which this plugin did not write; {_ELSEWHERE_FIX}"
                 )
             ours.append(folder)
     for folder in ours:
@@ -166,7 +166,7 @@ def read_launches(root: Path, case: str, *, below: Path | None = None) -> tuple[
     """The launches of a case in the order of their folders' numbers, none if it was not recorded. `below` is the folder
     that was named, where `root` lies in it: no link is followed from there on.
 
-    Raises RecordingError naming the folder, or the file with its line, and the cure.
+    Raises RecordingError naming the folder, or the file with its line, and the fix.
     """
     _must_be(root)
     below = below or root
@@ -179,14 +179,14 @@ def read_launch(folder: Path, *, case: str, number: int, below: Path | None = No
     """One launch from its folder; `case` and `number` are those of the folder's name, which wins over what is in it.
     `below` is the folder that was named, if it is not this one.
 
-    Raises RecordingError, with file, line and cure, for what is no launch or is spoilt, and ForeignLaunchError for a
+    Raises RecordingError, with file, line and fix, for what is no launch or is damaged, and ForeignLaunchError for a
     launch without a record that is none of a killed run of this plugin.
     """
     below = below or folder
     with _readable():
         if not is_launch(folder, below=below):
             raise RecordingError(
-                f"{folder}: is no launch: it has neither {RECORD} nor {DUMP} nor a log; take it out of the recording"
+                f"{folder}: is not a launch: it has neither {RECORD} nor {DUMP} nor a log; remove it from the recording"
             )
         if kind(folder / RECORD, below=below) is not None:
             launch = _read_record(folder / RECORD, below)
@@ -215,7 +215,7 @@ def _foreign(folder: Path, below: Path) -> str | None:
 
 def _must_be(root: Path) -> None:
     if not root.is_dir():
-        raise RecordingError(f"{root}: no such folder; --sgdiff-replay takes one that --sgdiff-out wrote")
+        raise RecordingError(f"{root}: no such folder; --sgdiff-replay needs a folder that --sgdiff-out wrote")
 
 
 @contextmanager
@@ -229,15 +229,15 @@ def _readable() -> Iterator[None]:
 
 def _read_record(path: Path, below: Path) -> Launch:
     text = _text_of(path, below=below) or ""
-    cure = "take the launch out of the recording, or record it anew"
+    fix = "remove the launch from the recording, or record it again"
     try:
         document = json_text.read(text)
     except json_text.JsonTextError as error:
-        raise RecordingError(f"{path}:{error.line}: {error} ({cure})") from None
+        raise RecordingError(f"{path}:{error.line}: {error} ({fix})") from None
     try:
         return from_plain(Launch, _current(document.value), unknown="ignore")
     except WireError as error:
-        raise RecordingError(f"{path}:{document.line(error.path)}: {error} ({cure})") from None
+        raise RecordingError(f"{path}:{document.line(error.path)}: {error} ({fix})") from None
 
 
 def _current(document: Any) -> Any:

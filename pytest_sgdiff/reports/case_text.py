@@ -17,7 +17,7 @@ CREEP = 0.01
 
 
 def resolution(result: CaseResult) -> str:
-    """The slowdowns that the case's launches find against this baseline, metric by metric; empty if none is known.
+    """The minimum detectable slowdown of each metric, by the case's launches and this baseline; empty if none is known.
 
     `denoise (sum of steps) 4.9 %, e2e 5.0 %, TextEncodingStage 27.3 % (14.5 ms), peak memory 4.3 %`
     """
@@ -79,7 +79,7 @@ def phrase(result: CaseResult) -> str:
     words = f"{metric_text.metric_name(verdict.metric)} {metric_text.change(verdict)}"
     held_up = _held_up(result) if verdict.metric == DENOISE_CORE else ""
     if result.outcome == "pass" and verdict.excluded is not None:
-        excluded = metric_text.excluded(verdict, slower="slower ")
+        excluded = metric_text.excluded(verdict, full=True)
         return ", ".join(filter(None, (words, excluded, against_best(result), held_up)))
     if result.outcome == "inconclusive":
         interval = metric_text.interval(verdict)
@@ -120,8 +120,8 @@ def against_best(result: CaseResult) -> str:
 
 
 def remainder(result: CaseResult) -> str:
-    """What to know of a case beside its decisive change and interval: `also e2e +7.7 %, peak memory +5.2 %`, `1.9 %
-    slower excluded`, `4 % slower is neither excluded nor proven`, or else the phrase."""
+    """What to know of a case beside its decisive change and interval: `also e2e +7.7 %, peak memory +5.2 %`,
+    `slowdowns above 1.9 % ruled out`, `4 % slower is neither excluded nor proven`, or else the phrase."""
     verdict = decisive(result)
     if result.recorded or verdict is None or verdict.outcome != result.outcome:
         return phrase(result)
@@ -130,7 +130,7 @@ def remainder(result: CaseResult) -> str:
         named = ", ".join(f"{metric_text.metric_name(v.metric)} {metric_text.change(v)}" for v in others)
         return f"also {named}" if others else ""
     if result.outcome == "pass" and verdict.excluded is not None:
-        return ", ".join(filter(None, (metric_text.excluded(verdict, slower="slower "), against_best(result))))
+        return ", ".join(filter(None, (metric_text.excluded(verdict, full=True), against_best(result))))
     told = result.outcome == "inconclusive" and metric_text.interval(verdict)
     return numbers.clean(finding_text.why(verdict, paired=result.paired)) if told else phrase(result)
 
@@ -185,26 +185,11 @@ def baseline_name(result: CaseResult) -> str:
     return f"{words} ({', '.join(known)})" if known else words
 
 
-def accept_command(result: CaseResult) -> str:
-    """The command that records this case's baseline anew."""
-    machine = result.machine
-    pool = "none" if machine is not None and machine.kind == "cpu" else str(machine.count if machine else "all")
-    return f'pytest --sgdiff-gpus={pool} --sgdiff-update "{result.node_id}"'
-
-
 def actions(result: CaseResult) -> list[tuple[str, str]]:
     """What to do next, as pairs of a word and a command or sentence: reproduce, settle, accept, files."""
     label = {"inconclusive": "settle", "invalid": "fix"}.get(result.outcome, "next")
     rows = [("reproduce", result.command)] if result.command else []
     rows += [(label, numbers.clean(result.next_step))] if result.next_step else []
-    # A new baseline changes nothing in an A/B run.
-    renewable = result.outcome in {"regressed", "improved", "no-baseline"} and not result.paired
-    if renewable and not result.next_step:
-        rows.append(("record" if result.outcome == "no-baseline" else "accept", accept_command(result)))
-    if result.outcome == "inconclusive" and not result.next_step:
-        rows.append(
-            (label, f"run it again on a quiet machine, or record a steadier baseline: {accept_command(result)}")
-        )
     return [*rows, ("files", result.folder)] if result.folder else rows
 
 

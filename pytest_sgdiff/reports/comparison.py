@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pytest_sgdiff.compare.compare import Comparison, Row, Status
-from pytest_sgdiff.compare.sides import Side
+from pytest_sgdiff.compare.compare import Comparison, Row, Status, Unlike
+from pytest_sgdiff.compare.sides import Side, fact_text
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.printable import printable_json, printable_values
 from pytest_sgdiff.reports.case_text import estimators
@@ -17,7 +17,7 @@ from pytest_sgdiff.reports.finding_text import OLD, against, words
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
 from pytest_sgdiff.reports.text import table
 
-CURE = "compare like with like, or say --anyway"
+FIX = "compare equal workloads, or add --anyway"
 
 _STATUS: Mapping[Status, str] = MappingProxyType(
     {
@@ -72,7 +72,10 @@ def render_markdown(comparison: Comparison) -> str:
     comparison = printable_values(comparison)
     lines = ["### Performance Comparison Report", ""]
     if not comparison.rows:
-        return "\n".join([*lines, *(f"- {d}" for d in comparison.differences), "", _conclusion(comparison)]) + "\n"
+        return (
+            "\n".join([*lines, *(f"- {_unlike(d)}" for d in comparison.differences), "", _conclusion(comparison)])
+            + "\n"
+        )
     lines += [
         "#### 1. High-level Summary",
         "| Metric | Baseline | New | Diff | Status |",
@@ -104,7 +107,7 @@ def render_json(comparison: Comparison) -> str:
         "new": _plain_side(comparison.new),
         "by": comparison.by,
         "result": comparison.result,
-        "differences": list(comparison.differences),
+        "differences": [_unlike(one) for one in comparison.differences],
         "untold": list(comparison.untold),
         "ways": list(comparison.ways),
         "rows": [_plain_row(row) for row in comparison.rows],
@@ -144,14 +147,14 @@ def _plain_side(side: Side) -> dict[str, object]:
         "label": side.label,
         "launches": len(side.launches),
         "engine": side.engine_version,
-        "facts": dict(side.facts),
+        "facts": {name: fact_text(value) for name, value in side.facts.items()},
         "notes": list(side.notes),
     }
 
 
 def _side(side: Side) -> str:
     engine = f", sglang {side.engine_version}" if side.engine_version else ""
-    machine = f", {side.facts['machine']}" if "machine" in side.facts else ""
+    machine = f", {fact_text(side.facts['machine'])}" if "machine" in side.facts else ""
     return f"{side.label} ({plural(len(side.launches), 'launch')}{engine}{machine})"
 
 
@@ -160,12 +163,12 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         for note in side.notes:
             yield f"{name}: {note}"
     if comparison.untold:
-        yield f"not told by both, so it may differ: {', '.join(comparison.untold)}"
+        yield f"not recorded by both sides, so it may differ: {', '.join(comparison.untold)}"
     for way in comparison.ways:
-        yield f"another {'flag' if way.startswith('--') else 'variable'}: {way}"
+        yield f"different {'flag' if way.startswith('--') else 'variable'}: {way}"
     if comparison.anyway:
         for difference in comparison.differences:
-            yield f"not the same: {difference}"
+            yield f"not the same: {_unlike(difference)}"
 
 
 def _legend(comparison: Comparison) -> list[str]:
@@ -198,19 +201,19 @@ def power(comparison: Comparison) -> Iterator[str]:
     noise = _sizes((row, row.noise) for row in comparison.shown if row.shows is None)
     if noise:
         yield (
-            f"{counts}: slowdowns below about {noise} cannot be distinguished from noise, and larger ones not from a "
+            f"{counts}: slowdowns below about {noise} cannot be distinguished from noise, larger ones not from a "
             "launch that was held up"
         )
     shown = _sizes((row, row.shows) for row in comparison.shown)
     if shown:
-        yield f"{counts}: slowdowns from about {shown} on are found"
+        yield f"{counts}: minimum detectable slowdown about {shown}"
     more = _sizes(
         (row, row.more)
         for row in comparison.shown
         if row.more is not None and (row.shows is None or row.more < row.shows)
     )
     if more and comparison.needed:
-        yield f"record {comparison.needed} launches of each: slowdowns from about {more} on are found"
+        yield f"record {comparison.needed} launches of each: minimum detectable slowdown about {more}"
     slack = max((row.finding.slack for row in comparison.rows), default=0.0)
     if slack:
         yield f"not known to be the same GPU: both margins {precision(slack)} wider"
@@ -223,23 +226,23 @@ def _sizes(rows: Iterable[tuple[Row, float | None]]) -> str:
 
 def _conclusion(comparison: Comparison) -> str:
     if comparison.result == "not-comparable":
-        return f"not comparable: {'; '.join(comparison.differences)} ({CURE})"
+        return f"not comparable: {'; '.join(map(_unlike, comparison.differences))} ({FIX})"
     slower = [row for row in comparison.rows if row.status == "slower"]
     times, sizes = ([row for row in slower if (row.metric_class == "memory") == memory] for memory in (False, True))
     open_ = [row for row in comparison.rows if row.status == "cannot-tell"]
     suspect = [row for row in open_ if row.suspect]
     parts = [f"slower: {_named(times)}"] if times else []
-    parts += [f"takes more: {_named(sizes)}"] if sizes else []
+    parts += [f"uses more: {_named(sizes)}"] if sizes else []
     if not times and any(row.deciding and row.metric_class != "memory" for row in open_):
         parts += ["cannot tell whether anything is slower"]
     elif comparison.result == "cannot-tell":
         parts += [f"cannot tell: {_named(row for row in open_ if row.deciding) or 'nothing was judged'}"]
     elif comparison.result == "similar":
-        return "nothing is slower by more than upstream's tolerances, which say nothing of noise"
+        return "nothing is slower by more than upstream's tolerances, which ignore noise"
     elif not parts:
         return "nothing is slower" + (f"; cannot tell: {_named(open_)}" if open_ else "")
-    excess = "beyond the limit" if comparison.by == "rule" else "more than noise explains"
-    parts += [f"{excess}, to be confirmed: {_named(suspect)}"] if suspect else []
+    excess = "beyond what is allowed" if comparison.by == "rule" else "more than noise explains"
+    parts += [f"{excess}, needs confirmation: {_named(suspect)}"] if suspect else []
     pauses = [row for row in open_ if row.metric_class == "pause"]
     return "; ".join([*parts, *(_why(row) for row in pauses)])
 
@@ -285,3 +288,7 @@ def _matters(row: Row) -> bool:
     if row.old is None or row.new is None:
         return True
     return abs(row.new - row.old) > 0.5 or max(row.old, row.new) > 100
+
+
+def _unlike(one: Unlike) -> str:
+    return f"{one.name}: {fact_text(one.old)} against {fact_text(one.new)}"

@@ -17,7 +17,7 @@ from pytest_sgdiff.reports.shown import shown_run
 COLUMNS = (
     *("case", "file", "line", "machine", "outcome", "reason"),
     *("metric", "class", "primary", "decides", "verdict", "unit", "baseline", "now", "ratio", "low", "high"),
-    *("spread", "ignore", "limit", "excluded", "detectable", "values", "baseline_values", "engine", "baseline_engine"),
+    *("spread", "allow", "detect", "excluded", "detectable", "values", "baseline_values", "engine", "baseline_engine"),
 )
 
 
@@ -52,7 +52,7 @@ def _rows(result: CaseResult) -> Iterable[Sequence[object]]:
 
 def _cells(result: CaseResult, v: Verdict) -> Iterable[object]:
     yield from (_text(v.metric), v.metric_class, int(v.primary), int(v.deciding), v.outcome, _text(v.unit))
-    yield from map(_number, (v.baseline, v.now, v.ratio, v.low, v.high, v.spread, v.ignore, v.limit))
+    yield from map(_number, (v.baseline, v.now, v.ratio, v.low, v.high, v.spread, v.allow, v.detect))
     yield from map(_number, (v.excluded, v.detectable))
     before, after = evidence.judged(result, v)
     yield _values(after)

@@ -28,7 +28,7 @@ def event(e: GpuEvent) -> str:
 _WHEN = {"start": "when the launch began", "during": "while the launch ran", "end": "when the launch ended"}
 
 
-def _stranger(d: Disturbance) -> str:
+def _foreign(d: Disturbance) -> str:
     sightings: Sequence[GpuProcess] = d.processes
     told = next((process.name for process in sightings if process.name), "name unknown")
     name = printable(told.rsplit("/", 1)[-1])
@@ -57,7 +57,7 @@ def _event(d: Disturbance) -> str:
 
 
 _WORDS: Mapping[DisturbanceCode, Callable[[Disturbance], str]] = {
-    "foreign-process": _stranger,
+    "foreign-process": _foreign,
     "hardware-slowdown": _held_back("hardware slowdown"),
     "thermal-slowdown-driver": _held_back("thermal slowdown by the driver"),
     "thermal-slowdown-hardware": _held_back("thermal slowdown by the hardware"),
@@ -66,8 +66,8 @@ _WORDS: Mapping[DisturbanceCode, Callable[[Disturbance], str]] = {
     "xid": lambda d: f"{_event(d)}, an error of the GPU that the driver reported during the launch",
     "heat": _event,
     "other-event": _event,
-    "not-alone": lambda d: f"was to run alone on the host, but {', '.join(d.cases)} ran beside it",
+    "not-alone": lambda d: f"needed exclusive use of the host, but {', '.join(d.cases)} ran at the same time",
     "hidden-memory": lambda d: (
-        f"{d.gpu_uuid}: {d.memory_mb} MiB in use, and staying, by somebody whom the driver does not list"
+        f"{d.gpu_uuid}: {d.memory_mb} MiB stay in use by processes that the driver does not list"
     ),
 }

@@ -41,14 +41,22 @@ def _ms(value: float | None) -> str:
 
 def _pauses(d: Doubt) -> str:
     low, high = _ms(d.low), _ms(d.high)
-    do = "are held up" if d.metric == metrics.DENOISE_EXCESS else "pause"
-    return f"{d.count} of {d.of} launches {do} for {low if d.count == 1 else f'{low} to {high}'} ms"
+    one = d.count == 1
+    if d.metric == metrics.DENOISE_EXCESS:
+        do = "is held up" if one else "are held up"
+    else:
+        do = "pauses" if one else "pause"
+    return f"{d.count} of {d.of} launches {do} for {low if one else f'{low} to {high}'} ms"
+
+
+def _kind(d: Doubt) -> str:
+    return "hold-ups" if d.metric == metrics.DENOISE_EXCESS else "pauses"
 
 
 def _pin(d: Doubt) -> str:
-    more = f"record {d.needed}, which show how often each comes; " if d.needed else ""
+    more = f"record {d.needed} to see how often each occurs; " if d.needed else ""
     cause = "find what differs between its launches (an autotuned kernel choice, a second pass) and pin it"
-    return f"{more}such a case is hardly gated at all; {cause}"
+    return f"{more}the gate can hardly judge such a case; {cause}"
 
 
 _SEEN: Mapping[str, Callable[[Doubt], str]] = {
@@ -61,13 +69,13 @@ _SEEN: Mapping[str, Callable[[Doubt], str]] = {
 
 _HELPS: Mapping[str, Callable[[Doubt], str]] = {
     "two-modes": _pin,
-    "outlier": lambda d: f"record {d.needed} launches, which tolerate one",
+    "outlier": lambda d: f"record {d.needed} launches, which tolerate one outlier",
     "varies": lambda d: f"record {d.needed}, {d.of} are too few above {figures.precision(d.limit)}",
     "outliers": lambda d: (
-        "slowdowns of the size promised may be missed, and unchanged code be inconclusive; "
-        "see whether the host holds up the GPU"
+        "the gate may miss slowdowns of the stated size, or find unchanged code inconclusive; "
+        "check whether the host delays the GPU"
     ),
-    "pauses": lambda d: f"record {d.needed} to tell rare ones from new ones",
+    "pauses": lambda d: f"record {d.needed} to distinguish rare {_kind(d)} from new ones",
 }
 
 
@@ -86,7 +94,7 @@ _STEPS: Mapping[str, Callable[[StepFinding, str], str]] = {
     ),
     "tail-drift": lambda f, base: (
         f"tail drift{_of(f)}: steps {f.first} to {f.last}, the last third, are {_change(f.change)} against the "
-        f"middle third than in {base}: see whether the GPU throttles"
+        f"middle third than in {base}: check whether the GPU throttles"
     ),
     "spike": lambda f, base: (
         f"spike at step {f.first}{_of(f)}: {_ms(f.now_ms)} ms or more in each of {f.launches} launches, "

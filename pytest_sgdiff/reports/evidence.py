@@ -14,7 +14,7 @@ from pytest_sgdiff.metrics import entry, metric_class, parameter, title, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
-# is not among them: a busy GPU is at its cap in every launch (`launchnotes`).
+# is not among them: a busy GPU is at its cap in every launch (`launch_notes`).
 SLOWDOWN_REASONS = 0x08 | 0x20 | 0x40 | 0x80
 # A sample counts as one under load from this utilisation on, as in `pytest_sgdiff.watch`.
 _BUSY_PCT = 50
@@ -195,7 +195,7 @@ def _throttling(launches: Sequence[LaunchRecord]) -> str:
 
 
 def _processes(launches: Sequence[LaunchRecord]) -> str:
-    """As for throttling: strangers of any launch, or else none in all of them."""
+    """As for throttling: foreign processes of any launch, or else none in all of them."""
     watches = [launch.watch for launch in launches if launch.watch is not None]
     foreign = len({process.pid for watch in watches for process in watch.foreign})
     if foreign:

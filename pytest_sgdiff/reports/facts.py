@@ -103,12 +103,12 @@ def engine_facts(result: CaseResult) -> Facts:
 
 def launch_facts(launch: LaunchRecord) -> str:
     """What is worth a remark about one launch, in one line."""
-    words = [] if launch.counts else [f"does not count: {reason_text.excluded(launch)}"]
+    words = [] if launch.counts else [f"discarded: {reason_text.discarded(launch)}"]
     words += ["alone on the host"] if launch.alone else []
     words += [f"warmup {launch.warmup}"] if launch.warmup and launch.warmup != "proven" else []
     watch = launch.watch
     if watch is not None:
-        words += [f"beside {', '.join(watch.co_runners)}"] if watch.co_runners else []
+        words += [f"at the same time as {', '.join(watch.co_runners)}"] if watch.co_runners else []
         told = {p.pid for one in launch.disturbances for p in one.processes}
         untold = [p for p in watch.foreign if p.pid not in told]
         words += [f"process {p.name or '?'} (pid {p.pid}) {_WHEN[p.when]}" for p in untold]

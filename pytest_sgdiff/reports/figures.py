@@ -17,9 +17,12 @@ def precision(fraction: float | None) -> str:
     For spreads, limits, and slowdowns that are ruled out or detectable: above 100 % their size says nothing. A change
     as it was measured is a fact of any size, and is no case of this. None is a fraction too large for a float.
     """
-    if fraction is None or round(100 * fraction, 1) > 100:
-        return "> 100 %"
-    return measured(fraction)
+    return "> 100 %" if fraction is None or beyond_precision(fraction) else measured(fraction)
+
+
+def beyond_precision(fraction: float) -> bool:
+    """Whether a fraction is so large that its size says nothing."""
+    return round(100 * fraction, 1) > 100
 
 
 def measured(fraction: float) -> str:

@@ -14,6 +14,7 @@ BASELINE, BASE_ENGINE = "the baseline", "the base engine"
 OLD, NEW = "OLD", "NEW"
 """The two sides of `sgdiff compare`, as its help names them."""
 
+_WORSE = {"memory": "growth", "pause": "longer pauses"}
 _MORE_LESS = {"memory": ("more", "less"), "pause": ("longer", "shorter")}
 
 
@@ -42,15 +43,17 @@ class _Say:
         self.base = base
         self.paired = paired
         self.more, self.less = _MORE_LESS.get(kind, ("slower", "faster"))
+        self.worse = _WORSE.get(kind, "slowdowns")
         self.unit = unit or ("MiB" if kind == "memory" else "ms")
 
     @property
-    def limit(self) -> str:
-        return figures.precision(self.f.limit)
+    def allow(self) -> str:
+        return figures.precision(self.f.allow)
 
     @property
-    def ignore(self) -> str:
-        return figures.precision(self.f.ignore)
+    def allowed(self) -> str:
+        """`4 % allowed`: the slowdown that is accepted."""
+        return f"{self.allow} allowed"
 
     @property
     def size(self) -> str:
@@ -67,7 +70,7 @@ class _Say:
     @property
     def beyond(self) -> str:
         """`4 % slower`: the size that a pass must rule out."""
-        return f"{self.limit} {self.more}"
+        return f"{figures.precision(self.f.detect)} {self.more}"
 
     @property
     def candidate(self) -> str:
@@ -82,13 +85,13 @@ class _Say:
         return f"{size(fraction)} {self.more if fraction > 0 else self.less}"
 
     def anew(self, launches: int) -> str:
-        """The cure of too small a baseline; a base engine is launched anew in every run."""
-        return "" if self.paired else f": record {self.base} anew with {launches}"
+        """The fix of too small a baseline; a base engine is launched anew in every run."""
+        return "" if self.paired else f": record {self.base} again with {launches}"
 
     @property
     def tolerance(self) -> str:
         """`10 % and 120 ms`."""
-        return figures.measured(self.f.limit or 0.0) + (f" and {self.f.floor:g} {self.unit}" if self.f.floor else "")
+        return figures.measured(self.f.allow or 0.0) + (f" and {self.f.floor:g} {self.unit}" if self.f.floor else "")
 
     @property
     def pauses(self) -> str:
@@ -128,12 +131,12 @@ def _bad_values(s: _Say) -> str:
 
 def _ruled_out(s: _Say) -> str:
     some = s.f.size is None or s.f.size > 0
-    return f"{figures.precision(s.f.size)} {s.more} excluded" if some else "any slowdown excluded"
+    return f"{s.worse} above {figures.precision(s.f.size)} ruled out" if some else f"all {s.worse} ruled out"
 
 
 def _interval(s: _Say) -> str:
     low, high = s.change(s.f.low), s.change(s.f.high)
-    return f"between {low} and {high}: {s.beyond} is neither excluded nor proven"
+    return f"between {low} and {high}: {s.beyond} is not ruled out, nor is more than {s.allow} proven"
 
 
 def _out_of_order(s: _Say) -> str:
@@ -169,7 +172,7 @@ def _noise(s: _Say) -> str:
 def _one_sided(s: _Say) -> str:
     side = OLD if s.f.baseline else NEW
     if s.f.of == 1:
-        return f"a pause of {s.longest} ms is in {side} only: one launch cannot say whether it is the rule"
+        return f"a pause of {s.longest} ms is in {side} only: one launch cannot show whether it is typical"
     return f"{s.f.count} of {s.f.of} launches of {side} pause, for up to {s.longest} ms, and none of the other side"
 
 
@@ -202,26 +205,24 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-baseline": lambda s: "no baseline: record one with --sgdiff-update",
     "no-values": lambda s: "missing or invalid: no launch gave a value",
     "bad-values": _bad_values,
-    "stage-gone": lambda s: f"gone: {s.base} has it, none of {s.f.of} launches does",
+    "stage-gone": lambda s: f"missing: {s.base} has it, none of {s.f.of} launches does",
     "stage-unknown": lambda s: f"neither {s.base} nor any launch has it: check the name in the case",
     "other-checkpoint": _checkpoints,
     "first-recording": lambda s: "recorded for the first time",
     "not-comparable": lambda s: "not comparable",
     "below-floor": lambda s: s.floor,
     "below-floor-unconfirmed": lambda s: f"{s.floor}, in too few launches to pass",
-    "zero-values": lambda s: "missing or invalid: zero beside values above the floor",
+    "zero-values": lambda s: "missing or invalid: zero among values above the floor",
     "ruled-out": _ruled_out,
     "faster": lambda s: f"at least {s.change(s.f.size)}",
-    "undecided": lambda s: f"{s.beyond} is neither excluded nor proven yet",
+    "undecided": lambda s: f"{s.beyond} is not ruled out yet, nor is more than {s.allow} proven",
     "interval-undecided": _interval,
-    "unconfirmed": lambda s: f"to be confirmed by {s.f.needed} {s.candidate}",
-    "gross": lambda s: f"limit {s.limit}; every launch beyond every one of {s.base} by {s.size} or more",
-    "beyond-limit": lambda s: f"limit {s.limit}",
-    "beyond-ignore": lambda s: f"surely beyond {s.ignore}, and {s.beyond} is not excluded",
+    "unconfirmed": lambda s: f"needs confirmation by {s.f.needed} {s.candidate}",
+    "gross": lambda s: f"{s.allowed}; every launch beyond every one of {s.base} by {s.size} or more",
+    "beyond-allow": lambda s: s.allowed,
     "out-of-order": _out_of_order,
-    "within-limit": lambda s: f"{s.change(s.f.size)}, which is real but within its limit of {s.limit}",
     "small-baseline": lambda s: (
-        f"{s.base} has {numbers.plural(s.f.of or 0, 'launch')}, {s.f.needed} are the least to judge by"
+        f"{s.base} has {numbers.plural(s.f.of or 0, 'launch')}, the rule needs at least {s.f.needed}"
     ),
     "small-baseline-gross": lambda s: (
         f"every launch is more than {s.size} {s.more} than the slowest of {s.base}'s {s.f.of}"
@@ -230,7 +231,7 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-pause": lambda s: "no launch pauses",
     "rare-pauses": lambda s: f"{s.f.count} of {s.f.of} launches pause, for up to {s.longest} ms: rare pauses are noise",
     "pauses": lambda s: s.pauses,
-    "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches tell a rare pause from a new one",
+    "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches distinguish a rare pause from a new one",
     "pauses-small-baseline": _pauses_small,
     "extreme-pauses": lambda s: (
         f"{s.f.count} of {s.f.of} launches pause for longer than the whole request takes: no rare pause"
@@ -239,7 +240,7 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "held-up": lambda s: f"held up in {s.f.count} of {_launches(s.f.of)}{s.steps}",
     "held-up-always": lambda s: f"every one of {_launches(s.f.of)} takes longer{s.where}{s.steps}",
     "held-up-unconfirmed": lambda s: (
-        f"{_held(s)}{s.where}{s.steps}: {s.f.needed} launches tell a rare hold-up from a slowdown"
+        f"{_held(s)}{s.where}{s.steps}: {s.f.needed} launches distinguish a rare hold-up from a slowdown"
     ),
     "host-decides": _host,
     "few-launches": _noise,
@@ -249,23 +250,23 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "pause-on-one-side": _one_sided,
     "pauses-on-both-sides": lambda s: (
         f"{s.f.paused} of {s.f.of} launches of {OLD} and {s.f.count} of {NEW} pause, for up to {s.longest} ms: "
-        "too few to say how often each does"
+        "too few to show how often each does"
     ),
     "change-is-a-pause": lambda s: (
-        f"{s.longest} ms of the difference lie outside the steps and stages: too few launches to say whether it stays"
+        f"{s.longest} ms of the difference lie outside the steps and stages: too few launches to show whether it stays"
     ),
     "old-only": lambda s: f"only in {OLD}",
     "new-only": lambda s: f"only in {NEW}",
-    "by-its-steps": lambda s: "its steps and its pause are, each by itself",
-    "other-figure": lambda s: "for information",
+    "by-its-steps": lambda s: "its steps and its pause are judged instead",
+    "other-figure": lambda s: "informational",
     "tolerance-within": lambda s: f"within upstream's tolerance of {s.tolerance}",
     "tolerance-beyond": lambda s: f"beyond upstream's tolerance of {s.tolerance}",
     "no-tolerance": lambda s: "upstream has no tolerance for it",
     "reference-zero": lambda s: "the reference is zero",
     "reference-shows": lambda s: "a reference without a stated tolerance only shows the difference",
-    "reference-within": lambda s: f"within the tolerance of {s.limit}; one published number cannot pass a case",
+    "reference-within": lambda s: f"within the tolerance of {s.allow}; one published number cannot pass a case",
     "reference-overlaps": lambda s: (
-        f"not in every launch beyond the tolerance of {s.limit}; one published number cannot pass a case"
+        f"not in every launch beyond the tolerance of {s.allow}; one published number cannot pass a case"
     ),
-    "reference-beyond": lambda s: f"all {s.f.count} launches beyond the tolerance of {s.limit} that the case states",
+    "reference-beyond": lambda s: f"all {s.f.count} launches beyond the tolerance of {s.allow} that the case states",
 }

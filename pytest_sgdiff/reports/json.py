@@ -121,7 +121,7 @@ def _baseline(result: CaseResult) -> dict[str, Any] | None:
 
 def _launch(launch: LaunchRecord) -> dict[str, Any]:
     kept = {field.name: _plain(getattr(launch, field.name)) for field in dataclasses.fields(launch)}
-    kept["excluded"] = None if launch.counts else reason_text.excluded(launch)
+    kept["excluded"] = None if launch.counts else reason_text.discarded(launch)
     kept["problem"] = None if launch.problem is None else _problem(launch.problem)
     kept["disturbances"] = [{**_set(one), "words": disturbance_text.words(one)} for one in launch.disturbances]
     if launch.watch is not None:

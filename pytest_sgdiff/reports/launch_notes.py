@@ -58,19 +58,19 @@ def _power_cap(uuid: str, count: int, of: int) -> str:
 
 def _withheld(seconds: Sequence[float]) -> str:
     least, most = f"{min(seconds):.2f}", f"{max(seconds):.2f}"
-    return f"a hypervisor withheld the machine's CPUs for {least if least == most else f'{least} to {most}'} s in all"
+    return f"the hypervisor withheld CPU time for {least if least == most else f'{least} to {most}'} s in total"
 
 
 def _beside(watch: Watch) -> list[str]:
     found: list[str] = []
     if watch.hidden_mb and not judged_hidden(watch):
-        found.append(f"up to {watch.hidden_mb} MiB more in use on a GPU than the listed processes have")
+        found.append(f"up to {watch.hidden_mb} MiB more in use on a GPU than the listed processes use")
     if watch.drawing:
         found.append(f"a display was drawn on the GPUs: {who_draws(watch.drawing)}")
     if watch.unknown:
-        found.append(f"not told by the driver, so not checked: {', '.join(watch.unknown)}")
+        found.append(f"not reported by the driver, so not checked: {', '.join(watch.unknown)}")
     if watch.pids == "calibrated":
         found.append(
-            "processes are listed with PIDs of another namespace: those of the first half minute count as ours"
+            "the driver lists processes with PIDs of another namespace: those of the first half minute count as ours"
         )
     return found

@@ -30,7 +30,7 @@ LIMIT = 60_000
 
 _EVIDENCE_LINES = 20
 _NAMED = 100
-"""So many cases without a result are named; of more it is told how many there are."""
+"""So many cases without a result are named; of more the count is given."""
 # An underscore inside a word and a bracket that opens no link are text already, and stay readable in the source.
 _MARKUP = re.compile(r"[\\`*|~$&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=\()|^\[|#(?=\d)")
 _MARKS = {

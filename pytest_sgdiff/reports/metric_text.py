@@ -7,7 +7,7 @@ from pytest_sgdiff.data import FindingCode, Verdict
 from pytest_sgdiff.reports import finding_text, numbers
 from pytest_sgdiff.reports.evidence import Reported
 
-REPORTED = "reported, decides nothing"
+REPORTED = "informational"
 """In place of a verdict, where the case does not gate a metric."""
 
 SHOWN_AS_OUTCOME: frozenset[FindingCode] = frozenset({"first-recording", "not-comparable"})
@@ -70,11 +70,15 @@ def direction(verdict: Verdict) -> str:
     return f"{change(verdict).lstrip('+-')} {less if lower else more}"
 
 
-def excluded(verdict: Verdict, *, slower: str = "") -> str:
-    """`1.9 % excluded`: the smallest slowdown that a pass rules out; with `slower` in full, `1.9 % slower excluded`."""
+def excluded(verdict: Verdict, *, full: bool = False) -> str:
+    """The smallest slowdown that a pass rules out, `above 1.9 % ruled out`; in full `slowdowns above 1.9 % ruled out`,
+    of memory `growth above 1.9 % ruled out`."""
+    noun = "growth" if verdict.metric_class == "memory" else "slowdowns"
     if verdict.excluded is None or verdict.excluded <= 0:
-        return "any slowdown excluded"
-    return f"{_size(verdict, verdict.excluded)} {slower}excluded"
+        return f"all {noun} ruled out"
+    above = "" if verdict.excluded > 1 else "above "  # of more than 100 % the size says so itself
+    words = f"{above}{_size(verdict, verdict.excluded)} ruled out"
+    return f"{noun} {words}" if full else words
 
 
 def _size(verdict: Verdict, fraction: float) -> str:
@@ -90,43 +94,35 @@ def remark(verdict: Verdict, *, paired: bool = False) -> str:
     if verdict.outcome == "no-baseline" and verdict.finding.code in SHOWN_AS_OUTCOME:
         return ""
     tells = verdict.outcome in {"regressed", "improved"} or (verdict.outcome == "pass" and verdict.excluded is not None)
-    tells = tells and not short_of_limit(verdict)
     return "" if tells and verdict.metric_class != "pause" else numbers.clean(finding_text.why(verdict, paired=paired))
-
-
-def short_of_limit(verdict: Verdict) -> bool:
-    """Whether a metric regressed by less than its limit, beyond doubt by more than may be ignored: it needs a word."""
-    if verdict.outcome != "regressed" or verdict.ratio is None or verdict.limit is None:
-        return False
-    return metrics.cost(verdict.metric, verdict.ratio) < 1 + verdict.limit
 
 
 def verdict_phrase(verdict: Verdict) -> str:
     """The last column of the stage table: the outcome and the one number that qualifies it."""
     if verdict.outcome == "regressed":
-        return f"REGRESSED{_limit(verdict)}"
+        return f"REGRESSED{_allowed(verdict)}"
     if verdict.outcome == "pass":
         return f"pass, {excluded(verdict)}" if verdict.excluded is not None else "pass"
     if verdict.outcome == "inconclusive":
-        words = "inconclusive" + (", suspect" if verdict.suspect else "")
-        words += _limit(verdict)
+        words = "inconclusive" + (", needs confirmation" if verdict.suspect else "")
+        words += _allowed(verdict)
         return words if verdict.deciding else f"{words}, does not decide"
     if verdict.outcome == "no-baseline":
-        # What to do about it is told once for the case.
+        # What to do about it is reported once for the case.
         said = verdict.finding.code in SHOWN_AS_OUTCOME
         return finding_text.words(verdict.finding, verdict.metric_class) if said else "no baseline"
     return verdict.outcome
 
 
-def _limit(verdict: Verdict) -> str:
-    """`, limit 4 %`; of a stage in ms where per cent say nothing, `, limit > 100 % (15.0 ms)`."""
-    if verdict.limit is None:
+def _allowed(verdict: Verdict) -> str:
+    """`, 1.5 % allowed`; of a stage in ms where per cent say nothing, `, > 100 % (15.0 ms) allowed`."""
+    if verdict.allow is None:
         return ""
-    return f", limit {numbers.percent(verdict.limit) if verdict.limit <= 1 else _size(verdict, verdict.limit)}"
+    return f", {numbers.percent(verdict.allow) if verdict.allow <= 1 else _size(verdict, verdict.allow)} allowed"
 
 
 def detectable(verdict: Verdict) -> str:
-    """The slowdown or growth from which the case's launches find it, `4.8 %`; empty where none is promised."""
+    """The minimum detectable slowdown or growth, `4.8 %`; empty where none is promised."""
     if verdict.detectable is None:
         return ""
     return _size(verdict, verdict.detectable) if verdict.detectable < 1 else "> 100 %"

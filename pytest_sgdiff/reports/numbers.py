@@ -51,7 +51,7 @@ def _digits(value: float, *, significant: int) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """0.053 -> `5.3 %`; 0.04 -> `4 %`; `> 100 %` above. For limits, spreads and what can be told apart: no sign."""
+    """0.053 -> `5.3 %`; 0.04 -> `4 %`; `> 100 %` above. For limits, spreads and what can be distinguished: no sign."""
     return precision(fraction)
 
 

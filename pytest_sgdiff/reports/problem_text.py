@@ -42,7 +42,7 @@ def _found(p: Problem) -> str:
 
 
 def _backend(p: Problem) -> str:
-    return f"ran on the diffusers backend {'because it was asked for' if p.asked else 'instead of the native one'}"
+    return f"ran on the diffusers backend {'because it was requested' if p.asked else 'instead of the native one'}"
 
 
 def _size_unproved(p: Problem) -> str:
@@ -55,7 +55,7 @@ def _size_unproved(p: Problem) -> str:
 def _two(p: Problem) -> str:
     which = " and ".join(map(str, p.launches))
     told = "; ".join(map(difference_text.of_two, p.differences))
-    return f"launches {which} of the recording are of two measurements: {told}"
+    return f"launches {which} of the recording belong to different measurements: {told}"
 
 
 _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
@@ -71,7 +71,7 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "no-dump": lambda p: (
         "the engine exited with 0, but wrote no perf dump" if p.number == 0 else "there is no perf dump"
     ),
-    "no-exit-code": lambda p: "nothing proves that the engine ended well: its exit code is not known",
+    "no-exit-code": lambda p: "nothing proves that the engine ended well: its exit code is unknown",
     "no-output": lambda p: "the engine left no output file",
     "empty-output": lambda p: f"the output file {_found(p)} is empty",
     "diffusers-ran": _backend,
@@ -90,15 +90,17 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "component-attention": lambda p: (
         f"the transformer runs as a diffusers component, without the attention backend {_wanted(p)}"
     ),
-    "cache-hit": lambda p: "the measured request found the encodings of its warmup in the conditioning cache",
+    "cache-hit": lambda p: "the measured request reused the encodings of its warmup from the conditioning cache",
     "cache-on": lambda p: (
-        "the engine's conditioning cache was on, so that the measured request found the encodings of its warmup: "
-        "the times of the encoders, and the total, leave out their work"
+        "the engine's conditioning cache was on, so the measured request reused the encodings of its warmup: "
+        "the times of the encoders, and the total, do not include their work"
     ),
     "step-count": lambda p: f"the perf dump has {p.number} denoising steps, num-inference-steps asks for {_wanted(p)}",
     "steps-too-long": lambda p: f"{_found(p)} took {p.took_ms:g} ms, less than its steps together ({p.steps_ms:g} ms)",
     "warmup": lambda p: warmup_unproved(p.warmup or "none", _found(p)),
-    "compile-failed": lambda p: "torch.compile was asked for and failed",
-    "other-work": lambda p: f"launched for other work: {'; '.join(map(difference_text.of_case, p.differences))}",
+    "compile-failed": lambda p: "torch.compile was requested and failed",
+    "other-work": lambda p: (
+        f"launched for a different workload: {'; '.join(map(difference_text.of_case, p.differences))}"
+    ),
     "two-measurements": _two,
 }

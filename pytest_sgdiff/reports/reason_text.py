@@ -12,11 +12,11 @@ from pytest_sgdiff.reports.numbers import plural
 
 
 def reason(result: CaseResult) -> str:
-    """`denoise (sum of steps) +5.3 %, limit 4 %; e2e …`: why the outcome is what it is, in one line."""
+    """`denoise (sum of steps) +5.3 %, 1.2 % allowed; e2e …`: why the outcome is what it is, in one line."""
     return _WORDS[result.reason.code](result)
 
 
-def excluded(launch: LaunchRecord) -> str:
+def discarded(launch: LaunchRecord) -> str:
     """Why a launch does not count, empty if it does."""
     if launch.problem is not None:
         return problem_text.message(launch.problem)
@@ -29,7 +29,7 @@ def relation(r: Relation) -> str:
     return {
         "holds": f"holds, {launches}",
         "fails": f"does not hold, {launches}",
-        "undecided": f"cannot be told from {launches}: give both cases more (launches.looks)",
+        "undecided": f"cannot be decided with {launches}: give both cases more (launches.checkpoints)",
         "not-in-run": f"{r.than} was not in this run",
         "not-measured": f"{r.missing} was not measured",
         "other-machine": "the two ran on different machines",
@@ -50,7 +50,7 @@ def _verdicts(result: CaseResult) -> str:
         words = "no gated metric was measured"
     elif result.outcome == "no-baseline":
         lacking = f"has no {', no '.join(metrics.title(v.metric) for v in by)}"
-        words = f"the base engine {lacking}" if paired else f"the baseline {lacking}: record it anew"
+        words = f"the base engine {lacking}" if paired else f"the baseline {lacking}: record it again"
     else:
         words = "; ".join(_told(v, paired=paired) for v in by)
     words += "" if r.pairs is None else f", {r.pairs} pairs"
@@ -58,7 +58,7 @@ def _verdicts(result: CaseResult) -> str:
 
 
 def _told(v: Verdict, *, paired: bool) -> str:
-    """`denoise (sum of steps) +5.3 %, limit 4 %`"""
+    """`denoise (sum of steps) +5.3 %, 1.5 % allowed`"""
     change = "" if v.ratio is None else f" {figures.change(v.ratio - 1)}"
     separator = ":" if v.ratio is None else ","
     return f"{metrics.title(v.metric)}{change}{separator} {finding_text.why(v, paired=paired)}"

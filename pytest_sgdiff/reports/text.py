@@ -15,13 +15,13 @@ from pytest_sgdiff.reports import (
     case_text,
     evidence,
     finding_text,
+    launch_notes,
     metric_text,
     numbers,
     problem_text,
     reason_text,
     warning_text,
 )
-from pytest_sgdiff.reports import launch_notes as launchnotes
 from pytest_sgdiff.reports.figures import fixed
 from pytest_sgdiff.reports.shown import shown_result, shown_run
 from pytest_sgdiff.reports.warned import warnings
@@ -30,8 +30,8 @@ Align = Literal["<", ">"]
 
 PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
 CORE_LEGEND = "the core is what the steps take where nothing holds them up, and the excess what they take beyond it"
-DETECTS = "slowdowns from here on are found"
-FINDS = "finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs"
+DETECTS = "minimum detectable slowdown"
+FINDS = "detects: 19 of 20 runs find a slowdown (of memory a growth) of this size"
 
 
 class TextReport:
@@ -52,9 +52,9 @@ def case_line(result: CaseResult, *, width: int | None = None) -> str:
     return printable(_join(_case_cells(shown_result(result)), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<"))
 
 
-def launch_notes(result: CaseResult) -> list[str]:
+def remarks(result: CaseResult) -> list[str]:
     """What the launches' watches say beside disturbances, for `-v`."""
-    return list(map(printable, launchnotes.notes_of_all(result.launches)))
+    return list(map(printable, launch_notes.notes_of_all(result.launches)))
 
 
 def closing(run: Run) -> str:
@@ -158,14 +158,15 @@ def promise(result: CaseResult) -> list[str]:
 
 
 def renewal_rows(result: CaseResult) -> list[tuple[str, ...]]:
-    """One row per metric of a recorded case with the slowdown that the new baseline finds; the first is the head.
+    """One row per metric of a recorded case with the minimum detectable slowdown; the first is the head.
 
-    Without a baseline before there is nothing to compare: centre, spread and what is found of each gated metric.
+    Without a baseline before there is nothing to compare: centre, spread and minimum detectable slowdown of each
+    gated metric.
     """
     anew = result.baseline_recorded is not None
-    rows: list[tuple[str, ...]] = [("metric", "recorded", "", "finds")]
+    rows: list[tuple[str, ...]] = [("metric", "recorded", "", "detects")]
     if anew:
-        rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict", "now finds")]
+        rows = [("metric", "baseline", "", "now", "change", "95 % interval", "verdict", "now detects")]
     for v in case_text.by_importance(result.verdicts):
         name = metric_text.metric_name(v.metric) + ("  (primary)" if v.primary else "")
         (then, now), cv, found = metric_text.sides(v), metric_text.spread(v), metric_text.detectable(v)
@@ -237,13 +238,12 @@ def _problem_lines(problem: Problem, *, headed: bool) -> list[str]:
 
 
 def _explained(result: CaseResult) -> list[Verdict]:
-    """Verdicts that need a sentence of their own: what could not be told, unless the headline does, pauses, whose
-    medians tell little, and what regressed by less than its limit."""
+    """Verdicts that need a sentence of their own: what could not be told, unless the headline does, and pauses, whose
+    medians tell little."""
     return [
         v
         for v in case_text.by_importance(result.verdicts)
-        if metric_text.short_of_limit(v)
-        or ((v.outcome == "inconclusive" or v.metric_class == "pause") and v.metric not in result.decided_by)
+        if (v.outcome == "inconclusive" or v.metric_class == "pause") and v.metric not in result.decided_by
     ]
 
 
@@ -263,6 +263,6 @@ def _facts(result: CaseResult) -> list[str]:
     # Where launches were disturbed too often, or one failed (and gave no number), the reason says it.
     replaced = [] if result.reason_code == "environment" else [one for one in result.launches if not one.counts]
     replaced = [one for one in replaced if one.metrics or result.reason_code != "problem"]
-    lines += [f"  launch {one.number} does not count: {numbers.clean(reason_text.excluded(one))}" for one in replaced]
+    lines += [f"  launch {one.number} discarded: {numbers.clean(reason_text.discarded(one))}" for one in replaced]
     lines += [f"  {key:<10}  {value}" for key, value in case_text.actions(result)]
     return lines

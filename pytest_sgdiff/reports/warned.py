@@ -8,7 +8,7 @@ from pytest_sgdiff.data import CaseResult
 from pytest_sgdiff.reports import numbers, warning_text
 
 NAMED = 5
-"""So many of the other cases are named; of more it is told how many there are."""
+"""So many of the other cases are named; of more the count is given."""
 
 
 def warnings(results: Sequence[CaseResult]) -> list[tuple[CaseResult, str]]:

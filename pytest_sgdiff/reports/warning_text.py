@@ -21,7 +21,7 @@ def words(w: Warned, result: CaseResult) -> str:
 
 def inherited_otherwise(changed: Sequence[Changed]) -> tuple[str, ...]:
     """A line on the variables that the launches inherited otherwise than those of the baseline, and one on what they
-    inherited that the baseline does not tell of."""
+    inherited that the baseline does not report of."""
     known, untold = ([one for one in changed if one.recorded is told] for told in (True, False))
     return (*([_otherwise(known)] if known else []), *([_unrecorded(untold)] if untold else []))
 
@@ -38,14 +38,14 @@ def _otherwise(changed: Sequence[Changed]) -> str:
 
 def _unrecorded(changed: Sequence[Changed]) -> str:
     return (
-        f"inherited from the shell, and not said by the case: {_set(changed)}; the baseline does not record "
-        "what its launches inherited. If it is meant, put it under `env` of the case"
+        f"inherited from the shell, but not set by the case: {_set(changed)}; the baseline does not record "
+        "what its launches inherited. If it is intended, set it under `env` of the case"
     )
 
 
 def _work(w: Warned, result: CaseResult) -> str:
     return (
-        f"inherited from the shell, and part of what is measured: {_set(w.changed)}; put it under `env` of the case, "
+        f"inherited from the shell, and part of the workload: {_set(w.changed)}; set it under `env` of the case, "
         "so that every shell measures the same"
     )
 
@@ -70,7 +70,7 @@ def _new_stages(w: Warned, result: CaseResult) -> str:
 
 def _more(w: Warned, result: CaseResult) -> str:
     launches = f"{w.launches} launch{'es' if (w.launches or 0) > 1 else ''}"
-    return f"{launches} beyond the usual {w.usual}, for {'; '.join(map(doubt_text.seen, w.doubts))}"
+    return f"{launches} more than the usual {w.usual}, because of {'; '.join(map(doubt_text.seen, w.doubts))}"
 
 
 def _stage(w: Warned, result: CaseResult) -> str:

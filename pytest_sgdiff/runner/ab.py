@@ -61,7 +61,7 @@ def _pairs(base: Job, now: Job) -> CaseResult:
             return finish(now, collected, None, (), "invalid", Reason(code="no-machine", side="base"))
         priors = now.priors_for(baseline.measurement.machine)
         verdicts = judge(
-            measurement_of(now, collected), baseline, now.case.metrics, looks=PAIR_LOOKS[-1], paired=True, priors=priors
+            measurement_of(now, collected), baseline, now.case.metrics, looks=PAIR_LOOKS, paired=True, priors=priors
         )
         if settled(verdicts):
             break

@@ -79,7 +79,7 @@ def compare(job: Job, collected: LaunchSet) -> tuple[Baseline | None, tuple[Verd
         return baseline, (), Reason(code="not-comparable", differences=apart)
     case, priors = job.case, job.priors_for(collected.machine)
     collected.series = series_of(now, baseline, case.metrics)
-    return baseline, verdicts_on(collected.series, now, baseline, looks=case.launches.looks[-1], priors=priors), None
+    return baseline, verdicts_on(collected.series, now, baseline, looks=case.launches.looks, priors=priors), None
 
 
 def apart_from(now: Measurement, baseline: Baseline) -> tuple[Difference, ...]:

@@ -20,7 +20,7 @@ from pytest_sgdiff.gpus.wait_reasons import Wait
 from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.judging.inherited import assigned, inherited
 from pytest_sgdiff.judging.workload import with_inherited
-from pytest_sgdiff.launch import run as launcher
+from pytest_sgdiff.launch.run import run
 from pytest_sgdiff.launch.scratch import scratch
 from pytest_sgdiff.lint.reserved_flags import PERF_LOG_DIR, owned
 from pytest_sgdiff.recordings import store as recordings
@@ -102,7 +102,7 @@ class LiveSource:
                 isolation=self.isolation,
             )
             with watcher:
-                ended = launcher.run(
+                ended = run(
                     command,
                     files=files,
                     log=folder / recordings.LOG,

@@ -13,30 +13,30 @@ from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
 from pytest_sgdiff.judging.rules.three_way import CONFIRM_LAUNCHES
 from pytest_sgdiff.metrics import title
 
-CURES: Mapping[Cause, str] = {
-    "memory": "give the case more GPUs or less work; `sgdiff gpus` shows who else holds their memory",
-    "host-memory": "give the host, or the container, more memory: a model is loaded through it, and offloading keeps "
-    "weights there",
-    "collective": "read in the log what each rank did last: one of them stopped, and the others waited for it; a "
-    "longer timeout only waits longer (`NCCL_DEBUG: INFO` in the case's `env` says more)",
-    "killed": "look who sent SIGKILL: mostly the kernel, because the host or the container ran out of memory (`dmesg` "
-    "and the pod's last state say so)",
-    "unproved": "let the engine log it (`log-level: info`, nothing that filters its output), or take it out of the "
-    "case's `expect`",
-    "contradicted": "make the case expect what it asks for, or find out why the engine did something else",
-    "port": "run it again: every launch gets ports of its own, and somebody else had collected this one",
-    "backend": "the engine has no native pipeline for this model, or could not load it (its log says "
-    "which); if diffusers is meant, the case says `backend: diffusers`",
-    "warmup": "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
-    "conditioning-cache": "launch it again with the command that the plugin writes, which turns the cache off; if the "
-    "cache is meant, the case says `disable-conditioning-cache: false` under `args`",
-    "time": "read at which stage the log stops; if the case may take that long, raise its `timeout`",
+FIXES: Mapping[Cause, str] = {
+    "memory": "give the case more GPUs or less work; `sgdiff gpus` shows which other processes hold GPU memory",
+    "host-memory": "give the host, or the container, more memory: the engine loads models through it, and offloading "
+    "keeps weights there",
+    "collective": "check in the log what each rank did last: one of them stopped, and the others waited for it; a "
+    "longer timeout only waits longer (`NCCL_DEBUG: INFO` in the case's `env` logs more)",
+    "killed": "find out what sent SIGKILL: usually the kernel, because the host or the container ran out of memory "
+    "(`dmesg` and the pod's last state show it)",
+    "unproved": "make the engine log it (`log-level: info`, no filter on its output), or remove it from the case's "
+    "`expect`",
+    "contradicted": "make `expect` match what the case asks for, or find out why the engine did something else",
+    "port": "run it again: every launch gets its own ports, and another process had already taken this one",
+    "backend": "the engine has no native pipeline for this model, or could not load it (see its log); to measure "
+    "diffusers, set `backend: diffusers` in the case",
+    "warmup": "set `warmup` of the case to what the engine runs; the log must show a completed warmup",
+    "conditioning-cache": "launch it again with the command that the plugin writes, which turns the cache off; to "
+    "measure with the cache, set `disable-conditioning-cache: false` under `args` of the case",
+    "time": "check at which stage the log stops; if the case may take that long, raise its `timeout`",
     "other-work": "launch the case as it is now, or judge the recording with the case file that it was made with",
-    "mixture": "give the launches of each job a folder of their own, and judge or record one folder at a time",
-    "cut-off": "launch it again, or take its folder out of the recording: pytest was killed while it ran, or files of "
+    "mixture": "put the launches of each job into a folder of their own, and judge or record one folder at a time",
+    "cut-off": "launch it again, or remove its folder from the recording: pytest was killed while it ran, or files of "
     "it are missing",
-    "exit-code": "launch it again without what takes exit codes from pytest (a plugin that waits for any child); "
-    "if it is known how a recorded launch ended, write `returncode` into its launch.json",
+    "exit-code": "launch it again without the plugin that takes exit codes from pytest (one that waits for any child "
+    "process); if you know how a recorded launch ended, write `returncode` into its launch.json",
 }
 """What helps against a launch that does not count."""
 
@@ -58,27 +58,28 @@ def next_step(
     `changed` are the variables that its launches inherited otherwise than the baseline's.
     """
     if outcome == "no-baseline" and (undo := _undone(changed)):
-        return f"{undo}, or put what is meant under `env` of the case; if the change is meant, record one: {command}"
+        return (
+            f"{undo}, or set the intended values under `env` of the case; if the change is intended, record a "
+            f"baseline: {command}"
+        )
     if outcome == "no-baseline":
-        return f"record one: {command}"
+        return f"record a baseline: {command}"
     if outcome == "regressed":
-        return f"if it is meant: {command}"
+        return f"if it is intended: {command}"
     if outcome == "improved":
-        return f"to hold the gain: {command}"
+        return f"to keep the gain: {command}"
     if outcome == "inconclusive" and disturbed:
         # More launches in the baseline do not make the machine quiet.
-        return "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
+        return "run it again when the machine is quiet; `sgdiff gpus` shows who uses its GPUs"
     if outcome == "inconclusive" and settled_by:
         return settled_by
     if outcome == "inconclusive" and looks < CONFIRM_LAUNCHES:
-        return (
-            f"let the case take {CONFIRM_LAUNCHES} launches (launches.looks): fewer prove nothing but a gross slowdown"
-        )
+        return f"give the case {CONFIRM_LAUNCHES} launches (launches.checkpoints): fewer detect only a gross slowdown"
     if outcome == "inconclusive":
-        return "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+        return "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
     if outcome == "invalid":
         by_hand = "read the engine's log, or launch it by hand with the command line that reproduces this"
-        return by_hand if cause is None else CURES[cause]
+        return by_hand if cause is None else FIXES[cause]
     return ""
 
 
@@ -94,9 +95,9 @@ def _undone(changed: Sequence[Changed]) -> str:
 def settles(verdicts: Sequence[Verdict], baseline: Baseline, command: str) -> str:
     """What settles a case that no repetition settles: mostly a new baseline, by `command`; empty where one may."""
     if baseline.kind == "reference":
-        return f"a published number settles nothing, a baseline of your own does: {command}"
+        return f"a published number cannot decide this, a baseline of your own can: {command}"
     if lost := [title(v.metric) for v in gone(verdicts)]:
-        return f"if {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} gone for good: {command}"
+        return f"if {' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} removed for good: {command}"
     # The case asks for three launches or more, so the file is of another plan, or was edited.
     if len(counted(baseline.measurement.launches)) < BASELINE_LAUNCHES:
         return f"too few launches in the baseline: {command}"

@@ -70,7 +70,7 @@ def record(job: Job) -> CaseResult:
             for one in unknown_stages(fresh.measurement.launches, job.case.metrics)
         ),
     )
-    looks = job.case.launches.looks[-1]
+    looks = job.case.launches.looks
     shown = figures(now, own, baseline, job.case.metrics, looks=looks, apart=apart, priors=priors)
     # What else the launches show is told of comparable ones only.
     result = finish(job, collected, baseline, () if apart else shown, "pass", _done(job, collected, baseline, apart))

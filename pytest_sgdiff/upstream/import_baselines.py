@@ -73,10 +73,10 @@ def import_upstream(
                 raise WireError(f"{'.'.join(place)}: must be a mapping, got {scenario[key]!r:.60}", place)
         empty = tuple(_empty(scenario))
         if empty:
-            report.append(f"{name}: {', '.join(empty)} zero or null: dropped, nothing was measured there")
+            report.append(f"{name}: {', '.join(empty)} zero or null, so not measured: dropped")
         launch = _launch(scenario)
         if overlong := _overlong(launch):
-            report.append(f"{name}: denoise_step_ms {overlong}: dropped, they are of another run")
+            report.append(f"{name}: denoise_step_ms {overlong}: dropped, they come from another run")
             metrics = {metric: value for metric, value in launch.metrics.items() if metric != DENOISE_STEPS}
             launch = replace(launch, metrics=metrics, steps_ms=())
         gpus = gpus_of(name, known) or default_gpus
@@ -94,9 +94,11 @@ def import_upstream(
             reference = reference_baseline(target, machine, launch, recorded, source=source, fields=fields)
             found.append(replace(reference, engine_version=engine_version))
     if unplaced:
-        report.append(f"not imported, as nothing tells on how many GPUs they ran (say --gpus): {', '.join(unplaced)}")
+        report.append(f"not imported, because their number of GPUs is unknown (give --gpus): {', '.join(unplaced)}")
     if document.get("runner_overrides"):
-        report.append("runner_overrides: not imported: they are other machines, whose baselines lie in other folders")
+        report.append(
+            "runner_overrides: not imported: they belong to other machines, whose baselines have other folders"
+        )
     missed = []
     if unplaced:
         missed.append(f"{len(unplaced)} need{'s' * (len(unplaced) == 1)} --gpus N")
@@ -199,7 +201,7 @@ def _differences(case: Case, scenario: Scenario, launch: LaunchRecord, gpus: int
     for name in MATTERS:
         # A size that neither states is the model's own on both sides.
         if case.args.get(name) != theirs.get(name):
-            yield f"{name} {case.args.get(name, 'not set')} in the case, {theirs.get(name, 'not told')} upstream"
+            yield f"{name} {case.args.get(name, 'not set')} in the case, {theirs.get(name, 'not stated')} upstream"
     for name in PARALLEL:
         if case.args.get(name) != theirs.get(name):
             yield f"{name} {case.args.get(name, 'not set')} in the case, {theirs.get(name, 'not set')} upstream"

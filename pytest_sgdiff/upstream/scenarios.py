@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenario:
-    """What is known of one of upstream's scenarios beyond its numbers; `args` are engine flags, None is "not told"."""
+    """What is known of one of upstream's scenarios beyond its numbers; `args` are engine flags, None is "unknown"."""
 
     gpus: int
     model: str
@@ -87,7 +87,7 @@ the default there; those left out are in KNOWN or say it in their names."""
 
 
 def gpus_of(name: str, known: Mapping[str, Scenario] = KNOWN) -> int | None:
-    """On how many GPUs upstream runs a scenario, None if nothing tells."""
+    """On how many GPUs upstream runs a scenario, None if nothing says."""
     if name in known:
         return known[name].gpus
     return 1 if name in ONE_GPU else _gpus_by_name(name)

@@ -31,7 +31,7 @@ def disturbances(watch: Watch, *, baseline: Sequence[Watch | None] = ()) -> tupl
 
     `baseline` are the watches of the baseline's launches: clocks are compared with theirs.
     """
-    found = _strangers(watch.foreign)
+    found = _foreign(watch.foreign)
     for series in watch.gpus:
         found += _held_back(series)
         slow = _slow_clock(series, baseline)
@@ -68,7 +68,7 @@ def _was_to_be_alone(watch: Watch) -> bool:
     return watch.isolation in FORMERLY_ALONE if watch.to_be_alone is None else watch.to_be_alone
 
 
-def _strangers(foreign: Sequence[GpuProcess]) -> list[Disturbance]:
+def _foreign(foreign: Sequence[GpuProcess]) -> list[Disturbance]:
     """Each process once, however often it was seen on the GPU."""
     seen: dict[tuple[str, int], list[GpuProcess]] = {}
     for process in foreign:

@@ -1,7 +1,7 @@
 """What the GPUs did and who else used them while a launch ran.
 
 A thread in the pytest process reads the driver about once a second; nothing runs in the engine's processes. Counters
-that the driver does not tell stay "unknown": they neither clear a launch nor condemn it.
+that the driver does not report stay "unknown": they neither clear a launch nor discard it.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class Watcher:
     def _foreign(
         self, drawing: Sequence[GpuProcess]
     ) -> tuple[tuple[GpuProcess, ...], Literal["exact", "calibrated", "unusable"] | None]:
-        """Processes that are not the launch's and do more than draw, and how far they could be told apart."""
+        """Processes that are not the launch's and do more than draw, and how far they could be distinguished."""
         seen = [(process, at_s) for process, at_s in self._seen.values() if process not in drawing]
         if self._ours:
             known = self._ours | self._vanished
@@ -231,12 +231,12 @@ class Watcher:
         if not seen:
             hidden = bool(used) and max(used) - min(used) > HIDDEN_MB
             return (), "unusable" if hidden else None
-        strangers = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
-        return tuple(strangers), "calibrated"
+        foreign = [process for process, at_s in seen if process.when == "start" or at_s > self._settled_s]
+        return tuple(foreign), "calibrated"
 
     def _hidden_by_gpu(self) -> dict[str, int]:
         """The growth of unlisted memory since the first look that lasted for some looks, in MiB; 0 if it shrank.
-        Without the GPUs that do not tell enough."""
+        Without the GPUs that do not report enough."""
         grown = {uuid: lasting_growth(values) for uuid, values in self._unlisted.items()}
         return {uuid: growth for uuid, growth in grown.items() if growth is not None}
 

@@ -37,8 +37,8 @@ cases:
       num-inference-steps: 8
     expect: {{pipeline: WanPipeline, stages: [DenoisingStage], output: {{width: 128, height: 128, frames: 5}}}}
     # A CPU that does other things is no measuring instrument: only gross slowdowns are to be told.
-    metrics: {{primary: denoise, gate: [denoise], limits: {{denoise: 60%}}}}
-    launches: {{baseline: 3, looks: [1, 3]}}
+    metrics: {{primary: denoise, gate: [denoise], allow: {{denoise: 30%}}, detect: {{denoise: 60%}}}}
+    launches: {{baseline: 3, checkpoints: [1, 3]}}
     timeout: 15m
 """
 

@@ -22,7 +22,7 @@ from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, Rec
 from pytest_sgdiff.errors import BaselineError
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
-CURE = "nothing was changed. Make room or make it writable, or name another folder with --sgdiff-baselines"
+FIX = "nothing was changed. Make room or make it writable, or name another folder with --sgdiff-baselines"
 
 
 def baseline(e2e: float = 1143.69, *, steps: int = 50) -> Baseline:
@@ -105,7 +105,7 @@ def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path: Path, fork: Ca
     child = fork(write_too_much)
     assert os.waitpid(child, 0)[1] == 0
     message = (tmp_path / "message").read_text()
-    assert message == f"{path}: cannot be written: File too large; {CURE}"
+    assert message == f"{path}: cannot be written: File too large; {FIX}"
     (tmp_path / "message").unlink()
     assert path.read_text() == before
     assert names(tmp_path) == ["nvidia-h200-x1/tiny_wan.json"]
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path) -> None:
     done = in_a_small_file_system(tmp_path, f"head -c 1m /dev/zero > {tmp_path}/filler || true")
     assert done.returncode == 0, done.stderr
     path = tmp_path / "nvidia-h200-x1" / "tiny_wan.json"
-    assert done.stdout == f"{path}: cannot be written: No space left on device; {CURE}\n"
+    assert done.stdout == f"{path}: cannot be written: No space left on device; {FIX}\n"
 
 
 @needs_mounts
@@ -166,7 +166,7 @@ def test_a_read_only_tree_keeps_its_file_and_says_so(tmp_path: Path) -> None:
     done = in_a_small_file_system(tmp_path, f"mount -o remount,ro {tmp_path}")
     assert done.returncode == 0, done.stderr
     path = tmp_path / "nvidia-h200-x1" / "tiny_wan.json"
-    assert done.stdout == f"{path}: cannot be written: Read-only file system; {CURE}\n"
+    assert done.stdout == f"{path}: cannot be written: Read-only file system; {FIX}\n"
 
 
 def test_a_place_that_cannot_be_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_what_is_in_the_place_of_the_lock_is_neither_written_nor_waited_for(tmp_
         "second name": lambda lock: os.link(outside / "precious", lock),
     }
     made[kind](root / LOCK)
-    with pytest.raises(BaselineError, match=f"{root / LOCK}: is no lock of this plugin"):
+    with pytest.raises(BaselineError, match=f"{root / LOCK}: is not a lock file of this plugin"):
         baselines.save(root, baseline())
     assert _texts(outside) == kept
     assert [path.name for path in root.iterdir()] == [LOCK]

@@ -101,8 +101,8 @@ def test_gpus_stay_locked_while_the_child_of_a_killed_owner_lives(bench: Bench) 
     with pytest.raises(LeaseError) as caught:
         bench.pool().lease(1, timeout_s=0.3, tag="ltx2")
     assert str(caught.value) == (
-        f"ltx2 got no 1 GPU within 0.3 s: GPU 0,1,2,3: process {child} of wan22 outlived its pytest worker {owner.pid} "
-        "and is being ended. `sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        f"ltx2 got no 1 GPU within 0.3 s: GPU 0,1,2,3: process {child} of wan22 outlived its pytest worker {owner.pid}"
+        "; it is being ended. `sgdiff gpus` shows the queue; a larger --sgdiff-gpu-timeout waits longer"
     )
     assert alive(child)
     assert {row["state"] for row in queue_state(bench.locks)["gpus"]} == {"orphaned"}
@@ -299,7 +299,7 @@ def test_a_process_that_stops_inside_the_short_lock_is_named(bench: Bench) -> No
             pass
         assert str(caught.value) == (
             f"{folder}/mutex has been locked for 0 s by process {stopped.pid}, which is stopped or hangs; "
-            "let it go on (fg, kill -CONT) or end it"
+            "continue it (fg, kill -CONT) or end it"
         )
     finally:
         stopped.kill()

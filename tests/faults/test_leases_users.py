@@ -115,7 +115,7 @@ def test_what_one_user_plants_neither_ends_nor_holds_up_nor_misleads_another(sha
         second = start(VICTIM, RUN, shared / "nvml.json", folder)
         waiting = line(second)
         assert waiting.startswith("'waiting for 4 GPUs: GPU 0: process ")
-        assert f"can be ended by user {ATTACKER} alone" in waiting
+        assert f"only user {ATTACKER} or its container can end it" in waiting
         attacker.communicate("\n")
         told = second.communicate()[0].split("\n")
         assert "leased (0, 1, 2, 3) ()" in told

@@ -172,7 +172,7 @@ def new_project(
 
 @pytest.fixture
 def busy_gpu(engine_python: list[str]) -> Iterator[Callable[..., int]]:
-    """A function that starts a stranger's program computing on a GPU, of that number, and returns its process id."""
+    """A function that starts another program that computes on the GPU of that number, and returns its process id."""
     started: list[subprocess.Popen[str]] = []
 
     def start(number: int = 0) -> int:

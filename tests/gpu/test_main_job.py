@@ -42,7 +42,7 @@ def test_update_records_a_baseline_of_this_gpu(recorded: tuple[Project, Ran]) ->
         assert launch.environment.power_limit_w == pytest.approx(float(power))
         assert launch.environment.sm_clock_max_mhz == int(clock)
         assert launch.environment.sync_stages is True
-        assert (launch.warmup, launch.pipeline, launch.excluded) == ("proven", "WanPipeline", None)
+        assert (launch.warmup, launch.pipeline, launch.counts) == ("proven", "WanPipeline", True)
         assert launch.watch is not None
         assert launch.watch.foreign == ()
     for kept in recordings.read_launches(project.folder / "recorded", "wan_gpu"):
@@ -76,7 +76,7 @@ def test_a_model_with_eight_percent_more_work_regresses(project_with: ProjectWit
     assert 1.04 < steps["ratio"] < 1.14
 
 
-def test_a_stranger_that_computes_on_the_gpu_is_named_and_decides_nothing(
+def test_a_foreign_process_that_computes_on_the_gpu_is_named_and_decides_nothing(
     project_with: ProjectWith, busy_gpu: Callable[[], int]
 ) -> None:
     project = project_with("baseline")
@@ -89,11 +89,13 @@ def test_a_stranger_that_computes_on_the_gpu_is_named_and_decides_nothing(
     assert "environment: " in output
     assert str(stranger) in output
     # Nothing was decided about the only case, and a run that measured nothing is not green.
-    assert "sgdiff: nothing was measured, so this run is not green" in output
+    assert "sgdiff: failed: nothing was measured" in output
     assert process.returncode == 1
 
 
-def test_a_gpu_that_a_stranger_uses_is_not_leased(project_with: ProjectWith, busy_gpu: Callable[[], int]) -> None:
+def test_a_gpu_that_a_foreign_process_uses_is_not_leased(
+    project_with: ProjectWith, busy_gpu: Callable[[], int]
+) -> None:
     stranger = busy_gpu()
     ran = project_with("baseline").pytest("--sgdiff-gpu-timeout=20")
     assert ran.returncode == 1

@@ -1,4 +1,4 @@
-"""Two real GPUs of one host: who gets which, in what order, and what a stranger or a dead worker does to the others."""
+"""Two real GPUs of one host: who gets which, in which order, what foreign processes and dead workers do to others."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_worker_that_is_killed_loses_its_case_alone(new_project: NewProject, c
     assert (state["holders"], state["queue"]) == ([], [])
 
 
-def test_a_stranger_on_one_gpu_is_no_hindrance_on_the_other(
+def test_a_foreign_process_on_one_gpu_is_no_hindrance_on_the_other(
     new_project: NewProject, checkpoint: Checkpoint, busy_gpu: Callable[..., int], two_gpus: list[str]
 ) -> None:
     model = checkpoint("baseline")
@@ -172,7 +172,7 @@ def test_a_stranger_on_one_gpu_is_no_hindrance_on_the_other(
     assert ran.returncode == 1
 
 
-def test_a_stranger_on_one_of_its_two_gpus_disturbs_a_launch(
+def test_a_foreign_process_on_one_of_its_two_gpus_disturbs_a_launch(
     new_project: NewProject, checkpoint: Checkpoint, busy_gpu: Callable[..., int], two_gpus: list[str]
 ) -> None:
     project = new_project("joined", case_file(wan("wide", checkpoint("baseline"), gpus=2)))
@@ -194,7 +194,7 @@ def test_a_stranger_on_one_of_its_two_gpus_disturbs_a_launch(
     assert launch.watch.pids == "exact"
     assert {(process.gpu_uuid, process.pid) for process in launch.watch.foreign} == {(two_gpus[1], stranger)}
     (said,) = disturbances(launch.watch)
-    assert said.startswith(f"{two_gpus[1]}: foreign process {stranger} (")
+    assert (said.code, said.gpu_uuid, said.processes[0].pid) == ("foreign-process", two_gpus[1], stranger)
 
 
 def test_the_report_of_a_run_under_two_workers_names_each_cases_gpus(two_runs: TwoRuns) -> None:

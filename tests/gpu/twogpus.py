@@ -40,7 +40,7 @@ FIRERED = """
            guidance-scale: 4.0, attention-backend: torch_sdpa, dit-layerwise-offload: false, dit-cpu-offload: false}}
     assets: {{image-path: input.png}}
     expect: {{pipeline: QwenImageEditPlusPipeline, stages: [ImageVAEEncodingStage, DenoisingStage, DecodingStage]}}
-    launches: {{baseline: 3, looks: [3]}}
+    launches: {{baseline: 3, checkpoints: [3]}}
     matrix:
       topology:
         cfg:
@@ -65,7 +65,7 @@ LTX2 = """
 
 def case_file(*cases: str) -> str:
     """A case file of these cases. Each takes one launch unless it says otherwise: no test here is about baselines."""
-    defaults = f"defaults:\n  env: {ENV}\n  launches: {{baseline: 3, looks: [1]}}\n  timeout: 8m\n"
+    defaults = f"defaults:\n  env: {ENV}\n  launches: {{baseline: 3, checkpoints: [1]}}\n  timeout: 8m\n"
     return defaults + "cases:" + "".join(cases)
 
 

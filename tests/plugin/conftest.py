@@ -41,13 +41,13 @@ cases:
     marks: [nightly]
     model: Wan-AI/Wan2.1-T2V-1.3B-Diffusers
     args: {prompt: a cat, width: 832, height: 480, num-frames: 17, num-inference-steps: 20, seed: 42}
-    launches: {baseline: 5, looks: [1, 3, 5]}
+    launches: {baseline: 5, checkpoints: [1, 3, 5]}
     timeout: 60s
 """
 
 
 class Project:
-    """A pytest root with cases, run as a user would. `kept` is where recorded baselines are kept."""
+    """A pytest root with cases, run as a user would. `kept` is where that is kept which runs left."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, kept: Path) -> None:
         self._pytester, self._monkeypatch, self._kept = pytester, monkeypatch, kept
@@ -138,16 +138,15 @@ class Project:
         return file
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest with the plugin and xdist loaded: in this process, which spares a second of imports, if it has no
-        workers."""
-        if any(word.startswith("-n") for word in arguments):
-            return self.run_apart(*arguments)
+        """Run pytest with the plugin and xdist loaded: in this process, which spares a second of imports. Workers, if
+        any, are processes of their own."""
         # Some releases of pytest warn that the plugin, which the outer run has imported, cannot be rewritten.
         quiet = "-Wignore::pytest.PytestAssertRewriteWarning"
         return self._pytester.runpytest_inprocess(*PLUGINS, quiet, *arguments)
 
     def run_apart(self, *arguments: str) -> pytest.RunResult:
-        """The same in a process of its own, with pipes for its output."""
+        """The same in a process of its own, with pipes for its output, and with what this process settled before, such
+        as where temporary files go, still open."""
         return self._pytester.runpytest_subprocess(*PLUGINS, *arguments, timeout=120)
 
     def record(self, *arguments: str) -> pytest.RunResult:
@@ -161,13 +160,24 @@ class Project:
 
         The stand-in is deterministic: for tests of what comes after a recording.
         """
-        given = hashlib.sha256(repr((arguments, os.environ.get("SGDIFF_FAKE_SCENARIO"))).encode())
+        self.kept("--sgdiff-gpus=4", "--sgdiff-update", *arguments)
+
+    def kept(self, *arguments: str) -> None:
+        """Have what a run that passes leaves below the root, run by the first test that asks for the same of the same
+        files, with the same variables."""
+        variables = sorted(
+            (name, value.replace(str(self.root), ""))
+            for name, value in os.environ.items()
+            if not name.startswith("PYTEST_")
+        )
+        given = hashlib.sha256(repr((arguments, variables)).encode())
         for path in self._files():
             given.update(repr((str(path), (self.root / path).read_bytes())).encode())
         kept = self._kept / given.hexdigest()
         if not kept.exists():
             before = set(self._files())
-            self.record(*arguments)
+            result = self.run(*arguments)
+            assert result.ret == 0, result.stdout.str()
             made = kept.with_name(f"{kept.name}-{os.getpid()}")
             for path in set(self._files()) - before:
                 (made / path).parent.mkdir(parents=True, exist_ok=True)

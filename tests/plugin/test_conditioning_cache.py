@@ -30,7 +30,7 @@ def report(project: Project, *arguments: str) -> dict[str, object]:
 
 @WORKERS
 def test_a_slower_encoder_is_found(project: Project, workers: tuple[str, ...]) -> None:
-    project.record()
+    project.baseline()
     assert report(project, *workers)["outcome"] == "pass"
     project.engine("encoder:2")
     slower = report(project, *workers)
@@ -39,7 +39,7 @@ def test_a_slower_encoder_is_found(project: Project, workers: tuple[str, ...]) -
 
 def test_with_the_cache_asked_for_it_is_not_and_the_advice_says_so(project: Project) -> None:
     project.write("cases/tiny.yaml", ASKED_FOR)
-    project.record()
+    project.baseline()
     project.engine("encoder:2")
     found = report(project)
     assert found["outcome"] == "pass"
@@ -47,7 +47,7 @@ def test_with_the_cache_asked_for_it_is_not_and_the_advice_says_so(project: Proj
 
 
 def test_a_launch_whose_encoders_did_not_work_is_invalid(project: Project) -> None:
-    project.record()
+    project.baseline()
     project.engine("cached")
     found = report(project)
     assert found["outcome"] == "invalid"
@@ -65,7 +65,7 @@ def test_no_baseline_is_recorded_of_it(project: Project) -> None:
 @pytest.mark.parametrize("called", ["0.5.23", "0.0.0.dev1+gc6416b13d"])
 def test_a_baseline_of_an_engine_without_the_cache_compares_with_one_that_has_it(project: Project, called: str) -> None:
     project.setenv("SGDIFF_FAKE_VERSION", "0.5.20")
-    project.record()
+    project.baseline()
     project.setenv("SGDIFF_FAKE_VERSION", "0.5.23")
     project.setenv("SGDIFF_FAKE_CALLED", called)
     assert report(project)["outcome"] == "pass"
@@ -73,7 +73,7 @@ def test_a_baseline_of_an_engine_without_the_cache_compares_with_one_that_has_it
 
 def test_a_baseline_that_was_recorded_with_the_cache_on_is_none_for_it_off(project: Project) -> None:
     """As it was recorded before the plugin turned the cache off: it does not say how the cache was."""
-    project.record()
+    project.baseline()
     (path,) = project.root.glob("baselines/*/tiny.json")
     text = path.read_text()
     assert '"conditioning_cache": false' in text
@@ -88,7 +88,7 @@ def test_a_baseline_that_was_recorded_with_the_cache_on_is_none_for_it_off(proje
 
 
 def test_a_recording_with_the_cache_on_is_refused_when_it_is_replayed(project: Project) -> None:
-    project.record()
+    project.baseline()
     project.write("cases/tiny.yaml", ASKED_FOR)
     project.run("--sgdiff-gpus=1", "--sgdiff-out=kept")
     project.write("cases/tiny.yaml", STAGE)

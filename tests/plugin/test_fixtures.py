@@ -55,7 +55,7 @@ def test_a_case_may_be_built_in_python(project: Project, workers: tuple[str, ...
     assert "tests/test_own.py:8: denoising is 20" in result.stdout.str()
     assert "measured 2 of 2 · 2 regressed" in result.stdout.str()
     renew = "pytest --sgdiff-gpus=4 --sgdiff-update tests/test_own.py::test_check"
-    assert f"  next        if it is meant: {renew}" in result.outlines
+    assert f"  next        if it is intended: {renew}" in result.outlines
 
 
 def test_a_python_test_without_a_case_is_told_what_to_do(project: Project) -> None:

@@ -32,7 +32,7 @@ REPORTS = tuple(f"--sgdiff-report=r.{suffix}" for suffix in ("md", "html", "json
 def recorded(project: Project) -> Project:
     """A project with a baseline, a recording of one launch in `rec`, and a secret beside both."""
     project.baseline()
-    assert project.run("--sgdiff-gpus=4", "--sgdiff-out=rec").ret == 0
+    project.kept("--sgdiff-gpus=4", "--sgdiff-out=rec")
     project.no_gpus()
     project.write("secret.env", f"DEPLOY_PASSWORD={SECRET}\n")
     return project
@@ -75,7 +75,7 @@ def test_a_link_in_a_recording_shows_nothing_of_what_it_leads_to(
     result = recorded.run("--sgdiff-replay=rec", *REPORTS, *workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     told = written(recorded, result)
-    assert f"{folder / name if name else folder}: is a link, which is not followed" in told["terminal"]
+    assert f"{folder / name if name else folder}: is a link, and links are not followed" in told["terminal"]
     assert_no_traceback(told["terminal"])
     assert [where for where, text in told.items() if SECRET in text] == []
 
@@ -86,7 +86,7 @@ def test_a_fifo_in_a_recording_ends_the_case_and_not_the_patience(recorded: Proj
     os.mkfifo(log)
     result = recorded.run_apart("--sgdiff-replay=rec")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert f"{log}: is no regular file" in result.stdout.str()
+    assert f"{log}: is not a regular file" in result.stdout.str()
 
 
 def outside(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
@@ -113,7 +113,7 @@ def test_a_live_run_neither_removes_nor_writes_through_a_link(
     against = ("--sgdiff-against=sglang",) if place == "out/against" else ()
     result = project.run("--sgdiff-gpus=4", "--sgdiff-out=out", *against, *workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert f"{link}: is a link, which is not followed" in result.stdout.str()
+    assert f"{link}: is a link, and links are not followed" in result.stdout.str()
     assert_no_traceback(result.stdout.str())
     assert contents(home) == kept
 

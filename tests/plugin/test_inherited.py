@@ -14,7 +14,8 @@ VARIABLE = "SGLANG_CACHE_DIT_ENABLED"
 @pytest.fixture(autouse=True)
 def quick(project: Project) -> None:
     """Fewer launches of the one case."""
-    project.write("cases/tiny.yaml", CASE.replace("baseline: 5, looks: [1, 3, 5]", "baseline: 3, looks: [1]"))
+    fewer = "baseline: 3, checkpoints: [1]"
+    project.write("cases/tiny.yaml", CASE.replace("baseline: 5, checkpoints: [1, 3, 5]", fewer))
 
 
 def report(project: Project) -> dict:
@@ -48,7 +49,7 @@ def test_work_that_the_shell_asked_for_once_is_named_where_it_is_missing(
 
 
 def test_work_that_the_shell_asks_for_now_is_no_improvement(project: Project) -> None:
-    project.record()
+    project.baseline()
     project.setenv(VARIABLE, "true")
     case = gate(project)
     assert case["outcome"] == "no-baseline"
@@ -59,7 +60,7 @@ def test_work_that_the_shell_asks_for_now_is_no_improvement(project: Project) ->
 
 
 def test_a_path_is_no_other_work_but_named(project: Project) -> None:
-    project.record()
+    project.baseline()
     project.setenv("TRITON_CACHE_DIR", "/data/triton")
     case = gate(project)
     assert case["outcome"] not in ("no-baseline", "invalid")
@@ -68,7 +69,7 @@ def test_a_path_is_no_other_work_but_named(project: Project) -> None:
 
 
 def test_a_baseline_that_does_not_tell_what_it_inherited_is_compared_and_the_work_named(project: Project) -> None:
-    project.record()
+    project.baseline()
     (file,) = (project.root / "baselines").glob("*/tiny.json")
     old = json.loads(file.read_text())
     del old["workload"]["inherited"], old["every_launch"]["environment"]["inherited"]
@@ -96,7 +97,7 @@ def test_a_recording_is_judged_by_what_its_launches_inherited_and_not_by_the_she
 
 def test_the_variable_of_the_case_wins_and_is_the_same_work(project: Project) -> None:
     project.setenv("NCCL_ALGO", "Ring")
-    project.record()
+    project.baseline()
     text = (project.root / "cases" / "tiny.yaml").read_text()
     project.write("cases/tiny.yaml", text.replace('PROFILING: "1"}', 'PROFILING: "1", NCCL_ALGO: Ring}'))
     project.setenv("NCCL_ALGO", "Tree")
@@ -112,7 +113,7 @@ def test_a_dry_run_shows_it(project: Project) -> None:
 
 
 def test_what_a_hook_adds_reaches_the_engine_and_counts(project: Project) -> None:
-    project.record()
+    project.baseline()
     project.write(
         "conftest.py",
         "import dataclasses\n"
@@ -125,7 +126,7 @@ def test_what_a_hook_adds_reaches_the_engine_and_counts(project: Project) -> Non
 
 
 def test_what_the_engines_command_sets_reaches_the_engine_and_counts(project: Project) -> None:
-    project.record()
+    project.baseline()
     case = gate(project, f"--sgdiff-engine-cmd=env {VARIABLE}=true sglang")
     assert case["outcome"] == "no-baseline"
     assert {"name": VARIABLE, "then": None, "now": "true", "recorded": True} in case["changed"]

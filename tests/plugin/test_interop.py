@@ -57,15 +57,15 @@ def test_what_a_rerun_finds_takes_the_place_of_an_inconclusive_answer(recorded: 
     recorded.write(
         "conftest.py",
         "import pytest\n"
-        "from pytest_sgdiff.plugin import case_run as measuring\n"
+        "from pytest_sgdiff.plugin import case_run\n"
         "from dataclasses import replace\n"
-        "given = measuring.Measuring.result\n"
+        "given = case_run.Measuring.result\n"
         "tries = []\n"
         "def once_inconclusive(self, *arguments):\n"
         "    tries.append(1)\n"
         "    result = given(self, *arguments)\n"
         "    return replace(result, outcome='inconclusive') if len(tries) == 1 else result\n"
-        "measuring.Measuring.result = once_inconclusive\n",
+        "case_run.Measuring.result = once_inconclusive\n",
     )
     # Apart, so that what is patched is not patched here.
     result = recorded.run_apart(
@@ -190,7 +190,7 @@ def test_a_run_that_was_to_measure_and_has_no_case_is_not_green(project: Project
     result = project.run("--sgdiff-gpus=4", "tests")
     result.assert_outcomes(passed=1)
     assert result.ret == 1
-    assert "sgdiff: nothing was measured, so this run is not green" in result.outlines
+    assert "sgdiff: failed: nothing was measured" in result.outlines
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from pytest_sgdiff.upstream.export_baselines import export_upstream
 from pytest_sgdiff.upstream.import_baselines import import_upstream
 from tests.plugin.conftest import CASE, Project
 
-GATED = CASE + "    metrics: {primary: tail, gate: [denoise, tail, 'half:first', fastest], limits: {tail: 3%}}\n"
+GATED = CASE + "    metrics: {primary: tail, gate: [denoise, tail, 'half:first', fastest], allow: {tail: 3%}}\n"
 WRONG = GATED.replace("[denoise, tail", "[denoise, tial")
 
 
@@ -75,7 +75,7 @@ def test_an_entry_goes_from_the_case_file_to_every_report(project: Project, caps
         "fastest": "regressed",
         "half:first": "pass",
     }
-    assert (verdicts["tail"]["primary"], verdicts["tail"]["limit"]) == (True, pytest.approx(0.03, rel=0.01))
+    assert (verdicts["tail"]["primary"], verdicts["tail"]["allow"]) == (True, pytest.approx(0.03, rel=0.01))
     assert verdicts["fastest"]["baseline_values"]
 
     with (project.root / "report.csv").open() as rows:
@@ -100,7 +100,7 @@ def test_an_entry_goes_from_the_case_file_to_every_report(project: Project, caps
 @pytest.mark.usefixtures("added")
 def test_case_files_and_their_schema_know_an_entry_and_what_was_meant_by_a_slip() -> None:
     (case,) = load_cases("cases/tiny.yaml", GATED)
-    assert (case.metrics.primary, case.metrics.limits) == ("tail", {"tail": 0.03})
+    assert (case.metrics.primary, case.metrics.allow) == ("tail", {"tail": 0.03})
     with pytest.raises(CaseFileError) as refused:
         load_cases("cases/tiny.yaml", WRONG)
     (mistake,) = refused.value.mistakes

@@ -94,7 +94,6 @@ def test_a_test_that_goes_on_with_the_result_is_skipped_with_its_command_shown(p
 
 
 NEW_FLAG = CASE.replace("seed: 42", "seed: 42, brand-new-flag: 3")
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
 
 
 @pytest.mark.parametrize("version", ["0.5.24", "0.1.dev1"])
@@ -110,8 +109,15 @@ def test_a_flag_that_only_the_installed_engine_knows_is_written(project: Project
     assert asked.read_text() == "asked\n"
 
 
-@WORKERS
-@pytest.mark.parametrize("version", ["0.5.24", "0.1.dev1", "0.5.23"])
+@pytest.mark.parametrize(
+    ("version", "workers"),
+    [
+        pytest.param("0.5.24", (), id="0.5.24"),
+        pytest.param("0.5.24", ("-n", "2"), id="0.5.24-xdist"),
+        pytest.param("0.1.dev1", (), id="0.1.dev1"),
+        pytest.param("0.5.23", (), id="0.5.23"),
+    ],
+)
 def test_a_flag_that_the_installed_engine_lacks_fails_the_dry_run(
     project: Project, version: str, workers: tuple[str, ...]
 ) -> None:

@@ -9,7 +9,7 @@ from tests.plugin.conftest import CASE, Project
 
 def test_inconclusive_is_a_category_of_its_own_and_no_failure(project: Project) -> None:
     project.baseline()
-    project.write("cases/tiny.yaml", CASE.replace("looks: [1, 3, 5]", "looks: [1]"))
+    project.write("cases/tiny.yaml", CASE.replace("checkpoints: [1, 3, 5]", "checkpoints: [1]"))
     project.engine("slow:1.08")
     result = project.run("--sgdiff-gpus=1")
     assert result.ret == 0, result.stdout.str()
@@ -23,7 +23,7 @@ def test_inconclusive_is_a_category_of_its_own_and_no_failure(project: Project) 
 
 def test_it_may_stand_in_the_ini_file(project: Project) -> None:
     project.baseline()
-    project.write("cases/tiny.yaml", CASE.replace("looks: [1, 3, 5]", "looks: [1]"))
+    project.write("cases/tiny.yaml", CASE.replace("checkpoints: [1, 3, 5]", "checkpoints: [1]"))
     project.engine("slow:1.08")
     project.write("pytest.ini", "[pytest]\nsgdiff_fail_on = inconclusive\n")
     assert project.run("--sgdiff-gpus=1").ret == pytest.ExitCode.TESTS_FAILED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_sgdiff.gpus import host_lock
-from tests.plugin.conftest import Project
+from tests.plugin.conftest import CASE, Project
 
 
 def test_busy_gpus_are_inconclusive_and_say_who_holds_them(project: Project) -> None:
@@ -24,5 +24,15 @@ def test_a_host_that_another_launch_has_for_itself_is_inconclusive(project: Proj
     with host_lock.entered(str(project.root / "locks"), ident="x", tag="somebody_s_case", alone=True, timeout_s=5):
         result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=1")
     output = result.stdout.str()
-    assert "environment: tiny could not share the host within 1 s: somebody_s_case still running" in output
+    assert "environment: tiny did not get shared use of the host within 1 s: somebody_s_case still running" in output
     assert "1 inconclusive" in output
+
+
+def test_a_case_that_cannot_work_is_refused_before_it_waits_for_gpus(project: Project) -> None:
+    """Waiting may take an hour, and what is wrong with the case is known before."""
+    project.busy()
+    project.write("cases/tiny.yaml", CASE.replace("seed: 42}", "seed: 42, ulysses-degree: 3}"))
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=0.1")
+    assert result.parseoutcomes() == {"errors": 1}
+    assert "ulysses" in result.stdout.str()
+    assert "environment: " not in result.stdout.str()

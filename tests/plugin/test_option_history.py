@@ -59,3 +59,27 @@ def test_rare_pauses_are_no_trend_and_a_stage_that_creeps_is_one(
         database.execute("UPDATE points SET value = value / 1.44 WHERE metric = 'stage:TextEncodingStage'")
     shown = project.run("--sgdiff-gpus=1", "--sgdiff-history=history.db").stdout.str()
     assert "trend: slower: tiny TextEncodingStage: 8 runs, +" in shown
+
+
+def test_earlier_runs_of_the_case_say_how_much_it_drifts(project: Project) -> None:
+    """A slowdown that a steady case fails for is within the drift of one that varies from night to night."""
+    history = str(project.root / "history.db")
+    project.baseline("--sgdiff-history=history.db")
+    with contextlib.closing(sqlite3.connect(history)) as database, database:
+        rows = database.execute("SELECT * FROM points").fetchall()
+        names = [column[1] for column in database.execute("PRAGMA table_info(points)")]
+        run, at, value = (names.index(name) for name in ("run", "at", "value"))
+        for night in range(12):
+            for row in rows:
+                changed = list(row)
+                changed[run], changed[at] = f"night {night}", f"2026-02-{night + 10}T00:00:00+00:00"
+                changed[value] = row[value] * (1 + 0.05 * (night % 2))
+                database.execute(f"INSERT INTO points VALUES ({', '.join('?' * len(row))})", changed)
+    project.run("--sgdiff-gpus=1", "--sgdiff-history=history.db", "--sgdiff-report=with.json")
+    project.run("--sgdiff-gpus=1", "--sgdiff-report=without.json")
+    with_, without = (
+        {v["metric"]: v["detectable"] for v in json.loads((project.root / name).read_text())["cases"][0]["verdicts"]}
+        for name in ("with.json", "without.json")
+    )
+    assert with_["denoise_steps"] > 2 * without["denoise_steps"]
+    assert with_["peak_memory"] == without["peak_memory"]

@@ -55,7 +55,7 @@ def test_launches_of_a_case_that_has_changed_since_are_not_judged(project: Proje
     result = project.run("--sgdiff-replay=kept")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     output = result.stdout.str()
-    assert "launched for other work: args.height was 480, the case asks for 720\n" in output
+    assert "launched for a different workload: args.height was 480, the case asks for 720\n" in output
     assert (
         "  fix         launch the case as it is now, or judge the recording with the case file that it was made with\n"
         in output
@@ -72,12 +72,12 @@ def test_a_recording_of_two_jobs_is_neither_judged_nor_recorded(project: Project
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         output = result.stdout.str()
         assert (
-            "cases/tiny.yaml:5: launches 0 and 4 of the recording are of two measurements: machine: 1 x NVIDIA H200 "
-            "and 1 x NVIDIA B200; engine: sglang 0.5.17 and 0.5.20\n" in output
+            "cases/tiny.yaml:5: launches 0 and 4 of the recording belong to different measurements: machine: 1 x "
+            "NVIDIA H200 and 1 x NVIDIA B200; engine: sglang 0.5.17 and 0.5.20\n" in output
         )
         assert (
-            "  fix         give the launches of each job a folder of their own, and judge or record one folder at a "
-            "time\n" in output
+            "  fix         put the launches of each job into a folder of their own, and judge or record one folder at "
+            "a time\n" in output
         )
         assert "measured 0 of 1 · 1 invalid" in output
 
@@ -102,9 +102,9 @@ def test_a_launch_during_which_pytest_was_killed_is_said_to_be_cut_off(project: 
     result = project.run("--sgdiff-replay=killed")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     output = result.stdout.str()
-    assert "the launch was cut off: it has neither an exit code nor a perf dump" in output
+    assert "the launch is incomplete: it has neither an exit code nor a perf dump" in output
     assert (
-        "  fix         launch it again, or take its folder out of the recording: pytest was killed while it ran, or "
+        "  fix         launch it again, or remove its folder from the recording: pytest was killed while it ran, or "
         "files of it are missing\n" in output
     )
 
@@ -124,11 +124,12 @@ def test_a_recording_that_is_too_short_for_a_baseline_is_not_offered_for_one(pro
     (project.root / "baselines").rename(project.root / "elsewhere")
     options = ("--sgdiff-replay=kept", "--sgdiff-baselines=own")
     record = "--sgdiff-baselines=own --sgdiff-update cases/tiny.yaml::tiny\n"
-    assert f"  next        record one: pytest --sgdiff-replay=kept {record}" in project.run(*options).stdout.str()
+    shown = project.run(*options).stdout.str()
+    assert f"  next        record a baseline: pytest --sgdiff-replay=kept {record}" in shown
     shutil.rmtree(project.root / "kept" / "tiny" / "04")
     output = project.run(*options).stdout.str()
-    few = "on the machine (a baseline takes 5 launches, this recording has 4)"
-    assert f"  next        record one: {few}: pytest --sgdiff-gpus=1 {record}" in output
+    few = "on the machine (a baseline needs 5 launches, this recording has 4)"
+    assert f"  next        record a baseline: {few}: pytest --sgdiff-gpus=1 {record}" in output
 
 
 def test_a_second_recording_is_not_dropped_without_a_word(project: Project) -> None:

@@ -28,7 +28,7 @@ def test_a_case_is_refused_at_its_line(project: Project, where: tuple[str, str],
     project.write("cases/tiny.yaml", CASE.replace(*where))
     result = project.run("--sgdiff-gpus=4")
     assert result.ret == 1
-    result.stdout.fnmatch_lines([f"cases/tiny.yaml:{line}:*SGDIFF_LEASE is set by the plugin*[[]owned-variable]"])
+    result.stdout.fnmatch_lines([f"cases/tiny.yaml:{line}:*error: the plugin sets SGDIFF_LEASE*[[]owned-variable]"])
     result.stdout.fnmatch_lines(["*measured 0 of 1*"])
 
 

@@ -23,7 +23,8 @@ def sgdiff_env():
 @pytest.fixture(autouse=True)
 def secrets(project: Project) -> None:
     """Secrets in the shell and from a fixture."""
-    project.write("cases/tiny.yaml", CASE.replace("baseline: 5, looks: [1, 3, 5]", "baseline: 3, looks: [1]"))
+    fewer = "baseline: 3, checkpoints: [1]"
+    project.write("cases/tiny.yaml", CASE.replace("baseline: 5, checkpoints: [1, 3, 5]", fewer))
     project.write("conftest.py", CONFTEST)
     project.setenv("MY_SECRET", "s3cr3t-v@lue/1")
     project.setenv("SGLANG_S3_ENDPOINT_URL", "https://user:urlpass5555@s3")

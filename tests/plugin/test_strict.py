@@ -24,7 +24,7 @@ def elsewhere(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
 def test_strict_markers_strict_config_and_warnings_as_errors(project: Project, workers: tuple[str, ...]) -> None:
     project.write("cases/tiny.yaml", CASE.replace("baseline: 5", "baseline: 3"))
     result = project.run_apart("--sgdiff-gpus=4", "--sgdiff-update", "-W", "error", *STRICT, *workers)

@@ -184,8 +184,8 @@ def recording(project: Project, *arguments: str, sigint: signal.Handlers) -> Ite
         text=True,
         start_new_session=True,
         env=os.environ,
-        # A shell's background jobs ignore it, and so do all that they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
+        # A shell's background jobs ignore the one, those of nohup the other, and so do all that they start.
+        preexec_fn=lambda: (signal.signal(signal.SIGINT, sigint), signal.signal(signal.SIGHUP, signal.SIG_DFL)),
     )
     try:
         wait_for(lambda: engines_of(project), limit_s=120, otherwise="the engine was never started")

@@ -40,7 +40,7 @@ CHOICES: dict[str, list[Any]] = {
     "backend": ["sglang", "diffusers"],
     "warmup": ["request", "off"],
     "marks": [["nightly"], ["lossy"]],
-    "metrics": [{"gate": ["denoise"]}, {"gate": ["denoise", "e2e", "stages", "peak_memory"]}, {"limits": {"e2e": 0.1}}],
+    "metrics": [{"gate": ["denoise"]}, {"gate": ["denoise", "e2e", "stages", "peak_memory"]}, {"allow": {"e2e": 0.1}}],
     "launches": [{"baseline": 5}, {"baseline": 10}, {"looks": [1, 3]}],
     "expect": [{"output": {"width": 832}}, {"pipeline": "WanPipeline"}],
     "source": ["comparison_configs.json"],

@@ -22,7 +22,7 @@ def queues(draw: st.DrawFn) -> tuple[list[Ticket], list[Holding]]:
         count = draw(st.integers(0, min(3, len(free))))
         mine, free = free[:count], free[count:]
         ends = math.inf if run == "?" else draw(st.sampled_from([-5.0, 3.0, 10.0, 60.0, math.inf]))
-        holdings.append(Holding(uuids=frozenset(mine), run=run, ends_in_s=ends, stranger=run == "?"))
+        holdings.append(Holding(uuids=frozenset(mine), run=run, ends_in_s=ends, foreign=run == "?"))
     tickets = [
         Ticket(
             seq=seq,
@@ -70,7 +70,7 @@ def test_nobody_who_passes_the_head_delays_it(queue: tuple[list[Ticket], list[Ho
     """After the leases that the head waits for have ended, and all passers that are due, it fits."""
     tickets, holdings = queue
     head = Ticket(seq=-1, id="head", count=4, eligible=ALL, run="a")
-    holdings = [replace(h, ends_in_s=max(h.ends_in_s, 0.0)) for h in holdings if not h.stranger]
+    holdings = [replace(h, ends_in_s=max(h.ends_in_s, 0.0)) for h in holdings if not h.foreign]
     granted = plan([head, *tickets], holdings, SLOTS)
     if "head" in granted:
         return
@@ -106,8 +106,8 @@ def test_nobody_passes_a_head_whose_wait_overran_its_estimate() -> None:
     assert plan([ticket(1, 8), ticket(2, 1, 1)], overdue, SLOTS) == {}
 
 
-def test_gpus_are_not_kept_for_a_case_that_a_stranger_makes_impossible() -> None:
-    stranger = [Holding(uuids=frozenset(UUIDS[:1]), stranger=True)]
+def test_gpus_are_not_kept_for_a_case_that_a_foreign_process_makes_impossible() -> None:
+    stranger = [Holding(uuids=frozenset(UUIDS[:1]), foreign=True)]
     assert plan([ticket(1, 8), ticket(2, 1)], stranger, SLOTS) == {"t2": ("GPU-1",)}
 
 

@@ -47,7 +47,7 @@ def measurement(rows):
 
 def verdicts(then, now):
     baseline = Baseline(measurement=measurement(then), recorded=Recorded(at="2026-11-23", command="pytest"))
-    return judge(measurement(now), baseline, MetricChoice(), looks=5)
+    return judge(measurement(now), baseline, MetricChoice(), looks=(5,))
 
 
 NOISE = st.lists(st.floats(-1.5, 1.5), min_size=5, max_size=5)

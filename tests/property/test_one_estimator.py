@@ -158,7 +158,7 @@ def baseline_of(rows, kind="recorded"):
 
 
 def judged(then, now, *, kind="recorded", paired=False):
-    return judge(measured(now), baseline_of(then, kind), CASE.metrics, looks=5, paired=paired)
+    return judge(measured(now), baseline_of(then, kind), CASE.metrics, looks=(5,), paired=paired)
 
 
 @QUICK
@@ -173,7 +173,7 @@ def test_the_change_of_every_verdict_is_that_of_the_figures_beside_it(both, kind
 def test_so_it_is_of_a_new_baseline_beside_the_one_that_it_replaces(both):
     then, now = both
     fresh = replace(baseline_of(now), recorded=Recorded(at="2026-11-24", command="x"))
-    result = review(fresh, baseline_of(then), CASE.metrics, looks=5, location=CASE.location)
+    result = review(fresh, baseline_of(then), CASE.metrics, looks=(5,), location=CASE.location)
     for v in result.verdicts:
         consistent(v)
 

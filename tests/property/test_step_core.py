@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pytest_sgdiff.step_core import Cores, cores
+from pytest_sgdiff.step_core import DISTURBED, Cores, cores
 
 STEPS = 8
 PROFILES = st.lists(
@@ -50,7 +50,8 @@ def test_the_order_of_launches_does_not_matter(then, now):
 
 @given(PROFILES, PROFILES, st.integers(0, STEPS - 1), st.floats(1, 500))
 def test_a_step_that_takes_longer_never_makes_a_launch_quicker(then, now, step, more):
+    """The sum of both; of the core it may have been one of the slower steps, and by less than a hold-up at that."""
     slower = [tuple(ms + more * (i == step) for i, ms in enumerate(now[0])), *now[1:]]
     before, after = of(then, now).now[0], of(then, slower).now[0]
-    assert after.core >= before.core * (1 - 1e-12)
+    assert after.core > before.core / DISTURBED
     assert after.core + after.excess >= before.core + before.excess - 1e-9

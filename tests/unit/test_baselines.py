@@ -43,7 +43,7 @@ H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 WORKLOAD = Workload(
     digest="a30d34e8e4887557", fields={"args": {"width": 832, "prompt": "A raccoon"}, "warmup": "request"}
 )
-CURE = "(restore the file with git, or record it anew with --sgdiff-update)"
+FIX = "(restore the file with git, or record it again with --sgdiff-update)"
 # The sum of steps, the pause before them and the peak memory of five real launches on one H200.
 STEPS = (1019.281, 1033.114, 1016.405, 1024.871, 1027.66)
 GAPS = (0.519, 512.32, 0.491, -0.03, 0.55)
@@ -142,8 +142,8 @@ def test_a_corrupt_baseline_that_alone_could_tell_the_machine_cannot_be_recorded
     with pytest.raises(BaselineError) as caught:
         baselines.only_machine(tmp_path, "tiny_wan")
     assert str(caught.value) == (
-        f"{path}:1: this is no baseline of pytest-sgdiff: it has no key 'schema' (restore the file with git: the "
-        "recording does not say on which machine it was made, and this does)"
+        f"{path}:1: this is not a baseline of pytest-sgdiff: it has no key 'schema' (restore the file with git: only "
+        "this file names the machine, the recording does not)"
     )
 
 
@@ -154,7 +154,7 @@ def test_a_file_copied_from_another_machine_or_case_is_not_used(tmp_path: Path) 
     with pytest.raises(BaselineError) as caught:
         baselines.find(tmp_path, H200, "other_case")
     assert str(caught.value) == (
-        f"{copy}: is the baseline of nvidia-h200-x1/tiny_wan.json: move it there, or record this one anew"
+        f"{copy}: is the baseline of nvidia-h200-x1/tiny_wan.json: move it there, or record this one again"
     )
 
 
@@ -221,7 +221,7 @@ def test_the_figures_in_the_docs_are_what_an_update_of_other_work_shows() -> Non
     older = tuple(replace(one, environment=replace(one.environment, engine_version="0.5.16")) for one in was.launches)
     other = replace(was.workload, digest="0", fields={**was.workload.fields, "args.seed": 43})
     old = replace(old, engine_version="0.5.16", measurement=replace(was, launches=older, workload=other))
-    told = renewal(review(new, old, case.metrics, looks=5, location=case.location)).splitlines()
+    told = renewal(review(new, old, case.metrics, looks=(1, 3, 5), location=case.location)).splitlines()
     shown = (ROOT / "docs/baselines.md").read_text().split("```\nexamples/cases/demo.yaml:27: ")[1].split("```")[0]
     left_out = [line for line in told if "Stage" in line]
     assert ["examples/cases/demo.yaml:27: " + shown.splitlines()[0], *shown.splitlines()[1:]] == [
@@ -275,7 +275,7 @@ def edited(old: str, new: str) -> tuple[str, int]:
         ("1033.114, 1016.405", "1016.405", "metrics.denoise_steps: has 4 values for 5 launches"),
         ("[1019.281, 1033.114, 1016.405, 1024.871, 1027.66]", "[null, null, null, null, null]",
          "metrics.denoise_steps: holds no value"),
-        ('"schema": 1', '"schema": 0', "schema: is 0, from which no way leads to 1"),
+        ('"schema": 1', '"schema": 0', "schema: is 0, which cannot be converted to 1"),
         ('"schema": 1', '"schema": "1"', "schema: must be a whole number, got '1'"),
         ('"kind": "recorded"', '"kind": "good"', "kind: must be one of 'recorded', 'reference', got 'good'"),
         ('"kind": "recorded"', '"kind": "reference"', "source: a reference must say where it was published"),
@@ -294,15 +294,15 @@ def test_a_hand_edit_is_named_with_file_and_line(tmp_path: Path, old: str, new: 
     with pytest.raises(BaselineError) as caught:
         baselines.load(path)
     # The source of a reference stands nowhere, so its message names the first line.
-    assert str(caught.value) == f"{path}:{1 if message.startswith('source') else line}: {message} {CURE}"
+    assert str(caught.value) == f"{path}:{1 if message.startswith('source') else line}: {message} {FIX}"
 
 
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
         ("", 1, "not JSON: Expecting value"),
-        ("[]\n", 1, "this is no baseline of pytest-sgdiff: it has no key 'schema'"),
-        ('{"scenarios": {}}\n', 1, "this is no baseline of pytest-sgdiff: it has no key 'schema'"),
+        ("[]\n", 1, "this is not a baseline of pytest-sgdiff: it has no key 'schema'"),
+        ('{"scenarios": {}}\n', 1, "this is not a baseline of pytest-sgdiff: it has no key 'schema'"),
         ('{\n"schema": 1,\n"launches": []}\n', 3, "launches: must be a list of at least one launch"),
         ('{"schema": 1,\n"launches": [{"number": 0, "metrics": {}}]}', 2, "launches[0]: has the unknown key 'metrics'"),
         ('{"schema": 1, "launches": [3]}\n', 1, "launches[0]: must be a mapping of LaunchRecord's fields, got 3"),
@@ -319,7 +319,7 @@ def test_a_file_that_is_no_baseline_is_named_with_its_line(tmp_path: Path, text:
     path.write_text(text)
     with pytest.raises(BaselineError) as caught:
         baselines.load(path)
-    assert str(caught.value) == f"{path}:{line}: {message} {CURE}"
+    assert str(caught.value) == f"{path}:{line}: {message} {FIX}"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -327,11 +327,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe{}")
     with pytest.raises(BaselineError) as caught:
         baselines.load(path)
-    assert str(caught.value) == f"{path}:1: is not UTF-8 text {CURE}"
+    assert str(caught.value) == f"{path}:1: is not UTF-8 text {FIX}"
     path.write_bytes('{\n"case": "wän"}'.encode("latin-1"))
     with pytest.raises(BaselineError, match=r"x\.json:2: is not UTF-8 text"):
         baselines.load(path)
-    with pytest.raises(BaselineError, match="is no regular file"):
+    with pytest.raises(BaselineError, match="is not a regular file"):
         baselines.load(tmp_path)
 
 
@@ -360,7 +360,7 @@ def test_an_older_schema_is_taken_to_the_current_one_step_by_step() -> None:
     assert file_format.upgrade(old, steps=steps, current=2) == {**document, "schema": 2}
     assert file_format.upgrade(old, steps=steps, current=3) == {**document, "schema": 3, "machines": 1}
     assert file_format.upgrade(document) == document
-    with pytest.raises(WireError, match=r"^schema: is 1, from which no way leads to 3$"):
+    with pytest.raises(WireError, match=r"^schema: is 1, which cannot be converted to 3$"):
         file_format.upgrade(old, steps={2: rename}, current=3)
 
 
@@ -472,7 +472,7 @@ def test_a_launch_that_is_in_the_baseline_already_does_not_extend_it() -> None:
         ({"machine": replace(H200, count=2)}, "the baseline is of nvidia-h200-x1, the launches of nvidia-h200-x2"),
         (
             {"workload": Workload(digest="ffff", fields={**WORKLOAD.fields, "warmup": "off"})},
-            "the case asks for another workload since (warmup was request, and is off)",
+            "the case asks for a different workload now (warmup was request, and is off)",
         ),
         ({"launches": (LaunchRecord(number=0, metrics={"e2e": 1.0}),)},
          "one was recorded with synchronised stage timers and the other without"),
@@ -655,7 +655,7 @@ def test_check_names_everything_that_is_wrong(tmp_path: Path) -> None:
     found = complaints(tmp_path, {"corrupt": 5, "moved": 5, "short": 5, "tiny_wan": 5})
     corrupt, why = found[0][0], found[0][1]["why"]
     assert (corrupt, found[0][1]["code"]) == (str(paths["corrupt"]), "unreadable")
-    assert why.endswith(f"must be greater than zero, got 0.0: what was not measured is null {CURE}")
+    assert why.endswith(f"must be greater than zero, got 0.0: what was not measured is null {FIX}")
     short = str(paths["short"])
     assert found[1:] == [
         (str(paths["gone"]), {"code": "no-case", "name": "gone"}),
@@ -761,7 +761,7 @@ def test_a_candidate_that_lacks_a_session_of_the_tree_is_compared_as_a_whole() -
         return baselines.renew(first, fresh, recorded(session), engine_version="0.5.17", extend=True)
 
     assert [
-        len(review(extended("s2"), old, case.metrics, looks=5, location=case.location).launches)
+        len(review(extended("s2"), old, case.metrics, looks=(5,), location=case.location).launches)
         for old in (first, extended("s3"))
     ] == [3, 8]
 
@@ -796,8 +796,8 @@ def test_launches_that_a_candidate_does_not_know_are_not_lost(tmp_path: Path) ->
     with pytest.raises(BaselineError) as caught:
         list(baselines.apply(tmp_path, [other, extended("s3")]))
     assert str(caught.value) == (
-        f"{path}: the candidate lacks the launches of session s2; nothing was changed. Extend the baseline that is "
-        "there now: repeat the run with --sgdiff-update=extend"
+        f"{path}: the candidate lacks the launches of session s2; nothing was changed. To extend the current "
+        "baseline, repeat the run with --sgdiff-update=extend"
     )
     assert list(baselines.every(tmp_path)) == [path]
     assert path.read_bytes() == before

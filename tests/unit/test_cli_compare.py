@@ -54,7 +54,7 @@ def test_a_recording_against_a_baseline_by_the_rule(capsys: pytest.CaptureFixtur
     assert run("compare", BASELINE, RECORDINGS / "tiny_wan_leave_out") == 0
     assert run("compare", BASELINE, RECORDINGS / "tiny_wan_slower") == 1
     out = capsys.readouterr().out
-    assert "slower: limit 4 %" in out
+    assert "slower: 1.2 % allowed" in out
     assert f"new  {RECORDINGS / 'tiny_wan_slower'} (5 launches, sglang 0.5.17, 1 x NVIDIA H200)" in out
 
 
@@ -162,7 +162,7 @@ def test_a_recorded_baseline_is_not_replaced_by_a_reference(
     run("import", H100)
     assert path.read_text() == before
     assert capsys.readouterr().out.endswith(
-        "upstream.wan2_2_ti2v_5b.json: kept: recorded launches say more than a reference\n"
+        "upstream.wan2_2_ti2v_5b.json: kept: recorded launches are better evidence than a reference\n"
         "6 of 8 imported, 1 holds no number, 1 kept as recorded\n"
     )
 
@@ -175,7 +175,7 @@ def test_an_import_of_nothing_is_no_success(
     file.write_text('{"metadata": {"hardware": "H100"}, "scenarios": {"a": {"expected_e2e_ms": 1.0}}}')
     assert run("import", file) == 1
     assert capsys.readouterr().out == (
-        "not imported, as nothing tells on how many GPUs they ran (say --gpus): a\n0 of 1 imported, 1 needs --gpus N\n"
+        "not imported, because their number of GPUs is unknown (give --gpus): a\n0 of 1 imported, 1 needs --gpus N\n"
     )
     assert run("import", file, "--gpus", "1") == 0
     assert capsys.readouterr().out.endswith("upstream.a.json\n1 of 1 imported\n")

@@ -57,7 +57,7 @@ def test_a_gpu_whose_fabric_is_not_ready_is_for_cases_with_one_gpu(
     machine: Change, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     why = (
-        "no case with several GPUs runs with it in --sgdiff-gpus: the NVSwitch fabric of GPU 0 is not ready (state 2): "
+        "cases with several GPUs cannot use it: the NVSwitch fabric of GPU 0 is not ready (state 2): "
         "systemctl status nvidia-fabricmanager"
     )
     machine(fabric_state=2)
@@ -78,7 +78,7 @@ CONFIGURATIONS = {
 
 def looked_in(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     assert main(["gpus", *words]) == 0
-    return capsys.readouterr().out.splitlines()[0].removeprefix("locks in ")
+    return capsys.readouterr().out.splitlines()[0].removeprefix("lock directory ")
 
 
 @pytest.mark.usefixtures("machine")
@@ -106,5 +106,5 @@ def test_a_configuration_that_pytest_cannot_read_is_named(
     assert main(["gpus"]) == 2
     assert capsys.readouterr().err == (
         "sgdiff: pytest's configuration cannot be read: [pytest] section in setup.cfg files is no longer supported, "
-        "change to [tool:pytest] instead.; mend it, or give --lock-dir\n"
+        "change to [tool:pytest] instead.; correct it, or give --lock-dir\n"
     )

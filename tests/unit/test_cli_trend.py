@@ -43,7 +43,7 @@ def test_what_crept_under_settings_that_a_case_no_longer_has_fails_nothing(
     capsys.readouterr()
     assert main(["trend", str(path), "--metric", "denoise"]) == 0
     old, new = capsys.readouterr().out.splitlines()
-    creep = "the latest three +5.0 % against the best three (ended: the case has other settings now)"
+    creep = "the latest three +5.0 % against the best three (earlier series: the case has other settings now)"
     assert old.endswith(f"6 runs, latest 1.050 s, {creep}")
     assert new.endswith("denoise: 1 run, latest 1.050 s")
     assert main(["trend", str(path), "--metric", "denoise", "--json"]) == 0

@@ -73,13 +73,13 @@ def test_each_use_in_words_with_what_ends_it(bench: Bench) -> None:
         kinds(bench, *rows, **state)
         return [str(use) for use in use_of(inventory(bench.reader)[0], bench.reader)]
 
-    cure = "sudo systemctl isolate multi-user.target ends the display, or close what draws much"
-    assert words(XORG, LARGE) == [f"Xorg, gnome-shell draw on it with 343 MiB, more than 256: {cure}"]
-    assert words(GAME) == [f"game draws on it with 1500 MiB, more than 256: {cure}"]
+    fix = "sudo systemctl isolate multi-user.target ends the display; or close the program that draws"
+    assert words(XORG, LARGE) == [f"Xorg, gnome-shell draw on it with 343 MiB, more than 256: {fix}"]
+    assert words(GAME) == [f"game draws on it with 1500 MiB, more than 256: {fix}"]
     assert words(MPS) == [
         "process 77 (nvidia-cuda-mps-server, 30 MiB), the MPS daemon: echo quit | nvidia-cuda-mps-control"
     ]
-    assert words(XORG, util_pct=12) == [f"12 % utilisation while Xorg draws on it: {cure}"]
+    assert words(XORG, util_pct=12) == [f"12 % utilisation while Xorg draws on it: {fix}"]
     assert words(util_pct=12) == ["12 % utilisation"]
 
 
@@ -111,7 +111,7 @@ def test_what_never_ends_by_itself_is_said_before_anybody_waits(bench: Bench, ro
     said: list[Wait] = []
     with pytest.raises(NeverIdleError) as caught:
         bench.pool().lease(1, timeout_s=3600, tag="ltx2", on_wait=said.append)
-    assert str(caught.value).startswith("ltx2 got no 1 GPU, and waiting is no use: GPU 0: busy, ")
+    assert str(caught.value).startswith("ltx2 got no 1 GPU, and waiting does not help: GPU 0: busy, ")
     assert said == []
     with bench.pool().lease(0, timeout_s=5):
         pass
@@ -138,7 +138,7 @@ def test_what_comes_while_a_case_waits_is_said_then(bench: Bench, monkeypatch: p
         bench.pool().lease(1, timeout_s=3600, on_wait=come)
 
 
-def test_a_stranger_is_waited_for_as_ever(bench: Bench) -> None:
+def test_a_foreign_process_is_waited_for_as_ever(bench: Bench) -> None:
     for index in range(4):
         bench.occupy(index, XORG, STRANGER)
     with pytest.raises(LeaseError) as caught:
@@ -326,7 +326,7 @@ def test_what_drew_much_or_computed_at_any_time_disturbs(looks: Sequence[Sequenc
     assert disturbances(watch) != ()
 
 
-def test_a_stranger_beside_a_display_disturbs_as_ever() -> None:
+def test_a_foreign_process_beside_a_display_disturbs_as_ever() -> None:
     watch = watched(Driver([OURS, XORG], [OURS, XORG, STRANGER]), 4, ours=(9,))
     assert [one.pid for one in watch.foreign] == [419]
     assert [one.pid for one in watch.drawing] == [2210]

@@ -75,18 +75,18 @@ def test_no_number_is_longer_than_can_be_read() -> None:
 
 def test_limits_and_exclusions_of_short_stages_say_what_they_are_in_ms() -> None:
     """15 ms are 6,250 % of a stage of 0.24 ms."""
-    stage = factories.verdict("stage:TextEncodingStage", baseline=0.24, now=0.25, limit=62.5)
+    stage = factories.verdict("stage:TextEncodingStage", baseline=0.24, now=0.25, allow=62.5)
     worse = replace(stage, outcome="regressed", now=40.0, ratio=40.0 / 0.24)
-    assert metric_text.verdict_phrase(worse) == "REGRESSED, limit > 100 % (15.0 ms)"
+    assert metric_text.verdict_phrase(worse) == "REGRESSED, > 100 % (15.0 ms) allowed"
     open_ = replace(stage, outcome="inconclusive")
-    assert metric_text.verdict_phrase(open_) == "inconclusive, limit > 100 % (15.0 ms)"
+    assert metric_text.verdict_phrase(open_) == "inconclusive, > 100 % (15.0 ms) allowed"
     passed = replace(stage, excluded=62.34)
-    assert metric_text.verdict_phrase(passed) == "pass, > 100 % (15.0 ms) excluded"
+    assert metric_text.verdict_phrase(passed) == "pass, > 100 % (15.0 ms) ruled out"
     assert metric_text.spread(replace(stage, spread=1.4)) == "±> 100 %"
     assert metric_text.change(worse) == "+16567 %"
     plot = charts.forest(worse, reach=0.25)
     assert plot is not None
-    assert plot.description.endswith(", limit > 100 %")
+    assert plot.description.endswith(", > 100 % allowed")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_limits_and_exclusions_of_short_stages_say_what_they_are_in_ms() -> None
 def test_no_rule_promises_a_precision_of_thousands_of_per_cent(values: tuple[list[float], list[float]]) -> None:
     for kind, name in itertools.product(("primary", "stage"), ("moderated", "paired")):
         why = words(RULES[name].decide(*values, CLASS_MARGINS[kind], same_node=True).finding, kind)
-        promised = re.findall(r"(\d+(?:\.\d+)?) % slower (?:excluded|is n)", why)
+        promised = re.findall(r"(\d+(?:\.\d+)?) % (?:ruled out|slower is n)", why)
         assert all(float(one) <= 100 for one in promised), why
 
 
@@ -141,7 +141,7 @@ def test_numbers_at_the_ends_of_what_floats_hold_are_shown_by_every_report(then:
     result = factories.result(
         launches=rows(now),
         baseline_records=rows(then),
-        verdicts=judge(sides[1], baseline, case.metrics, looks=5),
+        verdicts=judge(sides[1], baseline, case.metrics, looks=(5,)),
         elapsed_s=1e300,
     )
     points = tuple(HistoryPoint(at=f"2026-11-0{i + 1}", value=value) for i, value in enumerate(then))

@@ -1,6 +1,6 @@
 """The words of every finding, in one golden file: a better sentence costs one edit there.
 
-`UPDATE_GOLDEN=1 pytest tests/unit/test_finding_text.py` writes it anew, for review.
+`UPDATE_GOLDEN=1 pytest tests/unit/test_finding_text.py` writes it again, for review.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def example(code: FindingCode | ComparisonCode) -> Finding:
     """A finding of this code with every figure set, so that its sentence shows all it can."""
     return Finding(
         code=code,
-        limit=0.04,
-        ignore=0.015,
+        allow=0.015,
+        detect=0.04,
         size=0.053,
         low=-0.004,
         high=0.072,
@@ -79,7 +79,7 @@ def lines() -> list[str]:
     }
     found += [f"{name}: {finding_text.words(finding, 'primary')}" for name, finding in variants.items()]
     net = Verdict(
-        metric="e2e", metric_class="primary", unit="ms", outcome="regressed", finding=example("beyond-limit"), net=True
+        metric="e2e", metric_class="primary", unit="ms", outcome="regressed", finding=example("beyond-allow"), net=True
     )
     found += [f"net of pauses: {finding_text.why(net)}"]
     relation = Relation(

@@ -111,7 +111,7 @@ def test_what_is_no_file_where_a_lock_must_be_is_named_with_the_fix(bench: Bench
     told = use(bench)["lease"]
     assert isinstance(told, str)
     assert f"{bench.locks}/{place}: " in told
-    assert "put that right, or name another lock directory" in told
+    assert "correct that, or name another lock directory" in told
 
 
 LEASE = {
@@ -485,7 +485,7 @@ def test_a_folder_in_which_all_may_remove_everything_is_refused_if_it_is_another
     os.chown(folder / place, OTHER, OTHER)
     assert lock_files.lock_dir(str(folder)) == str(folder), "the first user of a host makes it for all"
     (folder / place).chmod(0o777)
-    assert "anybody may remove anybody's files there; chmod +t it" in refusal(folder)
+    assert "every user may remove the files of others there; chmod +t it" in refusal(folder)
 
 
 def test_a_link_to_the_lock_directory_is_followed_if_it_is_ours(tmp_path: Path) -> None:

@@ -147,8 +147,8 @@ def test_no_free_block_is_an_error_that_says_how_to_see_why(bench: Bench) -> Non
         with pytest.raises(LeaseError) as caught:
             ports.take(lock_files.lock_dir(bench.locks), [taken])
     assert str(caught.value) == (
-        f"no block of free ports from {taken} on: all are held by other launches or bound by other programs; "
-        "ss -ltnp shows who listens"
+        f"no block of free ports from {taken} on: other launches hold them or other programs use them; "
+        "`ss -ltnp` lists those programs"
     )
 
 
@@ -185,17 +185,17 @@ def test_waiting_says_who_has_what_and_for_whom_one_waits(bench: Bench) -> None:
     marked = WaitReason(code="busy", gpus=(3,), mark="process 419 (python3, 1002 MiB)")
     assert str(caught.value) == (
         f"ltx2 got no 2 GPUs within 0 s: {in_words([theirs, marked])}. "
-        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        "`sgdiff gpus` shows the queue; a larger --sgdiff-gpu-timeout waits longer"
     )
 
 
-def test_a_stranger_on_one_gpu_costs_only_that_gpu(bench: Bench) -> None:
+def test_a_foreign_process_on_one_gpu_costs_only_that_gpu(bench: Bench) -> None:
     bench.occupy(0, {"pid": 419, "name": "python3", "used_mb": 1002})
     with bench.pool().lease(3, timeout_s=10) as lease:
         assert lease.indices == (1, 2, 3)
 
 
-def test_a_gpu_is_given_out_once_the_stranger_has_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_given_out_once_the_foreign_process_has_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_records, "QUARANTINE_S", 0.2)
     for index in range(4):
         bench.content["gpus"][index]["state"]["used_mb"] = 40000
@@ -235,7 +235,7 @@ def test_only_the_products_that_are_asked_for_are_leased_and_waited_for(bench: B
     one = WaitReason(code="held", gpus=(2,), tag="one", pid=os.getpid())
     assert str(caught.value) == (
         f"three got no 1 GPU within 0 s: {in_words([one])}. "
-        "`sgdiff gpus` shows the queue; --sgdiff-gpu-timeout waits longer"
+        "`sgdiff gpus` shows the queue; a larger --sgdiff-gpu-timeout waits longer"
     )
 
 
@@ -325,7 +325,7 @@ def test_being_alone_has_a_limit_that_names_who_is_in_the_way(bench: Bench) -> N
     ):
         pass
     assert str(caught.value) == (
-        "ltx2 could not be alone on the host within 0.05 s: wan22 still running; "
+        "ltx2 did not get exclusive use of the host within 0.05 s: wan22 still running; "
         "see `sgdiff gpus`, or choose another --sgdiff-isolation"
     )
 
@@ -377,7 +377,7 @@ def test_a_lease_knows_the_processes_of_its_launch(bench: Bench) -> None:
         child.communicate(b"\n")
 
 
-def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -> None:
+def test_the_state_of_the_pool_shows_holders_queue_and_foreign_processes(bench: Bench) -> None:
     bench.occupy(3, {"pid": 419, "name": "python3", "used_mb": 1002})
     gpus = inventory(bench.reader)
 
@@ -402,7 +402,7 @@ def test_the_state_of_the_pool_shows_holders_queue_and_strangers(bench: Bench) -
     later = describe(queue_state(bench.locks, gpus=gpus[:1]))
     assert f"GPU 0  NVIDIA H200  {FIRST}  free\n" in later
     assert f"GPU ?  not visible here  {gpus[1].uuid}  not held\n" in later
-    assert later.endswith("nobody holds a lease and nobody waits")
+    assert later.endswith("no leases, no queue")
 
 
 def test_a_gpu_of_which_the_driver_tells_nothing_is_free_as_far_as_that_goes(bench: Bench) -> None:
@@ -411,7 +411,7 @@ def test_a_gpu_of_which_the_driver_tells_nothing_is_free_as_far_as_that_goes(ben
     bench.write()
     rows = queue_state(bench.locks, gpus=inventory(bench.reader), reader=bench.reader)["gpus"]
     told = [(row["state"], row["why"]) for row in rows[:3]]
-    assert told == [("free", ""), ("free", "the driver does not tell whether somebody uses it"), ("free", "")]
+    assert told == [("free", ""), ("free", "the driver does not report whether a process uses it"), ("free", "")]
 
 
 def dead_lease(bench: Bench, **changes: object) -> Path:
@@ -458,17 +458,17 @@ def test_a_full_lock_directory_is_told_with_the_cure_and_leaves_no_ticket(
     with pytest.raises(LeaseError) as caught:
         pool.lease(1, timeout_s=5, tag="ltx2")
     assert str(caught.value) == (
-        f"ltx2 got no GPUs: {bench.locks}: No space left on device; put that right, or name another lock directory "
+        f"ltx2 got no GPUs: {bench.locks}: No space left on device; correct that, or name another lock directory "
         "with --sgdiff-lock-dir, the same for all runs of the host"
     )
     assert os.listdir(f"{bench.locks}/queue") == []
 
 
-FIX = "put that right, or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
+FIX = "correct that, or name another lock directory with --sgdiff-lock-dir, the same for all runs of the host"
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_cure(bench: Bench, alone: bool) -> None:
+def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_fix(bench: Bench, alone: bool) -> None:
     with bench.pool().lease(1, timeout_s=5, tag="ltx2") as lease:
         os.rmdir(f"{bench.locks}/launch")
         with pytest.raises(LeaseError) as caught, lease.alone() if alone else lease.shared():
@@ -479,25 +479,25 @@ def test_a_lock_directory_that_loses_a_folder_during_a_run_is_told_with_the_cure
         with pytest.raises(LeaseError) as caught:
             lease.co_runners()
         assert str(caught.value) == (
-            f"what runs beside ltx2 cannot be read: {bench.locks}/launch: No such file or directory; {FIX}"
+            f"what runs at the same time as ltx2 cannot be read: {bench.locks}/launch: No such file or directory; {FIX}"
         )
         os.mkdir(f"{bench.locks}/launch")
         with lease.alone():  # nothing was kept locked
             pass
 
 
-def test_a_lock_directory_that_is_taken_away_during_a_launch_is_told_with_the_cure(bench: Bench) -> None:
+def test_a_lock_directory_that_is_taken_away_during_a_launch_is_told_with_the_fix(bench: Bench) -> None:
     lease = bench.pool().lease(1, timeout_s=5, tag="ltx2")
     with pytest.raises(LeaseError) as caught, lease.shared():
         os.rename(bench.locks, f"{bench.locks}.old")
     assert str(caught.value) == (
-        f"the end of the launch of ltx2 cannot be noted: {bench.locks}/mutex: No such file or directory; {FIX}"
+        f"the end of the launch of ltx2 cannot be recorded: {bench.locks}/mutex: No such file or directory; {FIX}"
     )
     os.rename(f"{bench.locks}.old", bench.locks)
     lease.release()
 
 
-def test_a_launch_that_cannot_be_noted_is_told_with_the_cure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_that_cannot_be_noted_is_told_with_the_fix(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(fd: int, data: bytes, offset: int) -> int:
         raise OSError(28, "No space left on device")
 
@@ -558,7 +558,7 @@ def test_a_lock_directory_on_a_network_file_system_is_refused(bench: Bench, monk
     with pytest.raises(LeaseError) as caught:
         lock_files.lock_dir(bench.locks)
     assert str(caught.value) == (
-        f"the lock directory {bench.locks} lies on NFS, where locks do not hold between processes reliably; "
+        f"the lock directory {bench.locks} is on NFS, where locks between processes are not reliable; "
         "set SGDIFF_LOCK_DIR to a directory on a local disk that all runs of this host share"
     )
 
@@ -585,7 +585,7 @@ def test_a_link_in_the_place_of_a_lock_is_not_followed(bench: Bench, tmp_path: P
     folder = Path(lock_files.lock_dir(bench.locks))
     (tmp_path / "precious").write_text("")
     (folder / "gpu" / FIRST).symlink_to(tmp_path / "precious")
-    with pytest.raises(LeaseError, match=f"{FIRST}: Too many levels of symbolic links; put that right"):
+    with pytest.raises(LeaseError, match=f"{FIRST}: Too many levels of symbolic links; correct that"):
         bench.pool().lease(1, timeout_s=1)
 
 

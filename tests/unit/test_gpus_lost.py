@@ -75,7 +75,7 @@ def test_a_lease_that_the_lock_directory_lost_launches_nothing(
         with pytest.raises(LeaseLostError) as caught, lease.alone() if alone else lease.shared():
             raise AssertionError("launched")
     assert str(caught.value).startswith(f"ltx2 cannot be launched: {bench.locks}/")
-    assert "keep what cleans up temporary files away from the lock directory" in str(caught.value)
+    assert "exclude the lock directory from the cleanup of temporary files" in str(caught.value)
 
 
 @pytest.mark.parametrize("lose", GONE)
@@ -285,7 +285,7 @@ def test_a_bound_port_anywhere_in_a_block_passes_it_over(tmp_path: Path) -> None
 
 def test_a_lost_lease_is_said_with_its_file_and_the_fix() -> None:
     assert str(host_lock.lost("ltx2", "/locks/gpu/GPU-1")) == (
-        "ltx2 cannot be launched: /locks/gpu/GPU-1 was removed or replaced while its lock was held, so that another "
-        "run may have the same GPUs; keep what cleans up temporary files away from the lock directory, or name another "
+        "ltx2 cannot be launched: /locks/gpu/GPU-1 was removed or replaced while its lock was held, so another "
+        "run may have the same GPUs; exclude the lock directory from the cleanup of temporary files, or name another "
         "one with --sgdiff-lock-dir, the same for all runs of the host, and run it again"
     )

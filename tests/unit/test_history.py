@@ -128,7 +128,7 @@ def test_a_history_of_a_later_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(HistoryError) as caught:
         history.tracks(path)
-    assert str(caught.value) == f"{path}: a history of schema 7, and this version knows 1: update pytest-sgdiff"
+    assert str(caught.value) == f"{path}: the history has schema 7, this version reads 1: update pytest-sgdiff"
 
 
 def test_a_history_is_read_where_nobody_may_write(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_empty_file_is_no_history_and_stays_empty(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(HistoryError) as caught:
         history.tracks(path)
-    assert str(caught.value) == f"{path}: no history, no run was ever appended to it"
+    assert str(caught.value) == f"{path}: not a history: no run was ever appended to it"
     assert path.stat().st_size == 0
 
 
@@ -174,13 +174,13 @@ def test_a_file_that_sqlite_would_follow_is_refused(
     path = appended(tmp_path / "history.db")
     (tmp_path / "precious").write_text("mine")
     make(tmp_path / f"history.db{suffix}")
-    assert f"history.db{suffix}: is no regular file" in refusal(path)
+    assert f"history.db{suffix}: is not a regular file" in refusal(path)
     assert (tmp_path / "precious").read_text() == "mine"
 
 
 def test_a_fifo_is_no_history(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "history.db")
-    assert "is no regular file" in refusal(tmp_path / "history.db")
+    assert "is not a regular file" in refusal(tmp_path / "history.db")
 
 
 def test_a_journal_that_names_another_file_to_be_removed_is_refused(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_statements_of_others_are_not_run(tmp_path: Path, statement: str) -> Non
     with sqlite3.connect(path) as connection:
         connection.execute(statement)
     connection.close()
-    with pytest.raises(HistoryError, match="not a usable history: it is no table of the points of runs"):
+    with pytest.raises(HistoryError, match="not a usable history: its table does not hold runs"):
         history.tracks(path)
 
 
@@ -220,3 +220,16 @@ def test_a_point_that_is_none_is_an_error_of_the_history(tmp_path: Path, column:
             history.tracks(path)
     else:
         assert history.tracks(path)
+
+
+def test_nights_are_those_of_one_case_machine_and_workload_with_their_launches(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    history.append(path, row("2026-11-01T00:00:00Z", record(0, e2e=100.0), record(1, e2e=100.0)), run_id="a")
+    history.append(path, row("2026-11-02T00:00:00Z", record(0, e2e=104.0)), run_id="b")
+    history.append(path, row("2026-11-03T00:00:00Z", record(0, e2e=200.0), digest="other"), run_id="c")
+    (track, *_) = history.tracks(path, metric="e2e")
+    found = history.nights(path, case=track.case, machine=track.machine, workload="d")
+    assert {metric: [(round(value), n) for value, n in nights] for metric, nights in found.items()} == {
+        "e2e": [(100, 2), (104, 1)]
+    }
+    assert history.nights(path, case="another", machine=track.machine, workload="d") == {}

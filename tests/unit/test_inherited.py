@@ -139,4 +139,4 @@ def test_the_way_back_to_the_environment_of_the_baseline_is_a_command() -> None:
     assert "`unset NCCL_ALGO; export SGLANG_A='a b'`" in told
     assert told.endswith("pytest --sgdiff-update")
     unknown = (Changed(name="SGLANG_A", now="1", recorded=False), Changed(name="HF_HOME", now="x"))
-    assert next_step("no-baseline", "pytest", changed=unknown) == "record one: pytest"
+    assert next_step("no-baseline", "pytest", changed=unknown) == "record a baseline: pytest"

@@ -56,7 +56,7 @@ def gating(**metrics):
 
 
 LOOKS = LaunchPlan().looks
-judge = partial(judging.judge, looks=LOOKS[-1])
+judge = partial(judging.judge, looks=LOOKS)
 
 
 def look_by_look(rows, then, what=None):
@@ -99,7 +99,7 @@ def edited(rows, **changes):
 def test_the_really_slower_engine_regresses_although_launches_pause():
     looks, verdicts, (outcome, by) = look_by_look(SLOW, SYNC[:5])
     assert (looks, outcome) == (5, "regressed")
-    assert by == [("denoise_steps", "beyond-limit"), ("e2e", "beyond-limit"), ("peak_memory", "beyond-limit")]
+    assert by == [("denoise_steps", "beyond-allow"), ("e2e", "beyond-allow"), ("peak_memory", "beyond-allow")]
     found = by_name(verdicts)
     assert found["denoise_steps"].primary
     assert found["denoise_steps"].ratio == pytest.approx(1.0749, abs=1e-4)
@@ -124,7 +124,7 @@ def test_a_host_that_holds_up_the_gpu_leaves_unchanged_launches_open_and_accuses
     assert (looks, outcome) == (5, "inconclusive")
     assert by == [("denoise_steps", "interval-undecided")]
     undecided = figures(by_name(verdicts)["denoise_steps"].finding)
-    assert undecided == {"code": "interval-undecided", "low": -0.002, "high": 0.072, "limit": 0.04}
+    assert undecided == {"code": "interval-undecided", "low": -0.002, "high": 0.072, "allow": 0.012, "detect": 0.042}
     assert by_name(verdicts)["pause"].finding.code == "no-pause"
 
 
@@ -154,7 +154,7 @@ def test_there_a_slower_engine_regresses_by_its_memory_and_its_steps_are_suspect
     """Three of eleven launches are as slow as the slower engine's: the host did that, and might have done it again."""
     looks, verdicts, (outcome, by) = look_by_look(fifth_host("slower"), fifth_host(*sides), gating(**GATED))
     assert (looks, outcome) == (5, "regressed")
-    assert by == [("peak_memory", "beyond-limit")]
+    assert by == [("peak_memory", "beyond-allow")]
     steps = by_name(verdicts)["denoise_steps"]
     assert (steps.outcome, steps.suspect, figures(steps.finding)) == ("inconclusive", True, found)
 
@@ -163,8 +163,8 @@ def test_on_a_gpu_that_the_baseline_does_not_know_less_is_promised():
     here, there = (
         by_name(judge(measurement(SYNC[:1], uuid=gpu), baseline(SYNC[1:]), gating())) for gpu in ("GPU-1", "GPU-2")
     )
-    assert there["denoise_steps"].detectable - here["denoise_steps"].detectable == pytest.approx(0.02, abs=0.002)
-    assert there["denoise_steps"].limit - here["denoise_steps"].limit == pytest.approx(0.02, abs=1e-6)
+    assert there["denoise_steps"].detectable > here["denoise_steps"].detectable
+    assert there["denoise_steps"].allow - here["denoise_steps"].allow == pytest.approx(0.02, abs=1e-6)
 
 
 def test_the_first_pause_ever_seen_costs_two_launches_and_no_verdict():
@@ -275,13 +275,11 @@ def test_a_stage_can_be_primary_and_is_net_of_its_pauses():
     assert verdicts[1].metric == "pause"
 
 
-def test_the_limit_of_a_case_replaces_that_of_the_class_and_moves_ignore_with_it():
-    tight = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating(limits={"denoise": 0.02, "stages": 0.5})))
-    assert tight["denoise_steps"].limit == pytest.approx(0.02)
-    assert tight["denoise_steps"].ignore == pytest.approx(0.0075)
-    assert tight["e2e"].limit == pytest.approx(0.04)
-    assert tight["stage:DecodingStage"].limit == pytest.approx(0.5)
-    wide = gating(limits={"denoise": 0.2, "e2e": 0.2, "peak_memory": 0.1})
+def test_what_a_case_allows_is_what_the_verdict_carries():
+    tight = by_name(judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating(allow={"denoise": 0.05, "stages": 0.5})))
+    assert (tight["denoise_steps"].allow, tight["denoise_steps"].detect) == pytest.approx((0.05, 0.08))
+    assert tight["stage:DecodingStage"].allow == pytest.approx(0.5)
+    wide = gating(allow={"denoise": 0.2, "e2e": 0.2, "peak_memory": 0.1})
     assert look_by_look(SLOW, SYNC[:5], wide)[2][0] == "pass"
 
 
@@ -291,7 +289,8 @@ def test_a_stage_must_cost_the_request_one_percent():
     slow = edited(rows, stage__TextEncodingStage=3900.0)
     slow_verdict = by_name(judge(measurement(slow[:5]), baseline(rows[:5]), gating(primary="e2e", gate=("stages",))))
     assert slow_verdict["stage:TextEncodingStage"].outcome == "pass"
-    assert slow_verdict["stage:TextEncodingStage"].limit == pytest.approx(4000 / 3000, rel=0.01)
+    # Below what is allowed in every launch it has no margins.
+    assert slow_verdict["stage:TextEncodingStage"].finding.code == "below-floor"
 
 
 def test_a_stage_that_regressed_fails_the_case():
@@ -302,19 +301,14 @@ def test_a_stage_that_regressed_fails_the_case():
     assert [metric for metric, _ in by] == ["stage:DecodingStage"]
 
 
-def test_a_stage_that_is_slower_within_its_limit_does_not_fail_the_case():
-    """11 ms of 1.1 s are one percent: a decoding stage of 35 ms may gain 43 %, however sure it is that it gained 26 %.
-
-    Launches that vary by 5 % cannot prove it to be below that limit either.
-    """
+def test_a_stage_may_gain_what_is_one_percent_of_the_request():
+    """15 ms of 1.1 s: a decoding stage of 35 ms may gain 43 %, however sure it is that it gained 26 %."""
     then = edited(SYNC, stage__DecodingStage=None)
     for row, value in zip(then, (33.0, 35.0, 36.0, 37.0, 34.0, 35.0), strict=True):
         row["stage:DecodingStage"] = value
     now = edited(then[:5], stage__DecodingStage=lambda v: v * 1.35)
     verdicts = judge(measurement(now), baseline(then[:5]), gating(gate=("denoise", "stages")))
-    stage_verdict = by_name(verdicts)["stage:DecodingStage"]
-    assert (stage_verdict.outcome, stage_verdict.suspect) == ("inconclusive", False)
-    assert figures(stage_verdict.finding) == {"code": "within-limit", "size": 0.35, "limit": 0.429}
+    assert by_name(verdicts)["stage:DecodingStage"].outcome == "pass"
     assert outcome_of(verdicts)[0] == "pass"
 
 
@@ -444,10 +438,10 @@ def test_verdicts_carry_what_reports_print():
     assert steps.spread == pytest.approx(0.0095, abs=1e-3)
     assert steps.low < steps.ratio < steps.high
     assert steps.excluded == pytest.approx(0.022, abs=0.001)
-    assert steps.detectable == pytest.approx(0.05, abs=0.002)
+    assert steps.detectable == pytest.approx(0.081, abs=0.002)
     # Of medians, as `best` is one: 1024.186 over 1000, and the change on top of it.
     assert steps.best_ratio == pytest.approx(1.024186 * 1025.777 / 1026.789, abs=1e-4)
-    assert figures(verdicts["peak_memory"].finding) == {"code": "ruled-out", "size": 0.011}
+    assert figures(verdicts["peak_memory"].finding) == {"code": "ruled-out", "size": 0.012}
 
 
 def test_priors_of_the_suite_are_used_by_class():
@@ -532,7 +526,7 @@ def test_a_reference_never_passes_and_asks_for_no_launch():
 
 def test_a_reference_fails_beyond_the_tolerance_that_the_case_states():
     published = baseline([{"e2e": 1000.0, "denoise": 900.0}], kind="reference")
-    what = gating(limits={"denoise": 0.1}, gate=("denoise", "e2e"))
+    what = gating(allow={"denoise": 0.1}, gate=("denoise", "e2e"))
     looks = [judge(measurement(SYNC[:n]), published, what) for n in (1, 3)]
     assert not settled(looks[0])
     assert outcome_of(looks[1])[0] == "regressed"
@@ -543,9 +537,9 @@ def test_a_reference_of_another_node_is_held_to_the_limit_that_is_shown():
     elsewhere = measurement([{"denoise": 1032.0 / 1.058}], uuid="GPU-2")
     published = replace(baseline([], kind="reference"), measurement=elsewhere)
     now = measurement([{"denoise": 1032.0}] * 3)
-    (verdict,) = judge(now, published, gating(limits={"denoise": 0.04}, gate=("denoise",)))
-    assert (verdict.outcome, verdict.limit) == ("regressed", 0.04)
-    assert figures(verdict.finding) == {"code": "reference-beyond", "count": 3, "limit": 0.04}
+    (verdict,) = judge(now, published, gating(allow={"denoise": 0.04}, gate=("denoise",)))
+    assert (verdict.outcome, verdict.allow) == ("regressed", 0.04)
+    assert figures(verdict.finding) == {"code": "reference-beyond", "count": 3, "allow": 0.04}
 
 
 # ------------------------------------------------------------------------------------------------ where verdicts turn
@@ -563,9 +557,9 @@ def plain_rows(count, **stages):
 
 
 @pytest.mark.parametrize(
-    ("ms", "outcome"), [(1000.0, "pass"), (1190.0, "inconclusive"), (1220.0, "regressed"), (1390.0, "regressed")]
+    ("ms", "outcome"), [(1000.0, "pass"), (1110.0, "pass"), (1170.0, "regressed"), (1390.0, "regressed")]
 )
-def test_a_stage_fails_the_case_from_its_limit_on(ms, outcome):
+def test_a_stage_fails_the_case_beyond_what_it_is_allowed(ms, outcome):
     verdicts = judge(
         measurement(plain_rows(5, TextEncodingStage=ms)), baseline(plain_rows(5, TextEncodingStage=1000.0)), gating()
     )
@@ -575,8 +569,8 @@ def test_a_stage_fails_the_case_from_its_limit_on(ms, outcome):
 def test_a_stage_too_small_to_matter_has_no_limit():
     rows = plain_rows(5, TextEncodingStage=4.0, DecodingStage=400.0)
     found = by_name(judge(measurement(rows), baseline(rows), gating()))
-    assert (found["stage:TextEncodingStage"].limit, found["stage:TextEncodingStage"].ignore) == (None, None)
-    assert found["stage:DecodingStage"].limit == pytest.approx(0.25, abs=1e-4)
+    assert (found["stage:TextEncodingStage"].allow, found["stage:TextEncodingStage"].detect) == (None, None)
+    assert found["stage:DecodingStage"].allow == pytest.approx(0.25, abs=1e-3)
 
 
 def test_a_figure_net_of_pauses_is_not_held_against_the_best_whole_one():
@@ -590,7 +584,7 @@ def test_pairs_ran_on_the_same_gpus_whatever_these_are_called():
     near = by_name(judge(measurement(SYNC[:3], uuid="GPU-1"), baseline(SYNC[3:]), gating(), paired=True))
     far = by_name(judge(measurement(SYNC[:3], uuid="GPU-2"), baseline(SYNC[3:]), gating(), paired=True))
     assert near == far
-    assert near["e2e"].limit == pytest.approx(0.04)
+    assert near["e2e"].allow == pytest.approx(0.012)
 
 
 @pytest.mark.parametrize(

@@ -177,8 +177,9 @@ def test_a_command_that_tells_no_version_says_how_to_give_one(tmp_path: Path) ->
     with pytest.raises(EngineNotFoundError) as caught:
         machine.engine_info([command])
     assert str(caught.value) == (
-        f"the engine's command {command} ({command}) does not tell its version: it is no installed sglang, and "
-        f"`{command} version` prints none; name another with --sgdiff-engine-cmd, or set SGDIFF_ENGINE_VERSION=0.5.17"
+        f"the engine's command {command} ({command}) does not report its version: it is not an installed sglang, and "
+        f"`{command} version` prints none; name another command with --sgdiff-engine-cmd, or set "
+        "SGDIFF_ENGINE_VERSION=0.5.17"
     )
 
 

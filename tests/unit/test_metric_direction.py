@@ -45,7 +45,7 @@ def measured(*values: float) -> Measurement:
 
 def verdict(factor: float) -> Verdict:
     baseline = Baseline(measurement=measured(*STEADY), recorded=RECORDED, best={"rate": 10.5})
-    (found,) = judge(measured(*(factor * v for v in STEADY)), baseline, CHOICE, looks=5)
+    (found,) = judge(measured(*(factor * v for v in STEADY)), baseline, CHOICE, looks=(5,))
     return found
 
 
@@ -59,7 +59,6 @@ def test_fewer_for_each_second_is_slower() -> None:
     assert found.baseline_values == pytest.approx(STEADY)
     assert found.best_ratio == pytest.approx(10.5 / 9.0, abs=0.01)
     assert metric_text.direction(found) == "10.0 % slower"
-    assert not metric_text.short_of_limit(found)
 
 
 def test_more_for_each_second_is_faster() -> None:
@@ -76,7 +75,7 @@ def test_the_best_is_the_most() -> None:
 
 def test_what_a_baseline_finds_is_shown_beside_its_values() -> None:
     own = own_series(Baseline(measurement=measured(*STEADY), recorded=RECORDED), CHOICE)
-    (power,), (figures,) = powers(own, looks=5, priors={}), first_figures(own, looks=5)
+    (power,), (figures,) = powers(own, looks=(5,), priors={}), first_figures(own, looks=(5,))
     assert (power.centre, figures.now) == (pytest.approx(10.0, abs=0.01), pytest.approx(10.0, abs=0.01))
     assert power.detectable == figures.detectable is not None
 

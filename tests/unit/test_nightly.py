@@ -242,7 +242,7 @@ def test_a_file_that_python_cannot_read_is_named(tmp_path: pathlib.Path, text: s
 
 def test_a_folder_is_no_comparison_and_a_device_is_not_read(tmp_path: pathlib.Path) -> None:
     for path in (tmp_path, pathlib.Path("/dev/zero")):
-        with pytest.raises(OptionError, match="cannot be read: is no regular file"):
+        with pytest.raises(OptionError, match="cannot be read: is not a regular file"):
             load_nightly(path)
 
 

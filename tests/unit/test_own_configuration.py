@@ -18,8 +18,8 @@ def test_pytest_finds_the_configuration_of_the_tests(pytestconfig: pytest.Config
     assert pytestconfig.getini("filterwarnings") == ["error"]
 
 
-def test_tests_and_cases_in_one_run_name_the_cure() -> None:
-    argv = [sys.executable, "-m", "pytest", "--co", "-q", "tests/unit/test_needs.py", "cases/wan21.yaml"]
+def test_tests_and_cases_in_one_run_name_the_fix() -> None:
+    argv = [sys.executable, "-m", "pytest", "--co", "-q", "tests/unit/test_skips.py", "cases/wan21.yaml"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "tests/pytest.ini: run `pytest tests`" in done.stderr

@@ -112,7 +112,7 @@ def test_what_an_older_recording_says_of_a_gpu_in_a_line_is_an_event(tmp_path: P
     assert recordings.read_launches(tmp_path / "again", LAUNCH.case)[0].watch == watch
 
 
-CURE = "(take the launch out of the recording, or record it anew)"
+FIX = "(remove the launch from the recording, or record it again)"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_spoilt_record_is_named_with_its_line(tmp_path: Path, text: str, messa
     path.write_text(text)
     with pytest.raises(RecordingError) as caught:
         recordings.read_launches(tmp_path, LAUNCH.case)
-    assert str(caught.value) == f"{path}:{message} {CURE}"
+    assert str(caught.value) == f"{path}:{message} {FIX}"
 
 
 def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
         with pytest.raises(RecordingError) as caught:
             read(tmp_path / "nowhere")
         assert str(caught.value) == (
-            f"{tmp_path / 'nowhere'}: no such folder; --sgdiff-replay takes one that --sgdiff-out wrote"
+            f"{tmp_path / 'nowhere'}: no such folder; --sgdiff-replay needs a folder that --sgdiff-out wrote"
         )
 
 
@@ -150,8 +150,8 @@ def test_a_folder_that_holds_no_launch_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError) as caught:
         recordings.read_launches(tmp_path, "tiny")
     assert str(caught.value) == (
-        f"{tmp_path / 'tiny' / '00'}: is no launch: it has neither launch.json nor perf.json nor a log; "
-        "take it out of the recording"
+        f"{tmp_path / 'tiny' / '00'}: is not a launch: it has neither launch.json nor perf.json nor a log; "
+        "remove it from the recording"
     )
 
 
@@ -213,9 +213,9 @@ def test_a_launch_that_another_tool_recorded_is_refused(tmp_path: Path, files: d
 
 def test_what_a_launch_that_another_tool_recorded_lacks_is_named() -> None:
     assert str(ForeignLaunchError("rec/tiny/00", "stdout.log")) == (
-        "rec/tiny/00: holds stdout.log but no launch.json: another tool made this launch, or --sgdiff-out did not "
-        'finish it; write a launch.json as docs/recordings.md shows ("Launches made without this tool"), or take the '
-        "folder out of the recording"
+        "rec/tiny/00: contains stdout.log but no launch.json: another tool made this launch, or --sgdiff-out did not "
+        'finish it; write a launch.json as docs/recordings.md shows ("Launches made without this tool"), or remove '
+        "the folder from the recording"
     )
 
 
@@ -270,7 +270,7 @@ def test_a_fifo_in_a_recording_keeps_nobody_waiting(tmp_path: Path, name: str) -
     folder = root / "tiny" / "00"
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    with pytest.raises(RecordingError, match=f"{folder / name}: is no regular file"):
+    with pytest.raises(RecordingError, match=f"{folder / name}: is not a regular file"):
         recordings.read_launches(root, "tiny")
 
 
@@ -319,7 +319,9 @@ def test_a_launch_beside_other_files_is_not_removed(tmp_path: Path, name: str) -
     strange = root / "tiny" / "01" / name
     strange.parent.mkdir(exist_ok=True)
     strange.write_text("mine")
-    with pytest.raises(RecordingError, match="none of ours; move it away, or name another folder with --sgdiff-out"):
+    with pytest.raises(
+        RecordingError, match="this plugin did not write; move it away, or name another folder with --sgdiff-out"
+    ):
         recordings.forget_launches(root, "tiny")
     assert strange.read_text() == "mine"
     assert (root / "tiny" / "00" / "launch.json").exists()  # nothing is removed before everything was looked at
@@ -328,7 +330,7 @@ def test_a_launch_beside_other_files_is_not_removed(tmp_path: Path, name: str) -
 def test_a_launch_never_comes_among_other_files(tmp_path: Path) -> None:
     (tmp_path / "tiny" / "03").mkdir(parents=True)
     (tmp_path / "tiny" / "03" / "thesis.txt").write_text("mine")
-    with pytest.raises(RecordingError, match=r"holds thesis\.txt, which is of no launch"):
+    with pytest.raises(RecordingError, match=r"contains thesis\.txt, which does not belong to a launch"):
         recordings.new_launch_folder(tmp_path, "tiny", 3)
     assert recordings.new_launch_folder(tmp_path, "tiny", 4).is_dir()
 

@@ -29,7 +29,7 @@ def test_one_row_per_case_and_metric_worst_case_and_primary_metric_first() -> No
 def test_a_row_holds_the_verdict_and_the_values_it_rests_on() -> None:
     row = rows(factories.run(factories.regressed()))[0]
     assert {
-        key: row[key] for key in ("file", "line", "outcome", "unit", "baseline", "now", "ratio", "low", "limit")
+        key: row[key] for key in ("file", "line", "outcome", "unit", "baseline", "now", "ratio", "low", "allow")
     } == {
         "file": "cases/wan22.yaml",
         "line": "12",
@@ -39,7 +39,7 @@ def test_a_row_holds_the_verdict_and_the_values_it_rests_on() -> None:
         "now": "86080",
         "ratio": "1.052966361",
         "low": "1.046",
-        "limit": "0.04",
+        "allow": "0.012",
     }
     assert row["values"].split() == ["86082.75", "85738.419", "86513.16375", "85910.5845", "86340.99825"]
     assert len(row["baseline_values"].split()) == 10

@@ -102,7 +102,7 @@ def test_codes_stand_beside_the_words_that_are_made_of_them() -> None:
     problem = Problem(kind="invalid", code="other-pipeline", wanted=("WanPipeline",), found=("FluxPipeline",))
     launches = (
         factories.record(0, metrics={}, problem=problem),
-        factories.record(1, disturbances=(factories.stranger(),)),
+        factories.record(1, disturbances=(factories.foreign(),)),
         factories.record(2),
     )
     result = factories.fallback(problems=(problem,), launches=launches, warnings=(factories.warned("no seed"),))
@@ -153,7 +153,7 @@ def test_a_regression_reads_as_its_numbers() -> None:
     verdict = case["verdicts"][0]
     assert (case["file"], case["line"], case["outcome"]) == ("cases/wan22.yaml", 12, "regressed")
     assert case["headline"].startswith("denoising is 5.3 % slower than the baseline of 2026-11-02")
-    assert (verdict["metric"], verdict["now"], verdict["low"], verdict["limit"]) == ("denoise", 86080.0, 1.046, 0.04)
+    assert (verdict["metric"], verdict["now"], verdict["low"], verdict["allow"]) == ("denoise", 86080.0, 1.046, 0.012)
     assert case["launches"][0]["metrics"]["denoise"] == 81750.0 * 1.053
     assert len(case["baseline"]["values"]) == 10
 

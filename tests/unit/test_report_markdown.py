@@ -72,7 +72,7 @@ def test_of_very_many_cases_that_were_not_measured_the_first_hundred_are_named()
 
 
 def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
-    slower = factories.verdict(outcome="regressed", now=86080.0, low=1.046, high=1.06, limit=0.04, detectable=0.048)
+    slower = factories.verdict(outcome="regressed", now=86080.0, low=1.046, high=1.06, allow=0.012, detectable=0.048)
     report = rendered(
         factories.result(recorded=True, reason=Reason(code="recorded", launches=5, replaces=True), verdicts=(slower,))
     )
@@ -90,13 +90,12 @@ def test_a_recorded_case_is_shown_to_whoever_reviews_the_baseline() -> None:
         "",
         "old: the baseline of 2026-11-02 (10 launches, sglang 0.5.16)",
         "",
-        "| metric | baseline |  | now | change | 95 % interval | verdict | now finds |",
+        "| metric | baseline |  | now | change | 95 % interval | verdict | now detects |",
         "| :--- | ---: | ---: | ---: | ---: | ---: | :--- | ---: |",
     ]
-    assert section[8].endswith("| REGRESSED, limit 4 % | 4.8 % |")
+    assert section[8].endswith("| REGRESSED, 1.2 % allowed | 4.8 % |")
     assert (
-        section[section.index("", 8) + 1]
-        == "finds: a slowdown (of memory a growth) of this size or more will be found in 19 of 20 runs"
+        section[section.index("", 8) + 1] == "detects: 19 of 20 runs find a slowdown (of memory a growth) of this size"
     )
 
 
@@ -167,14 +166,14 @@ def test_figures_of_passed_cases_are_folded_away_as_far_as_they_fit() -> None:
     report = rendered(factories.regressed(), *many)
     folded = report.split("<details><summary>all figures of what passed</summary>")[1]
     assert 20 < folded.count("**case_") < 150
-    assert "| DecodingStage | 785 ms | 785 ms | 0.0 % |  | reported, decides nothing |" in folded
+    assert "| DecodingStage | 785 ms | 785 ms | 0.0 % |  | informational |" in folded
     assert len(report) < LIMIT + 500
 
 
 def test_a_faster_case_has_a_section_that_tells_how_to_hold_the_gain() -> None:
-    report = rendered(factories.result(outcome="improved", next_step="to hold the gain: pytest --sgdiff-update x"))
+    report = rendered(factories.result(outcome="improved", next_step="to keep the gain: pytest --sgdiff-update x"))
     section = report.split("### 🟢 wan22_t2v_a14b_720p\n")[1]
-    assert "\nnext        to hold the gain: pytest --sgdiff-update x\n" in section
+    assert "\nnext        to keep the gain: pytest --sgdiff-update x\n" in section
     assert "all figures of what passed" not in report
 
 

@@ -50,8 +50,8 @@ def test_fewer_than_three_pairs_decide_nothing(pairs):
 def test_stages_below_the_floor_pass_from_three_pairs_on():
     tiny, twice = [1.0, 0.0, 2.0], [2.0, 1.0, 4.0]
     two, three = (RULES["paired"].decide(tiny[:n], twice[:n], CLASS_MARGINS["stage"], same_node=True) for n in (2, 3))
-    assert (two.outcome, figures(two.finding)) == ("inconclusive", {"code": "below-floor-unconfirmed", "floor": 5})
-    assert (three.outcome, figures(three.finding)) == ("pass", {"code": "below-floor", "floor": 5})
+    assert (two.outcome, figures(two.finding)) == ("inconclusive", {"code": "below-floor-unconfirmed", "floor": 15})
+    assert (three.outcome, figures(three.finding)) == ("pass", {"code": "below-floor", "floor": 15})
 
 
 def test_gross_slowdowns_stop_at_three_pairs():

@@ -11,7 +11,7 @@ from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
 from pytest_sgdiff.judging.rules.pause import tolerated
 from tests.factories import figures
 
-MARGINS = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
+MARGINS = replace(CLASS_MARGINS["pause"], allow_abs=45.0)
 CLEAN = [9.2, 13.5, 9.8, 9.6, 8.9]
 
 

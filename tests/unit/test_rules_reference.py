@@ -11,8 +11,8 @@ from pytest_sgdiff.data import Decision, Finding
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
 from tests.factories import figures
 
-STATED = replace(CLASS_MARGINS["primary"], limit=0.25, limit_abs=0.0)
-UNSTATED = replace(STATED, limit=math.inf)
+STATED = replace(CLASS_MARGINS["primary"], allow=0.25, allow_abs=0.0)
+UNSTATED = replace(STATED, allow=math.inf)
 
 
 def decide(candidate, margins=STATED, *, same_node=True) -> Decision:
@@ -24,14 +24,14 @@ def test_within_the_tolerance_or_faster_is_inconclusive(factor):
     decision = decide([6781.14 * factor] * 5)
     assert decision.outcome == "inconclusive"
     assert decision.ratio == pytest.approx(factor)
-    assert figures(decision.finding) == {"code": "reference-within", "limit": 0.25}
+    assert figures(decision.finding) == {"code": "reference-within", "allow": 0.25}
 
 
 def test_launches_on_both_sides_of_the_tolerance_are_not_said_to_be_within_it():
     decision = decide([6781.14 * factor for factor in (1.2, 1.3, 1.3)])
     assert (decision.outcome, figures(decision.finding)) == (
         "inconclusive",
-        {"code": "reference-overlaps", "limit": 0.25},
+        {"code": "reference-overlaps", "allow": 0.25},
     )
 
 
@@ -39,7 +39,7 @@ def test_three_launches_beyond_the_stated_tolerance_regress():
     decision = decide([8600.0, 8700.0, 8650.0])
     assert (decision.outcome, figures(decision.finding)) == (
         "regressed",
-        {"code": "reference-beyond", "count": 3, "limit": 0.25},
+        {"code": "reference-beyond", "count": 3, "allow": 0.25},
     )
 
 

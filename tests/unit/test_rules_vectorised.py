@@ -22,7 +22,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.judging.judge import judge, outcome_of, settled
-from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ExcessRule, ModeratedRule, PairedRule, Prior
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ExcessRule, ModeratedRule, PairedRule, Prior, Whole
 from pytest_sgdiff.step_core import cores
 
 
@@ -87,7 +87,7 @@ def test_the_pause_rule(vectorised, nb, nc):
     )
     got = rules.pauses(b, c, np.full(300, 45.0))
 
-    margins = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
+    margins = replace(CLASS_MARGINS["pause"], allow_abs=45.0)
     for i in range(300):
         one = RULES["pause"].decide(list(b[i]), list(c[i]), margins, same_node=True)
         assert rules.OUTCOMES[got.code[i]] == one.outcome
@@ -117,7 +117,7 @@ def shipped(then, now):
     """Outcome and launches of the loop that the runner drives."""
     baseline = Baseline(measurement=measurement(then), recorded=Recorded(at="2026-11-23", command="pytest"))
     for look in CASE.launches.looks:
-        verdicts = judge(measurement(now[:look]), baseline, CASE.metrics, looks=CASE.launches.looks[-1])
+        verdicts = judge(measurement(now[:look]), baseline, CASE.metrics, looks=CASE.launches.looks)
         if settled(verdicts):
             break
     return outcome_of(verdicts)[0], look
@@ -153,6 +153,17 @@ def test_the_cores_of_launches(vectorised, nb):
         assert np.maximum(0, got.rests[i].min(axis=0)).sum() == pytest.approx(one.common, abs=1e-6)
 
 
+def by_excess(then, now, rule, request=None):
+    """What the shipped rule says of one draw, a pause of 45 ms being one that matters."""
+    found = cores(profiles(then), profiles(now), ())
+    sums = [[launch.core + launch.excess for launch in side] for side in (found.then, found.now)]
+    usual = CLASS_MARGINS["primary"]
+    wholes = [Whole(then=tuple(b), now=tuple(c), margins=usual) for b, c in filter(None, (sums, request))]
+    sides = [[launch.excess for launch in side] for side in (found.then, found.now)]
+    margins = replace(CLASS_MARGINS["pause"], allow_abs=45.0)
+    return ExcessRule(found, wholes, RULES[rule]).decide(*sides, margins, same_node=True).outcome
+
+
 @pytest.mark.parametrize("nb", [3, 5, 10])
 @pytest.mark.parametrize("added", [0.0, 40.0, 70.0])
 @pytest.mark.parametrize("nc", [1, 3, 5])
@@ -163,11 +174,19 @@ def test_the_rule_for_excesses(vectorised, nb, added, nc):
     core, beyond = ((side[0], side[1][:, :nc]) for side in (k.core, k.excess))
     got = rules.excess(core, beyond, CLASS_MARGINS["primary"], np.full(60, 45.0), k.rests[:, :nc])
     for i in range(60):
-        one = cores(profiles(then[i]), profiles(now[i, :nc]), ())
-        rule = ExcessRule(one, CLASS_MARGINS["primary"], RULES["moderated"])
-        sides = [[launch.excess for launch in side] for side in (one.then, one.now)]
-        decision = rule.decide(*sides, replace(CLASS_MARGINS["pause"], limit_abs=45.0), same_node=True)
-        assert rules.OUTCOMES[got.code[i]] == decision.outcome
+        assert rules.OUTCOMES[got.code[i]] == by_excess(then[i], now[i, :nc], "moderated")
+
+
+@pytest.mark.parametrize("more", [0.0, 50.0])
+@pytest.mark.parametrize("added", [10.0, 40.0])
+def test_the_rule_for_excesses_of_a_request_that_is_judged_too(vectorised, added, more):
+    rules, _, _ = vectorised
+    then, now = held_up(vectorised, 60, 5, 0.0, added=added)
+    k = sys.modules["decision_core"].cores(then, now)
+    request = then.sum(axis=2) + 300, now.sum(axis=2) + 300 + more
+    got = rules.excess(k.core, k.excess, CLASS_MARGINS["primary"], np.full(60, 45.0), k.rests, request=request)
+    for i in range(60):
+        assert rules.OUTCOMES[got.code[i]] == by_excess(then[i], now[i], "moderated", [side[i] for side in request])
 
 
 @pytest.mark.parametrize("added", [0.0, 70.0])
@@ -175,14 +194,9 @@ def test_the_rule_for_excesses_of_pairs(vectorised, added):
     rules, _, _ = vectorised
     then, now = held_up(vectorised, 60, 5, 0.0, added=added)
     k = sys.modules["decision_core"].cores(then, now)
-    usual = CLASS_MARGINS["primary"]
-    got = rules.excess(k.core, k.excess, usual, np.full(60, 45.0), k.rests, by_pairs=True)
+    got = rules.excess(k.core, k.excess, CLASS_MARGINS["primary"], np.full(60, 45.0), k.rests, by_pairs=True)
     for i in range(60):
-        one = cores(profiles(then[i]), profiles(now[i]), ())
-        sides = [[launch.excess for launch in side] for side in (one.then, one.now)]
-        margins = replace(CLASS_MARGINS["pause"], limit_abs=45.0)
-        decision = ExcessRule(one, usual, RULES["paired"]).decide(*sides, margins, same_node=True)
-        assert rules.OUTCOMES[got.code[i]] == decision.outcome
+        assert rules.OUTCOMES[got.code[i]] == by_excess(then[i], now[i], "paired")
 
 
 @pytest.mark.parametrize(("slower", "added"), [(0.0, 0.0), (0.05, 0.0), (0.0, 60.0)])

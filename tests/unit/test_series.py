@@ -77,26 +77,76 @@ def test_a_pause_is_what_lies_outside_steps_and_stages() -> None:
 
 def test_the_pause_that_matters_is_a_share_of_the_request_and_one_as_long_as_it_is_extreme() -> None:
     margins = series([row()] * 3, [row()])["pause"].margins
-    assert (margins.limit_abs, margins.extreme_abs) == pytest.approx((0.04 * 1080.0, 1080.0))
+    assert (margins.allow_abs, margins.extreme_abs) == pytest.approx((0.04 * 1080.0, 1080.0))
     small = {name: value / 10 for name, value in row().items()}
-    assert series([small] * 3, [small])["pause"].margins.limit_abs == 20.0
+    assert series([small] * 3, [small])["pause"].margins.allow_abs == 20.0
 
 
 def test_a_stage_matters_only_by_a_share_of_the_request() -> None:
     long = {name: value * 10 for name, value in row().items()}
     found = series([long] * 3, [long])
-    assert found["stage:TextEncodingStage"].margins.limit_abs == pytest.approx(0.01 * 10_800.0)
-    assert series([row()] * 3, [row()])["stage:TextEncodingStage"].margins.limit_abs == 15.0
+    assert found["stage:TextEncodingStage"].margins.allow_abs == pytest.approx(0.01 * 10_800.0)
+    assert series([row()] * 3, [row()])["stage:TextEncodingStage"].margins.allow_abs == 15.0
 
 
-def test_a_stated_limit_moves_ignore_in_proportion() -> None:
-    usual = CLASS_MARGINS["primary"]
-    found = series([row()] * 3, [row()], limits={"denoise": 0.02, "stages": 0.5, "stage:DecodingStage": 0.1})
-    steps = found["denoise_steps"].margins
-    assert (steps.limit, steps.ignore) == pytest.approx((0.02, usual.ignore * 0.02 / usual.limit))
-    assert found["stage:TextEncodingStage"].margins.limit == 0.5
-    assert found["stage:DecodingStage"].margins.limit == 0.1
-    assert found["e2e"].margins.ignore == usual.ignore
+PRIMARY, OF_STAGES = CLASS_MARGINS["primary"], CLASS_MARGINS["stage"]
+TEXT = "stage:TextEncodingStage"
+
+
+def test_what_is_allowed_replaces_that_of_the_class_and_what_a_pass_rules_out_keeps_its_distance() -> None:
+    found = series([row()] * 3, [row()], allow={"denoise": 0.02, "stages": 0.5, "stage:DecodingStage": 0.1})
+    steps, text, decoding = (found[name].margins for name in ("denoise_steps", TEXT, "stage:DecodingStage"))
+    assert (steps.allow, steps.detect) == pytest.approx((0.02, 0.02 + PRIMARY.detect - PRIMARY.allow))
+    assert (text.allow, text.detect) == pytest.approx((0.5, 0.5 + OF_STAGES.detect - OF_STAGES.allow))
+    assert decoding.allow == 0.1
+
+
+def test_what_a_pass_rules_out_can_be_stated() -> None:
+    found = series([row()] * 3, [row()], allow=0.1, detect={"denoise": 0.3})
+    assert (found["denoise_steps"].margins.allow, found["denoise_steps"].margins.detect) == (0.1, 0.3)
+    assert found["e2e"].margins.detect == pytest.approx(0.1 + PRIMARY.detect - PRIMARY.allow)
+
+
+@pytest.mark.parametrize(("stated", "stage"), [(0.1, OF_STAGES.allow), (0.2, 0.2)])
+def test_one_figure_for_the_case_is_one_of_the_request(stated: float, stage: float) -> None:
+    """Stages take it where it is more than theirs, pauses are part of the request, and memory is no slowdown."""
+    found = series([row()] * 3, [row()], allow=stated)
+    assert {found[name].margins.allow for name in ("denoise_steps", "e2e")} == {stated}
+    assert found[TEXT].margins.allow == stage
+    assert found["pause"].margins.allow_abs == pytest.approx(stated * 1080.0)
+    memory = series([row(peak_memory=3000.0)] * 3, [row(peak_memory=3000.0)], allow=stated)["peak_memory"].margins
+    assert memory == CLASS_MARGINS["memory"]
+
+
+def test_what_denoising_may_take_the_request_may_take_too() -> None:
+    """10 % of denoising, and what is usual of the rest."""
+    e2e = series([row()] * 3, [row()], allow={"denoise": 0.1})["e2e"].margins
+    whole = row()["e2e"] - 20
+    assert e2e.allow_abs == pytest.approx(0.1 * row()["denoise"] + PRIMARY.allow * (whole - row()["denoise"]), abs=0.5)
+    assert e2e.detect_abs - e2e.allow_abs == pytest.approx((PRIMARY.detect - PRIMARY.allow) * whole)
+
+
+def test_what_is_stated_of_the_request_is_what_counts_of_it() -> None:
+    e2e = series([row()] * 3, [row()], allow={"denoise": 0.1, "e2e": 0.03})["e2e"].margins
+    assert (e2e.allow, e2e.allow_abs) == (0.03, PRIMARY.allow_abs)
+
+
+def test_what_is_allowed_of_a_stage_is_allowed_of_denoising_and_of_the_request() -> None:
+    found = series([row()] * 3, [row()], allow={"stage:DenoisingStage": 0.2})
+    assert found["denoise_steps"].margins.allow_abs == pytest.approx(0.2 * row()["denoise"])
+    assert found["e2e"].margins.allow_abs > 0.2 * row()["denoise"]
+
+
+def test_what_is_not_gated_is_not_judged() -> None:
+    found = series([row()] * 3, [row()], gate=(TEXT,))
+    assert list(found) == [TEXT]
+    assert (found[TEXT].primary, found[TEXT].deciding, found[TEXT].metric_class) == (False, True, "stage")
+
+
+def test_the_primary_metric_is_one_of_those_that_are_gated() -> None:
+    found = series([row()] * 3, [row()], gate=("e2e", "peak_memory"))
+    assert [name for name, one in found.items() if one.primary] == ["e2e"]
+    assert "denoise_steps" not in found
 
 
 def test_denoising_stages_are_judged_by_their_steps_and_never_twice() -> None:
@@ -121,3 +171,10 @@ def test_a_peak_is_read_where_its_generation_has_it_and_an_unknown_one_is_not_gu
     assert peak.place is not None
     there = "after_forward.peak_allocated_mb"
     assert list(map(peak.place, ("A", "B", "C1", "Z"))) == ["no checkpoint", there, there, None]
+
+
+def test_where_denoising_alone_is_gated_a_pause_of_the_rest_of_the_request_is_none() -> None:
+    slow = row(e2e=1600.0)
+    found = series([row()] * 3, [slow], gate=("denoise",))["pause"]
+    assert found.now == found.baseline[:1] == pytest.approx((10.0,))
+    assert series([row()] * 3, [slow])["pause"].now[0] > 500

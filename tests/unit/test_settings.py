@@ -1,4 +1,4 @@
-"""Options, environment and ini values become one Settings, and every mistake names its cure."""
+"""Options, environment and ini values become one Settings, and every mistake names its fix."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
         ),
         (
             {"sgdiff_replay": ".", "sgdiff_gpus": "2"},
-            "--sgdiff-replay judges recorded launches and takes no GPU: leave --sgdiff-gpus out",
+            "--sgdiff-replay judges recorded launches and uses no GPU: leave --sgdiff-gpus out",
         ),
         (
             {"sgdiff_replay": ".", "sgdiff_against": "old"},
@@ -122,7 +122,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
         ),
         (
             {"sgdiff_update": "all"},
-            "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): nothing is measured without",
+            "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): without it nothing is measured",
         ),
         (
             {"sgdiff_gpus": "1", "sgdiff_update": "sometimes"},
@@ -151,7 +151,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
         ({"sgdiff_gpu_timeout": "nan"}, "--sgdiff-gpu-timeout=nan: must be a number of seconds above 0"),
     ],
 )
-def test_a_mistake_names_its_cure(tmp_path: Path, option: dict[str, Any], message: str) -> None:
+def test_a_mistake_names_its_fix(tmp_path: Path, option: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError) as caught:
         settle(tmp_path, option=option)
     assert str(caught.value) == message

@@ -80,7 +80,7 @@ def test_zeros_and_nulls_are_dropped_and_reported() -> None:
         for name, value in baseline.measurement.launches[0].metrics.items()
         if value <= 0
     ]
-    dropped = "zero or null: dropped, nothing was measured there"
+    dropped = "zero or null, so not measured: dropped"
     assert f"sana_wm_ti2v: expected_avg_denoise_ms, expected_median_denoise_ms {dropped}" in report
     assert f"longlive2_t2v: stages_ms.LongLive2ImageVAEEncodingStage {dropped}" in report
     assert "flux2_modelopt_fp8_t2i: holds no number: not imported" in report  # e2e was 0.0, and never checked
@@ -120,7 +120,7 @@ def test_steps_that_do_not_fit_into_the_loop_around_them_are_dropped_and_reporte
     assert launches["upstream.odd"].steps_ms == ()
     assert launches["upstream.near"].metrics["denoise_steps"] == 9220.0
     told = "are 15534.6 ms together, longer than the 9172.61 ms of denoising around them"
-    assert report == (f"odd: denoise_step_ms {told}: dropped, they are of another run",)
+    assert report == (f"odd: denoise_step_ms {told}: dropped, they come from another run",)
 
 
 def test_scenarios_on_an_unknown_number_of_gpus_are_named_and_placed_only_on_request() -> None:
@@ -131,7 +131,7 @@ def test_scenarios_on_an_unknown_number_of_gpus_are_named_and_placed_only_on_req
     found, report, _ = import_upstream(document, [], source="x")
     assert [baseline.measurement.case for baseline in found] == ["upstream.new_2gpu"]
     assert report[-1] == (
-        "not imported, as nothing tells on how many GPUs they ran (say --gpus): "
+        "not imported, because their number of GPUs is unknown (give --gpus): "
         "llada_image_bf16_edit, llada_image_bf16_t2i"
     )
     placed, report, _ = import_upstream(document, [], source="x", default_gpus=1)
@@ -193,8 +193,8 @@ def test_what_upstream_does_not_tell_is_a_difference() -> None:
     found, report = imported(case(), replace(case("shape"), model="tencent/Hunyuan3D-2", gpus=1, args={}))
     assert not {"ltx2", "shape"} & set(found)
     assert (
-        "ltx_2_two_stage_t2v: is not ltx2: width 768 in the case, not told upstream; height 512 in the case, not told "
-        "upstream; num-frames 121 in the case, not told upstream"
+        "ltx_2_two_stage_t2v: is not ltx2: width 768 in the case, not stated upstream; height 512 in the case, not "
+        "stated upstream; num-frames 121 in the case, not stated upstream"
     ) in report
     (shape,) = [line for line in report if "is not shape" in line]
     assert shape.endswith("upstream ran it with paint, without warmup")
@@ -243,7 +243,7 @@ def test_numbers_beyond_any_measured_one_are_dropped() -> None:
     assert "e2e" not in launch.metrics
     assert "denoise" not in launch.metrics
     assert launch.metrics["stage:DecodingStage"] == 5.0
-    assert "a: expected_e2e_ms zero or null: dropped, nothing was measured there" in report
+    assert "a: expected_e2e_ms zero or null, so not measured: dropped" in report
 
 
 def test_files_of_older_versions_without_memory_are_read() -> None:
@@ -282,7 +282,10 @@ def test_what_was_not_imported_is_counted_by_reason() -> None:
 
 def test_overrides_for_single_runners_are_reported() -> None:
     _, report, _ = import_upstream({**H100, "runner_overrides": {"b200-2": {"x": {}}}}, [], source="x")
-    assert report[-1] == "runner_overrides: not imported: they are other machines, whose baselines lie in other folders"
+    assert (
+        report[-1]
+        == "runner_overrides: not imported: they belong to other machines, whose baselines have other folders"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- published

@@ -105,7 +105,7 @@ def test_a_real_contended_launch_shows_the_stranger_and_the_clocks_that_it_costs
     )
 
 
-def test_a_stranger_that_was_seen_twice_is_told_once_with_both_sightings() -> None:
+def test_a_foreign_process_that_was_seen_twice_is_told_once_with_both_sightings() -> None:
     first = GpuProcess(gpu_uuid=UUID, pid=5138, name=None, used_mb=584, when="start")
     again = replace(first, name="/opt/contend.py", used_mb=714, when="end")
     other = replace(again, pid=8)
@@ -241,7 +241,7 @@ def test_ours_stay_ours_after_their_end() -> None:
 
 
 def test_a_process_that_is_gone_before_anybody_could_ask_whose_it_was_is_not_held_against_the_launch() -> None:
-    """The engine's own helpers live for moments; a stranger that stays is seen again."""
+    """The engine's own helpers live for moments; a foreign process that stays is seen again."""
     nobody = 2**22 + 7
     once = [[(7, "sglang", 500)], [(7, "sglang", 500), (nobody, "", 3)], [(7, "sglang", 500)]]
     twice = [*once[:2], *once[1:]]
@@ -266,7 +266,10 @@ def test_a_list_that_stays_empty_while_memory_is_used_is_unusable_and_said_so() 
     assert "processes" in watch.unknown
     assert disturbances(watch) == ()
     assert notes(watch) == (
-        "not told by the driver, so not checked: sm_mhz, mem_mhz, power_w, temperature_c, util_pct, reasons, processes",
+        (
+            "not reported by the driver, so not checked: sm_mhz, mem_mhz, power_w, temperature_c, util_pct, reasons, "
+            "processes"
+        ),
     )
 
 
@@ -380,7 +383,7 @@ def test_memory_that_comes_and_stays_without_a_listed_process_is_somebody() -> N
     watch = watched(hiding([0, 14, 14, 14, 900, 900, 900]), 7, owns=lambda pid: pid == 7)
     assert watch.hidden_mb == 900
     assert disturbances(watch) == (Disturbance(code="hidden-memory", gpu_uuid=UUID, memory_mb=900),)
-    assert notes(watch)[0].startswith("not told by the driver")
+    assert notes(watch)[0].startswith("not reported by the driver")
 
 
 def test_memory_that_a_launch_allocates_between_two_questions_is_nobody() -> None:
@@ -390,7 +393,7 @@ def test_memory_that_a_launch_allocates_between_two_questions_is_nobody() -> Non
     assert disturbances(watch) == ()
 
 
-NOT_TOLD = "not told by the driver, so not checked: mem_mhz, power_w, temperature_c"
+NOT_TOLD = "not reported by the driver, so not checked: mem_mhz, power_w, temperature_c"
 
 
 class Hiding:
@@ -455,13 +458,13 @@ def test_hidden_memory_over_more_gpus_than_were_measured_is_noted_and_not_judged
     grown = {f"GPU-{index}": 70 for index in range(3)}
     watch = Watch(gpus=tuple(GpuSeries(gpu_uuid=uuid) for uuid in grown), hidden_mb=70, hidden_by_gpu=grown)
     assert disturbances(watch) == ()
-    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes have",)
+    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes use",)
 
 
 def test_a_recording_that_does_not_say_on_which_of_two_gpus_memory_grew_is_not_judged_by_it() -> None:
     watch = Watch(gpus=two_gpus(), hidden_mb=70)
     assert disturbances(watch) == ()
-    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes have",)
+    assert notes(watch) == ("up to 70 MiB more in use on a GPU than the listed processes use",)
 
 
 def test_a_recording_of_one_gpu_needs_no_figure_for_each() -> None:
@@ -565,12 +568,10 @@ def test_withheld_cpus_are_noted_and_not_judged() -> None:
     watches = [Watch(stolen_s=stolen) for stolen in (0.5, 0.0, 3.25, None)]
     assert disturbances(watches[2]) == ()
     assert [notes(watch) for watch in watches] == [
-        ("a hypervisor withheld the machine's CPUs for 0.50 s in all",),
+        ("the hypervisor withheld CPU time for 0.50 s in total",),
         (),
-        ("a hypervisor withheld the machine's CPUs for 3.25 s in all",),
+        ("the hypervisor withheld CPU time for 3.25 s in total",),
         (),
     ]
     launches = [LaunchRecord(number=number, watch=watch) for number, watch in enumerate(watches)]
-    assert notes_of_all(launches) == [
-        "launches 0, 2: a hypervisor withheld the machine's CPUs for 0.50 to 3.25 s in all"
-    ]
+    assert notes_of_all(launches) == ["launches 0, 2: the hypervisor withheld CPU time for 0.50 to 3.25 s in total"]

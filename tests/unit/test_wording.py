@@ -179,7 +179,7 @@ def disturbance_lines() -> Iterator[str]:
 
 def reason_lines() -> Iterator[str]:
     problem = Problem(kind="invalid", message="as an engine of a plugin says it")
-    strange = Disturbance(code="other-event", event=GpuEvent(kind="other", text="a stranger"))
+    strange = Disturbance(code="other-event", event=GpuEvent(kind="other", text="a foreign process"))
     twice = Reason(code="environment", disturbed=2, disturbances=(strange, strange))
     seed = (Difference(code="field", key="args.seed", then=7, now=42),)
     reasons = [
@@ -214,8 +214,8 @@ def reason_lines() -> Iterator[str]:
     yield f"verdicts (no baseline): {reason_text.reason(lacking)}"
     yield f"verdicts (no baseline, A/B): {reason_text.reason(replace(lacking, baseline_path=None))}"
     yield f"verdicts (none): {reason_text.reason(replace(lacking, decided_by=()))}"
-    yield f"a launch: {reason_text.excluded(LaunchRecord(number=0, disturbances=(strange, strange)))}"
-    yield f"a launch: {reason_text.excluded(LaunchRecord(number=0, problem=problem))}"
+    yield f"a launch: {reason_text.discarded(LaunchRecord(number=0, disturbances=(strange, strange)))}"
+    yield f"a launch: {reason_text.discarded(LaunchRecord(number=0, problem=problem))}"
 
 
 def warning_lines() -> Iterator[str]:
@@ -247,7 +247,7 @@ def warning_lines() -> Iterator[str]:
 
 def flaw_lines() -> Iterator[str]:
     def power(metric: str, detectable: float | None, spread: float | None = 0.159, **more: Any) -> Power:
-        given = {"metric_class": "primary", "unit": "ms", "limit": 0.04, "centre": 200.0, **more}
+        given = {"metric_class": "primary", "unit": "ms", "allow": 0.012, "detect": 0.042, "centre": 200.0, **more}
         return Power(metric=metric, detectable=detectable, spread=spread, **given)
 
     powers = (power("denoise", 0.3), power("stage:DecodingStage", 0.25, None, metric_class="stage"), power("e2e", None))

@@ -82,7 +82,7 @@ def test_another_asset_changes_the_digest() -> None:
     [
         {"name": "renamed", "variant": "cfg", "summary": "other words", "source": "elsewhere"},
         {"marks": ("nightly",), "fixtures": ("gpu_clock",), "timeout_s": 60.0},
-        {"launches": LaunchPlan(baseline=10), "metrics": MetricChoice(limits={"denoise": 0.01})},
+        {"launches": LaunchPlan(baseline=10), "metrics": MetricChoice(allow={"denoise": 0.01})},
         {"location": Location(path="cases/other.yaml", line=9, column=1)},
         {"args": dict(reversed(list(CASE.args.items())))},
         {"args": {**CASE.args, "guidance-scale": 3}},

@@ -3,7 +3,17 @@
 The same objects refuse a file's mistakes, build its cases, and make the JSON Schema that editors complete with.
 """
 
-from pytest_sgdiff.cases.shapes.nested import Flag, Increasing, Json, ListOf, MapOf, Record, or_null, unknown_key
+from pytest_sgdiff.cases.shapes.nested import (
+    Flag,
+    Increasing,
+    Json,
+    ListOf,
+    MapOf,
+    OneOrEach,
+    Record,
+    or_null,
+    unknown_key,
+)
 from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
 from pytest_sgdiff.cases.shapes.single import Bool, Choice, Duration, Int, OneOf, Scalar, Share, Specifier, Text
 
@@ -18,6 +28,7 @@ __all__ = [
     "ListOf",
     "MapOf",
     "OneOf",
+    "OneOrEach",
     "Record",
     "Scalar",
     "Schema",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
@@ -54,8 +55,8 @@ class ListOf:
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> tuple[Any, ...] | None:
         if not isinstance(node, Branch):
-            cure = f": write [{node.text}]" if isinstance(node, Leaf) and node.text else ""
-            mistakes.add(node.place, f"'{name}' must be a list, got {describe(node)}{cure}")
+            fix = f": write [{node.text}]" if isinstance(node, Leaf) and node.text else ""
+            mistakes.add(node.place, f"'{name}' must be a list, got {describe(node)}{fix}")
             return None
         if len(node.items) < self.least:
             mistakes.add(node.place, f"'{name}' must not be empty")
@@ -103,7 +104,7 @@ class MapOf:
         for key, place, value in node.written():
             if not re.fullmatch(self._pattern, key):
                 what = self.key.what if isinstance(self.key, OneOf) else self.what
-                mistakes.add(place, f"key '{key}' of '{name}' must be {what}{self._cure(key)}")
+                mistakes.add(place, f"key '{key}' of '{name}' must be {what}{self._fix(key)}")
             elif not (self.nullable and is_null(value)):
                 checked[key] = self.value.check(value, f"{name}.{key}", mistakes)
         return checked
@@ -112,7 +113,7 @@ class MapOf:
     def _pattern(self) -> str:
         return self.key.pattern if isinstance(self.key, OneOf) else self.key
 
-    def _cure(self, key: str) -> str:
+    def _fix(self, key: str) -> str:
         """The spelling that was meant, for the slips that flags invite: `--num-gpus`, `num_gpus`."""
         if isinstance(self.key, OneOf):
             return self.key.hint(key)
@@ -125,16 +126,37 @@ class MapOf:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OneOrEach:
+    """One value for all, or a mapping of names to one each."""
+
+    value: Shape
+    key: OneOf
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
+        if isinstance(node, Table):
+            return MapOf(value=self.value, key=self.key).check(node, name, mistakes)
+        return self.value.check(node, name, mistakes)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.value.schema(), MapOf(value=self.value, key=self.key).schema()]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """A mapping with fixed keys, built into the dataclass `kind` of `pytest_sgdiff.data`.
 
-    `relation` adds the mistakes that only the whole record shows.
+    `relation` adds the mistakes that only the whole record shows. `formerly` maps keys of earlier versions to those
+    that took their place, with another meaning; `aliases` those that only have another name now, and still work.
+    `fields` are the names of the dataclass's fields, where a key has another.
     """
 
     kind: type[Any]
     keys: Mapping[str, Shape]
     help: Mapping[str, str]
     relation: Callable[[Any, Table, str, Mistakes], None] | None = None
+    formerly: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
         if not isinstance(node, Table):
@@ -163,18 +185,34 @@ class Record:
         for key, place, value in node.written():
             if key in ignore:
                 continue
-            if key not in self.keys:
+            if key in self.formerly:
+                now = f"{name}.{self.formerly[key]}"
+                mistakes.add(
+                    place,
+                    f"'{name}.{key}' is '{now}' now: {self.help[self.formerly[key]]} (it was what a pass rules out)",
+                )
+                continue
+            now = self.aliases.get(key, key)
+            if now != key and now in node.entries:
+                mistakes.add(place, f"'{name}.{key}' is the earlier name of '{name}.{now}': keep one of them")
+            elif now not in self.keys:
                 unknown_key(place, key, (*self.keys, *ignore), name, mistakes)
             elif not (nullable and is_null(value)):
-                checked[key] = self.keys[key].check(value, f"{name}.{key}" if name else key, mistakes)
+                shape, dotted = self.keys[now], f"{name}.{key}" if name else key
+                checked[self.fields.get(now, now)] = shape.check(value, dotted, mistakes)
         return checked
 
     def required(self) -> tuple[str, ...]:
         """Keys whose dataclass field has no default."""
-        return tuple(f.name for f in fields(self.kind) if f.default is MISSING and f.default_factory is MISSING)
+        return tuple(
+            f.name for f in dataclasses.fields(self.kind) if f.default is MISSING and f.default_factory is MISSING
+        )
 
     def schema(self) -> Schema:
         properties = {key: {"description": self.help[key], **shape.schema()} for key, shape in self.keys.items()}
+        for key, now in self.aliases.items():
+            properties[key] = {**self.keys[now].schema(), "description": f"the earlier name of `{now}`"}
+            properties[key]["deprecated"] = True
         required = {"required": list(self.required())} if self.required() else {}
         return {"type": "object", "properties": properties, "additionalProperties": False, **required}
 

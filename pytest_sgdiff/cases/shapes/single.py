@@ -113,8 +113,8 @@ class Bool:
         if isinstance(node, Leaf) and isinstance(node.value, bool):
             return node.value
         word = _YES_NO.get(node.text.lower()) if isinstance(node, Leaf) else None
-        cure = f": write {word}" if word else ""
-        mistakes.add(node.place, f"'{name}' must be bool, got {describe(node)}{cure}")
+        fix = f": write {word}" if word else ""
+        mistakes.add(node.place, f"'{name}' must be bool, got {describe(node)}{fix}")
         return None
 
     def schema(self) -> Schema:
@@ -186,8 +186,8 @@ class Share:
             return None
         if share >= 1:
             percent = isinstance(node, Leaf) and "%" not in node.text and share < 100
-            cure = f": for {share:g} % write {share:g}%" if percent else ""
-            mistakes.add(node.place, f"'{name}' must be less than 100%, got {describe(node)}{cure}")
+            fix = f": for {share:g} % write {share:g}%" if percent else ""
+            mistakes.add(node.place, f"'{name}' must be less than 100%, got {describe(node)}{fix}")
             return None
         if share < 0 or (share == 0 and not self.or_zero):
             least = "0 or more" if self.or_zero else "more than 0"

@@ -1,4 +1,4 @@
-"""What an engine version would ignore or reject of a case, told at the key of the case that asks for it."""
+"""What an engine version would ignore or reject of a case, reported at the key of the case that asks for it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _warmup(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
     own = any(name in case.args for name in (*_WARMUP, "warmup-resolutions"))
     wordless = engine.told is not None and not any(map(engine.kind_of, ("warmup-mode", "warmup")))
     if case.warmup == "request" and wordless and not own:
-        message = f"{engine.name} has neither --warmup-mode nor --warmup: say `warmup: off`"
+        message = f"{engine.name} has neither --warmup-mode nor --warmup: write `warmup: off`"
         yield Complaint(level="error", slug="flag-missing", message=message, key="warmup")
 
 
@@ -151,8 +151,8 @@ def _dropped_false(case: Case, name: str, engine: EngineFlags) -> FlagProblem | 
         return None
     return FlagProblem(
         slug="flag-ignored",
-        message=f"{engine.name} cannot be told `{name}: false`, and turns CFG parallel on by itself where nothing says "
-        f"how {case.gpus} GPUs are used: pin `ulysses-degree: {case.gpus}`",
+        message=f"{engine.name} cannot express `{name}: false`, and switches CFG parallel on by itself where nothing "
+        f"says how {case.gpus} GPUs are used: pin `ulysses-degree: {case.gpus}`",
     )
 
 
@@ -169,7 +169,7 @@ def _flag(name: str, value: ArgValue, engine: EngineFlags) -> FlagProblem | None
         return None
     since, until, instead = table.DROPPED.get(name, (0, 0, ""))
     if since <= engine.release <= until:
-        message = f"{engine.name} accepts --{name} and drops it: write `{instead}`"
+        message = f"{engine.name} accepts --{name} and ignores it: write `{instead}`"
         return FlagProblem(slug="flag-ignored", message=message, sure=not engine.version.newest)
     if kind is None:
         # An engine without the cache needs no flag to have none of it turned off.
@@ -195,7 +195,7 @@ def _absent(name: str, engine: EngineFlags) -> FlagProblem:
         return FlagProblem(slug="flag-missing", message=f"{lacks}: it came with 0.5.{spans[0][0]}")
     if spans:
         last = f": the last release known to have it is 0.5.{spans[-1][1]}" if engine.told is not None else ""
-        message = f"{lacks}{last or f': it went after 0.5.{spans[-1][1]}'}{_asking(_meant(name, engine))}"
+        message = f"{lacks}{last or f': it was removed after 0.5.{spans[-1][1]}'}{_asking(_meant(name, engine))}"
         return FlagProblem(slug="flag-missing", message=message)
     return _unknown(name, engine)
 
@@ -219,16 +219,16 @@ def _unknown(name: str, engine: EngineFlags) -> FlagProblem:
     longer = [flag for flag in engine.known() if flag.startswith(name)]
     if longer:
         shown = ", ".join(longer[:3])
-        message = f"`{name}` is an abbreviation, which the engine parses and then ignores: write it in full ({shown})"
+        message = f"`{name}` is an abbreviation, which the engine accepts and then ignores: write it in full ({shown})"
         return FlagProblem(slug="flag-abbreviated", message=message)
     meant = _meant(name, engine)
     if name.endswith("-path") and engine.release >= _SINCE_COMPONENTS:
         component = name.removesuffix("-path").removesuffix("-weights")
         if component in _COMPONENTS:
-            message = f"`{name}` replaces the component {component}: its numbers are its own"
+            message = f"`{name}` replaces the component {component}: the numbers are not comparable with other cases"
             return FlagProblem(slug="component-path", message=message)
         lacks = f"{_lacks(name, engine)}," if engine.guessed else f"sglang has no --{name}"
-        message = f"{lacks} and would take it for the path of a component{_asking(meant)}"
+        message = f"{lacks} and would read it as the path of a component{_asking(meant)}"
         return FlagProblem(slug="flag-swallowed", message=message)
     component = name.removesuffix("-attention-backend")
     if component != name and component in _COMPONENTS:
@@ -250,7 +250,7 @@ def _in_config(case: Case, key: str, engine: EngineFlags) -> FlagProblem | None:
     if key != config_key(name):
         return _ignored(f"the engine does not read `{key}` in a config, where it is called `{config_key(name)}`")
     if name in case.args:
-        return _ignored(f"`{key}` of the config gives way to `{name}` under `args`: drop one of them")
+        return _ignored(f"`{name}` under `args` overrides `{key}` of the config: drop one of them")
     if name in table.SAMPLING and engine.release < table.SAMPLING_IN_CONFIG:
         return _ignored(
             f"{engine.name} reads no parameters of the request from a config (since "
@@ -265,7 +265,7 @@ def _in_config(case: Case, key: str, engine: EngineFlags) -> FlagProblem | None:
         message = f"in a config any text counts as true, '{value}' too: write true or false without quotes"
         return FlagProblem(slug="flag-value", message=message)
     if name in (*table.INTEGERS.split(), *table.FLOATS.split()):
-        message = f"in a config '{value}' stays text: write the number without quotes"
+        message = f"in a config '{value}' is text: write the number without quotes"
         return FlagProblem(slug="flag-value", message=message)
     return choice_problem(name, value, engine)
 

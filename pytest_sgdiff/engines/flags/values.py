@@ -41,7 +41,7 @@ def value_problem(name: str, value: ArgValue, kind: Kind, engine: EngineFlags) -
     if kind == "value" and isinstance(value, tuple):
         return _wrong(f"--{name} takes one value in {engine.name}, not {len(value)}")
     if isinstance(value, tuple) and any(text_of(part).startswith("-") for part in value):
-        return _wrong(f"--{name}: a value that begins with '-' in a list would be taken for a flag")
+        return _wrong(f"--{name}: a value that begins with '-' in a list would be read as a flag")
     return _number_problem(name, value, engine) or choice_problem(name, value, engine)
 
 

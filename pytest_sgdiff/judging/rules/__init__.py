@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_sgdiff.judging.rules.excess import ExcessRule
+from pytest_sgdiff.judging.rules.excess import ExcessRule, Whole
 from pytest_sgdiff.judging.rules.moderated import CLASS_MARGINS, FewLaunchesRule, ModeratedRule
 from pytest_sgdiff.judging.rules.paired import PairedRule
 from pytest_sgdiff.judging.rules.pause import FewLaunchesPauseRule, PauseRule
@@ -25,4 +25,5 @@ __all__ = [
     "PairedRule",
     "Prior",
     "Rule",
+    "Whole",
 ]

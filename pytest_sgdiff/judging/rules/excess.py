@@ -2,8 +2,9 @@
 
 Hosts hold up steps of single launches, and the core of the steps is judged without that. What was held up is judged
 here by how *often* it comes, as pauses are: one launch without it acquits a rare hold-up. What every launch has
-convicts if the whole of the steps is slower by the rule for means as well, so that a slow segment, slow first steps or
-one slow step in each launch weigh what they weigh in the sum, or if it is long.
+convicts if the whole that it is a part of is slower by the rule for means as well, so that a slow segment, slow first
+steps or one slow step in each launch weigh what they weigh in the sum, or if it is long. The whole is the sum of the
+steps, or the request, or both: what the case gates, with what it allows of each.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pytest_sgdiff.data import Decision, Finding, FindingCode
 from pytest_sgdiff.judging.rules.pause import MOST_OF, RECUR_LAUNCHES, RECUR_P, longer, tolerated
@@ -18,7 +20,7 @@ from pytest_sgdiff.judging.rules.protocol import Margins, Rule
 from pytest_sgdiff.judging.rules.sample import screened
 from pytest_sgdiff.step_core import Core, Cores
 
-LEAST, LEAST_MS = 0.015, 2.0
+LEAST, LEAST_MS = 0.012, 2.0
 """A launch is held up if its excess is larger than those of the baseline by this: a share of the steps' sum, and ms."""
 COMMON = 0.8
 """Share of what every launch takes longer that must lie in the same steps of all, where launches are few."""
@@ -26,15 +28,30 @@ ALIKE = 0.15
 """Standard deviation of the logarithms of excesses that are of one kind; those of a host differ by 0.5."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whole:
+    """What the excess is a part of, ms per launch, and the `margins` of it: the sum of the steps, or the request."""
+
+    then: tuple[float | None, ...]
+    now: tuple[float | None, ...]
+    margins: Margins
+
+    @property
+    def allowed_ms(self) -> float:
+        """How many ms more it may take."""
+        known = [value for value in self.then if value is not None]
+        return max(self.margins.allow * statistics.median(known), self.margins.allow_abs) if known else 0.0
+
+
 class ExcessRule:
-    """Judges the excess (ms per launch) beside the `cores` that it is the rest of; `rule` judges the sums of both by
-    `margins`, those of denoising."""
+    """Judges the excess (ms per launch) beside the `cores` that it is the rest of; `rule` judges the `wholes` that both
+    are part of, one at least, each by its own margins."""
 
     name = "excess"
 
-    def __init__(self, cores: Cores, margins: Margins, rule: Rule) -> None:
+    def __init__(self, cores: Cores, wholes: Sequence[Whole], rule: Rule) -> None:
         self.cores = cores
-        self.margins = margins
+        self.wholes = tuple(wholes)
         self.rule = rule
 
     def decide(
@@ -45,12 +62,12 @@ class ExcessRule:
         *,
         same_node: bool,
     ) -> Decision:
-        """`pass` where the sum of the steps passes, or as soon as one candidate launch is not held up for longer than
-        the baseline's are; that is suspect where most are.
+        """`pass` where every whole passes, or as soon as one candidate launch is not held up for longer than the
+        baseline's are; that is suspect where most are.
 
-        `regressed` only where every launch is, and their sums are regressed, or each of five launches or more is by
-        `limit_abs` of `margins` longer than those of the baseline. Where launches are too few to say how rare that is,
-        a slowdown must show in the same steps of all of them, or by as much in each.
+        `regressed` only where every launch is, and a whole is regressed, or each of five launches or more is longer
+        than those of the baseline by `allow_abs` of `margins` and by what a whole is allowed. Where launches are too
+        few to say how rare that is, a slowdown must show in the same steps of all of them, or by as much in each.
         """
         unusable = screened(baseline, candidate, margins)
         if unusable is not None:
@@ -59,21 +76,23 @@ class ExcessRule:
         then, now = self.cores.then, self.cores.now
         was, is_now = ([launch.core + launch.excess for launch in side] for side in (then, now))
         usual = sorted(b)[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
-        # A case that allows much allows it to the whole of its steps: what is a hold-up does not hang on that.
-        share, fixed = min(LEAST, self.margins.ignore), min(LEAST_MS, self.margins.ignore_abs)
+        # A case that allows much allows it to the whole: what is a hold-up does not hang on that.
+        share = min(LEAST, *(whole.margins.allow for whole in self.wholes))
+        fixed = min(LEAST_MS, *(whole.margins.allow_abs for whole in self.wholes))
         least = max(share * statistics.median(was), fixed)
         held = [launch for launch in now if launch.excess > usual + least]
-        whole = self.rule.decide(was, is_now, self.margins, same_node=same_node)
-        if whole.outcome in ("pass", "improved") or len(held) < len(c):
+        wholes = [self.rule.decide(whole.then, whole.now, whole.margins, same_node=same_node) for whole in self.wholes]
+        if len(held) < len(c) or all(whole.outcome in ("pass", "improved") for whole in wholes):
             many = len(c) >= MOST_OF and 2 * len(held) > len(c)
             return Decision(
                 outcome="pass", finding=self._found("held-up" if held else "no-hold-up", held, b), suspect=many
             )
-        long = min(c) > usual + longer(usual, margins.limit_abs) and min(is_now) > max(was)
-        slower = whole.outcome == "regressed"
+        matters = max(margins.allow_abs, min(whole.allowed_ms for whole in self.wholes))
+        long = min(c) > usual + longer(usual, matters) and min(is_now) > max(was)
+        slower = any(whole.outcome == "regressed" for whole in wholes)
         if (slower or (long and min(len(b), len(c)) >= RECUR_LAUNCHES)) and self._systematic(b, c, usual):
             return Decision(outcome="regressed", finding=self._found("held-up-always", held, b))
-        suspect = long or slower or whole.suspect
+        suspect = long or slower or any(whole.suspect for whole in wholes)
         return Decision(outcome="inconclusive", finding=self._found("held-up-unconfirmed", held, b), suspect=suspect)
 
     def _systematic(self, b: Sequence[float], c: Sequence[float], usual: float) -> bool:

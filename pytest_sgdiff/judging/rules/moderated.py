@@ -1,9 +1,9 @@
 """The rule: is the candidate slower than the baseline by more than noise and by enough to matter.
 
 One number per launch on the log scale; a moderated two-sample t-test against two margins, of which the inner one
-(`ignore`) must be exceeded surely before anything fails and the outer one (`limit`) be excluded before anything passes.
-What lies between is inconclusive and asks for more launches. docs/decision-evidence.md tells why each part is there
-and what it buys; the constants are those of the simulation reported there.
+(`allow`) must be exceeded surely before anything fails and the outer one (`detect`) be ruled out before it passes.
+docs/decision-evidence.md tells why each part is there and what it buys; the constants are those of the simulation
+reported there.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pytest_sgdiff.judging.estimator import NOISE, Noise, clipped, logs, near
 from pytest_sgdiff.judging.estimator import median as median_of
 from pytest_sgdiff.judging.rules.prior import DEFAULT, Prior
 from pytest_sgdiff.judging.rules.protocol import Margins
+from pytest_sgdiff.judging.rules.ranks import level, rank_p
+from pytest_sgdiff.judging.rules.resolution import minimum_detectable
 from pytest_sgdiff.judging.rules.sample import floored, growth, invalid, screened
 from pytest_sgdiff.judging.rules.three_way import (
     ALPHA,
     BETA,
-    CONFIRM_LAUNCHES,
     GROSS,
     GROSS_LAUNCHES,
     MATERIAL,
@@ -34,30 +35,24 @@ from pytest_sgdiff.judging.rules.three_way import (
     centred,
     decided,
     moderated,
-    quantile,
 )
 
-RANK_P = 0.01
-"""Level of the rank confirmation, which no handful of outliers can buy."""
 BASELINE_LAUNCHES = 3
 """With fewer baseline launches nothing passes, and nothing fails but a slowdown beyond SMALL_BASELINE."""
 SMALL_BASELINE = 0.25
 TOLERANT = 10
 """Baseline launches from which one slower than every candidate launch does not keep ranks from confirming."""
-RESOLUTION_BETA = 0.05
-RESOLUTION_CONFIDENCE = 0.20
-"""`detectable` is found with 95 % probability under the 80 % upper bound of the baseline's variance."""
 
 
 def _margins(
-    kind: MetricClass, *, ignore: float, limit: float, ignore_abs: float, limit_abs: float, zeros: bool = False
+    kind: MetricClass, *, allow: float, detect: float, allow_abs: float, detect_abs: float, zeros: bool = False
 ) -> Margins:
     noise = NOISE[kind]
     return Margins(
-        ignore=ignore,
-        limit=limit,
-        ignore_abs=ignore_abs,
-        limit_abs=limit_abs,
+        allow=allow,
+        detect=detect,
+        allow_abs=allow_abs,
+        detect_abs=detect_abs,
         cv0=noise.cv,
         noise_abs=noise.floor,
         zeros=zeros,
@@ -65,11 +60,11 @@ def _margins(
 
 
 CLASS_MARGINS: Mapping[MetricClass, Margins] = {
-    "primary": _margins("primary", ignore=0.015, limit=0.04, ignore_abs=2, limit_abs=5),
-    "stage": _margins("stage", ignore=0.06, limit=0.20, ignore_abs=5, limit_abs=15, zeros=True),
-    "memory": _margins("memory", ignore=0.01, limit=0.03, ignore_abs=32, limit_abs=128),
-    # Pauses have a rule of their own (rules/pause.py): `limit` is a share of the whole request.
-    "pause": _margins("pause", ignore=0, limit=0.04, ignore_abs=0, limit_abs=20, zeros=True),
+    "primary": _margins("primary", allow=0.012, detect=0.042, allow_abs=2, detect_abs=5),
+    "stage": _margins("stage", allow=0.12, detect=0.20, allow_abs=15, detect_abs=20, zeros=True),
+    "memory": _margins("memory", allow=0.01, detect=0.03, allow_abs=32, detect_abs=128),
+    # Pauses have a rule of their own (rules/pause.py): `allow` is a share of the whole request.
+    "pause": _margins("pause", allow=0.04, detect=0.04, allow_abs=20, detect_abs=20, zeros=True),
 }
 """Margins by metric class; absolute ones in ms, for memory in MiB. Source: docs/decision-evidence.md, "Margins"."""
 
@@ -107,9 +102,9 @@ class ModeratedRule:
             factor=min(c) / max(b),
             faster=max(c) < min(b),
             tolerant=TOLERANT if len(b) < TOLERANT else None,
-            in_order=lambda: rank_p(b, c) <= max(RANK_P, 1 / math.comb(len(b) + len(c), len(c))),
+            in_order=lambda: rank_p(b, c) <= level(len(b), len(c)),
         )
-        decision = decided(e, lo, hi, evidence, limit=margins.limit)
+        decision = decided(e, lo, hi, evidence, detect=margins.detect)
         return decision if same_node else replace(decision, finding=replace(decision.finding, slack=NODE_SLACK))
 
     def estimate(self, b: Sequence[float], c: Sequence[float], margins: Margins) -> Estimate:
@@ -127,44 +122,34 @@ class ModeratedRule:
         baseline: Sequence[float | None],
         margins: Margins,
         *,
-        launches: int,
-        past_limit: bool = False,
+        looks: Sequence[int],
+        secondary: bool = False,
         same_node: bool = True,
     ) -> float | None:
-        """The smallest slowdown (a fraction) that `launches` candidate launches find with 95 % probability.
+        """The slowdown (a fraction) that is regressed in 95 of 100 gates with these checkpoints, of this metric alone.
 
-        From the baseline alone, with the 80 % upper bound of its variance; None for fewer than three launches, for
-        values that are none, and below the absolute floor. Optimistic for three launches that vary by more than 1 %:
-        three values cannot show their own noise. Fewer launches than CONFIRM_LAUNCHES find only what is gross, in each
-        of them, and fewer than GROSS_LAUNCHES nothing (None). `past_limit`: it is a finding only if the figure lies
-        beyond `limit` as well, as a stage's must. `same_node`: they run on GPUs that the baseline knows, which is what
-        a recording can promise.
+        From the baseline (`minimum_detectable`): right on average over baselines, whatever the noise. None for fewer
+        than three launches, for values that are none, below the absolute floor, and for checkpoints of fewer than
+        GROSS_LAUNCHES. `same_node`: they run on GPUs that the baseline knows, which is what a recording can promise.
+        `secondary`: the metric holds up no pass but where its figure lies beyond `detect`, as a stage's.
         """
-        if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False) or launches < GROSS_LAUNCHES:
+        if len(baseline) < BASELINE_LAUNCHES or invalid(baseline, zeros=False):
             return None
         b = [v for v in baseline if v is not None]
-        if max(b) <= margins.ignore_abs:
+        if max(b) <= margins.allow_abs:
             return None
-        from scipy.special import chdtri
-
         median = statistics.median(b)
         lo, hi = bounds(median, margins, same_node=same_node)
-        s0 = self._s0(median, margins)
-        lb = clipped(logs(b), s0)
-        mean = statistics.fmean(lb)
-        variance, freedom = moderated(sum((x - mean) ** 2 for x in lb), len(b) - 1, s0, self.prior.weight)
-        variance *= freedom / float(chdtri(freedom, 1 - RESOLUTION_CONFIDENCE))
-        error = math.sqrt(variance * (1 / len(b) + 1 / launches) + 2 * self.prior.session_cv**2)
-        e = Estimate(shift=0.0, centre=median, error=error, freedom=freedom + launches - 1)
-        proven = max(e.margin(ALPHA), lo + e.margin(MATERIAL), hi if past_limit else 0.0)
-        size = proven + e.margin(RESOLUTION_BETA)
-        if launches < CONFIRM_LAUNCHES:
-            # The least of the launches must lie beyond the slowest of the baseline's.
-            least = quantile(1 - (1 - RESOLUTION_BETA) ** (1 / launches), e.freedom)
-            slowest = max(logs(b)) - mean
-            gross = math.log1p(max(GROSS, margins.limit))
-            size = max(size, gross + slowest + least * math.sqrt(variance * (1 + 1 / len(b))))
-        return growth(size)
+        return minimum_detectable(
+            logs(b),
+            lo=lo,
+            hi=hi,
+            s0=self._s0(median, margins),
+            prior=self.prior,
+            looks=looks,
+            gross=max(GROSS, margins.detect),
+            secondary=secondary,
+        )
 
     def _s0(self, median: float, margins: Margins) -> float:
         cv0 = margins.cv0 if self.prior.cv0 is None else self.prior.cv0
@@ -232,16 +217,6 @@ class FewLaunchesRule(ModeratedRule):
             excluded=found.size if outcome == "pass" else None,
             suspect=outcome == "inconclusive" and e.shift > noise,
         )
-
-
-def rank_p(b: Sequence[float], c: Sequence[float]) -> float:
-    """Exact one-sided Mann-Whitney p that the candidate's launches are the slower ones.
-
-    `exact` also with ties, where SciPy's `auto` falls back to a normal approximation that halves p at 5 v 5.
-    """
-    from scipy.stats import mannwhitneyu
-
-    return float(mannwhitneyu(c, b, alternative="greater", method="exact").pvalue)
 
 
 def _small_baseline(b: Sequence[float], c: Sequence[float], lo: float, e: Estimate) -> Decision:

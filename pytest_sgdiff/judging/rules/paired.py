@@ -61,7 +61,7 @@ class PairedRule:
             faster=max(pairs) < 0,
             in_order=lambda: sign_p(pairs) <= max(SIGN_P, 0.5**n),
         )
-        return decided(e, lo, hi, evidence, limit=margins.limit)
+        return decided(e, lo, hi, evidence, detect=margins.detect)
 
     def estimate(self, base: Sequence[float], now: Sequence[float], margins: Margins) -> Estimate:
         """Mean log ratio of the pairs and its error. Either side may be the outlier, so both tails are clipped: in a

@@ -29,7 +29,7 @@ RECUR_P = 0.001
 
 
 class PauseRule:
-    """Judges milliseconds per launch, zero included, on an absolute scale: `limit_abs` is the pause that matters."""
+    """Judges milliseconds per launch, zero included, on an absolute scale: `allow_abs` is the pause that matters."""
 
     name = "pause"
 
@@ -45,7 +45,7 @@ class PauseRule:
         than `extreme_abs` and the baseline's do not: those are not what comes and goes. A pass is suspect where most
         launches pause, or one for as long as that.
 
-        `regressed` only when each of five launches or more pauses longer, by `limit_abs` and by LENGTHS, than all
+        `regressed` only when each of five launches or more pauses longer, by `allow_abs` and by LENGTHS, than all
         baseline launches but the few (`tolerated`) that may have paused by chance.
         """
         unusable = screened(baseline, candidate, margins)
@@ -56,15 +56,15 @@ class PauseRule:
             few = Finding(code="small-baseline", of=len(b), needed=BASELINE_LAUNCHES)
             return Decision(outcome="inconclusive", finding=few)
         usual = b[-1 - tolerated(len(b), max(len(c), RECUR_LAUNCHES))]
-        if min(c) <= usual + longer(usual, margins.limit_abs):
+        if min(c) <= usual + longer(usual, margins.allow_abs):
             if _most(c, margins.extreme_abs) and not _most(b, margins.extreme_abs):
                 extreme = sum(v > margins.extreme_abs for v in c)
                 standing = Finding(code="extreme-pauses", count=extreme, of=len(c), longest=max(c))
                 return Decision(outcome="inconclusive", finding=standing, suspect=True)
-            above = b[0] + margins.limit_abs
+            above = b[0] + margins.allow_abs
             notable = max(c) > margins.extreme_abs or (len(c) >= MOST_OF and _most(c, above))
             return Decision(outcome="pass", finding=_acquitted(c, above), suspect=notable)
-        paused = sum(v >= min(c) - margins.limit_abs for v in b)
+        paused = sum(v >= min(c) - margins.allow_abs for v in b)
         found = Finding(code="pauses", count=len(c), shortest=min(c), paused=paused, of=len(b))
         if len(c) < RECUR_LAUNCHES:
             unconfirmed = replace(found, code="pauses-unconfirmed", needed=RECUR_LAUNCHES)
@@ -96,7 +96,7 @@ class FewLaunchesPauseRule(PauseRule):
         if len(b) >= BASELINE_LAUNCHES:
             return super().decide(baseline, candidate, margins, same_node=same_node)
         shortest = min(*b, *c)
-        usual = shortest + longer(shortest, margins.limit_abs)
+        usual = shortest + longer(shortest, margins.allow_abs)
         if max(*b, *c) <= usual:
             return Decision(outcome="pass", finding=Finding(code="pauses-alike", longest=max(*b, *c)))
         then, now = ([v for v in side if v > usual] for side in (b, c))
@@ -124,9 +124,9 @@ def tolerated(nb: int, nc: int) -> int:
     return k
 
 
-def longer(usual: float, limit_abs: float) -> float:
+def longer(usual: float, allow_abs: float) -> float:
     """How many milliseconds more than `usual` are another kind of pause."""
-    return max(limit_abs, LENGTHS * usual)
+    return max(allow_abs, LENGTHS * usual)
 
 
 def _most(values: Sequence[float], above: float) -> bool:

@@ -11,18 +11,23 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from pytest_sgdiff.judging.estimator import clipped, logs
+from pytest_sgdiff.judging.estimator import clipped, logs, spread
 from pytest_sgdiff.judging.rules.sample import invalid
 
 WEIGHT = 8.0
 """Degrees of freedom that the default prior is worth."""
-SESSION_CV = 0.0025
-"""Drift between sessions of one node, as a coefficient of variation: no number of launches averages it away."""
+SESSION_CV = 0.003
+"""Drift between sessions of one node, as a coefficient of variation: no number of launches averages it away. From the
+public nights of SGLang's own nightly, whose cases vary by 0.5 % in the middle, launches included
+(benchmarks/decision_history.py)."""
 WEIGHT_CAP = 30.0
 """A suite's own prior is never worth more than this: cases differ in what they have not shown yet."""
 ENOUGH = 8
 """Baselines of a class, each of three launches or more, from which its prior is fitted."""
+MAD_EFFICIENCY = 0.37
+"""What a value is worth to the MAD of a normal sample, beside the standard deviation."""
 FLOOR = 0.0005
 """Smallest CV taken from a baseline: clocks and allocators are quantised, and equal values prove no precision."""
 
@@ -60,7 +65,9 @@ def fit_prior(baselines: Sequence[Sequence[float | None]], *, cv0: float, sessio
         centred.append(math.log(variance) - float(digamma(half)) + math.log(half))
         expected += float(polygamma(1, half)) / len(samples)
     between = statistics.variance(centred) - expected
-    weight = WEIGHT_CAP if between <= 0 else min(WEIGHT_CAP, 2 * _trigamma_inverse(between))
+    # Baselines that differ by no more than their few launches explain count as often as the cap allows.
+    alike = between <= float(polygamma(1, WEIGHT_CAP / 2))
+    weight = WEIGHT_CAP if alike else 2 * _trigamma_inverse(between)
     log_variance = statistics.fmean(centred) + float(digamma(weight / 2)) - math.log(weight / 2)
     fitted = max(math.exp(log_variance / 2), FLOOR)
     source = f"prior of {len(samples)} baselines: CV {100 * fitted:.2f} %, counted as {weight:.1f} degrees of freedom"
@@ -84,9 +91,24 @@ def fit_session_cv(baselines: Sequence[Mapping[str, Sequence[float | None]]]) ->
     return math.sqrt(max(0.0, statistics.fmean(excess)))
 
 
+def fit_night_cv(nights: Sequence[tuple[float, int]], launch_cv: float) -> tuple[float, float]:
+    """Drift from night to night of one case, as a coefficient of variation, and the degrees of freedom of it.
+
+    `nights` are the centre of each night's launches and how many there were, oldest first; `launch_cv` is by how much
+    launches of one night vary, which is taken out. From the median of the differences between consecutive nights:
+    a jump is a change of code, and no noise.
+    """
+    logs = [math.log(value) for value, _ in nights]
+    steps = [after - before for before, after in pairwise(logs)]
+    total = spread([*steps, *(-x for x in steps)]) ** 2 / 2
+    within = launch_cv**2 * statistics.fmean(1 / launches for _, launches in nights)
+    return math.sqrt(max(0.0, total - within)), MAD_EFFICIENCY * len(steps)
+
+
 def _trigamma_inverse(value: float) -> float:
-    """x > 0 with trigamma(x) = value; bracketed for every value that a variance of log variances can take."""
+    """x of WEIGHT_CAP / 2 at most with trigamma(x) = value; bracketed for every value above that of the cap that a
+    variance of log variances can take."""
     from scipy.optimize import brentq
     from scipy.special import polygamma
 
-    return float(brentq(lambda x: float(polygamma(1, x)) - value, 1e-3, 1e4))
+    return float(brentq(lambda x: float(polygamma(1, x)) - value, 1e-3, WEIGHT_CAP / 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pytest_sgdiff.data import Decision
@@ -14,20 +14,27 @@ from pytest_sgdiff.data import Decision
 class Margins:
     """What size matters for a class of metric, and how noisy it is beforehand.
 
-    `ignore` and `limit` are slowdowns as fractions: never fail for less than the one, never pass without excluding
-    the other. `ignore_abs`, `limit_abs` and `noise_abs` are in the metric's unit (ms or MiB). `cv0` is the expected
+    `allow` and `detect` are slowdowns as fractions: one up to `allow` is accepted and never fails, and a pass rules out
+    one of `detect`. `allow_abs`, `detect_abs` and `noise_abs` are in the metric's unit (ms or MiB); the larger of a
+    fraction and its absolute figure counts. `cv0` is the expected
     coefficient of variation between launches. `zeros` tells that 0.0 is a value (a stage too short for the clock),
     not a failed reading. `extreme_abs`: a pause that is longer is none of those that come and go (rules/pause.py).
     """
 
-    ignore: float
-    limit: float
-    ignore_abs: float
-    limit_abs: float
+    allow: float
+    detect: float
+    allow_abs: float
+    detect_abs: float
     cv0: float
     noise_abs: float
     zeros: bool = False
     extreme_abs: float = math.inf
+
+    def allowing(self, allow: float | None = None, detect: float | None = None) -> Margins:
+        """The margins with what is stated of them, as fractions; `detect` keeps its distance from `allow` where it is
+        not stated."""
+        allowed = self.allow if allow is None else allow
+        return replace(self, allow=allowed, detect=allowed + self.detect - self.allow if detect is None else detect)
 
 
 class Rule(Protocol):

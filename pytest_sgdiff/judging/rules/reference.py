@@ -17,7 +17,7 @@ BEYOND_LAUNCHES = 3
 
 
 class ReferenceRule:
-    """`margins.limit` is the tolerance that the case states, infinite where it states none."""
+    """`margins.allow` is the tolerance that the case states, infinite where it states none."""
 
     name = "reference"
 
@@ -41,17 +41,17 @@ class ReferenceRule:
         if published == 0:
             return Decision(outcome="inconclusive", finding=Finding(code="reference-zero"))
         shown = _centred(then, now, Noise(cv=margins.cv0, floor=margins.noise_abs).at(published))
-        if not math.isfinite(margins.limit):
+        if not math.isfinite(margins.allow):
             return Decision(outcome="inconclusive", finding=Finding(code="reference-shows"), **shown)
-        tolerance = max(margins.limit, margins.limit_abs / published)
+        tolerance = max(margins.allow, margins.allow_abs / published)
         if min(now) <= published * (1 + tolerance):
             inside = (shown.get("ratio") or 0.0) <= 1 + tolerance
-            found = Finding(code="reference-within" if inside else "reference-overlaps", limit=tolerance)
+            found = Finding(code="reference-within" if inside else "reference-overlaps", allow=tolerance)
             return Decision(outcome="inconclusive", finding=found, **shown)
         if len(now) < BEYOND_LAUNCHES:
             found = Finding(code="unconfirmed", count=len(now), needed=BEYOND_LAUNCHES)
             return Decision(outcome="inconclusive", finding=found, **shown, suspect=True)
-        found = Finding(code="reference-beyond", count=len(now), limit=tolerance)
+        found = Finding(code="reference-beyond", count=len(now), allow=tolerance)
         return Decision(outcome="regressed", finding=found, **shown)
 
 

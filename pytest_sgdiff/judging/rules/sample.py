@@ -35,7 +35,7 @@ def floored(b: Sequence[float], c: Sequence[float], margins: Margins, *, enough:
 
     `enough` tells whether there are launches enough to pass.
     """
-    small, floor = max(*b, *c) <= margins.ignore_abs, margins.ignore_abs
+    small, floor = max(*b, *c) <= margins.allow_abs, margins.allow_abs
     if small and enough:
         return Decision(outcome="pass", finding=Finding(code="below-floor", floor=floor))
     if small and min(*b, *c) == 0:

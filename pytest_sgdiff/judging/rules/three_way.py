@@ -1,7 +1,8 @@
 """The three-way test that the moderated rules share: slower, not slower, or cannot tell yet.
 
-An estimated log ratio meets two margins. A regression must be significant and surely beyond the inner one (`ignore`);
-a pass must exclude the outer one (`limit`); what is neither is inconclusive and asks for more launches.
+An estimated log ratio meets two margins. A slowdown that is proven to be larger than the inner one (`allow`) is a
+regression, wherever it lies; a pass rules out one as large as the outer one (`detect`); what is neither is inconclusive
+and asks for more launches, and so does a slowdown beyond `allow` that too few launches show to prove it.
 docs/decision-evidence.md tells why each part is there and what it buys.
 """
 
@@ -19,17 +20,19 @@ from pytest_sgdiff.judging.rules.sample import growth
 ALPHA = 1e-4
 """Chance that noise alone looks significant, per metric: 1 % of nights over 100 gated metrics."""
 MATERIAL = 0.01
-"""Chance that a slowdown no larger than `ignore` looks larger."""
+"""Chance that a slowdown no larger than `allow` looks larger."""
 BETA = 0.02
-"""Chance, per look, that a pass overlooks a slowdown of `limit`."""
+"""Chance, per look, that a pass overlooks a slowdown of `detect`."""
 CONFLICT = 2.0
 """Launches that vary this many times as much as the prior says overrule it."""
 NODE_SLACK = 0.02
 """How far two nodes of one GPU model may differ: added to both margins where baseline and candidate ran apart."""
 GROSS = 0.10
-"""Every launch slower than every baseline launch by this (and by `limit`) is enough at GROSS_LAUNCHES."""
+"""Every launch slower than every baseline launch by this (and by `detect`) is enough at GROSS_LAUNCHES."""
 GROSS_LAUNCHES = 3
 CONFIRM_LAUNCHES = 5
+RANK_P = 0.01
+"""Level of the rank confirmation, which no handful of outliers can buy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,42 +82,46 @@ def moderated(squares: float, freedom: int, s0: float, weight: float) -> tuple[f
 
 
 def bounds(median: float, margins: Margins, *, same_node: bool) -> tuple[float, float]:
-    """Log ratios (lo, hi): never fail for less than `lo`, never pass without excluding `hi`."""
+    """Log ratios (lo, hi): what is allowed, and what a pass rules out."""
     slack = 0.0 if same_node else NODE_SLACK
-    lo = max(margins.ignore, margins.ignore_abs / median)
-    hi = max(margins.limit, margins.limit_abs / median)
+    lo = max(margins.allow, margins.allow_abs / median)
+    hi = max(margins.detect, margins.detect_abs / median, lo)
     return math.log1p(lo + slack), math.log1p(hi + slack)
 
 
-def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> tuple[Outcome, Finding]:
-    """Outcome and reason. A slowdown proven to lie between `lo` and `hi` passes, with its size printed."""
-    d, n, bound, pairs = e.shift, evidence.count, growth(hi), evidence.pairs
+def three_way(e: Estimate, lo: float, hi: float, evidence: Evidence, *, detect: float) -> tuple[Outcome, Finding]:
+    """Outcome and reason; `detect` is the fraction that `hi` stands for on the node of the baseline."""
+    d, n, pairs, allow, bound = e.shift, evidence.count, evidence.pairs, growth(lo), growth(hi)
+    if beyond(e, lo):
+        gross = evidence.factor > 1 + max(GROSS, detect)
+        if n >= GROSS_LAUNCHES and gross:
+            return "regressed", Finding(code="gross", allow=allow, size=evidence.factor - 1)
+        if n < CONFIRM_LAUNCHES:
+            enough = GROSS_LAUNCHES if gross else CONFIRM_LAUNCHES
+            return "inconclusive", Finding(code="unconfirmed", count=n, needed=enough, pairs=pairs)
+        if evidence.in_order():
+            return "regressed", Finding(code="beyond-allow", allow=allow)
     if d + e.margin(BETA) < hi:
         better = d + e.margin(ALPHA) < 0 and d + e.margin(MATERIAL) < -lo
         if better and (n < GROSS_LAUNCHES or evidence.faster):
             return "improved", Finding(code="faster", size=growth(d + e.margin(MATERIAL)))
         return "pass", Finding(code="ruled-out", size=growth(d + e.margin(BETA)))
-    if not (d - e.margin(ALPHA) > 0 and d - e.margin(MATERIAL) > lo):
-        if n < CONFIRM_LAUNCHES:
-            return "inconclusive", Finding(code="undecided", limit=bound)
-        low, high = growth(d - e.margin(0.025)), growth(d + e.margin(0.025))
-        return "inconclusive", Finding(code="interval-undecided", low=low, high=high, limit=bound)
-    gross = evidence.factor > 1 + max(GROSS, limit)
-    if n >= GROSS_LAUNCHES and gross:
-        return "regressed", Finding(code="gross", limit=bound, size=evidence.factor - 1)
+    if beyond(e, lo):
+        return "inconclusive", Finding(code="out-of-order", size=growth(d), pairs=pairs, needed=evidence.tolerant)
     if n < CONFIRM_LAUNCHES:
-        enough = GROSS_LAUNCHES if gross else CONFIRM_LAUNCHES
-        return "inconclusive", Finding(code="unconfirmed", count=n, needed=enough, pairs=pairs)
-    if evidence.in_order() and d < hi:
-        return "regressed", Finding(code="beyond-ignore", ignore=growth(lo), limit=bound)
-    if evidence.in_order():
-        return "regressed", Finding(code="beyond-limit", limit=bound)
-    return "inconclusive", Finding(code="out-of-order", size=growth(d), pairs=pairs, needed=evidence.tolerant)
+        return "inconclusive", Finding(code="undecided", allow=allow, detect=bound)
+    low, high = growth(d - e.margin(0.025)), growth(d + e.margin(0.025))
+    return "inconclusive", Finding(code="interval-undecided", low=low, high=high, allow=allow, detect=bound)
 
 
-def decided(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: float) -> Decision:
+def beyond(e: Estimate, lo: float) -> bool:
+    """Whether a slowdown is significant, and significantly larger than what is allowed."""
+    return e.shift - e.margin(ALPHA) > 0 and e.shift - e.margin(MATERIAL) > lo
+
+
+def decided(e: Estimate, lo: float, hi: float, evidence: Evidence, *, detect: float) -> Decision:
     """What `three_way` says, with the estimate and its 95 % interval as ratios."""
-    outcome, finding = three_way(e, lo, hi, evidence, limit=limit)
+    outcome, finding = three_way(e, lo, hi, evidence, detect=detect)
     return Decision(
         outcome=outcome,
         finding=finding,
@@ -122,7 +129,7 @@ def decided(e: Estimate, lo: float, hi: float, evidence: Evidence, *, limit: flo
         low=as_ratio(e.shift - e.margin(0.025)),
         high=as_ratio(e.shift + e.margin(0.025)),
         excluded=growth(e.shift + e.margin(BETA)) if outcome in ("pass", "improved") else None,
-        suspect=outcome == "inconclusive" and e.shift > hi,
+        suspect=outcome == "inconclusive" and (e.shift > hi or beyond(e, lo)),
     )
 
 

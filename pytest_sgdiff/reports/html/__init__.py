@@ -77,7 +77,7 @@ class HtmlReport:
             relations=[(text.relation_line(relation), relation.outcome) for relation in run.relations],
             numbers=numbers,
             phrases=case_text,
-            metricwords=metric_text,
+            metric_text=metric_text,
             core_legend=text.CORE_LEGEND,
             pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
@@ -241,7 +241,7 @@ def _title(run: Run) -> str:
     if gaps:
         return f"{words}, {gaps}"
     settled = all(result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
-    return words if settled else f"{words}, but not every case was settled"
+    return words if settled else f"{words}, but not every case has a verdict"
 
 
 def _slower(verdict: Verdict) -> bool:
@@ -250,7 +250,7 @@ def _slower(verdict: Verdict) -> bool:
 
 def _reach(verdicts: Sequence[Verdict]) -> float:
     sides = [abs(side - 1) for v in verdicts for side in (v.ratio, v.low, v.high) if side is not None]
-    limits = [v.limit * 1.2 for v in verdicts if v.limit is not None]
+    limits = [v.allow * 1.2 for v in verdicts if v.allow is not None]
     widest = max((*sides, *limits), default=0.0)
     return next((reach for reach in _REACHES if widest <= reach), _REACHES[-1])
 

@@ -19,6 +19,7 @@ from pytest_sgdiff.metrics import (
     denoising_of,
 )
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, reason_text
+from pytest_sgdiff.reports.figures import beyond_precision
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
 
 WIDTH = 360
@@ -31,24 +32,24 @@ _SMALLEST_BAR = 0.0005
 
 
 def forest(verdict: Verdict, *, reach: float) -> Plot | None:
-    """The change with its 95 % interval, the `ignore` and `limit` margins, on an axis of ±`reach` around no change."""
+    """The change with its 95 % interval, what is allowed, on an axis of ±`reach` around no change."""
     if verdict.ratio is None:
         return None
     scale = Scale(low=-reach, high=reach, start=6, end=174)
     change = verdict.ratio - 1
     low, high = (verdict.low or verdict.ratio) - 1, (verdict.high or verdict.ratio) - 1
     lines = [Line(x1=scale.at(0), y1=1, x2=scale.at(0), y2=21, kind="zero")]
-    if verdict.limit is not None and verdict.limit < reach:
-        x = scale.at(cost(verdict.metric, 1 + verdict.limit) - 1)
+    if verdict.allow is not None and verdict.allow < reach:
+        x = scale.at(cost(verdict.metric, 1 + verdict.allow) - 1)
         lines.append(Line(x1=x, y1=1, x2=x, y2=21, kind="limit"))
     lines.append(Line(x1=scale.at(low), y1=11, x2=scale.at(high), y2=11, kind=f"whisker {verdict.outcome}"))
     shape = "right" if change > reach else "left" if change < -reach else "dot"
     mark = Mark(x=scale.at(change), y=11, kind=f"now {verdict.outcome}", shape=shape)  # type: ignore[arg-type]
     boxes = []
-    if verdict.ignore:
-        x = scale.at(-verdict.ignore)
-        boxes = [Box(x=x, y=1, width=scale.at(verdict.ignore) - x, height=20, kind="ignore")]
-    limit = "" if verdict.limit is None else f", limit {numbers.percent(verdict.limit)}"
+    if verdict.allow:
+        x = scale.at(-verdict.allow)
+        boxes = [Box(x=x, y=1, width=scale.at(verdict.allow) - x, height=20, kind="ignore")]
+    limit = "" if verdict.allow is None else f", {numbers.percent(verdict.allow)} allowed"
     sure = f", 95 % interval {metric_text.interval(verdict)}" if metric_text.interval(verdict) else ""
     words = f"{metric_text.metric_name(verdict.metric)} {metric_text.change(verdict)}{sure}{limit}"
     return Plot(title="", description=words, width=180, height=22, boxes=boxes, lines=lines, marks=[mark])
@@ -62,8 +63,8 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
     if not after:
         return None
     centre, limit, base = verdict.baseline, None, case_text.base_word(result)
-    if centre is not None and verdict.limit is not None and verdict.metric_class != "pause":
-        limit = centre * cost(verdict.metric, 1 + verdict.limit)
+    if centre is not None and verdict.allow is not None and verdict.metric_class != "pause":
+        limit = centre * cost(verdict.metric, 1 + verdict.allow)
     spread = (centre or 0.0) * (verdict.spread or 0.0) if verdict.metric_class != "pause" else 0.0
     shown = [value for _, value in (*before, *after)]
     shown += [] if centre is None else [centre - spread, centre + spread, *([limit] if limit is not None else [])]
@@ -78,7 +79,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         lines.append(Line(x1=LEFT, y1=y.at(centre), x2=RIGHT, y2=y.at(centre), kind="centre"))
     if limit is not None:
         lines.append(Line(x1=LEFT, y1=y.at(limit), x2=RIGHT, y2=y.at(limit), kind="limit"))
-        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"limit {_above(verdict)}"))
+        texts.append(Text(x=LEFT + 3, y=y.at(limit) - 3, text=f"allowed {_above(verdict)}"))
     # Half a place of air on either side, and one place between the baseline and this run.
     places = len(before) + len(after) + 1
     x = Scale(low=-0.5, high=places - 0.5, start=LEFT, end=RIGHT)
@@ -101,7 +102,7 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
         texts.append(Text(x=x.at((len(before) - 1) / 2), y=148, text=base, anchor="middle"))
     texts.append(Text(x=x.at(len(before) + 1 + (len(after) - 1) / 2), y=148, text="now", anchor="middle"))
     words = f"{_range(base, [v for _, v in before], verdict)}{_range('now', [v for _, v in after], verdict)}"
-    words += "" if limit is None else f"Limit {numbers.quantity(limit, verdict.unit)}."
+    words += "" if limit is None else f"Allowed up to {numbers.quantity(limit, verdict.unit)}."
     title = f"{metric_text.metric_name(verdict.metric)}, launch by launch"
     return Plot(
         title=title,
@@ -117,14 +118,14 @@ def launches(result: CaseResult, verdict: Verdict) -> Plot | None:
 
 def _above(verdict: Verdict) -> str:
     """`+4 %`; `> 100 %` needs no sign."""
-    limit = cost(verdict.metric, 1 + (verdict.limit or 0)) - 1
-    words = numbers.percent(abs(limit))
-    return words if words.startswith(">") else f"{'+' if limit >= 0 else '-'}{words}"
+    limit = cost(verdict.metric, 1 + (verdict.allow or 0)) - 1
+    sign = "" if beyond_precision(abs(limit)) else "+" if limit >= 0 else "-"
+    return f"{sign}{numbers.percent(abs(limit))}"
 
 
 def _told(launch: LaunchRecord, value: float, verdict: Verdict, noun: str) -> str:
     words = f"{noun} {launch.number}: {numbers.quantity(value, verdict.unit)}"
-    return words if launch.counts else f"{words}, does not count: {numbers.clean(reason_text.excluded(launch))}"
+    return words if launch.counts else f"{words}, discarded: {numbers.clean(reason_text.discarded(launch))}"
 
 
 def _range(name: str, values: Sequence[float], verdict: Verdict) -> str:

@@ -47,8 +47,8 @@ ULYSSES = case("firered[ulysses]", 13414.72)
             0.185,
             "inconclusive",
             (
-                "firered[cfg] takes 18.5 % less time than firered[ulysses] (claimed: 18.5 %): cannot be told from "
-                "5 against 5 launches: give both cases more (launches.looks)"
+                "firered[cfg] takes 18.5 % less time than firered[ulysses] (claimed: 18.5 %): cannot be decided with "
+                "5 against 5 launches: give both cases more (launches.checkpoints)"
             ),
         ),
     ],
@@ -94,7 +94,7 @@ def test_the_interval_is_that_of_the_times_and_not_of_the_claim() -> None:
     ratio, low, high = ratios[0]
     assert ratio == pytest.approx(10934.21 / 13414.72)
     assert ratio / low == pytest.approx(high / ratio)
-    assert (low, high) == pytest.approx((0.8059, 0.8244), abs=5e-4)
+    assert (low, high) == pytest.approx((0.8052, 0.8251), abs=5e-4)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_launches_that_do_not_count_are_no_evidence() -> None:
 
 
 def test_a_claim_is_held_to_its_very_size() -> None:
-    """No margin is ignored: 0.9 % less than claimed is not what was claimed, if launches are as steady as that."""
+    """No margin is ignored: 2 % less than claimed is not what was claimed, if launches are as steady as that."""
     steady = [1.0, 1.0001, 0.9999, 1.0, 1.0001]
 
     def side(name: str, ms: float, claim: FasterThan | None = None) -> CaseResult:
@@ -141,6 +141,6 @@ def test_a_claim_is_held_to_its_very_size() -> None:
 
     outcomes = [
         relations_of([side("fast", ms, FasterThan(case="slow", at_least=0.1)), side("slow", 100_000.0)])[0].outcome
-        for ms in (88_000.0, 91_400.0, 93_000.0)
+        for ms in (88_000.0, 92_000.0, 93_000.0)
     ]
     assert outcomes == ["pass", "regressed", "regressed"]

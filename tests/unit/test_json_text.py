@@ -73,8 +73,8 @@ def test_every_value_knows_its_line(path: tuple[str | int, ...], line: int) -> N
         ("", 1, "not JSON: Expecting value"),
         ('{"a":\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> other\n}', 2, "an unresolved merge conflict"),
         ('{\n "a": 1,\n "b": {"c": 1,\n "c": 2}\n}', 4, "the key 'c' stands twice (see line 3)"),
-        ('{"a": 1,\n"b": ' + "9" * 5000 + "}", 2, "not JSON that could be meant: a number of 5000 digits"),
-        ("[" * 100_000, 1, "not JSON that could be meant: nested too deep"),
+        ('{"a": 1,\n"b": ' + "9" * 5000 + "}", 2, "not usable JSON: a number of 5000 digits"),
+        ("[" * 100_000, 1, "not usable JSON: nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_named_with_its_line(text: str, line: int, message: str) -> None:

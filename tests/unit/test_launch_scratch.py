@@ -62,11 +62,11 @@ def test_what_a_killed_run_left_is_removed_once_its_launch_has_ended(tmp: Path) 
         assert not left.exists()
 
 
-def test_no_room_for_it_is_told_with_the_cure(tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_it_is_told_with_the_fix(tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp / "gone"))
     with pytest.raises(SgdiffError) as caught, scratch():
         pass
     assert str(caught.value) == (
-        "there is no folder for the launch's temporary files: No such file or directory; make room, or name another "
-        "with TMPDIR"
+        "there is no folder for the launch's temporary files: No such file or directory; free some space, or name "
+        "another folder with TMPDIR"
     )

@@ -46,8 +46,8 @@ cases:
     config: {paint_enable: false, nested: {levels: [1, null]}}
     assets: {image-path: animals/cat.png}
     expect: {pipeline: LTX2Pipeline, stages: [A, B], output: {width: 768, height: 512, frames: 121}, attention: fa}
-    metrics: {primary: e2e, gate: [e2e, stages, "stage:A"], limits: {e2e: 4%, "stage:A": 0.1, "stage:B": 12.5%}}
-    launches: {baseline: 10, looks: [1, 3, 5]}
+    metrics: {primary: e2e, gate: [e2e, stages, "stage:A"], allow: {e2e: 4%, "stage:A": 0.1, "stage:B": 12.5%}}
+    launches: {baseline: 10, checkpoints: [1, 3, 5]}
     timeout: 45m
     requires: {gpu: [H100, H200], engine: ">=0.5.11", token: true}
     faster_than: {case: other, at_least: 10%}
@@ -88,7 +88,7 @@ def test_every_key_becomes_the_field_it_names() -> None:
             attention="fa",
         ),
         metrics=MetricChoice(
-            primary="e2e", gate=("e2e", "stages", "stage:A"), limits={"e2e": 0.04, "stage:A": 0.1, "stage:B": 0.125}
+            primary="e2e", gate=("e2e", "stages", "stage:A"), allow={"e2e": 0.04, "stage:A": 0.1, "stage:B": 0.125}
         ),
         launches=LaunchPlan(baseline=10, looks=(1, 3, 5)),
         timeout_s=2700.0,
@@ -229,25 +229,46 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
         ),
         ("metrics: {gate: []}", ["21: 'metrics.gate' must not be empty"]),
         (
-            "metrics: {limits: {load: 4%}}",
-            ["24: key 'load' of 'metrics.limits' must be denoise, e2e, stages, stage:<name> or peak_memory"],
+            "metrics: {allow: {load: 4%}}",
+            ["23: key 'load' of 'metrics.allow' must be denoise, e2e, stages, stage:<name> or peak_memory"],
         ),
         (
-            "metrics: {gate: [denoise], limits: {peak_memory: 4%}}",
-            ["41: 'metrics.limits.peak_memory' has no effect: add peak_memory to 'metrics.gate'"],
+            "metrics: {gate: [denoise], allow: {peak_memory: 4%}}",
+            ["40: 'metrics.allow.peak_memory' has no effect: add peak_memory to 'metrics.gate'"],
         ),
-        ("metrics: {limits: {e2e: 4}}", ["29: 'metrics.limits.e2e' must be less than 100%, got 4: for 4 % write 4%"]),
-        ("metrics: {limits: {e2e: 250%}}", ["29: 'metrics.limits.e2e' must be less than 100%, got '250%'"]),
-        ("metrics: {limits: {e2e: 0}}", ["29: 'metrics.limits.e2e' must be more than 0, got 0"]),
-        ("metrics: {limits: {e2e: -0.1}}", ["29: 'metrics.limits.e2e' must be more than 0, got -0.1"]),
-        ("metrics: {limits: {e2e: .nan}}", ["29: 'metrics.limits.e2e' must be a share such as 4% or 0.04, got .nan"]),
-        ("metrics: {limits: {e2e: few}}", ["29: 'metrics.limits.e2e' must be a share such as 4% or 0.04, got 'few'"]),
+        ("metrics: {allow: {e2e: 4}}", ["28: 'metrics.allow.e2e' must be less than 100%, got 4: for 4 % write 4%"]),
+        ("metrics: {allow: {e2e: 250%}}", ["28: 'metrics.allow.e2e' must be less than 100%, got '250%'"]),
+        ("metrics: {allow: {e2e: -0.1}}", ["28: 'metrics.allow.e2e' must be 0 or more, got -0.1"]),
+        ("metrics: {allow: 10}", ["22: 'metrics.allow' must be less than 100%, got 10: for 10 % write 10%"]),
+        (
+            "metrics: {limits: {e2e: 4%}}",
+            [
+                (
+                    "15: 'metrics.limits' is 'metrics.allow' now: slowdown that is accepted and never fails, "
+                    "for the case or by metric, such as 10% (it was what a pass rules out)"
+                )
+            ],
+        ),
+        ("metrics: {allow: 10%, detect: 5%}", ["35: 'metrics.detect' must be more than the 10% that is allowed"]),
+        ("metrics: {detect: {e2e: 1%}}", ["24: 'metrics.detect' must be more than the 1.2% that is allowed"]),
+        (
+            "metrics: {primary: e2e, gate: [denoise]}",
+            ["15: 'metrics.primary' is not gated: add e2e to 'metrics.gate', or leave it out"],
+        ),
+        ("metrics: {allow: {e2e: .nan}}", ["28: 'metrics.allow.e2e' must be a share such as 4% or 0.04, got .nan"]),
+        ("metrics: {allow: {e2e: few}}", ["28: 'metrics.allow.e2e' must be a share such as 4% or 0.04, got 'few'"]),
         # launches
         ("launches: {baseline: 2}", ["26: 'launches.baseline' must be 3 or more, got 2"]),
+        ("launches: {checkpoints: [3, 1]}", ["29: 'launches.checkpoints' must increase, got [3, 1]"]),
+        ("launches: {checkpoints: [1, 1]}", ["29: 'launches.checkpoints' must increase, got [1, 1]"]),
+        ("launches: {checkpoints: [0, 1]}", ["30: 'launches.checkpoints[0]' must be 1 or more, got 0"]),
+        ("launches: {checkpoints: []}", ["29: 'launches.checkpoints' must not be empty"]),
+        # the earlier name
         ("launches: {looks: [3, 1]}", ["23: 'launches.looks' must increase, got [3, 1]"]),
-        ("launches: {looks: [1, 1]}", ["23: 'launches.looks' must increase, got [1, 1]"]),
-        ("launches: {looks: [0, 1]}", ["24: 'launches.looks[0]' must be 1 or more, got 0"]),
-        ("launches: {looks: []}", ["23: 'launches.looks' must not be empty"]),
+        (
+            "launches: {looks: [1], checkpoints: [1]}",
+            ["16: 'launches.looks' is the earlier name of 'launches.checkpoints': keep one of them"],
+        ),
         ("launches: 5", ["15: 'launches' must be a mapping, got 5"]),
         # timeout
         ("timeout: 0", ["14: 'timeout' must be more than 0, got 0"]),
@@ -288,11 +309,14 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
         ),
         ("matrix: {t: {a-b: , a: }, u: {c: , b-c: }}", ["13: two variants of case 'one' are called 'a-b-c'"]),
         # Text that no process can be given
-        ('env: {A: "\\0"}', ["14: holds a NUL character or half a character, which no command line can carry"]),
-        ('env: {A: "\\ud83d"}', ["14: holds a NUL character or half a character, which no command line can carry"]),
+        ('env: {A: "\\0"}', ["14: contains a NUL character or half a character, which no command line can contain"]),
+        (
+            'env: {A: "\\ud83d"}',
+            ["14: contains a NUL character or half a character, which no command line can contain"],
+        ),
     ],
 )
-def test_each_mistake_names_its_place_and_the_cure(line: str, expected: list[str]) -> None:
+def test_each_mistake_names_its_place_and_the_fix(line: str, expected: list[str]) -> None:
     assert in_case(line) == expected
 
 

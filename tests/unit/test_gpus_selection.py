@@ -124,7 +124,7 @@ def test_specs_pick_within_what_the_caller_sees(
             "2,3",
             (
                 "--sgdiff-gpus=GPU-: GPU- begins the UUIDs of several GPUs (GPU-cccc-0001, GPU-dddd-0001); "
-                "write more of it"
+                "write more characters"
             ),
         ),
         (
@@ -202,8 +202,8 @@ def test_a_driver_without_gpus_says_so(tmp_path: Path) -> None:
     with pytest.raises(LeaseError) as caught:
         resolve("1", visible=None, reader=reader)
     assert str(caught.value) == (
-        "--sgdiff-gpus=1: no GPU was found: the NVIDIA driver 580.159.04 answers but has no GPU; "
-        "does nvidia-smi list one, and was the container started with its GPUs (docker run --gpus all)?"
+        "--sgdiff-gpus=1: no GPU was found: the NVIDIA driver 580.159.04 answers, but lists no GPU; "
+        "check that nvidia-smi lists one, and that the container was started with GPUs (docker run --gpus all)"
     )
 
 
@@ -231,7 +231,7 @@ def test_gpus_in_exclusive_mode_are_left_out(tmp_path: Path) -> None:
     with pytest.raises(OptionError) as caught:
         resolve("2", visible="0,1", reader=reader)
     assert str(caught.value) == (
-        "--sgdiff-gpus=2 asks for 2 GPUs, but 1 can be used: GPU 0 is left out "
+        "--sgdiff-gpus=2 asks for 2 GPUs, but only 1 can be used: GPU 0 is not used "
         "(compute mode EXCLUSIVE_PROCESS, in which the engine's workers fail: nvidia-smi -c 0)"
     )
 
@@ -254,7 +254,7 @@ def test_another_order_than_the_pci_bus_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(LeaseError) as caught:
         resolve("2", visible=None, reader=machine(tmp_path, swapped))
-    assert "numbers the GPUs in another order than the PCI bus (0: 00000000:20:00.0, 1: 00000000:10:00.0," in str(
+    assert "does not number the GPUs in the order of the PCI bus (0: 00000000:20:00.0, 1: 00000000:10:00.0," in str(
         caught.value
     )
 
@@ -322,7 +322,7 @@ def test_numbers_that_only_cuda_can_read_are_refused_where_the_gpus_differ(
     with pytest.raises(OptionError) as caught:
         parse(spec, MIXED, Sight(visible=visible, order=order))
     message = str(caught.value)
-    assert message.startswith(f"{culprit} has numbers that only CUDA can read: ")
+    assert message.startswith(f"{culprit} has numbers that only CUDA can resolve: ")
     assert "1: NVIDIA H100 PCIe, GPU-bbbb-0001" in message
     assert "Set CUDA_DEVICE_ORDER=PCI_BUS_ID" in message
 
@@ -366,7 +366,7 @@ def test_the_order_and_what_is_visible_come_from_the_environment(tmp_path: Path)
 
     reader = machine(tmp_path, mixed)
     with pytest.raises(
-        OptionError, match=r"^CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can read: .* is not set"
+        OptionError, match=r"^CUDA_VISIBLE_DEVICES=0 has numbers that only CUDA can resolve: .* is not set"
     ):
         resolve("1", reader=reader, env={"CUDA_VISIBLE_DEVICES": "0"})
     ordered = {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
@@ -424,7 +424,7 @@ def test_of_several_slices_the_message_names_each(spec: str) -> None:
         with pytest.raises(OptionError) as caught:
             parse(spec, slices, None)
         told = str(caught.value)
-    assert f"this machine has none that is not cut into MIG slices; name one: {named}" in told
+    assert f"every GPU of this machine is split into MIG slices; name a slice: {named}" in told
     assert "`all` runs" not in told
     assert parse(slices[1].uuid, slices, None).gpus == slices[1:]
 

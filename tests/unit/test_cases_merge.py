@@ -67,6 +67,7 @@ def test_args_and_env_merge_key_by_key_and_everything_else_replaces() -> None:
         ("marks: [pr]", (5, (1, 3, 5))),
         ("marks: [nightly, pr]", (10, (1, 3, 5))),
         ("marks: [nightly], launches: {looks: [1, 2]}", (10, (1, 2))),
+        ("marks: [nightly], launches: {checkpoints: [1, 2]}", (10, (1, 2))),
         ("marks: [nightly], launches: {baseline: 5}", (5, (1, 3, 5))),
         ("marks: [nightly], launches: ", (10, (1, 3, 5))),
     ],

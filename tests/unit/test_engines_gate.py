@@ -238,7 +238,7 @@ def test_a_failure_of_which_the_exit_code_is_not_known_is_told_without_one() -> 
             {"dump": DUMP[: DUMP.index('"steps"') + 9]},
             {
                 "code": "bad-dump",
-                "message": "the perf dump is torn: Expecting value at line 7 column 12 (character 212 of 212)",
+                "message": "the perf dump is incomplete: Expecting value at line 7 column 12 (character 212 of 212)",
             },
         ),
         (
@@ -717,14 +717,14 @@ def test_inspection_shows_what_is_wrong_with_a_dump() -> None:
 
 def test_inspection_says_what_a_log_does_not_prove() -> None:
     ran = kept("real-0.5.17-h200-warm")
-    empty = ["the log is empty: it proves nothing"]
+    empty = ["the log is empty"]
     assert inspect(ran.dump, "")["problems"] == inspect(None, "\n")["problems"] == empty
     quiet = [NATIVE_UNPROVED]
     assert inspect(ran.dump, START)["problems"] == quiet
     asked = f'{START}server_args: {{"warmup": true, "warmup_mode": "request"}}'
     unproven = warmup_unproved("asked")
     assert inspect(ran.dump, asked)["problems"] == [*quiet, unproven]
-    cut = ["the log ends before its request: the launch was cut off, or wrote no perf dump"]
+    cut = ["the log ends before the request does: the launch is incomplete, or wrote no perf dump"]
     assert inspect(None, START)["problems"] == cut
     assert inspect(None, asked)["problems"] == cut
     assert inspect(ran.dump, None)["problems"] == inspect(None, ran.log)["problems"] == []

@@ -183,7 +183,7 @@ def test_without_a_usable_cache_the_answer_is_kept_for_the_run(
     ("body", "why"),
     [
         ("exit 3", "it exited with 3"),
-        ("echo usage: something else", "what it prints is no list of flags"),
+        ("echo usage: something else", "its output is not a list of flags"),
         ("sleep 600", "it did not end within 1 s"),
         # A child that holds the output open, and one in the background.
         ("sleep 600 & wait", "it did not end within 1 s"),

@@ -104,8 +104,11 @@ TEXT = json.dumps(good(), indent=2)
     [
         ("", "the perf dump is empty"),
         (" \n", "the perf dump is empty"),
-        (TEXT[:200], "the perf dump is torn: Expecting value at line 7 column 12 (character 200 of 200)"),
-        ('{"total_duration_ms": 1}{', "the perf dump is torn: Extra data at line 1 column 25 (character 24 of 25)"),
+        (TEXT[:200], "the perf dump is incomplete: Expecting value at line 7 column 12 (character 200 of 200)"),
+        (
+            '{"total_duration_ms": 1}{',
+            "the perf dump is incomplete: Extra data at line 1 column 25 (character 24 of 25)",
+        ),
         ("[]", "the perf dump is no JSON object: []"),
         ("null", "the perf dump is no JSON object: null"),
         ('{"total_duration_ms": NaN}', "the perf dump holds NaN, which is no number"),
@@ -115,7 +118,7 @@ TEXT = json.dumps(good(), indent=2)
             '{"total_duration_ms": 1, "total_duration_ms": 2}',
             "the perf dump has the key 'total_duration_ms' twice in one object",
         ),
-        ("[" * 100_000, "the perf dump is nested too deeply to be one"),
+        ("[" * 100_000, "the perf dump is nested too deeply"),
     ],
 )
 def test_text_that_is_no_dump_is_refused(text: str, message: str) -> None:

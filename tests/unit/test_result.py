@@ -98,7 +98,7 @@ THROTTLED = Disturbance(code="thermal-slowdown-driver", gpu_uuid="GPU-1", reason
 def finished(launches, then):
     collected = LaunchSet(counted=list(launches), machine=H200)
     now = Measurement(case="wan", machine=H200, workload=Workload(digest="d"), launches=tuple(launches))
-    return finish(job(), collected, then, judge(now, then, CASE.metrics, looks=5), "pass", Reason())
+    return finish(job(), collected, then, judge(now, then, CASE.metrics, looks=(5,)), "pass", Reason())
 
 
 # ------------------------------------------------------------------------------------------------- launches
@@ -120,7 +120,7 @@ def test_figures_of_ones_own_are_not_asked_of_a_launch_that_does_not_count():
     assert record_of(LAUNCH, replace(READING, dump=None), job(extra_metrics=asked)).steps_ms == ()
 
 
-def test_a_recording_of_two_measurements_is_one_problem_with_a_cure():
+def test_a_recording_of_two_measurements_is_one_problem_with_a_fix():
     first, *others = [replace(LAUNCH, number=i, machine=m) for i, m in enumerate((None, H200, H200))]
     assert of_two_measurements([first, *others]) == of_two_measurements([]) == ()
     b200 = replace(H200, product="NVIDIA B200")
@@ -128,7 +128,7 @@ def test_a_recording_of_two_measurements_is_one_problem_with_a_cure():
     assert (problem.code, problem.launches) == ("two-measurements", (1, 4))
     assert problem.differences == (Difference(code="machine", machines=(H200, b200)),)
     assert next_step(problem.kind, RENEW, cause=problem.cause) == (
-        "give the launches of each job a folder of their own, and judge or record one folder at a time"
+        "put the launches of each job into a folder of their own, and judge or record one folder at a time"
     )
 
 
@@ -161,7 +161,7 @@ def test_what_the_engine_chose_by_itself_is_a_warning_once():
         job(), LaunchSet(counted=launches, machine=H200), None, (), "no-baseline", Reason(code="no-baseline")
     )
     assert result.warnings == (Warned(code="auto-tuned", names=("offload: on", "tp: 2")),)
-    assert result.next_step == f"record one: {RENEW}"
+    assert result.next_step == f"record a baseline: {RENEW}"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_published_numbers_have_no_profile():
     assert finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), then).warnings == ()
 
 
-QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who holds or uses its GPUs"
+QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who uses its GPUs"
 
 
 def test_a_case_that_was_never_launched_is_inconclusive():
@@ -215,33 +215,33 @@ def test_a_case_that_was_never_launched_is_inconclusive():
 
 
 def test_every_outcome_says_what_to_do_next():
-    assert next_step("improved", RENEW) == f"to hold the gain: {RENEW}"
-    assert next_step("regressed", RENEW) == f"if it is meant: {RENEW}"
+    assert next_step("improved", RENEW) == f"to keep the gain: {RENEW}"
+    assert next_step("regressed", RENEW) == f"if it is intended: {RENEW}"
     assert next_step("pass", RENEW) == ""
-    noise = "run it again on a quiet machine; if it stays so, record more launches (launches.baseline)"
+    noise = "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
     assert next_step("inconclusive", RENEW) == noise
 
 
 @pytest.mark.parametrize(
-    ("cause", "cure"),
+    ("cause", "fix"),
     [
         (
             "port",
-            "run it again: every launch gets ports of its own, and somebody else had collected this one",
+            "run it again: every launch gets its own ports, and another process had already taken this one",
         ),
         (
             "warmup",
-            "make the case ask for what runs (`warmup:`); the log must show that a warmup ended",
+            "set `warmup` of the case to what the engine runs; the log must show a completed warmup",
         ),
         (
             "time",
-            "read at which stage the log stops; if the case may take that long, raise its `timeout`",
+            "check at which stage the log stops; if the case may take that long, raise its `timeout`",
         ),
         (
             "exit-code",
             (
-                "launch it again without what takes exit codes from pytest (a plugin that waits for any child); "
-                "if it is known how a recorded launch ended, write `returncode` into its launch.json"
+                "launch it again without the plugin that takes exit codes from pytest (one that waits for any child "
+                "process); if you know how a recorded launch ended, write `returncode` into its launch.json"
             ),
         ),
         (
@@ -250,10 +250,10 @@ def test_every_outcome_says_what_to_do_next():
         ),
     ],
 )
-def test_a_launch_that_does_not_count_has_a_cure(cause, cure):
-    assert next_step("invalid", RENEW, cause=cause) == cure
+def test_a_launch_that_does_not_count_has_a_fix(cause, fix):
+    assert next_step("invalid", RENEW, cause=cause) == fix
     problem = Problem(kind="invalid", message="whatever the words are", cause=cause)
-    assert finish(job(), LaunchSet(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == cure
+    assert finish(job(), LaunchSet(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == fix
 
 
 def test_more_launches_are_not_advised_where_the_machine_was_busy():
@@ -292,8 +292,8 @@ def test_a_suite_of_eight_cases_shows_its_own_noise():
     assert 0.016 < priors["primary"].cv0 < 0.022
     assert priors["stage"].source == priors["primary"].source
     assert told(priors) == (
-        "primary and stage: prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom, session drift 0.25 %; "
-        "memory: default prior (0 of 8 baselines needed): CV 0.20 %, session drift 0.25 %"
+        "primary and stage: prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom, session drift 0.30 %; "
+        "memory: default prior (0 of 8 baselines needed): CV 0.20 %, session drift 0.30 %"
     )
 
 
@@ -310,7 +310,7 @@ def test_a_case_speaks_by_its_longest_stage_whatever_the_others_do():
 def test_a_smaller_suite_is_judged_by_the_default():
     priors = suite_priors(suite(7))
     assert told(priors) == (
-        "default prior (7 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %"
+        "default prior (7 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.30 %"
     )
     assert {prior.cv0 for prior in priors.values()} == {None}
     assert told({}) == ""

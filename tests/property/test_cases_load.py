@@ -75,7 +75,7 @@ KEYS = (
     "model gpus args env config assets expect metrics launches timeout requires faster_than matrix marks fixtures "
     "backend warmup engine summary source other"
 )
-PARTS = "primary gate limits baseline looks gpu engine token case at_least output width"
+PARTS = "primary gate allow detect limits baseline looks gpu engine token case at_least output width"
 parts = st.dictionaries(st.sampled_from(PARTS.split()), json_values, max_size=4)
 bodies = st.dictionaries(st.sampled_from(KEYS.split()), json_values | parts, max_size=6)
 

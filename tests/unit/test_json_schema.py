@@ -13,12 +13,11 @@ import jsonschema
 import pytest
 import yaml
 
-from pytest_sgdiff.cases import json_schema
-from pytest_sgdiff.cases import tree as yamltree
-from pytest_sgdiff.cases import yaml as yamlreader
+from pytest_sgdiff.cases import json_schema, tree
 from pytest_sgdiff.cases.keys import CASE, MATRIX_HELP
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cases.shapes import Record
+from pytest_sgdiff.cases.yaml import read_tree
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.errors import CaseFileError
@@ -32,9 +31,9 @@ BAD = sorted((DATA / "bad").glob("*.yaml"))
 
 
 def plain(text: str) -> Any:
-    tree = yamlreader.read_tree(text, yamltree.Mistakes("x"))
-    assert tree is not None
-    return yamltree.to_plain(tree)
+    root = read_tree(text, tree.Mistakes("x"))
+    assert root is not None
+    return tree.to_plain(root)
 
 
 def check_jsonschema(*files: pathlib.Path) -> subprocess.CompletedProcess[str]:
@@ -85,13 +84,14 @@ def test_the_plugin_accepts_every_good_file(file: pathlib.Path) -> None:
         "args: {--a: 1}", "args: {a: {}}", "args: {a: []}", "args: {a: [[1]]}", "env: {A: 1}", "env: {A-B: x}",
         "config: 3", "assets: {a: /x}", "assets: {a: ../x}", "assets: {a: x/..}", "assets: {a: b/}", "expect: {a: 1}",
         "expect: {output: {width: 0}}", "expect: {stages: x}", "metrics: {primary: x}", "metrics: {gate: []}",
-        "metrics: {gate: [load]}", "metrics: {limits: {load: 4%}}", "metrics: {limits: {e2e: 4}}",
-        "metrics: {limits: {e2e: few}}", "metrics: {limits: {e2e: 0}}", "launches: {baseline: 2}",
-        "launches: {looks: [1, 1]}", "launches: {looks: []}", "timeout: 0", "timeout: soon", "requires: {token: 1}",
+        "metrics: {gate: [load]}", "metrics: {allow: {load: 4%}}", "metrics: {allow: {e2e: 4}}",
+        "metrics: {allow: {e2e: few}}", "metrics: {detect: {e2e: 0}}", "launches: {baseline: 2}",
+        "launches: {checkpoints: [1, 1]}", "launches: {checkpoints: []}", "timeout: 0", "timeout: soon",
+        "requires: {token: 1}",
         "requires: {gpu: []}", "faster_than: {at_least: 1%}", "faster_than: {case: a, at_least: 1}", "matrix: {}",
         "matrix: {t: {}}", "matrix: {t: {'a b': {}}}", "matrix: {t: {a: {matrix: {}}}}", "matrix: {t: {a: {gpus: x}}}",
-        "timeout: 0s", "timeout: 0.00h", "metrics: {limits: {e2e: 0%}}", "metrics: {limits: {e2e: 100%}}",
-        "metrics: {limits: {e2e: 0250.5%}}", "faster_than: {case: a, at_least: 100%}", "requires: {engine: 0.5.11}",
+        "timeout: 0s", "timeout: 0.00h", "metrics: {detect: {e2e: 0%}}", "metrics: {allow: {e2e: 100%}}",
+        "metrics: {allow: {e2e: 0250.5%}}", "faster_than: {case: a, at_least: 100%}", "requires: {engine: 0.5.11}",
         "requires: {engine: newest}", "requires: {engine: '>=0.5.11 <0.6'}", "requires: {engine: '>='}",
     ],
 )  # fmt: skip
@@ -106,7 +106,7 @@ def test_plugin_and_schema_refuse_the_same(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "timeout: 0.5s", "timeout: 10m", "metrics: {limits: {e2e: 099.5%}}", "metrics: {limits: {e2e: 0.1%}}",
+        "timeout: 0.5s", "timeout: 10m", "metrics: {allow: {e2e: 099.5%}}", "metrics: {allow: {e2e: 0.1%}}",
         "faster_than: {case: a, at_least: 0%}", "requires: {engine: '>=0.5.11,<0.6'}", "requires: {engine: ''}",
         "requires: {engine: '~= 0.5.11 , != 0.5.14.post1 ,'}", "requires: {engine: '==0.5.*'}",
         "requires: {engine: '===0.5.11+local'}", "requires: {engine: '>v0.5'}",
@@ -123,7 +123,8 @@ def test_the_keys_are_the_fields_of_the_data() -> None:
         assert list(record.keys) == list(record.help)
         for shape in record.keys.values():
             if isinstance(shape, Record):
-                assert set(shape.keys) == {f.name for f in dataclasses.fields(shape.kind)}
+                names = {shape.fields.get(key, key) for key in shape.keys}
+                assert names == {f.name for f in dataclasses.fields(shape.kind)}
                 assert_fields(shape)
 
     assert_fields(CASE)

@@ -118,7 +118,7 @@ def test_a_file_outside_of_the_folder_is_no_asset_wherever_a_link_leads(case: Ca
     for name in case.assets.values():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).symlink_to(tmp_path / "secret")
-    with pytest.raises(AssetError, match=f"leads out of {folder}, to {tmp_path / 'secret'}"):
+    with pytest.raises(AssetError, match=f"is a link out of {folder}, to {tmp_path / 'secret'}"):
         resolve_assets(case, folder)
     for name in case.assets.values():
         (folder / name).unlink()

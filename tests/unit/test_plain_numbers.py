@@ -28,7 +28,7 @@ def test_a_row_gets_verdict_reason_ratio_and_interval():
     answer = judged(candidate=[v * 1.053 for v in BASE])
     assert list(answer) == ["id", "metric_class", "verdict", "finding", "ratio", "low", "high"]
     assert (answer["id"], answer["verdict"]) == ("wan", "regressed")
-    assert figures(answer["finding"]) == {"code": "beyond-limit", "limit": 0.04}
+    assert figures(answer["finding"]) == {"code": "beyond-allow", "allow": 0.012}
     assert answer["ratio"] == pytest.approx(1.053)
     assert answer["low"] < 1.053 < answer["high"]
 
@@ -39,7 +39,7 @@ def test_rows_keep_their_order_and_stand_alone():
     assert [(a["id"], a["verdict"]) for a in answers] == [("a", "pass"), ("b", "inconclusive"), (3, "pass")]
 
 
-@pytest.mark.parametrize(("kind", "floor"), [("primary", 2), ("stage", 5), ("memory", 32)])
+@pytest.mark.parametrize(("kind", "floor"), [("primary", 2), ("stage", 15), ("memory", 32)])
 def test_a_pass_below_the_floor_names_it_to_whoever_left_the_unit_out(kind, floor):
     seconds = {"id": "wan", "metric_class": kind, "baseline": [1.0, 1.1, 1.2], "candidate": [1.9]}
     answer = apply_plain([seconds])[0]
@@ -72,7 +72,7 @@ def test_zeros_pass_as_a_short_stage_only():
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1e-3), ("us", 1e3), ("min", 1 / 6e4), ("MS", 1.0), (None, 1.0)])
 def test_the_unit_does_not_matter(unit, factor):
-    """1.6 ms slower of 40 ms is 4 %, but below `ignore_abs`: margins are in ms whatever the unit."""
+    """1.6 ms slower of 40 ms is 4 %, but below `allow_abs`: margins are in ms whatever the unit."""
     base, slow = [40.0, 40.1, 39.9, 40.0, 40.05], [41.6, 41.7, 41.5, 41.6, 41.6]
     expected = judged(baseline=base, candidate=slow)
     answer = judged(baseline=[v * factor for v in base], candidate=[v * factor for v in slow], unit=unit)
@@ -84,7 +84,7 @@ def test_the_unit_does_not_matter(unit, factor):
 def test_memory_is_mebibytes():
     gib = judged(metric_class="memory", unit="GiB", baseline=[21.52] * 5, candidate=[21.52])
     mb = judged(metric_class="memory", unit="MB", baseline=[21.52 * 1024] * 5, candidate=[21.52 * 1024])
-    assert figures(gib["finding"]) == figures(mb["finding"]) == {"code": "ruled-out", "size": 0.009}
+    assert figures(gib["finding"]) == figures(mb["finding"]) == {"code": "ruled-out", "size": 0.011}
 
 
 def test_another_node_widens_the_margins():
@@ -115,3 +115,17 @@ def test_mistakes_are_named_by_row_and_key(rows, message):
     with pytest.raises(WireError) as caught:
         apply_plain(rows)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("slower", "verdict"), [(1.09, "pass"), (1.13, "regressed")])
+def test_a_row_can_say_what_is_allowed(slower, verdict):
+    steady = [1000.0, 1004.0, 997.0, 1002.0, 999.0]
+    now = [slower * v for v in steady]
+    row = {"id": "a", "metric_class": "primary", "baseline": steady, "candidate": now, "allow": 0.1, "detect": None}
+    assert apply_plain([row])[0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize("figures", [{"allow": 10}, {"allow": "10%"}, {"allow": True}, {"allow": 0.1, "detect": 0.05}])
+def test_what_is_allowed_is_a_fraction_and_less_than_what_a_pass_rules_out(figures):
+    with pytest.raises(WireError, match=r"\[0\]\.(allow|detect)"):
+        apply_plain([{"id": "a", "metric_class": "primary", "baseline": [1.0], "candidate": [1.0]} | figures])
