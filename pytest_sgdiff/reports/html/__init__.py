@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
-from pytest_sgdiff.metrics import PAUSE
+from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, problem_text, text, warning_text
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.html import charts
@@ -78,6 +78,7 @@ class HtmlReport:
             numbers=numbers,
             phrases=case_text,
             metric_text=metric_text,
+            core_legend=text.CORE_LEGEND,
             pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
             trends_missing=run.trends_missing,
@@ -125,6 +126,7 @@ class HtmlReport:
             "found": case_text.resolution(result),
             "measured": "" if result.verdicts else evidence.measured(result),
             "estimators": case_text.estimator_legend(result) if result.verdicts else (),
+            "has_excess": any(v.metric == DENOISE_EXCESS for v in result.verdicts),
             "has_pause": any(v.metric == PAUSE for v in result.verdicts),
             "actions": case_text.actions(result),
             "files_href": self._files(result),
