@@ -95,6 +95,7 @@ PROBES = {
 
 
 ACCEPTED: dict[str, Any] = {"unknown": [], "abbreviated": []}
+COMPONENTS = ("transformer-path",)
 
 
 def may_be_launched(case: Case, version: str) -> bool:
@@ -123,9 +124,19 @@ def answers(engine_env: pathlib.Path, version: str) -> dict[str, Any]:
 
 
 def test_every_case_that_may_be_launched_is_accepted_by_the_real_parser(answers: dict[str, Any], version: str) -> None:
-    ids = [case.id for case in every_case() if may_be_launched(case, version)]
-    assert len(ids) > (50 if engine_version(version).release >= 13 else 15)
-    assert {name: answers[name] for name in ids if answers[name] != ACCEPTED} == {}
+    cases = {case.id: case for case in every_case() if may_be_launched(case, version)}
+    assert len(cases) > (50 if engine_version(version).release >= 13 else 15)
+    assert {name: answers[name] for name in cases if answers[name] != accepted(cases[name])} == {}
+
+
+def accepted(case: Case) -> dict[str, Any]:
+    """What the parser says to a case that it accepts: the path of a component is left to the engine, which takes every
+    `--<component>-path` for one."""
+    return {**ACCEPTED, "unknown": [word for flag in COMPONENTS if flag in case.args for word in spelt(case, flag)]}
+
+
+def spelt(case: Case, flag: str) -> list[str]:
+    return [f"--{flag}", str(case.args[flag])]
 
 
 def test_a_flag_that_the_parser_accepts_is_refused_only_where_the_engine_drops_it(
