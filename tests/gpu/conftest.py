@@ -94,11 +94,16 @@ def engine_python(engine: str) -> list[str]:
     return shlex.split(os.environ.get("SGDIFF_ENGINE_PYTHON", str(beside) if beside.exists() else "python3"))
 
 
+def made_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Where checkpoints are made."""
+    named = os.environ.get("SGDIFF_ENGINE_CHECKPOINTS")
+    return pathlib.Path(named).absolute() if named else tmp_path_factory.mktemp("checkpoints")
+
+
 @pytest.fixture(scope="session")
 def checkpoint(engine_python: list[str], tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A function (kind of checkpoint) -> its folder; made on the first call."""
-    named = os.environ.get("SGDIFF_ENGINE_CHECKPOINTS")
-    made = pathlib.Path(named).absolute() if named else tmp_path_factory.mktemp("checkpoints")
+    made = made_folder(tmp_path_factory)
 
     def make(kind: str) -> pathlib.Path:
         if kind in FAMILIES:
