@@ -1,4 +1,4 @@
-"""The four families of the product on one GPU: their shipped cases with small checkpoints, in sizes that keep it busy."""
+"""The product's four families on one GPU: their shipped cases with small checkpoints, in sizes that keep it busy."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LEFT_OUT = (*SPLIT, "enable-torch-compile", "warmup-steps")
 
 @dataclass(frozen=True, kw_only=True)
 class Large:
-    """One shipped case and the checkpoint (make_checkpoint.py) that it runs here. `sizes` are the checkpoint's, `slower`
-    those of one that is really slower; `args` are added to the case's."""
+    """One shipped case and the checkpoint (make_checkpoint.py) that it runs here. `sizes` are the checkpoint's,
+    `slower` makes one that is really slower of it; `args` are added to the case's."""
 
     case: str
     kind: str
@@ -35,7 +35,7 @@ class Large:
 
 
 def case_file(large: Large, model: pathlib.Path) -> str:
-    """The case file (JSON is YAML): on one GPU, with the sizes of `large`, and the shipped flags, `expect` and gates."""
+    """The case file (JSON is YAML): on one GPU, in the sizes of `large`, with the shipped flags, `expect` and gates."""
     case = shipped()[large.case]
     args = {name: value for name, value in {**case.args, **large.args}.items() if name not in LEFT_OUT}
     args |= {name: value for name, value in large.args.items() if name == "warmup-steps"}
@@ -51,6 +51,7 @@ def case_file(large: Large, model: pathlib.Path) -> str:
         "summary": case.summary,
         "model": str(model),
         "gpus": 1,
+        **({"backend": case.backend} if case.backend else {}),
         "warmup": case.warmup,
         "env": {**case.env, "HF_HUB_OFFLINE": "1"},
         "args": {**args, "attention-backend": "torch_sdpa"},

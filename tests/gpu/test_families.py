@@ -80,7 +80,7 @@ def test_it_is_recorded_natively_and_varies_as_noted(measured: Measured, record_
             record_property(f"{measured.name} {name} mean", round(statistics.fmean(known), 2))
             record_property(f"{measured.name} {name} CV %", round(spread(known), 2))
     record_property(
-        f"{measured.name} quickest step, median, CV %",
+        f"{measured.name} median step CV %",
         round(spread([statistics.median(launch.steps_ms) for launch in measurement.launches]), 2),
     )
 
@@ -95,7 +95,7 @@ def test_the_same_engine_is_never_called_slower(measured: Measured) -> None:
 
 
 def test_a_slower_checkpoint_is_never_called_faster(measured: Measured, record_property: Note) -> None:
-    """FireRed's launches pause before their first step or do not: by the time of its stage the slower one was faster."""
+    """FireRed's launches pause before their first step or do not: by that stage's time a slower one was faster."""
     project = measured.project.copy_to(measured.project.folder.with_name(f"{measured.name}-slower"))
     project.write_case(measured.make("slower", *measured.large.slower))
     ran = project.pytest("--sgdiff-out=slower")
