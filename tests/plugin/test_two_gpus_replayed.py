@@ -20,6 +20,8 @@ from tests.factories import NO_OTHER_PLUGINS
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "examples" / "recordings" / "h200-x2"
 LAUNCHES = {"tiny_firered[cfg]": 3, "tiny_firered[ulysses]": 3, "tiny_ltx2[cfg]": 1}
+# By a script, which did not sample the GPUs.
+UNWATCHED = {"tiny_wan22[cfg]": 1, "tiny_wan22[ulysses]": 1}
 
 
 def launches() -> list[tuple[str, Launch]]:
@@ -45,7 +47,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_every_launch_over_two_gpus_counts(report: dict[str, Any]) -> None:
     """There is no baseline of them, and nothing in them is refused."""
     cases = {case["case"]: case for case in report["cases"]}
-    assert {name: len(case["launches"]) for name, case in cases.items()} == LAUNCHES
+    assert {name: len(case["launches"]) for name, case in cases.items()} == LAUNCHES | UNWATCHED
     for case in cases.values():
         assert case["outcome"] == "no-baseline"
         assert case["machine"]["count"] == 2
@@ -55,11 +57,18 @@ def test_every_launch_over_two_gpus_counts(report: dict[str, Any]) -> None:
 
 
 def test_the_relation_between_two_topologies_is_what_the_run_found(report: dict[str, Any]) -> None:
-    (relation,) = report["relations"]
+    relation, _ = report["relations"]
     assert (relation["case"], relation["than"]) == ("tiny_firered[cfg]", "tiny_firered[ulysses]")
     assert (relation["metric"], relation["outcome"]) == ("denoise_steps", "pass")
     found = tuple(relation[name] for name in ("ratio", "low", "high"))
     assert found == pytest.approx((0.5455677, 0.5149534, 0.5780021), rel=1e-6)
+
+
+def test_one_launch_against_one_shows_a_relation_and_does_not_prove_it(report: dict[str, Any]) -> None:
+    _, relation = report["relations"]
+    assert (relation["case"], relation["than"]) == ("tiny_wan22[cfg]", "tiny_wan22[ulysses]")
+    assert relation["outcome"] == "inconclusive"
+    assert relation["ratio"] == pytest.approx(0.827, abs=0.001)
 
 
 def test_each_launch_held_two_gpus_and_ran_two_ranks_with_one_dump() -> None:
