@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import baselines
-from tests.engine.shipped import Family, small
+from tests.engine.shipped import LAUNCHES, Family, small
 from tests.realproject import Project, Ran, write_picture
 
 SHARED = "--sgdiff-isolation=shared"
@@ -49,7 +49,7 @@ class EachFamily:
         assert (recorded_family.ran.case["outcome"], recorded_family.ran.case["recorded"]) == ("pass", True)
         (path,) = recorded_family.project.baselines()
         launches = baselines.load(path).measurement.launches
-        assert [launch.warmup for launch in launches] == ["proven"] * 3
+        assert [launch.warmup for launch in launches] == ["proven"] * LAUNCHES
         wanted = recorded_family.family.shipped.expect.pipeline
         assert {launch.pipeline for launch in launches} == ({wanted} if wanted else {launches[0].pipeline})
 

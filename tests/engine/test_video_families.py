@@ -13,7 +13,7 @@ from pytest_sgdiff.engines.log import examine
 from pytest_sgdiff.engines.perf_dump import parse
 from pytest_sgdiff.recordings import store as recordings
 from tests.engine.conftest import FamilyCheckpoint
-from tests.engine.family_run import SHARED, EachFamily, RecordedFamily, gated, of_families, primary, problems
+from tests.engine.family_run import SHARED, EachFamily, RecordedFamily, gated, of_families, problems
 from tests.engine.shipped import FAMILIES, small
 
 pytestmark = pytest.mark.engine
@@ -32,7 +32,6 @@ def test_a_slower_low_noise_expert_regresses(
     slow = family_checkpoint(recorded_family.family, "slow expert", "--layers-2", "96")
     project, case = gated(recorded_family, tmp_path, slow)
     assert case["outcome"] == "regressed"
-    assert primary(case)["ratio"] > 1.9
     # Two of the eight steps are below the boundary: the median step shows nothing.
     for launch in recordings.read_launches(project.folder / "gated", "tiny"):
         steps = parse(launch.dump or "").steps_ms
