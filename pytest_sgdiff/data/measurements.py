@@ -37,7 +37,7 @@ class PerfDump:
     model: str | None = None
 
 
-Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention", "component"]
+Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention", "component", "device-mode"]
 """What a case's `expect` can name."""
 
 
@@ -76,6 +76,7 @@ ProblemCode = Literal[
     "attention-unproved",
     "component-attention",
     "component-fell-back",
+    "other-device-mode",
     # How it was measured.
     "cache-hit",
     "cache-on",

@@ -23,6 +23,9 @@ from pytest_sgdiff.engines.perf_dump import CLOCK_NOISE, CLOCK_NOISE_MS
 DIFFUSERS_STAGE = "DiffusersExecutionStage"
 """The one stage of the diffusers backend, and of no native pipeline (sglang 0.5.8 to 0.5.23)."""
 
+_DEVICE_MODE = "ltx2-two-stage-device-mode"
+_DEVICE_MODE_KEY = "ltx2_two_stage_device_mode"
+_DEVICE_MODE_VARIABLE = "SGLANG_LTX2_TWO_STAGE_DEVICE_MODE"
 _MOST_LINES = 8
 _LONGEST = 300
 _LAST_LINES = 100
@@ -78,6 +81,7 @@ def problems(
         yield from _attention(case, log)
     if case.runs_on == "sglang":
         yield from _components(case, log)
+        yield from _device_mode(launch, case, log)
     yield from _steps(case, dump)
     yield from _steps_beyond_their_stage(dump)
     if case.warmup == "request" and log.warmup != "proven":
@@ -223,6 +227,21 @@ def _components(case: Case, log: LogEvidence) -> Iterator[Problem]:
         yield _problem(
             "invalid", "component-fell-back", log.fell_back_lines, cause="component", about="component", found=found
         )
+
+
+def _device_mode(launch: Launch, case: Case, log: LogEvidence) -> Iterator[Problem]:
+    """Whether both stages of LTX-2 stay on the GPU: another amount of work and memory, which neither stages nor dump
+    show. A mode that the engine chose by itself is none that the case asked for."""
+    ran = log.server_args.get(_DEVICE_MODE_KEY)
+    asked = given(case, _DEVICE_MODE) or case.env.get(_DEVICE_MODE_VARIABLE) or None
+    if not isinstance(ran, str) or not (asked or f"--{_DEVICE_MODE}" in launch.argv):
+        return
+    # Deprecated from 0.5.14 on, where it means the other.
+    same = {"snapshot": "original"}
+    if asked is None or same.get(str(asked).lower(), str(asked).lower()) != same.get(ran.lower(), ran.lower()):
+        wanted = () if asked is None else (str(asked),)
+        line = f'server_args: "{_DEVICE_MODE_KEY}": "{ran}"'
+        yield _contradicted("other-device-mode", "device-mode", wanted, (line,), found=(ran,))
 
 
 def _cached(launch: Launch, log: LogEvidence) -> Iterator[Problem]:

@@ -100,6 +100,9 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "component-fell-back": lambda p: (
         f"{_found(p)} did not load as the engine's own class, and ran as one of transformers or diffusers"
     ),
+    "other-device-mode": lambda p: (
+        f"ran LTX-2's stages with device mode {_found(p)}, the case asks for {_wanted(p) or 'none'}"
+    ),
     "cache-hit": lambda p: "the measured request reused the encodings of its warmup from the conditioning cache",
     "cache-on": lambda p: (
         "the engine's conditioning cache was on, so the measured request reused the encodings of its warmup: "

@@ -272,6 +272,38 @@ def test_the_device_mode_of_ltx2_stands_in_the_engines_arguments() -> None:
     assert log("ltx23-two-stage").server_args["ltx2_two_stage_device_mode"] is None
 
 
+RESIDENT = ("sglang", "generate", "--ltx2-two-stage-device-mode", "resident")
+ASKS = "ltx2-two-stage-device-mode"
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, ()),
+        ({"args": {ASKS: "original"}}, ("original",)),
+        ({"env": {"SGLANG_LTX2_TWO_STAGE_DEVICE_MODE": "original"}}, ("original",)),
+    ],
+)
+def test_a_launch_in_another_device_mode_did_other_work(changes: dict[str, Any], wanted: tuple[str, ...]) -> None:
+    (problem,) = read("ltx23-resident", case(**changes), argv=RESIDENT).problems
+    assert (problem.code, problem.cause, problem.about) == ("other-device-mode", "contradicted", "device-mode")
+    assert (problem.wanted, problem.found) == (wanted, ("resident",))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "argv"),
+    [
+        ("ltx23-resident", {"args": {ASKS: "resident"}}, RESIDENT),
+        ("ltx23-resident", {"env": {"SGLANG_LTX2_TWO_STAGE_DEVICE_MODE": "resident"}}, RESIDENT[:2]),
+        # The engine's own choice, and a log that names none.
+        ("ltx23-resident", {}, RESIDENT[:2]),
+        ("ltx23-two-stage", {"args": {ASKS: "original"}}, RESIDENT[:2]),
+    ],
+)
+def test_the_device_mode_that_was_asked_for_counts(name: str, changes: dict[str, Any], argv: tuple[str, ...]) -> None:
+    assert read(name, case(**changes), argv=argv).problems == ()
+
+
 def test_a_folder_of_another_name_ran_on_the_other_backend() -> None:
     reading = read("firered-misnamed", returncode=1, outputs=())
     assert codes(reading) == ["exit-code"]
