@@ -70,7 +70,9 @@ def project(installed: Newest, engine_env: pathlib.Path, tmp_path_factory: pytes
     with started(engine_env, tmp_path_factory.mktemp("forked"), pythonpath=installed.pythonpath) as command:
         program = shlex.quote(command(installed.program, "run"))
         asking = folder / "sglang"
-        asking.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(installed.pythonpath)} exec {program} "$@"\n')
+        # Also where the plugin asks for the version, outside a case.
+        settings = f"HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONPATH={shlex.quote(installed.pythonpath)}"
+        asking.write_text(f'#!/bin/sh\n{settings} exec {program} "$@"\n')
         asking.chmod(0o755)
         yield Project(folder=folder, engine=str(asking), gpus="none")
 

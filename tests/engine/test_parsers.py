@@ -132,11 +132,8 @@ def test_every_case_that_may_be_launched_is_accepted_by_the_real_parser(answers:
 def accepted(case: Case) -> dict[str, Any]:
     """What the parser says to a case that it accepts: the path of a component is left to the engine, which takes every
     `--<component>-path` for one."""
-    return {**ACCEPTED, "unknown": [word for flag in COMPONENTS if flag in case.args for word in spelt(case, flag)]}
-
-
-def spelt(case: Case, flag: str) -> list[str]:
-    return [f"--{flag}", str(case.args[flag])]
+    words = [word for flag in COMPONENTS if flag in case.args for word in (f"--{flag}", str(case.args[flag]))]
+    return {"unknown": words, "abbreviated": words[::2]}
 
 
 def test_a_flag_that_the_parser_accepts_is_refused_only_where_the_engine_drops_it(

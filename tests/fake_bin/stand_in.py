@@ -87,6 +87,14 @@ LTX_TWO = """
 DIFFUSERS = "DiffusersExecutionStage 3784.5"
 
 
+IMAGES = {
+    "flux.1": "FluxPipeline",
+    "qwen-image": "QwenImagePipeline",
+    "z-image": "ZImagePipeline",
+    "stable-diffusion-3": "StableDiffusion3Pipeline",
+}
+
+
 def family(args):
     """Pipeline class, stages, default steps and suffix of the output."""
     named, model = args.get("pipeline-class-name"), args["model-path"].lower()
@@ -98,6 +106,9 @@ def family(args):
         return named or "Hunyuan3D2Pipeline", SHAPE, 50, ".glb"
     if "edit" in model:
         return named or ("JoyImageEditPipeline" if "joy" in model else "QwenImageEditPlusPipeline"), EDIT, 40, ".png"
+    image = next((pipeline for word, pipeline in IMAGES.items() if word in model), None)
+    if image:
+        return named or image, WAN, 20, ".png"
     if "-i2v-" in model:
         return named or "WanImageToVideoPipeline", WAN_I2V, 20, ".mp4"
     return named or "WanPipeline", WAN, 20, ".mp4"

@@ -14,6 +14,8 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -107,7 +109,12 @@ class TestEnding:
             write={str(tmp_path / "config.json"): '{"paint_enable": false}'},
         )
         assert (ended.ending, ended.returncode, ended.dump, ended.stale_dump) == ("exited", 0, '{"a": 1}', False)
-        assert ended.outputs == (OutputFile(name="b.mp4", size_bytes=5), OutputFile(name="sub/a.png", size_bytes=0))
+        assert [bare(file) for file in ended.outputs] == [
+            OutputFile(name="b.mp4", size_bytes=5),
+            OutputFile(name="sub/a.png", size_bytes=0),
+        ]
+        written = [datetime.fromisoformat(file.modified_at or "") for file in ended.outputs]
+        assert all(datetime.fromisoformat(ended.started_at) <= when for when in written)
         assert ended.log == f'to stdout\nto stderr\n{tmp_path}/work {{"paint_enable": false}} \n'
         assert (tmp_path / "engine.log").read_text() == ended.log
         assert 0 < ended.wall_s < 10
@@ -234,6 +241,11 @@ os._exit(0)
         assert ended.returncode == 0
         assert time.monotonic() - began < 10
         assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and _cmdline(int(pid)) == b"renamed\x0061\x00"]
+
+
+def bare(file: OutputFile) -> OutputFile:
+    """Without the time of its writing."""
+    return replace(file, modified_at=None)
 
 
 def group_is_empty(pgid: int) -> bool:
@@ -458,7 +470,10 @@ class TestDumps:
         for name in ("old.png", "again.png"):
             (out / name).write_text("12345")
         ended = launch(tmp_path, ("sh", "-c", 'printf 54321 > "$FOLDER/out/again.png"; : > "$FOLDER/out/new.png"'))
-        assert ended.outputs == (OutputFile(name="again.png", size_bytes=5), OutputFile(name="new.png", size_bytes=0))
+        assert [bare(file) for file in ended.outputs] == [
+            OutputFile(name="again.png", size_bytes=5),
+            OutputFile(name="new.png", size_bytes=0),
+        ]
 
 
 class TestOutput:
