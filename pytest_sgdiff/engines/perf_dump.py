@@ -72,6 +72,16 @@ def parse(text: str) -> PerfDump:
     )
 
 
+def read_dump(text: str | None) -> tuple[PerfDump | None, str | None]:
+    """The parsed dump, or what is wrong with it; neither where there is no text."""
+    if text is None:
+        return None, None
+    try:
+        return parse(text), None
+    except DumpError as error:
+        return None, str(error)
+
+
 def _of_line(line: Mapping[str, Any]) -> dict[str, Any]:
     """A line of the engine's performance log as the dump of its request: the same figures by other names. It stands for
     the dump where a request cannot ask for one (meshes, and edited images up to 0.5.19)."""

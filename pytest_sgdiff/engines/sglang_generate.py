@@ -10,9 +10,10 @@ from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, P
 from pytest_sgdiff.engines.conditioning import used
 from pytest_sgdiff.engines.flags.translate import flags_of, translate
 from pytest_sgdiff.engines.gate import backend_of, problems
-from pytest_sgdiff.engines.inspect import prompts_of, read_dump
+from pytest_sgdiff.engines.inspect import prompts_of
 from pytest_sgdiff.engines.load import load_ms
 from pytest_sgdiff.engines.log import LogEvidence, examine
+from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.metrics import metrics_of
 
 # Of a caller that is itself a distributed job (the engine logs and dumps only where RANK is 0), and of pytest-xdist.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 
-from pytest_sgdiff.data import Problem, ProblemCode, ServerPhase
+from pytest_sgdiff.data import Problem, ProblemCode
 from pytest_sgdiff.engines.causes import CUT_OFF, NATIVE_UNPROVED, in_words, warmup_unproved
+from pytest_sgdiff.engines.serving.words import SERVER_WORDS
 from pytest_sgdiff.reports import difference_text
 
 
@@ -62,49 +63,6 @@ def _two(p: Problem) -> str:
     return f"launches {which} of the recording belong to different measurements: {told}"
 
 
-_AT: Mapping[ServerPhase, str] = {
-    "start": "before it answered",
-    "readiness": "before it was ready",
-    "warmup": "during its warmup request",
-    "request": "during its requests",
-    "after": "after its requests",
-}
-
-
-def _phase(p: Problem) -> str:
-    return f"during request {p.request}" if p.phase == "request" and p.request is not None else _AT[p.phase or "start"]
-
-
-def _code(p: Problem) -> str:
-    return "" if p.number is None else f" (exit code {p.number})"
-
-
-def _says(p: Problem) -> str:
-    return f": {p.said}" if p.said else ""
-
-
-def _request(p: Problem) -> str:
-    return "the warmup request" if p.phase == "warmup" else f"request {p.request}"
-
-
-def _how(p: Problem) -> str:
-    status = "" if p.status is None else f" (HTTP {p.status})"
-    return {
-        "status": f"HTTP {p.status}",
-        "job": f"its job is {p.state or 'lost'}{status}",
-        "answer": f"its answer cannot be read{status}",
-        "content": "it has no content",
-        "connection": "the connection broke",
-        None: "nobody knows why",
-    }[p.how]
-
-
-def _not_ready(p: Problem) -> str:
-    last = "" if p.status is None else f", its last status was {p.status}"
-    waited = f": {_found(p)} did not answer 200{last}" if p.found else ""
-    return f"the server was not ready within {p.seconds:g} s{waited}{_why(p)}"
-
-
 _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "stated": lambda p: p.message,
     "timeout": lambda p: f"the launch did not end within {p.seconds:g} s{_why(p)}",
@@ -148,22 +106,7 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "steps-too-long": lambda p: f"{_found(p)} took {p.took_ms:g} ms, less than its steps together ({p.steps_ms:g} ms)",
     "warmup": lambda p: warmup_unproved(p.warmup or "none", _found(p)),
     "compile-failed": lambda p: "torch.compile was requested and failed",
-    "server-not-ready": _not_ready,
-    "server-ended": lambda p: f"the server ended by itself {_phase(p)}{_code(p)}{_why(p)}",
-    "server-unhealthy": lambda p: f"the server calls itself unhealthy {_phase(p)}{_says(p)}{_why(p)}",
-    "foreign-server": lambda p: f"another process listens on the server's {p.said or 'port'}",
-    "other-task": lambda p: f"the server does other work than the case's requests are for: {p.said}",
-    "request-timeout": lambda p: (
-        f"{_request(p)} did not end before the launch's time limit of {p.seconds:g} s{_why(p)}"
-    ),
-    "request-failed": lambda p: f"{_request(p)} failed: {_how(p)}{_says(p)}{_why(p)}",
-    "requests-missing": lambda p: f"{p.number} measured requests ended well, the case asks for {_wanted(p)}",
-    "no-request-dump": lambda p: f"request {p.request} left no perf dump",
-    "other-request": lambda p: f"the perf dump of request {p.request} is of {_found(p)}, not of {_wanted(p)}",
-    "no-model-info": lambda p: "nothing proves the backend: the server's /model_info names no pipeline class",
-    "chosen-otherwise": lambda p: (
-        f"the engine turned on {_found(p) or 'nothing'} by itself, and {_wanted(p) or 'nothing'} in earlier launches"
-    ),
+    **SERVER_WORDS,
     "other-work": lambda p: (
         f"launched for a different workload: {'; '.join(map(difference_text.of_case, p.differences))}"
     ),

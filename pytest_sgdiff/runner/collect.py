@@ -13,13 +13,13 @@ from pytest_sgdiff.data import (
     LaunchRecord,
     Machine,
     Measurement,
-    PerfDump,
     Problem,
     Reading,
     Recorded,
     RequestRecord,
     Workload,
 )
+from pytest_sgdiff.engines.serving.numbers import steps_of
 from pytest_sgdiff.judging.comparable import other_work
 from pytest_sgdiff.judging.series import Series
 from pytest_sgdiff.judging.workload import chosen_in, with_chosen
@@ -120,7 +120,7 @@ def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
     return LaunchRecord(
         number=launch.number,
         metrics={**reading.metrics, **extra},
-        steps_ms=_steps(reading.dumps),
+        steps_ms=steps_of(reading.dumps),
         started_at=launch.started_at,
         wall_s=launch.wall_s,
         session=launch.session,
@@ -145,13 +145,6 @@ def _medians(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The median of each figure that all have."""
     names = dict.fromkeys(name for one in found for name in one)
     return {name: statistics.median(one[name] for one in found) for name in names if all(name in one for one in found)}
-
-
-def _steps(dumps: Sequence[PerfDump]) -> tuple[float, ...]:
-    """Step by step the median of what was measured; nothing where requests have not equally many."""
-    if len({len(dump.steps_ms) for dump in dumps}) != 1:
-        return ()
-    return tuple(map(statistics.median, zip(*(dump.steps_ms for dump in dumps), strict=True)))
 
 
 def measurement_of(job: Job, collected: LaunchSet) -> Measurement:

@@ -35,7 +35,31 @@ def chosen(log: LogEvidence, argv: Iterable[str]) -> tuple[str, ...]:
 def problems(launch: Launch, case: Case, log: LogEvidence, dumps: Dumps) -> Iterator[Problem]:
     """Every reason why the launch does not count, the most telling first."""
     served = launch.served or _NONE
-    ended = _ended(launch, case, log, served)
+    early = list(cut_short(launch, log, seconds=case.timeout_s))
+    if early:
+        yield from early
+        return
+    yield from _missing(launch, case)
+    yield from of_dumps(launch, dumps)
+    measured = [dump for one in launch.requests if not one.warmup and (dump := dumps[one.number][0]) is not None]
+    for one in launch.requests:
+        for found in gate.steps(case, dumps[one.number][0]):
+            yield replace(found, request=one.number)
+    yield from _backend(served, case, measured, log)
+    yield from _work(case, measured, log)
+    yield from cold(log)
+    if conditioning.to_be_off(case):
+        yield from gate.cached(launch, log)
+    if log.compile_failures and given(case, "enable-torch-compile"):
+        yield problem("invalid", "compile-failed", log.compile_failures)
+    yield from unhealthy_after(served, log)
+
+
+def cut_short(launch: Launch, log: LogEvidence, *, seconds: float | None) -> Iterator[Problem]:
+    """Why not everything was done with the server: it ended early, the client left early, or a request failed.
+    `seconds` is the time limit of its life."""
+    served = launch.served or _NONE
+    ended = _ended(launch, log, served, seconds)
     if ended is not None:
         yield ended
         return
@@ -46,30 +70,26 @@ def problems(launch: Launch, case: Case, log: LogEvidence, dumps: Dumps) -> Iter
     if log.failures and not failed:
         lines = dict.fromkeys((*log.failures, *log.shown))
         yield problem("launch-failed", "failure-in-log", lines, cause=log.lacked, failure=log.failure)
-    if failed or served.stopped is not None:
-        return
-    yield from _missing(launch, case)
-    for one in launch.requests:
-        yield from _numbers(one, case, *dumps[one.number])
-    measured = [dump for one in launch.requests if not one.warmup and (dump := dumps[one.number][0]) is not None]
-    yield from _backend(served, case, measured, log)
-    yield from _work(case, measured, log)
+
+
+def cold(log: LogEvidence) -> Iterator[Problem]:
+    """A warmup of the server's own that failed, after which it went on."""
     if log.warmup_code == "failed":
         yield problem("invalid", "warmup", log.warmup_lines, cause="warmup", warmup="failed")
-    if conditioning.to_be_off(case):
-        yield from gate.cached(launch, log)
-    if log.compile_failures and given(case, "enable-torch-compile"):
-        yield problem("invalid", "compile-failed", log.compile_failures)
+
+
+def unhealthy_after(served: Served, log: LogEvidence) -> Iterator[Problem]:
+    """A server that was broken when its last request had been answered."""
     if served.healthy_after is False:
         yield problem("launch-failed", "server-unhealthy", last_lines(log), phase="after", said=served.message)
 
 
-def _ended(launch: Launch, case: Case, log: LogEvidence, served: Served) -> Problem | None:
+def _ended(launch: Launch, log: LogEvidence, served: Served, seconds: float | None) -> Problem | None:
     """How the life of the server ended, unless it was stopped because everything was done."""
     at, request = phase_of(launch)
     lines = dict.fromkeys((*log.failures, *log.shown)) or last_lines(log)
     if launch.ending == "timeout":
-        figures: dict[str, Any] = {"seconds": case.timeout_s, "failure": log.failure, "phase": at, "request": request}
+        figures: dict[str, Any] = {"seconds": seconds, "failure": log.failure, "phase": at, "request": request}
         if request is not None:
             return problem("timeout", "request-timeout", lines, cause=log.lacked or "time", **figures)
         waiting = (served.waiting_for,) if served.waiting_for else ()
@@ -154,8 +174,14 @@ def _missing(launch: Launch, case: Case) -> Iterator[Problem]:
         yield problem("invalid", "warmup", (), cause="warmup", warmup="none")
 
 
-def _numbers(request: Request, case: Case, dump: PerfDump | None, error: str | None) -> Iterator[Problem]:
-    """A request's own numbers: there, sound, of this very request, and of as many steps as asked for."""
+def of_dumps(launch: Launch, dumps: Dumps) -> Iterator[Problem]:
+    """What is wrong with the numbers of requests: they must be there, sound, and of this very request."""
+    for one in launch.requests:
+        if not one.stage:
+            yield from _numbers(one, *dumps[one.number])
+
+
+def _numbers(request: Request, dump: PerfDump | None, error: str | None) -> Iterator[Problem]:
     if error is not None:
         yield replace(gate.failed_dump(error), request=request.number)
         return
@@ -167,7 +193,7 @@ def _numbers(request: Request, case: Case, dump: PerfDump | None, error: str | N
         yield problem(
             "invalid", "other-request", (), request=request.number, wanted=(request.id or "no request",), found=found
         )
-    for one in (*gate.steps(case, dump), *gate.steps_beyond_their_stage(dump)):
+    for one in gate.steps_beyond_their_stage(dump):
         yield replace(one, request=request.number)
 
 
