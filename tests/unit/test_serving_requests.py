@@ -18,6 +18,7 @@ from pytest_sgdiff.engines.serving.requests import misfits, split, task_of
 from tests.serverlife import served_case
 
 PROMPT = "a curious raccoon in a field of sunflowers"
+VIDEO = {"num-frames": 81}
 FILES = LaunchFiles(
     workdir="/l", output_dir="/l/out", perf_dump="/l/perf.json", perf_log_dir="/l/log", config="/l/config.json"
 )
@@ -229,9 +230,9 @@ def test_a_server_warms_up_as_it_does_by_itself_unless_the_case_says_otherwise(
         ({"args": {"prompt": PROMPT, "fps": 16}}, 23, "serve-frames", "args"),
         ({"args": {"num-frames": 81}}, 23, "serve-input", "args"),
         ({"args": {"prompt": (PROMPT, "another"), "num-frames": 81}}, 23, "serve-input", "args.prompt"),
-        ({"args": {"prompt": "cat", "num-frames": 81}, "launches": LaunchPlan(requests=9)}, 23, "serve-input", "args.prompt"),
+        ({"args": {"prompt": "cat", **VIDEO}, "launches": LaunchPlan(requests=9)}, 23, "serve-input", "args.prompt"),
         # In the engine's `generate`, and in no request.
-        ({"args": {"prompt": PROMPT, "num-frames": 81, "boundary-ratio": 0.9}}, 23, "serve-field", "args.boundary-ratio"),
+        ({"args": {"prompt": PROMPT, **VIDEO, "boundary-ratio": 0.9}}, 23, "serve-field", "args.boundary-ratio"),
         ({"args": {"prompt": PROMPT, "num-frames": 81, "720p": True}}, 23, "serve-field", "args.720p"),
         ({"args": {"prompt": PROMPT, "num-frames": 81, "save-output": False}}, 23, "serve-field", "args.save-output"),
         ({"args": {"prompt": PROMPT, "guidance-scale-2": 3.0}}, 23, "serve-field", "args.guidance-scale-2"),
