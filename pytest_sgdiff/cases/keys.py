@@ -130,6 +130,7 @@ _LAUNCHES = Record(
         "checkpoints": Increasing(),
         "requests": Int(minimum=1),
         "inputs": Choice(options=("varied", "same")),
+        "side_by_side": Bool(),
     },
     help={
         "baseline": "number of launches of a baseline, 3 or more; a case marked `nightly` has 10 by default",
@@ -137,6 +138,8 @@ _LAUNCHES = Record(
         "requests": "measured requests of each launch of a server, 3 by default; a launch's value is their median",
         "inputs": "whether each request to a server has a prompt and image of its own (varied, the default), or all "
         "have the same, without the cache of encodings",
+        "side_by_side": "true: in an A/B run both engines run at the same time, each on GPUs of its own, so that the "
+        "case leases twice as many",
     },
     aliases={"looks": "checkpoints"},
     fields={"checkpoints": "looks"},
