@@ -92,6 +92,11 @@ def _ended(launch: Launch, log: LogEvidence, served: Served, seconds: float | No
         figures: dict[str, Any] = {"seconds": seconds, "failure": log.failure, "phase": at, "request": request}
         if request is not None:
             return problem("timeout", "request-timeout", lines, cause=log.lacked or "time", **figures)
+        if at == "after":
+            # All requests are answered; it waited for the dump of one of them.
+            return problem(
+                "timeout", "timeout", lines, cause=log.lacked or "time", seconds=seconds, failure=log.failure
+            )
         waiting = (served.waiting_for,) if served.waiting_for else ()
         figures |= {"found": waiting, "status": served.last_status}
         return problem("timeout", "server-not-ready", lines, cause=log.lacked or "readiness", **figures)

@@ -16,6 +16,7 @@ from pytest_sgdiff.engines.serving.words import SERVER_WORDS
 
 _OTHERS: Mapping[ProblemCode, str] = {
     "interrupted": "the launch was interrupted",
+    "timeout": "the launch did not end in time",
     "cut-off": CUT_OFF,
     "steps-too-long": "the denoising stage took less time than its steps together",
 }
@@ -48,7 +49,10 @@ def inspect_server(launch: Launch) -> dict[str, Any]:
 
 
 def _problems(launch: Launch, log: LogEvidence, dumps: gate.Dumps) -> Iterator[Problem]:
-    yield from gate.cut_short(launch, log, seconds=None)
+    early = list(gate.cut_short(launch, log, seconds=None))
+    if early:
+        yield from early
+        return
     yield from gate.of_dumps(launch, dumps)
     yield from gate.cold(log)
     if launch.served is not None:
