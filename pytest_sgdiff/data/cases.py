@@ -88,13 +88,17 @@ class LaunchPlan:
 
     Of servers: `requests` are the measured requests of a launch (`Case.served_requests`), `inputs` whether each has
     inputs of its own (`Case.varied`); None where the case does not state it. `side_by_side`: in an A/B run both engines
-    of a pair run at the same time, each on GPUs of its own."""
+    of a pair run at the same time, each on GPUs of its own. `concurrency` and `rate` (a second) are the loads that a
+    server gets after its measured requests, of `load_requests` each."""
 
     baseline: int | None = None
     looks: tuple[int, ...] = (1, 3, 5)
     requests: int | None = None
     inputs: Literal["varied", "same"] | None = None
     side_by_side: bool = False
+    concurrency: tuple[int, ...] = ()
+    rate: tuple[float, ...] = ()
+    load_requests: int = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

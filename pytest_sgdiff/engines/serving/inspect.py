@@ -11,7 +11,7 @@ from pytest_sgdiff.engines.causes import CUT_OFF, NATIVE_UNPROVED, in_words, war
 from pytest_sgdiff.engines.log import LogEvidence, examine
 from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.engines.serving import gate
-from pytest_sgdiff.engines.serving.numbers import medians, of_life, of_request, prompts_of, warmup_of
+from pytest_sgdiff.engines.serving.numbers import medians, of_life, of_loads, of_request, prompts_of, warmup_of
 from pytest_sgdiff.engines.serving.words import SERVER_WORDS
 
 _OTHERS: Mapping[ProblemCode, str] = {
@@ -42,7 +42,7 @@ def inspect_server(launch: Launch) -> dict[str, Any]:
         "warmup": warmup_of(launch, log),
         "generation": last.generation if last else None,
         "tag": last.tag if last else None,
-        "metrics": {**medians(measured), **of_life(launch, log)},
+        "metrics": {**medians(measured), **of_life(launch, log), **of_loads(launch)},
         "requests": [{"number": one.number, "warmup": one.warmup, "metrics": dict(one.metrics)} for one in read],
         "problems": [*problems, *_unproved(last, log, problems)],
     }
