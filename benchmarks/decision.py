@@ -11,7 +11,8 @@ tests/unit/test_rules_vectorised.py holds to `judging.rules` and `judging.judge`
 4. the noise of real launches (short stages, pauses outside the steps), beside the same rules;
 5. A/B pairs: which rule, and how many pairs a slowdown takes;
 6. the resolution that a baseline prints, and how often a slowdown of that size is found;
-7. the warnings of the step profile: false ones, and what they find.
+7. the warnings of the step profile: false ones, and what they find;
+8. the core of the steps beside their sum, on launches drawn from real ones.
 
 A share of p out of N has a binomial standard error of sqrt(p (1 - p) / N), which is printed for 1 % of each N; no event
 in N means less than 3 / N (95 %). Exits 1 if a goal is missed.
@@ -25,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from decision_core import real_launches
 from decision_metric import one_metric, other_noise, printed
 from decision_nights import Night, Nights, simulate_nights
 from decision_pairs import pairs
@@ -67,6 +69,10 @@ def claims(found: Nights) -> list[dict[str, object]]:
     claim(f"nights with a false alarm, {noisy}, baseline of 10", ten, lambda night: night.alarms, 0.01, least=False)
     claim(f"7 % slowdowns found, {noisy}", real, lambda night: night.found[0.07], 0.95, least=True)
     claim(f"launches per unchanged case, {noisy}", real, lambda night: night.launches, 1.25, least=False)
+    for size, held in (("5", found.held), ("10", found.held_ten)):
+        where = f"the host holds up 7 of 16 launches, baseline of {size}"
+        claim(f"nights with a false alarm, {where}", held, lambda night: night.alarms, 0.01, least=False)
+        claim(f"5 % slowdowns found, {where}", held, lambda night: night.found[0.05], 0.90, least=True)
     return rows
 
 
@@ -92,6 +98,7 @@ def main(argv: Sequence[str]) -> int:
         pairs(options.nights),
         printed(options.nights // 4),
         profiles(options.nights // 4),
+        real_launches(2 * options.nights),
     ):
         for line in part:
             print(line)

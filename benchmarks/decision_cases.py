@@ -9,7 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes, Decided, Flags, moderated, pauses
+from decision_rules import (
+    IMPROVED,
+    INCONCLUSIVE,
+    PASS,
+    REGRESSED,
+    Array,
+    Codes,
+    Decided,
+    Flags,
+    excess,
+    moderated,
+    pauses,
+)
 from numpy.typing import NDArray
 
 from pytest_sgdiff.data import MetricClass
@@ -22,15 +34,33 @@ Sides = tuple[Array, Array]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Steps:
+    """What is judged of launches that keep their steps, in place of the primary metrics: the `core`, the request `net`
+    of what held it up, the `excess` beyond the core, and the `rests`, the excess of each step of the candidate."""
+
+    core: Sides
+    net: Sides
+    excess: Sides
+    rests: Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cases:
     """Draws of a case: `primary` are judged and decide (the first is the case's own), `stages` fail it only, `memory`
-    decides, `pause` is milliseconds outside steps and stages. Baseline (N, nb), candidate (N, 5)."""
+    decides, `pause` is milliseconds outside steps and stages, and `steps` stand for `primary` where launches keep them.
+    Baseline (N, nb), candidate (N, 5)."""
 
     primary: Mapping[str, Sides]
     stages: Mapping[str, Sides]
     memory: Sides
     e2e: str
     pause: Sides | None = None
+    steps: Steps | None = None
+
+    @property
+    def judged(self) -> Mapping[str, Sides]:
+        """The primary metrics by name."""
+        return self.primary if self.steps is None else {"core": self.steps.core, self.e2e: self.steps.net}
 
 
 def first(cases: Cases, n: int) -> Cases:
@@ -39,6 +69,9 @@ def first(cases: Cases, n: int) -> Cases:
     def cut(metrics: Mapping[str, Sides]) -> dict[str, Sides]:
         return {name: (b[:n], c[:n]) for name, (b, c) in metrics.items()}
 
+    steps = cases.steps
+    if steps is not None:
+        steps = Steps(**cut({"core": steps.core, "net": steps.net, "excess": steps.excess}), rests=steps.rests[:n])
     sides = cut({"memory": cases.memory} | ({} if cases.pause is None else {"pause": cases.pause}))
     return Cases(
         primary=cut(cases.primary),
@@ -46,6 +79,7 @@ def first(cases: Cases, n: int) -> Cases:
         memory=sides["memory"],
         e2e=cases.e2e,
         pause=sides.get("pause"),
+        steps=steps,
     )
 
 
@@ -71,7 +105,7 @@ def judged(cases: Cases, *, priors: Mapping[MetricClass, Prior] | None = None, s
         used[todo] = look
         code[todo], worse[todo], is_open = _one_look(cases, todo, look, priors, slack)
         todo = todo[is_open]
-    metrics = len(cases.primary) + len(cases.stages) + 1 + (cases.pause is not None)
+    metrics = len(cases.primary) + len(cases.stages) + 1 + (cases.pause is not None) + (cases.steps is not None)
     return Judged(code=code, launches=used, worse=worse, metrics=metrics)
 
 
@@ -85,13 +119,21 @@ def _one_look(
         b, c = take(sides)
         return moderated(b, c, CLASS_MARGINS[kind], prior=priors.get(kind, DEFAULT), slack=slack, **more)
 
+    # The share of the request that matters is one of it as it was, held up or not.
     e2e_ms = np.median(cases.primary[cases.e2e][0][rows], axis=1)
-    deciding = [of("primary", sides) for sides in cases.primary.values()]
+    deciding = [of("primary", sides) for sides in cases.judged.values()]
     first = deciding[0]
     deciding.append(of("memory", cases.memory))
+    usual = CLASS_MARGINS["pause"]
+    long = np.maximum(usual.allow_abs, usual.allow * e2e_ms)
     if cases.pause is not None:
-        usual = CLASS_MARGINS["pause"]
-        deciding.append(pauses(*take(cases.pause), np.maximum(usual.allow_abs, usual.allow * e2e_ms)))
+        deciding.append(pauses(*take(cases.pause), long))
+    if cases.steps is not None:
+        rests = cases.steps.rests[rows, :look]
+        core, beyond, prior = take(cases.steps.core), take(cases.steps.excess), priors.get("primary", DEFAULT)
+        whole = take(cases.primary[cases.e2e])
+        margins = CLASS_MARGINS["primary"]
+        deciding.append(excess(core, beyond, margins, long, rests, request=whole, prior=prior, slack=slack))
     stages = [of("stage", sides, floor=STAGE_SHARE * e2e_ms) for sides in cases.stages.values()]
     failed = [d.code == REGRESSED for d in (*deciding, *stages)]
     many = np.sum(failed, axis=0)

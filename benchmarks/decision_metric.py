@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import decision_noise as noise
 import numpy as np
 from decision_cases import LOOKS
+from decision_core import look_by_look, simulated
 from decision_nights import SLOWDOWNS
 from decision_peers import Peer, peers
 from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes, Flags, moderated
@@ -28,7 +29,7 @@ class Rates:
     launches: float
 
 
-def look_by_look(b: Array, c: Array, m: Margins) -> Rates:
+def one_by_looks(b: Array, c: Array, m: Margins) -> Rates:
     """The moderated rule on one metric, at 1, 3 and 5 launches."""
     code, launches = looks_codes(b, c, m)
     shares = [float((code == outcome).mean()) for outcome in (PASS, IMPROVED, REGRESSED, INCONCLUSIVE)]
@@ -56,7 +57,7 @@ def looks_codes(b: Array, c: Array, m: Margins, *, secondary: bool = False) -> t
 def one(family: noise.Family, rng: np.random.Generator, n: int, nb: int, cv: float, slower: float) -> Rates:
     """`n` draws of a metric of 10 s."""
     b, c = 1e4 * family(rng, n, nb, cv), 1e4 * (1 + slower) * family(rng, n, max(LOOKS), cv)
-    return look_by_look(b, c, CLASS_MARGINS["primary"])
+    return one_by_looks(b, c, CLASS_MARGINS["primary"])
 
 
 def one_metric(n: int) -> Iterator[str]:
@@ -92,8 +93,25 @@ def other_noise(n: int) -> Iterator[str]:
             slowed = one(family, random(2, row, nb, 1), n, nb, 0.01, 0.05)
             cells.append(f"{percent(still.regressed):>12} {percent(slowed.regressed):>10} {still.launches:>9.2f}")
         yield f"   {name:<40} {'   '.join(cells)}"
+    cells = []
+    for nb in (5, 10):
+        still, launches = _with_steps(random(2, 98, nb, 0), 4 * n, nb, 0.0)
+        slowed, _ = _with_steps(random(2, 98, nb, 1), n, nb, 0.05)
+        cells.append(f"{percent(still):>12} {percent(slowed):>10} {launches:>9.2f}")
+    yield f"   {'the same, by the core of its steps':<40} {'   '.join(cells)}"
     yield f"   {4 * n} draws for alarms (standard error at 1 %: {error(4 * n)}), {n} for the rest ({error(n)})."
     yield from others_under_noise(n)
+
+
+def _with_steps(rng: np.random.Generator, n: int, nb: int, slower: float) -> tuple[float, float]:
+    """The family of hosts that hold up launches, which keep their steps: the share that regresses, and launches."""
+    shapes = ((nb, 1.0), (max(LOOKS), 1 + slower))
+    calm = [1e4 * factor * noise.clean(rng, n, launches, 0.003) for launches, factor in shapes]
+    longer = [noise.held_by(rng, (n, launches), noise.HELD_SHARE) for launches, _ in shapes]
+    found = simulated(rng, (calm[0], calm[1]), (longer[0], longer[1]))
+    sums = calm[0] * longer[0], calm[1] * longer[1]
+    code, launches = look_by_look(sums, found)
+    return float((code == REGRESSED).mean()), float(launches.mean())
 
 
 def others_under_noise(n: int) -> Iterator[str]:

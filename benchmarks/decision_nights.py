@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import decision_noise as noise
 import numpy as np
@@ -52,6 +52,9 @@ def nights(
             {s: share_of(judged(c[0], slack=slack)) for s, c in zip(slowdowns, slowed, strict=True)},
         )
     ]
+    if ours.steps is not None:
+        by_sum = {s: share_of(judged(replace(c[0], steps=None))) for s, c in zip(slowdowns, slowed, strict=True)}
+        rows.append(night("the sum of the steps, without their core", judged(replace(ours, steps=None)), by_sum))
     part = first(theirs, count // PEER_SHARE * CASES)
     for peer in peers(random(3, key, 99)) if with_peers else ():
         failed, spent, worse = peer.flags(part)
@@ -132,7 +135,7 @@ def fitted(title: str, key: tuple[int, ...], draw: Draw, count: int, slower: flo
         result = []
         for cases in (still, slow):
             stages = np.concatenate([b for b, _ in cases.stages.values()])
-            steadiest = next(iter(cases.primary.values()))[0]
+            steadiest = next(iter(cases.judged.values()))[0]
             baselines = {"primary": steadiest, "stage": stages, "memory": cases.memory[0]}
             priors = {kind: fit_prior(b.tolist(), cv0=CLASS_MARGINS[kind].cv0) for kind, b in baselines.items()}
             result.append(judged(cases, priors=priors))
@@ -158,6 +161,8 @@ class Nights:
     public_ten: list[Night]
     recorded: list[Night]
     recorded_ten: list[Night]
+    held: list[Night]
+    held_ten: list[Night]
     text: list[str]
 
 
@@ -217,6 +222,8 @@ def simulate_nights(count: int) -> Nights:
         public_ten=public_ten,
         recorded=five,
         recorded_ten=ten,
+        held=held[0],
+        held_ten=held[1],
         text=text,
     )
 

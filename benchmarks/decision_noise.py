@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from decision_cases import Cases, Sides
+from decision_cases import LOOKS, Cases, Sides, Steps
+from decision_core import simulated
 from decision_history import read, steady_cvs
 from decision_rules import Array, Flags
 
@@ -186,16 +187,16 @@ def recorded(
 
     def side(launches: int, factor: float, added: float, decode_added: float) -> dict[str, Array]:
         shape = (n, launches)
-        steps = (1024 if synchronised else 949) * factor * np.exp(own[:, None] * rng.standard_normal(shape))
-        if held:
-            steps = steps * held_by(rng, shape, held)
+        calm = (1024 if synchronised else 949) * factor * np.exp(own[:, None] * rng.standard_normal(shape))
+        longer = held_by(rng, shape, held) if held else np.ones(shape)
+        steps = calm * longer
         usual = rng.random(shape) < 0.7
         text = np.where(
             usual, 53 * np.exp(0.03 * rng.standard_normal(shape)), 40 * np.exp(0.08 * rng.standard_normal(shape))
         )
-        calm: Flags = rng.random(shape) < 0.8
+        quiet: Flags = rng.random(shape) < 0.8
         decode = (
-            34.5 * np.where(calm, np.exp(0.01 * rng.standard_normal(shape)), rng.uniform(1.1, 1.5, shape))
+            34.5 * np.where(quiet, np.exp(0.01 * rng.standard_normal(shape)), rng.uniform(1.1, 1.5, shape))
             + decode_added
         )
         if not synchronised:
@@ -207,6 +208,8 @@ def recorded(
         memory = 3011.5 * np.exp(1e-5 * rng.standard_normal(shape))
         net = steps + text + decode
         return {
+            "calm": calm,
+            "longer": longer,
             "steps": steps,
             "net": net,
             "text": text,
@@ -226,11 +229,22 @@ def recorded(
         memory=both["memory"],
         e2e="net",
         pause=both["pause"],
+        steps=_steps(rng, both) if synchronised else None,
     )
     whole = Cases(
         primary={name: both[name] for name in ("denoise", "e2e")}, stages=stages, memory=both["memory"], e2e="e2e"
     )
     return apart, whole
+
+
+def _steps(rng: np.random.Generator, both: Mapping[str, Sides]) -> Steps:
+    """What is judged of synchronised launches, which keep steps that say something."""
+    # No more launches than the looks take: the others are for the retries of other rules.
+    calm, longer = ((then, now[:, : LOOKS[-1]]) for then, now in (both["calm"], both["longer"]))
+    found = simulated(rng, calm, longer)
+    then, now = both["net"]
+    net = then - found.held[0], now[:, : LOOKS[-1]] - found.held[1]
+    return Steps(core=found.core, net=net, excess=found.excess, rests=found.rests)
 
 
 def public_nights(rng: np.random.Generator, n: int, nb: int, slower: float) -> Cases:

@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 
 from pytest_sgdiff.judging.estimator import CLIP
 from pytest_sgdiff.judging.rules import Margins, Prior
+from pytest_sgdiff.judging.rules import excess as excess_rule
 from pytest_sgdiff.judging.rules import pause as pause_rule
 from pytest_sgdiff.judging.rules import three_way as three
 from pytest_sgdiff.judging.rules.paired import PAIRS, SIGN_P
@@ -173,6 +174,49 @@ def pauses(b: Array, c: Array, allow_abs: Array) -> Decided:
     code = np.where(recurs, INCONCLUSIVE, PASS).astype(np.int8)
     if nc >= pause_rule.RECUR_LAUNCHES and nb >= pause_rule.RECUR_LAUNCHES:
         code[recurs] = REGRESSED
+    return Decided(code=code, suspect=np.zeros(len(b), bool))
+
+
+def excess(
+    core: tuple[Array, Array],
+    beyond: tuple[Array, Array],
+    m: Margins,
+    allow_abs: Array,
+    rests: Array,
+    *,
+    request: tuple[Array, Array] | None = None,
+    prior: Prior = DEFAULT,
+    slack: float = 0.0,
+    by_pairs: bool = False,
+) -> Decided:
+    """The rule for what steps took beyond their core, in milliseconds; `m` are the margins of denoising,
+    `rests` what each step took beyond its core (N, candidate, steps), and `request` all that launches took, where that
+    is judged as well."""
+    b, c = beyond
+    nb, nc = b.shape[1], c.shape[1]
+    was, is_now = core[0] + b, core[1] + c
+    usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
+    share, fixed = min(excess_rule.LEAST, m.allow), min(excess_rule.LEAST_MS, m.allow_abs)
+    least = np.maximum(share * np.median(was, axis=1), fixed)
+    every = (c > (usual + least)[:, None]).all(axis=1)
+    wholes = [(was, is_now), *([] if request is None else [request])]
+    found = [
+        paired(*whole, m, prior=prior) if by_pairs else moderated(*whole, m, prior=prior, slack=slack)
+        for whole in wholes
+    ]
+    passed = np.logical_and.reduce([(one.code == PASS) | (one.code == IMPROVED) for one in found])
+    slower = np.logical_or.reduce([one.code == REGRESSED for one in found])
+    allowed = np.minimum.reduce([np.maximum(m.allow * np.median(then, axis=1), m.allow_abs) for then, _ in wholes])
+    longer = usual + np.maximum(np.maximum(allow_abs, allowed), pause_rule.LENGTHS * usual)
+    long = (c.min(axis=1) > longer) & (is_now.min(axis=1) > was.max(axis=1))
+    convicted = slower | (long & (min(nb, nc) >= pause_rule.RECUR_LAUNCHES))
+    if math.comb(nb + nc, nc) * pause_rule.RECUR_P < 1:
+        common = np.maximum(0.0, rests.min(axis=1)).sum(axis=1) >= excess_rule.COMMON * (c.min(axis=1) - usual)
+        sizes = np.log(np.maximum(c - b.min(axis=1, keepdims=True), 1e-9))
+        alike = sizes.std(axis=1, ddof=1) <= excess_rule.ALIKE if nc > 1 else np.zeros(len(b), bool)
+        convicted &= common | alike
+    code = np.where(~every | passed, PASS, np.where(convicted, REGRESSED, INCONCLUSIVE)).astype(np.int8)
+    # A case that passes with many launches held up says so, and passes: nothing hangs on it.
     return Decided(code=code, suspect=np.zeros(len(b), bool))
 
 

@@ -16,11 +16,14 @@ from functools import cached_property
 from typing import Literal
 
 from pytest_sgdiff.data import LaunchRecord, MetricChoice, MetricClass, PerfDump
+from pytest_sgdiff.step_core import Core, Cores, cores, stage_starts
 
 STAGE = "stage:"
 E2E = "e2e"
 DENOISE = "denoise"
 DENOISE_STEPS = "denoise_steps"
+DENOISE_CORE = "denoise_core"
+DENOISE_EXCESS = "denoise_excess"
 DENOISE_GAP = "denoise_gap"
 PEAK_MEMORY = "peak_memory"
 PAUSE = "pause"
@@ -68,7 +71,17 @@ class Compared:
     @cached_property
     def apart(self) -> bool:
         """Whether the steps may stand for denoising on both sides, and what is outside of them is a pause."""
-        return _separable(self.then, self.now)
+        return self._both and max(map(_covered, (*self.then, *self.now))) >= COVERED
+
+    @cached_property
+    def _both(self) -> bool:
+        return _complete(self.then, self.now)
+
+    @cached_property
+    def core(self) -> Cores | None:
+        """The steps of every launch without what held them up, and what they took beyond that; None where the steps
+        have no core: their sum stands for denoising then."""
+        return _core(self.then, self.now) if self._both else None
 
     def each(self, value: Callable[[LaunchRecord], float | None]) -> tuple[Values, Values]:
         """A value of every launch, side by side."""
@@ -76,13 +89,24 @@ class Compared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Beyond:
+    """What a series is the excess of: the `cores` of the launches, and all that the metric took, ms per launch."""
+
+    cores: Cores
+    then: Values
+    now: Values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Derived:
-    """A series that is judged in place of what launches say of a metric; `net` where pauses were taken out of it."""
+    """A series that is judged in place of what launches say of a metric; `net` where pauses were taken out of it.
+    `beyond` is what the series is the excess of."""
 
     metric: str
     then: Values
     now: Values
     net: bool = False
+    beyond: Beyond | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,9 +268,9 @@ def _under_load(name: str) -> Callable[[Observed], dict[str, float]]:
 
 
 # ------------------------------------------------------------------------------------------------------------- derived
-# Where both sides carry denoising steps, the request is taken apart: the sum of the steps, by far the steadiest figure
-# (CV 0.3 to 0.8 % on real launches), stands for denoising; what the launch spent outside steps and stages is `pause`, a
-# metric of its own; and e2e is judged net of it.
+# Where both sides carry denoising steps, the request is taken apart: the steps stand for denoising, by their core where
+# they have one and else by their sum; what they take beyond the core, and what the launch spent outside steps and
+# stages, are metrics of their own that are judged by how often they come; and e2e is judged net of them.
 
 
 def pause_ms(launch: LaunchRecord) -> float | None:
@@ -281,11 +305,9 @@ def total(values: Iterable[float]) -> float:
         return math.inf
 
 
-def _separable(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> bool:
-    """Whether steps may stand for denoising: every launch has both, and some launch's cover nearly all.
-
-    And whether what lies outside the stages is a pause: in a launch whose denoising stage is missing it is denoising.
-    """
+def _complete(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> bool:
+    """Whether every launch has steps and all denoising stages: in a launch that lacks one, what lies outside the stages
+    is denoising and no pause."""
     if not then or not now:
         return False
     known = denoising_of(then)
@@ -293,9 +315,12 @@ def _separable(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> boo
         has = denoising_of((launch,))
         if not set(known) <= set(has) or (not has and stages_of((launch,))):
             return False
-    if any(not _positive(launch, name) for launch in (*then, *now) for name in (DENOISE, DENOISE_STEPS)):
-        return False
-    return max(launch.metrics[DENOISE_STEPS] / launch.metrics[DENOISE] for launch in (*then, *now)) >= COVERED
+    return all(_positive(launch, name) for launch in (*then, *now) for name in (DENOISE, DENOISE_STEPS))
+
+
+def _covered(launch: LaunchRecord) -> float:
+    """The share of denoising that the steps cover."""
+    return launch.metrics[DENOISE_STEPS] / launch.metrics[DENOISE]
 
 
 def _positive(launch: LaunchRecord, name: str) -> bool:
@@ -303,8 +328,30 @@ def _positive(launch: LaunchRecord, name: str) -> bool:
     return value is not None and math.isfinite(value) and value > 0
 
 
-def _steps(launch: LaunchRecord) -> float | None:
-    return launch.metrics.get(DENOISE_STEPS)
+def _core(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Cores | None:
+    """The cores of launches whose timers are synchronised: others return from a step before it has ended."""
+    launches = (*then, *now)
+    if not all(launch.environment.sync_stages and _whole(launch) for launch in launches):
+        return None
+    inner = step_stages(launches)
+    if inner is None:
+        return None
+    return cores([launch.steps_ms for launch in then], [launch.steps_ms for launch in now], inner)
+
+
+def _whole(launch: LaunchRecord) -> bool:
+    """Whether the steps that a launch kept are those that it summed up."""
+    known = launch.metrics.get(DENOISE_STEPS)
+    return known is not None and bool(launch.steps_ms) and math.isclose(total(launch.steps_ms), known, rel_tol=1e-3)
+
+
+def step_stages(launches: Sequence[LaunchRecord]) -> tuple[int, ...] | None:
+    """As `pytest_sgdiff.step_core.stage_starts`, of the denoising stages of the launches."""
+    stages = denoising_of(launches)
+    return stage_starts(
+        [launch.steps_ms for launch in launches],
+        [[launch.metrics.get(stage, 0.0) for stage in stages] for launch in launches],
+    )
 
 
 def _gap_ms(launch: LaunchRecord) -> float | None:
@@ -315,34 +362,75 @@ def _gap_ms(launch: LaunchRecord) -> float | None:
 
 def _beside_pause(
     sides: Compared,
-    metric: str,
-    of: Callable[[LaunchRecord], float | None],
-    *,
-    net: bool,
+    judged: Derived,
+    whole: tuple[Values, Values],
     pause: Callable[[LaunchRecord], float | None] = _gap_ms,
 ) -> Iterator[Derived]:
-    then, now = sides.each(of)
-    yield Derived(metric=metric, then=then, now=now, net=net)
-    then, now = sides.each(pause)
-    yield Derived(metric=PAUSE, then=then, now=now)
+    """A series, and behind it what was taken out of it: how often that comes is judged by itself. `whole` is the series
+    with what held up its steps."""
+    yield judged
+    core = sides.core
+    if core is not None:
+        before, after = (tuple(launch.excess for launch in side) for side in (core.then, core.now))
+        beyond = Beyond(cores=core, then=whole[0], now=whole[1])
+        yield Derived(metric=DENOISE_EXCESS, then=before, now=after, beyond=beyond)
+    if sides.apart:
+        then, now = sides.each(pause)
+        yield Derived(metric=PAUSE, then=then, now=now)
+
+
+def _steps(sides: Compared) -> tuple[Values, Values]:
+    return sides.each(lambda launch: launch.metrics.get(DENOISE_STEPS))
+
+
+def _undisturbed(sides: Compared) -> tuple[str, Values, Values]:
+    """What stands for denoising where steps may: their core, or their sum where they have none."""
+    if sides.core is None:
+        return (DENOISE_STEPS, *_steps(sides))
+    then, now = (tuple(launch.core for launch in side) for side in (sides.core.then, sides.core.now))
+    return DENOISE_CORE, then, now
 
 
 def _judged_denoise(sides: Compared, name: str) -> tuple[Derived, ...]:
-    """The steps stand for denoising."""
-    return tuple(_beside_pause(sides, DENOISE_STEPS, _steps, net=False)) if sides.apart else ()
+    """The steps stand for denoising; where they do not cover it, it is judged without what held them up."""
+    if sides.apart:
+        metric, then, now = _undisturbed(sides)
+        return tuple(_beside_pause(sides, Derived(metric=metric, then=then, now=now), _steps(sides)))
+    return tuple(_unheld(sides, name, sides.each(lambda launch: launch.metrics.get(name)))) if sides.core else ()
 
 
 def _judged_e2e(sides: Compared, name: str) -> tuple[Derived, ...]:
-    """The request without its pauses."""
-    if not sides.apart:
+    """The request without its pauses, and without what held up its steps."""
+    if not sides.apart and sides.core is None:
         return ()
-    return tuple(_beside_pause(sides, name, lambda launch: request_ms(launch, net=True), net=True, pause=pause_ms))
+    whole = sides.each(lambda launch: request_ms(launch, net=sides.apart))
+    return tuple(_unheld(sides, name, whole, pause_ms))
+
+
+def _unheld(
+    sides: Compared,
+    metric: str,
+    whole: tuple[Values, Values],
+    pause: Callable[[LaunchRecord], float | None] = _gap_ms,
+) -> Iterator[Derived]:
+    """A metric that holds all steps, without what held them up."""
+    then, now = whole
+    if sides.core is not None:
+        then, now = _less(then, sides.core.then), _less(now, sides.core.now)
+    yield from _beside_pause(sides, Derived(metric=metric, then=then, now=now, net=True), whole, pause)
+
+
+def _less(values: Values, launches: Sequence[Core]) -> Values:
+    return tuple(None if value is None else value - launch.held for value, launch in zip(values, launches, strict=True))
 
 
 def _judged_stage(sides: Compared, name: str) -> tuple[Derived, ...]:
     """The sole denoising stage by its steps, if it is the primary metric."""
     sole = denoising_of(sides.then) == (name,) == denoising_of(sides.now)
-    return tuple(_beside_pause(sides, name, _steps, net=True)) if sole and name == sides.primary and sides.apart else ()
+    if not (sole and name == sides.primary and sides.apart):
+        return ()
+    _, then, now = _undisturbed(sides)
+    return tuple(_beside_pause(sides, Derived(metric=name, then=then, now=now, net=True), _steps(sides)))
 
 
 # --------------------------------------------------------------------------------------------------------------- table
@@ -368,6 +456,23 @@ METRICS: tuple[Metric, ...] = (
         title="denoise (sum of steps)",
         subject="denoising",
         part_of=DENOISE,
+    ),
+    Metric(
+        name=DENOISE_CORE,
+        unit="ms",
+        metric_class="primary",
+        title="denoise (core of steps)",
+        subject="denoising",
+        part_of=DENOISE,
+    ),
+    Metric(
+        name=DENOISE_EXCESS,
+        unit="ms",
+        metric_class="pause",
+        title="denoise excess",
+        subject="what the denoising steps take beyond their core",
+        part_of=DENOISE,
+        zero=True,
     ),
     Metric(
         name=DENOISE_GAP,

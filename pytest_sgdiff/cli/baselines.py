@@ -171,7 +171,8 @@ def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricCl
 
     judged = {s.metric: s for s in own}
     lines = []
-    for name, values in baseline.measurement.values.items():
+    derived = {s.metric: s.baseline for s in own if s.metric_class == "primary" and s.baseline}
+    for name, values in (derived | baseline.measurement.values).items():
         middle, spread = centre(values, metric_class(name)), variation(values)
         if middle is None:
             continue

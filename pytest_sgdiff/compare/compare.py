@@ -38,6 +38,7 @@ from pytest_sgdiff.judging.rules.three_way import CONFIRM_LAUNCHES, GROSS_LAUNCH
 from pytest_sgdiff.judging.series import series_of
 from pytest_sgdiff.metrics import (
     DENOISE,
+    DENOISE_CORE,
     DENOISE_GAP,
     DENOISE_STEPS,
     E2E,
@@ -313,10 +314,10 @@ def _shows(verdict: Verdict, old: Side, new: Side) -> float | None:
 def _others(old: Side, new: Side, verdicts: Sequence[Verdict]) -> Iterator[Row]:
     """What the launches hold and no verdict shows: stages of one side only, and what is judged by its parts."""
     shown = {verdict.metric for verdict in verdicts}
-    apart = DENOISE_STEPS in shown
+    apart = not shown.isdisjoint({DENOISE_STEPS, DENOISE_CORE})
     for name, (sides, estimator) in _centres(old, new).items():
-        # The sum of the steps and the pause say what these two hold.
-        if name in shown or (apart and name in (DENOISE, DENOISE_GAP)):
+        # The steps and the pause say what these hold.
+        if name in shown or (apart and name in (DENOISE, DENOISE_GAP, DENOISE_STEPS)):
             continue
         before, after = sides
         if before is None or after is None:

@@ -39,6 +39,12 @@ FindingCode = Literal[
     "pauses-unconfirmed",
     "pauses-small-baseline",
     "extreme-pauses",
+    # Steps that the host holds up.
+    "no-hold-up",
+    "held-up",
+    "held-up-always",
+    "held-up-unconfirmed",
+    "host-decides",
     # A published number.
     "reference-zero",
     "reference-shows",
@@ -77,7 +83,11 @@ class Finding:
     and `longest` in the metric's unit. `count` of `of` launches or pairs are meant; `needed` is how many would do.
     `baseline` says that `count` and `of` are the baseline's, not the candidate's; of a pause, that it is there. Of few
     launches `size` is by how much launches differ anyway. `slack` is the fraction by which
-    both margins were wider, since the baseline does not know the GPU or host. `then` and `now` name what differs.
+    both margins were wider, since the baseline does not know the GPU or host. `then` and `now` name what differs. Of
+    steps that are held up, `shortest` and `longest` are what they take, `usual` what a step takes otherwise (ms), and
+    `first` to `last` the steps, numbered from 0, that are so in every launch. Where the host decides, `size` is the
+    CV of the launches, `busy` the share of time for which the GPU was seen busy, and `clock` that of its full clock;
+    None where nobody watched.
     """
 
     code: FindingCode | ComparisonCode
@@ -93,6 +103,11 @@ class Finding:
     of: int | None = None
     paused: int | None = None
     needed: int | None = None
+    usual: float | None = None
+    first: int | None = None
+    last: int | None = None
+    busy: float | None = None
+    clock: float | None = None
     baseline: bool = False
     pairs: bool = False
     slack: float = 0.0

@@ -13,15 +13,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Decision, Measurement, MetricChoice, MetricClass, Outcome, Verdict
-from pytest_sgdiff.judging.comparable import differences, same_node
+from pytest_sgdiff.data import (
+    Baseline,
+    ComparisonCode,
+    Decision,
+    Finding,
+    FindingCode,
+    Measurement,
+    MetricChoice,
+    MetricClass,
+    Outcome,
+    Verdict,
+)
+from pytest_sgdiff.judging.comparable import counted, differences, same_node
 from pytest_sgdiff.judging.estimator import centres, middle
+from pytest_sgdiff.judging.host_bound import host_bound
 from pytest_sgdiff.judging.plain_numbers import apply_plain
-from pytest_sgdiff.judging.rules import RULES, ModeratedRule, PairedRule, Prior, Rule
+from pytest_sgdiff.judging.rules import RULES, ExcessRule, ModeratedRule, PairedRule, Prior, Rule
 from pytest_sgdiff.judging.rules.sample import growth, variation
 from pytest_sgdiff.judging.rules.three_way import bounds
 from pytest_sgdiff.judging.series import Series, new_stages, series_of
-from pytest_sgdiff.metrics import cost, costs, more_is_better
+from pytest_sgdiff.metrics import DENOISE_CORE, DENOISE_STEPS, cost, costs, more_is_better
 
 __all__ = [
     "apply_plain",
@@ -69,16 +81,31 @@ def verdicts_on(
     `rules` judge their classes in place of the rule that the baseline asks for.
     """
     near = paired or same_node(now.launches, baseline)
-    return tuple(
+    verdicts = tuple(
         _verdict(
             s,
-            (rules or {}).get(s.metric_class) or _rule(s, baseline, paired=paired, priors=priors or {}),
+            (None if s.beyond else (rules or {}).get(s.metric_class))
+            or _rule(s, baseline, paired=paired, priors=priors or {}),
             baseline,
             looks=looks,
             near=near,
         )
         for s in series
     )
+    cores = next((s.beyond for s in series if s.beyond is not None), None)
+    host = host_bound(cores, (*counted(baseline.measurement.launches), *counted(now.launches))) if cores else None
+    return verdicts if host is None else tuple(_named(v, host) for v in verdicts)
+
+
+def _named(verdict: Verdict, host: Finding) -> Verdict:
+    """What stays open since the host decides says so: more launches would not help."""
+    still_open = verdict.metric_class == "primary" and verdict.outcome == "inconclusive"
+    return replace(verdict, finding=host) if still_open and verdict.finding.code in _UNDECIDED else verdict
+
+
+_UNDECIDED: frozenset[FindingCode | ComparisonCode] = frozenset(
+    {"undecided", "interval-undecided", "unconfirmed", "out-of-order"}
+)
 
 
 def settled(verdicts: Sequence[Verdict]) -> bool:
@@ -117,9 +144,15 @@ def _open(v: Verdict) -> bool:
 def _rule(s: Series, baseline: Baseline, *, paired: bool, priors: Mapping[MetricClass, Prior]) -> Rule:
     if baseline.kind == "reference":
         return RULES["reference"]
+    if s.beyond is not None:
+        return ExcessRule(s.beyond, s.wholes, _means("primary", paired=paired, priors=priors))
     if s.metric_class == "pause":
         return RULES["pause"]
-    prior = priors.get(s.metric_class)
+    return _means(s.metric_class, paired=paired, priors=priors)
+
+
+def _means(kind: MetricClass, *, paired: bool, priors: Mapping[MetricClass, Prior]) -> Rule:
+    prior = priors.get(kind)
     if paired:
         return RULES["paired"] if prior is None else PairedRule(prior)
     return RULES["moderated"] if prior is None else ModeratedRule(prior)
@@ -177,10 +210,14 @@ def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: Sequence[int], 
     )
     if s.metric_class == "pause" or not then:
         return verdict
-    best = None if s.net else baseline.best.get(s.metric)
-    if best and decision.ratio is not None:
+    # The core depends on the baseline: what was best is the sum that it is the core of.
+    kept = DENOISE_STEPS if s.metric == DENOISE_CORE else s.metric
+    best = None if s.net else baseline.best.get(kept)
+    sums = [launch.metrics.get(kept) for launch in counted(baseline.measurement.launches)]
+    usual = then if kept == s.metric else middle(sums)
+    if best and usual and decision.ratio is not None:
         # `best` is a median: the change as it was judged, on top of how far the baseline's own median is above it.
-        verdict = replace(verdict, best_ratio=decision.ratio * then / cost(s.metric, best))
+        verdict = replace(verdict, best_ratio=decision.ratio * usual / cost(s.metric, best))
     if baseline.kind == "reference":
         return replace(verdict, allow=s.margins.allow) if math.isfinite(s.margins.allow) else verdict
     if then <= s.margins.allow_abs:

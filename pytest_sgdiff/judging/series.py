@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Baseline, Finding, LaunchRecord, Measurement, MetricChoice, MetricClass, UnknownStage
 from pytest_sgdiff.judging.comparable import counted
-from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins
-from pytest_sgdiff.metrics import Compared, Derived, Values, denoising_of, request_ms, stages_of
+from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins, Whole
+from pytest_sgdiff.metrics import Beyond, Compared, Derived, Values, denoising_of, request_ms, stages_of
+from pytest_sgdiff.step_core import Cores
 
 STAGE_SHARE = 0.01
 """A stage matters only by a share of the request: its `allow_abs` is at least this times the baseline's e2e."""
@@ -26,7 +27,8 @@ class Series:
     """One metric of baseline and candidate, and how it is to be judged.
 
     Of values of which more is better the inverse stands here, so that more is always worse. `stop` is why it cannot be
-    judged (then the values are for show). `net` tells that pauses were taken out.
+    judged (then the values are for show). `net` tells that pauses were taken out. `beyond` are the cores whose rest the
+    series is, and `wholes` what core and excess are part of.
     """
 
     metric: str
@@ -39,6 +41,8 @@ class Series:
     deciding: bool = True
     net: bool = False
     stop: Finding | None = None
+    beyond: Cores | None = None
+    wholes: tuple[Whole, ...] = ()
 
 
 def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
@@ -51,7 +55,9 @@ def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tup
     for s in (s for name in sorted(gated, key=lambda name: name != metrics.E2E) for s in request.expand(name)):
         # Published numbers cover a few metrics; that others were not published is nothing to report.
         if s.baseline or s.primary or not request.reference:
-            unique.setdefault(s.metric, s)
+            known = unique.setdefault(s.metric, s)
+            if known is not s:
+                unique[s.metric] = replace(known, wholes=(*known.wholes, *s.wholes))
     if not request.reference and any(map(_has_denoising, gated)):
         unique |= {s.metric: s for s in request.torn()}
     return tuple(sorted(unique.values(), key=lambda s: (not s.primary, s.metric_class != "pause")))
@@ -132,7 +138,7 @@ class _Request:
         derived = () if self.reference or metric is None or metric.derive is None else metric.derive(self.sides, name)
         if derived:
             for place, one in enumerate(derived):
-                yield self._series(one.metric, gate=one.metric if place else name, derived=one)
+                yield self._series(one.metric, gate=one.metric if place else name, derived=one, part_of=name)
         elif any(name in launch.metrics for launch in (*self.then, *self.now)) or name == self.primary:
             yield self._series(name)
         elif metric is not None and metric.family:
@@ -146,9 +152,11 @@ class _Request:
         torn = [name for name in denoising_of(self.then) if any(name not in launch.metrics for launch in launches)]
         return [replace(self._series(name), deciding=True) for name in torn]
 
-    def _series(self, metric: str, *, gate: str | None = None, derived: Derived | None = None) -> Series:
+    def _series(
+        self, metric: str, *, gate: str | None = None, derived: Derived | None = None, part_of: str = ""
+    ) -> Series:
         """`metric` as launches tell it, or as it was derived of them. `gate` is its name in the case, where that is
-        another."""
+        another, and `part_of` the gate that it was derived of."""
         gate = gate or metric
         primary = gate == self.primary
         kind = "primary" if primary else metrics.metric_class(metric)
@@ -159,6 +167,7 @@ class _Request:
         absent = all(v is None for v in then)
         gone = all(v is None for v in now) and not absent
         stop = Finding(code="stage-gone", of=len(now)) if gone else None
+        beyond = None if derived is None else derived.beyond
         was, is_now = (metrics.places(metric, side) for side in (self.then, self.now))
         if elsewhere := bool(was and is_now and was != is_now):
             stop = Finding(code="other-checkpoint", then=was, now=is_now)
@@ -174,7 +183,13 @@ class _Request:
             deciding=not self.reference and (kind != "stage" or gone or self.stages_decide) and not elsewhere,
             net=derived is not None and derived.net,
             stop=stop,
+            beyond=None if beyond is None else beyond.cores,
+            wholes=() if beyond is None else (self._whole(part_of, beyond),),
         )
+
+    def _whole(self, gate: str, beyond: Beyond) -> Whole:
+        margins = self._margins("primary", gate, metrics.DENOISE)
+        return Whole(then=beyond.then, now=beyond.now, margins=margins)
 
     def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
         """The class's margins, with what the case states; where that is `allow` alone, `detect` keeps its distance."""

@@ -11,13 +11,12 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 from pytest_sgdiff.data import LaunchRecord, StepFinding
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, Margins
 from pytest_sgdiff.judging.rules.moderated import BASELINE_LAUNCHES
-from pytest_sgdiff.metrics import denoising_of, parameter
+from pytest_sgdiff.metrics import denoising_of, parameter, step_stages
 
 FIRST_STEPS = 2
 """Steps that hold what is built or tuned on first use."""
@@ -28,8 +27,6 @@ SPIKE_LAUNCHES = 3
 launch a sporadic spike somewhere is seen in 40 % of unchanged cases."""
 TAIL_STEPS = 9
 """Fewer steps have no thirds to speak of."""
-CLOCK_MS = 0.05
-"""Steps and stages are timed apart, by clocks that disagree by microseconds."""
 
 _TAIL_MARGINS = replace(CLASS_MARGINS["stage"], allow_abs=0.0, detect_abs=0.0, noise_abs=0.0, zeros=False)
 """A ratio of two means has no unit, so that margins in milliseconds mean nothing."""
@@ -75,33 +72,8 @@ def step_findings(baseline: Sequence[LaunchRecord], now: Sequence[LaunchRecord])
     return tuple(f for part in _parts(then, new) for f in (*_first(part), *_tail(part), *_spikes(part)))
 
 
-def boundaries(launches: Sequence[LaunchRecord]) -> tuple[int, ...] | None:
-    """Numbers of the steps with which the second and later denoising stages begin; empty for one stage.
-
-    The steps before a boundary fit into the stages before it, and those from it on into the rest, in every launch: a
-    launch that pauses leaves room for more than one boundary, the launches together do not. None where no boundary
-    fits, which means that steps and stages do not belong together.
-    """
-    stages = denoising_of(launches)
-    if len(stages) < 2:
-        return ()
-    found = []
-    for count in range(1, len(stages)):
-        fitting = set[int]()
-        for i, launch in enumerate(launches):
-            durations = [launch.metrics.get(stage, 0.0) for stage in stages]
-            before, after = math.fsum(durations[:count]), math.fsum(durations[count:])
-            sums = list(accumulate(launch.steps_ms, initial=0.0))
-            fits = {k for k, s in enumerate(sums) if s <= before + CLOCK_MS and sums[-1] - s <= after + CLOCK_MS}
-            fitting = fits if i == 0 else fitting & fits
-        if not fitting:
-            return None
-        found.append(max(fitting))
-    return tuple(found)
-
-
 def _parts(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Iterator[_Part]:
-    inner = boundaries((*then, *now))
+    inner = step_stages((*then, *now))
     if inner is None:
         return
     stages = tuple(map(parameter, denoising_of((*then, *now)))) or ("",)

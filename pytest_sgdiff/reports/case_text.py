@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Trend, Verdict
-from pytest_sgdiff.metrics import DENOISE
+from pytest_sgdiff.metrics import DENOISE, DENOISE_CORE
 from pytest_sgdiff.reports import evidence, finding_text, metric_text, numbers, reason_text
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
@@ -77,13 +77,23 @@ def phrase(result: CaseResult) -> str:
     ):
         return numbers.clean(reason_text.reason(result))
     words = f"{metric_text.metric_name(verdict.metric)} {metric_text.change(verdict)}"
+    held_up = _held_up(result) if verdict.metric == DENOISE_CORE else ""
     if result.outcome == "pass" and verdict.excluded is not None:
-        return ", ".join(filter(None, (words, metric_text.excluded(verdict, full=True), against_best(result))))
+        excluded = metric_text.excluded(verdict, full=True)
+        return ", ".join(filter(None, (words, excluded, against_best(result), held_up)))
     if result.outcome == "inconclusive":
         interval = metric_text.interval(verdict)
         # Without one the reason tells the change, if there is any to tell.
-        return f"{words} ({interval})" if interval else numbers.clean(reason_text.reason(result))
-    return words
+        if not interval:
+            return numbers.clean(reason_text.reason(result))
+        words = f"{words} ({interval})"
+    return ", ".join(filter(None, (words, held_up)))
+
+
+def _held_up(result: CaseResult) -> str:
+    """What the core of the steps leaves out: `held up in 3 of 5 launches (steps took 53 to 82 ms instead of 50)`."""
+    found = next((verdict for verdict in result.verdicts if verdict.finding.code == "held-up"), None)
+    return "" if found is None else finding_text.why(found, paired=result.paired)
 
 
 def trend_line(trend: Trend) -> str:

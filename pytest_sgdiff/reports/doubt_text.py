@@ -41,7 +41,16 @@ def _ms(value: float | None) -> str:
 
 def _pauses(d: Doubt) -> str:
     low, high = _ms(d.low), _ms(d.high)
-    return f"{d.count} of {d.of} launches pause for {low if d.count == 1 else f'{low} to {high}'} ms"
+    one = d.count == 1
+    if d.metric == metrics.DENOISE_EXCESS:
+        do = "is held up" if one else "are held up"
+    else:
+        do = "pauses" if one else "pause"
+    return f"{d.count} of {d.of} launches {do} for {low if one else f'{low} to {high}'} ms"
+
+
+def _kind(d: Doubt) -> str:
+    return "hold-ups" if d.metric == metrics.DENOISE_EXCESS else "pauses"
 
 
 def _pin(d: Doubt) -> str:
@@ -66,7 +75,7 @@ _HELPS: Mapping[str, Callable[[Doubt], str]] = {
         "the gate may miss slowdowns of the stated size, or find unchanged code inconclusive; "
         "check whether the host delays the GPU"
     ),
-    "pauses": lambda d: f"record {d.needed} to distinguish rare pauses from new ones",
+    "pauses": lambda d: f"record {d.needed} to distinguish rare {_kind(d)} from new ones",
 }
 
 

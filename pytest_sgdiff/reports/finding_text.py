@@ -100,6 +100,24 @@ class _Say:
         mine = f"the first launch pauses for {figures.fixed(f.shortest or 0.0, 0)} ms" if f.count == 1 else many
         return f"{mine}, {f.paused or 'none'} of {self.base}'s {f.of} did"
 
+    @property
+    def steps(self) -> str:
+        """` (steps took 53 to 82 ms instead of 50)`; empty where no single step stands out."""
+        f = self.f
+        if f.shortest is None or f.longest is None or f.usual is None:
+            return ""
+        low, high = figures.fixed(f.shortest, 0), figures.fixed(f.longest, 0)
+        took = f"{low} to {high} ms" if low != high else f"{low} ms"
+        return f" (steps took {took} instead of {figures.fixed(f.usual, 0)})"
+
+    @property
+    def where(self) -> str:
+        """` in steps 13 to 19`; empty where it is in other steps each time."""
+        f = self.f
+        if f.first is None or f.last is None:
+            return ""
+        return f" in step {f.first}" if f.first == f.last else f" in steps {f.first} to {f.last}"
+
 
 def size(fraction: float) -> str:
     """A slowdown or growth as it was measured: `5.3 %`."""
@@ -158,6 +176,27 @@ def _one_sided(s: _Say) -> str:
     return f"{s.f.count} of {s.f.of} launches of {side} pause, for up to {s.longest} ms, and none of the other side"
 
 
+def _launches(count: int | None) -> str:
+    return numbers.plural(count or 0, "launch")
+
+
+def _held(s: _Say) -> str:
+    return "the first launch takes longer" if s.f.of == 1 else f"every one of {_launches(s.f.of)} takes longer"
+
+
+def _host(s: _Say) -> str:
+    """What shows it, and what helps."""
+    f = s.f
+    seen = [] if f.busy is None else [f"the GPU was busy for {figures.precision(f.busy)} of the time at most"]
+    seen += [] if f.clock is None else [f"at {figures.precision(f.clock)} of its full clock"]
+    shown = f" ({', '.join(seen)})" if seen else ""
+    return (
+        f"the host decides, not the GPU: launches differ by {s.size} (CV) even in steps of "
+        f"{figures.fixed(f.usual or 0.0, 0)} ms that nothing holds up{shown}: make the case larger, "
+        "or give the engine CPUs of its own"
+    )
+
+
 def _pauses_small(s: _Say) -> str:
     return s.pauses + (s.anew(s.f.needed) + " launches or more" if s.f.needed and not s.paired else "")
 
@@ -197,6 +236,13 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "extreme-pauses": lambda s: (
         f"{s.f.count} of {s.f.of} launches pause for longer than the whole request takes: no rare pause"
     ),
+    "no-hold-up": lambda s: "no launch is held up",
+    "held-up": lambda s: f"held up in {s.f.count} of {_launches(s.f.of)}{s.steps}",
+    "held-up-always": lambda s: f"every one of {_launches(s.f.of)} takes longer{s.where}{s.steps}",
+    "held-up-unconfirmed": lambda s: (
+        f"{_held(s)}{s.where}{s.steps}: {s.f.needed} launches distinguish a rare hold-up from a slowdown"
+    ),
+    "host-decides": _host,
     "few-launches": _noise,
     "few-launches-beyond": _beyond_noise,
     "few-launches-slower": lambda s: f"more than noise explains ({_noise(s)})",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
-from pytest_sgdiff.metrics import PAUSE
+from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.reports import (
     case_text,
@@ -29,6 +29,7 @@ from pytest_sgdiff.reports.warned import warnings
 Align = Literal["<", ">"]
 
 PAUSE_LEGEND = "pause is the time outside the denoising steps and stages; e2e is judged net of pauses"
+CORE_LEGEND = "the core is what the steps take where nothing holds them up, and the excess what they take beyond it"
 DETECTS = "minimum detectable slowdown"
 FINDS = "detects: 19 of 20 runs find a slowdown (of memory a growth) of this size"
 
@@ -124,7 +125,11 @@ def message(result: CaseResult) -> str:
         f"{metric_text.metric_name(v.metric)}: {numbers.clean(finding_text.why(v, paired=result.paired))}"
         for v in _explained(result)
     ]
-    legends = [*([PAUSE_LEGEND] if _has_pause(result) else []), *case_text.estimator_legend(result)]
+    legends = [
+        *([CORE_LEGEND] if _has(result, DENOISE_EXCESS) else []),
+        *([PAUSE_LEGEND] if _has(result, PAUSE) else []),
+        *case_text.estimator_legend(result),
+    ]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
     blocks.append(_facts(result))
     return printable_lines("\n\n".join("\n".join(block) for block in blocks if block))
@@ -242,8 +247,8 @@ def _explained(result: CaseResult) -> list[Verdict]:
     ]
 
 
-def _has_pause(result: CaseResult) -> bool:
-    return any(v.metric == PAUSE for v in result.verdicts)
+def _has(result: CaseResult, metric: str) -> bool:
+    return any(v.metric == metric for v in result.verdicts)
 
 
 def _facts(result: CaseResult) -> list[str]:

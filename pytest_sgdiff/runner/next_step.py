@@ -110,5 +110,8 @@ def settles(verdicts: Sequence[Verdict], baseline: Baseline, command: str) -> st
     opened = [v for v in verdicts if v.outcome == "inconclusive" and v.deciding]
     if any(v.baseline is None and v.now is None for v in opened):
         return "correct `metrics.gate` of the case: `sgdiff inspect` lists the stages of a perf dump"
+    if any(v.finding.code == "host-decides" for v in opened):
+        # More launches show more of the host.
+        return "make the case larger (more frames, larger images, all layers), or give the engine CPUs of its own"
     lacking = [title(v.metric) for v in opened if None in v.baseline_values]
     return f"launches of the baseline lack {', '.join(lacking)}: {command}" if lacking else ""

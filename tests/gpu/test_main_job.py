@@ -72,7 +72,7 @@ def test_a_model_with_eight_percent_more_work_regresses(project_with: ProjectWit
     ran = project_with("slower").pytest()
     assert ran.case is not None
     assert (ran.case["outcome"], ran.returncode) == ("regressed", 1)
-    (steps,) = [verdict for verdict in ran.case["verdicts"] if verdict["metric"] == "denoise_steps"]
+    (steps,) = [verdict for verdict in ran.case["verdicts"] if verdict["metric"] == "denoise_core"]
     assert 1.04 < steps["ratio"] < 1.14
 
 

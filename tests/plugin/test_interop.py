@@ -158,7 +158,7 @@ def test_the_properties_that_the_documentation_names_are_in_junit(recorded: Proj
     named = re.findall(r"`(sgdiff\.[\w.]+)`", section.partition("\n## ")[0])
     replayed(recorded, "--junit-xml=run.xml")
     told = {entry.get("name") for entry in ElementTree.parse(recorded.root / "run.xml").iter("property")}
-    assert "sgdiff.denoise_steps.ratio" in named
+    assert "sgdiff.denoise_core.ratio" in named
     assert set(named) <= told
     assert not {f"sgdiff.{name}.ratio" for name in ("denoise", "pause")} & told
 

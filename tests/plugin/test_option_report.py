@@ -37,7 +37,7 @@ def test_a_faster_case_says_everywhere_how_to_hold_the_gain_and_a_passing_one_it
     assert "measured 1 of 1 · 1 improved" in result.stdout.str()
     for told in (result.stdout.str(), *((project.root / f"report.{kind}").read_text() for kind in ("md", "txt"))):
         assert hold in told
-    row = "  denoise (sum of steps)  (primary)"
+    row = "  denoise (core of steps)  (primary)"
     terse, full = (project.run("--sgdiff-replay=kept", *more).stdout.str() for more in ((), ("-v",)))
     assert "measured 1 of 1 · 1 pass" in terse
     assert row not in terse

@@ -38,7 +38,7 @@ def test_launches_that_leave_doubts_are_followed_by_five_more_where_the_case_sta
     seen = "launch 2 is an outlier, 20.6 % above the median"
     assert (
         f"cases/tiny.yaml:5: warning: 5 launches more than the usual 5, because of "
-        f"denoise (sum of steps): {seen}; e2e: {seen}\n"
+        f"denoise (core of steps): {seen}; e2e: {seen}\n"
     ) in result.stdout.str()
     assert "launch 2 of up to 10" in result.stdout.str()
 
@@ -188,7 +188,7 @@ def test_extend_adds_a_session(project: Project) -> None:
     assert result.ret == 0, result.stdout.str()
     assert "5 launches added to the 5 of the baseline" in result.stdout.str()
     # The ten together find less than the five did.
-    (steps,) = (line for line in result.outlines if line.startswith("  denoise (sum of steps)"))
+    (steps,) = (line for line in result.outlines if line.startswith("  denoise (core of steps)"))
     assert steps.endswith("  3.2 %")
     document = json.loads(baseline_of(project).read_text())
     assert len(document["metrics"]["denoise"]) == 10

@@ -88,7 +88,7 @@ def test_the_page_about_servers_shows_what_is_launched(project: Project) -> None
 
 def test_servers_of_two_engines_run_side_by_side_on_gpus_of_their_own(project: Project) -> None:
     for name, scenario in (("base", "native"), ("now", "slow:1.3")):
-        run = f'SGDIFF_FAKE_SCENARIO={scenario} exec {shlex.quote(sys.executable)} {FAKE_BIN}/sglang "$@"'
+        run = f'SGDIFF_FAKE_SCENARIO={scenario} exec {FAKE_BIN}/sglang "$@"'
         project.write(f"{name}/sglang", f"#!/bin/sh\n{run}\n").chmod(0o755)
     project.write("cases/tiny.yaml", SERVED.replace("requests: 2", "requests: 2, side_by_side: true"))
     engines = (f"--sgdiff-against={project.root}/base/sglang", f"--sgdiff-engine-cmd={project.root}/now/sglang")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_sgdiff.cli.judge import _worded
 from pytest_sgdiff.judging.plain_numbers import apply_plain
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ModeratedRule
-from pytest_sgdiff.judging.rules.moderated import rank_p
+from pytest_sgdiff.judging.rules.ranks import rank_p
 
 QUICK = settings(max_examples=150, derandomize=True)
 RULE = ModeratedRule()
@@ -282,3 +282,15 @@ def test_the_rank_check_is_exact_without_ties(baseline, candidate):
     rank_sum = wins + len(c) * (len(c) + 1) / 2
     shared = [sum(chosen) for chosen in combinations(range(1, len(values) + 1), len(c))]
     assert rank_p(b, c) == pytest.approx(sum(s >= rank_sum for s in shared) / len(shared))
+
+
+RANKS = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=12)
+
+
+@QUICK
+@given(RANKS, RANKS)
+def test_the_rank_check_is_that_of_scipy_with_ties_too(baseline, candidate):
+    from scipy import stats
+
+    expected = stats.mannwhitneyu(candidate, baseline, alternative="greater", method="exact").pvalue
+    assert rank_p(baseline, candidate) == pytest.approx(expected)

@@ -392,17 +392,19 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     assert main(["baselines", "show", "tiny_wan_unchanged", "--folder", str(examples)]) == 0
     shown = capsys.readouterr().out.splitlines()
     lines = {line.split()[0]: line for line in shown if line.startswith("  ")}
-    assert lines["denoise_steps"].endswith("1028.28 ms  CV 0.83 %  detects 6.2 % in five launches")
-    assert lines["e2e"].endswith("CV 14.40 %  detects 5.3 % in five launches, net of pauses")
+    assert lines["denoise_core"].endswith("1022.12 ms  CV 0.11 %  detects 2.9 % in five launches")
+    assert lines["denoise_steps"].endswith("1028.28 ms  CV 0.83 %")
+    assert lines["e2e"].endswith("CV 14.40 %  detects 3.2 % in five launches, net of pauses")
     assert lines["stage:DecodingStage"].endswith("CV 12.98 %  detects 78.8 % (27.8 ms) in five launches")
-    # The steps stand for it, and are judged in its place.
+    # The core of the steps stands for it, and is judged in its place.
     assert "detects" not in lines["denoise"]
     assert "CV" in lines["denoise_gap"]
-    assert "finds" not in lines["denoise_gap"]
+    assert "detects" not in lines["denoise_gap"]
     noise = "CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.30 %"
-    assert shown[-2:] == [
+    assert shown[-3:] == [
         f"  noise between launches: default prior (7 of 8 baselines needed): {noise}",
-        "  pause: 1 of 5 launches pause for 447 ms: record 10 to distinguish rare pauses from new ones",
+        "  denoise excess: 1 of 5 launches is held up for 22 ms: record 10 to distinguish rare hold-ups from new ones",
+        "  pause: 1 of 5 launches pauses for 447 ms: record 10 to distinguish rare pauses from new ones",
     ]
 
 
@@ -500,7 +502,7 @@ def test_check_of_a_folder_that_is_not_there_is_a_mistake(here: Path, capsys: py
 
 def test_a_baseline_says_of_which_estimator_its_figures_are(capsys: pytest.CaptureFixture[str]) -> None:
     examples = Path(__file__).parents[2] / "examples" / "baselines"
-    assert main(["baselines", "show", "tiny_wan_pass", "--folder", str(examples)]) == 0
+    assert main(["baselines", "show", "tiny_wan_few_launches", "--folder", str(examples)]) == 0
     told = "  the figures are geometric means over the launches, high outliers pulled in; medians for denoise gap"
     assert told in capsys.readouterr().out.splitlines()
 

@@ -68,8 +68,8 @@ def statuses(comparison: Comparison) -> dict[str, str]:
 def test_a_really_slower_engine_is_slower_by_the_rule() -> None:
     comparison = compare(recorded("tiny_wan_leave_out"), recorded("tiny_wan_slower"))
     assert (comparison.by, comparison.exit_code) == ("rule", 1)
-    assert statuses(comparison)["denoise_steps"] == statuses(comparison)["e2e"] == "slower"
-    row = next(row for row in comparison.rows if row.metric == "denoise_steps")
+    assert statuses(comparison)["denoise_core"] == statuses(comparison)["e2e"] == "slower"
+    row = next(row for row in comparison.rows if row.metric == "denoise_core")
     assert row.ratio == pytest.approx(1.08, abs=0.01)
     assert row.low is not None
     assert 1.05 < row.low < row.ratio
@@ -78,7 +78,7 @@ def test_a_really_slower_engine_is_slower_by_the_rule() -> None:
 def test_the_same_engine_against_itself_is_not_slower() -> None:
     comparison = compare(recorded("tiny_wan_slower", 0, 1, 4), recorded("tiny_wan_slower", 2, 3, 0))
     assert comparison.exit_code == 0
-    assert statuses(comparison)["denoise_steps"] == "not-slower"
+    assert statuses(comparison)["denoise_core"] == "not-slower"
     assert "slower" not in statuses(comparison).values()
 
 
@@ -162,7 +162,7 @@ def test_one_launch_against_a_baseline_can_pass_and_not_be_faster() -> None:
     assert "slower" not in {row.status for row in passed.rows if row.metric_class != "memory"}
     slower = recorded("tiny_wan_slower")
     back = compare(slower, replace(three, launches=three.launches[:1]))
-    assert statuses(back)["denoise_steps"] == "not-slower"
+    assert statuses(back)["denoise_core"] == "not-slower"
     # Three of the five paused: that one does not is nothing to ask about, by the rule of the gate.
     assert statuses(back)["pause"] == "not-slower"
     assert "faster" not in statuses(back).values()

@@ -41,6 +41,11 @@ def example(code: FindingCode | ComparisonCode) -> Finding:
         of=5,
         paused=0,
         needed=10,
+        usual=50.4,
+        first=13,
+        last=19,
+        busy=0.62,
+        clock=0.99,
         then=("after_forward.peak_allocated_mb",),
         now=("runtime_peak.peak_allocated_mb",),
     )
@@ -56,6 +61,10 @@ def lines() -> list[str]:
     one = example("pauses-unconfirmed")
     variants = {
         "one launch pauses": replace(one, count=1),
+        "held up in other steps each time": replace(example("held-up-always"), first=None, last=None),
+        "held up in one step": replace(example("held-up-always"), first=5, last=5, shortest=90, longest=90),
+        "held up in the first launch": replace(example("held-up-unconfirmed"), of=1),
+        "nobody watched the GPU": replace(example("host-decides"), busy=None, clock=None),
         "pauses in the baseline, too": replace(one, paused=2),
         "an unknown host": replace(example("ruled-out"), slack=0.02),
         "no slowdown at all": replace(example("ruled-out"), size=-0.01),
@@ -83,6 +92,8 @@ def lines() -> list[str]:
     base = {"metric": "denoise_steps", "unit": "ms", "of": 5, "count": 2, "launch": 3, "low": 442.0, "high": 553.0}
     for code in ("two-modes", "outlier", "varies", "outliers", "pauses"):
         found.append(f"doubt {code}: {doubt_text.advice(Doubt(code=code, size=0.015, limit=0.012, needed=10, **base))}")
+    held_up = Doubt(code="pauses", needed=10, **{**base, "metric": "denoise_excess"})
+    found.append(f"doubt pauses in the steps: {doubt_text.advice(held_up)}")
     for stage in ("", "LTX2RefinementStage"):
         for code in ("first-steps", "tail-drift", "spike"):
             step = StepFinding(

@@ -1,11 +1,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import Environment, GpuEvent, GpuSeries, LaunchRecord, Machine, Watch
-from pytest_sgdiff.reports import facts
+from pytest_sgdiff.data import (
+    CaseResult,
+    Environment,
+    GpuEvent,
+    GpuSeries,
+    LaunchRecord,
+    Machine,
+    MetricChoice,
+    Verdict,
+    Watch,
+)
+from pytest_sgdiff.judging.judge import judge
+from pytest_sgdiff.reports import case_text, facts, numbers
 from pytest_sgdiff.reports.html import HtmlReport, charts
 from pytest_sgdiff.reports.html.sparks import sparks
 from pytest_sgdiff.reports.html.svg import Plot, Scale, domain, ticks, value_axis
@@ -292,3 +306,60 @@ def test_points_are_the_values_that_were_judged_where_the_verdict_carries_them()
     plot = charts.launches(factories.result(launches=launches, baseline_records=()), verdict)
     assert plot is not None
     assert [mark.label for mark in plot.marks] == ["launch 0: 12.0 ms", "launch 2: 450 ms"]
+
+
+# ------------------------------------------------------------------------------------------------- core and excess
+
+
+def held_up() -> tuple[CaseResult, Verdict]:
+    """Five launches of the host that holds up its launches, against five of its baseline."""
+    path = Path(__file__).parents[1] / "data" / "h200_host_launches.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    here = Environment(gpu_uuids=("GPU-1",), sync_stages=True)
+    then, now = (
+        tuple(
+            LaunchRecord(number=i, metrics=one["metrics"], steps_ms=tuple(one["steps_ms"]), environment=here)
+            for i, one in enumerate(data[side][:5])
+        )
+        for side in ("baseline", "gate")
+    )
+    old = factories.baseline()
+    measured = replace(old.measurement, launches=now)
+    baseline = replace(old, measurement=replace(old.measurement, launches=then))
+    verdicts = judge(measured, baseline, MetricChoice(gate=("denoise",)), looks=(1, 3, 5))
+    result = replace(
+        factories.regressed(), outcome="pass", launches=now, baseline_records=then, verdicts=verdicts, decided_by=()
+    )
+    return result, verdicts[0]
+
+
+def test_the_step_chart_marks_the_core_and_what_lies_above_it() -> None:
+    result, core = held_up()
+    plot = charts.steps(result)
+    assert plot is not None
+    by_kind = {path.kind: path for path in plot.paths}
+    assert (by_kind["core"].label, by_kind["excess"].label) == ("core", "excess")
+    assert by_kind["core"].d.count("L") == 19
+    assert by_kind["excess"].d.count("L") == 39
+    assert core.metric == "denoise_core"
+    assert plot.description.endswith("; denoise (core of steps) 1.004 s to 1.032 s; denoise excess 3.68 ms to 138 ms")
+
+
+def test_launches_that_were_judged_by_their_sum_have_no_core_to_draw() -> None:
+    result, _ = held_up()
+    plot = charts.steps(replace(result, verdicts=()))
+    assert plot is not None
+    assert {path.kind for path in plot.paths} == {"range", "baseline", "now"}
+    assert "core" not in plot.description
+
+
+def test_the_stages_show_the_core_that_was_judged() -> None:
+    result, core = held_up()
+    plot = charts.stages(result)
+    assert plot is not None
+    assert f"DenoisingStage (core of steps) {numbers.quantity(core.baseline, 'ms')}" in plot.description
+
+
+def test_the_headline_says_what_the_core_leaves_out() -> None:
+    result, _ = held_up()
+    assert case_text.phrase(result).endswith("held up in 1 of 5 launches (steps took 54 to 82 ms instead of 50)")

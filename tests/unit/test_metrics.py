@@ -141,6 +141,8 @@ def test_every_metric_has_class_unit_and_title() -> None:
     assert [(m.name, m.metric_class, m.unit) for m in METRICS] == [
         ("denoise", "primary", "ms"),
         ("denoise_steps", "primary", "ms"),
+        ("denoise_core", "primary", "ms"),
+        ("denoise_excess", "pause", "ms"),
         ("denoise_gap", "pause", "ms"),
         ("pause", "pause", "ms"),
         ("e2e", "primary", "ms"),

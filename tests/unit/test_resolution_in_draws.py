@@ -11,8 +11,7 @@ import pytest
 from scipy.stats import chi2
 
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, ModeratedRule
-from pytest_sgdiff.judging.rules.moderated import rank_p
-from pytest_sgdiff.judging.rules.resolution import ordered_wins
+from pytest_sgdiff.judging.rules.ranks import ordered_wins, rank_p
 
 PRIMARY = CLASS_MARGINS["primary"]
 LOOKS = (1, 3, 5)

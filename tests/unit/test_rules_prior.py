@@ -67,3 +67,13 @@ def test_no_drift_is_never_negative():
     rng = random.Random(4)
     still = [{k: [1000 * math.exp(rng.gauss(0, 0.01)) for _ in range(5)] for k in "ab"} for _ in range(9)]
     assert 0 <= fit_session_cv(still) < 0.006
+
+
+def test_baselines_that_differ_by_a_trace_more_than_their_launches_explain_count_as_the_cap():
+    """So little that no number of degrees of freedom below 10,000 explains it."""
+    trigamma_2 = math.pi**2 / 6 - 1
+    away = math.sqrt((trigamma_2 + 5e-5) * 9 / 10) / 2
+    shape = (-1.0, -0.5, 0.0, 0.5, 1.0)
+    spreads = [0.001 * math.exp(sign * away) for sign in (-1, 1) * 5]
+    prior = fit_prior([[math.exp(spread * x) for x in shape] for spread in spreads], cv0=0.008)
+    assert prior.weight == WEIGHT_CAP

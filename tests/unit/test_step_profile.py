@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.data import Disturbance, LaunchRecord
-from pytest_sgdiff.judging.step_profile import boundaries, step_findings
+from pytest_sgdiff.judging.step_profile import step_findings
+from pytest_sgdiff.metrics import step_stages
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "examples" / "recordings" / "h200"
@@ -183,7 +184,7 @@ STAGES = {"LTX2DenoisingStage": 2030.0, "LTX2RefinementStage": 2030.0}
 
 
 def test_two_stages_are_split_where_the_first_stages_time_is_used_up():
-    assert boundaries(launches(TWO, **STAGES)) == (20,)
+    assert step_stages(launches(TWO, **STAGES)) == (20,)
 
 
 def test_a_pause_leaves_room_for_steps_but_the_other_launches_tell():
@@ -191,23 +192,23 @@ def test_a_pause_leaves_room_for_steps_but_the_other_launches_tell():
         number=9, metrics={"stage:ADenoisingStage": 2900.0, "stage:BDenoisingStage": 2030.0}, steps_ms=tuple(TWO)
     )
     told = launches(TWO, 1, ADenoisingStage=2010.0, BDenoisingStage=2010.0)
-    assert boundaries([paused]) == (22,)
-    assert boundaries([paused, *told]) == boundaries([*told, paused]) == (20,)
+    assert step_stages([paused]) == (22,)
+    assert step_stages([paused, *told]) == step_stages([*told, paused]) == (20,)
 
 
-def test_three_stages_have_two_boundaries():
+def test_three_stages_have_two_step_stages():
     three = [100.0] * 10 + [50.0] * 4 + [300.0] * 3
     stages = {"ADenoisingStage": 1010.0, "BDenoisingStage": 205.0, "CRefinementStage": 915.0}
-    assert boundaries(launches(three, 1, **stages)) == (10, 14)
+    assert step_stages(launches(three, 1, **stages)) == (10, 14)
 
 
 def test_one_stage_has_no_boundary_and_other_stages_do_not_matter():
-    assert boundaries(launches(FLAT, DenoisingStage=3050.0, WanBeforeDenoisingStage=80.0, DecodingStage=40.0)) == ()
+    assert step_stages(launches(FLAT, DenoisingStage=3050.0, WanBeforeDenoisingStage=80.0, DecodingStage=40.0)) == ()
 
 
 def test_steps_that_do_not_fit_their_stages_are_not_split_and_not_judged():
     short = {"ADenoisingStage": 50.0, "BDenoisingStage": 60.0}
-    assert boundaries(launches(TWO, **short)) is None
+    assert step_stages(launches(TWO, **short)) is None
     assert step_findings(launches(TWO, **short), launches(changed(TWO, 2.0, 7), **short)) == ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pytest_sgdiff.judging.rules.excess import ExcessRule, Whole
 from pytest_sgdiff.judging.rules.moderated import CLASS_MARGINS, FewLaunchesRule, ModeratedRule
 from pytest_sgdiff.judging.rules.paired import PairedRule
 from pytest_sgdiff.judging.rules.pause import FewLaunchesPauseRule, PauseRule
@@ -16,6 +17,7 @@ RULES: Mapping[str, Rule] = {rule.name: rule for rule in (ModeratedRule(), Paire
 __all__ = [
     "CLASS_MARGINS",
     "RULES",
+    "ExcessRule",
     "FewLaunchesPauseRule",
     "FewLaunchesRule",
     "Margins",
@@ -23,4 +25,5 @@ __all__ = [
     "PairedRule",
     "Prior",
     "Rule",
+    "Whole",
 ]

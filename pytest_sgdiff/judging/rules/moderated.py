@@ -18,6 +18,7 @@ from pytest_sgdiff.judging.estimator import NOISE, Noise, clipped, logs, near
 from pytest_sgdiff.judging.estimator import median as median_of
 from pytest_sgdiff.judging.rules.prior import DEFAULT, Prior
 from pytest_sgdiff.judging.rules.protocol import Margins
+from pytest_sgdiff.judging.rules.ranks import level, rank_p
 from pytest_sgdiff.judging.rules.resolution import minimum_detectable
 from pytest_sgdiff.judging.rules.sample import floored, growth, invalid, screened
 from pytest_sgdiff.judging.rules.three_way import (
@@ -27,7 +28,6 @@ from pytest_sgdiff.judging.rules.three_way import (
     GROSS_LAUNCHES,
     MATERIAL,
     NODE_SLACK,
-    RANK_P,
     Estimate,
     Evidence,
     as_ratio,
@@ -102,7 +102,7 @@ class ModeratedRule:
             factor=min(c) / max(b),
             faster=max(c) < min(b),
             tolerant=TOLERANT if len(b) < TOLERANT else None,
-            in_order=lambda: rank_p(b, c) <= max(RANK_P, 1 / math.comb(len(b) + len(c), len(c))),
+            in_order=lambda: rank_p(b, c) <= level(len(b), len(c)),
         )
         decision = decided(e, lo, hi, evidence, detect=margins.detect)
         return decision if same_node else replace(decision, finding=replace(decision.finding, slack=NODE_SLACK))
@@ -217,16 +217,6 @@ class FewLaunchesRule(ModeratedRule):
             excluded=found.size if outcome == "pass" else None,
             suspect=outcome == "inconclusive" and e.shift > noise,
         )
-
-
-def rank_p(b: Sequence[float], c: Sequence[float]) -> float:
-    """Exact one-sided Mann-Whitney p that the candidate's launches are the slower ones.
-
-    `exact` also with ties, where SciPy's `auto` falls back to a normal approximation that halves p at 5 v 5.
-    """
-    from scipy.stats import mannwhitneyu
-
-    return float(mannwhitneyu(c, b, alternative="greater", method="exact").pvalue)
 
 
 def _small_baseline(b: Sequence[float], c: Sequence[float], lo: float, e: Estimate) -> Decision:

@@ -65,7 +65,9 @@ def fit_prior(baselines: Sequence[Sequence[float | None]], *, cv0: float, sessio
         centred.append(math.log(variance) - float(digamma(half)) + math.log(half))
         expected += float(polygamma(1, half)) / len(samples)
     between = statistics.variance(centred) - expected
-    weight = WEIGHT_CAP if between <= 0 else min(WEIGHT_CAP, 2 * _trigamma_inverse(between))
+    # Baselines that differ by no more than their few launches explain count as often as the cap allows.
+    alike = between <= float(polygamma(1, WEIGHT_CAP / 2))
+    weight = WEIGHT_CAP if alike else 2 * _trigamma_inverse(between)
     log_variance = statistics.fmean(centred) + float(digamma(weight / 2)) - math.log(weight / 2)
     fitted = max(math.exp(log_variance / 2), FLOOR)
     source = f"prior of {len(samples)} baselines: CV {100 * fitted:.2f} %, counted as {weight:.1f} degrees of freedom"
@@ -104,8 +106,9 @@ def fit_night_cv(nights: Sequence[tuple[float, int]], launch_cv: float) -> tuple
 
 
 def _trigamma_inverse(value: float) -> float:
-    """x > 0 with trigamma(x) = value; bracketed for every value that a variance of log variances can take."""
+    """x of WEIGHT_CAP / 2 at most with trigamma(x) = value; bracketed for every value above that of the cap that a
+    variance of log variances can take."""
     from scipy.optimize import brentq
     from scipy.special import polygamma
 
-    return float(brentq(lambda x: float(polygamma(1, x)) - value, 1e-3, 1e4))
+    return float(brentq(lambda x: float(polygamma(1, x)) - value, 1e-3, WEIGHT_CAP / 2))

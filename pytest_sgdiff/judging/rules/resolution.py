@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sgdiff.judging.estimator import CLIP, MAD_TO_SD
 from pytest_sgdiff.judging.rules.prior import Prior
+from pytest_sgdiff.judging.rules.ranks import ordered_wins
 from pytest_sgdiff.judging.rules.sample import growth
 from pytest_sgdiff.judging.rules.three_way import (
     ALPHA,
@@ -24,7 +25,6 @@ from pytest_sgdiff.judging.rules.three_way import (
     CONFLICT,
     GROSS_LAUNCHES,
     MATERIAL,
-    RANK_P,
 )
 
 if TYPE_CHECKING:
@@ -97,37 +97,13 @@ def _found(
             least = np.log1p(gross) + b.max() - c[:, :n].min(axis=1)
             needed = np.minimum(needed, np.maximum(open_from, np.maximum(sure, least)))
         if n >= CONFIRM_LAUNCHES:
+            # The slowdown from which on so many pairs of launches are in order.
             wins = ordered_wins(nb, n)
-            if wins is not None:
-                # The slowdown from which on so many pairs of launches are in order.
-                behind = np.partition((b[None, :, None] - c[:, None, :n]).reshape(len(c), -1), wins - 1, axis=1)
-                needed = np.minimum(needed, np.maximum(open_from, np.maximum(sure, behind[:, wins - 1])))
+            behind = np.partition((b[None, :, None] - c[:, None, :n]).reshape(len(c), -1), wins - 1, axis=1)
+            needed = np.minimum(needed, np.maximum(open_from, np.maximum(sure, behind[:, wins - 1])))
         undecided = hi + away - (0.0 if secondary else _t(BETA, freedom) * error)
         open_from = np.maximum(open_from, np.minimum(sure, undecided))
     return growth(float(np.sort(needed)[math.ceil(FOUND * len(needed)) - 1]))
-
-
-@lru_cache(maxsize=64)
-def ordered_wins(nb: int, nc: int) -> int | None:
-    """How many of the nb x nc pairs of launches must have the slower one in the candidate for the exact Mann-Whitney
-    test to confirm a slowdown; None where no order can."""
-    ways = [[0] * (nb * nc + 1) for _ in range(nc + 1)]
-    ways[0][0] = 1
-    for rank in range(1, nb + nc + 1):
-        for taken in range(min(rank, nc), 0, -1):
-            # The taken-th candidate launch at this rank is slower than rank - taken baseline launches.
-            gain = rank - taken
-            if gain <= nb:
-                for u in range(nb * nc, gain - 1, -1):
-                    ways[taken][u] += ways[taken - 1][u - gain]
-    total = math.comb(nb + nc, nc)
-    level, tail, found = max(RANK_P * total, 1), 0, None
-    for u in range(nb * nc, -1, -1):
-        tail += ways[nc][u]
-        if tail > level * (1 + 1e-9):
-            break
-        found = u
-    return found
 
 
 @lru_cache(maxsize=16)

@@ -7,12 +7,13 @@ sorts and unfolds. Templates are in templates/, and escape every text by themsel
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
-from pytest_sgdiff.metrics import PAUSE
+from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, problem_text, text, warning_text
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.html import charts
@@ -20,6 +21,9 @@ from pytest_sgdiff.reports.html.sparks import sparks
 from pytest_sgdiff.reports.html.svg import Plot
 from pytest_sgdiff.reports.html.timeline import timeline
 from pytest_sgdiff.reports.shown import shown_run
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _GOOD = {"pass", "improved"}
 
@@ -37,6 +41,20 @@ def library() -> object:
     return jinja2
 
 
+@functools.cache
+def _environment() -> Environment:
+    """One for all pages of a process: it compiles a template once, which takes longer than to render most pages."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("pytest_sgdiff.reports.html", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HtmlReport:
     """The report. `link` makes an address of a case file's `{path}` and `{line}`: by default relative to the page, in
@@ -50,15 +68,7 @@ class HtmlReport:
     def render(self, run: Run) -> str:
         """The page. Raises ModuleNotFoundError, naming the extra, where Jinja2 is not installed."""
         library()
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        environment = Environment(
-            loader=PackageLoader("pytest_sgdiff.reports.html", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        environment = _environment()
         run = shown_run(run)
         cases = self._cases(run)
         script = environment.get_template("page.js").render()
@@ -78,6 +88,7 @@ class HtmlReport:
             numbers=numbers,
             phrases=case_text,
             metric_text=metric_text,
+            core_legend=text.CORE_LEGEND,
             pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
             trends_missing=run.trends_missing,
@@ -125,6 +136,7 @@ class HtmlReport:
             "found": case_text.resolution(result),
             "measured": "" if result.verdicts else evidence.measured(result),
             "estimators": case_text.estimator_legend(result) if result.verdicts else (),
+            "has_excess": any(v.metric == DENOISE_EXCESS for v in result.verdicts),
             "has_pause": any(v.metric == PAUSE for v in result.verdicts),
             "actions": case_text.actions(result),
             "files_href": self._files(result),

@@ -6,7 +6,18 @@ import statistics
 from collections.abc import Sequence, Set
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Verdict
-from pytest_sgdiff.metrics import DENOISE, DENOISE_STEPS, PAUSE, STAGE, cost, denoising_of
+from pytest_sgdiff.judging.comparable import counted
+from pytest_sgdiff.metrics import (
+    DENOISE,
+    DENOISE_CORE,
+    DENOISE_EXCESS,
+    DENOISE_STEPS,
+    PAUSE,
+    STAGE,
+    Compared,
+    cost,
+    denoising_of,
+)
 from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, reason_text
 from pytest_sgdiff.reports.figures import beyond_precision
 from pytest_sgdiff.reports.html.svg import Box, Line, Mark, Path, Plot, Scale, Text, curve, domain, value_axis
@@ -163,7 +174,7 @@ def _net_of_pauses(result: CaseResult, denoising: Set[str]) -> bool:
     """Whether the steps stood for denoising: its stage holds pauses, which would contradict such a verdict."""
     launches = (*result.baseline_records, *evidence.counted(result))
     metrics = {verdict.metric for verdict in result.verdicts}
-    apart = not metrics.isdisjoint({DENOISE_STEPS, PAUSE}) and metrics.isdisjoint({DENOISE, *denoising})
+    apart = not metrics.isdisjoint({DENOISE_STEPS, DENOISE_CORE, PAUSE}) and metrics.isdisjoint({DENOISE, *denoising})
     return apart and all(DENOISE_STEPS in launch.metrics for launch in launches)
 
 
@@ -172,8 +183,9 @@ def stage_centres(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Stage -> centre, of the baseline and of this run: those of its verdict, for the table beside it shows them."""
     now, then = evidence.counted(result), result.baseline_records
+    by_core = any(verdict.metric == DENOISE_CORE for verdict in result.verdicts)
     names = dict.fromkeys(
-        DENOISE_STEPS if by_steps and n in denoising else n
+        (DENOISE_CORE if by_core else DENOISE_STEPS) if by_steps and n in denoising else n
         for launch in (*now, *then)
         for n in launch.metrics
         if n.startswith(STAGE) or (n == DENOISE and not denoising)
@@ -190,13 +202,14 @@ def stage_centres(
 
 def _stage_name(name: str, denoising: Set[str]) -> str:
     """The stage that the steps stand for by its own name; the steps of several stages are not told apart."""
-    if name == DENOISE_STEPS and len(denoising) == 1:
-        return f"{metric_text.metric_name(*denoising)} (sum of steps)"
+    if name in (DENOISE_STEPS, DENOISE_CORE) and len(denoising) == 1:
+        return f"{metric_text.metric_name(*denoising)} ({'sum' if name == DENOISE_STEPS else 'core'} of steps)"
     return metric_text.metric_name(name)
 
 
 def steps(result: CaseResult) -> Plot | None:
-    """The step profile: per step the median over the launches, with this run's range behind it."""
+    """The step profile: per step the median over the launches, with this run's range behind it, and where the steps
+    have a core, that core with the excess above it."""
     after = [launch.steps_ms for launch in evidence.counted(result) if launch.steps_ms]
     before = [launch.steps_ms for launch in result.baseline_records if launch.steps_ms]
     if not after:
@@ -204,7 +217,8 @@ def steps(result: CaseResult) -> Plot | None:
     count = min(map(len, after))
     new = [statistics.median(column) for column in zip(*after, strict=False)]
     old = [statistics.median(column) for column in zip(*before, strict=False)]
-    y_low, y_high = domain([*new, *old])
+    core = _core_profile(result)
+    y_low, y_high = domain([*new, *old, *core])
     y = Scale(low=y_low, high=y_high, start=132, end=TOP)
     x = Scale(low=0, high=max(1, count - 1, len(old) - 1), start=LEFT + 4, end=RIGHT)
     lines, texts = value_axis(y, "ms", left=LEFT, right=RIGHT)
@@ -223,10 +237,17 @@ def steps(result: CaseResult) -> Plot | None:
             )
         )
     paths.append(Path(d=curve((x.at(i), y.at(v)) for i, v in enumerate(new)), kind="now", label="now"))
+    if core:
+        level = [(x.at(i), y.at(v)) for i, v in enumerate(core)]
+        most = [max(column) for column in zip(*after, strict=False)]
+        above = [(x.at(i), y.at(max(v, core[i]))) for i, v in reversed(list(enumerate(most)))]
+        paths.append(Path(d=curve([*level, *above]) + "Z", kind="excess", label="excess"))
+        paths.append(Path(d=curve(level), kind="core", label="core"))
     texts += [Text(x=LEFT + 4, y=148, text="step 0"), Text(x=RIGHT, y=148, text=f"step {count - 1}", anchor="end")]
     usual = numbers.quantity(statistics.median(new), "ms")
     words = f"{numbers.plural(count, 'step')}, the median one {usual}"
     words += f"; in the {case_text.base_word(result)} {numbers.quantity(statistics.median(old), 'ms')}" if old else ""
+    words += _core_words(result)
     return Plot(
         title="Step profile (median over launches)",
         description=words,
@@ -236,3 +257,26 @@ def steps(result: CaseResult) -> Plot | None:
         paths=paths,
         texts=texts,
     )
+
+
+def _core_profile(result: CaseResult) -> list[float]:
+    """What each step takes in the core, the median over this run's launches; nothing where denoising was not judged by
+    it."""
+    if all(verdict.metric != DENOISE_EXCESS for verdict in result.verdicts):
+        return []
+    found = Compared(then=counted(result.baseline_records), now=tuple(evidence.counted(result))).core
+    return [] if found is None else [statistics.median(c) for c in zip(*(o.profile for o in found.now), strict=True)]
+
+
+def _core_words(result: CaseResult) -> str:
+    """Core and excess in this run, for who does not see the curve."""
+    found = {verdict.metric: verdict for verdict in result.verdicts}
+    if DENOISE_EXCESS not in found:
+        return ""
+    parts = []
+    for metric in (DENOISE_CORE, DENOISE_EXCESS):
+        values = [v for v in found[metric].now_values if v is not None] if metric in found else []
+        if values:
+            low, high = (numbers.quantity(edge, "ms", like=max(values)) for edge in (min(values), max(values)))
+            parts.append(f"; {metric_text.metric_name(metric)} {low if low == high else f'{low} to {high}'}")
+    return "".join(parts)
