@@ -42,7 +42,6 @@ LEAVE_S = 10.0
 
 _SEED = 1
 _MESSAGE_CHARS = 500
-_LONGEST_ANSWER = 1 << 22
 _SHIFTED_BY = 8
 """Pixels by which an image is turned round for each further request: it becomes another image of the same size."""
 
@@ -188,7 +187,7 @@ class Client:
                         self._note(http_s=self._now())
                         self._whose()
                     self._note(last_status=answer.status)
-                    body = await answer.content.read(_LONGEST_ANSWER)
+                    body = await answer.read()
                     if answer.status == 200:
                         return
                     if broken := _unhealthy(body):
@@ -210,7 +209,7 @@ class Client:
 
         try:
             async with http.get(self._service.url + path) as answer:
-                body = await answer.content.read(_LONGEST_ANSWER)
+                body = await answer.read()
                 return _json(body) if answer.status == 200 else None
         except aiohttp.ClientError:
             return None
@@ -231,7 +230,7 @@ class Client:
 
         try:
             async with http.get(self._service.url + self._service.ready[0]) as answer:
-                if broken := _unhealthy(await answer.content.read(_LONGEST_ANSWER)):
+                if broken := _unhealthy(await answer.read()):
                     self._note(message=broken)
                 return answer.status == 200
         except (aiohttp.ClientError, IndexError):

@@ -136,8 +136,7 @@ class LiveSource:
             log=ended.log,
             dump=ended.dump,
             stale_dump=ended.stale_dump,
-            # What a server made is what its client got.
-            outputs=ended.outputs if client is None else None,
+            outputs=ended.outputs,
             machine=machine.machine_of(self.lease.gpus),
             environment=self._environment(command, took),
             watch=watcher.watch,
