@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_sgdiff.data import Case, Launch, PerfDump, Problem, ProblemCode, Request, Served, ServerPhase
-from pytest_sgdiff.engines import conditioning, gate
-from pytest_sgdiff.engines.flags.lookup import given
-from pytest_sgdiff.engines.gate import last_lines, problem
+from pytest_sgdiff.engines import gate
 from pytest_sgdiff.engines.log import LogEvidence
+from pytest_sgdiff.engines.problems import last_lines, problem
 from pytest_sgdiff.engines.serving.requests import loads_of
 
 BREAKABLE_GRAPHS = "breakable-cuda-graph"
@@ -42,17 +41,12 @@ def problems(launch: Launch, case: Case, log: LogEvidence, dumps: Dumps) -> Iter
         return
     yield from _missing(launch, case)
     yield from of_dumps(launch, dumps)
-    measured = [dump for one in launch.requests if not one.warmup and (dump := dumps[one.number][0]) is not None]
-    for one in launch.requests:
-        for found in gate.steps(case, dumps[one.number][0]):
-            yield replace(found, request=one.number)
-    yield from _backend(served, case, measured, log)
-    yield from _work(case, measured, log)
+    work = list(_work(launch, case, log, dumps))
+    yield from work
+    if not any(one.code in ("diffusers-ran", "native-ran") for one in work):
+        yield from _says_itself(served, case)
     yield from cold(log)
-    if conditioning.to_be_off(case):
-        yield from gate.cached(launch, log)
-    if log.compile_failures and given(case, "enable-torch-compile"):
-        yield problem("invalid", "compile-failed", log.compile_failures)
+    yield from gate.setting_problems(launch, case, log)
     yield from unhealthy_after(served, log)
 
 
@@ -206,29 +200,28 @@ def _numbers(request: Request, dump: PerfDump | None, error: str | None) -> Iter
         yield problem(
             "invalid", "other-request", (), request=request.number, wanted=(request.id or "no request",), found=found
         )
-    for one in gate.steps_beyond_their_stage(dump):
-        yield replace(one, request=request.number)
 
 
-def _backend(served: Served, case: Case, dumps: Iterable[PerfDump], log: LogEvidence) -> Iterator[Problem]:
-    """The backend by the log and the stages of every request, and by what the server says of itself."""
-    found = [one for dump in dumps for one in gate.backend_problems(case.runs_on, dump, log)]
-    yield from dict.fromkeys(found)
+def _work(launch: Launch, case: Case, log: LogEvidence, dumps: Dumps) -> Iterator[Problem]:
+    """The work of every request; what is said of all of them once, and else of the first of which it is true."""
+    read = {one.number: dump for one in launch.requests if (dump := dumps[one.number][0]) is not None}
+    found: dict[Problem, list[int]] = {}
+    for number, dump in read.items():
+        for one in gate.work_problems(launch, case, log, dump):
+            found.setdefault(one, []).append(number)
+    for one, numbers in found.items():
+        yield one if len(numbers) == len(read) else replace(one, request=numbers[0])
+
+
+def _says_itself(served: Served, case: Case) -> Iterator[Problem]:
+    """What the server says that it runs, beside its log."""
     info = served.answers.get("/model_info")
     classes = info.get("architectures") if isinstance(info, Mapping) else None
     names = tuple(map(str, classes)) if isinstance(classes, list) else ()
-    shown = (f"/model_info: architectures {list(names)}",) if names else ()
+    native = case.runs_on == "sglang"
     if not names:
         yield problem("invalid", "no-model-info", ())
-    elif (gate.DIFFUSERS_PIPELINE in names) != (case.runs_on == "diffusers") and not found:
-        native = case.runs_on == "sglang"
+    elif (gate.DIFFUSERS_PIPELINE in names) == native:
         code: ProblemCode = "diffusers-ran" if native else "native-ran"
+        shown = (f"/model_info: architectures {list(names)}",)
         yield problem("invalid", code, shown, cause="backend" if native else None)
-
-
-def _work(case: Case, dumps: Iterable[PerfDump], log: LogEvidence) -> Iterator[Problem]:
-    """What the case expects, in every request; each once."""
-    every = [one for dump in dumps for one in gate.expected(case, dump, log)]
-    yield from dict.fromkeys(every)
-    if case.runs_on == "sglang" or case.expect.attention:
-        yield from gate.attention(case, log)
