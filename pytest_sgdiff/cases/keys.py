@@ -22,6 +22,7 @@ from pytest_sgdiff.cases.shapes import (
     MapOf,
     OneOf,
     OneOrEach,
+    Positive,
     Record,
     Share,
     Specifier,
@@ -128,10 +129,28 @@ _METRICS = Record(
 )
 _LAUNCHES = Record(
     kind=LaunchPlan,
-    keys={"baseline": Int(minimum=3), "checkpoints": Increasing()},
+    keys={
+        "baseline": Int(minimum=3),
+        "checkpoints": Increasing(),
+        "requests": Int(minimum=1),
+        "inputs": Choice(options=("varied", "same")),
+        "side_by_side": Bool(),
+        "concurrency": Increasing(),
+        "rate": ListOf(item=Positive(), least=1),
+        "load_requests": Int(minimum=2),
+    },
     help={
         "baseline": "number of launches of a baseline, 3 or more; a case marked `nightly` has 10 by default",
         "checkpoints": "numbers of launches after which the case is judged, increasing",
+        "requests": "measured requests of each launch of a server, 3 by default; a launch's value is their median",
+        "inputs": "whether each request to a server has a prompt and image of its own (varied, the default), or all "
+        "have the same, without the cache of encodings",
+        "side_by_side": "true: in an A/B run both engines run at the same time, each on GPUs of its own, so that the "
+        "case leases twice as many",
+        "concurrency": "after the measured requests a server gets `load_requests` more, so many at a time, for each "
+        "number",
+        "rate": "after them it gets as many at random times, so many a second on average, for each number",
+        "load_requests": "requests of each number of `concurrency` and `rate`",
     },
     aliases={"looks": "checkpoints"},
     fields={"checkpoints": "looks"},
@@ -192,7 +211,7 @@ CASE = Record(
         "fixtures": "pytest fixtures that the case uses",
         "model": "model id or folder, passed to the engine as --model-path",
         "gpus": "how many GPUs the case leases; 0 runs the engine on the CPU",
-        "engine": "how the model is run: sglang-generate, or an engine that a plugin adds",
+        "engine": "how the model is run: sglang-generate, sglang-serve, or an engine that a plugin adds",
         "backend": "the backend that must run",
         "warmup": "request: warm up before the measured request, with the flag of the engine's version and without the "
         "cache of encodings; off: measure cold",
@@ -210,7 +229,11 @@ CASE = Record(
     },
 )
 
+LISTED = ("engine", "backend", "warmup", "gpus")
+"""Keys whose values may be listed in a matrix: each is a variant of that name."""
+
 MATRIX_HELP = (
     "axes with their variants, and what each variant changes: "
-    "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]"
+    "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]; an axis that has the name of a key may "
+    "list its values: {engine: [sglang-generate, sglang-serve]}"
 )

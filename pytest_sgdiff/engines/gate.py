@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Backend, Case, Expected, Launch, PerfDump, Problem, ProblemCode
 from pytest_sgdiff.engines import conditioning, outputs
 from pytest_sgdiff.engines.attention import deciding_uses, denoiser_asked, unsatisfied
-from pytest_sgdiff.engines.failures import FRAME
 from pytest_sgdiff.engines.flags.lookup import given
 from pytest_sgdiff.engines.log import LogEvidence
 from pytest_sgdiff.engines.perf_dump import CLOCK_NOISE, CLOCK_NOISE_MS
+from pytest_sgdiff.engines.problems import last_lines as _last
+from pytest_sgdiff.engines.problems import problem as _problem
+
+DIFFUSERS_PIPELINE = "DiffusersPipeline"
+"""The pipeline class of the diffusers backend."""
 
 DIFFUSERS_STAGE = "DiffusersExecutionStage"
 """The one stage of the diffusers backend, and of no native pipeline (sglang 0.5.8 to 0.5.23)."""
@@ -26,9 +29,6 @@ DIFFUSERS_STAGE = "DiffusersExecutionStage"
 _DEVICE_MODE = "ltx2-two-stage-device-mode"
 _DEVICE_MODE_KEY = "ltx2_two_stage_device_mode"
 _DEVICE_MODE_VARIABLE = "SGLANG_LTX2_TWO_STAGE_DEVICE_MODE"
-_MOST_LINES = 8
-_LONGEST = 300
-_LAST_LINES = 100
 
 # Stages whose loop takes num-inference-steps steps; distilled and two-stage pipelines have schedules of their own.
 _PLAIN_DENOISING = frozenset({"DenoisingStage", "LTX2AVDenoisingStage"})
@@ -42,7 +42,7 @@ def cut_off(launch: Launch, log: LogEvidence) -> bool:
 def backend_of(dump: PerfDump | None, log: LogEvidence) -> Backend | None:
     """The backend that ran, None where nothing proves it. One sign of the diffusers backend outweighs all others."""
     stages = {stage.name for stage in dump.stages} if dump else set()
-    if DIFFUSERS_STAGE in stages or log.fallbacks or log.pipeline == "DiffusersPipeline":
+    if DIFFUSERS_STAGE in stages or log.fallbacks or log.pipeline == DIFFUSERS_PIPELINE:
         return "diffusers"
     return "sglang" if log.pipeline or any(map(metrics.is_stage, stages)) else None
 
@@ -75,6 +75,16 @@ def problems(
     if launch.returncode is None and launch.dump is not None:
         yield _problem("invalid", "no-exit-code", (), cause="exit-code")
     yield from _outputs(launch, case, log)
+    yield from work_problems(launch, case, log, dump)
+    if case.warmup == "request" and log.warmup != "proven":
+        asked = (log.warmup_asked,) if log.warmup_asked else ()
+        yield _problem("invalid", "warmup", log.warmup_lines, cause="warmup", warmup=log.warmup_code, found=asked)
+    yield from setting_problems(launch, case, log)
+
+
+def work_problems(launch: Launch, case: Case, log: LogEvidence, dump: PerfDump | None) -> Iterator[Problem]:
+    """The work that a dump is of, a launch's or that of one request of a server: the backend, what the case expects,
+    and the steps that it asks for."""
     yield from backend_problems(case.runs_on, dump, log)
     yield from _expected(launch, case, dump, log)
     if case.runs_on == "sglang" or case.expect.attention:
@@ -84,9 +94,10 @@ def problems(
         yield from _device_mode(launch, case, log)
     yield from _steps(case, dump)
     yield from _steps_beyond_their_stage(dump)
-    if case.warmup == "request" and log.warmup != "proven":
-        asked = (log.warmup_asked,) if log.warmup_asked else ()
-        yield _problem("invalid", "warmup", log.warmup_lines, cause="warmup", warmup=log.warmup_code, found=asked)
+
+
+def setting_problems(launch: Launch, case: Case, log: LogEvidence) -> Iterator[Problem]:
+    """How the engine was set up: without the cache of encodings, and compiled, where the case asks for that."""
     if conditioning.to_be_off(case):
         yield from _cached(launch, log)
     if log.compile_failures and given(case, "enable-torch-compile"):
@@ -280,11 +291,6 @@ def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:
     )
 
 
-def _last(log: LogEvidence) -> tuple[str, ...]:
-    """What the launch said last, frames of a crash aside: they say where, and not what."""
-    return tuple(line for line in log.lines[-_LAST_LINES:] if not FRAME.match(line))[-_MOST_LINES:]
-
-
 def _unproved(code: ProblemCode, about: Expected, wanted: tuple[str, ...], *, logged: bool = True) -> Problem:
     return _problem("invalid", code, (), cause="unproved", about=about, wanted=wanted, logged=logged)
 
@@ -298,12 +304,3 @@ def _contradicted(
     found: tuple[str, ...] = (),
 ) -> Problem:
     return _problem("invalid", code, evidence, cause="contradicted", about=about, wanted=wanted, found=found)
-
-
-def _problem(
-    kind: Literal["launch-failed", "timeout", "invalid"], code: ProblemCode, evidence: Iterable[str], **figures: Any
-) -> Problem:
-    lines = [line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in evidence]
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES // 2], f"… {len(lines) - _MOST_LINES} more lines …", *lines[-_MOST_LINES // 2 :]]
-    return Problem(kind=kind, code=code, evidence=tuple(lines), **figures)

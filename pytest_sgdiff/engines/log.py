@@ -105,6 +105,10 @@ _WARMUP_CLAIMED = re.compile(
     re.IGNORECASE,
 )
 
+# What a server, and from 0.5.21 on `generate` too, logs once its workers take requests (launch_server.py).
+_WORKERS_READY = re.compile(r"\[server-load\] workers_ready_monotonic_ns=(\d{1,19})\b")
+# What 0.5.23 logs when `serve` turns on breakable CUDA graphs by itself (server_args.py).
+_BREAKABLE_GRAPHS = re.compile(r"\[Diffusion BCG\] enabled by default for ")
 
 _AGAINST = (_DIFFUSERS, _FALLBACK, _COMPONENT_FALLBACK, _COMPILE_FAILURE, _WARMUP_FAILED)
 """What counts wherever in a line it stands: a prompt that says so must be taken out."""
@@ -121,7 +125,8 @@ class LogEvidence:
     did, `shown` the lines that show that. `warmup_code` is what shows the state of the warmup, `warmup_asked` the sizes
     of made-up requests. `fell_back` are the components whose own class the engine could not load, `could_stay` what it
     says of components that need no offload, and `request_began` the time (`11-23 16:34:30`, local) at which the last
-    request's stages began: that of the measured one.
+    request's stages began: that of the measured one. `workers_ready_ns` is when the model was loaded, by the host's
+    CLOCK_MONOTONIC; `breakable_graphs` are the lines of a server that turned them on by itself.
     """
 
     lines: tuple[str, ...] = ()
@@ -148,6 +153,8 @@ class LogEvidence:
     fell_back_lines: tuple[str, ...] = ()
     could_stay: CouldStay | None = None
     request_began: str | None = None
+    workers_ready_ns: int | None = None
+    breakable_graphs: tuple[str, ...] = ()
 
     @property
     def cause(self) -> str | None:
@@ -174,6 +181,8 @@ def tells(line: str) -> bool:
         or '  File "' in line
         or _RAISED.search(line)
         or "Conditioning cache hit: " in line
+        or "workers_ready_monotonic_ns" in line
+        or "[Diffusion BCG]" in line
     )
 
 
@@ -232,6 +241,8 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
             (line[1:15] for line, said in reversed(records.items()) if said.startswith(_REQUEST)),
             None,
         ),
+        workers_ready_ns=next((int(match[1]) for line in own if (match := _record_of(_WORKERS_READY, line))), None),
+        breakable_graphs=tuple(dict.fromkeys(line.text for line in own if _record_of(_BREAKABLE_GRAPHS, line))),
     )
 
 
@@ -243,6 +254,12 @@ def _could_stay(lines: Sequence[str]) -> CouldStay | None:
             components = tuple(word.strip(" '\"") for word in match[1].split(",") if word.strip(" '\""))
             return CouldStay(components=components, flags=tuple(_FLAG.findall(match[2]))) if components else None
     return None
+
+
+def _record_of(pattern: re.Pattern[str], line: Line) -> re.Match[str] | None:
+    """The match of a record of the engine that begins with the pattern."""
+    said = _said(line.text)
+    return None if said is None else pattern.match(said)
 
 
 def _said(line: str) -> str | None:

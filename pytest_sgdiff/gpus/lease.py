@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +13,7 @@ from pytest_sgdiff.data import Gpu, Ports
 from pytest_sgdiff.files.locks import is_at
 from pytest_sgdiff.files.procfs import is_descendant, process
 from pytest_sgdiff.gpus import host_lock
+from pytest_sgdiff.gpus import ports as port_blocks
 from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.lease_records import rewrite
 from pytest_sgdiff.gpus.lock_files import bump, closing, gpu_file, is_locked, mutex, remove, usable
@@ -47,6 +48,7 @@ class Lease:
         reader: NvmlReader,
         on_release: Callable[[], None],
         gpu_0: str = "",
+        blocks: Sequence[int] = (),
     ) -> None:
         self.id = ident
         self.run = run_id
@@ -63,12 +65,34 @@ class Lease:
         self._host_fds: tuple[int, ...] = ()
         self._on_release = on_release
         self._gpu_0 = gpu_0
+        self._blocks = tuple(blocks)
         self._released = False
 
     @property
     def indices(self) -> tuple[int, ...]:
         """The GPUs' numbers in PCI order over the whole machine."""
         return tuple(gpu.index for gpu in self.gpus)
+
+    def usable_ports(self) -> Ports:
+        """The lease's ports, or others from now on where something keeps one of them: what an earlier launch left, and
+        nobody can find. Raises LeaseError if there are none."""
+        if not port_blocks.free(self.ports):
+            block, fd = port_blocks.take(self._folder, self._blocks or port_blocks.blocks())
+            os.close(self._port_fd)
+            self.ports, self._port_fd = block, fd
+        return self.ports
+
+    @contextlib.contextmanager
+    def halves(self) -> Iterator[tuple[LeaseHalf, LeaseHalf]]:
+        """The GPUs of the lease in two halves, for two launches at the same time: each has ports of its own. Whoever
+        uses them has entered the lease by `alone` or `shared`. Raises LeaseError if there are no ports."""
+        middle = len(self.gpus) // 2
+        block, fd = port_blocks.take(self._folder, self._blocks or port_blocks.blocks())
+        second = LeaseHalf(self, self.gpus[middle:], block, fd)
+        try:
+            yield LeaseHalf(self, self.gpus[:middle], self.usable_ports(), self._port_fd), second
+        finally:
+            os.close(second.port_fd)
 
     @property
     def pass_fds(self) -> tuple[int, ...]:
@@ -211,6 +235,28 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+class LeaseHalf(Lease):
+    """Half of a lease's GPUs, which is used as a lease is; it ends with that."""
+
+    def __init__(self, whole: Lease, gpus: tuple[Gpu, ...], ports: Ports, port_fd: int) -> None:
+        self.__dict__.update(whole.__dict__)
+        self.gpus, self.cpus = gpus, cpus_of(gpus)
+        self.ports, self._port_fd = ports, port_fd
+
+    @property
+    def port_fd(self) -> int:
+        """What holds its ports."""
+        return self._port_fd
+
+    @contextlib.contextmanager
+    def _on_host(self, *, alone: bool, timeout_s: float, on_wait: Callable[[Wait], None] | None) -> Iterator[None]:
+        # The whole is on the host already.
+        yield
+
+    def release(self) -> None:
+        """Nothing: the whole is given back."""
 
 
 def cpus_of(gpus: tuple[Gpu, ...]) -> tuple[int, ...]:

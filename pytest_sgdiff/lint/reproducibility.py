@@ -69,8 +69,9 @@ def compile_without_warmup(view: View) -> Iterator[Finding]:
 
 def conditioning_cache(view: View) -> Iterator[Finding]:
     # Engines before 0.5.21 have no such cache.
-    native = view.case.engine == "sglang-generate" and view.case.runs_on == "sglang"
-    if native and conditioning.warms_up(view.case) and conditioning.wanted(view.case) and not view.older_than(0, 5, 21):
+    case = view.case
+    repeats = not case.varied if case.serves else case.engine == "sglang-generate" and conditioning.warms_up(case)
+    if repeats and case.runs_on == "sglang" and conditioning.wanted(case) and not view.older_than(0, 5, 21):
         flag = conditioning.DISABLE if view.key_of(conditioning.DISABLE) else conditioning.SIZE
         yield Finding(
             view.place(flag),
@@ -101,7 +102,9 @@ def two_experts_one_warmup_step(view: View) -> Iterator[Finding]:
     # for images (configs/pipeline_configs/wan.py).
     enough = 3 if view.model_has("Wan2.2-T2V-A14B") else 2 if view.model_has("Wan2.2-I2V-A14B") else 0
     steps = view.count("warmup-steps") or 1
-    if steps < enough and view.on("enable-torch-compile") and view.case.warmup == "request":
+    # A client's warmup request to a server has all steps.
+    warms_up_itself = view.case.warmup == "request" and not view.case.serves
+    if steps < enough and view.on("enable-torch-compile") and warms_up_itself:
         yield Finding(
             view.place("enable-torch-compile"),
             f"a warmup of {steps} step{'s' if steps > 1 else ''} uses only the first of this model's two transformers, "

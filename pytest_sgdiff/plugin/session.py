@@ -25,7 +25,7 @@ from pytest_sgdiff.judging.comparable import encodings_cached, work_differences
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import suite_priors
-from pytest_sgdiff.judging.workload import with_inherited, workload
+from pytest_sgdiff.judging.workload import chosen_in, with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import by_steadiness
@@ -132,14 +132,15 @@ class Session:
         if self.pool is None:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         base = (lambda: self._base.version) if self.settings.mode == "against" else None
-        skips.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
+        held = self._to_lease(case)
+        skips.settle(item, held, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
         self.allowed(case)
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)
             self.refuse_recorded(item, case, map(machine.machine_of, ways))
             lease = self.pool.lease(
-                case.gpus,
+                held.gpus,
                 estimate_s=self.estimate_s(case),
                 timeout_s=self.settings.gpu_timeout_s,
                 on_wait=lambda wait: self.notify(waiting(case, str(wait))),
@@ -162,6 +163,11 @@ class Session:
             # Only the message: that one error led to another says nothing to whoever mends the file.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 
+    def _to_lease(self, case: Case) -> Case:
+        """The case with as many GPUs as it leases: twice its own where both engines of an A/B run have some at once."""
+        both = self.settings.mode == "against" and case.side_by_side
+        return replace(case, gpus=2 * case.gpus) if both else case
+
     def fitting(self, case: Case) -> tuple[Gpu, ...]:
         """The GPUs of the pool that the case may have."""
         return () if self.pool is None else self.pool.eligible.of(case.requires.gpu).gpus
@@ -169,7 +175,10 @@ class Session:
     def need_of(self, item: pytest.Item) -> CaseNeed | None:
         """What the schedule must know of an item; None for a test that is no case."""
         case = item.stash.get(CASE, None)
-        return None if case is None else CaseNeed(node_id=item.nodeid, gpus=case.gpus, estimate_s=self.estimate_s(case))
+        if case is None:
+            return None
+        gpus = self._to_lease(case).gpus
+        return CaseNeed(node_id=item.nodeid, gpus=gpus, estimate_s=self.estimate_s(case))
 
     def estimate_s(self, case: Case) -> float | None:
         """How long the case takes by its baseline's launches, None if there is none yet: one launch of an unchanged
@@ -216,7 +225,9 @@ class Session:
         if found.measurement.workload.inherited is not None:
             asks = with_inherited(asks, Redaction(os.environ).env(inherited(os.environ, besides=case.env)))
         then = found.measurement.workload
-        then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith("assets.")})
+        # Nor what the engine will choose by itself.
+        unknown = ("assets.", *(f"engine-chose.{name}" for name in chosen_in(then)))
+        then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith(unknown)})
         cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
         differs = [of_baseline(one) for one in work_differences(then, asks)]
         apart = "; ".join([*differs, *(["conditioning cache: on in the baseline"] if cached else [])])
@@ -282,6 +293,8 @@ class Session:
         advice = self.advice(case)
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        if case.serves and (lacks := _client_lacks()):
+            pytest.fail(f"{case.at('engine')}: {lacks}", pytrace=False)
         return advice
 
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
@@ -298,3 +311,10 @@ class Session:
                 location=case.at("requires.engine"),
                 key="requires.engine",
             )
+
+
+def _client_lacks() -> str:
+    # It brings an event loop, which no other case needs.
+    from pytest_sgdiff.launch.client import missing
+
+    return missing()

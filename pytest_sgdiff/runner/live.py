@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_sgdiff import machine
-from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Workload
+from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Service, Workload
+from pytest_sgdiff.engines.load import says_loaded
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.engines.stages import LOADING, stage_reached
 from pytest_sgdiff.errors import SgdiffError
@@ -27,6 +29,9 @@ from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.runner.progress import Progress, Side
 from pytest_sgdiff.watch import Watcher
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.launch.client import Client
 
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
@@ -58,6 +63,7 @@ class LiveSource:
     expected_s: float | None = None
     side: Side | None = None
     host_timeout_s: float = 3600.0
+    _client: Client | None = None
     _stage: str = ""
     _cpus: frozenset[int] = frozenset()
 
@@ -76,7 +82,7 @@ class LiveSource:
             config=str(work / "config.json"),
             assets={flag: str(path) for flag, path in self.assets.items()},
         )
-        asked = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
+        asked = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.usable_ports())
         if owned_names := [name for name in owned(asked.env) if name != PERF_LOG_DIR]:
             raise SgdiffError(
                 f"{self.case.location}: the adapter of the engine '{self.case.engine}' sets {', '.join(owned_names)}, "
@@ -90,6 +96,7 @@ class LiveSource:
         by_command = assigned(command.argv)
         took = inherited(child, besides=asked.env) | inherited(by_command)
         took = redaction.env(took)
+        client = self._client = None if command.service is None else _client_of(command.service)
         enter = self.lease.alone if alone else self.lease.shared
         with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), scratch() as (tmp, tmp_fd):
             self._tell(LOADING)
@@ -113,6 +120,7 @@ class LiveSource:
                     cpus=self.lease.cpus,
                     on_line=self._follow,
                     on_start=self._started,
+                    attendant=client,
                 )
             self.lease.wait_until_free(timeout_s=60.0, on_wait=self._wait)
         launch = Launch(
@@ -121,6 +129,7 @@ class LiveSource:
             argv=redaction.words(command.argv),
             env=redaction.env(command.env),
             started_at=ended.started_at,
+            started_ns=ended.started_ns,
             wall_s=ended.wall_s,
             ending=ended.ending,
             returncode=ended.returncode,
@@ -134,6 +143,8 @@ class LiveSource:
             workload=with_inherited(self.workload, took),
             session=self.session,
             folder=str(folder),
+            served=None if client is None else client.served,
+            requests=() if client is None else client.requests,
         )
         launch = redaction.record(launch, keep=NAMES)
         recordings.write_launch(self.out, launch)
@@ -160,6 +171,8 @@ class LiveSource:
             self._cpus = frozenset(os.sched_getaffinity(pid))
 
     def _follow(self, line: str) -> None:
+        if self._client is not None and says_loaded(line):
+            self._client.loaded()
         stage = stage_reached(line, self._stage)
         if stage != self._stage:
             self._tell(stage)
@@ -183,3 +196,10 @@ class LiveSource:
                 expected_s=self.expected_s,
             )
         )
+
+
+def _client_of(service: Service) -> Client:
+    # It brings an event loop, which no other launch needs.
+    from pytest_sgdiff.launch.client import Client
+
+    return Client(service)

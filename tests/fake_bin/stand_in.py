@@ -7,6 +7,7 @@ real engine.
     sglang version | --version         prints its version (answered by the script)
     sglang generate --flag value …     one launch
     sglang generate --help             the flags of SGDIFF_FAKE_HELP; without it, as an engine whose help fails
+    sglang serve --flag value …        the life of a server, see serving.py (0.5.17 on)
 
 Variables:
 
@@ -502,5 +503,9 @@ def main(words):
         show_help(os.environ.get("SGDIFF_FAKE_HELP"))
     elif words[:1] == ["generate"]:
         Launch(parse(words[1:])).run()
+    elif words[:1] == ["serve"]:
+        import serving
+
+        serving.Server(parse(words[1:])).run()
     else:
-        sys.exit(usage("choose from 'generate', 'version'"))
+        sys.exit(usage("choose from 'generate', 'serve', 'version'"))
