@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from pytest_sgdiff.data import Case, EngineInfo, Launch, LaunchFiles, LaunchPlan, Location, Ports, Reading
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.load import says_loaded
+from pytest_sgdiff.gpus import ports as blocks_of_ports
 from pytest_sgdiff.launch.client import Client
 from pytest_sgdiff.launch.run import run
 
@@ -40,6 +40,17 @@ def served_case(**changes: Any) -> Case:
     return Case(**{**fields, **changes})
 
 
+class Block:
+    """Ports that no other test has, as runs take theirs: below those that the kernel hands out to anybody who connects.
+    Held for as long as this lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ports, self._lock = blocks_of_ports.take(str(folder), blocks_of_ports.blocks())
+
+    def __del__(self) -> None:
+        os.close(self._lock)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lived:
     """A server's life, and what was read of it."""
@@ -47,20 +58,11 @@ class Lived:
     launch: Launch
     reading: Reading
     folder: Path
-    ports: Ports
+    block: Block
 
-
-def free_ports() -> Ports:
-    """Ports that nothing has now, of which the first two follow one another."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return Ports(http=port, scheduler=port + 2, master=port + 3)
+    @property
+    def ports(self) -> Ports:
+        return self.block.ports
 
 
 def lived(
@@ -74,10 +76,10 @@ def lived(
     dump_s: float = 10.0,
     grace_s: float | None = None,
     abandoned: Callable[[], bool] = lambda: False,
-    ports: Ports | None = None,
+    block: Block | None = None,
 ) -> Lived:
     """Launch the stand-in with the command line that the adapter writes, and read what it left."""
-    case, ports = case or served_case(), ports or free_ports()
+    case, block = case or served_case(), block or Block(folder)
     work = folder / "work"
     files = LaunchFiles(
         workdir=str(work),
@@ -87,7 +89,9 @@ def lived(
         config=str(work / "config.json"),
         assets=assets or {},
     )
-    command = ENGINE.command(case, info=EngineInfo(command=(str(FAKE),), version=version), files=files, ports=ports)
+    command = ENGINE.command(
+        case, info=EngineInfo(command=(str(FAKE),), version=version), files=files, ports=block.ports
+    )
     assert command.service is not None
     client = Client(replace(command.service, dump_s=dump_s))
     around = {key: value for key, value in os.environ.items() if key not in ("CI", "GITHUB_ACTIONS")}
@@ -115,4 +119,4 @@ def lived(
         served=client.served,
         requests=client.requests,
     )
-    return Lived(launch=launch, reading=ENGINE.read(launch, case), folder=folder, ports=ports)
+    return Lived(launch=launch, reading=ENGINE.read(launch, case), folder=folder, block=block)

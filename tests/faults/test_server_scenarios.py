@@ -14,7 +14,7 @@ import pytest
 
 from pytest_sgdiff.data import LaunchPlan
 from pytest_sgdiff.gpus import ports
-from tests.serverlife import free_ports, lived, served_case
+from tests.serverlife import Block, lived, served_case
 from tests.waiting import wait_for
 
 pytest.importorskip("aiohttp")
@@ -101,7 +101,7 @@ def test_a_life_in_which_something_went_wrong_has_no_metrics_and_its_reason(
 def test_a_server_that_hangs_is_ended_at_the_time_limit(
     tmp_path: Path, scenario: str, version: str, code: str, figures: dict[str, Any]
 ) -> None:
-    life = lived(tmp_path, scenario, version=version, case=served_case(timeout_s=3.0))
+    life = lived(tmp_path, scenario, version=version, case=served_case(timeout_s=6.0))
     first = life.reading.problems[0]
     assert (life.launch.ending, first.kind, first.code) == ("timeout", "timeout", code)
     assert {name: getattr(first, name) for name in figures} == figures
@@ -127,26 +127,26 @@ def test_a_process_that_keeps_the_port_is_found_by_the_port(tmp_path: Path) -> N
 
 
 def test_a_server_whose_pytest_is_killed_is_ended(tmp_path: Path) -> None:
-    block = free_ports()
+    block = Block(tmp_path)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom pytest_sgdiff.data import Ports\n"
+        "from pathlib import Path\nfrom types import SimpleNamespace as Block\nfrom pytest_sgdiff.data import Ports\n"
         "from tests.serverlife import lived\n"
-        f"lived(Path({str(tmp_path)!r}), 'stuck:1', ports=Ports(http={block.http}, scheduler=1, master=2))\n"
+        f"lived(Path({str(tmp_path)!r}), 'stuck:1', block=Block(ports={block.ports!r}))\n"
     )
     log = tmp_path / "engine.log"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as owner:
         # It has the measured request that it never answers.
         wait_for(lambda: log.exists() and log.read_text().count("Metrics dumped to:") == 1)
         owner.kill()
-    wait_for(lambda: ports.free(block), otherwise="the server lives on")
+    wait_for(lambda: ports.free(block.ports), otherwise="the server lives on")
 
 
 def test_a_run_that_is_given_up_leaves_no_server(tmp_path: Path) -> None:
-    block = free_ports()
+    block = Block(tmp_path)
     log = tmp_path / "engine.log"
     with pytest.raises(KeyboardInterrupt):
-        lived(tmp_path, "stuck:1", ports=block, abandoned=lambda: log.read_text().count("Metrics dumped to:") == 1)
-    assert ports.free(block)
+        lived(tmp_path, "stuck:1", block=block, abandoned=lambda: log.read_text().count("Metrics dumped to:") == 1)
+    assert ports.free(block.ports)
 
 
 def test_a_request_without_a_dump_is_found(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_request_without_a_dump_is_found(tmp_path: Path) -> None:
 
 
 def test_another_process_that_has_the_port_gets_no_request(tmp_path: Path) -> None:
-    block = free_ports()
+    block = Block(tmp_path)
     code = (
         "import http.server as h, sys\n"
         "class Any(h.BaseHTTPRequestHandler):\n"
@@ -164,12 +164,12 @@ def test_another_process_that_has_the_port_gets_no_request(tmp_path: Path) -> No
         "print('listens', flush=True)\n"
         "server.serve_forever()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(block.http)], stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-c", code, str(block.ports.http)], stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout is not None
             other.stdout.readline()
             # It answers while the server loads, whose turn to find its port taken comes later.
-            life = lived(tmp_path, "silent", ports=block)
+            life = lived(tmp_path, "silent", block=block)
         finally:
             other.kill()
     assert [one.code for one in life.reading.problems] == ["foreign-server"]

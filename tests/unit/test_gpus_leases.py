@@ -598,3 +598,30 @@ def test_gpus_are_leased_next_to_each_other_by_nvlink(bench: Bench) -> None:
     pool = Pool(eligible, run_id="run", folder=bench.locks, reader=bench.reader, settle_s=0)
     with pool.lease(2, timeout_s=5) as lease:
         assert lease.indices == (0, 2)
+
+
+@pytest.mark.parametrize("besides", [0, 1, 10, 40])
+def test_a_port_that_something_keeps_after_a_launch_is_left_to_it(bench: Bench, besides: int) -> None:
+    """One of HTTP, of the broker that a server takes besides, of the scheduler, or of the store."""
+    with bench.pool().lease(1, timeout_s=5) as lease, socket.socket() as keeper:
+        before = lease.ports
+        assert lease.usable_ports() == before
+        keeper.bind(("127.0.0.1", before.http + besides))
+        keeper.listen()
+        after = lease.usable_ports()
+        assert after == lease.ports != before
+        # Nobody else gets them.
+        with bench.pool(run="b").lease(1, timeout_s=5) as other:
+            assert other.ports.http not in (before.http, after.http)
+
+
+def test_the_halves_of_a_lease_share_no_gpu_and_no_port(bench: Bench) -> None:
+    with bench.pool().lease(2, timeout_s=5) as lease, lease.shared(), lease.halves() as (one, other):
+        assert (one.indices, other.indices) == ((0,), (1,))
+        assert (one.env()["CUDA_VISIBLE_DEVICES"], other.env()["CUDA_VISIBLE_DEVICES"]) == ("0", "1")
+        assert one.ports == lease.ports
+        assert other.ports.http != one.ports.http
+        assert one.id == other.id == lease.id
+        # The locks of the whole are inherited by both, so that nothing is free before both are dead.
+        assert set(lease.pass_fds) <= set(one.pass_fds)
+        assert len(other.pass_fds) == len(lease.pass_fds)
