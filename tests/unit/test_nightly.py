@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
+from pytest_sgdiff.cli import main
 from pytest_sgdiff.errors import OptionError
-from pytest_sgdiff.upstream.nightly import check_nightly, load_nightly
+from pytest_sgdiff.upstream.nightly import (
+    Generation,
+    check_nightly,
+    compared,
+    followed,
+    followed_revision,
+    generation_of,
+    load_nightly,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 NEON = "A futuristic cyberpunk city at night, neon lights reflecting on wet streets"
@@ -264,3 +273,111 @@ def test_values_of_any_depth_and_length_are_a_difference(field: str) -> None:
 
 
 FOLLOWS = "cases:\n  a:\n    model: m\n    marks: [nightly]\n    source: comparison_configs.json\n"
+
+
+# ------------------------------------------------------------------------------------------------------- generations
+
+FORMER = "--enable-torch-compile --warmup"
+
+
+@pytest.mark.parametrize(
+    ("entries", "generation"),
+    [
+        ([wan(args="--warmup", num_inference_steps=40)], Generation.STATED),
+        ([wan(args=FORMER)], Generation.REQUEST_WARMUP),
+        ([wan(args=["--server-warmup"])], Generation.REQUEST_WARMUP),
+        # One of several states its steps in the newest, too.
+        ([wan(args="--warmup-mode server", num_inference_steps=40)], Generation.SERVER_WARMUP),
+        ([wan(args="--warmup-mode=server"), {**wan(args=FORMER), "id": "b"}], Generation.SERVER_WARMUP),
+        ([wan(args="")], Generation.UNKNOWN),
+        ([], Generation.UNKNOWN),
+    ],
+)
+def test_the_generation_of_a_file_is_told(entries: list[dict[str, Any]], generation: Generation) -> None:
+    assert generation_of({"cases": entries}) is generation
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "revision"),
+    [
+        ("SGLang's comparison_configs.json", "wan", None),
+        ("scripts/comparison_configs.json@03635624#wan22", "wan22", "03635624"),
+        ("comparison_configs.json@03635624690c11ff6ea89d288ca1854b521d9b1c, as of October", "wan", "03635624"),
+        ("comparison_configs.json@a032596#ltx2.3_two.", "ltx2.3_two", "a0325960"),
+        ("comparison_configs.json#other", "other", None),
+        # One that is not known here, and what is none.
+        ("comparison_configs.json@0000000#other", "other", None),
+        ("comparison_configs.json@main", "wan", None),
+    ],
+)
+def test_a_source_names_the_revision_and_the_case(source: str, name: str, revision: str | None) -> None:
+    (case,) = load_cases("c.yaml", CASE.replace("SGLang's comparison_configs.json", source))
+    assert (followed(case), followed_revision(case)) == (name, revision)
+
+
+def following(name: str, revision: str, *, marks: str = "[nightly]") -> str:
+    text = CASE.partition("cases:\n")[2].replace("  wan:", f"  {name}:").replace("[nightly]", marks)
+    return text.replace("SGLang's comparison_configs.json", f"comparison_configs.json@{revision}#wan")
+
+
+def test_a_file_is_compared_with_the_cases_of_its_generation_alone() -> None:
+    text = "cases:\n" + following("now", "03635624") + following("then", "a0325960", marks="[pr]")
+    cases = load_cases("c.yaml", text)
+    newest = "--warmup-mode server --enable-cfg-parallel --dit-layerwise-offload false"
+    current = {"cases": [wan(args=newest, seed=7)]}
+    assert [case.id for case in compared(cases, Generation.SERVER_WARMUP)] == ["now"]
+    assert list(check_nightly(cases, current)) == ["c.yaml:13:7: now: --seed is 42 here, 7 in the nightly comparison"]
+    former = {"cases": [wan(seed=7)]}
+    assert [case.id for case in compared(cases, Generation.REQUEST_WARMUP)] == ["then"]
+    # What follows a former revision need not run every night.
+    assert list(check_nightly(cases, former)) == ["c.yaml:29:7: then: --seed is 42 here, 7 in the nightly comparison"]
+    # Of a file that is newer than this package the newest is the nearest.
+    assert [case.id for case in compared(cases, Generation.UNKNOWN)] == ["now"]
+    assert [case.id for case in compared(cases, Generation.STATED)] == ["now"]
+
+
+def test_two_cases_may_follow_the_same_one() -> None:
+    text = "cases:\n" + following("a", "03635624") + following("b", "03635624")
+    cases = load_cases("c.yaml", text)
+    found = check_nightly(cases, {"cases": [wan(args="--warmup-mode server --dit-layerwise-offload false")]})
+    extra = "--enable-cfg-parallel true is given here and not in the nightly comparison"
+    assert found == (f"c.yaml:15:7: a: {extra}", f"c.yaml:31:7: b: {extra}")
+
+
+def test_fields_that_no_generation_had_are_named() -> None:
+    odd = wan(lora_path="x/y")
+    odd["frameworks"]["sglang"]["client_args"] = "--fast"
+    document = {"cases": [odd], "measurement_repeats": 3, "warmup_requests": 2}
+    assert check_nightly(load_cases("c.yaml", CASE), document) == (
+        "comparison_configs.json: wan: lora_path is not compared: no key of a case says it",
+        "comparison_configs.json: wan: frameworks.sglang.client_args is not compared: no key of a case says it",
+        "comparison_configs.json: warmup_requests is not compared: no key of a case says it",
+    )
+
+
+def test_the_command_says_which_generation_a_file_is(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cases").mkdir()
+    text = "cases:\n" + following("now", "03635624") + following("then", "a0325960", marks="[pr]")
+    (tmp_path / "cases" / "c.yaml").write_text(text)
+    (tmp_path / "f.json").write_text(json.dumps({"cases": [wan()]}))
+    assert main(["cases", "--check-nightly", "f.json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "file": "f.json",
+        "generation": "request-warmup",
+        "revision": "a0325960",
+        "compared": 1,
+        "other_generations": 1,
+        "differences": [],
+    }
+    assert main(["cases", "--check-nightly", "f.json"]) == 0
+    assert capsys.readouterr().out == (
+        "f.json: generation request-warmup, as revision a0325960\n"
+        "not compared: 1 case of another generation\n"
+        "no difference: 1 case here against f.json\n"
+    )
+    (tmp_path / "f.json").write_text(json.dumps({"cases": [wan(seed=7)]}))
+    assert main(["cases", "--check-nightly", "f.json", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["differences"]) == 1
