@@ -24,6 +24,8 @@ DENOISE_STEPS = "denoise_steps"
 DENOISE_GAP = "denoise_gap"
 PEAK_MEMORY = "peak_memory"
 PAUSE = "pause"
+LOAD = "load"
+NIGHTLY_LATENCY = "nightly_latency"
 
 # Something of the engine's own that it times beside the pipeline, and a pseudo-stage of upstream's baseline files.
 _NOT_STAGES = ("per_frame_generation",)
@@ -395,6 +397,22 @@ METRICS: tuple[Metric, ...] = (
         title="peak memory",
         published="runtime_peak_allocated_mb",
         usual=True,
+    ),
+    Metric(
+        name=LOAD,
+        unit="ms",
+        metric_class="stage",
+        read=lambda seen: seen.outside.get(LOAD),
+        part_of=E2E,
+        published="expected_load_ms",
+    ),
+    # Of histories that were imported: the server's time or the client's, which upstream's former runner did not tell.
+    Metric(
+        name=NIGHTLY_LATENCY,
+        unit="ms",
+        metric_class="primary",
+        title="latency of the nightly comparison",
+        part_of=E2E,
     ),
 )
 

@@ -120,9 +120,7 @@ def check_nightly(cases: Sequence[Case], document: Any, *, name: str = "comparis
     differences: list[str] = []
     for case_id, entry in entries.items():
         theirs = _of_entry(entry, f"{name}: {case_id}")
-        differences += [
-            f"{name}: {case_id}: {place} is not compared: no key of a case says it" for place in _odd(entry)
-        ]
+        differences += [f"{name}: {case_id}: {key} is not compared: no key of a case says it" for key in _odd(entry)]
         if case_id not in ours:
             why = f"; the one of this name does not name {FILE} in its `source`" if case_id in others else ""
             differences.append(f"{name}: nightly case '{case_id}' ({entry['model']}) has no case here{why}")

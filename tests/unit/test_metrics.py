@@ -146,6 +146,8 @@ def test_every_metric_has_class_unit_and_title() -> None:
         ("e2e", "primary", "ms"),
         ("stage", "stage", "ms"),
         ("peak_memory", "memory", "MiB"),
+        ("load", "stage", "ms"),
+        ("nightly_latency", "primary", "ms"),
     ]
     assert (metric_class("peak_memory"), unit("peak_memory"), title("peak_memory")) == ("memory", "MiB", "peak memory")
     stage = "stage:TextEncodingStage"
