@@ -24,7 +24,10 @@ DENOISE_STEPS = "denoise_steps"
 DENOISE_GAP = "denoise_gap"
 PEAK_MEMORY = "peak_memory"
 PAUSE = "pause"
+CLIENT_E2E = "client_e2e"
+QUEUE = "queue"
 LOAD = "load"
+WARMUP = "warmup"
 NIGHTLY_LATENCY = "nightly_latency"
 
 # Something of the engine's own that it times beside the pipeline, and a pseudo-stage of upstream's baseline files.
@@ -46,11 +49,12 @@ Values = tuple[float | None, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """What one launch showed: the engine's perf dump, and what was measured from outside, by name (a server's load and
-    warmup, a client's requests)."""
+    """What one launch showed, or one request of a server (`served`): the engine's perf dump, and what was measured from
+    outside, by name (a server's load and warmup, a client's requests)."""
 
     dump: PerfDump
     outside: Mapping[str, float] = field(default_factory=dict)
+    served: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ class Metric:
         derive: what is judged of it where both sides are known, in place of the values of the launches; the first
             series stands for the metric, the others are judged beside it. Given the name of the metric (of a family
             that of the member). Nothing where the launches' own values are to be judged.
-        place: where launches of a dump generation have it; values of two places are not compared.
+        place: where a launch has it, by the generation of its dump; values of two places are not compared.
     How it is named:
         title, subject: as people read it (of a family in front of the parameter), and as the subject of a sentence; the
             name where they are empty.
@@ -115,7 +119,7 @@ class Metric:
     metric_class: MetricClass
     read: Callable[[Observed], float | Mapping[str, float] | None] | None = None
     derive: Callable[[Compared, str], tuple[Derived, ...]] | None = None
-    place: Callable[[str], str | None] | None = None
+    place: Callable[[LaunchRecord], str | None] | None = None
     title: str = ""
     subject: str = ""
     better: Literal["less", "more"] = "less"
@@ -211,16 +215,27 @@ def _denoise_gap(seen: Observed) -> float | None:
 
 def _peak_memory(seen: Observed) -> float | None:
     """Peak allocated memory. An engine that does not run on CUDA writes 0.0 for what it does not know."""
-    fields = seen.dump.memory.get(_PEAK_CHECKPOINT.get(seen.dump.generation, ""), {})
+    fields = seen.dump.memory.get(_peak_checkpoint(seen.dump.generation, served=seen.served) or "", {})
     return fields.get(_PEAK_FIELD) or None
 
 
-def _peak_place(generation: str) -> str | None:
-    """Where a generation of dumps has the peak (docs/engine.md): B and C1 rank 0 only, C2 the largest rank."""
-    if generation == "A":
-        return "no checkpoint"
+def _peak_checkpoint(generation: str, *, served: bool) -> str | None:
+    """A server's `runtime_peak` is the largest of all its requests so far; `after_forward` is of the request."""
     checkpoint = _PEAK_CHECKPOINT.get(generation)
+    return checkpoint and (_PEAK_CHECKPOINT["B"] if served else checkpoint)
+
+
+def _peak_place(launch: LaunchRecord) -> str | None:
+    """Where its generation of dumps has the peak (docs/engine.md): B and C1 rank 0 only, C2 the largest rank."""
+    if launch.generation == "A":
+        return "no checkpoint"
+    checkpoint = _peak_checkpoint(launch.generation or "", served=launch.served)
     return None if checkpoint is None else f"{checkpoint}.{_PEAK_FIELD}"
+
+
+def _outside(name: str) -> Callable[[Observed], float | None]:
+    """What was measured outside the engine under this name."""
+    return lambda seen: seen.outside.get(name)
 
 
 # ------------------------------------------------------------------------------------------------------------- derived
@@ -399,13 +414,31 @@ METRICS: tuple[Metric, ...] = (
         usual=True,
     ),
     Metric(
+        name=CLIENT_E2E,
+        unit="ms",
+        metric_class="primary",
+        read=_outside(CLIENT_E2E),
+        title="client e2e",
+        subject="the request as its client sees it",
+        usual=True,
+    ),
+    Metric(
+        name=QUEUE,
+        unit="ms",
+        metric_class="stage",
+        read=_outside(QUEUE),
+        subject="what a request takes beside its pipeline",
+        zero=True,
+    ),
+    Metric(
         name=LOAD,
         unit="ms",
         metric_class="stage",
-        read=lambda seen: seen.outside.get(LOAD),
-        part_of=E2E,
+        read=_outside(LOAD),
+        subject="loading the model",
         published="expected_load_ms",
     ),
+    Metric(name=WARMUP, unit="ms", metric_class="stage", read=_outside(WARMUP)),
     # Of histories that were imported: the server's time or the client's, which upstream's former runner did not tell.
     Metric(
         name=NIGHTLY_LATENCY,
@@ -417,10 +450,11 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def metrics_of(dump: PerfDump, outside: Mapping[str, float] | None = None) -> dict[str, float]:
+def metrics_of(dump: PerfDump, outside: Mapping[str, float] | None = None, *, served: bool = False) -> dict[str, float]:
     """Every metric that a launch holds, by name, in the order of the table, families last; stages in that of execution.
-    `outside` are times that were measured outside the engine, by name."""
-    seen = Observed(dump=dump, outside=outside or {})
+    `outside` are times that were measured outside the engine, by name; `served`: the dump is of one of several requests
+    of a server."""
+    seen = Observed(dump=dump, outside=outside or {}, served=served)
     found: dict[str, float] = {}
     for metric in sorted(METRICS, key=lambda metric: metric.family):
         value = None if metric.read is None else metric.read(seen)
@@ -483,7 +517,7 @@ def places(name: str, launches: Iterable[LaunchRecord]) -> tuple[str, ...]:
     metric = entry(name)
     if metric is None or metric.place is None:
         return ()
-    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one.generation))}))
+    return tuple(sorted({place for one in launches if one.generation and (place := metric.place(one))}))
 
 
 def only_derived(name: str) -> bool:

@@ -103,7 +103,9 @@ def to_text(baseline: Baseline) -> str:
 def _launch_plain(launch: LaunchRecord) -> dict[str, Any]:
     steps = tuple(rounded(step) for step in launch.steps_ms)
     wall_s = None if launch.wall_s is None else rounded(launch.wall_s)
-    plain: dict[str, Any] = to_plain(replace(launch, metrics={}, steps_ms=steps, wall_s=wall_s), omit_defaults=True)
+    plain: dict[str, Any] = to_plain(
+        replace(launch, metrics={}, steps_ms=steps, wall_s=wall_s, requests=()), omit_defaults=True
+    )
     return plain
 
 

@@ -125,10 +125,18 @@ _METRICS = Record(
 )
 _LAUNCHES = Record(
     kind=LaunchPlan,
-    keys={"baseline": Int(minimum=3), "checkpoints": Increasing()},
+    keys={
+        "baseline": Int(minimum=3),
+        "checkpoints": Increasing(),
+        "requests": Int(minimum=1),
+        "inputs": Choice(options=("varied", "same")),
+    },
     help={
         "baseline": "number of launches of a baseline, 3 or more; a case marked `nightly` has 10 by default",
         "checkpoints": "numbers of launches after which the case is judged, increasing",
+        "requests": "measured requests of each launch of a server, 3 by default; a launch's value is their median",
+        "inputs": "whether each request to a server has a prompt and image of its own (varied, the default), or all "
+        "have the same, without the cache of encodings",
     },
     aliases={"looks": "checkpoints"},
     fields={"checkpoints": "looks"},
@@ -189,7 +197,7 @@ CASE = Record(
         "fixtures": "pytest fixtures that the case uses",
         "model": "model id or folder, passed to the engine as --model-path",
         "gpus": "how many GPUs the case leases; 0 runs the engine on the CPU",
-        "engine": "how the model is run: sglang-generate, or an engine that a plugin adds",
+        "engine": "how the model is run: sglang-generate, sglang-serve, or an engine that a plugin adds",
         "backend": "the backend that must run",
         "warmup": "request: warm up before the measured request, with the flag of the engine's version and without the "
         "cache of encodings; off: measure cold",
@@ -207,7 +215,11 @@ CASE = Record(
     },
 )
 
+LISTED = ("engine", "backend", "warmup", "gpus")
+"""Keys whose values may be listed in a matrix: each is a variant of that name."""
+
 MATRIX_HELP = (
     "axes with their variants, and what each variant changes: "
-    "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]"
+    "{topology: {cfg: {…}, ulysses: {…}}} makes case[cfg] and case[ulysses]; an axis that has the name of a key may "
+    "list its values: {engine: [sglang-generate, sglang-serve]}"
 )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from pytest_sgdiff.cases.keys import CASE, CASE_ID, MERGED, NAME_HELP, VARIANT
+from pytest_sgdiff.cases.keys import CASE, CASE_ID, LISTED, MERGED, NAME_HELP, VARIANT
 from pytest_sgdiff.cases.shapes import unknown_key
 from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node, Place, Table, describe, is_null
 
@@ -91,7 +91,8 @@ def _variants(name: str, matrix: Node | None, mistakes: Mistakes) -> dict[str | 
         return {None: ()}
     axes: list[list[tuple[str, Table]]] = []
     count = 1
-    for axis, node in matrix.entries.items():
+    for axis, written in matrix.entries.items():
+        node = _listed(axis, written)
         if not isinstance(node, Table) or not node.entries:
             mistakes.add(node.place, f"'matrix.{axis}' must map variants to what they change, got {_or_empty(node)}")
             continue
@@ -112,6 +113,18 @@ def _variants(name: str, matrix: Node | None, mistakes: Mistakes) -> dict[str | 
             mistakes.add(matrix.place, f"two variants of case '{name}' are called '{variant}'")
         product[variant] = tuple(part for _, part in chosen)
     return product
+
+
+def _listed(axis: str, node: Node) -> Node:
+    """An axis with the name of a key that lists its values, as the variants that it stands for; anything else as it
+    is."""
+    if axis not in LISTED or not isinstance(node, Branch) or not all(isinstance(item, Leaf) for item in node.items):
+        return node
+    leaves = [item for item in node.items if isinstance(item, Leaf)]
+    if len({leaf.text for leaf in leaves}) < len(leaves):
+        return node
+    parts = {leaf.text: Table(place=leaf.place, entries={axis: leaf}, keys={axis: leaf.place}) for leaf in leaves}
+    return Table(place=node.place, entries=dict(parts), keys={leaf.text: leaf.place for leaf in leaves})
 
 
 def _part(node: Node | None, name: str, mistakes: Mistakes) -> Table:

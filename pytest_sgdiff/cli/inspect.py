@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HINTED = 5
 """Runs that are named where a folder of runs was given: the newest."""
+_OF_A_REQUEST = ("client_e2e", "e2e", "denoise", "queue")
 LOG_LIMIT = 1 << 26
 """Bytes of a log that is looked into whole."""
 
@@ -186,6 +187,19 @@ def _power(launches: Sequence[LaunchRecord]) -> list[str]:
     return list(power(alike(launches))) if launches else []
 
 
+def _requests(requests: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """The requests of a server, of which the metrics are the medians."""
+    from pytest_sgdiff.reports.figures import fixed
+
+    lines = ["", "requests, in ms:"] if requests else []
+    for one in requests:
+        shown = [f"{name} {fixed(one['metrics'][name], 1)}" for name in _OF_A_REQUEST if name in one["metrics"]]
+        kind = " (warmup)" if one["warmup"] else ""
+        name = f"{one['number']}{kind}"
+        lines.append(f"  {name:{width}}  {', '.join(shown) or 'no numbers'}")
+    return lines
+
+
 def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
     """`alone`: it is the only launch of its case, and what it shows stands here."""
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
@@ -196,6 +210,7 @@ def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
 
         width = max(map(len, metrics))
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]
+        lines += _requests(found.get("requests") or (), width)
         pause = found["pause_ms"]
         if pause is not None:
             rule = "one launch cannot show whether it is typical"

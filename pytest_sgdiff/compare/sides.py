@@ -14,8 +14,11 @@ from typing import Any
 from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, PerfDump
 from pytest_sgdiff.engines.causes import CUT_OFF
 from pytest_sgdiff.engines.gate import cut_off
-from pytest_sgdiff.engines.inspect import inspect, read_dump
+from pytest_sgdiff.engines.inspect import inspect, inspect_launch
 from pytest_sgdiff.engines.log import examine
+from pytest_sgdiff.engines.perf_dump import read_dump
+from pytest_sgdiff.engines.serving.inspect import is_server
+from pytest_sgdiff.engines.serving.numbers import steps_of
 from pytest_sgdiff.errors import RecordingError
 from pytest_sgdiff.judging.inherited import inherited
 
@@ -94,16 +97,19 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
     kept, notes = [], []
     facts: dict[str, Fact] = {}
     for launch in launches:
-        dump, _ = read_dump(launch.dump)
-        found = inspect(launch.dump, launch.log or None)
-        if dump is None or launch.returncode != 0 or launch.ending != "exited":
+        server = is_server(launch)
+        read = [read_dump(one.dump)[0] for one in launch.requests if not one.warmup]
+        dumps = [one for one in (read if server else [read_dump(launch.dump)[0]]) if one is not None]
+        found = inspect_launch(launch) if server else inspect(launch.dump, launch.log or None)
+        ended_well = not found["problems"] if server else launch.returncode == 0 and launch.ending == "exited"
+        if not dumps or not ended_well:
             notes.append(f"launch {launch.number} discarded: {_failure(launch, found['problems'])}")
             continue
         notes += [f"launch {launch.number}: {problem}" for problem in found["problems"]]
         if launch.watch and launch.watch.foreign:
             pids = ", ".join(dict.fromkeys(str(process.pid) for process in launch.watch.foreign))
             notes.append(f"launch {launch.number}: another process was on its GPU (pid {pids})")
-        own = {**dict(_dump_facts(dump, found["backend"])), **dict(_launch_facts(launch))}
+        own = {**dict(_dump_facts(dumps[-1], found["backend"])), **dict(_launch_facts(launch))}
         for name, value in own.items():
             if facts.setdefault(name, value) != value:
                 raise RecordingError(
@@ -114,10 +120,10 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
             LaunchRecord(
                 number=launch.number,
                 metrics=found["metrics"],
-                steps_ms=dump.steps_ms,
+                steps_ms=steps_of(dumps),
                 started_at=launch.started_at,
                 environment=launch.environment,
-                generation=dump.generation,
+                generation=dumps[-1].generation,
             )
         )
     if not kept:
@@ -186,9 +192,10 @@ def _launch_facts(launch: Launch) -> Iterator[tuple[str, Fact]]:
     flags = _flags(launch.argv)
     if "model-path" in flags:
         yield "model", _last_part(flags["model-path"])
+    asked = launch.requests[-1].fields if launch.requests else {}
     for name in SIZES:
-        if name in flags:
-            yield name, flags[name]
+        if (size := flags.get(name, asked.get(name.replace("-", "_")))) is not None:
+            yield name, str(size)
     yield from _machine_facts(launch.machine).items()
     if launch.machine is None and "num-gpus" in flags:
         many = flags["num-gpus"]

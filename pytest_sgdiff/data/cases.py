@@ -74,13 +74,25 @@ NIGHTLY_BASELINE = 10
 (docs/decision.md)."""
 
 
+SERVE = "sglang-serve"
+"""The engine of which one launch is the life of a server."""
+
+SERVED_REQUESTS = 3
+"""Measured requests of a launch of a server whose case states no number, as in upstream's nightly comparison."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchPlan:
     """`baseline`: launches to record a baseline from, None where the case does not state it (`Case.recorded_launches`
-    has the number then). `looks`: launches after which a verdict is sought."""
+    has the number then). `looks`: launches after which a verdict is sought.
+
+    Of servers: `requests` are the measured requests of a launch (`Case.served_requests`), `inputs` whether each has
+    inputs of its own (`Case.varied`); None where the case does not state it."""
 
     baseline: int | None = None
     looks: tuple[int, ...] = (1, 3, 5)
+    requests: int | None = None
+    inputs: Literal["varied", "same"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +169,24 @@ class Case:
     def runs_on(self) -> Backend:
         """The backend that a launch must have run on."""
         return self.backend or "sglang"
+
+    @property
+    def serves(self) -> bool:
+        """Whether a launch of it is the life of a server."""
+        return self.engine == SERVE
+
+    @property
+    def served_requests(self) -> int:
+        """Measured requests of one launch of a server."""
+        return SERVED_REQUESTS if self.launches.requests is None else self.launches.requests
+
+    @property
+    def varied(self) -> bool:
+        """Whether no two requests of a server have the same inputs: unless the case says otherwise, or turns the
+        engine's cache of encodings off itself, for which inputs are varied."""
+        if self.launches.inputs is not None:
+            return self.launches.inputs == "varied"
+        return self.args.get("disable-conditioning-cache") is not True
 
     @property
     def recorded_launches(self) -> int:

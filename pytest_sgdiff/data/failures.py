@@ -21,6 +21,11 @@ Cause = Literal[
     "conditioning-cache",
     "cut-off",
     "exit-code",
+    "readiness",
+    "request",
+    "foreign-server",
+    "other-task",
+    "chosen",
     "other-work",
     "mixture",
 ]

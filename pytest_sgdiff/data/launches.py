@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from pytest_sgdiff.data.serving import Request, Served, Service
+
 T = TypeVar("T")
+
+Ending = Literal["exited", "timeout", "interrupted", "stopped"]
+"""How a launch ended: by itself, at its deadline, by somebody else's signal, or because its work was done."""
 
 FlagKind = Literal["value", "list", "boolean", "switch"]
 """How a flag takes its value: one, one or more, none or true or false, none."""
@@ -54,16 +59,24 @@ class Ports:
     scheduler: int
     master: int
 
+    @property
+    def broker(self) -> int:
+        """The port that a server takes besides and has no flag for: the one after that of HTTP (0.5.17 to 0.5.23,
+        server_args.py)."""
+        return self.http + 1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
     """A command line ready to run. `env` is added to, `unset` is taken from the caller's environment; `files` maps
-    paths that must be written before the launch to their text."""
+    paths that must be written before the launch to their text. `service` is what is asked of the process while it
+    lives, if it is a server: it is ended when that is done."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     unset: tuple[str, ...]
     files: Mapping[str, str]
+    service: Service | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -356,7 +369,9 @@ class Launch:
 
     `dump` is the perf dump's text, None if there is none or only one older than the launch (`stale_dump`). `outputs`
     is None where it was not recorded. `env` holds what the launch added to the environment, secrets redacted.
-    `workload` is what the case asked for when it was launched, None where that was not recorded.
+    `workload` is what the case asked for when it was launched, None where that was not recorded. `started_ns` is when
+    it was started, by CLOCK_MONOTONIC of its host. `ending` is `stopped` where a server was ended because everything
+    was done that it was started for; `served` and `requests` are what was seen of it.
     """
 
     case: str
@@ -365,7 +380,8 @@ class Launch:
     env: Mapping[str, str] = field(default_factory=dict)
     started_at: str | None = None
     wall_s: float | None = None
-    ending: Literal["exited", "timeout", "interrupted"] = "exited"
+    started_ns: int | None = None
+    ending: Ending = "exited"
     returncode: int | None = None
     log: str = ""
     dump: str | None = None
@@ -377,3 +393,5 @@ class Launch:
     workload: Workload | None = None
     session: str | None = None
     folder: str | None = None
+    served: Served | None = None
+    requests: tuple[Request, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pytest_sgdiff.data.cases import Backend
 from pytest_sgdiff.data.failures import Cause, Failure
 from pytest_sgdiff.data.launches import Difference, Disturbance, Environment, Machine, Watch, Workload
+from pytest_sgdiff.data.serving import RequestFailure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,7 @@ class PerfDump:
     """A perf dump, parsed and checked. `generation` is A, B, C1 or C2 (docs/engine.md).
 
     `steps_ms` are the denoising steps in order over all denoising stages. `memory` maps a checkpoint
-    (`after_forward`) to its fields in MiB.
+    (`after_forward`) to its fields in MiB. `request_id` is the engine's own name of the request.
     """
 
     generation: Literal["A", "B", "C1", "C2"]
@@ -35,6 +36,7 @@ class PerfDump:
     steps_ms: tuple[float, ...]
     memory: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     model: str | None = None
+    request_id: str | None = None
 
 
 Expected = Literal["pipeline", "stage", "width", "height", "frames", "attention"]
@@ -80,11 +82,28 @@ ProblemCode = Literal[
     "steps-too-long",
     "warmup",
     "compile-failed",
+    # Servers.
+    "server-not-ready",
+    "server-ended",
+    "server-unhealthy",
+    "foreign-server",
+    "other-task",
+    "request-timeout",
+    "request-failed",
+    "requests-missing",
+    "no-request-dump",
+    "other-request",
+    "no-model-info",
+    "chosen-otherwise",
     # Recordings.
     "other-work",
     "two-measurements",
 ]
 """Why a launch does not count. `stated`: as the message says, of an engine that a plugin brings."""
+
+ServerPhase = Literal["start", "readiness", "warmup", "request", "after"]
+"""What a server was at: it did not answer yet, it answered and was not ready, it had its warmup request or a measured
+one, or all of them behind it."""
 
 WarmupCode = Literal["proven", "none", "failed", "synthetic", "server", "claimed", "asked"]
 """What a log shows of the warmup: one that ended, none, one that failed, one of made-up requests, a server's (which
@@ -99,6 +118,8 @@ class Problem:
     `code` says what it is and the other fields with which figures: `wanted` is what the case asks for and `found` what
     was seen instead, `number` an exit code, a signal or a count of steps, `seconds` the time-out, `took_ms` and
     `steps_ms` the times of a stage and of its steps, `launches` the two that do not fit, `failure` why it failed.
+    Of a server: `phase` is what it was at, `request` the number of the request, `how` it failed, with the HTTP `status`
+    and the `state` of its job; `said` is what the server, or the connection to it, says of it.
     `message` holds words only where nothing else does: of a dump that does not parse, and of an engine that a plugin
     brings. `reports/problem_text.py` has all others.
     """
@@ -121,14 +142,32 @@ class Problem:
     failure: Failure | None = None
     launches: tuple[int, ...] = ()
     differences: tuple[Difference, ...] = ()
+    phase: ServerPhase | None = None
+    request: int | None = None
+    how: RequestFailure | None = None
+    status: int | None = None
+    state: str = ""
+    said: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestReading:
+    """One request of a server: its dump, and its metrics by name. `warmup`: it came before the measured ones."""
+
+    number: int
+    warmup: bool = False
+    dump: PerfDump | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
     """What really ran in a launch. `metrics` are the values of `pytest_sgdiff.metrics` by name; `warmup` is proven
     by positive evidence only; `auto_tuned` quotes the settings that the engine chose by itself; `conditioning_cache` is
-    whether the engine's cache of encodings was on, None where nothing says so. A launch counts only if `problems` is
-    empty."""
+    whether the engine's cache of encodings was on, None where nothing says so. `chosen` names what the engine turned on
+    by itself and is part of the workload. A launch counts only if `problems` is empty.
+
+    Of a server `requests` are its requests, `metrics` their medians, and `dump` is that of the last measured one."""
 
     dump: PerfDump | None
     backend: Backend | None
@@ -139,7 +178,26 @@ class Reading:
     conditioning_cache: bool | None = None
     server_args: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
+    requests: tuple[RequestReading, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def dumps(self) -> tuple[PerfDump, ...]:
+        """The dumps of what was measured: of each measured request of a server, else the one of the launch."""
+        if self.requests:
+            return tuple(one.dump for one in self.requests if one.dump is not None and not one.warmup)
+        return () if self.dump is None else (self.dump,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestRecord:
+    """One request of a server as results keep it: its metrics by name. `warmup`: it came before the measured ones, and
+    is in no metric of the launch but `warmup`."""
+
+    number: int
+    warmup: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,7 +206,9 @@ class LaunchRecord:
 
     `disturbances` and `problem` say why the launch does not count; it `counts` without. `steps_ms` is the step profile,
     `server_args` the settings that the engine resolved, as its log prints them (a baseline keeps none);
-    `conditioning_cache` is whether the engine's cache of encodings was on, None where nothing says so.
+    `conditioning_cache` is whether the engine's cache of encodings was on, None where nothing says so. `chosen` names
+    what the engine turned on by itself. `requests` are those of a server, of which `metrics` and `steps_ms` are the
+    medians (a baseline keeps none).
     """
 
     number: int
@@ -165,10 +225,17 @@ class LaunchRecord:
     auto_tuned: tuple[str, ...] = ()
     conditioning_cache: bool | None = None
     server_args: Mapping[str, Any] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
+    requests: tuple[RequestRecord, ...] = ()
     alone: bool | None = None
     disturbances: tuple[Disturbance, ...] = ()
     problem: Problem | None = None
     folder: str | None = None
+
+    @property
+    def served(self) -> bool:
+        """Whether it was the life of a server: only such a launch has what a client measures."""
+        return "client_e2e" in self.metrics
 
     @property
     def counts(self) -> bool:

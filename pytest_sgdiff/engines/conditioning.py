@@ -42,8 +42,10 @@ def wanted(case: Case) -> bool:
 
 
 def to_be_off(case: Case) -> bool:
-    """Whether the plugin turns the cache off: the case warms up, runs natively and does not settle it itself."""
-    return warms_up(case) and case.runs_on == "sglang" and not wanted(case) and given(case, DISABLE) is None
+    """Whether the plugin turns the cache off: requests with the same inputs follow one another (a warmup goes before
+    the measured one, or a server gets the same again), the case runs natively and does not settle it itself."""
+    repeats = not case.varied if case.serves else warms_up(case)
+    return repeats and case.runs_on == "sglang" and not wanted(case) and given(case, DISABLE) is None
 
 
 def used(server_args: Mapping[str, Any], argv: Iterable[str]) -> bool | None:

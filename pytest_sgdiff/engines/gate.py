@@ -20,6 +20,9 @@ from pytest_sgdiff.engines.flags.lookup import given
 from pytest_sgdiff.engines.log import LogEvidence
 from pytest_sgdiff.engines.perf_dump import CLOCK_NOISE, CLOCK_NOISE_MS
 
+DIFFUSERS_PIPELINE = "DiffusersPipeline"
+"""The pipeline class of the diffusers backend."""
+
 DIFFUSERS_STAGE = "DiffusersExecutionStage"
 """The one stage of the diffusers backend, and of no native pipeline (sglang 0.5.8 to 0.5.23)."""
 
@@ -39,7 +42,7 @@ def cut_off(launch: Launch, log: LogEvidence) -> bool:
 def backend_of(dump: PerfDump | None, log: LogEvidence) -> Backend | None:
     """The backend that ran, None where nothing proves it. One sign of the diffusers backend outweighs all others."""
     stages = {stage.name for stage in dump.stages} if dump else set()
-    if DIFFUSERS_STAGE in stages or log.fallbacks or log.pipeline == "DiffusersPipeline":
+    if DIFFUSERS_STAGE in stages or log.fallbacks or log.pipeline == DIFFUSERS_PIPELINE:
         return "diffusers"
     return "sglang" if log.pipeline or any(map(metrics.is_stage, stages)) else None
 
@@ -49,42 +52,42 @@ def problems(
 ) -> Iterator[Problem]:
     """Every reason why the launch does not count, the most telling first."""
     if launch.ending == "timeout":
-        yield _problem(
+        yield problem(
             "timeout",
             "timeout",
-            dict.fromkeys((*log.failures, *log.shown)) or _last(log),
+            dict.fromkeys((*log.failures, *log.shown)) or last_lines(log),
             cause=log.lacked or "time",
             seconds=case.timeout_s,
             failure=log.failure,
         )
         return
     if launch.ending == "interrupted":
-        yield _problem("launch-failed", "interrupted", _last(log))
+        yield problem("launch-failed", "interrupted", last_lines(log))
         return
     if launch.returncode:
         yield _exit(launch.returncode, log)
         return
     if cut_off(launch, log):
-        yield _problem("launch-failed", "cut-off", _last(log), cause="cut-off")
+        yield problem("launch-failed", "cut-off", last_lines(log), cause="cut-off")
         return
     yield from _failed_request(launch, log)
     yield from _dump(launch, log, dump, dump_error)
     if launch.returncode is None and launch.dump is not None:
-        yield _problem("invalid", "no-exit-code", (), cause="exit-code")
+        yield problem("invalid", "no-exit-code", (), cause="exit-code")
     yield from _outputs(launch, case)
     yield from backend_problems(case.runs_on, dump, log)
-    yield from _expected(case, dump, log)
+    yield from expected(case, dump, log)
     if case.runs_on == "sglang" or case.expect.attention:
-        yield from _attention(case, log)
-    yield from _steps(case, dump)
-    yield from _steps_beyond_their_stage(dump)
+        yield from attention(case, log)
+    yield from steps(case, dump)
+    yield from steps_beyond_their_stage(dump)
     if case.warmup == "request" and log.warmup != "proven":
         asked = (log.warmup_asked,) if log.warmup_asked else ()
-        yield _problem("invalid", "warmup", log.warmup_lines, cause="warmup", warmup=log.warmup_code, found=asked)
+        yield problem("invalid", "warmup", log.warmup_lines, cause="warmup", warmup=log.warmup_code, found=asked)
     if conditioning.to_be_off(case):
-        yield from _cached(launch, log)
+        yield from cached(launch, log)
     if log.compile_failures and given(case, "enable-torch-compile"):
-        yield _problem("invalid", "compile-failed", log.compile_failures)
+        yield problem("invalid", "compile-failed", log.compile_failures)
 
 
 def backend_problems(wanted: Backend, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
@@ -93,33 +96,33 @@ def backend_problems(wanted: Backend, dump: PerfDump | None, log: LogEvidence) -
     evidence = (*log.fallbacks, *log.pipeline_lines, *_stage_lines(dump))
     if wanted == "sglang":
         if ran == "diffusers":
-            yield _problem("invalid", "diffusers-ran", evidence, cause="backend", asked=log.requested_diffusers)
+            yield problem("invalid", "diffusers-ran", evidence, cause="backend", asked=log.requested_diffusers)
         elif not log.pipeline:
-            yield _problem("invalid", "native-unproved", evidence)
+            yield problem("invalid", "native-unproved", evidence)
     elif ran == "sglang":
-        yield _problem("invalid", "native-ran", evidence)
+        yield problem("invalid", "native-ran", evidence)
     elif ran is None:
-        yield _problem("invalid", "diffusers-unproved", evidence)
+        yield problem("invalid", "diffusers-unproved", evidence)
 
 
 def failed_dump(error: str) -> Problem:
     """A dump that cannot be a measurement."""
-    return _problem("invalid", "bad-dump", (), message=error)
+    return problem("invalid", "bad-dump", (), message=error)
 
 
 def _exit(returncode: int, log: LogEvidence) -> Problem:
     # The lines that say what failed, then how it ended.
-    lines = dict.fromkeys((*log.failures, *log.shown, *_last(log)))
+    lines = dict.fromkeys((*log.failures, *log.shown, *last_lines(log)))
     cause = log.lacked or (None if log.failure or -returncode != signal.SIGKILL else "killed")
     code: ProblemCode = "signal" if returncode < 0 else "exit-code"
-    return _problem("launch-failed", code, lines, cause=cause, number=abs(returncode), failure=log.failure)
+    return problem("launch-failed", code, lines, cause=cause, number=abs(returncode), failure=log.failure)
 
 
 def _failed_request(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
     if log.failures:
         lines = dict.fromkeys((*log.failures, *log.shown))
         how = launch.returncode
-        yield _problem("launch-failed", "failure-in-log", lines, cause=log.lacked, number=how, failure=log.failure)
+        yield problem("launch-failed", "failure-in-log", lines, cause=log.lacked, number=how, failure=log.failure)
 
 
 def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: str | None) -> Iterator[Problem]:
@@ -127,7 +130,7 @@ def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: s
         yield failed_dump(dump_error)
     elif dump is None:
         code: ProblemCode = "stale-dump" if launch.stale_dump else "no-dump"
-        yield _problem("launch-failed", code, () if log.failures else _last(log), number=launch.returncode)
+        yield problem("launch-failed", code, () if log.failures else last_lines(log), number=launch.returncode)
 
 
 def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
@@ -135,13 +138,13 @@ def _outputs(launch: Launch, case: Case) -> Iterator[Problem]:
     if launch.outputs is None or given(case, "save-output") is False or given(case, "no-save-output"):
         return
     if not launch.outputs:
-        yield _problem("invalid", "no-output", ())
+        yield problem("invalid", "no-output", ())
     for file in launch.outputs:
         if file.size_bytes == 0:
-            yield _problem("invalid", "empty-output", (), found=(file.name,))
+            yield problem("invalid", "empty-output", (), found=(file.name,))
 
 
-def _expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
+def expected(case: Case, dump: PerfDump | None, log: LogEvidence) -> Iterator[Problem]:
     """Everything that the case expects is to be seen; that nothing speaks against it is not enough."""
     expect = case.expect
     if expect.pipeline and not log.pipelines:
@@ -177,7 +180,7 @@ def _size(name: str, about: Expected, wanted: int, log: LogEvidence) -> Iterator
         yield _contradicted("other-size", about, (str(wanted),), lines, found=logged)
 
 
-def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
+def attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
     """The attention backend asked for must be the one used. `expect` wants proof, a flag only no contradiction."""
     asked = case.expect.attention or denoiser_asked(case)
     if asked is None:
@@ -197,33 +200,33 @@ def _attention(case: Case, log: LogEvidence) -> Iterator[Problem]:
         yield _contradicted("component-attention", "attention", (asked,), denoisers)
 
 
-def _cached(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
+def cached(launch: Launch, log: LogEvidence) -> Iterator[Problem]:
     """Encoders whose work the warmup, a copy of the measured request, had done: their times say nothing of them."""
     hits = conditioning.hits(log.lines)
     if hits:
-        yield _problem("invalid", "cache-hit", hits, cause="conditioning-cache")
+        yield problem("invalid", "cache-hit", hits, cause="conditioning-cache")
     elif conditioning.used(log.server_args, launch.argv):
-        yield _problem("invalid", "cache-on", conditioning.quoted(log.server_args), cause="conditioning-cache")
+        yield problem("invalid", "cache-on", conditioning.quoted(log.server_args), cause="conditioning-cache")
 
 
-def _steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
+def steps(case: Case, dump: PerfDump | None) -> Iterator[Problem]:
     """As many denoising steps as asked for, give or take one: some schedules drop the last."""
     wanted = given(case, "num-inference-steps")
     if dump is None or not dump.steps_ms or not isinstance(wanted, int) or isinstance(wanted, bool):
         return
     denoising = [stage.name for stage in dump.stages if metrics.is_denoising(stage.name)]
     if len(denoising) == 1 and denoising[0] in _PLAIN_DENOISING and abs(len(dump.steps_ms) - wanted) > 1:
-        yield _problem("invalid", "step-count", (), number=len(dump.steps_ms), wanted=(str(wanted),))
+        yield problem("invalid", "step-count", (), number=len(dump.steps_ms), wanted=(str(wanted),))
 
 
-def _steps_beyond_their_stage(dump: PerfDump | None) -> Iterator[Problem]:
+def steps_beyond_their_stage(dump: PerfDump | None) -> Iterator[Problem]:
     """The steps of a plain loop are timed within its stage: together they fit into it, clock noise aside."""
     stages = [stage for stage in dump.stages if metrics.is_denoising(stage.name)] if dump else []
     if dump is None or len(stages) != 1 or stages[0].name not in _PLAIN_DENOISING:
         return
     together, took = math.fsum(dump.steps_ms), stages[0].duration_ms
     if together > took + max(CLOCK_NOISE_MS, CLOCK_NOISE * took):
-        yield _problem("invalid", "steps-too-long", (), found=(stages[0].name,), took_ms=took, steps_ms=together)
+        yield problem("invalid", "steps-too-long", (), found=(stages[0].name,), took_ms=took, steps_ms=together)
 
 
 def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:
@@ -233,13 +236,13 @@ def _stage_lines(dump: PerfDump | None) -> tuple[str, ...]:
     )
 
 
-def _last(log: LogEvidence) -> tuple[str, ...]:
+def last_lines(log: LogEvidence) -> tuple[str, ...]:
     """What the launch said last, frames of a crash aside: they say where, and not what."""
     return tuple(line for line in log.lines[-_LAST_LINES:] if not FRAME.match(line))[-_MOST_LINES:]
 
 
 def _unproved(code: ProblemCode, about: Expected, wanted: tuple[str, ...], *, logged: bool = True) -> Problem:
-    return _problem("invalid", code, (), cause="unproved", about=about, wanted=wanted, logged=logged)
+    return problem("invalid", code, (), cause="unproved", about=about, wanted=wanted, logged=logged)
 
 
 def _contradicted(
@@ -250,10 +253,10 @@ def _contradicted(
     *,
     found: tuple[str, ...] = (),
 ) -> Problem:
-    return _problem("invalid", code, evidence, cause="contradicted", about=about, wanted=wanted, found=found)
+    return problem("invalid", code, evidence, cause="contradicted", about=about, wanted=wanted, found=found)
 
 
-def _problem(
+def problem(
     kind: Literal["launch-failed", "timeout", "invalid"], code: ProblemCode, evidence: Iterable[str], **figures: Any
 ) -> Problem:
     lines = [line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in evidence]

@@ -10,7 +10,8 @@ from pytest_sgdiff.data import Launch, PerfDump
 from pytest_sgdiff.engines.causes import NATIVE_UNPROVED, warmup_unproved
 from pytest_sgdiff.engines.gate import backend_of
 from pytest_sgdiff.engines.log import LogEvidence, examine
-from pytest_sgdiff.engines.perf_dump import DumpError, parse
+from pytest_sgdiff.engines.perf_dump import read_dump
+from pytest_sgdiff.engines.serving.inspect import inspect_server, is_server
 from pytest_sgdiff.metrics import metrics_of
 
 _DUMPED = "Metrics dumped to:"
@@ -41,7 +42,9 @@ def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
 
 
 def inspect_launch(launch: Launch) -> dict[str, Any]:
-    """As `inspect`, of a recorded launch: how the process ended is a problem, too."""
+    """As `inspect`, of a recorded launch: how the process ended is a problem, too. That of a server has `requests`."""
+    if is_server(launch):
+        return inspect_server(launch)
     found = inspect(launch.dump, launch.log or None)
     return {**found, "problems": [*_ended(launch, proven=bool(found["problems"])), *found["problems"]]}
 
@@ -57,16 +60,6 @@ def _ended(launch: Launch, *, proven: bool) -> Iterator[str]:
         yield "the perf dump is older than the launch"
     elif launch.dump is None and not proven:
         yield "the launch left no perf dump"
-
-
-def read_dump(text: str | None) -> tuple[PerfDump | None, str | None]:
-    """The parsed dump, or what is wrong with it; neither where there is no text."""
-    if text is None:
-        return None, None
-    try:
-        return parse(text), None
-    except DumpError as error:
-        return None, str(error)
 
 
 def prompts_of(dump_text: str | None) -> tuple[str, ...]:

@@ -92,6 +92,10 @@ _WARMUP_CLAIMED = re.compile(
     re.IGNORECASE,
 )
 
+# What a server, and from 0.5.21 on `generate` too, logs once its workers take requests (launch_server.py).
+_WORKERS_READY = re.compile(r"\[server-load\] workers_ready_monotonic_ns=(\d{1,19})\b")
+# What 0.5.23 logs when `serve` turns on breakable CUDA graphs by itself (server_args.py).
+_BREAKABLE_GRAPHS = re.compile(r"\[Diffusion BCG\] enabled by default for ")
 
 _AGAINST = (_DIFFUSERS, _FALLBACK, _COMPONENT_FALLBACK, _COMPILE_FAILURE, _WARMUP_FAILED)
 """What counts wherever in a line it stands: a prompt that says so must be taken out."""
@@ -106,7 +110,8 @@ class LogEvidence:
     each with every value that it was given; `components` tells of single components that run as diffusers classes in a
     native pipeline; `failures` are the lines of a launch that failed, `failure` is why it, or one that ended early,
     did, `shown` the lines that show that. `warmup_code` is what shows the state of the warmup, `warmup_asked` the sizes
-    of made-up requests.
+    of made-up requests. `workers_ready_ns` is when the model was loaded, by the host's CLOCK_MONOTONIC;
+    `breakable_graphs` are the lines of a server that turned them on by itself.
     """
 
     lines: tuple[str, ...] = ()
@@ -129,6 +134,8 @@ class LogEvidence:
     shown: tuple[str, ...] = ()
     auto_tuned: tuple[str, ...] = ()
     compile_failures: tuple[str, ...] = ()
+    workers_ready_ns: int | None = None
+    breakable_graphs: tuple[str, ...] = ()
 
     @property
     def cause(self) -> str | None:
@@ -155,6 +162,8 @@ def tells(line: str) -> bool:
         or '  File "' in line
         or _RAISED.search(line)
         or "Conditioning cache hit: " in line
+        or "workers_ready_monotonic_ns" in line
+        or "[Diffusion BCG]" in line
     )
 
 
@@ -204,7 +213,15 @@ def examine(log: str, *, prompts: Sequence[str] = ()) -> LogEvidence:
         shown=found.shown,
         auto_tuned=tuple(dict.fromkeys(_message(line) for line in _matching(telling, _AUTO_TUNED))),
         compile_failures=_matching(telling, _COMPILE_FAILURE),
+        workers_ready_ns=next((int(match[1]) for line in own if (match := _record_of(_WORKERS_READY, line))), None),
+        breakable_graphs=tuple(dict.fromkeys(line.text for line in own if _record_of(_BREAKABLE_GRAPHS, line))),
     )
+
+
+def _record_of(pattern: re.Pattern[str], line: Line) -> re.Match[str] | None:
+    """The match of a record of the engine that begins with the pattern."""
+    said = _said(line.text)
+    return None if said is None else pattern.match(said)
 
 
 def _said(line: str) -> str | None:

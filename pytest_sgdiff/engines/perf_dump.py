@@ -30,6 +30,10 @@ CLOCK_NOISE_MS = 5.0
 the 80 real dumps at hand they never do."""
 
 
+_LINE_TAG = "pipeline_stage_metrics"
+"""The tag of a line in the engine's performance log (0.5.8 to 0.5.23)."""
+
+
 class DumpError(ValueError):
     """A perf dump is torn or holds something that cannot be a measurement; the message names what and where."""
 
@@ -43,6 +47,8 @@ def parse(text: str) -> PerfDump:
     if len(text) > MAX_CHARS:
         raise DumpError(f"the perf dump has {len(text)} characters, more than any real one ({MAX_CHARS})")
     top = _object(_load(text), "the perf dump")
+    if top.get("tag") == _LINE_TAG:
+        top = _of_line(top)
     memory = _memory(top.get("memory_checkpoints"))
     meta = top.get("meta")
     model = meta.get("model") if isinstance(meta, dict) else None
@@ -62,7 +68,31 @@ def parse(text: str) -> PerfDump:
         steps_ms=steps,
         memory=memory,
         model=_text(model),
+        request_id=_text(top.get("request_id")),
     )
+
+
+def read_dump(text: str | None) -> tuple[PerfDump | None, str | None]:
+    """The parsed dump, or what is wrong with it; neither where there is no text."""
+    if text is None:
+        return None, None
+    try:
+        return parse(text), None
+    except DumpError as error:
+        return None, str(error)
+
+
+def _of_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the engine's performance log as the dump of its request: the same figures by other names. It stands for
+    the dump where a request cannot ask for one (meshes, and edited images up to 0.5.19)."""
+    stages = [
+        {"name": fields.get("name"), "duration_ms": fields.get("execution_time_ms")}
+        for at, entry in enumerate(_list(line.get("stages", []), "stages"))
+        for fields in [_object(entry, f"stages[{at}]")]
+    ]
+    steps = [{"step": at, "duration_ms": ms} for at, ms in enumerate(_list(line.get("steps", []), "steps"))]
+    memory = {"memory_checkpoints": line.get("memory_snapshots") or {}}
+    return {**line, "steps": stages, "denoise_steps_ms": steps, **memory}
 
 
 def _load(text: str) -> Any:

@@ -16,6 +16,9 @@ _STEAL = 8
 LINUX_PORTS = (32768, 60999)
 """The ports that Linux hands out by itself where nobody set others (ip(7))."""
 
+_LISTEN = "0A"
+"""The state of a socket that listens (include/net/tcp_states.h)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -140,3 +143,27 @@ def stolen_s(stat: Path = STAT) -> float | None:
         return int(words[_STEAL]) / os.sysconf("SC_CLK_TCK") if words[0] == "cpu" else None
     except (OSError, ValueError, IndexError):
         return None
+
+
+def listening(port: int) -> frozenset[int]:
+    """PIDs of the processes that listen on a TCP port, of those that this process may look into."""
+    sockets = set()
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/self/net/{name}", encoding="ascii") as file:
+            for row in list(file)[1:]:
+                fields = row.split()
+                if len(fields) > 9 and fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    sockets.add(f"socket:[{fields[9]}]")
+    return frozenset(int(name) for name in os.listdir("/proc") if name.isdigit() and _holds(name, sockets))
+
+
+def _holds(pid: str, sockets: set[str]) -> bool:
+    with contextlib.suppress(OSError):
+        return any(_link(f"/proc/{pid}/fd/{fd}") in sockets for fd in os.listdir(f"/proc/{pid}/fd"))
+    return False
+
+
+def _link(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(path)
+    return ""

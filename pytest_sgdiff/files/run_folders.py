@@ -23,7 +23,7 @@ PARENT = ".sgdiff"
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+", re.ASCII)
 IGNORE = "# Launches of pytest-sgdiff, which come and go. To keep one, copy its folder.\n*\n"
 LOG, OUTPUTS = "engine.log", "work"
-OF_A_LAUNCH = frozenset({"perf.json", LOG, "launch.json"})
+OF_A_LAUNCH = re.compile(r"perf(?:_\d+)?\.json|engine\.log|ending\.log|launch\.json", re.ASCII)
 CANDIDATES, AGAINST, AGAIN = "baselines", "against", "again"
 
 
@@ -147,7 +147,7 @@ def _is_launch(entry: os.DirEntry[str]) -> bool:
     if outputs is not None and not (outputs.is_dir(follow_symlinks=False) and LOG in inner):
         return False
     return all(
-        file.is_file(follow_symlinks=False) and (name in OF_A_LAUNCH or name.startswith(".tmp-"))
+        file.is_file(follow_symlinks=False) and (OF_A_LAUNCH.fullmatch(name) or name.startswith(".tmp-"))
         for name, file in inner.items()
     )
 

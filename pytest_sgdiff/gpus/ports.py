@@ -57,7 +57,7 @@ def take(folder: str, choice: Sequence[int]) -> tuple[Ports, int]:
         if fd is None:
             continue
         ports = Ports(http=first, scheduler=first + _SCHEDULER, master=first + _MASTER)
-        if all(_can_bind(port) for port in (ports.http, ports.scheduler, ports.master)):
+        if all(_can_bind(port) for port in (ports.http, ports.broker, ports.scheduler, ports.master)):
             return ports, fd
         os.close(fd)
     raise LeaseError(

@@ -7,7 +7,8 @@ measured. Whether stage timers are synchronised is recorded with each launch and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_sgdiff.data import Case, Workload
@@ -15,7 +16,9 @@ from pytest_sgdiff.judging.comparable import digest_of
 from pytest_sgdiff.judging.inherited import work
 from pytest_sgdiff.redact import Redaction, sensitive
 
-__all__ = ["digest_of", "with_inherited", "workload"]
+__all__ = ["chosen_in", "digest_of", "with_chosen", "with_inherited", "workload"]
+
+_CHOSEN = "engine-chose."
 
 # Variables that say where something lies, who asks, or how much is printed.
 _NO_MATTER = re.compile(
@@ -52,12 +55,28 @@ def with_inherited(asked: Workload, inherited: Mapping[str, str]) -> Workload:
     )
 
 
+def with_chosen(asked: Workload, chosen: Sequence[str]) -> Workload:
+    """The workload of a launch whose engine turned these on by itself."""
+    if not chosen:
+        return asked
+    fields = dict(sorted({**asked.fields, **{f"{_CHOSEN}{name}": True for name in chosen}}.items()))
+    return replace(asked, digest=digest_of(fields), fields=fields)
+
+
+def chosen_in(work: Workload) -> tuple[str, ...]:
+    """What the engine turned on by itself in launches of this workload."""
+    return tuple(name.removeprefix(_CHOSEN) for name in work.fields if name.startswith(_CHOSEN))
+
+
 def _fields(case: Case, asset_hashes: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     yield "model", _without_folder(case.model)
     yield "gpus", case.gpus
     yield "engine", case.engine
     yield "backend", case.runs_on
     yield "warmup", case.warmup
+    if case.serves:
+        yield "launches.requests", case.served_requests
+        yield "launches.inputs", "varied" if case.varied else "same"
     for name, value in case.args.items():
         # Saving is the engine's default, so saying so changes nothing.
         if name not in _NO_MATTER_ARGS and (name, value) != ("save-output", True):

@@ -85,6 +85,16 @@ class LogCopy:
         elif select.select([self._pipe], [], [], seconds)[0]:
             self._read(CHUNK)
 
+    def divert(self, path: pathlib.Path) -> None:
+        """Write what comes from now on into another file. Raises SgdiffError if that cannot be written."""
+        self.feed(b"", last=True)
+        try:
+            other = os.open(path, _FLAGS, 0o644)
+        except OSError as error:
+            raise SgdiffError(f"{path}: the launch's log cannot be written: {error.strerror}") from error
+        os.close(self._file)
+        self._file = other
+
     def drain(self) -> None:
         """Copy what is in the pipe now, and the rest of a last line without an end.
 

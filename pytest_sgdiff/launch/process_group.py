@@ -12,8 +12,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Literal
 
-from pytest_sgdiff.files.procfs import Process, environment, processes
+from pytest_sgdiff.files.procfs import Process, environment, listening, processes
 
 TAG = "SGDIFF_LAUNCH"
 """Environment variable that marks every process of a launch; its value is unique per launch."""
@@ -54,6 +55,15 @@ def members(leader: int, tag: str) -> frozenset[int]:
         for one in everybody
         if not one.zombie and (one.pid in family or leader in (one.group, one.session) or _tagged(one, tag))
     )
+
+
+def listener(leader: int, tag: str, port: int) -> Literal["own", "other", "unknown"]:
+    """Whether a process of the launch listens on a TCP port of this host, or only others do; `unknown` where none can
+    be seen, as in another network or of another user."""
+    found = listening(port)
+    if not found:
+        return "unknown"
+    return "own" if found & members(leader, tag) else "other"
 
 
 def _send(leader: int, tag: str, number: signal.Signals) -> None:

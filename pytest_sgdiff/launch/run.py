@@ -19,18 +19,23 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Literal
+from functools import partial
+from typing import Literal, Protocol
 
-from pytest_sgdiff.data import Command, LaunchFiles, OutputFile
+from pytest_sgdiff.data import Command, Ending, LaunchFiles, OutputFile
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
 from pytest_sgdiff.launch import files as launch_files
 from pytest_sgdiff.launch import process_group
+from pytest_sgdiff.launch.guard import Guard
 from pytest_sgdiff.launch.log import LogCopy, clean_lines
 from pytest_sgdiff.launch.process_group import TAG
 from pytest_sgdiff.launch.signals import as_ctrl_c
 from pytest_sgdiff.redact import redact
 
-__all__ = ["TAG", "Ended", "clean_lines", "run"]
+__all__ = ["ENDING_LOG", "TAG", "Attendant", "Ended", "clean_lines", "run"]
+
+ENDING_LOG = "ending.log"
+"""What a server says while it is ended, beside its log: workers that are gone are no failure then."""
 
 POLL_S = 0.2
 """How often a silent launch is looked at: often enough for a deadline, too rarely to disturb what is measured."""
@@ -41,20 +46,43 @@ for that: it is interrupted 5 s after it was told to end (execnet's `WorkerGatew
 after 10 s (xdist's `NodeManager.EXIT_TIMEOUT`)."""
 
 
+SERVER_GRACE_S = 30.0
+"""How long a server may take to end after SIGTERM: it takes up to 17 s by itself once HTTP is closed (0.5.17 to 0.5.23,
+launch_server.py), and upstream's nightly comparison gives it as long."""
+
+
+class Attendant(Protocol):
+    """Who has to do with a server while it lives."""
+
+    def start(self, began: float, listener: Callable[[int], Literal["own", "other", "unknown"]]) -> None:
+        """The process was started at `began` (`time.monotonic`); `listener` says whose process listens on a port."""
+        ...
+
+    def finished(self) -> bool:
+        """Whether all is done, so that the server is to be ended."""
+        ...
+
+    def leave(self) -> None:
+        """Close every connection: the server is about to be ended, whatever was done. Called once or more."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
     """A command that has ended, with everything that it left behind; secrets redacted.
 
-    `started_at` is ISO 8601 UTC, `wall_s` the life of the leading process. `ending` is `timeout` if the deadline
-    stopped it and `interrupted` if somebody else's SIGINT, SIGTERM or SIGHUP did. `returncode` is None if something
+    `started_at` is ISO 8601 UTC, `started_ns` the same moment by CLOCK_MONOTONIC, `wall_s` the life of the leading
+    process. `ending` is `timeout` if the deadline stopped it, `stopped` if it is a server with which all was done, and
+    `interrupted` if somebody else's SIGINT, SIGTERM or SIGHUP ended it. `returncode` is None if something
     else in this process reaped the child first, so that nobody can tell. `dump` is the text of a perf dump
     that is newer than the start, else None; `stale_dump` says that one is there which is not. `log` is the text of
     the log file, of a very long one what `log_text` hands on.
     """
 
     started_at: str
+    started_ns: int
     wall_s: float
-    ending: Literal["exited", "timeout", "interrupted"]
+    ending: Ending
     returncode: int | None
     dump: str | None
     stale_dump: bool
@@ -92,13 +120,16 @@ def run(
     cpus: Sequence[int] | None = None,
     on_line: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
+    attendant: Attendant | None = None,
 ) -> Ended:
     """Run the command to its end, at most `timeout_s` seconds, and return what it left behind.
 
     `env` is the whole environment to start from; `command.unset` is taken from it and `command.env` added. The child
     leads a session of its own, writes stdout and stderr into `log`, keeps `pass_fds` open, and runs on `cpus` (those
     of them that this thread may use). `on_start` gets its process id, `on_line` each line it prints, colours and
-    progress bars resolved. At the deadline all its processes get SIGTERM and, `grace_s` seconds later, SIGKILL. On any
+    progress bars resolved. `attendant` has to do with the process, a server: when that is finished, the process is
+    ended, and what it says from then on goes into `ending.log` beside its log. It is ended, too, if this process dies.
+    At the deadline all its processes get SIGTERM and, `grace_s` seconds later, SIGKILL. On any
     exception in this thread the latter comes after `hurried_s` seconds, and the exception is raised again afterwards;
     KeyboardInterrupt is one, for which SIGTERM and SIGHUP are taken, and which is raised once `abandoned`, asked at
     every look, says that nobody waits for the launch any more.
@@ -113,18 +144,33 @@ def run(
     earlier = launch_files.outputs(files.output_dir)
     copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
     process: subprocess.Popen[bytes] | None = None
+    guard = None if attendant is None else Guard(tag)
+    grace_s = grace_s if attendant is None else max(grace_s, SERVER_GRACE_S)
     try:
-        started_at, began = datetime.now(timezone.utc), time.monotonic()
+        started_at, started_ns = datetime.now(timezone.utc), time.monotonic_ns()
+        began = started_ns / 1e9
         process = _start(command, cwd=files.workdir, env=child_env, output=copy.write_end, pass_fds=pass_fds, cpus=cpus)
         copy.child_started()
+        if guard is not None:
+            guard.watch(process.pid)
         if on_start is not None:
             on_start(process.pid)
-        timed_out = not _exits_before(began + timeout_s, process.pid, copy, abandoned)
+        if attendant is not None:
+            attendant.start(began, partial(process_group.listener, process.pid, tag))
+        finished = (lambda: False) if attendant is None else attendant.finished
+        how = _until(began + timeout_s, process.pid, copy, abandoned, finished)
         wall_s = time.monotonic() - began
-        linger_s = 0.0 if timed_out else process_group.LINGER_S
+        if attendant is not None:
+            attendant.leave()
+            if how != "exited":
+                copy.drain()
+                copy.divert(log.with_name(ENDING_LOG))
+        linger_s = process_group.LINGER_S if how == "exited" else 0.0
         left = process_group.end(process.pid, tag, grace_s=grace_s, linger_s=linger_s, between=copy.pump)
         copy.drain()
     except BaseException:
+        if attendant is not None:
+            attendant.leave()
         if process is None:
             process_group.end_unknown(tag)
         else:
@@ -135,6 +181,8 @@ def run(
     finally:
         returncode = None if process is None else _reap(process)
         copy.close()
+        if guard is not None:
+            guard.close()
     if left:
         raise SgdiffError(
             f"{command.argv[0]}: process {', '.join(map(str, sorted(left)))} of the launch could not be killed within "
@@ -142,13 +190,12 @@ def run(
             "still holds its GPUs"
         )
     dump, stale_dump = launch_files.read_dump(files.perf_dump, fresh_from_ns)
-    ending: Literal["exited", "timeout", "interrupted"] = "exited"
-    if timed_out:
-        ending = "timeout"
-    elif returncode in {-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
+    ending: Ending = how
+    if how == "exited" and returncode in {-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
         ending = "interrupted"
     return Ended(
         started_at=started_at.isoformat(timespec="milliseconds"),
+        started_ns=started_ns,
         wall_s=wall_s,
         ending=ending,
         returncode=returncode,
@@ -214,18 +261,24 @@ def _affinity(cpus: Sequence[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, mine)
 
 
-def _exits_before(deadline: float, pid: int, copy: LogCopy, abandoned: Callable[[], bool]) -> bool:
-    """Copy output until the leader has exited; False if it runs on at the deadline. Leaves it to be reaped: its
-    number, which is also its group's, must stay taken as long as signals may be sent to it."""
+def _until(
+    deadline: float, pid: int, copy: LogCopy, abandoned: Callable[[], bool], finished: Callable[[], bool]
+) -> Literal["exited", "stopped", "timeout"]:
+    """Copy output until the leader has exited, all is done with it, or the deadline has come. Leaves it to be reaped:
+    its number, which is also its group's, must stay taken as long as signals may be sent to it."""
     while True:
+        # What was done was done while it lived: asked first, since a server may end at the very moment.
+        done = finished()
         try:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-                return True
+                return "exited"
         except ChildProcessError:
-            return True
+            return "exited"
+        if done:
+            return "stopped"
         left = deadline - time.monotonic()
         if left <= 0:
-            return False
+            return "timeout"
         if abandoned():
             raise KeyboardInterrupt
         copy.pump(min(POLL_S, left))

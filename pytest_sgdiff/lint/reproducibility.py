@@ -69,8 +69,9 @@ def compile_without_warmup(view: View) -> Iterator[Finding]:
 
 def conditioning_cache(view: View) -> Iterator[Finding]:
     # Engines before 0.5.21 have no such cache.
-    native = view.case.engine == "sglang-generate" and view.case.runs_on == "sglang"
-    if native and conditioning.warms_up(view.case) and conditioning.wanted(view.case) and not view.older_than(0, 5, 21):
+    case = view.case
+    repeats = not case.varied if case.serves else case.engine == "sglang-generate" and conditioning.warms_up(case)
+    if repeats and case.runs_on == "sglang" and conditioning.wanted(case) and not view.older_than(0, 5, 21):
         flag = conditioning.DISABLE if view.key_of(conditioning.DISABLE) else conditioning.SIZE
         yield Finding(
             view.place(flag),

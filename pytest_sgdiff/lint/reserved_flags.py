@@ -41,6 +41,9 @@ _PATH_FLAGS = (
 
 def owned_flag(view: View) -> Iterator[Finding]:
     for flag in first_of(view, _KEY_OF):
+        if flag == "warmup-mode" and view.case.serves:
+            # A server's own warmup is another thing than the client's request that the key means.
+            continue
         yield Finding(
             view.place(flag), f"the plugin writes {flag} from '{_KEY_OF[flag]}' of the case: set that key instead"
         )

@@ -25,7 +25,7 @@ from pytest_sgdiff.judging.comparable import encodings_cached, work_differences
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import suite_priors
-from pytest_sgdiff.judging.workload import with_inherited, workload
+from pytest_sgdiff.judging.workload import chosen_in, with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import by_steadiness
@@ -216,7 +216,9 @@ class Session:
         if found.measurement.workload.inherited is not None:
             asks = with_inherited(asks, Redaction(os.environ).env(inherited(os.environ, besides=case.env)))
         then = found.measurement.workload
-        then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith("assets.")})
+        # Nor what the engine will choose by itself.
+        unknown = ("assets.", *(f"engine-chose.{name}" for name in chosen_in(then)))
+        then = replace(then, fields={key: v for key, v in then.fields.items() if not key.startswith(unknown)})
         cached = encodings_cached(found.measurement.launches, found.measurement.workload) and to_be_off(case)
         differs = [of_baseline(one) for one in work_differences(then, asks)]
         apart = "; ".join([*differs, *(["conditioning cache: on in the baseline"] if cached else [])])

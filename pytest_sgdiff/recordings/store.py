@@ -1,12 +1,14 @@
 """Recorded launches: what `--sgdiff-out` writes and `--sgdiff-replay` reads.
 
 `ROOT/<case>/<NN>/` with `perf.json` (the dump as the engine wrote it), `engine.log` and `launch.json` (everything else
-that is known of the launch). No other form is read: docs/recordings.md says how launches of one's own are put into it.
+that is known of the launch). Of a server there are a `perf_<N>.json` for each request, and
+`ending.log`. No other form is read: docs/recordings.md says how launches of one's own are put into it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +34,7 @@ from pytest_sgdiff.files.data_files import (
 )
 from pytest_sgdiff.files.wire import from_plain, to_plain
 from pytest_sgdiff.launch.log_text import read_log
+from pytest_sgdiff.launch.run import ENDING_LOG
 
 SCHEMA = 1
 DUMP, LOG, RECORD = "perf.json", "engine.log", "launch.json"
@@ -42,6 +45,7 @@ WORK = "work"
 """The folder in that of a launch in which the engine runs; removed when it has ended."""
 
 _ELSEWHERE = ("log", "dump", "folder")
+_OF_REQUEST = re.compile(r"perf_(\d+)\.json", re.ASCII)
 """Fields of a launch that are files of their own, or follow from where they lie."""
 
 
@@ -73,10 +77,12 @@ def write_launch(root: Path, launch: Launch) -> Path:
     be written.
     """
     folder = launch_folder(root, launch.case, launch.number)
-    plain = to_plain(replace(launch, log="", dump=None, folder=None), omit_defaults=True)
+    requests = tuple(replace(one, dump=None) for one in launch.requests)
+    plain = to_plain(replace(launch, log="", dump=None, folder=None, requests=requests), omit_defaults=True)
     with _written(folder):
         make_folder(folder, below=root)
-        for stale in (RECORD, DUMP):
+        of_requests = (name for name in names(folder, below=root) if _OF_REQUEST.fullmatch(name))
+        for stale in (RECORD, DUMP, *of_requests):
             remove(folder / stale, below=root)
         if launch.folder == str(folder):
             onto_disk(folder / LOG)
@@ -84,8 +90,16 @@ def write_launch(root: Path, launch: Launch) -> Path:
             write(folder / LOG, to_plain(launch.log), below=root)
         if launch.dump is not None:
             write(folder / DUMP, to_plain(launch.dump), below=root)
+        for one in launch.requests:
+            if one.dump is not None:
+                write(folder / _dump_of(one.number), to_plain(one.dump), below=root)
         write(folder / RECORD, json_text.write({**plain, "schema": SCHEMA}), below=root)
     return folder
+
+
+def _dump_of(request: int) -> str:
+    """The file with the dump of a request to a server."""
+    return f"perf_{request}.json"
 
 
 _ELSEWHERE_FIX = "move it away, or name another folder with --sgdiff-out"
@@ -129,7 +143,7 @@ def forget_launches(root: Path, case: str) -> None:
 def _strange(folder: Path, root: Path) -> str | None:
     """The first name in a launch's folder that this plugin does not write there; None if it wrote all of them."""
     for name in names(folder, below=root):
-        ours = name in (RECORD, DUMP, LOG) or name.startswith(TEMPORARY)
+        ours = name in (RECORD, DUMP, LOG, ENDING_LOG) or name.startswith(TEMPORARY) or _OF_REQUEST.fullmatch(name)
         if kind(folder / name, below=root) != ("folder" if name == WORK else "file" if ours else None):
             return name
     return None
@@ -201,6 +215,9 @@ def read_launch(folder: Path, *, case: str, number: int, below: Path | None = No
         log=_text_of(folder / LOG, below=below, read=read_log) or "",
         dump=_text_of(folder / DUMP, below=below),
         folder=str(folder),
+        requests=tuple(
+            replace(one, dump=_text_of(folder / _dump_of(one.number), below=below)) for one in launch.requests
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pytest_sgdiff.data import Problem, ProblemCode
 from pytest_sgdiff.engines.causes import CUT_OFF, NATIVE_UNPROVED, in_words, warmup_unproved
+from pytest_sgdiff.engines.serving.words import SERVER_WORDS
 from pytest_sgdiff.reports import difference_text
 
 
@@ -31,6 +32,10 @@ def _signal(p: Problem) -> str:
 def _logged(p: Problem) -> str:
     how = "the engine exited with 0, but its log shows" if p.number == 0 else "the engine's log shows"
     return f"{how} a failure{_why(p)}"
+
+
+def _of_request(p: Problem) -> str:
+    return "the perf dump" if p.request is None else f"the perf dump of request {p.request}"
 
 
 def _wanted(p: Problem) -> str:
@@ -66,7 +71,7 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "signal": _signal,
     "cut-off": lambda p: CUT_OFF,
     "failure-in-log": _logged,
-    "bad-dump": lambda p: p.message,
+    "bad-dump": lambda p: p.message if p.request is None else f"request {p.request}: {p.message}",
     "stale-dump": lambda p: "the engine exited with 0, but the perf dump is older than the launch: it wrote none",
     "no-dump": lambda p: (
         "the engine exited with 0, but wrote no perf dump" if p.number == 0 else "there is no perf dump"
@@ -95,10 +100,13 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
         "the engine's conditioning cache was on, so the measured request reused the encodings of its warmup: "
         "the times of the encoders, and the total, do not include their work"
     ),
-    "step-count": lambda p: f"the perf dump has {p.number} denoising steps, num-inference-steps asks for {_wanted(p)}",
+    "step-count": lambda p: (
+        f"{_of_request(p)} has {p.number} denoising steps, num-inference-steps asks for {_wanted(p)}"
+    ),
     "steps-too-long": lambda p: f"{_found(p)} took {p.took_ms:g} ms, less than its steps together ({p.steps_ms:g} ms)",
     "warmup": lambda p: warmup_unproved(p.warmup or "none", _found(p)),
     "compile-failed": lambda p: "torch.compile was requested and failed",
+    **SERVER_WORDS,
     "other-work": lambda p: (
         f"launched for a different workload: {'; '.join(map(difference_text.of_case, p.differences))}"
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_sgdiff.data import (
@@ -14,10 +16,13 @@ from pytest_sgdiff.data import (
     Problem,
     Reading,
     Recorded,
+    RequestRecord,
     Workload,
 )
+from pytest_sgdiff.engines.serving.numbers import steps_of
 from pytest_sgdiff.judging.comparable import other_work
 from pytest_sgdiff.judging.series import Series
+from pytest_sgdiff.judging.workload import chosen_in, with_chosen
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.watch import disturbances
 
@@ -70,8 +75,10 @@ def collect(job: Job, collected: LaunchSet, *, until: int, alone: bool, hold_clo
         reading = job.engine.read(launch, job.case)
         entry = record_of(launch, reading, job)
         collected.machine = collected.machine or launch.machine or job.only_machine()
-        collected.workload = collected.workload or launch.workload or job.workload
-        if problems := (*made_for_other_work(job, launch), *reading.problems):
+        work = with_chosen(launch.workload or job.workload, reading.chosen)
+        collected.workload = collected.workload or work
+        otherwise = () if reading.problems else chosen_otherwise(collected.workload, work)
+        if problems := (*made_for_other_work(job, launch), *otherwise, *reading.problems):
             collected.problems = problems
             collected.discarded.append(replace(entry, metrics={}, problem=problems[0]))
             return
@@ -92,6 +99,14 @@ def committed(job: Job, collected: LaunchSet) -> Baseline | None:
     return collected.baseline
 
 
+def chosen_otherwise(first: Workload, now: Workload) -> tuple[Problem, ...]:
+    """A problem where the engine chose other work for this launch than for those before it: they are not one sample."""
+    then, chosen = chosen_in(first), chosen_in(now)
+    if then == chosen:
+        return ()
+    return (Problem(kind="invalid", code="chosen-otherwise", cause="chosen", wanted=then, found=chosen),)
+
+
 def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:
     """A problem where a recorded launch did other work than the case asks for now: its numbers are not the case's."""
     apart = other_work(launch.workload, job.workload)
@@ -99,13 +114,13 @@ def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:
 
 
 def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
-    """One launch as results and baselines keep it."""
+    """One launch as results and baselines keep it; of a server the medians of its measured requests, and each."""
     dump = reading.dump
-    extra = {} if dump is None or reading.problems else dict(job.extra_metrics(dump))
+    extra = {} if reading.problems else _medians([job.extra_metrics(one) for one in reading.dumps])
     return LaunchRecord(
         number=launch.number,
         metrics={**reading.metrics, **extra},
-        steps_ms=() if dump is None else dump.steps_ms,
+        steps_ms=steps_of(reading.dumps),
         started_at=launch.started_at,
         wall_s=launch.wall_s,
         session=launch.session,
@@ -116,10 +131,20 @@ def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
         generation=None if dump is None else dump.generation,
         auto_tuned=reading.auto_tuned,
         conditioning_cache=reading.conditioning_cache,
+        chosen=reading.chosen,
+        requests=tuple(
+            RequestRecord(number=one.number, warmup=one.warmup, metrics=one.metrics) for one in reading.requests
+        ),
         server_args=reading.server_args,
         alone=None if launch.watch is None else launch.watch.alone,
         folder=launch.folder,
     )
+
+
+def _medians(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each figure that all have."""
+    names = dict.fromkeys(name for one in found for name in one)
+    return {name: statistics.median(one[name] for one in found) for name in names if all(name in one for one in found)}
 
 
 def measurement_of(job: Job, collected: LaunchSet) -> Measurement:

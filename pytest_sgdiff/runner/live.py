@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_sgdiff import machine
 from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Workload
+from pytest_sgdiff.engines.load import says_loaded
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.engines.stages import LOADING, stage_reached
 from pytest_sgdiff.errors import SgdiffError
@@ -20,6 +21,7 @@ from pytest_sgdiff.gpus.wait_reasons import Wait
 from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.judging.inherited import assigned, inherited
 from pytest_sgdiff.judging.workload import with_inherited
+from pytest_sgdiff.launch.client import Client
 from pytest_sgdiff.launch.run import run
 from pytest_sgdiff.launch.scratch import scratch
 from pytest_sgdiff.lint.reserved_flags import PERF_LOG_DIR, owned
@@ -58,6 +60,7 @@ class LiveSource:
     expected_s: float | None = None
     side: Side | None = None
     host_timeout_s: float = 3600.0
+    _client: Client | None = None
     _stage: str = ""
     _cpus: frozenset[int] = frozenset()
 
@@ -90,6 +93,7 @@ class LiveSource:
         by_command = assigned(command.argv)
         took = inherited(child, besides=asked.env) | inherited(by_command)
         took = redaction.env(took)
+        client = self._client = None if command.service is None else Client(command.service)
         enter = self.lease.alone if alone else self.lease.shared
         with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), scratch() as (tmp, tmp_fd):
             self._tell(LOADING)
@@ -113,6 +117,7 @@ class LiveSource:
                     cpus=self.lease.cpus,
                     on_line=self._follow,
                     on_start=self._started,
+                    attendant=client,
                 )
             self.lease.wait_until_free(timeout_s=60.0, on_wait=self._wait)
         launch = Launch(
@@ -121,19 +126,23 @@ class LiveSource:
             argv=redaction.words(command.argv),
             env=redaction.env(command.env),
             started_at=ended.started_at,
+            started_ns=ended.started_ns,
             wall_s=ended.wall_s,
             ending=ended.ending,
             returncode=ended.returncode,
             log=ended.log,
             dump=ended.dump,
             stale_dump=ended.stale_dump,
-            outputs=ended.outputs,
+            # What a server made is what its client got.
+            outputs=ended.outputs if client is None else None,
             machine=machine.machine_of(self.lease.gpus),
             environment=self._environment(command, took),
             watch=watcher.watch,
             workload=with_inherited(self.workload, took),
             session=self.session,
             folder=str(folder),
+            served=None if client is None else client.served,
+            requests=() if client is None else client.requests,
         )
         launch = redaction.record(launch, keep=NAMES)
         recordings.write_launch(self.out, launch)
@@ -160,6 +169,8 @@ class LiveSource:
             self._cpus = frozenset(os.sched_getaffinity(pid))
 
     def _follow(self, line: str) -> None:
+        if self._client is not None and says_loaded(line):
+            self._client.loaded()
         stage = stage_reached(line, self._stage)
         if stage != self._stage:
             self._tell(stage)

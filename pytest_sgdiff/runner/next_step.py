@@ -31,6 +31,12 @@ FIXES: Mapping[Cause, str] = {
     "conditioning-cache": "launch it again with the command that the plugin writes, which turns the cache off; to "
     "measure with the cache, set `disable-conditioning-cache: false` under `args` of the case",
     "time": "check at which stage the log stops; if the case may take that long, raise its `timeout`",
+    "readiness": "check in the log what the server waits for; if loading and warmup may take that long, raise the "
+    "case's `timeout`",
+    "request": "send the request to a server of your own, or read what its log says of it",
+    "foreign-server": "end the process that listens there, and run it again: `ss -ltnp` names it",
+    "other-task": "give the case what such a model needs (an image, or `num-frames`), or the model that it means",
+    "chosen": "set `enable-breakable-cuda-graph` under `args` of the case, so that every launch does the same",
     "other-work": "launch the case as it is now, or judge the recording with the case file that it was made with",
     "mixture": "put the launches of each job into a folder of their own, and judge or record one folder at a time",
     "cut-off": "launch it again, or remove its folder from the recording: pytest was killed while it ran, or files of "

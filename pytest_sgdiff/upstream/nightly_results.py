@@ -24,10 +24,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from pytest_sgdiff.cases.keys import CASE_ID
-from pytest_sgdiff.metrics import E2E, NIGHTLY_LATENCY, STAGE, is_stage, plausible
+from pytest_sgdiff.metrics import CLIENT_E2E, E2E, NIGHTLY_LATENCY, STAGE, is_stage, plausible
 from pytest_sgdiff.upstream.refusals import Path, Refusal, Why
 
-CLIENT_E2E = "client_e2e"
 COLUMNS = ("at", "commit", "run", "framework", "case", "latency_s", "error")
 """What a table of nights must have."""
 _STATED = ("methodology", "warmup_requests")

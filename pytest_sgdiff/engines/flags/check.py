@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_sgdiff.data import ArgValue, Case
+from pytest_sgdiff.data import SERVE, ArgValue, Case
 from pytest_sgdiff.engines.attention import attention_asked
 from pytest_sgdiff.engines.conditioning import DISABLE
 from pytest_sgdiff.engines.flags import models, table
 from pytest_sgdiff.engines.flags.lookup import EngineFlags, config_key, flag_of, given, key_given, spans_of
 from pytest_sgdiff.engines.flags.values import FlagProblem, choice_problem, shown, value_problem
+from pytest_sgdiff.engines.serving.requests import misfits
 
 # Flags that the plugin writes itself: that a case gives them is a matter of advice, whatever the version.
 _OWN = frozenset(
@@ -21,7 +22,7 @@ _OWN = frozenset(
         *("output-file-name", "master-port", "scheduler-port", "port", "strict-ports"),
     )
 )
-_ENGINE = "sglang-generate"
+_ENGINES = ("sglang-generate", SERVE)
 _NESTED = (
     "vae-config.",
     "dit-config.",
@@ -72,8 +73,9 @@ def complaints(case: Case, engine: EngineFlags) -> tuple[Complaint, ...]:
 
 
 def has_flags(case: Case) -> bool:
-    """Whether the case is run with flags of `sglang generate`; an engine that a plugin brings has others."""
-    return case.engine == _ENGINE
+    """Whether the case is run with flags of `sglang generate` or `sglang serve`, which has a part of them; an engine
+    that a plugin brings has others."""
+    return case.engine in _ENGINES
 
 
 def lacks_flags(case: Case, engine: EngineFlags) -> bool:
@@ -104,6 +106,9 @@ def _complaints(case: Case, engine: EngineFlags) -> Iterator[Complaint]:
         found = _in_config(case, key, engine)
         if found is not None:
             yield _complaint(found, f"config.{key}", engine)
+    if case.serves:
+        for one in misfits(case, engine.release, engine.name):
+            yield Complaint(level="error", slug=one.slug, message=one.message, key=one.key)
 
 
 def _complaint(found: FlagProblem, key: str, engine: EngineFlags) -> Complaint:

@@ -46,13 +46,18 @@ def meant_for(case: Case, version: str) -> bool:
 
 
 def translate(
-    case: Case, engine: EngineFlags, *, assets: Mapping[str, str] | None = None, config: str | None = None
+    case: Case,
+    engine: EngineFlags,
+    *,
+    assets: Mapping[str, str] | None = None,
+    config: str | None = None,
+    warms_up_itself: bool = True,
 ) -> tuple[str, ...]:
     """The flags of a case, as words in the order of its args, for one engine.
 
     `assets` maps flags (`image-path`) to files, `config` is the file that holds the case's config. Flags that the
     case implies go where the performance guide writes them: GPUs before the topology, warmup after compilation,
-    assets and config after the prompt.
+    assets and config after the prompt. `warms_up_itself`: the case's warmup is the engine's, not a client's.
     """
     args = dict(case.args)
     # The native backend is the engine's default: it is named where the case names it, which also forbids a fallback.
@@ -63,7 +68,7 @@ def translate(
 
     gpus = ["--num-gpus", str(case.gpus)] if case.gpus > 1 and "num-gpus" not in args else []
     gpus_before = next((name for name in args if name in _GPUS_BEFORE), None)
-    warmup = list(_warmup(case, engine))
+    warmup = list(_warmup(case, engine) if warms_up_itself else _server_warmup(case, engine))
     files = [word for flag, path in assets.items() for word in ("--" + flag, path)]
     files += [] if config is None else ["--config", config]
     files_after = next((name for name in _ASSETS_AFTER if name in args), None)
@@ -87,6 +92,15 @@ def _warmup(case: Case, engine: EngineFlags) -> Iterator[str]:
     yield from _warmup_mode(case, engine)
     if conditioning.to_be_off(case) and engine.kind_of(conditioning.DISABLE) is not None:
         # Else the measured request finds in the cache what the warmup, its copy, has encoded.
+        yield "--" + conditioning.DISABLE
+
+
+def _server_warmup(case: Case, engine: EngineFlags) -> Iterator[str]:
+    """Servers warm up by made-up requests, unless they are told not to; the case's own warmup is a client's request."""
+    own = any(name in case.args for name in ("warmup", "warmup-mode", "server-warmup", "warmup-resolutions"))
+    if case.warmup == "off" and not own:
+        yield from ("--warmup-mode", "off")
+    if conditioning.to_be_off(case) and engine.kind_of(conditioning.DISABLE) is not None:
         yield "--" + conditioning.DISABLE
 
 

@@ -1,0 +1,73 @@
+"""The numbers of a server's life: of each request, their medians, and the times around them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from pytest_sgdiff.data import Launch, PerfDump, Request, RequestReading
+from pytest_sgdiff.engines.load import load_ms
+from pytest_sgdiff.engines.log import LogEvidence, Warmup
+from pytest_sgdiff.metrics import metrics_of
+
+
+def of_request(request: Request, dump: PerfDump | None) -> RequestReading:
+    """A request's own metrics: what the server timed, and what its client saw."""
+    outside: dict[str, float] = {}
+    if request.client_ms is not None:
+        outside["client_e2e"] = request.client_ms
+        server_ms = dump.total_ms if dump is not None else request.server_ms
+        if server_ms is not None:
+            outside["queue"] = request.client_ms - server_ms
+    values = {} if dump is None else metrics_of(dump, outside, served=True)
+    return RequestReading(number=request.number, warmup=request.warmup, dump=dump, metrics=values or outside)
+
+
+def medians(measured: Sequence[RequestReading]) -> dict[str, float]:
+    """Per metric the median of the requests; a metric that one of them lacks is absent."""
+    names = dict.fromkeys(name for one in measured for name in one.metrics)
+    return {
+        name: statistics.median(one.metrics[name] for one in measured)
+        for name in names
+        if all(name in one.metrics for one in measured)
+    }
+
+
+def steps_of(dumps: Sequence[PerfDump]) -> tuple[float, ...]:
+    """Step by step the median of what was measured; nothing where requests have not equally many."""
+    if len({len(dump.steps_ms) for dump in dumps}) != 1:
+        return ()
+    return tuple(map(statistics.median, zip(*(dump.steps_ms for dump in dumps), strict=True)))
+
+
+def of_life(launch: Launch, log: LogEvidence) -> dict[str, float]:
+    """Times of the server's life before its measured requests: loading, and what it took to be warm after that."""
+    served, loaded = launch.served, load_ms(launch, log)
+    if served is None:
+        return {}
+    times = {"load": loaded, "warmup": None}
+    if loaded is not None and served.measured_s is not None and _warmed_up(launch.requests):
+        times["warmup"] = 1000 * served.measured_s - loaded
+    return {name: value for name, value in times.items() if value is not None and value > 0}
+
+
+def warmup_of(launch: Launch, log: LogEvidence) -> Warmup:
+    if log.warmup_code == "failed":
+        return "unproven"
+    if any(one.warmup for one in launch.requests):
+        return "proven" if _warmed_up(launch.requests) else "unproven"
+    return "none"
+
+
+def _warmed_up(sent: Iterable[Request]) -> bool:
+    """Whether a warmup request ended well."""
+    return any(one.warmup and one.failure is None and one.client_ms is not None for one in sent)
+
+
+def prompts_of(sent: Iterable[Request]) -> tuple[str, ...]:
+    return tuple(
+        text
+        for one in sent
+        for name in ("prompt", "negative_prompt")
+        if isinstance(text := one.fields.get(name), str) and text
+    )

@@ -1,0 +1,72 @@
+"""Ends a server whose pytest is dead. A generation ends by itself some time; a server never does, and keeps its GPUs.
+
+A process of its own: it waits on a pipe whose other end pytest holds. A pipe that ends without a word means that
+pytest does not live any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pytest_sgdiff.launch import process_group
+
+GRACE_S = 10.0
+"""How long the server may take to end after SIGTERM: nobody waits for what it would still write."""
+
+_DONE = b"done"
+
+
+class Guard:
+    """The process that watches over one launch, which carries `tag`. Close it when nothing of the launch is left."""
+
+    def __init__(self, tag: str) -> None:
+        root = str(Path(__file__).parents[2])
+        code = (
+            f"import sys; sys.path.insert(0, {json.dumps(root)}); from pytest_sgdiff.launch.guard import main; main()"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, tag],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+
+    def watch(self, leader: int) -> None:
+        """Tell it the leader of the launch's processes."""
+        self._say(f"{leader}\n".encode())
+
+    def close(self) -> None:
+        """Let it go."""
+        self._say(_DONE)
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._process.wait()
+
+    def _say(self, word: bytes) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # somebody ended it
+                self._process.stdin.write(word)
+                self._process.stdin.flush()
+
+
+def main() -> None:
+    """Wait for the end of the pipe; end the launch if it came without a word."""
+    tag, heard = sys.argv[1], b""
+    while part := os.read(0, 4096):
+        heard += part
+    if heard.endswith(_DONE):
+        return
+    leader = heard.split(b"\n")[0]
+    if leader.isdigit():
+        process_group.end(int(leader), tag, grace_s=GRACE_S, linger_s=0.0, between=time.sleep)
+    else:
+        process_group.end_unknown(tag)
