@@ -9,7 +9,8 @@ The comparison is described in SGLang's `scripts/ci/utils/diffusion/comparison_c
 sampling parameters, and per framework the flags (`serve_args`) and variables (`extra_env`) of the server. Generations
 differ: the oldest give steps and guidance, later ones leave them to the model; `--warmup` became `--warmup-mode server`
 and `--enable-torch-compile` went; the newest may add or, with null, drop request fields (`sglang_request_extra`).
-The comparison serves, some cases generate: how they warm up in particular is not compared, only whether they do.
+The comparison serves, some cases generate: of these is not compared how they warm up in particular, only whether they
+do, and not how many requests are measured.
 """
 
 from __future__ import annotations
@@ -73,7 +74,10 @@ REVISIONS: Mapping[str, Generation] = {
 }
 """Revisions of the file that cases may name, by their first eight digits; the first is the newest that is known."""
 
-_WARMUP_DETAILS = ("warmup-resolutions", "warmup-num-frames", "warmup-steps", "warmup-sampling-params")
+_WARMUP_MODE = "warmup-mode"
+_SERVERS_OWN = "server"
+"""How `sglang serve` warms up where nobody says so (cli/serve.py of 0.5.17 and 0.5.23)."""
+_WARMUP_DETAILS = (_WARMUP_MODE, "warmup-resolutions", "warmup-num-frames", "warmup-steps", "warmup-sampling-params")
 # `sglang generate` saves its output, and measuring needs these two; neither changes what is computed.
 _OURS_ONLY_FLAGS = ("save-output", *_WARMUP_DETAILS)
 _OURS_ONLY_ENV = ("FLASHINFER_DISABLE_VERSION_CHECK", "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING")
@@ -129,11 +133,8 @@ def check_nightly(cases: Sequence[Case], document: Any, *, name: str = "comparis
             current = followed_revision(case) in (None, next(iter(REVISIONS)))
             if current and "nightly" not in case.marks:
                 differences.append(f"{case.location}: {case.id} is in the nightly comparison: add the mark 'nightly'")
-            differences += [
-                f"{case.at(_written(case, key))}: {case.id}: {difference}"
-                for key, difference in _differences(_of_case(case), theirs)
-            ]
-            differences += _repeats(case, document)
+            found = (*_differences(_of_case(case), theirs), *_served(case, entry, document, f"{name}: {case_id}"))
+            differences += [f"{case.at(_written(case, key))}: {case.id}: {difference}" for key, difference in found]
     differences += [
         f"{case.at('source')}: {case.id} names {FILE} as its source, which has no case of this name"
         for case_id, following in ours.items()
@@ -193,14 +194,19 @@ def compared(cases: Sequence[Case], generation: Generation) -> tuple[Case, ...]:
     )
 
 
-def _repeats(case: Case, document: Mapping[str, Any]) -> Iterator[str]:
-    """How many requests are measured. One that generates has one request for each launch."""
-    ours, theirs = getattr(case.launches, "requests", None), document.get("measurement_repeats", 1)
-    if ours is not None and case.engine == "sglang-serve" and _text(ours) != _text(theirs):
-        yield (
-            f"{case.at('launches.requests')}: {case.id}: launches.requests is {ours} here, "
-            f"{theirs} in the nightly comparison"
-        )
+def _served(case: Case, entry: Mapping[str, Any], document: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """What is compared of a server alone, as `_differences`: how many requests are measured, and the server's own
+    warmup. A launch that generates has one request."""
+    if not case.serves:
+        return
+    theirs = document.get("measurement_repeats", 1)
+    if _text(case.served_requests) != _text(theirs):
+        told = f"is {case.served_requests} here, {_text(theirs)} in the nightly comparison"
+        yield "launches.requests", f"launches.requests {told}"
+    flags = _parse(_framework(entry).get("serve_args"), where)
+    ours, mode = _text(case.args.get(_WARMUP_MODE, _SERVERS_OWN)), flags.get(_WARMUP_MODE, _SERVERS_OWN)
+    if ours != mode:
+        yield f"args.{_WARMUP_MODE}", f"--{_WARMUP_MODE} is {ours} here, {mode} in the nightly comparison"
 
 
 def _odd(entry: Mapping[str, Any]) -> Iterator[str]:

@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (tables of one line per difference)
-"""Cases against SGLang's nightly comparison, as its description looked in three generations."""
+"""Cases against SGLang's nightly comparison, as its description looks in its generations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.cli import main
+from pytest_sgdiff.data import Case
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.upstream.nightly import (
     Generation,
@@ -23,11 +24,6 @@ from pytest_sgdiff.upstream.nightly import (
 )
 
 ROOT = pathlib.Path(__file__).parents[2]
-NEON = "A futuristic cyberpunk city at night, neon lights reflecting on wet streets"
-CAKE = "A cat and a dog baking a cake together in a kitchen."
-CAT = "The cat starts walking slowly towards the camera."
-HAT = "Make the cat wear a red hat"
-WAN_ARGS = "--enable-cfg-parallel --ulysses-degree 2 --text-encoder-cpu-offload --pin-cpu-memory"
 
 
 def entry(case_id: str, model: str, prompt: str, size: tuple[int, ...], serve_args: str, **more: Any) -> dict[str, Any]:
@@ -38,27 +34,13 @@ def entry(case_id: str, model: str, prompt: str, size: tuple[int, ...], serve_ar
     return {**base, "seed": 42, "num_gpus": 1, "frameworks": frameworks, **more}
 
 
-def comparison(*, warmup: str = "--enable-torch-compile --warmup", image_gpus: int = 1) -> dict[str, Any]:
-    """The ten cases of spring 2026 (0.5.13); later generations warm up and spread images otherwise."""
-    square, hd, tp = (1024, 1024), (1280, 720, 81), f" --tp-size {image_gpus}" if image_gpus > 1 else ""
-    two_stage = f"{warmup} --pipeline-class-name LTX2TwoStagePipeline"
-    images: dict[str, Any] = {"num_gpus": image_gpus}
-    return {
-        "_comment": "Sampling params omitted where model defaults are correct.",
-        "test_image_url": "https://example.org/cat.png",
-        "cases": [
-            entry("flux1_dev_t2i_1024", "black-forest-labs/FLUX.1-dev", NEON, square, f"{warmup} --dit-layerwise-offload false{tp}", **images),
-            entry("flux2_dev_t2i_1024", "black-forest-labs/FLUX.2-dev", NEON, square, f"{warmup} --dit-layerwise-offload false{tp}", **images),
-            entry("qwen_image_2512_t2i_1024", "Qwen/Qwen-Image-2512", NEON, square, warmup + tp, **images),
-            entry("qwen_image_edit_2511", "Qwen/Qwen-Image-Edit-2511", HAT, square, warmup + tp, reference_image=True, **images),
-            entry("zimage_turbo_t2i_1024", "Tongyi-MAI/Z-Image-Turbo", NEON, square, warmup + tp, **images),
-            entry("wan22_t2v_a14b_720p", "Wan-AI/Wan2.2-T2V-A14B-Diffusers", CAKE, hd, f"{warmup} {WAN_ARGS}", num_gpus=4),
-            entry("wan22_ti2v_5b_720p", "Wan-AI/Wan2.2-TI2V-5B-Diffusers", CAT, hd, warmup, reference_image=True),
-            entry("ltx2_twostage_t2v", "Lightricks/LTX-2", CAKE, (768, 512, 121), f"{two_stage} --enable-cfg-parallel", num_gpus=2),
-            entry("ltx2.3_twostage_ti2v_2gpus", "Lightricks/LTX-2.3", CAT, (768, 512, 121), f"{two_stage} --cfg-parallel-size 2", num_gpus=2, reference_image=True),
-            entry("wan22_i2v_a14b_720p", "Wan-AI/Wan2.2-I2V-A14B-Diffusers", CAT, hd, f"{warmup} {WAN_ARGS}", num_gpus=4, reference_image=True),
-        ],
-    }  # fmt: skip
+def published(revision: str) -> Any:
+    """The file as it was at a revision of SGLang's repository."""
+    return json.loads((ROOT / "tests" / "data" / "nightly" / f"{revision}.json").read_text())
+
+
+def shipped() -> list[Case]:
+    return [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
 
 
 CASE = """\
@@ -94,22 +76,35 @@ def differences(*entries: dict[str, Any], text: str = CASE) -> list[str]:
     return list(check_nightly(load_cases("c.yaml", text), {"cases": list(entries)}))
 
 
-def test_our_nightly_cases_are_those_of_the_nightly_comparison() -> None:
-    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
-    assert check_nightly(cases, comparison()) == ()
+@pytest.mark.parametrize(
+    ("revision", "generation", "cases"),
+    [("03635624", Generation.SERVER_WARMUP, 13), ("a0325960", Generation.REQUEST_WARMUP, 10)],
+)
+def test_our_nightly_cases_are_those_of_the_nightly_comparison(
+    revision: str, generation: Generation, cases: int
+) -> None:
+    document = published(revision)
+    assert generation_of(document) is generation
+    assert check_nightly(shipped(), document) == ()
+    served = [case for case in compared(shipped(), generation) if case.serves]
+    assert len(served) == len({followed(case) for case in served}) == len(document["cases"]) == cases
 
 
-def test_a_later_generation_is_understood_and_each_difference_named() -> None:
-    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
-    found = check_nightly(cases, comparison(warmup="--warmup-mode server", image_gpus=2))
-    zimage = [line.partition(": ")[2] for line in found if ": zimage_turbo_t2i_1024: " in line]
-    assert zimage == [
-        "zimage_turbo_t2i_1024: gpus is 1 here, 2 in the nightly comparison",
-        "zimage_turbo_t2i_1024: --enable-torch-compile true is given here and not in the nightly comparison",
-        "zimage_turbo_t2i_1024: --tp-size 2 is given in the nightly comparison and not here",
+def test_a_change_of_the_comparison_is_seen_in_every_field_of_a_served_case() -> None:
+    document = published("03635624")
+    (entry,) = [one for one in document["cases"] if one["id"] == "zimage_turbo_t2i_1024"]
+    entry["frameworks"]["sglang"]["serve_args"] = "--warmup-mode request --tp-size 4"
+    document["measurement_repeats"] = 5
+    found = check_nightly(shipped(), document)
+    ours = [line.partition(": ")[2] for line in found if ": nightly_zimage_turbo_t2i_1024: " in line]
+    assert ours == [
+        "nightly_zimage_turbo_t2i_1024: --tp-size is 2 here, 4 in the nightly comparison",
+        "nightly_zimage_turbo_t2i_1024: launches.requests is 3 here, 5 in the nightly comparison",
+        "nightly_zimage_turbo_t2i_1024: --warmup-mode is server here, request in the nightly comparison",
     ]
-    assert all(line.startswith("cases/") for line in found)
-    assert not [line for line in found if "warmup" in line]
+    # Of all 13 the number of requests, and these two.
+    assert len(found) == 15
+    assert all(line.startswith("cases/upstream_nightly.yaml:") for line in found)
 
 
 def test_equal_values_may_be_spelt_differently() -> None:
@@ -222,8 +217,8 @@ def test_arguments_that_no_shell_understands_are_refused() -> None:
 
 def test_a_file_is_loaded_or_says_why_not(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "f.json"
-    file.write_text(json.dumps(comparison()))
-    assert load_nightly(file) == comparison()
+    file.write_text(json.dumps(published("a0325960")))
+    assert load_nightly(file) == published("a0325960")
     file.write_text('{"cases":\n [,]}')
     with pytest.raises(OptionError) as caught:
         load_nightly(file)

@@ -142,6 +142,11 @@ def is_extra(key: str) -> bool:
     return any(extra_since(task, key) is not None for task in _EXTRAS)
 
 
+def of_video(key: str) -> bool:
+    """Whether models read the key from requests for videos alone."""
+    return [task for task in _EXTRAS if extra_since(task, key) is not None] == ["video"]
+
+
 def dumps(task: ServedTask, release: int) -> bool:
     """Whether a request of this kind can be told where to write its perf dump."""
     return release >= _DUMPS.get(task, release + 1)

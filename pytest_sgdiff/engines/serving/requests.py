@@ -16,6 +16,9 @@ _IMAGES = ("image-path", "image-paths")
 _IMPLIED = frozenset({"save-output"})
 _FRAMES = ("num-frames", "fps")
 _MESH = ("hunyuan3d",)
+_SHAPE = "target"
+"""The field from which a model derives frames and fps itself, and then takes neither (MiniMax-H3, upstream's nightly
+comparison)."""
 _SECONDS_A_FRAME = 24
 """Frames a second where a case names none: what servers assume then, whatever the model (0.5.17 to 0.5.23)."""
 
@@ -43,11 +46,11 @@ class Misfit:
 
 
 def task_of(case: Case) -> ServedTask:
-    """What the case's requests make: a video where frames are given or expected, a mesh from the models that make one,
-    an edited image from an image, an image otherwise."""
+    """What the case's requests make: a video where frames are given or expected, or the config has what models read of
+    videos alone; a mesh from the models that make one, an edited image from an image, an image otherwise."""
     frames = given(case, "num-frames")
     several = (isinstance(frames, int) and frames > 1) or (case.expect.output.frames or 1) > 1
-    if several or given(case, "fps") is not None or _has(case, "video-path"):
+    if several or given(case, "fps") is not None or _has(case, "video-path") or any(map(fields.of_video, case.config)):
         return "video"
     name = case.model.lower()
     if any(word in name for word in _MESH):
@@ -121,7 +124,8 @@ def _request(parts: Split, case: Case, number: int, *, warmup: bool, release: in
     if task == "mesh":
         uploads = {"image": parts.images[:1]}
         return RequestPlan(path="/v1/meshes", fields=body, uploads=uploads, form=True, job=True, **common)
-    body.setdefault("fps", _SECONDS_A_FRAME)
+    if _SHAPE not in body:
+        body.setdefault("fps", _SECONDS_A_FRAME)
     references = {"input_reference": parts.images[0]} if parts.images else {}
     if parts.video is not None:
         body["video_path"] = parts.video
@@ -174,7 +178,7 @@ def _inputs(parts: Split, case: Case) -> Iterator[Misfit]:
     if isinstance(prompt, tuple) and len(prompt) > 1:
         message = f"a request has one prompt, this case {len(prompt)}: make one case of each"
         yield Misfit(slug="serve-input", message=message, key="args.prompt")
-    if parts.task == "video" and "num-frames" not in parts.parameters:
+    if parts.task == "video" and "num-frames" not in parts.parameters and _SHAPE not in parts.extras:
         message = "a server makes 96 frames of a video whose request names none: add `num-frames` (and `fps`)"
         yield Misfit(slug="serve-frames", message=message, key="args")
     if parts.task == "edit" and ("width" in parts.parameters) != ("height" in parts.parameters):
