@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +13,7 @@ from pytest_sgdiff.data import Gpu, Ports
 from pytest_sgdiff.files.locks import is_at
 from pytest_sgdiff.files.procfs import is_descendant, process
 from pytest_sgdiff.gpus import host_lock
+from pytest_sgdiff.gpus import ports as port_blocks
 from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.lease_records import rewrite
 from pytest_sgdiff.gpus.lock_files import bump, closing, gpu_file, is_locked, mutex, remove, usable
@@ -47,6 +48,7 @@ class Lease:
         reader: NvmlReader,
         on_release: Callable[[], None],
         gpu_0: str = "",
+        blocks: Sequence[int] = (),
     ) -> None:
         self.id = ident
         self.run = run_id
@@ -63,12 +65,22 @@ class Lease:
         self._host_fds: tuple[int, ...] = ()
         self._on_release = on_release
         self._gpu_0 = gpu_0
+        self._blocks = tuple(blocks)
         self._released = False
 
     @property
     def indices(self) -> tuple[int, ...]:
         """The GPUs' numbers in PCI order over the whole machine."""
         return tuple(gpu.index for gpu in self.gpus)
+
+    def usable_ports(self) -> Ports:
+        """The lease's ports, or others from now on where something keeps one of them: what an earlier launch left, and
+        nobody can find. Raises LeaseError if there are none."""
+        if not port_blocks.free(self.ports):
+            block, fd = port_blocks.take(self._folder, self._blocks or port_blocks.blocks())
+            os.close(self._port_fd)
+            self.ports, self._port_fd = block, fd
+        return self.ports
 
     @property
     def pass_fds(self) -> tuple[int, ...]:

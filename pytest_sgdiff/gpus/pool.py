@@ -130,6 +130,7 @@ class Pool:
             ports=block,
             gpu_fds=grant.fds,
             port_fd=port_fd,
+            blocks=self._blocks,
             record_fd=grant.record_fd,
             record=grant.record,
             reader=self.reader,

@@ -57,13 +57,18 @@ def take(folder: str, choice: Sequence[int]) -> tuple[Ports, int]:
         if fd is None:
             continue
         ports = Ports(http=first, scheduler=first + _SCHEDULER, master=first + _MASTER)
-        if all(_can_bind(port) for port in (ports.http, ports.broker, ports.scheduler, ports.master)):
+        if free(ports):
             return ports, fd
         os.close(fd)
     raise LeaseError(
         f"no block of free ports from {choice[0]} on: other launches hold them or other programs use them; "
         "`ss -ltnp` lists those programs"
     )
+
+
+def free(ports: Ports) -> bool:
+    """Whether nothing listens on any of them, nor on the one that a server takes besides."""
+    return all(_can_bind(port) for port in (ports.http, ports.broker, ports.scheduler, ports.master))
 
 
 def _hold(folder: str, first: int) -> int | None:
@@ -85,7 +90,10 @@ def _hold(folder: str, first: int) -> int | None:
 def _can_bind(port: int) -> bool:
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         try:
+            # As the engine binds it: connections of an earlier launch that are long closed do not keep it from that.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("", port))
+            probe.listen(1)
         except OSError:
             return False
     return True

@@ -79,7 +79,7 @@ class LiveSource:
             config=str(work / "config.json"),
             assets={flag: str(path) for flag, path in self.assets.items()},
         )
-        asked = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.ports)
+        asked = self.engine.command(self.case, info=self.info, files=files, ports=self.lease.usable_ports())
         if owned_names := [name for name in owned(asked.env) if name != PERF_LOG_DIR]:
             raise SgdiffError(
                 f"{self.case.location}: the adapter of the engine '{self.case.engine}' sets {', '.join(owned_names)}, "

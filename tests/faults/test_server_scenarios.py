@@ -1,0 +1,192 @@
+"""Every fault that a server can have, played by the stand-in through its real process: its life is judged as it
+deserves, and nothing of it is left."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.data import LaunchPlan
+from tests.serverlife import Lived, free_ports, lived, served_case
+
+pytest.importorskip("aiohttp")
+VERSIONS = ("0.5.17", "0.5.18", "0.5.23")
+
+
+def ports_are_free(life: Lived) -> bool:
+    for port in (life.ports.http, life.ports.broker):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_life_in_which_all_went_well_counts(tmp_path: Path, version: str) -> None:
+    life = lived(tmp_path, version=version)
+    assert life.reading.problems == ()
+    assert (life.launch.ending, life.reading.warmup, life.reading.backend) == ("stopped", "proven", "sglang")
+    assert [one.warmup for one in life.launch.requests] == [True, False, False, False]
+    metrics = life.reading.metrics
+    assert metrics["denoise_steps"] == pytest.approx(8 * 50.8, rel=0.01)
+    assert metrics["load"] > 0
+    assert metrics["warmup"] > 0
+    assert set(metrics) >= {"client_e2e", "queue", "e2e", "peak_memory", "stage:DecodingStage"}
+    # Of the request, and not of all requests so far.
+    assert metrics["peak_memory"] == 3011.53
+    assert life.launch.served is not None
+    assert (life.launch.served.listener, life.launch.served.healthy_after) == ("own", True)
+    assert ports_are_free(life)
+
+
+def test_what_a_server_says_while_it_is_ended_is_no_failure(tmp_path: Path) -> None:
+    life = lived(tmp_path)
+    assert "scheduler is dead" in (tmp_path / "ending.log").read_text()
+    assert "scheduler is dead" not in life.launch.log
+
+
+@pytest.mark.parametrize(
+    ("scenario", "version", "kind", "code", "figures"),
+    [
+        ("lies", "0.5.23", "launch-failed", "request-failed", {"how": "status", "status": 503, "phase": "warmup"}),
+        ("refuses:0", "0.5.17", "launch-failed", "request-failed", {"how": "status", "status": 500, "request": 0}),
+        ("refuses:2", "0.5.23", "launch-failed", "request-failed", {"how": "status", "status": 500, "request": 2}),
+        ("job-failed:3", "0.5.23", "launch-failed", "request-failed", {"how": "job", "state": "failed", "status": 200}),
+        ("empty:1", "0.5.17", "launch-failed", "request-failed", {"how": "content", "request": 1}),
+        ("dies:2", "0.5.17", "launch-failed", "server-ended", {"number": 1, "phase": "request", "request": 2}),
+        ("dies:0", "0.5.17", "launch-failed", "server-ended", {"number": 1, "phase": "warmup", "request": 0}),
+        ("load-oom", "0.5.17", "launch-failed", "server-ended", {"number": 1, "phase": "start", "cause": "memory"}),
+        ("port-lost", "0.5.17", "launch-failed", "server-ended", {"number": 1, "cause": "port"}),
+        ("no-model", "0.5.17", "launch-failed", "server-ended", {"number": 1, "phase": "start"}),
+        ("killed", "0.5.17", "launch-failed", "server-ended", {"number": -9, "cause": "killed"}),
+        ("broken", "0.5.23", "launch-failed", "server-unhealthy", {"phase": "readiness"}),
+        ("unhealthy-after", "0.5.23", "launch-failed", "server-unhealthy", {"phase": "after"}),
+        ("other-id:2", "0.5.17", "invalid", "other-request", {"request": 2}),
+        ("torn-dump", "0.5.17", "invalid", "bad-dump", {"request": 0}),
+        (
+            "says-diffusers",
+            "0.5.17",
+            "invalid",
+            "diffusers-ran",
+            {"evidence": ("/model_info: architectures ['DiffusersPipeline']",)},
+        ),
+        ("fallback", "0.5.17", "invalid", "diffusers-ran", {"asked": False}),
+        ("no-model-info", "0.5.23", "invalid", "no-model-info", {}),
+        ("warmup-open", "0.5.17", "invalid", "warmup", {"warmup": "failed"}),
+        ("warmup-open", "0.5.23", "invalid", "warmup", {"warmup": "failed"}),
+    ],
+)
+def test_a_life_in_which_something_went_wrong_has_no_metrics_and_its_reason(
+    tmp_path: Path, scenario: str, version: str, kind: str, code: str, figures: dict[str, Any]
+) -> None:
+    life = lived(tmp_path, scenario, version=version, dump_s=0.2 if "dump" in scenario else 10.0)
+    assert life.reading.metrics == {}
+    first = life.reading.problems[0]
+    assert (first.kind, first.code, {name: getattr(first, name) for name in figures}) == (kind, code, figures)
+    assert ports_are_free(life)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "version", "code", "figures"),
+    [
+        # 0.5.17 says 200 to /health meanwhile, and blocks every other path.
+        ("unready", "0.5.17", "server-not-ready", {"found": ("/v1/models",), "phase": "readiness"}),
+        ("unready", "0.5.23", "server-not-ready", {"found": ("/health",), "phase": "readiness", "status": 503}),
+        ("silent", "0.5.23", "server-not-ready", {"found": ("/health",), "phase": "start", "status": None}),
+        ("stuck:0", "0.5.17", "request-timeout", {"request": 0, "phase": "warmup"}),
+        ("stuck:2", "0.5.23", "request-timeout", {"request": 2, "phase": "request"}),
+    ],
+)
+def test_a_server_that_hangs_is_ended_at_the_time_limit(
+    tmp_path: Path, scenario: str, version: str, code: str, figures: dict[str, Any]
+) -> None:
+    life = lived(tmp_path, scenario, version=version, case=served_case(timeout_s=3.0))
+    first = life.reading.problems[0]
+    assert (life.launch.ending, first.kind, first.code) == ("timeout", "timeout", code)
+    assert {name: getattr(first, name) for name in figures} == figures
+    assert ports_are_free(life)
+
+
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    life = lived(tmp_path, "deaf", grace_s=0.5)
+    assert (life.launch.ending, life.launch.returncode) == ("stopped", -signal.SIGKILL)
+    assert life.reading.problems == ()
+    assert ports_are_free(life)
+
+
+def test_a_request_without_a_dump_is_found(tmp_path: Path) -> None:
+    life = lived(tmp_path, "lost-dump:2", dump_s=0.2)
+    assert [(one.code, one.request) for one in life.reading.problems] == [("no-request-dump", 2)]
+
+
+def test_another_process_that_has_the_port_gets_no_request(tmp_path: Path) -> None:
+    ports = free_ports()
+    code = (
+        "import http.server as h, sys\n"
+        "class Any(h.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self): self.send_response(200); self.send_header('Content-Length', '0'); self.end_headers()\n"
+        "server = h.HTTPServer(('127.0.0.1', int(sys.argv[1])), Any)\n"
+        "print('listens', flush=True)\n"
+        "server.serve_forever()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(ports.http)], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            # It answers while the server loads, whose turn to find its port taken comes later.
+            life = lived(tmp_path, "silent", ports=ports)
+        finally:
+            other.kill()
+    assert [one.code for one in life.reading.problems] == ["foreign-server"]
+    assert life.launch.requests == ()
+
+
+def test_graphs_that_a_server_turned_on_by_itself_are_its_own_choice(tmp_path: Path) -> None:
+    assert lived(tmp_path, "graphs", version="0.5.23").reading.chosen == ("breakable-cuda-graph",)
+
+
+def test_a_model_of_another_kind_gets_no_request(tmp_path: Path) -> None:
+    case = served_case(args={"prompt": "a curious raccoon in a field", "num-inference-steps": 8})
+    life = lived(tmp_path, case=case)
+    assert [(one.code, one.said) for one in life.reading.problems] == [("other-task", "T2V")]
+    assert life.launch.requests == ()
+
+
+@pytest.mark.parametrize("version", ["0.5.17", "0.5.23"])
+def test_images_edits_and_meshes_are_asked_for_too(tmp_path: Path, version: str) -> None:
+    from PIL import Image
+
+    image = tmp_path / "cat.png"
+    Image.new("RGB", (64, 64), "white").save(image)
+    prompt = {"prompt": "a curious raccoon in a field", "num-inference-steps": 8}
+    cases = {
+        "image": served_case(model="tiny/image", args={**prompt, "width": 128, "height": 128}),
+        "edit": served_case(model="tiny/edit", args=prompt, assets={"image-path": "cat.png"}),
+        "mesh": served_case(model="tencent/Hunyuan3D-2", args=prompt, assets={"image-path": "cat.png"}),
+    }
+    for kind, case in cases.items():
+        folder = tmp_path / kind
+        folder.mkdir()
+        life = lived(folder, version=version, case=case, assets={flag: str(image) for flag in case.assets})
+        assert life.reading.problems == (), kind
+        assert len(life.launch.requests) == 4
+        assert "e2e" in life.reading.metrics
+        # Where a request cannot ask for a dump, the performance log tells of it.
+        told = {one.dump is not None and '"tag": "pipeline_stage_metrics"' in one.dump for one in life.launch.requests}
+        assert told == {kind == "mesh" or (kind == "edit" and version == "0.5.17")}
+
+
+def test_the_case_says_how_many_requests_there_are(tmp_path: Path) -> None:
+    case = served_case(launches=LaunchPlan(requests=5), warmup="off")
+    life = lived(tmp_path, case=case)
+    assert [one.warmup for one in life.launch.requests] == [False] * 5
+    assert "warmup" not in life.reading.metrics
