@@ -42,7 +42,7 @@ nights = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(nights)
 def test_points_of_a_night_are_measurements(document: dict[str, Any]) -> None:
     found = read_results(document)
@@ -51,7 +51,7 @@ def test_points_of_a_night_are_measurements(document: dict[str, Any]) -> None:
     assert found.points or found.refusals or not document["results"] or "timestamp" in document
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.lists(st.text(max_size=8) | st.just("1.5"), min_size=5, max_size=8), max_size=4))
 def test_points_of_a_table_are_measurements(rows: list[list[str]]) -> None:
     text = io.StringIO()
@@ -73,7 +73,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(documents)
 def test_what_is_imported_can_be_exported(document: dict[str, Any]) -> None:
     try:
@@ -98,7 +98,7 @@ entries = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(entries, max_size=2))
 def test_a_comparison_is_compared_or_refused(cases: list[dict[str, Any]]) -> None:
     with contextlib.suppress(OptionError):
