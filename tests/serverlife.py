@@ -72,7 +72,7 @@ def lived(
     assets: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
     dump_s: float = 10.0,
-    grace_s: float = 20.0,
+    grace_s: float | None = None,
     abandoned: Callable[[], bool] = lambda: False,
     ports: Ports | None = None,
 ) -> Lived:

@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.cases.keys import CASE, CASE_ID, MATRIX_HELP, MERGED, NAME_HELP, VARIANT
+from pytest_sgdiff.cases.keys import CASE, CASE_ID, LISTED, MATRIX_HELP, MERGED, NAME_HELP, VARIANT
 from pytest_sgdiff.cases.shapes import Schema, or_null
 from pytest_sgdiff.data import Case
 
@@ -23,7 +23,13 @@ def document_schema() -> Schema:
     keys = {key: or_null({"description": CASE.help[key], **_with_default(key)}) for key in CASE.keys}
     overrides: Schema = {"$ref": "#/$defs/overrides"}
     variants = _map_of({"anyOf": [overrides, {"type": "null"}]}, VARIANT, "variants and what they change")
-    matrix = {**_map_of(variants, ".+", MATRIX_HELP)}
+    listed = {
+        key: {
+            "anyOf": [variants, {"type": "array", "minItems": 1, "uniqueItems": True, "items": CASE.keys[key].schema()}]
+        }
+        for key in LISTED
+    }
+    matrix = {**_map_of(variants, ".+", MATRIX_HELP), "properties": listed}
     cases = _map_of({"$ref": "#/$defs/case"}, CASE_ID, f"the cases by id ({NAME_HELP}); an id is unique over all files")
     merged = ", ".join(MERGED)
     defaults = {"description": f"merged into every case of the file; {merged} key by key", **overrides}

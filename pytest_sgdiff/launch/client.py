@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import threading
@@ -42,19 +43,14 @@ _LONGEST_ANSWER = 1 << 22
 _SHIFTED_BY = 8
 """Pixels by which an image is turned round for each further request: it becomes another image of the same size."""
 
+_NEEDED = {"aiohttp": "aiohttp", "pillow": "PIL"}
 INSTALL = "pip install 'pytest-sgdiff[serve]'"
 
 
 def missing() -> str:
     """Why no server can be asked anything in this environment; empty if one can."""
-    import importlib.util
-
-    lacking = [name for name, module in (("aiohttp", "aiohttp"), ("pillow", "PIL")) if _lacks(importlib.util, module)]
+    lacking = [name for name, module in _NEEDED.items() if importlib.util.find_spec(module) is None]
     return f"the engine sglang-serve needs {' and '.join(lacking)}: {INSTALL}" if lacking else ""
-
-
-def _lacks(util: Any, module: str) -> bool:
-    return util.find_spec(module) is None
 
 
 Listener = Literal["own", "other", "unknown"]

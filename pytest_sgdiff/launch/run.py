@@ -46,8 +46,11 @@ for that: it is interrupted 5 s after it was told to end (execnet's `WorkerGatew
 after 10 s (xdist's `NodeManager.EXIT_TIMEOUT`)."""
 
 
+GRACE_S = 20.0
+"""How long the processes of a launch may take to end after SIGTERM."""
+
 SERVER_GRACE_S = 30.0
-"""How long a server may take to end after SIGTERM: it takes up to 17 s by itself once HTTP is closed (0.5.17 to 0.5.23,
+"""How long those of a server may: it takes up to 17 s by itself once HTTP is closed (0.5.17 to 0.5.23,
 launch_server.py), and upstream's nightly comparison gives it as long."""
 
 
@@ -114,7 +117,7 @@ def run(
     timeout_s: float,
     env: Mapping[str, str],
     pass_fds: Sequence[int] = (),
-    grace_s: float = 20.0,
+    grace_s: float | None = None,
     hurried_s: float = HURRIED_S,
     abandoned: Callable[[], bool] = lambda: False,
     cpus: Sequence[int] | None = None,
@@ -145,7 +148,8 @@ def run(
     copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
     process: subprocess.Popen[bytes] | None = None
     guard = None if attendant is None else Guard(tag)
-    grace_s = grace_s if attendant is None else max(grace_s, SERVER_GRACE_S)
+    if grace_s is None:
+        grace_s = GRACE_S if attendant is None else SERVER_GRACE_S
     try:
         started_at, started_ns = datetime.now(timezone.utc), time.monotonic_ns()
         began = started_ns / 1e9

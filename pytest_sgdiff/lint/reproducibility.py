@@ -100,7 +100,9 @@ def breakable_cuda_graph(view: View) -> Iterator[Finding]:
 def two_experts_one_warmup_step(view: View) -> Iterator[Finding]:
     two_experts = view.model_has("Wan2.2-T2V-A14B", "Wan2.2-I2V-A14B")
     steps = view.count("warmup-steps") or 1
-    if two_experts and steps < 2 and view.on("enable-torch-compile") and view.case.warmup == "request":
+    # A client's warmup request to a server has all steps.
+    warms_up_itself = view.case.warmup == "request" and not view.case.serves
+    if two_experts and steps < 2 and view.on("enable-torch-compile") and warms_up_itself:
         yield Finding(
             view.place("enable-torch-compile"),
             "warmup runs one step, which uses only the first of this model's two transformers, and the second compiles "

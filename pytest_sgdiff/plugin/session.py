@@ -27,6 +27,7 @@ from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import chosen_in, with_inherited, workload
+from pytest_sgdiff.launch.client import missing
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import by_steadiness
@@ -285,6 +286,8 @@ class Session:
         advice = self.advice(case)
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
+        if case.serves and (lacks := missing()):
+            pytest.fail(f"{case.at('engine')}: {lacks}", pytrace=False)
         return advice
 
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:

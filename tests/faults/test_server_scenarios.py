@@ -3,8 +3,8 @@ deserves, and nothing of it is left."""
 
 from __future__ import annotations
 
+import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,21 +13,13 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.data import LaunchPlan
-from tests.serverlife import Lived, free_ports, lived, served_case
+from pytest_sgdiff.gpus import ports
+from tests.serverlife import free_ports, lived, served_case
+from tests.waiting import wait_for
 
 pytest.importorskip("aiohttp")
+ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.5.17", "0.5.18", "0.5.23")
-
-
-def ports_are_free(life: Lived) -> bool:
-    for port in (life.ports.http, life.ports.broker):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
-    return True
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -45,7 +37,7 @@ def test_a_life_in_which_all_went_well_counts(tmp_path: Path, version: str) -> N
     assert metrics["peak_memory"] == 3011.53
     assert life.launch.served is not None
     assert (life.launch.served.listener, life.launch.served.healthy_after) == ("own", True)
-    assert ports_are_free(life)
+    assert ports.free(life.ports)
 
 
 def test_what_a_server_says_while_it_is_ended_is_no_failure(tmp_path: Path) -> None:
@@ -92,7 +84,7 @@ def test_a_life_in_which_something_went_wrong_has_no_metrics_and_its_reason(
     assert life.reading.metrics == {}
     first = life.reading.problems[0]
     assert (first.kind, first.code, {name: getattr(first, name) for name in figures}) == (kind, code, figures)
-    assert ports_are_free(life)
+    assert ports.free(life.ports)
 
 
 @pytest.mark.parametrize(
@@ -113,14 +105,48 @@ def test_a_server_that_hangs_is_ended_at_the_time_limit(
     first = life.reading.problems[0]
     assert (life.launch.ending, first.kind, first.code) == ("timeout", "timeout", code)
     assert {name: getattr(first, name) for name in figures} == figures
-    assert ports_are_free(life)
+    assert ports.free(life.ports)
 
 
 def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     life = lived(tmp_path, "deaf", grace_s=0.5)
     assert (life.launch.ending, life.launch.returncode) == ("stopped", -signal.SIGKILL)
     assert life.reading.problems == ()
-    assert ports_are_free(life)
+    assert ports.free(life.ports)
+
+
+def test_a_process_that_keeps_the_port_is_found_by_the_port(tmp_path: Path) -> None:
+    """It has left the session, has no parent and carries no mark: only its port tells of it."""
+    kept = tmp_path / "kept"
+    life = lived(tmp_path, "keeps", env={"SGDIFF_FAKE_KEPT": str(kept)})
+    try:
+        assert life.reading.problems == ()
+        assert not ports.free(life.ports)
+    finally:
+        os.kill(int(kept.read_text()), signal.SIGKILL)
+
+
+def test_a_server_whose_pytest_is_killed_is_ended(tmp_path: Path) -> None:
+    block = free_ports()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom pytest_sgdiff.data import Ports\n"
+        "from tests.serverlife import lived\n"
+        f"lived(Path({str(tmp_path)!r}), 'stuck:1', ports=Ports(http={block.http}, scheduler=1, master=2))\n"
+    )
+    log = tmp_path / "engine.log"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as owner:
+        # It has the measured request that it never answers.
+        wait_for(lambda: log.exists() and log.read_text().count("Metrics dumped to:") == 1)
+        owner.kill()
+    wait_for(lambda: ports.free(block), otherwise="the server lives on")
+
+
+def test_a_run_that_is_given_up_leaves_no_server(tmp_path: Path) -> None:
+    block = free_ports()
+    log = tmp_path / "engine.log"
+    with pytest.raises(KeyboardInterrupt):
+        lived(tmp_path, "stuck:1", ports=block, abandoned=lambda: log.read_text().count("Metrics dumped to:") == 1)
+    assert ports.free(block)
 
 
 def test_a_request_without_a_dump_is_found(tmp_path: Path) -> None:
@@ -129,7 +155,7 @@ def test_a_request_without_a_dump_is_found(tmp_path: Path) -> None:
 
 
 def test_another_process_that_has_the_port_gets_no_request(tmp_path: Path) -> None:
-    ports = free_ports()
+    block = free_ports()
     code = (
         "import http.server as h, sys\n"
         "class Any(h.BaseHTTPRequestHandler):\n"
@@ -138,12 +164,12 @@ def test_another_process_that_has_the_port_gets_no_request(tmp_path: Path) -> No
         "print('listens', flush=True)\n"
         "server.serve_forever()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(ports.http)], stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-c", code, str(block.http)], stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout is not None
             other.stdout.readline()
             # It answers while the server loads, whose turn to find its port taken comes later.
-            life = lived(tmp_path, "silent", ports=ports)
+            life = lived(tmp_path, "silent", ports=block)
         finally:
             other.kill()
     assert [one.code for one in life.reading.problems] == ["foreign-server"]

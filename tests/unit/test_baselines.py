@@ -686,7 +686,7 @@ def test_check_names_figures_that_cannot_be(tmp_path: Path) -> None:
     seen = complaints(tmp_path, {"tiny_wan": 3})
     assert {place for place, _ in seen} == {str(path)}
     assert [figures for _, figures in seen] == [
-        {"code": "no-times", "names": ("denoise", "e2e")},
+        {"code": "no-times", "names": ("denoise", "e2e", "client_e2e")},
         {"code": "negative-gap", "value": -1.001},
         {"code": "no-moment", "name": "last Monday"},
         {"code": "no-command"},

@@ -8,6 +8,8 @@ from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.data import Case, Expect, FasterThan, LaunchPlan, Location, MetricChoice, OutputSize, Requires
 from pytest_sgdiff.errors import CaseFileError
 
+PRIMARY = "denoise, e2e, stage:<name>, client_e2e, queue, load or warmup"
+GATE = "denoise, e2e, stages, stage:<name>, peak_memory, client_e2e, queue, load or warmup"
 PATH = "cases/x.yaml"
 
 
@@ -220,17 +222,17 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
         # metrics
         (
             "metrics: {primary: Hunyuan3DShapeDenoisingStage}",
-            ["24: 'metrics.primary' must be denoise, e2e or stage:<name>, got 'Hunyuan3DShapeDenoisingStage'"],
+            [f"24: 'metrics.primary' must be {PRIMARY}, got 'Hunyuan3DShapeDenoisingStage'"],
         ),
-        ("metrics: {primary: 'stage:'}", ["24: 'metrics.primary' must be denoise, e2e or stage:<name>, got 'stage:'"]),
+        ("metrics: {primary: 'stage:'}", [f"24: 'metrics.primary' must be {PRIMARY}, got 'stage:'"]),
         (
-            "metrics: {gate: [load]}",
-            ["22: 'metrics.gate[0]' must be denoise, e2e, stages, stage:<name> or peak_memory, got 'load'"],
+            "metrics: {gate: [speed]}",
+            [f"22: 'metrics.gate[0]' must be {GATE}, got 'speed'"],
         ),
         ("metrics: {gate: []}", ["21: 'metrics.gate' must not be empty"]),
         (
-            "metrics: {allow: {load: 4%}}",
-            ["23: key 'load' of 'metrics.allow' must be denoise, e2e, stages, stage:<name> or peak_memory"],
+            "metrics: {allow: {speed: 4%}}",
+            [f"23: key 'speed' of 'metrics.allow' must be {GATE}"],
         ),
         (
             "metrics: {gate: [denoise], allow: {peak_memory: 4%}}",

@@ -151,6 +151,33 @@ def test_a_matrix_that_explodes_is_refused() -> None:
     assert caught.value.mistakes == ("cases/x.yaml:5:7: 'matrix' makes 729 variants, more than 256",)
 
 
+def test_an_axis_that_is_called_like_a_key_may_list_its_values() -> None:
+    text = "cases: {a: {model: m, matrix: {engine: [sglang-generate, sglang-serve], gpus: [1, 2]}}}"
+    found = [(case.variant, case.engine, case.gpus) for case in load_cases(PATH, text)]
+    assert found == [
+        ("sglang-generate-1", "sglang-generate", 1),
+        ("sglang-generate-2", "sglang-generate", 2),
+        ("sglang-serve-1", "sglang-serve", 1),
+        ("sglang-serve-2", "sglang-serve", 2),
+    ]
+    assert str(load_cases(PATH, text)[2].at("engine")) == "cases/x.yaml:1:58"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "mistake"),
+    [
+        ("{gpus: [1, x]}", "35: 'gpus' must be int, got 'x'"),
+        ("{engine: [a, a]}", "32: 'matrix.engine' must map variants to what they change, got a list"),
+        ("{args: [1, 2]}", "32: 'matrix.args' must map variants to what they change, got a list"),
+        ("{engine: []}", "32: 'matrix.engine' must map variants to what they change, got an empty mapping"),
+    ],
+)  # fmt: skip
+def test_a_list_of_anything_else_is_no_axis(matrix: str, mistake: str) -> None:
+    with pytest.raises(CaseFileError) as caught:
+        load_cases(PATH, f"cases: {{a: {{model: m, matrix: {matrix}}}}}")
+    assert [one.partition(":1:")[2].partition(":")[2] for one in caught.value.mistakes] == [mistake.partition(":")[2]]
+
+
 def test_a_variant_may_bring_the_model() -> None:
     cases = load_cases(PATH, "cases: {a: {matrix: {m: {v1: {model: x}, v2: {model: y}}}}}")
     assert [c.model for c in cases] == ["x", "y"]

@@ -84,7 +84,7 @@ def test_the_plugin_accepts_every_good_file(file: pathlib.Path) -> None:
         "args: {--a: 1}", "args: {a: {}}", "args: {a: []}", "args: {a: [[1]]}", "env: {A: 1}", "env: {A-B: x}",
         "config: 3", "assets: {a: /x}", "assets: {a: ../x}", "assets: {a: x/..}", "assets: {a: b/}", "expect: {a: 1}",
         "expect: {output: {width: 0}}", "expect: {stages: x}", "metrics: {primary: x}", "metrics: {gate: []}",
-        "metrics: {gate: [load]}", "metrics: {allow: {load: 4%}}", "metrics: {allow: {e2e: 4}}",
+        "metrics: {gate: [speed]}", "metrics: {allow: {speed: 4%}}", "metrics: {allow: {e2e: 4}}",
         "metrics: {allow: {e2e: few}}", "metrics: {detect: {e2e: 0}}", "launches: {baseline: 2}",
         "launches: {checkpoints: [1, 1]}", "launches: {checkpoints: []}", "timeout: 0", "timeout: soon",
         "requires: {token: 1}",

@@ -146,7 +146,10 @@ def test_every_metric_has_class_unit_and_title() -> None:
         ("e2e", "primary", "ms"),
         ("stage", "stage", "ms"),
         ("peak_memory", "memory", "MiB"),
+        ("client_e2e", "primary", "ms"),
+        ("queue", "stage", "ms"),
         ("load", "stage", "ms"),
+        ("warmup", "stage", "ms"),
         ("nightly_latency", "primary", "ms"),
     ]
     assert (metric_class("peak_memory"), unit("peak_memory"), title("peak_memory")) == ("memory", "MiB", "peak memory")

@@ -11,7 +11,8 @@ import pytest
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Case
+from pytest_sgdiff.data import Case, LaunchFiles
+from pytest_sgdiff.engines.serving.requests import requests, split
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.upstream.nightly import (
     Generation,
@@ -88,6 +89,38 @@ def test_our_nightly_cases_are_those_of_the_nightly_comparison(
     assert check_nightly(shipped(), document) == ()
     served = [case for case in compared(shipped(), generation) if case.serves]
     assert len(served) == len({followed(case) for case in served}) == len(document["cases"]) == cases
+
+
+def payload(entry: dict[str, Any]) -> dict[str, Any]:
+    """What upstream's runner puts into a request beside the prompt (run_comparison.py at 03635624)."""
+    keys = ("width", "height", "num_inference_steps", "guidance_scale", "seed", "num_frames", "fps", "negative_prompt")
+    sent = {key: entry[key] for key in keys if key in entry}
+    for key, value in entry.get("sglang_request_extra", {}).items():
+        sent.pop(key, None)
+        sent |= {} if value is None else {key: value}
+    return sent
+
+
+@pytest.mark.parametrize("case", [case for case in shipped() if case.serves], ids=lambda case: case.id)
+def test_a_server_gets_the_requests_that_upstreams_runner_sends(case: Case) -> None:
+    document = published(followed_revision(case) or "")
+    (entry,) = [one for one in document["cases"] if one["id"] == followed(case)]
+    files = LaunchFiles(workdir="w", output_dir="o", perf_dump="d.json", perf_log_dir="l", config="c.json")
+    plans = requests(split(case), case, release=23, files=files)
+    assert [plan.warmup for plan in plans] == [True] + [False] * document.get("measurement_repeats", 1)
+    images = [*plans[0].uploads.values(), *plans[0].references.values()]
+    assert bool(images) is entry.get("reference_image", False)
+    video, edit = "video" in entry["task"], entry["task"] == "image-edit"
+    assert plans[0].path == ("/v1/videos" if video else "/v1/images/edits" if edit else "/v1/images/generations")
+    sent = {**plans[1].fields, **dict.fromkeys(("prompt", "perf_dump_path", "response_format"))}
+    if size := sent.pop("size", None):
+        sent["width"], sent["height"] = map(int, size.split("x"))
+    expected = payload(entry)
+    if "num_frames" in expected:
+        # What a server takes where the runner sends none.
+        expected.setdefault("fps", 24)
+    assert {key: value for key, value in sent.items() if value is not None} == expected
+    assert len({plan.fields["prompt"] for plan in plans}) == len(plans)
 
 
 def test_a_change_of_the_comparison_is_seen_in_every_field_of_a_served_case() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_sgdiff import metrics
@@ -9,6 +11,7 @@ from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, Met
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
 from pytest_sgdiff.judging.series import Series, series_of
 from pytest_sgdiff.metrics import pause_ms
+from tests.factories import record
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 STAGES = {"stage:TextEncodingStage": 50.0, "stage:DenoisingStage": 1000.0, "stage:DecodingStage": 40.0}
@@ -170,7 +173,12 @@ def test_a_peak_is_read_where_its_generation_has_it_and_an_unknown_one_is_not_gu
     assert peak is not None
     assert peak.place is not None
     there = "after_forward.peak_allocated_mb"
-    assert list(map(peak.place, ("A", "B", "C1", "Z"))) == ["no checkpoint", there, there, None]
+    places = [peak.place(record(generation=generation)) for generation in ("A", "B", "C1", "Z")]
+    assert places == ["no checkpoint", there, there, None]
+    # A server's largest peak is that of all its requests so far.
+    newest = record(generation="C2")
+    assert peak.place(newest) == "runtime_peak.peak_allocated_mb"
+    assert peak.place(replace(newest, metrics={**newest.metrics, "client_e2e": 1.0})) == there
 
 
 def test_where_denoising_alone_is_gated_a_pause_of_the_rest_of_the_request_is_none() -> None:

@@ -28,6 +28,7 @@ from pytest_sgdiff.data import (
     ProblemCode,
     Reason,
     ReasonCode,
+    RequestFailure,
     StepFinding,
     UnknownStage,
     Warned,
@@ -142,6 +143,20 @@ def problem_lines() -> Iterator[str]:
         ("size-unproved", {"about": "frames"}),
         ("size-unproved", {"logged": False}),
         ("stages-missing", {"wanted": ("AStage", "BStage")}),
+        ("step-count", {"request": 2}),
+        ("bad-dump", {"request": 2}),
+        ("server-not-ready", {"phase": "readiness", "found": ("/health",), "status": 503}),
+        ("server-ended", {"phase": "request", "request": 2, "failure": OutOfMemory()}),
+        ("server-unhealthy", {"phase": "after", "said": "Scheduler worker exited"}),
+        ("request-failed", {"phase": "warmup", "request": 0, "how": "status", "status": 500, "said": "CUDA error"}),
+        *(
+            ("request-failed", {"phase": "request", "request": 2, "how": how, "state": "failed", "status": 200})
+            for how in get_args(RequestFailure)
+        ),
+        ("request-timeout", {"phase": "request", "request": 2}),
+        ("no-request-dump", {"request": 2}),
+        ("other-request", {"request": 2, "wanted": ("8ad1",), "found": ("9bc2",)}),
+        ("other-task", {"said": "T2V"}),
     ]
     for code, more in others:
         yield f"{code}: {problem_text.message(Problem(kind='invalid', code=code, **{**figures, **more}))}"

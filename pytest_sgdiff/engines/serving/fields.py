@@ -16,24 +16,24 @@ OLDEST_SERVED = 17
 """The first release whose servers are known."""
 
 _SAMPLING = (
-    "1080p 2k 4k 720p action action-fps action-mode adjust-frames attention-backend-override auto-duration auto- "
-    "duration-max-seconds auto-duration-min-seconds bot-task boundary-ratio cache-dit-params cfg-gate-step cfg- "
-    "normalization cfg-renorm-min data-type debug diffusers-kwargs domain-id domain-name enable-cache-dit enable- "
-    "cfg-renorm enable-frame-interpolation enable-prompt-rewrite enable-sequence-shard enable-spectrum enable- "
-    "teacache enable-upscaling flex-window flex_window flow-shift fps frame-interpolation-exp frame- "
-    "interpolation-model-path frame-interpolation-scale generator-device guidance-rescale guidance-scale "
+    "1080p 2k 4k 720p action action-fps action-mode adjust-frames attention-backend-override auto-duration "
+    "auto-duration-max-seconds auto-duration-min-seconds bot-task boundary-ratio cache-dit-params cfg-gate-step "
+    "cfg-normalization cfg-renorm-min data-type debug diffusers-kwargs domain-id domain-name enable-cache-dit "
+    "enable-cfg-renorm enable-frame-interpolation enable-prompt-rewrite enable-sequence-shard enable-spectrum "
+    "enable-teacache enable-upscaling flex-window flex_window fps frame-interpolation-exp "
+    "frame-interpolation-model-path frame-interpolation-scale generator-device guidance-rescale guidance-scale "
     "guidance-scale-2 height history-size history_size image-path image-paths max-sequence-length negative-prompt "
     "no-override-protected-fields no-save-output num-frames num-frames-round-down num-inference-steps num-outputs "
-    "num-outputs-per-prompt num-profiled-timesteps output-compression output-file-name output-quality pitch- "
-    "limit-deg pitch_limit_deg profile profile-all-stages progressive-delta progressive-levels progressive-mode "
-    "prompt prompt-path quality raw-action-dim return-file-paths-only return-frames return-trajectory-decoded "
-    "return-trajectory-latents rotation-speed-deg rotation_speed_deg save-output seed sound-duration spectrum- "
-    "flex-window spectrum-lam spectrum-m spectrum-tau-num-steps spectrum-warmup-steps spectrum-window-size "
-    "spectrum_flex_window spectrum_lam spectrum_m spectrum_tau_num_steps spectrum_warmup_steps "
-    "spectrum_window_size sr-num-steps sr-resolution-scale sr-target-resize-mode sr-target-resolution sr-tile- "
-    "min-overlap sr-tiles-batch-size system-prompt task-type taylor-order taylor_order translation-speed "
-    "translation_speed true-cfg-scale upscaling-model-path upscaling-scale use-diffusion-decoder video-path w "
-    "width window-size window_size x264-preset"
+    "num-outputs-per-prompt num-profiled-timesteps output-compression output-file-name output-quality "
+    "pitch-limit-deg pitch_limit_deg profile profile-all-stages progressive-delta progressive-levels "
+    "progressive-mode prompt prompt-path quality raw-action-dim return-file-paths-only return-frames "
+    "return-trajectory-decoded return-trajectory-latents rotation-speed-deg rotation_speed_deg save-output seed "
+    "sound-duration spectrum-flex-window spectrum-lam spectrum-m spectrum-tau-num-steps spectrum-warmup-steps "
+    "spectrum-window-size spectrum_flex_window spectrum_lam spectrum_m spectrum_tau_num_steps "
+    "spectrum_warmup_steps spectrum_window_size sr-num-steps sr-resolution-scale sr-target-resize-mode "
+    "sr-target-resolution sr-tile-min-overlap sr-tiles-batch-size system-prompt task-type taylor-order "
+    "taylor_order translation-speed translation_speed true-cfg-scale upscaling-model-path upscaling-scale "
+    "use-diffusion-decoder video-path w width window-size window_size x264-preset"
 )
 SAMPLING = frozenset(_SAMPLING.split())
 """Flags that are parameters of a request, of whatever model."""
@@ -140,11 +140,6 @@ def extra_since(task: ServedTask, key: str) -> int | None:
 def is_extra(key: str) -> bool:
     """Whether the key is a model's own parameter of some kind of request."""
     return any(extra_since(task, key) is not None for task in _EXTRAS)
-
-
-def of_video(key: str) -> bool:
-    """Whether models read the key from requests for videos alone."""
-    return [task for task in _EXTRAS if extra_since(task, key) is not None] == ["video"]
 
 
 def dumps(task: ServedTask, release: int) -> bool:

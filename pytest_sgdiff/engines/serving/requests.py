@@ -19,7 +19,9 @@ _MESH = ("hunyuan3d",)
 _SHAPE = "target"
 """The field from which a model derives frames and fps itself, and then takes neither (MiniMax-H3, upstream's nightly
 comparison)."""
-_SECONDS_A_FRAME = 24
+_SEED = 42
+"""The default of `SamplingParams.seed` (0.5.17 to 0.5.23)."""
+_FRAMES_A_SECOND = 24
 """Frames a second where a case names none: what servers assume then, whatever the model (0.5.17 to 0.5.23)."""
 
 
@@ -46,11 +48,10 @@ class Misfit:
 
 
 def task_of(case: Case) -> ServedTask:
-    """What the case's requests make: a video where frames are given or expected, or the config has what models read of
-    videos alone; a mesh from the models that make one, an edited image from an image, an image otherwise."""
-    frames = given(case, "num-frames")
-    several = (isinstance(frames, int) and frames > 1) or (case.expect.output.frames or 1) > 1
-    if several or given(case, "fps") is not None or _has(case, "video-path") or any(map(fields.of_video, case.config)):
+    """What the case's requests make: a video where frames are given or expected, or the model derives them; a mesh from
+    the models that make one, an edited image from an image, an image otherwise."""
+    named = any(_has(case, flag) for flag in (*_FRAMES, "video-path")) or _SHAPE in case.config
+    if named or (case.expect.output.frames or 1) > 1:
         return "video"
     name = case.model.lower()
     if any(word in name for word in _MESH):
@@ -122,10 +123,12 @@ def _request(parts: Split, case: Case, number: int, *, warmup: bool, release: in
         uploads = {"image": parts.images}
         return RequestPlan(path="/v1/images/edits", fields=body, uploads=uploads, form=True, **common)
     if task == "mesh":
+        # Else 0.5.17 fails: it passes on that there is none, where others take the default of all models.
+        body.setdefault("seed", _SEED)
         uploads = {"image": parts.images[:1]}
         return RequestPlan(path="/v1/meshes", fields=body, uploads=uploads, form=True, job=True, **common)
     if _SHAPE not in body:
-        body.setdefault("fps", _SECONDS_A_FRAME)
+        body.setdefault("fps", _FRAMES_A_SECOND)
     references = {"input_reference": parts.images[0]} if parts.images else {}
     if parts.video is not None:
         body["video_path"] = parts.video
@@ -139,10 +142,10 @@ def misfits(case: Case, release: int, name: str) -> Iterator[Misfit]:
         yield Misfit(slug="serve-version", message=message, key="engine")
         return
     parts = split(case)
-    for flag, value in parts.parameters.items():
+    for flag in parts.parameters:
         key = f"args.{flag}" if flag in case.args else f"config.{flag.replace('-', '_')}"
         if flag not in _IMPLIED:
-            yield from _unasked(parts.task, flag, value, release, name, key)
+            yield from _unasked(parts.task, flag, release, name, key)
         elif given(case, flag) is False:
             message = "a server keeps what it generates, or it could not be fetched: drop `save-output: false`"
             yield Misfit(slug="serve-field", message=message, key=key)
@@ -158,9 +161,7 @@ def misfits(case: Case, release: int, name: str) -> Iterator[Misfit]:
     yield from _inputs(parts, case)
 
 
-def _unasked(task: ServedTask, flag: str, value: ArgValue, release: int, name: str, key: str) -> Iterator[Misfit]:
-    if (task, flag) == ("image", "num-frames") and value == 1:
-        return
+def _unasked(task: ServedTask, flag: str, release: int, name: str, key: str) -> Iterator[Misfit]:
     first = fields.since(task, flag)
     if first is None:
         message = f"a request for {_A[task]} has no field for `{flag}`: a server would not do it"

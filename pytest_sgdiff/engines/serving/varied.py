@@ -7,8 +7,12 @@ comparison gives each request of a run another prompt of the same length, and an
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
+
+_FEW = 5
+"""Words of which every order is a variant: more of them have as many turns as anybody asks for."""
 
 
 def prompt(text: str, number: int) -> str | None:
@@ -28,7 +32,8 @@ def prompt(text: str, number: int) -> str | None:
 
 
 def _variants(text: str) -> Iterator[str]:
-    """Every variant, each once: the words turned round one by one, then the characters of the longest word."""
+    """Every variant, each once: the words turned round one by one, then in any order where they are few, then the
+    characters of the longest word."""
     seen: set[str] = set()
     for variant in (*_turned_words(text), *_turned_letters(text)):
         if variant not in seen:
@@ -41,8 +46,9 @@ def _turned_words(text: str) -> Iterator[str]:
     parts = re.split(r"(\s+)", text)
     places = [at for at, part in enumerate(parts) if part and not part.isspace()]
     words = [parts[at] for at in places]
-    for turn in range(max(1, len(words))):
-        turned = [*words[turn:], *words[:turn]]
+    turns = ([*words[turn:], *words[:turn]] for turn in range(max(1, len(words))))
+    others = itertools.permutations(words) if len(words) <= _FEW else ()
+    for turned in (*turns, *others):
         made = list(parts)
         for at, word in zip(places, turned, strict=True):
             made[at] = word

@@ -1,0 +1,69 @@
+"""Servers as a case's engine: recorded, gated and replayed as any other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff import baselines
+from tests.plugin.conftest import Project
+
+SERVED = """
+cases:
+  tiny:
+    model: Wan-AI/Wan2.1-T2V-1.3B-Diffusers
+    args: {prompt: a cat in a field, width: 832, height: 480, num-frames: 17, num-inference-steps: 20, seed: 42}
+    matrix: {engine: [sglang-generate, sglang-serve]}
+    # The times of a client are real, also where a server plays: they decide nothing here.
+    metrics: {gate: [denoise]}
+    launches: {baseline: 3, checkpoints: [1, 3], requests: 2}
+    timeout: 60s
+"""
+
+
+def report(project: Project) -> dict[str, Any]:
+    return {case["case"]: case for case in json.loads((project.root / "report.json").read_text())["cases"]}
+
+
+def test_a_server_is_recorded_gated_and_replayed(project: Project) -> None:
+    project.write("cases/tiny.yaml", SERVED)
+    project.record("-k", "serve")
+    (path,) = (project.root / "baselines").rglob("*.json")
+    baseline = baselines.load(path)
+    assert [len(launch.requests) for launch in baseline.measurement.launches] == [0, 0, 0]
+    assert {"client_e2e", "queue", "load", "warmup"} <= set(baseline.measurement.values)
+    assert baseline.measurement.workload.fields["launches.requests"] == 2
+
+    project.engine("slow:1.4")
+    live = project.run("--sgdiff-gpus=1", "-k", "serve", "--sgdiff-out=kept", "--sgdiff-report=report.json")
+    assert live.ret == pytest.ExitCode.TESTS_FAILED
+    case = report(project)["tiny[sglang-serve]"]
+    assert (case["outcome"], case["decided_by"]) == ("regressed", ["denoise_steps"])
+    for launch in case["launches"]:
+        assert [(one["number"], one["warmup"]) for one in launch["requests"]] == [(0, True), (1, False), (2, False)]
+        measured = [one["metrics"]["client_e2e"] for one in launch["requests"][1:]]
+        assert launch["metrics"]["client_e2e"] == pytest.approx(sum(measured) / 2)
+
+    replayed = project.run("--sgdiff-replay=kept", "-k", "serve", "--sgdiff-report=report.json")
+    assert replayed.ret == pytest.ExitCode.TESTS_FAILED
+    again = report(project)["tiny[sglang-serve]"]
+    assert (again["verdicts"], again["outcome"]) == (case["verdicts"], "regressed")
+    assert [one["requests"] for one in again["launches"]] == [one["requests"] for one in case["launches"]]
+
+    # Graphs that it turns on by itself are other work.
+    project.engine("graphs")
+    project.run("--sgdiff-gpus=1", "-k", "serve", "--sgdiff-report=report.json")
+    other = report(project)["tiny[sglang-serve]"]
+    assert (other["outcome"], other["reason_code"]) == ("no-baseline", "not-comparable")
+    assert "engine-chose.breakable-cuda-graph" in other["workload"]["fields"]
+
+
+def test_without_the_client_a_case_says_what_to_install(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("cases/tiny.yaml", SERVED)
+    monkeypatch.setattr("pytest_sgdiff.launch.client._NEEDED", {"aiohttp": "no_such_module"})
+    result = project.run("--sgdiff-gpus=1", "-k", "serve")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    told = "the engine sglang-serve needs aiohttp: pip install 'pytest-sgdiff[serve]'"
+    assert f"cases/tiny.yaml:6:40: {told}" in result.stdout.str()
