@@ -82,7 +82,8 @@ def _import_file(chosen: argparse.Namespace, file: Path) -> int:
     from pytest_sgdiff.upstream import nightly_results
     from pytest_sgdiff.upstream.import_baselines import import_upstream
 
-    text = read(file)
+    # Spreadsheets put a mark before the first word.
+    text = read(file).removeprefix("\ufeff")
     if nightly_results.is_table(text):
         try:
             nights = nightly_results.read_table(text)

@@ -80,6 +80,12 @@ ONE_GPU = frozenset(
         "zimage_image_t2i",
         "zimage_image_t2i_fp8",
         "zimage_image_t2i_multi_lora",
+        # Of 0.5.8 to 0.5.14.
+        "flux_2_image_t2i_layerwise_offload",
+        "flux_2_nvfp4_t2i",
+        "layerwise_offload",
+        "wan2_1_t2v_1.3b_text_encoder_cpu_offload",
+        "zimage_image_t2i_warmup",
         # Added up to 0.5.23.
         "flux3_action_http",
         "lingbot_video_moe_t2v",

@@ -271,3 +271,14 @@ def test_a_table_that_cannot_be_read_and_a_text_that_is_none_are_mistakes(
 def test_a_document_on_one_long_line_is_read(here: Path) -> None:
     (here / "long.json").write_text(json.dumps(night(notes="x" * 200_000)))
     assert main(["import", "long.json", "--history", "h.db"]) == 0
+
+
+@pytest.mark.parametrize("text", ["", "\x00,at\n", '"at', "{", "[[[[", "at,case\n"])
+def test_what_is_neither_is_a_mistake(here: Path, text: str) -> None:
+    (here / "x").write_text(text)
+    assert main(["import", "x", "--history", "h.db"]) == 2
+
+
+def test_a_table_of_a_spreadsheet_is_read(here: Path) -> None:
+    (here / "t.csv").write_text("\ufeff" + HEADER + f"2026-03-19T12:40:37Z,{SHA},1,sglang,a,1.0,\n")
+    assert main(["import", "t.csv", "--history", "h.db"]) == 0
