@@ -27,7 +27,6 @@ from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import chosen_in, with_inherited, workload
-from pytest_sgdiff.launch.client import missing
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import by_steadiness
@@ -286,7 +285,7 @@ class Session:
         advice = self.advice(case)
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
-        if case.serves and (lacks := missing()):
+        if case.serves and (lacks := _client_lacks()):
             pytest.fail(f"{case.at('engine')}: {lacks}", pytrace=False)
         return advice
 
@@ -305,3 +304,10 @@ class Session:
                 location=case.at("requires.engine"),
                 key="requires.engine",
             )
+
+
+def _client_lacks() -> str:
+    # It brings an event loop, which no other case needs.
+    from pytest_sgdiff.launch.client import missing
+
+    return missing()

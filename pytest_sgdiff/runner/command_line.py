@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles
+from pytest_sgdiff.data import Case, EngineInfo, LaunchFiles, Service
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.judging.inherited import is_work
 from pytest_sgdiff.printable import printable
@@ -104,7 +105,19 @@ def _line(
     ]
     outside = {name: value for name, value in inherited.items() if is_work(name) and name not in command.unset}
     variables = [f"{name}={shell_word(value, hide=hide)}" for name, value in {**outside, **command.env}.items()]
-    return " ".join([*written, *variables, *(_quote(word, hide) for word in command.argv)])
+    asked = [] if command.service is None else [f"# {_asked(command.service)}"]
+    return " ".join([*written, *variables, *(_quote(word, hide) for word in command.argv), *asked])
+
+
+def _asked(service: Service) -> str:
+    """What a client asks of the server, as a comment: how many requests, and the first one that is measured."""
+    measured = [plan for plan in service.requests if not plan.warmup]
+    plan, before = measured[0], len(service.requests) - len(measured)
+    body = {name: value for name, value in plan.fields.items() if name != "perf_dump_path" and value is not None}
+    files = {**plan.references, **{name: list(paths) for name, paths in plan.uploads.items()}}
+    counts = f"{len(measured)} requests" + (f" after {before} of warmup" if before else "")
+    sent = f"-F {json.dumps(body)}" if plan.form else json.dumps(body)
+    return f"{counts}, as POST {service.url}{plan.path} {sent}" + (f" with {json.dumps(files)}" if files else "")
 
 
 def _quote(word: str, hide: Callable[[str], str]) -> str:

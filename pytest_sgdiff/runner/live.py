@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_sgdiff import machine
-from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Workload
+from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Service, Workload
 from pytest_sgdiff.engines.load import says_loaded
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.engines.stages import LOADING, stage_reached
@@ -21,7 +22,6 @@ from pytest_sgdiff.gpus.wait_reasons import Wait
 from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.judging.inherited import assigned, inherited
 from pytest_sgdiff.judging.workload import with_inherited
-from pytest_sgdiff.launch.client import Client
 from pytest_sgdiff.launch.run import run
 from pytest_sgdiff.launch.scratch import scratch
 from pytest_sgdiff.lint.reserved_flags import PERF_LOG_DIR, owned
@@ -29,6 +29,9 @@ from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.runner.progress import Progress, Side
 from pytest_sgdiff.watch import Watcher
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.launch.client import Client
 
 SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
@@ -93,7 +96,7 @@ class LiveSource:
         by_command = assigned(command.argv)
         took = inherited(child, besides=asked.env) | inherited(by_command)
         took = redaction.env(took)
-        client = self._client = None if command.service is None else Client(command.service)
+        client = self._client = None if command.service is None else _client_of(command.service)
         enter = self.lease.alone if alone else self.lease.shared
         with enter(timeout_s=self.host_timeout_s, on_wait=self._wait), scratch() as (tmp, tmp_fd):
             self._tell(LOADING)
@@ -194,3 +197,10 @@ class LiveSource:
                 expected_s=self.expected_s,
             )
         )
+
+
+def _client_of(service: Service) -> Client:
+    # It brings an event loop, which no other launch needs.
+    from pytest_sgdiff.launch.client import Client
+
+    return Client(service)

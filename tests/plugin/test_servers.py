@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +70,15 @@ def test_without_the_client_a_case_says_what_to_install(project: Project, monkey
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     told = "the engine sglang-serve needs aiohttp: pip install 'pytest-sgdiff[serve]'"
     assert f"cases/tiny.yaml:6:40: {told}" in result.stdout.str()
+
+
+def test_the_page_about_servers_shows_what_is_launched(project: Project) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "servers.md").read_text(encoding="utf-8")
+    (case,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    project.write("cases/wan21.yaml", case)
+    (project.root / "cases" / "tiny.yaml").unlink()
+    command, *printed = shown.splitlines()
+    lines = project.run(*shlex.split(command)[2:]).stdout.lines
+    start = lines.index(printed[0])
+    assert lines[start : start + len(printed)] == printed
