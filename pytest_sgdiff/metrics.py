@@ -238,6 +238,12 @@ def _outside(name: str) -> Callable[[Observed], float | None]:
     return lambda seen: seen.outside.get(name)
 
 
+def _under_load(name: str) -> Callable[[Observed], dict[str, float]]:
+    """What was measured under this name, by load."""
+    prefix = f"{name}:"
+    return lambda seen: {key.removeprefix(prefix): ms for key, ms in seen.outside.items() if key.startswith(prefix)}
+
+
 # ------------------------------------------------------------------------------------------------------------- derived
 # Where both sides carry denoising steps, the request is taken apart: the sum of the steps, by far the steadiest figure
 # (CV 0.3 to 0.8 % on real launches), stands for denoising; what the launch spent outside steps and stages is `pause`, a
@@ -446,6 +452,21 @@ METRICS: tuple[Metric, ...] = (
         metric_class="primary",
         title="latency of the nightly comparison",
         part_of=E2E,
+    ),
+    # One for each load that a server gets: `throughput:c4` at four requests at a time, `latency_p95:r0.5` at one every
+    # two seconds.
+    Metric(
+        name="throughput",
+        unit="1/s",
+        metric_class="stage",
+        read=_under_load("throughput"),
+        better="more",
+        family=True,
+        title="throughput",
+    ),
+    *(
+        Metric(name=name, unit="ms", metric_class="stage", read=_under_load(name), family=True, title=f"latency p{of}")
+        for name, of in (("latency_p50", 50), ("latency_p95", 95), ("latency_p99", 99))
     ),
 )
 

@@ -22,6 +22,7 @@ from pytest_sgdiff.cases.shapes import (
     MapOf,
     OneOf,
     OneOrEach,
+    Positive,
     Record,
     Share,
     Specifier,
@@ -130,6 +131,10 @@ _LAUNCHES = Record(
         "checkpoints": Increasing(),
         "requests": Int(minimum=1),
         "inputs": Choice(options=("varied", "same")),
+        "side_by_side": Bool(),
+        "concurrency": Increasing(),
+        "rate": ListOf(item=Positive(), least=1),
+        "load_requests": Int(minimum=2),
     },
     help={
         "baseline": "number of launches of a baseline, 3 or more; a case marked `nightly` has 10 by default",
@@ -137,6 +142,12 @@ _LAUNCHES = Record(
         "requests": "measured requests of each launch of a server, 3 by default; a launch's value is their median",
         "inputs": "whether each request to a server has a prompt and image of its own (varied, the default), or all "
         "have the same, without the cache of encodings",
+        "side_by_side": "true: in an A/B run both engines run at the same time, each on GPUs of its own, so that the "
+        "case leases twice as many",
+        "concurrency": "after the measured requests a server gets `load_requests` more, so many at a time, for each "
+        "number",
+        "rate": "after them it gets as many at random times, so many a second on average, for each number",
+        "load_requests": "requests of each number of `concurrency` and `rate`",
     },
     aliases={"looks": "checkpoints"},
     fields={"checkpoints": "looks"},

@@ -102,7 +102,7 @@ from pytest_sgdiff.data.results import (
     WarningCode,
 )
 from pytest_sgdiff.data.serving import (
-    LoadPlan,
+    Load,
     Request,
     RequestFailure,
     RequestPlan,
@@ -158,7 +158,7 @@ __all__ = [
     "LaunchFiles",
     "LaunchPlan",
     "LaunchRecord",
-    "LoadPlan",
+    "Load",
     "Location",
     "Machine",
     "Measurement",

@@ -87,12 +87,18 @@ class LaunchPlan:
     has the number then). `looks`: launches after which a verdict is sought.
 
     Of servers: `requests` are the measured requests of a launch (`Case.served_requests`), `inputs` whether each has
-    inputs of its own (`Case.varied`); None where the case does not state it."""
+    inputs of its own (`Case.varied`); None where the case does not state it. `side_by_side`: in an A/B run both engines
+    of a pair run at the same time, each on GPUs of its own. `concurrency` and `rate` (a second) are the loads that a
+    server gets after its measured requests, of `load_requests` each."""
 
     baseline: int | None = None
     looks: tuple[int, ...] = (1, 3, 5)
     requests: int | None = None
     inputs: Literal["varied", "same"] | None = None
+    side_by_side: bool = False
+    concurrency: tuple[int, ...] = ()
+    rate: tuple[float, ...] = ()
+    load_requests: int = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,6 +193,11 @@ class Case:
         if self.launches.inputs is not None:
             return self.launches.inputs == "varied"
         return self.args.get("disable-conditioning-cache") is not True
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether both engines of an A/B run are launched at the same time: where there are GPUs, each on its own."""
+        return self.launches.side_by_side and self.gpus > 0
 
     @property
     def recorded_launches(self) -> int:

@@ -33,19 +33,21 @@ class RequestPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LoadPlan:
-    """Requests for which the next one does not wait: `concurrency` at most at a time for each of its numbers, or `rate`
-    a second at random times (Poisson, the same in every launch), of each `requests`."""
+class Load:
+    """Requests that a server gets at the same time, by a `name` that stands in its metrics: `concurrency` of them
+    whenever one is done, or `rate` a second on average at random times (a Poisson process, the same in every launch),
+    whatever became of those before."""
 
-    concurrency: tuple[int, ...] = ()
-    rate: tuple[float, ...] = ()
-    requests: int = 32
+    name: str
+    requests: tuple[RequestPlan, ...]
+    concurrency: int | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
     """What a client does with a server: it waits until all paths of `ready` answer 200, one after the other, keeps what
-    those of `about` answer, and sends the `requests`, one after the other; `load` follows.
+    those of `about` answer, and sends the `requests`, one after the other; the `loads` follow.
 
     `url` is where the server listens. `tasks` are the kinds of work (`task_type` of `/model_info`) that the requests
     are of; a server of another kind gets none. `perf_log` is the server's performance log, in which the line of a
@@ -61,7 +63,7 @@ class Service:
     perf_log: str = ""
     scratch: str = ""
     dump_s: float = 30.0
-    load: LoadPlan | None = None
+    loads: tuple[Load, ...] = ()
 
 
 RequestFailure = Literal["status", "job", "answer", "content", "connection"]
@@ -76,8 +78,9 @@ class Request:
 
     `fields` are those of its plan. `status` is the last HTTP status, `state` what the server called its job, `message`
     what it or the connection said of a failure. `content_bytes` is how much content came. `dump` is the text of its
-    perf dump, or of its line in the performance log. `stage` is the part of a load that it belongs to (`c4` or `r0.5`),
-    and `intended_s` is when it was to be sent then.
+    perf dump, or of its line in the performance log. `load` is the name of the load that it belongs to,
+    and `intended_s` when it was to be sent: its time begins then, so that a server that is late is late for those that
+    wait.
     """
 
     number: int
@@ -94,7 +97,7 @@ class Request:
     content_bytes: int | None = None
     server_ms: float | None = None
     dump: str | None = None
-    stage: str = ""
+    load: str = ""
     intended_s: float | None = None
 
 

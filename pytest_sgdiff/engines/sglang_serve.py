@@ -12,8 +12,8 @@ from pytest_sgdiff.engines.log import examine
 from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.engines.serving.fields import TASKS
 from pytest_sgdiff.engines.serving.gate import chosen, problems
-from pytest_sgdiff.engines.serving.numbers import medians, of_life, of_request, prompts_of, warmup_of
-from pytest_sgdiff.engines.serving.requests import requests, split
+from pytest_sgdiff.engines.serving.numbers import medians, of_life, of_loads, of_request, prompts_of, warmup_of
+from pytest_sgdiff.engines.serving.requests import loads, requests, split
 from pytest_sgdiff.engines.sglang_generate import UNSET, texts_of
 
 # What a client asks many times a second, which would fill the log.
@@ -50,6 +50,7 @@ class SglangServe:
             service=Service(
                 url=f"http://127.0.0.1:{ports.http if ports else SHOWN_PORT}",
                 requests=plans,
+                loads=loads(parts, case, release=flags.release, files=files),
                 tasks=TASKS[parts.task],
                 perf_log=f"{files.perf_log_dir}/performance.log",
                 scratch=f"{files.workdir}/sent",
@@ -73,7 +74,7 @@ class SglangServe:
             auto_tuned=log.auto_tuned,
             conditioning_cache=used(log.server_args, launch.argv),
             server_args=log.server_args,
-            metrics={} if found else {**medians(measured), **of_life(launch, log)},
+            metrics={} if found else {**medians(measured), **of_life(launch, log), **of_loads(launch)},
             chosen=chosen(log, launch.argv),
             requests=read,
             problems=found,

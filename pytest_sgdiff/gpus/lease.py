@@ -82,6 +82,18 @@ class Lease:
             self.ports, self._port_fd = block, fd
         return self.ports
 
+    @contextlib.contextmanager
+    def halves(self) -> Iterator[tuple[LeaseHalf, LeaseHalf]]:
+        """The GPUs of the lease in two halves, for two launches at the same time: each has ports of its own. Whoever
+        uses them has entered the lease by `alone` or `shared`. Raises LeaseError if there are no ports."""
+        middle = len(self.gpus) // 2
+        block, fd = port_blocks.take(self._folder, self._blocks or port_blocks.blocks())
+        second = LeaseHalf(self, self.gpus[middle:], block, fd)
+        try:
+            yield LeaseHalf(self, self.gpus[:middle], self.usable_ports(), self._port_fd), second
+        finally:
+            os.close(second.port_fd)
+
     @property
     def pass_fds(self) -> tuple[int, ...]:
         """Descriptors that the launch must inherit, so that nothing is free before it is dead; ask anew per launch."""
@@ -223,6 +235,28 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+class LeaseHalf(Lease):
+    """Half of a lease's GPUs, which is used as a lease is; it ends with that."""
+
+    def __init__(self, whole: Lease, gpus: tuple[Gpu, ...], ports: Ports, port_fd: int) -> None:
+        self.__dict__.update(whole.__dict__)
+        self.gpus, self.cpus = gpus, cpus_of(gpus)
+        self.ports, self._port_fd = ports, port_fd
+
+    @property
+    def port_fd(self) -> int:
+        """What holds its ports."""
+        return self._port_fd
+
+    @contextlib.contextmanager
+    def _on_host(self, *, alone: bool, timeout_s: float, on_wait: Callable[[Wait], None] | None) -> Iterator[None]:
+        # The whole is on the host already.
+        yield
+
+    def release(self) -> None:
+        """Nothing: the whole is given back."""
 
 
 def cpus_of(gpus: tuple[Gpu, ...]) -> tuple[int, ...]:

@@ -77,6 +77,11 @@ def _fields(case: Case, asset_hashes: Mapping[str, str]) -> Iterator[tuple[str, 
     if case.serves:
         yield "launches.requests", case.served_requests
         yield "launches.inputs", "varied" if case.varied else "same"
+        plan = case.launches
+        if plan.concurrency or plan.rate:
+            # What a server gets after its measured requests is work, too, and these find it as it is then.
+            loads = {"concurrency": plan.concurrency, "rate": plan.rate, "load_requests": plan.load_requests}
+            yield from ((f"launches.{name}", _plain(value)) for name, value in loads.items())
     for name, value in case.args.items():
         # Saving is the engine's default, so saying so changes nothing.
         if name not in _NO_MATTER_ARGS and (name, value) != ("save-output", True):

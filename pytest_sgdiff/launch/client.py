@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_sgdiff.data import Request, RequestFailure, RequestPlan, Served, ServerStop, Service
+from pytest_sgdiff.data import Load, Request, RequestFailure, RequestPlan, Served, ServerStop, Service
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.launch.files import DUMP_LIMIT
 
@@ -38,6 +40,7 @@ LOST_S = 2.0
 LEAVE_S = 10.0
 """How long the thread may take to end once it was told to."""
 
+_SEED = 1
 _MESSAGE_CHARS = 500
 _LONGEST_ANSWER = 1 << 22
 _SHIFTED_BY = 8
@@ -149,7 +152,9 @@ class Client:
         try:
             # No time limit but the launch's deadline, and no proxy of the environment: it is this host.
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
-            async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http:
+            # Nor a limit of connections, at which requests would wait that are due.
+            connector = aiohttp.TCPConnector(limit=0)
+            async with aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=False) as http:
                 await self._talk(http)
         except _Left as left:
             self._note(stopped=left.why, message=left.message)
@@ -168,6 +173,8 @@ class Client:
             done = await self._request(http, prepared, number)
             if done.failure is not None:
                 raise _Left("request")
+        for load in self._service.loads:
+            await self._under_load(http, load)
         self._note(healthy_after=await self._healthy(http))
 
     async def _until_ready(self, http: aiohttp.ClientSession, path: str) -> None:
@@ -230,14 +237,66 @@ class Client:
         except (aiohttp.ClientError, IndexError):
             return False
 
-    async def _request(self, http: aiohttp.ClientSession, plan: RequestPlan, number: int) -> Request:
+    async def _under_load(self, http: aiohttp.ClientSession, load: Load) -> None:
+        """Send the requests of a load: as many at a time as it says, or each at its own time, whatever became of those
+        before. That a request waits before it is sent is part of its time, or a server that stalls would be asked less
+        and look fast (coordinated omission)."""
+        first = len(self._requests)
+        plans = [_prepared(plan, first + at, self._service.scratch) for at, plan in enumerate(load.requests)]
+        begin, turn = self._now(), iter(enumerate(plans, first))
+
+        async def one_by_one() -> None:
+            for number, plan in turn:
+                if (await self._request(http, plan, number, load=load.name)).failure is not None:
+                    raise _Left("request")
+
+        async def at_its_time(number: int, plan: RequestPlan, intended_s: float) -> None:
+            await asyncio.sleep(max(0.0, intended_s - self._now()))
+            done = await self._request(http, plan, number, load=load.name, intended_s=intended_s)
+            if done.failure is not None:
+                raise _Left("request")
+
+        if load.rate is None:
+            tasks = [asyncio.ensure_future(one_by_one()) for _ in range(load.concurrency or 1)]
+        else:
+            times = (begin + after_s for after_s in _arrivals(load.rate, len(plans)))
+            tasks = [
+                asyncio.ensure_future(at_its_time(number, plan, at_s))
+                for (number, plan), at_s in zip(turn, times, strict=True)
+            ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _request(
+        self,
+        http: aiohttp.ClientSession,
+        plan: RequestPlan,
+        number: int,
+        *,
+        load: str = "",
+        intended_s: float | None = None,
+    ) -> Request:
         """Send a request, wait for its content, and keep it; then for its dump, which is no part of its time."""
-        place = len(self._requests)
-        sent = Request(number=number, path=plan.path, fields=plan.fields, warmup=plan.warmup, sent_s=self._now())
+        place, now = len(self._requests), self._now()
+        sent = Request(
+            number=number,
+            path=plan.path,
+            fields=plan.fields,
+            warmup=plan.warmup,
+            sent_s=now,
+            load=load,
+            intended_s=intended_s,
+        )
         with self._lock:
             self._requests.append(sent)
         done = await self._sent(http, plan, sent)
-        if done.failure is None:
+        if intended_s is not None and done.client_ms is not None:
+            done = replace(done, client_ms=done.client_ms + 1000 * (now - intended_s))
+        if done.failure is None and not load:
             done = replace(done, dump=await self._dump(plan, done.id))
         with self._lock:
             self._requests[place] = done
@@ -359,6 +418,12 @@ def _shifted(path: str, target: Path, pixels: int) -> str:
             "sends it as it is each time"
         ) from None
     return str(target)
+
+
+def _arrivals(rate: float, count: int) -> list[float]:
+    """When so many requests are due, in s from the beginning: a Poisson process, always the same one."""
+    draws = random.Random(_SEED)
+    return list(itertools.accumulate(draws.expovariate(rate) for _ in range(count)))
 
 
 def _form(plan: RequestPlan) -> aiohttp.FormData:

@@ -36,10 +36,11 @@ from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
 from pytest_sgdiff.runner.gate import gate
-from pytest_sgdiff.runner.job import Job, Source
+from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.live import LiveSource
 from pytest_sgdiff.runner.record import record
 from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements
+from pytest_sgdiff.runner.side_by_side import SideBySide
 
 if TYPE_CHECKING:
     from pytest_sgdiff.gpus.lease import Lease
@@ -144,11 +145,15 @@ class Measuring:
         runs = {launch.session for launch in self._recorded}
         return tuple(launch for launch in launches if not runs or launch.session in runs)
 
-    def _run(self, job: Job, base: Callable[[], Source]) -> CaseResult:
+    def _run(self, job: Job, base: Callable[[], LiveSource]) -> CaseResult:
         if self.settings.mode == "update":
             return record(job)
         if self.settings.mode == "against" and self.settings.live:
-            return against(replace(job, source=base()), job)
+            then, now = base(), job.source
+            if self.case.side_by_side and self.lease is not None and isinstance(now, LiveSource):
+                both = SideBySide(then, now, self.lease)
+                return against(replace(job, source=both.base), replace(job, source=both.now))
+            return against(replace(job, source=then), job)
         if self._base_recorded:
             source, problems = ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
             return against(replace(job, source=source, problems=problems), job)

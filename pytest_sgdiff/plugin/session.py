@@ -133,14 +133,15 @@ class Session:
         if self.pool is None:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         base = (lambda: self._base.version) if self.settings.mode == "against" else None
-        skips.settle(item, case, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
+        held = self._to_lease(case)
+        skips.settle(item, held, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
         self.allowed(case)
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)
             self.refuse_recorded(item, case, map(machine.machine_of, ways))
             lease = self.pool.lease(
-                case.gpus,
+                held.gpus,
                 estimate_s=self.estimate_s(case),
                 timeout_s=self.settings.gpu_timeout_s,
                 on_wait=lambda wait: self.notify(waiting(case, str(wait))),
@@ -163,6 +164,11 @@ class Session:
             # Only the message: that one error led to another says nothing to whoever mends the file.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 
+    def _to_lease(self, case: Case) -> Case:
+        """The case with as many GPUs as it leases: twice its own where both engines of an A/B run have some at once."""
+        both = self.settings.mode == "against" and case.side_by_side
+        return replace(case, gpus=2 * case.gpus) if both else case
+
     def fitting(self, case: Case) -> tuple[Gpu, ...]:
         """The GPUs of the pool that the case may have."""
         return () if self.pool is None else self.pool.eligible.of(case.requires.gpu).gpus
@@ -170,7 +176,10 @@ class Session:
     def need_of(self, item: pytest.Item) -> CaseNeed | None:
         """What the schedule must know of an item; None for a test that is no case."""
         case = item.stash.get(CASE, None)
-        return None if case is None else CaseNeed(node_id=item.nodeid, gpus=case.gpus, estimate_s=self.estimate_s(case))
+        if case is None:
+            return None
+        gpus = self._to_lease(case).gpus
+        return CaseNeed(node_id=item.nodeid, gpus=gpus, estimate_s=self.estimate_s(case))
 
     def estimate_s(self, case: Case) -> float | None:
         """How long the case takes by its baseline's launches, None if there is none yet: one launch of an unchanged

@@ -216,3 +216,40 @@ def test_the_case_says_how_many_requests_there_are(tmp_path: Path) -> None:
     life = lived(tmp_path, case=case)
     assert [one.warmup for one in life.launch.requests] == [False] * 5
     assert "warmup" not in life.reading.metrics
+
+
+def test_a_load_follows_the_measured_requests(tmp_path: Path) -> None:
+    plan = LaunchPlan(requests=2, concurrency=(1, 4), rate=(50.0,), load_requests=6)
+    life = lived(tmp_path, case=served_case(launches=plan))
+    assert life.reading.problems == ()
+    assert [one.load for one in life.launch.requests] == [""] * 3 + ["c1"] * 6 + ["c4"] * 6 + ["r50"] * 6
+    assert [one.dump is None for one in life.launch.requests] == [False] * 3 + [True] * 18
+    assert len({one.fields["prompt"] for one in life.launch.requests}) == 21
+    for load in ("c1", "c4", "r50"):
+        found = [life.reading.metrics[f"{name}:{load}"] for name in ("latency_p50", "latency_p95", "latency_p99")]
+        assert found == sorted(found)
+        assert life.reading.metrics[f"throughput:{load}"] > 0
+    # Those of a load are in no other metric.
+    measured = [one.client_ms for one in life.launch.requests[1:3]]
+    assert life.reading.metrics["client_e2e"] == pytest.approx(sum(one or 0 for one in measured) / 2)
+
+
+def test_a_stalled_server_is_late_for_every_request_that_waits(tmp_path: Path) -> None:
+    """Its requests are sent at their own times, and their time begins when they were due."""
+    plan = LaunchPlan(requests=1, rate=(40.0,), load_requests=8)
+    # It stands still with the second request of the load, for as long as all others take to come.
+    life = lived(tmp_path, "stalls:3", case=served_case(launches=plan))
+    assert life.reading.problems == ()
+    under_load = [one for one in life.launch.requests if one.load]
+    due = [one.intended_s or 0 for one in under_load]
+    assert due == sorted(due)
+    ended = [at + (one.client_ms or 0) / 1000 for at, one in zip(due, under_load, strict=True)]
+    # All end after the last was due: none was held back, and each waited from its own moment on.
+    assert min(ended[1:]) >= due[-1]
+
+
+def test_a_request_that_fails_under_load_spoils_the_launch(tmp_path: Path) -> None:
+    plan = LaunchPlan(requests=1, concurrency=(2,), load_requests=4)
+    life = lived(tmp_path, "refuses:4", case=served_case(launches=plan))
+    assert [(one.code, one.request) for one in life.reading.problems] == [("request-failed", 4)]
+    assert life.reading.metrics == {}

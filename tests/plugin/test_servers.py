@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_sgdiff import baselines
-from tests.plugin.conftest import Project
+from pytest_sgdiff.recordings.store import read_launches
+from tests.plugin.conftest import FAKE_BIN, Project
 
 SERVED = """
 cases:
@@ -82,3 +84,30 @@ def test_the_page_about_servers_shows_what_is_launched(project: Project) -> None
     lines = project.run(*shlex.split(command)[2:]).stdout.lines
     start = lines.index(printed[0])
     assert lines[start : start + len(printed)] == printed
+
+
+def test_servers_of_two_engines_run_side_by_side_on_gpus_of_their_own(project: Project) -> None:
+    for name, scenario in (("base", "native"), ("now", "slow:1.3")):
+        run = f'SGDIFF_FAKE_SCENARIO={scenario} exec {shlex.quote(sys.executable)} {FAKE_BIN}/sglang "$@"'
+        project.write(f"{name}/sglang", f"#!/bin/sh\n{run}\n").chmod(0o755)
+    project.write("cases/tiny.yaml", SERVED.replace("requests: 2", "requests: 2, side_by_side: true"))
+    engines = (f"--sgdiff-against={project.root}/base/sglang", f"--sgdiff-engine-cmd={project.root}/now/sglang")
+    ran = project.run("--sgdiff-gpus=2", "-k", "serve", *engines, "--sgdiff-out=kept", "--sgdiff-report=report.json")
+    assert ran.ret == pytest.ExitCode.TESTS_FAILED
+    case = report(project)["tiny[sglang-serve]"]
+    assert (case["outcome"], case["decided_by"], case["machine"]["count"]) == ("regressed", ["denoise_steps"], 1)
+    sides = [read_launches(project.root / "kept" / side, "tiny[sglang-serve]") for side in ("against", "")]
+    for pair, (then, now) in enumerate(zip(*sides, strict=True)):
+        gpus = [one.environment.gpu_uuids for one in (then, now)]
+        # They change GPUs from pair to pair.
+        assert [int(uuid[-1]) for uuids in gpus for uuid in uuids] == [pair % 2, 1 - pair % 2]
+        ports = [one.argv[one.argv.index("--port") + 1] for one in (then, now)]
+        assert ports[0] != ports[1]
+        # At the same time.
+        assert then.started_ns is not None
+        assert now.started_ns is not None
+        began, ended = (
+            max(then.started_ns, now.started_ns),
+            [one.started_ns + 1e9 * (one.wall_s or 0) for one in (then, now) if one.started_ns],
+        )
+        assert began < min(ended)

@@ -8,8 +8,9 @@ from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.data import Case, Expect, FasterThan, LaunchPlan, Location, MetricChoice, OutputSize, Requires
 from pytest_sgdiff.errors import CaseFileError
 
-PRIMARY = "denoise, e2e, stage:<name>, client_e2e, queue, load or warmup"
-GATE = "denoise, e2e, stages, stage:<name>, peak_memory, client_e2e, queue, load or warmup"
+LOADS = "throughput:<name>, latency_p50:<name>, latency_p95:<name> or latency_p99:<name>"
+PRIMARY = f"denoise, e2e, stage:<name>, client_e2e, queue, load, warmup, {LOADS}"
+GATE = f"denoise, e2e, stages, stage:<name>, peak_memory, client_e2e, queue, load, warmup, {LOADS}"
 PATH = "cases/x.yaml"
 
 

@@ -15,7 +15,7 @@ from pytest_sgdiff.upstream.nightly import followed, followed_revision
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted((ROOT / "cases").glob("*.yaml"))
-MARKS = ("nightly", "pr", "stress", "topology", "lossy", "low_vram", "diffusers")
+MARKS = ("nightly", "upstream_nightly", "pr", "stress", "topology", "lossy", "low_vram", "diffusers")
 CASES = {case.id: case for file in FILES for case in read_cases(file, ROOT)}
 NEGATIVE = (
     "shaky, glitchy, low quality, worst quality, deformed, distorted, disfigured, motion smear, motion artifacts, "
@@ -156,9 +156,10 @@ def test_nightly_selects_the_families_that_the_product_is_for_and_those_of_upstr
     others = {"flux1_dev_t2i_1024", "flux2_dev_t2i_1024", "zimage_turbo_t2i_1024"}
     served = {case.id for case in CASES.values() if followed_revision(case) == "03635624"}
     assert len(served) == 13
-    assert nightly == served | families | others | {"qwen_image_2512_t2i_1024", "qwen_image_edit_2511"}
+    assert served == {case.id for case in CASES.values() if "upstream_nightly" in case.marks}
+    assert nightly == families | others | {"qwen_image_2512_t2i_1024", "qwen_image_edit_2511"}
     former = {case.id for case in CASES.values() if followed_revision(case) == "a0325960"}
-    assert {case_id for case_id in former if not CASES[case_id].serves} == nightly - served - {
+    assert {case_id for case_id in former if not CASES[case_id].serves} == nightly - {
         case_id for case_id in families if case_id.startswith(("firered", "hunyuan3d", "ltx2.3"))
     }
     assert len([case_id for case_id in former if CASES[case_id].serves]) == 10

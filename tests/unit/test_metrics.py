@@ -151,6 +151,10 @@ def test_every_metric_has_class_unit_and_title() -> None:
         ("load", "stage", "ms"),
         ("warmup", "stage", "ms"),
         ("nightly_latency", "primary", "ms"),
+        ("throughput", "stage", "1/s"),
+        ("latency_p50", "stage", "ms"),
+        ("latency_p95", "stage", "ms"),
+        ("latency_p99", "stage", "ms"),
     ]
     assert (metric_class("peak_memory"), unit("peak_memory"), title("peak_memory")) == ("memory", "MiB", "peak memory")
     stage = "stage:TextEncodingStage"

@@ -15,7 +15,18 @@ from pytest_sgdiff.cases.shapes.nested import (
     unknown_key,
 )
 from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
-from pytest_sgdiff.cases.shapes.single import Bool, Choice, Duration, Int, OneOf, Scalar, Share, Specifier, Text
+from pytest_sgdiff.cases.shapes.single import (
+    Bool,
+    Choice,
+    Duration,
+    Int,
+    OneOf,
+    Positive,
+    Scalar,
+    Share,
+    Specifier,
+    Text,
+)
 
 __all__ = [
     "Bool",
@@ -29,6 +40,7 @@ __all__ = [
     "MapOf",
     "OneOf",
     "OneOrEach",
+    "Positive",
     "Record",
     "Scalar",
     "Schema",

@@ -106,6 +106,21 @@ class Int:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Positive:
+    """A finite number above 0."""
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> float | None:
+        value = node.value if isinstance(node, Leaf) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+            mistakes.add(node.place, f"'{name}' must be a number above 0, got {describe(node)}")
+            return None
+        return float(value)
+
+    def schema(self) -> Schema:
+        return {"type": "number", "exclusiveMinimum": 0}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Bool:
     """`true` or `false`: YAML 1.2 knows no `yes` and `no`."""
 

@@ -15,6 +15,7 @@ from pytest_sgdiff.engines import conditioning, gate
 from pytest_sgdiff.engines.flags.lookup import given
 from pytest_sgdiff.engines.gate import last_lines, problem
 from pytest_sgdiff.engines.log import LogEvidence
+from pytest_sgdiff.engines.serving.requests import loads_of
 
 BREAKABLE_GRAPHS = "breakable-cuda-graph"
 _KEY = "enable_breakable_cuda_graph"
@@ -92,6 +93,11 @@ def _ended(launch: Launch, log: LogEvidence, served: Served, seconds: float | No
         figures: dict[str, Any] = {"seconds": seconds, "failure": log.failure, "phase": at, "request": request}
         if request is not None:
             return problem("timeout", "request-timeout", lines, cause=log.lacked or "time", **figures)
+        if at == "after":
+            # All requests are answered; it waited for the dump of one of them.
+            return problem(
+                "timeout", "timeout", lines, cause=log.lacked or "time", seconds=seconds, failure=log.failure
+            )
         waiting = (served.waiting_for,) if served.waiting_for else ()
         figures |= {"found": waiting, "status": served.last_status}
         return problem("timeout", "server-not-ready", lines, cause=log.lacked or "readiness", **figures)
@@ -163,7 +169,7 @@ def _failed(request: Request, log: LogEvidence) -> Problem:
 
 def _missing(launch: Launch, case: Case) -> Iterator[Problem]:
     """Fewer requests than the case asks for, measured or of warmup, each with its time."""
-    plain = [one for one in launch.requests if not one.stage]
+    plain = [one for one in launch.requests if not one.load]
     done = [one for one in plain if one.client_ms is not None]
     measured = sum(not one.warmup for one in done)
     if measured != case.served_requests:
@@ -172,12 +178,19 @@ def _missing(launch: Launch, case: Case) -> Iterator[Problem]:
         )
     if case.warmup == "request" and not any(one.warmup for one in done):
         yield problem("invalid", "warmup", (), cause="warmup", warmup="none")
+    for load in loads_of(case):
+        done_in_it = sum(one.load == load and one.client_ms is not None for one in launch.requests)
+        if done_in_it != case.launches.load_requests:
+            wanted = (str(case.launches.load_requests),)
+            yield problem(
+                "invalid", "requests-missing", (), number=done_in_it, wanted=wanted, phase="request", said=load
+            )
 
 
 def of_dumps(launch: Launch, dumps: Dumps) -> Iterator[Problem]:
     """What is wrong with the numbers of requests: they must be there, sound, and of this very request."""
     for one in launch.requests:
-        if not one.stage:
+        if not one.load:
             yield from _numbers(one, *dumps[one.number])
 
 

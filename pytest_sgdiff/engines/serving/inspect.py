@@ -11,11 +11,12 @@ from pytest_sgdiff.engines.causes import CUT_OFF, NATIVE_UNPROVED, in_words, war
 from pytest_sgdiff.engines.log import LogEvidence, examine
 from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.engines.serving import gate
-from pytest_sgdiff.engines.serving.numbers import medians, of_life, of_request, prompts_of, warmup_of
+from pytest_sgdiff.engines.serving.numbers import medians, of_life, of_loads, of_request, prompts_of, warmup_of
 from pytest_sgdiff.engines.serving.words import SERVER_WORDS
 
 _OTHERS: Mapping[ProblemCode, str] = {
     "interrupted": "the launch was interrupted",
+    "timeout": "the launch did not end in time",
     "cut-off": CUT_OFF,
     "steps-too-long": "the denoising stage took less time than its steps together",
 }
@@ -41,14 +42,17 @@ def inspect_server(launch: Launch) -> dict[str, Any]:
         "warmup": warmup_of(launch, log),
         "generation": last.generation if last else None,
         "tag": last.tag if last else None,
-        "metrics": {**medians(measured), **of_life(launch, log)},
+        "metrics": {**medians(measured), **of_life(launch, log), **of_loads(launch)},
         "requests": [{"number": one.number, "warmup": one.warmup, "metrics": dict(one.metrics)} for one in read],
         "problems": [*problems, *_unproved(last, log, problems)],
     }
 
 
 def _problems(launch: Launch, log: LogEvidence, dumps: gate.Dumps) -> Iterator[Problem]:
-    yield from gate.cut_short(launch, log, seconds=None)
+    early = list(gate.cut_short(launch, log, seconds=None))
+    if early:
+        yield from early
+        return
     yield from gate.of_dumps(launch, dumps)
     yield from gate.cold(log)
     if launch.served is not None:

@@ -51,6 +51,24 @@ def of_life(launch: Launch, log: LogEvidence) -> dict[str, float]:
     return {name: value for name, value in times.items() if value is not None and value > 0}
 
 
+def of_loads(launch: Launch) -> dict[str, float]:
+    """Of each load how many requests a second were done, and percentiles of what a client waited for them."""
+    found: dict[str, float] = {}
+    for load in dict.fromkeys(one.load for one in launch.requests if one.load):
+        done = [one for one in launch.requests if one.load == load and one.client_ms is not None]
+        began = [one.intended_s if one.intended_s is not None else one.sent_s for one in done]
+        waited = sorted(one.client_ms for one in done if one.client_ms is not None)
+        if len(done) < 2 or any(at is None for at in began):
+            continue
+        starts = [at for at in began if at is not None]
+        ends = [at + ms / 1000 for at, ms in zip(starts, (one.client_ms or 0.0 for one in done), strict=True)]
+        span_s = max(ends) - min(starts)
+        cuts = statistics.quantiles(waited, n=100, method="inclusive")
+        found |= {f"throughput:{load}": len(done) / span_s} if span_s > 0 else {}
+        found |= {f"latency_p{percent}:{load}": cuts[percent - 1] for percent in (50, 95, 99)}
+    return found
+
+
 def warmup_of(launch: Launch, log: LogEvidence) -> Warmup:
     if log.warmup_code == "failed":
         return "unproven"

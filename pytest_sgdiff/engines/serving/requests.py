@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_sgdiff.data import ArgValue, Case, LaunchFiles, RequestPlan, ServedTask
+from pytest_sgdiff.data import ArgValue, Case, LaunchFiles, Load, RequestPlan, ServedTask
 from pytest_sgdiff.engines.flags.lookup import flag_of, given
 from pytest_sgdiff.engines.serving import fields, varied
 
@@ -93,7 +93,32 @@ def requests(parts: Split, case: Case, *, release: int, files: LaunchFiles) -> t
     )
 
 
-def _request(parts: Split, case: Case, number: int, *, warmup: bool, release: int, files: LaunchFiles) -> RequestPlan:
+def loads_of(case: Case) -> dict[str, tuple[int | None, float | None]]:
+    """Names of the loads that the case asks for, with their concurrency or rate: `c4`, `r0.5`."""
+    plan = case.launches
+    return {
+        **{f"c{many}": (many, None) for many in plan.concurrency},
+        **{f"r{rate:g}": (None, rate) for rate in plan.rate},
+    }
+
+
+def loads(parts: Split, case: Case, *, release: int, files: LaunchFiles) -> tuple[Load, ...]:
+    """The loads that follow the measured requests: without dumps, for which an engine would finish each request before
+    it begins the next."""
+    number, made = (case.warmup == "request") + case.served_requests, []
+    for name, (concurrency, rate) in loads_of(case).items():
+        plans = [
+            _request(parts, case, number + at, warmup=False, release=release, files=files, dumped=False)
+            for at in range(case.launches.load_requests)
+        ]
+        number += len(plans)
+        made.append(Load(name=name, requests=tuple(plans), concurrency=concurrency, rate=rate))
+    return tuple(made)
+
+
+def _request(
+    parts: Split, case: Case, number: int, *, warmup: bool, release: int, files: LaunchFiles, dumped: bool = True
+) -> RequestPlan:
     task = parts.task
     body: dict[str, Any] = {}
     for flag, value in parts.parameters.items():
@@ -109,7 +134,8 @@ def _request(parts: Split, case: Case, number: int, *, warmup: bool, release: in
     negative = body.get("negative_prompt")
     if case.varied and isinstance(negative, str) and negative:
         body["negative_prompt"] = varied.prompt(negative, number) or negative
-    dump = f"{files.perf_dump.removesuffix('.json')}_{number}.json" if fields.dumps(task, release) else None
+    named = f"{files.perf_dump.removesuffix('.json')}_{number}.json"
+    dump = named if dumped and fields.dumps(task, release) else None
     if dump is not None:
         body["perf_dump_path"] = dump
     shift = number if case.varied else 0
@@ -193,7 +219,7 @@ def _inputs(parts: Split, case: Case) -> Iterator[Misfit]:
         yield Misfit(slug="serve-input", message=message, key=_key_of_images(case))
     if parts.task == "image" and parts.images:
         yield Misfit(slug="serve-input", message="no such request takes an image", key=_key_of_images(case))
-    count = case.served_requests + (case.warmup == "request")
+    count = case.served_requests + (case.warmup == "request") + len(loads_of(case)) * case.launches.load_requests
     text = prompt[0] if isinstance(prompt, tuple) and prompt else prompt
     if case.varied and isinstance(text, str) and not parts.images and varied.prompt(text, count - 1) is None:
         message = (

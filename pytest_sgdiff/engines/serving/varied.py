@@ -11,8 +11,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
-_FEW = 5
-"""Words of which every order is a variant: more of them have as many turns as anybody asks for."""
+_MOST = 10_000
+"""Orders of the words that are tried: a text that repeats one word has but one."""
 
 
 def prompt(text: str, number: int) -> str | None:
@@ -32,10 +32,10 @@ def prompt(text: str, number: int) -> str | None:
 
 
 def _variants(text: str) -> Iterator[str]:
-    """Every variant, each once: the words turned round one by one, then in any order where they are few, then the
-    characters of the longest word."""
+    """Every variant, each once: the words turned round one by one, then in any order, then the characters of the
+    longest word."""
     seen: set[str] = set()
-    for variant in (*_turned_words(text), *_turned_letters(text)):
+    for variant in itertools.chain(_turned_words(text), _turned_letters(text)):
         if variant not in seen:
             seen.add(variant)
             yield variant
@@ -47,8 +47,7 @@ def _turned_words(text: str) -> Iterator[str]:
     places = [at for at, part in enumerate(parts) if part and not part.isspace()]
     words = [parts[at] for at in places]
     turns = ([*words[turn:], *words[:turn]] for turn in range(max(1, len(words))))
-    others = itertools.permutations(words) if len(words) <= _FEW else ()
-    for turned in (*turns, *others):
+    for turned in itertools.chain(turns, itertools.islice(itertools.permutations(words), _MOST)):
         made = list(parts)
         for at, word in zip(places, turned, strict=True):
             made[at] = word

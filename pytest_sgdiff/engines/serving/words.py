@@ -71,7 +71,10 @@ SERVER_WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "other-task": lambda p: f"the server does other work than the case's requests are for: {p.said}",
     "request-timeout": lambda p: f"{_request(p)} did not end {_within(p)} of the server's start{_why(p)}",
     "request-failed": lambda p: f"{_request(p)} failed: {_how(p)}{_says(p)}{_why(p)}",
-    "requests-missing": lambda p: f"{p.number} measured requests ended well, the case asks for {_and(p.wanted)}",
+    "requests-missing": lambda p: (
+        f"{p.number} {f'requests of the load {p.said}' if p.said else 'measured requests'} ended well, "
+        f"the case asks for {_and(p.wanted)}"
+    ),
     "no-request-dump": lambda p: f"request {p.request} left no perf dump",
     "other-request": lambda p: f"the perf dump of request {p.request} is of {_and(p.found)}, not of {_and(p.wanted)}",
     "no-model-info": lambda p: "nothing proves the backend: the server's /model_info names no pipeline class",
