@@ -92,8 +92,7 @@ def test_an_engine_of_a_hook_runs_its_cases(project: Project) -> None:
     assert result.ret == 1
     assert (
         "cases/tiny.yaml:6:5: no engine 'mine'; known: sglang-generate, sglang-serve; others come from the hook "
-        "pytest_sgdiff_engine"
-        in result.outlines
+        "pytest_sgdiff_engine" in result.outlines
     )
     project.write("conftest.py", ENGINE)
     result = project.run("--sgdiff-dry-run")
