@@ -31,6 +31,7 @@ CLIENT_E2E = "client_e2e"
 QUEUE = "queue"
 LOAD = "load"
 WARMUP = "warmup"
+NIGHTLY_LATENCY = "nightly_latency"
 
 # Something of the engine's own that it times beside the pipeline, and a pseudo-stage of upstream's baseline files.
 _NOT_STAGES = ("per_frame_generation",)
@@ -540,8 +541,23 @@ METRICS: tuple[Metric, ...] = (
         subject="what a request takes beside its pipeline",
         zero=True,
     ),
-    Metric(name=LOAD, unit="ms", metric_class="stage", read=_outside(LOAD), subject="loading the model"),
+    Metric(
+        name=LOAD,
+        unit="ms",
+        metric_class="stage",
+        read=_outside(LOAD),
+        subject="loading the model",
+        published="expected_load_ms",
+    ),
     Metric(name=WARMUP, unit="ms", metric_class="stage", read=_outside(WARMUP)),
+    # Of histories that were imported: the server's time or the client's, which upstream's former runner did not tell.
+    Metric(
+        name=NIGHTLY_LATENCY,
+        unit="ms",
+        metric_class="primary",
+        title="latency of the nightly comparison",
+        part_of=E2E,
+    ),
     # One for each load that a server gets: `throughput:c4` at four requests at a time, `latency_p95:r0.5` at one every
     # two seconds.
     Metric(

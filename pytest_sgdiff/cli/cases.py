@@ -28,8 +28,9 @@ def add(commands: Subparsers) -> None:
         description="Lists cases. With --check, prints every mistake of the files as file:line:column: message. It "
         "also reports settings that no engine accepts and marks that pytest does not know. Exit 2 if there is a "
         "mistake. Warnings about what is not reproducible or easily misread leave the exit code 0. With "
-        "--check-nightly, compares the cases whose `source` names comparison_configs.json with that file of SGLang. "
-        "Exit 1 if they differ.",
+        "--check-nightly, compares the cases whose `source` names comparison_configs.json with that file of SGLang, "
+        "and says which generation of it the file is. Cases that follow another generation are not compared. "
+        "Exit 1 if there is a difference.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="case files (default: cases/*.yaml)")
     parser.add_argument("--check", action="store_true", help="check the files only: mistakes and warnings")
@@ -63,7 +64,7 @@ def _cases(chosen: argparse.Namespace) -> int:
         return MISTAKES
     cases = [case for file in files for case in read_cases(file, here)]
     if chosen.check_nightly is not None:
-        return _check_nightly(cases, chosen.check_nightly)
+        return _check_nightly(cases, chosen.check_nightly, as_data=chosen.json)
     if chosen.as_command:
         return _as_command(cases, chosen)
     if chosen.json:
@@ -174,14 +175,34 @@ def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
     yield from (f"{one.location}: {word}{one.message} [{one.slug}]" for one in general if one.level == level)
 
 
-def _check_nightly(cases: Sequence[Case], file: Path) -> int:
-    from pytest_sgdiff.upstream.nightly import check_nightly, load_nightly
+def _check_nightly(cases: Sequence[Case], file: Path, *, as_data: bool) -> int:
+    from pytest_sgdiff.reports.numbers import plural
+    from pytest_sgdiff.upstream.nightly import (
+        REVISIONS,
+        check_nightly,
+        compared,
+        follows,
+        generation_of,
+        load_nightly,
+    )
 
-    found = check_nightly(cases, load_nightly(file), name=file.name)
+    document = load_nightly(file)
+    found = check_nightly(cases, document, name=file.name)
+    generation = generation_of(document, name=file.name)
+    revision = next((known for known, of in REVISIONS.items() if of is generation), None)
+    following = compared(cases, generation)
+    others = sum(map(follows, cases)) - len(following)
+    if as_data:
+        told = {"file": file.name, "generation": generation.value, "revision": revision, "compared": len(following)}
+        print(as_json({**told, "other_generations": others, "differences": list(found)}))
+        return FOUND if found else GOOD
+    print(printable(f"{file.name}: generation {generation.value}{f', as revision {revision}' if revision else ''}"))
+    if others:
+        print(f"not compared: {plural(others, 'case')} of another generation")
     for line in found:
         print(printable(line))
     if not found:
-        print(f"the cases that follow the nightly comparison are those of {file.name}")
+        print(printable(f"no difference: {plural(len(following), 'case')} here against {file.name}"))
     return FOUND if found else GOOD
 
 

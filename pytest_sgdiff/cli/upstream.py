@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.case_files import all_cases
 from pytest_sgdiff.cli.protocol import BASELINES, FOUND, GOOD, Subparsers, as_json, folder_of_baselines, read
 from pytest_sgdiff.printable import printable
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.data import Baseline
+    from pytest_sgdiff.files.json_text import Document
+    from pytest_sgdiff.upstream.nightly_results import Nights
+    from pytest_sgdiff.upstream.refusals import Refusal
+
+
+POOL = "sglang-nightly"
+"""The machines of nights where nothing says which: upstream's pool of runners."""
 
 
 def add_import(commands: Subparsers) -> None:
     """Add the command `import`."""
     parser = commands.add_parser(
         "import",
-        help="make reference baselines of SGLang's perf_baselines files and of published numbers",
-        description="Reads a file of SGLang's perf_baselines (any version) and writes reference baselines. A baseline "
+        help="make reference baselines of SGLang's perf_baselines files, and histories of its nightly results",
+        description="Reads files of SGLang's perf_baselines (any version) and writes reference baselines. A baseline "
         "gets the name of the case with equal model, GPUs, sizes, steps and parallel flags, or else "
-        "upstream.<scenario>. Zero or null values are dropped and named. Without FILE, imports the published numbers "
-        "that this version knows. A recorded baseline is never replaced. Exit 1 if nothing was imported.",
+        "upstream.<scenario>, and upstream.<scenario>[POOL] for the runner_overrides of a pool of machines. Results of "
+        "SGLang's nightly comparison (comparison-results.json, lists of these, tables of nights) are added to a "
+        "history, for sgdiff trend. What is left out is named with file, line and key. Without FILE, imports the "
+        "published numbers that this version knows. A recorded baseline is never replaced. Exit 1 if nothing was "
+        "imported of a file.",
     )
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
     parser.add_argument("--source", metavar="TEXT", help="where the file comes from (default: its name)")
     parser.add_argument("--engine", metavar="VERSION", help="the sglang version that gave the numbers")
     parser.add_argument("--gpus", type=int, metavar="N", help="for scenarios that do not state their number of GPUs")
+    parser.add_argument("--history", type=Path, metavar="FILE", help="the history that nightly results are added to")
+    parser.add_argument(
+        "--machine", default=POOL, metavar="NAME", help=f"what measured the nights, if you know it (default: {POOL})"
+    )
     parser.set_defaults(run=_import)
 
 
@@ -34,7 +55,8 @@ def add_export(commands: Subparsers) -> None:
         "export",
         help="write baselines in the form of SGLang's perf_baselines files",
         description="Prints the baselines of all machines with one GPU product as a file of SGLang's perf_baselines: "
-        "medians over the launches, without values that were not measured.",
+        "medians over the launches. SGLang's own loader accepts it (0.5.23): a baseline without e2e or load is left "
+        "out, and named on the standard error. Exit 1 if there is no other.",
     )
     parser.add_argument("product", metavar="PRODUCT", help="for example 'NVIDIA H200', or a machine folder's name")
     parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
@@ -42,52 +64,117 @@ def add_export(commands: Subparsers) -> None:
 
 
 def _import(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff import baselines
-    from pytest_sgdiff.errors import OptionError, WireError
-    from pytest_sgdiff.files import json_text
-    from pytest_sgdiff.upstream.import_baselines import import_upstream
     from pytest_sgdiff.upstream.published import published_references
 
+    if not chosen.files:
+        cases = list(all_cases("import", needed=False).values())
+        found, remarks = published_references(cases)
+        return _write(chosen, found, remarks, (), total=len(found))
+    outcomes = [_import_file(chosen, file) for file in chosen.files]
+    return GOOD if all(outcome == GOOD for outcome in outcomes) else FOUND
+
+
+def _import_file(chosen: argparse.Namespace, file: Path) -> int:
+    """What one file holds: results of the nightly comparison, or baselines."""
+    from pytest_sgdiff.errors import OptionError, WireError
+    from pytest_sgdiff.files import json_text
+    from pytest_sgdiff.reports.refusal_text import summary
+    from pytest_sgdiff.upstream import nightly_results
+    from pytest_sgdiff.upstream.import_baselines import import_upstream
+
+    # Spreadsheets put a mark before the first word.
+    text = read(file).removeprefix("\ufeff")
+    if nightly_results.is_table(text):
+        try:
+            nights = nightly_results.read_table(text)
+        except csv.Error as error:
+            raise OptionError(f"{file}: no table that can be read: {error}") from None
+        return _append(chosen, file, nights, None)
+    try:
+        document = json_text.read(text)
+    except json_text.JsonTextError as error:
+        raise OptionError(f"{file}:{error.line}: {error}") from None
+    if nightly_results.is_results(document.value):
+        return _append(chosen, file, nightly_results.read_results(document.value), document)
+    try:
+        imported = import_upstream(
+            document.value,
+            list(all_cases("import", needed=False).values()),
+            source=chosen.source or file.name,
+            engine_version=chosen.engine,
+            default_gpus=chosen.gpus,
+        )
+    except WireError as error:
+        raise OptionError(f"{file}:{document.line(error.path)}: {error}") from None
+    lines = [*_places(file, imported.refusals, document), *imported.remarks]
+    return _write(chosen, imported.baselines, lines, summary(imported.refusals), total=imported.total)
+
+
+def _places(file: Path, refusals: Sequence[Refusal], document: Document | None) -> Iterator[str]:
+    """Each refusal with file and line."""
+    from pytest_sgdiff.reports.refusal_text import message
+
+    for refusal in refusals:
+        line = document.line(refusal.path) if document is not None and refusal.line is None else refusal.line
+        yield f"{file}:{line}: {message(refusal)}"
+
+
+def _append(chosen: argparse.Namespace, file: Path, nights: Nights, document: Document | None) -> int:
+    """Nights into the history."""
+    from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.history.store import Figure, append_figures
+    from pytest_sgdiff.reports.refusal_text import summary
+
+    if chosen.history is None:
+        raise OptionError(f"{file}: holds results of nights: name the history to add them to with --history FILE")
+    figures = [
+        Figure(
+            run=point.run,
+            at=point.at,
+            case=point.case,
+            machine=chosen.machine,
+            workload=point.workload,
+            metric=point.metric,
+            value=point.value,
+            engine_version=point.commit,
+        )
+        for point in nights.points
+    ]
+    if figures:
+        append_figures(chosen.history, figures)
+    runs, cases = len({one.run for one in figures}), len({one.case for one in figures})
+    told = [f"{len(figures)} figures of {cases} cases in {runs} nights added to {chosen.history}"]
+    lines = [*_places(file, nights.refusals, document), ", ".join([*told, *summary(nights.refusals)])]
+    print("\n".join(map(printable, lines)))
+    return GOOD if figures else FOUND
+
+
+def _write(
+    chosen: argparse.Namespace, found: Sequence[Baseline], lines: Iterable[str], missed: Sequence[str], *, total: int
+) -> int:
+    """References into the folder of baselines."""
+    from pytest_sgdiff import baselines
+
     folder = folder_of_baselines(chosen.folder)
-    cases = list(all_cases("import", needed=False).values())
-    missed: tuple[str, ...] = ()
-    if chosen.file is None:
-        found, report = published_references(cases)
-        total = len(found)
-    else:
-        try:
-            document = json_text.read(read(chosen.file))
-        except json_text.JsonTextError as error:
-            raise OptionError(f"{chosen.file}:{error.line}: {error}") from None
-        try:
-            found, report, missed = import_upstream(
-                document.value,
-                cases,
-                source=chosen.source or chosen.file.name,
-                engine_version=chosen.engine,
-                default_gpus=chosen.gpus,
-            )
-        except WireError as error:
-            raise OptionError(f"{chosen.file}:{document.line(error.path)}: {error}") from None
-        total = len(document.value["scenarios"])
-    written = 0
+    lines, written = list(lines), 0
     for reference in found:
         measurement = reference.measurement
         old = baselines.find(folder, measurement.machine, measurement.case)
         if old is not None and old.kind == "recorded":
-            report += (f"{old.path}: kept: recorded launches are better evidence than a reference",)
+            lines.append(f"{old.path}: kept: recorded launches are better evidence than a reference")
             continue
         print(baselines.save(folder, reference))
         written += 1
-    if kept := len(found) - written:
-        missed += (f"{kept} kept as recorded",)
-    print("\n".join([*map(printable, report), ", ".join([f"{written} of {total} imported", *missed])]))
+    kept = [f"{len(found) - written} kept as recorded"] if len(found) > written else []
+    lines.append(", ".join([f"{written} of {total} imported", *missed, *kept]))
+    print("\n".join(map(printable, lines)))
     return GOOD if written else FOUND
 
 
 def _export(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import every, load
     from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.reports.refusal_text import message
     from pytest_sgdiff.upstream.export_baselines import export_upstream
 
     folder = folder_of_baselines(chosen.folder)
@@ -101,5 +188,10 @@ def _export(chosen: argparse.Namespace) -> int:
     if not chosen_ones:
         known = ", ".join(sorted({machine.product for machine in machines})) or "none at all"
         raise OptionError(f"no baseline of '{chosen.product}' below {chosen.folder}; there are some of: {known}")
-    print(as_json(export_upstream(chosen_ones), indent=4))
+    exported = export_upstream(chosen_ones)
+    for refusal in exported.refusals:
+        print(printable(f"{chosen.folder}: {message(refusal)}"), file=sys.stderr)
+    if not exported.document["scenarios"]:
+        return FOUND
+    print(as_json(exported.document, indent=4))
     return GOOD

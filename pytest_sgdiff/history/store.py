@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,6 +37,25 @@ CREATE TABLE IF NOT EXISTS points (
 ) WITHOUT ROWID
 """
 
+_INSERT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+IMPORTED = "imported"
+"""The outcome of a figure that was judged by nobody here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One figure of a run that others measured: `at` is ISO 8601 in UTC, `value` in the metric's unit."""
+
+    run: str
+    at: str
+    case: str
+    machine: str
+    workload: str
+    metric: str
+    value: float
+    engine_version: str | None = None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Track:
@@ -57,7 +76,22 @@ def append(path: Path, run: Run, *, run_id: str) -> int:
     """
     rows = [row for result in run.results for row in _rows(result, run, run_id)]
     with _opened(path, mode="rwc") as connection:
-        connection.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany(_INSERT, rows)
+    return len(rows)
+
+
+def append_figures(path: Path, figures: Sequence[Figure]) -> int:
+    """Add what others measured, each as the figure of one launch; returns how many rows. Adding the same again replaces
+    them.
+
+    Raises HistoryError as `append`.
+    """
+    rows = [
+        (one.run, one.at, one.case, one.machine, one.workload, one.metric, one.value, 1, IMPORTED, one.engine_version)
+        for one in figures
+    ]
+    with _opened(path, mode="rwc") as connection:
+        connection.executemany(_INSERT, rows)
     return len(rows)
 
 

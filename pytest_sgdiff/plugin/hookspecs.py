@@ -16,7 +16,10 @@ def pytest_sgdiff_engine(config: pytest.Config, case: Case) -> Engine | None:
     """Give the engine adapter for a case whose `engine:` this package does not know.
 
     Called once per case; the first answer that is not None counts. Adapters are described in
-    `pytest_sgdiff.engines.protocol`.
+    `pytest_sgdiff.engines.protocol`; `examples/engines` has two, for a command and for a server (docs/own-engine.md)::
+
+        def pytest_sgdiff_engine(case):
+            return MyEngine() if case.engine == "mine" else None
     """
 
 

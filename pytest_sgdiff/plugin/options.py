@@ -172,6 +172,7 @@ CASE_FILES = ("cases/*.yaml", "cases/*.yml", "*.sgdiff.yaml")
 
 CASE_MARKS = {
     "nightly": "an SGLang Diffusion case that runs every night",
+    "upstream_nightly": "an SGLang Diffusion case that SGLang's own nightly comparison serves",
     "pr": "an SGLang Diffusion case that gates pull requests",
     "stress": "an SGLang Diffusion case at the limit of what fits",
     "topology": "an SGLang Diffusion case that compares parallel layouts",

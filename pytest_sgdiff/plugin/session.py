@@ -18,6 +18,7 @@ import pytest
 from pytest_sgdiff import baselines, gpus, machine
 from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass
 from pytest_sgdiff.engines.conditioning import to_be_off
+from pytest_sgdiff.engines.flags.check import has_flags
 from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, flags_of, meant_for
 from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
 from pytest_sgdiff.files.wire import to_plain
@@ -300,7 +301,8 @@ class Session:
     def _refused(self, case: Case, info: EngineInfo) -> Iterator[Advice]:
         for one in complaints(case, flags_of(info)):
             yield Advice(level=one.level, slug=one.slug, message=one.message, location=case.at(one.key), key=one.key)
-        if why := self._asked.why(info):
+        # An engine that a plugin brings may have a help of another form.
+        if has_flags(case) and (why := self._asked.why(info)):
             message = (
                 f"{command_line.line((*info.command, 'generate', '--help'))} does not list the engine's flags: {why}"
             )

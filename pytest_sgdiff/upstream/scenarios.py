@@ -80,10 +80,42 @@ ONE_GPU = frozenset(
         "zimage_image_t2i",
         "zimage_image_t2i_fp8",
         "zimage_image_t2i_multi_lora",
+        # Of 0.5.8 to 0.5.14.
+        "flux_2_image_t2i_layerwise_offload",
+        "flux_2_nvfp4_t2i",
+        "layerwise_offload",
+        "wan2_1_t2v_1.3b_text_encoder_cpu_offload",
+        "zimage_image_t2i_warmup",
+        # Added up to 0.5.23.
+        "flux3_action_http",
+        "lingbot_video_moe_t2v",
+        "llada_image_bf16_edit",
+        "llada_image_bf16_t2i",
+        "sana_video_2b_t2v",
+        "wan2_1_t2v_1.3b_encoder_permanent_residents",
+        "wan2_2_animate_2_14b_distilled_ref2v",
+        "wan2_2_animate_2_14b_ref2v",
+        # The suites for one B200 and one RTX 5090 of 0.5.23.
+        "flux1_modelopt_nvfp4_t2i",
+        "flux2_modelopt_nvfp4_t2i",
+        "flux_image_t2i_layerwise_cpu_offload_5090",
+        "ideogram4_nvfp4_t2i",
+        "qwen_image_2512_modelopt_nvfp4_t2i",
+        "wan22_modelopt_nvfp4_t2v",
+        # Those for one Ascend and one Moore Threads device (ascend/testcase_configs_npu.py, musa/… of 0.5.23).
+        "flux_image_t2i_npu",
+        "fast_hunyuan_video_musa",
+        "qwen_image_2512_t2i_musa",
+        "qwen_image_edit_2509_ti2i_musa",
+        "qwen_image_edit_t2i_musa",
+        "qwen_image_layered_i2i_musa",
+        "qwen_image_t2i_musa",
+        "wan2_1_t2v_1.3b_musa",
+        "zimage_image_t2i_musa",
     }
 )
-"""Upstream's ONE_GPU_CASES (test/server/gpu_cases.py at commit 004fab9302e0 and a later state), whose number of GPUs is
-the default there; those left out are in KNOWN or say it in their names."""
+"""Upstream's ONE_GPU_CASES (test/server/gpu_cases.py at commit 004fab9302e0 and later states), and its suites for other
+hardware, whose number of GPUs is the default there; those left out are in KNOWN or say it in their names."""
 
 
 def gpus_of(name: str, known: Mapping[str, Scenario] = KNOWN) -> int | None:
@@ -94,8 +126,8 @@ def gpus_of(name: str, known: Mapping[str, Scenario] = KNOWN) -> int | None:
 
 
 def _gpus_by_name(name: str) -> int | None:
-    """`…_2gpu`, `…_2_gpus`, `…_tp2`; two GPUs are also what CFG parallel and FSDP take."""
-    told = re.search(r"(?:^|_)(?:(\d)_?gpus?|tp(\d))(?:_|$)", name)
+    """`…_2gpu`, `…_2_gpus`, `…_2npu`, `…_tp2`; two GPUs are also what CFG parallel and FSDP take."""
+    told = re.search(r"(?:^|_)(?:(\d)_?[gn]pus?|tp(\d))(?:_|$)", name)
     if told:
         return int(told[1] or told[2])
     return 2 if "cfg_parallel" in name or "fsdp" in name else None

@@ -55,6 +55,7 @@ TAIL = """
 
 You may override each of them in any conftest.py. The source describes the hooks: `pytest_sgdiff_engine`, `_command`,
 `_metrics`, `_machine` and `_report` ([hookspecs.py](../pytest_sgdiff/plugin/hookspecs.py)).
+[An engine of your own](own-engine.md) has a complete example of the first.
 
 ## Case files and marks
 

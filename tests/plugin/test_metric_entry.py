@@ -115,11 +115,12 @@ def test_case_files_and_their_schema_know_an_entry_and_what_was_meant_by_a_slip(
 
 @pytest.mark.usefixtures("added")
 def test_what_upstream_publishes_of_an_entry_is_imported_and_exported() -> None:
-    scenario = {"stages_ms": {}, "denoise_step_ms": {}, "expected_e2e_ms": 900.0, "tail_ms": 300.0}
+    scenario = {"stages_ms": {}, "denoise_step_ms": {}, "expected_e2e_ms": 900.0, "expected_load_ms": 30.0}
+    scenario |= {"tail_ms": 300.0}
     document = {"metadata": {"hardware": "NVIDIA H100 80GB HBM3"}, "scenarios": {"mine": scenario}}
-    (imported,), _, _ = import_upstream(document, [], source="here", default_gpus=1)
+    (imported,) = import_upstream(document, [], source="here", default_gpus=1).baselines
     assert imported.measurement.values["tail"] == (300.0,)
-    assert export_upstream([imported])["scenarios"]["mine"]["tail_ms"] == 300.0
+    assert export_upstream([imported]).document["scenarios"]["mine"]["tail_ms"] == 300.0
 
 
 def test_what_is_measured_outside_the_engine_is_read_by_an_entry_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,11 @@ from packaging.specifiers import SpecifierSet
 from pytest_sgdiff.cases.load import check_files, read_cases
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.engines.flags.translate import complaints, table_flags
-from pytest_sgdiff.upstream.nightly import follows
+from pytest_sgdiff.upstream.nightly import followed, followed_revision
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted((ROOT / "cases").glob("*.yaml"))
-MARKS = ("nightly", "pr", "stress", "topology", "lossy", "low_vram", "diffusers")
+MARKS = ("nightly", "upstream_nightly", "pr", "stress", "topology", "lossy", "low_vram", "diffusers")
 CASES = {case.id: case for file in FILES for case in read_cases(file, ROOT)}
 NEGATIVE = (
     "shaky, glitchy, low quality, worst quality, deformed, distorted, disfigured, motion smear, motion artifacts, "
@@ -166,10 +166,28 @@ def test_nightly_selects_the_families_that_the_product_is_for_and_those_of_upstr
         *("firered_1_0[cfg]", "firered_1_1[cfg]", "hunyuan3d_shape"),
     }
     others = {"flux1_dev_t2i_1024", "flux2_dev_t2i_1024", "zimage_turbo_t2i_1024"}
+    served = {case.id for case in CASES.values() if followed_revision(case) == "03635624"}
+    assert len(served) == 13
+    assert served == {case.id for case in CASES.values() if "upstream_nightly" in case.marks}
     assert nightly == families | others | {"qwen_image_2512_t2i_1024", "qwen_image_edit_2511"}
-    assert {case.id for case in CASES.values() if follows(case)} == nightly - {
-        case_id for case_id in families if case_id.startswith(("firered", "hunyuan3d"))
+    former = {case.id for case in CASES.values() if followed_revision(case) == "a0325960"}
+    assert {case_id for case_id in former if not CASES[case_id].serves} == nightly - {
+        case_id for case_id in families if case_id.startswith(("firered", "hunyuan3d", "ltx2.3"))
     }
+    assert len([case_id for case_id in former if CASES[case_id].serves]) == 10
+
+
+def test_what_the_nightly_comparison_serves_is_measured_as_it_measures() -> None:
+    served = [case for case in CASES.values() if case.serves]
+    assert {case.location.path for case in served} == {
+        "cases/upstream_nightly.yaml",
+        "cases/upstream_nightly_a0325960.yaml",
+    }
+    for case in served:
+        assert case.metrics.gate == ("client_e2e",)
+        assert case.warmup == "request"
+        assert case.served_requests == (1 if followed_revision(case) == "a0325960" else 3)
+        assert case.id == f"nightly_{'a0325960_' * (case.served_requests == 1)}{followed(case)}"
 
 
 def test_topology_questions_are_relations_within_one_run() -> None:
@@ -191,11 +209,13 @@ def test_topology_questions_are_relations_within_one_run() -> None:
 def test_a_case_says_what_it_is_and_where_it_comes_from(case: Case) -> None:
     assert case.summary
     assert case.source
-    assert case.marks
+    assert case.marks or followed_revision(case) == "a0325960"
     assert set(case.marks) <= set(MARKS)
     assert case.env["FLASHINFER_DISABLE_VERSION_CHECK"] == "1"
-    assert case.env["SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"] == "1"
-    assert case.args["save-output"] is True
+    # The nightly comparison does not synchronise, and a server keeps what it generates.
+    if not case.serves:
+        assert case.env["SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"] == "1"
+        assert case.args["save-output"] is True
     assert case.timeout_s <= 3600
 
 

@@ -152,6 +152,7 @@ def test_every_metric_has_class_unit_and_title() -> None:
         ("queue", "stage", "ms"),
         ("load", "stage", "ms"),
         ("warmup", "stage", "ms"),
+        ("nightly_latency", "primary", "ms"),
         ("throughput", "stage", "1/s"),
         ("latency_p50", "stage", "ms"),
         ("latency_p95", "stage", "ms"),

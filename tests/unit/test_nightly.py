@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (tables of one line per difference)
-"""Cases against SGLang's nightly comparison, as its description looked in three generations."""
+"""Cases against SGLang's nightly comparison, as its description looks in its generations."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
+from pytest_sgdiff.cli import main
+from pytest_sgdiff.data import Case, LaunchFiles
+from pytest_sgdiff.engines.serving.requests import requests, split
 from pytest_sgdiff.errors import OptionError
-from pytest_sgdiff.upstream.nightly import check_nightly, load_nightly
+from pytest_sgdiff.upstream.nightly import (
+    Generation,
+    check_nightly,
+    compared,
+    followed,
+    followed_revision,
+    generation_of,
+    load_nightly,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
-NEON = "A futuristic cyberpunk city at night, neon lights reflecting on wet streets"
-CAKE = "A cat and a dog baking a cake together in a kitchen."
-CAT = "The cat starts walking slowly towards the camera."
-HAT = "Make the cat wear a red hat"
-WAN_ARGS = "--enable-cfg-parallel --ulysses-degree 2 --text-encoder-cpu-offload --pin-cpu-memory"
 
 
 def entry(case_id: str, model: str, prompt: str, size: tuple[int, ...], serve_args: str, **more: Any) -> dict[str, Any]:
@@ -29,27 +35,13 @@ def entry(case_id: str, model: str, prompt: str, size: tuple[int, ...], serve_ar
     return {**base, "seed": 42, "num_gpus": 1, "frameworks": frameworks, **more}
 
 
-def comparison(*, warmup: str = "--enable-torch-compile --warmup", image_gpus: int = 1) -> dict[str, Any]:
-    """The ten cases of spring 2026 (0.5.13); later generations warm up and spread images otherwise."""
-    square, hd, tp = (1024, 1024), (1280, 720, 81), f" --tp-size {image_gpus}" if image_gpus > 1 else ""
-    two_stage = f"{warmup} --pipeline-class-name LTX2TwoStagePipeline"
-    images: dict[str, Any] = {"num_gpus": image_gpus}
-    return {
-        "_comment": "Sampling params omitted where model defaults are correct.",
-        "test_image_url": "https://example.org/cat.png",
-        "cases": [
-            entry("flux1_dev_t2i_1024", "black-forest-labs/FLUX.1-dev", NEON, square, f"{warmup} --dit-layerwise-offload false{tp}", **images),
-            entry("flux2_dev_t2i_1024", "black-forest-labs/FLUX.2-dev", NEON, square, f"{warmup} --dit-layerwise-offload false{tp}", **images),
-            entry("qwen_image_2512_t2i_1024", "Qwen/Qwen-Image-2512", NEON, square, warmup + tp, **images),
-            entry("qwen_image_edit_2511", "Qwen/Qwen-Image-Edit-2511", HAT, square, warmup + tp, reference_image=True, **images),
-            entry("zimage_turbo_t2i_1024", "Tongyi-MAI/Z-Image-Turbo", NEON, square, warmup + tp, **images),
-            entry("wan22_t2v_a14b_720p", "Wan-AI/Wan2.2-T2V-A14B-Diffusers", CAKE, hd, f"{warmup} {WAN_ARGS}", num_gpus=4),
-            entry("wan22_ti2v_5b_720p", "Wan-AI/Wan2.2-TI2V-5B-Diffusers", CAT, hd, warmup, reference_image=True),
-            entry("ltx2_twostage_t2v", "Lightricks/LTX-2", CAKE, (768, 512, 121), f"{two_stage} --enable-cfg-parallel", num_gpus=2),
-            entry("ltx2.3_twostage_ti2v_2gpus", "Lightricks/LTX-2.3", CAT, (768, 512, 121), f"{two_stage} --cfg-parallel-size 2", num_gpus=2, reference_image=True),
-            entry("wan22_i2v_a14b_720p", "Wan-AI/Wan2.2-I2V-A14B-Diffusers", CAT, hd, f"{warmup} {WAN_ARGS}", num_gpus=4, reference_image=True),
-        ],
-    }  # fmt: skip
+def published(revision: str) -> Any:
+    """The file as it was at a revision of SGLang's repository."""
+    return json.loads((ROOT / "tests" / "data" / "nightly" / f"{revision}.json").read_text())
+
+
+def shipped() -> list[Case]:
+    return [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
 
 
 CASE = """\
@@ -85,22 +77,67 @@ def differences(*entries: dict[str, Any], text: str = CASE) -> list[str]:
     return list(check_nightly(load_cases("c.yaml", text), {"cases": list(entries)}))
 
 
-def test_our_nightly_cases_are_those_of_the_nightly_comparison() -> None:
-    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
-    assert check_nightly(cases, comparison()) == ()
+@pytest.mark.parametrize(
+    ("revision", "generation", "cases"),
+    [("03635624", Generation.SERVER_WARMUP, 13), ("a0325960", Generation.REQUEST_WARMUP, 10)],
+)
+def test_our_nightly_cases_are_those_of_the_nightly_comparison(
+    revision: str, generation: Generation, cases: int
+) -> None:
+    document = published(revision)
+    assert generation_of(document) is generation
+    assert check_nightly(shipped(), document) == ()
+    served = [case for case in compared(shipped(), generation) if case.serves]
+    assert len(served) == len({followed(case) for case in served}) == len(document["cases"]) == cases
 
 
-def test_a_later_generation_is_understood_and_each_difference_named() -> None:
-    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in read_cases(file, ROOT)]
-    found = check_nightly(cases, comparison(warmup="--warmup-mode server", image_gpus=2))
-    zimage = [line.partition(": ")[2] for line in found if ": zimage_turbo_t2i_1024: " in line]
-    assert zimage == [
-        "zimage_turbo_t2i_1024: gpus is 1 here, 2 in the nightly comparison",
-        "zimage_turbo_t2i_1024: --enable-torch-compile true is given here and not in the nightly comparison",
-        "zimage_turbo_t2i_1024: --tp-size 2 is given in the nightly comparison and not here",
+def payload(entry: dict[str, Any]) -> dict[str, Any]:
+    """What upstream's runner puts into a request beside the prompt (run_comparison.py at 03635624)."""
+    keys = ("width", "height", "num_inference_steps", "guidance_scale", "seed", "num_frames", "fps", "negative_prompt")
+    sent = {key: entry[key] for key in keys if key in entry}
+    for key, value in entry.get("sglang_request_extra", {}).items():
+        sent.pop(key, None)
+        sent |= {} if value is None else {key: value}
+    return sent
+
+
+@pytest.mark.parametrize("case", [case for case in shipped() if case.serves], ids=lambda case: case.id)
+def test_a_server_gets_the_requests_that_upstreams_runner_sends(case: Case) -> None:
+    document = published(followed_revision(case) or "")
+    (entry,) = [one for one in document["cases"] if one["id"] == followed(case)]
+    files = LaunchFiles(workdir="w", output_dir="o", perf_dump="d.json", perf_log_dir="l", config="c.json")
+    plans = requests(split(case), case, release=23, files=files)
+    assert [plan.warmup for plan in plans] == [True] + [False] * document.get("measurement_repeats", 1)
+    images = [*plans[0].uploads.values(), *plans[0].references.values()]
+    assert bool(images) is entry.get("reference_image", False)
+    video, edit = "video" in entry["task"], entry["task"] == "image-edit"
+    assert plans[0].path == ("/v1/videos" if video else "/v1/images/edits" if edit else "/v1/images/generations")
+    sent = {**plans[1].fields, **dict.fromkeys(("prompt", "perf_dump_path", "response_format"))}
+    if size := sent.pop("size", None):
+        sent["width"], sent["height"] = map(int, size.split("x"))
+    expected = payload(entry)
+    if "num_frames" in expected:
+        # What a server takes where the runner sends none.
+        expected.setdefault("fps", 24)
+    assert {key: value for key, value in sent.items() if value is not None} == expected
+    assert len({plan.fields["prompt"] for plan in plans}) == len(plans)
+
+
+def test_a_change_of_the_comparison_is_seen_in_every_field_of_a_served_case() -> None:
+    document = published("03635624")
+    (entry,) = [one for one in document["cases"] if one["id"] == "zimage_turbo_t2i_1024"]
+    entry["frameworks"]["sglang"]["serve_args"] = "--warmup-mode request --tp-size 4"
+    document["measurement_repeats"] = 5
+    found = check_nightly(shipped(), document)
+    ours = [line.partition(": ")[2] for line in found if ": nightly_zimage_turbo_t2i_1024: " in line]
+    assert ours == [
+        "nightly_zimage_turbo_t2i_1024: --tp-size is 2 here, 4 in the nightly comparison",
+        "nightly_zimage_turbo_t2i_1024: launches.requests is 3 here, 5 in the nightly comparison",
+        "nightly_zimage_turbo_t2i_1024: --warmup-mode is server here, request in the nightly comparison",
     ]
-    assert all(line.startswith("cases/") for line in found)
-    assert not [line for line in found if "warmup" in line]
+    # Of all 13 the number of requests, and these two.
+    assert len(found) == 15
+    assert all(line.startswith("cases/upstream_nightly.yaml:") for line in found)
 
 
 def test_equal_values_may_be_spelt_differently() -> None:
@@ -213,8 +250,8 @@ def test_arguments_that_no_shell_understands_are_refused() -> None:
 
 def test_a_file_is_loaded_or_says_why_not(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "f.json"
-    file.write_text(json.dumps(comparison()))
-    assert load_nightly(file) == comparison()
+    file.write_text(json.dumps(published("a0325960")))
+    assert load_nightly(file) == published("a0325960")
     file.write_text('{"cases":\n [,]}')
     with pytest.raises(OptionError) as caught:
         load_nightly(file)
@@ -264,3 +301,111 @@ def test_values_of_any_depth_and_length_are_a_difference(field: str) -> None:
 
 
 FOLLOWS = "cases:\n  a:\n    model: m\n    marks: [nightly]\n    source: comparison_configs.json\n"
+
+
+# ------------------------------------------------------------------------------------------------------- generations
+
+FORMER = "--enable-torch-compile --warmup"
+
+
+@pytest.mark.parametrize(
+    ("entries", "generation"),
+    [
+        ([wan(args="--warmup", num_inference_steps=40)], Generation.STATED),
+        ([wan(args=FORMER)], Generation.REQUEST_WARMUP),
+        ([wan(args=["--server-warmup"])], Generation.REQUEST_WARMUP),
+        # One of several states its steps in the newest, too.
+        ([wan(args="--warmup-mode server", num_inference_steps=40)], Generation.SERVER_WARMUP),
+        ([wan(args="--warmup-mode=server"), {**wan(args=FORMER), "id": "b"}], Generation.SERVER_WARMUP),
+        ([wan(args="")], Generation.UNKNOWN),
+        ([], Generation.UNKNOWN),
+    ],
+)
+def test_the_generation_of_a_file_is_told(entries: list[dict[str, Any]], generation: Generation) -> None:
+    assert generation_of({"cases": entries}) is generation
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "revision"),
+    [
+        ("SGLang's comparison_configs.json", "wan", None),
+        ("scripts/comparison_configs.json@03635624#wan22", "wan22", "03635624"),
+        ("comparison_configs.json@03635624690c11ff6ea89d288ca1854b521d9b1c, as of October", "wan", "03635624"),
+        ("comparison_configs.json@a032596#ltx2.3_two.", "ltx2.3_two", "a0325960"),
+        ("comparison_configs.json#other", "other", None),
+        # One that is not known here, and what is none.
+        ("comparison_configs.json@0000000#other", "other", None),
+        ("comparison_configs.json@main", "wan", None),
+    ],
+)
+def test_a_source_names_the_revision_and_the_case(source: str, name: str, revision: str | None) -> None:
+    (case,) = load_cases("c.yaml", CASE.replace("SGLang's comparison_configs.json", source))
+    assert (followed(case), followed_revision(case)) == (name, revision)
+
+
+def following(name: str, revision: str, *, marks: str = "[nightly]") -> str:
+    text = CASE.partition("cases:\n")[2].replace("  wan:", f"  {name}:").replace("[nightly]", marks)
+    return text.replace("SGLang's comparison_configs.json", f"comparison_configs.json@{revision}#wan")
+
+
+def test_a_file_is_compared_with_the_cases_of_its_generation_alone() -> None:
+    text = "cases:\n" + following("now", "03635624") + following("then", "a0325960", marks="[pr]")
+    cases = load_cases("c.yaml", text)
+    newest = "--warmup-mode server --enable-cfg-parallel --dit-layerwise-offload false"
+    current = {"cases": [wan(args=newest, seed=7)]}
+    assert [case.id for case in compared(cases, Generation.SERVER_WARMUP)] == ["now"]
+    assert list(check_nightly(cases, current)) == ["c.yaml:13:7: now: --seed is 42 here, 7 in the nightly comparison"]
+    former = {"cases": [wan(seed=7)]}
+    assert [case.id for case in compared(cases, Generation.REQUEST_WARMUP)] == ["then"]
+    # What follows a former revision need not run every night.
+    assert list(check_nightly(cases, former)) == ["c.yaml:29:7: then: --seed is 42 here, 7 in the nightly comparison"]
+    # Of a file that is newer than this package the newest is the nearest.
+    assert [case.id for case in compared(cases, Generation.UNKNOWN)] == ["now"]
+    assert [case.id for case in compared(cases, Generation.STATED)] == ["now"]
+
+
+def test_two_cases_may_follow_the_same_one() -> None:
+    text = "cases:\n" + following("a", "03635624") + following("b", "03635624")
+    cases = load_cases("c.yaml", text)
+    found = check_nightly(cases, {"cases": [wan(args="--warmup-mode server --dit-layerwise-offload false")]})
+    extra = "--enable-cfg-parallel true is given here and not in the nightly comparison"
+    assert found == (f"c.yaml:15:7: a: {extra}", f"c.yaml:31:7: b: {extra}")
+
+
+def test_fields_that_no_generation_had_are_named() -> None:
+    odd = wan(lora_path="x/y")
+    odd["frameworks"]["sglang"]["client_args"] = "--fast"
+    document = {"cases": [odd], "measurement_repeats": 3, "warmup_requests": 2}
+    assert check_nightly(load_cases("c.yaml", CASE), document) == (
+        "comparison_configs.json: wan: lora_path is not compared: no key of a case says it",
+        "comparison_configs.json: wan: frameworks.sglang.client_args is not compared: no key of a case says it",
+        "comparison_configs.json: warmup_requests is not compared: no key of a case says it",
+    )
+
+
+def test_the_command_says_which_generation_a_file_is(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cases").mkdir()
+    text = "cases:\n" + following("now", "03635624") + following("then", "a0325960", marks="[pr]")
+    (tmp_path / "cases" / "c.yaml").write_text(text)
+    (tmp_path / "f.json").write_text(json.dumps({"cases": [wan()]}))
+    assert main(["cases", "--check-nightly", "f.json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "file": "f.json",
+        "generation": "request-warmup",
+        "revision": "a0325960",
+        "compared": 1,
+        "other_generations": 1,
+        "differences": [],
+    }
+    assert main(["cases", "--check-nightly", "f.json"]) == 0
+    assert capsys.readouterr().out == (
+        "f.json: generation request-warmup, as revision a0325960\n"
+        "not compared: 1 case of another generation\n"
+        "no difference: 1 case here against f.json\n"
+    )
+    (tmp_path / "f.json").write_text(json.dumps({"cases": [wan(seed=7)]}))
+    assert main(["cases", "--check-nightly", "f.json", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["differences"]) == 1

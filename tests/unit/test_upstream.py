@@ -14,10 +14,13 @@ from pytest_sgdiff import baselines
 from pytest_sgdiff.baselines.file_format import from_text, to_text
 from pytest_sgdiff.data import Baseline, Case, LaunchRecord, Location, Machine
 from pytest_sgdiff.errors import BaselineError, WireError
+from pytest_sgdiff.reports import refusal_text
 from pytest_sgdiff.upstream.export_baselines import export_upstream
-from pytest_sgdiff.upstream.import_baselines import import_upstream
+from pytest_sgdiff.upstream.import_baselines import Imported, import_upstream
 from pytest_sgdiff.upstream.published import GUIDE, published_references
+from pytest_sgdiff.upstream.refusals import Refusal, Why
 from pytest_sgdiff.upstream.scenarios import Scenario, gpus_of
+from tests.golden import check_golden
 
 # Eight of the 84 scenarios of perf_baselines/h100.json of 0.5.23, as they are.
 H100 = json.loads((Path(__file__).parents[1] / "data" / "upstream_h100_0.5.23.json").read_text())
@@ -50,9 +53,15 @@ KNOWN: Mapping[str, Scenario] = {
 }
 
 
-def imported(*cases: Case, **options: Any) -> tuple[dict[str, Baseline], tuple[str, ...]]:
-    found, report, _ = import_upstream(H100, cases, source=SOURCE, engine_version="0.5.23", **options)
-    return {baseline.measurement.case: baseline for baseline in found}, report
+def imported(*cases: Case, **options: Any) -> tuple[dict[str, Baseline], Imported]:
+    found = import_upstream(H100, cases, source=SOURCE, engine_version="0.5.23", **options)
+    return {baseline.measurement.case: baseline for baseline in found.baselines}, found
+
+
+def reading(document: Any, **options: Any) -> tuple[tuple[Baseline, ...], dict[str, Why]]:
+    """The baselines of a document, and why what was left out, by its key."""
+    found = import_upstream(document, [], source="x", **options)
+    return found.baselines, {refusal_text.key(refusal.path): refusal.why for refusal in found.refusals}
 
 
 def test_a_scenario_becomes_a_reference_with_its_numbers_and_its_source() -> None:
@@ -73,17 +82,18 @@ def test_a_scenario_becomes_a_reference_with_its_numbers_and_its_source() -> Non
 
 
 def test_zeros_and_nulls_are_dropped_and_reported() -> None:
-    found, report = imported(default_gpus=1)
+    found, whole = imported(default_gpus=1)
     assert not [
         (case, name)
         for case, baseline in found.items()
         for name, value in baseline.measurement.launches[0].metrics.items()
         if value <= 0
     ]
-    dropped = "zero or null, so not measured: dropped"
-    assert f"sana_wm_ti2v: expected_avg_denoise_ms, expected_median_denoise_ms {dropped}" in report
-    assert f"longlive2_t2v: stages_ms.LongLive2ImageVAEEncodingStage {dropped}" in report
-    assert "flux2_modelopt_fp8_t2i: holds no number: not imported" in report  # e2e was 0.0, and never checked
+    told = {refusal.path[1:]: refusal.why for refusal in whole.refusals}
+    assert told[("sana_wm_ti2v", "expected_avg_denoise_ms")] is Why.EMPTY
+    assert told[("sana_wm_ti2v", "expected_median_denoise_ms")] is Why.EMPTY
+    assert told[("longlive2_t2v", "stages_ms", "LongLive2ImageVAEEncodingStage")] is Why.EMPTY
+    assert told[("flux2_modelopt_fp8_t2i",)] is Why.NUMBERLESS  # e2e was 0.0, and never checked
     assert "upstream.flux2_modelopt_fp8_t2i" not in found
     assert "stage:LongLive2ImageVAEEncodingStage" not in found["upstream.longlive2_t2v"].measurement.launches[0].metrics
 
@@ -99,7 +109,7 @@ def test_a_denoising_stage_that_is_zero_leaves_no_sum_over_the_rest() -> None:
             }
         },
     }
-    (baseline,), _, _ = import_upstream(document, [], source="x")
+    (baseline,), _ = reading(document)
     assert baseline.measurement.launches[0].metrics == {"e2e": 700.0, "stage:LTX2RefinementStage": 600.0}
     assert baseline.measurement.launches[0].steps_ms == ()
 
@@ -113,30 +123,40 @@ def test_steps_that_do_not_fit_into_the_loop_around_them_are_dropped_and_reporte
     }
     near = {**odd, "denoise_step_ms": {"0": 4610.0, "1": 4610.0}}  # half a per cent more
     document = {"metadata": {"hardware": "H100"}, "scenarios": {"odd": odd, "near": near}}
-    found, report, _ = import_upstream(document, [], source="x", default_gpus=1)
-    launches = {baseline.measurement.case: baseline.measurement.launches[0] for baseline in found}
+    found = import_upstream(document, [], source="x", default_gpus=1)
+    launches = {baseline.measurement.case: baseline.measurement.launches[0] for baseline in found.baselines}
     stage = {"stage:LTX2AVDenoisingStage": 9172.61}
     assert launches["upstream.odd"].metrics == {"e2e": 10160.35, "denoise": 9172.61, **stage}
     assert launches["upstream.odd"].steps_ms == ()
     assert launches["upstream.near"].metrics["denoise_steps"] == 9220.0
-    told = "are 15534.6 ms together, longer than the 9172.61 ms of denoising around them"
-    assert report == (f"odd: denoise_step_ms {told}: dropped, they come from another run",)
+    path = ("scenarios", "odd", "denoise_step_ms")
+    assert found.refusals == (Refusal(path=path, why=Why.OTHER_RUN, found=("15534.6", "9172.61")),)
+
+
+def test_a_file_that_has_some_of_the_steps_has_no_sum_of_them() -> None:
+    # As 5090.json of 0.5.23 has it of 50 steps.
+    some = {"denoise_step_ms": {"0": 95.07, "10": 344.0, "49": 347.31}, "expected_e2e_ms": 18255.39}
+    (baseline,), refused = reading({"metadata": {"hardware": "RTX 5090"}, "scenarios": {"a_1gpu": some}})
+    assert baseline.measurement.launches[0].metrics == {"e2e": 18255.39}
+    assert refused == {"scenarios.a_1gpu.denoise_step_ms": Why.SAMPLED}
+
+
+def test_keys_that_no_metric_stands_for_are_named_once_with_how_often_they_are_there() -> None:
+    scenario = {"expected_e2e_ms": 1.0, "load_peak_vram_mb": 5.0, "notes": "x", "estimated_full_test_time_s": 3}
+    document = {"metadata": {"hardware": "H100"}, "scenarios": {"a_1gpu": scenario, "b_1gpu": scenario}}
+    found = import_upstream(document, [], source="x")
+    assert found.refusals == (Refusal(path=("scenarios", "*", "load_peak_vram_mb"), why=Why.NO_METRIC, found=("2",)),)
 
 
 def test_scenarios_on_an_unknown_number_of_gpus_are_named_and_placed_only_on_request() -> None:
-    scenarios = {
-        name: {"expected_e2e_ms": 700.0} for name in ("llada_image_bf16_edit", "new_2gpu", "llada_image_bf16_t2i")
-    }
+    scenarios = {name: {"expected_e2e_ms": 700.0} for name in ("one", "new_2gpu", "other")}
     document = {"metadata": {"hardware": "H100"}, "scenarios": scenarios}
-    found, report, _ = import_upstream(document, [], source="x")
+    found, refused = reading(document)
     assert [baseline.measurement.case for baseline in found] == ["upstream.new_2gpu"]
-    assert report[-1] == (
-        "not imported, because their number of GPUs is unknown (give --gpus): "
-        "llada_image_bf16_edit, llada_image_bf16_t2i"
-    )
-    placed, report, _ = import_upstream(document, [], source="x", default_gpus=1)
+    assert refused == {"scenarios.one": Why.NO_GPUS, "scenarios.other": Why.NO_GPUS}
+    placed, refused = reading(document, default_gpus=1)
     assert [baseline.measurement.machine.count for baseline in placed] == [1, 2, 1]
-    assert not [line for line in report if "how many GPUs" in line]
+    assert refused == {}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +173,13 @@ def test_scenarios_on_an_unknown_number_of_gpus_are_named_and_placed_only_on_req
         ("mova_360p_tp2", 2),
         ("qwen_image_t2i_2_gpus_extra_high", 2),
         ("wan2_1_t2v_1_3b_lora_1gpu", 1),
+        # Of the suites for other hardware.
+        ("wan22_modelopt_nvfp4_t2v", 1),
+        ("flux_image_t2i_npu", 1),
+        ("wan2_1_t2v_1.3b_1_npu", 1),
+        ("mova_360p_ti2va_2npu", 2),
+        ("zimage_image_t2i_musa", 1),
+        ("wan2_2_t2v_a14b_2gpu_musa", 2),
         ("a_case_that_upstream_adds", None),
     ],
 )
@@ -164,10 +191,10 @@ def test_the_number_of_gpus_is_what_upstreams_suite_says(name: str, gpus: int | 
 
 
 def test_a_scenario_that_is_equal_in_everything_is_the_reference_of_the_case() -> None:
-    found, report = imported(case(), known=KNOWN)
+    found, whole = imported(case(), known=KNOWN)
     assert found["ltx2"].measurement.launches[0].metrics["e2e"] == 6781.14
     assert "upstream.ltx_2_two_stage_t2v" not in found
-    assert not [line for line in report if "is not ltx2" in line]
+    assert whole.remarks == ()
 
 
 @pytest.mark.parametrize(
@@ -182,21 +209,21 @@ def test_a_scenario_that_is_equal_in_everything_is_the_reference_of_the_case() -
 )
 def test_a_scenario_that_differs_stays_a_scenario_and_says_why(change: dict[str, Any], difference: str) -> None:
     gpus = change.pop("gpus", 2)
-    found, report = imported(case(gpus=gpus, args={**case().args, **change}), known=KNOWN)
+    found, whole = imported(case(gpus=gpus, args={**case().args, **change}), known=KNOWN)
     assert "ltx2" not in found
     assert "upstream.ltx_2_two_stage_t2v" in found
-    assert f"ltx_2_two_stage_t2v: is not ltx2: {difference}" in report
+    assert f"ltx_2_two_stage_t2v: is not ltx2: {difference}" in whole.remarks
 
 
 def test_what_upstream_does_not_tell_is_a_difference() -> None:
     """Upstream runs its cases at the models' default sizes, which its files do not name."""
-    found, report = imported(case(), replace(case("shape"), model="tencent/Hunyuan3D-2", gpus=1, args={}))
+    found, whole = imported(case(), replace(case("shape"), model="tencent/Hunyuan3D-2", gpus=1, args={}))
     assert not {"ltx2", "shape"} & set(found)
     assert (
         "ltx_2_two_stage_t2v: is not ltx2: width 768 in the case, not stated upstream; height 512 in the case, not "
         "stated upstream; num-frames 121 in the case, not stated upstream"
-    ) in report
-    (shape,) = [line for line in report if "is not shape" in line]
+    ) in whole.remarks
+    (shape,) = [line for line in whole.remarks if "is not shape" in line]
     assert shape.endswith("upstream ran it with paint, without warmup")
 
 
@@ -210,10 +237,16 @@ def test_what_upstream_does_not_tell_is_a_difference() -> None:
         ({"schema": 1}, "this is no baseline file of SGLang's: it has no mapping 'scenarios'"),
         ({"scenarios": {}, "metadata": 3}, "metadata: must be a mapping, got 3"),
         ({"scenarios": {}, "metadata": {"hardware": "MI300X"}},
-         "metadata.hardware: names none of H100, H200, B200, 5090, B60, got 'MI300X'"),
-        ({"scenarios": {}, "metadata": {"hardware": "NVIDIA GH200 480GB"}},
-         "metadata.hardware: names none of H100, H200, B200, 5090, B60, got 'NVIDIA GH200 480GB'"),
+         "metadata.hardware: names none of H100, H200, B200, 5090, B60, A2 64GB, Ascend A3, S5000, got 'MI300X'"),
         ({"scenarios": {"x": 3}, "metadata": {"hardware": "H100"}}, "scenarios.x: must be a mapping, got 3"),
+        ({"scenarios": {}, "metadata": {"hardware": "H100"}, "runner_overrides": [1]},
+         "runner_overrides: must be a mapping, got [1]"),
+        ({"scenarios": {}, "metadata": {"hardware": "H100"}, "runner_overrides": {"b200-di": 3}},
+         "runner_overrides.b200-di: must be a mapping, got 3"),
+        ({"scenarios": {"x": {}}, "metadata": {"hardware": "H100"}, "runner_overrides": {"p": {"x": 3}}},
+         "runner_overrides.p.x: must be a mapping, got 3"),
+        ({"scenarios": {"x": {}}, "metadata": {"hardware": "H100"}, "runner_overrides": {"p": {"x": {"stages_ms": 3}}}},
+         "runner_overrides.p.x.stages_ms: must be a mapping, got 3"),
     ],
 )  # fmt: skip
 def test_what_is_no_such_file_is_named(document: Any, message: str) -> None:
@@ -238,54 +271,162 @@ def test_numbers_beyond_any_measured_one_are_dropped() -> None:
         "deep": {"a": {"b": 10**400}},
     }
     document = {"metadata": {"hardware": "H100"}, "scenarios": {"a": scenario}}
-    (reference,), report, _ = import_upstream(document, [], source="x", default_gpus=1)
+    (reference,), refused = reading(document, default_gpus=1)
     (launch,) = reference.measurement.launches
     assert "e2e" not in launch.metrics
     assert "denoise" not in launch.metrics
     assert launch.metrics["stage:DecodingStage"] == 5.0
-    assert "a: expected_e2e_ms zero or null, so not measured: dropped" in report
+    assert refused["scenarios.a.expected_e2e_ms"] is Why.EMPTY
 
 
 def test_files_of_older_versions_without_memory_are_read() -> None:
     """Up to 0.5.14 one perf_baselines.json for all GPUs; scenarios had no VRAM figures."""
     old = {name: value for name, value in H100["scenarios"]["wan2_2_ti2v_5b"].items() if "peak" not in name}
     document = {"metadata": {"hardware": "CI H100 80GB pool"}, "scenarios": {"wan2_2_ti2v_5b": old}}
-    (baseline,), report, _ = import_upstream(document, [], source="sglang 0.5.13, perf_baselines.json")
+    (baseline,), refused = reading(document)
     assert "peak_memory" not in baseline.measurement.launches[0].metrics
     assert baseline.measurement.launches[0].metrics["denoise"] == 12704.94
-    assert report == ()
+    assert refused == {}
 
 
-def test_the_file_of_intel_gpus_is_read(tmp_path: Path) -> None:
-    document = {
-        "metadata": {"hardware": "CI Intel Arc Pro B60 (24 GiB) pool: bmg-multigen-models"},
-        "scenarios": {"zimage_image_t2i_2_gpus": {"expected_e2e_ms": 9000.0}},
-    }
-    (baseline,), report, missed = import_upstream(document, [], source="perf_baselines/xpu_b60.json")
-    assert (report, missed) == ((), ())
-    assert baseline.measurement.machine == Machine(kind="gpu", product="Intel Arc Pro B60", count=2)
+@pytest.mark.parametrize(
+    ("hardware", "name", "product", "folder"),
+    [
+        ("CI Intel Arc Pro B60 (24 GiB) pool: bmg", "a_2_gpus", "Intel Arc Pro B60", "intel-arc-pro-b60-x2"),
+        ("CI B200 pool", "a_1gpu", "NVIDIA B200", "nvidia-b200-x1"),
+        ("CI RTX 5090 pool", "a_1gpu", "NVIDIA GeForce RTX 5090", "nvidia-geforce-rtx-5090-x1"),
+        ("CI A2 64GB pool", "a_2npu", "Huawei Ascend A2", "huawei-ascend-a2-x2"),
+        ("Ascend A3", "a_1npu", "Huawei Ascend A3", "huawei-ascend-a3-x1"),
+        ("CI S5000 pool", "a_2gpu_musa", "Moore Threads MTT S5000", "moore-threads-mtt-s5000-x2"),
+    ],
+)  # fmt: skip
+def test_files_of_other_hardware_are_read(tmp_path: Path, hardware: str, name: str, product: str, folder: str) -> None:
+    scenario = {"expected_e2e_ms": 9000.0, "expected_load_ms": 30000.0}
+    document = {"metadata": {"hardware": hardware}, "scenarios": {name: scenario}}
+    (baseline,), refused = reading(document)
+    assert refused == {}
+    machine = baseline.measurement.machine
+    assert (machine.kind, machine.product) == ("gpu", product)
+    assert baseline.measurement.launches[0].metrics == {"e2e": 9000.0, "load": 30000.0}
     path = baselines.save(tmp_path, baseline)
-    assert path == tmp_path / "intel-arc-pro-b60-x2" / "upstream.zimage_image_t2i_2_gpus.json"
+    assert path == tmp_path / folder / f"upstream.{name}.json"
     assert baselines.load(path).measurement == baseline.measurement
     assert baselines.check(tmp_path, {}) == ()
-    assert list(export_upstream([baseline])["scenarios"]) == ["zimage_image_t2i_2_gpus"]
+    assert list(export_upstream([baseline]).document["scenarios"]) == [name]
+
+
+@pytest.mark.parametrize("hardware", ["RTX 5090D", "GB200", "NVIDIA GH200 480GB", "NVIDIA A2", "RTX A3000", "B2000"])
+def test_a_product_of_a_similar_name_is_another(hardware: str) -> None:
+    with pytest.raises(WireError) as caught:
+        import_upstream({"metadata": {"hardware": hardware}, "scenarios": {}}, [], source="x")
+    assert caught.value.path == ("metadata", "hardware")
 
 
 def test_what_was_not_imported_is_counted_by_reason() -> None:
     scenarios = {"a": {"expected_e2e_ms": 1.0}, "b": {"expected_e2e_ms": 0.0}}
     document = {"metadata": {"hardware": "H100"}, "scenarios": scenarios}
-    assert import_upstream(document, [], source="x")[2] == ("1 needs --gpus N", "1 holds no number")
+
+    def counted(**options: Any) -> tuple[str, ...]:
+        return refusal_text.summary(import_upstream(document, [], source="x", **options).refusals)
+
+    assert counted() == ("1 needs --gpus N", "1 holds no number")
     document["scenarios"] = {**scenarios, "c": {"expected_e2e_ms": 1.0}, "d": {}}
-    assert import_upstream(document, [], source="x")[2] == ("2 need --gpus N", "2 hold no number")
-    assert import_upstream(document, [], source="x", default_gpus=1)[2] == ("2 hold no number",)
+    assert counted() == ("2 need --gpus N", "2 hold no number")
+    assert counted(default_gpus=1) == ("2 hold no number",)
 
 
-def test_overrides_for_single_runners_are_reported() -> None:
-    _, report, _ = import_upstream({**H100, "runner_overrides": {"b200-2": {"x": {}}}}, [], source="x")
-    assert (
-        report[-1]
-        == "runner_overrides: not imported: they belong to other machines, whose baselines have other folders"
-    )
+# ------------------------------------------------------------------------------------------------------------- pools
+
+POOLS: dict[str, Any] = {
+    "metadata": {"hardware": "CI B200 pool"},
+    "runner_overrides": {
+        "b200-di": {"flux_1gpu": {"expected_e2e_ms": 1334.16}},
+        "b200-cirrascale1-0123": {"flux_1gpu": {"expected_e2e_ms": 1574.32, "stages_ms": {"DecodingStage": 9.0}}},
+    },
+    "scenarios": {
+        "flux_1gpu": {
+            "expected_e2e_ms": 1400.0,
+            "expected_load_ms": 30000.0,
+            "denoise_step_ms": {"0": 10.0, "1": 20.0},
+            "stages_ms": {"DenoisingStage": 31.0, "DecodingStage": 8.0},
+        }
+    },
+}
+
+
+def test_each_pool_of_machines_has_a_reference_of_what_was_measured_there(tmp_path: Path) -> None:
+    found, refused = reading(POOLS)
+    assert refused == {}
+    metrics = {one.measurement.case: dict(one.measurement.launches[0].metrics) for one in found}
+    assert {case: of for case, of in metrics.items() if "[" in case} == {
+        "upstream.flux_1gpu[b200-di]": {"e2e": 1334.16},
+        "upstream.flux_1gpu[b200-cirrascale1-0123]": {"e2e": 1574.32, "stage:DecodingStage": 9.0},
+    }
+    pool = next(one for one in found if one.measurement.case == "upstream.flux_1gpu[b200-di]")
+    assert dict(pool.measurement.workload.fields) == {"scenario": "flux_1gpu", "pool": "b200-di"}
+    assert pool.measurement.machine.slug == "nvidia-b200-x1"
+    for one in found:
+        assert baselines.load(baselines.save(tmp_path, one)).measurement == one.measurement
+    assert baselines.check(tmp_path, {}) == ()
+
+
+def test_pools_are_exported_as_they_came_the_longer_name_first() -> None:
+    document = {
+        **POOLS,
+        "runner_overrides": {"b200": POOLS["runner_overrides"]["b200-di"], **POOLS["runner_overrides"]},
+    }
+    found, _ = reading(document)
+    exported = export_upstream(found)
+    assert exported.refusals == ()
+    overrides = exported.document["runner_overrides"]
+    assert overrides == document["runner_overrides"]
+    # Upstream takes the first that a runner's name begins with.
+    assert list(overrides) == ["b200-cirrascale1-0123", "b200-di", "b200"]
+    assert exported.document["scenarios"]["flux_1gpu"]["stages_ms"] == {"DenoisingStage": 31.0, "DecodingStage": 8.0}
+
+
+def test_a_pool_without_its_scenario_is_not_exported() -> None:
+    found, _ = reading(POOLS)
+    exported = export_upstream([one for one in found if "[" in one.measurement.case])
+    assert exported.document["scenarios"] == {}
+    assert "runner_overrides" not in exported.document
+    assert {refusal.path: (refusal.why, refusal.found) for refusal in exported.refusals} == {
+        ("upstream.flux_1gpu[b200-di]",): (Why.NO_BASE, ("flux_1gpu",)),
+        ("upstream.flux_1gpu[b200-cirrascale1-0123]",): (Why.NO_BASE, ("flux_1gpu",)),
+    }
+
+
+def test_overrides_that_cannot_be_placed_are_named() -> None:
+    overrides = {"b200": {"gone": {"expected_e2e_ms": 1.0}, "flux_1gpu": {"expected_e2e_ms": 0.0}}, "a pool/x": {}}
+    found, refused = reading({**POOLS, "runner_overrides": overrides})
+    assert [one.measurement.case for one in found] == ["upstream.flux_1gpu"]
+    assert refused == {
+        "runner_overrides.b200.gone": Why.NO_SUCH_SCENARIO,
+        "runner_overrides.b200.flux_1gpu.expected_e2e_ms": Why.EMPTY,
+        "runner_overrides.b200.flux_1gpu": Why.NUMBERLESS,
+        "runner_overrides.a pool/x": Why.NO_NAME,
+    }
+
+
+def test_a_refusal_has_words_and_a_place() -> None:
+    examples = {
+        Why.NO_METRIC: ("2",),
+        Why.NOT_A_NUMBER: ("'many'",),
+        Why.WRONG_KIND: ("a mapping", "3"),
+        Why.FAILED: ("a", "Timed out after 1200s"),
+        Why.OTHER_FRAMEWORK: ("vllm-omni",),
+        Why.NO_TIME: ("yesterday",),
+        Why.NO_NAME: ("a b",),
+        Why.NOT_THE_MEDIAN: ("3", "2"),
+        Why.OTHER_RUN: ("15534.6", "9172.61"),
+        Why.SAMPLED: ("6", "50 or more"),
+        Why.LACKS: ("expected_e2e_ms", "expected_load_ms"),
+        Why.AS_ZERO: ("expected_avg_denoise_ms",),
+        Why.NO_BASE: ("flux",),
+    }
+    path = ("results", 3, "latency_s")
+    lines = [refusal_text.message(Refusal(path=path, why=why, found=examples.get(why, ()))) for why in Why]
+    check_golden("refusal", [*lines, refusal_text.message(Refusal(path=(), why=Why.MISSING))])
 
 
 # ---------------------------------------------------------------------------------------------------------- published
@@ -365,7 +506,13 @@ def test_the_shipped_baselines_are_sound_and_references_only() -> None:
 
 def test_what_was_imported_is_exported_as_it_was() -> None:
     found, _ = imported(default_gpus=1)
-    document = export_upstream(tuple(found.values()))
+    exported = export_upstream(tuple(found.values()))
+    document = exported.document
+    demanded = ("expected_avg_denoise_ms", "expected_median_denoise_ms")
+    stepless = {name for name, scenario in H100["scenarios"].items() if not scenario["denoise_step_ms"]}
+    assert {refusal.path: (refusal.why, refusal.found) for refusal in exported.refusals} == {
+        (f"upstream.{name}",): (Why.AS_ZERO, demanded) for name in stepless - {"flux2_modelopt_fp8_t2i"}
+    }
     assert document["metadata"]["hardware"] == "NVIDIA H100 80GB HBM3"
     assert document["metadata"]["last_updated"] == "2026-10-18"
     assert document["metadata"]["description"].endswith(
@@ -380,31 +527,60 @@ def test_what_was_imported_is_exported_as_it_was() -> None:
     assert ours["denoise_step_ms"] == theirs["denoise_step_ms"]
     assert ours["runtime_peak_allocated_mb"] == theirs["runtime_peak_allocated_mb"]
     assert ours["stages_ms"] == {name: ms for name, ms in theirs["stages_ms"].items() if name != "per_frame_generation"}
-    again, report, _ = import_upstream(document, [], source=SOURCE, default_gpus=1)
-    assert {b.measurement.case: b.measurement.launches for b in again} == {
+    assert ours["expected_load_ms"] == theirs["expected_load_ms"]
+    again = import_upstream(document, [], source=SOURCE, default_gpus=1)
+    assert {b.measurement.case: b.measurement.launches for b in again.baselines} == {
         name: baseline.measurement.launches for name, baseline in found.items()
     }
-    assert report == ()  # no zeros: what was not measured is absent
+    # No zeros but where the loader wants a number: what was not measured is absent.
+    zeros = {refusal.path[1:] for refusal in again.refusals}
+    assert zeros == {(name, key) for name in document["scenarios"] if name in stepless for key in demanded}
 
 
 def test_of_several_launches_the_medians_are_exported() -> None:
     found, _ = imported()
     one = found["upstream.ltx_2_two_stage_t2v"]
     launches = tuple(
-        LaunchRecord(number=n, metrics={"e2e": e2e}, steps_ms=steps)
+        LaunchRecord(number=n, metrics={"e2e": e2e, "load": 3000.0, "stage:A": 0.0012}, steps_ms=steps)
         for n, (e2e, steps) in enumerate(
             [(100.0, (1.0, 9.0)), (300.0, (2.0, 8.0)), (120.0, (3.0, 4.0)), (110.0, (5.0,))]
         )
     )
     several = replace(one, measurement=replace(one.measurement, case="mine", launches=launches))
-    scenario = export_upstream([several])["scenarios"]["mine"]
+    scenario = export_upstream([several]).document["scenarios"]["mine"]
     assert scenario == {
-        "stages_ms": {},
+        # Less than a hundredth is not nothing.
+        "stages_ms": {"A": 0.0012},
+        "expected_load_ms": 3000.0,
         "denoise_step_ms": {"0": 2.0, "1": 8.0},
         "expected_e2e_ms": 115.0,
         "expected_avg_denoise_ms": 5.0,
         "expected_median_denoise_ms": 5.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("product", "metrics", "lacking"),
+    [
+        ("NVIDIA H200", {"e2e": 1.0}, ("expected_load_ms",)),
+        ("NVIDIA H200", {"denoise": 1.0}, ("expected_e2e_ms", "expected_load_ms")),
+        ("NVIDIA H200", {"e2e": 1.0, "load": 2.0}, ()),
+        # Upstream does not check the load there.
+        ("Huawei Ascend A3", {"e2e": 1.0}, ()),
+        ("Huawei Ascend A3", {"load": 1.0}, ("expected_e2e_ms",)),
+    ],
+)
+def test_what_upstreams_checks_would_fail_for_lack_of_a_number_is_not_exported(
+    product: str, metrics: dict[str, float], lacking: tuple[str, ...]
+) -> None:
+    one = imported()[0]["upstream.ltx_2_two_stage_t2v"]
+    launch = LaunchRecord(number=0, metrics=metrics, steps_ms=(1.0,))
+    machine = Machine(kind="gpu", product=product, count=1)
+    mine = replace(one.measurement, case="mine", machine=machine, launches=(launch,))
+    exported = export_upstream([replace(one, measurement=mine)])
+    assert list(exported.document["scenarios"]) == ([] if lacking else ["mine"])
+    told = [Refusal(path=("mine",), why=Why.LACKS, found=lacking)] if lacking else []
+    assert list(exported.refusals) == told
 
 
 def test_two_baselines_of_one_name_do_not_overwrite_each_other() -> None:
@@ -418,7 +594,7 @@ def test_two_baselines_of_one_name_do_not_overwrite_each_other() -> None:
     with pytest.raises(BaselineError) as caught:
         export_upstream([ours, replace(published, path="b.json")])
     assert str(caught.value) == "two baselines would be the scenario 'ltx_2_two_stage_t2v': a.json and b.json"
-    assert "references" not in export_upstream([ours])["metadata"]["description"]
+    assert "references" not in export_upstream([ours]).document["metadata"]["description"]
 
 
 def test_baselines_of_two_products_do_not_go_into_one_file() -> None:

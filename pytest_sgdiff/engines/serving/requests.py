@@ -16,6 +16,9 @@ _IMAGES = ("image-path", "image-paths")
 _IMPLIED = frozenset({"save-output"})
 _FRAMES = ("num-frames", "fps")
 _MESH = ("hunyuan3d",)
+_SHAPE = "target"
+"""The field from which a model derives frames and fps itself, and then takes neither (MiniMax-H3, upstream's nightly
+comparison)."""
 _SEED = 42
 """The default of `SamplingParams.seed` (0.5.17 to 0.5.23)."""
 _FRAMES_A_SECOND = 24
@@ -45,9 +48,10 @@ class Misfit:
 
 
 def task_of(case: Case) -> ServedTask:
-    """What the case's requests make: a video where frames are given or expected, a mesh from the models that make one,
-    an edited image from an image, an image otherwise."""
-    if any(_has(case, flag) for flag in (*_FRAMES, "video-path")) or (case.expect.output.frames or 1) > 1:
+    """What the case's requests make: a video where frames are given or expected, or the model derives them; a mesh from
+    the models that make one, an edited image from an image, an image otherwise."""
+    named = any(_has(case, flag) for flag in (*_FRAMES, "video-path")) or _SHAPE in case.config
+    if named or (case.expect.output.frames or 1) > 1:
         return "video"
     name = case.model.lower()
     if any(word in name for word in _MESH):
@@ -149,7 +153,8 @@ def _request(
         body.setdefault("seed", _SEED)
         uploads = {"image": parts.images[:1]}
         return RequestPlan(path="/v1/meshes", fields=body, uploads=uploads, form=True, job=True, **common)
-    body.setdefault("fps", _FRAMES_A_SECOND)
+    if _SHAPE not in body:
+        body.setdefault("fps", _FRAMES_A_SECOND)
     references = {"input_reference": parts.images[0]} if parts.images else {}
     if parts.video is not None:
         body["video_path"] = parts.video
@@ -200,7 +205,7 @@ def _inputs(parts: Split, case: Case) -> Iterator[Misfit]:
     if isinstance(prompt, tuple) and len(prompt) > 1:
         message = f"a request has one prompt, this case {len(prompt)}: make one case of each"
         yield Misfit(slug="serve-input", message=message, key="args.prompt")
-    if parts.task == "video" and "num-frames" not in parts.parameters:
+    if parts.task == "video" and "num-frames" not in parts.parameters and _SHAPE not in parts.extras:
         message = "a server makes 96 frames of a video whose request names none: add `num-frames` (and `fps`)"
         yield Misfit(slug="serve-frames", message=message, key="args")
     if parts.task == "edit" and ("width" in parts.parameters) != ("height" in parts.parameters):
