@@ -80,6 +80,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
+from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.results import (
     CaseResult,
     ChangePoint,
@@ -87,6 +88,7 @@ from pytest_sgdiff.data.results import (
     Estimator,
     Gap,
     HistoryPoint,
+    NoisePrior,
     Reason,
     Relation,
     Run,
@@ -146,6 +148,9 @@ __all__ = [
     "Measurement",
     "MetricChoice",
     "MetricClass",
+    "NextCode",
+    "NextStep",
+    "NoisePrior",
     "Outcome",
     "OutputFile",
     "OutputSize",

@@ -24,7 +24,7 @@ Cause = Literal[
     "other-work",
     "mixture",
 ]
-"""What a launch lacked, where there is a known fix (`pytest_sgdiff.runner.next_step.FIXES`)."""
+"""What a launch lacked, where there is a known fix (`pytest_sgdiff.reports.next_text.FIXES`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

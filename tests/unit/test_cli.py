@@ -14,7 +14,8 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Baseline, Workload
+from pytest_sgdiff.data import Baseline, NoisePrior, Workload
+from pytest_sgdiff.reports import noise_text
 from tests import factories
 
 CASES = """\
@@ -400,9 +401,15 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     assert "detects" not in lines["denoise"]
     assert "CV" in lines["denoise_gap"]
     assert "detects" not in lines["denoise_gap"]
-    noise = "CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.30 %"
+    priors = (("primary", 0.008), ("stage", 0.03), ("memory", 0.002))
+    noise = noise_text.words(
+        [
+            NoisePrior(metric_class=kind, cv=cv, fitted=False, weight=8.0, baselines=7, session_cv=0.003)
+            for kind, cv in priors
+        ]
+    )
     assert shown[-3:] == [
-        f"  noise between launches: default prior (7 of 8 baselines needed): {noise}",
+        f"  noise between launches: {noise}",
         "  denoise excess: 1 of 5 launches is held up for 22 ms: record 10 to distinguish rare hold-ups from new ones",
         "  pause: 1 of 5 launches pauses for 447 ms: record 10 to distinguish rare pauses from new ones",
     ]

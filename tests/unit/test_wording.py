@@ -1,5 +1,5 @@
-"""The words of every problem, disturbance, difference, reason, warning and flaw, in one golden file each: a better
-sentence costs one edit there.
+"""The words of every problem, disturbance, difference, reason, next step, warning and flaw, in one golden file each: a
+better sentence costs one edit there.
 
 `UPDATE_GOLDEN=1 pytest tests/unit/test_wording.py` writes them anew, for review.
 """
@@ -15,6 +15,7 @@ import pytest
 from pytest_sgdiff.baselines.flaws import Code, Flaw
 from pytest_sgdiff.data import (
     Advice,
+    Cause,
     Changed,
     Difference,
     Disturbance,
@@ -24,6 +25,9 @@ from pytest_sgdiff.data import (
     GpuProcess,
     LaunchRecord,
     Location,
+    NextCode,
+    NextStep,
+    NoisePrior,
     Problem,
     ProblemCode,
     Reason,
@@ -54,7 +58,16 @@ from pytest_sgdiff.gpus.wait_reasons import in_words as in_words_of_waits
 from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
-from pytest_sgdiff.reports import difference_text, disturbance_text, flaw_text, problem_text, reason_text, warning_text
+from pytest_sgdiff.reports import (
+    difference_text,
+    disturbance_text,
+    flaw_text,
+    next_text,
+    noise_text,
+    problem_text,
+    reason_text,
+    warning_text,
+)
 from tests import factories
 from tests.golden import check_golden
 
@@ -218,6 +231,46 @@ def reason_lines() -> Iterator[str]:
     yield f"a launch: {reason_text.discarded(LaunchRecord(number=0, problem=problem))}"
 
 
+def next_lines() -> Iterator[str]:
+    given: dict[str, Any] = {
+        "command": "pytest --sgdiff-update x",
+        "metrics": ("denoise_core", "stage:DecodingStage"),
+        "changed": (*CHANGED[:2], Changed(name="NCCL_ALGO", then="a b")),
+        "launches": 5,
+        "fix": "as the error says it",
+    }
+    for code in get_args(NextCode):
+        cause = "memory" if code == "fix" else None
+        yield f"{code}: {next_text.words(NextStep(code=code, cause=cause, **given))}"
+    for cause in get_args(Cause):
+        yield f"fix ({cause}): {next_text.words(NextStep(code='fix', cause=cause))}"
+    short = NextStep(code="record", command="pytest --sgdiff-update x", launches=5, have=3)
+    yield f"record (a short recording): {next_text.words(short)}"
+    yield f"record-more (fewer): {next_text.words(NextStep(code='record-more', launches=5, fewer=3))}"
+    yield f"accept-removal (one): {next_text.words(NextStep(code='accept-removal', metrics=('e2e',), command='x'))}"
+    back = NextStep(code="restore-environment", changed=CHANGED[1:2], command="x")
+    yield f"restore-environment (unset): {next_text.words(back)}"
+    assert next_text.words(None) == ""
+
+
+def noise_lines() -> Iterator[str]:
+    default = NoisePrior(metric_class="primary", cv=0.008, fitted=False, weight=8.0, baselines=3, session_cv=0.0025)
+    stage = replace(default, metric_class="stage", cv=0.03)
+    fitted = replace(default, cv=0.00412, fitted=True, weight=21.04, baselines=12)
+    unfitted = replace(default, metric_class="memory", cv=0.002, baselines=0)
+    suites = {
+        "default": (default, stage),
+        "default, nobody counted": (replace(default, baselines=None),),
+        "default, nights": (replace(default, nights=9), stage),
+        "default, pairs": tuple(replace(one, session_cv=None) for one in (default, stage)),
+        "fitted": (fitted, replace(fitted, metric_class="stage"), unfitted),
+        "fitted, nights": (replace(fitted, nights=9),),
+        "fitted, pairs": (replace(fitted, session_cv=None),),
+    }
+    yield from (f"{name}: {noise_text.words(noise)}" for name, noise in suites.items())
+    assert noise_text.words(()) == ""
+
+
 def warning_lines() -> Iterator[str]:
     step = StepFinding(code="spike", stage="", first=7, last=7, launches=3, now_ms=90.0, then_ms=50.0)
     known = Advice(level="warning", slug="no-seed", message="as the advice says it", location=PLACE)
@@ -323,6 +376,8 @@ KINDS = {
     "failure": failure_lines,
     "flaw": flaw_lines,
     "lack": lack_lines,
+    "next": next_lines,
+    "noise": noise_lines,
     "problem": problem_lines,
     "reason": reason_lines,
     "wait": wait_lines,
