@@ -1,5 +1,7 @@
-"""Why an engine's launch failed, as values: a class for each kind, distinguished by `code`. `engines/causes.py` has the
-words."""
+"""Why an engine's launch failed, as values: a class for each kind, distinguished by `code`.
+
+`reports/failure_text.py` has the words.
+"""
 
 from __future__ import annotations
 

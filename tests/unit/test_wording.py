@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import pytest
 
 from pytest_sgdiff.baselines.flaws import Code, Flaw
+from pytest_sgdiff.compare.sides import Note, NoteCode
 from pytest_sgdiff.data import (
     Advice,
     Cause,
@@ -50,7 +51,7 @@ from pytest_sgdiff.data.failures import (
     WorkerDied,
 )
 from pytest_sgdiff.data.measurements import WarmupCode
-from pytest_sgdiff.engines.causes import in_words, warmup_unproved
+from pytest_sgdiff.engines.inspect import FlawCode, LaunchFlaw
 from pytest_sgdiff.gpus.devices import Use
 from pytest_sgdiff.gpus.wait_reasons import Before, Wait, WaitReason
 from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
@@ -59,9 +60,12 @@ from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
 from pytest_sgdiff.reports import (
+    comparison,
     difference_text,
     disturbance_text,
+    failure_text,
     flaw_text,
+    inspect_text,
     next_text,
     noise_text,
     problem_text,
@@ -125,8 +129,8 @@ FAILURES: tuple[Failure, ...] = (
 
 
 def failure_lines() -> Iterator[str]:
-    yield from (f"{one.code}: {in_words(one)}" for one in FAILURES)
-    yield from (f"warmup {code}: {warmup_unproved(code, '832x480')}" for code in get_args(WarmupCode))
+    yield from (f"{one.code}: {failure_text.in_words(one)}" for one in FAILURES)
+    yield from (f"warmup {code}: {failure_text.warmup_unproved(code, '832x480')}" for code in get_args(WarmupCode))
 
 
 def problem_lines() -> Iterator[str]:
@@ -298,6 +302,22 @@ def warning_lines() -> Iterator[str]:
     yield from (f"{code} (A/B): {warning_text.words(warnings[code], paired)}" for code in ("new-stages", "steps"))
 
 
+def inspect_lines() -> Iterator[str]:
+    flaw = LaunchFlaw(code="failure", line="as the log says it", number=3, warmup="claimed")
+    for code in get_args(FlawCode):
+        yield f"{code}: {inspect_text.words(replace(flaw, code=code))}"
+    yield f"failure (known): {inspect_text.words(replace(flaw, failure=PortTaken(port=30005)))}"
+    yield f"diffusers-ran (dump): {inspect_text.words(LaunchFlaw(code='diffusers-ran'))}"
+    yield f"warmup (synthetic): {inspect_text.words(LaunchFlaw(code='warmup', warmup='synthetic', asked='832x480'))}"
+    slow = Disturbance(code="slow-clock", gpu_uuid=UUID, mhz=1545, usual_mhz=1845)
+    yield f"disturbed: {inspect_text.disturbed(slow)}"
+    for kind in get_args(NoteCode):
+        one = Note(code=kind, launch=2, flaw=flaw, ending="timeout", number=3, pids=(42, 43))
+        yield f"note, {kind}: {comparison.note(one)}"
+    yield f"note, discarded: {comparison.note(Note(code='no-dump', launch=2, discarded=True))}"
+    yield f"note, of the side: {comparison.note(Note(code='published'))}"
+
+
 def flaw_lines() -> Iterator[str]:
     def power(metric: str, detectable: float | None, spread: float | None = 0.159, **more: Any) -> Power:
         given = {"metric_class": "primary", "unit": "ms", "allow": 0.012, "detect": 0.042, "centre": 200.0, **more}
@@ -375,6 +395,7 @@ KINDS = {
     "disturbance": disturbance_lines,
     "failure": failure_lines,
     "flaw": flaw_lines,
+    "inspect": inspect_lines,
     "lack": lack_lines,
     "next": next_lines,
     "noise": noise_lines,
