@@ -67,6 +67,12 @@ WAN_METRICS: Mapping[str, float] = {
 }
 # Launch-to-launch factors with a CV of 0.4 %, as the synchronised launches of a real H200 show.
 JITTER = (1.000, 0.996, 1.005, 0.998, 1.003, 1.001, 0.994, 1.006, 0.999, 1.002)
+# Variables for a pytest process with this plugin and xdist alone: the others of a development environment take twice as
+# long to load. tests/bare and tests/plugin/test_interop.py try what an installed entry point loads.
+NO_OTHER_PLUGINS: Mapping[str, str] = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_PLUGINS": "pytest_sgdiff.plugin,xdist.plugin",
+}
 
 
 def figures(finding: Any) -> dict[str, Any]:

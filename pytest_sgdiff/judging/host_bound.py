@@ -14,7 +14,7 @@ from pytest_sgdiff.data import Finding, GpuSeries, LaunchRecord
 from pytest_sgdiff.step_core import Cores
 
 HOST_CV = 0.03
-"""CV of the cores from which on the host decides. Recorded: 0.2 to 1.3 % where the GPU is kept busy, 4 to 22 % where
+"""CV of the cores from which on the host decides. Recorded: 0.1 to 1.3 % where the GPU is kept busy, 12 to 25 % where
 it waits."""
 BUSY = 0.95
 """A GPU that is busy for this share of the time, or more, waits for nobody."""

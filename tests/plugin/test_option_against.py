@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 
 import pytest
 
@@ -19,7 +18,7 @@ def engine(project: Project, name: str, scenario: str) -> str:
     """An engine command of its own, behaving as the scenario says."""
     path = project.write(
         f"{name}/sglang",
-        f'#!/bin/sh\nSGDIFF_FAKE_SCENARIO={scenario} exec {shlex.quote(sys.executable)} {FAKE_BIN}/sglang "$@"\n',
+        f'#!/bin/sh\nSGDIFF_FAKE_SCENARIO={scenario} exec {shlex.quote(f"{FAKE_BIN}/sglang")} "$@"\n',
     )
     path.chmod(0o755)
     return str(path)

@@ -81,5 +81,5 @@ def test_earlier_runs_of_the_case_say_how_much_it_drifts(project: Project) -> No
         {v["metric"]: v["detectable"] for v in json.loads((project.root / name).read_text())["cases"][0]["verdicts"]}
         for name in ("with.json", "without.json")
     )
-    assert with_["denoise_steps"] > 2 * without["denoise_steps"]
+    assert with_["denoise_core"] > 2 * without["denoise_core"]
     assert with_["peak_memory"] == without["peak_memory"]

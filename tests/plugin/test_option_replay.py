@@ -109,7 +109,7 @@ def test_a_launch_during_which_pytest_was_killed_is_said_to_be_cut_off(project: 
 
 
 def test_a_baseline_can_be_recorded_from_a_recording(project: Project) -> None:
-    project.run("--sgdiff-gpus=4", "--sgdiff-update", "--sgdiff-out=kept")
+    project.baseline("--sgdiff-out=kept")
     for file in (project.root / "baselines" / "nvidia-h200-x1").iterdir():
         file.unlink()
     project.no_gpus()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.plugin.options import SETTINGS
+from tests.factories import NO_OTHER_PLUGINS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +38,8 @@ def test_the_shown_runs_print_what_is_shown_in_that_order() -> None:
         shown = shown_run((ROOT / page).read_text(encoding="utf-8"))
         if shown[0] not in printed_by:
             argv = [sys.executable, "-m", *shlex.split(shown[0][2:])]
-            done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+            env = {**os.environ, **NO_OTHER_PLUGINS}
+            done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=100)
             assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
             printed_by[shown[0]] = done.stdout.splitlines()
         printed = iter(printed_by[shown[0]])
@@ -51,7 +53,7 @@ def test_the_shown_rerecord_and_its_diff_are_what_the_commands_give(tmp_path: Pa
         shlex.split(line[2:]) for line in page.split("```console\n")[1].split("```")[0].splitlines() if line
     )
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    env = {name: value for name, value in os.environ.items() if name != "CI"}
+    env = {name: value for name, value in os.environ.items() if name != "CI"} | dict(NO_OTHER_PLUGINS)
 
     def run(*argv: str) -> str:
         done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=100)
@@ -100,7 +102,8 @@ def test_every_shown_option_exists() -> None:
 
 
 def test_the_demo_explains_the_exit_code_of_a_gate_on_any_terminal() -> None:
-    command, env = [sys.executable, "examples/demo.py"], {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "examples/demo.py"]
+    env = {**os.environ, **NO_OTHER_PLUGINS, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == (

@@ -15,6 +15,7 @@ import pytest
 from pytest_sgdiff.data import Launch
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.watch import disturbances
+from tests.factories import NO_OTHER_PLUGINS
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "examples" / "recordings" / "h200-x2"
@@ -34,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "--sgdiff-assets=examples/assets",
         f"--sgdiff-report={file}",
     ]
-    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | dict(NO_OTHER_PLUGINS)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.cli import main, marks
+from tests.factories import NO_OTHER_PLUGINS
 
 QUIET = """\
 cases:
@@ -25,6 +26,8 @@ WARNING = re.compile(r"^cases/\w+\.yaml:\d+:\d+: warning: .+ \[[a-z0-9-]+\]$")
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    for name, value in NO_OTHER_PLUGINS.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "cases").mkdir()
     (tmp_path / "cases" / "a.yaml").write_text(QUIET)
     return tmp_path
@@ -137,7 +140,9 @@ def test_a_pytest_that_hangs_or_is_not_there_is_told(
     assert "pytest could not be started: No such file" in checked(capsys)[1][0]
 
 
-def test_the_installed_command_says_so_too(here: Path) -> None:
+def test_the_installed_command_says_so_too(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NO_OTHER_PLUGINS:
+        monkeypatch.delenv(name)
     (here / "cases" / "a.yaml").write_text(QUIET + "    marks: [weekly]\n")
     command = str(Path(sys.executable).with_name("sgdiff"))
     done = subprocess.run([command, "cases", "--check"], capture_output=True, text=True, check=False)

@@ -145,6 +145,11 @@ def test_a_wrapper_that_is_no_python_is_asked(tmp_path: Path, said: str, version
     assert machine.engine_info([command]).version == version
 
 
+def test_a_python_script_without_an_installed_sglang_is_asked(tmp_path: Path) -> None:
+    command = script(tmp_path / "sglang", f"#!{python_with(tmp_path)}\nprint('sglang version: 0.5.17')\n")
+    assert machine.engine_info([command]) == EngineInfo(command=(command,), version="0.5.17")
+
+
 def test_a_wrapper_may_know_only_the_flag(tmp_path: Path) -> None:
     command = script(tmp_path / "sglang", '#!/bin/bash\n[ "$2" = --version ] || exit 2\necho sglang 0.5.20\n')
     assert machine.engine_info([command, "sub"]) == EngineInfo(command=(command, "sub"), version="0.5.20")

@@ -7,9 +7,10 @@ sorts and unfolds. Templates are in templates/, and escape every text by themsel
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
@@ -30,6 +31,9 @@ from pytest_sgdiff.reports.html.svg import Plot
 from pytest_sgdiff.reports.html.timeline import timeline
 from pytest_sgdiff.reports.shown import shown_run
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _GOOD = {"pass", "improved"}
 
 # The axis of a table's interval pictures: wide enough for all of them, but not for one outlier's sake.
@@ -46,6 +50,20 @@ def library() -> object:
     return jinja2
 
 
+@functools.cache
+def _environment() -> Environment:
+    """One for all pages of a process: it compiles a template once, which takes longer than to render most pages."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("pytest_sgdiff.reports.html", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HtmlReport:
     """The report. `link` makes an address of a case file's `{path}` and `{line}`: by default relative to the page, in
@@ -59,15 +77,7 @@ class HtmlReport:
     def render(self, run: Run) -> str:
         """The page. Raises ModuleNotFoundError, naming the extra, where Jinja2 is not installed."""
         library()
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        environment = Environment(
-            loader=PackageLoader("pytest_sgdiff.reports.html", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        environment = _environment()
         run = shown_run(run)
         cases = self._cases(run)
         script = environment.get_template("page.js").render()
