@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pytest_sgdiff.compare.compare import Comparison, Row, Status, Unlike
+from pytest_sgdiff.compare.compare import Comparison, Row, Status, Unlike, Way
 from pytest_sgdiff.compare.sides import Note, NoteCode, Side, fact_text
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.printable import printable_json, printable_values
@@ -111,7 +111,7 @@ def render_json(comparison: Comparison) -> str:
         "result": comparison.result,
         "differences": [_unlike(one) for one in comparison.differences],
         "untold": list(comparison.untold),
-        "ways": list(comparison.ways),
+        "ways": list(map(way, comparison.ways)),
         "rows": [_plain_row(row) for row in comparison.rows],
         "needed": comparison.needed,
         "left_out": list(comparison.left_out),
@@ -166,6 +166,12 @@ def note(n: Note) -> str:
     return text if n.launch is None else f"launch {n.launch}{' discarded' * n.discarded}: {text}"
 
 
+def way(w: Way) -> str:
+    """`--attention-backend: torch_sdpa in the old, fa in the new`"""
+    old, new = ("not set" if value is None else value or "set" for value in (w.old, w.new))
+    return f"{'--' * (w.kind == 'flag')}{w.name}: {old} in the old, {new} in the new"
+
+
 _NOTES: Mapping[NoteCode, Callable[[Note], str]] = MappingProxyType(
     {
         "cut-off": lambda n: CUT_OFF,
@@ -185,8 +191,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield from (f"{name}: {note(one)}" for one in side.notes)
     if comparison.untold:
         yield f"not recorded by both sides, so it may differ: {', '.join(comparison.untold)}"
-    for way in comparison.ways:
-        yield f"different {'flag' if way.startswith('--') else 'variable'}: {way}"
+    yield from (f"different {one.kind}: {way(one)}" for one in comparison.ways)
     if comparison.anyway:
         for difference in comparison.differences:
             yield f"not the same: {_unlike(difference)}"

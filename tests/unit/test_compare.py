@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.cli.compare import sides
-from pytest_sgdiff.compare.compare import UPSTREAM, Comparison, Row, Unlike, compare
+from pytest_sgdiff.compare.compare import UPSTREAM, Comparison, Row, Unlike, Way, compare
 from pytest_sgdiff.compare.sides import Note, Side, baseline_side, dump_side, recording_side
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.data.failures import PortTaken
@@ -299,12 +299,13 @@ def test_two_ways_of_the_same_work_are_compared_and_named() -> None:
     comparison = compare(recording_side("old", [launch]), recording_side("new", [fast]))
     assert comparison.exit_code == 0
     assert comparison.ways == (
-        "--attention-backend: torch_sdpa in the old, fa in the new",
-        "--enable-torch-compile: not set in the old, set in the new",
+        Way(kind="flag", name="attention-backend", old="torch_sdpa", new="fa"),
+        Way(kind="flag", name="enable-torch-compile", old=None, new=""),
     )
-    assert f"different flag: {comparison.ways[0]}" in render_text(comparison).splitlines()
-    assert f"- different flag: {comparison.ways[0]}" in render_markdown(comparison).splitlines()
-    assert json.loads(render_json(comparison))["ways"] == list(comparison.ways)
+    first, second = map(comparison_text.way, comparison.ways)
+    assert f"different flag: {first}" in render_text(comparison).splitlines()
+    assert f"- different flag: {first}" in render_markdown(comparison).splitlines()
+    assert json.loads(render_json(comparison))["ways"] == [first, second]
     assert compare(dump_side("old", dump()), recording_side("new", [fast]), anyway=True).ways == ()
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import pytest
 
 from pytest_sgdiff.baselines.flaws import Code, Flaw
+from pytest_sgdiff.compare.compare import Way
 from pytest_sgdiff.compare.sides import Note, NoteCode
 from pytest_sgdiff.data import (
     Advice,
@@ -316,6 +317,8 @@ def inspect_lines() -> Iterator[str]:
         yield f"note, {kind}: {comparison.note(one)}"
     yield f"note, discarded: {comparison.note(Note(code='no-dump', launch=2, discarded=True))}"
     yield f"note, of the side: {comparison.note(Note(code='published'))}"
+    yield f"way, flag: {comparison.way(Way(kind='flag', name='enable-x', old=None, new=''))}"
+    yield f"way, variable: {comparison.way(Way(kind='variable', name='NCCL_ALGO', old='Ring', new=None))}"
 
 
 def flaw_lines() -> Iterator[str]:
