@@ -749,6 +749,11 @@ def test_inspection_of_a_launch_says_how_it_ended(changes: dict[str, Any], expec
     assert inspect_launch(replace(ran, **changes)).problems == (() if expected is None else (expected,))
 
 
+def test_a_launch_that_failed_is_not_blamed_for_its_missing_dump_too() -> None:
+    lost = inspect_launch(kept("real-0.5.17-h200-port-lost"))
+    assert [flaw.code for flaw in lost.problems] == ["failure", "warmup"]
+
+
 def test_inspection_says_what_a_log_does_not_prove() -> None:
     ran = kept("real-0.5.17-h200-warm")
     empty = (LaunchFlaw(code="empty-log"),)
