@@ -25,6 +25,7 @@ from pytest_sgdiff.data import (
     Location,
     Machine,
     Measurement,
+    NextStep,
     Problem,
     Reason,
     Recorded,
@@ -238,7 +239,7 @@ def fallback(**changes: Any) -> CaseResult:
         "location": location("cases/firered.yaml", 31),
         "outcome": "invalid",
         "reason": Reason(code="problem"),
-        "next_step": "register a native pipeline for the model, or declare `backend: diffusers` in the case",
+        "next_step": stated("register a native pipeline for the model, or declare `backend: diffusers` in the case"),
         "gpu_indices": (2, 3),
         "launches": (record(0, metrics={}, steps_ms=()), record(1, metrics={}, steps_ms=())),
         "verdicts": (),
@@ -284,7 +285,7 @@ def undecided(**changes: Any) -> CaseResult:
         "case": "hunyuan3d_2_shape",
         "location": location("cases/hunyuan3d.yaml", 5),
         "outcome": "inconclusive",
-        "next_step": "run it again on a quiet machine; 10 launches of this noise would settle 4 %",
+        "next_step": stated("run it again on a quiet machine; 10 launches of this noise would settle 4 %"),
         "machine": Machine(kind="gpu", product="NVIDIA H100 80GB HBM3", count=1),
         "gpu_indices": (0,),
         "launches": (record(0), record(1, scale=1.03), noisy, record(3, scale=1.05), record(4), record(5)),
@@ -345,6 +346,11 @@ def foreign(pid: int = 4711, name: str = "python") -> Disturbance:
 def disturbed(text: str) -> Disturbance:
     """A disturbance in the test's own words."""
     return Disturbance(code="other-event", event=GpuEvent(kind="other", text=text))
+
+
+def stated(text: str) -> NextStep:
+    """What to do next, in the test's own words."""
+    return NextStep(code="stated", fix=text)
 
 
 def warned(text: str) -> Warned:

@@ -121,9 +121,9 @@ def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.files.data_files import file_name
     from pytest_sgdiff.judging.power import doubts
     from pytest_sgdiff.judging.series import own_series
-    from pytest_sgdiff.judging.suite_prior import suite_priors, told
+    from pytest_sgdiff.judging.suite_prior import suite_priors, used
     from pytest_sgdiff.metrics import everything
-    from pytest_sgdiff.reports import doubt_text
+    from pytest_sgdiff.reports import doubt_text, noise_text
 
     # Other cases' files may be as wrong as they like.
     mine = [path for path in every(chosen.folder) if path.stem == file_name(chosen.what)]
@@ -140,7 +140,7 @@ def _show(chosen: argparse.Namespace) -> int:
             print(f"  {line}")
         for line in _estimators(baseline):
             print(f"  {printable(line)}")
-        print(f"  noise between launches: {printable(told(priors))}")
+        print(f"  noise between launches: {printable(noise_text.words(used(priors)))}")
         for doubt in doubts(own):
             print(f"  {printable(doubt_text.advice(doubt))}")
     if not found:

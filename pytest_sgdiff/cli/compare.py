@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
     from pytest_sgdiff.compare.sides import Side
+    from pytest_sgdiff.data import Launch
 
 FORMATS = ("text", "markdown", "json")
 TOLERANCES = ("upstream",)
@@ -110,7 +111,7 @@ def sides(path: Path, troubles: dict[str, str]) -> dict[str, Side]:
     Raises SgdiffError if it is nothing that can be compared.
     """
     from pytest_sgdiff import baselines
-    from pytest_sgdiff.compare.sides import baseline_side, dump_side, recording_side
+    from pytest_sgdiff.compare.sides import baseline_side, dump_side
     from pytest_sgdiff.recordings import store as recordings
 
     if not path.is_dir():
@@ -120,17 +121,29 @@ def sides(path: Path, troubles: dict[str, str]) -> dict[str, Side]:
             return {baseline.measurement.case: baseline_side(str(path), baseline)}
         return {"": dump_side(str(path), text)}
     if recordings.is_launch(path, below=path):
-        return {"": recording_side(str(path), [recordings.read_launch(path, case=path.parent.name, number=0)])}
+        return {"": _recorded(str(path), [recordings.read_launch(path, case=path.parent.name, number=0)])}
     if recordings.is_case(path):
         case = recordings.case_of(path)
-        return {case: recording_side(str(path), recordings.read_launches(path.resolve().parent, case))}
+        return {case: _recorded(str(path), recordings.read_launches(path.resolve().parent, case))}
     found = {}
     for case in recordings.case_ids(path):
         launches = recordings.read_launches(path, case)
         label = f"{path}/{case}"
         with _told(troubles, label):
-            found[case] = recording_side(label, launches)
+            found[case] = _recorded(label, launches)
     return found
+
+
+def _recorded(label: str, launches: Sequence[Launch]) -> Side:
+    """The launches of one recorded case. Raises RecordingError if none of them gave numbers."""
+    from pytest_sgdiff.compare.sides import recording_side
+    from pytest_sgdiff.errors import RecordingError
+    from pytest_sgdiff.reports.comparison import note
+
+    side = recording_side(label, launches)
+    if not side.launches:
+        raise RecordingError(f"{label}: no launch gave numbers ({'; '.join(map(note, side.notes)) or 'it is empty'})")
+    return side
 
 
 @contextmanager

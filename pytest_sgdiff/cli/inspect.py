@@ -12,7 +12,8 @@ from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_jso
 from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import LaunchRecord
+    from pytest_sgdiff.data import Disturbance, LaunchRecord, RequestReading
+    from pytest_sgdiff.engines.inspection import Inspection
 
 HINTED = 5
 """Runs that are named where a folder of runs was given: the newest."""
@@ -62,8 +63,7 @@ def _inspect(chosen: argparse.Namespace) -> int:
     if len(dumps) > 1:
         raise OptionError(f"inspect: give one perf dump, not {len(dumps)}: {', '.join(map(str, dumps))}")
     dump = read(dumps[0]) if dumps else None
-    found = inspect(dump, "\n".join(read(path, at_most=LOG_LIMIT) for path in logs) if logs else None)
-    found = _with_power(found)
+    found = _shown(inspect(dump, "\n".join(read(path, at_most=LOG_LIMIT) for path in logs) if logs else None))
     if chosen.json:
         print(as_json(found))
     else:
@@ -86,7 +86,7 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
     for (folder, case, number), below in places:
         head = {"folder": str(folder), "case": case, "launch": number}
         try:
-            shown.append({**head, **_with_power(_launch(folder, case, number, below=below))})
+            shown.append({**head, **_launch(folder, case, number, below=below)})
         except RecordingError as error:
             broken = True
             print(f"sgdiff: inspect: {error}", file=sys.stderr)
@@ -118,16 +118,10 @@ def _recorded(folders: Sequence[Path], *, machine_read: bool) -> int:
 def _launch(folder: Path, case: str, number: int, *, below: Path) -> dict[str, Any]:
     from pytest_sgdiff.engines.inspect import inspect_launch
     from pytest_sgdiff.recordings import store as recordings
-    from pytest_sgdiff.reports import disturbance_text
     from pytest_sgdiff.watch import disturbances
 
     launch = recordings.read_launch(folder, case=case, number=number, below=below)
-    found = inspect_launch(launch)
-    disturbed = disturbances(launch.watch) if launch.watch else ()
-    return {
-        **found,
-        "problems": [*found["problems"], *(f"disturbed: {disturbance_text.words(one)}" for one in disturbed)],
-    }
+    return _shown(inspect_launch(launch), disturbances(launch.watch) if launch.watch else ())
 
 
 def _launches(path: Path) -> list[tuple[Path, str, int]]:
@@ -167,17 +161,32 @@ def _record(found: Mapping[str, Any]) -> LaunchRecord:
     return LaunchRecord(number=0, metrics=found["metrics"], generation=found["generation"])
 
 
-def _with_power(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What was found, with the pause of the launch and, of a launch that counts, what it shows against one other."""
+def _shown(found: Inspection, disturbed: Sequence[Disturbance] = ()) -> dict[str, Any]:
+    """What was found as plain builtins, the problems in words, with the pause of the launch and, of a launch that
+    counts, what it shows against one other."""
     from pytest_sgdiff.compare.compare import alike, stands_out
+    from pytest_sgdiff.data import LaunchRecord
+    from pytest_sgdiff.reports import inspect_text
     from pytest_sgdiff.reports.comparison import plain_power
 
-    record = _record(found)
-    counts = bool(found["metrics"]) and not found["problems"]
-    problems = found["problems"]
-    rest = {name: value for name, value in found.items() if name != "problems"}
-    shows = plain_power(alike([record])) if counts else []
-    return {**rest, "pause_ms": stands_out(record), "shows": shows, "problems": problems}
+    record = LaunchRecord(number=0, metrics=found.metrics, generation=found.generation)
+    problems = [*map(inspect_text.words, found.problems), *map(inspect_text.disturbed, disturbed)]
+    return {
+        "backend": found.backend,
+        "pipeline": found.pipeline,
+        "warmup": found.warmup,
+        "generation": found.generation,
+        "tag": found.tag,
+        "metrics": found.metrics,
+        "pause_ms": stands_out(record),
+        "shows": plain_power(alike([record])) if found.metrics and not problems else [],
+        "problems": problems,
+        **({"requests": [_request(one) for one in found.requests]} if found.requests else {}),
+    }
+
+
+def _request(one: RequestReading) -> dict[str, Any]:
+    return {"number": one.number, "warmup": one.warmup, "metrics": dict(one.metrics)}
 
 
 def _power(launches: Sequence[LaunchRecord]) -> list[str]:

@@ -115,9 +115,20 @@ class Unlike:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """A flag of the engine or a variable that is not the same on both sides: another way of doing the same work. None
+    where it is not set, empty where it is set without a value; `reports/comparison.py` has the words."""
+
+    kind: Literal["flag", "variable"]
+    name: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """What came of it. `differences` are reasons why the sides are not comparable; unless `anyway`, rows are empty
-    then. `ways` are other flags that differ: two ways of doing the same work. `by` is what decided: the rule of the
+    then. `ways` are the flags and variables that differ. `by` is what decided: the rule of the
     gate; the same with its prior for launches that are too few; the rule for published numbers, which shows differences
     only; or fixed tolerances. `needed` launches of each side
     would show more (None: there are that many).
@@ -128,7 +139,7 @@ class Comparison:
     by: Literal["rule", "prior", "reference", "tolerance"]
     rows: tuple[Row, ...] = ()
     differences: tuple[Unlike, ...] = ()
-    ways: tuple[str, ...] = ()
+    ways: tuple[Way, ...] = ()
     anyway: bool = False
     needed: int | None = None
     left_out: tuple[str, ...] = ()
@@ -203,7 +214,7 @@ def compare(old: Side, new: Side, *, anyway: bool = False, tolerances: Tolerance
         by=by if tolerances is None else "tolerance",
         rows=rows,
         differences=differences,
-        ways=(*_ways(old.flags, new.flags), *_ways(old.variables, new.variables, mark="")),
+        ways=(*_ways("flag", old.flags, new.flags), *_ways("variable", old.variables, new.variables)),
         anyway=anyway,
         needed=CONFIRM_LAUNCHES if tolerances is None and not published and fewest < CONFIRM_LAUNCHES else None,
     )
@@ -225,16 +236,14 @@ def stands_out(launch: LaunchRecord) -> float | None:
     return pause
 
 
-def _ways(old: Mapping[str, str] | None, new: Mapping[str, str] | None, *, mark: str = "--") -> Iterator[str]:
+def _ways(
+    kind: Literal["flag", "variable"], old: Mapping[str, str] | None, new: Mapping[str, str] | None
+) -> Iterator[Way]:
     if old is None or new is None:
         return
     for name in dict.fromkeys((*old, *new)):
         if old.get(name) != new.get(name):
-            yield f"{mark}{name}: {_given(old, name)} in the old, {_given(new, name)} in the new"
-
-
-def _given(flags: Mapping[str, str], name: str) -> str:
-    return (flags[name] or "set") if name in flags else "not set"
+            yield Way(kind=kind, name=name, old=old.get(name), new=new.get(name))
 
 
 _STATUS: Mapping[Outcome, Status] = {

@@ -7,14 +7,14 @@ baseline its machine and workload. What a source does not report is no differenc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from pytest_sgdiff.data import Baseline, Environment, Launch, LaunchRecord, Machine, PerfDump
-from pytest_sgdiff.engines.causes import CUT_OFF
 from pytest_sgdiff.engines.gate import cut_off
 from pytest_sgdiff.engines.inspect import inspect, inspect_launch
+from pytest_sgdiff.engines.inspection import LaunchFlaw
 from pytest_sgdiff.engines.log import examine
 from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.engines.serving.inspect import is_server
@@ -43,6 +43,28 @@ Fact = str | int | bool | Machine
 """A value of a fact: the machine, whether stage timers are synchronised, a count, or a word of the engine's."""
 
 
+NoteCode = Literal["cut-off", "flaw", "ending", "exit-code", "no-dump", "no-exit-code", "foreign-process", "published"]
+"""What is worth a note: why a launch is discarded, what is wrong with one that is not, another process on its GPU, and
+numbers that are published and not of launches."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """What a reader of a side must know; `reports/comparison.py` has the words.
+
+    `launch` is the launch's number, None where it is of the whole side, and `discarded` says that it does not count.
+    `ending` is how its process ended, `number` its exit code, `pids` the other processes.
+    """
+
+    code: NoteCode
+    launch: int | None = None
+    discarded: bool = False
+    flaw: LaunchFlaw | None = None
+    ending: str = ""
+    number: int | None = None
+    pids: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
     """One of the two. `facts` must be equal on both sides where both tell them: model, GPUs, sizes, stage timers,
@@ -59,7 +81,7 @@ class Side:
     flags: Mapping[str, str] | None = None
     variables: Mapping[str, str] | None = None
     published: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def untold(self) -> tuple[str, ...]:
@@ -81,35 +103,36 @@ def dump_side(label: str, text: str) -> Side:
     found = inspect(text, None)
     launch = LaunchRecord(
         number=0,
-        metrics=found["metrics"],
+        metrics=found.metrics,
         steps_ms=dump.steps_ms,
         started_at=dump.timestamp,
         generation=dump.generation,
     )
-    return Side(label=label, launches=(launch,), facts=dict(_dump_facts(dump, found["backend"])))
+    return Side(label=label, launches=(launch,), facts=dict(_dump_facts(dump, found.backend)))
 
 
 def recording_side(label: str, launches: Sequence[Launch]) -> Side:
-    """The launches of one recorded case. Those that gave no numbers are left out with a note.
+    """The launches of one recorded case. Those that gave no numbers are left out with a note; there may be none left.
 
-    Raises RecordingError if none is left, and for launches of different work that were recorded as one case.
+    Raises RecordingError for launches of different work that were recorded as one case.
     """
-    kept, notes = [], []
+    kept: list[LaunchRecord] = []
+    notes: list[Note] = []
     facts: dict[str, Fact] = {}
     for launch in launches:
         server = is_server(launch)
         read = [read_dump(one.dump)[0] for one in launch.requests if not one.warmup]
         dumps = [one for one in (read if server else [read_dump(launch.dump)[0]]) if one is not None]
         found = inspect_launch(launch) if server else inspect(launch.dump, launch.log or None)
-        ended_well = not found["problems"] if server else launch.returncode == 0 and launch.ending == "exited"
+        ended_well = not found.problems if server else launch.returncode == 0 and launch.ending == "exited"
         if not dumps or not ended_well:
-            notes.append(f"launch {launch.number} discarded: {_failure(launch, found['problems'])}")
+            notes.append(replace(_failure(launch, found.problems), launch=launch.number, discarded=True))
             continue
-        notes += [f"launch {launch.number}: {problem}" for problem in found["problems"]]
+        notes += [Note(code="flaw", launch=launch.number, flaw=flaw) for flaw in found.problems]
         if launch.watch and launch.watch.foreign:
-            pids = ", ".join(dict.fromkeys(str(process.pid) for process in launch.watch.foreign))
-            notes.append(f"launch {launch.number}: another process was on its GPU (pid {pids})")
-        own = {**dict(_dump_facts(dumps[-1], found["backend"])), **dict(_launch_facts(launch))}
+            pids = tuple(dict.fromkeys(process.pid for process in launch.watch.foreign))
+            notes.append(Note(code="foreign-process", launch=launch.number, pids=pids))
+        own = {**dict(_dump_facts(dumps[-1], found.backend)), **dict(_launch_facts(launch))}
         for name, value in own.items():
             if facts.setdefault(name, value) != value:
                 raise RecordingError(
@@ -119,7 +142,7 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
         kept.append(
             LaunchRecord(
                 number=launch.number,
-                metrics=found["metrics"],
+                metrics=found.metrics,
                 steps_ms=steps_of(dumps),
                 started_at=launch.started_at,
                 environment=launch.environment,
@@ -127,7 +150,7 @@ def recording_side(label: str, launches: Sequence[Launch]) -> Side:
             )
         )
     if not kept:
-        raise RecordingError(f"{label}: no launch gave numbers ({'; '.join(notes) or 'it is empty'})")
+        return Side(label=label, launches=(), notes=tuple(notes))
     versions = {launch.environment.engine_version for launch in kept}
     return Side(
         label=label,
@@ -163,20 +186,21 @@ def baseline_side(label: str, baseline: Baseline) -> Side:
         facts=facts,
         variables=_variables(measurement.launches[0].environment, _given(measurement.workload.fields)),
         published=baseline.kind == "reference",
-        notes=("published numbers, without spread",) if baseline.kind == "reference" else (),
+        notes=(Note(code="published"),) if baseline.kind == "reference" else (),
     )
 
 
-def _failure(launch: Launch, problems: Sequence[str]) -> str:
+def _failure(launch: Launch, flaws: Sequence[LaunchFlaw]) -> Note:
+    """Why a launch that does not count does not."""
     if cut_off(launch, examine(launch.log)):
-        return CUT_OFF
-    if problems:
-        return problems[0]
+        return Note(code="cut-off")
+    if flaws:
+        return Note(code="flaw", flaw=flaws[0])
     if launch.ending != "exited":
-        return launch.ending
+        return Note(code="ending", ending=launch.ending)
     if launch.returncode:
-        return f"exit code {launch.returncode}"
-    return "no perf dump" if launch.dump is None else "its exit code is not known"
+        return Note(code="exit-code", number=launch.returncode)
+    return Note(code="no-dump" if launch.dump is None else "no-exit-code")
 
 
 def _dump_facts(dump: PerfDump, backend: str | None) -> Iterator[tuple[str, Fact]]:

@@ -86,6 +86,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
+from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.results import (
     CaseResult,
     ChangePoint,
@@ -93,6 +94,7 @@ from pytest_sgdiff.data.results import (
     Estimator,
     Gap,
     HistoryPoint,
+    NoisePrior,
     Reason,
     Relation,
     Run,
@@ -166,6 +168,9 @@ __all__ = [
     "Measurement",
     "MetricChoice",
     "MetricClass",
+    "NextCode",
+    "NextStep",
+    "NoisePrior",
     "Outcome",
     "OutputFile",
     "OutputSize",

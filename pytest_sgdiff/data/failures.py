@@ -1,5 +1,7 @@
-"""Why an engine's launch failed, as values: a class for each kind, distinguished by `code`. `engines/causes.py` has the
-words."""
+"""Why an engine's launch failed, as values: a class for each kind, distinguished by `code`.
+
+`reports/failure_text.py` has the words.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ Cause = Literal[
     "other-work",
     "mixture",
 ]
-"""What a launch lacked, where there is a known fix (`pytest_sgdiff.runner.next_step.FIXES`)."""
+"""What a launch lacked, where there is a known fix (`pytest_sgdiff.reports.next_text.FIXES`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from pytest_sgdiff.data.cases import Advice, FasterThan, Location, MetricClass, 
 from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode, StepFinding, UnknownStage
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
+from pytest_sgdiff.data.next_steps import NextStep
 
 Estimator = Literal["mean", "median"]
 """What a centre is: the geometric mean over the launches with high outliers pulled in, or the median (of values that
@@ -144,15 +145,34 @@ class Warned:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NoisePrior:
+    """Which prior of the noise between launches judged a class of metrics; `reports/noise_text.py` has the words.
+
+    `cv` is the expected coefficient of variation, a fraction. It is `fitted` from as many `baselines` of the suite and
+    counts as `weight` degrees of freedom, or it is the class's default and `baselines` (None: nobody counted) were too
+    few. `session_cv` is the drift between sessions, None in pairs, which share theirs; `nights` are the earlier runs
+    that refined it.
+    """
+
+    metric_class: MetricClass
+    cv: float
+    fitted: bool
+    weight: float
+    baselines: int | None = None
+    session_cv: float | None = None
+    nights: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CaseResult:
     """Everything that a run found out about one case; what workers send and reports read.
 
     `reason` says why the outcome is what it is, and `decided_by` names the metrics whose verdicts it is; `next_step`
-    says what to do about it. `noise` says which
-    prior of the noise between launches was used. `recorded` says that the launches are meant as a new baseline
-    (`--sgdiff-update`), and its verdicts are then for show. `changed` are variables that the launches inherited
-    otherwise than the baseline's did. `baseline_records` are the baseline's own launches, so that a report can show
-    both sides launch by launch; `baseline_source` says where a reference was published.
+    says what to do about it. `noise` are the priors of the noise between launches that were used. `recorded` says that
+    the launches are meant as a new baseline (`--sgdiff-update`), and its verdicts are then for show. `changed` are
+    variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
+    launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
+    published.
     """
 
     case: str
@@ -161,7 +181,7 @@ class CaseResult:
     outcome: Outcome
     reason: Reason
     decided_by: tuple[str, ...] = ()
-    next_step: str = ""
+    next_step: NextStep | None = None
     summary: str = ""
     faster_than: FasterThan | None = None
     machine: Machine | None = None
@@ -171,7 +191,7 @@ class CaseResult:
     verdicts: tuple[Verdict, ...] = ()
     warnings: tuple[Warned, ...] = ()
     changed: tuple[Changed, ...] = ()
-    noise: str = ""
+    noise: tuple[NoisePrior, ...] = ()
     problems: tuple[Problem, ...] = ()
     baseline_path: str | None = None
     baseline_recorded: Recorded | None = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 from pytest_sgdiff.data import Launch, PerfDump
-from pytest_sgdiff.engines.causes import NATIVE_UNPROVED, warmup_unproved
 from pytest_sgdiff.engines.gate import backend_of
 from pytest_sgdiff.engines.image_in_denoising import told_apart
+from pytest_sgdiff.engines.inspection import Inspection, LaunchFlaw
 from pytest_sgdiff.engines.log import LogEvidence, examine
 from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.engines.serving.inspect import inspect_server, is_server
@@ -19,8 +19,8 @@ _DUMPED = "Metrics dumped to:"
 """What `sglang generate` logs last of a request that ended well (0.5.8 to 0.5.23)."""
 
 
-def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
-    """Backend, pipeline, warmup, generation, tag, metrics and problems, as plain builtins.
+def inspect(dump_text: str | None, log: str | None) -> Inspection:
+    """Backend, pipeline, warmup, generation, tag, metrics and problems.
 
     A log that is given must prove the backend, and alone that its request ended. Unlike in a judged launch the metrics
     are given whatever the problems are.
@@ -28,39 +28,39 @@ def inspect(dump_text: str | None, log: str | None) -> dict[str, Any]:
     dump, error = read_dump(dump_text)
     evidence = examine(log or "", prompts=prompts_of(dump_text))
     problems = [*_problems(dump, error, evidence)]
-    if log is not None and not (error or evidence.failures or evidence.cause):
+    if log is not None and not (error or evidence.failures or evidence.failure):
         problems = [*_unproven(dump, evidence), *problems]
-    return {
-        "backend": backend_of(dump, evidence),
-        "pipeline": evidence.pipeline,
+    return Inspection(
+        backend=backend_of(dump, evidence),
+        pipeline=evidence.pipeline,
         # Without a log nobody knows.
-        "warmup": None if log is None else evidence.warmup,
-        "generation": dump.generation if dump else None,
-        "tag": dump.tag if dump else None,
-        "metrics": metrics_of(told_apart(dump, evidence)) if dump else {},
-        "problems": problems,
-    }
+        warmup=None if log is None else evidence.warmup,
+        generation=dump.generation if dump else None,
+        tag=dump.tag if dump else None,
+        metrics=metrics_of(told_apart(dump, evidence)) if dump else {},
+        problems=tuple(problems),
+    )
 
 
-def inspect_launch(launch: Launch) -> dict[str, Any]:
+def inspect_launch(launch: Launch) -> Inspection:
     """As `inspect`, of a recorded launch: how the process ended is a problem, too. That of a server has `requests`."""
     if is_server(launch):
         return inspect_server(launch)
     found = inspect(launch.dump, launch.log or None)
-    return {**found, "problems": [*_ended(launch, proven=bool(found["problems"])), *found["problems"]]}
+    return replace(found, problems=(*_ended(launch, proven=bool(found.problems)), *found.problems))
 
 
-def _ended(launch: Launch, *, proven: bool) -> Iterator[str]:
+def _ended(launch: Launch, *, proven: bool) -> Iterator[LaunchFlaw]:
     if launch.ending == "timeout":
-        yield "the launch did not end in time"
+        yield LaunchFlaw(code="timeout")
     elif launch.ending == "interrupted":
-        yield "the launch was interrupted"
+        yield LaunchFlaw(code="interrupted")
     elif launch.returncode:
-        yield f"the engine exited with {launch.returncode}"
+        yield LaunchFlaw(code="exit-code", number=launch.returncode)
     if launch.stale_dump:
-        yield "the perf dump is older than the launch"
+        yield LaunchFlaw(code="stale-dump")
     elif launch.dump is None and not proven:
-        yield "the launch left no perf dump"
+        yield LaunchFlaw(code="no-dump")
 
 
 def prompts_of(dump_text: str | None) -> tuple[str, ...]:
@@ -76,33 +76,31 @@ def prompts_of(dump_text: str | None) -> tuple[str, ...]:
 
 def _unended(log: LogEvidence) -> bool:
     """Whether the log breaks off: it shows neither a failure nor a request that ended."""
-    return not log.failures and not log.cause and not any(_DUMPED in line for line in log.lines)
+    return not log.failures and not log.failure and not any(_DUMPED in line for line in log.lines)
 
 
-def _unproven(dump: PerfDump | None, log: LogEvidence) -> Iterator[str]:
+def _unproven(dump: PerfDump | None, log: LogEvidence) -> Iterator[LaunchFlaw]:
     """What no case can do without, missing in a log that shows nothing wrong."""
     if not log.lines:
-        yield "the log is empty"
+        yield LaunchFlaw(code="empty-log")
     elif dump is None and _unended(log):
-        yield "the log ends before the request does: the launch is incomplete, or wrote no perf dump"
+        yield LaunchFlaw(code="cut-off")
     elif backend_of(dump, log) != "diffusers" and not log.pipeline:
-        yield NATIVE_UNPROVED
+        yield LaunchFlaw(code="native-unproved")
 
 
-def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Iterator[str]:
+def _problems(dump: PerfDump | None, error: str | None, log: LogEvidence) -> Iterator[LaunchFlaw]:
     if error:
-        yield error
-    if log.failures:
-        yield f"the log shows a failure: {log.cause or log.failures[0]}"
-    elif log.cause and not any(_DUMPED in line for line in log.lines):
-        # A launch that ends before its request, for a rejected flag or a model that is not there, has none of the
-        # lines that always mean failure; and a dump beside it is an older launch's.
-        yield f"the log shows a failure: {log.cause}"
+        yield LaunchFlaw(code="bad-dump", line=error)
+    # A launch that ends before its request, for a rejected flag or a model that is not there, has none of the lines
+    # that always mean failure; and a dump beside it is an older launch's.
+    if log.failures or (log.failure and not any(_DUMPED in line for line in log.lines)):
+        yield LaunchFlaw(code="failure", failure=log.failure, line=log.failures[0] if log.failures else "")
     if backend_of(dump, log) == "diffusers" and not log.requested_diffusers:
-        shown = log.fallbacks or log.pipeline_lines or ("the perf dump has the stage DiffusersExecutionStage",)
-        yield f"ran on the diffusers backend: {shown[0]}"
-    yield from (f"attention fell back: {line}" for line in log.attention_fallbacks)
-    yield from (f"a component runs as a diffusers class: {line}" for line in log.components)
-    yield from (f"torch.compile failed: {line}" for line in log.compile_failures)
+        lines = log.fallbacks or log.pipeline_lines
+        yield LaunchFlaw(code="diffusers-ran", line=lines[0] if lines else "")
+    yield from (LaunchFlaw(code="attention-fell-back", line=line) for line in log.attention_fallbacks)
+    yield from (LaunchFlaw(code="diffusers-component", line=line) for line in log.components)
+    yield from (LaunchFlaw(code="compile-failed", line=line) for line in log.compile_failures)
     if log.warmup == "unproven" and (dump or not _unended(log)):
-        yield warmup_unproved(log.warmup_code, log.warmup_asked)
+        yield LaunchFlaw(code="warmup", warmup=log.warmup_code, asked=log.warmup_asked)

@@ -23,7 +23,6 @@ from typing import Any, Literal
 from pytest_sgdiff.data import Cause, CouldStay, Failure, WarmupCode
 from pytest_sgdiff.engines import failures as failure
 from pytest_sgdiff.engines.attention import AttentionUse, attention_fallbacks, attention_uses
-from pytest_sgdiff.engines.causes import in_words
 from pytest_sgdiff.engines.log_prefix import ANSI, STAMP, Line, bare_lines
 
 Warmup = Literal["proven", "unproven", "none"]
@@ -155,11 +154,6 @@ class LogEvidence:
     request_began: str | None = None
     workers_ready_ns: int | None = None
     breakable_graphs: tuple[str, ...] = ()
-
-    @property
-    def cause(self) -> str | None:
-        """Why the launch failed, in one line."""
-        return None if self.failure is None else in_words(self.failure)
 
     @property
     def lacked(self) -> Cause | None:

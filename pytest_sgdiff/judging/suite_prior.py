@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, MetricChoice, MetricClass
+from pytest_sgdiff.data import Baseline, MetricChoice, MetricClass, NoisePrior
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.estimator import middle as median
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Prior
@@ -58,31 +58,26 @@ def with_nights(
     refined = replace(
         prior,
         session_cv=math.sqrt(squares / (WEIGHT + freedom)),
-        source=f"{prior.source}, drift of {len(nights[metric])} nights",
+        nights=len(nights[metric]),
     )
     return {**priors, "primary": refined}
 
 
-def told(priors: Mapping[MetricClass, Prior], *, paired: bool = False) -> str:
-    """Which priors were used, in one line; empty for none. Noise within a session and, but for pairs, which share
-    theirs, drift between sessions:
-
-    `default prior (3 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.25 %`
-    """
-    if priors and all(prior.cv0 is None for prior in priors.values()):
-        first = next(iter(priors.values()))
-        noise = ", ".join(f"{100 * CLASS_MARGINS[kind].cv0:.2f} % {kind}" for kind in priors)
-        return f"{first.source}: CV {noise}" + ("" if paired else f"; {_drift(first)}")
-    by_source: dict[str, list[str]] = {}
-    for kind, prior in priors.items():
-        noise = "" if prior.cv0 is not None else f": CV {100 * CLASS_MARGINS[kind].cv0:.2f} %"
-        drift = "" if paired else f", {_drift(prior)}"
-        by_source.setdefault(f"{prior.source}{noise}{drift}", []).append(kind)
-    return "; ".join(f"{' and '.join(kinds)}: {source}" for source, kinds in by_source.items())
-
-
-def _drift(prior: Prior) -> str:
-    return f"session drift {100 * prior.session_cv:.2f} %"
+def used(priors: Mapping[MetricClass, Prior], *, paired: bool = False) -> tuple[NoisePrior, ...]:
+    """Which priors were used, as results and reports say it: noise within a session and, but for pairs, which share
+    theirs, drift between sessions."""
+    return tuple(
+        NoisePrior(
+            metric_class=kind,
+            cv=CLASS_MARGINS[kind].cv0 if prior.cv0 is None else prior.cv0,
+            fitted=prior.cv0 is not None,
+            weight=prior.weight,
+            baselines=prior.baselines,
+            session_cv=None if paired else prior.session_cv,
+            nights=prior.nights,
+        )
+        for kind, prior in priors.items()
+    )
 
 
 def _fitted(kind: MetricClass, series: Sequence[tuple[Series, Sequence[str]]]) -> Prior:

@@ -99,6 +99,7 @@ class Measuring:
             problems=of_two_measurements(recorded),
             gpu_indices=() if self.lease is None else self.lease.indices,
             next_command=self._next_command(),
+            replayed=self._too_few(),
             command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
@@ -228,11 +229,13 @@ class Measuring:
             return self._comparing(self._folder_in(self.settings.out))
         if self._base_recorded and self.settings.replay is not None:
             return self._comparing(self.settings.replay)
-        wanted, made = self.case.recorded_launches, len(self._recorded)
-        if self.settings.replay is None or made >= wanted:
-            return self._recording(replay=self.settings.replay)
-        few = f"a baseline needs {wanted} launches, this recording has {made}"
-        return f"on the machine ({few}): {self._recording(replay=None)}"
+        return self._recording(replay=None if self._too_few() is not None else self.settings.replay)
+
+    def _too_few(self) -> int | None:
+        """How many launches the replayed recording of one engine has if they are too few for a baseline; else None."""
+        made = len(self._recorded)
+        few = self.settings.replay is not None and not self._base_recorded and made < self.case.recorded_launches
+        return made if few else None
 
     def _comparing(self, out: Path) -> str:
         folders = (recordings.launch_folder(side, self.case.id, 0).parent for side in (out / recordings.AGAINST, out))

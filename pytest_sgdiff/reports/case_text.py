@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Trend, Verdict
 from pytest_sgdiff.metrics import DENOISE, DENOISE_CORE
-from pytest_sgdiff.reports import evidence, finding_text, metric_text, numbers, reason_text
+from pytest_sgdiff.reports import evidence, finding_text, metric_text, next_text, numbers, reason_text
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
@@ -189,7 +189,7 @@ def actions(result: CaseResult) -> list[tuple[str, str]]:
     """What to do next, as pairs of a word and a command or sentence: reproduce, settle, accept, files."""
     label = {"inconclusive": "settle", "invalid": "fix"}.get(result.outcome, "next")
     rows = [("reproduce", result.command)] if result.command else []
-    rows += [(label, numbers.clean(result.next_step))] if result.next_step else []
+    rows += [(label, numbers.clean(next_text.words(result.next_step)))] if result.next_step else []
     return [*rows, ("files", result.folder)] if result.folder else rows
 
 

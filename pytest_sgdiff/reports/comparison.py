@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pytest_sgdiff.compare.compare import Comparison, Row, Status, Unlike
-from pytest_sgdiff.compare.sides import Side, fact_text
+from pytest_sgdiff.compare.compare import Comparison, Row, Status, Unlike, Way
+from pytest_sgdiff.compare.sides import Note, NoteCode, Side, fact_text
 from pytest_sgdiff.metrics import STAGE, title
 from pytest_sgdiff.printable import printable_json, printable_values
+from pytest_sgdiff.reports import inspect_text
 from pytest_sgdiff.reports.case_text import estimators
+from pytest_sgdiff.reports.failure_text import CUT_OFF
 from pytest_sgdiff.reports.figures import fixed, precision
 from pytest_sgdiff.reports.finding_text import OLD, against, words
 from pytest_sgdiff.reports.numbers import UNKNOWN, bare, plural, quantity, signed
@@ -109,7 +111,7 @@ def render_json(comparison: Comparison) -> str:
         "result": comparison.result,
         "differences": [_unlike(one) for one in comparison.differences],
         "untold": list(comparison.untold),
-        "ways": list(comparison.ways),
+        "ways": list(map(way, comparison.ways)),
         "rows": [_plain_row(row) for row in comparison.rows],
         "needed": comparison.needed,
         "left_out": list(comparison.left_out),
@@ -148,7 +150,7 @@ def _plain_side(side: Side) -> dict[str, object]:
         "launches": len(side.launches),
         "engine": side.engine_version,
         "facts": {name: fact_text(value) for name, value in side.facts.items()},
-        "notes": list(side.notes),
+        "notes": list(map(note, side.notes)),
     }
 
 
@@ -158,14 +160,38 @@ def _side(side: Side) -> str:
     return f"{side.label} ({plural(len(side.launches), 'launch')}{engine}{machine})"
 
 
+def note(n: Note) -> str:
+    """`launch 2 discarded: its exit code is not known`: what a reader of a side must know."""
+    text = _NOTES[n.code](n)
+    return text if n.launch is None else f"launch {n.launch}{' discarded' * n.discarded}: {text}"
+
+
+def way(w: Way) -> str:
+    """`--attention-backend: torch_sdpa in the old, fa in the new`"""
+    old, new = ("not set" if value is None else value or "set" for value in (w.old, w.new))
+    return f"{'--' * (w.kind == 'flag')}{w.name}: {old} in the old, {new} in the new"
+
+
+_NOTES: Mapping[NoteCode, Callable[[Note], str]] = MappingProxyType(
+    {
+        "cut-off": lambda n: CUT_OFF,
+        "flaw": lambda n: "" if n.flaw is None else inspect_text.words(n.flaw),
+        "ending": lambda n: n.ending,
+        "exit-code": lambda n: f"exit code {n.number}",
+        "no-dump": lambda n: "no perf dump",
+        "no-exit-code": lambda n: "its exit code is not known",
+        "foreign-process": lambda n: f"another process was on its GPU (pid {', '.join(map(str, n.pids))})",
+        "published": lambda n: "published numbers, without spread",
+    }
+)
+
+
 def _notes(comparison: Comparison) -> Iterator[str]:
     for name, side in (("old", comparison.old), ("new", comparison.new)):
-        for note in side.notes:
-            yield f"{name}: {note}"
+        yield from (f"{name}: {note(one)}" for one in side.notes)
     if comparison.untold:
         yield f"not recorded by both sides, so it may differ: {', '.join(comparison.untold)}"
-    for way in comparison.ways:
-        yield f"different {'flag' if way.startswith('--') else 'variable'}: {way}"
+    yield from (f"different {one.kind}: {way(one)}" for one in comparison.ways)
     if comparison.anyway:
         for difference in comparison.differences:
             yield f"not the same: {_unlike(difference)}"

@@ -15,6 +15,7 @@ from pytest_sgdiff.reports import (
     case_text,
     evidence,
     metric_text,
+    noise_text,
     numbers,
     problem_text,
     reason_text,
@@ -77,8 +78,7 @@ class MarkdownReport:
         ]
         trends += [f"- {_escape(run.trends_missing)}"] if run.trends_missing else []
         parts += ["**Trend over the history**\n\n" + "\n".join(trends)] if trends else []
-        noise = dict.fromkeys(r.noise for r in results if r.noise)
-        parts += [f"noise between launches: {_escape(source)}" for source in noise]
+        parts += [f"noise between launches: {_escape(noise)}" for noise in noise_text.of_all(results)]
         passed = [(r, f"**{_escape(r.case)}**\n\n{_metrics(r)}") for r in good if r not in told and r.verdicts]
         shown, _ = _fitting(passed, LIMIT - sum(map(len, parts)))
         parts += [_folded("all figures of what passed", "\n\n".join(shown))] if shown else []

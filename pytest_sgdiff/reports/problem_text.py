@@ -6,9 +6,9 @@ import signal
 from collections.abc import Callable, Mapping
 
 from pytest_sgdiff.data import Problem, ProblemCode
-from pytest_sgdiff.engines.causes import CUT_OFF, NATIVE_UNPROVED, in_words, warmup_unproved
-from pytest_sgdiff.engines.serving.words import SERVER_WORDS
 from pytest_sgdiff.reports import difference_text
+from pytest_sgdiff.reports.failure_text import CUT_OFF, NATIVE_UNPROVED, in_words, warmup_unproved
+from pytest_sgdiff.reports.server_text import SERVER_WORDS
 
 
 def message(p: Problem) -> str:

@@ -17,6 +17,7 @@ from pytest_sgdiff.reports import (
     finding_text,
     launch_notes,
     metric_text,
+    noise_text,
     numbers,
     problem_text,
     reason_text,
@@ -66,8 +67,7 @@ def closing(run: Run) -> str:
     lines += [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
     lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {case_text.trend_line(t)}" for t in run.trends]
     lines += [f"trend: {run.trends_missing}"] if run.trends_missing else []
-    noise = dict.fromkeys(result.noise for result in results if result.noise)
-    lines += [f"noise between launches: {source}" for source in noise]
+    lines += [f"noise between launches: {noise}" for noise in noise_text.of_all(results)]
     found = [
         f"{result.case} {numbers.percent(v.detectable)}"
         for result in results

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pytest_sgdiff.data import (
     Baseline,
     CaseResult,
+    NextStep,
     Reason,
     Verdict,
 )
@@ -25,8 +26,6 @@ from pytest_sgdiff.runner.result import environment_reason, finish
 PAIR_LOOKS = (3, 5, 8)
 """Pairs of launches after which an A/B verdict is sought (docs/decision-evidence.md, "A/B")."""
 
-AGAIN = "run it again on a quiet machine"
-
 
 def against(base: Job, now: Job) -> CaseResult:
     """A/B: launch the base and the current engine in turn and judge pair by pair; needs no baseline.
@@ -37,9 +36,9 @@ def against(base: Job, now: Job) -> CaseResult:
     result = _pairs(base, now)
     # What `next_step` says is of committed baselines, which an A/B run neither reads nor is changed by.
     named = ("regressed", "improved", "no-baseline", "inconclusive")
-    steps = dict.fromkeys(named, f"see what differs: {now.next_command}")
+    steps = dict.fromkeys(named, NextStep(code="see-differences", command=now.next_command))
     if not gone(result.verdicts):
-        steps["inconclusive"] = AGAIN
+        steps["inconclusive"] = NextStep(code="repeat-pairs")
     return replace(result, next_step=steps.get(result.outcome, result.next_step))
 
 
@@ -68,7 +67,7 @@ def _pairs(base: Job, now: Job) -> CaseResult:
     outcome, by = outcome_of(verdicts)
     reason = Reason(pairs=len(collected.counted))
     result = finish(now, collected, baseline, verdicts, outcome, reason, decided_by=by)
-    return replace(result, noise=suite_prior.told(priors, paired=True))
+    return replace(result, noise=suite_prior.used(priors, paired=True))
 
 
 def given_up(now: Job, then: LaunchSet, collected: LaunchSet) -> CaseResult:

@@ -38,7 +38,8 @@ class Job:
     `extend`: the launches that are recorded are added to those of the baseline; `compared`: a `faster_than` of this
     run needs the case's launches; `problems`: why the recording that is replayed cannot be judged at all;
     `isolation` is the mode of `--sgdiff-isolation`; `next_command` is what `next_step` names: the command that records
-    a baseline or, in an A/B run, the one that compares the launches of both engines.
+    a baseline or, in an A/B run, the one that compares the launches of both engines; `replayed`: how many launches a
+    recording has that is too short for a baseline, so that `next_command` must launch on the machine.
     """
 
     case: Case
@@ -56,4 +57,5 @@ class Job:
     problems: tuple[Problem, ...] = ()
     gpu_indices: tuple[int, ...] = ()
     next_command: str = ""
+    replayed: int | None = None
     command: str = ""

@@ -12,6 +12,7 @@ from pytest_sgdiff.data import (
     CaseResult,
     Difference,
     Machine,
+    NextStep,
     Reason,
     Warned,
 )
@@ -89,11 +90,10 @@ def _lost(job: Job, collected: LaunchSet) -> CaseResult | None:
     return None
 
 
-def _too_short(collected: LaunchSet, wanted: int) -> str:
+def _too_short(collected: LaunchSet, wanted: int) -> NextStep:
     """What to do about a recording that ends too early for a baseline; no case may ask for fewer than three."""
     counted = len(collected.counted)
-    fewer = f", or let the case ask for {counted} (launches.baseline)" if counted >= BASELINE_LAUNCHES else ""
-    return f"record {wanted} launches on the machine, with --sgdiff-gpus and --sgdiff-update{fewer}"
+    return NextStep(code="record-more", launches=wanted, fewer=counted if counted >= BASELINE_LAUNCHES else None)
 
 
 def _done(job: Job, collected: LaunchSet, baseline: Baseline | None, apart: tuple[Difference, ...]) -> Reason:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pytest_sgdiff.data import (
     Baseline,
     Case,
     CaseResult,
     Changed,
+    NextStep,
     Outcome,
     Reason,
     Verdict,
@@ -20,7 +22,7 @@ from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.inherited import changes
 from pytest_sgdiff.judging.judge import new_stages
 from pytest_sgdiff.judging.step_profile import step_findings
-from pytest_sgdiff.judging.suite_prior import told
+from pytest_sgdiff.judging.suite_prior import used
 from pytest_sgdiff.runner.collect import LaunchSet, measurement_of
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step, settles
@@ -44,6 +46,15 @@ def finish(
     changed = (
         changes(*((launch.environment for launch in counted(side)) for side in (old, launches))) if recorded else ()
     )
+    step = next_step(
+        outcome,
+        job.next_command,
+        cause=collected.problems[0].cause if collected.problems else None,
+        disturbed=collected.too_many_disturbed,
+        settled_by=settles(verdicts, baseline, job.next_command) if baseline else None,
+        looks=case.launches.looks[-1],
+        changed=changed,
+    )
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -51,15 +62,7 @@ def finish(
         outcome=outcome,
         reason=reason,
         decided_by=tuple(v.metric for v in decided_by),
-        next_step=next_step(
-            outcome,
-            job.next_command,
-            cause=collected.problems[0].cause if collected.problems else None,
-            disturbed=collected.too_many_disturbed,
-            settled_by=settles(verdicts, baseline, job.next_command) if baseline else "",
-            looks=case.launches.looks[-1],
-            changed=changed,
-        ),
+        next_step=None if step is None else launching(step, job),
         summary=case.summary,
         faster_than=case.faster_than,
         machine=collected.machine,
@@ -74,7 +77,7 @@ def finish(
             *inherited_otherwise(changed),
             *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
         ),
-        noise=told(job.priors_for(collected.machine)) if verdicts and collected.machine else "",
+        noise=used(job.priors_for(collected.machine)) if verdicts and collected.machine else (),
         problems=collected.problems,
         baseline_path=baseline.path if baseline else None,
         baseline_recorded=baseline.recorded if baseline else None,
@@ -89,16 +92,24 @@ def finish(
     )
 
 
+def launching(step: NextStep, job: Job) -> NextStep:
+    """The step, with why its command launches where the recording that is replayed is too short for a baseline."""
+    if not step.command or job.replayed is None:
+        return step
+    return replace(step, launches=job.case.recorded_launches, have=job.replayed)
+
+
 def unmeasured(case: Case, error: str, *, fix: str = "") -> CaseResult:
     """The result of a case that could not be launched through no fault of its own, as `error` says; `fix` is what helps
     where waiting for a quiet machine does not."""
+    stated = NextStep(code="stated", fix=fix) if fix else None
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
         location=case.location,
         outcome="inconclusive",
         reason=Reason(code="environment", error=error),
-        next_step=next_step("inconclusive", "", disturbed=not fix, settled_by=fix),
+        next_step=next_step("inconclusive", "", disturbed=not fix, settled_by=stated),
         summary=case.summary,
     )
 

@@ -247,8 +247,8 @@ def test_text_of_cases_and_logs_is_neither_markup_nor_script(page: Any) -> None:
     nasty = "</script><script>window.pwned = 1</script>\"'><img src=x onerror='window.pwned = 2'>"
     problem = Problem(kind="launch-failed", message=nasty, evidence=(nasty,))
     result = factories.fallback(
-        case=nasty, summary=nasty, next_step=nasty, warnings=(factories.warned(nasty),), problems=(problem,),
-        command=nasty,
+        case=nasty, summary=nasty, next_step=factories.stated(nasty), warnings=(factories.warned(nasty),),
+        problems=(problem,), command=nasty,
         folder="javascript:window.pwned=3", location=factories.location("javascript:window.pwned=4//", 1),
     )  # fmt: skip
     browser = page(factories.run(result, command=nasty, header=(nasty,)))

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from pytest_sgdiff.data import NextStep
+from pytest_sgdiff.reports import next_text
 from tests.plugin.conftest import CASE, Project
 
 
@@ -55,7 +57,8 @@ def test_a_case_may_be_built_in_python(project: Project, workers: tuple[str, ...
     assert "tests/test_own.py:8: denoising is 20" in result.stdout.str()
     assert "measured 2 of 2 · 2 regressed" in result.stdout.str()
     renew = "pytest --sgdiff-gpus=4 --sgdiff-update tests/test_own.py::test_check"
-    assert f"  next        if it is intended: {renew}" in result.outlines
+    step = next_text.words(NextStep(code="accept", command=renew))
+    assert f"  next        {step}" in result.outlines
 
 
 def test_a_python_test_without_a_case_is_told_what_to_do(project: Project) -> None:

@@ -45,7 +45,8 @@ def test_work_that_the_shell_asked_for_once_is_named_where_it_is_missing(
     case = gate(project, *workers)
     assert case["outcome"] == "no-baseline"
     assert {"name": VARIABLE, "then": "true", "now": None, "recorded": True} in case["changed"]
-    assert f"export {VARIABLE}=true" in case["next_step"]
+    assert case["next_step_figures"]["code"] == "restore-environment"
+    assert [one["name"] for one in case["next_step_figures"]["changed"]] == [VARIABLE]
 
 
 def test_work_that_the_shell_asks_for_now_is_no_improvement(project: Project) -> None:
@@ -53,7 +54,7 @@ def test_work_that_the_shell_asks_for_now_is_no_improvement(project: Project) ->
     project.setenv(VARIABLE, "true")
     case = gate(project)
     assert case["outcome"] == "no-baseline"
-    assert f"unset {VARIABLE}" in case["next_step"]
+    assert [(one["name"], one["then"]) for one in case["next_step_figures"]["changed"]] == [(VARIABLE, None)]
     launch = json.loads((project.root / "out" / "tiny" / "00" / "launch.json").read_text())
     assert launch["environment"]["inherited"][VARIABLE] == "true"
     assert launch["workload"]["fields"][f"env.{VARIABLE}"] == "true"

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from pytest_sgdiff.data import NextStep
+from pytest_sgdiff.reports import next_text
 from tests.plugin.conftest import CASE, FAKE_BIN, Project
 
 
@@ -74,7 +76,8 @@ def test_the_base_engine_is_what_a_slowdown_is_told_against(project: Project) ->
     written = [(project.root / f"out.{suffix}").read_text() for suffix in ("md", "html")]
     assert re.search(r", sglang \S+, base engine: \S+/base/sglang\n", output)
     assert re.search(r"denoising is \S+ % slower than the base engine \(sglang \S+, \d launches\)\n", output)
-    assert "  next        see what differs: sgdiff compare kept/against/tiny kept/tiny\n" in output
+    step = NextStep(code="see-differences", command="sgdiff compare kept/against/tiny kept/tiny")
+    assert f"  next        {next_text.words(step)}\n" in output
     assert re.search(r"\n  metric +base engine +now +change ", output)
     assert all(" than the base engine (sglang " in text for text in written)
     assert "| metric | base engine | now | change |" in written[0]
@@ -86,7 +89,7 @@ def test_the_base_engine_is_what_a_slowdown_is_told_against(project: Project) ->
     for text in (output, *written):
         assert not re.search(r"than the baseline|baselines in|--sgdiff-update|in the baseline|the baseline's", text)
     # The command that is named compares the two.
-    (command,) = re.findall(r"see what differs: (.+)", output)
+    (command,) = re.findall(r"  next  .*: (sgdiff compare .+)", output)
     ran = subprocess.run(shlex.split(command), cwd=project.root, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (1, "")
     assert "slower" in ran.stdout
@@ -98,7 +101,8 @@ def test_a_replay_of_pairs_judges_the_pairs_again_whatever_baseline_there_is(pro
     base, now = engine(project, "base", "native"), engine(project, "now", "slow:1.30")
     live = project.run("--sgdiff-gpus=1", f"--sgdiff-against={base}", f"--sgdiff-engine-cmd={now}", "--sgdiff-out=ab")
     told = [line for line in live.outlines if re.match(r"  (metric|denoise|e2e|next) ", line)]
-    assert "  next        see what differs: sgdiff compare ab/against/tiny ab/tiny" in told
+    step = NextStep(code="see-differences", command="sgdiff compare ab/against/tiny ab/tiny")
+    assert f"  next        {next_text.words(step)}" in told
     project.no_gpus()
     replayed = project.run("--sgdiff-replay=ab")
     output = replayed.stdout.str()

@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from pytest_sgdiff.data import NextStep
+from pytest_sgdiff.reports import next_text
 from tests.plugin.conftest import Project
 
 
@@ -103,10 +105,7 @@ def test_a_launch_during_which_pytest_was_killed_is_said_to_be_cut_off(project: 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     output = result.stdout.str()
     assert "the launch is incomplete: it has neither an exit code nor a perf dump" in output
-    assert (
-        "  fix         launch it again, or remove its folder from the recording: pytest was killed while it ran, or "
-        "files of it are missing\n" in output
-    )
+    assert f"  fix         {next_text.words(NextStep(code='fix', cause='cut-off'))}\n" in output
 
 
 def test_a_baseline_can_be_recorded_from_a_recording(project: Project) -> None:
@@ -123,13 +122,14 @@ def test_a_recording_that_is_too_short_for_a_baseline_is_not_offered_for_one(pro
     project.baseline("--sgdiff-out=kept")
     (project.root / "baselines").rename(project.root / "elsewhere")
     options = ("--sgdiff-replay=kept", "--sgdiff-baselines=own")
-    record = "--sgdiff-baselines=own --sgdiff-update cases/tiny.yaml::tiny\n"
+    record = "--sgdiff-baselines=own --sgdiff-update cases/tiny.yaml::tiny"
     shown = project.run(*options).stdout.str()
-    assert f"  next        record a baseline: pytest --sgdiff-replay=kept {record}" in shown
+    step = NextStep(code="record", command=f"pytest --sgdiff-replay=kept {record}")
+    assert f"  next        {next_text.words(step)}\n" in shown
     shutil.rmtree(project.root / "kept" / "tiny" / "04")
     output = project.run(*options).stdout.str()
-    few = "on the machine (a baseline needs 5 launches, this recording has 4)"
-    assert f"  next        record a baseline: {few}: pytest --sgdiff-gpus=1 {record}" in output
+    few = NextStep(code="record", command=f"pytest --sgdiff-gpus=1 {record}", launches=5, have=4)
+    assert f"  next        {next_text.words(few)}\n" in output
 
 
 def test_a_second_recording_is_not_dropped_without_a_word(project: Project) -> None:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from pytest_sgdiff.data import NextStep
+from pytest_sgdiff.reports import next_text
 from tests.plugin.conftest import Project
 
 
@@ -33,7 +35,8 @@ def test_a_faster_case_says_everywhere_how_to_hold_the_gain_and_a_passing_one_it
     project.baseline("--sgdiff-out=kept")
     project.engine("slow:0.8")
     result = project.run("--sgdiff-gpus=1", "--sgdiff-report=report.md", "--sgdiff-report=report.txt")
-    hold = "next        to keep the gain: pytest --sgdiff-gpus=1 --sgdiff-update cases/tiny.yaml::tiny"
+    step = NextStep(code="keep-gain", command="pytest --sgdiff-gpus=1 --sgdiff-update cases/tiny.yaml::tiny")
+    hold = f"next        {next_text.words(step)}"
     assert "measured 1 of 1 · 1 improved" in result.stdout.str()
     for told in (result.stdout.str(), *((project.root / f"report.{kind}").read_text() for kind in ("md", "txt"))):
         assert hold in told

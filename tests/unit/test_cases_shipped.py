@@ -123,7 +123,8 @@ def test_no_release_refuses_a_case_that_says_it_runs_there(version: str) -> None
     # That a component is replaced is what the case of a quantised one is for.
     meant_so = ("flux1_dev_fp8", "component-path")
     assert [f"{case.id}: {one.message}" for case, one in said if (case.id, one.slug) != meant_so] == []
-    assert len(meant) > len(CASES) / 3
+    # Servers and newer families need later releases.
+    assert len(meant) > len(CASES) / 4
 
 
 @pytest.mark.parametrize("case_id", sorted(RECIPES))

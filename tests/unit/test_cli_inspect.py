@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.cli import main
+from pytest_sgdiff.engines.inspection import LaunchFlaw
+from pytest_sgdiff.reports import inspect_text
 
 PAUSED = Path(__file__).parents[1] / "data" / "compare" / "firered-04.json"
 REAL = Path(__file__).parents[2] / "examples" / "recordings" / "h200"
@@ -125,21 +127,21 @@ def test_json_of_one_launch_is_an_object_and_of_more_a_list(here: Path, capsys: 
 
 
 @pytest.mark.parametrize(
-    ("record", "told"),
+    ("record", "flaw"),
     [
-        ({"returncode": 3}, "the engine exited with 3"),
-        ({"ending": "timeout", "returncode": None}, "the launch did not end in time"),
-        ({"ending": "interrupted", "returncode": None}, "the launch was interrupted"),
+        ({"returncode": 3}, LaunchFlaw(code="exit-code", number=3)),
+        ({"ending": "timeout", "returncode": None}, LaunchFlaw(code="timeout")),
+        ({"ending": "interrupted", "returncode": None}, LaunchFlaw(code="interrupted")),
     ],
 )
 def test_how_the_process_ended_is_a_problem(
-    here: Path, capsys: pytest.CaptureFixture[str], record: dict[str, object], told: str
+    here: Path, capsys: pytest.CaptureFixture[str], record: dict[str, object], flaw: LaunchFlaw
 ) -> None:
     path = here / "out" / "tiny_wan_few_launches" / "00" / "launch.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **record}))
     code, lines = inspected(capsys, "out/tiny_wan_few_launches/00")
     assert code == 1
-    assert lines[-2:] == ["problems:", f"  {told}"]
+    assert lines[-2:] == ["problems:", f"  {inspect_text.words(flaw)}"]
 
 
 def test_a_launch_without_a_dump_and_one_with_an_old_one_are_no_measurement(
@@ -148,11 +150,11 @@ def test_a_launch_without_a_dump_and_one_with_an_old_one_are_no_measurement(
     folder = here / "out" / "tiny_wan_few_launches" / "00"
     (folder / "perf.json").unlink()
     code, lines = inspected(capsys, str(folder))
-    assert (code, lines[-1]) == (1, "  the launch left no perf dump")
+    assert (code, lines[-1]) == (1, f"  {inspect_text.words(LaunchFlaw(code='no-dump'))}")
     path = folder / "launch.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "stale_dump": True}))
     code, lines = inspected(capsys, str(folder))
-    assert (code, lines[-1]) == (1, "  the perf dump is older than the launch")
+    assert (code, lines[-1]) == (1, f"  {inspect_text.words(LaunchFlaw(code='stale-dump'))}")
 
 
 def test_a_disturbed_launch_says_what_disturbed_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.compare.compare import UPSTREAM, Comparison, Row, Unlike, compare
-from pytest_sgdiff.compare.sides import Side, baseline_side, dump_side, recording_side
+from pytest_sgdiff.cli.compare import sides
+from pytest_sgdiff.compare.compare import UPSTREAM, Comparison, Row, Unlike, Way, compare
+from pytest_sgdiff.compare.sides import Note, Side, baseline_side, dump_side, recording_side
 from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
+from pytest_sgdiff.data.failures import PortTaken
 from pytest_sgdiff.errors import RecordingError
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.reports import comparison as comparison_text
 from pytest_sgdiff.reports.comparison import render_json, render_markdown, render_text
 
 DUMPS = Path(__file__).parents[1] / "data" / "compare"
@@ -296,12 +299,13 @@ def test_two_ways_of_the_same_work_are_compared_and_named() -> None:
     comparison = compare(recording_side("old", [launch]), recording_side("new", [fast]))
     assert comparison.exit_code == 0
     assert comparison.ways == (
-        "--attention-backend: torch_sdpa in the old, fa in the new",
-        "--enable-torch-compile: not set in the old, set in the new",
+        Way(kind="flag", name="attention-backend", old="torch_sdpa", new="fa"),
+        Way(kind="flag", name="enable-torch-compile", old=None, new=""),
     )
-    assert f"different flag: {comparison.ways[0]}" in render_text(comparison).splitlines()
-    assert f"- different flag: {comparison.ways[0]}" in render_markdown(comparison).splitlines()
-    assert json.loads(render_json(comparison))["ways"] == list(comparison.ways)
+    first, second = map(comparison_text.way, comparison.ways)
+    assert f"different flag: {first}" in render_text(comparison).splitlines()
+    assert f"- different flag: {first}" in render_markdown(comparison).splitlines()
+    assert json.loads(render_json(comparison))["ways"] == [first, second]
     assert compare(dump_side("old", dump()), recording_side("new", [fast]), anyway=True).ways == ()
 
 
@@ -381,7 +385,7 @@ def test_a_published_reference_only_shows_differences() -> None:
 
 def test_a_published_reference_is_named_as_one() -> None:
     side = baseline_side("x.json", baseline(kind="reference", source="a guide"))
-    assert side.notes == ("published numbers, without spread",)
+    assert side.notes == (Note(code="published"),)
     assert "stage timers" not in side.facts
     assert compare(side, side).untold == ("stage timers",)
 
@@ -402,33 +406,30 @@ def test_what_is_no_dump_is_named() -> None:
 
 
 def test_a_recording_in_which_nothing_ran_is_named_with_the_reason() -> None:
+    (note,) = (lost := recorded("tiny_wan_port_lost")).notes
+    assert (lost.launches, note.code, note.launch, note.discarded) == ((), "flaw", 0, True)
+    assert note.flaw is not None
+    assert (note.flaw.code, note.flaw.failure) == ("failure", PortTaken(port=30005))
     with pytest.raises(RecordingError) as caught:
-        recorded("tiny_wan_port_lost")
-    assert str(caught.value) == (
-        "tiny_wan_port_lost: no launch gave numbers "
-        "(launch 0 discarded: the log shows a failure: port 30005 was already in use)"
-    )
-    with pytest.raises(RecordingError, match=r"^nothing: no launch gave numbers \(it is empty\)$"):
-        recording_side("nothing", [])
+        sides(EXAMPLES / "tiny_wan_port_lost", {})
+    label = str(EXAMPLES / "tiny_wan_port_lost")
+    assert str(caught.value) == f"{label}: no launch gave numbers ({comparison_text.note(note)})"
+    assert recording_side("nothing", []) == Side(label="nothing", launches=())
 
 
 def test_a_launch_whose_exit_code_is_not_known_is_left_out() -> None:
     first, second = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[:2]
     side = recording_side("kept", [first, replace(second, returncode=None)])
     assert [launch.number for launch in side.launches] == [first.number]
-    assert side.notes == (f"launch {second.number} discarded: its exit code is not known",)
+    assert side.notes == (Note(code="no-exit-code", launch=second.number, discarded=True),)
 
 
 def test_a_launch_that_was_cut_off_says_so() -> None:
     launch = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[0]
     unproven = 'server_args: {"warmup": true, "warmup_mode": "request"}'
     killed = replace(launch, returncode=None, dump=None, log=unproven)
-    with pytest.raises(RecordingError) as caught:
-        recording_side("killed", [killed])
-    assert str(caught.value) == (
-        f"killed: no launch gave numbers (launch {launch.number} discarded: "
-        "the launch is incomplete: it has neither an exit code nor a perf dump)"
-    )
+    side = recording_side("killed", [killed])
+    assert (side.launches, side.notes) == ((), (Note(code="cut-off", launch=launch.number, discarded=True),))
 
 
 def test_launches_of_different_work_in_one_recording_are_named() -> None:
@@ -439,7 +440,7 @@ def test_launches_of_different_work_in_one_recording_are_named() -> None:
 
 
 def test_another_process_on_the_gpu_is_noted() -> None:
-    assert recorded("tiny_wan_contended").notes == ("launch 0: another process was on its GPU (pid 5138)",)
+    assert recorded("tiny_wan_contended").notes == (Note(code="foreign-process", launch=0, pids=(5138,)),)
 
 
 # -------------------------------------------------------------------------------------------------------------- formats

@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.data import Failure
+from pytest_sgdiff.data.failures import (
+    CommandRefused,
+    ExceptionRaised,
+    OutOfMemory,
+    PortTaken,
+    RequestFailed,
+    UnknownModel,
+    WorkerDied,
+)
 from pytest_sgdiff.engines.log import LogEvidence, clean, examine, tells
 from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.reports.failure_text import in_words
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 VERSIONS = [f"0.5.{release}" for release in range(8, 24)]
@@ -46,7 +57,7 @@ def test_a_real_native_launch_proves_backend_pipeline_attention_and_warmup() -> 
         ("transformer", "torch_sdpa"),
         (None, "torch_sdpa"),
     ]
-    assert (log.warmup, log.failures, log.cause) == ("proven", (), None)
+    assert (log.warmup, log.failures, log.failure) == ("proven", (), None)
     assert log.sampling["width"] == ("832",)
     assert log.sampling["num_frames"] == ("17",)
     assert log.server_args["backend"] == "auto"
@@ -77,7 +88,7 @@ def test_a_real_diffusers_launch_is_told_and_whether_it_was_asked_for(name: str,
 
 def test_a_real_lost_port_is_the_cause_and_not_the_parents_eoferror() -> None:
     log = kept("real-0.5.17-h200-port-lost")
-    assert log.cause == "port 30005 was already in use"
+    assert log.failure == PortTaken(port=30005)
     assert log.failures[0] == "[11-23 17:19:17] Rank 0 scheduler is dead. Please check if there are relevant logs."
     assert log.pipeline is None
 
@@ -110,7 +121,8 @@ def test_a_failed_warmup_is_never_proof_although_the_bar_reaches_the_end(version
 @pytest.mark.parametrize("version", HALVES)
 def test_a_failed_request_is_seen_although_the_engine_exits_with_0(version: str) -> None:
     log = kept(f"constructed-{version}-request-error")
-    assert log.cause == "RuntimeError: The size of tensor a (16) must match the size of tensor b (20)"
+    message = "The size of tensor a (16) must match the size of tensor b (20)"
+    assert log.failure == ExceptionRaised(type="RuntimeError", message=message)
     assert any("Failed to generate output" in line for line in log.failures)
 
 
@@ -209,7 +221,7 @@ def test_a_prompt_of_several_lines_is_no_evidence() -> None:
 
 def test_an_ordinary_prompt_takes_nothing_away_from_the_log() -> None:
     log = examine("[01-20 08:54:23] Generation failed: no communication with the cat", prompts=["cat"])
-    assert log.cause == "no communication with the cat"
+    assert log.failure == RequestFailed(message="no communication with the cat")
 
 
 def test_one_rank_on_the_diffusers_backend_is_enough() -> None:
@@ -231,54 +243,55 @@ def test_one_rank_on_the_diffusers_backend_is_enough() -> None:
                 "torch.distributed.DistNetworkError: The server socket has failed to listen on any address. "
                 "port: 31007, useIpv6: false, code: -98, name: EADDRINUSE, message: address already in use\nEOFError"
             ),
-            "port 31007 was already in use",
+            PortTaken(port=31007),
         ),
         (
             "zmq.error.ZMQError: Address already in use (addr='tcp://127.0.0.1:5583')\nEOFError",
-            "port 5583 was already in use",
+            PortTaken(port=5583),
         ),
         (
             "[11-23 17:19:17] ZMQ bind failed for port 5562, retrying with port 5604 (attempt 2/10)",
-            "port 5562 was already in use",
+            PortTaken(port=5562),
         ),
         (
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of",
-            "the GPU ran out of memory (tried to allocate 2.50 GiB)",
+            OutOfMemory(tried="2.50 GiB"),
         ),
-        ("[11-23 17:19:17] Error executing request ab12: CUDA out of memory.", "the GPU ran out of memory"),
+        ("[11-23 17:19:17] Error executing request ab12: CUDA out of memory.", OutOfMemory()),
         (
             "Traceback (most recent call last):\nValueError: Could not get model info for X\nEOFError",
-            "ValueError: Could not get model info for X",
+            ExceptionRaised(type="ValueError", message="Could not get model info for X"),
         ),
         (
             "Exception: Generate subcommand is not yet supported for model: black-forest-labs/FLUX.1-dev",
-            (
-                "the engine cannot resolve the model black-forest-labs/FLUX.1-dev: not found, gated without HF_TOKEN, "
-                "or offline"
-            ),
+            UnknownModel(model="black-forest-labs/FLUX.1-dev"),
         ),
         (
             "usage: sglang\nsglang: error: ambiguous option: --warmup could match --warmup-mode, --warmup-steps",
-            "ambiguous option: --warmup could match --warmup-mode, --warmup-steps",
+            CommandRefused(message="ambiguous option: --warmup could match --warmup-mode, --warmup-steps"),
         ),
         (
             "[11-23 17:19:17] Rank 1 scheduler is dead.\n[11-23 17:19:17] Exit code: -9",
-            "the worker of rank 1 died (exit code -9)",
+            WorkerDied(rank=1, exit_code=-9),
         ),
-        ("[11-23 17:19:17] Received empty output from scheduler", "Received empty output from scheduler"),
-        ("[11-23 17:19:17] Generation failed for prompt 1/1: bad shape", "bad shape"),
+        (
+            "[11-23 17:19:17] Received empty output from scheduler",
+            RequestFailed(message="Received empty output from scheduler"),
+        ),
+        ("[11-23 17:19:17] Generation failed for prompt 1/1: bad shape", RequestFailed(message="bad shape")),
         ("EOFError", None),
         ("/usr/lib/python3.12/x.py:254: UserWarning: leaked semaphore objects", None),
     ],
 )
-def test_the_cause_is_one_line(log: str, cause: str | None) -> None:
-    assert examine(log).cause == cause
+def test_the_cause_is_one_failure(log: str, cause: Failure | None) -> None:
+    assert examine(log).failure == cause
 
 
 def test_a_very_long_cause_is_shortened() -> None:
-    cause = examine("RuntimeError: " + "x" * 5000).cause
-    assert cause is not None
-    assert (len(cause), cause[-1]) == (300, "…")
+    failure = examine("RuntimeError: " + "x" * 5000).failure
+    assert failure is not None
+    words = in_words(failure)
+    assert (len(words), words[-1]) == (300, "…")
 
 
 # ------------------------------------------------------------------------------------------------- attention, settings

@@ -21,10 +21,17 @@ from pytest_sgdiff.data import (
     Ports,
     Reading,
 )
-from pytest_sgdiff.data.failures import ExceptionRaised, OutOfMemory, PortTaken, UnknownModel
+from pytest_sgdiff.data.failures import (
+    CommandRefused,
+    ExceptionRaised,
+    Failure,
+    OutOfMemory,
+    PortTaken,
+    UnknownModel,
+)
 from pytest_sgdiff.engines import ENGINES
-from pytest_sgdiff.engines.causes import NATIVE_UNPROVED, in_words, warmup_unproved
-from pytest_sgdiff.engines.inspect import inspect
+from pytest_sgdiff.engines.inspect import inspect, inspect_launch
+from pytest_sgdiff.engines.inspection import FlawCode, LaunchFlaw
 from tests.factories import figures
 
 DATA = Path(__file__).parents[1] / "data"
@@ -641,93 +648,125 @@ def test_inspection_says_what_ran(name: str, expected: tuple[Any, ...]) -> None:
     ran = kept(name)
     found = inspect(ran.dump, ran.log)
     assert (
-        *(found[key] for key in ("backend", "pipeline", "warmup", "generation", "tag")),
-        len(found["problems"]),
+        *(found.backend, found.pipeline, found.warmup, found.generation, found.tag),
+        len(found.problems),
     ) == (expected)
-    assert bool(found["metrics"]) is (ran.dump is not None)
+    assert bool(found.metrics) is (ran.dump is not None)
 
 
 def test_inspection_works_with_a_dump_or_a_log_alone() -> None:
     ran = kept("real-0.5.17-h200-warm")
     dump_only, log_only = inspect(ran.dump, None), inspect(None, ran.log)
-    assert log_only["warmup"] == "proven"
-    assert (dump_only["backend"], dump_only["pipeline"], dump_only["warmup"]) == ("sglang", None, None)
-    assert (log_only["backend"], log_only["generation"], log_only["metrics"]) == ("sglang", None, {})
+    assert log_only.warmup == "proven"
+    assert (dump_only.backend, dump_only.pipeline, dump_only.warmup) == ("sglang", None, None)
+    assert (log_only.backend, log_only.generation, log_only.metrics) == ("sglang", None, {})
     fallback = inspect(kept("real-0.5.17-h200-fallback").dump, None)
-    assert fallback["backend"] == "diffusers"
-    assert fallback["problems"] == ["ran on the diffusers backend: the perf dump has the stage DiffusersExecutionStage"]
+    assert fallback.backend == "diffusers"
+    assert fallback.problems == (LaunchFlaw(code="diffusers-ran"),)
 
 
 START = "[11-23 16:34:31] Starting server...\n"
+AMBIGUOUS = CommandRefused(message="ambiguous option: --warmup")
 
 
 @pytest.mark.parametrize(
     ("log", "cause"),
     [
-        ("usage: sglang generate\nsglang generate: error: ambiguous option: --warmup", "ambiguous option: --warmup"),
-        ("error: unrecognized arguments: --with", "unrecognized arguments: --with"),
+        ("usage: sglang generate\nsglang generate: error: ambiguous option: --warmup", AMBIGUOUS),
+        ("error: unrecognized arguments: --with", CommandRefused(message="unrecognized arguments: --with")),
         (
             f"{START}Exception: Generate subcommand is not yet supported for model: m/x",
-            in_words(UnknownModel(model="m/x")),
+            UnknownModel(model="m/x"),
         ),
-        (f"{START}ValueError: Could not get model info for m/x", "ValueError: Could not get model info for m/x"),
+        (
+            f"{START}ValueError: Could not get model info for m/x",
+            ExceptionRaised(type="ValueError", message="Could not get model info for m/x"),
+        ),
     ],
 )
-def test_inspection_sees_an_engine_that_never_came_to_its_request(log: str, cause: str) -> None:
-    expected = [f"the log shows a failure: {cause}"]
-    assert inspect(None, log)["problems"] == expected
+def test_inspection_sees_an_engine_that_never_came_to_its_request(log: str, cause: Failure) -> None:
+    expected = (LaunchFlaw(code="failure", failure=cause),)
+    assert inspect(None, log).problems == expected
     # A perf dump beside such a log is an older launch's.
-    assert inspect(kept("real-0.5.17-h200-warm").dump, log)["problems"] == expected
+    assert inspect(kept("real-0.5.17-h200-warm").dump, log).problems == expected
 
 
 def test_inspection_takes_an_exception_on_the_way_to_a_whole_request_for_no_failure() -> None:
     ran = kept("real-0.5.17-h200-warm")
     caught = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'sageattention'\n"
-    assert inspect(None, caught + ran.log)["problems"] == []
+    assert inspect(None, caught + ran.log).problems == ()
     # At the end of a process that had answered its request, too.
-    assert inspect(None, ran.log + "\n" + caught)["problems"] == []
+    assert inspect(None, ran.log + "\n" + caught).problems == ()
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "code"),
     [
-        "[11-23 16:34:31] Sage Attention backend failed to import. Falling back to Flash Attention.",
-        "[11-23 16:34:31] Native component transformer: X is loaded, performance may be sub-optimal",
-        "[11-23 16:34:31] Failed to apply torch.compile to transformer: boom",
-        "[11-23 16:34:31] Falling back to diffusers backend",
-        "[11-23 16:34:31] Generation failed: boom",
+        (
+            "[11-23 16:34:31] Sage Attention backend failed to import. Falling back to Flash Attention.",
+            "attention-fell-back",
+        ),
+        (
+            "[11-23 16:34:31] Native component transformer: X is loaded, performance may be sub-optimal",
+            "diffusers-component",
+        ),
+        ("[11-23 16:34:31] Failed to apply torch.compile to transformer: boom", "compile-failed"),
+        ("[11-23 16:34:31] Falling back to diffusers backend", "diffusers-ran"),
+        ("[11-23 16:34:31] Generation failed: boom", "failure"),
     ],
 )
-def test_inspection_shows_whatever_is_wrong_with_a_launch(line: str) -> None:
+def test_inspection_shows_whatever_is_wrong_with_a_launch(line: str, code: FlawCode) -> None:
     ran = kept("real-0.5.17-h200-warm")
     said = line.partition("] ")[2]
-    [problem] = inspect(ran.dump, f"{line}\n{ran.log}")["problems"]
-    assert problem.endswith((said, "boom"))
+    [problem] = inspect(ran.dump, f"{line}\n{ran.log}").problems
+    assert problem.code == code
+    assert problem.line.endswith(said)
     # A prompt that says so, alone or as one of several, is none.
     document = json.loads(ran.dump or "")
     for prompt in (f"a sign: {said}", ["a cat", f"a sign: {said}"]):
         document["meta"]["prompt"] = prompt
         echo = f"[11-23 16:34:31] to do: a sign: {said}\n{ran.log}"
-        assert inspect(json.dumps(document), echo)["problems"] == []
+        assert inspect(json.dumps(document), echo).problems == ()
 
 
 def test_inspection_shows_what_is_wrong_with_a_dump() -> None:
-    assert inspect('{"total_duration_ms": 0}', None)["problems"] == ["total_duration_ms is 0: nothing was measured"]
+    (flaw,) = inspect('{"total_duration_ms": 0}', None).problems
+    assert (flaw.code, flaw.line.partition(" ")[0]) == ("bad-dump", "total_duration_ms")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"ending": "timeout", "returncode": None}, LaunchFlaw(code="timeout")),
+        ({"ending": "interrupted", "returncode": None}, LaunchFlaw(code="interrupted")),
+        ({"returncode": 3}, LaunchFlaw(code="exit-code", number=3)),
+        ({"stale_dump": True}, LaunchFlaw(code="stale-dump")),
+        ({"dump": None}, LaunchFlaw(code="no-dump")),
+        ({}, None),
+    ],
+)
+def test_inspection_of_a_launch_says_how_it_ended(changes: dict[str, Any], expected: LaunchFlaw | None) -> None:
+    ran = kept("real-0.5.17-h200-warm")
+    assert inspect_launch(replace(ran, **changes)).problems == (() if expected is None else (expected,))
+
+
+def test_a_launch_that_failed_is_not_blamed_for_its_missing_dump_too() -> None:
+    lost = inspect_launch(kept("real-0.5.17-h200-port-lost"))
+    assert [flaw.code for flaw in lost.problems] == ["failure", "warmup"]
 
 
 def test_inspection_says_what_a_log_does_not_prove() -> None:
     ran = kept("real-0.5.17-h200-warm")
-    empty = ["the log is empty"]
-    assert inspect(ran.dump, "")["problems"] == inspect(None, "\n")["problems"] == empty
-    quiet = [NATIVE_UNPROVED]
-    assert inspect(ran.dump, START)["problems"] == quiet
+    empty = (LaunchFlaw(code="empty-log"),)
+    assert inspect(ran.dump, "").problems == inspect(None, "\n").problems == empty
+    quiet = LaunchFlaw(code="native-unproved")
+    assert inspect(ran.dump, START).problems == (quiet,)
     asked = f'{START}server_args: {{"warmup": true, "warmup_mode": "request"}}'
-    unproven = warmup_unproved("asked")
-    assert inspect(ran.dump, asked)["problems"] == [*quiet, unproven]
-    cut = ["the log ends before the request does: the launch is incomplete, or wrote no perf dump"]
-    assert inspect(None, START)["problems"] == cut
-    assert inspect(None, asked)["problems"] == cut
-    assert inspect(ran.dump, None)["problems"] == inspect(None, ran.log)["problems"] == []
+    assert inspect(ran.dump, asked).problems == (quiet, LaunchFlaw(code="warmup", warmup="asked"))
+    cut = (LaunchFlaw(code="cut-off"),)
+    assert inspect(None, START).problems == cut
+    assert inspect(None, asked).problems == cut
+    assert inspect(ran.dump, None).problems == inspect(None, ran.log).problems == ()
 
 
 def test_a_command_hands_over_private_folders_and_ports() -> None:

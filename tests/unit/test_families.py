@@ -86,7 +86,7 @@ def test_a_native_launch_of_each_family_counts(name: str) -> None:
     assert reading.problems == ()
     assert (reading.backend, reading.pipeline, reading.warmup) == ("sglang", PIPELINES[name], "proven")
     assert reading.metrics["denoise"] > 0
-    assert inspect(launch(name).dump, launch(name).log)["problems"] == []
+    assert inspect(launch(name).dump, launch(name).log).problems == ()
 
 
 # ------------------------------------------------------------------------------------------ components that fell back
@@ -184,7 +184,7 @@ def test_the_encoding_of_an_image_within_denoising_is_a_stage_and_no_pause() -> 
     assert math.fsum(value for name, value in metrics.items() if name.startswith("stage:")) == pytest.approx(
         math.fsum(stage.duration_ms for stage in dump.stages if is_stage(stage.name))
     )
-    assert inspect(launch("wan22-ti2v-image").dump, launch("wan22-ti2v-image").log)["metrics"] == metrics
+    assert inspect(launch("wan22-ti2v-image").dump, launch("wan22-ti2v-image").log).metrics == metrics
     record = LaunchRecord(number=0, metrics=metrics)
     assert pause_ms(record) == pytest.approx(
         metrics["e2e"] - math.fsum(v for n, v in metrics.items() if n.startswith("stage:"))
@@ -308,7 +308,7 @@ def test_a_folder_of_another_name_ran_on_the_other_backend() -> None:
     reading = read("firered-misnamed", returncode=1, outputs=())
     assert codes(reading) == ["exit-code"]
     assert log("firered-misnamed").pipeline == "DiffusersPipeline"
-    assert inspect(None, launch("firered-misnamed").log)["backend"] == "diffusers"
+    assert inspect(None, launch("firered-misnamed").log).backend == "diffusers"
 
 
 # --------------------------------------------------------------------------------------------------- sizes of pictures

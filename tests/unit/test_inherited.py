@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_sgdiff.data import Changed, Environment
+from pytest_sgdiff.data import Changed, Environment, NextStep
 from pytest_sgdiff.judging.inherited import assigned, changes, inherited, is_work, work
+from pytest_sgdiff.reports import next_text
 from pytest_sgdiff.runner.next_step import next_step
 
 WORK = (
@@ -136,7 +137,7 @@ def test_the_way_back_to_the_environment_of_the_baseline_is_a_command() -> None:
         Changed(name="HF_HOME", now="x"),
     )
     told = next_step("no-baseline", "pytest --sgdiff-update", changed=changed)
-    assert "`unset NCCL_ALGO; export SGLANG_A='a b'`" in told
-    assert told.endswith("pytest --sgdiff-update")
+    assert told == NextStep(code="restore-environment", command="pytest --sgdiff-update", changed=changed[:2])
+    assert "`unset NCCL_ALGO; export SGLANG_A='a b'`" in next_text.words(told)
     unknown = (Changed(name="SGLANG_A", now="1", recorded=False), Changed(name="HF_HOME", now="x"))
-    assert next_step("no-baseline", "pytest", changed=unknown) == "record a baseline: pytest"
+    assert next_step("no-baseline", "pytest", changed=unknown) == NextStep(code="record", command="pytest")

@@ -446,7 +446,7 @@ def test_verdicts_carry_what_reports_print():
 
 def test_priors_of_the_suite_are_used_by_class():
     usual = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating())
-    prior = Prior(cv0=0.012, weight=30.0, source="test")
+    prior = Prior(cv0=0.012, weight=30.0)
     fitted = judge(measurement(SYNC[:1]), baseline(SYNC[1:]), gating(), priors={"primary": prior})
     assert fitted[0].excluded > usual[0].excluded
     assert by_name(fitted)["peak_memory"] == by_name(usual)["peak_memory"]

@@ -68,5 +68,5 @@ def test_the_steadiest_metric_speaks():
 def test_few_nights_change_nothing_and_other_classes_never():
     assert with_nights(PRIORS, {"e2e": nights(7, session=0.05)}, STEADY) is PRIORS
     found = with_nights(PRIORS, {"e2e": nights(8, session=0.05)}, STEADY)
-    assert found["primary"].session_cv > SESSION_CV
+    assert (found["primary"].session_cv > SESSION_CV, found["primary"].nights) == (True, 8)
     assert (found["stage"], found["memory"]) == (PRIORS["stage"], PRIORS["memory"])

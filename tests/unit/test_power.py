@@ -38,7 +38,7 @@ def test_a_baseline_says_what_it_will_find():
 
 
 def test_a_suite_prior_sharpens_what_is_found():
-    prior = Prior(cv0=0.004, weight=20.0, source="prior of 30 baselines: CV 0.40 %, counted as 20.0 degrees of freedom")
+    prior = Prior(cv0=0.004, weight=20.0, baselines=30)
     recorded = baseline(1000.0, 1004.0, 997.0, 1002.0, 999.0)
     assert finds(recorded)["denoise"] == "3.2 %"
     assert finds(recorded, priors={"primary": prior})["denoise"] == "2.8 %"

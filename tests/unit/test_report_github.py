@@ -75,7 +75,7 @@ def test_a_claim_that_does_not_hold_is_an_error_at_its_case() -> None:
 def test_a_problem_that_the_headline_tells_is_not_told_twice() -> None:
     problem = Problem(kind="launch-failed", message="exited with 1", evidence=("EADDRINUSE",))
     failed = factories.fallback(
-        reason=Reason(code="problem"), problems=(problem,), command="", folder=None, next_step=""
+        reason=Reason(code="problem"), problems=(problem,), command="", folder=None, next_step=None
     )
     (line,) = github.commands(factories.run(failed))
     assert line.endswith("::exited with 1%0AEADDRINUSE")

@@ -34,8 +34,8 @@ def rendered(run: Run | None = None, **fields: str) -> str:
 
 
 def test_what_to_do_about_what_got_slower_stands_at_the_top() -> None:
-    step = "if it is intended: pytest --sgdiff-gpus=4 --sgdiff-update cases/wan22.yaml::wan22_t2v_a14b_720p"
-    top = rendered(factories.run(factories.regressed(next_step=step))).partition("</header>")[0]
+    step = "do this: pytest --sgdiff-gpus=4 --sgdiff-update cases/wan22.yaml::wan22_t2v_a14b_720p"
+    top = rendered(factories.run(factories.regressed(next_step=factories.stated(step)))).partition("</header>")[0]
     assert f'<br><span class="note">next: {step}</span></li>' in top
 
 
@@ -157,7 +157,7 @@ def test_every_text_is_escaped() -> None:
         case=nasty,
         problems=(Problem(kind="invalid", message=nasty),),
         summary=nasty,
-        next_step=nasty,
+        next_step=factories.stated(nasty),
         command=nasty,
         warnings=(Warned(code="auto-tuned", names=(nasty,)),),
     )

@@ -20,6 +20,9 @@ from pytest_sgdiff.data import (
     Finding,
     FindingCode,
     LaunchRecord,
+    NextCode,
+    NextStep,
+    NoisePrior,
     Problem,
     ProblemCode,
     Reason,
@@ -30,7 +33,7 @@ from pytest_sgdiff.data import (
     WarmupCode,
     WarningCode,
 )
-from pytest_sgdiff.reports import problem_text
+from pytest_sgdiff.reports import next_text, noise_text, problem_text
 from pytest_sgdiff.reports.json import JsonReport
 from tests import factories
 
@@ -98,6 +101,28 @@ def test_the_schema_knows_every_figure_of_a_reason() -> None:
     assert {field.name for field in dataclasses.fields(Reason)} == set(told)
 
 
+@pytest.mark.parametrize(
+    ("cls", "figures"), [(NextStep, ("next_step_figures",)), (NoisePrior, ("noise_figures", "items"))]
+)
+def test_the_schema_knows_every_figure_of_a_next_step_and_of_a_prior(cls: type, figures: tuple[str, ...]) -> None:
+    known = SCHEMA["$defs"]["case"]["properties"]
+    for name in figures:
+        known = known[name]
+    assert {field.name for field in dataclasses.fields(cls)} == set(known["properties"])
+
+
+def test_what_to_do_next_and_the_priors_stand_as_values_beside_their_words() -> None:
+    prior = NoisePrior(metric_class="primary", cv=0.008, fitted=False, weight=8.0)
+    step = NextStep(code="record", command="pytest x", launches=5, have=4)
+    cases = rendered(factories.run(factories.result(next_step=step, noise=(prior,)), factories.result(next_step=None)))
+    known, nothing = cases["cases"]
+    assert (known["next_step"], known["noise"]) == (next_text.words(step), noise_text.words([prior]))
+    assert known["next_step_figures"] == {"code": "record", "command": "pytest x", "launches": 5, "have": 4}
+    assert known["noise_figures"] == [dataclasses.asdict(prior)]
+    assert (nothing["next_step"], nothing["next_step_figures"]) == ("", None)
+    assert (nothing["noise"], nothing["noise_figures"]) == ("", [])
+
+
 def test_codes_stand_beside_the_words_that_are_made_of_them() -> None:
     problem = Problem(kind="invalid", code="other-pipeline", wanted=("WanPipeline",), found=("FluxPipeline",))
     launches = (
@@ -121,6 +146,8 @@ def test_codes_stand_beside_the_words_that_are_made_of_them() -> None:
 def test_the_schema_knows_every_code() -> None:
     assert SCHEMA["$defs"]["finding"]["properties"]["code"]["enum"] == list(get_args(FindingCode))
     assert SCHEMA["$defs"]["case"]["properties"]["reason_code"]["enum"] == list(get_args(ReasonCode))
+    steps = SCHEMA["$defs"]["case"]["properties"]["next_step_figures"]["properties"]["code"]["enum"]
+    assert steps == list(get_args(NextCode))
     warnings = SCHEMA["$defs"]["case"]["properties"]["warning_codes"]["items"]["enum"]
     assert warnings == list(get_args(WarningCode))
     assert SCHEMA["$defs"]["disturbance"]["properties"]["code"]["enum"] == list(get_args(DisturbanceCode))

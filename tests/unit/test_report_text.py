@@ -10,6 +10,7 @@ from pytest_sgdiff.data import (
     ChangePoint,
     Finding,
     Gap,
+    NoisePrior,
     Problem,
     Reason,
     Recorded,
@@ -24,6 +25,7 @@ from pytest_sgdiff.reports import (
     finding_text,
     launch_notes,
     metric_text,
+    noise_text,
     reason_text,
     text,
     warning_text,
@@ -132,7 +134,7 @@ def test_a_problem_that_the_headline_tells_is_not_told_three_times() -> None:
         launches=(launch,),
         command="",
         folder=None,
-        next_step="",
+        next_step=None,
     )
     assert (
         text.message(result)
@@ -147,7 +149,7 @@ cases/firered.yaml:31: the engine exited with 1
 
 def test_what_was_measured_is_told_where_nothing_could_be_judged() -> None:
     result = factories.without_baseline(
-        verdicts=(), next_step="record a baseline: pytest --sgdiff-update x", command="", folder=None
+        verdicts=(), next_step=factories.stated("do this: pytest x"), command="", folder=None
     )
     assert (
         text.message(result)
@@ -157,7 +159,7 @@ cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
   measured    denoise 81.75 s, e2e 83.30 s, peak memory 21.52 GiB
 
   1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
-  next        record a baseline: pytest --sgdiff-update x"""
+  next        do this: pytest x"""
     )
     assert "  81.75 s  NO-BASELINE" in text.case_line(result)
 
@@ -199,7 +201,7 @@ def test_a_claim_is_told_with_its_gain_and_whether_it_holds() -> None:
 
 
 def test_a_missing_baseline_names_the_command_that_records_it() -> None:
-    step = "record a baseline: pytest --sgdiff-update"
+    step = factories.stated("do this: pytest --sgdiff-update")
     assert (
         text.message(factories.without_baseline(command="", folder=None, next_step=step))
         == """\
@@ -215,7 +217,7 @@ cases/ltx2.yaml:7: no baseline for nvidia-h100-80gb-hbm3-x2
   baseline and now are geometric means over the launches, high outliers pulled in; change is now over baseline
 
   1 launch, SM 1965 MHz, no throttling, no other processes, warmup proven
-  next        record a baseline: pytest --sgdiff-update"""
+  next        do this: pytest --sgdiff-update"""
     )
 
 
@@ -564,8 +566,8 @@ def test_a_metric_of_a_hook_is_told_without_a_unit_that_nobody_knows() -> None:
 
 
 def test_a_faster_case_tells_in_full_how_to_hold_the_gain() -> None:
-    faster = factories.result(outcome="improved", next_step="to keep the gain: pytest --sgdiff-update x")
-    assert "  next        to keep the gain: pytest --sgdiff-update x" in text.TextReport().render(factories.run(faster))
+    faster = factories.result(outcome="improved", next_step=factories.stated("do this: pytest x"))
+    assert "  next        do this: pytest x" in text.TextReport().render(factories.run(faster))
 
 
 def test_a_renewed_baseline_is_shown_old_against_new() -> None:
@@ -657,8 +659,8 @@ def test_a_reference_is_told_by_its_source_and_needs_no_date() -> None:
 
 
 def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() -> None:
-    step = "see what differs: sgdiff compare out/against/wan out/wan"
-    result = factories.regressed(baseline_path=None, baseline_launches=5, next_step=step)
+    step = "do this: sgdiff compare out/against/wan out/wan"
+    result = factories.regressed(baseline_path=None, baseline_launches=5, next_step=factories.stated(step))
     lines = text.message(result).splitlines()
     assert lines[0] == "cases/wan22.yaml:12: denoising is 5.3 % slower than the base engine (sglang 0.5.16, 5 launches)"
     assert lines[2] == "  metric              base engine                now  change  95 % interval   verdict"
@@ -685,20 +687,24 @@ FOUND = (
 )
 
 
+NOISE = (NoisePrior(metric_class="primary", cv=0.008, fitted=False, weight=8.0, session_cv=0.003),)
+
+
 def test_what_the_baseline_can_detect_is_told_of_every_case_and_metric() -> None:
-    result = factories.result(verdicts=FOUND, noise="default prior: session drift 0.30 %")
+    result = factories.result(verdicts=FOUND, noise=NOISE)
+    noise = f"noise between launches: {noise_text.words(NOISE)}"
     words = "minimum detectable slowdown: denoise 4.9 %, DecodingStage 25 % (196 ms), peak memory 4 %"
     assert f"  {words}" in text.message(result).splitlines()
     assert text.closing(factories.run(result, factories.fallback())).splitlines()[-2:] == [
-        "noise between launches: default prior: session drift 0.30 %",
+        noise,
         "minimum detectable slowdown (primary metric): wan22_t2v_a14b_720p 4.9 %",
     ]
     page = MarkdownReport().render(factories.run(result))
     assert words in page.splitlines()
-    assert "noise between launches: default prior: session drift 0.30 %" in page.splitlines()
+    assert noise in page.splitlines()
     page = HtmlReport().render(factories.run(result))
     assert f'<p class="note">{words}</p>' in page
-    assert '<p class="note">noise between launches: default prior: session drift 0.30 %</p>' in page
+    assert f'<p class="note">{noise}</p>' in page
     assert "minimum detectable slowdown" not in HtmlReport().render(factories.run(factories.regressed()))
 
 

@@ -19,6 +19,8 @@ from pytest_sgdiff.data import (
     Location,
     Machine,
     Measurement,
+    NextStep,
+    NoisePrior,
     PerfDump,
     Problem,
     Reading,
@@ -30,7 +32,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.judging.judge import judge
-from pytest_sgdiff.judging.suite_prior import suite_priors, told
+from pytest_sgdiff.judging.suite_prior import suite_priors, used
 from pytest_sgdiff.runner.collect import LaunchSet, record_of
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step
@@ -127,9 +129,7 @@ def test_a_recording_of_two_measurements_is_one_problem_with_a_fix():
     (problem,) = of_two_measurements([first, *others, *(replace(LAUNCH, number=i, machine=b200) for i in (4, 5))])
     assert (problem.code, problem.launches) == ("two-measurements", (1, 4))
     assert problem.differences == (Difference(code="machine", machines=(H200, b200)),)
-    assert next_step(problem.kind, RENEW, cause=problem.cause) == (
-        "put the launches of each job into a folder of their own, and judge or record one folder at a time"
-    )
+    assert next_step(problem.kind, RENEW, cause=problem.cause) == NextStep(code="fix", cause="mixture")
 
 
 def test_a_case_is_too_many_disturbed_by_its_third_disturbed_launch_or_when_nothing_replaces_the_only_one():
@@ -161,7 +161,7 @@ def test_what_the_engine_chose_by_itself_is_a_warning_once():
         job(), LaunchSet(counted=launches, machine=H200), None, (), "no-baseline", Reason(code="no-baseline")
     )
     assert result.warnings == (Warned(code="auto-tuned", names=("offload: on", "tp: 2")),)
-    assert result.next_step == f"record a baseline: {RENEW}"
+    assert result.next_step == NextStep(code="record", command=RENEW)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_published_numbers_have_no_profile():
     assert finished(entries(*[{"e2e": 1120.0}] * 3, steps=spiking), then).warnings == ()
 
 
-QUIET = "run it again when the machine is quiet; `sgdiff gpus` shows who uses its GPUs"
+QUIET = NextStep(code="wait-for-quiet")
 
 
 def test_a_case_that_was_never_launched_is_inconclusive():
@@ -215,45 +215,24 @@ def test_a_case_that_was_never_launched_is_inconclusive():
 
 
 def test_every_outcome_says_what_to_do_next():
-    assert next_step("improved", RENEW) == f"to keep the gain: {RENEW}"
-    assert next_step("regressed", RENEW) == f"if it is intended: {RENEW}"
-    assert next_step("pass", RENEW) == ""
-    noise = "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
-    assert next_step("inconclusive", RENEW) == noise
+    assert next_step("improved", RENEW) == NextStep(code="keep-gain", command=RENEW)
+    assert next_step("regressed", RENEW) == NextStep(code="accept", command=RENEW)
+    assert next_step("pass", RENEW) is None
+    assert next_step("inconclusive", RENEW) == NextStep(code="repeat")
 
 
-@pytest.mark.parametrize(
-    ("cause", "fix"),
-    [
-        (
-            "port",
-            "run it again: every launch gets its own ports, and another process had already taken this one",
-        ),
-        (
-            "warmup",
-            "set `warmup` of the case to what the engine runs; the log must show a completed warmup",
-        ),
-        (
-            "time",
-            "check at which stage the log stops; if the case may take that long, raise its `timeout`",
-        ),
-        (
-            "exit-code",
-            (
-                "launch it again without the plugin that takes exit codes from pytest (one that waits for any child "
-                "process); if you know how a recorded launch ended, write `returncode` into its launch.json"
-            ),
-        ),
-        (
-            None,
-            "read the engine's log, or launch it by hand with the command line that reproduces this",
-        ),
-    ],
-)
-def test_a_launch_that_does_not_count_has_a_fix(cause, fix):
+@pytest.mark.parametrize("cause", ["port", None])
+def test_a_launch_that_does_not_count_has_a_fix(cause):
+    fix = NextStep(code="read-log") if cause is None else NextStep(code="fix", cause=cause)
     assert next_step("invalid", RENEW, cause=cause) == fix
     problem = Problem(kind="invalid", message="whatever the words are", cause=cause)
     assert finish(job(), LaunchSet(problems=(problem,)), None, (), "invalid", Reason(code="problem")).next_step == fix
+
+
+def test_what_keeps_gpus_from_a_case_may_say_what_helps():
+    assert unmeasured(CASE, "a GPU is held", fix="end the process").next_step == NextStep(
+        code="stated", fix="end the process"
+    )
 
 
 def test_more_launches_are_not_advised_where_the_machine_was_busy():
@@ -290,10 +269,13 @@ def test_a_suite_of_eight_cases_shows_its_own_noise():
     priors = suite_priors(suite(8))
     assert priors["primary"].cv0 is not None
     assert 0.016 < priors["primary"].cv0 < 0.022
-    assert priors["stage"].source == priors["primary"].source
-    assert told(priors) == (
-        "primary and stage: prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom, session drift 0.30 %; "
-        "memory: default prior (0 of 8 baselines needed): CV 0.20 %, session drift 0.30 %"
+    primary, stage, memory = used(priors)
+    assert (primary.metric_class, primary.baselines, primary.weight, primary.session_cv) == ("primary", 8, 30.0, 0.003)
+    assert primary.cv == pytest.approx(0.0199, abs=0.00005)
+    assert replace(stage, cv=primary.cv) == replace(primary, metric_class="stage")
+    assert stage.cv == pytest.approx(primary.cv)
+    assert memory == NoisePrior(
+        metric_class="memory", cv=0.002, fitted=False, weight=8.0, baselines=0, session_cv=0.003
     )
 
 
@@ -302,24 +284,26 @@ def test_a_case_speaks_by_its_longest_stage_whatever_the_others_do():
         stages = [{"stage:TextStage": 90.0 * f**9, "stage:DecodingStage": 300.0 * f} for f in NOISE]
         return baseline(entries(*({"e2e": 1000.0, **stage} for stage in stages)), case=f"c{i}")
 
-    assert suite_priors([case(i) for i in range(8)])["stage"].source == (
-        "prior of 8 baselines: CV 1.99 %, counted as 30.0 degrees of freedom"
-    )
+    stage = suite_priors([case(i) for i in range(8)])["stage"]
+    assert (stage.baselines, stage.weight) == (8, 30.0)
+    assert stage.cv0 == pytest.approx(0.0199, abs=0.00005)
 
 
 def test_a_smaller_suite_is_judged_by_the_default():
     priors = suite_priors(suite(7))
-    assert told(priors) == (
-        "default prior (7 of 8 baselines needed): CV 0.80 % primary, 3.00 % stage, 0.20 % memory; session drift 0.30 %"
-    )
+    assert [(one.metric_class, one.cv, one.fitted, one.baselines) for one in used(priors)] == [
+        ("primary", 0.008, False, 7),
+        ("stage", 0.03, False, 7),
+        ("memory", 0.002, False, 0),
+    ]
     assert {prior.cv0 for prior in priors.values()} == {None}
-    assert told({}) == ""
+    assert used({}) == ()
 
 
 def test_published_numbers_and_two_launches_show_no_noise():
     short = [baseline(entries(*[{"e2e": 1000.0}] * 2), case=f"d{i}") for i in range(9)]
-    line = told(suite_priors([*suite(9, kind="reference"), *short]))
-    assert line.startswith("default prior (0 of 8 baselines needed): CV 0.80 % primary")
+    priors = suite_priors([*suite(9, kind="reference"), *short])
+    assert [(one.fitted, one.baselines) for one in used(priors)] == [(False, 0)] * 3
 
 
 def test_two_sessions_show_how_far_they_drift():

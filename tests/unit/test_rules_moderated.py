@@ -269,7 +269,7 @@ def test_a_slowdown_of_the_printed_resolution_is_found():
 
 
 def test_a_prior_of_the_suite_replaces_the_default_noise():
-    quiet = ModeratedRule(Prior(cv0=0.002, weight=30.0, session_cv=0.0, source="test"))
+    quiet = ModeratedRule(Prior(cv0=0.002, weight=30.0, session_cv=0.0))
     slow = scaled(QUIET, 1.02)
     assert decide(QUIET, slow).outcome == "pass"
     assert quiet.decide(QUIET, slow, PRIMARY, same_node=True).outcome == "regressed"

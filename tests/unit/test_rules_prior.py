@@ -23,12 +23,12 @@ def suite(cases: int, cv: float, *, spread: float = 1.0, launches: int = 5, seed
 def test_too_few_baselines_keep_the_default_and_say_so():
     prior = fit_prior(suite(ENOUGH - 1, 0.004), cv0=0.008)
     assert (prior.cv0, prior.weight, prior.session_cv) == (DEFAULT.cv0, DEFAULT.weight, DEFAULT.session_cv)
-    assert prior.source == "default prior (7 of 8 baselines needed)"
+    assert (prior.cv0, prior.baselines) == (None, 7)
 
 
 def test_baselines_of_two_launches_or_without_values_do_not_count():
     prior = fit_prior([*suite(7, 0.004), [1.0, 2.0], [1.0, None, 3.0], [0.0] * 5], cv0=0.008)
-    assert prior.source == "default prior (7 of 8 baselines needed)"
+    assert (prior.cv0, prior.baselines) == (None, 7)
 
 
 @pytest.mark.parametrize("cv", [0.003, 0.008, 0.02])
@@ -36,7 +36,7 @@ def test_equal_noise_is_recovered_and_trusted_up_to_the_cap(cv):
     prior = fit_prior(suite(60, cv), cv0=0.008)
     assert prior.cv0 == pytest.approx(cv, rel=0.12)
     assert 12 < prior.weight <= WEIGHT_CAP
-    assert prior.source.startswith("prior of 60 baselines: CV ")
+    assert prior.baselines == 60
 
 
 def test_baselines_that_vary_alike_are_worth_thirty_degrees_of_freedom_and_no_more():

@@ -24,6 +24,8 @@ from pytest_sgdiff.data import (
     Machine,
     Measurement,
     MetricChoice,
+    NextStep,
+    NoisePrior,
     Problem,
     Reading,
     Recorded,
@@ -53,7 +55,9 @@ SLOW_CLOCK = Disturbance(code="slow-clock", gpu_uuid="GPU-1", mhz=1400, usual_mh
 STRANGER = Disturbance(code="foreign-process", gpu_uuid="GPU-1", processes=DISTURBED.foreign)
 SEED = Difference(code="field", key="args.seed", then=7, now=42)
 PROBLEM = {"code": "problem"}
+RENEW = "pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
 STEADY = (1000.0, 1006.0, 996.0, 1003.0, 998.0)
+WILD = (1000.0, 1050.0, 980.0, 1030.0, 1010.0)
 SLOW = tuple(1.08 * ms for ms in STEADY)
 
 
@@ -133,7 +137,7 @@ def job(source, *, then=None, case=CASE, **changes):
         baseline_for=lambda machine: then,
         only_machine=lambda: None,
         other_machines=lambda: ("nvidia-h100-x1",),
-        next_command="pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan",
+        next_command=RENEW,
         **changes,
     )
 
@@ -168,7 +172,7 @@ def test_a_case_that_is_clearly_fine_is_launched_once():
     result = gate(job(source, then=baseline(*STEADY)))
     assert judged(result) == ("pass", "ruled-out", -0.001, 0.02)
     assert source.asked == [False]
-    assert (result.measured, result.next_step, result.folder) == (True, "", "out/wan/00")
+    assert (result.measured, result.next_step, result.folder) == (True, None, "out/wan/00")
 
 
 def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
@@ -176,7 +180,7 @@ def test_a_slower_engine_is_launched_five_times_alone_from_the_second_look_on():
     result = gate(job(source, then=baseline(*STEADY)))
     assert judged(result) == ("regressed", "beyond-allow", 0.08, None)
     assert source.asked == [False, True, True, True, True]
-    assert result.next_step == ("if it is intended: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan")
+    assert result.next_step == NextStep(code="accept", command=RENEW)
 
 
 def test_a_gross_slowdown_needs_three():
@@ -197,19 +201,17 @@ def test_looks_are_those_of_the_case():
 def test_the_last_look_says_what_could_not_be_told():
     noisy = (1000.0, 1060.0, 985.0, 1075.0, 1040.0)
     source = Script(*noisy, 1000.0)
-    result = gate(job(source, then=baseline(1000.0, 1050.0, 980.0, 1030.0, 1010.0)))
+    result = gate(job(source, then=baseline(*WILD)))
     assert judged(result) == ("inconclusive", "interval-undecided", 0.017, None)
     assert len(source.asked) == 5
-    assert result.next_step == (
-        "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
-    )
+    assert result.next_step == NextStep(code="repeat")
 
 
 def test_a_case_whose_looks_end_early_is_told_to_take_more():
     case = replace(CASE, launches=LaunchPlan(looks=(1, 3)))
     result = gate(job(Script(*SLOW), then=baseline(*STEADY), case=case))
     assert judged(result) == ("inconclusive", "unconfirmed", 0.08, None)
-    assert result.next_step == ("give the case 5 launches (launches.checkpoints): fewer detect only a gross slowdown")
+    assert result.next_step == NextStep(code="more-checkpoints", launches=5)
 
 
 # ------------------------------------------------------------------------------------------------- gate: launches
@@ -283,7 +285,7 @@ def test_a_case_without_a_baseline_names_the_machine_and_those_that_have_one():
         "no-baseline",
         {"code": "no-baseline", "machine": "nvidia-h200-x1", "others": ("nvidia-h100-x1",)},
     )
-    assert result.next_step == "record a baseline: pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
+    assert result.next_step == NextStep(code="record", command=RENEW)
     assert len(result.launches) == 1
 
 
@@ -350,13 +352,16 @@ def test_a_recording_of_one_disturbed_launch_says_so():
 
 
 def test_the_suites_own_noise_is_what_the_case_is_judged_by_and_is_told():
-    quiet = Prior(cv0=0.001, weight=30.0, session_cv=0.0, source="prior of 12 baselines")
+    quiet = Prior(cv0=0.001, weight=30.0, session_cv=0.0, baselines=12, nights=9)
     steady = [1000.0, 1000.5, 999.5, 1000.2, 999.8]
     by_default = gate(job(Script(*steady), then=baseline(*steady)))
     by_suite = gate(job(Script(*steady), then=baseline(*steady), priors_for=lambda machine: {"primary": quiet}))
     assert judged(by_default) == ("pass", "ruled-out", 0.0, 0.019)
     assert judged(by_suite) == ("pass", "ruled-out", 0.0, 0.002)
-    assert (by_default.noise, by_suite.noise) == ("", "primary: prior of 12 baselines, session drift 0.00 %")
+    assert by_default.noise == ()
+    assert by_suite.noise == (
+        NoisePrior(metric_class="primary", cv=0.001, fitted=True, weight=30.0, baselines=12, session_cv=0.0, nights=9),
+    )
 
 
 def test_what_is_wrong_with_the_baseline_is_a_warning_of_the_gate():
@@ -553,12 +558,11 @@ def test_nothing_is_recorded_of_too_few_launches(said, outcome, reason):
 
 @pytest.mark.parametrize(
     ("said", "fewer"),
-    [(STEADY[:3], ", or let the case ask for 3 (launches.baseline)"), (STEADY[:1], "")],
+    [(STEADY[:3], 3), (STEADY[:1], None)],
     ids=["enough for a case", "too few for any"],
 )
 def test_a_recording_that_is_too_short_for_a_baseline_is_not_blamed_on_the_machine(said, fewer):
-    step = f"record 5 launches on the machine, with --sgdiff-gpus and --sgdiff-update{fewer}"
-    assert record(job(Script(*said))).next_step == step
+    assert record(job(Script(*said))).next_step == NextStep(code="record-more", launches=5, fewer=fewer)
 
 
 def test_nothing_is_recorded_on_a_disturbed_machine():
@@ -569,23 +573,22 @@ def test_nothing_is_recorded_on_a_disturbed_machine():
 
 # ------------------------------------------------------------------------------------------------- what to do
 
-RENEW = "pytest --sgdiff-gpus=1 --sgdiff-update cases/wan.yaml::wan"
 DECODES = tuple({"denoise": v, "stage:DecodingStage": 40.0} for v in STEADY)
 
 
 @pytest.mark.parametrize(
     ("then", "step"),
     [
-        (baseline(*STEADY[:2]), "too few launches in the baseline"),
-        (baseline(*STEADY[:4], {"e2e": 1.0}), "launches of the baseline lack denoise"),
-        (baseline(1000.0, kind="reference"), "a published number cannot decide this, a baseline of your own can"),
-        (baseline(*DECODES), "if DecodingStage is removed for good"),
+        (baseline(*STEADY[:2]), NextStep(code="few-launches")),
+        (baseline(*STEADY[:4], {"e2e": 1.0}), NextStep(code="incomplete-baseline", metrics=("denoise",))),
+        (baseline(1000.0, kind="reference"), NextStep(code="own-baseline")),
+        (baseline(*DECODES), NextStep(code="accept-removal", metrics=("stage:DecodingStage",))),
     ],
 )
 def test_what_no_repetition_settles_asks_for_a_new_baseline(then, step):
     case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stages")))
     result = gate(job(Script(*STEADY), then=then, case=case))
-    assert (result.outcome, result.next_step) == ("inconclusive", f"{step}: {RENEW}")
+    assert (result.outcome, result.next_step) == ("inconclusive", replace(step, command=RENEW))
 
 
 def test_a_case_that_passes_warns_of_what_it_could_not_judge():
@@ -599,10 +602,7 @@ def test_a_case_that_passes_warns_of_what_it_could_not_judge():
 def test_a_stage_that_nobody_has_asks_for_another_case_file():
     case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stage:DecodeStage")))
     result = gate(job(Script(*DECODES), then=baseline(*DECODES), case=case))
-    assert (result.outcome, result.next_step) == (
-        "inconclusive",
-        "correct `metrics.gate` of the case: `sgdiff inspect` lists the stages of a perf dump",
-    )
+    assert (result.outcome, result.next_step) == ("inconclusive", NextStep(code="correct-gate"))
 
 
 def test_a_stage_that_the_case_names_and_the_baseline_lacks_is_warned_of():
@@ -615,11 +615,20 @@ def test_a_stage_that_the_case_names_and_the_baseline_lacks_is_warned_of():
     )
 
 
+@pytest.mark.parametrize("have", [None, 4])
+def test_a_recording_that_is_too_short_to_record_from_says_so_with_its_command(have):
+    step = gate(replace(job(Script(*STEADY)), replayed=have)).next_step
+    assert step == NextStep(code="record", command=RENEW, launches=have and 5, have=have)
+    # What needs no baseline has nothing to say of it.
+    noisy = gate(replace(job(Script(1000.0, 1060.0, 985.0, 1075.0, 1040.0), then=baseline(*WILD)), replayed=have))
+    assert noisy.next_step == NextStep(code="repeat")
+
+
 def test_a_stage_that_is_gone_in_an_ab_run_asks_to_see_what_differs():
     case = replace(CASE, metrics=MetricChoice(gate=("denoise", "stages")))
     base, now = job(Script(*DECODES * 2), case=case), job(Script(*STEADY * 2), case=case)
     result = against(base, now)
-    assert (result.outcome, result.next_step) == ("inconclusive", f"see what differs: {RENEW}")
+    assert (result.outcome, result.next_step) == ("inconclusive", NextStep(code="see-differences", command=RENEW))
 
 
 # ------------------------------------------------------------------------------------------------- against
@@ -653,9 +662,11 @@ def test_a_slower_engine_takes_five_pairs():
 
 
 def test_the_prior_of_pairs_is_told_without_a_drift_that_they_do_not_have():
-    quiet = Prior(cv0=0.004, weight=20.0, session_cv=0.001, source="prior of 12 baselines")
+    quiet = Prior(cv0=0.004, weight=20.0, session_cv=0.001, baselines=12)
     sides = (job(Script(*STEADY, name=name), priors_for=lambda machine: {"primary": quiet}) for name in ("base", "now"))
-    assert against(*sides).noise == "primary: prior of 12 baselines"
+    assert against(*sides).noise == (
+        NoisePrior(metric_class="primary", cv=0.004, fitted=True, weight=20.0, baselines=12),
+    )
 
 
 def test_a_drift_that_both_engines_share_is_no_change():
@@ -718,17 +729,21 @@ def test_pairs_without_a_machine_are_invalid():
     assert told(result) == ("invalid", {"code": "no-machine", "side": "base"})
 
 
+COMPARING = "sgdiff compare out/against/wan out/wan"
+DIFFER = NextStep(code="see-differences", command=COMPARING)
+
+
 @pytest.mark.parametrize(
     ("now", "outcome", "step"),
     [
-        ([v * 1.3 for v in STEADY], "regressed", "see what differs: sgdiff compare out/against/wan out/wan"),
-        ([v / 1.3 for v in STEADY], "improved", "see what differs: sgdiff compare out/against/wan out/wan"),
-        ([(2000.0, DISTURBED)] * 4, "inconclusive", "run it again on a quiet machine"),
-        (STEADY, "pass", ""),
+        ([v * 1.3 for v in STEADY], "regressed", DIFFER),
+        ([v / 1.3 for v in STEADY], "improved", DIFFER),
+        ([(2000.0, DISTURBED)] * 4, "inconclusive", NextStep(code="repeat-pairs")),
+        (STEADY, "pass", None),
     ],
 )
 def test_what_to_do_about_a_pair_is_no_new_baseline(now, outcome, step):
-    sides = replace(job(Script(*now)), next_command="sgdiff compare out/against/wan out/wan")
+    sides = replace(job(Script(*now)), next_command=COMPARING)
     result = against(job(Script(*STEADY, name="base")), sides)
     assert (result.outcome, result.next_step) == (outcome, step)
 

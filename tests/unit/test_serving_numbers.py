@@ -184,15 +184,17 @@ def test_what_is_missing_of_a_life_is_a_problem(changes: dict[str, Any], codes: 
 
 def test_what_ran_in_a_recorded_life_is_told_without_its_case() -> None:
     found = inspect_launch(life())
-    assert (found["backend"], found["pipeline"], found["warmup"], found["problems"]) == (
+    assert (found.backend, found.pipeline, found.warmup, found.problems) == (
         "sglang",
         "WanPipeline",
         "proven",
-        [],
+        (),
     )
-    assert found["metrics"]["client_e2e"] == 152.0
-    assert [one["warmup"] for one in found["requests"]] == [True, False, False, False]
+    assert found.metrics["client_e2e"] == 152.0
+    assert [one.warmup for one in found.requests] == [True, False, False, False]
     broken = inspect_launch(
         life(request(0), request(1, failure="job", state="failed", message="CUDA error", dump=None))
     )
-    assert broken["problems"] == ["request 1 failed: its job is failed (HTTP 200): CUDA error"]
+    (flaw,) = broken.problems
+    assert flaw.problem is not None
+    assert (flaw.problem.code, flaw.problem.request, flaw.problem.state) == ("request-failed", 1, "failed")

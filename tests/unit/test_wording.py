@@ -1,5 +1,5 @@
-"""The words of every problem, disturbance, difference, reason, warning and flaw, in one golden file each: a better
-sentence costs one edit there.
+"""The words of every problem, disturbance, difference, reason, next step, warning and flaw, in one golden file each: a
+better sentence costs one edit there.
 
 `UPDATE_GOLDEN=1 pytest tests/unit/test_wording.py` writes them anew, for review.
 """
@@ -13,8 +13,11 @@ from typing import Any, Literal, get_args
 import pytest
 
 from pytest_sgdiff.baselines.flaws import Code, Flaw
+from pytest_sgdiff.compare.compare import Way
+from pytest_sgdiff.compare.sides import Note, NoteCode
 from pytest_sgdiff.data import (
     Advice,
+    Cause,
     Changed,
     Difference,
     Disturbance,
@@ -24,6 +27,9 @@ from pytest_sgdiff.data import (
     GpuProcess,
     LaunchRecord,
     Location,
+    NextCode,
+    NextStep,
+    NoisePrior,
     Problem,
     ProblemCode,
     Reason,
@@ -47,7 +53,7 @@ from pytest_sgdiff.data.failures import (
     WorkerDied,
 )
 from pytest_sgdiff.data.measurements import WarmupCode
-from pytest_sgdiff.engines.causes import in_words, warmup_unproved
+from pytest_sgdiff.engines.inspection import FlawCode, LaunchFlaw
 from pytest_sgdiff.gpus.devices import Use
 from pytest_sgdiff.gpus.wait_reasons import Before, Wait, WaitReason
 from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
@@ -55,7 +61,19 @@ from pytest_sgdiff.gpus.wait_reasons import in_words as in_words_of_waits
 from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
-from pytest_sgdiff.reports import difference_text, disturbance_text, flaw_text, problem_text, reason_text, warning_text
+from pytest_sgdiff.reports import (
+    comparison,
+    difference_text,
+    disturbance_text,
+    failure_text,
+    flaw_text,
+    inspect_text,
+    next_text,
+    noise_text,
+    problem_text,
+    reason_text,
+    warning_text,
+)
 from tests import factories
 from tests.golden import check_golden
 
@@ -113,8 +131,8 @@ FAILURES: tuple[Failure, ...] = (
 
 
 def failure_lines() -> Iterator[str]:
-    yield from (f"{one.code}: {in_words(one)}" for one in FAILURES)
-    yield from (f"warmup {code}: {warmup_unproved(code, '832x480')}" for code in get_args(WarmupCode))
+    yield from (f"{one.code}: {failure_text.in_words(one)}" for one in FAILURES)
+    yield from (f"warmup {code}: {failure_text.warmup_unproved(code, '832x480')}" for code in get_args(WarmupCode))
 
 
 def problem_lines() -> Iterator[str]:
@@ -233,6 +251,46 @@ def reason_lines() -> Iterator[str]:
     yield f"a launch: {reason_text.discarded(LaunchRecord(number=0, problem=problem))}"
 
 
+def next_lines() -> Iterator[str]:
+    given: dict[str, Any] = {
+        "command": "pytest --sgdiff-update x",
+        "metrics": ("denoise_core", "stage:DecodingStage"),
+        "changed": (*CHANGED[:2], Changed(name="NCCL_ALGO", then="a b")),
+        "launches": 5,
+        "fix": "as the error says it",
+    }
+    for code in get_args(NextCode):
+        cause = "memory" if code == "fix" else None
+        yield f"{code}: {next_text.words(NextStep(code=code, cause=cause, **given))}"
+    for cause in get_args(Cause):
+        yield f"fix ({cause}): {next_text.words(NextStep(code='fix', cause=cause))}"
+    short = NextStep(code="record", command="pytest --sgdiff-update x", launches=5, have=3)
+    yield f"record (a short recording): {next_text.words(short)}"
+    yield f"record-more (fewer): {next_text.words(NextStep(code='record-more', launches=5, fewer=3))}"
+    yield f"accept-removal (one): {next_text.words(NextStep(code='accept-removal', metrics=('e2e',), command='x'))}"
+    back = NextStep(code="restore-environment", changed=CHANGED[1:2], command="x")
+    yield f"restore-environment (unset): {next_text.words(back)}"
+    assert next_text.words(None) == ""
+
+
+def noise_lines() -> Iterator[str]:
+    default = NoisePrior(metric_class="primary", cv=0.008, fitted=False, weight=8.0, baselines=3, session_cv=0.0025)
+    stage = replace(default, metric_class="stage", cv=0.03)
+    fitted = replace(default, cv=0.00412, fitted=True, weight=21.04, baselines=12)
+    unfitted = replace(default, metric_class="memory", cv=0.002, baselines=0)
+    suites = {
+        "default": (default, stage),
+        "default, nobody counted": (replace(default, baselines=None),),
+        "default, nights": (replace(default, nights=9), stage),
+        "default, pairs": tuple(replace(one, session_cv=None) for one in (default, stage)),
+        "fitted": (fitted, replace(fitted, metric_class="stage"), unfitted),
+        "fitted, nights": (replace(fitted, nights=9),),
+        "fitted, pairs": (replace(fitted, session_cv=None),),
+    }
+    yield from (f"{name}: {noise_text.words(noise)}" for name, noise in suites.items())
+    assert noise_text.words(()) == ""
+
+
 def warning_lines() -> Iterator[str]:
     step = StepFinding(code="spike", stage="", first=7, last=7, launches=3, now_ms=90.0, then_ms=50.0)
     known = Advice(level="warning", slug="no-seed", message="as the advice says it", location=PLACE)
@@ -263,6 +321,28 @@ def warning_lines() -> Iterator[str]:
     yield f"more-launches: {warning_text.words(replace(warnings['more-launches'], launches=1), ours)}"
     paired = replace(ours, baseline_path=None)
     yield from (f"{code} (A/B): {warning_text.words(warnings[code], paired)}" for code in ("new-stages", "steps"))
+
+
+def inspect_lines() -> Iterator[str]:
+    flaw = LaunchFlaw(code="failure", line="as the log says it", number=3, warmup="claimed")
+    for code in get_args(FlawCode):
+        if code != "problem":
+            yield f"{code}: {inspect_text.words(replace(flaw, code=code))}"
+    lost = Problem(kind="invalid", code="request-failed", message="", request=2, how="job", state="failed", status=200)
+    for one in (lost, replace(lost, code="warmup", warmup="claimed"), replace(lost, code="cut-off", request=None)):
+        yield f"problem ({one.code}): {inspect_text.words(LaunchFlaw(code='problem', problem=one))}"
+    yield f"failure (known): {inspect_text.words(replace(flaw, failure=PortTaken(port=30005)))}"
+    yield f"diffusers-ran (dump): {inspect_text.words(LaunchFlaw(code='diffusers-ran'))}"
+    yield f"warmup (synthetic): {inspect_text.words(LaunchFlaw(code='warmup', warmup='synthetic', asked='832x480'))}"
+    slow = Disturbance(code="slow-clock", gpu_uuid=UUID, mhz=1545, usual_mhz=1845)
+    yield f"disturbed: {inspect_text.disturbed(slow)}"
+    for kind in get_args(NoteCode):
+        one = Note(code=kind, launch=2, flaw=flaw, ending="timeout", number=3, pids=(42, 43))
+        yield f"note, {kind}: {comparison.note(one)}"
+    yield f"note, discarded: {comparison.note(Note(code='no-dump', launch=2, discarded=True))}"
+    yield f"note, of the side: {comparison.note(Note(code='published'))}"
+    yield f"way, flag: {comparison.way(Way(kind='flag', name='enable-x', old=None, new=''))}"
+    yield f"way, variable: {comparison.way(Way(kind='variable', name='NCCL_ALGO', old='Ring', new=None))}"
 
 
 def flaw_lines() -> Iterator[str]:
@@ -342,7 +422,10 @@ KINDS = {
     "disturbance": disturbance_lines,
     "failure": failure_lines,
     "flaw": flaw_lines,
+    "inspect": inspect_lines,
     "lack": lack_lines,
+    "next": next_lines,
+    "noise": noise_lines,
     "problem": problem_lines,
     "reason": reason_lines,
     "wait": wait_lines,

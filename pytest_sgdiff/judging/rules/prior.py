@@ -35,12 +35,14 @@ FLOOR = 0.0005
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prior:
     """`cv0`: expected CV between launches, None for the metric class's own. `weight`: degrees of freedom it is worth.
-    `session_cv`: drift between sessions. `source` says in words where it comes from; reports print it."""
+    `session_cv`: drift between sessions. `baselines`: of how many it is fitted or, without a `cv0`, how many were too
+    few for that, None if nobody counted. `nights`: the earlier runs that refined `session_cv`."""
 
     cv0: float | None = None
     weight: float = WEIGHT
     session_cv: float = SESSION_CV
-    source: str = "default prior"
+    baselines: int | None = None
+    nights: int = 0
 
 
 DEFAULT = Prior()
@@ -55,7 +57,7 @@ def fit_prior(baselines: Sequence[Sequence[float | None]], *, cv0: float, sessio
     """
     samples = [clipped(logs(b), cv0) for b in baselines if len(b) >= 3 and not invalid(b, zeros=False)]
     if len(samples) < ENOUGH:
-        return Prior(session_cv=session_cv, source=f"default prior ({len(samples)} of {ENOUGH} baselines needed)")
+        return Prior(session_cv=session_cv, baselines=len(samples))
     from scipy.special import digamma, polygamma
 
     centred, expected = [], 0.0
@@ -70,8 +72,7 @@ def fit_prior(baselines: Sequence[Sequence[float | None]], *, cv0: float, sessio
     weight = WEIGHT_CAP if alike else 2 * _trigamma_inverse(between)
     log_variance = statistics.fmean(centred) + float(digamma(weight / 2)) - math.log(weight / 2)
     fitted = max(math.exp(log_variance / 2), FLOOR)
-    source = f"prior of {len(samples)} baselines: CV {100 * fitted:.2f} %, counted as {weight:.1f} degrees of freedom"
-    return Prior(cv0=fitted, weight=weight, session_cv=session_cv, source=source)
+    return Prior(cv0=fitted, weight=weight, session_cv=session_cv, baselines=len(samples))
 
 
 def fit_session_cv(baselines: Sequence[Mapping[str, Sequence[float | None]]]) -> float:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
-from pytest_sgdiff.reports import case_text, evidence, metric_text, numbers, problem_text, text, warning_text
+from pytest_sgdiff.reports import (
+    case_text,
+    evidence,
+    metric_text,
+    noise_text,
+    numbers,
+    problem_text,
+    text,
+    warning_text,
+)
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.html import charts
 from pytest_sgdiff.reports.html.sparks import sparks
@@ -92,7 +101,7 @@ class HtmlReport:
             pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
             trends_missing=run.trends_missing,
-            noise=list(dict.fromkeys(result.noise for result in run.results if result.noise)),
+            noise=noise_text.of_all(run.results),
         )
         return f"{page}\n"
 

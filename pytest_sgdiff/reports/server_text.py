@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pytest_sgdiff.data import Problem, ProblemCode, ServerPhase
-from pytest_sgdiff.engines.causes import in_words
+from pytest_sgdiff.reports.failure_text import in_words
 
 _AT: Mapping[ServerPhase, str] = {
     "start": "before it answered",

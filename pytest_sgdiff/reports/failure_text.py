@@ -1,4 +1,5 @@
-"""The words for what a log shows: each `Failure` in one line, and the state of the warmup."""
+"""The words for what a log shows: each `Failure` in one line, and the state of the warmup. The one place that has
+them."""
 
 from __future__ import annotations
 
