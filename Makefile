@@ -32,7 +32,7 @@ lint: $(VENV)/.ready
 # Some shells forbid Python to keep what it has compiled; each of the many processes here would compile all anew.
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.ready
-	$(RUN) -m pytest tests -n 6 --dist worksteal
+	$(RUN) -m pytest tests -n 8 --dist worksteal
 
 # One thread for each launch and two at a time: what a launch does beside its request is waiting and imports.
 test-engine: export PYTHONDONTWRITEBYTECODE =
