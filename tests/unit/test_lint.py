@@ -915,17 +915,17 @@ OF_MODELS = [
     ),
     (
         "model-hijacked",
-        "/work/Hunyuan3D-things/Wan2.2-T2V-A14B-Diffusers",
+        "/data/Hunyuan3D-things/Wan2.2-T2V-A14B-Diffusers",
         ["gpus: 1"],
         "4:5",
-        "/work/hunyuan3d-things/Hunyuan3D-2",
+        "/data/hunyuan3d-things/Hunyuan3D-2",
     ),
     (
         "model-hijacked",
-        "/work/pi0.5/mine",
+        "/data/pi0.5/mine",
         ["expect: {pipeline: WanPipeline}"],
         "4:5",
-        "/work/pi05-robot/pi05_base",
+        "/data/pi05-robot/pi05_base",
     ),
     (
         "model-not-recognised",
@@ -988,7 +988,7 @@ OF_MODELS = [
         ),
         ("model-overlay", "/models/LTX-2.3", ["gpus: 1"]),
         ("model-overlay", "Lightricks/LTX-2.3", ['env: {HF_HUB_OFFLINE: "1"}']),
-        ("model-hijacked", "/work/hunyuan3d/mine", ["gpus: 1"]),
+        ("model-hijacked", "/data/hunyuan3d/mine", ["gpus: 1"]),
         ("two-experts-one-warmup-step", "m/Wan2.2-T2V-A14B", ["args: {enable-torch-compile: true, warmup-steps: 3}"]),
         (
             "i2v-keeps-proportions",
