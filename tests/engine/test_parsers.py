@@ -29,10 +29,10 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 
 PARSE = """
 import argparse, contextlib, io, json, sys
-from sglang.multimodal_gen.runtime.entrypoints.cli.generate import add_multimodal_gen_generate_args
+from sglang.multimodal_gen.runtime.entrypoints.cli.COMMAND import add_multimodal_gen_COMMAND_args
 
 parser = argparse.ArgumentParser()
-add_multimodal_gen_generate_args(parser)
+add_multimodal_gen_COMMAND_args(parser)
 known = set(parser._option_string_actions)
 found = {
     "flags": {
@@ -62,18 +62,38 @@ FILES = LaunchFiles(
 )
 
 
-def every_case() -> list[Case]:
-    return [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in load.read_cases(file, ROOT)]
+def every_case(command: str = "generate") -> list[Case]:
+    cases = [case for file in sorted((ROOT / "cases").glob("*.yaml")) for case in load.read_cases(file, ROOT)]
+    return [case for case in cases if case.engine == f"sglang-{command}"]
 
 
-def parsed(engine_env: pathlib.Path, version: str, lines: dict[str, list[str]]) -> dict[str, Any]:
-    """What the parser of that version says to each command line, by case."""
+def written(version: str, command: str = "generate") -> dict[str, list[str]]:
+    """The command lines of all cases of a command, by case."""
+    info = EngineInfo(command=("sglang",), version=version)
+    ports = Ports(http=30000, scheduler=30010, master=30040)
+    lines = {}
+    for case in every_case(command):
+        files = replace(FILES, assets={flag: f"/assets/{name}" for flag, name in case.assets.items()})
+        argv = ENGINES[case.engine].command(case, info=info, files=files, ports=ports).argv
+        assert argv[:2] == ("sglang", command)
+        lines[case.id] = list(argv[2:])
+    return lines
+
+
+def parsed(
+    engine_env: pathlib.Path, version: str, lines: dict[str, list[str]], command: str = "generate"
+) -> dict[str, Any]:
+    """What the parser of that version's command says to each command line, by case."""
     other = engine_env / "parsers" / version
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     if other.exists():
         environment["PYTHONPATH"] = os.pathsep.join([str(other), str(other.parent / "imports")])
     done = subprocess.run(
-        [str(engine_env / "bin" / "python"), "-c", "import sglang; print(sglang.__version__)\n" + PARSE],
+        [
+            str(engine_env / "bin" / "python"),
+            "-c",
+            "import sglang; print(sglang.__version__)\n" + PARSE.replace("COMMAND", command),
+        ],
         input=json.dumps(lines),
         capture_output=True,
         text=True,
@@ -112,15 +132,18 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def answers(engine_env: pathlib.Path, version: str) -> dict[str, Any]:
     """What the parser says to the probes and to every case, asked in one process: it takes half a minute to import."""
-    info = EngineInfo(command=("sglang",), version=version)
-    ports = Ports(http=30000, scheduler=30010, master=30040)
-    lines = dict(PROBES)
-    for case in every_case():
-        files = replace(FILES, assets={flag: f"/assets/{name}" for flag, name in case.assets.items()})
-        command = ENGINES[case.engine].command(case, info=info, files=files, ports=ports)
-        assert command.argv[:2] == ("sglang", "generate")
-        lines[case.id] = list(command.argv[2:])
-    return parsed(engine_env, version, lines)
+    return parsed(engine_env, version, {**PROBES, **written(version)})
+
+
+@pytest.mark.parametrize("release", ["0.5.17", "0.5.23"])
+def test_every_server_that_may_be_launched_is_accepted_by_the_real_parser(
+    engine_env: pathlib.Path, release: str
+) -> None:
+    said = parsed(engine_env, release, {**PROBES, **written(release, "serve")}, "serve")
+    cases = [case.id for case in every_case("serve") if may_be_launched(case, release)]
+    assert len(cases) > 5
+    assert {name: said[name] for name in cases if said[name] != ACCEPTED} == {}
+    assert said["unknown"]["unknown"] == ["--no-such-flag", "1"]
 
 
 def test_every_case_that_may_be_launched_is_accepted_by_the_real_parser(answers: dict[str, Any], version: str) -> None:
