@@ -278,6 +278,14 @@ def test_a_slow_segment_is_allowed_what_the_case_allows_of_what_it_gates(gate, a
             assert (outcome(found), count) == (outcome_, count)
 
 
+def test_a_long_excess_that_the_case_allows_fails_nothing_where_the_sum_cannot_be_told():
+    """It is more than twice as long as a pause that matters, and less than the 10 % that are allowed."""
+    choice = MetricChoice(gate=("denoise",), allow={"denoise": 0.1}, detect={"denoise": 0.105})
+    slow = {f"at{i}": 1 + 0.098 / 0.4 for i in range(12, 20)}
+    found = judged(launches(calm()), launches([steps(number=i, **slow) for i in range(5)]), choice)
+    assert (outcome(found), found["denoise_excess"].finding.code) == ("inconclusive", "held-up-unconfirmed")
+
+
 def test_a_step_more_regresses_by_the_sum():
     found = judged(launches(calm()), launches([steps(21, number=i) for i in range(5)]))
     assert (outcome(found), found["denoise_steps"].outcome) == ("regressed", "regressed")
