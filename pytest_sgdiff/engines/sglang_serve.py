@@ -8,6 +8,7 @@ from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, P
 from pytest_sgdiff.engines.conditioning import used
 from pytest_sgdiff.engines.flags.translate import flags_of, translate
 from pytest_sgdiff.engines.gate import backend_of
+from pytest_sgdiff.engines.image_in_denoising import told_apart
 from pytest_sgdiff.engines.log import examine
 from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.engines.serving.fields import TASKS
@@ -62,7 +63,8 @@ class SglangServe:
         dumps = {one.number: read_dump(one.dump) for one in launch.requests}
         log = examine(launch.log, prompts=(*texts_of(case), *prompts_of(launch.requests)))
         found = tuple(problems(launch, case, log, dumps))
-        read = tuple(of_request(one, dumps[one.number][0]) for one in launch.requests)
+        parts = {number: told_apart(dump, log, case) for number, (dump, _) in dumps.items() if dump is not None}
+        read = tuple(of_request(one, parts.get(one.number)) for one in launch.requests)
         measured = [one for one in read if not one.warmup and one.dump is not None]
         last = measured[-1].dump if measured else None
         return Reading(
@@ -72,6 +74,7 @@ class SglangServe:
             warmup=warmup_of(launch, log),
             attention=tuple(dict.fromkeys(use.backend for use in log.attention)),
             auto_tuned=log.auto_tuned,
+            could_stay=log.could_stay,
             conditioning_cache=used(log.server_args, launch.argv),
             server_args=log.server_args,
             metrics={} if found else {**medians(measured), **of_life(launch, log), **of_loads(launch)},

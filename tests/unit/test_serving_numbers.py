@@ -96,6 +96,14 @@ def test_the_value_of_a_launch_is_the_median_of_its_measured_requests() -> None:
     assert reading.metrics["warmup"] == 6_000.0
 
 
+def test_the_image_that_a_served_model_encodes_within_denoising_is_a_stage_and_no_pause() -> None:
+    args = {"prompt": "a cat in a field", "num-frames": 5}
+    case = served_case(args=args, model="Wan-AI/Wan2.2-TI2V-5B-Diffusers", assets={"image-path": "cat.png"})
+    metrics = read(life(), case).requests[1].metrics
+    assert (metrics["stage:ImageEncodingBeforeSteps"], metrics["denoise"]) == (9.0, 81.0)
+    assert "stage:ImageEncodingBeforeSteps" not in read(life()).requests[1].metrics
+
+
 def test_a_metric_that_one_request_lacks_is_absent() -> None:
     without = json.dumps({**LINE, "request_id": "id-2", "steps": []})
     reading = read(life(*(replace(request(n), dump=without) if n == 2 else request(n) for n in range(4))))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_sgdiff.data import Launch, PerfDump, Problem
 from pytest_sgdiff.engines import gate as launch_gate
+from pytest_sgdiff.engines.image_in_denoising import told_apart
 from pytest_sgdiff.engines.inspection import Inspection, LaunchFlaw
 from pytest_sgdiff.engines.log import LogEvidence, examine
 from pytest_sgdiff.engines.perf_dump import read_dump
@@ -22,7 +23,8 @@ def inspect_server(launch: Launch) -> Inspection:
     """As `engines.inspect.inspect_launch`, with `requests`."""
     dumps = {one.number: read_dump(one.dump) for one in launch.requests}
     log = examine(launch.log, prompts=prompts_of(launch.requests))
-    read = tuple(of_request(one, dumps[one.number][0]) for one in launch.requests)
+    parts = {number: told_apart(dump, log) for number, (dump, _) in dumps.items() if dump is not None}
+    read = tuple(of_request(one, parts.get(one.number)) for one in launch.requests)
     measured = [one for one in read if not one.warmup and one.dump is not None]
     last = measured[-1].dump if measured else None
     problems = [LaunchFlaw(code="problem", problem=one) for one in _problems(launch, log, dumps)]
