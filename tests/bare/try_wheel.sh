@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# What a user does with a wheel: try_wheel.sh WHEEL PYTHON installs it alone into a new environment, outside of the
+# checkout, and judges the recordings of examples/ there.
+set -euo pipefail
+wheel=$(realpath -- "$1")
+python=$2
+examples=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../../examples")
+
+folder=$(mktemp -d)
+trap 'rm -rf -- "$folder"' EXIT
+cd "$folder"
+"$python" -m venv env
+env/bin/python -m pip install --quiet --disable-pip-version-check "$wheel"
+mkdir project
+cp -r "$examples" project/examples
+cd project
+
+version=$(../env/bin/sgdiff --version)
+built=$(basename -- "$wheel")
+built=${built#pytest_sgdiff-}
+built=${built%%-py3-*}
+[[ $version == "pytest-sgdiff $built" ]] || { echo "$built says that it is $version" >&2; exit 1; }
+../env/bin/sgdiff cases --check examples/cases/demo.yaml
+
+code=0
+../env/bin/pytest -q --sgdiff-replay=examples/recordings/h200 --sgdiff-baselines=examples/baselines \
+    --sgdiff-report=report.md --sgdiff-report=report.json examples/cases/demo.yaml > output 2>&1 || code=$?
+if [[ $code != 1 ]] || ! grep -q '2 regressed' report.md; then
+    cat output
+    echo "the demo ended with $code" >&2
+    exit 1
+fi
+echo "$version is fine with $("$python" --version)"
