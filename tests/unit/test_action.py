@@ -390,7 +390,7 @@ def test_the_trend_is_drawn_of_the_latest_settings_of_each_case(job: Job) -> Non
     job.ready()
     history = job.temp / "sgdiff" / "history" / "history.db"
     nights = [night(number, value=1000.0 if number < 8 else 1100.0) for number in range(1, 13)]
-    former = [night(number, value=10.0, workload="former") for number in range(1, 3)]
+    former = [night(number, value=10.0, workload="which came before") for number in range(1, 3)]
     names = ["a|b`c", "::error::x", "<img src=x>", "two\nlines"]
     foreign = [night(number, case=name, value=5.0) for name in names for number in (1, 2)]
     append_figures(history, [*nights, *former, *foreign])

@@ -226,6 +226,24 @@ def test_an_artifact_that_holds_no_report_is_an_error_without_its_words(
     assert re.fullmatch(r"sgdiff: (the artifact|report\.json) [a-z. ]+\n", told.err)
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_with_any_byte_changed_or_its_end_missing_is_an_error_or_a_report(kind: int) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", kind) as files:
+        files.writestr("report.json", json.dumps({"cases": [case("wan")]}))
+    whole = buffer.getvalue()
+    changed = [
+        whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :] for at in range(len(whole)) for flip in (1, 255)
+    ]
+    outcomes = set()
+    for archive in [*changed, *(whole[:at] for at in range(len(whole)))]:
+        try:
+            outcomes.add(type(comment.figures(archive)))
+        except comment.CommentError:
+            outcomes.add(None)
+    assert outcomes == {dict, None}
+
+
 def test_neither_a_large_archive_nor_a_large_member_is_read_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comment, "JSON_LIMIT", 1000)
     assert of_fork(site, monkeypatch, {"cases": [case("x" * 50) for _ in range(1000)]}) == 1
