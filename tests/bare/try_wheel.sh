@@ -20,7 +20,7 @@ built=$(basename -- "$wheel")
 built=${built#pytest_sgdiff-}
 built=${built%%-py3-*}
 [[ $version == "pytest-sgdiff $built" ]] || { echo "$built says that it is $version" >&2; exit 1; }
-../env/bin/sgdiff cases --check examples/cases/demo.yaml
+../env/bin/sgdiff cases --check examples/cases/demo.yaml > checked || { cat checked; exit 1; }
 
 code=0
 ../env/bin/pytest -q --sgdiff-replay=examples/recordings/h200 --sgdiff-baselines=examples/baselines \

@@ -357,6 +357,16 @@ def test_candidates_are_recorded_and_not_written_into_the_history(job: Job) -> N
     assert f"--sgdiff-history={job.temp / 'sgdiff' / 'history' / 'history.db'}" in judged
 
 
+def test_a_token_for_models_has_one_name_and_its_own_step(job: Job) -> None:
+    job.ready("env")
+    machines = {"HF_TOKEN": "that of the machine"}
+    given = job.run("Measure and judge", hf_token="hf_of_the_job", env=machines).stdout.split("\n")
+    assert [line for line in given if "hf_of_the_job" in line] == ["HF_TOKEN=hf_of_the_job"]
+    assert "HF_TOKEN=that of the machine" in job.run("Measure and judge", env=machines).stdout.split("\n")
+    whole = yaml.safe_load(ACTIONS[0].read_text())["runs"]["steps"]
+    assert [step["name"] for step in whole if "inputs.hf-token" in str(step)] == ["Measure and judge"]
+
+
 def test_the_exit_code_of_the_gate_is_that_of_the_step(job: Job) -> None:
     job.ready("exit 2")
     assert job.run("Measure and judge").returncode == 2

@@ -142,7 +142,7 @@ def test_secrets_go_to_the_step_that_measures_and_to_no_other() -> None:
     for page in WORKFLOWS:
         text = page.read_text()
         steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
-        given = [step["uses"] for step in steps if "secrets." in str(step.get("env", {}))]
+        given = [step["uses"] for step in steps if "secrets." in step.get("with", {}).get("hf-token", "")]
         assert set(given) <= {"./sgdiff"}
         assert text.count("secrets.") == len(given)
 
@@ -240,3 +240,36 @@ def test_the_gitlab_example_is_what_gitlab_reads_and_judges_only_what_was_measur
     jobs = yaml.safe_load(page.read_text())
     needed = [rule["if"] for rule in jobs["sgdiff"]["rules"]]
     assert jobs["sgdiff-judge"]["rules"] == [{"if": condition, "when": "always"} for condition in needed]
+
+
+@pytest.mark.parametrize(
+    ("tag", "file", "heading", "code"),
+    [
+        ("v0.3.0", "0.3.0", "## 0.3.0, 2027-01-31", 0),
+        ("v0.3.0", "0.3.1.dev1+gabcdef0", "## 0.3.0, 2027-01-31", 1),
+        ("v0.3.0", "0.3.0", "## 0.3.0, unreleased", 1),
+        ("v0.3.0", "0.3.0", "## 0x3.0, 2027-01-31", 1),
+    ],
+)
+def test_a_release_is_what_its_tag_and_the_changelog_say(
+    tmp_path: Path, tag: str, file: str, heading: str, code: int
+) -> None:
+    steps = yaml.safe_load((OURS / "release.yml").read_text())["jobs"]["build"]["steps"]
+    (script,) = [step["run"] for step in steps if step.get("name", "").startswith("Compare")]
+    (tmp_path / "dist").mkdir()
+    for name in (f"pytest_sgdiff-{file}-py3-none-any.whl", f"pytest_sgdiff-{file}.tar.gz"):
+        (tmp_path / "dist" / name).touch()
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading}\n")
+    env = {"PATH": "/usr/bin:/bin", "GITHUB_REF_NAME": tag}
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert done.returncode == code
+
+
+def test_the_job_that_publishes_runs_nothing_of_the_checkout_and_has_no_password() -> None:
+    workflow = yaml.safe_load((OURS / "release.yml").read_text())
+    jobs = workflow["jobs"]
+    assert {name for name, job in jobs.items() if "id-token" in job.get("permissions", {})} == {"publish"}
+    assert jobs["publish"]["environment"] == "pypi"
+    used = [step.get("uses", "run").partition("@")[0] for step in jobs["publish"]["steps"]]
+    assert used == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
+    assert not any("cache" in step.get("with", {}) for job in jobs.values() for step in job["steps"])
