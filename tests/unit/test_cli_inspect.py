@@ -88,11 +88,7 @@ def test_what_a_launch_can_show_is_said_below_its_metrics(here: Path, capsys: py
         "shows": None,
         "more": pytest.approx(0.055, abs=0.001),
     }
-    said = [
-        line
-        for line in inspected(capsys, "out/wan22_t2v")[1]
-        if line.startswith("one launch against one: ")
-    ]
+    said = [line for line in inspected(capsys, "out/wan22_t2v")[1] if line.startswith("one launch against one: ")]
     assert len(said) == 1
     # Once for all launches of a case, and nothing of launches that do not count.
     lines = inspected(capsys, "out/tiny_wan_unchanged")[1]
