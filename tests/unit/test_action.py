@@ -255,7 +255,7 @@ def test_a_pull_request_is_measured_from_an_installation_to_the_report(job: Job)
     wheel = str(root / "wheel" / "sglang-0.5.17-py3-none-any.whl[diffusion]")
     asked = [call[-1] for call in job.installed()]
     assert asked == [
-        f"{ROOT}[html,trend]",
+        f"{ROOT}[html]",
         str(job.workspace / "base" / "python"),
         wheel,
         "./now/python[diffusion]",
@@ -416,6 +416,19 @@ def test_the_trend_is_drawn_of_the_latest_settings_of_each_case(job: Job) -> Non
     assert drawn[4] == "| `wan` | `nvidia-h200-x1` | `denoise` | ▁▁▁▁▁▁▁█████ | 1.100 s | +10.0 % |"
     assert len(drawn) == 9
     assert all(line.count("|") == 7 and line.count("`") == 6 for line in drawn[4:])
+
+
+def test_the_page_of_the_trend_is_drawn_where_the_plugin_can(job: Job) -> None:
+    job.ready()
+    history = job.temp / "sgdiff" / "history" / "history.db"
+    append_figures(history, [night(number, value=1000.0) for number in (1, 2)])
+    tool = job.temp / "sgdiff" / "tool" / "bin" / "sgdiff"
+    for code, expected in ((0, 0), (1, 0), (2, 1)):
+        tool.write_text(
+            f'#!/bin/bash\nif [[ $2 == --help ]]; then echo " --html PAGE"; else echo > "$4"; exit {code}; fi\n'
+        )
+        assert job.run("Draw the trend", history="nightly").returncode == expected
+        assert (job.results / "trend.html").exists()
 
 
 def test_a_history_that_is_none_is_named_and_no_history_is_no_picture(job: Job) -> None:
