@@ -408,6 +408,7 @@ def test_the_trend_is_drawn_of_the_latest_settings_of_each_case(job: Job) -> Non
     assert done.returncode == 0, done.stdout
     drawn = (job.results / "trend.md").read_text().splitlines()
     assert (job.folder / "summary").read_text().splitlines() == drawn
+    assert (job.results / "history.db").read_bytes() == history.read_bytes()
     assert drawn[:3] == [
         "### Trend",
         "",
