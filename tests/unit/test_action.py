@@ -327,7 +327,7 @@ def test_a_spiteful_input_is_one_word_of_one_option(job: Job, text: str) -> None
     assert not list(job.folder.rglob("pwned"))
 
 
-@pytest.mark.parametrize("text", ["../../etc", "a b", "x\nresults=/etc", "$(id)", "a/b"])
+@pytest.mark.parametrize("text", ["../../etc", "a b", "x\nresults=/etc", "$(id)", "a/b", "nightly@1"])
 def test_a_name_that_would_leave_the_key_of_a_cache_is_refused(job: Job, text: str) -> None:
     assert job.run("Install the plugin", history=text).returncode == 4
     assert job.run("Install the plugin", base_commit=text).returncode == 4
@@ -377,6 +377,17 @@ def test_only_runs_of_the_branch_add_to_the_history() -> None:
     refused = set(re.findall(r"github\.event_name != '(\w+)'", step["if"]))
     assert refused == {"pull_request", "pull_request_target", "workflow_run"}
     assert "inputs.record != 'true'" in step["if"]
+
+
+def test_a_history_is_found_by_its_whole_name_in_the_cache() -> None:
+    """A key is looked for by how it begins: `nightly-` would also begin that of a history `nightly-h100`."""
+    caches = [step["with"] for page, step in steps() if page in ACTIONS and "istory" in step["name"] and "uses" in step]
+    assert len(caches) == 3
+    begin = "sgdiff-history-${{ inputs.history }}@"
+    # No name holds it: `test_a_name_that_would_leave_the_key_of_a_cache_is_refused`.
+    assert [one["restore-keys"] for one in caches if "restore-keys" in one] == [begin, begin]
+    assert {one["key"] for one in caches} == {begin + "${{ github.run_id }}-${{ github.run_attempt }}"}
+    assert len({one["path"] for one in caches}) == 1
 
 
 def test_the_base_engine_is_kept_before_the_code_of_a_pull_request_is_built() -> None:
