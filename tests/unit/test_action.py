@@ -194,6 +194,16 @@ def test_what_workflows_give_to_the_action_it_takes() -> None:
     assert [(uses, given) for uses, given in calls if not given <= taken[uses]] == []
 
 
+def test_the_page_about_ci_has_every_input_and_no_other() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text()
+    inputs = set(yaml.safe_load(ACTIONS[0].read_text())["inputs"])
+    table = page.partition("| input | what it is |\n")[2].partition("\n\n")[0]
+    named = [re.findall(r"`([a-z-]+)`", row.split("|")[1]) for row in table.splitlines()[1:]]
+    assert {name for names in named for name in names} == inputs
+    (shown,) = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(- uses.*?)```", page, re.DOTALL)]
+    assert set(shown[0]["with"]) <= inputs
+
+
 def test_the_actions_follow_the_schema_of_github() -> None:
     schema = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-actions"]
     done = subprocess.run([*schema, *map(str, ACTIONS)], capture_output=True, text=True, check=False)
