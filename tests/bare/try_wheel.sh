@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a user does with a wheel: try_wheel.sh WHEEL PYTHON installs it alone into a new environment, outside of the
-# checkout, and judges the recordings of examples/ there.
+# checkout, and runs the demo there.
 set -euo pipefail
 wheel=$(realpath -- "$1")
 python=$2
@@ -22,12 +22,6 @@ built=${built%%-py3-*}
 [[ $version == "pytest-sgdiff $built" ]] || { echo "$built says that it is $version" >&2; exit 1; }
 ../env/bin/sgdiff cases --check examples/cases/demo.yaml > checked || { cat checked; exit 1; }
 
-code=0
-../env/bin/pytest -q --sgdiff-replay=examples/recordings/h200 --sgdiff-baselines=examples/baselines \
-    --sgdiff-report=report.md --sgdiff-report=report.json examples/cases/demo.yaml > output 2>&1 || code=$?
-if [[ $code != 1 ]] || ! grep -q '2 regressed' report.md; then
-    cat output
-    echo "the demo ended with $code" >&2
-    exit 1
-fi
+# The demo knows what these recordings deserve. The checkout is not in its reach, and so not what is tried.
+../env/bin/python examples/demo.py > output 2>&1 || { cat output; exit 1; }
 echo "$version is fine with $("$python" --version)"
