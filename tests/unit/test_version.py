@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import tarfile
@@ -26,6 +27,20 @@ else:
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCE: dict[str, Any] = PROJECT["tool"]["hatch"]["version"]
+
+
+RECORD = """node: $Format:%H$
+node-date: $Format:%cI$
+describe-name: $Format:%(describe:tags=true,match=v[0-9]*.[0-9]*.[0-9]*)$
+"""
+"""`.git_archival.txt` in a checkout; git fills it in when it makes an archive."""
+
+
+def test_the_record_of_an_archive_asks_for_the_tags_that_a_checkout_asks_for() -> None:
+    (found,) = re.findall(r"match=(.+?)\)", RECORD)
+    assert SOURCE["raw-options"]["scm"]["git"]["describe_command"][-1] == found
+    here = (ROOT / ".git_archival.txt").read_text()
+    assert here == RECORD or "$Format" not in here
 
 
 def test_the_package_its_module_and_its_command_tell_the_same(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +92,8 @@ def built(folder: Path) -> str:
 def checkout(tmp_path: Path) -> Checkout:
     one = Checkout(tmp_path / "checkout")
     subprocess.run(["git", "init", "-q", "-b", "main", str(one.folder)], check=True)
-    for name in (".git_archival.txt", ".gitattributes", "pyproject.toml"):
+    (one.folder / ".git_archival.txt").write_text(RECORD)
+    for name in (".gitattributes", "pyproject.toml"):
         (one.folder / name).write_bytes((ROOT / name).read_bytes())
     one.git("add", ".")
     one.commit()
@@ -124,5 +140,5 @@ def test_without_git_and_without_a_record_it_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     assert built(tmp_path) == pytest_sgdiff.UNKNOWN
     # A copy of the checkout has the record's form, which nobody filled in.
-    (tmp_path / ".git_archival.txt").write_bytes((ROOT / ".git_archival.txt").read_bytes())
+    (tmp_path / ".git_archival.txt").write_text(RECORD)
     assert built(tmp_path) == pytest_sgdiff.UNKNOWN
