@@ -116,6 +116,7 @@ class GitHub:
             ) as answer:
                 content: bytes = answer.read(limit + 1)
         except urllib.error.HTTPError as error:
+            error.close()
             raise CommentError(f"GitHub answered {error.code} to {method} {urllib.parse.urlsplit(url).path}") from None
         except OSError as error:
             raise CommentError(f"GitHub could not be reached: {type(error).__name__}") from None
