@@ -116,3 +116,10 @@ def test_the_index_names_every_page_once() -> None:
     )
     numbers = [int(number) for number in re.findall(r"^(\d+)\. ", index, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_page_about_noise_has_the_figures_of_the_page_about_the_rule() -> None:
+    header = "| baseline launches | CV 0.5 % | CV 1 % | CV 1.5 % | CV 2 % |"
+    ten = {size: found for size, *found in rows("decision.md", header)}["10"]
+    shown = rows("noise.md", "| CV of denoising | what a baseline of ten finds | what to do |")
+    assert [found.removesuffix(" and more") for _, found, _ in shown] == ten
