@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ def files() -> dict[str, str]:
 
 
 @pytest.fixture
-def examples(project: Project) -> Iterator[Project]:
+def examples(project: Project) -> Project:
     """A project with a case and all files of the page."""
     project.write("cases/tiny.yaml", CASE.replace("baseline: 5", "baseline: 3"))
     for path, text in files().items():
@@ -40,7 +39,7 @@ def examples(project: Project) -> Iterator[Project]:
     wrapper.chmod(0o755)
     project.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
     project.setenv("NODE_NAME", "node-7")
-    yield project
+    return project
 
 
 def test_every_hook_and_fixture_of_the_page_does_what_the_page_says(examples: Project) -> None:

@@ -1,7 +1,8 @@
 """docs/messages.md, made from the typed values: `python -m tests.unit.messagespage` writes it.
 
 What a message says comes from the golden files, so it is what the product prints. What it means, and what to do, is
-written here. A code without its words here is a KeyError, and a table of the product that no section shows fails a test.
+written here. A code without its words here is a KeyError, and a table of the product that no section shows fails a
+test.
 """
 
 from __future__ import annotations
@@ -52,12 +53,14 @@ part of the sentence. The figures in the sentences below are examples.
 | --- | --- |
 | why a case has its outcome (`reason_code`) | [Reasons](#reasons) |
 | a case that has no result | [Not measured](#not-measured) |
-| why a launch does not count (`problem`, `code`) | [Problems of a launch](#problems-of-a-launch), [Causes](#causes), [Failures in a log](#failures-in-a-log) |
+| why a launch does not count (`problem`) | [Problems of a launch](#problems-of-a-launch), [Causes](#causes) |
+| what the engine's log shows | [Failures in a log](#failures-in-a-log), [Warmup](#warmup) |
 | why a launch was discarded (`disturbances`) | [Disturbances](#disturbances) |
 | why a metric has its verdict (`finding`) | [Findings](#findings) |
 | why a baseline is not comparable | [Differences](#differences) |
 | the line `next` of a message (`next_step_figures`) | [Next steps](#next-steps) |
-| a line `warning:` (`warning_codes`) | [Warnings](#warnings), [Doubts](#doubts-about-a-baseline), [Advice](#advice-on-a-case) |
+| a line `warning:` (`warning_codes`) | [Warnings](#warnings), [Doubts](#doubts-about-a-baseline) |
+| a message that ends with a slug (`[no-seed]`) | [Advice](#advice-on-a-case), [Flags](#flags-and-versions) |
 | a case that waits | [Waits](#waits) |
 | `faster_than` | [Claims](#claims) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
@@ -165,7 +168,7 @@ PROBLEMS = {
     "exit-code": "The process failed. The cause is that of the failure in its log, if there is one.",
     "signal": "A signal ended the process. SIGKILL is mostly the kernel's answer to full memory: cause `killed`.",
     "cut-off": "pytest itself was killed during this launch, or files of the recording are gone. Cause `cut-off`.",
-    "failure-in-log": "The engine reports a failed request, and may exit with 0 all the same. The quoted lines say why.",
+    "failure-in-log": "The engine reports a failed request, and may exit with 0 all the same. Read the quoted lines.",
     "bad-dump": "The dump cannot be read, or holds what nobody can have measured. Launch it again.",
     "stale-dump": "The file is of an earlier launch. This one measured nothing.",
     "no-dump": "The engine wrote no timings. Read its log.",
@@ -285,7 +288,7 @@ DIFFERENCES = {
     "timers": "Stage timers wait for the GPU on one side only. Pin `SGLANG_DIFFUSION_SYNC_STAGE_PROFILING`.",
     "conditioning-cache": "On one side the encoders could reuse the warmup's work "
     "([engine.md](engine.md#conditioning-cache)).",
-    "engine": "Launches of two versions are never put into one baseline (`--sgdiff-update=extend`). A gate does compare them.",
+    "engine": "Two versions never share a baseline (`--sgdiff-update=extend`). A gate does compare them.",
 }
 
 WARNINGS = {

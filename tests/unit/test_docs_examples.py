@@ -21,8 +21,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cases.keys import CASE
+from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cli import build_parser
 from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.lint import advise
@@ -79,6 +79,17 @@ def ours(line: str) -> Iterator[list[str]]:
             return
 
 
+def refused(words: list[str]) -> str:
+    """What `sgdiff` says against these words; empty if it takes them."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            build_parser().parse_args(words)
+        except SystemExit as ended:
+            return said.getvalue() if ended.code else ""
+    return ""
+
+
 def case_files(text: str) -> Iterator[str]:
     """A block as case files: as it stands if it is one, or with a case around each part of one; nothing otherwise."""
     if re.search(r"^(cases|defaults):", text, re.MULTILINE):
@@ -116,15 +127,11 @@ def test_each_command_that_is_shown_parses(page: str) -> None:
                     assert given or not setting.metavar or setting.nargs, f"{page}: {option} needs a value"
                     assert not given or setting.metavar or setting.nargs, f"{page}: {option} takes no value"
             continue
-        parsed = io.StringIO()
-        try:
-            with contextlib.redirect_stderr(parsed):
-                build_parser().parse_args(words)
-        except SystemExit as ended:
-            # A command that is only named, perhaps with an option, lacks its arguments: that it has it is enough.
-            lacks = re.search(r"arguments are required|expected one argument", parsed.getvalue())
-            named = lacks and all(one.startswith("-") for one in words[1:])
-            assert ended.code in (0, None) or named, f"{page}: sgdiff {shlex.join(words)}: {parsed.getvalue()}"
+        complaint = refused(words)
+        # A command that is only named, perhaps with an option, lacks its arguments: that it has it is enough.
+        lacks = re.search(r"arguments are required|expected one argument", complaint)
+        named = lacks and all(one.startswith("-") for one in words[1:])
+        assert not complaint or named, f"{page}: sgdiff {shlex.join(words)}: {complaint}"
 
 
 @pytest.mark.parametrize("page", NAMES)
