@@ -59,8 +59,28 @@ def commands(page: str) -> Iterator[list[str]]:
         lines += [line[2:] for line in joined if line.startswith("$ ")] if block.language == "console" else joined
     for line in lines:
         yield from ours(line.strip())
+    for block in blocks(page):
+        for words in word_lists(block):
+            if "pytest" in words:
+                yield words[words.index("pytest") :]
     for span in re.findall(r"(?<!`)`((?:pytest|sgdiff) [^`]+)`", unfenced):
         yield from ours(" ".join(span.split()))
+
+
+def word_lists(block: Block) -> Iterator[list[str]]:
+    """The lists of words in a block of YAML or Python: commands of a container, arguments of a process."""
+    if block.language == "python":
+        for node in ast.walk(ast.parse(block.text)):
+            if isinstance(node, ast.List):
+                yield [one.value for one in node.elts if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    elif block.language == "yaml" and "apiVersion:" in block.text:
+        waiting = list(yaml.safe_load_all(block.text))
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, list) and all(isinstance(one, str) for one in value):
+                yield value
+            elif isinstance(value, dict | list):
+                waiting += value.values() if isinstance(value, dict) else value
 
 
 def ours(line: str) -> Iterator[list[str]]:
@@ -160,4 +180,5 @@ def test_the_pages_show_what_these_tests_look_for() -> None:
     shown = [command for page in NAMES for command in commands(page)]
     assert {words[1] for words in shown if words[0] == "sgdiff"} >= {"cases", "inspect", "baselines", "trend"}
     assert sum(words[0] == "pytest" for words in shown) >= 20
+    assert sum("--sgdiff-strict" in words for words in commands("docs/clusters.md")) == 3, "of each scheduler one"
     assert sum(bool(list(case_files(block.text))) for page in NAMES for block in blocks(page)) >= 6
