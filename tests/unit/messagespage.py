@@ -324,6 +324,48 @@ STEPS = {
     "spike": "The same step is slow in every launch: look for work that was added at that step.",
 }
 
+FINDINGS = {
+    "no-baseline": "No verdict: nothing is committed for this metric.",
+    "no-values": "Inconclusive: read why no launch counts.",
+    "bad-values": "Inconclusive: a value is absent, or is no number. It is never taken for zero.",
+    "stage-gone": "Inconclusive: the stage was removed, or got another name. Record a baseline if it is meant.",
+    "stage-unknown": "Inconclusive: `metrics.gate` has a wrong name.",
+    "other-checkpoint": "Inconclusive: two versions of the engine measure another memory. Record a baseline.",
+    "first-recording": "Recorded. There was nothing to compare with.",
+    "not-comparable": "Recorded. The old baseline is of other work.",
+    "below-floor": "Pass: both sides are too short to matter.",
+    "below-floor-unconfirmed": "Inconclusive: more launches settle it.",
+    "zero-values": "Inconclusive: a ratio with zero means nothing.",
+    "ruled-out": "Pass: a slowdown of `detect` is ruled out. The figure is the smallest one that is.",
+    "faster": "Improved. Consider a new baseline.",
+    "undecided": "Inconclusive so far: the next checkpoint has more launches.",
+    "interval-undecided": "Inconclusive at the last checkpoint: the launches vary too much for these limits.",
+    "unconfirmed": "Inconclusive so far: it seems slower, and more launches must confirm it.",
+    "gross": "Regressed after three launches: each of them is far beyond the baseline.",
+    "beyond-allow": "Regressed: more than the case allows is proven.",
+    "out-of-order": "Inconclusive: the mean is slower, but not most launches. Record more launches.",
+    "small-baseline": "Inconclusive: a baseline of so few launches passes nothing. Record more.",
+    "small-baseline-gross": "Regressed: so large that even such a baseline shows it.",
+    "few-pairs": "Inconclusive so far: an A/B run needs more pairs.",
+    "no-pause": "Pass.",
+    "rare-pauses": "Pass: pauses that come and go are noise.",
+    "pauses": "Regressed: every launch pauses, and the baseline's did not.",
+    "pauses-unconfirmed": "Inconclusive: it may be chance. More launches settle it.",
+    "pauses-small-baseline": "Inconclusive: so few baseline launches cannot show how often a pause comes.",
+    "extreme-pauses": "Inconclusive: look at the host, and at the log of these launches.",
+    "no-hold-up": "Pass.",
+    "held-up": "Pass: hold-ups of single launches are the host's.",
+    "held-up-always": "Regressed: every launch takes longer in some steps. Look for work that was added there.",
+    "held-up-unconfirmed": "Inconclusive: it may be chance. More launches settle it.",
+    "host-decides": "Inconclusive, and no improvement either: the GPU waits for the CPU ([noise.md]"
+    "(noise.md#the-host-decides-not-the-gpu-what-does-it-mean)).",
+    "reference-zero": "Inconclusive: the published number is of no use.",
+    "reference-shows": "Inconclusive: state `metrics.allow`, or record a baseline of your own.",
+    "reference-within": "Inconclusive: a published number passes nothing.",
+    "reference-overlaps": "Inconclusive: some launches are beyond the tolerance, and some are not.",
+    "reference-beyond": "Regressed: beyond what the case allows.",
+}
+
 RELATIONS = {
     "holds": "The claim is proven.",
     "fails": "The claim is disproven, and the run fails.",
@@ -442,6 +484,7 @@ def sections() -> Iterable[Section]:
         "[noise.md](noise.md) answers questions about it.",
         codes=get_args(FindingCode),
         says=golden("finding"),
+        means=FINDINGS,
     )
     yield Section(
         title="Claims",
