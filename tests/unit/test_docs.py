@@ -123,3 +123,18 @@ def test_the_page_about_noise_has_the_figures_of_the_page_about_the_rule() -> No
     ten = {size: found for size, *found in rows("decision.md", header)}["10"]
     shown = rows("noise.md", "| CV of denoising | what a baseline of ten finds | what to do |")
     assert [found.removesuffix(" and more") for _, found, _ in shown] == ten
+
+
+def test_error_rates_on_other_pages_are_those_of_the_page_about_the_rule() -> None:
+    rule, noise, tools = (
+        " ".join(read(ROOT / "docs" / f"{name}.md").split()) for name in ("decision", "noise", "comparison")
+    )
+    header = "| noise | baseline | nights with a false alarm | 5 % slowdowns that fail |"
+    public = [
+        alarms.partition(" (")[0] for kind, _, alarms, _ in rows("decision.md", header) if kind == "public nights"
+    ]
+    assert f"public nights {' to '.join(one.removesuffix(' %') for one in public)} % of nights" in noise
+    assert "pytest-benchmark with `mean:5%` in 93.8 %" in rule
+    assert "`mean:5%` raises a false alarm in 93.8 %" in tools
+    assert "six retries never alarm, and find at most 0.025 % of 5 % slowdowns" in rule
+    assert "six retries never raise a false alarm, and find at most 0.025 % of slowdowns of 5 %" in tools
