@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -22,6 +22,7 @@ from pytest_sgdiff.data import (
     DisturbanceCode,
     Doubt,
     Failure,
+    Finding,
     NextCode,
     Problem,
     ProblemCode,
@@ -36,7 +37,7 @@ from pytest_sgdiff.data.results import Gap
 from pytest_sgdiff.engines.inspection import FlawCode
 from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
 from pytest_sgdiff.lint import RULES
-from pytest_sgdiff.reports import problem_text, refusal_text
+from pytest_sgdiff.reports import finding_text, problem_text, refusal_text
 from pytest_sgdiff.reports.next_text import FIXES
 from pytest_sgdiff.upstream.refusals import Why
 from tests.golden import FOLDER
@@ -418,6 +419,66 @@ def said_by_problems() -> dict[str, str]:
     }
 
 
+FIGURES = Finding(
+    code="no-pause",
+    allow=0.012,
+    detect=0.042,
+    size=0.053,
+    low=-0.004,
+    high=0.072,
+    floor=5,
+    shortest=442.0,
+    longest=553.0,
+    count=5,
+    of=5,
+    paused=0,
+    needed=5,
+    usual=50.4,
+    first=13,
+    last=19,
+    busy=0.62,
+    clock=0.99,
+    then=("after_forward.peak_allocated_mb",),
+    now=("runtime_peak.peak_allocated_mb",),
+)
+"""Of a launch set as it usually is."""
+OF_FINDINGS: Mapping[str, dict[str, Any]] = {
+    "bad-values": {"count": 2},
+    "ruled-out": {"size": 0.019},
+    "faster": {"size": -0.053},
+    "unconfirmed": {"count": 1},
+    "gross": {"size": 0.24},
+    "out-of-order": {"needed": 10},
+    "small-baseline": {"of": 2, "needed": 3},
+    "small-baseline-gross": {"size": 0.3, "of": 2},
+    "few-pairs": {"count": 2, "needed": 3},
+    "rare-pauses": {"count": 2},
+    "pauses-unconfirmed": {"count": 3},
+    "pauses-small-baseline": {"of": 3},
+    "extreme-pauses": {"count": 3},
+    "held-up": {"count": 2},
+    "held-up-unconfirmed": {"of": 3},
+    "reference-beyond": {"count": 3},
+}
+
+
+def said_by_findings() -> dict[str, str]:
+    return {
+        code: finding_text.words(replace(FIGURES, code=code, **OF_FINDINGS.get(code, {})), "primary")
+        for code in get_args(FindingCode)
+    }
+
+
+def said_by_warnings() -> dict[str, str]:
+    found = said_by_findings()
+    return {
+        **golden("warning"),
+        "pauses": f"pause: {found['rare-pauses']}",
+        "not-judged": f"DecodingStage was not judged: {found['zero-values']}",
+        "advice": "no seed: outputs, and times that depend on them, differ from launch to launch; pin seed [no-seed]",
+    }
+
+
 def said_by_refusals() -> dict[str, str]:
     lines = (FOLDER / "refusal_text.txt").read_text(encoding="utf-8").splitlines()
     place = refusal_text.key(("results", 3, "latency_s"))
@@ -431,7 +492,7 @@ def sections() -> Iterable[Section]:
         title="Reasons",
         about="Why a case has its outcome: `reason_code` in JSON.",
         codes=get_args(ReasonCode),
-        says=golden("reason"),
+        says={**golden("reason"), "problem": said_by_problems()["diffusers-ran"]},
         means=REASONS,
     )
     yield Section(
@@ -483,7 +544,7 @@ def sections() -> Iterable[Section]:
         about="Why a metric has its verdict. [decision.md](decision.md#what-counts-as-proof) has the rule, and "
         "[noise.md](noise.md) answers questions about it.",
         codes=get_args(FindingCode),
-        says=golden("finding"),
+        says=said_by_findings(),
         means=FINDINGS,
     )
     yield Section(
@@ -511,7 +572,7 @@ def sections() -> Iterable[Section]:
         title="Warnings",
         about="Warnings about a case: `warning_codes` in JSON. None of them fails a case.",
         codes=get_args(WarningCode),
-        says=golden("warning"),
+        says=said_by_warnings(),
         means=WARNINGS,
     )
     yield Section(
