@@ -7,7 +7,7 @@ ENGINE ?= .engine
 RUN    := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit test-engine test-browser dist bench clean
+.PHONY: help demo test lint unit docs test-engine test-browser dist bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -15,7 +15,7 @@ help:  ## this list
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable '.[dev,html,trend]'
+	$(RUN) -m pip install --quiet --editable '.[dev,docs,html,trend]'
 	touch $@
 
 demo: $(VENV)/.ready  ## judge the bundled recordings of real launches, as a gate would
@@ -36,6 +36,10 @@ lint: $(VENV)/.ready
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.ready
 	$(RUN) -m pytest tests -n 8 --dist worksteal
+
+docs: $(VENV)/.ready  ## the site of docs/ in build/site; a wrong link is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build
+	@echo build/site/index.html
 
 # One thread for each launch and two at a time: what a launch does beside its request is waiting and imports.
 test-engine: export PYTHONDONTWRITEBYTECODE =
