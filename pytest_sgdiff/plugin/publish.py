@@ -81,6 +81,19 @@ def repository_prefix(root: Path) -> str:
     return ""
 
 
+def checkout_commit(root: Path) -> str | None:
+    """The first digits of the commit that is checked out at pytest's root; None without git."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
 def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]]:
     """Earlier runs of these cases on the same machine and workload, by case and metric; empty without a history."""
     if settings.history is None or not settings.history.is_file():
@@ -88,9 +101,10 @@ def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapp
     wanted = {(r.case, r.machine.slug, r.workload.digest) for r in results if r.machine and r.workload}
     found: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
     try:
-        for track in history.tracks(settings.history):
-            if (track.case, track.machine, track.workload) in wanted:
-                found.setdefault(track.case, {})[track.metric] = track.points
+        for case in sorted({case for case, _, _ in wanted}):
+            for track in history.tracks(settings.history, case=case):
+                if (track.case, track.machine, track.workload) in wanted:
+                    found.setdefault(track.case, {})[track.metric] = track.points
     except SgdiffError:
         # That the history is unusable is said when this run is to be appended to it.
         return {}
@@ -100,19 +114,20 @@ def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapp
 def with_trends(run: Run, settings: Settings) -> Run:
     """The run with its cases' earlier runs, and with what these and it together show; as it was without a history.
 
-    Apache Otava, and SciPy with it, are imported only for a series that is long enough.
+    SciPy is imported only for a series that is long enough.
     """
     history_of = past(settings, run.results)
     if not history_of:
         return run
+    commit = checkout_commit(settings.root)
     series: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
     for result in run.results:
         for metric, (value, _) in history.figures(result).items():
-            point = HistoryPoint(at=run.started_at, value=value, engine_version=history.engine_of(result))
+            engine = history.engine_of(result)
+            point = HistoryPoint(at=run.started_at, value=value, engine_version=engine, commit=commit)
             earlier = history_of.get(result.case, {}).get(metric, ())
             series.setdefault(result.case, {})[metric] = (*(p for p in earlier if p.at != run.started_at), point)
-    trends, missing = trends_of(series)
-    return replace(run, history=history_of, trends=trends, trends_missing=missing)
+    return replace(run, history=history_of, trends=trends_of(series))
 
 
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
@@ -122,7 +137,11 @@ def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[
     if summary:
         yield from _told(summary, "job summary", lambda: _append(Path(summary), REPORTS[".md"].render(run)))
     if kept := settings.history:
-        yield from _told(kept, "history", lambda: history.append(kept, run, run_id=settings.run_id))
+        yield from _told(
+            kept,
+            "history",
+            lambda: history.append(kept, run, run_id=settings.run_id, commit=checkout_commit(settings.root)),
+        )
 
 
 def _told(path: Path | str, what: str, write: Callable[[], object]) -> Iterator[str]:

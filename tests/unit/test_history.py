@@ -128,7 +128,7 @@ def test_a_history_of_a_later_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(HistoryError) as caught:
         history.tracks(path)
-    assert str(caught.value) == f"{path}: the history has schema 7, this version reads 1: update pytest-sgdiff"
+    assert str(caught.value) == f"{path}: the history has schema 7, this version reads up to 2: update pytest-sgdiff"
 
 
 def test_a_history_is_read_where_nobody_may_write(tmp_path: Path) -> None:
