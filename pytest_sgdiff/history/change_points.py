@@ -2,14 +2,15 @@
 
 The method is that of Hunter (Fleming et al., https://doi.org/10.1145/3578244.3583719), on which Apache Otava is built:
 E-divisive (Matteson and James, https://doi.org/10.48550/arXiv.1306.4933) proposes change points in windows of the
-series, and a t-test keeps those that are significant, the weakest removed first. Four things differ, and
+series, and a t-test keeps those that are significant. Five things differ, and
 benchmarks/trend_alarms.py measures what they give:
 
 - it works on logarithms, so that a change of 10 s in 200 s hides none of 1 s in 10 s;
 - each level has at least two runs, and a run that stands alone is pulled in to its neighbours, so that one disturbed
   run is no change;
 - both sides must differ by their ranks as well, which a few outliers do not change;
-- a proposal that is not significant ends the search in its own part only, not in the whole window.
+- a proposal that is not significant ends the search in its own part only, not in the whole window;
+- of those that are not significant the smallest is removed first.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 MAX_PVALUE = 0.001
 """Of the t-test between the levels before and after a change point: Otava's default."""
 PROPOSED = 0.01
-"""The same for a proposal, before the weakest are removed: ten times as much, as in Otava."""
+"""The same for a proposal, before any is removed: ten times as much, as in Otava."""
 MASKED = 1e-8
 """The same where a later change hides it, so that only the runs before that one show it. There are so many such parts
 that by chance alone some differ at PROPOSED."""
@@ -103,17 +104,23 @@ def _noise(logs: Sequence[float]) -> float:
 
 
 def _pulled_in(logs: list[float], noise: float) -> list[float]:
-    """The series with each run that stands alone at ALONE standard deviations beyond its neighbours. The first and the
-    last run have neighbours on one side only: twice as many."""
-    last = len(logs) - 1
+    """The series with each run that stands alone at ALONE standard deviations beyond its neighbours: so it still adds
+    to the noise of its level. The first and the last run have neighbours on one side only, twice as many. They are
+    pulled in as far as these: with the next run, which may be high by chance, they would look like a level of two."""
+    last, reach = len(logs) - 1, ALONE * noise
     if last < 2 * REACH:
         return logs
-    reach = ALONE * noise
     kept = []
     for i, log in enumerate(logs):
         left, right = (2 * REACH if i == last else REACH), (2 * REACH if i == 0 else REACH)
         near = [*logs[max(0, i - left) : i], *logs[i + 1 : i + 1 + right]]
-        kept.append(min(max(log, min(near) - reach), max(near) + reach))
+        low, high = min(near), max(near)
+        if low - reach <= log <= high + reach:
+            kept.append(log)
+        elif i in (0, last):
+            kept.append(min(max(log, low), high))
+        else:
+            kept.append(min(max(log, low - reach), high + reach))
     return kept
 
 
@@ -172,16 +179,16 @@ def _best_split(logs: Array) -> tuple[int, int] | None:
 
 
 def _significant(proposed: list[int], logs: Array) -> list[int]:
-    """The change points that remain when the weakest is removed until none is weak: those that their ranks do not
-    show first, then by p, then by size."""
+    """The change points that remain when the smallest is removed of those that are not significant, until all are; and
+    then the smallest of all while it is too small to matter. Not the one with the largest p: of short levels the p is
+    large whatever their size, and a slowdown of two runs would go for a wobble before it."""
     found = list(proposed)
     weakness = [_weakness(found, i, logs) for i in range(len(found))]
     while found:
-        weakest = max(range(len(found)), key=lambda i: weakness[i].doubt)
-        if not weakness[weakest].weak:
-            weakest = min(range(len(found)), key=lambda i: weakness[i].size)
-            if weakness[weakest].size > math.log1p(MIN_CHANGE):
-                break
+        weak = [i for i in range(len(found)) if weakness[i].weak] or range(len(found))
+        weakest = min(weak, key=lambda i: weakness[i].size)
+        if not weakness[weakest].weak and weakness[weakest].size > math.log1p(MIN_CHANGE):
+            break
         del found[weakest], weakness[weakest]
         # What was on both sides of it is one level now.
         for i in (weakest - 1, weakest):
@@ -201,10 +208,6 @@ class _Weakness:
     @property
     def weak(self) -> bool:
         return not self.by_rank or self.pvalue >= MAX_PVALUE
-
-    @property
-    def doubt(self) -> tuple[bool, float]:
-        return (not self.by_rank, self.pvalue)
 
 
 def _weakness(found: Sequence[int], i: int, logs: Array) -> _Weakness:
