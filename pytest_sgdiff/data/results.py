@@ -342,7 +342,7 @@ class Run:
     """One pytest run as reports see it. `selected` counts the cases that were to be measured, `unmeasured` are those of
     them that have no result; `interrupted` says that Ctrl-C or a signal ended the run. `history` maps a case id to its
     metrics' earlier runs, oldest first; `trends` are what was found in it with this run added; `gpu_busy` is the share
-    of GPU time that was leased."""
+    of GPU time that was leased. `commit` is that of the checkout at pytest's root, None without git."""
 
     started_at: str
     elapsed_s: float
@@ -357,6 +357,7 @@ class Run:
     gpu_busy: float | None = None
     history: Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]] = field(default_factory=dict)
     trends: tuple[Trend, ...] = ()
+    commit: str | None = None
 
     @property
     def measured(self) -> int:

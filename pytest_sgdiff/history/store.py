@@ -94,14 +94,14 @@ class Track:
     points: tuple[HistoryPoint, ...]
 
 
-def append(path: Path, run: Run, *, run_id: str, commit: str | None = None) -> int:
-    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows. `commit` is
-    that of the checkout that ran. A history of an older schema is upgraded.
+def append(path: Path, run: Run, *, run_id: str) -> int:
+    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows. A
+    history of an older schema is upgraded.
 
     Raises:
         HistoryError: the file is no history, of another schema, or cannot be written.
     """
-    rows = [row for result in run.results for row in _rows(result, run, run_id, commit)]
+    rows = [row for result in run.results for row in _rows(result, run, run_id)]
     with _opened(path, mode="rwc") as connection:
         connection.executemany(_INSERT, rows)
     return len(rows)
@@ -201,10 +201,11 @@ def engine_of(result: CaseResult) -> str | None:
     return next((entry.environment.engine_version for entry in result.launches if entry.counts), None)
 
 
-def _rows(result: CaseResult, run: Run, run_id: str, commit: str | None) -> Iterator[tuple[object, ...]]:
+def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:
     if result.machine is None or result.workload is None:
         return
     place = (result.case, result.machine.slug, result.workload.digest)
+    commit = run.commit and run.commit[:12]
     for metric, (value, launches) in figures(result).items():
         yield (run_id, run.started_at, *place, metric, value, launches, result.outcome, engine_of(result), commit)
 

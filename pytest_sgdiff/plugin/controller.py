@@ -156,10 +156,11 @@ class Results:
             workload=result.workload,
             launches=tuple(entry for entry in result.launches if entry.counts),
         )
+        commit = checkout_commit(self.settings.root)
         recorded = Recorded(
             at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=self._command(),
-            commit=checkout_commit(self.settings.root),
+            commit=commit and commit[:12],
             sessions=tuple(dict.fromkeys(entry.session for entry in measurement.launches if entry.session)),
         )
 
@@ -279,6 +280,7 @@ class Results:
             interrupted=self.interrupted,
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
+            commit=checkout_commit(self.settings.root),
         )
         # What cases tell was redacted where they ran; this is the rest, such as what was typed.
         redacted = Redaction(os.environ).record(run, keep=NAMES)

@@ -18,7 +18,7 @@ from pytest_sgdiff.errors import MissingExtraError, OptionError, SgdiffError
 from pytest_sgdiff.files.data_files import leads_out, overwrite
 from pytest_sgdiff.history import store as history
 from pytest_sgdiff.history.trend import trends_of
-from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.settings import Settings, report_suffix
 from pytest_sgdiff.reports import READY, REPORTS
 from pytest_sgdiff.reports.github import commands, file_link
 from pytest_sgdiff.reports.html import HtmlReport
@@ -32,9 +32,10 @@ def ready_to_publish(settings: Settings) -> None:
         MissingExtraError: its format needs a package that is not installed; the message names the extra.
     """
     for path in settings.reports:
-        if path.suffix in READY:
+        ready = READY.get(report_suffix(path) or "")
+        if ready is not None:
             try:
-                READY[path.suffix]()
+                ready()
             except ModuleNotFoundError as error:
                 raise MissingExtraError(f"--sgdiff-report={path.name}: {error}") from None
 
@@ -82,12 +83,12 @@ def repository_prefix(root: Path) -> str:
 
 
 def checkout_commit(root: Path) -> str | None:
-    """The first digits of the commit that is checked out at pytest's root; None without git."""
+    """The commit that is checked out at pytest's root; None without git."""
     import subprocess
 
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
         )
     except OSError:
         return None
@@ -119,12 +120,13 @@ def with_trends(run: Run, settings: Settings) -> Run:
     history_of = past(settings, run.results)
     if not history_of:
         return run
-    commit = checkout_commit(settings.root)
     series: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
     for result in run.results:
         for metric, (value, _) in history.figures(result).items():
             engine = history.engine_of(result)
-            point = HistoryPoint(at=run.started_at, value=value, engine_version=engine, commit=commit)
+            point = HistoryPoint(
+                at=run.started_at, value=value, engine_version=engine, commit=run.commit and run.commit[:12]
+            )
             earlier = history_of.get(result.case, {}).get(metric, ())
             series.setdefault(result.case, {})[metric] = (*(p for p in earlier if p.at != run.started_at), point)
     return replace(run, history=history_of, trends=trends_of(series))
@@ -137,11 +139,7 @@ def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[
     if summary:
         yield from _told(summary, "job summary", lambda: _append(Path(summary), REPORTS[".md"].render(run)))
     if kept := settings.history:
-        yield from _told(
-            kept,
-            "history",
-            lambda: history.append(kept, run, run_id=settings.run_id, commit=checkout_commit(settings.root)),
-        )
+        yield from _told(kept, "history", lambda: history.append(kept, run, run_id=settings.run_id))
 
 
 def _told(path: Path | str, what: str, write: Callable[[], object]) -> Iterator[str]:
@@ -173,8 +171,9 @@ def _write(path: Path, run: Run, root: Path, env: Mapping[str, str]) -> None:
 
 
 def _report(path: Path, root: Path, env: Mapping[str, str]) -> Report:
-    if path.suffix != ".html":
-        return REPORTS[path.suffix]
+    suffix = report_suffix(path) or path.suffix
+    if suffix != ".html":
+        return REPORTS[suffix]
     # A page in a folder of its own has its links start there.
     way = Path(os.path.relpath(root.resolve(), path.parent.resolve())).as_posix()
     up = "" if way == "." else f"{quote(way)}/"

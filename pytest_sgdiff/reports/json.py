@@ -47,6 +47,7 @@ def _run(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "elapsed_s": run.elapsed_s,
         "command": run.command,
+        "commit": run.commit,
         "header": list(run.header),
         "selected": run.selected,
         "measured": run.measured,

@@ -241,9 +241,9 @@ OLD = Path(__file__).parents[1] / "data" / "history" / "schema_1.db"
 """Written by the version before schema 2: three nights of a case, and an imported one."""
 
 
-def points_of(path: Path) -> dict[str, list[tuple[str, float, str | None, str | None, bool]]]:
+def points_of(path: Path) -> dict[tuple[str, str], list[tuple[str, float, str | None, str | None, bool]]]:
     return {
-        track.metric: [(p.at, p.value, p.engine_version, p.commit, p.imported) for p in track.points]
+        (track.machine, track.metric): [(p.at, p.value, p.engine_version, p.commit, p.imported) for p in track.points]
         for track in history.tracks(path)
     }
 
@@ -251,13 +251,14 @@ def points_of(path: Path) -> dict[str, list[tuple[str, float, str | None, str | 
 def test_a_file_of_schema_1_is_read_as_it_is() -> None:
     before = OLD.read_bytes()
     found = points_of(OLD)
-    assert set(found) == {"denoise", "peak_memory", "nightly_latency"}
-    assert [(at[:10], round(value), commit) for at, value, _, commit, _ in found["denoise"]] == [
+    own, imported = "nvidia-h100-80gb-hbm3-x4", "sglang-nightly"
+    assert set(found) == {(own, "denoise"), (own, "peak_memory"), (imported, "nightly_latency")}
+    assert [(at[:10], round(value), commit) for at, value, _, commit, _ in found[own, "denoise"]] == [
         ("2026-10-01", 1001, None),
         ("2026-10-02", 1002, None),
         ("2026-10-03", 1003, None),
     ]
-    assert found["nightly_latency"] == [("2026-10-04T02:00:00+00:00", 7047.0, "317fc6a9ddb6", None, True)]
+    assert found[imported, "nightly_latency"] == [("2026-10-04T02:00:00+00:00", 7047.0, "317fc6a9ddb6", None, True)]
     track = history.tracks(OLD, metric="denoise")[0]
     assert history.nights(OLD, case=track.case, machine=track.machine, workload=track.workload)
     assert OLD.read_bytes() == before
@@ -268,12 +269,10 @@ def test_a_file_of_schema_1_is_upgraded_by_the_next_run_and_loses_nothing(tmp_pa
     path.write_bytes(OLD.read_bytes())
     before = points_of(path)
     run = row("2026-11-01T02:00:00+00:00", record(0, denoise=1000.0))
-    history.append(path, run, run_id="new", commit="1a2b3c4d5e6f")
+    history.append(path, dataclasses.replace(run, commit="1a2b3c4d5e6f" + "0" * 28), run_id="new")
     after = points_of(path)
-    assert [(at, commit) for at, _, _, commit, _ in after.pop("denoise")] == [
-        *((at, None) for at, *_ in before.pop("denoise")),
-        ("2026-11-01T02:00:00+00:00", "1a2b3c4d5e6f"),
-    ]
+    new = after.pop(("nvidia-h200-x1", "denoise"))
+    assert [(at, commit) for at, _, _, commit, _ in new] == [("2026-11-01T02:00:00+00:00", "1a2b3c4d5e6f")]
     assert after == before
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (history.SCHEMA,)
