@@ -6,6 +6,7 @@ The format is that of asv's `Results.load` (asv/results.py, version 2 of the fil
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from collections.abc import Mapping
@@ -62,28 +63,21 @@ def benchmark(result: CaseResult, one: Exported) -> str:
 
 
 def _columns(result: CaseResult, one: Exported, started: int) -> list[object]:
-    q_25, q_75 = _quartiles(one.values)
-    return [
-        [one.now],
-        [],
-        result.workload.digest if result.workload else None,
-        started,
-        None,
-        None,
-        None,
-        [q_25],
-        [q_75],
-        [1],
-        [len(one.values)],
-        [list(one.values)],
-    ]
+    workload = result.workload.digest if result.workload else None
+    return [[one.now], [], workload, started, None, *_stats(one.values), [list(one.values)]]
 
 
-def _quartiles(values: tuple[float, ...]) -> tuple[float | None, float | None]:
+def _stats(values: tuple[float, ...]) -> list[object]:
+    """The 99 % interval of the mean, by Student's t, quartiles, and how many values of one measurement each; nothing
+    known of one value alone."""
+    from scipy.special import stdtrit
+
     if len(values) < 2:
-        return None, None
+        return [None] * 6
+    middle, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
+    reach = float(stdtrit(len(values) - 1, 0.995)) * error
     first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return first, third
+    return [[figure] for figure in (middle - reach, middle + reach, first, third, 1, len(values))]
 
 
 def _machine(run: Run) -> str:

@@ -16,18 +16,20 @@ Field = float | int | str | None
 
 
 class InfluxReport:
-    """One line for each case (`sgdiff_case`) and for each of its metrics (`sgdiff_metric`), all at the time at which
-    the run began. Times are in s, memory is in bytes, as the tag `unit` says."""
+    """One line for the run (`sgdiff_run`), for each case (`sgdiff_case`) and for each of its metrics (`sgdiff_metric`),
+    all at the time at which the run began. Times are in s, memory is in bytes, as the tag `unit` says."""
 
     suffix = ".lp"
 
     def render(self, run: Run) -> str:
-        """The lines; nothing for a run without cases."""
+        """The lines, that of the run first."""
         return "".join(f"{line}\n" for line in _lines(shown_run(run)))
 
 
 def _lines(run: Run) -> Iterator[str]:
     at = round(started_s(run) * 1e9)
+    counted = {"selected": run.selected, "measured": run.measured, "elapsed_s": run.elapsed_s}
+    yield _line("sgdiff_run", {}, {**counted, "commit": run.commit}, at)
     for result in once(run):
         tags = {"case": result.case, "file": result.location.path, "machine": machine_of(result)}
         counts = sum(launch.counts for launch in result.launches)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_case_that_ran_twice_is_stored_once() -> None:
     run = factories.run(factories.regressed(), factories.regressed())
     assert samples(run) == {**samples(factories.run(factories.regressed())), **run_samples(2)}
     assert len(json.loads(REPORTS[".asv.json"].render(run))["results"]) == 6
-    assert len(REPORTS[".lp"].render(run).splitlines()) == 7
+    assert len(REPORTS[".lp"].render(run).splitlines()) == 8
     assert len(json.loads(REPORTS[".benchmark.json"].render(run))) == 6
 
 
@@ -138,12 +139,17 @@ def test_influx_reads_a_point_for_each_case_and_metric() -> None:
 
 
 def test_influx_reads_hostile_names_with_slashes_for_backslashes() -> None:
-    case, metric = points(hostile())
+    _, case, metric = points(hostile())
     name = HOSTILE.replace("\\", "/")
     assert case["tags"] == {"case": name, "file": name}
     assert metric["tags"] == {"case": name, "file": name, "metric": name}
     assert metric["fields"]["now"] == 87710.0
-    assert points(RUNS["empty"]()) == []
+
+
+def test_a_run_without_cases_is_a_point() -> None:
+    (point,) = points(RUNS["empty"]())
+    assert (point["measurement"], point["tags"]) == ("sgdiff_run", {})
+    assert point["fields"] == {"selected": 0, "measured": 0, "elapsed_s": 4325.0}
 
 
 # ------------------------------------------------------------------------------------------------------------------ asv
@@ -169,6 +175,10 @@ def test_asv_loads_results_with_their_samples(tmp_path: Path) -> None:
     assert [round(value, 3) for value in samples] == [86.083, 85.738, 86.513, 85.911, 86.341]
     (stats,) = found.get_result_stats(name, [])
     assert (stats["repeat"], round(stats["q_25"], 3), round(stats["q_75"], 3)) == (5, 85.911, 86.341)
+    # `asv compare` needs the interval where there are samples.
+    assert (round(stats["ci_99_a"], 3), round(stats["ci_99_b"], 3)) == (85.471, 86.764)
+    # One launch alone has none.
+    assert found.get_result_stats("ltx2_twostage_t2v.denoise", []) == [None]
     # Results of another workload are not compared.
     assert found.benchmark_version[name] == factories.regressed().workload.digest  # type: ignore[union-attr]
     found.save(str(tmp_path / "again"))
@@ -180,6 +190,24 @@ def test_asv_loads_what_has_no_commit_no_machine_and_no_cases(tmp_path: Path) ->
     assert list(odd.get_all_result_keys()) == ["a_b_c_d_e_.a_b_c_d_e_"]
     assert odd.params["machine"] == "unknown"
     assert list(loaded(RUNS["empty"](), tmp_path).get_all_result_keys()) == []
+
+
+def test_the_program_on_the_page_makes_a_tree_that_asv_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from asv.benchmarks import Benchmarks
+    from asv.results import iter_results_for_machine_and_hash
+
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    program = page.partition("### asv")[2].partition("```python\n")[2].partition("```")[0]
+    path = tmp_path / "results" / "nvidia-h100-80gb-hbm3" / f"{COMMIT[:8]}-sglang.asv.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(REPORTS[".asv.json"].render(full()), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, "docs/reports.md", "exec"), {})
+    benchmarks = Benchmarks.load(SimpleNamespace(results_dir=str(tmp_path / "results"), benchmark_dir=""))
+    (found,) = iter_results_for_machine_and_hash(str(tmp_path / "results"), path.parent.name, COMMIT[:8])
+    assert f"{WAN}.denoise" in found.get_result_keys(benchmarks)
+    assert set(found.get_result_keys(benchmarks)) == set(found.get_all_result_keys())
+    assert {benchmarks[f"{WAN}.{name}"]["unit"] for name in ("denoise", "peak_memory")} == {"seconds", "bytes"}
 
 
 # ---------------------------------------------------------------------------------------------- github-action-benchmark

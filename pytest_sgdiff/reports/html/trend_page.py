@@ -21,6 +21,8 @@ WIDTH, HEIGHT = 760, 214
 LEFT, RIGHT, TOP, BOTTOM = 70, 750, 36, 184
 ROW = 12
 """Height of a row of labels above the points: of versions, and of changes below these."""
+LABEL = 52
+"""Width of a change's label."""
 MOST_MARKS = 240
 """Runs above which a series is drawn as the range and median of neighbouring runs: a pixel holds no more."""
 MOST_VERSIONS = 12
@@ -106,11 +108,15 @@ def _picture(one: Series, first: int, end: int) -> Plot:
     x = Scale(low=0, high=max(1, len(points) - 1), start=LEFT + 8, end=RIGHT - 8)
     lines, texts = value_axis(y, unit(metric), left=LEFT, right=RIGHT)
     _mark_versions(points, x, lines, texts)
+    free: list[float] = [LEFT - 2 * LABEL] * 2
     for change in inner:
         place = x.at(change.index - first - 0.5)
+        # Labels of two changes that are near each other stand in two rows.
+        row = 0 if place - free[0] >= LABEL else 1
+        free[row] = place
         kind = "change slower" if cost(metric, change.after / change.before) > 1 else "change faster"
         lines.append(Line(x1=place, y1=TOP + ROW / 2, x2=place, y2=BOTTOM, kind=kind))
-        texts.append(Text(x=place, y=TOP, text=numbers.signed(change.change), anchor="middle"))
+        texts.append(Text(x=place, y=TOP - row * ROW, text=numbers.signed(change.change), anchor="middle"))
     for level, (start, stop) in zip(_levels(one, first), pairwise(edges), strict=False):
         ends = x.at(start - first - 0.5), x.at(stop - first - 0.5)
         lines.append(Line(x1=ends[0], y1=y.at(level), x2=ends[1], y2=y.at(level), kind="level"))
