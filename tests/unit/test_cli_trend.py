@@ -165,3 +165,13 @@ def test_an_empty_history_has_a_page(tmp_path: Path) -> None:
     history.append(path, factories.run(factories.result(measured=False)), run_id="1")
     assert main(["trend", str(path), "--html", str(page)]) == 0
     assert "No runs in the history" in page.read_text()
+
+
+def test_the_example_of_the_documentation_is_what_it_prints(public: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (REPOSITORY / "docs" / "reports.md").read_text(encoding="utf-8")
+    example = page.partition("exits with 1 if something got slower:\n\n```\n")[2].partition("```")[0].splitlines()
+    assert len(example) == 4
+    main(["trend", str(public)])
+    printed = capsys.readouterr().out.splitlines()
+    start = printed.index(example[0])
+    assert [*printed[start : start + 3], *(line for line in printed if line == example[3])] == example
