@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Location, Machine, Run
-from pytest_sgdiff.metrics import Metric
+from pytest_sgdiff.metrics import Metric, table
 from pytest_sgdiff.plugin.settings import REPORT_SUFFIXES, report_suffix
 from pytest_sgdiff.reports import REPORTS
 from pytest_sgdiff.reports.exported import exported
@@ -230,7 +229,7 @@ def test_the_action_for_benchmarks_gets_what_its_custom_tools_take(kind: str) ->
 
 def test_less_is_better_of_every_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = Metric(name="rate", unit="images/s", metric_class="primary", better="more")
-    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, fresh))
+    monkeypatch.setattr(table, "METRICS", (*table.METRICS, fresh))
     verdict = factories.verdict("rate", unit="images/s", now=4.0, baseline=5.0, now_values=(4.0, 4.0))
     result = factories.result(verdicts=(verdict,), launches=(factories.record(0), factories.record(1)))
     entries = json.loads(REPORTS[".benchmark.json"].render(factories.run(result)))
