@@ -112,6 +112,9 @@ def noise(random: np.random.Generator, kind: str, count: int) -> np.ndarray:
     if kind == "disturbed":
         # One run in twenty is held up, by twenty standard deviations on average.
         return drawn + (random.random(count) < 0.05) * random.exponential(20, count)
+    if kind == "two values":
+        # As where a client asks once a second whether the output is there.
+        return 0.05 * drawn + 2.0 * (random.random(count) < 0.2)
     if kind == "drifting":
         for i in range(1, count):
             drawn[i] = 0.4 * drawn[i - 1] + np.sqrt(1 - 0.4**2) * drawn[i]
@@ -129,7 +132,7 @@ def alarms(peers: Mapping[str, Find], repeats: int) -> None:
     """Of series in which nothing changed, those with a change point."""
     print(f"\nFalse alarms: unchanged series with a change point, of {repeats}")
     print(f"  {'noise':<14} {'CV':>5} {'runs':>5} " + " ".join(f"{name:>8}" for name in peers))
-    for kind in ("normal", "heavy tails", "disturbed", "drifting"):
+    for kind in ("normal", "heavy tails", "disturbed", "two values", "drifting"):
         for cv in (0.008, 0.02):
             for count in (10, 30, 75, 365):
                 row = [share(find, kind, count, repeats, cv=cv) for find in peers.values()]

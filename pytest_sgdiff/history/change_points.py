@@ -50,6 +50,9 @@ REACH = 2
 """A run stands alone if none of so many runs on either side is near it."""
 ALONE = 3.0
 """How far a run must be beyond its neighbours to stand alone, in standard deviations from run to run."""
+FEW = 1 / 15
+"""The part of the runs that may stand alone. If more do, they are no disturbed runs but how the metric varies: where
+times are read once a second, most runs are equal and the others a second away."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +85,7 @@ def levels(values: Sequence[float]) -> Levels:
     logs = np.log(np.asarray(values, dtype=np.float64))
     noise = _noise([float(log) for log in logs])
     kept = np.asarray(_pulled_in([float(log) for log in logs], noise), dtype=np.float64)
-    found = _significant(_proposed(kept, noise), kept)
+    found = _significant(_proposed(kept), kept)
     edges = [0, *found, len(kept)]
     centres = [_centre(logs[a:b]) for a, b in pairwise(edges)]
     steps = tuple(
@@ -105,8 +108,10 @@ def _noise(logs: Sequence[float]) -> float:
 
 def _pulled_in(logs: list[float], noise: float) -> list[float]:
     """The series with each run that stands alone at ALONE standard deviations beyond its neighbours: so it still adds
-    to the noise of its level. The first and the last run have neighbours on one side only, twice as many. They are
-    pulled in as far as these: with the next run, which may be high by chance, they would look like a level of two."""
+    to the noise of its level. As it was where more than a FEW stand alone.
+
+    The first and the last run have neighbours on one side only, twice as many. They are pulled in as far as these: with
+    the next run, which may be high by chance, they would look like a level of two."""
     last, reach = len(logs) - 1, ALONE * noise
     if last < 2 * REACH:
         return logs
@@ -121,7 +126,8 @@ def _pulled_in(logs: list[float], noise: float) -> list[float]:
             kept.append(min(max(log, low), high))
         else:
             kept.append(min(max(log, low - reach), high + reach))
-    return kept
+    many = sum(one != log for one, log in zip(kept, logs, strict=True)) > max(1.0, FEW * len(logs))
+    return logs if many else kept
 
 
 def _centre(logs: Array) -> float:
@@ -131,7 +137,7 @@ def _centre(logs: Array) -> float:
     return math.exp(float(logs.clip(middle - reach, middle + reach).mean()))
 
 
-def _proposed(logs: Array, noise: float) -> list[int]:
+def _proposed(logs: Array) -> list[int]:
     """Where E-divisive would split the series, window by window."""
     proposed: set[int] = set()
     start = 0
@@ -145,7 +151,7 @@ def _proposed(logs: Array, noise: float) -> list[int]:
                 continue
             middle, until = first + split[0], first + split[1]
             left, right, whole = logs[first:middle], logs[middle:until], logs[middle:end]
-            if _t_test(left, whole) <= PROPOSED or _t_test(left, right, least=noise) <= MASKED:
+            if _t_test(left, whole) <= PROPOSED or _t_test(left, right) <= MASKED:
                 new.add(middle)
                 parts += [(first, middle), (middle, end)]
         proposed |= new
@@ -220,15 +226,14 @@ def _weakness(found: Sequence[int], i: int, logs: Array) -> _Weakness:
     )
 
 
-def _t_test(left: Array, right: Array, *, least: float = 0.0) -> float:
-    """The p of Student's two-sided t-test, with a standard deviation of at least `least`. Of two levels without any
-    noise 0.0 if they differ, else 1.0."""
+def _t_test(left: Array, right: Array) -> float:
+    """The p of Student's two-sided t-test. Of two levels without any noise 0.0 if they differ, else 1.0."""
     from scipy.special import stdtr
 
     m, n = len(left), len(right)
     difference = abs(float(left.mean()) - float(right.mean()))
     squares = float(((left - left.mean()) ** 2).sum() + ((right - right.mean()) ** 2).sum())
-    error = math.sqrt(max(squares / (m + n - 2), least**2) * (1 / m + 1 / n))
+    error = math.sqrt(squares / (m + n - 2) * (1 / m + 1 / n))
     # Equal values differ by their rounding.
     if error < 1e-12:
         return 0.0 if difference > 1e-9 else 1.0

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from pytest_sgdiff.data import ChangePoint, HistoryPoint, MetricClass, Trend
 from pytest_sgdiff.history.change_points import Levels, levels
-from pytest_sgdiff.judging.estimator import median, spread
+from pytest_sgdiff.judging.estimator import spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
 from pytest_sgdiff.metrics import cost, metric_class, more_is_better, steadier
 
@@ -38,7 +38,7 @@ def trend(case: str, metric: str, points: Sequence[HistoryPoint]) -> Trend:
     # Runs with other settings are neither a best nor a usual figure of these.
     start = next((change.index for change in reversed(changes) if change.settings), 0)
     since = changes[-1].index if changes else 0
-    drift = creep(_costs(metric, points[start:]), latest=len(points) - since)
+    drift = creep(_costs(metric, points[start:]))
     latest = points[-1].value
     return Trend(
         case=case,
@@ -145,17 +145,15 @@ def _costs(metric: str, points: Sequence[HistoryPoint]) -> list[HistoryPoint]:
     return [replace(point, value=cost(metric, point.value)) for point in points]
 
 
-def creep(points: Sequence[HistoryPoint], *, latest: int = 3) -> float | None:
+def creep(points: Sequence[HistoryPoint]) -> float | None:
     """How much slower the latest three runs are than the best three in a row, as a fraction; None with fewer than six.
 
-    Medians, so that one run that was disturbed makes neither a best nor a latest figure. `latest` is how many runs have
-    the level of the latest one: where these are fewer than three, they alone stand for it.
+    Medians, so that one run that was disturbed makes neither a best nor a latest figure.
     """
     if len(points) < 6:
         return None
     windows = [sorted(p.value for p in points[i : i + 3])[1] for i in range(len(points) - 2)]
-    now = median([p.value for p in points[-min(3, latest) :]])
-    return now / min(windows) - 1
+    return windows[-1] / min(windows) - 1
 
 
 def best_by_chance(points: Sequence[HistoryPoint]) -> float:
