@@ -15,7 +15,7 @@ help:  ## this list
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable '.[dev,docs,html,trend]'
+	$(RUN) -m pip install --quiet --editable '.[dev,docs,html]'
 	touch $@
 
 demo: $(VENV)/.ready  ## judge the bundled recordings of real launches, as a gate would

@@ -136,7 +136,7 @@ def _append(chosen: argparse.Namespace, file: Path, nights: Nights, document: Do
             workload=point.workload,
             metric=point.metric,
             value=point.value,
-            engine_version=point.commit,
+            commit=point.commit,
         )
         for point in nights.points
     ]

@@ -245,16 +245,23 @@ class Relation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryPoint:
-    """One earlier run of one case and metric: ISO 8601 UTC time and the centre of its launches."""
+    """One earlier run of one case and metric: ISO 8601 UTC time and the centre of its launches. `commit` is that of the
+    checkout that ran. `imported`: others measured it, and nobody knows with which settings."""
 
     at: str
     value: float
     engine_version: str | None = None
+    commit: str | None = None
+    imported: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangePoint:
-    """From this run on the figure is another one: `before` and `after` are means in the metric's unit."""
+    """From this run on the figure has another level: `before` and `after` are the levels in the metric's unit, of
+    `runs_before` and `runs_after` runs. `last_at`, `last_engine` and `last_commit` are those of the last run before.
+
+    `settings`: the change is so large that the settings of the case are likelier to have changed than its speed, and
+    the history does not know them."""
 
     at: str
     index: int
@@ -262,6 +269,13 @@ class ChangePoint:
     after: float
     pvalue: float
     engine_version: str | None = None
+    commit: str | None = None
+    runs_before: int = 0
+    runs_after: int = 0
+    last_at: str | None = None
+    last_engine: str | None = None
+    last_commit: str | None = None
+    settings: bool = False
 
     @property
     def change(self) -> float:
@@ -271,9 +285,13 @@ class ChangePoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trend:
-    """What a history says of one case and metric, its latest run included: where it changed, and how far the latest
-    runs are above the best (`creep`, a fraction; None with too few runs). `worse`: the latest change is a slowdown that
-    matters, or the creep is."""
+    """What a history says of one case and metric, its latest run included. Changes are fractions.
+
+    `changes` are its change points. Since the last of them the metric has the `level`, for `level_runs` runs, which is
+    `step` from the level before and `above_best` from the best level of the same settings; both are None without a
+    change point. `creep` is how far the latest runs are above the best, None with too few runs. `alone`: how far the
+    latest run is from the level where no earlier one is near it: the next run will show whether it is a change.
+    `worse`: the latest change is a slowdown that matters, or the creep is."""
 
     case: str
     metric: str
@@ -282,6 +300,11 @@ class Trend:
     creep: float | None = None
     changes: tuple[ChangePoint, ...] = ()
     worse: bool = False
+    level: float | None = None
+    level_runs: int = 0
+    step: float | None = None
+    above_best: float | None = None
+    alone: float | None = None
 
 
 Gap = Literal[
@@ -318,8 +341,8 @@ class Unmeasured:
 class Run:
     """One pytest run as reports see it. `selected` counts the cases that were to be measured, `unmeasured` are those of
     them that have no result; `interrupted` says that Ctrl-C or a signal ended the run. `history` maps a case id to its
-    metrics' earlier runs, oldest first; `trends` are what was found in it with this run added and `trends_missing` why
-    that is not all; `gpu_busy` is the share of GPU time that was leased."""
+    metrics' earlier runs, oldest first; `trends` are what was found in it with this run added; `gpu_busy` is the share
+    of GPU time that was leased. `commit` is that of the checkout at pytest's root, None without git."""
 
     started_at: str
     elapsed_s: float
@@ -334,7 +357,7 @@ class Run:
     gpu_busy: float | None = None
     history: Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]] = field(default_factory=dict)
     trends: tuple[Trend, ...] = ()
-    trends_missing: str = ""
+    commit: str | None = None
 
     @property
     def measured(self) -> int:

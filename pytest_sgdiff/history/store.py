@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,20 +24,44 @@ from pytest_sgdiff.metrics import metric_class, only_derived
 BUSY_TIMEOUT_S = 30.0
 """How long a run waits for another one that is appending: an append takes milliseconds."""
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of the file, in SQLite's `user_version`. docs/reports.md describes it and what it promises: a change of the tables
+raises the number, adds the statements from the number before to `_UPGRADES`, and keeps all older files readable."""
 
 _OF_SEVERAL = bytes.fromhex("d9d505f920a163d7")
 """How a journal ends that names another file, which SQLite removes in the end (sqlite.org/fileformat.html)."""
 
-_CREATE = """
-CREATE TABLE IF NOT EXISTS points (
+_TABLES: Mapping[int, str] = {
+    1: """
+CREATE TABLE points (
     run TEXT NOT NULL, at TEXT NOT NULL, case_id TEXT NOT NULL, machine TEXT NOT NULL, workload TEXT NOT NULL,
     metric TEXT NOT NULL, value REAL NOT NULL CHECK (value > 0), launches INTEGER NOT NULL, outcome TEXT NOT NULL,
     engine_version TEXT, PRIMARY KEY (run, case_id, machine, metric)
 ) WITHOUT ROWID
-"""
+""",
+    # The key begins with what is asked for, so that one case of a long history is read without the others.
+    2: """
+CREATE TABLE points (
+    run TEXT NOT NULL, at TEXT NOT NULL, case_id TEXT NOT NULL, machine TEXT NOT NULL, workload TEXT NOT NULL,
+    metric TEXT NOT NULL, value REAL NOT NULL CHECK (value > 0), launches INTEGER NOT NULL, outcome TEXT NOT NULL,
+    engine_version TEXT, commit_id TEXT, PRIMARY KEY (case_id, machine, metric, run)
+) WITHOUT ROWID
+""",
+}
+"""The table by schema."""
 
-_INSERT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UPGRADES: Mapping[int, Sequence[str]] = {
+    1: (
+        "ALTER TABLE points RENAME TO points_1",
+        _TABLES[2],
+        """INSERT INTO points SELECT run, at, case_id, machine, workload, metric, value, launches, outcome,
+        engine_version, NULL FROM points_1""",
+        "DROP TABLE points_1",
+    ),
+}
+"""What makes the next schema of one."""
+
+_INSERT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 IMPORTED = "imported"
 """The outcome of a figure that was judged by nobody here."""
@@ -45,7 +69,8 @@ IMPORTED = "imported"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """One figure of a run that others measured: `at` is ISO 8601 in UTC, `value` in the metric's unit."""
+    """One figure of a run that others measured: `at` is ISO 8601 in UTC, `value` in the metric's unit, `commit` that of
+    the engine."""
 
     run: str
     at: str
@@ -55,6 +80,7 @@ class Figure:
     metric: str
     value: float
     engine_version: str | None = None
+    commit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +95,8 @@ class Track:
 
 
 def append(path: Path, run: Run, *, run_id: str) -> int:
-    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows.
+    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows. A
+    history of an older schema is upgraded.
 
     Raises:
         HistoryError: the file is no history, of another schema, or cannot be written.
@@ -87,7 +114,10 @@ def append_figures(path: Path, figures: Sequence[Figure]) -> int:
     Raises HistoryError as `append`.
     """
     rows = [
-        (one.run, one.at, one.case, one.machine, one.workload, one.metric, one.value, 1, IMPORTED, one.engine_version)
+        (
+            *(one.run, one.at, one.case, one.machine, one.workload, one.metric, one.value, 1, IMPORTED),
+            *(one.engine_version, one.commit),
+        )
         for one in figures
     ]
     with _opened(path, mode="rwc") as connection:
@@ -105,16 +135,21 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
         raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
     found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
     with _opened(path, mode="ro") as connection:
+        commit = "commit_id" if _schema(connection) >= 2 else "NULL"
+        wanted = {"case_id": case, "metric": metric}
+        asked = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
+        where = f"WHERE {' AND '.join(asked)} " if asked else ""
         rows = connection.execute(
-            "SELECT case_id, machine, workload, metric, at, value, engine_version FROM points "
-            "WHERE (:case IS NULL OR case_id = :case) AND (:metric IS NULL OR metric = :metric) ORDER BY at, run",
-            {"case": case, "metric": metric},
+            f"SELECT case_id, machine, workload, metric, at, value, outcome, engine_version, {commit} FROM points "
+            f"{where}ORDER BY at, run",
+            wanted,
         )
-        for case_id, machine, workload, name, at, value, version in rows:
-            texts = (case_id, machine, workload, name, at, "" if version is None else version)
+        for case_id, machine, workload, name, at, value, outcome, version, made in rows:
+            texts = (case_id, machine, workload, name, at, outcome, version or "", made or "")
             if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
                 raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
-            point = HistoryPoint(at=at, value=value, engine_version=version)
+            imported = outcome == IMPORTED
+            point = HistoryPoint(at=at, value=value, engine_version=version, commit=made, imported=imported)
             found.setdefault((case_id, machine, workload, name), []).append(point)
     return tuple(
         Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=tuple(points))
@@ -155,8 +190,9 @@ def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
         if (middle := centre(values, metric_class(metric))) is not None:
             found[metric] = middle, len(values)
     for verdict in result.verdicts:
-        if only_derived(verdict.metric) and verdict.metric_class != "pause" and verdict.now:
-            found[verdict.metric] = verdict.now, sum(value is not None for value in verdict.now_values)
+        now = verdict.now
+        if only_derived(verdict.metric) and verdict.metric_class != "pause" and now is not None and now > 0:
+            found[verdict.metric] = now, sum(value is not None for value in verdict.now_values)
     return found
 
 
@@ -169,8 +205,9 @@ def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, .
     if result.machine is None or result.workload is None:
         return
     place = (result.case, result.machine.slug, result.workload.digest)
+    commit = run.commit and run.commit[:12]
     for metric, (value, launches) in figures(result).items():
-        yield (run_id, run.started_at, *place, metric, value, launches, result.outcome, engine_of(result))
+        yield (run_id, run.started_at, *place, metric, value, launches, result.outcome, engine_of(result), commit)
 
 
 @contextlib.contextmanager
@@ -181,28 +218,45 @@ def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Conne
     try:
         if mode == "rwc":
             path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S)
+        # Without a level of isolation sqlite3 begins and ends no transaction of its own.
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
+        )
     except (OSError, sqlite3.Error) as error:
         raise HistoryError(f"{path}: the history cannot be opened: {error}") from None
     try:
-        with connection:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, SCHEMA):
-                raise HistoryError(
-                    f"{path}: the history has schema {version}, this version reads {SCHEMA}: update pytest-sgdiff"
-                )
-            if mode == "rwc":
-                connection.execute(_CREATE)
-                connection.execute(f"PRAGMA user_version = {SCHEMA}")
-            elif version == 0:
-                raise HistoryError(f"{path}: not a history: no run was ever appended to it")
-            _check_schema(connection, path)
-            yield connection
+        connection.execute("PRAGMA trusted_schema = OFF")
+        # A writer keeps others out from here on: of two that find an old file, one upgrades it.
+        connection.execute("BEGIN IMMEDIATE" if mode == "rwc" else "BEGIN")
+        version = _schema(connection)
+        if not 0 <= version <= SCHEMA:
+            raise HistoryError(
+                f"{path}: the history has schema {version}, this version reads up to {SCHEMA}: update pytest-sgdiff"
+            )
+        if version == 0 and mode == "ro":
+            raise HistoryError(f"{path}: not a history: no run was ever appended to it")
+        _check_schema(connection, path, version)
+        if mode == "rwc" and version < SCHEMA:
+            _upgrade(connection, version)
+        yield connection
+        connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise HistoryError(f"{path}: not a usable history: {error}; move it away to start a new one") from None
     finally:
+        # What was not committed leaves with it.
         connection.close()
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """A new file, or one of an older schema, in the transaction that is open: others see it before or behind."""
+    statements = [_TABLES[SCHEMA]] if version == 0 else [s for old in range(version, SCHEMA) for s in _UPGRADES[old]]
+    for statement in statements:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def _check_files(path: Path) -> None:
@@ -227,11 +281,11 @@ def _check_files(path: Path) -> None:
         raise HistoryError(str(error)) from None
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+def _check_schema(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """A view or a trigger would run somebody else's statements. Raises HistoryError."""
     rows = connection.execute("SELECT sql FROM sqlite_master")
-    ours = " ".join(_CREATE.replace("IF NOT EXISTS ", "").split())
-    if [" ".join(str(sql).split()) for (sql,) in rows] != [ours]:
+    ours = [" ".join(_TABLES[version].split())] if version else []
+    if [" ".join(str(sql).split()) for (sql,) in rows] != ours:
         raise HistoryError(f"{path}: not a usable history: its table does not hold runs; move the file away")
 
 

@@ -1,4 +1,4 @@
-"""Change points in a series of runs, found with Apache Otava; creep that no single gate sees. Pure."""
+"""What a series of runs shows: changes of its level, and creep that no single gate sees. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from dataclasses import replace
 from itertools import pairwise
 
 from pytest_sgdiff.data import ChangePoint, HistoryPoint, MetricClass, Trend
-from pytest_sgdiff.errors import MissingExtraError
+from pytest_sgdiff.history.change_points import Levels, levels
 from pytest_sgdiff.judging.estimator import spread
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
 from pytest_sgdiff.metrics import cost, metric_class, more_is_better, steadier
 
-MAX_PVALUE = 0.001
-"""Otava's default for its t-test between the parts before and after a change point."""
-MIN_CHANGE = 0.01
-"""Changes below 1 % are not worth a line: no gate of ours fails for less by default."""
 FEWEST_POINTS = 7
 """With fewer runs no split leaves both sides enough points for a test."""
-
+SETTINGS = 3.0
+"""A factor from which on a change is one of the case's settings rather than of its speed, where the history does not
+know them. In SGLang's nights of March to June 2026 two cases jumped by factors of 9 and 11 in one night; no other
+change had a factor above 2.2."""
 
 MATTERS: Mapping[MetricClass, float] = {"primary": 2.0, "stage": 5.0, "memory": 32.0, "pause": 20.0}
 """ms or MiB by which a metric must grow to be worth a line."""
@@ -32,90 +31,118 @@ RECENT = 30
 """Runs, a month of nights, for which the report of a run tells of a change."""
 
 
-def trend(case: str, metric: str, points: Sequence[HistoryPoint], *, with_changes: bool = True) -> Trend:
-    """What one series of runs, oldest first, shows. Raises MissingExtraError as `change_points`."""
-    changes, drift = change_points(points) if with_changes else (), creep(_costs(metric, points))
+def trend(case: str, metric: str, points: Sequence[HistoryPoint]) -> Trend:
+    """What one series of runs, oldest first, shows."""
+    found = levels([point.value for point in points]) if len(points) >= FEWEST_POINTS else None
+    changes = () if found is None else _changes(found, points)
+    # Runs with other settings are neither a best nor a usual figure of these.
+    start = next((change.index for change in reversed(changes) if change.settings), 0)
+    since = changes[-1].index if changes else 0
+    drift = creep(_costs(metric, points[start:]))
+    latest = points[-1].value
     return Trend(
         case=case,
         metric=metric,
         runs=len(points),
-        latest=points[-1].value,
+        latest=latest,
         creep=drift,
         changes=changes,
-        worse=_worse(metric, points, drift, changes),
+        worse=_worse(metric, points[start:], drift, changes),
+        level=None if found is None else found.latest,
+        level_runs=len(points) - since,
+        step=changes[-1].change if changes else None,
+        above_best=_above_best(metric, changes),
+        alone=latest / found.latest - 1 if found is not None and found.alone else None,
     )
 
 
-def _worse(metric: str, points: Sequence[HistoryPoint], drift: float | None, changes: Sequence[ChangePoint]) -> bool:
-    points = _costs(metric, points)
-    margins, latest = CLASS_MARGINS[metric_class(metric)], points[-1].value
-    step = cost(metric, changes[-1].after / changes[-1].before) - 1 if changes else 0.0
-    floor = 0.0 if more_is_better(metric) else MATTERS[metric_class(metric)]
-    # A tenth of a millisecond more is no slowdown, whatever part of the stage it is.
-    return (step > 0 and step * latest >= floor) or (
-        drift is not None and drift >= max(CREEP * margins.detect, best_by_chance(points)) and drift * latest >= floor
-    )
-
-
-def _costs(metric: str, points: Sequence[HistoryPoint]) -> list[HistoryPoint]:
-    return [replace(point, value=cost(metric, point.value)) for point in points]
-
-
-def trends_of(
-    history: Mapping[str, Mapping[str, Sequence[HistoryPoint]]],
-) -> tuple[tuple[Trend, ...], str]:
-    """What the histories of cases show, slowdowns first, and why change points were not looked for (or nothing).
+def trends_of(history: Mapping[str, Mapping[str, Sequence[HistoryPoint]]]) -> tuple[Trend, ...]:
+    """What the histories of cases show, slowdowns first.
 
     Only what creeps, or changed in the latest RECENT runs: what has been so for long is no news of a run.
     """
-    missing, found = "", []
+    found = []
     for case, metrics in history.items():
         for metric, points in metrics.items():
             if steadier(metric) in metrics:
                 # What rare pauses lengthen is left out, as the gate does (docs/decision.md).
                 continue
-            try:
-                one = trend(case, metric, points, with_changes=not missing)
-            except MissingExtraError as error:
-                missing = str(error)
-                one = trend(case, metric, points, with_changes=False)
+            one = trend(case, metric, points)
             recent = tuple(change for change in one.changes if change.index >= one.runs - RECENT)
-            one = replace(one, changes=recent, worse=_worse(metric, points, one.creep, recent))
+            if recent != one.changes:
+                start = next((change.index for change in reversed(one.changes) if change.settings), 0)
+                one = replace(one, changes=recent, worse=_worse(metric, points[start:], one.creep, recent))
             found += [one] if one.changes or one.worse else []
-    return tuple(sorted(found, key=lambda one: not one.worse)), missing
+    return tuple(sorted(found, key=lambda one: not one.worse))
 
 
 def change_points(points: Sequence[HistoryPoint]) -> tuple[ChangePoint, ...]:
-    """Change points of one series, oldest first; none if there are fewer than FEWEST_POINTS.
-
-    Raises:
-        MissingExtraError: Apache Otava is not installed; the message names the extra.
-    """
+    """Change points of one series, oldest first; none if there are fewer than FEWEST_POINTS."""
     if len(points) < FEWEST_POINTS:
         return ()
-    try:
-        from otava.series import AnalysisOptions, Metric, Series
-    except ImportError:
-        raise MissingExtraError("change points need Apache Otava: pip install 'pytest-sgdiff[trend]'") from None
+    return _changes(levels([point.value for point in points]), points)
 
-    options = AnalysisOptions()
-    options.max_pvalue, options.min_magnitude = MAX_PVALUE, MIN_CHANGE
-    # Otava takes times as whole numbers; the order is all that it uses.
-    series = Series(
-        "history", None, list(range(len(points))), {"value": Metric(-1)}, {"value": [p.value for p in points]}, {}
-    )
-    found = series.analyze(options).change_points["value"]
-    return tuple(
-        ChangePoint(
-            at=points[int(change.index)].at,
-            index=int(change.index),
-            before=float(change.stats.mean_1),
-            after=float(change.stats.mean_2),
-            pvalue=float(change.stats.pvalue),
-            engine_version=points[int(change.index)].engine_version,
+
+def _changes(found: Levels, points: Sequence[HistoryPoint]) -> tuple[ChangePoint, ...]:
+    edges = [0, *(step.index for step in found.steps), len(points)]
+    changes = []
+    for i, step in enumerate(found.steps):
+        first, last = points[step.index], points[step.index - 1]
+        factor = max(step.after / step.before, step.before / step.after)
+        changes.append(
+            ChangePoint(
+                at=first.at,
+                index=step.index,
+                before=step.before,
+                after=step.after,
+                pvalue=step.pvalue,
+                engine_version=first.engine_version,
+                commit=first.commit,
+                runs_before=step.index - edges[i],
+                runs_after=edges[i + 2] - step.index,
+                last_at=last.at,
+                last_engine=last.engine_version,
+                last_commit=last.commit,
+                settings=factor >= SETTINGS and first.imported and last.imported,
+            )
         )
-        for change in found
-    )
+    return tuple(changes)
+
+
+def _above_best(metric: str, changes: Sequence[ChangePoint]) -> float | None:
+    """The latest level over the best one of the same settings, less 1."""
+    if not changes:
+        return None
+    found = [changes[-1].after]
+    for change in reversed(changes):
+        if change.settings:
+            break
+        found.append(change.before)
+    return changes[-1].after / min(found, key=lambda level: cost(metric, level)) - 1
+
+
+def _worse(metric: str, points: Sequence[HistoryPoint], drift: float | None, changes: Sequence[ChangePoint]) -> bool:
+    judged = changes and not changes[-1].settings
+    step = cost(metric, changes[-1].after / changes[-1].before) - 1 if judged else 0.0
+    return (step > 0 and _matters(metric, step, points)) or creeps(metric, points, drift)
+
+
+def creeps(metric: str, points: Sequence[HistoryPoint], drift: float | None) -> bool:
+    """Whether a creep of `drift` matters, and is more than the luck of the best runs."""
+    if drift is None or not _matters(metric, drift, points):
+        return False
+    ruled_out = CLASS_MARGINS[metric_class(metric)].detect
+    return drift >= max(CREEP * ruled_out, best_by_chance(_costs(metric, points)))
+
+
+def _matters(metric: str, part: float, points: Sequence[HistoryPoint]) -> bool:
+    """A tenth of a millisecond more is no slowdown, whatever part of the stage it is."""
+    floor = 0.0 if more_is_better(metric) else MATTERS[metric_class(metric)]
+    return part * cost(metric, points[-1].value) >= floor
+
+
+def _costs(metric: str, points: Sequence[HistoryPoint]) -> list[HistoryPoint]:
+    return [replace(point, value=cost(metric, point.value)) for point in points]
 
 
 def creep(points: Sequence[HistoryPoint]) -> float | None:

@@ -26,7 +26,7 @@ from pytest_sgdiff.judging.faster_than import relations_of
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.new_line import new_line
-from pytest_sgdiff.plugin.publish import fault, from_root, publish, with_trends
+from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publish, with_trends
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.redact import NAMES, Redaction
@@ -156,10 +156,11 @@ class Results:
             workload=result.workload,
             launches=tuple(entry for entry in result.launches if entry.counts),
         )
+        commit = checkout_commit(self.settings.root)
         recorded = Recorded(
             at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=self._command(),
-            commit=_commit(self.settings.root),
+            commit=commit and commit[:12],
             sessions=tuple(dict.fromkeys(entry.session for entry in measurement.launches if entry.session)),
         )
 
@@ -279,6 +280,7 @@ class Results:
             interrupted=self.interrupted,
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
+            commit=checkout_commit(self.settings.root),
         )
         # What cases tell was redacted where they ran; this is the rest, such as what was typed.
         redacted = Redaction(os.environ).record(run, keep=NAMES)
@@ -331,15 +333,3 @@ def _ending(report: pytest.TestReport) -> Unmeasured:
     skip = report.longrepr
     why = skip[2].removeprefix("Skipped: ") if report.skipped and isinstance(skip, tuple) else ""
     return Unmeasured(node_id=report.nodeid, why=f"{report.outcome}: {why}" if why else report.outcome, gap=gap)
-
-
-def _commit(root: Path) -> str | None:
-    import subprocess
-
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None

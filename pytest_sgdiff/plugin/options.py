@@ -136,7 +136,8 @@ SETTINGS: tuple[Setting, ...] = (
         flag="report",
         metavar="PATH",
         repeatable=True,
-        help="write a report; the suffix chooses the format: .html .json .md .csv .txt (repeatable)",
+        help="write a report; the suffix chooses the format: .html .json .md .csv .txt .prom .lp .asv.json "
+        ".benchmark.json (repeatable)",
     ),
     Setting(
         flag="history",

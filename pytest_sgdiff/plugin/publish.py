@@ -18,7 +18,7 @@ from pytest_sgdiff.errors import MissingExtraError, OptionError, SgdiffError
 from pytest_sgdiff.files.data_files import leads_out, overwrite
 from pytest_sgdiff.history import store as history
 from pytest_sgdiff.history.trend import trends_of
-from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.settings import Settings, report_suffix
 from pytest_sgdiff.reports import READY, REPORTS
 from pytest_sgdiff.reports.github import commands, file_link
 from pytest_sgdiff.reports.html import HtmlReport
@@ -32,9 +32,10 @@ def ready_to_publish(settings: Settings) -> None:
         MissingExtraError: its format needs a package that is not installed; the message names the extra.
     """
     for path in settings.reports:
-        if path.suffix in READY:
+        ready = READY.get(report_suffix(path) or "")
+        if ready is not None:
             try:
-                READY[path.suffix]()
+                ready()
             except ModuleNotFoundError as error:
                 raise MissingExtraError(f"--sgdiff-report={path.name}: {error}") from None
 
@@ -81,6 +82,19 @@ def repository_prefix(root: Path) -> str:
     return ""
 
 
+def checkout_commit(root: Path) -> str | None:
+    """The commit that is checked out at pytest's root; None without git."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
 def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]]:
     """Earlier runs of these cases on the same machine and workload, by case and metric; empty without a history."""
     if settings.history is None or not settings.history.is_file():
@@ -88,9 +102,10 @@ def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapp
     wanted = {(r.case, r.machine.slug, r.workload.digest) for r in results if r.machine and r.workload}
     found: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
     try:
-        for track in history.tracks(settings.history):
-            if (track.case, track.machine, track.workload) in wanted:
-                found.setdefault(track.case, {})[track.metric] = track.points
+        for case in sorted({case for case, _, _ in wanted}):
+            for track in history.tracks(settings.history, case=case):
+                if (track.case, track.machine, track.workload) in wanted:
+                    found.setdefault(track.case, {})[track.metric] = track.points
     except SgdiffError:
         # That the history is unusable is said when this run is to be appended to it.
         return {}
@@ -100,7 +115,7 @@ def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapp
 def with_trends(run: Run, settings: Settings) -> Run:
     """The run with its cases' earlier runs, and with what these and it together show; as it was without a history.
 
-    Apache Otava, and SciPy with it, are imported only for a series that is long enough.
+    SciPy is imported only for a series that is long enough.
     """
     history_of = past(settings, run.results)
     if not history_of:
@@ -108,11 +123,13 @@ def with_trends(run: Run, settings: Settings) -> Run:
     series: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
     for result in run.results:
         for metric, (value, _) in history.figures(result).items():
-            point = HistoryPoint(at=run.started_at, value=value, engine_version=history.engine_of(result))
+            engine = history.engine_of(result)
+            point = HistoryPoint(
+                at=run.started_at, value=value, engine_version=engine, commit=run.commit and run.commit[:12]
+            )
             earlier = history_of.get(result.case, {}).get(metric, ())
             series.setdefault(result.case, {})[metric] = (*(p for p in earlier if p.at != run.started_at), point)
-    trends, missing = trends_of(series)
-    return replace(run, history=history_of, trends=trends, trends_missing=missing)
+    return replace(run, history=history_of, trends=trends_of(series))
 
 
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
@@ -154,8 +171,9 @@ def _write(path: Path, run: Run, root: Path, env: Mapping[str, str]) -> None:
 
 
 def _report(path: Path, root: Path, env: Mapping[str, str]) -> Report:
-    if path.suffix != ".html":
-        return REPORTS[path.suffix]
+    suffix = report_suffix(path) or path.suffix
+    if suffix != ".html":
+        return REPORTS[suffix]
     # A page in a folder of its own has its links start there.
     way = Path(os.path.relpath(root.resolve(), path.parent.resolve())).as_posix()
     up = "" if way == "." else f"{quote(way)}/"

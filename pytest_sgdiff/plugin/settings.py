@@ -21,7 +21,7 @@ from pytest_sgdiff.isolation import FORMERLY_ALONE, ISOLATIONS, Isolation
 from pytest_sgdiff.plugin.options import CASE_FILES, OFF, SETTINGS, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
-REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt")
+REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt", ".prom", ".lp", ".asv.json", ".benchmark.json")
 UPDATES = ("all", "missing", "extend")
 ON = ("1", "true", "yes", "on")
 FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
@@ -272,8 +272,14 @@ def _told_file(path: Path, root: Path, option: str) -> Path:
     return path.parent.resolve() / path.name
 
 
+def report_suffix(path: Path) -> str | None:
+    """The one of REPORT_SUFFIXES that chooses the format of a report, the longest that fits; None if none does."""
+    fitting = [suffix for suffix in REPORT_SUFFIXES if len(path.name) > len(suffix) and path.name.endswith(suffix)]
+    return max(fitting, key=len, default=None)
+
+
 def _report(path: Path, root: Path) -> Path:
-    if path.suffix not in REPORT_SUFFIXES:
+    if report_suffix(path) is None:
         raise OptionError(
             f"--sgdiff-report={path.name}: the suffix chooses the format, use {', '.join(REPORT_SUFFIXES)}"
         )

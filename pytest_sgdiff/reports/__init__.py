@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pytest_sgdiff.reports.asv import AsvReport
 from pytest_sgdiff.reports.csv import CsvReport
+from pytest_sgdiff.reports.github_benchmark import GithubBenchmarkReport
 from pytest_sgdiff.reports.html import HtmlReport, library
+from pytest_sgdiff.reports.influx import InfluxReport
 from pytest_sgdiff.reports.json import JsonReport
 from pytest_sgdiff.reports.markdown import MarkdownReport
+from pytest_sgdiff.reports.openmetrics import OpenMetricsReport
 from pytest_sgdiff.reports.protocol import Report
 from pytest_sgdiff.reports.text import TextReport
 
-_ALL: tuple[Report, ...] = (HtmlReport(), JsonReport(), MarkdownReport(), CsvReport(), TextReport())
+_ALL: tuple[Report, ...] = (
+    *(HtmlReport(), JsonReport(), MarkdownReport(), CsvReport(), TextReport()),
+    *(OpenMetricsReport(), InfluxReport(), AsvReport(), GithubBenchmarkReport()),
+)
 
 REPORTS: Mapping[str, Report] = {report.suffix: report for report in _ALL}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Trend, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE, DENOISE_CORE
 from pytest_sgdiff.reports import evidence, finding_text, metric_text, next_text, numbers, reason_text
 
@@ -105,20 +105,6 @@ def _held_up(result: CaseResult) -> str:
 def _always(result: CaseResult, verdict: Verdict) -> str:
     """Which steps every launch takes longer for, and what they took."""
     return finding_text.why(verdict, paired=result.paired) if verdict.finding.code == "held-up-always" else ""
-
-
-def trend_line(trend: Trend) -> str:
-    """What a history shows of a metric, to stand behind the name of its case:
-
-    `denoise: 12 runs, +2.8 % against the best; +2.1 % from 2026-11-20T02:00:11Z on, sglang 0.5.17 (p 1e-05)`
-    """
-    words = f"{metric_text.metric_name(trend.metric)}: {trend.runs} runs"
-    if trend.creep is not None and (trend.worse or trend.creep >= CREEP):
-        words += f", {numbers.signed(trend.creep)} against the best"
-    for change in trend.changes:
-        version = f", sglang {numbers.clean(change.engine_version)}" if change.engine_version else ""
-        words += f"; {numbers.signed(change.change)} from {change.at} on{version} (p {change.pvalue:.1g})"
-    return words
 
 
 def against_best(result: CaseResult) -> str:

@@ -20,6 +20,7 @@ from pytest_sgdiff.reports import (
     problem_text,
     reason_text,
     text,
+    trend_text,
     warning_text,
 )
 from pytest_sgdiff.reports.facts import fingerprint
@@ -73,10 +74,8 @@ class MarkdownReport:
         warned = [f"- {_escape(_place(r))}: {_escape(warning)}" for r, warning in warnings(results)]
         parts += [_folded(numbers.plural(len(warned), "warning"), "\n".join(warned))] if warned else []
         trends = [
-            f"- {'🔴 slower: ' if t.worse else ''}{_code(t.case)} {_escape(case_text.trend_line(t))}"
-            for t in run.trends
+            f"- {'🔴 slower: ' if t.worse else ''}{_code(t.case)} {_escape(trend_text.line(t))}" for t in run.trends
         ]
-        trends += [f"- {_escape(run.trends_missing)}"] if run.trends_missing else []
         parts += ["**Trend over the history**\n\n" + "\n".join(trends)] if trends else []
         parts += [f"noise between launches: {_escape(noise)}" for noise in noise_text.of_all(results)]
         passed = [(r, f"**{_escape(r.case)}**\n\n{_metrics(r)}") for r in good if r not in told and r.verdicts]

@@ -21,6 +21,7 @@ from pytest_sgdiff.reports import (
     numbers,
     problem_text,
     reason_text,
+    trend_text,
     warning_text,
 )
 from pytest_sgdiff.reports.figures import fixed
@@ -65,8 +66,7 @@ def closing(run: Run) -> str:
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
     lines += [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
-    lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {case_text.trend_line(t)}" for t in run.trends]
-    lines += [f"trend: {run.trends_missing}"] if run.trends_missing else []
+    lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {trend_text.line(t)}" for t in run.trends]
     lines += [f"noise between launches: {noise}" for noise in noise_text.of_all(results)]
     found = [
         f"{result.case} {numbers.percent(v.detectable)}"

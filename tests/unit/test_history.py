@@ -128,7 +128,7 @@ def test_a_history_of_a_later_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(HistoryError) as caught:
         history.tracks(path)
-    assert str(caught.value) == f"{path}: the history has schema 7, this version reads 1: update pytest-sgdiff"
+    assert str(caught.value) == f"{path}: the history has schema 7, this version reads up to 2: update pytest-sgdiff"
 
 
 def test_a_history_is_read_where_nobody_may_write(tmp_path: Path) -> None:
@@ -233,3 +233,87 @@ def test_nights_are_those_of_one_case_machine_and_workload_with_their_launches(t
         "e2e": [(100, 2), (104, 1)]
     }
     assert history.nights(path, case="another", machine=track.machine, workload="d") == {}
+
+
+# -------------------------------------------------------------------------------------------------- files of long ago
+
+OLD = Path(__file__).parents[1] / "data" / "history" / "schema_1.db"
+"""Written by the version before schema 2: three nights of a case, and an imported one."""
+
+
+def points_of(path: Path) -> dict[tuple[str, str], list[tuple[str, float, str | None, str | None, bool]]]:
+    return {
+        (track.machine, track.metric): [(p.at, p.value, p.engine_version, p.commit, p.imported) for p in track.points]
+        for track in history.tracks(path)
+    }
+
+
+def test_a_file_of_schema_1_is_read_as_it_is() -> None:
+    before = OLD.read_bytes()
+    found = points_of(OLD)
+    own, imported = "nvidia-h100-80gb-hbm3-x4", "sglang-nightly"
+    assert set(found) == {(own, "denoise"), (own, "peak_memory"), (imported, "nightly_latency")}
+    assert [(at[:10], round(value), commit) for at, value, _, commit, _ in found[own, "denoise"]] == [
+        ("2026-10-01", 1001, None),
+        ("2026-10-02", 1002, None),
+        ("2026-10-03", 1003, None),
+    ]
+    assert found[imported, "nightly_latency"] == [("2026-10-04T02:00:00+00:00", 7047.0, "317fc6a9ddb6", None, True)]
+    track = history.tracks(OLD, metric="denoise")[0]
+    assert history.nights(OLD, case=track.case, machine=track.machine, workload=track.workload)
+    assert OLD.read_bytes() == before
+
+
+def test_a_file_of_schema_1_is_upgraded_by_the_next_run_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    path.write_bytes(OLD.read_bytes())
+    before = points_of(path)
+    run = row("2026-11-01T02:00:00+00:00", record(0, denoise=1000.0))
+    history.append(path, dataclasses.replace(run, commit="1a2b3c4d5e6f" + "0" * 28), run_id="new")
+    after = points_of(path)
+    new = after.pop(("nvidia-h200-x1", "denoise"))
+    assert [(at, commit) for at, _, _, commit, _ in new] == [("2026-11-01T02:00:00+00:00", "1a2b3c4d5e6f")]
+    assert after == before
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (history.SCHEMA,)
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+    connection.close()
+    assert names == ["points"]
+    fresh = appended(tmp_path / "fresh.db")
+    assert schema_of(path) == schema_of(fresh)
+
+
+def schema_of(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    try:
+        return " ".join(connection.execute("SELECT sql FROM sqlite_master").fetchone()[0].split())
+    finally:
+        connection.close()
+
+
+def test_an_upgrade_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.db"
+    path.write_bytes(OLD.read_bytes())
+    before = points_of(path), schema_of(path)
+    broken = (*history._UPGRADES[1][:-1], "DROP TABLE nowhere")
+    monkeypatch.setattr(history, "_UPGRADES", {1: broken})
+    with pytest.raises(HistoryError, match="no such table: nowhere"):
+        appended(path)
+    assert (points_of(path), schema_of(path)) == before
+
+
+def test_an_append_that_fails_leaves_no_row(tmp_path: Path) -> None:
+    path = appended(tmp_path / "history.db")
+    before = points_of(path)
+    figure = history.Figure(
+        run="r", at="2026-11-09", case="a", machine="m", workload="w", metric="e2e", value=5.0, commit="c"
+    )
+    with pytest.raises(HistoryError):
+        history.append_figures(path, [figure, dataclasses.replace(figure, run="s", value=float("nan"))])
+    assert points_of(path) == before
+
+
+def test_the_schema_is_the_documented_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    assert " ".join(history._TABLES[history.SCHEMA].split()) in " ".join(page.split())
+    assert f"PRAGMA user_version = {history.SCHEMA}" in page

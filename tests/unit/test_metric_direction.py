@@ -84,5 +84,9 @@ def test_what_a_baseline_finds_is_shown_beside_its_values() -> None:
 def test_a_history_that_falls_creeps(last: float, worse: bool) -> None:
     values = [*STEADY, *STEADY, last, last, last]
     points = [HistoryPoint(at=f"2026-11-{day + 1:02}", value=value) for day, value in enumerate(values)]
-    found = trend("a", "rate", points, with_changes=False)
+    found = trend("a", "rate", points)
     assert (found.worse, found.latest) == (worse, last)
+    # Its changes are those of the rate itself, and the best level is the highest.
+    change = last / 10.0 - 1
+    assert found.step == pytest.approx(change, abs=0.002)
+    assert found.above_best == pytest.approx(min(change, 0.0), abs=0.002)

@@ -235,7 +235,7 @@ def test_nights_are_added_to_a_history_once(here: Path, capsys: pytest.CaptureFi
         assert main(["import", "--history", "h.db", *files]) == 0
     found = store.tracks(here / "h.db", metric="client_e2e")
     assert [(one.case, one.machine, len(one.points)) for one in found] == [("flux1_dev_t2i_1024", "sglang-nightly", 2)]
-    assert [point.engine_version for point in found[0].points] == [SHA[:12]] * 2
+    assert [(p.engine_version, p.commit, p.imported) for p in found[0].points] == [(None, SHA[:12], True)] * 2
     lines = capsys.readouterr().out.splitlines()
     # Of an error by its place in the file.
     assert lines[0].startswith("2026-10-07.json:45: results[1].error: ")

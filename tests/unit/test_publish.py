@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pytest_sgdiff.data import Run
 from pytest_sgdiff.history import store as history
 from pytest_sgdiff.plugin.publish import from_root, publish, repository_prefix, with_trends, workflow_commands
 from pytest_sgdiff.plugin.settings import Settings, read_settings
-from pytest_sgdiff.reports import REPORTS
+from pytest_sgdiff.reports import REPORTS, trend_text
 from tests import factories
 
 JOB = {
@@ -143,16 +144,16 @@ def night(number: int, *results: str, scale: float = 1.0) -> Run:
 
 
 def test_creep_that_no_gate_sees_is_in_every_report_and_links_to_its_case(tmp_path: Path) -> None:
-    pytest.importorskip("otava", reason="change points need the extra `trend`")
     path = tmp_path / "history.db"
     for number in range(1, 10):
         history.append(path, night(number, scale=1.0 if number < 6 else 1.031), run_id=f"night {number}")
     kept = replace(settings(tmp_path), history=path)
     run = with_trends(night(10, "new", "wan", scale=1.031), kept)
-    words = "denoise (sum of steps): 10 runs, +3.1 % against the best; +3.1 % from 2026-11-06T02:00:00+00:00 on"
-    assert f"trend: slower: wan {words}, sglang 0.5.17 (p" in REPORTS[".txt"].render(run)
-    assert "- 🔴 slower: <code>wan</code> denoise (sum of steps): 10 runs, +3.1 % against" in REPORTS[".md"].render(run)
-    assert f"<strong>slower over the history</strong>: {words}" in REPORTS[".html"].render(run)
+    assert [(t.case, t.level_runs, round(t.step or 0, 3), len(t.changes)) for t in run.trends] == [("wan", 5, 0.031, 1)]
+    words = trend_text.line(run.trends[0])
+    assert f"trend: slower: wan {words}" in REPORTS[".txt"].render(run)
+    assert "- 🔴 slower: <code>wan</code> denoise (sum of steps): 10 runs, " in REPORTS[".md"].render(run)
+    assert f"<strong>slower over the history</strong>: {html.escape(words)}" in REPORTS[".html"].render(run)
     page = REPORTS[".html"].render(run)
     assert '<a href="#trend%3Awan">wan</a> denoise (sum of steps): 10 runs' in page
     assert page.count('id="trend:wan"') == 1
@@ -169,14 +170,8 @@ def test_without_a_history_nothing_is_said_of_trends(tmp_path: Path) -> None:
     assert with_trends(night(1), replace(settings(tmp_path), history=path)) == night(1)
     history.append(path, night(1), run_id="night 1")
     run = with_trends(night(2), replace(settings(tmp_path), history=path))
-    assert (run.trends, run.trends_missing) == ((), "")
+    assert run.trends == ()
     assert set(run.history) == {"wan"}
     for report in (".txt", ".md", ".html"):
         assert "trend:" not in REPORTS[report].render(run).lower()
         assert "trend over" not in REPORTS[report].render(run).lower()
-    missing = replace(run, trends_missing="change points need Apache Otava: pip install 'pytest-sgdiff[trend]'")
-    assert "trend: change points need Apache Otava: pip install 'pytest-sgdiff[trend]'" in REPORTS[".txt"].render(
-        missing
-    )
-    assert "- change points need Apache Otava: pip install" in REPORTS[".md"].render(missing)
-    assert "<li>change points need Apache Otava: pip install" in REPORTS[".html"].render(missing)

@@ -7,7 +7,8 @@ from tests import factories
 
 
 def test_reports_are_chosen_by_suffix() -> None:
-    assert sorted(REPORTS) == [".csv", ".html", ".json", ".md", ".txt"]
+    stores = [".asv.json", ".benchmark.json", ".lp", ".prom"]
+    assert sorted(REPORTS) == sorted([".csv", ".html", ".json", ".md", ".txt", *stores])
 
 
 def test_every_report_renders_a_full_run_and_an_empty_one() -> None:

@@ -7,14 +7,12 @@ from typing import Any, get_args
 from pytest_sgdiff.data import (
     CaseResult,
     Changed,
-    ChangePoint,
     Finding,
     Gap,
     NoisePrior,
     Problem,
     Reason,
     Recorded,
-    Trend,
     Unmeasured,
     Watch,
 )
@@ -683,15 +681,6 @@ def test_an_ab_run_is_told_against_the_base_engine_and_asks_for_no_baseline() ->
     assert from_plain(CaseResult, to_plain(result)).paired
     assert not factories.regressed().paired
     assert not factories.without_baseline().paired
-
-
-def test_a_change_point_is_told_with_its_day_and_the_engine_that_it_came_with() -> None:
-    change = ChangePoint(at="2026-11-20", index=6, before=1000.0, after=1021.0, pvalue=1e-5)
-    trend = Trend(case="wan", metric="denoise", runs=12, latest=1021.0, creep=0.028, worse=True, changes=(change,))
-    expected = "denoise: 12 runs, +2.8 % against the best; +2.1 % from 2026-11-20 on (p 1e-05)"
-    assert case_text.trend_line(trend) == expected
-    upgrade = replace(trend, changes=(replace(change, engine_version="0.5.17"),))
-    assert case_text.trend_line(upgrade) == expected.replace(" (p", ", sglang 0.5.17 (p")
 
 
 FOUND = (

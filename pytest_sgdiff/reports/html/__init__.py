@@ -22,6 +22,7 @@ from pytest_sgdiff.reports import (
     numbers,
     problem_text,
     text,
+    trend_text,
     warning_text,
 )
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
@@ -51,8 +52,9 @@ def library() -> object:
 
 
 @functools.cache
-def _environment() -> Environment:
-    """One for all pages of a process: it compiles a template once, which takes longer than to render most pages."""
+def environment() -> Environment:
+    """The templates, one for all pages of a process: it compiles one once, which takes longer than to render most
+    pages."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -77,11 +79,11 @@ class HtmlReport:
     def render(self, run: Run) -> str:
         """The page. Raises ModuleNotFoundError, naming the extra, where Jinja2 is not installed."""
         library()
-        environment = _environment()
+        templates = environment()
         run = shown_run(run)
         cases = self._cases(run)
-        script = environment.get_template("page.js").render()
-        page = environment.get_template("report.html.j2").render(
+        script = templates.get_template("page.js").render()
+        page = templates.get_template("report.html.j2").render(
             run=run,
             title=_title(run),
             base=next(
@@ -100,7 +102,6 @@ class HtmlReport:
             core_legend=text.CORE_LEGEND,
             pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
-            trends_missing=run.trends_missing,
             noise=noise_text.of_all(run.results),
         )
         return f"{page}\n"
@@ -157,7 +158,7 @@ class HtmlReport:
                 (p.kind, "" if result.heads(p) else numbers.clean(problem_text.message(p)), _lines(p.evidence))
                 for p in result.problems
             ],
-            "trends": [(trend.worse, case_text.trend_line(trend)) for trend in trends],
+            "trends": [(trend.worse, trend_text.line(trend)) for trend in trends],
             "pictures": [picture for picture in pictures if picture is not None],
             "launches": [_launch(launch, primary) for launch in result.launches],
             "facts": [
@@ -186,8 +187,7 @@ def _trends(run: Run, cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     """What the history shows, each with the anchor of its case."""
     anchors = {case["result"].case: case["anchor"] for case in reversed(cases)}
     return [
-        {"case": t.case, "anchor": anchors[t.case], "worse": t.worse, "line": case_text.trend_line(t)}
-        for t in run.trends
+        {"case": t.case, "anchor": anchors[t.case], "worse": t.worse, "line": trend_text.line(t)} for t in run.trends
     ]
 
 
