@@ -16,6 +16,7 @@ from pytest_sgdiff.cases.shapes import Schema, or_null
 from pytest_sgdiff.data import Case
 
 FILE = Path(__file__).with_name("case.schema.json")
+TITLE = "pytest-sgdiff case file"
 
 
 def document_schema() -> Schema:
@@ -35,7 +36,7 @@ def document_schema() -> Schema:
     defaults = {"description": f"merged into every case of the file; {merged} key by key", **overrides}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "pytest-sgdiff case file",
+        "title": TITLE,
         **_closed({"defaults": defaults, "cases": cases}),
         "required": ["cases"],
         "$defs": {"case": _closed({**keys, "matrix": matrix}), "overrides": _closed(keys)},

@@ -10,14 +10,16 @@ import sys
 from collections.abc import Sequence
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.cli import baselines, cases, compare, gpus, inspect, judge, trend, upstream
+from pytest_sgdiff.cli import baselines, cases, compare, gpus, init, inspect, judge, schema, trend, upstream
 from pytest_sgdiff.cli.output import PrintableOutput
 from pytest_sgdiff.cli.protocol import MISTAKES, Add
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.redact import Redaction
 
 COMMANDS: tuple[Add, ...] = (
+    init.add,
     cases.add,
+    schema.add,
     inspect.add,
     compare.add,
     judge.add,

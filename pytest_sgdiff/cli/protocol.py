@@ -23,7 +23,9 @@ MISTAKES = 2
 class Subparsers(Protocol):
     """argparse's collection of commands, whose own type is private."""
 
-    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...  # noqa: A002
+    def add_parser(
+        self, name: str, *, help: str, description: str, epilog: str = ""  # noqa: A002
+    ) -> argparse.ArgumentParser: ...
 
 
 class Add(Protocol):
