@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import shutil
@@ -33,6 +34,7 @@ WORKFLOW = Path(".github/workflows/sgdiff.yml")
 ASSETS = "assets"
 RUNS = ".sgdiff/"
 """Where runs keep their launches: nothing for a repository."""
+NIGHTLY = "nightly"
 MOST = 1 << 16
 """A number beyond this is a slip: no image is so wide, and no machine has so many GPUs."""
 
@@ -46,9 +48,9 @@ def add(commands: Subparsers) -> None:
         "init",
         help="set up a project: a first case, settings, a workflow, and the next commands",
         description="Writes into this folder what a first run needs: a case file, its JSON Schema for editors, "
-        "pytest.ini, a line of .gitignore, and a GitHub workflow. Prints the next three commands. On a terminal it asks "
-        "for model, GPUs and size, unless one of the options below states one of them. A file that is there stays as "
-        "it is, and is named. With --cases it copies shipped recipes instead of writing a first case.",
+        "pytest.ini, a line of .gitignore, and a GitHub workflow. Prints the next three commands. On a terminal it "
+        "asks for model, GPUs and size, unless an option states one of them. A file that is there stays as it is, and "
+        "is named. With --cases it copies shipped recipes instead of writing a first case.",
         epilog=f"shipped recipes: {', '.join(recipes())}",
     )
     first = parser.add_argument_group("the first case")
@@ -59,7 +61,9 @@ def add(commands: Subparsers) -> None:
     first.add_argument("--size", type=_size, metavar="WxH", help=f"width and height (default: {_times(SIZE)})")
     first.add_argument("--width", type=_from(1), metavar="PIXELS", help="width alone")
     first.add_argument("--height", type=_from(1), metavar="PIXELS", help="height alone")
-    first.add_argument("--frames", type=_from(1), metavar="N", help="frames of a video (default: what the engine makes)")
+    first.add_argument(
+        "--frames", type=_from(1), metavar="N", help="frames of a video (default: what the engine makes)"
+    )
     first.add_argument("--steps", type=_from(1), metavar="N", default=None, help=f"denoising steps (default: {STEPS})")
     first.add_argument("--prompt", metavar="TEXT", help="the prompt")
     others = parser.add_argument_group("other files and settings")
@@ -77,8 +81,7 @@ def _init(chosen: argparse.Namespace) -> int:
         raise OptionError("init: --cases copies recipes as they are: leave out the options of a first case, or --cases")
     if chosen.size and (chosen.width or chosen.height):
         raise OptionError("init: give --size, or --width and --height")
-    if "\n" in (chosen.engine_cmd or ""):
-        raise OptionError("init: --engine-cmd must be one line")
+    _check_command(chosen.engine_cmd)
     try:
         case = None if names else _first(chosen, ask=not stated and sys.stdin.isatty())
     except (EOFError, KeyboardInterrupt):
@@ -137,6 +140,16 @@ class Plan:
             data_files.write(path, text, below=self.here)
         except OSError as error:
             raise OptionError(f"init: {path} cannot be written: {error.strerror or error}") from None
+
+
+def _check_command(text: str | None) -> None:
+    """Raises OptionError for what is no command in one line."""
+    try:
+        words = ["sglang"] if text is None else shlex.split(text)
+    except ValueError as error:
+        raise OptionError(f"init: --engine-cmd={text}: {str(error).lower()}") from None
+    if not words or "\n" in (text or ""):
+        raise OptionError("init: --engine-cmd must be a command in one line")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -206,7 +219,7 @@ def _model(text: str) -> str:
     folder = Path(text).expanduser()
     if not text.strip():
         raise OptionError("init: --model is empty")
-    return str(folder.absolute()) if folder.is_dir() else text
+    return os.path.abspath(folder) if folder.is_dir() else text
 
 
 def _from(least: int) -> Callable[[str], int]:
@@ -273,7 +286,7 @@ def _configure(plan: Plan, settings: dict[str, str]) -> bool:
     lines = [f"{key} = {value}" for key, value in settings.items()]
     text = "\n".join(
         [
-            "# `pytest --help` explains the settings sgdiff_*. The command line and the environment win over this file.",
+            "# `pytest --help` explains the settings sgdiff_*. The command line and the environment win over these.",
             "[pytest]",
             "addopts = -ra",
             "sgdiff_baselines = baselines",
@@ -341,7 +354,8 @@ def _workflow(plan: Plan, cases: Sequence[Case]) -> None:
         plan.told.append(f"left alone  {WORKFLOW}: GitHub reads workflows at the top of the repository, {top}")
         return
     text = read(Path(__file__).with_name("workflow.yml"))
-    plan.put(WORKFLOW, text.replace("@GPUS@", _pool(cases)).replace("@VERSION@", __version__))
+    words = shlex.join([*_selection(cases), f"--sgdiff-gpus={_pool(cases)}"])
+    plan.put(WORKFLOW, text.replace("@SELECTION@", words).replace("@VERSION@", __version__))
 
 
 # ------------------------------------------------------------------------------------------------------- what is said
@@ -357,28 +371,31 @@ def _needs(cases: Sequence[Case], engine_cmd: str | None) -> Iterable[str]:
             yield f"needed      {ASSETS}/{name}{source}"
     if gated := list(dict.fromkeys(case.model for case in cases if case.requires.token)):
         yield f"needed      HF_TOKEN: {', '.join(gated)} {'is' if len(gated) == 1 else 'are'} gated"
-    command = shlex.split(engine_cmd or "sglang")[:1]
-    if command and shutil.which(command[0]) is None:
-        yield f"needed      the engine: '{command[0]}' is not found; install SGLang here, or name it with --engine-cmd=CMD"
+    command = shlex.split(engine_cmd or "sglang")[0]
+    if shutil.which(command) is None:
+        yield f"needed      the engine: '{command}' is not found; install SGLang, or name it with --engine-cmd=CMD"
 
 
 def _pool(cases: Sequence[Case]) -> str:
-    """What `--sgdiff-gpus` names: as many GPUs as the largest case wants."""
-    most = max((case.gpus for case in cases), default=0)
+    """What `--sgdiff-gpus` names: as many GPUs as the largest selected case wants."""
+    nightly = bool(_selection(cases))
+    most = max((case.gpus for case in cases if not nightly or NIGHTLY in case.marks), default=0)
     return str(most) if most else "none"
+
+
+def _selection(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Of recipes those for every night, where there are some: others compare layouts, or want larger machines."""
+    return ("-m", NIGHTLY) if any(NIGHTLY in case.marks for case in cases) else ()
 
 
 def _typed(settings: dict[str, str | None]) -> list[str]:
     return [f"--{key.replace('_', '-')}={value}" for key, value in settings.items() if value]
 
 
-def _next(
-    files: dict[Path, str], cases: Sequence[Case], options: Sequence[str]
-) -> Iterable[tuple[list[str], str]]:
+def _next(files: dict[Path, str], cases: Sequence[Case], options: Sequence[str]) -> Iterable[tuple[list[str], str]]:
     """The commands that come next, with what each does."""
-    named = ["pytest", *(path.as_posix() for path in files), *options]
+    named = ["pytest", *(path.as_posix() for path in files), *_selection(cases), *options]
     measured = [*named, f"--sgdiff-gpus={_pool(cases)}"]
     yield [*named, "--sgdiff-dry-run"], "prints the command line of each case, and launches nothing"
     yield [*measured, "--sgdiff-update"], "records the baselines: review and commit them"
     yield measured, "from then on the gate: exit 1 if something got slower"
-

@@ -24,7 +24,12 @@ class Subparsers(Protocol):
     """argparse's collection of commands, whose own type is private."""
 
     def add_parser(
-        self, name: str, *, help: str, description: str, epilog: str = ""  # noqa: A002
+        self,
+        name: str,
+        *,
+        help: str,  # noqa: A002
+        description: str,
+        epilog: str = "",
     ) -> argparse.ArgumentParser: ...
 
 

@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: an option is wrong, no GPU is there, or the engine is not (exit code 4).
     """
-    from pytest_sgdiff.plugin.options import CASE_MARKS
+    from pytest_sgdiff.cases.marks import CASE_MARKS
 
     config.addinivalue_line("markers", "sgdiff: a performance case of SGLang Diffusion, collected from YAML")
     for name, meaning in CASE_MARKS.items():
