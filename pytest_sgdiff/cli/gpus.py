@@ -50,16 +50,9 @@ def _gpus(chosen: argparse.Namespace) -> int:
 
 def _configured_lock_dir(here: Path) -> str | None:
     """The ini value `sgdiff_lock_dir` of a pytest that is started in `here`, below the folder of its file."""
-    import pytest
-    from _pytest.config.findpaths import locate_config
+    from pytest_sgdiff.cli.configuration import configuration
 
-    from pytest_sgdiff.errors import OptionError
-
-    try:
-        # pytest 9 gives a fourth value, and wraps what it read to note where that comes from.
-        _, file, values, *_ = locate_config(here, [here])
-    except (pytest.UsageError, pytest.fail.Exception) as error:
-        raise OptionError(f"pytest's configuration cannot be read: {error}; correct it, or give --lock-dir") from None
+    file, values = configuration(here, fix="correct it, or give --lock-dir")
     value = values.get("sgdiff_lock_dir")
     text = getattr(value, "value", value)
     return str(file.parent / text) if file is not None and text and isinstance(text, str) else None

@@ -308,13 +308,9 @@ def _configure(plan: Plan, settings: dict[str, str]) -> bool:
 
 def _configuration(here: Path) -> Path | None:
     """The file that configures pytest here, as pytest finds it: in this folder, or above it in the same repository."""
-    import pytest
-    from _pytest.config.findpaths import locate_config
+    from pytest_sgdiff.cli.configuration import configuration
 
-    try:
-        _, file, *_ = locate_config(here.absolute(), [here.absolute()])
-    except (pytest.UsageError, pytest.fail.Exception) as error:
-        raise OptionError(f"init: pytest's configuration cannot be read: {error}") from None
+    file, _ = configuration(here.absolute(), fix="correct it first")
     top = _repository(here) or here.absolute()
     return file if file is not None and file.is_relative_to(top) else None
 

@@ -123,6 +123,7 @@ def _append(chosen: argparse.Namespace, file: Path, nights: Nights, document: Do
     """Nights into the history."""
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.history.store import Figure, append_figures
+    from pytest_sgdiff.reports.numbers import plural
     from pytest_sgdiff.reports.refusal_text import summary
 
     if chosen.history is None:
@@ -143,7 +144,8 @@ def _append(chosen: argparse.Namespace, file: Path, nights: Nights, document: Do
     if figures:
         append_figures(chosen.history, figures)
     runs, cases = len({one.run for one in figures}), len({one.case for one in figures})
-    told = [f"{len(figures)} figures of {cases} cases in {runs} nights added to {chosen.history}"]
+    counts = f"{plural(len(figures), 'figure')} of {plural(cases, 'case')} in {plural(runs, 'night')}"
+    told = [f"{counts} added to {chosen.history}"]
     lines = [*_places(file, nights.refusals, document), ", ".join([*told, *summary(nights.refusals)])]
     print("\n".join(map(printable, lines)))
     return GOOD if figures else FOUND

@@ -16,7 +16,7 @@ from pytest_sgdiff.plugin.publish import workflow_commands
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.reports.text import closing, gaps, message, relation_line, renewal, summary, unmeasured_lines
+from pytest_sgdiff.reports.text import gaps, message, relation_line, renewal, run_remarks, summary, unmeasured_lines
 from pytest_sgdiff.runner import command_line
 
 
@@ -107,7 +107,7 @@ class Terminal:
             self.pytest_terminal_summary(terminal)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The closing table and the one line that says how much was measured."""
+        """What is said of the run, and the one line that says how much was measured."""
         terminal = _Border(terminalreporter)
         if shows_only(self.config):
             return
@@ -147,10 +147,12 @@ class Terminal:
             if renewal(result):
                 terminal.write_sep("_", result.node_id)
                 terminal.write_line(renewal(result))
-        if run.results and terminal.verbosity >= 0:
+        # Each case had its line when it was judged.
+        remarks = run_remarks(run) if terminal.verbosity >= 0 else []
+        if remarks:
             terminal.write_sep("=", "sgdiff")
-            for line in closing(run).splitlines():
-                terminal.write_line(line)
+        for line in remarks:
+            terminal.write_line(line)
         for relation in run.relations:
             terminal.write_line(f"sgdiff: {relation_line(relation)}", red=relation.outcome == "regressed")
         for path in self.results.written:

@@ -59,12 +59,19 @@ def remarks(result: CaseResult) -> list[str]:
 
 
 def closing(run: Run) -> str:
-    """The table of all cases and their warnings; the worst stands last, next to the summary line."""
-    run = shown_run(run)
-    results = case_text.worst_first(run.results)[::-1]
+    """The table of all cases and the remarks on the run; the worst case stands last."""
+    results = case_text.worst_first(shown_run(run).results)[::-1]
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
-    lines += [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
+    return "\n".join([*map(printable, lines), *run_remarks(run)])
+
+
+def run_remarks(run: Run) -> list[str]:
+    """What is said below the table of all cases, or where each case had its line when it was judged: warnings, trends,
+    noise, and what the launches can distinguish."""
+    run = shown_run(run)
+    results = case_text.worst_first(run.results)[::-1]
+    lines = [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
     lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {case_text.trend_line(t)}" for t in run.trends]
     lines += [f"trend: {run.trends_missing}"] if run.trends_missing else []
     lines += [f"noise between launches: {noise}" for noise in noise_text.of_all(results)]
@@ -75,7 +82,7 @@ def closing(run: Run) -> str:
         if not result.recorded and (v := case_text.primary(result)) is not None and v.detectable is not None
     ]
     lines += [f"{DETECTS} (primary metric): {', '.join(found)}"] if found else []
-    return "\n".join(map(printable, lines))
+    return list(map(printable, lines))
 
 
 def summary(run: Run) -> str:
