@@ -44,6 +44,7 @@ class FirstCase:
         where = "the CPU" if self.gpus == 0 else f"{self.gpus} GPU" if self.gpus == 1 else f"{self.gpus} GPUs"
         # On a CPU two threads wait for each other as soon as something else runs.
         env = 'OMP_NUM_THREADS: "1"' if self.gpus == 0 else 'SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"'
+        metrics = "" if self.gpus else "    metrics: {allow: 30%, detect: 60%}  # on a CPU only gross slowdowns show\n"
         frames = "" if self.frames is None else f"      num-frames: {self.frames}\n"
         return (
             f"# yaml-language-server: $schema={schema}\n"
@@ -66,6 +67,7 @@ class FirstCase:
             f"{frames}"
             f"      num-inference-steps: {self.steps}\n"
             "      seed: 42\n"
+            f"{metrics}"
         )
 
 

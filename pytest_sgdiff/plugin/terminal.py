@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from typing import Any
 
@@ -119,6 +120,9 @@ class Terminal:
                 terminal.write_line(shown["command"])
             return
         run = self.results.run()
+        for report in (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())):
+            if self.results.is_case(report.nodeid):
+                _lead_with_the_reason(report)
         if not terminal.no_summary:
             self._write_details(terminal, run)
         # What a workflow reads, and what was lost, is said in any case.
@@ -169,3 +173,13 @@ class Terminal:
             )
         for line in unmeasured_lines(run):
             terminal.write_line(f"sgdiff: {line}")
+
+
+def _lead_with_the_reason(report: pytest.TestReport) -> None:
+    """Have the line of pytest's short summary begin with why the case failed: it is cut to the width of the terminal,
+    and the node id in it has named the file. What JUnit and others took of the report before is whole."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = f"{pytest.fail.Exception.__name__}: "
+    if crash is not None and crash.message.startswith(said):
+        place = rf"\A{re.escape(report.location[0])}:\d+(?::\d+)?: "
+        crash.message = re.sub(place, "", crash.message.removeprefix(said))

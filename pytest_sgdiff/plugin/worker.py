@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -71,7 +70,6 @@ class Sender:
             redact_report(report, Redaction(os.environ))
         if CASE in item.stash or RESULT in item.stash:
             _make_printable(report)
-            _lead_with_the_reason(report, call, item.location[0])
         if call.when != "teardown" and RESULT in item.stash:
             report.sgdiff = item.stash[RESULT]  # type: ignore[attr-defined]
             del item.stash[RESULT]
@@ -86,16 +84,6 @@ def _make_printable(report: pytest.TestReport) -> None:
     elif isinstance(why, tuple):
         path, line, reason = why
         report.longrepr = path, line, printable(reason)
-
-
-def _lead_with_the_reason(report: pytest.TestReport, call: pytest.CallInfo[None], file: str) -> None:
-    """Have the line of pytest's short summary, which is cut to the width of the terminal, begin with why the case
-    failed: the node id before it has named the file, and `Failed: ` is what the line begins with."""
-    crash = getattr(report.longrepr, "reprcrash", None)
-    why = call.excinfo.value if call.excinfo is not None else None
-    if crash is not None and isinstance(why, pytest.fail.Exception) and not why.pytrace:
-        bare = crash.message.removeprefix(f"{type(why).__name__}: ")
-        crash.message = re.sub(rf"\A{re.escape(file)}:\d+(?::\d+)?: ", "", bare)
 
 
 def redact_report(report: pytest.TestReport, redaction: Redaction) -> None:

@@ -31,7 +31,8 @@ def of_all(results: Iterable[CaseResult]) -> list[str]:
 
 def _source(n: NoisePrior) -> str:
     if n.fitted:
-        source = f"prior of {plural(n.baselines or 0, 'baseline')}: CV {_percent(n.cv)}, counted as {n.weight:.1f} degrees of freedom"
+        source = f"prior of {plural(n.baselines or 0, 'baseline')}: CV {_percent(n.cv)}"
+        source += f", counted as {n.weight:.1f} degrees of freedom"
     else:
         source = "default prior" + ("" if n.baselines is None else f" ({n.baselines} of {ENOUGH} baselines needed)")
     return source + (f", drift of {plural(n.nights, 'night')}" if n.nights else "")

@@ -94,7 +94,8 @@ def _not_comparable(result: CaseResult) -> str:
 
 
 def _short(result: CaseResult) -> str:
-    return f"{_NOTHING_RECORDED}the recording ends after {result.reason.launches} of {plural(result.reason.of or 0, 'launch')}"
+    r = result.reason
+    return f"{_NOTHING_RECORDED}the recording ends after {r.launches} of {plural(r.of or 0, 'launch')}"
 
 
 def _recorded(result: CaseResult) -> str:
