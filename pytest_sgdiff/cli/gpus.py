@@ -16,13 +16,14 @@ def add(commands: Subparsers) -> None:
         "gpus",
         help="the pool of this host: holders, queue, busy GPUs and why",
         description="Shows the GPUs of this host, the leases on them by any run or user, the queue, and the GPUs that "
-        "other processes use.",
+        "other processes use. Options in `addopts` are not read.",
+        epilog="examples:\n  sgdiff gpus\n  sgdiff gpus --lock-dir /shared/locks --json\n",
     )
     parser.add_argument(
         "--lock-dir",
         metavar="DIR",
-        help="where leases are kept (default: SGDIFF_LOCK_DIR, else sgdiff_lock_dir in the configuration file that "
-        "pytest finds from here, else /run/lock/sgdiff; options in addopts are not read)",
+        help="the folder of the leases (default: SGDIFF_LOCK_DIR, else sgdiff_lock_dir of pytest's configuration, else "
+        "/run/lock/sgdiff)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_gpus)

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,13 @@ NIGHTLY = "nightly"
 MOST = 1 << 16
 """A number beyond this is a slip: no image is so wide, and no machine has so many GPUs."""
 
+EXAMPLES = """\
+examples:
+  sgdiff init                                                on a terminal: asks
+  sgdiff init --model /models/my-wan --gpus 2 --size 1280x720 --frames 81
+  sgdiff init --cases wan22,firered                          shipped recipes instead
+"""
+
 _STATED = ("model", "gpus", "size", "width", "height", "frames", "steps", "prompt", "cases")
 """Options any of which says that nobody is to be asked."""
 
@@ -51,7 +59,7 @@ def add(commands: Subparsers) -> None:
         "pytest.ini, a line of .gitignore, and a GitHub workflow. Prints the next three commands. On a terminal it "
         "asks for model, GPUs and size, unless an option states one of them. A file that is there stays as it is, and "
         "is named. With --cases it copies shipped recipes instead of writing a first case.",
-        epilog=f"shipped recipes: {', '.join(recipes())}",
+        epilog=f"{EXAMPLES}\n" + textwrap.fill(f"shipped recipes: {', '.join(recipes())}", 100),
     )
     first = parser.add_argument_group("the first case")
     first.add_argument("--model", metavar="MODEL", help=f"model id or folder (default: {MODEL})")
@@ -351,7 +359,15 @@ def _workflow(plan: Plan, cases: Sequence[Case]) -> None:
         return
     text = read(Path(__file__).with_name("workflow.yml"))
     words = shlex.join([*_selection(cases), f"--sgdiff-gpus={_pool(cases)}"])
-    plan.put(WORKFLOW, text.replace("@SELECTION@", words).replace("@VERSION@", __version__))
+    plan.put(WORKFLOW, text.replace("@SELECTION@", words).replace("@VERSION@", _pin()))
+
+
+def _pin() -> str:
+    """`==1.2.0` of a release; nothing of a build between two, which no index has."""
+    from packaging.version import Version
+
+    version = Version(__version__)
+    return "" if version.is_devrelease or version.local else f"=={version}"
 
 
 # ------------------------------------------------------------------------------------------------------- what is said

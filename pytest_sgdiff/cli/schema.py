@@ -25,6 +25,7 @@ def add(commands: Subparsers) -> None:
         "of the engine with its type and meaning. With --write it writes the schema to a file. Either way it prints "
         "the line that names the schema to editors: put it first in a case file. An editor with yaml-language-server, "
         "such as VS Code with the YAML extension, then completes keys and flags, and marks mistakes.",
+        epilog="examples:\n  sgdiff schema --write\n  sgdiff schema > case.schema.json\n",
     )
     parser.add_argument(
         "--write",
