@@ -78,4 +78,11 @@ def _short(model: str) -> str:
 def _scalar(text: str) -> str:
     """A text as YAML, in quotes where it needs them."""
     bare = _BARE.fullmatch(text) and text.lower() not in _WORDS
-    return text if bare else json.dumps(text, ensure_ascii=False)
+    return text if bare else "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
+
+
+def _escaped(character: str) -> str:
+    """A character within quotes. YAML folds lines at more characters than JSON, and refuses others."""
+    if character.isprintable():
+        return character
+    return f"\\U{ord(character):08x}"

@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from pytest_sgdiff.cli.output import PrintableOutput
 from pytest_sgdiff.cli.protocol import GOOD, Subparsers, read
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
@@ -46,7 +47,8 @@ def _schema(chosen: argparse.Namespace) -> int:
     file: Path = PLACE if chosen.write is None else chosen.write
     line = f"{SCHEMA_LINE}{os.path.relpath(file, PLACE.parent)}"
     if chosen.write is None:
-        print(text, end="")
+        if isinstance(sys.stdout, PrintableOutput):
+            sys.stdout.write_ours(text)
         # Whoever sends the schema into a file has none of this in it.
         print(f"first line of a case file in {PLACE.parent}/, for the schema in {PLACE}:\n{line}", file=sys.stderr)
         return GOOD
