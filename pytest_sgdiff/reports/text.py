@@ -123,7 +123,8 @@ def message(result: CaseResult) -> str:
     """Everything about a case: headline, evidence, stage table, conditions, what to do."""
     result = shown_result(result)
     blocks = [[f"{_place(result)}: {case_text.headline(result)}"]]
-    blocks += [_problem_lines(problem, headed=result.heads(problem)) for problem in result.problems]
+    quoted: dict[str, None] = {}
+    blocks += [_problem_lines(problem, quoted, headed=result.heads(problem)) for problem in result.problems]
     if result.verdicts:
         blocks.append(stage_table(result))
     elif evidence.measured(result):
@@ -237,11 +238,14 @@ def _place(result: CaseResult) -> str:
     return f"{result.location.path}:{result.location.line}"
 
 
-def _problem_lines(problem: Problem, *, headed: bool) -> list[str]:
-    """The problem and its evidence; `headed`: the headline says the problem already."""
-    quoted = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
+def _problem_lines(problem: Problem, quoted: dict[str, None], *, headed: bool) -> list[str]:
+    """The problem and its evidence; `headed`: the headline says the problem already. What an earlier problem of the
+    case has `quoted` is not quoted again."""
+    lines = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
+    new = [line for line in lines if line not in quoted]
+    quoted |= dict.fromkeys(lines)
     head = [] if headed else [f"  {problem.kind}: {numbers.clean(problem_text.message(problem))}"]
-    return [*head, *(f"    | {line}" for line in quoted)]
+    return [*head, *(f"    | {line}" for line in new)]
 
 
 def _explained(result: CaseResult) -> list[Verdict]:
