@@ -18,7 +18,7 @@ from pytest_sgdiff import __version__
 from pytest_sgdiff.cases.recipes import recipes, with_schema
 from pytest_sgdiff.cli.first_case import FRAMES, MODEL, PROMPT, SIZE, STEPS, FirstCase
 from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers, read
-from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.printable import printable
 
@@ -98,12 +98,15 @@ def _init(chosen: argparse.Namespace) -> int:
     files = _case_files(case, names)
     plan = Plan(here=here, force=chosen.force)
     cases = _checked(files, plan)
+    # What may be refused is found out before anything is written.
+    configuration = _configuration(here)
+    plan.check(*files, SCHEMA, *([CONFIGURATION] if configuration is None else []))
     needs_assets = any(one.assets for one in cases)
     for path, text in files.items():
         plan.put(path, text)
     plan.put(SCHEMA, _schema())
     settings = {"sgdiff_assets": ASSETS if needs_assets else None, "sgdiff_engine_cmd": chosen.engine_cmd}
-    configured = _configure(plan, {key: value for key, value in settings.items() if value})
+    configured = _configure(plan, configuration, {key: value for key, value in settings.items() if value})
     _ignore(plan)
     _workflow(plan, cases)
     for line in (*plan.told, *_needs(cases, chosen.engine_cmd)):
@@ -128,12 +131,15 @@ class Plan:
         """Whether a file is not to be written."""
         return data_files.kind(path, below=self.here) is not None and not self.force
 
+    def check(self, *paths: Path) -> None:
+        """Raises OptionError for what is no regular file, and DataFileError for what lies behind a link."""
+        for path in paths:
+            if data_files.kind(path, below=self.here) not in (None, "file"):
+                raise OptionError(f"init: {path} is not a regular file: move it away")
+
     def put(self, path: Path, text: str) -> None:
         """Write a new file. One that is there stays, unless it is the same or may be replaced."""
-        there = data_files.kind(path, below=self.here)
-        old = data_files.read_bytes(path, below=self.here) if there == "file" else None
-        if there not in (None, "file"):
-            raise OptionError(f"init: {path} is not a regular file: move it away")
+        old = data_files.read_bytes(path, below=self.here)
         if old == text.encode():
             self.told.append(f"unchanged   {path}")
         elif old is not None and not self.force:
@@ -288,9 +294,8 @@ def _schema() -> str:
     return read(json_schema.FILE)
 
 
-def _configure(plan: Plan, settings: dict[str, str]) -> bool:
+def _configure(plan: Plan, there: Path | None, settings: dict[str, str]) -> bool:
     """Write pytest.ini where pytest has no configuration. Whether it has the settings."""
-    there = _configuration(plan.here)
     lines = [f"{key} = {value}" for key, value in settings.items()]
     text = "\n".join(
         [
@@ -356,6 +361,11 @@ def _workflow(plan: Plan, cases: Sequence[Case]) -> None:
     top = _repository(plan.here)
     if top is not None and top != plan.here.absolute():
         plan.told.append(f"left alone  {WORKFLOW}: GitHub reads workflows at the top of the repository, {top}")
+        return
+    try:
+        plan.check(WORKFLOW)
+    except SgdiffError as error:
+        plan.told.append(f"left alone  {error}")
         return
     text = read(Path(__file__).with_name("workflow.yml"))
     words = shlex.join([*_selection(cases), f"--sgdiff-gpus={_pool(cases)}"])

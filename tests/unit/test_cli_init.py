@@ -216,14 +216,28 @@ def test_an_id_that_another_file_has_is_refused(here: Path, capsys: pytest.Captu
     assert files(here) == before
 
 
-@pytest.mark.parametrize("name", ["cases", "pytest.ini", "cases/case.schema.json", ".github"])
+def test_a_project_whose_workflows_or_settings_are_links_keeps_them(
+    here: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "pytest.ini").write_text("[pytest]\n")
+    (here / "pytest.ini").symlink_to(outside / "pytest.ini")
+    (here / ".github").symlink_to(outside)
+    assert main(["init", "--gpus", "1"]) == 0
+    assert files(outside) == {"pytest.ini": "[pytest]\n"}
+    assert {what for name, what in told(capsys.readouterr().out).items() if name in ("pytest.ini", ".github")} == {
+        "left alone"
+    }
+
+
+@pytest.mark.parametrize("name", ["cases", "pytest.ini", "cases/case.schema.json"])
 def test_no_link_is_followed(here: Path, tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (here / name).parent.mkdir(exist_ok=True)
     (here / name).symlink_to(outside / "file" if "." in name[1:] else outside)
-    main(["init", "--gpus", "1", "--force"])
+    assert main(["init", "--gpus", "1", "--force"]) == 2
     assert files(outside) == {}
-    assert (here / name).is_symlink()
+    assert [path.name for path in here.rglob("*") if path.is_file()] == []
 
 
 def test_at_a_terminal_it_asks_until_the_answer_makes_sense(
