@@ -14,6 +14,11 @@ FRAMES = 17
 """Of a model of videos that is not named: a fifth of what the engine makes by itself, so that a launch stays short."""
 STEPS = 20
 
+_ON_GPUS = """\
+      # Left out, the engine decides by the memory that is free. Where the model does not fit, write true.
+      dit-layerwise-offload: false
+      dit-cpu-offload: false
+"""
 _ON_CPU = """\
     # A CPU does other things too: only gross slowdowns show, and more launches would show no smaller ones.
     metrics: {gate: [denoise], allow: 30%, detect: 60%}
@@ -51,7 +56,8 @@ class FirstCase:
         env = 'SGLANG_DIFFUSION_SYNC_STAGE_PROFILING: "1"'
         # On a CPU two threads wait for each other as soon as something else runs.
         env += "" if self.gpus else ', OMP_NUM_THREADS: "1"'
-        on_cpu = "" if self.gpus else _ON_CPU
+        # Left out, the engine chooses, and another version may choose differently.
+        degree = f"      ulysses-degree: {self.gpus}  # how the GPUs share a request\n" if self.gpus > 1 else ""
         frames = "" if self.frames is None else f"      num-frames: {self.frames}\n"
         return (
             f"# yaml-language-server: $schema={schema}\n"
@@ -73,8 +79,9 @@ class FirstCase:
             f"      height: {self.height}\n"
             f"{frames}"
             f"      num-inference-steps: {self.steps}\n"
+            f"{degree}"
             "      seed: 42\n"
-            f"{on_cpu}"
+            f"{_ON_GPUS if self.gpus else _ON_CPU}"
         )
 
 

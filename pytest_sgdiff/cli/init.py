@@ -109,6 +109,8 @@ def _init(chosen: argparse.Namespace) -> int:
     configured = _configure(plan, configuration, {key: value for key, value in settings.items() if value})
     _ignore(plan)
     _workflow(plan, cases)
+    if case is not None and case.gpus == 0 and chosen.gpus is None:
+        plan.told.append("note        the case runs on the CPU (gpus: 0): no GPU was found here, or none was asked for")
     for line in (*plan.told, *_needs(cases, chosen.engine_cmd)):
         print(printable(line))
     print("\nnext, in this folder:")
