@@ -254,6 +254,7 @@ def test_marks_metrics_and_engines_are_proposed() -> None:
     keys = SCHEMA["$defs"]["case"]["properties"]
     assert keys["marks"]["items"]["examples"] == list(CASE_MARKS)
     assert "denoise" in keys["metrics"]["properties"]["gate"]["items"]["examples"]
+    assert "peak_memory" in keys["metrics"]["properties"]["allow"]["properties"]
     assert keys["engine"]["examples"] == ["sglang-generate", "sglang-serve"]
 
 

@@ -124,7 +124,9 @@ class MapOf:
         value = or_null(self.value.schema()) if self.nullable else self.value.schema()
         what = self.key.what if isinstance(self.key, OneOf) else self.what
         names = {"pattern": f"^(?:{self._pattern})$", "errorMessage": f"a key here must be {what}"}
-        return {"type": "object", "additionalProperties": value, "propertyNames": names, **said("a mapping")}
+        # An editor proposes the names of a table only if they are properties.
+        known = {"properties": dict.fromkeys(self.key.plain, value)} if isinstance(self.key, OneOf) else {}
+        return {"type": "object", **known, "additionalProperties": value, "propertyNames": names, **said("a mapping")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -72,6 +72,11 @@ class OneOf:
         return "|".join(re.escape(name).replace(re.escape(_ANY), _ANY_NAME) for name in self.names())
 
     @property
+    def plain(self) -> list[str]:
+        """Those that are whole as they stand."""
+        return [name for name in self.names() if _ANY not in name]
+
+    @property
     def what(self) -> str:
         """All of them: `denoise, e2e or stage:<name>`."""
         *others, last = self.names()
@@ -84,8 +89,7 @@ class OneOf:
         return did_you_mean(text, known) if rest or not colon else ""
 
     def schema(self) -> Schema:
-        plain = [name for name in self.names() if _ANY not in name]
-        return {"type": "string", "pattern": f"^(?:{self.pattern})$", "examples": plain, **said(self.what)}
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$", "examples": self.plain, **said(self.what)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
