@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Run
+from pytest_sgdiff.data import CaseResult, Run
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.controller import Results
 from pytest_sgdiff.plugin.new_line import new_line
@@ -17,7 +17,16 @@ from pytest_sgdiff.plugin.publish import workflow_commands
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.reports.text import gaps, message, relation_line, renewal, run_remarks, summary, unmeasured_lines
+from pytest_sgdiff.reports.text import (
+    gaps,
+    message,
+    reason_first,
+    relation_line,
+    renewal,
+    run_remarks,
+    summary,
+    unmeasured_lines,
+)
 from pytest_sgdiff.runner import command_line
 
 
@@ -120,9 +129,10 @@ class Terminal:
                 terminal.write_line(shown["command"])
             return
         run = self.results.run()
+        judged = {result.node_id: result for result in run.results if result.outcome in self.settings.fail_on}
         for report in (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())):
             if self.results.is_case(report.nodeid):
-                _lead_with_the_reason(report)
+                _lead_with_the_reason(report, judged.get(report.nodeid))
         if not terminal.no_summary:
             self._write_details(terminal, run)
         # What a workflow reads, and what was lost, is said in any case.
@@ -175,11 +185,17 @@ class Terminal:
             terminal.write_line(f"sgdiff: {line}")
 
 
-def _lead_with_the_reason(report: pytest.TestReport) -> None:
+def _lead_with_the_reason(report: pytest.TestReport, result: CaseResult | None) -> None:
     """Have the line of pytest's short summary begin with why the case failed: it is cut to the width of the terminal,
     and the node id in it has named the file. What JUnit and others took of the report before is whole."""
     crash = getattr(report.longrepr, "reprcrash", None)
     said = f"{pytest.fail.Exception.__name__}: "
-    if crash is not None and crash.message.startswith(said):
-        place = rf"\A{re.escape(report.location[0])}:\d+(?::\d+)?: "
-        crash.message = re.sub(place, "", crash.message.removeprefix(said))
+    if crash is None or not crash.message.startswith(said):
+        return
+    words = crash.message.removeprefix(said)
+    place = re.match(rf"{re.escape(report.location[0])}:\d+(?::\d+)?: ", words)
+    # A test in Python may fail in words of its own, and a case that was measured in its teardown.
+    if result is not None and place is not None and report.when == "call":
+        crash.message = reason_first(result)
+    else:
+        crash.message = words[place.end() if place else 0 :]

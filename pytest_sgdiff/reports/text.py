@@ -53,6 +53,16 @@ def case_line(result: CaseResult, *, width: int | None = None) -> str:
     return printable(_join(_case_cells(shown_result(result)), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<"))
 
 
+def reason_first(result: CaseResult) -> str:
+    """Why a case failed, with the figure first: pytest's short summary cuts the line to the width of the terminal."""
+    result = shown_result(result)
+    verdict = case_text.decisive(result)
+    words = case_text.headline(result)
+    if result.outcome == "regressed" and verdict is not None and (change := metric_text.change(verdict)):
+        words = f"{change} {metric_text.metric_name(verdict.metric)}: {words}"
+    return printable(words)
+
+
 def remarks(result: CaseResult) -> list[str]:
     """What the launches' watches say beside disturbances, for `-v`."""
     return list(map(printable, launch_notes.notes_of_all(result.launches)))

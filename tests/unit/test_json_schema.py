@@ -21,6 +21,7 @@ from pytest_sgdiff.cases.shapes import Record
 from pytest_sgdiff.cases.yaml import read_tree
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.engines.flags.check import OWN, complaints
+from pytest_sgdiff.engines.flags.descriptions import DESCRIPTIONS
 from pytest_sgdiff.engines.flags.table import FLAGS
 from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.errors import CaseFileError
@@ -190,6 +191,7 @@ def test_every_flag_of_every_known_release_has_a_type_and_a_meaning() -> None:
     # A case file may not write those with an underscore: each has a twin with a dash.
     assert set(flags()) == {name for name in known if "_" not in name}
     assert {name.replace("_", "-") for name in known} == set(flags())
+    assert set(DESCRIPTIONS) <= known
     for name, schema in flags().items():
         assert schema["description"], name
         assert {"type", "enum", "anyOf"} & set(schema), name

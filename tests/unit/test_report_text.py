@@ -767,3 +767,11 @@ def test_evidence_is_quoted_once() -> None:
         "    | as Other",
     ]
     assert "  invalid: ran another pipeline" in lines
+
+
+def test_the_summary_line_of_a_failed_case_begins_with_the_figure_or_the_reason() -> None:
+    worse = factories.regressed()
+    words = text.message(worse).splitlines()[0].partition(": ")[2]
+    assert text.reason_first(worse) == f"+5.3 % denoise: {words}"
+    broken = factories.fallback()
+    assert text.reason_first(broken) == text.message(broken).splitlines()[0].partition(": ")[2]
