@@ -33,8 +33,8 @@ CONFIGURATION = Path("pytest.ini")
 IGNORED = Path(".gitignore")
 WORKFLOW = Path(".github/workflows/sgdiff.yml")
 ASSETS = "assets"
-RUNS = ".sgdiff/"
-"""Where runs keep their launches: nothing for a repository."""
+OF_RUNS = (".sgdiff/", "baselines/.lock")
+"""What runs leave that is nothing for a repository: their launches, and the lock of a run that was killed."""
 NIGHTLY = "nightly"
 MOST = 1 << 16
 """A number beyond this is a slip: no image is so wide, and no machine has so many GPUs."""
@@ -340,23 +340,25 @@ def _shown(path: Path) -> str:
 
 
 def _ignore(plan: Plan) -> None:
-    """Have git ignore the launches of runs: a line more, whatever else the file says."""
-    there = data_files.kind(plan.here / IGNORED, below=plan.here)
+    """Have git ignore what runs leave: lines more, whatever else the file says."""
+    there = data_files.kind(IGNORED, below=plan.here)
     if there not in (None, "file"):
-        plan.told.append(f"left alone  {IGNORED}: it is not a regular file; add the line {RUNS}")
+        plan.told.append(f"left alone  {IGNORED}: it is not a regular file; lines to add: {', '.join(OF_RUNS)}")
         return
-    old = data_files.read_bytes(plan.here / IGNORED, below=plan.here) or b""
-    if any(line.strip().strip(b"/") == RUNS.strip("/").encode() for line in old.splitlines()):
+    old = data_files.read_bytes(IGNORED, below=plan.here) or b""
+    known = {line.strip().strip(b"/") for line in old.splitlines()}
+    new = [line for line in OF_RUNS if line.strip("/").encode() not in known]
+    if not new:
         plan.told.append(f"unchanged   {IGNORED}")
         return
     try:
         before = old.decode()
     except UnicodeDecodeError:
-        plan.told.append(f"left alone  {IGNORED}: it is not UTF-8 text; add the line {RUNS}")
+        plan.told.append(f"left alone  {IGNORED}: it is not UTF-8 text; lines to add: {', '.join(new)}")
         return
     end = "" if not before or before.endswith("\n") else "\n"
-    plan.write(plan.here / IGNORED, f"{before}{end}{RUNS}\n")
-    plan.told.append(f"{'added to' if there else 'wrote':10}  {IGNORED}: {RUNS}")
+    plan.write(IGNORED, before + end + "".join(f"{line}\n" for line in new))
+    plan.told.append(f"{'added to' if there else 'wrote':10}  {IGNORED}: {', '.join(new)}")
 
 
 def _workflow(plan: Plan, cases: Sequence[Case]) -> None:
