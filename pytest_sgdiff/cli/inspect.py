@@ -22,21 +22,36 @@ LOG_LIMIT = 1 << 26
 """Bytes of a log that is looked into whole."""
 
 
+EPILOG = """\
+examples:
+  sgdiff inspect .sgdiff/RUN/CASE                  every launch of a case
+  sgdiff inspect .sgdiff/RUN/CASE/00 --json        one launch
+  sgdiff inspect --dump perf.json --log run.log    a launch of anybody
+"""
+
+
 def add(commands: Subparsers) -> None:
     """Add the command `inspect`."""
     parser = commands.add_parser(
         "inspect",
         help="what really ran in a launch: backend, pipeline, warmup, metrics, problems",
-        description="Reads a perf dump and the engine's log and prints what really ran. PATH is a folder that "
-        "--sgdiff-out named or that a run left in .sgdiff/: one launch, the launches of one case, or a whole "
-        "recording. It may also be the file of a perf dump or a log (*.log). Below the metrics it prints the minimum "
-        "detectable slowdown of so many launches against as many others. Exit 1 if anything is wrong with a launch: a "
-        "silent fallback to diffusers, a failed request, an incomplete dump, a log that does not prove the backend, a "
-        "process that did not end well, a disturbance.",
+        description="Reads a perf dump and the engine's log and prints what really ran: backend, pipeline, warmup, "
+        "metrics, and the minimum detectable slowdown of so many launches. Exit 1 if a launch does not count: a silent "
+        "fallback to diffusers, a failed request, an incomplete dump, a log that does not prove the backend, a process "
+        "that did not end well, a disturbance.",
+        epilog=EPILOG,
     )
-    parser.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="a folder with launches, or a file")
-    parser.add_argument("--dump", type=Path, metavar="FILE", help="the perf dump (--perf-dump-path of the engine)")
-    parser.add_argument("--log", type=Path, metavar="FILE", action="append", default=[], help="a log; repeatable")
+    parser.add_argument(
+        "paths",
+        type=Path,
+        nargs="*",
+        metavar="PATH",
+        help="a launch, the launches of a case or a whole recording, as a run leaves them; or a perf dump or a log",
+    )
+    parser.add_argument("--dump", type=Path, metavar="FILE", help="read this perf dump (the engine's --perf-dump-path)")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", action="append", default=[], help="read this log (repeatable)"
+    )
     parser.add_argument(
         "--json",
         action="store_true",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_sgdiff.plugin.options import CASE_FILES, CASE_MARKS, SETTINGS, Setting
+from pytest_sgdiff.cases.marks import CASE_MARKS
+from pytest_sgdiff.plugin.options import CASE_FILES, SETTINGS, Setting
 
 HEAD = """# Options
 

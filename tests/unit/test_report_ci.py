@@ -209,7 +209,12 @@ def test_every_command_that_the_pages_name_exists_with_its_options() -> None:
         _, name, *words = command.split()
         used = {word.partition("=")[0] for word in words if word.startswith("--") and word[2:]}
         assert name in commands, f"{page}: {command}"
-        assert used <= set(commands[name]._option_string_actions), f"{page}: {command}"
+        # An action of a command has options of its own.
+        parser = commands[name]
+        for actions in (action.choices for action in parser._actions if isinstance(action.choices, dict)):
+            assert not words or words[0] in actions, f"{page}: {command}"
+            parser = actions[words[0]] if words else parser
+        assert used <= set(parser._option_string_actions), f"{page}: {command}"
 
 
 def test_targets_of_the_projects_own_workflow_exist() -> None:
