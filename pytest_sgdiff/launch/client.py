@@ -17,12 +17,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from pytest_sgdiff.data import Load, Request, RequestFailure, RequestPlan, Served, ServerStop, Service
-from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.errors import SgdiffError, WireError
+from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.launch.files import DUMP_LIMIT
 
 if TYPE_CHECKING:
@@ -42,6 +45,11 @@ LEAVE_S = 10.0
 
 _SEED = 1
 _MESSAGE_CHARS = 500
+_SHORT_BYTES, _LONG_BYTES = 1 << 20, 1 << 30
+"""How much of an answer is read: of what a server says of itself and of its jobs, and of one that holds images. A
+longer one is none."""
+_ENDED = frozenset({"cancelled", "canceled", "expired", "error"})
+"""States of a job, beside `failed` and `completed`, in which no content will ever come."""
 _SHIFTED_BY = 8
 """Pixels by which an image is turned round for each further request: it becomes another image of the same size."""
 
@@ -182,20 +190,24 @@ class Client:
         self._note(waiting_for=path)
         while True:
             try:
-                async with http.get(self._service.url + path) as answer:
+                async with self._get(http, path) as answer:
                     if self._served.http_s is None:
                         self._note(http_s=self._now())
                         self._whose()
                     self._note(last_status=answer.status)
-                    body = await answer.read()
-                    if answer.status == 200:
-                        return
+                    body = await _read(answer, _SHORT_BYTES)
                     if broken := _unhealthy(body):
                         raise _Left("unhealthy", broken)
+                    if answer.status == 200 and body is not None:
+                        return
             except (aiohttp.ClientError, TimeoutError):
                 # Not there yet, or gone: the launch sees when its process ends.
                 pass
             await asyncio.sleep(READY_POLL_S)
+
+    def _get(self, http: aiohttp.ClientSession, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Ask this server: what it redirects to elsewhere says nothing of it."""
+        return http.get(self._service.url + path, allow_redirects=False)
 
     def _whose(self) -> None:
         port = int(self._service.url.rpartition(":")[2])
@@ -208,9 +220,9 @@ class Client:
         import aiohttp
 
         try:
-            async with http.get(self._service.url + path) as answer:
-                body = await answer.read()
-                return _json(body) if answer.status == 200 else None
+            async with self._get(http, path) as answer:
+                body = await _read(answer, _SHORT_BYTES)
+                return _recordable(_json(body)) if answer.status == 200 else None
         except aiohttp.ClientError:
             return None
 
@@ -229,10 +241,10 @@ class Client:
         import aiohttp
 
         try:
-            async with http.get(self._service.url + self._service.ready[0]) as answer:
-                if broken := _unhealthy(await answer.read()):
-                    self._note(message=broken)
-                return answer.status == 200
+            async with self._get(http, self._service.ready[0]) as answer:
+                if broken := _unhealthy(await _read(answer, _SHORT_BYTES)):
+                    self._note(message=broken[:_MESSAGE_CHARS])
+                return answer.status == 200 and not broken
         except (aiohttp.ClientError, IndexError):
             return False
 
@@ -307,15 +319,16 @@ class Client:
         body: dict[str, Any] = {"data": _form(plan)} if plan.form else {"json": {**plan.fields, **plan.references}}
         began = time.perf_counter()
         try:
-            async with http.post(self._service.url + plan.path, **body) as answer:
-                status, text = answer.status, await answer.read()
+            async with http.post(self._service.url + plan.path, allow_redirects=False, **body) as answer:
+                status, text = answer.status, await _read(answer, _SHORT_BYTES if plan.job else _LONG_BYTES)
             took_ms = 1000 * (time.perf_counter() - began)
             if status != 200:
                 return self._bad(sent, "status", _said(text), status=status)
             said = _json(text)
-            if not isinstance(said, Mapping) or not isinstance(said.get("id"), str):
+            ident = said.get("id") if isinstance(said, Mapping) else None
+            if not isinstance(said, Mapping) or not isinstance(ident, str) or _recordable(ident) is None:
                 return self._bad(sent, "answer", _said(text), status=status)
-            sent = replace(sent, id=said["id"], status=status)
+            sent = replace(sent, id=ident, status=status)
             if plan.job:
                 return await self._job(http, plan, sent, began)
             size = _image_bytes(said)
@@ -329,18 +342,19 @@ class Client:
 
     async def _job(self, http: aiohttp.ClientSession, plan: RequestPlan, sent: Request, began: float) -> Request:
         """Ask for a job until it is done, then fetch what it made."""
-        url = f"{self._service.url}{plan.path}/{sent.id}"
+        path = f"{plan.path}/{quote(sent.id or '', safe='')}"
         while True:
-            async with http.get(url) as answer:
-                status, text = answer.status, await answer.read()
+            async with self._get(http, path) as answer:
+                status, text = answer.status, await _read(answer, _SHORT_BYTES)
             if status != 200:
                 return self._bad(sent, "status", _said(text), status=status)
             said = _json(text)
             state = said.get("status") if isinstance(said, Mapping) else None
-            if not isinstance(state, str):
+            # Without an id it is taken for this job's: none that is known leaves it out.
+            if not isinstance(state, str) or _recordable(state) is None or said.get("id", sent.id) != sent.id:
                 return self._bad(sent, "answer", _said(text), status=status)
             sent = replace(sent, state=state)
-            if state == "failed":
+            if state == "failed" or state in _ENDED:
                 error = said.get("error")
                 message = error.get("message") if isinstance(error, Mapping) else error
                 return self._bad(sent, "job", str(message or ""), status=status)
@@ -348,10 +362,10 @@ class Client:
                 break
             await asyncio.sleep(POLL_S)
         size = 0
-        async with http.get(f"{url}/content") as answer:
+        async with self._get(http, f"{path}/content") as answer:
             status = answer.status
             if status != 200:
-                return self._bad(sent, "status", _said(await answer.read()), status=status)
+                return self._bad(sent, "status", _said(await _read(answer, _SHORT_BYTES)), status=status)
             async for part in answer.content.iter_chunked(1 << 16):
                 size += len(part)
         took_ms = 1000 * (time.perf_counter() - began)
@@ -360,7 +374,9 @@ class Client:
         return replace(sent, status=status, client_ms=took_ms, content_bytes=size, server_ms=_server_ms(said))
 
     def _bad(self, sent: Request, how: RequestFailure, message: str, *, status: int | None = None) -> Request:
-        return replace(sent, failure=how, message=message[:_MESSAGE_CHARS], status=status)
+        # JSON can spell half a character, which no file can hold.
+        whole = message[:_MESSAGE_CHARS].encode("utf-8", "replace").decode()
+        return replace(sent, failure=how, message=whole, status=status)
 
     async def _dump(self, plan: RequestPlan, ident: str | None) -> str | None:
         """The request's perf dump, or its line in the performance log, as soon as it is there whole. What is there when
@@ -439,14 +455,32 @@ def _form(plan: RequestPlan) -> aiohttp.FormData:
     return form
 
 
-def _json(text: bytes) -> Any:
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """The body of an answer; None for one that is longer, and may have no end."""
+    body = bytearray()
+    async for part in answer.content.iter_chunked(1 << 16):
+        body += part
+        if len(body) > most:
+            return None
+    return bytes(body)
+
+
+def _json(text: bytes | None) -> Any:
     try:
-        return json.loads(text)
+        return None if text is None else json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _unhealthy(body: bytes) -> str:
+def _recordable(said: Any) -> Any:
+    """The value, if a recording can hold it: no NaN, no number beyond 64 bits, no half of a character; else None."""
+    try:
+        return from_plain(Any, said)
+    except (WireError, RecursionError):
+        return None
+
+
+def _unhealthy(body: bytes | None) -> str:
     """What a server says is broken, if it calls itself unhealthy (0.5.18 on); else empty."""
     said = _json(body)
     if isinstance(said, Mapping) and said.get("status") == "unhealthy":
@@ -454,7 +488,7 @@ def _unhealthy(body: bytes) -> str:
     return ""
 
 
-def _said(body: bytes) -> str:
+def _said(body: bytes | None) -> str:
     """What an answer says of a failure: its own message, or its beginning."""
     said = _json(body)
     if isinstance(said, Mapping):
@@ -463,7 +497,7 @@ def _said(body: bytes) -> str:
             found = found.get("message", found) if isinstance(found, Mapping) else found
             if found:
                 return str(found)
-    return body[:_MESSAGE_CHARS].decode("utf-8", "replace").strip()
+    return "an answer without an end" if body is None else body[:_MESSAGE_CHARS].decode("utf-8", "replace").strip()
 
 
 def _image_bytes(said: Mapping[str, Any]) -> int:
@@ -478,7 +512,7 @@ def _image_bytes(said: Mapping[str, Any]) -> int:
 
 
 def _server_ms(said: Mapping[str, Any]) -> float | None:
-    seconds = said.get("inference_time_s")
+    seconds = _recordable(said.get("inference_time_s"))
     return 1000.0 * seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else None
 
 

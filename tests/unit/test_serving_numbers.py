@@ -206,3 +206,11 @@ def test_what_ran_in_a_recorded_life_is_told_without_its_case() -> None:
     (flaw,) = broken.problems
     assert flaw.problem is not None
     assert (flaw.problem.code, flaw.problem.request, flaw.problem.state) == ("request-failed", 1, "failed")
+
+
+@pytest.mark.parametrize(("ending", "code"), [("timeout", "request-timeout"), ("exited", "server-ended")])
+def test_the_request_of_a_load_that_was_never_answered_is_named_and_not_the_last_one(ending: str, code: str) -> None:
+    sent = [request(number, warmup=number == 0, load="c2" if number > 3 else "") for number in range(8)]
+    sent[5] = replace(sent[5], client_ms=None, dump=None, status=None)
+    (problem, *_) = read(life(*sent, ending=ending)).problems
+    assert (problem.code, problem.phase, problem.request) == (code, "request", 5)

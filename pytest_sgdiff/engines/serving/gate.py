@@ -124,10 +124,11 @@ def phase_of(launch: Launch) -> tuple[ServerPhase, int | None]:
         return "start", None
     if served.ready_s is None:
         return "readiness", None
-    last = launch.requests[-1] if launch.requests else None
-    if last is None or (last.failure is None and last.client_ms is not None):
+    # Under a load it may be any of them.
+    open_ = next((one for one in launch.requests if one.failure is not None or one.client_ms is None), None)
+    if open_ is None:
         return "after", None
-    return ("warmup" if last.warmup else "request"), last.number
+    return ("warmup" if open_.warmup else "request"), open_.number
 
 
 def _left(served: Served, log: LogEvidence) -> Iterator[Problem]:
