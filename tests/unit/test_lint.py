@@ -58,6 +58,13 @@ FIRES = [
         ["args: {seed: 1}"],
     ),
     (
+        "owned-flag",
+        "error",
+        ["engine: sglang-serve", "args: {host: 0.0.0.0}"],
+        "4:12",
+        ["args: {host: 0.0.0.0}"],
+    ),
+    (
         "owned-variable",
         "error",
         ['env: {CUDA_VISIBLE_DEVICES: "0"}'],
