@@ -28,7 +28,6 @@ from pytest_sgdiff.runner.collect import LaunchSet, measurement_of
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step, settles
 
-
 _KEEPS_UP = 0.75
 """Share of the requests that are due which a server answers in the meantime, at least, where it keeps up. Below one,
 since the last request is answered after it was due."""
