@@ -569,6 +569,13 @@ FIRES = [
     (
         "data-parallel",
         "error",
+        ["gpus: 2", "engine: sglang-serve", "args: {dp-size: 2}"],
+        "5:12",
+        ["gpus: 2", "engine: sglang-serve", "args: {dp-size: 2}", "launches: {concurrency: [4]}"],
+    ),
+    (
+        "data-parallel",
+        "error",
         ["gpus: 2", "args: {data-parallel-size: 2}"],
         "4:12",
         ["args: {dp: 1}"],

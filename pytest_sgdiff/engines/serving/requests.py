@@ -181,7 +181,10 @@ def misfits(case: Case, release: int, name: str) -> Iterator[Misfit]:
             message = f"{name} reads no `{key}` from a request: it came with 0.5.{first}"
             yield Misfit(slug="serve-field", message=message, key=f"config.{key}")
     for key in parts.server.config:
-        if fields.is_extra(key):
+        if key in fields.CLIENTS:
+            message = f"a client writes `{key}` of a request itself, and no server reads it from a file: drop it"
+            yield Misfit(slug="serve-field", message=message, key=f"config.{key}")
+        elif fields.is_extra(key):
             message = f"a request for {_A[parts.task]} has no `{key}`: it would be lost"
             yield Misfit(slug="serve-field", message=message, key=f"config.{key}")
     yield from _inputs(parts, case)
