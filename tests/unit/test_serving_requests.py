@@ -239,7 +239,7 @@ def test_a_server_warms_up_as_it_does_by_itself_unless_the_case_says_otherwise(
         ({"args": {"prompt": PROMPT, "quality": "high"}}, 17, "serve-field", "args.quality"),
         ({"args": {"prompt": PROMPT, "num-frames": 81, "x264-preset": "fast"}}, 21, "serve-field", "args.x264-preset"),
         ({"config": {"enable_audio": True}}, 21, "serve-field", "config.enable_audio"),
-        ({"args": {"prompt": PROMPT}, "config": {"response_format": "url"}}, 23, "serve-field", "config.response_format"),
+        ({"args": {"prompt": PROMPT}, "config": {"size": "64x64"}}, 23, "serve-field", "config.size"),
         ({"args": {"prompt": PROMPT}, "config": {"task": "fl2va"}}, 23, "serve-field", "config.task"),
         (
             {"args": {"prompt": PROMPT, "enable-cache-dit": True}, "assets": {"image-path": "cat.png"}},
