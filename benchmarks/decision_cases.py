@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from pytest_sgdiff.data import MetricClass
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Prior
+from pytest_sgdiff.judging.rules.pause import confirming
 from pytest_sgdiff.judging.rules.prior import DEFAULT
 from pytest_sgdiff.judging.series import STAGE_SHARE
 
@@ -95,7 +96,8 @@ class Judged:
 
 
 def judged(cases: Cases, *, priors: Mapping[MetricClass, Prior] | None = None, slack: float = 0.0) -> Judged:
-    """`pytest_sgdiff.judging.judge` over the looks of the runner."""
+    """`pytest_sgdiff.judging.judge` over the looks of the runner. In the look that it adds for a pause of all launches,
+    the other metrics are taken as they were."""
     priors = priors or {}
     n = len(cases.memory[0])
     code, used = np.full(n, INCONCLUSIVE, dtype=np.int8), np.zeros(n, dtype=np.int64)
@@ -105,12 +107,29 @@ def judged(cases: Cases, *, priors: Mapping[MetricClass, Prior] | None = None, s
         used[todo] = look
         code[todo], worse[todo], is_open = _one_look(cases, todo, look, priors, slack)
         todo = todo[is_open]
+    if cases.pause is not None and (needed := confirming(cases.pause[0].shape[1])) > LOOKS[-1]:
+        paused = pauses(*(side[todo] for side in (cases.pause[0], cases.pause[1][:, : LOOKS[-1]])), _long(cases, todo))
+        todo = todo[paused.code == INCONCLUSIVE]
+        used[todo] = needed
+        code[todo], worse[todo], _ = _one_look(cases, todo, LOOKS[-1], priors, slack, pauses_of=needed)
     metrics = len(cases.primary) + len(cases.stages) + 1 + (cases.pause is not None) + (cases.steps is not None)
     return Judged(code=code, launches=used, worse=worse, metrics=metrics)
 
 
+def _long(cases: Cases, rows: NDArray[np.int64]) -> Array:
+    """The pause that matters, ms: a share of the request as it was, held up or not."""
+    usual = CLASS_MARGINS["pause"]
+    return np.maximum(usual.allow_abs, usual.allow * np.median(cases.primary[cases.e2e][0][rows], axis=1))
+
+
 def _one_look(
-    cases: Cases, rows: NDArray[np.int64], look: int, priors: Mapping[MetricClass, Prior], slack: float
+    cases: Cases,
+    rows: NDArray[np.int64],
+    look: int,
+    priors: Mapping[MetricClass, Prior],
+    slack: float,
+    *,
+    pauses_of: int | None = None,
 ) -> tuple[Codes, NDArray[np.int64], Flags]:
     def take(sides: Sides) -> Sides:
         return sides[0][rows], sides[1][rows, :look]
@@ -119,15 +138,13 @@ def _one_look(
         b, c = take(sides)
         return moderated(b, c, CLASS_MARGINS[kind], prior=priors.get(kind, DEFAULT), slack=slack, **more)
 
-    # The share of the request that matters is one of it as it was, held up or not.
     e2e_ms = np.median(cases.primary[cases.e2e][0][rows], axis=1)
     deciding = [of("primary", sides) for sides in cases.judged.values()]
     first = deciding[0]
     deciding.append(of("memory", cases.memory))
-    usual = CLASS_MARGINS["pause"]
-    long = np.maximum(usual.allow_abs, usual.allow * e2e_ms)
+    long = _long(cases, rows)
     if cases.pause is not None:
-        deciding.append(pauses(*take(cases.pause), long))
+        deciding.append(pauses(cases.pause[0][rows], cases.pause[1][rows, : pauses_of or look], long))
     if cases.steps is not None:
         rests = cases.steps.rests[rows, :look]
         core, beyond, prior = take(cases.steps.core), take(cases.steps.excess), priors.get("primary", DEFAULT)

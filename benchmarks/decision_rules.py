@@ -172,7 +172,7 @@ def pauses(b: Array, c: Array, allow_abs: Array) -> Decided:
     usual = np.sort(b, axis=1)[:, -1 - pause_rule.tolerated(nb, max(nc, pause_rule.RECUR_LAUNCHES))]
     recurs = c.min(axis=1) > usual + np.maximum(allow_abs, pause_rule.LENGTHS * usual)
     code = np.where(recurs, INCONCLUSIVE, PASS).astype(np.int8)
-    if nc >= pause_rule.RECUR_LAUNCHES and nb >= pause_rule.RECUR_LAUNCHES:
+    if nc >= pause_rule.confirming(nb) and nb >= pause_rule.RECUR_LAUNCHES:
         code[recurs] = REGRESSED
     return Decided(code=code, suspect=np.zeros(len(b), bool))
 

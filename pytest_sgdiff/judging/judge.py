@@ -30,6 +30,7 @@ from pytest_sgdiff.judging.estimator import centres, middle
 from pytest_sgdiff.judging.host_bound import host_bound
 from pytest_sgdiff.judging.plain_numbers import apply_plain
 from pytest_sgdiff.judging.rules import RULES, ExcessRule, ModeratedRule, PairedRule, Prior, Rule
+from pytest_sgdiff.judging.rules.pause import RECUR_LAUNCHES
 from pytest_sgdiff.judging.rules.sample import growth, variation
 from pytest_sgdiff.judging.rules.three_way import bounds
 from pytest_sgdiff.judging.series import Series, new_stages, series_of
@@ -130,6 +131,14 @@ def outcome_of(verdicts: Sequence[Verdict]) -> tuple[Outcome, tuple[Verdict, ...
         return "inconclusive", tuple(undecided)
     primary = next((v for v in verdicts if v.primary), verdicts[0])
     return ("improved" if primary.outcome == "improved" else "pass"), (primary,)
+
+
+def confirms_pauses(verdicts: Sequence[Verdict], launches: int) -> int | None:
+    """How many launches tell whether a pause that all of the last look's `launches` have is in every launch; None where
+    they are told already, or were too few to ask for more."""
+    needed = [v.finding.needed or 0 for v in verdicts if v.finding.code == "pauses-unconfirmed"]
+    more = max(needed, default=0)
+    return more if RECUR_LAUNCHES <= launches < more else None
 
 
 def gone(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

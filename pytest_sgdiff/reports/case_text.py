@@ -36,7 +36,8 @@ def primary(result: CaseResult) -> Verdict | None:
 
 
 def decisive(result: CaseResult) -> Verdict | None:
-    """The verdict to name first: of those that share the case's outcome the primary one, else the largest change.
+    """The verdict to name first: of those that share the case's outcome the primary one, else one of time, else the
+    largest change.
 
     What leaves a case inconclusive is only what would have held up a pass.
     """
@@ -45,7 +46,12 @@ def decisive(result: CaseResult) -> Verdict | None:
     same = [verdict for verdict in result.verdicts if verdict.outcome == result.outcome]
     if result.outcome == "inconclusive":
         same = [verdict for verdict in same if verdict.primary or verdict.deciding or verdict.suspect] or same
-    return max(same, key=lambda verdict: (verdict.primary, abs((verdict.ratio or 1) - 1)), default=primary(result))
+
+    def rank(verdict: Verdict) -> tuple[bool, bool, float]:
+        # Who asks whether the engine got slower wants to know that first.
+        return verdict.primary, verdict.metric_class != "memory", abs((verdict.ratio or 1) - 1)
+
+    return max(same, key=rank, default=primary(result))
 
 
 def gpus(result: CaseResult) -> str:
@@ -77,7 +83,7 @@ def phrase(result: CaseResult) -> str:
     ):
         return numbers.clean(reason_text.reason(result))
     words = f"{metric_text.metric_name(verdict.metric)} {metric_text.change(verdict)}"
-    held_up = _held_up(result) if verdict.metric == DENOISE_CORE else ""
+    held_up = _held_up(result) if verdict.metric == DENOISE_CORE else _always(result, verdict)
     if result.outcome == "pass" and verdict.excluded is not None:
         excluded = metric_text.excluded(verdict, full=True)
         return ", ".join(filter(None, (words, excluded, against_best(result), held_up)))
@@ -94,6 +100,11 @@ def _held_up(result: CaseResult) -> str:
     """What the core of the steps leaves out: `held up in 3 of 5 launches (steps took 53 to 82 ms instead of 50)`."""
     found = next((verdict for verdict in result.verdicts if verdict.finding.code == "held-up"), None)
     return "" if found is None else finding_text.why(found, paired=result.paired)
+
+
+def _always(result: CaseResult, verdict: Verdict) -> str:
+    """Which steps every launch takes longer for, and what they took."""
+    return finding_text.why(verdict, paired=result.paired) if verdict.finding.code == "held-up-always" else ""
 
 
 def trend_line(trend: Trend) -> str:
@@ -143,7 +154,9 @@ def headline(result: CaseResult) -> str:
     if not metric_text.change(verdict):
         why = finding_text.why(verdict, paired=result.paired)
         return f"{metric_text.subject(verdict.metric)} regressed: {numbers.clean(why)}"
-    return f"{metric_text.subject(verdict.metric)} is {metric_text.direction(verdict)} than {baseline_name(result)}"
+    always = _always(result, verdict)
+    words = f"{metric_text.subject(verdict.metric)} is {metric_text.direction(verdict)} than {baseline_name(result)}"
+    return f"{words}: {always}" if always else words
 
 
 def estimators(sides: str, metrics: Sequence[tuple[str, Estimator]], *, of_change: str = "") -> list[str]:

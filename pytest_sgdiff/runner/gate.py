@@ -17,7 +17,7 @@ from pytest_sgdiff.data import (
     Warned,
 )
 from pytest_sgdiff.gpus import runs_alone
-from pytest_sgdiff.judging.judge import differences, outcome_of, settled, verdicts_on
+from pytest_sgdiff.judging.judge import confirms_pauses, differences, outcome_of, settled, verdicts_on
 from pytest_sgdiff.judging.power import doubts
 from pytest_sgdiff.judging.series import series_of
 from pytest_sgdiff.runner.collect import (
@@ -33,13 +33,14 @@ from pytest_sgdiff.runner.result import environment_reason, finish
 def gate(job: Job) -> CaseResult:
     """Judge the case at each look; stop as soon as every deciding metric is settled.
 
-    A case that is compared with another one of the run takes all its launches: one against one settles nothing.
+    A case that is compared with another one of the run takes all its launches: one against one settles nothing. Where
+    all launches pause and a small baseline does not, a few more than the case plans show whether they all do.
     """
     collected = LaunchSet()
     verdicts: tuple[Verdict, ...] = ()
     baseline: Baseline | None = None
     missing: Reason | None = None
-    looks = job.case.launches.looks
+    looks = list(job.case.launches.looks)
     for number, look in enumerate(looks, 1):
         collect(job, collected, until=look, alone=runs_alone(job.isolation, look=number), hold_clocks=True)
         if collected.problems or collected.too_many_disturbed or not collected.counted:
@@ -48,6 +49,8 @@ def gate(job: Job) -> CaseResult:
         done = missing is not None or settled(verdicts)
         if collected.exhausted or (done and not job.compared):
             break
+        if number == len(looks) and missing is None and (more := confirms_pauses(verdicts, look)):
+            looks.extend(range(look + 1, more + 1))
     if collected.problems:
         return finish(job, collected, baseline, (), "invalid", Reason(code="problem"))
     if collected.too_many_disturbed:

@@ -400,7 +400,7 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     assert "detects" not in lines["denoise"]
     assert "CV" in lines["denoise_gap"]
     assert "detects" not in lines["denoise_gap"]
-    assert shown[-3].startswith("  noise between launches: primary: prior of 9 baselines: CV 0.21 %")
+    assert shown[-3].startswith("  noise between launches: primary: prior of 12 baselines: CV 0.36 %")
     assert shown[-2:] == [
         "  denoise excess: 1 of 5 launches is held up for 22 ms: record 10 to distinguish rare hold-ups from new ones",
         "  pause: 1 of 5 launches pauses for 447 ms: record 10 to distinguish rare pauses from new ones",
@@ -501,7 +501,7 @@ def test_check_of_a_folder_that_is_not_there_is_a_mistake(here: Path, capsys: py
 
 def test_a_baseline_says_of_which_estimator_its_figures_are(capsys: pytest.CaptureFixture[str]) -> None:
     examples = Path(__file__).parents[2] / "examples" / "baselines"
-    assert main(["baselines", "show", "tiny_wan_few_launches", "--folder", str(examples)]) == 0
+    assert main(["baselines", "show", "wan22_t2v", "--folder", str(examples)]) == 0
     told = "  the figures are geometric means over the launches, high outliers pulled in; medians for denoise gap"
     assert told in capsys.readouterr().out.splitlines()
 

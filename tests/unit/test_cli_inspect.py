@@ -21,7 +21,7 @@ REAL = Path(__file__).parents[2] / "examples" / "recordings" / "h200"
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for case in ("tiny_wan_few_launches", "tiny_wan_unchanged", "tiny_wan_port_lost"):
+    for case in ("wan22_t2v", "tiny_wan_unchanged", "tiny_wan_port_lost"):
         shutil.copytree(REAL / case, tmp_path / "out" / case)
     return tmp_path
 
@@ -35,7 +35,7 @@ def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
 def test_a_launch_folder_is_what_its_dump_and_log_are(
     here: Path, capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
-    folder = "out/tiny_wan_few_launches/00"
+    folder = "out/wan22_t2v/00"
     code, lines = inspected(capsys, form.format(folder))
     assert (code, lines[0]) == (0, f"== {folder}")
     by_files = inspected(capsys, "--dump", f"{folder}/perf.json", "--log", f"{folder}/engine.log")
@@ -45,11 +45,11 @@ def test_a_launch_folder_is_what_its_dump_and_log_are(
 def test_so_it_is_from_inside_the_folder(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(here / "out" / "tiny_wan_few_launches" / "00")
+    monkeypatch.chdir(here / "out" / "wan22_t2v" / "00")
     assert main(["inspect", ".", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["case"], found["launch"], found["backend"], found["warmup"]) == (
-        "tiny_wan_few_launches", 0, "sglang", "proven"
+        "wan22_t2v", 0, "sglang", "proven"
     )  # fmt: skip
 
 
@@ -67,17 +67,17 @@ def test_a_recording_is_every_launch_of_every_case(here: Path, capsys: pytest.Ca
     code, lines = inspected(capsys, "out")
     assert code == 1
     assert [line.removeprefix("== out/") for line in lines if line.startswith("==")] == [
-        "tiny_wan_few_launches/00",
         "tiny_wan_port_lost/00",
         "tiny_wan_unchanged/00",
         "tiny_wan_unchanged/01",
+        "wan22_t2v/00",
     ]
     assert lines[-1] == "4 launches, 1 with problems"
     assert "  the engine exited with 1" in lines
 
 
 def test_what_a_launch_can_show_is_said_below_its_metrics(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", "--json", "out/tiny_wan_few_launches"]) == 0
+    assert main(["inspect", "--json", "out/wan22_t2v"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["pause_ms"] is None
     primary = found["shows"][0]
@@ -88,11 +88,7 @@ def test_what_a_launch_can_show_is_said_below_its_metrics(here: Path, capsys: py
         "shows": None,
         "more": pytest.approx(0.055, abs=0.001),
     }
-    said = [
-        line
-        for line in inspected(capsys, "out/tiny_wan_few_launches")[1]
-        if line.startswith("one launch against one: ")
-    ]
+    said = [line for line in inspected(capsys, "out/wan22_t2v")[1] if line.startswith("one launch against one: ")]
     assert len(said) == 1
     # Once for all launches of a case, and nothing of launches that do not count.
     lines = inspected(capsys, "out/tiny_wan_unchanged")[1]
@@ -107,20 +103,20 @@ def test_the_pause_of_a_launch_is_named(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_of_an_ab_recording_both_engines_are_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(REAL / "tiny_wan_few_launches", here / "out" / "against" / "tiny_wan_few_launches")
+    shutil.copytree(REAL / "wan22_t2v", here / "out" / "against" / "wan22_t2v")
     _, lines = inspected(capsys, "out")
-    assert [line for line in lines if line.startswith("==") and "tiny_wan_few_launches" in line] == [
-        "== out/tiny_wan_few_launches/00",
-        "== out/against/tiny_wan_few_launches/00",
+    assert [line for line in lines if line.startswith("==") and "wan22_t2v" in line] == [
+        "== out/wan22_t2v/00",
+        "== out/against/wan22_t2v/00",
     ]
 
 
 def test_json_of_one_launch_is_an_object_and_of_more_a_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = ["folder", "case", "launch", "backend", "pipeline", "warmup", "generation", "tag", "metrics", "pause_ms"]
     keys += ["shows", "problems"]
-    assert main(["inspect", "--json", "out/tiny_wan_few_launches/00"]) == 0
+    assert main(["inspect", "--json", "out/wan22_t2v/00"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == keys
-    for folder, count, code in (("out/tiny_wan_few_launches", 1, 0), ("out/tiny_wan_unchanged", 2, 0), ("out", 4, 1)):
+    for folder, count, code in (("out/wan22_t2v", 1, 0), ("out/tiny_wan_unchanged", 2, 0), ("out", 4, 1)):
         assert main(["inspect", "--json", folder]) == code
         found = json.loads(capsys.readouterr().out)
         assert [list(one) for one in found] == [keys] * count
@@ -137,9 +133,9 @@ def test_json_of_one_launch_is_an_object_and_of_more_a_list(here: Path, capsys: 
 def test_how_the_process_ended_is_a_problem(
     here: Path, capsys: pytest.CaptureFixture[str], record: dict[str, object], flaw: LaunchFlaw
 ) -> None:
-    path = here / "out" / "tiny_wan_few_launches" / "00" / "launch.json"
+    path = here / "out" / "wan22_t2v" / "00" / "launch.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **record}))
-    code, lines = inspected(capsys, "out/tiny_wan_few_launches/00")
+    code, lines = inspected(capsys, "out/wan22_t2v/00")
     assert code == 1
     assert lines[-2:] == ["problems:", f"  {inspect_text.words(flaw)}"]
 
@@ -147,7 +143,7 @@ def test_how_the_process_ended_is_a_problem(
 def test_a_launch_without_a_dump_and_one_with_an_old_one_are_no_measurement(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = here / "out" / "tiny_wan_few_launches" / "00"
+    folder = here / "out" / "wan22_t2v" / "00"
     (folder / "perf.json").unlink()
     code, lines = inspected(capsys, str(folder))
     assert (code, lines[-1]) == (1, f"  {inspect_text.words(LaunchFlaw(code='no-dump'))}")
@@ -158,17 +154,17 @@ def test_a_launch_without_a_dump_and_one_with_an_old_one_are_no_measurement(
 
 
 def test_a_disturbed_launch_says_what_disturbed_it(capsys: pytest.CaptureFixture[str]) -> None:
-    code, lines = inspected(capsys, str(REAL / "tiny_wan_stranger"))
+    code, lines = inspected(capsys, str(REAL / "tiny_wan_contended"))
     assert code == 1
-    assert any(line.startswith("  disturbed: GPU-") and "3046" in line for line in lines)
+    assert any(line.startswith("  disturbed: GPU-") and "5138" in line for line in lines)
 
 
 def test_a_torn_launch_hides_none_of_the_others(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "out" / "tiny_wan_few_launches" / "00" / "launch.json").write_text("{")
+    (here / "out" / "wan22_t2v" / "00" / "launch.json").write_text("{")
     assert main(["inspect", "out"]) == 2
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "3 launches, 1 with problems"
-    assert err.startswith("sgdiff: inspect: out/tiny_wan_few_launches/00/launch.json:1: ")
+    assert err.startswith("sgdiff: inspect: out/wan22_t2v/00/launch.json:1: ")
 
 
 @pytest.mark.parametrize(
@@ -182,8 +178,8 @@ def test_a_torn_launch_hides_none_of_the_others(here: Path, capsys: pytest.Captu
             "sgdiff: inspect: give folders or files, not both: a folder has its own dump and log\n",
         ),
         (
-            ["out/tiny_wan_few_launches/00/perf.json", "empty.json"],
-            "sgdiff: inspect: give one perf dump, not 2: out/tiny_wan_few_launches/00/perf.json, empty.json\n",
+            ["out/wan22_t2v/00/perf.json", "empty.json"],
+            "sgdiff: inspect: give one perf dump, not 2: out/wan22_t2v/00/perf.json, empty.json\n",
         ),
         ([], "sgdiff inspect: give a folder with launches, --dump FILE, --log FILE, or both\n"),
     ],
@@ -199,7 +195,7 @@ def test_what_holds_no_launch_is_a_mistake(
 
 
 def test_files_need_no_option(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = "out/tiny_wan_few_launches/00"
+    folder = "out/wan22_t2v/00"
     named = inspected(capsys, "--dump", f"{folder}/perf.json", "--log", f"{folder}/engine.log")
     assert inspected(capsys, f"{folder}/perf.json", f"{folder}/engine.log") == named
     assert inspected(capsys, f"{folder}/perf.json") == inspected(capsys, "--dump", f"{folder}/perf.json")

@@ -24,7 +24,7 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.judging import judge as judging
-from pytest_sgdiff.judging.judge import new_stages, outcome_of, settled
+from pytest_sgdiff.judging.judge import confirms_pauses, new_stages, outcome_of, settled
 from pytest_sgdiff.judging.rules import Prior
 from tests import factories
 from tests.factories import figures
@@ -62,10 +62,13 @@ judge = partial(judging.judge, looks=LOOKS)
 def look_by_look(rows, then, what=None):
     """Launches used, verdicts and outcome of the loop that the runner drives."""
     what = what or gating()
-    for look in LOOKS:
+    looks = list(LOOKS)
+    for look in looks:
         verdicts = judge(measurement(rows[:look]), baseline(then), what)
         if settled(verdicts) or look >= len(rows):
             break
+        if look == looks[-1] and (more := confirms_pauses(verdicts, look)):
+            looks.append(more)
     outcome, by = outcome_of(verdicts)
     return min(look, len(rows)), verdicts, (outcome, [(v.metric, v.finding.code) for v in by])
 
@@ -201,21 +204,21 @@ def test_verdicts_carry_what_was_judged_launch_by_launch():
 
 def test_a_pause_that_recurs_in_every_launch_is_caught():
     pausing = edited(
-        [*SYNC[2:], SYNC[0]],
+        [*SYNC[2:], SYNC[0], *SYNC[2:4]],
         denoise=lambda v: v + 450,
         denoise_gap=lambda v: v + 450,
         e2e=lambda v: v + 450,
         stage__DenoisingStage=lambda v: v + 450,
     )
     looks, verdicts, (outcome, by) = look_by_look(pausing, [*SYNC[2:], SYNC[0]])
-    assert (looks, outcome) == (5, "regressed")
+    assert (looks, outcome) == (7, "regressed")
     assert by == [("pause", "pauses")]
     assert by_name(verdicts)["denoise_steps"].outcome == "pass"
 
 
 def test_work_that_leaves_the_stages_for_the_space_between_them_is_caught():
     """80 ms a request that no stage shows: steps and stages pass, e2e is net of it, `pause` has it."""
-    hidden = edited([*SYNC[2:], SYNC[0]], e2e=lambda v: v + 80)
+    hidden = edited([*SYNC[2:], SYNC[0], *SYNC[2:4]], e2e=lambda v: v + 80)
     assert look_by_look(hidden, SYNC[:1] + SYNC[2:])[2][0] == "regressed"
 
 

@@ -298,6 +298,20 @@ def test_the_headline_names_the_metric_that_regressed_when_the_primary_one_did_n
     assert case_text.headline(factories.regressed(verdicts=verdicts[2:])).startswith("peak memory is 4.4 % higher than")
 
 
+def test_time_is_named_before_memory_and_a_hold_up_of_all_launches_with_its_steps() -> None:
+    always = Finding(code="held-up-always", count=5, of=5, first=13, last=19, shortest=65.0, longest=69.0, usual=51.0)
+    excess = replace(
+        factories.verdict("denoise_excess", outcome="regressed", baseline=0.02, now=107.0, ratio=None), finding=always
+    )
+    memory = factories.verdict("peak_memory", outcome="regressed", now=23000.0)
+    result = factories.regressed(verdicts=(factories.verdict("denoise", now=80000.0), memory, excess))
+    decisive = case_text.decisive(result)
+    assert decisive is not None
+    assert decisive.metric == "denoise_excess"
+    assert "steps 13 to 19" in case_text.headline(result)
+    assert "steps 13 to 19" in case_text.phrase(result)
+
+
 def test_other_regressions_of_a_case_are_named_beside_the_decisive_one() -> None:
     assert case_text.remainder(factories.regressed()) == "also e2e +5.3 %"
     assert case_text.remainder(factories.fallback()) == reason_text.reason(factories.fallback())

@@ -40,7 +40,7 @@ def test_a_first_pause_looks_on_until_one_launch_does_without():
         "shortest": 472.0,
         "paused": 0,
         "of": 5,
-        "needed": 5,
+        "needed": 7,
     }
     decision = decide(CLEAN, [472.0, 10.0, 590.0])
     assert (decision.outcome, figures(decision.finding)) == (
@@ -50,20 +50,30 @@ def test_a_first_pause_looks_on_until_one_launch_does_without():
 
 
 def test_a_pause_in_every_launch_is_a_regression():
-    decision = decide(CLEAN, [472.0, 481.0, 470.0, 505.0, 499.0])
+    decision = decide(CLEAN, [472.0, 481.0, 470.0, 505.0, 499.0, 471.0, 502.0])
     assert (decision.outcome, figures(decision.finding)) == (
         "regressed",
-        {"code": "pauses", "count": 5, "shortest": 470.0, "paused": 0, "of": 5},
+        {"code": "pauses", "count": 7, "shortest": 470.0, "paused": 0, "of": 5},
     )
+
+
+@pytest.mark.parametrize(("nb", "needed"), [(5, 7), (6, 6), (7, 5), (10, 5)])
+def test_launches_that_pause_without_exception_convict_where_chance_would_fail_one_night_in_a_hundred(nb, needed):
+    """The worst rate of pauses fails p^nc (1 - p)^nb of unchanged cases, and a night has thirty."""
+    then = (CLEAN * 2)[:nb]
+    assert decide(then, [472.0] * (needed - 1)).finding.code == "pauses-unconfirmed"
+    assert decide(then, [472.0] * needed).outcome == "regressed"
+    p = needed / (nb + needed)
+    assert 30 * p**needed * (1 - p) ** nb < 0.01
 
 
 def test_overhead_that_grows_by_less_than_matters_passes():
     assert decide(CLEAN, [55.0] * 5).outcome == "pass"
-    assert decide(CLEAN, [60.0] * 5).outcome == "regressed"
+    assert decide(CLEAN, [60.0] * 7).outcome == "regressed"
 
 
 def test_a_longer_pause_in_every_launch_is_caught_beside_a_baseline_that_pauses():
-    assert decide([447.0, 460.0, *CLEAN[:3]], [1010.0] * 5).outcome == "regressed"
+    assert decide([447.0, 460.0, *CLEAN[:3]], [1010.0] * 7).outcome == "regressed"
 
 
 def test_a_pause_a_quarter_longer_than_the_baselines_is_of_the_same_kind():
@@ -123,7 +133,7 @@ def test_a_pass_that_most_launches_pause_in_is_suspect():
         ([10.0, 59_000.0], "pass"),
         ([10.0, 10.0, 1125.0], "pass"),
         ([10.0, 1125.1, 1125.1], "inconclusive"),
-        ([59_000.0] * 5, "regressed"),
+        ([59_000.0] * 7, "regressed"),
     ],
 )
 def test_one_launch_does_not_acquit_most_that_stand_still_for_longer_than_the_request_takes(candidate, outcome):

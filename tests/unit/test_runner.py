@@ -198,6 +198,37 @@ def test_looks_are_those_of_the_case():
     assert len(source.asked) == 7
 
 
+def pausing(*ms):
+    """Launches whose steps take 1 s, and that pause for so long outside them."""
+    return [
+        {"denoise": 1000.0 + gap, "denoise_steps": 1000.0, "denoise_gap": gap, "e2e": 1010.0 + gap, "peak_memory": 1e4}
+        for gap in ms
+    ]
+
+
+@pytest.mark.parametrize(
+    ("then", "rest", "outcome", "launches"),
+    [
+        (5, (470.0, 480.0), "regressed", 7),
+        (5, (470.0, 5.0), "pass", 7),
+        (5, (5.0,), "pass", 6),
+        (6, (470.0, 480.0), "regressed", 6),
+        (7, (470.0, 480.0), "regressed", 5),
+    ],
+)
+def test_a_pause_of_all_five_launches_gets_as_many_more_as_tell_chance_from_a_change(then, rest, outcome, launches):
+    source = Script(*pausing(470.0, 480.0, 490.0, 500.0, 475.0, *rest, 470.0))
+    result = gate(job(source, then=baseline(*pausing(*[5.0, 6.0, 5.5, 6.5, 5.8, 6.2, 5.4][:then]))))
+    assert (result.outcome, len(source.asked)) == (outcome, launches)
+
+
+def test_a_case_of_fewer_launches_is_not_given_more():
+    case = replace(CASE, launches=LaunchPlan(looks=(1, 3)))
+    source = Script(*pausing(470.0, 480.0, 490.0, 500.0))
+    result = gate(job(source, then=baseline(*pausing(5.0, 6.0, 5.5, 6.5, 5.8)), case=case))
+    assert (result.outcome, len(source.asked)) == ("inconclusive", 3)
+
+
 def test_the_last_look_says_what_could_not_be_told():
     noisy = (1000.0, 1060.0, 985.0, 1075.0, 1040.0)
     source = Script(*noisy, 1000.0)

@@ -18,7 +18,7 @@ from pytest_sgdiff.judging.rules.protocol import Margins
 from pytest_sgdiff.judging.rules.sample import screened
 
 RECUR_LAUNCHES = 5
-"""Candidate launches that must all pause."""
+"""Candidate launches that must all pause, at least; `confirming` says how many."""
 MOST_OF = 3
 """Launches of which most can be said to pause."""
 LENGTHS = 0.25
@@ -26,6 +26,9 @@ LENGTHS = 0.25
 tenth (CV)."""
 RECUR_P = 0.001
 """Chance, without any change, that all candidate launches pause while so few of the baseline's do."""
+NONE_P = 0.002
+"""The same where none of the baseline's does. However often launches pause, 30 such cases then have a false alarm in at
+most 0.9 % of nights (p^7 (1 - p)^5 is 0.03 % at most); with 5 against 5 it were 2.9 %."""
 
 
 class PauseRule:
@@ -45,8 +48,8 @@ class PauseRule:
         than `extreme_abs` and the baseline's do not: those are not what comes and goes. A pass is suspect where most
         launches pause, or one for as long as that.
 
-        `regressed` only when each of five launches or more pauses longer, by `allow_abs` and by LENGTHS, than all
-        baseline launches but the few (`tolerated`) that may have paused by chance.
+        `regressed` only when each of five launches or more (`confirming`) pauses longer, by `allow_abs` and by
+        LENGTHS, than all baseline launches but the few (`tolerated`) that may have paused by chance.
         """
         unusable = screened(baseline, candidate, margins)
         if unusable is not None:
@@ -66,8 +69,9 @@ class PauseRule:
             return Decision(outcome="pass", finding=_acquitted(c, above), suspect=notable)
         paused = sum(v >= min(c) - margins.allow_abs for v in b)
         found = Finding(code="pauses", count=len(c), shortest=min(c), paused=paused, of=len(b))
-        if len(c) < RECUR_LAUNCHES:
-            unconfirmed = replace(found, code="pauses-unconfirmed", needed=RECUR_LAUNCHES)
+        needed = confirming(len(b))
+        if len(c) < needed:
+            unconfirmed = replace(found, code="pauses-unconfirmed", needed=needed)
             return Decision(outcome="inconclusive", finding=unconfirmed)
         if len(b) < RECUR_LAUNCHES:
             small = replace(found, code="pauses-small-baseline", needed=RECUR_LAUNCHES)
@@ -122,6 +126,18 @@ def tolerated(nb: int, nc: int) -> int:
     while k + 1 < nb and math.comb(nc + k + 1, k + 1) / math.comb(nb + nc, nc) <= RECUR_P:
         k += 1
     return k
+
+
+def confirming(nb: int) -> int:
+    """How many candidate launches must all pause where none of `nb` baseline launches does.
+
+    Seven against five, six against six, five against seven or more: C(nb + nc, nc) is 1 / NONE_P or more then. A
+    smaller baseline confirms nothing, however many launches pause.
+    """
+    nc = RECUR_LAUNCHES
+    while nb >= RECUR_LAUNCHES and math.comb(nb + nc, nc) * NONE_P < 1:
+        nc += 1
+    return nc
 
 
 def longer(usual: float, allow_abs: float) -> float:
