@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from pytest_sgdiff.data import Load, Request, RequestFailure, RequestPlan, Served, ServerStop, Service
-from pytest_sgdiff.errors import SgdiffError, WireError
-from pytest_sgdiff.files.wire import from_plain
+from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.launch import answers
 from pytest_sgdiff.launch.files import DUMP_LIMIT
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ LEAVE_S = 10.0
 """How long the thread may take to end once it was told to."""
 
 _SEED = 1
-_MESSAGE_CHARS = 500
-_SHORT_BYTES, _LONG_BYTES = 1 << 20, 1 << 30
-"""How much of an answer is read: of what a server says of itself and of its jobs, and of one that holds images. A
-longer one is none."""
 _ENDED = frozenset({"cancelled", "canceled", "expired", "error"})
 """States of a job, beside `failed` and `completed`, in which no content will ever come."""
 _SHIFTED_BY = 8
@@ -195,8 +191,8 @@ class Client:
                         self._note(http_s=self._now())
                         self._whose()
                     self._note(last_status=answer.status)
-                    body = await _read(answer, _SHORT_BYTES)
-                    if broken := _unhealthy(body):
+                    body = await answers.read(answer, answers.SHORT_BYTES)
+                    if broken := answers.unhealthy(body):
                         raise _Left("unhealthy", broken)
                     if answer.status == 200 and body is not None:
                         return
@@ -221,8 +217,8 @@ class Client:
 
         try:
             async with self._get(http, path) as answer:
-                body = await _read(answer, _SHORT_BYTES)
-                return _recordable(_json(body)) if answer.status == 200 else None
+                body = await answers.read(answer, answers.SHORT_BYTES)
+                return answers.recordable(answers.parsed(body)) if answer.status == 200 else None
         except aiohttp.ClientError:
             return None
 
@@ -242,8 +238,8 @@ class Client:
 
         try:
             async with self._get(http, self._service.ready[0]) as answer:
-                if broken := _unhealthy(await _read(answer, _SHORT_BYTES)):
-                    self._note(message=broken[:_MESSAGE_CHARS])
+                if broken := answers.unhealthy(await answers.read(answer, answers.SHORT_BYTES)):
+                    self._note(message=broken)
                 return answer.status == 200 and not broken
         except (aiohttp.ClientError, IndexError):
             return False
@@ -320,21 +316,24 @@ class Client:
         began = time.perf_counter()
         try:
             async with http.post(self._service.url + plan.path, allow_redirects=False, **body) as answer:
-                status, text = answer.status, await _read(answer, _SHORT_BYTES if plan.job else _LONG_BYTES)
+                status, text = (
+                    answer.status,
+                    await answers.read(answer, answers.SHORT_BYTES if plan.job else answers.LONG_BYTES),
+                )
             took_ms = 1000 * (time.perf_counter() - began)
             if status != 200:
-                return self._bad(sent, "status", _said(text), status=status)
-            said = _json(text)
+                return self._bad(sent, "status", answers.what_it_says(text), status=status)
+            said = answers.parsed(text)
             ident = said.get("id") if isinstance(said, Mapping) else None
-            if not isinstance(said, Mapping) or not isinstance(ident, str) or _recordable(ident) is None:
-                return self._bad(sent, "answer", _said(text), status=status)
+            if not isinstance(said, Mapping) or not isinstance(ident, str) or answers.recordable(ident) is None:
+                return self._bad(sent, "answer", answers.what_it_says(text), status=status)
             sent = replace(sent, id=ident, status=status)
             if plan.job:
                 return await self._job(http, plan, sent, began)
-            size = _image_bytes(said)
+            size = answers.image_bytes(said)
             if not size:
                 return self._bad(sent, "content", "the answer holds no image", status=status)
-            return replace(sent, client_ms=took_ms, content_bytes=size, server_ms=_server_ms(said))
+            return replace(sent, client_ms=took_ms, content_bytes=size, server_ms=answers.server_ms(said))
         except aiohttp.ClientError as error:
             # Whoever watches the process sees within this time whether it ended, which says more.
             await asyncio.sleep(LOST_S)
@@ -345,14 +344,14 @@ class Client:
         path = f"{plan.path}/{quote(sent.id or '', safe='')}"
         while True:
             async with self._get(http, path) as answer:
-                status, text = answer.status, await _read(answer, _SHORT_BYTES)
+                status, text = answer.status, await answers.read(answer, answers.SHORT_BYTES)
             if status != 200:
-                return self._bad(sent, "status", _said(text), status=status)
-            said = _json(text)
+                return self._bad(sent, "status", answers.what_it_says(text), status=status)
+            said = answers.parsed(text)
             state = said.get("status") if isinstance(said, Mapping) else None
             # Without an id it is taken for this job's: none that is known leaves it out.
-            if not isinstance(state, str) or _recordable(state) is None or said.get("id", sent.id) != sent.id:
-                return self._bad(sent, "answer", _said(text), status=status)
+            if not isinstance(state, str) or answers.recordable(state) is None or said.get("id", sent.id) != sent.id:
+                return self._bad(sent, "answer", answers.what_it_says(text), status=status)
             sent = replace(sent, state=state)
             if state == "failed" or state in _ENDED:
                 error = said.get("error")
@@ -365,18 +364,18 @@ class Client:
         async with self._get(http, f"{path}/content") as answer:
             status = answer.status
             if status != 200:
-                return self._bad(sent, "status", _said(await _read(answer, _SHORT_BYTES)), status=status)
+                return self._bad(
+                    sent, "status", answers.what_it_says(await answers.read(answer, answers.SHORT_BYTES)), status=status
+                )
             async for part in answer.content.iter_chunked(1 << 16):
                 size += len(part)
         took_ms = 1000 * (time.perf_counter() - began)
         if not size:
             return self._bad(sent, "content", "the content is empty", status=status)
-        return replace(sent, status=status, client_ms=took_ms, content_bytes=size, server_ms=_server_ms(said))
+        return replace(sent, status=status, client_ms=took_ms, content_bytes=size, server_ms=answers.server_ms(said))
 
     def _bad(self, sent: Request, how: RequestFailure, message: str, *, status: int | None = None) -> Request:
-        # JSON can spell half a character, which no file can hold.
-        whole = message[:_MESSAGE_CHARS].encode("utf-8", "replace").decode()
-        return replace(sent, failure=how, message=whole, status=status)
+        return replace(sent, failure=how, message=answers.kept(message), status=status)
 
     async def _dump(self, plan: RequestPlan, ident: str | None) -> str | None:
         """The request's perf dump, or its line in the performance log, as soon as it is there whole. What is there when
@@ -455,67 +454,6 @@ def _form(plan: RequestPlan) -> aiohttp.FormData:
     return form
 
 
-async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes | None:
-    """The body of an answer; None for one that is longer, and may have no end."""
-    body = bytearray()
-    async for part in answer.content.iter_chunked(1 << 16):
-        body += part
-        if len(body) > most:
-            return None
-    return bytes(body)
-
-
-def _json(text: bytes | None) -> Any:
-    try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _recordable(said: Any) -> Any:
-    """The value, if a recording can hold it: no NaN, no number beyond 64 bits, no half of a character; else None."""
-    try:
-        return from_plain(Any, said)
-    except (WireError, RecursionError):
-        return None
-
-
-def _unhealthy(body: bytes | None) -> str:
-    """What a server says is broken, if it calls itself unhealthy (0.5.18 on); else empty."""
-    said = _json(body)
-    if isinstance(said, Mapping) and said.get("status") == "unhealthy":
-        return str(said.get("error") or "unhealthy")
-    return ""
-
-
-def _said(body: bytes | None) -> str:
-    """What an answer says of a failure: its own message, or its beginning."""
-    said = _json(body)
-    if isinstance(said, Mapping):
-        for key in ("detail", "error", "message"):
-            found = said.get(key)
-            found = found.get("message", found) if isinstance(found, Mapping) else found
-            if found:
-                return str(found)
-    return "an answer without an end" if body is None else body[:_MESSAGE_CHARS].decode("utf-8", "replace").strip()
-
-
-def _image_bytes(said: Mapping[str, Any]) -> int:
-    """How many bytes all images of an answer have; 0 if one is missing."""
-    data = said.get("data")
-    texts = (
-        [one.get("b64_json") if isinstance(one, Mapping) else None for one in data] if isinstance(data, list) else []
-    )
-    if not texts or not all(isinstance(text, str) and text for text in texts):
-        return 0
-    return sum(3 * len(str(text)) // 4 for text in texts)
-
-
-def _server_ms(said: Mapping[str, Any]) -> float | None:
-    seconds = _recordable(said.get("inference_time_s"))
-    return 1000.0 * seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else None
-
-
 def _whole(path: str) -> tuple[str | None, bool]:
     """The text of a perf dump, and whether it is whole: engines up to 0.5.21 write it bit by bit."""
     try:
@@ -523,7 +461,7 @@ def _whole(path: str) -> tuple[str | None, bool]:
             text = file.read(DUMP_LIMIT).decode("utf-8", "replace")
     except OSError:
         return None, False
-    return text, len(text) >= DUMP_LIMIT or _json(text.encode()) is not None
+    return text, len(text) >= DUMP_LIMIT or answers.parsed(text.encode()) is not None
 
 
 def _line(path: str, ident: str | None) -> tuple[str | None, bool]:
@@ -531,7 +469,7 @@ def _line(path: str, ident: str | None) -> tuple[str | None, bool]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
-                said = _json(line.encode()) if ident and ident in line else None
+                said = answers.parsed(line.encode()) if ident and ident in line else None
                 if isinstance(said, Mapping) and said.get("request_id") == ident:
                     return line.strip(), True
     except OSError:

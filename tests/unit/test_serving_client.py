@@ -221,5 +221,5 @@ def test_what_no_recording_can_hold_is_no_answer_of_the_server(said: bytes | Non
 
 
 def test_a_server_that_calls_itself_unhealthy_is_not_ready_whatever_its_status() -> None:
-    client = asked({"GET /health": (200, json.dumps({"status": "unhealthy", "error": "worker died"}).encode())})
-    assert (client.served.stopped, client.served.message, client.requests) == ("unhealthy", "worker died", ())
+    client = asked({"GET /health": (200, json.dumps({"status": "unhealthy", "error": "died \ud800"}).encode())})
+    assert (client.served.stopped, client.served.message, client.requests) == ("unhealthy", "died ?", ())
