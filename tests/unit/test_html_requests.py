@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff.data import LaunchRecord, RequestRecord
+from pytest_sgdiff.data import LaunchRecord, Reason, RequestRecord
 from pytest_sgdiff.reports.csv import CsvReport
 from pytest_sgdiff.reports.html import HtmlReport
-from pytest_sgdiff.reports.html.requests import DOTS, LOADS, ROWS, requests_of
+from pytest_sgdiff.reports.html.requests import DOTS, LOADS, ROWS, lives, requests_of
 from tests import factories
 
 
@@ -32,6 +32,20 @@ def test_each_life_has_a_table_of_its_requests_with_both_clocks() -> None:
     source = page(factories.served(0), factories.served(1))
     assert source.count('<details class="requests">') == 2
     assert "Requests of launch" not in page(factories.record(0))
+
+
+def test_an_ab_run_shows_the_requests_of_both_engines() -> None:
+    both = factories.result(
+        launches=(factories.served(0),),
+        baseline_records=(factories.served(0), factories.served(1)),
+        baseline_path=None,
+        reason=Reason(pairs=1),
+    )
+    assert [life["title"].partition(":")[0] for life in lives(both, factories.verdict())] == [
+        "Requests of base engine launch 0",
+        "Requests of base engine launch 1",
+        "Requests of launch 0",
+    ]
 
 
 def test_a_request_that_failed_or_was_never_answered_says_so() -> None:

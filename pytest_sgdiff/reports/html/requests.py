@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_sgdiff.data import LaunchRecord, RequestRecord, Verdict
-from pytest_sgdiff.reports import metric_text, numbers
+from pytest_sgdiff.data import CaseResult, LaunchRecord, RequestRecord, Verdict
+from pytest_sgdiff.reports import case_text, metric_text, numbers
 from pytest_sgdiff.reports.figures import fixed
 from pytest_sgdiff.reports.html.charts import LEFT, RIGHT, TOP, WIDTH
 from pytest_sgdiff.reports.html.svg import Mark, Path, Plot, Scale, Text, domain, value_axis
@@ -33,7 +33,16 @@ _BOTTOM = 132
 _GRIDS = (1, 2, 3, 5, 8, 13, 21, 34)
 
 
-def requests_of(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any] | None:
+def lives(result: CaseResult, primary: Verdict | None) -> list[dict[str, Any]]:
+    """What the page shows of the requests of each launch that was a server's life; of an A/B run those of the base
+    engine come first. (A baseline keeps no requests.)"""
+    base = result.baseline_records if result.paired else ()
+    found = [requests_of(launch, primary, of=f"{case_text.base_word(result)} launch") for launch in base]
+    found += [requests_of(launch, primary) for launch in result.launches]
+    return [one for one in found if one is not None]
+
+
+def requests_of(launch: LaunchRecord, primary: Verdict | None, *, of: str = "launch") -> dict[str, Any] | None:
     """What the page shows of a launch's requests; None where it is no server's life."""
     if not launch.requests:
         return None
@@ -45,7 +54,7 @@ def requests_of(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any]
     measured = primary is not None and any(primary.metric in one.metrics for one in plain)
     shown = plain if len(plain) <= ROWS else _most_telling(plain)
     return {
-        "title": f"Requests of launch {launch.number}: {_counts(plain, loads)}",
+        "title": f"Requests of {of} {launch.number}: {_counts(plain, loads)}",
         "measure": metric_text.metric_name(primary.metric) if primary is not None and measured else "",
         "rows": [_row(one, primary) for one in shown],
         "left_out": numbers.plural(len(plain) - len(shown), "more request") if len(plain) > len(shown) else "",
