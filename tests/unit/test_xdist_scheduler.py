@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from queue import Queue
 from types import SimpleNamespace
@@ -328,3 +329,17 @@ def test_a_loop_that_does_not_come_round_is_interrupted_where_it_hangs(monkeypat
         sigterm()
         with pytest.raises(KeyboardInterrupt):
             sigterm()
+
+
+def test_a_run_in_another_thread_than_the_main_one_leaves_the_signals_alone() -> None:
+    seen: list[object] = []
+
+    def work() -> None:
+        interrupts = Interrupts()
+        with interrupts.of_run(), interrupts.in_loop(SimpleNamespace(queue=Queue())):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGINT)]

@@ -48,7 +48,9 @@ class Interrupts:
         setattr(dsession, f"worker_{_EVENT}", self._raise)
         carrier = threading.Thread(target=self._carry, args=(dsession.queue,), name="sgdiff-interrupts", daemon=True)
         carrier.start()
-        ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        # Only the main thread may set handlers, and pytest may run in another one.
+        main = threading.current_thread() is threading.main_thread()
+        ctrl_c = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         self._at = "loop"
         if ctrl_c:
             signal.signal(signal.SIGINT, self._hear)
