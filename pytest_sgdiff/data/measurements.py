@@ -156,12 +156,16 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestReading:
-    """One request of a server: its dump, and its metrics by name. `warmup`: it came before the measured ones."""
+    """One request of a server: its dump, and its metrics by name. `warmup`: it came before the measured ones; `load`
+    names the load that it is one of; `failure` says how it failed, with its last HTTP `status`."""
 
     number: int
     warmup: bool = False
     dump: PerfDump | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    load: str = ""
+    failure: RequestFailure | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

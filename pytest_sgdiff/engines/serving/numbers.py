@@ -21,7 +21,15 @@ def of_request(request: Request, dump: PerfDump | None) -> RequestReading:
         if server_ms is not None:
             outside["queue"] = request.client_ms - server_ms
     values = {} if dump is None else metrics_of(dump, outside, served=True)
-    return RequestReading(number=request.number, warmup=request.warmup, dump=dump, metrics=values or outside)
+    return RequestReading(
+        number=request.number,
+        warmup=request.warmup,
+        dump=dump,
+        metrics=values or outside,
+        load=request.load,
+        failure=request.failure,
+        status=request.status,
+    )
 
 
 def answered(request: Request) -> bool:
