@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 HINTED = 5
 """Runs that are named where a folder of runs was given: the newest."""
 _OF_A_REQUEST = ("client_e2e", "e2e", "denoise", "queue")
+_REQUESTS = 40
+"""Requests that are printed, at most."""
+_NAME_CHARS, _WIDTH = 40, 30
 LOG_LIMIT = 1 << 26
 """Bytes of a log that is looked into whole."""
 
@@ -201,7 +204,8 @@ def _shown(found: Inspection, disturbed: Sequence[Disturbance] = ()) -> dict[str
 
 
 def _request(one: RequestReading) -> dict[str, Any]:
-    return {"number": one.number, "warmup": one.warmup, "metrics": dict(one.metrics)}
+    fields = {"number": one.number, "warmup": one.warmup, "metrics": dict(one.metrics)}
+    return {**fields, "load": one.load, "failure": one.failure, "status": one.status}
 
 
 def _power(launches: Sequence[LaunchRecord]) -> list[str]:
@@ -212,29 +216,36 @@ def _power(launches: Sequence[LaunchRecord]) -> list[str]:
 
 
 def _requests(requests: Sequence[Mapping[str, Any]], width: int) -> list[str]:
-    """The requests of a server, of which the metrics are the medians."""
+    """The requests of a server. Its metrics are the medians of those that are neither of warmup nor of a load."""
+    from pytest_sgdiff.printable import printable
     from pytest_sgdiff.reports.figures import fixed
+    from pytest_sgdiff.reports.server_text import how_it_failed
 
     lines = ["", "requests, in ms:"] if requests else []
-    for one in requests:
+    for one in requests[:_REQUESTS]:
         shown = [f"{name} {fixed(one['metrics'][name], 1)}" for name in _OF_A_REQUEST if name in one["metrics"]]
-        kind = " (warmup)" if one["warmup"] else ""
+        kind = " (warmup)" if one["warmup"] else f" ({printable(one['load'])[:_NAME_CHARS]})" if one["load"] else ""
         name = f"{one['number']}{kind}"
-        lines.append(f"  {name:{width}}  {', '.join(shown) or 'no numbers'}")
+        end = f"failed: {how_it_failed(one['failure'], status=one['status'])}" if one["failure"] else ""
+        lines.append(f"  {name:{width}}  {end or ', '.join(shown) or 'no numbers'}")
+    if len(requests) > _REQUESTS:
+        lines.append(f"  and {len(requests) - _REQUESTS} more, which --json lists")
     return lines
 
 
 def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
     """`alone`: it is the only launch of its case, and what it shows stands here."""
+    from pytest_sgdiff.reports.figures import fixed
+
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
-    metrics = found["metrics"]
+    metrics, width = found["metrics"], _WIDTH
     if isinstance(metrics, dict) and metrics:
         from pytest_sgdiff.metrics import unit
-        from pytest_sgdiff.reports.figures import fixed
 
         width = max(map(len, metrics))
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]
-        lines += _requests(found.get("requests") or (), width)
+    lines += _requests(found.get("requests") or (), width)
+    if isinstance(metrics, dict) and metrics:
         pause = found["pause_ms"]
         if pause is not None:
             rule = "one launch cannot show whether it is typical"
