@@ -84,7 +84,6 @@ def run_remarks(run: Run) -> list[str]:
     results = case_text.worst_first(run.results)[::-1]
     lines = [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
     lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {trend_text.line(t)}" for t in run.trends]
-    lines += [f"trend: {run.trends_missing}"] if run.trends_missing else []
     lines += [f"noise between launches: {noise}" for noise in noise_text.of_all(results)]
     found = [
         f"{result.case} {numbers.percent(v.detectable)}"
