@@ -294,6 +294,7 @@ DIFFERENCES = {
 
 WARNINGS = {
     "auto-tuned": "The engine chose these settings by itself. Pin them, or another GPU measures something else.",
+    "behind-rate": "The server cannot keep up with this rate ([servers.md](servers.md#load)).",
     "could-stay": "The case may be slower than it needs to be ([tuning.md](tuning.md#what-to-try-first)).",
     "inherited-otherwise": "This shell differs from that of the baseline ([baselines.md]"
     "(baselines.md#what-the-shell-exports)).",
@@ -407,6 +408,7 @@ COMPLAINTS = {
     "serve-field": "error",
     "serve-frames": "error",
     "serve-input": "error",
+    "serve-load": "error",
 }
 """What a version of the engine would not do, and the level."""
 
@@ -651,6 +653,7 @@ OF_COMPLAINTS = {
     "serve-version": "this version of the engine cannot be measured as a server",
     "serve-field": "a request to the server has no field for this key",
     "serve-frames": "a request for a video names no frames, and the server would make 96",
+    "serve-load": "a load takes longer than the time limit, or is gated and not asked for",
     "serve-input": "a request lacks an input, or has one that cannot be varied",
 }
 """Those without a golden file, described."""
