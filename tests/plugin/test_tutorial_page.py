@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.cli import main
 from tests.plugin.conftest import Project
 
 ROOT = Path(__file__).parents[2]
@@ -49,10 +50,21 @@ def replayed(project: Project, step: str, *options: str) -> pytest.RunResult:
 
 
 def test_the_dry_run_shows_the_command_line(tutorial: Project) -> None:
-    check, dry = shown("2. Write a case")
+    _, check, dry = shown("2. Write a case")
     assert check[0] == "$ sgdiff cases --check"
     assert dry[0] == "$ pytest --sgdiff-dry-run"
     assert_printed(dry[1:], tutorial.run("--sgdiff-dry-run"))
+
+
+def test_the_first_command_writes_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init, *_ = shown("2. Write a case")
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(init[0])[2:]) == 0
+    printed = iter(capsys.readouterr().out.splitlines())
+    for line in init[1:]:
+        assert line in printed, f"not printed, or not in this order: {line}"
 
 
 def test_each_step_prints_what_the_page_shows(tutorial: Project) -> None:
