@@ -68,7 +68,7 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterator[Flaw]
     wanted = cases[measurement.case].recorded_launches if measurement.case in cases else 0
     if len(measurement.launches) < wanted:
         yield _error("few-launches", number=len(measurement.launches), of=wanted)
-    times = tuple(metric.name for metric in metrics.METRICS if metric.metric_class == "primary" and metric.gates)
+    times = tuple(metric.name for metric in metrics.table.METRICS if metric.metric_class == "primary" and metric.gates)
     if measurement.values.keys().isdisjoint(times):
         yield _error("no-times", names=times)
     for name, values in measurement.values.items():

@@ -45,7 +45,6 @@ from pytest_sgdiff.metrics.reading import (
     Observed,
 )
 from pytest_sgdiff.metrics.table import (
-    METRICS,
     Metric,
     cost,
     costs,
@@ -72,7 +71,6 @@ __all__ = [
     "DENOISE_GAP",
     "DENOISE_STEPS",
     "E2E",
-    "METRICS",
     "NIGHTLY_LATENCY",
     "PAUSE",
     "PEAK_MEMORY",

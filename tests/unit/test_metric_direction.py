@@ -34,7 +34,7 @@ RECORDED = Recorded(at="2026-11-02", command="x")
 @pytest.fixture(autouse=True)
 def rate(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = Metric(name="rate", unit="images/s", metric_class="primary", better="more")
-    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, fresh))
+    monkeypatch.setattr(metrics.table, "METRICS", (*metrics.table.METRICS, fresh))
 
 
 def measured(*values: float) -> Measurement:

@@ -8,7 +8,8 @@ import pytest
 
 from pytest_sgdiff.data import PerfDump, Stage
 from pytest_sgdiff.engines.perf_dump import parse
-from pytest_sgdiff.metrics import METRICS, is_denoising, is_stage, metric_class, metrics_of, title, unit
+from pytest_sgdiff.metrics import is_denoising, is_stage, metric_class, metrics_of, title, unit
+from pytest_sgdiff.metrics.table import METRICS
 
 DUMPS = Path(__file__).parents[1] / "data" / "dumps"
 
