@@ -14,7 +14,8 @@ from pathlib import Path
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.history.store import Track, tracks
 from pytest_sgdiff.history.trend import creep
-from pytest_sgdiff.metrics import METRICS, unit
+from pytest_sgdiff.metrics import unit
+from pytest_sgdiff.metrics.table import METRICS
 from pytest_sgdiff.printable import printable
 from pytest_sgdiff.reports.numbers import quantity, signed
 
