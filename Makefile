@@ -7,7 +7,7 @@ ENGINE ?= .engine
 RUN    := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit test-engine test-browser bench clean
+.PHONY: help demo test lint unit docs test-engine test-browser dist bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -15,7 +15,7 @@ help:  ## this list
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable '.[dev,html]'
+	$(RUN) -m pip install --quiet --editable '.[dev,docs,html]'
 	touch $@
 
 demo: $(VENV)/.ready  ## judge the bundled recordings of real launches, as a gate would
@@ -25,14 +25,21 @@ test: lint unit  ## types, style, import rules, and all tests that need neither 
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy action/trend.py action/comment/comment.py
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+	PATH="$(abspath $(VENV))/bin:$$PATH" actionlint .github/workflows/*.yml examples/workflows/*.yml
+	$(VENV)/bin/zizmor --offline --quiet --config .github/zizmor.yml --persona=pedantic .github examples/workflows/*.yml action.yml action
 
 # Some shells forbid Python to keep what it has compiled; each of the many processes here would compile all anew.
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.ready
 	$(RUN) -m pytest tests -n 8 --dist worksteal
+
+docs: $(VENV)/.ready  ## the site of docs/ in build/site; a wrong link is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build
+	@echo build/site/index.html
 
 # One thread for each launch and two at a time: what a launch does beside its request is waiting and imports.
 test-engine: export PYTHONDONTWRITEBYTECODE =
@@ -42,6 +49,15 @@ test-engine: $(VENV)/.ready  ## install the real engine for the CPU and run it t
 
 test-browser: $(VENV)/.ready  ## look at the HTML report in headless Chromium, where that is installed
 	$(RUN) -m pytest tests/browser -m browser
+
+dist: $(VENV)/.ready  ## build wheel and archive, and try the wheel with each Python that is there
+	rm -rf dist
+	$(RUN) -m build
+	$(VENV)/bin/twine check --strict dist/*
+	@for version in 3.10 3.11 3.12 3.13 3.14; do \
+		python$$version -c '' 2>/dev/null || { echo "python$$version is not here"; continue; }; \
+		bash tests/bare/try_wheel.sh dist/*.whl python$$version || exit 1; \
+	done
 
 bench: $(VENV)/.ready  ## what the performance claims are measured with
 	$(RUN) benchmarks/startup.py

@@ -15,4 +15,24 @@ One folder for each step of the way that data takes; the way is also the order o
     plugin, cli                 what pytest and the shell call
 """
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+UNKNOWN = "0.0.0.dev0"
+"""The version of source code that was not installed: older than every release, as of a build without git and tags."""
+
+__version__: str
+
+if not TYPE_CHECKING:  # or every misspelt name of this package would be one to mypy
+
+    def __getattr__(name: str) -> str:
+        # Asked for when used (PEP 562): pytest imports this package in every run of its environment.
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("pytest-sgdiff")
+        except PackageNotFoundError:
+            return UNKNOWN

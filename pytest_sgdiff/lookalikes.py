@@ -136,7 +136,7 @@ def _told(found: Sequence[Lookalike]) -> str:
         for words, columns in kinds.items()
     ]
     more = len(told) - NAMED
-    return "".join(told[:NAMED]) + (f"; and {more} more kinds of them" if more > 0 else "")
+    return "".join(told[:NAMED]) + (f"; and {more} more kind{'' if more == 1 else 's'} of them" if more > 0 else "")
 
 
 def _columns(columns: Sequence[int]) -> str:

@@ -30,6 +30,7 @@ from pytest_sgdiff.data import (
     Reason,
     Recorded,
     Relation,
+    RequestRecord,
     Run,
     Verdict,
     Warned,
@@ -211,6 +212,30 @@ def result(case: str = "wan22_t2v_a14b_720p", *, outcome: str = "pass", **change
         "measured": True,
     }
     return CaseResult(**{**fields, **changes})
+
+
+def served(number: int = 0, *, loads: Mapping[str, int] | None = None, **changes: Any) -> LaunchRecord:
+    """A server's life: one request of warmup and three that are measured, then as many of each load as are asked for,
+    sent every half a second."""
+    sent = [
+        RequestRecord(
+            number=n,
+            warmup=n == 0,
+            sent_s=30.0 + n,
+            status=200,
+            metrics={"denoise": 900.0 + n, "e2e": 950.0 + n, "client_e2e": 1000.0 + n, "queue": 50.0},
+        )
+        for n in range(4)
+    ]
+    for load, count in (loads or {}).items():
+        for at in range(count):
+            due = 40.0 + at / 2
+            values = {"client_e2e": 1500.0 + 7 * (at % 50), "queue": 500.0}
+            one = RequestRecord(
+                number=len(sent), load=load, sent_s=due, intended_s=due, server_ms=1000.0, status=200, metrics=values
+            )
+            sent.append(one)
+    return record(number, **{"requests": tuple(sent), **changes})
 
 
 def regressed(**changes: Any) -> CaseResult:

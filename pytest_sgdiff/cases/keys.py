@@ -39,7 +39,7 @@ NAME_HELP = "letters, digits, '_', '.' and '-'"
 # Merged key by key with what is inherited; every other key replaces.
 MERGED = ("args", "env", "config")
 
-_FLAG = r"[A-Za-z0-9][A-Za-z0-9.]*(?:-[A-Za-z0-9.]+)*"
+FLAG = r"[A-Za-z0-9][A-Za-z0-9.]*(?:-[A-Za-z0-9.]+)*"
 _FLAG_HELP = "a long flag without its dashes, words joined by '-'"
 _NAME = r"(?!\d)\w+"
 _WORD = Text(pattern=r"\S(?:[\s\S]*\S)?", what="text without spaces around it")
@@ -115,8 +115,8 @@ _METRICS = Record(
     keys={
         "primary": _PRIMARY,
         "gate": ListOf(item=_GATE, least=1),
-        "allow": OneOrEach(value=Share(or_zero=True), key=_GATE),
-        "detect": OneOrEach(value=Share(), key=_GATE),
+        "allow": OneOrEach(value=Share(or_zero=True), key=_GATE, what=Share.what),
+        "detect": OneOrEach(value=Share(), key=_GATE, what=Share.what),
     },
     help={
         "primary": "the metric that decides first, one of those in `gate`",
@@ -189,12 +189,12 @@ CASE = Record(
         "engine": _WORD,
         "backend": Choice(options=get_args(Backend)),
         "warmup": Choice(options=("request", "off")),
-        "args": MapOf(value=Flag(), key=_FLAG, what=_FLAG_HELP, nullable=True),
+        "args": MapOf(value=Flag(), key=FLAG, what=_FLAG_HELP, nullable=True),
         "env": MapOf(value=Text(), key=r"[A-Za-z_][A-Za-z0-9_]*", what="the name of a variable", nullable=True),
         "config": MapOf(value=Json(), key=r".+", what="a name", nullable=True),
         "assets": MapOf(
             value=Text(pattern=_ASSET, what="a path inside the assets folder, such as cat.png"),
-            key=_FLAG,
+            key=FLAG,
             what=_FLAG_HELP,
         ),
         "expect": _EXPECT,

@@ -7,41 +7,36 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.cli import baselines, cases, compare, gpus, inspect, judge, trend, upstream
+from pytest_sgdiff.cli import baselines, cases, compare, gpus, init, inspect, judge, schema, trend, upstream
 from pytest_sgdiff.cli.output import PrintableOutput
-from pytest_sgdiff.cli.protocol import MISTAKES, Add
+from pytest_sgdiff.cli.protocol import MISTAKES, Add, Listed
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.redact import Redaction
 
-COMMANDS: tuple[Add, ...] = (
-    cases.add,
-    inspect.add,
-    compare.add,
-    judge.add,
-    baselines.add,
-    upstream.add_import,
-    upstream.add_export,
-    gpus.add,
-    trend.add,
-)
-"""In the order in which the help lists them."""
+COMMANDS: Mapping[str, tuple[Add, ...]] = {
+    "set up and check": (init.add, schema.add, cases.add),
+    "look at launches and verdicts": (inspect.add, compare.add, judge.add, trend.add),
+    "keep baselines": (baselines.add, upstream.add_import, upstream.add_export),
+    "share the machine": (gpus.add,),
+}
+"""By the title under which the help lists them, and in its order."""
 
 EXAMPLES = """\
 examples:
-  sgdiff cases                                  every case below cases/, with its GPUs and marks
-  sgdiff cases --check cases/wan22.yaml         every mistake in a case file, as file:line:column
-  sgdiff inspect .sgdiff/RUN/wan22              what really ran in each launch: backend, warmup, stages
-  sgdiff inspect --dump perf.json --log run.log the same of a dump and a log that lie anywhere
-  sgdiff judge numbers.json --json              the decision rule on plain numbers
+  sgdiff init --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers --gpus 1   a first case, settings, a workflow
+  sgdiff cases --check                                            every mistake in the case files, with its place
+  sgdiff inspect .sgdiff/RUN/CASE                                 what really ran in each launch
+  sgdiff inspect --dump perf.json --log run.log                   the same of a dump and a log that lie anywhere
+  sgdiff COMMAND --help                                           each command has examples of its own
 
-pytest measures:
-  pytest --sgdiff-gpus=4 -m nightly             launch, prove the native backend, judge against the baselines
-  pytest --sgdiff-gpus=4 --sgdiff-update        record fresh launches as baselines
-  pytest --sgdiff-replay=DIR                    judge launches recorded elsewhere; needs no GPU
-  pytest --sgdiff-dry-run -m nightly            print the command lines
+pytest measures (`pytest --help` has the options):
+  pytest --sgdiff-gpus=4 -m nightly        launch, prove the native backend, judge against the baselines
+  pytest --sgdiff-gpus=4 --sgdiff-update   record fresh launches as baselines
+  pytest --sgdiff-replay=DIR               judge launches recorded elsewhere, without a GPU
+  pytest --sgdiff-dry-run -m nightly       print the command lines
 """
 
 
@@ -85,11 +80,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sgdiff",
         description="Reports whether SGLang Diffusion got slower.",
-        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pytest-sgdiff {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in COMMANDS:
-        add(commands)
+    commands = parser.add_subparsers(metavar="COMMAND", help="one of those below", prog="sgdiff")
+    groups = {title: Listed(commands) for title in COMMANDS}
+    for title, adds in COMMANDS.items():
+        for add in adds:
+            add(groups[title])
+    width = max(len(name) for group in groups.values() for name, _ in group.lines)
+    listed = "\n\n".join(f"{title}:\n{group.listing(width)}" for title, group in groups.items())
+    parser.epilog = f"{listed}\n\n{EXAMPLES}"
     return parser

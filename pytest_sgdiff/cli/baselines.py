@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.case_files import all_cases
-from pytest_sgdiff.cli.protocol import BASELINES, FOUND, GOOD, MISTAKES, Subparsers, as_json, folder_of_baselines
+from pytest_sgdiff.cli.protocol import (
+    BASELINES,
+    FOUND,
+    GOOD,
+    MISTAKES,
+    Listed,
+    Subparsers,
+    as_json,
+    folder_of_baselines,
+)
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.printable import printable, printable_values
 
@@ -28,37 +37,98 @@ UNDATED = "date unknown"
 
 
 def add(commands: Subparsers) -> None:
-    """Add the command `baselines`."""
+    """Add the command `baselines` and its actions."""
     parser = commands.add_parser(
         "baselines",
         help="list, show, compare, check or apply baselines",
-        description="list: one line per baseline. show CASE: every metric with its spread and its minimum detectable "
-        "slowdown, and the problems of the launches. diff DIR: compares the candidates in DIR with the tree: old and "
-        "new figures, interval, verdict, changes of workload, machine and engine, and the minimum detectable "
-        "slowdowns of the candidates. check: exit 1 if a value is zero, missing or not finite, if a baseline has "
-        "another schema, too few launches or no provenance, if no case of its name exists (cases are read from "
-        "--cases and from *.sgdiff.yaml below the current folder), or if the case asks for a different workload now. "
-        "It prints the minimum detectable slowdown of each baseline and warns if that is far beyond what a pass "
-        "rules out. apply DIR: copies the reviewed candidates of a CI run (its --sgdiff-out folder, or the folder "
-        "baselines/ in it) into the tree. A candidate that would lose launches is refused.",
+        description="Reads, checks and puts in place what `pytest --sgdiff-update` recorded. Each action has a help of "
+        "its own: sgdiff baselines check --help.",
     )
-    parser.add_argument("action", choices=("list", "show", "diff", "check", "apply"), metavar="ACTION")
-    parser.add_argument("what", nargs="?", metavar="CASE|DIR", help="a case id, or a folder of candidates")
-    parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
-    parser.add_argument("--cases", type=Path, metavar="DIR", help="for check and diff; default: cases")
-    parser.add_argument("--assets", type=Path, metavar="DIR", help="for check: compare the input files in this folder")
-    parser.add_argument("--strict", action="store_true", help="for check: exit 1 on warnings too")
-    parser.add_argument("--json", action="store_true", help="print JSON (list)")
-    parser.set_defaults(run=_baselines)
+    made = parser.add_subparsers(metavar="ACTION", help="one of those below", required=True)
+    actions = Listed(made)
+    _action(
+        actions,
+        "list",
+        _list,
+        help="one line per baseline",
+        description="Prints one line per baseline: case, machine, launches, date and engine.",
+    ).add_argument("--json", action="store_true", help="print JSON")
+    _action(
+        actions,
+        "show",
+        _show,
+        what=("CASE", "a case id"),
+        help="every metric of a baseline, with its spread",
+        description="Prints every metric of a case's baselines with its spread and its minimum detectable slowdown, "
+        "and the problems of their launches.",
+    )
+    diff = _action(
+        actions,
+        "diff",
+        _diff,
+        what=_CANDIDATES,
+        help="candidates of a CI run against the tree",
+        description="Compares candidates with the baselines in the tree: old and new figures, interval, verdict, "
+        "changes of workload, machine and engine, and the minimum detectable slowdowns of the candidates.",
+    )
+    check = _action(
+        actions,
+        "check",
+        _check,
+        help="find baselines that no case can use",
+        description="Finds what is wrong with baselines: a value that is zero, missing or not finite, another schema, "
+        "too few launches, no provenance, no case of the name, or a case that asks for a different workload now. "
+        "Prints the minimum detectable slowdown of each, and warns if it is far beyond what a pass rules out. Exit 1 "
+        "if anything is wrong.",
+    )
+    _action(
+        actions,
+        "apply",
+        _apply,
+        what=_CANDIDATES,
+        help="put reviewed candidates of a CI run in place",
+        description="Copies candidates into the tree, after a review with diff. Refuses one that would lose launches.",
+    )
+    for one in (diff, check):
+        one.add_argument(
+            "--cases",
+            type=Path,
+            metavar="DIR",
+            help="read case files in DIR too, beside *.sgdiff.yaml below this folder (default: cases)",
+        )
+    check.add_argument("--assets", type=Path, metavar="DIR", help="compare the input files in DIR too")
+    check.add_argument("--strict", action="store_true", help="exit 1 on warnings too")
+    parser.epilog = f"actions:\n{actions.listing(5)}"
 
 
-def _baselines(chosen: argparse.Namespace) -> int:
-    if chosen.action in ("show", "diff", "apply") and chosen.what is None:
-        needed = "a case id" if chosen.action == "show" else "a folder of candidates"
-        raise _usage(f"baselines {chosen.action}: give {needed}")
-    chosen.folder = folder_of_baselines(chosen.folder)
-    actions = {"list": _list, "show": _show, "diff": _diff, "check": _check, "apply": _apply}
-    return actions[chosen.action](chosen)
+_CANDIDATES = ("DIR", "the --sgdiff-out folder of a CI run, or the folder baselines/ in it")
+
+
+def _action(
+    actions: Listed,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    help: str,  # noqa: A002
+    description: str,
+    what: tuple[str, str] | None = None,
+) -> argparse.ArgumentParser:
+    """Add an action, which may be about one thing: how it is called, and what it is."""
+    parser = actions.add_parser(name, help=help, description=description)
+    if what is not None:
+        parser.add_argument("what", nargs="?", metavar=what[0], help=what[1])
+    parser.add_argument(
+        "--folder", type=Path, default=BASELINES, metavar="DIR", help=f"the folder of baselines (default: {BASELINES})"
+    )
+
+    def checked(chosen: argparse.Namespace) -> int:
+        if what is not None and chosen.what is None:
+            raise _usage(f"baselines {name}: give {'a case id' if what[0] == 'CASE' else 'a folder of candidates'}")
+        chosen.folder = folder_of_baselines(chosen.folder)
+        return run(chosen)
+
+    parser.set_defaults(run=checked)
+    return parser
 
 
 def _usage(message: str) -> Exception:

@@ -20,31 +20,44 @@ if TYPE_CHECKING:
     from pytest_sgdiff.data import Case
 
 
+EPILOG = """\
+examples:
+  sgdiff cases                                     every case below cases/
+  sgdiff cases --check cases/wan22.yaml            mistakes and warnings of one file
+  sgdiff cases --check --engine-version 0.5.17     what that version refuses, too
+  sgdiff cases --as-command --assets assets        what would be launched
+"""
+
+
 def add(commands: Subparsers) -> None:
     """Add the command `cases`."""
     parser = commands.add_parser(
         "cases",
         help="list the cases of case files, or check the files",
-        description="Lists cases. With --check, prints every mistake of the files as file:line:column: message. It "
-        "also reports settings that no engine accepts and marks that pytest does not know. Exit 2 if there is a "
-        "mistake. Warnings about what is not reproducible or easily misread leave the exit code 0. With "
-        "--check-nightly, compares the cases whose `source` names comparison_configs.json with that file of SGLang, "
-        "and says which generation of it the file is. Cases that follow another generation are not compared. "
-        "Exit 1 if there is a difference.",
+        description="Lists the cases of case files with their GPUs and marks. With an option it checks the files, or "
+        "prints command lines.",
+        epilog=EPILOG,
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="case files (default: cases/*.yaml)")
-    parser.add_argument("--check", action="store_true", help="check the files only: mistakes and warnings")
-    parser.add_argument(
-        "--check-nightly", type=Path, metavar="FILE", help="compare with SGLang's comparison_configs.json"
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    check = parser.add_argument_group("check")
+    check.add_argument(
+        "--check", action="store_true", help="print every mistake as file:line:column, then warnings; a mistake exits 2"
     )
-    parser.add_argument("--as-command", action="store_true", help="print each case's command line, shell-quoted")
+    check.add_argument(
+        "--check-nightly",
+        type=Path,
+        metavar="FILE",
+        help="compare cases with FILE, the comparison_configs.json that their `source` names; a difference exits 1",
+    )
+    command = parser.add_argument_group("command lines")
+    command.add_argument("--as-command", action="store_true", help="print each case's command line, shell-quoted")
+    command.add_argument("--assets", type=Path, metavar="DIR", help="take input files from DIR in command lines")
     parser.add_argument(
         "--engine-version",
         metavar="VERSION",
-        help="for --as-command: write for this version (default: the newest); for --check: refuse what it refuses",
+        help="write command lines for VERSION (default: the newest), and have --check refuse what it refuses",
     )
-    parser.add_argument("--assets", type=Path, metavar="DIR", help="for --as-command: the folder of input files")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_cases)
 
 

@@ -22,31 +22,48 @@ FORMATS = ("text", "markdown", "json")
 TOLERANCES = ("upstream",)
 
 
+EPILOG = """\
+exit codes:
+  0  nothing is shown to be slower, also if the launches cannot show it
+  1  anything is slower, or uses more memory
+  2  the two are not comparable (another model, other GPUs, sizes, stage timers or backends), or a case of OLD is not
+     in NEW
+
+examples:
+  sgdiff compare before.json after.json
+  sgdiff compare .sgdiff/RUN1 .sgdiff/RUN2 --format markdown
+  sgdiff compare baselines/MACHINE/CASE.json .sgdiff/RUN/CASE
+"""
+
+
 def add(commands: Subparsers) -> None:
     """Add the command `compare`."""
     parser = commands.add_parser(
         "compare",
         help="compare two perf dumps, two recordings, or either against a baseline",
-        description="Compares two perf dumps, two recordings (a folder that --sgdiff-out wrote, one of its cases or "
-        "one launch), or either against a baseline file, by the rule of the gate. Launches too few to show their own "
-        "noise are judged by the usual noise. The minimum detectable slowdown of so many launches is printed below "
-        "the table. One launch against one detects no slowdown, only larger memory. Exit 0 if nothing is shown to be "
-        "slower, also if the launches cannot show it; 1 if anything is slower or uses more memory; 2 if the two are "
-        "not comparable (another model, other GPUs, sizes, stage timers or backends) or if a case of OLD is not in "
-        "NEW. --anyway compares what both have. Cases that only NEW has, and other flags that differ, are named.",
+        description="Compares OLD with NEW by the rule of the gate. Launches too few to show their own noise are "
+        "judged by the usual noise. The minimum detectable slowdown of so many launches is printed below the table. "
+        "One launch against one detects no slowdown, only larger memory. Cases that only NEW has, and other flags "
+        "that differ, are named.",
+        epilog=EPILOG,
     )
-    parser.add_argument("old", type=Path, metavar="OLD")
-    parser.add_argument("new", type=Path, metavar="NEW")
     parser.add_argument(
-        "--format", choices=FORMATS, default="text", help="markdown has the form of upstream's compare_perf.py"
+        "old", type=Path, metavar="OLD", help="a perf dump, a recording, a case or launch of one, or a baseline file"
+    )
+    parser.add_argument("new", type=Path, metavar="NEW", help="the same of what may be slower")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="print in this form; markdown is that of upstream's compare_perf.py",
     )
     parser.add_argument(
         "--tolerances",
         choices=TOLERANCES,
-        help="judge by fixed tolerances, which ignore noise: those of upstream's compare_perf.py (e2e 2 %%, a stage "
-        "10 %% and 120 ms) and, for memory, those of its tests (2 %% and 128 MiB)",
+        help="judge by upstream's fixed tolerances, which ignore noise: e2e 2 %%, a stage 10 %% and 120 ms, memory 2 "
+        "%% and 128 MiB",
     )
-    parser.add_argument("--anyway", action="store_true", help="compare different workloads too")
+    parser.add_argument("--anyway", action="store_true", help="compare what both have of different workloads too")
     parser.set_defaults(run=_compare)
 
 

@@ -16,13 +16,14 @@ def add(commands: Subparsers) -> None:
         "gpus",
         help="the pool of this host: holders, queue, busy GPUs and why",
         description="Shows the GPUs of this host, the leases on them by any run or user, the queue, and the GPUs that "
-        "other processes use.",
+        "other processes use. Options in `addopts` are not read.",
+        epilog="examples:\n  sgdiff gpus\n  sgdiff gpus --lock-dir /shared/locks --json\n",
     )
     parser.add_argument(
         "--lock-dir",
         metavar="DIR",
-        help="where leases are kept (default: SGDIFF_LOCK_DIR, else sgdiff_lock_dir in the configuration file that "
-        "pytest finds from here, else /run/lock/sgdiff; options in addopts are not read)",
+        help="the folder of the leases (default: SGDIFF_LOCK_DIR, else sgdiff_lock_dir of pytest's configuration, else "
+        "/run/lock/sgdiff)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_gpus)
@@ -50,16 +51,9 @@ def _gpus(chosen: argparse.Namespace) -> int:
 
 def _configured_lock_dir(here: Path) -> str | None:
     """The ini value `sgdiff_lock_dir` of a pytest that is started in `here`, below the folder of its file."""
-    import pytest
-    from _pytest.config.findpaths import locate_config
+    from pytest_sgdiff.cli.configuration import configuration
 
-    from pytest_sgdiff.errors import OptionError
-
-    try:
-        # pytest 9 gives a fourth value, and wraps what it read to note where that comes from.
-        _, file, values, *_ = locate_config(here, [here])
-    except (pytest.UsageError, pytest.fail.Exception) as error:
-        raise OptionError(f"pytest's configuration cannot be read: {error}; correct it, or give --lock-dir") from None
+    file, values = configuration(here, fix="correct it, or give --lock-dir")
     value = values.get("sgdiff_lock_dir")
     text = getattr(value, "value", value)
     return str(file.parent / text) if file is not None and text and isinstance(text, str) else None

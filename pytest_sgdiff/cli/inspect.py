@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 HINTED = 5
 """Runs that are named where a folder of runs was given: the newest."""
 _OF_A_REQUEST = ("client_e2e", "e2e", "denoise", "queue")
+_REQUESTS = 40
+"""Requests that are printed, at most."""
+_NAME_CHARS, _WIDTH = 40, 30
 LOG_LIMIT = 1 << 26
 """Bytes of a log that is looked into whole."""
+
+
+EPILOG = """\
+examples:
+  sgdiff inspect .sgdiff/RUN/CASE                  every launch of a case
+  sgdiff inspect .sgdiff/RUN/CASE/00 --json        one launch
+  sgdiff inspect --dump perf.json --log run.log    a launch of anybody
+"""
 
 
 def add(commands: Subparsers) -> None:
@@ -27,16 +38,23 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "inspect",
         help="what really ran in a launch: backend, pipeline, warmup, metrics, problems",
-        description="Reads a perf dump and the engine's log and prints what really ran. PATH is a folder that "
-        "--sgdiff-out named or that a run left in .sgdiff/: one launch, the launches of one case, or a whole "
-        "recording. It may also be the file of a perf dump or a log (*.log). Below the metrics it prints the minimum "
-        "detectable slowdown of so many launches against as many others. Exit 1 if anything is wrong with a launch: a "
-        "silent fallback to diffusers, a failed request, an incomplete dump, a log that does not prove the backend, a "
-        "process that did not end well, a disturbance.",
+        description="Reads a perf dump and the engine's log and prints what really ran: backend, pipeline, warmup, "
+        "metrics, and the minimum detectable slowdown of so many launches. Exit 1 if a launch does not count: a silent "
+        "fallback to diffusers, a failed request, an incomplete dump, a log that does not prove the backend, a process "
+        "that did not end well, a disturbance.",
+        epilog=EPILOG,
     )
-    parser.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="a folder with launches, or a file")
-    parser.add_argument("--dump", type=Path, metavar="FILE", help="the perf dump (--perf-dump-path of the engine)")
-    parser.add_argument("--log", type=Path, metavar="FILE", action="append", default=[], help="a log; repeatable")
+    parser.add_argument(
+        "paths",
+        type=Path,
+        nargs="*",
+        metavar="PATH",
+        help="a launch, the launches of a case or a whole recording, as a run leaves them; or a perf dump or a log",
+    )
+    parser.add_argument("--dump", type=Path, metavar="FILE", help="read this perf dump (the engine's --perf-dump-path)")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", action="append", default=[], help="read this log (repeatable)"
+    )
     parser.add_argument(
         "--json",
         action="store_true",
@@ -186,7 +204,8 @@ def _shown(found: Inspection, disturbed: Sequence[Disturbance] = ()) -> dict[str
 
 
 def _request(one: RequestReading) -> dict[str, Any]:
-    return {"number": one.number, "warmup": one.warmup, "metrics": dict(one.metrics)}
+    fields = {"number": one.number, "warmup": one.warmup, "metrics": dict(one.metrics)}
+    return {**fields, "load": one.load, "failure": one.failure, "status": one.status}
 
 
 def _power(launches: Sequence[LaunchRecord]) -> list[str]:
@@ -197,29 +216,36 @@ def _power(launches: Sequence[LaunchRecord]) -> list[str]:
 
 
 def _requests(requests: Sequence[Mapping[str, Any]], width: int) -> list[str]:
-    """The requests of a server, of which the metrics are the medians."""
+    """The requests of a server. Its metrics are the medians of those that are neither of warmup nor of a load."""
+    from pytest_sgdiff.printable import printable
     from pytest_sgdiff.reports.figures import fixed
+    from pytest_sgdiff.reports.server_text import how_it_failed
 
     lines = ["", "requests, in ms:"] if requests else []
-    for one in requests:
+    for one in requests[:_REQUESTS]:
         shown = [f"{name} {fixed(one['metrics'][name], 1)}" for name in _OF_A_REQUEST if name in one["metrics"]]
-        kind = " (warmup)" if one["warmup"] else ""
+        kind = " (warmup)" if one["warmup"] else f" ({printable(one['load'])[:_NAME_CHARS]})" if one["load"] else ""
         name = f"{one['number']}{kind}"
-        lines.append(f"  {name:{width}}  {', '.join(shown) or 'no numbers'}")
+        end = f"failed: {how_it_failed(one['failure'], status=one['status'])}" if one["failure"] else ""
+        lines.append(f"  {name:{width}}  {end or ', '.join(shown) or 'no numbers'}")
+    if len(requests) > _REQUESTS:
+        lines.append(f"  and {len(requests) - _REQUESTS} more, which --json lists")
     return lines
 
 
 def _inspection(found: Mapping[str, Any], *, alone: bool) -> str:
     """`alone`: it is the only launch of its case, and what it shows stands here."""
+    from pytest_sgdiff.reports.figures import fixed
+
     lines = [f"{name:12}{found[name] or 'unknown'}" for name in ("backend", "pipeline", "warmup", "generation", "tag")]
-    metrics = found["metrics"]
+    metrics, width = found["metrics"], _WIDTH
     if isinstance(metrics, dict) and metrics:
         from pytest_sgdiff.metrics import unit
-        from pytest_sgdiff.reports.figures import fixed
 
         width = max(map(len, metrics))
         lines += ["", *(f"  {name:{width}}  {fixed(value, 3):>12} {unit(name)}" for name, value in metrics.items())]
-        lines += _requests(found.get("requests") or (), width)
+    lines += _requests(found.get("requests") or (), width)
+    if isinstance(metrics, dict) and metrics:
         pause = found["pause_ms"]
         if pause is not None:
             rule = "one launch cannot show whether it is typical"

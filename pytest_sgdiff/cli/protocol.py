@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.files.data_files import DOCUMENT_LIMIT, leads_out, read_named
@@ -21,9 +22,52 @@ MISTAKES = 2
 
 
 class Subparsers(Protocol):
-    """argparse's collection of commands, whose own type is private."""
+    """Where a command adds itself."""
 
-    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...  # noqa: A002
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str,  # noqa: A002
+        description: str,
+        epilog: str = "",
+    ) -> argparse.ArgumentParser: ...
+
+
+class Makes(Protocol):
+    """What argparse gives for commands, whose own type is private."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser: ...
+
+
+class Listed:
+    """Commands of one group, which the help of their parent lists under the group's title: argparse lists all in one.
+    Each shows its epilog, which holds examples, as it is written."""
+
+    def __init__(self, commands: Makes) -> None:
+        self._commands = commands
+        self.lines: list[tuple[str, str]] = []
+
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str,  # noqa: A002
+        description: str,
+        epilog: str = "",
+    ) -> argparse.ArgumentParser:
+        """Add a command. Without `help` argparse does not list it itself."""
+        self.lines.append((name, help))
+        return self._commands.add_parser(
+            name,
+            description=textwrap.fill(description, 100),
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def listing(self, width: int) -> str:
+        """The commands, a line each."""
+        return "\n".join(f"  {name:{width}}  {meaning}" for name, meaning in self.lines)
 
 
 class Add(Protocol):

@@ -24,6 +24,13 @@ POOL = "sglang-nightly"
 """The machines of nights where nothing says which: upstream's pool of runners."""
 
 
+IMPORT_EPILOG = """\
+examples:
+  sgdiff import perf_baselines_h100.json --engine 0.5.17
+  sgdiff import comparison-results.json --history nights.db
+"""
+
+
 def add_import(commands: Subparsers) -> None:
     """Add the command `import`."""
     parser = commands.add_parser(
@@ -33,18 +40,22 @@ def add_import(commands: Subparsers) -> None:
         "gets the name of the case with equal model, GPUs, sizes, steps and parallel flags, or else "
         "upstream.<scenario>, and upstream.<scenario>[POOL] for the runner_overrides of a pool of machines. Results of "
         "SGLang's nightly comparison (comparison-results.json, lists of these, tables of nights) are added to a "
-        "history, for sgdiff trend. What is left out is named with file, line and key. Without FILE, imports the "
-        "published numbers that this version knows. A recorded baseline is never replaced. Exit 1 if nothing was "
-        "imported of a file.",
+        "history, for sgdiff trend. What is left out is named with file, line and key. A recorded baseline is never "
+        "replaced. Exit 1 if nothing was imported of a file.",
+        epilog=IMPORT_EPILOG,
     )
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
-    parser.add_argument("--source", metavar="TEXT", help="where the file comes from (default: its name)")
-    parser.add_argument("--engine", metavar="VERSION", help="the sglang version that gave the numbers")
-    parser.add_argument("--gpus", type=int, metavar="N", help="for scenarios that do not state their number of GPUs")
-    parser.add_argument("--history", type=Path, metavar="FILE", help="the history that nightly results are added to")
     parser.add_argument(
-        "--machine", default=POOL, metavar="NAME", help=f"what measured the nights, if you know it (default: {POOL})"
+        "files", nargs="*", type=Path, metavar="FILE", help="SGLang's files (default: the numbers published so far)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=BASELINES, metavar="DIR", help=f"the folder of baselines (default: {BASELINES})"
+    )
+    parser.add_argument("--source", metavar="TEXT", help="say where the file comes from (default: its name)")
+    parser.add_argument("--engine", metavar="VERSION", help="say which sglang version gave the numbers")
+    parser.add_argument("--gpus", type=int, metavar="N", help="take N GPUs for scenarios that do not state a number")
+    parser.add_argument("--history", type=Path, metavar="FILE", help="add nightly results to this history")
+    parser.add_argument(
+        "--machine", default=POOL, metavar="NAME", help=f"say what measured the nights (default: {POOL})"
     )
     parser.set_defaults(run=_import)
 
@@ -57,9 +68,12 @@ def add_export(commands: Subparsers) -> None:
         description="Prints the baselines of all machines with one GPU product as a file of SGLang's perf_baselines: "
         "medians over the launches. SGLang's own loader accepts it (0.5.23): a baseline without e2e or load is left "
         "out, and named on the standard error. Exit 1 if there is no other.",
+        epilog="examples:\n  sgdiff export 'NVIDIA H200' > perf_baselines.json\n",
     )
-    parser.add_argument("product", metavar="PRODUCT", help="for example 'NVIDIA H200', or a machine folder's name")
-    parser.add_argument("--folder", type=Path, default=BASELINES, metavar="DIR", help="default: baselines")
+    parser.add_argument("product", metavar="PRODUCT", help="a GPU product such as 'NVIDIA H200', or a machine folder")
+    parser.add_argument(
+        "--folder", type=Path, default=BASELINES, metavar="DIR", help=f"the folder of baselines (default: {BASELINES})"
+    )
     parser.set_defaults(run=_export)
 
 
@@ -123,6 +137,7 @@ def _append(chosen: argparse.Namespace, file: Path, nights: Nights, document: Do
     """Nights into the history."""
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.history.store import Figure, append_figures
+    from pytest_sgdiff.reports.numbers import plural
     from pytest_sgdiff.reports.refusal_text import summary
 
     if chosen.history is None:
@@ -143,7 +158,8 @@ def _append(chosen: argparse.Namespace, file: Path, nights: Nights, document: Do
     if figures:
         append_figures(chosen.history, figures)
     runs, cases = len({one.run for one in figures}), len({one.case for one in figures})
-    told = [f"{len(figures)} figures of {cases} cases in {runs} nights added to {chosen.history}"]
+    counts = f"{plural(len(figures), 'figure')} of {plural(cases, 'case')} in {plural(runs, 'night')}"
+    told = [f"{counts} added to {chosen.history}"]
     lines = [*_places(file, nights.refusals, document), ", ".join([*told, *summary(nights.refusals)])]
     print("\n".join(map(printable, lines)))
     return GOOD if figures else FOUND

@@ -29,6 +29,7 @@ EVERY_LAUNCH = frozenset(
     (
         *("model-path", "num-gpus", *SIZES, "perf-dump-path", "output-path", "output-file-name", "output-file-path"),
         *("master-port", "scheduler-port", "port", "strict-ports"),
+        *("host", "input-save-path", "uvicorn-access-log-exclude-prefixes"),
     )
 )
 """Flags that say nothing of how the work is done: facts of their own, places and ports, which no two launches share."""

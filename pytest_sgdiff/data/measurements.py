@@ -156,12 +156,16 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestReading:
-    """One request of a server: its dump, and its metrics by name. `warmup`: it came before the measured ones."""
+    """One request of a server: its dump, and its metrics by name. `warmup`: it came before the measured ones; `load`
+    names the load that it is one of; `failure` says how it failed, with its last HTTP `status`."""
 
     number: int
     warmup: bool = False
     dump: PerfDump | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    load: str = ""
+    failure: RequestFailure | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,11 +212,23 @@ class Reading:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestRecord:
     """One request of a server as results keep it: its metrics by name. `warmup`: it came before the measured ones, and
-    is in no metric of the launch but `warmup`."""
+    is in no metric of the launch but `warmup`; one of a `load` is in those of the load alone.
+
+    `sent_s` is when it was sent, and `intended_s` when it was due if it had a time of its own: in s after the start of
+    the server's process. `server_ms` is what the server's answer said that it took. `failure` says how it failed, with
+    the last HTTP `status` and what was `said` of it. One without failure and `client_e2e` was never answered.
+    """
 
     number: int
     warmup: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
+    load: str = ""
+    sent_s: float | None = None
+    intended_s: float | None = None
+    server_ms: float | None = None
+    failure: RequestFailure | None = None
+    status: int | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

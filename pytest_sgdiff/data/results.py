@@ -101,6 +101,7 @@ class Reason:
 WarningCode = Literal[
     "auto-tuned",
     "could-stay",
+    "behind-rate",
     "inherited-otherwise",
     "inherited-unrecorded",
     "inherited-work",
@@ -115,17 +116,17 @@ WarningCode = Literal[
     "unknown-stage",
     "advice",
 ]
-"""What is worth a warning: settings that the engine chose by itself, components that it offloads without need,
-variables that launches inherited, what the launches show beside what is judged, what a baseline or a recording lacks,
-and what is known against the case."""
+"""What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
+that come faster than a server answers, variables that launches inherited, what the launches show beside what is judged,
+what a baseline or a recording lacks, and what is known against the case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Warned:
     """A warning about a case; `reports/warning_text.py` has the words.
 
-    `names` are the engine's lines on what it tuned, stages, or components that need no offload, with the `flags` that
-    offload them; `changed` the variables; `metric` names the verdict that
+    `names` are the engine's lines on what it tuned, stages, loads, or components that need no offload, with the `flags`
+    that offload them; `changed` the variables; `metric` names the verdict that
     it is about; `launches` were taken beyond the usual `usual`, for `doubts`.
     """
 

@@ -24,5 +24,9 @@ def problem(
 ) -> Problem:
     lines = [line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…" for line in evidence]
     if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES // 2], f"… {len(lines) - _MOST_LINES} more lines …", *lines[-_MOST_LINES // 2 :]]
+        lines = [*lines[: _MOST_LINES // 2], _left_out(len(lines) - _MOST_LINES), *lines[-_MOST_LINES // 2 :]]
     return Problem(kind=kind, code=code, evidence=tuple(lines), **figures)
+
+
+def _left_out(count: int) -> str:
+    return f"… {count} more line{'' if count == 1 else 's'} …"

@@ -17,12 +17,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from pytest_sgdiff.data import Load, Request, RequestFailure, RequestPlan, Served, ServerStop, Service
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.launch import answers
 from pytest_sgdiff.launch.files import DUMP_LIMIT
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ LEAVE_S = 10.0
 """How long the thread may take to end once it was told to."""
 
 _SEED = 1
-_MESSAGE_CHARS = 500
+_ENDED = frozenset({"cancelled", "canceled", "expired", "error"})
+"""States of a job, beside `failed` and `completed`, in which no content will ever come."""
 _SHIFTED_BY = 8
 """Pixels by which an image is turned round for each further request: it becomes another image of the same size."""
 
@@ -182,20 +186,24 @@ class Client:
         self._note(waiting_for=path)
         while True:
             try:
-                async with http.get(self._service.url + path) as answer:
+                async with self._get(http, path) as answer:
                     if self._served.http_s is None:
                         self._note(http_s=self._now())
                         self._whose()
                     self._note(last_status=answer.status)
-                    body = await answer.read()
-                    if answer.status == 200:
-                        return
-                    if broken := _unhealthy(body):
+                    body = await answers.read(answer, answers.SHORT_BYTES)
+                    if broken := answers.unhealthy(body):
                         raise _Left("unhealthy", broken)
+                    if answer.status == 200 and body is not None:
+                        return
             except (aiohttp.ClientError, TimeoutError):
                 # Not there yet, or gone: the launch sees when its process ends.
                 pass
             await asyncio.sleep(READY_POLL_S)
+
+    def _get(self, http: aiohttp.ClientSession, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Ask this server: what it redirects to elsewhere says nothing of it."""
+        return http.get(self._service.url + path, allow_redirects=False)
 
     def _whose(self) -> None:
         port = int(self._service.url.rpartition(":")[2])
@@ -208,9 +216,9 @@ class Client:
         import aiohttp
 
         try:
-            async with http.get(self._service.url + path) as answer:
-                body = await answer.read()
-                return _json(body) if answer.status == 200 else None
+            async with self._get(http, path) as answer:
+                body = await answers.read(answer, answers.SHORT_BYTES)
+                return answers.recordable(answers.parsed(body)) if answer.status == 200 else None
         except aiohttp.ClientError:
             return None
 
@@ -229,10 +237,10 @@ class Client:
         import aiohttp
 
         try:
-            async with http.get(self._service.url + self._service.ready[0]) as answer:
-                if broken := _unhealthy(await answer.read()):
+            async with self._get(http, self._service.ready[0]) as answer:
+                if broken := answers.unhealthy(await answers.read(answer, answers.SHORT_BYTES)):
                     self._note(message=broken)
-                return answer.status == 200
+                return answer.status == 200 and not broken
         except (aiohttp.ClientError, IndexError):
             return False
 
@@ -307,21 +315,25 @@ class Client:
         body: dict[str, Any] = {"data": _form(plan)} if plan.form else {"json": {**plan.fields, **plan.references}}
         began = time.perf_counter()
         try:
-            async with http.post(self._service.url + plan.path, **body) as answer:
-                status, text = answer.status, await answer.read()
+            async with http.post(self._service.url + plan.path, allow_redirects=False, **body) as answer:
+                status, text = (
+                    answer.status,
+                    await answers.read(answer, answers.SHORT_BYTES if plan.job else answers.LONG_BYTES),
+                )
             took_ms = 1000 * (time.perf_counter() - began)
             if status != 200:
-                return self._bad(sent, "status", _said(text), status=status)
-            said = _json(text)
-            if not isinstance(said, Mapping) or not isinstance(said.get("id"), str):
-                return self._bad(sent, "answer", _said(text), status=status)
-            sent = replace(sent, id=said["id"], status=status)
+                return self._bad(sent, "status", answers.what_it_says(text), status=status)
+            said = answers.parsed(text)
+            ident = said.get("id") if isinstance(said, Mapping) else None
+            if not isinstance(said, Mapping) or not isinstance(ident, str) or answers.recordable(ident) is None:
+                return self._bad(sent, "answer", answers.what_it_says(text), status=status)
+            sent = replace(sent, id=ident, status=status)
             if plan.job:
                 return await self._job(http, plan, sent, began)
-            size = _image_bytes(said)
+            size = answers.image_bytes(said)
             if not size:
                 return self._bad(sent, "content", "the answer holds no image", status=status)
-            return replace(sent, client_ms=took_ms, content_bytes=size, server_ms=_server_ms(said))
+            return replace(sent, client_ms=took_ms, content_bytes=size, server_ms=answers.server_ms(said))
         except aiohttp.ClientError as error:
             # Whoever watches the process sees within this time whether it ended, which says more.
             await asyncio.sleep(LOST_S)
@@ -329,18 +341,19 @@ class Client:
 
     async def _job(self, http: aiohttp.ClientSession, plan: RequestPlan, sent: Request, began: float) -> Request:
         """Ask for a job until it is done, then fetch what it made."""
-        url = f"{self._service.url}{plan.path}/{sent.id}"
+        path = f"{plan.path}/{quote(sent.id or '', safe='')}"
         while True:
-            async with http.get(url) as answer:
-                status, text = answer.status, await answer.read()
+            async with self._get(http, path) as answer:
+                status, text = answer.status, await answers.read(answer, answers.SHORT_BYTES)
             if status != 200:
-                return self._bad(sent, "status", _said(text), status=status)
-            said = _json(text)
+                return self._bad(sent, "status", answers.what_it_says(text), status=status)
+            said = answers.parsed(text)
             state = said.get("status") if isinstance(said, Mapping) else None
-            if not isinstance(state, str):
-                return self._bad(sent, "answer", _said(text), status=status)
+            # Without an id it is taken for this job's: none that is known leaves it out.
+            if not isinstance(state, str) or answers.recordable(state) is None or said.get("id", sent.id) != sent.id:
+                return self._bad(sent, "answer", answers.what_it_says(text), status=status)
             sent = replace(sent, state=state)
-            if state == "failed":
+            if state == "failed" or state in _ENDED:
                 error = said.get("error")
                 message = error.get("message") if isinstance(error, Mapping) else error
                 return self._bad(sent, "job", str(message or ""), status=status)
@@ -348,19 +361,21 @@ class Client:
                 break
             await asyncio.sleep(POLL_S)
         size = 0
-        async with http.get(f"{url}/content") as answer:
+        async with self._get(http, f"{path}/content") as answer:
             status = answer.status
             if status != 200:
-                return self._bad(sent, "status", _said(await answer.read()), status=status)
+                return self._bad(
+                    sent, "status", answers.what_it_says(await answers.read(answer, answers.SHORT_BYTES)), status=status
+                )
             async for part in answer.content.iter_chunked(1 << 16):
                 size += len(part)
         took_ms = 1000 * (time.perf_counter() - began)
         if not size:
             return self._bad(sent, "content", "the content is empty", status=status)
-        return replace(sent, status=status, client_ms=took_ms, content_bytes=size, server_ms=_server_ms(said))
+        return replace(sent, status=status, client_ms=took_ms, content_bytes=size, server_ms=answers.server_ms(said))
 
     def _bad(self, sent: Request, how: RequestFailure, message: str, *, status: int | None = None) -> Request:
-        return replace(sent, failure=how, message=message[:_MESSAGE_CHARS], status=status)
+        return replace(sent, failure=how, message=answers.kept(message), status=status)
 
     async def _dump(self, plan: RequestPlan, ident: str | None) -> str | None:
         """The request's perf dump, or its line in the performance log, as soon as it is there whole. What is there when
@@ -439,49 +454,6 @@ def _form(plan: RequestPlan) -> aiohttp.FormData:
     return form
 
 
-def _json(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _unhealthy(body: bytes) -> str:
-    """What a server says is broken, if it calls itself unhealthy (0.5.18 on); else empty."""
-    said = _json(body)
-    if isinstance(said, Mapping) and said.get("status") == "unhealthy":
-        return str(said.get("error") or "unhealthy")
-    return ""
-
-
-def _said(body: bytes) -> str:
-    """What an answer says of a failure: its own message, or its beginning."""
-    said = _json(body)
-    if isinstance(said, Mapping):
-        for key in ("detail", "error", "message"):
-            found = said.get(key)
-            found = found.get("message", found) if isinstance(found, Mapping) else found
-            if found:
-                return str(found)
-    return body[:_MESSAGE_CHARS].decode("utf-8", "replace").strip()
-
-
-def _image_bytes(said: Mapping[str, Any]) -> int:
-    """How many bytes all images of an answer have; 0 if one is missing."""
-    data = said.get("data")
-    texts = (
-        [one.get("b64_json") if isinstance(one, Mapping) else None for one in data] if isinstance(data, list) else []
-    )
-    if not texts or not all(isinstance(text, str) and text for text in texts):
-        return 0
-    return sum(3 * len(str(text)) // 4 for text in texts)
-
-
-def _server_ms(said: Mapping[str, Any]) -> float | None:
-    seconds = said.get("inference_time_s")
-    return 1000.0 * seconds if isinstance(seconds, int | float) and not isinstance(seconds, bool) else None
-
-
 def _whole(path: str) -> tuple[str | None, bool]:
     """The text of a perf dump, and whether it is whole: engines up to 0.5.21 write it bit by bit."""
     try:
@@ -489,7 +461,7 @@ def _whole(path: str) -> tuple[str | None, bool]:
             text = file.read(DUMP_LIMIT).decode("utf-8", "replace")
     except OSError:
         return None, False
-    return text, len(text) >= DUMP_LIMIT or _json(text.encode()) is not None
+    return text, len(text) >= DUMP_LIMIT or answers.parsed(text.encode()) is not None
 
 
 def _line(path: str, ident: str | None) -> tuple[str | None, bool]:
@@ -497,7 +469,7 @@ def _line(path: str, ident: str | None) -> tuple[str | None, bool]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
-                said = _json(line.encode()) if ident and ident in line else None
+                said = answers.parsed(line.encode()) if ident and ident in line else None
                 if isinstance(said, Mapping) and said.get("request_id") == ident:
                     return line.strip(), True
     except OSError:

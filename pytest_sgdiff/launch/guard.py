@@ -23,7 +23,7 @@ _DONE = b"done"
 
 
 class Guard:
-    """The process that watches over one launch, which carries `tag`. Close it when nothing of the launch is left."""
+    """The process that watches over one launch, which carries `tag`."""
 
     def __init__(self, tag: str) -> None:
         root = str(Path(__file__).parents[2])
@@ -43,9 +43,10 @@ class Guard:
         """Tell it the leader of the launch's processes."""
         self._say(f"{leader}\n".encode())
 
-    def close(self) -> None:
-        """Let it go."""
-        self._say(_DONE)
+    def close(self, *, gone: bool) -> None:
+        """Let it go, if nothing of the launch is left (`gone`); else have it end that, and wait until it has."""
+        if gone:
+            self._say(_DONE)
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()

@@ -89,7 +89,8 @@ def end(
 
     They have `linger_s` to go by themselves, `grace_s` after SIGTERM, and are then killed. `between(seconds)` is
     called while waiting; it must keep the launch's pipe flowing, or a process that is about to end may block on it.
-    An exception in between, such as a second Ctrl-C, shortens the grace but never saves a process.
+    An exception in between, such as a second Ctrl-C, shortens the grace but never saves a process. Nor does Ctrl-C
+    while they are killed: it is raised afterwards.
     """
     try:
         if _gone_within(leader, tag, linger_s, between):
@@ -98,11 +99,25 @@ def end(
         if _gone_within(leader, tag, grace_s, between):
             return frozenset()
     finally:
-        # Again and again: a process may have been between fork and exec, or in no list yet, at the first signal.
-        limit = time.monotonic() + KILLED_S
-        while (left := members(leader, tag)) and time.monotonic() < limit:
-            _send(leader, tag, signal.SIGKILL)
-            time.sleep(POLL_S)
+        left = _kill(leader, tag)
+    return left
+
+
+def _kill(leader: int, tag: str) -> frozenset[int]:
+    """Kill every process of the launch; gives those that are left after KILLED_S."""
+    interrupted: KeyboardInterrupt | None = None
+    limit = time.monotonic() + KILLED_S
+    while True:
+        try:
+            # Again and again: a process may have been between fork and exec, or in no list yet, at the first signal.
+            while (left := members(leader, tag)) and time.monotonic() < limit:
+                _send(leader, tag, signal.SIGKILL)
+                time.sleep(POLL_S)
+            break
+        except KeyboardInterrupt as once_more:
+            interrupted = once_more
+    if interrupted is not None:
+        raise interrupted
     return left
 
 

@@ -147,7 +147,7 @@ def run(
     earlier = launch_files.outputs(files.output_dir)
     copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
     process: subprocess.Popen[bytes] | None = None
-    guard = None if attendant is None else Guard(tag)
+    guard, gone = None if attendant is None else Guard(tag), False
     if grace_s is None:
         grace_s = GRACE_S if attendant is None else SERVER_GRACE_S
     try:
@@ -172,21 +172,28 @@ def run(
         linger_s = process_group.LINGER_S if how == "exited" else 0.0
         left = process_group.end(process.pid, tag, grace_s=grace_s, linger_s=linger_s, between=copy.pump)
         copy.drain()
+        gone = True
     except BaseException:
-        if attendant is not None:
-            attendant.leave()
-        if process is None:
-            process_group.end_unknown(tag)
-        else:
-            process_group.end(process.pid, tag, grace_s=hurried_s, linger_s=0.0, between=copy.pump)
+        try:
+            if attendant is not None:
+                attendant.leave()
+        finally:
+            # Whatever comes in between, such as a second signal.
+            if process is None:
+                process_group.end_unknown(tag)
+            else:
+                process_group.end(process.pid, tag, grace_s=hurried_s, linger_s=0.0, between=copy.pump)
+        gone = True
         with contextlib.suppress(SgdiffError):
             copy.drain()
         raise
     finally:
-        returncode = None if process is None else _reap(process)
-        copy.close()
-        if guard is not None:
-            guard.close()
+        try:
+            if guard is not None:
+                guard.close(gone=gone)
+        finally:
+            returncode = None if process is None else _reap(process)
+            copy.close()
     if left:
         raise SgdiffError(
             f"{command.argv[0]}: process {', '.join(map(str, sorted(left)))} of the launch could not be killed within "

@@ -103,7 +103,9 @@ def parallel_degrees(view: View) -> Iterator[Finding]:
 def data_parallel(view: View) -> Iterator[Finding]:
     # In a config the three have one name, which is reported once.
     flag = next((flag for flag in ("dp-size", "data-parallel-size", "dp") if (view.count(flag) or 1) > 1), None)
-    if flag is not None:
+    # A server under load has several: there it is what a user would give.
+    plan = view.case.launches
+    if flag is not None and not (view.case.serves and (plan.concurrency or plan.rate)):
         yield Finding(
             view.place(flag),
             f"{flag} above 1 is for concurrent requests, and a case measures one (before 0.5.18 the engine "

@@ -23,6 +23,7 @@ _PER_LAUNCH = (
     *("perf-dump-path", "output-path", "output-file-name", "output-file-path"),
     *("master-port", "scheduler-port", "port", "strict-ports"),
 )
+_PER_SERVER = ("host", "input-save-path", "uvicorn-access-log-exclude-prefixes")
 PERF_LOG_DIR = "SGLANG_PERF_LOG_DIR"
 _OWNED = re.compile(
     # Without its mark a launch that outlives its worker is never found. Stand-in engines alone read SGDIFF_FAKE_*.
@@ -49,6 +50,8 @@ def owned_flag(view: View) -> Iterator[Finding]:
         )
     for flag in first_of(view, _PER_LAUNCH):
         yield Finding(view.place(flag), f"the plugin writes {flag}, with another value for each launch: drop it")
+    for flag in first_of(view, _PER_SERVER) if view.case.serves else ():
+        yield Finding(view.place(flag), f"the plugin writes {flag} for each server, and its own value wins: drop it")
 
 
 def owned(names: Iterable[str]) -> tuple[str, ...]:

@@ -26,10 +26,11 @@ ASKING = ("sgdiff_gpus", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sg
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--sgdiff-*` and the ini values `sgdiff_*`."""
-    from pytest_sgdiff.plugin.options import SETTINGS
+    from pytest_sgdiff.plugin.options import GROUPS, SETTINGS
 
-    group = parser.getgroup("sgdiff", "SGLang Diffusion performance regression")
+    groups = {name: parser.getgroup(f"sgdiff-{name}", title) for name, title in GROUPS.items()}
     for setting in SETTINGS:
+        group = groups[setting.group]
         if setting.switch:
             group.addoption(setting.option, dest=setting.dest, action="store_true", default=None, help=setting.help)
         elif setting.repeatable:
@@ -70,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: an option is wrong, no GPU is there, or the engine is not (exit code 4).
     """
-    from pytest_sgdiff.plugin.options import CASE_MARKS
+    from pytest_sgdiff.cases.marks import CASE_MARKS
 
     config.addinivalue_line("markers", "sgdiff: a performance case of SGLang Diffusion, collected from YAML")
     for name, meaning in CASE_MARKS.items():

@@ -203,9 +203,9 @@ class StatusBoard:
     def _remove_folder(self) -> None:
         """What a killed run leaves, the next one removes: its lock is free."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        if self._folder_lock is not None:
-            os.close(self._folder_lock)
-            self._folder_lock = None
+        lock, self._folder_lock = self._folder_lock, None
+        if lock is not None:
+            os.close(lock)
 
     # ------------------------------------------------------------------------------------------- when pytest writes
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from pytest_sgdiff.isolation import ISOLATIONS
 
+Group = Literal["run", "verdict", "places", "results", "host"]
 OFF = ("0", "false", "no", "off")
 """What turns the variable of a switch off, as if it were not set."""
 
@@ -18,6 +19,7 @@ class Setting(NamedTuple):
     """
 
     flag: str
+    group: Group
     help: str
     ini: Literal["string", "args", "bool", "linelist"] | None = None
     default: str | bool | None = None
@@ -54,131 +56,151 @@ class Setting(NamedTuple):
         return any(isinstance(one, str) and not one.strip() for one in values)
 
 
+GROUPS: Mapping[Group, str] = {
+    "run": "SGLang Diffusion: what a run does (--sgdiff-gpus, -replay or -dry-run starts it)",
+    "verdict": "SGLang Diffusion: what fails a case",
+    "places": "SGLang Diffusion: where things are",
+    "results": "SGLang Diffusion: what a run leaves",
+    "host": "SGLang Diffusion: how launches share the machine",
+}
+"""The titles under which `pytest --help` lists the options."""
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         flag="gpus",
+        group="run",
         metavar="SPEC",
-        help="measure on these GPUs: a count, 'all', 'auto' (idle ones), 'idx:0,2' or '0,2' (positions within "
-        "CUDA_VISIBLE_DEVICES), GPU UUIDs, or 'none' (only cases with `gpus: 0`)",
+        help="Measure on these GPUs: a count, 'all', 'auto' (idle ones), positions within CUDA_VISIBLE_DEVICES "
+        "('0,2' or 'idx:0,2'), GPU UUIDs, or 'none' (only cases with `gpus: 0`).",
     ),
-    Setting(flag="replay", metavar="DIR", help="judge launches recorded earlier with --sgdiff-out; needs no GPU"),
+    Setting(
+        flag="replay",
+        group="run",
+        metavar="DIR",
+        help="Judge the launches that an earlier run left in DIR (its --sgdiff-out), without a GPU.",
+    ),
     Setting(
         flag="dry-run",
+        group="run",
         switch=True,
-        help="print the command line of every selected case and launch nothing; a case with an error fails",
+        help="Print the command line of every selected case, launch nothing, and fail a case that has an error.",
     ),
     Setting(
         flag="update",
+        group="run",
         metavar="all|missing|extend",
         nargs="?",
         const="all",
-        help="collect fresh launches and record them as the baselines of the selected cases ('missing': only of cases "
-        "without a baseline; 'extend': add a session of launches to each existing baseline)",
+        help="Record fresh launches as baselines: of all selected cases, of those without one ('missing'), or as one "
+        "more session of each ('extend').",
     ),
     Setting(
         flag="against",
+        group="run",
         metavar="CMD",
-        help="A/B run: launch the base engine CMD and the current engine alternately on the same GPUs, and compare "
-        "them; needs no baseline",
+        help="Compare with the base engine CMD instead of a baseline, launched in turn with the current engine on the "
+        "same GPUs (A/B run).",
     ),
     Setting(
         flag="out",
+        group="results",
         metavar="DIR",
-        help="keep the dump, log and machine record of every launch in this folder (default: .sgdiff/)",
+        help="Keep the dump, log and machine record of every launch in DIR (default: .sgdiff/).",
     ),
     Setting(
         flag="keep",
+        group="results",
         metavar="N|all",
         ini="string",
         default="20",
-        help="how many runs to keep in .sgdiff/, the newest ones (default: 20); --sgdiff-out folders do not count",
+        help="Keep the newest N runs in .sgdiff/, not counting --sgdiff-out folders (default: 20).",
     ),
     Setting(
         flag="baselines",
+        group="places",
         metavar="DIR",
         ini="string",
         default="baselines",
-        help="folder of the committed baselines, relative to the root (default: baselines)",
+        help="Read and write the committed baselines in DIR, relative to the root (default: baselines).",
     ),
     Setting(
         flag="assets",
+        group="places",
         metavar="DIR",
         ini="string",
-        help="folder that holds the files named under `assets` of a case",
+        help="Find the files that cases name under `assets` in DIR.",
     ),
     Setting(
         flag="engine-cmd",
+        group="places",
         metavar="CMD",
         ini="string",
         default="sglang",
-        help="the engine's command (default: sglang)",
+        help="Launch the engine as CMD (default: sglang).",
     ),
     Setting(
         flag="fail-on",
+        group="verdict",
         metavar="OUTCOMES",
         ini="args",
-        help="more outcomes that fail a case, such as 'inconclusive'",
+        help="Fail a case with these outcomes too, such as 'inconclusive'.",
     ),
     Setting(
         flag="isolation",
+        group="host",
         metavar="|".join(ISOLATIONS),
         ini="string",
-        help="what else may run on the host during a launch (default: confirm; alone when recording)",
+        help="Let launches share the host with other launches: always, only before a slowdown is confirmed, or never "
+        "(default: confirm; alone when recording).",
     ),
     Setting(
         flag="strict",
+        group="verdict",
         switch=True,
         ini="bool",
         default=False,
-        help="fail a case that would be skipped or inconclusive",
+        help="Fail a case that would be skipped or inconclusive.",
     ),
     Setting(
         flag="report",
+        group="results",
         metavar="PATH",
         repeatable=True,
-        help="write a report; the suffix chooses the format: .html .json .md .csv .txt .prom .lp .asv.json "
-        ".benchmark.json (repeatable)",
+        help="Write a report to PATH, whose suffix chooses the format: .html .json .md .csv .txt .prom .lp .asv.json "
+        ".benchmark.json (repeatable).",
     ),
     Setting(
         flag="history",
+        group="results",
         metavar="FILE",
         ini="string",
-        help="append this run to the history file (SQLite) that `sgdiff trend` reads; eight earlier runs or more of a "
-        "case also give its drift from night to night",
+        help="Append this run to the history FILE (SQLite) that `sgdiff trend` reads, and show the drift of cases with "
+        "eight earlier runs or more.",
     ),
     Setting(
         flag="gpu-timeout",
+        group="host",
         metavar="SECONDS",
         ini="string",
         default="3600",
-        help="how long a case waits for its GPUs; then it fails and names who holds them (default: 3600)",
+        help="Wait at most SECONDS for the GPUs of a case, then fail it and name who holds them (default: 3600).",
     ),
     Setting(
         flag="lock-dir",
+        group="host",
         metavar="DIR",
         ini="string",
-        help="folder of the GPU leases; all runs on the host must share it (default: /run/lock/sgdiff)",
+        help="Keep the GPU leases in DIR, which all runs on the host must share (default: /run/lock/sgdiff).",
     ),
     Setting(
         flag="files",
+        group="places",
         metavar="GLOB",
         ini="linelist",
         repeatable=True,
-        help="which files are case files (default: cases/*.yaml cases/*.yml *.sgdiff.yaml)",
+        help="Take the files that match GLOB as case files (default: cases/*.yaml cases/*.yml *.sgdiff.yaml).",
     ),
 )
 
 CASE_FILES = ("cases/*.yaml", "cases/*.yml", "*.sgdiff.yaml")
 """Which files are case files unless `--sgdiff-files` says otherwise; a glob matches from the right."""
-
-CASE_MARKS = {
-    "nightly": "an SGLang Diffusion case that runs every night",
-    "upstream_nightly": "an SGLang Diffusion case that SGLang's own nightly comparison serves",
-    "pr": "an SGLang Diffusion case that gates pull requests",
-    "stress": "an SGLang Diffusion case at the limit of what fits",
-    "topology": "an SGLang Diffusion case that compares parallel layouts",
-    "lossy": "an SGLang Diffusion case with an optimisation that changes the output",
-    "low_vram": "an SGLang Diffusion case for GPUs with little memory",
-    "diffusers": "an SGLang Diffusion case that declares the diffusers backend",
-}
-"""Marks that case files may carry without anybody registering them."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Run
+from pytest_sgdiff.data import CaseResult, Run
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.controller import Results
 from pytest_sgdiff.plugin.new_line import new_line
@@ -16,7 +17,16 @@ from pytest_sgdiff.plugin.publish import workflow_commands
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports.numbers import plural
-from pytest_sgdiff.reports.text import closing, gaps, message, relation_line, renewal, summary, unmeasured_lines
+from pytest_sgdiff.reports.text import (
+    gaps,
+    message,
+    reason_first,
+    relation_line,
+    renewal,
+    run_remarks,
+    summary,
+    unmeasured_lines,
+)
 from pytest_sgdiff.runner import command_line
 
 
@@ -107,7 +117,7 @@ class Terminal:
             self.pytest_terminal_summary(terminal)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The closing table and the one line that says how much was measured."""
+        """What is said of the run, and the one line that says how much was measured."""
         terminal = _Border(terminalreporter)
         if shows_only(self.config):
             return
@@ -119,6 +129,10 @@ class Terminal:
                 terminal.write_line(shown["command"])
             return
         run = self.results.run()
+        judged = {result.node_id: result for result in run.results if result.outcome in self.settings.fail_on}
+        for report in (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())):
+            if self.results.is_case(report.nodeid):
+                _lead_with_the_reason(report, judged.get(report.nodeid))
         if not terminal.no_summary:
             self._write_details(terminal, run)
         # What a workflow reads, and what was lost, is said in any case.
@@ -147,10 +161,12 @@ class Terminal:
             if renewal(result):
                 terminal.write_sep("_", result.node_id)
                 terminal.write_line(renewal(result))
-        if run.results and terminal.verbosity >= 0:
+        # Each case had its line when it was judged.
+        remarks = run_remarks(run) if terminal.verbosity >= 0 else []
+        if remarks:
             terminal.write_sep("=", "sgdiff")
-            for line in closing(run).splitlines():
-                terminal.write_line(line)
+        for line in remarks:
+            terminal.write_line(line)
         for relation in run.relations:
             terminal.write_line(f"sgdiff: {relation_line(relation)}", red=relation.outcome == "regressed")
         for path in self.results.written:
@@ -167,3 +183,19 @@ class Terminal:
             )
         for line in unmeasured_lines(run):
             terminal.write_line(f"sgdiff: {line}")
+
+
+def _lead_with_the_reason(report: pytest.TestReport, result: CaseResult | None) -> None:
+    """Have the line of pytest's short summary begin with why the case failed: it is cut to the width of the terminal,
+    and the node id in it has named the file. What JUnit and others took of the report before is whole."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = f"{pytest.fail.Exception.__name__}: "
+    if crash is None or not crash.message.startswith(said):
+        return
+    words = crash.message.removeprefix(said)
+    place = re.match(rf"{re.escape(report.location[0])}:\d+(?::\d+)?: ", words)
+    # A test in Python may fail in words of its own, and a case that was measured in its teardown.
+    if result is not None and place is not None and report.when == "call":
+        crash.message = reason_first(result)
+    else:
+        crash.message = words[place.end() if place else 0 :]

@@ -239,7 +239,7 @@ def power(comparison: Comparison) -> Iterator[str]:
         if row.more is not None and (row.shows is None or row.more < row.shows)
     )
     if more and comparison.needed:
-        yield f"record {comparison.needed} launches of each: minimum detectable slowdown about {more}"
+        yield f"record {plural(comparison.needed, 'launch')} of each: minimum detectable slowdown about {more}"
     slack = max((row.finding.slack for row in comparison.rows), default=0.0)
     if slack:
         yield f"not known to be the same GPU: both margins {precision(slack)} wider"

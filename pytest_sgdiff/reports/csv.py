@@ -1,7 +1,8 @@
 """The CSV report, for spreadsheets: one row per case and metric; a case without verdicts has one row.
 
 Numbers are bare, in the unit of the column `unit`; ratios and margins are fractions. Values per launch are separated
-by spaces, in launch order.
+by spaces, in launch order. Of a server `request_values` has those of the measured requests, whose median is the
+launch's; the launches are separated by semicolons.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ COLUMNS = (
     *("case", "file", "line", "machine", "outcome", "reason"),
     *("metric", "class", "primary", "decides", "verdict", "unit", "baseline", "now", "ratio", "low", "high"),
     *("spread", "allow", "detect", "excluded", "detectable", "values", "baseline_values", "engine", "baseline_engine"),
+    "request_values",
 )
 
 
@@ -59,6 +61,7 @@ def _cells(result: CaseResult, v: Verdict) -> Iterable[object]:
     yield _values(before)
     yield next((_text(e) for launch in result.launches if (e := launch.environment.engine_version)), "")
     yield _text(result.baseline_engine or "")
+    yield _of_requests(after, v.metric)
 
 
 def _number(value: float | None) -> str:
@@ -67,6 +70,16 @@ def _number(value: float | None) -> str:
 
 def _values(launches: Iterable[evidence.Judged]) -> str:
     return " ".join(_number(value) or "-" for launch, value in launches if launch.counts)
+
+
+def _of_requests(launches: Iterable[evidence.Judged], metric: str) -> str:
+    lives = [
+        [one.metrics.get(metric) for one in launch.requests if not one.warmup and not one.load]
+        for launch, _ in launches
+        if launch.counts
+    ]
+    values = [" ".join(_number(value) for value in life if value is not None) for life in lives]
+    return "; ".join(values) if any(values) else ""
 
 
 def _text(value: str) -> str:

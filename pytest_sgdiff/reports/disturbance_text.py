@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pytest_sgdiff.data import Disturbance, DisturbanceCode, GpuEvent, GpuProcess
 from pytest_sgdiff.printable import printable
+from pytest_sgdiff.reports.numbers import plural
 
 
 def words(d: Disturbance) -> str:
@@ -41,7 +42,9 @@ def _foreign(d: Disturbance) -> str:
 def _held_back(name: str) -> Callable[[Disturbance], str]:
     def told(d: Disturbance) -> str:
         degrees = "" if d.temperature_c is None else f", up to {d.temperature_c} °C"
-        return f"{d.gpu_uuid}: {name} (reason {d.reason or 0:#04x}) in {d.count} of {d.of} samples{degrees}"
+        return (
+            f"{d.gpu_uuid}: {name} (reason {d.reason or 0:#04x}) in {d.count} of {plural(d.of or 0, 'sample')}{degrees}"
+        )
 
     return told
 

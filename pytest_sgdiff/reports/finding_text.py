@@ -126,7 +126,7 @@ def size(fraction: float) -> str:
 
 def _bad_values(s: _Say) -> str:
     side = s.base if s.f.baseline else "the candidate"
-    return f"missing or invalid in {s.f.count} of {side}'s {s.f.of} launches"
+    return f"missing or invalid in {s.f.count} of {side}'s {_launches(s.f.of)}"
 
 
 def _ruled_out(s: _Say) -> str:
@@ -169,11 +169,17 @@ def _noise(s: _Say) -> str:
     return f"launches usually differ by up to about {size(s.f.size)}"
 
 
+def _pause(s: _Say) -> str:
+    return "pauses" if s.f.count == 1 else "pause"
+
+
 def _one_sided(s: _Say) -> str:
     side = OLD if s.f.baseline else NEW
     if s.f.of == 1:
         return f"a pause of {s.longest} ms is in {side} only: one launch cannot show whether it is typical"
-    return f"{s.f.count} of {s.f.of} launches of {side} pause, for up to {s.longest} ms, and none of the other side"
+    return (
+        f"{s.f.count} of {s.f.of} launches of {side} {_pause(s)}, for up to {s.longest} ms, and none of the other side"
+    )
 
 
 def _launches(count: int | None) -> str:
@@ -205,7 +211,7 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "no-baseline": lambda s: "no baseline: record one with --sgdiff-update",
     "no-values": lambda s: "missing or invalid: no launch gave a value",
     "bad-values": _bad_values,
-    "stage-gone": lambda s: f"missing: {s.base} has it, none of {s.f.of} launches does",
+    "stage-gone": lambda s: f"missing: {s.base} has it, none of {_launches(s.f.of)} does",
     "stage-unknown": lambda s: f"neither {s.base} nor any launch has it: check the name in the case",
     "other-checkpoint": _checkpoints,
     "first-recording": lambda s: "recorded for the first time",
@@ -227,14 +233,16 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "small-baseline-gross": lambda s: (
         f"every launch is more than {s.size} {s.more} than the slowest of {s.base}'s {s.f.of}"
     ),
-    "few-pairs": lambda s: f"{s.f.count} of at least {s.f.needed} pairs",
+    "few-pairs": lambda s: f"{s.f.count} of at least {numbers.plural(s.f.needed or 0, 'pair')}",
     "no-pause": lambda s: "no launch pauses",
-    "rare-pauses": lambda s: f"{s.f.count} of {s.f.of} launches pause, for up to {s.longest} ms: rare pauses are noise",
+    "rare-pauses": lambda s: (
+        f"{s.f.count} of {_launches(s.f.of)} {_pause(s)}, for up to {s.longest} ms: rare pauses are noise"
+    ),
     "pauses": lambda s: s.pauses,
     "pauses-unconfirmed": lambda s: f"{s.pauses}: {s.f.needed} launches distinguish a rare pause from a new one",
     "pauses-small-baseline": _pauses_small,
     "extreme-pauses": lambda s: (
-        f"{s.f.count} of {s.f.of} launches pause for longer than the whole request takes: no rare pause"
+        f"{s.f.count} of {_launches(s.f.of)} {_pause(s)} for longer than the whole request takes: no rare pause"
     ),
     "no-hold-up": lambda s: "no launch is held up",
     "held-up": lambda s: f"held up in {s.f.count} of {_launches(s.f.of)}{s.steps}",
@@ -249,7 +257,7 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "pauses-alike": lambda s: f"no launch pauses for longer than the others ({s.longest} ms at most)",
     "pause-on-one-side": _one_sided,
     "pauses-on-both-sides": lambda s: (
-        f"{s.f.paused} of {s.f.of} launches of {OLD} and {s.f.count} of {NEW} pause, for up to {s.longest} ms: "
+        f"{s.f.paused} of {_launches(s.f.of)} of {OLD} and {s.f.count} of {NEW} pause, for up to {s.longest} ms: "
         "too few to show how often each does"
     ),
     "change-is-a-pause": lambda s: (
@@ -268,5 +276,8 @@ _WORDS: Mapping[FindingCode | ComparisonCode, Callable[[_Say], str]] = {
     "reference-overlaps": lambda s: (
         f"not in every launch beyond the tolerance of {s.allow}; one published number cannot pass a case"
     ),
-    "reference-beyond": lambda s: f"all {s.f.count} launches beyond the tolerance of {s.allow} that the case states",
+    "reference-beyond": lambda s: (
+        f"{'the one launch' if s.f.count == 1 else f'all {s.f.count} launches'} beyond the tolerance of {s.allow} that "
+        "the case states"
+    ),
 }

@@ -8,7 +8,7 @@ from pytest_sgdiff.baselines.flaws import Code, Flaw
 from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.metrics import title
 from pytest_sgdiff.reports import difference_text, doubt_text
-from pytest_sgdiff.reports.numbers import percent, quantity
+from pytest_sgdiff.reports.numbers import percent, plural, quantity
 
 AGAIN = "record it again with --sgdiff-update"
 _GIT = f"restore the file with git, or {AGAIN}"
@@ -42,7 +42,7 @@ def _stage(f: Flaw) -> str:
 
 def _finds(f: Flaw) -> str:
     told = ", ".join(f"{title(p.metric)} {_size(p)}" for p in f.powers)
-    return f"minimum detectable slowdown in {f.of} launches: {told}"
+    return f"minimum detectable slowdown in {plural(f.of or 0, 'launch')}: {told}"
 
 
 def _weak(f: Flaw) -> str:
@@ -109,7 +109,7 @@ _WORDS: Mapping[Code, Callable[[Flaw], str]] = {
     "engine": lambda f: f"of sglang {f.name}, and the case requires {_names(f)}; {AGAIN}",
     "gpu": lambda f: f"of {f.name}, and the case runs on {_names(f)} only (requires.gpu)",
     "unknown-machine": lambda f: "of an unknown machine: only recordings without a machine are compared with it",
-    "other-count": lambda f: f"of {f.number} GPUs, the case uses {f.of}: nothing is compared with it",
+    "other-count": lambda f: f"of {plural(f.number or 0, 'GPU')}, the case uses {f.of}: nothing is compared with it",
     "weak": _weak,
     "finds": _finds,
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pytest_sgdiff.data import GpuSeries, LaunchRecord, Watch
 from pytest_sgdiff.data.displays import who_draws
 from pytest_sgdiff.reports.evidence import busy
+from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.watch.unlisted import judged_hidden
 
 POWER_CAP = 0x04
@@ -53,7 +54,7 @@ def _at_power_cap(series: GpuSeries) -> tuple[int, int] | None:
 
 def _power_cap(uuid: str, count: int, of: int) -> str:
     which = f"{uuid}: " if uuid else ""
-    return f"{which}at its power cap in {count} of {of} samples, normal at full load"
+    return f"{which}at its power cap in {count} of {plural(of, 'sample')}, normal at full load"
 
 
 def _withheld(seconds: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_sgdiff.data import CaseResult, NoisePrior
 from pytest_sgdiff.judging.rules.prior import ENOUGH
+from pytest_sgdiff.reports.numbers import plural
 
 
 def words(noise: Sequence[NoisePrior]) -> str:
@@ -30,10 +31,11 @@ def of_all(results: Iterable[CaseResult]) -> list[str]:
 
 def _source(n: NoisePrior) -> str:
     if n.fitted:
-        source = f"prior of {n.baselines} baselines: CV {_percent(n.cv)}, counted as {n.weight:.1f} degrees of freedom"
+        source = f"prior of {plural(n.baselines or 0, 'baseline')}: CV {_percent(n.cv)}"
+        source += f", counted as {n.weight:.1f} degrees of freedom"
     else:
         source = "default prior" + ("" if n.baselines is None else f" ({n.baselines} of {ENOUGH} baselines needed)")
-    return source + (f", drift of {n.nights} nights" if n.nights else "")
+    return source + (f", drift of {plural(n.nights, 'night')}" if n.nights else "")
 
 
 def _drift(session_cv: float) -> str:

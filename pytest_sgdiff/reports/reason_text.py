@@ -25,7 +25,7 @@ def discarded(launch: LaunchRecord) -> str:
 
 def relation(r: Relation) -> str:
     """Why a `faster_than` has its outcome."""
-    launches = f"{r.launches} against {r.than_launches} launches"
+    launches = f"{r.launches} against {plural(r.than_launches or 0, 'launch')}"
     return {
         "holds": f"holds, {launches}",
         "fails": f"does not hold, {launches}",
@@ -53,8 +53,10 @@ def _verdicts(result: CaseResult) -> str:
         words = f"the base engine {lacking}" if paired else f"the baseline {lacking}: record it again"
     else:
         words = "; ".join(_told(v, paired=paired) for v in by)
-    words += "" if r.pairs is None else f", {r.pairs} pairs"
-    return words if r.of is None else f"{words}; the recording ends after {r.launches} of up to {r.of} launches"
+    words += "" if r.pairs is None else f", {plural(r.pairs, 'pair')}"
+    return (
+        words if r.of is None else f"{words}; the recording ends after {r.launches} of up to {plural(r.of, 'launch')}"
+    )
 
 
 def _told(v: Verdict, *, paired: bool) -> str:
@@ -92,7 +94,8 @@ def _not_comparable(result: CaseResult) -> str:
 
 
 def _short(result: CaseResult) -> str:
-    return f"{_NOTHING_RECORDED}the recording ends after {result.reason.launches} of {result.reason.of} launches"
+    r = result.reason
+    return f"{_NOTHING_RECORDED}the recording ends after {r.launches} of {plural(r.of or 0, 'launch')}"
 
 
 def _recorded(result: CaseResult) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pytest_sgdiff.data import Problem, ProblemCode, ServerPhase
+from pytest_sgdiff.data import Problem, ProblemCode, RequestFailure, ServerPhase
 from pytest_sgdiff.reports.failure_text import in_words
 
 _AT: Mapping[ServerPhase, str] = {
@@ -34,15 +34,20 @@ def _request(p: Problem) -> str:
 
 
 def _how(p: Problem) -> str:
-    status = "" if p.status is None else f" (HTTP {p.status})"
+    return how_it_failed(p.how, status=p.status, state=p.state or "lost")
+
+
+def how_it_failed(how: RequestFailure | None, *, status: int | None, state: str = "failed") -> str:
+    """How a request failed, with its last HTTP status and what the server called its job."""
+    behind = "" if status is None else f" (HTTP {status})"
     return {
-        "status": f"HTTP {p.status}",
-        "job": f"its job is {p.state or 'lost'}{status}",
-        "answer": f"its answer cannot be read{status}",
+        "status": f"HTTP {status}",
+        "job": f"its job is {state}{behind}",
+        "answer": f"its answer cannot be read{behind}",
         "content": "it has no content",
         "connection": "the connection broke",
         None: "nobody knows why",
-    }[p.how]
+    }[how]
 
 
 def _not_ready(p: Problem) -> str:

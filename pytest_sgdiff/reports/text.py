@@ -54,18 +54,35 @@ def case_line(result: CaseResult, *, width: int | None = None) -> str:
     return printable(_join(_case_cells(shown_result(result)), widths=(width or 0, 12, 10, 8, 12, 0), aligns="<<>><<"))
 
 
+def reason_first(result: CaseResult) -> str:
+    """Why a case failed, with the figure first: pytest's short summary cuts the line to the width of the terminal."""
+    result = shown_result(result)
+    verdict = case_text.decisive(result)
+    words = case_text.headline(result)
+    if result.outcome == "regressed" and verdict is not None and (change := metric_text.change(verdict)):
+        words = f"{change} {metric_text.metric_name(verdict.metric)}: {words}"
+    return printable(words)
+
+
 def remarks(result: CaseResult) -> list[str]:
     """What the launches' watches say beside disturbances, for `-v`."""
     return list(map(printable, launch_notes.notes_of_all(result.launches)))
 
 
 def closing(run: Run) -> str:
-    """The table of all cases and their warnings; the worst stands last, next to the summary line."""
-    run = shown_run(run)
-    results = case_text.worst_first(run.results)[::-1]
+    """The table of all cases and the remarks on the run; the worst case stands last."""
+    results = case_text.worst_first(shown_run(run).results)[::-1]
     rows = [("case", "GPUs", "launches", "primary", "outcome", ""), *(_case_cells(result) for result in results)]
     lines = table(rows, aligns="<<>><<") if results else []
-    lines += [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
+    return "\n".join([*map(printable, lines), *run_remarks(run)])
+
+
+def run_remarks(run: Run) -> list[str]:
+    """What is said below the table of all cases, or where each case had its line when it was judged: warnings, trends,
+    noise, and what the launches can distinguish."""
+    run = shown_run(run)
+    results = case_text.worst_first(run.results)[::-1]
+    lines = [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
     lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {trend_text.line(t)}" for t in run.trends]
     lines += [f"noise between launches: {noise}" for noise in noise_text.of_all(results)]
     found = [
@@ -75,7 +92,7 @@ def closing(run: Run) -> str:
         if not result.recorded and (v := case_text.primary(result)) is not None and v.detectable is not None
     ]
     lines += [f"{DETECTS} (primary metric): {', '.join(found)}"] if found else []
-    return "\n".join(map(printable, lines))
+    return list(map(printable, lines))
 
 
 def summary(run: Run) -> str:
@@ -116,7 +133,8 @@ def message(result: CaseResult) -> str:
     """Everything about a case: headline, evidence, stage table, conditions, what to do."""
     result = shown_result(result)
     blocks = [[f"{_place(result)}: {case_text.headline(result)}"]]
-    blocks += [_problem_lines(problem, headed=result.heads(problem)) for problem in result.problems]
+    quoted: dict[str, None] = {}
+    blocks += [_problem_lines(problem, quoted, headed=result.heads(problem)) for problem in result.problems]
     if result.verdicts:
         blocks.append(stage_table(result))
     elif evidence.measured(result):
@@ -230,11 +248,14 @@ def _place(result: CaseResult) -> str:
     return f"{result.location.path}:{result.location.line}"
 
 
-def _problem_lines(problem: Problem, *, headed: bool) -> list[str]:
-    """The problem and its evidence; `headed`: the headline says the problem already."""
-    quoted = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
+def _problem_lines(problem: Problem, quoted: dict[str, None], *, headed: bool) -> list[str]:
+    """The problem and its evidence; `headed`: the headline says the problem already. What an earlier problem of the
+    case has `quoted` is not quoted again."""
+    lines = [line for text in problem.evidence for line in numbers.clean(text).splitlines()]
+    new = [line for line in lines if line not in quoted]
+    quoted |= dict.fromkeys(lines)
     head = [] if headed else [f"  {problem.kind}: {numbers.clean(problem_text.message(problem))}"]
-    return [*head, *(f"    | {line}" for line in quoted)]
+    return [*head, *(f"    | {line}" for line in new)]
 
 
 def _explained(result: CaseResult) -> list[Verdict]:

@@ -83,6 +83,10 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
         f"the engine offloads {', '.join(w.names)}, which the GPU has room for as this request shows"
         + (f": try {' and '.join(f'{flag} false' for flag in w.flags)}" if w.flags else "")
     ),
+    "behind-rate": lambda w, result: (
+        f"under load {', '.join(w.names)} more requests are due than the server answers: they wait for one another, so "
+        "its latencies grow with `load_requests`; lower the rate, or judge its throughput alone"
+    ),
     "inherited-otherwise": lambda w, result: _otherwise(w.changed),
     "inherited-unrecorded": lambda w, result: _unrecorded(w.changed),
     "inherited-work": _work,

@@ -16,6 +16,8 @@ from pytest_sgdiff.data import (
     Problem,
     Reading,
     Recorded,
+    Request,
+    RequestReading,
     RequestRecord,
     Workload,
 )
@@ -115,7 +117,7 @@ def made_for_other_work(job: Job, launch: Launch) -> tuple[Problem, ...]:
 
 def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
     """One launch as results and baselines keep it; of a server the medians of its measured requests, and each."""
-    dump = reading.dump
+    dump, sent = reading.dump, {one.number: one for one in launch.requests}
     extra = {} if reading.problems else _medians([job.extra_metrics(one) for one in reading.dumps])
     return LaunchRecord(
         number=launch.number,
@@ -133,12 +135,26 @@ def record_of(launch: Launch, reading: Reading, job: Job) -> LaunchRecord:
         could_stay=reading.could_stay,
         conditioning_cache=reading.conditioning_cache,
         chosen=reading.chosen,
-        requests=tuple(
-            RequestRecord(number=one.number, warmup=one.warmup, metrics=one.metrics) for one in reading.requests
-        ),
+        requests=tuple(_request_record(one, sent.get(one.number)) for one in reading.requests),
         server_args=reading.server_args,
         alone=None if launch.watch is None else launch.watch.alone,
         folder=launch.folder,
+    )
+
+
+def _request_record(read: RequestReading, sent: Request | None) -> RequestRecord:
+    record = RequestRecord(number=read.number, warmup=read.warmup, metrics=read.metrics)
+    if sent is None:
+        return record
+    return replace(
+        record,
+        load=sent.load,
+        sent_s=sent.sent_s,
+        intended_s=sent.intended_s,
+        server_ms=sent.server_ms,
+        failure=sent.failure,
+        status=sent.status,
+        said=sent.message,
     )
 
 

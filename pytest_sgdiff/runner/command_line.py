@@ -115,7 +115,9 @@ def _asked(service: Service) -> str:
     plan, before = measured[0], len(service.requests) - len(measured)
     body = {name: value for name, value in plan.fields.items() if name != "perf_dump_path" and value is not None}
     files = {**plan.references, **{name: list(paths) for name, paths in plan.uploads.items()}}
-    counts = f"{len(measured)} requests" + (f" after {before} of warmup" if before else "")
+    counts = f"{len(measured)} request{'' if len(measured) == 1 else 's'}" + (
+        f" after {before} of warmup" if before else ""
+    )
     sent = f"-F {json.dumps(body)}" if plan.form else json.dumps(body)
     return f"{counts}, as POST {service.url}{plan.path} {sent}" + (f" with {json.dumps(files)}" if files else "")
 

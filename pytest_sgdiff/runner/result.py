@@ -11,6 +11,7 @@ from pytest_sgdiff.data import (
     Case,
     CaseResult,
     Changed,
+    LaunchRecord,
     NextStep,
     Outcome,
     Reason,
@@ -26,6 +27,10 @@ from pytest_sgdiff.judging.suite_prior import used
 from pytest_sgdiff.runner.collect import LaunchSet, measurement_of
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step, settles
+
+_KEEPS_UP = 0.75
+"""Share of the requests that are due which a server answers in the meantime, at least, where it keeps up. Below one,
+since the last request is answered after it was due."""
 
 
 def finish(
@@ -74,6 +79,7 @@ def finish(
         warnings=(
             *tuned(collected),
             *could_stay(collected),
+            *behind_rate(collected),
             *inherited_otherwise(changed),
             *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
         ),
@@ -140,6 +146,27 @@ def could_stay(collected: LaunchSet) -> tuple[Warned, ...]:
     names = tuple(name for name in kept[0].components if all(name in one.components for one in kept))
     flags = tuple(flag for flag in kept[0].flags if all(flag in one.flags for one in kept))
     return (Warned(code="could-stay", names=names, flags=flags),) if names else ()
+
+
+def behind_rate(collected: LaunchSet) -> tuple[Warned, ...]:
+    """A warning about loads whose requests came faster than every launch answered them. How long they waited then says
+    how many there were, and little of the server."""
+    seen = [_behind(entry) for entry in collected.counted]
+    names = tuple(name for name in seen[0] if all(name in one for one in seen)) if seen else ()
+    return (Warned(code="behind-rate", names=names),) if names else ()
+
+
+def _behind(entry: LaunchRecord) -> tuple[str, ...]:
+    due: dict[str, list[float]] = {}
+    for one in entry.requests:
+        if one.load and one.intended_s is not None:
+            due.setdefault(one.load, []).append(one.intended_s)
+    return tuple(
+        load
+        for load, times in due.items()
+        if (answered := entry.metrics.get(f"throughput:{load}")) is not None
+        and answered * (max(times) - min(times)) < _KEEPS_UP * (len(times) - 1)
+    )
 
 
 def inherited_otherwise(changed: Sequence[Changed]) -> tuple[Warned, ...]:

@@ -261,7 +261,7 @@ def target_of(
 
 def _differences(case: Case, scenario: Scenario, launch: LaunchRecord, gpus: int) -> Iterator[str]:
     if case.gpus != gpus:
-        yield f"{case.gpus} GPUs in the case, {gpus} upstream"
+        yield f"{case.gpus} GPU{'' if case.gpus == 1 else 's'} in the case, {gpus} upstream"
     theirs = dict(scenario.args)
     if launch.steps_ms:
         theirs.setdefault("num-inference-steps", len(launch.steps_ms))

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 FAKE_BIN = ROOT / "tests" / "fake_bin"
 RECORD = "pytest --sgdiff-gpus=4 --sgdiff-update -m nightly"
 GATE = "pytest --sgdiff-gpus=4 -m nightly"
+SCHEMA = "pytest_sgdiff/cases/case.schema.json"
 
 
 def run(*argv: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -112,3 +113,28 @@ def test_a_bare_pytest_and_one_of_everything_collect_the_cases_alone(
         listed = run("pytest", "--co", "-q", *words, cwd=checkout, env=environment)
         assert listed.returncode == 0, listed.stdout
         assert {line.partition("/")[0] for line in listed.stdout.splitlines() if "::" in line} == {"cases"}
+
+
+def test_an_empty_folder_is_set_up_and_the_printed_commands_work_as_typed(
+    bare: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """What a newcomer does with the wheel alone."""
+    written = run("sgdiff", "init", "--frames", "5", cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL)
+    assert written.returncode == 0, written.stdout
+    typed = [line.strip() for line in written.stdout.splitlines() if line.startswith("  pytest ")]
+    assert len(typed) == 3
+    for line, says in zip(typed, ("sglang generate --model-path", "1 recorded", "1 pass"), strict=True):
+        done = run("/bin/sh", "-c", line, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stdout
+        assert says in done.stdout
+    assert [path.stem for path in (tmp_path / "baselines").glob("nvidia-h200-x1/*.json")] == ["wan2_1_t2v_1_3b"]
+
+
+def test_the_wheel_has_the_recipes_and_the_schema(bare: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    copied = run("sgdiff", "init", "--cases", "wan22,firered", cwd=tmp_path, env=environment)
+    assert copied.returncode == 0, copied.stdout
+    listed = run("pytest", "--co", "-q", cwd=tmp_path, env=environment)
+    assert listed.returncode == 0, listed.stdout
+    ids = {line.partition("::")[0] for line in listed.stdout.splitlines() if "::" in line}
+    assert ids == {"cases/wan22.yaml", "cases/firered.yaml"}
+    assert (tmp_path / "cases" / "case.schema.json").read_text() == (ROOT / SCHEMA).read_text()

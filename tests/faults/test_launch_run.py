@@ -297,6 +297,70 @@ class TestInterrupts:
         assert gone(leader)
         assert group_is_empty(leader)
 
+    def test_a_ctrl_c_while_the_client_of_a_server_leaves_saves_no_server(self, tmp_path: pathlib.Path) -> None:
+        pids: list[int] = []
+
+        class Impatient:
+            def start(self, began: float, listener: object) -> None:
+                """Begin."""
+
+            def finished(self) -> bool:
+                raise KeyboardInterrupt
+
+            def leave(self) -> None:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            launch(tmp_path, ("sleep", "60"), on_start=pids.append, attendant=Impatient())
+        assert gone(*pids)
+
+    def test_a_ctrl_c_while_a_launch_is_killed_saves_no_process(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pids: list[int] = []
+        real, asked = process_group.members, 0
+
+        def members(leader: int, tag: str) -> frozenset[int]:
+            nonlocal asked
+            asked += 1
+            if asked in (1, 2, 3):
+                raise KeyboardInterrupt
+            return real(leader, tag)
+
+        with pytest.raises(KeyboardInterrupt):
+            launch(
+                tmp_path,
+                ("sleep", "60"),
+                on_start=lambda pid: (pids.append(pid), monkeypatch.setattr(process_group, "members", members)),
+                abandoned=lambda: bool(pids),
+            )
+        assert asked > 3
+        assert gone(*pids)
+
+    def test_a_server_that_could_not_be_ended_here_is_ended_by_its_guard(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pids: list[int] = []
+
+        class Idle:
+            def start(self, began: float, listener: object) -> None:
+                """Begin."""
+
+            def finished(self) -> bool:
+                return True
+
+            def leave(self) -> None:
+                """Leave."""
+
+        def broken(*_: object, **__: object) -> frozenset[int]:
+            raise MemoryError
+
+        # Not in the guard, which is a process of its own.
+        monkeypatch.setattr(process_group, "end", broken)
+        with pytest.raises(MemoryError):
+            launch(tmp_path, ("sleep", "60"), on_start=pids.append, attendant=Idle())
+        assert not alive(pids[0])
+
     def test_a_launch_that_is_given_up_has_less_time_to_end_than_one_that_is_late(self, tmp_path: pathlib.Path) -> None:
         def interrupt(line: str) -> None:
             if line == "ready":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_sgdiff.plugin.options import CASE_FILES, CASE_MARKS, SETTINGS, Setting
+from pytest_sgdiff.cases.marks import CASE_MARKS
+from pytest_sgdiff.plugin.options import CASE_FILES, SETTINGS, Setting
 
 HEAD = """# Options
 
@@ -55,7 +56,8 @@ TAIL = """
 
 You may override each of them in any conftest.py. The source describes the hooks: `pytest_sgdiff_engine`, `_command`,
 `_metrics`, `_machine` and `_report` ([hookspecs.py](../pytest_sgdiff/plugin/hookspecs.py)).
-[An engine of your own](own-engine.md) has a complete example of the first.
+[Hooks and fixtures](extending.md) has a working example of each, and [an engine of your own](own-engine.md) of the
+first hook.
 
 ## Case files and marks
 

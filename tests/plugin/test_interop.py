@@ -121,6 +121,14 @@ def test_a_failure_in_junit_is_the_text_without_a_traceback(project: Project) ->
     assert "fixtures.py" not in str(failure.text)
 
 
+def test_the_terminal_says_a_line_once_and_in_the_summary_why_a_case_failed(recorded: Project) -> None:
+    shutil.rmtree(recorded.root / "baselines")
+    result = replayed(recorded, "cases")
+    (line,) = [line for line in result.outlines if line.startswith("cases/tiny.yaml::tiny ")]
+    assert " NO-BASELINE " in line
+    assert "FAILED cases/tiny.yaml::tiny - no baseline for nvidia-h200-x1" in result.outlines
+
+
 @pytest.mark.parametrize(
     ("options", "shown"),
     [

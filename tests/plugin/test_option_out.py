@@ -83,6 +83,6 @@ def test_a_folder_that_cannot_be_written_is_one_message(project: Project) -> Non
     said = "/proc/none: cannot be made: No such file or directory"
     assert [line for line in result.outlines if "/proc/none" in line][1:] == [
         said,
-        f"FAILED cases/tiny.yaml::tiny - Failed: {said}",
+        f"FAILED cases/tiny.yaml::tiny - {said}",
     ]
     assert "exception" not in result.stdout.str()

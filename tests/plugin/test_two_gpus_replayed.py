@@ -41,6 +41,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    told["printed"] = done.stdout.splitlines()
     return told
 
 
@@ -96,3 +97,15 @@ def test_nothing_in_the_recordings_names_the_machine_they_came_from() -> None:
         if file.is_file():
             text = file.read_text(encoding="utf-8", errors="surrogateescape")
             assert not [path for path in ("/root", "/home", "/tmp/", "/opt/") if path in text], file
+
+
+def test_the_page_about_tuning_shows_the_claim_as_it_is_printed(report: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```console\n(\$ pytest --sgdiff-replay=.*?)^```", page, re.MULTILINE | re.DOTALL)
+    command, *shown = (line for line in block.splitlines() if line != "…")
+    assert command == (
+        "$ pytest --sgdiff-replay=examples/recordings/h200-x2 --sgdiff-assets=examples/assets "
+        "examples/cases/two_gpus.yaml"
+    )
+    assert len(shown) == 1
+    assert shown[0] in report["printed"]

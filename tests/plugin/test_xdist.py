@@ -219,6 +219,8 @@ def test_an_interrupt_ends_the_engine_and_frees_its_gpus(
     project.engine(scenario)
     with recording(project, "--sgdiff-report=report.json", *workers, sigint=signal.SIG_DFL) as run:
         os.kill(run.pid, number)
+        if number == signal.SIGTERM:  # GNU timeout sends it to its child, and then to the group
+            os.kill(run.pid, number)
         output, _ = run.communicate(timeout=120)
         assert engines_of(project) == []
     assert run.returncode == pytest.ExitCode.INTERRUPTED, output

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import io
 import json
+import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,9 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.cli import main
+from pytest_sgdiff.cli import COMMANDS, build_parser, main
 from pytest_sgdiff.data import Baseline, Workload
+from pytest_sgdiff.plugin.options import GROUPS, SETTINGS
 from tests import factories
 
 CASES = """\
@@ -516,3 +520,101 @@ def test_what_is_printed_holds_no_secret_and_leaves_the_streams_open(
     assert "s3cr3t-value" not in capsys.readouterr().err
     print("open")
     assert capsys.readouterr().out == "open\n"
+
+
+# ---------------------------------------------------------------------------------------------------- limits of `judge`
+
+SLOWER = {
+    "id": "wan",
+    "metric_class": "primary",
+    "baseline": [100.0, 100.1, 99.9, 100.0, 100.05],
+    "candidate": [105.0, 105.1, 104.9, 105.0, 105.05],
+}
+
+
+@pytest.mark.parametrize(
+    ("limits", "row", "verdict"),
+    [
+        ([], {}, "regressed"),
+        (["--allow", "7%"], {}, "pass"),
+        (["--allow", "0.07"], {}, "pass"),
+        # A row that states a limit keeps it.
+        (["--allow", "7%"], {"allow": 0.02}, "regressed"),
+        (["--allow", "2%", "--detect", "9%"], {"allow": 0.07}, "pass"),
+    ],
+)
+def test_judging_with_limits_of_the_command_line(
+    here: Path, capsys: pytest.CaptureFixture[str], limits: list[str], row: dict[str, float], verdict: str
+) -> None:
+    (here / "n.json").write_text(json.dumps([SLOWER | row]))
+    assert main(["judge", "n.json", "--json", *limits]) == (1 if verdict == "regressed" else 0)
+    assert json.loads(capsys.readouterr().out)[0]["verdict"] == verdict
+
+
+def test_limits_that_contradict_each_other_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "n.json").write_text(json.dumps([SLOWER]))
+    assert main(["judge", "n.json", "--allow", "7%", "--detect", "7%"]) == 2
+    assert "[0].detect: must be more than the 0.07 that is allowed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("share", ["x", "-1%", "100%", "1", "nan", "5 percent"])
+def test_a_limit_that_is_no_share_is_refused(here: Path, share: str) -> None:
+    (here / "n.json").write_text(json.dumps([SLOWER]))
+    with pytest.raises(SystemExit) as caught:
+        main(["judge", "n.json", f"--allow={share}"])
+    assert caught.value.code == 2
+
+
+def test_limits_do_not_hide_what_is_no_row(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "n.json").write_text("[3]")
+    assert main(["judge", "n.json", "--allow", "7%"]) == 2
+    assert "[0]: must be an object" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------------------------------------------- help
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--help"])
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+def parsers(parser: argparse.ArgumentParser, *words: str) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    yield words, parser
+    for action in parser._actions:
+        for name, inner in (action.choices or {}).items() if isinstance(action.choices, dict) else ():
+            yield from parsers(inner, *words, name)
+
+
+def test_the_help_lists_every_command_once_under_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = help_of(capsys)
+    for title, adds in COMMANDS.items():
+        assert f"\n{title}:\n" in shown
+        assert adds
+    names = {words[0] for words, _ in parsers(build_parser()) if words}
+    for name in names:
+        assert len(re.findall(rf"^  {name} +\w", shown, re.MULTILINE)) == 1, name
+
+
+def test_every_command_and_action_has_a_help_of_its_own_that_explains_every_word_of_it() -> None:
+    found = dict(parsers(build_parser()))
+    assert ("baselines", "check") in found
+    for words, parser in found.items():
+        assert parser.description, words
+        parser.format_help()
+        for action in parser._actions:
+            text = action.help or ""
+            # One sentence: an example, a default and what a value does may follow in it.
+            assert text, (words, action.dest)
+            assert not re.search(r"[a-z)]\. ", text), (words, text)
+
+
+def test_every_option_of_pytest_is_one_sentence_in_a_group() -> None:
+    for setting in SETTINGS:
+        assert setting.group in GROUPS
+        assert setting.help[0].isupper(), setting.flag
+        assert setting.help.endswith("."), setting.flag
+        assert not re.search(r"\w\. [A-Z]|;(?! alone)", setting.help), setting.flag
+    assert {setting.group for setting in SETTINGS} == set(GROUPS)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.cli import main
+from pytest_sgdiff.data import Launch, Request
 from pytest_sgdiff.engines.inspection import LaunchFlaw
+from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.reports import inspect_text
 
 PAUSED = Path(__file__).parents[1] / "data" / "compare" / "firered-04.json"
@@ -206,3 +208,25 @@ def test_the_installed_command_takes_a_folder(here: Path) -> None:
     done = subprocess.run([command, "inspect", "out/tiny_wan_port_lost"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert "port 30005 was already in use" in done.stdout
+
+
+def test_requests_of_loads_are_told_from_measured_ones_and_failed_ones_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = [
+        Request(number=0, path="/v1/videos", warmup=True, client_ms=9.0, status=200),
+        Request(number=1, path="/v1/videos", failure="status", status=500, message="CUDA error"),
+        *(Request(number=n, path="/v1/videos", load="c\u202e4", client_ms=5.0, status=200) for n in range(2, 60)),
+    ]
+    launch = Launch(case="tiny", number=0, argv=("sglang", "serve"), ending="stopped", requests=tuple(sent))
+    folder = recordings.write_launch(tmp_path, launch)
+    main(["inspect", str(folder)])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["0", "(warmup)", "client_e2e", "9.0"] in lines
+    assert ["1", "failed:", "HTTP", "500"] in lines
+    assert ["2", "(c\\u202e4)", "client_e2e", "5.0"] in lines
+    assert ["and", "20", "more,", "which", "--json", "lists"] in lines
+    main(["inspect", str(folder), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [one["failure"] for one in found["requests"][:3]] == [None, "status", None]
+    assert len(found["requests"]) == 60

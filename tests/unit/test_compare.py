@@ -295,7 +295,7 @@ def test_two_ways_of_the_same_work_are_compared_and_named() -> None:
     launch = recordings.read_launches(EXAMPLES, "tiny_wan_unchanged")[0]
     sdpa = launch.argv[launch.argv.index("--attention-backend") + 1]
     other = tuple("fa" if word == sdpa else word for word in launch.argv)
-    fast = replace(launch, argv=(*other, "--enable-torch-compile", "--output-path=elsewhere"))
+    fast = replace(launch, argv=(*other, "--enable-torch-compile", "--output-path=elsewhere", "--input-save-path", "a"))
     comparison = compare(recording_side("old", [launch]), recording_side("new", [fast]))
     assert comparison.exit_code == 0
     assert comparison.ways == (

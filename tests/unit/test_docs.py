@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,51 @@ def test_the_detectable_slowdowns_on_that_page_are_those_of_the_evidence() -> No
     _, *table = printed("primary metric of 10000 ms", lines=5)
     sizes = {size: [one.replace("%", " %") for one in found[2::2]] for size, *found in table}
     assert shown == {size: sizes[size] for size in ("5", "10")}
+
+
+def test_the_site_is_built_and_every_page_has_its_place_in_it(tmp_path: Path) -> None:
+    """mkdocs is strict: a wrong link or anchor, and a page that the navigation lacks, end the build. With `--quiet` it
+    would see no warning.
+    """
+    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = {page.stem for page in (tmp_path / "site").glob("*.html")}
+    assert built >= {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README"} | {"index"}
+    # What a code host shows as a file of the repository is no dead link here.
+    page = (tmp_path / "site" / "how-a-run-works.html").read_text(encoding="utf-8")
+    assert "../pytest_sgdiff/" not in page
+    assert 'href="project/contributing.html"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_index_names_every_page_once() -> None:
+    index = read(ROOT / "docs" / "README.md")
+    linked = re.findall(r"^\d+\. \[[^\]]*\]\(([^)#]+)\)", index, re.MULTILINE)
+    assert sorted(one for one in linked if "/" not in one) == sorted(
+        page.name for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"
+    )
+    numbers = [int(number) for number in re.findall(r"^(\d+)\. ", index, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_page_about_noise_has_the_figures_of_the_page_about_the_rule() -> None:
+    header = "| baseline launches | CV 0.5 % | CV 1 % | CV 1.5 % | CV 2 % |"
+    ten = {size: found for size, *found in rows("decision.md", header)}["10"]
+    shown = rows("noise.md", "| CV of denoising | what a baseline of ten finds | what to do |")
+    assert [found.removesuffix(" and more") for _, found, _ in shown] == ten
+
+
+def test_error_rates_on_other_pages_are_those_of_the_page_about_the_rule() -> None:
+    rule, noise, tools = (
+        " ".join(read(ROOT / "docs" / f"{name}.md").split()) for name in ("decision", "noise", "comparison")
+    )
+    header = "| noise | baseline | nights with a false alarm | 5 % slowdowns that fail |"
+    public = [
+        alarms.partition(" (")[0] for kind, _, alarms, _ in rows("decision.md", header) if kind == "public nights"
+    ]
+    assert f"public nights {' to '.join(one.removesuffix(' %') for one in public)} % of nights" in noise
+    assert "pytest-benchmark with `mean:5%` in 93.8 %" in rule
+    assert "`mean:5%` raises a false alarm in 93.8 %" in tools
+    assert "six retries never alarm, and find at most 0.025 % of 5 % slowdowns" in rule
+    assert "six retries never raise a false alarm, and find at most 0.025 % of slowdowns of 5 %" in tools

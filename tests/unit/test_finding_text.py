@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import get_args
 
+import pytest
+
+from pytest_sgdiff.baselines.flaws import Flaw
 from pytest_sgdiff.data import (
     ComparisonCode,
     Doubt,
     Finding,
     FindingCode,
     MetricClass,
+    NoisePrior,
     Relation,
     RelationCode,
     StepFinding,
     Verdict,
 )
-from pytest_sgdiff.reports import doubt_text, finding_text, reason_text
+from pytest_sgdiff.engines.problems import problem
+from pytest_sgdiff.reports import doubt_text, finding_text, flaw_text, noise_text, reason_text
 from tests.golden import check_golden
 
 KINDS: tuple[MetricClass, ...] = ("primary", "memory", "pause")
@@ -106,3 +112,34 @@ def lines() -> list[str]:
 
 def test_every_finding_has_its_words() -> None:
     check_golden("finding", lines())
+
+
+ONE = re.compile(r"\b1 (?:\w+ )?(?:launches|pairs|samples|baselines|nights|GPUs|lines|runs|requests)\b")
+
+
+@pytest.mark.parametrize("code", [*get_args(FindingCode), *get_args(ComparisonCode)])
+def test_one_is_singular(code: FindingCode | ComparisonCode) -> None:
+    for of in (1, 5):
+        one = replace(example(code), count=1, of=of, paused=1)
+        for kind in KINDS:
+            for paired in (False, True):
+                text = finding_text.words(one, kind, paired=paired)
+                assert not ONE.search(text), text
+                assert not re.search(r"\b1 of \d+ launch\w* pause\b", text), text
+
+
+def test_one_is_singular_in_what_is_said_of_a_run() -> None:
+    relation = Relation(
+        case="a", than="b", at_least=0.1, metric="e2e", outcome="pass", code="holds", launches=5, than_launches=1
+    )
+    prior = NoisePrior(metric_class="primary", cv=0.01, fitted=True, weight=1.0, baselines=1, session_cv=0.0, nights=1)
+    flaw = Flaw(level="warning", path="p", code="other-count", number=1, of=2)
+    lines = [str(number) for number in range(9)]
+    said = [
+        reason_text.relation(relation),
+        noise_text.words([prior]),
+        flaw_text.line(flaw),
+        *problem("invalid", "no-dump", lines).evidence,
+    ]
+    assert [text for text in said if ONE.search(text)] == []
+    assert "… 1 more line …" in said

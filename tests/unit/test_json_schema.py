@@ -16,9 +16,13 @@ import yaml
 from pytest_sgdiff.cases import json_schema, tree
 from pytest_sgdiff.cases.keys import CASE, MATRIX_HELP
 from pytest_sgdiff.cases.load import load_cases
+from pytest_sgdiff.cases.marks import CASE_MARKS
 from pytest_sgdiff.cases.shapes import Record
 from pytest_sgdiff.cases.yaml import read_tree
 from pytest_sgdiff.data import Case
+from pytest_sgdiff.engines.flags.check import OWN, complaints
+from pytest_sgdiff.engines.flags.descriptions import DESCRIPTIONS
+from pytest_sgdiff.engines.flags.table import FLAGS
 from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.lint import advise
@@ -165,3 +169,108 @@ def test_every_case_file_names_the_schema_for_editors() -> None:
         first = file.read_text().splitlines()[0]
         assert first == "# yaml-language-server: $schema=../pytest_sgdiff/cases/case.schema.json", file.name
         assert yaml.safe_load(file.read_text())["cases"]
+
+
+# -------------------------------------------------------------------------------------------------- flags of the engine
+
+
+def flags() -> dict[str, Any]:
+    found: dict[str, Any] = json_schema.document_schema()["$defs"]["flags"]["properties"]
+    return found
+
+
+def refused(text: str) -> list[str]:
+    return [error.json_path for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(plain(text))]
+
+
+SCHEMA = json_schema.document_schema()
+
+
+def test_every_flag_of_every_known_release_has_a_type_and_a_meaning() -> None:
+    known = {name for names in FLAGS.values() for name in names.split()}
+    # A case file may not write those with an underscore: each has a twin with a dash.
+    assert set(flags()) == {name for name in known if "_" not in name}
+    assert {name.replace("_", "-") for name in known} == set(flags())
+    assert set(DESCRIPTIONS) <= known
+    for name, schema in flags().items():
+        assert schema["description"], name
+        assert {"type", "enum", "anyOf"} & set(schema), name
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "{width: wide}", "{width: 8.5}", "{width: true}", "{guidance-scale: few}", "{enable-torch-compile: maybe}",
+        "{save-output: 3}", "{encoder-parallel: folds}", "{lora-path: [a, b]}", "{seed: [1, x]}", "{lora-path: true}",
+        "{text-encoder-precisions: [fp32, fp8]}", "{flow-shift: [1.0, 2.0]}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["args: ", "matrix: {t: {v: {args: ", "defaults"])
+def test_a_value_that_no_release_takes_is_marked(args: str, where: str) -> None:
+    closing = "}" * where.count("{")
+    text = f"defaults: {{args: {args}}}\ncases: {{a: {{model: m}}}}"
+    if where != "defaults":
+        text = f"cases: {{a: {{model: m, {where}{args}{closing}}}}}"
+    assert len(refused(text)) == 1
+    case = load_cases("x.yaml", text)[0]
+    assert any(one.level == "error" for one in complaints(case, table_flags(NEWEST)))
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "{width: '832', seed: 1, prompt: [a, b], unknown-flag: {}, enable-cfg-parallel: 'true', guidance-scale: 4}",
+        "{save-output: false, enable-cfg-parallel: true, text-encoder-precisions: fp32, seed: [1, 2], width: }",
+        "{attention-backend: of-tomorrow, vae-precision: bf16, flow-shift: '1e-1', log-requests-level: 2}",
+    ],
+)
+def test_what_a_release_takes_is_not_marked(args: str) -> None:
+    assert refused(f"cases: {{a: {{model: m, args: {args.replace('unknown-flag: {}', 'unknown-flag: x')}}}}}") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "defaults: {engine: toy}\ncases: {a: {model: m, args: {width: wide}}}",
+        "cases: {a: {model: m, engine: toy, args: {width: wide}}}",
+        "cases: {a: {model: m, matrix: {engine: [toy, sglang-serve]}, args: {width: wide}}}",
+        "cases: {a: {model: m, matrix: {x: {y: {engine: toy}}}, args: {width: wide}}}",
+        "cases: {a: {model: m, matrix: {engine: {y: {engine: toy}}}, args: {width: wide}}}",
+    ],
+)
+def test_engines_of_plugins_have_flags_of_their_own(text: str) -> None:
+    assert refused(text) == []
+    assert refused(text.replace("toy", "sglang-generate")) != []
+
+
+def test_flags_that_the_plugin_writes_are_named_and_not_proposed() -> None:
+    assert {name for name, schema in flags().items() if "deprecationMessage" in schema} == set(OWN) & set(flags())
+    assert "'gpus'" in flags()["num-gpus"]["deprecationMessage"]
+    case = load_cases("x.yaml", "cases: {a: {model: m, args: {num-gpus: 2, port: 1, perf-dump-path: x}}}")[0]
+    assert {one.key for one in advise(case) if one.slug == "owned-flag"} == {
+        f"args.{name}" for name in ("num-gpus", "port", "perf-dump-path")
+    }
+
+
+def test_marks_metrics_and_engines_are_proposed() -> None:
+    keys = SCHEMA["$defs"]["case"]["properties"]
+    assert keys["marks"]["items"]["examples"] == list(CASE_MARKS)
+    assert "denoise" in keys["metrics"]["properties"]["gate"]["items"]["examples"]
+    assert "peak_memory" in keys["metrics"]["properties"]["allow"]["properties"]
+    assert keys["engine"]["examples"] == ["sglang-generate", "sglang-serve"]
+
+
+def test_no_editor_has_to_show_a_regular_expression() -> None:
+    def walk(schema: Any, place: str) -> None:
+        if isinstance(schema, dict):
+            if isinstance(schema.get("pattern"), str):
+                assert schema.get("errorMessage"), place
+            # Of alternatives an editor says only that none fits: one flag is of two kinds that share a type.
+            assert "anyOf" not in schema or place.endswith("text-encoder-precisions"), place
+            for key, inner in schema.items():
+                walk(inner, f"{place}/{key}")
+        elif isinstance(schema, list):
+            for inner in schema:
+                walk(inner, place)
+
+    walk(SCHEMA, "")

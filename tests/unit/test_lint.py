@@ -58,6 +58,13 @@ FIRES = [
         ["args: {seed: 1}"],
     ),
     (
+        "owned-flag",
+        "error",
+        ["engine: sglang-serve", "args: {host: 0.0.0.0}"],
+        "4:12",
+        ["args: {host: 0.0.0.0}"],
+    ),
+    (
         "owned-variable",
         "error",
         ['env: {CUDA_VISIBLE_DEVICES: "0"}'],
@@ -558,6 +565,13 @@ FIRES = [
         ["gpus: 4", "config: {ulysses_degree: 2}"],
         "4:14",
         ["gpus: 4", "config: {ulysses_degree: 2, cfg_parallel_degree: 2}"],
+    ),
+    (
+        "data-parallel",
+        "error",
+        ["gpus: 2", "engine: sglang-serve", "args: {dp-size: 2}"],
+        "5:12",
+        ["gpus: 2", "engine: sglang-serve", "args: {dp-size: 2}", "launches: {concurrency: [4]}"],
     ),
     (
         "data-parallel",

@@ -123,7 +123,7 @@ def test_characters_that_repeat_are_named_once_with_their_columns() -> None:
         "; line 1 columns 1, 2, 3, 4, 5 and 4 more: a no-break space (U+00A0), not a blank"
         "; line 1 column 11: a fullwidth colon (U+FF1A), not ':'; line 1 column 13: a fullwidth comma (U+FF0C), not ','"
     )
-    assert named("a：b，c；d！", 1).endswith("; and 1 more kinds of them")
+    assert named("a：b，c；d！", 1).endswith("; and 1 more kind of them")
 
 
 def test_a_mistake_in_ascii_has_nothing_to_name() -> None:

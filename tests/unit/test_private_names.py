@@ -11,7 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "pytest_sgdiff"
 
 ALLOWED = {
-    ("cli/gpus.py", "_pytest.config.findpaths"): "pytest reads its configuration files only as part of a whole run",
+    (
+        "cli/configuration.py",
+        "_pytest.config.findpaths",
+    ): "pytest reads its configuration files only as part of a whole run",
     ("gpus/pool.py", "pool._lease"): "of its own class, which a forked child finds through a weak reference",
 }
 """The private names that are used, and why. None is the terminal's or xdist's."""

@@ -54,10 +54,11 @@ def rendered(run: Run) -> dict[str, Any]:
             factories.result(machine=None, workload=None, launches=(), verdicts=()), gpu_busy=None, history={}
         ),
         factories.run(factories.result(launches=(LaunchRecord(number=0),), baseline_recorded=None)),
+        factories.run(factories.result(launches=(factories.served(loads={"r0.5": 2}),))),
         factories.run(unmeasured=(Unmeasured(node_id="cases/a.yaml::b", why="not run"),), interrupted=True),
         Run(started_at="2026-11-23T02:00:11Z", elapsed_s=0.0, command="pytest", plugin_version="0.1.0"),
     ],
-    ids=["every outcome", "nothing known", "a bare launch", "not measured", "no case"],
+    ids=["every outcome", "nothing known", "a bare launch", "a server's life", "not measured", "no case"],
 )
 def test_report_follows_the_published_schema(run: Run) -> None:
     rendered(run)

@@ -742,3 +742,25 @@ def test_why_a_case_is_undecided_is_not_said_again_below_the_table() -> None:
     assert text.message(result).count(why) == 1
     headed = dataclasses.replace(result, decided_by=("denoise",))
     assert text.message(headed).count(why) == 1
+
+
+def test_evidence_is_quoted_once() -> None:
+    problems = (
+        Problem(kind="invalid", message="ran on another backend", evidence=("falling back", "loaded")),
+        Problem(kind="invalid", message="ran another pipeline", evidence=("loaded", "as Other")),
+    )
+    lines = text.message(factories.fallback(problems=problems)).splitlines()
+    assert [line for line in lines if line.startswith("    | ")] == [
+        "    | falling back",
+        "    | loaded",
+        "    | as Other",
+    ]
+    assert "  invalid: ran another pipeline" in lines
+
+
+def test_the_summary_line_of_a_failed_case_begins_with_the_figure_or_the_reason() -> None:
+    worse = factories.regressed()
+    words = text.message(worse).splitlines()[0].partition(": ")[2]
+    assert text.reason_first(worse) == f"+5.3 % denoise: {words}"
+    broken = factories.fallback()
+    assert text.reason_first(broken) == text.message(broken).splitlines()[0].partition(": ")[2]

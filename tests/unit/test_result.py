@@ -37,7 +37,7 @@ from pytest_sgdiff.runner.collect import LaunchSet, record_of
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step
 from pytest_sgdiff.runner.replay import of_two_measurements
-from pytest_sgdiff.runner.result import environment_reason, finish, seen_beside, unmeasured
+from pytest_sgdiff.runner.result import behind_rate, environment_reason, finish, seen_beside, unmeasured
 from tests import factories
 
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
@@ -325,3 +325,17 @@ def test_the_suite_is_that_of_the_machine_and_a_broken_file_spoils_no_other(tmp_
     (folder / "copied.json").write_text((folder / "c0.json").read_text(encoding="utf-8"))
     assert [one.measurement.case for one in baselines.suite(tmp_path, H200)] == ["c0", "c1", "c2"]
     assert list(baselines.suite(tmp_path / "none", H200)) == []
+
+
+@pytest.mark.parametrize(("throughput", "behind"), [(1.9, False), (1.6, False), (1.2, True)])
+def test_a_load_that_comes_faster_than_it_is_answered_is_warned_of(throughput: float, *, behind: bool) -> None:
+    # Two requests a second are due, twenty of them.
+    slow = factories.served(loads={"r2": 20, "c4": 20}, metrics={"throughput:r2": throughput, "throughput:c4": 0.1})
+    of_users = replace(
+        slow, requests=tuple(replace(one, intended_s=None) if one.load == "c4" else one for one in slow.requests)
+    )
+    expected = (Warned(code="behind-rate", names=("r2",)),) if behind else ()
+    assert behind_rate(LaunchSet(counted=[of_users, of_users])) == expected
+    keeps_up = replace(of_users, metrics={"throughput:r2": 2.0})
+    assert behind_rate(LaunchSet(counted=[of_users, keeps_up])) == ()
+    assert behind_rate(LaunchSet(counted=[factories.record()])) == behind_rate(LaunchSet()) == ()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.server
 import itertools
+import json
+import threading
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +18,7 @@ import pytest
 
 from pytest_sgdiff.data import Load, Request, RequestPlan, Service
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.launch.client import Client
 from tests.waiting import wait_for
 
@@ -112,3 +118,108 @@ def test_what_is_no_image_is_named_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(SgdiffError, match="inputs: same") as caught:
         wait_for(client.finished)
     assert str(caught.value).startswith(f"{path}: no image")
+
+
+Answer = tuple[int, bytes | None]
+"""Status and body; None is one that never ends."""
+
+WELL: Mapping[str, Answer] = {
+    "GET /health": (200, b'{"status": "ok"}'),
+    "GET /model_info": (200, b'{"architectures": ["WanPipeline"]}'),
+    "POST /v1/videos": (200, b'{"id": "a/b", "status": "queued"}'),
+    "GET /v1/videos/a%2Fb": (200, b'{"id": "a/b", "status": "completed", "inference_time_s": 1.5}'),
+    "GET /v1/videos/a%2Fb/content": (200, b"video"),
+}
+
+
+@contextlib.contextmanager
+def answering(answers: Mapping[str, Answer]) -> Iterator[str]:
+    """A server that gives these answers; its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, body = answers.get(f"{self.command} {self.path}", (404, b""))
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            if body is not None:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                while body is None:
+                    self.wfile.write(bytes(1 << 16))
+                self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the name that http.server asks for
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def asked(changed: Mapping[str, Answer]) -> Client:
+    """A client that has asked a server whose answers are well but for these."""
+    with answering({**WELL, "GET /elsewhere": (200, b"{}"), **changed}) as url:
+        plan = RequestPlan(path="/v1/videos", job=True)
+        client = Client(Service(url=url, requests=(plan,), ready=("/health",), about=("/model_info",), dump_s=0.0))
+        client.start(time.monotonic(), lambda port: "own")
+        wait_for(client.finished)
+        client.leave()
+    # Whatever it was told, a recording can hold it.
+    to_plain(client.served)
+    to_plain(list(client.requests))
+    return client
+
+
+def test_a_job_is_done_with_its_content() -> None:
+    (one,) = asked({}).requests
+    assert (one.failure, one.id, one.state, one.content_bytes, one.server_ms) == (None, "a/b", "completed", 5, 1500.0)
+
+
+POLL, CONTENT = "GET /v1/videos/a%2Fb", "GET /v1/videos/a%2Fb/content"
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "failure", "status"),
+    [
+        ("POST /v1/videos", (200, None), "answer", 200),
+        ("POST /v1/videos", (303, b""), "status", 303),
+        ("POST /v1/videos", (200, b'{"id": "a\\ud800"}'), "answer", 200),
+        ("POST /v1/videos", (500, b'{"detail": "broken \\ud800"}'), "status", 500),
+        (POLL, (200, None), "answer", 200),
+        (POLL, (302, b""), "status", 302),
+        (POLL, (200, b'{"id": "another", "status": "completed"}'), "answer", 200),
+        (POLL, (200, b'{"id": "a/b", "status": "cancelled"}'), "job", 200),
+        (CONTENT, (302, b""), "status", 302),
+    ],
+)
+def test_an_answer_that_is_none_or_of_another_is_a_failure(
+    path: str, answer: Answer, failure: str, status: int
+) -> None:
+    (one,) = asked({path: answer}).requests
+    assert (one.failure, one.status, one.client_ms) == (failure, status, None)
+
+
+@pytest.mark.parametrize("seconds", [b"NaN", b"-Infinity", b"1" + b"0" * 400, b'"1.5"', b"true"])
+def test_a_time_that_is_no_number_is_unknown(seconds: bytes) -> None:
+    said = b'{"id": "a/b", "status": "completed", "inference_time_s": ' + seconds + b"}"
+    (one,) = asked({POLL: (200, said)}).requests
+    assert (one.failure, one.server_ms) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "said", [b'{"architectures": ["WanPipeline"], "x": NaN}', b'{"architectures": ["W\\udc00"]}', b"[" * 5000, None]
+)
+def test_what_no_recording_can_hold_is_no_answer_of_the_server(said: bytes | None) -> None:
+    assert asked({"GET /model_info": (200, said)}).served.answers == {"/model_info": None}
+
+
+def test_a_server_that_calls_itself_unhealthy_is_not_ready_whatever_its_status() -> None:
+    client = asked({"GET /health": (200, json.dumps({"status": "unhealthy", "error": "died \ud800"}).encode())})
+    assert (client.served.stopped, client.served.message, client.requests) == ("unhealthy", "died ?", ())

@@ -206,3 +206,38 @@ def test_what_ran_in_a_recorded_life_is_told_without_its_case() -> None:
     (flaw,) = broken.problems
     assert flaw.problem is not None
     assert (flaw.problem.code, flaw.problem.request, flaw.problem.state) == ("request-failed", 1, "failed")
+
+
+@pytest.mark.parametrize(("ending", "code"), [("timeout", "request-timeout"), ("exited", "server-ended")])
+def test_the_request_of_a_load_that_was_never_answered_is_named_and_not_the_last_one(ending: str, code: str) -> None:
+    sent = [request(number, warmup=number == 0, load="c2" if number > 3 else "") for number in range(8)]
+    sent[5] = replace(sent[5], client_ms=None, dump=None, status=None)
+    (problem, *_) = read(life(*sent, ending=ending)).problems
+    assert (problem.code, problem.phase, problem.request) == (code, "request", 5)
+
+
+@pytest.mark.parametrize("client_ms", [0.0, -5.0])
+def test_a_request_that_took_no_time_did_not_end_well(client_ms: float) -> None:
+    sent = [request(number) for number in range(4)]
+    sent[2] = replace(sent[2], client_ms=client_ms)
+    (problem,) = read(life(*sent)).problems
+    assert (problem.code, problem.number, problem.wanted) == ("requests-missing", 2, ("3",))
+
+
+def test_a_figure_that_no_float_holds_is_absent() -> None:
+    most = 1.7e308
+    loads = [request(number, client_ms=most, load="c2", sent_s=1.0, dump=None) for number in range(4, 8)]
+    plan = served_case().launches
+    case = served_case(
+        args={"prompt": "a cat in a field", "num-frames": 5}, launches=replace(plan, concurrency=(2,), load_requests=4)
+    )
+    found = read(life(*map(request, range(4)), *loads), case)
+    assert found.problems == ()
+    assert not [name for name in found.metrics if name.startswith("latency")]
+    huge = read(life(request(0), *(request(number, client_ms=most) for number in (1, 2, 3))))
+    assert huge.metrics["e2e"] == 102.0
+    even = read(
+        life(request(0), *(request(n, client_ms=most) for n in (1, 2))),
+        served_case(args=case.args, launches=replace(plan, requests=2)),
+    )
+    assert "client_e2e" not in even.metrics

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Case, EngineInfo, Expect, LaunchFiles, LaunchPlan, OutputSize, Ports, RequestPlan
+from pytest_sgdiff.data import (
+    Case,
+    EngineInfo,
+    Expect,
+    LaunchFiles,
+    LaunchPlan,
+    MetricChoice,
+    OutputSize,
+    Ports,
+    RequestPlan,
+)
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.flags import table
 from pytest_sgdiff.engines.flags.lookup import kind_of
@@ -228,6 +238,9 @@ def test_a_server_warms_up_as_it_does_by_itself_unless_the_case_says_otherwise(
     [
         ({}, 16, "serve-version", "engine"),
         ({"args": {"prompt": PROMPT, "fps": 16}}, 23, "serve-frames", "args"),
+        ({"launches": LaunchPlan(rate=(1.0000001, 1.0), load_requests=2)}, 23, "serve-load", "launches.rate"),
+        ({"launches": LaunchPlan(rate=(0.5, 2.0)), "timeout_s": 79.0}, 23, "serve-load", "launches.rate"),
+        ({"metrics": MetricChoice(gate=("throughput:c4",))}, 23, "serve-load", "metrics.gate"),
         ({"args": {"num-frames": 81}}, 23, "serve-input", "args"),
         ({"args": {"prompt": (PROMPT, "another"), "num-frames": 81}}, 23, "serve-input", "args.prompt"),
         ({"args": {"prompt": "cat", **VIDEO}, "launches": LaunchPlan(requests=9)}, 23, "serve-input", "args.prompt"),
@@ -239,6 +252,7 @@ def test_a_server_warms_up_as_it_does_by_itself_unless_the_case_says_otherwise(
         ({"args": {"prompt": PROMPT, "quality": "high"}}, 17, "serve-field", "args.quality"),
         ({"args": {"prompt": PROMPT, "num-frames": 81, "x264-preset": "fast"}}, 21, "serve-field", "args.x264-preset"),
         ({"config": {"enable_audio": True}}, 21, "serve-field", "config.enable_audio"),
+        ({"args": {"prompt": PROMPT}, "config": {"size": "64x64"}}, 23, "serve-field", "config.size"),
         ({"args": {"prompt": PROMPT}, "config": {"task": "fl2va"}}, 23, "serve-field", "config.task"),
         (
             {"args": {"prompt": PROMPT, "enable-cache-dit": True}, "assets": {"image-path": "cat.png"}},

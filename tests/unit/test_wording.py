@@ -301,6 +301,7 @@ def warning_lines() -> Iterator[str]:
             names=("vae", "text_encoder"),
             flags=("--vae-cpu-offload", "--text-encoder-cpu-offload"),
         ),
+        "behind-rate": Warned(code="behind-rate", names=("r0.5", "r2")),
         "inherited-otherwise": Warned(code="inherited-otherwise", changed=CHANGED),
         "inherited-unrecorded": Warned(code="inherited-unrecorded", changed=CHANGED[1:]),
         "inherited-work": Warned(code="inherited-work", changed=CHANGED[1:]),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from queue import Queue
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from pytest_sgdiff.data import Gpu
 from pytest_sgdiff.gpus import Eligible, held_by_others
 from pytest_sgdiff.plugin.xdist import CaseNeed, GpuSchedule, GpuScheduling, workers_for
+from pytest_sgdiff.plugin.xdist.interrupts import Interrupts
 from pytest_sgdiff.plugin.xdist.needs import read_needs, write_needs
 from pytest_sgdiff.plugin.xdist.scheduler import units
 
@@ -270,16 +274,72 @@ def test_what_others_hold_counts_only_as_far_as_it_cuts_our_share(tmp_path: Any)
         assert held_by_others(folder, "theirs", everything) == 0
 
 
+@pytest.fixture
+def default_sigterm() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def sigterm() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def next_event(dsession: Any) -> None:
+    """What xdist's loop does with the next event."""
+    name, given = dsession.queue.get(timeout=20)
+    getattr(dsession, f"worker_{name}")(**given)
+
+
+@pytest.mark.usefixtures("default_sigterm")
 def test_the_signals_that_end_a_job_interrupt_the_controller_until_pytest_is_done() -> None:
     cleanups: list[Any] = []
     session: Any = SimpleNamespace(config=SimpleNamespace(add_cleanup=cleanups.append))
     schedule = GpuSchedule(Eligible(gpus=(), spec="none"), run_id="r", needs_path="/n", folder="/l")
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        schedule.pytest_sessionstart(session)
-        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
-        for cleanup in cleanups:
-            cleanup()
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    schedule.pytest_sessionstart(session)
+    with pytest.raises(KeyboardInterrupt):
+        sigterm()
+    sigterm()  # as GNU timeout sends it twice: it ends already
+    for cleanup in cleanups:
+        cleanup()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("default_sigterm")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_no_signal_raises_while_the_loop_waits_in_its_queue(number: signal.Signals) -> None:
+    interrupts, dsession = Interrupts(), SimpleNamespace(queue=Queue())
+    with interrupts.of_run():
+        with interrupts.in_loop(dsession):
+            # Held by xdist's loop at that moment, or by a thread that has an event for it.
+            with dsession.queue.mutex:
+                for _ in range(3):
+                    os.kill(os.getpid(), number)
+            with pytest.raises(KeyboardInterrupt):
+                next_event(dsession)
+        sigterm()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("default_sigterm")
+def test_a_loop_that_does_not_come_round_is_interrupted_where_it_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_sgdiff.plugin.xdist.interrupts.PATIENCE_S", -1.0)
+    interrupts, dsession = Interrupts(), SimpleNamespace(queue=Queue())
+    with interrupts.of_run(), interrupts.in_loop(dsession):
+        sigterm()
+        with pytest.raises(KeyboardInterrupt):
+            sigterm()
+
+
+def test_a_run_in_another_thread_than_the_main_one_leaves_the_signals_alone() -> None:
+    seen: list[object] = []
+
+    def work() -> None:
+        interrupts = Interrupts()
+        with interrupts.of_run(), interrupts.in_loop(SimpleNamespace(queue=Queue())):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGINT)]

@@ -11,10 +11,11 @@ from pytest_sgdiff.cases.shapes.nested import (
     MapOf,
     OneOrEach,
     Record,
+    either,
     or_null,
     unknown_key,
 )
-from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
+from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean, said, said_of_keys
 from pytest_sgdiff.cases.shapes.single import (
     Bool,
     Choice,
@@ -49,6 +50,9 @@ __all__ = [
     "Specifier",
     "Text",
     "did_you_mean",
+    "either",
     "or_null",
+    "said",
+    "said_of_keys",
     "unknown_key",
 ]

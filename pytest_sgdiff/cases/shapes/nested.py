@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean
+from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean, said, said_of_keys
 from pytest_sgdiff.cases.shapes.single import Int, OneOf, Scalar
 from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node, Place, Table, describe, is_null, to_plain
 
@@ -26,7 +26,7 @@ class Flag:
         return Scalar().check(node, name, mistakes)
 
     def schema(self) -> Schema:
-        return {"anyOf": [Scalar().schema(), ListOf(item=Scalar(), least=1).schema()]}
+        return either(Scalar().schema(), ListOf(item=Scalar(), least=1).schema(), what="a value or a list of values")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ class ListOf:
 
     def schema(self) -> Schema:
         least = {"minItems": self.least} if self.least else {}
-        return {"type": "array", "items": self.item.schema(), **least}
+        return {"type": "array", "items": self.item.schema(), **least, **said("a list, such as [a, b]")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +122,11 @@ class MapOf:
 
     def schema(self) -> Schema:
         value = or_null(self.value.schema()) if self.nullable else self.value.schema()
-        return {"type": "object", "additionalProperties": value, "propertyNames": {"pattern": f"^(?:{self._pattern})$"}}
+        what = self.key.what if isinstance(self.key, OneOf) else self.what
+        names = {"pattern": f"^(?:{self._pattern})$", "errorMessage": f"a key here must be {what}"}
+        # An editor proposes the names of a table only if they are properties.
+        known = {"properties": dict.fromkeys(self.key.plain, value)} if isinstance(self.key, OneOf) else {}
+        return {"type": "object", **known, "additionalProperties": value, "propertyNames": names, **said("a mapping")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +135,7 @@ class OneOrEach:
 
     value: Shape
     key: OneOf
+    what: str
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
         if isinstance(node, Table):
@@ -138,7 +143,8 @@ class OneOrEach:
         return self.value.check(node, name, mistakes)
 
     def schema(self) -> Schema:
-        return {"anyOf": [self.value.schema(), MapOf(value=self.value, key=self.key).schema()]}
+        each = MapOf(value=self.value, key=self.key).schema()
+        return either(self.value.schema(), each, what=f"{self.what}, or a mapping of metrics to one each")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,7 +220,8 @@ class Record:
             properties[key] = {**self.keys[now].schema(), "description": f"the earlier name of `{now}`"}
             properties[key]["deprecated"] = True
         required = {"required": list(self.required())} if self.required() else {}
-        return {"type": "object", "properties": properties, "additionalProperties": False, **required}
+        keys = said_of_keys(self.keys, self.required())
+        return {"type": "object", "properties": properties, "additionalProperties": False, **required, **keys}
 
 
 def unknown_key(place: Place, key: str, known: Collection[str], name: str, mistakes: Mistakes) -> None:
@@ -225,8 +232,23 @@ def unknown_key(place: Place, key: str, known: Collection[str], name: str, mista
     mistakes.add(place, f"unknown key '{prefix}{key}'{hint}")
 
 
+def either(*schemas: Schema, what: str) -> Schema:
+    """The schema of a value that is of one of several kinds, none of which shares a type with another: what each says
+    of its own type stays. An editor says of a list of alternatives only that none of them fits."""
+    merged: Schema = {}
+    types: list[str] = []
+    for schema in schemas:
+        kinds = schema["type"]
+        types += kinds if isinstance(kinds, list) else [kinds]
+        merged |= schema
+    return {**merged, "type": types, **said(what)}
+
+
 def or_null(schema: Schema) -> Schema:
     """The schema of a value that may also be null, which drops an inherited one."""
-    notes: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
-    bare = {key: value for key, value in schema.items() if key not in notes}
-    return {**notes, "anyOf": [bare, {"type": "null"}]} if bare else schema
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], None]}
+    kinds = schema.get("type")
+    if kinds is None:
+        return schema
+    return {**schema, "type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]}

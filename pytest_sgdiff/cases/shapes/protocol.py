@@ -28,3 +28,15 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 
     close = difflib.get_close_matches(word, sorted(known), n=1)
     return f", did you mean '{close[0]}'?" if close else ""
+
+
+def said(what: str) -> Schema:
+    """What an editor says of a value that is something else. `errorMessage` is a keyword of yaml-language-server; by
+    itself that shows a regular expression."""
+    return {"errorMessage": f"must be {what}"}
+
+
+def said_of_keys(keys: Collection[str], needed: Collection[str] = ()) -> Schema:
+    """What an editor says of an unknown key, of one that is missing, and of a value that is no mapping."""
+    missing = f"; {' and '.join(needed)} must be there" if needed else ""
+    return {"errorMessage": f"the keys here are {', '.join(keys)}{missing}"}

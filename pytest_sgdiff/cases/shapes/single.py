@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from pytest_sgdiff.cases.shapes.protocol import Schema, did_you_mean
+from pytest_sgdiff.cases.shapes.protocol import Schema, did_you_mean, said
 from pytest_sgdiff.cases.tree import Leaf, Mistakes, Node, describe
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h)")
@@ -20,6 +21,8 @@ _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 # version specifier.
 _NOT_ZERO = r"(?=.*[1-9])"
 _BELOW_HUNDRED = r"(?!0*[1-9]\d\d)"
+_A_DURATION = "a duration such as 45m, 90s or 2h, or seconds"
+_A_SPECIFIER = "a version specifier such as >=0.5.11"
 _CLAUSE = r"(?:===\s*[^\s,]+|(?:==|~=|!=|[<>]=?)\s*v?\d[\w.!+*-]*)"
 
 
@@ -41,7 +44,8 @@ class Text:
         return node.value
 
     def schema(self) -> Schema:
-        return {"type": "string", "pattern": f"^(?:{self.pattern})$"} if self.pattern else {"type": "string"}
+        pattern = {"pattern": f"^(?:{self.pattern})$"} if self.pattern else {}
+        return {"type": "string", **pattern, **said(self.what if self.pattern else "text: put it into quotes")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +72,11 @@ class OneOf:
         return "|".join(re.escape(name).replace(re.escape(_ANY), _ANY_NAME) for name in self.names())
 
     @property
+    def plain(self) -> list[str]:
+        """Those that are whole as they stand."""
+        return [name for name in self.names() if _ANY not in name]
+
+    @property
     def what(self) -> str:
         """All of them: `denoise, e2e or stage:<name>`."""
         *others, last = self.names()
@@ -80,9 +89,7 @@ class OneOf:
         return did_you_mean(text, known) if rest or not colon else ""
 
     def schema(self) -> Schema:
-        plain = [name for name in self.names() if _ANY not in name]
-        forms = [f"^{re.escape(name).replace(re.escape(_ANY), _ANY_NAME)}$" for name in self.names() if _ANY in name]
-        return {"type": "string", "anyOf": [{"enum": plain}, *({"pattern": form} for form in forms)]}
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$", "examples": self.plain, **said(self.what)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +109,7 @@ class Int:
         return node.value
 
     def schema(self) -> Schema:
-        return {"type": "integer", "minimum": self.minimum}
+        return {"type": "integer", "minimum": self.minimum, **said(f"a whole number from {self.minimum} on")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +124,7 @@ class Positive:
         return float(value)
 
     def schema(self) -> Schema:
-        return {"type": "number", "exclusiveMinimum": 0}
+        return {"type": "number", "exclusiveMinimum": 0, **said("a number above 0")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +140,7 @@ class Bool:
         return None
 
     def schema(self) -> Schema:
-        return {"type": "boolean"}
+        return {"type": "boolean", **said("true or false")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,13 +152,17 @@ class Choice:
     def check(self, node: Node, name: str, mistakes: Mistakes) -> str | None:
         if isinstance(node, Leaf) and isinstance(node.value, str) and node.value in self.options:
             return node.value
-        options = " or ".join(f"'{option}'" for option in self.options)
         hint = did_you_mean(node.text, self.options) if isinstance(node, Leaf) else ""
-        mistakes.add(node.place, f"'{name}' must be {options}, got {describe(node)}{hint}")
+        mistakes.add(node.place, f"'{name}' must be {self.what}, got {describe(node)}{hint}")
         return None
 
+    @property
+    def what(self) -> str:
+        """All of them: `'request' or 'off'`."""
+        return " or ".join(f"'{option}'" for option in self.options)
+
     def schema(self) -> Schema:
-        return {"enum": list(self.options)}
+        return {"enum": list(self.options), **said(self.what)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,8 +177,7 @@ class Duration:
             elif isinstance(node.value, str) and (match := _DURATION.fullmatch(node.value)):
                 seconds = float(match[1]) * _SECONDS[match[2]]
         if seconds is None or not math.isfinite(seconds):
-            what = "a duration such as 45m, 90s or 2h, or seconds"
-            mistakes.add(node.place, f"'{name}' must be {what}, got {describe(node)}")
+            mistakes.add(node.place, f"'{name}' must be {_A_DURATION}, got {describe(node)}")
             return None
         if seconds <= 0:
             mistakes.add(node.place, f"'{name}' must be more than 0, got {describe(node)}")
@@ -175,12 +185,8 @@ class Duration:
         return seconds
 
     def schema(self) -> Schema:
-        return {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0},
-                {"type": "string", "pattern": f"^{_NOT_ZERO}{_DURATION.pattern}$"},
-            ]
-        }
+        pattern = f"^{_NOT_ZERO}{_DURATION.pattern}$"
+        return {"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": pattern, **said(_A_DURATION)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,6 +194,7 @@ class Share:
     """A part of a whole, `4%` or `0.04`; as a fraction below 1. With `or_zero`, 0 too."""
 
     or_zero: bool = False
+    what: ClassVar[str] = "a share such as 4% or 0.04"
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> float | None:
         share: float | None = None
@@ -197,7 +204,7 @@ class Share:
             elif isinstance(node.value, str) and (match := _PERCENT.fullmatch(node.value)):
                 share = float(match[1]) / 100
         if share is None or not math.isfinite(share):
-            mistakes.add(node.place, f"'{name}' must be a share such as 4% or 0.04, got {describe(node)}")
+            mistakes.add(node.place, f"'{name}' must be {self.what}, got {describe(node)}")
             return None
         if share >= 1:
             percent = isinstance(node, Leaf) and "%" not in node.text and share < 100
@@ -213,11 +220,13 @@ class Share:
     def schema(self) -> Schema:
         least = "minimum" if self.or_zero else "exclusiveMinimum"
         more = "" if self.or_zero else _NOT_ZERO
+        pattern = f"^{more}{_BELOW_HUNDRED}{_PERCENT.pattern}$"
         return {
-            "anyOf": [
-                {"type": "number", least: 0, "exclusiveMaximum": 1},
-                {"type": "string", "pattern": f"^{more}{_BELOW_HUNDRED}{_PERCENT.pattern}$"},
-            ]
+            "type": ["number", "string"],
+            least: 0,
+            "exclusiveMaximum": 1,
+            "pattern": pattern,
+            **said(f"{self.what}, {'from 0' if self.or_zero else 'above 0'} to below 100%"),
         }
 
 
@@ -234,13 +243,14 @@ class Specifier:
         try:
             SpecifierSet(text)
         except InvalidSpecifier:
-            mistakes.add(node.place, f"'{name}' must be a version specifier such as >=0.5.11, got {describe(node)}")
+            mistakes.add(node.place, f"'{name}' must be {_A_SPECIFIER}, got {describe(node)}")
             return None
         return text
 
     def schema(self) -> Schema:
         # What packaging reads, nearly: editors mark what is no specifier at all, the plugin what is none in the end.
-        return {"type": "string", "pattern": rf"^[\s,]*(?:{_CLAUSE}\s*,[\s,]*)*(?:{_CLAUSE}\s*)?$"}
+        pattern = rf"^[\s,]*(?:{_CLAUSE}\s*,[\s,]*)*(?:{_CLAUSE}\s*)?$"
+        return {"type": "string", "pattern": pattern, **said(_A_SPECIFIER)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,4 +267,4 @@ class Scalar:
         return node.value
 
     def schema(self) -> Schema:
-        return {"type": ["string", "number", "boolean"]}
+        return {"type": ["string", "number", "boolean"], **said("a single value")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,13 +15,16 @@ from pytest_sgdiff.engines.flags.lookup import EngineFlags, config_key, flag_of,
 from pytest_sgdiff.engines.flags.values import FlagProblem, choice_problem, shown, value_problem
 from pytest_sgdiff.engines.serving.requests import misfits
 
-# Flags that the plugin writes itself: that a case gives them is a matter of advice, whatever the version.
-_OWN = frozenset(
-    (
-        *("model-path", "num-gpus", "backend", "config", "perf-dump-path", "output-path", "output-file-path"),
-        *("output-file-name", "master-port", "scheduler-port", "port", "strict-ports"),
-    )
-)
+# Flags that the plugin writes itself, with the key of the case that they are written from; those with none have another
+# value for each launch. That a case gives them is a matter of advice, whatever the version.
+OWN: Mapping[str, str] = {
+    "model-path": "model",
+    "num-gpus": "gpus",
+    "backend": "backend",
+    "config": "config",
+    **dict.fromkeys(("perf-dump-path", "output-path", "output-file-path", "output-file-name"), ""),
+    **dict.fromkeys(("master-port", "scheduler-port", "port", "strict-ports"), ""),
+}
 _ENGINES = ("sglang-generate", SERVE)
 _NESTED = (
     "vae-config.",
@@ -170,7 +173,7 @@ def _flag(name: str, value: ArgValue, engine: EngineFlags) -> FlagProblem | None
         if engine.told is None or kind is None or engine.kind_of(fixed) is not None:
             message = f"`{name}` is written with underscores, which `sglang generate` rejects: `{fixed}`"
             return FlagProblem(slug="flag-underscore", message=message)
-    if name in _OWN:
+    if name in OWN:
         return None
     since, until, instead = table.DROPPED.get(name, (0, 0, ""))
     if since <= engine.release <= until:
@@ -245,7 +248,7 @@ def _unknown(name: str, engine: EngineFlags) -> FlagProblem:
 def _in_config(case: Case, key: str, engine: EngineFlags) -> FlagProblem | None:
     """What is wrong with one key of the config. What is no flag may still be a setting of the model's pipeline."""
     name = flag_of(key)
-    if name in (*_OWN, *_WARMUP):
+    if name in (*OWN, *_WARMUP):
         return None
     if name is None and "-" in key:
         fixed = key.replace("-", "_")

@@ -115,6 +115,10 @@ _EXTRAS: Mapping[ServedTask, Mapping[int, str]] = {
 _DUMPS: Mapping[ServedTask, int] = {"image": OLDEST_SERVED, "video": OLDEST_SERVED, "edit": 20}
 """Since which release a kind of request can have a perf dump; meshes cannot."""
 
+CLIENTS = frozenset({"n", "size", "response_format", "input_reference", "reference_url", "extra_body", "extra_params"})
+"""Fields of requests that are no flags: what makes them is the engine's adapter (openai/protocol.py, 0.5.17 to
+0.5.23)."""
+
 TASKS: Mapping[ServedTask, tuple[str, ...]] = {
     "image": ("T2I", "TI2I"),
     "edit": ("I2I", "TI2I"),

@@ -14,6 +14,7 @@ from pytest_sgdiff.data import Case, Launch, PerfDump, Problem, ProblemCode, Req
 from pytest_sgdiff.engines import gate
 from pytest_sgdiff.engines.log import LogEvidence
 from pytest_sgdiff.engines.problems import last_lines, problem
+from pytest_sgdiff.engines.serving.numbers import answered
 from pytest_sgdiff.engines.serving.requests import loads_of
 
 BREAKABLE_GRAPHS = "breakable-cuda-graph"
@@ -124,10 +125,11 @@ def phase_of(launch: Launch) -> tuple[ServerPhase, int | None]:
         return "start", None
     if served.ready_s is None:
         return "readiness", None
-    last = launch.requests[-1] if launch.requests else None
-    if last is None or (last.failure is None and last.client_ms is not None):
+    # Under a load it may be any of them.
+    open_ = next((one for one in launch.requests if one.failure is not None or one.client_ms is None), None)
+    if open_ is None:
         return "after", None
-    return ("warmup" if last.warmup else "request"), last.number
+    return ("warmup" if open_.warmup else "request"), open_.number
 
 
 def _left(served: Served, log: LogEvidence) -> Iterator[Problem]:
@@ -164,7 +166,7 @@ def _failed(request: Request, log: LogEvidence) -> Problem:
 def _missing(launch: Launch, case: Case) -> Iterator[Problem]:
     """Fewer requests than the case asks for, measured or of warmup, each with its time."""
     plain = [one for one in launch.requests if not one.load]
-    done = [one for one in plain if one.client_ms is not None]
+    done = [one for one in plain if answered(one)]
     measured = sum(not one.warmup for one in done)
     if measured != case.served_requests:
         yield problem(
@@ -173,7 +175,7 @@ def _missing(launch: Launch, case: Case) -> Iterator[Problem]:
     if case.warmup == "request" and not any(one.warmup for one in done):
         yield problem("invalid", "warmup", (), cause="warmup", warmup="none")
     for load in loads_of(case):
-        done_in_it = sum(one.load == load and one.client_ms is not None for one in launch.requests)
+        done_in_it = sum(one.load == load and answered(one) for one in launch.requests)
         if done_in_it != case.launches.load_requests:
             wanted = (str(case.launches.load_requests),)
             yield problem(

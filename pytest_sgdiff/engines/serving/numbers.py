@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 
@@ -14,23 +15,43 @@ from pytest_sgdiff.metrics import metrics_of
 def of_request(request: Request, dump: PerfDump | None) -> RequestReading:
     """A request's own metrics: what the server timed, and what its client saw."""
     outside: dict[str, float] = {}
-    if request.client_ms is not None:
+    if request.client_ms is not None and answered(request):
         outside["client_e2e"] = request.client_ms
         server_ms = dump.total_ms if dump is not None else request.server_ms
         if server_ms is not None:
             outside["queue"] = request.client_ms - server_ms
     values = {} if dump is None else metrics_of(dump, outside, served=True)
-    return RequestReading(number=request.number, warmup=request.warmup, dump=dump, metrics=values or outside)
+    return RequestReading(
+        number=request.number,
+        warmup=request.warmup,
+        dump=dump,
+        metrics=values or outside,
+        load=request.load,
+        failure=request.failure,
+        status=request.status,
+    )
+
+
+def answered(request: Request) -> bool:
+    """Whether its content came, in a time that can be: of a recording it may be any number."""
+    return request.failure is None and request.client_ms is not None and request.client_ms > 0
 
 
 def medians(measured: Sequence[RequestReading]) -> dict[str, float]:
     """Per metric the median of the requests; a metric that one of them lacks is absent."""
     names = dict.fromkeys(name for one in measured for name in one.metrics)
-    return {
-        name: statistics.median(one.metrics[name] for one in measured)
-        for name in names
-        if all(name in one.metrics for one in measured)
-    }
+    return _finite(
+        {
+            name: statistics.median(one.metrics[name] for one in measured)
+            for name in names
+            if all(name in one.metrics for one in measured)
+        }
+    )
+
+
+def _finite(found: dict[str, float]) -> dict[str, float]:
+    """Without what is more than a float holds, which no launch takes."""
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def steps_of(dumps: Sequence[PerfDump]) -> tuple[float, ...]:
@@ -55,7 +76,7 @@ def of_loads(launch: Launch) -> dict[str, float]:
     """Of each load how many requests a second were done, and percentiles of what a client waited for them."""
     found: dict[str, float] = {}
     for load in dict.fromkeys(one.load for one in launch.requests if one.load):
-        done = [one for one in launch.requests if one.load == load and one.client_ms is not None]
+        done = [one for one in launch.requests if one.load == load and answered(one)]
         began = [one.intended_s if one.intended_s is not None else one.sent_s for one in done]
         waited = sorted(one.client_ms for one in done if one.client_ms is not None)
         if len(done) < 2 or any(at is None for at in began):
@@ -66,7 +87,7 @@ def of_loads(launch: Launch) -> dict[str, float]:
         cuts = statistics.quantiles(waited, n=100, method="inclusive")
         found |= {f"throughput:{load}": len(done) / span_s} if span_s > 0 else {}
         found |= {f"latency_p{percent}:{load}": cuts[percent - 1] for percent in (50, 95, 99)}
-    return found
+    return _finite(found)
 
 
 def warmup_of(launch: Launch, log: LogEvidence) -> Warmup:
@@ -79,7 +100,7 @@ def warmup_of(launch: Launch, log: LogEvidence) -> Warmup:
 
 def _warmed_up(sent: Iterable[Request]) -> bool:
     """Whether a warmup request ended well."""
-    return any(one.warmup and one.failure is None and one.client_ms is not None for one in sent)
+    return any(one.warmup and answered(one) for one in sent)
 
 
 def prompts_of(sent: Iterable[Request]) -> tuple[str, ...]:

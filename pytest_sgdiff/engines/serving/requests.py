@@ -19,6 +19,8 @@ _MESH = ("hunyuan3d",)
 _SHAPE = "target"
 """The field from which a model derives frames and fps itself, and then takes neither (MiniMax-H3, upstream's nightly
 comparison)."""
+LOAD_FIGURES = ("throughput", "latency_p50", "latency_p95", "latency_p99")
+"""What is measured of each load, as `throughput:c4`."""
 _SEED = 42
 """The default of `SamplingParams.seed` (0.5.17 to 0.5.23)."""
 _FRAMES_A_SECOND = 24
@@ -181,10 +183,14 @@ def misfits(case: Case, release: int, name: str) -> Iterator[Misfit]:
             message = f"{name} reads no `{key}` from a request: it came with 0.5.{first}"
             yield Misfit(slug="serve-field", message=message, key=f"config.{key}")
     for key in parts.server.config:
-        if fields.is_extra(key):
+        if key in fields.CLIENTS:
+            message = f"a client writes `{key}` of a request itself, and no server reads it from a file: drop it"
+            yield Misfit(slug="serve-field", message=message, key=f"config.{key}")
+        elif fields.is_extra(key):
             message = f"a request for {_A[parts.task]} has no `{key}`: it would be lost"
             yield Misfit(slug="serve-field", message=message, key=f"config.{key}")
     yield from _inputs(parts, case)
+    yield from _loads(case)
 
 
 def _unasked(task: ServedTask, flag: str, release: int, name: str, key: str) -> Iterator[Misfit]:
@@ -195,6 +201,26 @@ def _unasked(task: ServedTask, flag: str, release: int, name: str, key: str) -> 
     elif first > release:
         message = f"requests of {name} for {_A[task]} have no field for `{flag}`: it came with 0.5.{first}"
         yield Misfit(slug="serve-field", message=message, key=key)
+
+
+def _loads(case: Case) -> Iterator[Misfit]:
+    """Loads that cannot come about as the case says, and figures of loads that it does not ask for."""
+    plan, names = case.launches, loads_of(case)
+    if len(names) < len(plan.concurrency) + len(plan.rate):
+        message = "two of these rates are the same in six digits, by which a load is named: drop one"
+        yield Misfit(slug="serve-load", message=message, key="launches.rate")
+    least_s = sum(plan.load_requests / rate for rate in plan.rate)
+    if least_s > case.timeout_s:
+        message = (
+            f"{plan.load_requests} requests at each of these rates take {least_s:g} s, and the server's life may take "
+            f"{case.timeout_s:g} s: raise `timeout`, or lower `load_requests`"
+        )
+        yield Misfit(slug="serve-load", message=message, key="launches.rate")
+    for metric in case.metrics.gate or ():
+        figure, _, load = metric.partition(":")
+        if figure in LOAD_FIGURES and load not in names:
+            message = f"{metric}: the case asks for no load {load}, only for {', '.join(names) or 'none'}"
+            yield Misfit(slug="serve-load", message=message, key="metrics.gate")
 
 
 def _inputs(parts: Split, case: Case) -> Iterator[Misfit]:

@@ -129,7 +129,8 @@ def _clipped(values: Array, s0: float) -> Array:
     middle = _middle(ordered)
     away = np.sort(np.abs(values - middle[:, None]), axis=1)
     top = middle + CLIP * np.maximum(MAD_TO_SD * _middle(away), s0)
-    return np.minimum(values, top[:, None])
+    clipped: Array = np.minimum(values, top[:, None])
+    return clipped
 
 
 def _middle(ordered: Array) -> Array:

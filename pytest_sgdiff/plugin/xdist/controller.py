@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
 
 from pytest_sgdiff.gpus import Eligible, held_by_others, reap
-from pytest_sgdiff.launch.signals import as_ctrl_c
 from pytest_sgdiff.plugin.role import NEEDS, give
+from pytest_sgdiff.plugin.xdist.interrupts import Interrupts
 from pytest_sgdiff.plugin.xdist.needs import read_needs
 from pytest_sgdiff.plugin.xdist.scheduler import GpuScheduling
 
@@ -29,14 +29,21 @@ class GpuSchedule:
         self._session: pytest.Session | None = None
         self._workers = 0
         self._done = threading.Event()
+        self._interrupts = Interrupts()
 
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
         # Else its workers would hear nothing of the signal that ends it, and nobody would reap what they leave.
         interrupts = contextlib.ExitStack()
-        interrupts.enter_context(as_ctrl_c())
+        interrupts.enter_context(self._interrupts.of_run())
         session.config.add_cleanup(interrupts.close)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        dsession = session.config.pluginmanager.getplugin("dsession")
+        with contextlib.nullcontext() if dsession is None else self._interrupts.in_loop(dsession):
+            return (yield)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: Sequence[object]) -> None:

@@ -27,6 +27,7 @@ from pytest_sgdiff.reports import (
 )
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.html import charts
+from pytest_sgdiff.reports.html.requests import lives
 from pytest_sgdiff.reports.html.sparks import sparks
 from pytest_sgdiff.reports.html.svg import Plot
 from pytest_sgdiff.reports.html.timeline import timeline
@@ -161,6 +162,7 @@ class HtmlReport:
             "trends": [(trend.worse, trend_text.line(trend)) for trend in trends],
             "pictures": [picture for picture in pictures if picture is not None],
             "launches": [_launch(launch, primary) for launch in result.launches],
+            "requests": lives(result, primary),
             "facts": [
                 ("Machine", machine_facts(result)),
                 (case_text.base_word(result).capitalize(), [*baseline_facts(result), *_unlinked(result)]),
