@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from pytest_sgdiff.data import MetricChoice
-from pytest_sgdiff.metrics.table import METRICS, Metric, entry
+from pytest_sgdiff.metrics import table
+from pytest_sgdiff.metrics.table import Metric, entry
 
 
 def group(name: str) -> Metric | None:
     """The family all of whose members a gate name means: `stages`."""
-    return next((metric for metric in METRICS if metric.group and metric.group == name), None)
+    return next((metric for metric in table.METRICS if metric.group and metric.group == name), None)
 
 
 def gated(choice: MetricChoice) -> tuple[str, ...]:
     """The gate names of a case: what it states, or what is usual."""
     if choice.gate is not None:
         return choice.gate
-    return tuple(metric.group or metric.name for metric in METRICS if metric.usual)
+    return tuple(metric.group or metric.name for metric in table.METRICS if metric.usual)
 
 
 def everything() -> tuple[str, ...]:
     """The gate names of all metrics and groups: what is judged where no case chooses."""
-    plain = (metric.group or ("" if metric.family else metric.name) for metric in METRICS if metric.gates)
+    plain = (metric.group or ("" if metric.family else metric.name) for metric in table.METRICS if metric.gates)
     return tuple(filter(None, plain))
 
 
@@ -41,12 +42,12 @@ def primary_of(choice: MetricChoice) -> str:
 
 def gate_names() -> tuple[str, ...]:
     """What a case can gate: metrics, groups, and `stage:<name>` for any member of a family."""
-    return tuple(name for metric in METRICS if metric.gates for name in (metric.group, *_written(metric)) if name)
+    return tuple(name for metric in table.METRICS if metric.gates for name in (metric.group, *_written(metric)) if name)
 
 
 def primary_names() -> tuple[str, ...]:
     """What can decide a case first, as `gate_names`."""
-    return tuple(name for metric in METRICS if metric.may_be_primary for name in _written(metric))
+    return tuple(name for metric in table.METRICS if metric.may_be_primary for name in _written(metric))
 
 
 def _written(metric: Metric) -> tuple[str, ...]:
@@ -55,12 +56,12 @@ def _written(metric: Metric) -> tuple[str, ...]:
 
 def published() -> dict[str, str]:
     """Metric -> its key in upstream's baseline files, of those that are in them by themselves."""
-    return {metric.name: metric.published for metric in METRICS if metric.published}
+    return {metric.name: metric.published for metric in table.METRICS if metric.published}
 
 
 def by_steadiness() -> tuple[str, ...]:
     """The names of the metrics of the whole request, each behind the steadier one that may stand for it."""
-    main = [metric for metric in METRICS if metric.metric_class == "primary" and _is_time(metric)]
+    main = [metric for metric in table.METRICS if metric.metric_class == "primary" and _is_time(metric)]
     return tuple(dict.fromkeys(name for metric in main for name in (metric.steadier, metric.name) if name))
 
 
