@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff import metrics
 from pytest_sgdiff.baselines import file_format
 from pytest_sgdiff.baselines.find import Once, entries, every, right_place, suite
 from pytest_sgdiff.baselines.flaws import Code, Flaw, of_case, of_power
@@ -19,7 +18,7 @@ from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import digest_of
-from pytest_sgdiff.metrics import DENOISE_GAP, cost
+from pytest_sgdiff.metrics import DENOISE_GAP, cost, table
 
 __all__ = ["check"]
 
@@ -68,7 +67,7 @@ def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterator[Flaw]
     wanted = cases[measurement.case].recorded_launches if measurement.case in cases else 0
     if len(measurement.launches) < wanted:
         yield _error("few-launches", number=len(measurement.launches), of=wanted)
-    times = tuple(metric.name for metric in metrics.table.METRICS if metric.metric_class == "primary" and metric.gates)
+    times = tuple(metric.name for metric in table.METRICS if metric.metric_class == "primary" and metric.gates)
     if measurement.values.keys().isdisjoint(times):
         yield _error("no-times", names=times)
     for name, values in measurement.values.items():

@@ -50,6 +50,8 @@ REACH = 2
 """A run stands alone if none of so many runs on either side is near it."""
 ALONE = 3.0
 """How far a run must be beyond its neighbours to stand alone, in standard deviations from run to run."""
+ROUNDING = 1e-9
+"""By how much the logarithms of equal figures may differ."""
 FEW = 1 / 15
 """The part of the runs that may stand alone. If more do, they are no disturbed runs but how the metric varies: where
 times are read once a second, most runs are equal and the others a second away."""
@@ -126,8 +128,8 @@ def _pulled_in(logs: list[float], noise: float) -> list[float]:
             kept.append(min(max(log, low), high))
         else:
             kept.append(min(max(log, low - reach), high + reach))
-    many = sum(one != log for one, log in zip(kept, logs, strict=True)) > max(1.0, FEW * len(logs))
-    return logs if many else kept
+    alone = sum(abs(one - log) > ROUNDING for one, log in zip(kept, logs, strict=True))
+    return kept if alone <= max(1.0, FEW * len(logs)) else logs
 
 
 def _centre(logs: Array) -> float:
@@ -236,7 +238,7 @@ def _t_test(left: Array, right: Array) -> float:
     error = math.sqrt(squares / (m + n - 2) * (1 / m + 1 / n))
     # Equal values differ by their rounding.
     if error < 1e-12:
-        return 0.0 if difference > 1e-9 else 1.0
+        return 0.0 if difference > ROUNDING else 1.0
     return float(2 * stdtr(m + n - 2, -difference / error))
 
 

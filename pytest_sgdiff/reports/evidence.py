@@ -6,11 +6,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, Environment, Estimator, GpuSeries, LaunchRecord, Verdict
 from pytest_sgdiff.judging import estimator
 from pytest_sgdiff.judging.estimator import centres, over
-from pytest_sgdiff.metrics import entry, metric_class, parameter, title, unit
+from pytest_sgdiff.metrics import entry, metric_class, parameter, table, title, unit
 from pytest_sgdiff.reports import numbers
 
 # NVML_CLOCKS_EVENT_REASON_*: HW slowdown, SW thermal slowdown, HW thermal slowdown, HW power brake. The power cap (0x4)
@@ -81,12 +80,12 @@ def seen(metric: str, then: Sequence[LaunchRecord], now: Sequence[LaunchRecord])
 
 def _figures(launches: Sequence[LaunchRecord], *, judged: set[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name for launch in launches for name in launch.metrics))
-    found = {metric.name: metric.members(launches) for metric in metrics.table.METRICS if not metric.part_of}
-    for metric in metrics.table.METRICS:
+    found = {metric.name: metric.members(launches) for metric in table.METRICS if not metric.part_of}
+    for metric in table.METRICS:
         if metric.sums is None:
             continue
         summed = [name for members in found.values() for name in members if metric.sums(parameter(name))]
-        parts = [part.name for part in metrics.table.METRICS if part.part_of == metric.name]
+        parts = [part.name for part in table.METRICS if part.part_of == metric.name]
         known = not judged.isdisjoint({metric.name, *parts})
         if summed or known:
             # The same time once more.
@@ -99,7 +98,7 @@ def _figures(launches: Sequence[LaunchRecord], *, judged: set[str]) -> tuple[str
 
 def measured(result: CaseResult) -> str:
     """What was measured although it could not be judged: `denoise 1.023 s, e2e 1.120 s, peak memory 3.09 GiB`."""
-    names = [metric.name for metric in metrics.table.METRICS if metric.gates and not metric.family]
+    names = [metric.name for metric in table.METRICS if metric.gates and not metric.family]
     found = [(title(name), centre(result, name), unit(name)) for name in names]
     return ", ".join(f"{title} {numbers.quantity(value, unit)}" for title, value, unit in found if value is not None)
 

@@ -16,7 +16,7 @@ from pytest_sgdiff.cli import main
 from pytest_sgdiff.data import PerfDump
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.history.store import tracks
-from pytest_sgdiff.metrics import Compared, Derived, Metric, Observed
+from pytest_sgdiff.metrics import Compared, Derived, Metric, Observed, table
 from pytest_sgdiff.upstream.export_baselines import export_upstream
 from pytest_sgdiff.upstream.import_baselines import import_upstream
 from tests.plugin.conftest import CASE, Project
@@ -48,7 +48,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> None:
         Metric(name="half", unit="ms", metric_class="stage", read=_halves, title="half", family=True),
         Metric(name="fastest", unit="ms", metric_class="primary", derive=_fastest, title="fastest step"),
     )
-    monkeypatch.setattr(metrics.table, "METRICS", (*metrics.table.METRICS, *fresh))
+    monkeypatch.setattr(table, "METRICS", (*table.METRICS, *fresh))
 
 
 @pytest.mark.usefixtures("added")
@@ -127,6 +127,6 @@ def test_what_is_measured_outside_the_engine_is_read_by_an_entry_too(monkeypatch
     queue = Metric(
         name="queue", unit="ms", metric_class="stage", read=lambda seen: seen.outside.get("queue"), zero=True
     )
-    monkeypatch.setattr(metrics.table, "METRICS", (*metrics.table.METRICS, queue))
+    monkeypatch.setattr(table, "METRICS", (*table.METRICS, queue))
     dump = PerfDump(generation="C2", tag="", timestamp=None, total_ms=100.0, stages=(), steps_ms=())
     assert metrics.metrics_of(dump, {"queue": 0.0, "other": 1.0}) == {"e2e": 100.0, "queue": 0.0}

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_sgdiff import metrics
 from pytest_sgdiff.baselines.renew import renew
 from pytest_sgdiff.data import (
     Baseline,
@@ -23,7 +22,7 @@ from pytest_sgdiff.history.trend import trend
 from pytest_sgdiff.judging.judge import judge
 from pytest_sgdiff.judging.power import first_figures, powers
 from pytest_sgdiff.judging.series import own_series
-from pytest_sgdiff.metrics import Metric
+from pytest_sgdiff.metrics import Metric, table
 from pytest_sgdiff.reports import metric_text
 
 STEADY = (10.0, 10.03, 9.97, 10.01, 9.99)
@@ -34,7 +33,7 @@ RECORDED = Recorded(at="2026-11-02", command="x")
 @pytest.fixture(autouse=True)
 def rate(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = Metric(name="rate", unit="images/s", metric_class="primary", better="more")
-    monkeypatch.setattr(metrics.table, "METRICS", (*metrics.table.METRICS, fresh))
+    monkeypatch.setattr(table, "METRICS", (*table.METRICS, fresh))
 
 
 def measured(*values: float) -> Measurement:

@@ -171,6 +171,11 @@ def test_series_without_noise_have_changes_where_they_change_and_nowhere_else() 
     assert change_points(runs(*[5.0] * 30)) == ()
     assert [c.index for c in change_points(runs(*[5.0] * 30, *[6.0] * 2))] == [30]
     assert change_points(runs(*[5.0] * 10, 9.0, *[5.0] * 10)) == ()
+    # Figures that differ by their rounding alone are equal.
+    rounded = [5.0 * (1 + n % 2 * 1e-15) for n in range(4)]
+    found = trend("wan", "denoise", runs(*rounded, *[6.0] * 3, 7.2))
+    assert [change.index for change in found.changes] == [4]
+    assert found.alone == pytest.approx(0.2)
 
 
 def test_a_jump_of_settings_that_nobody_recorded_is_no_slowdown_and_begins_anew() -> None:
