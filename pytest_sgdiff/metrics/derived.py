@@ -151,9 +151,12 @@ def _core(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Cores | 
 
 
 def _whole(launch: LaunchRecord) -> bool:
-    """Whether the steps that a launch kept are those that it summed up."""
+    """Whether the steps that a launch kept are those that it summed up. A server's are the medians of its requests step
+    by step, whose sum is not the median of their sums."""
     known = launch.metrics.get(DENOISE_STEPS)
-    return known is not None and bool(launch.steps_ms) and math.isclose(total(launch.steps_ms), known, rel_tol=1e-3)
+    if known is None or not launch.steps_ms:
+        return False
+    return launch.served or math.isclose(total(launch.steps_ms), known, rel_tol=1e-3)
 
 
 def step_stages(launches: Sequence[LaunchRecord]) -> tuple[int, ...] | None:

@@ -329,6 +329,18 @@ def test_launches_without_a_core_are_judged_by_the_sum_of_their_steps(change):
     assert found["denoise_steps"].outcome == "regressed"
 
 
+def test_a_server_keeps_the_medians_of_its_requests_step_by_step_and_they_have_a_core():
+    """Their sum is not the median of the requests' sums, as it is where the host holds up other steps of each."""
+
+    def served(one):
+        metrics = {**one["metrics"], "client_e2e": 1500.0, "denoise_steps": 1.01 * one["metrics"]["denoise_steps"]}
+        return {**one, "metrics": metrics}
+
+    now = [steps(number=i, **LOST["every step"]) for i in range(5)]
+    found = judged(launches(map(served, calm())), launches(map(served, now)), STEPS)
+    assert found["denoise_core"].outcome == "regressed"
+
+
 def test_where_the_stage_holds_more_than_its_steps_only_what_held_them_up_is_taken_out():
     """An image is encoded in the denoising stage: work, and no pause."""
 
