@@ -21,6 +21,7 @@ from pytest_sgdiff.engines.serving.inspect import is_server
 from pytest_sgdiff.engines.serving.numbers import steps_of
 from pytest_sgdiff.errors import RecordingError
 from pytest_sgdiff.judging.inherited import inherited
+from pytest_sgdiff.judging.workload import is_kept
 
 SIZES = ("width", "height", "num-frames", "num-inference-steps")
 """Flags of the engine that say how large the work is."""
@@ -268,7 +269,8 @@ def _variables(environment: Environment, given: Mapping[str, str]) -> dict[str, 
     """What the engine reads of a launch's environment; None where what it inherited was not recorded."""
     if environment.inherited is None:
         return None
-    return {**environment.inherited, **inherited(given)}
+    # Baselines keep of what a case sets what is work. Whether timers are synchronised is a fact of its own.
+    return {**environment.inherited, **inherited({name: value for name, value in given.items() if is_kept(name)})}
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, str]:

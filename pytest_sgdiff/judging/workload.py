@@ -16,7 +16,7 @@ from pytest_sgdiff.judging.comparable import digest_of
 from pytest_sgdiff.judging.inherited import work
 from pytest_sgdiff.redact import Redaction, sensitive
 
-__all__ = ["chosen_in", "digest_of", "with_chosen", "with_inherited", "workload"]
+__all__ = ["chosen_in", "digest_of", "is_kept", "with_chosen", "with_inherited", "workload"]
 
 _CHOSEN = "engine-chose."
 
@@ -30,6 +30,11 @@ _NO_MATTER = re.compile(
 )
 # Flags that repeat what the case says elsewhere, or name what is written.
 _NO_MATTER_ARGS = frozenset({"num-gpus", "backend", "output-file-name", "log-level"})
+
+
+def is_kept(name: str) -> bool:
+    """Whether a variable that a case sets is part of its workload; those that say where something lies are not."""
+    return not _NO_MATTER.search(name)
 
 
 def workload(case: Case, *, asset_hashes: Mapping[str, str], redaction: Redaction | None = None) -> Workload:

@@ -72,6 +72,10 @@ def _values(setting: Setting, words: Sequence[str]) -> Iterator[str]:
             yield setting.const if setting.nargs == "?" and setting.const is not None else following
 
 
+JUDGES = frozenset({"strict", "fail-on", "report", "history"})
+"""Options that nobody types who does not want a measurement."""
+
+
 def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object], env: Mapping[str, str]) -> None:
     """Refuse a run whose command line asks for a measurement, and whose environment or configuration (`addopts`,
     PYTEST_ADDOPTS) turns it into something else. `typed` are the words of the command line, `option` gives the value
@@ -103,6 +107,21 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
             raise OptionError(
                 f"{words[0]} in `addopts` or PYTEST_ADDOPTS measures nothing, which contradicts the command line "
                 f"({asks}): remove it, or type {words[0]} too"
+            )
+
+
+def refuse_idle(typed: Sequence[str]) -> None:
+    """Refuse a command line that judges or reports a measurement, in a run that makes none: all would be skipped, and
+    exit with 0.
+
+    Raises:
+        OptionError: names the option, and those that measure.
+    """
+    for setting in SETTINGS:
+        if setting.flag in JUDGES and _typed(setting, typed):
+            raise OptionError(
+                f"{setting.option} measures nothing by itself: add --sgdiff-gpus=N to launch the engine, "
+                "--sgdiff-replay=DIR to judge recorded launches, or --sgdiff-dry-run to print command lines"
             )
 
 

@@ -18,7 +18,7 @@ from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
-from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_repeats, shows_only
+from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.controller import Results
 from pytest_sgdiff.plugin.fixtures import SESSION
@@ -66,6 +66,8 @@ def start(config: pytest.Config, *, run_id: str) -> None:
             refuse_repeats(typed)
             refuse_contradictions(typed, lambda name: config.getoption(name, None), os.environ)
         settings = _settings(config, run_id)
+        if own.leads and settings.mode == "off" and not shows_only(config):
+            refuse_idle(typed)
         if own.leads and settings.measuring:
             ready_to_publish(settings)
         pool = _pool(settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None

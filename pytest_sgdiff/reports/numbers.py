@@ -22,6 +22,8 @@ def clean(text: str) -> str:
 
 def plural(count: int, noun: str) -> str:
     """`1 launch`, `5 launches`, `2 cases`."""
+    if noun.endswith("series"):
+        return f"{count} {noun}"
     ending = "es" if noun.endswith(("ch", "s", "x")) else "s"
     return f"{count} {noun}" if count == 1 else f"{count} {noun}{ending}"
 
