@@ -235,7 +235,8 @@ def _text(path: Path, *, limit: int) -> str:
 
 
 def _of_own_run(event: Mapping[str, Any], results: Path) -> tuple[int, str]:
-    if event["pull_request"]["head"]["repo"]["full_name"] != os.environ["GITHUB_REPOSITORY"]:
+    # Null where the fork was deleted.
+    if (event["pull_request"]["head"]["repo"] or {}).get("full_name") != os.environ["GITHUB_REPOSITORY"]:
         raise CommentError("a run of a fork comments through workflow_run, where its files are read as hostile")
     parts = [_text(results / "report.md", limit=REPORT_LIMIT)]
     if os.path.lexists(results / "trend.md"):

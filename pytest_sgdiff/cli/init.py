@@ -164,8 +164,9 @@ def _check_command(text: str | None) -> None:
         words = ["sglang"] if text is None else shlex.split(text)
     except ValueError as error:
         raise OptionError(f"init: --engine-cmd={text}: {str(error).lower()}") from None
-    if not words or "\n" in (text or ""):
-        raise OptionError("init: --engine-cmd must be a command in one line")
+    if not words or not all(character.isprintable() for character in text or ""):
+        # Whatever ends a line, or is no text, would be another line of pytest.ini.
+        raise OptionError("init: --engine-cmd must be a command in one line of printable characters")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -232,17 +233,19 @@ def _gpus_here() -> int:
 
 def _model(text: str) -> str:
     """A model as the case names it: launches have folders of their own, so a folder is named in full."""
-    folder = Path(text).expanduser()
     if not text.strip():
         raise OptionError("init: --model is empty")
-    return os.path.abspath(folder) if folder.is_dir() else text
+    # Not Path: it raises for an unknown user, a name that is too long, and a folder that may not be entered.
+    folder = os.path.expanduser(text)
+    return os.path.abspath(folder) if os.path.isdir(folder) else text
 
 
 def _from(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= MOST):
+        digits = text.lstrip("0") or "0"
+        if not (text.isascii() and text.isdecimal() and len(digits) <= 9 and least <= int(digits) <= MOST):
             raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} to {MOST}")
-        return int(text)
+        return int(digits)
 
     return number
 
@@ -399,7 +402,8 @@ def _needs(cases: Sequence[Case], engine_cmd: str | None) -> Iterable[str]:
         yield f"needed      HF_TOKEN: {', '.join(gated)} {'is' if len(gated) == 1 else 'are'} gated"
     command = shlex.split(engine_cmd or "sglang")[0]
     if shutil.which(command) is None:
-        yield f"needed      the engine: '{command}' is not found; install SGLang, or name it with --engine-cmd=CMD"
+        fix = "install SGLang, or name it with --engine-cmd=CMD" if engine_cmd is None else "is that its path?"
+        yield f"needed      the engine: '{command}' is not found; {fix}"
 
 
 def _pool(cases: Sequence[Case]) -> str:

@@ -46,6 +46,8 @@ def _trend(chosen: argparse.Namespace) -> int:
         # A name that is wrong must not look like a quiet history.
         raise OptionError(f"{chosen.file}: no runs of {chosen.metric or 'any metric'} of {chosen.case or 'any case'}")
     if chosen.html is not None:
+        if chosen.html.exists() and chosen.html.samefile(chosen.file):
+            raise OptionError(f"--html={chosen.html}: is the history itself: name another file")
         _write(chosen.html, shown, source=chosen.file)
     if chosen.json:
         print(as_json([_row(one) for one in shown]))

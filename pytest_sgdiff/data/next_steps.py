@@ -30,6 +30,7 @@ NextCode = Literal[
     # A launch failed, or GPUs could not be had.
     "fix",
     "read-log",
+    "name-recording",
     "stated",
     # An A/B run.
     "see-differences",

@@ -33,7 +33,8 @@ def inventory(reader: NvmlReader | None = None) -> tuple[Gpu, ...]:
     if not facts:
         raise LeaseError(
             f"no GPU was found: the NVIDIA driver {reader.driver() or 'of this machine'} answers, but lists no GPU; "
-            "check that nvidia-smi lists one, and that the container was started with GPUs (docker run --gpus all)"
+            "check that nvidia-smi lists one, and that the container was started with GPUs (docker run --gpus "
+            "all); --sgdiff-gpus=none runs the cases that need no GPU"
         )
     whole = [fact for fact in facts if fact.parent is None]
     in_pci_order = sorted(whole, key=lambda fact: fact.pci or "")

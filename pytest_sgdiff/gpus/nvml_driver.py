@@ -47,7 +47,8 @@ class PynvmlReader:
         except Exception as error:  # not only NVMLError: a library that cannot be loaded is an OSError
             raise LeaseError(
                 f"no GPU was found: the NVIDIA driver does not answer ({_words(error)}); is the driver installed, does "
-                "nvidia-smi work, and was the container started with its GPUs (docker run --gpus all)?"
+                "nvidia-smi work, and was the container started with its GPUs (docker run --gpus "
+                "all)? --sgdiff-gpus=none runs the cases that need no GPU"
             ) from None
         self._started = True
         return self._module

@@ -7,7 +7,6 @@ one there. The file may be shared by runs at the same time; SQLite's own locking
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import HistoryError
 from pytest_sgdiff.files.data_files import DataFileError, kind, opened
 from pytest_sgdiff.judging.estimator import centre
-from pytest_sgdiff.metrics import metric_class, only_derived
+from pytest_sgdiff.metrics import metric_class, only_derived, plausible
 
 BUSY_TIMEOUT_S = 30.0
 """How long a run waits for another one that is appending: an append takes milliseconds."""
@@ -290,4 +289,5 @@ def _check_schema(connection: sqlite3.Connection, path: Path, version: int) -> N
 
 
 def _is_figure(value: object) -> bool:
-    return isinstance(value, float) and math.isfinite(value) and value > 0
+    # What nothing takes is no measurement, and its ratios are no numbers.
+    return isinstance(value, float) and value > 0 and plausible(value)

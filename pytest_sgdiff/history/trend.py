@@ -162,6 +162,6 @@ def best_by_chance(points: Sequence[HistoryPoint]) -> float:
     The lowest of n medians of three lies about sqrt(2 ln n) of their standard deviations below the middle, and the
     latest is above by chance as well: 2.3 more. The noise is that of the steps from run to run, net of their drift.
     """
-    steps = [math.log(b.value / a.value) for a, b in pairwise(points)]
+    steps = [math.log(b.value) - math.log(a.value) for a, b in pairwise(points)]
     of_medians = MEDIAN_OF_THREE * spread(steps) / math.sqrt(2)
     return math.expm1(of_medians * (math.sqrt(2 * math.log(len(points))) + 2.3))

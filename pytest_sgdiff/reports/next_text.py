@@ -101,6 +101,9 @@ _WORDS: Mapping[NextCode, Callable[[NextStep], str]] = {
         "make the case larger (more frames, larger images, all layers), or give the engine CPUs of its own"
     ),
     "fix": lambda s: "" if s.cause is None else FIXES[s.cause],
+    "name-recording": lambda s: (
+        "name the folder of a run, as --sgdiff-out wrote it: the launches of a case lie in it in a folder of its name"
+    ),
     "read-log": lambda s: "read the engine's log, or launch it by hand with the command line that reproduces this",
     "stated": lambda s: s.fix,
     "see-differences": lambda s: f"see what differs: {_command(s)}",

@@ -60,6 +60,8 @@ def finish(
         looks=case.launches.looks[-1],
         changed=changed,
     )
+    if reason.code == "empty-recording":
+        step = NextStep(code="name-recording")  # no engine ran, whose log could be read
     return CaseResult(
         case=case.id,
         node_id=case.node_id,

@@ -91,7 +91,10 @@ def test_an_empty_folder_gets_all_that_a_first_run_needs(here: Path, capsys: pyt
     assert json.loads(files(here)["cases/case.schema.json"]) == json_schema.document_schema()
     assert (here / "cases" / files(here)[file].splitlines()[0].partition("$schema=")[2]).is_file()
     workflow = yaml.safe_load(files(here)[".github/workflows/sgdiff.yml"])
-    assert "pytest cases --sgdiff-gpus=1 --sgdiff-strict" in workflow["jobs"]["gate"]["steps"][2]["run"]
+    assert (
+        "pytest cases --sgdiff-gpus=1 --sgdiff-engine-cmd=sglang --sgdiff-strict"
+        in workflow["jobs"]["gate"]["steps"][2]["run"]
+    )
     assert "@" not in workflow["jobs"]["gate"]["env"]["PLUGIN"]
 
 
@@ -190,6 +193,9 @@ def test_every_recipe_is_shipped_and_can_be_copied(here: Path) -> None:
         (["--model", " m"], "'model' must be text without spaces around it"),
         (["--engine-cmd", "a 'b"], "no closing quotation"),
         (["--engine-cmd", ""], "must be a command"),
+        (["--engine-cmd", "sglang\raddopts=--collect-only"], "must be a command in one line"),
+        (["--engine-cmd", "sglang\f[evil]"], "must be a command in one line"),
+        (["--engine-cmd", "sg\udcff"], "must be a command in one line"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_is_written(
@@ -200,7 +206,15 @@ def test_a_mistake_is_named_and_nothing_is_written(
     assert files(here) == {}
 
 
-@pytest.mark.parametrize("words", [["--gpus", "-1"], ["--gpus", "many"], ["--size", "9"], ["--size", "0x9"]])
+@pytest.mark.parametrize("model", ["~nosuchuser/m", "a" * 5000])
+def test_what_is_no_folder_is_a_models_name(here: Path, model: str) -> None:
+    assert main(["init", "--model", model]) in (0, 2)
+
+
+NONE = (["--gpus", "-1"], ["--gpus", "many"], ["--gpus", "00000000099999"], ["--size", "9"], ["--size", "0x9"])
+
+
+@pytest.mark.parametrize("words", NONE)
 def test_a_value_that_is_none_is_refused(here: Path, words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["init", *words])

@@ -183,7 +183,8 @@ def test_a_driver_that_does_not_answer_says_why_and_what_to_do() -> None:
         PynvmlReader(module).facts()
     assert str(caught.value) == (
         "no GPU was found: the NVIDIA driver does not answer (Not Supported); is the driver installed, does "
-        "nvidia-smi work, and was the container started with its GPUs (docker run --gpus all)?"
+        "nvidia-smi work, and was the container started with its GPUs (docker run --gpus all)? "
+        "--sgdiff-gpus=none runs the cases that need no GPU"
     )
 
 

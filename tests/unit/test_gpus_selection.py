@@ -203,7 +203,8 @@ def test_a_driver_without_gpus_says_so(tmp_path: Path) -> None:
         resolve("1", visible=None, reader=reader)
     assert str(caught.value) == (
         "--sgdiff-gpus=1: no GPU was found: the NVIDIA driver 580.159.04 answers, but lists no GPU; "
-        "check that nvidia-smi lists one, and that the container was started with GPUs (docker run --gpus all)"
+        "check that nvidia-smi lists one, and that the container was started with GPUs (docker run --gpus all); "
+        "--sgdiff-gpus=none runs the cases that need no GPU"
     )
 
 
