@@ -306,6 +306,7 @@ SPITEFUL = [
 def test_a_spiteful_input_is_one_word_of_one_option(job: Job, text: str) -> None:
     job.ready('printf \'%s\\0\' "$@" > "$RUNNER_TEMP/arguments"')
     (job.workspace / text.replace("/", "_")).mkdir()
+    file = f"./{text}" if text.startswith("-") else text
     given = {
         "marks": text,
         "select": text,
@@ -314,14 +315,14 @@ def test_a_spiteful_input_is_one_word_of_one_option(job: Job, text: str) -> None
         "lock_dir": text,
         "engine_command": text,
         "arguments": f"-x\n\n-o=addopts={text}",
-        "cases": f"cases\n{text}\n",
+        "cases": f"cases\n{file}\n",
         "assets": text.replace("/", "_"),
         "folder": text.replace("/", "_"),
     }
     done = job.run("Measure and judge", **given)
     assert done.returncode == 0, done.stdout
     words = (job.temp / "arguments").read_text().split("\0")[:-1]
-    assert words[-3:] == ["--", "cases", text]
+    assert words[-3:] == ["--", "cases", file]
     assert {
         f"-m={text}",
         f"-k={text}",
@@ -349,6 +350,11 @@ def test_an_engine_is_a_requirement_and_no_option_of_pip(job: Job) -> None:
     for text in ("--index-url=https://example.org sglang", "sglang==0.5.17\n-e ."):
         assert job.run("Install the engine", engine=text).returncode == 4
     assert not (job.folder / "pip.log").exists()
+
+
+def test_a_case_file_is_no_option_of_pytest(job: Job) -> None:
+    done = job.run("Measure and judge", cases="cases\n-pevil", replay="measured/recording")
+    assert (done.returncode, "names files and folders, no options: -pevil" in done.stdout) == (4, True)
 
 
 def test_a_recording_is_judged_without_gpus_and_without_an_engine(job: Job) -> None:

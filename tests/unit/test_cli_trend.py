@@ -175,3 +175,27 @@ def test_the_example_of_the_documentation_is_what_it_prints(public: Path, capsys
     printed = capsys.readouterr().out.splitlines()
     start = printed.index(example[0])
     assert [*printed[start : start + 3], *(line for line in printed if line == example[3])] == example
+
+
+def test_the_page_is_never_written_over_the_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, link = tmp_path / "h.db", tmp_path / "page.html"
+    nights(path, 10, "a", 1000.0)
+    link.symlink_to(path)
+    before = path.read_bytes()
+    for page in (path, link):
+        assert main(["trend", str(path), "--html", str(page)]) == 2
+        assert "is the history itself" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("value", [5e-324, 1.7e308])
+def test_what_nothing_takes_is_no_figure_of_a_history(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    path = tmp_path / "h.db"
+    nights(path, 10, "a", *[1000.0] * 8)
+    with sqlite3.connect(path) as database:
+        (table,) = [row[0] for row in database.execute("select name from sqlite_master where sql like '%value%REAL%'")]
+        database.execute(f"update {table} set value = ?", (value,))
+    assert main(["trend", str(path)]) == 2
+    assert "is not valid" in capsys.readouterr().err
