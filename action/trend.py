@@ -78,7 +78,7 @@ def table(found: Sequence[Track]) -> str:
 def picture(values: Sequence[float]) -> str:
     """The values as bars. The scale spans 5 % at least, so that noise does not look like a mountain."""
     low, high = min(values), max(values)
-    span = max(high - low, 0.05 * low)
+    span = max(high - low, 0.05 * low) or 1.0
     return "".join(BARS[min(int((value - low) / span * len(BARS)), len(BARS) - 1)] for value in values)
 
 

@@ -7,12 +7,13 @@ import contextlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff import __version__
 from pytest_sgdiff.cli import baselines, cases, compare, gpus, init, inspect, judge, schema, trend, upstream
 from pytest_sgdiff.cli.output import PrintableOutput
-from pytest_sgdiff.cli.protocol import MISTAKES, Add, Listed
+from pytest_sgdiff.cli.protocol import CRASHED, MISTAKES, Add, Listed
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.redact import Redaction
 
@@ -41,7 +42,8 @@ pytest measures (`pytest --help` has the options):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 good, 1 a problem found, 2 wrong input."""
+    """Run the command; returns the exit code: 0 good, 1 a problem found, 2 wrong input, 3 a fault of this
+    program."""
     for stream in (sys.stdout, sys.stderr):
         # Names and summaries are people's: where a terminal has no such letters, escapes are better than a traceback.
         if isinstance(stream, io.TextIOWrapper):
@@ -73,6 +75,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SgdiffError as error:
         print(f"sgdiff: {error}", file=sys.stderr)
         return MISTAKES
+    except BrokenPipeError:
+        raise
+    except Exception:
+        # Python would exit with 1, which says that a problem was found in what was read.
+        traceback.print_exc()
+        return CRASHED
 
 
 def build_parser() -> argparse.ArgumentParser:

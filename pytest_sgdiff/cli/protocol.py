@@ -19,6 +19,8 @@ FOUND = 1
 """Something is wrong with what was looked at: a regression, a launch that does not count."""
 MISTAKES = 2
 """The input is wrong, or things cannot be compared."""
+CRASHED = 3
+"""A fault of this program, which says nothing of what was looked at."""
 
 
 class Subparsers(Protocol):

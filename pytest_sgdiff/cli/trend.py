@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, Subparsers, as_json
 from pytest_sgdiff.printable import printable_values
 
+_DATABASE = b"SQLite format 3\0"
+
 if TYPE_CHECKING:
     from pytest_sgdiff.reports.html.trend_page import Series
 
@@ -46,8 +48,6 @@ def _trend(chosen: argparse.Namespace) -> int:
         # A name that is wrong must not look like a quiet history.
         raise OptionError(f"{chosen.file}: no runs of {chosen.metric or 'any metric'} of {chosen.case or 'any case'}")
     if chosen.html is not None:
-        if chosen.html.exists() and chosen.html.samefile(chosen.file):
-            raise OptionError(f"--html={chosen.html}: is the history itself: name another file")
         _write(chosen.html, shown, source=chosen.file)
     if chosen.json:
         print(as_json([_row(one) for one in shown]))
@@ -125,6 +125,8 @@ def _write(page: Path, shown: Sequence[Series], *, source: Path) -> None:
     from pytest_sgdiff.redact import Redaction
     from pytest_sgdiff.reports.html.trend_page import render
 
+    if _is_database(page):
+        raise OptionError(f"--html={page}: is a database, as a history is: name another file")
     try:
         text = render(shown, source=source.name)
     except ModuleNotFoundError as error:
@@ -133,3 +135,15 @@ def _write(page: Path, shown: Sequence[Series], *, source: Path) -> None:
         overwrite(Path(os.path.realpath(page)), Redaction(os.environ).text(text))
     except OSError as error:
         raise OptionError(f"--html={page}: cannot be written: {error.strerror or error}") from None
+
+
+def _is_database(page: Path) -> bool:
+    """Whether a page would be written over the history, or another one."""
+    try:
+        # Asked first: to open a pipe waits for its other end.
+        if not page.is_file():
+            return False
+        with page.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ one there. The file may be shared by runs at the same time; SQLite's own locking
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,6 +148,8 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
             texts = (case_id, machine, workload, name, at, outcome, version or "", made or "")
             if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
                 raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
+            if not plausible(value):
+                continue
             imported = outcome == IMPORTED
             point = HistoryPoint(at=at, value=value, engine_version=version, commit=made, imported=imported)
             found.setdefault((case_id, machine, workload, name), []).append(point)
@@ -173,6 +176,8 @@ def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, l
         for metric, value, launches in rows:
             if not isinstance(metric, str) or not _is_figure(value) or not isinstance(launches, int) or launches < 1:
                 raise HistoryError(f"{path}: not a usable history: a point of {case} is none; move it away")
+            if not plausible(value):
+                continue
             found.setdefault(metric, []).append((value, launches))
     return found
 
@@ -192,7 +197,8 @@ def figures(result: CaseResult) -> dict[str, tuple[float, int]]:
         now = verdict.now
         if only_derived(verdict.metric) and verdict.metric_class != "pause" and now is not None and now > 0:
             found[verdict.metric] = now, sum(value is not None for value in verdict.now_values)
-    return found
+    # What nothing takes is no measurement, and its ratios are no numbers.
+    return {metric: figure for metric, figure in found.items() if plausible(figure[0])}
 
 
 def engine_of(result: CaseResult) -> str | None:
@@ -239,6 +245,9 @@ def _opened(path: Path, *, mode: Literal["ro", "rwc"]) -> Iterator[sqlite3.Conne
             _upgrade(connection, version)
         yield connection
         connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        # Locked, a full disk, a folder that nobody may write to: nothing is wrong with the file.
+        raise HistoryError(f"{path}: the history cannot be used now: {error}; it was left as it is") from None
     except sqlite3.Error as error:
         raise HistoryError(f"{path}: not a usable history: {error}; move it away to start a new one") from None
     finally:
@@ -289,5 +298,4 @@ def _check_schema(connection: sqlite3.Connection, path: Path, version: int) -> N
 
 
 def _is_figure(value: object) -> bool:
-    # What nothing takes is no measurement, and its ratios are no numbers.
-    return isinstance(value, float) and value > 0 and plausible(value)
+    return isinstance(value, float) and math.isfinite(value) and value > 0

@@ -161,7 +161,12 @@ def best_by_chance(points: Sequence[HistoryPoint]) -> float:
 
     The lowest of n medians of three lies about sqrt(2 ln n) of their standard deviations below the middle, and the
     latest is above by chance as well: 2.3 more. The noise is that of the steps from run to run, net of their drift.
+    Where runs take one of a few values most steps are none: their mean square tells, but for the largest few (a change,
+    or one disturbed run in twenty).
     """
-    steps = [math.log(b.value) - math.log(a.value) for a, b in pairwise(points)]
-    of_medians = MEDIAN_OF_THREE * spread(steps) / math.sqrt(2)
+    logs = [math.log(point.value) for point in points]
+    steps = [b - a for a, b in pairwise(logs)]
+    calm = sorted(map(abs, steps))[: -2 - len(steps) // 5]
+    noise = max(spread(steps), math.sqrt(math.fsum(step**2 for step in calm) / len(calm))) if calm else spread(steps)
+    of_medians = MEDIAN_OF_THREE * noise / math.sqrt(2)
     return math.expm1(of_medians * (math.sqrt(2 * math.log(len(points))) + 2.3))

@@ -395,6 +395,12 @@ def test_only_runs_of_the_branch_add_to_the_history() -> None:
     assert "inputs.record != 'true'" in step["if"]
 
 
+def test_a_job_comments_itself_on_pull_requests_of_its_own_repository_only() -> None:
+    """Of a fork that was deleted the event names no repository, which is none of ours either."""
+    (step,) = [step for _, step in steps() if step.get("name") == "Comment on the pull request"]
+    assert "&& github.event.pull_request.head.repo.full_name == github.repository" in step["if"]
+
+
 def test_a_history_is_found_by_its_whole_name_in_the_cache() -> None:
     """A key is looked for by how it begins: `nightly-` would also begin that of a history `nightly-h100`."""
     caches = [step["with"] for page, step in steps() if page in ACTIONS and "istory" in step["name"] and "uses" in step]
@@ -455,6 +461,31 @@ def test_a_slower_night_in_the_trend_fails_no_run_of_its_own_and_a_broken_page_d
     for code, expected in ((0, 0), (1, 0), (2, 1)):
         tool.write_text(f"#!/bin/bash\nexit {code}\n")
         assert job.run("Draw the trend", history="nightly").returncode == expected
+
+
+def test_a_broken_history_of_the_cache_is_set_aside_and_kept(job: Job) -> None:
+    job.ready()
+    history = job.temp / "sgdiff" / "history" / "history.db"
+    assert job.run("Set a broken history aside", history="nightly").returncode == 0
+    history.write_bytes(b"no history" * 900)
+    done = job.run("Set a broken history aside", history="nightly")
+    assert (done.returncode, "::warning" in done.stdout) == (0, True)
+    assert not history.exists()
+    assert (job.results / "history-broken.db").read_bytes() == b"no history" * 900
+    append_figures(history, [night(1, value=1000.0)])
+    assert job.run("Set a broken history aside", history="nightly").returncode == 0
+    assert history.exists()
+
+
+def test_the_wheel_of_a_base_engine_is_found_by_its_folder_too(job: Job) -> None:
+    keys = {step["with"]["key"] for _, step in steps() if "base engine" in step.get("name", "") and "uses" in step}
+    (key,) = keys
+    assert "${{ inputs.base-commit }}-${{ steps.install.outputs.base }}" in key
+    names = set()
+    for base in ("base/python", "other/python", "base/python"):
+        assert job.run("Install the plugin", base=base).returncode == 0
+        names.add(job.outputs["install"]["base"])
+    assert len(names) == 2
 
 
 def test_a_history_that_is_none_is_named_and_no_history_is_no_picture(job: Job) -> None:

@@ -382,6 +382,8 @@ def test_the_files_of_a_fork_are_not_taken_for_our_own(site: Site, monkeypatch: 
     results.mkdir()
     (results / "report.md").write_text("## anything\n")
     assert run(site, monkeypatch, own("fork/repo"), "--results", str(results), kind="pull_request") == 1
+    deleted = {"pull_request": {"number": 7, "head": {"repo": None}}}
+    assert run(site, monkeypatch, deleted, "--results", str(results), kind="pull_request") == 1
     assert site.written == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import sqlite3
 from dataclasses import replace
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Workload
+from pytest_sgdiff.data import HistoryPoint, Workload
 from pytest_sgdiff.history import store as history
+from pytest_sgdiff.history.trend import creep, creeps
 from tests import factories
 
 
@@ -178,14 +180,15 @@ def test_the_example_of_the_documentation_is_what_it_prints(public: Path, capsys
 
 
 def test_the_page_is_never_written_over_the_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, link = tmp_path / "h.db", tmp_path / "page.html"
+    path, link, other = tmp_path / "h.db", tmp_path / "page.html", tmp_path / "other.db"
     nights(path, 10, "a", 1000.0)
+    nights(other, 10, "a", 1000.0)
     link.symlink_to(path)
-    before = path.read_bytes()
-    for page in (path, link):
+    before = path.read_bytes(), other.read_bytes()
+    for page in (path, link, other):
         assert main(["trend", str(path), "--html", str(page)]) == 2
-        assert "is the history itself" in capsys.readouterr().err
-    assert path.read_bytes() == before
+        assert "is a database" in capsys.readouterr().err
+    assert (path.read_bytes(), other.read_bytes()) == before
 
 
 @pytest.mark.parametrize("value", [5e-324, 1.7e308])
@@ -195,7 +198,37 @@ def test_what_nothing_takes_is_no_figure_of_a_history(
     path = tmp_path / "h.db"
     nights(path, 10, "a", *[1000.0] * 8)
     with sqlite3.connect(path) as database:
-        (table,) = [row[0] for row in database.execute("select name from sqlite_master where sql like '%value%REAL%'")]
-        database.execute(f"update {table} set value = ?", (value,))
+        database.execute("update points set value = ? where at like '%-10-03%'", (value,))
+    assert main(["trend", str(path), "--json"]) == 0
+    assert [row["runs"] for row in json.loads(capsys.readouterr().out)] == [7, 7, 7]
+
+
+def test_a_history_that_is_in_use_is_not_called_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "h.db"
+    nights(path, 10, "a", 1000.0)
+    monkeypatch.setattr(history, "BUSY_TIMEOUT_S", 0.0)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
     assert main(["trend", str(path)]) == 2
-    assert "is not valid" in capsys.readouterr().err
+    holder.close()
+    err = capsys.readouterr().err
+    assert ("locked" in err, "move it away" in err) == (True, False)
+
+
+def test_a_fault_of_the_program_is_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pytest_sgdiff.cli.trend._series", lambda chosen: 1 / 0)
+    assert main(["trend", "h.db"]) == 3
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [(100.0, 105.0), (20.0, 21.0)])
+def test_a_series_of_two_values_creeps_by_chance_in_few_of_many(values: tuple[float, float]) -> None:
+    """Most steps are none there, and a robust spread of them is zero."""
+    draw = random.Random(20261130)
+    series = [[HistoryPoint(at=str(i), value=draw.choice(values)) for i in range(60)] for _ in range(200)]
+    crept = sum(creeps("e2e", points, creep(points)) for points in series)
+    assert crept <= 4
