@@ -51,14 +51,14 @@ cases:
 
 
 def test_a_cache_dit_configuration_is_applied_in_both_engines_or_the_launch_does_not_count(
-    engine_env: pathlib.Path, checkpoint: Checkpoint, tmp_path: pathlib.Path
+    engine: str, checkpoint: Checkpoint, tmp_path: pathlib.Path
 ) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     assets = tmp_path / "assets"
     assets.mkdir()
     (assets / "cache.yaml").write_text(CONFIG)
     (assets / "broken.yaml").write_text("cache_config: {no_such_setting: 1}\n")
-    project = Project(folder=tmp_path, engine=str(engine_env / "bin" / "sglang"), gpus="none")
+    project = Project(folder=tmp_path, engine=engine, gpus="none")
     project.write_case(CASES.format(model=checkpoint("baseline")))
     ran = project.pytest(f"--sgdiff-assets={assets}", "--sgdiff-out=kept")
     found = {case["case"]: case for case in json.loads((tmp_path / "report.json").read_text())["cases"]}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,31 +27,43 @@ pytestmark = pytest.mark.engine
 # The engine that is run here, all before it, and the newest: each is an import of half a minute.
 ASKED = (*VERSIONS[: VERSIONS.index("0.5.17") + 1], VERSIONS[-1])
 
+SERVED = ("0.5.17", "0.5.23")
+"""Those whose servers are started here."""
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 PARSE = """
-import argparse, contextlib, io, json, sys
-from sglang.multimodal_gen.runtime.entrypoints.cli.COMMAND import add_multimodal_gen_COMMAND_args
+import argparse, contextlib, importlib, io, json, sys
+import sglang
 
-parser = argparse.ArgumentParser()
-add_multimodal_gen_COMMAND_args(parser)
-known = set(parser._option_string_actions)
-found = {
-    "flags": {
-        word[2:]: [getattr(action.type, "__name__", ""), list(map(str, action.choices or ()))]
-        for word, action in parser._option_string_actions.items()
+print(sglang.__version__)
+
+
+def answers(command, lines):
+    module = importlib.import_module(f"sglang.multimodal_gen.runtime.entrypoints.cli.{command}")
+    parser = argparse.ArgumentParser()
+    getattr(module, f"add_multimodal_gen_{command}_args")(parser)
+    known = set(parser._option_string_actions)
+    found = {
+        "flags": {
+            word[2:]: [getattr(action.type, "__name__", ""), list(map(str, action.choices or ()))]
+            for word, action in parser._option_string_actions.items()
+        }
     }
-}
-for name, words in json.load(sys.stdin).items():
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            _, left = parser.parse_known_args(words)
-        # An abbreviation is parsed, and then ignored by the engine, which looks for the exact word.
-        short = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
-        found[name] = {"unknown": left, "abbreviated": short}
-    except BaseException as error:
-        found[name] = {"error": f"{type(error).__name__}: {error} {said.getvalue()[-300:]}"}
+    for name, words in lines.items():
+        said = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(said):
+                _, left = parser.parse_known_args(words)
+            # An abbreviation is parsed, and then ignored by the engine, which looks for the exact word.
+            short = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+            found[name] = {"unknown": left, "abbreviated": short}
+        except BaseException as error:
+            found[name] = {"error": f"{type(error).__name__}: {error} {said.getvalue()[-300:]}"}
+    return found
+
+
+found = {command: answers(command, lines) for command, lines in json.load(sys.stdin).items()}
 print("\\n" + json.dumps(found))
 """
 
@@ -80,20 +94,17 @@ def written(version: str, command: str = "generate") -> dict[str, list[str]]:
     return lines
 
 
-def parsed(
-    engine_env: pathlib.Path, version: str, lines: dict[str, list[str]], command: str = "generate"
-) -> dict[str, Any]:
-    """What the parser of that version's command says to each command line, by case."""
+def parsed(engine_env: pathlib.Path, version: str) -> dict[str, Any]:
+    """What the parsers of that version's commands say to the probes and to every case, by command: in one process, for
+    it takes half a minute to import."""
+    commands = ("generate", "serve") if version in SERVED else ("generate",)
+    lines = {command: {**PROBES, **written(version, command)} for command in commands}
     other = engine_env / "parsers" / version
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     if other.exists():
         environment["PYTHONPATH"] = os.pathsep.join([str(other), str(other.parent / "imports")])
     done = subprocess.run(
-        [
-            str(engine_env / "bin" / "python"),
-            "-c",
-            "import sglang; print(sglang.__version__)\n" + PARSE.replace("COMMAND", command),
-        ],
+        [str(engine_env / "bin" / "python"), "-c", PARSE],
         input=json.dumps(lines),
         capture_output=True,
         text=True,
@@ -129,17 +140,23 @@ def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def ask(engine_env: pathlib.Path) -> Callable[[str], dict[str, Any]]:
+    """A function (version) -> what its parsers say, asked once."""
+    return functools.cache(functools.partial(parsed, engine_env))
+
+
 @pytest.fixture(scope="module")
-def answers(engine_env: pathlib.Path, version: str) -> dict[str, Any]:
-    """What the parser says to the probes and to every case, asked in one process: it takes half a minute to import."""
-    return parsed(engine_env, version, {**PROBES, **written(version)})
+def answers(ask: Callable[[str], dict[str, Any]], version: str) -> dict[str, Any]:
+    answer: dict[str, Any] = ask(version)["generate"]
+    return answer
 
 
-@pytest.mark.parametrize("release", ["0.5.17", "0.5.23"])
+@pytest.mark.parametrize("release", SERVED)
 def test_every_server_that_may_be_launched_is_accepted_by_the_real_parser(
-    engine_env: pathlib.Path, release: str
+    ask: Callable[[str], dict[str, Any]], release: str
 ) -> None:
-    said = parsed(engine_env, release, {**PROBES, **written(release, "serve")}, "serve")
+    said = ask(release)["serve"]
     cases = [case.id for case in every_case("serve") if may_be_launched(case, release)]
     assert len(cases) > 5
     assert {name: said[name] for name in cases if said[name] != ACCEPTED} == {}
