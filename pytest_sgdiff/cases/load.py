@@ -16,7 +16,7 @@ from pytest_sgdiff.cases.keys import CASE
 from pytest_sgdiff.cases.merge import Draft, drafts
 from pytest_sgdiff.cases.shapes import did_you_mean
 from pytest_sgdiff.cases.tree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
-from pytest_sgdiff.cases.yaml import MAX_BYTES, TOO_LARGE, read_tree
+from pytest_sgdiff.cases.yaml import MAX_BYTES, TOO_LARGE, read_quickly, read_tree
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.lookalikes import in_name
@@ -28,16 +28,28 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
     `path` is the name that locations carry, relative to the root directory. With `known_marks`, other marks are
     mistakes. Raises CaseFileError with every mistake of the file.
     """
-    mistakes = Mistakes(path, text)
-    try:
-        root = read_tree(text, mistakes)
-        found = () if root is None else drafts(root, mistakes, known_marks)
-    except TooManyMistakesError:
-        more = f"{path}:1:1: more than {MAX_MISTAKES:,} mistakes: only these are shown"
-        raise CaseFileError([*mistakes.lines, more]) from None
-    if len(mistakes):
-        raise CaseFileError(mistakes.lines)
+    found = _without_mistakes(path, text, known_marks)
+    if found is None:
+        mistakes = Mistakes(path, text)
+        try:
+            root = read_tree(text, mistakes)
+            found = () if root is None else drafts(root, mistakes, known_marks)
+        except TooManyMistakesError:
+            more = f"{path}:1:1: more than {MAX_MISTAKES:,} mistakes: only these are shown"
+            raise CaseFileError([*mistakes.lines, more]) from None
+        if len(mistakes):
+            raise CaseFileError(mistakes.lines)
     return tuple(_build(draft, path) for draft in found)
+
+
+def _without_mistakes(path: str, text: str, known_marks: Collection[str] | None) -> tuple[Draft, ...] | None:
+    """The drafts of a file that nothing is wrong with; None where something may be."""
+    root, mistakes = read_quickly(text), Mistakes(path)
+    try:
+        found = None if root is None else drafts(root, mistakes, known_marks)
+    except TooManyMistakesError:
+        return None
+    return None if len(mistakes) else found
 
 
 def read_cases(
