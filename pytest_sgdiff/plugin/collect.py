@@ -29,11 +29,23 @@ SEEN = pytest.StashKey[dict[str, Location]]()
 
 VARIANT = "sgdiff_variant"
 
+_OWN_PLUGINS = frozenset({"python", "funcmanage"})
+"""What the plugins are called by which pytest itself makes several tests of a function."""
+
 
 class CaseFile(pytest.Module):
     """A YAML case file."""
 
+    _module: types.ModuleType | None = None
+    _alike: dict[tuple[tuple[str, ...], tuple[str, ...]], pytest.Function | None]
+
     def _getobj(self) -> types.ModuleType:
+        # pytest asks for it once more for each function where it collects no imported tests.
+        if self._module is None:
+            self._module = self._read()
+        return self._module
+
+    def _read(self) -> types.ModuleType:
         by_name: dict[str, list[Case]] = {}
         for case in load(self.path, self.config):
             by_name.setdefault(case.name, []).append(case)
@@ -42,8 +54,10 @@ class CaseFile(pytest.Module):
             raise self.CollectError("\n".join(map(printable, taken)))
         module = types.ModuleType(self.path.stem)
         module.__file__ = str(self.path)
+        self._alike = {}
+        functions = _Functions(module)
         for name, variants in by_name.items():
-            setattr(module, name, self._function(variants, module))
+            setattr(module, name, functions.of(variants))
         return module
 
     def istestfunction(self, obj: object, name: str) -> bool:
@@ -53,11 +67,36 @@ class CaseFile(pytest.Module):
     def istestclass(self, obj: object, name: str) -> bool:
         return False
 
+    def _genfunctions(self, name: str, funcobj: Callable[..., None]) -> Iterator[pytest.Function]:
+        """As pytest does it, which finds the fixtures of each function anew. Cases of a file that have the same marks
+        and fixtures need the same, as variants of one do, so the first of them is asked for all."""
+        case = self.stash[CASES][name][0]
+        if case.variant is not None:
+            yield from super()._genfunctions(name, funcobj)
+            return
+        kind = (case.marks, case.fixtures)
+        if kind not in self._alike:
+            made = list(super()._genfunctions(name, funcobj))
+            # With parameters, or a plugin that makes tests of functions by their names, each is another matter.
+            plain = len(made) == 1 and not hasattr(made[0], "callspec") and not self._others_generate()
+            self._alike[kind] = made[0] if plain else None
+            yield from made
+        elif (like := self._alike[kind]) is None:
+            yield from super()._genfunctions(name, funcobj)
+        else:
+            yield pytest.Function.from_parent(self, name=name, callobj=funcobj, fixtureinfo=like._fixtureinfo)
+
+    def _others_generate(self) -> bool:
+        """Whether anybody but pytest itself makes tests of the functions of this file."""
+        hook = self.ihook.pytest_generate_tests
+        return any(one.plugin_name not in _OWN_PLUGINS for one in hook.get_hookimpls())
+
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         for item in super().collect():
             if isinstance(item, pytest.Function):
                 case = item.stash[CASE] = self._case_of(item)
-                item.fixturenames = _with_own(item.fixturenames, case.fixtures)
+                if not set(case.fixtures) <= set(item.fixturenames):
+                    item.fixturenames = _with_own(item.fixturenames, case.fixtures)
             yield item
 
     def _case_of(self, item: pytest.Function) -> Case:
@@ -71,7 +110,17 @@ class CaseFile(pytest.Module):
         if first.path != case.location.path:
             yield f"{case.location}: the case '{case.name}' is defined already at {first}; ids are unique over files"
 
-    def _function(self, variants: list[Case], module: types.ModuleType) -> Callable[..., None]:
+
+class _Functions:
+    """Makes the functions of a file's cases. What they share is made once."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self._module = module
+        self._made: dict[str, pytest.MarkDecorator] = {}
+        self._lists: dict[tuple[str, ...], list[pytest.Mark]] = {}
+
+    def of(self, variants: Sequence[Case]) -> Callable[..., None]:
+        """The function of a case with these variants."""
         first = variants[0]
 
         def case_body(sgdiff: Any) -> None:
@@ -79,25 +128,35 @@ class CaseFile(pytest.Module):
 
         # The case's own file and line, so that reports and tracebacks lead there.
         code = case_body.__code__.replace(
-            co_filename=str(self.path), co_firstlineno=first.location.line, co_name=first.name
+            co_filename=self._module.__file__, co_firstlineno=first.location.line, co_name=first.name
         )
-        function = types.FunctionType(code, {"__name__": module.__name__}, first.name)
+        function = types.FunctionType(code, {"__name__": self._module.__name__}, first.name)
         function.__doc__ = first.summary or None
+        # `usefixtures` is refused on a parameter: what only some variants use is requested by their items.
+        common = tuple(name for name in first.fixtures if all(name in case.fixtures for case in variants))
         # Variants differ in their marks, which ride on the parameters; a lone case carries them itself.
         if first.variant is None:
-            marks = [_mark(name) for name in first.marks]
+            key = (*first.marks, "", *common)
+            if key not in self._lists:
+                self._lists[key] = self._marks(map(self._mark, first.marks), common)
+            marks = self._lists[key]
         else:
             parameters = [
-                pytest.param(number, id=case.variant, marks=[_mark(name) for name in case.marks])
+                pytest.param(number, id=case.variant, marks=[self._mark(name) for name in case.marks])
                 for number, case in enumerate(variants)
             ]
-            marks = [pytest.mark.parametrize(VARIANT, parameters, indirect=True)]
-        # `usefixtures` is refused on a parameter: what only some variants use is requested by their items.
-        common = [name for name in first.fixtures if all(name in case.fixtures for case in variants)]
-        if common:
-            marks.append(pytest.mark.usefixtures(*common))
-        function.pytestmark = [pytest.mark.sgdiff.mark, *(mark.mark for mark in marks)]  # type: ignore[attr-defined]
+            marks = self._marks([pytest.mark.parametrize(VARIANT, parameters, indirect=True)], common)
+        function.pytestmark = marks  # type: ignore[attr-defined]
         return function
+
+    def _marks(self, marks: Iterable[pytest.MarkDecorator], fixtures: Sequence[str]) -> list[pytest.Mark]:
+        uses = [pytest.mark.usefixtures(*fixtures).mark] if fixtures else []
+        return [pytest.mark.sgdiff.mark, *(mark.mark for mark in marks), *uses]
+
+    def _mark(self, name: str) -> pytest.MarkDecorator:
+        if name not in self._made:
+            self._made[name] = getattr(pytest.mark, name)
+        return self._made[name]
 
 
 def _with_own(names: Sequence[str], own: Sequence[str]) -> list[str]:
@@ -105,11 +164,6 @@ def _with_own(names: Sequence[str], own: Sequence[str]) -> list[str]:
     `sgdiff`, which leases the GPUs."""
     at = names.index("sgdiff")
     return [*names[:at], *(name for name in own if name not in names), *names[at:]]
-
-
-def _mark(name: str) -> pytest.MarkDecorator:
-    decorator: pytest.MarkDecorator = getattr(pytest.mark, name)
-    return decorator
 
 
 def load(path: Path, config: pytest.Config) -> tuple[Case, ...]:
