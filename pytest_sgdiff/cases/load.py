@@ -6,16 +6,18 @@ only a file without mistakes becomes cases.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import os
 import pathlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pytest_sgdiff.cases.keys import CASE
+from pytest_sgdiff.cases.locations import KeySets
 from pytest_sgdiff.cases.merge import Draft, drafts
 from pytest_sgdiff.cases.shapes import did_you_mean
-from pytest_sgdiff.cases.tree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
+from pytest_sgdiff.cases.tree import MAX_MISTAKES, Mistakes, TooManyMistakesError
 from pytest_sgdiff.cases.yaml import MAX_BYTES, TOO_LARGE, read_quickly, read_tree
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
@@ -28,6 +30,24 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
     `path` is the name that locations carry, relative to the root directory. With `known_marks`, other marks are
     mistakes. Raises CaseFileError with every mistake of the file.
     """
+    with _collector_at_rest():
+        return _load(path, text, known_marks)
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """The tree of a file is gone before anything else is made, and has no cycles. Python's garbage collector would go
+    through it, and then through all that pytest has collected before, again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _load(path: str, text: str, known_marks: Collection[str] | None) -> tuple[Case, ...]:
     found = _without_mistakes(path, text, known_marks)
     if found is None:
         mistakes = Mistakes(path, text)
@@ -39,7 +59,8 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
             raise CaseFileError([*mistakes.lines, more]) from None
         if len(mistakes):
             raise CaseFileError(mistakes.lines)
-    return tuple(_build(draft, path) for draft in found)
+    seen = KeySets(path)
+    return tuple(_build(draft, path, seen) for draft in found)
 
 
 def _without_mistakes(path: str, text: str, known_marks: Collection[str] | None) -> tuple[Draft, ...] | None:
@@ -117,6 +138,8 @@ def check_relations(cases: Sequence[Case], *, files: Iterable[pathlib.Path], roo
 
     What a file has that cannot be loaded nobody knows: then no name is called unknown.
     """
+    if all(case.faster_than is None for case in cases):
+        return ()
     others: list[Case] = []
     complete, elsewhere = True, _elsewhere(tuple(files), root)
     while mistakes := _relation_mistakes(cases, others, complete=complete):
@@ -222,27 +245,17 @@ def _decoded(raw: bytes) -> str:
         raise _UnreadableError(f"not UTF-8 text: byte 0x{raw[error.start]:02x} on line {line}") from None
 
 
-def _build(draft: Draft, path: str) -> Case:
+def _build(draft: Draft, path: str, seen: KeySets) -> Case:
     """The case of a draft of a file without mistakes."""
-    values = CASE.check_keys(draft.table, "", Mistakes(path))
+    values = dict(draft.values)
     if "timeout" in values:
         values["timeout_s"] = values.pop("timeout")
-    locations = {
-        key: Location(path=path, line=place.line, column=place.column) for key, place in _places(draft.table, "")
-    }
+    written, locations = seen.of(draft.table)
     return Case(
         name=draft.name,
         variant=draft.variant,
         location=Location(path=path, line=draft.place.line, column=draft.place.column),
         locations=locations,
-        written=tuple(locations),
+        written=written,
         **values,
     )
-
-
-def _places(table: Table, prefix: str) -> Iterator[tuple[str, Place]]:
-    """Every dotted key under `table` with the place of the key."""
-    for key, node in table.entries.items():
-        yield prefix + key, table.keys[key]
-        if isinstance(node, Table):
-            yield from _places(node, f"{prefix}{key}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -54,8 +55,9 @@ class Table:
 
     def written(self) -> Iterator[tuple[str, Place, Node]]:
         """Every key with its place and value, repeated ones last."""
-        yield from ((key, self.keys[key], node) for key, node in self.entries.items())
-        yield from self.again
+        # Both have the same keys in the same order: whoever adds to one adds to the other.
+        first = zip(self.entries, self.keys.values(), self.entries.values(), strict=True)
+        return itertools.chain(first, self.again) if self.again else first
 
 
 Node = Leaf | Branch | Table

@@ -44,6 +44,8 @@ _SENDABLE = re.compile(r"[^\0\ud800-\udfff]*")
 # What the two parsers take for different things, or count differently: characters that break lines in one version of
 # YAML only, tabs, byte order marks, directives, and comments in the head of a block scalar.
 _UNUSUAL = re.compile(r"[\t\r\x85\u2028\u2029\ufeff]|^%|[|>][-+0-9]*#", re.MULTILINE)
+_NO_PLACE = Place(0, 0)
+"""Of a value under a key, in a file in which nothing is wrong: then nobody asks for it."""
 _CORE_TAG = "tag:yaml.org,2002:"
 
 
@@ -87,8 +89,8 @@ def read_quickly(text: str) -> Node | None:
     which libyaml and PyYAML's own parser may differ, and where PyYAML came without libyaml.
 
     libyaml takes a fiftieth of the time. It splits the text into the same events for the same composer, so the same is
-    refused. But what it says of a mistake is not the same, and its place of a value that is not written is another one:
-    who finds a mistake in the tree reads the file again with `read_tree`.
+    refused. But what it says of a mistake is not the same. So a single value has no place here, only its key has: whoever
+    finds a mistake in the tree reads the file again with `read_tree`.
     """
     import yaml
 
@@ -96,7 +98,7 @@ def read_quickly(text: str) -> Node | None:
         return None
     mistakes = Mistakes("")
     try:
-        parser = yaml.cyaml.CParser(text)  # type: ignore[no-untyped-call]
+        parser = yaml.CSafeLoader(text)
         root = _Composer(mistakes, iter(parser.get_event, None), by_libyaml=True).document()
     except (yaml.YAMLError, _StopReadingError, TooManyMistakesError, ValueError, OverflowError):
         return None
@@ -133,6 +135,10 @@ class _Composer:
 
         self._mistakes, self._events, self._next = mistakes, events, events.__next__
         self._by_libyaml = by_libyaml
+        self._quick = self._of_libyaml if by_libyaml else _not_quick
+        self._leaves: dict[str, Leaf] = {}
+        # Keys that were read before, and that nothing was wrong with.
+        self._names: dict[str, str] = {}
         self._scalar, self._alias_event = yaml.ScalarEvent, yaml.AliasEvent
         self._sequence, self._sequence_end = yaml.SequenceStartEvent, yaml.SequenceEndEvent
         self._mapping_end = yaml.MappingEndEvent
@@ -154,11 +160,10 @@ class _Composer:
         return root
 
     def _node(self, event: Any, depth: int) -> Node:
-        mark = event.start_mark
-        place = Place(mark.line + 1, mark.column + 1)
+        place = _place(event.start_mark)
+        kind = type(event)
         if depth > MAX_DEPTH:
             raise _StopReadingError(place, f"nested deeper than {MAX_DEPTH} levels")
-        kind = type(event)
         if kind is self._alias_event:
             return self._alias(str(event.anchor), place, depth)
         if event.tag is not None:
@@ -175,6 +180,19 @@ class _Composer:
         if anchor is not None:
             anchor.node = node
         return node
+
+    def _of_libyaml(self, event: Any) -> Leaf | None:
+        """The commonest nodes without further ado: a scalar that `_node` finds nothing to say of. One object for all
+        plain ones that are the same, since it has no place."""
+        if type(event) is not self._scalar or event.tag is not None or event.anchor is not None:
+            return None
+        text = event.value
+        if event.style:
+            return Leaf(_NO_PLACE, text, text) if text.isascii() and "\0" not in text else None
+        leaf = self._leaves.get(text)
+        if leaf is None and text.isascii() and "?" not in text:
+            leaf = self._leaves[text] = Leaf(_NO_PLACE, text, _resolve(text))
+        return leaf
 
     def _alias(self, name: str, place: Place, depth: int) -> Node:
         anchor = self._anchors.get(name)
@@ -219,19 +237,29 @@ class _Composer:
         entries: dict[str, Node] = {}
         keys: dict[str, Place] = {}
         again: list[tuple[str, Place, Node]] = []
+        known, quick = (self._names, self._quick) if depth < MAX_DEPTH else ({}, _not_quick)
+        after, end, scalar = self._next, self._mapping_end, self._scalar
         for event in self._events:
-            if type(event) is self._mapping_end:
+            kind = type(event)
+            if kind is end:
                 break
+            mark = event.start_mark
+            key_place = Place(mark.line + 1, mark.column + 1)
+            if kind is scalar and event.tag is None and event.anchor is None and event.value in known:
+                name = known[event.value]
+                if name not in keys:
+                    event = after()
+                    entries[name] = quick(event) or self._node(event, depth + 1)
+                    keys[name] = key_place
+                    continue
             key = self._node(event, depth + 1)
-            value = self._node(self._next(), depth + 1)
+            value = self._node(after(), depth + 1)
             if not isinstance(key, Leaf):
-                key_place = _place(event.start_mark)
                 self._mistakes.add(key_place, f"a key must be text, got {describe(key)}")
                 continue
-            if self._by_libyaml and not key.text:
-                raise _StopReadingError(key.place, "the parsers differ in the place of a key that is not written")
-            # Of an alias the place is that of the alias.
-            name, key_place = key.text, key.place if type(event) is self._scalar else _place(event.start_mark)
+            name = key.text
+            if self._by_libyaml and not name:
+                raise _StopReadingError(key_place, "the parsers differ in the place of a key that is not written")
             if name == "<<" and type(event) is self._scalar and not event.style:
                 self._mistakes.add(
                     key_place, "merge keys ('<<') are not YAML 1.2: use 'defaults', or write the keys out"
@@ -245,7 +273,13 @@ class _Composer:
                 name = sys.intern(name)
                 entries[name] = value
                 keys[name] = key_place
+                if self._by_libyaml and name != "<<" and "?" not in name:
+                    self._names[name] = name
         return Table(place=place, entries=entries, keys=keys, again=tuple(again))
+
+
+def _not_quick(event: Any) -> Leaf | None:
+    return None
 
 
 def _extent(node: Node) -> tuple[int, int]:

@@ -116,6 +116,7 @@ class _Functions:
 
     def __init__(self, module: types.ModuleType) -> None:
         self._module = module
+        self._names = {"__name__": module.__name__}
         self._made: dict[str, pytest.MarkDecorator] = {}
         self._lists: dict[tuple[str, ...], list[pytest.Mark]] = {}
 
@@ -128,9 +129,9 @@ class _Functions:
 
         # The case's own file and line, so that reports and tracebacks lead there.
         code = case_body.__code__.replace(
-            co_filename=self._module.__file__, co_firstlineno=first.location.line, co_name=first.name
+            co_filename=str(self._module.__file__), co_firstlineno=first.location.line, co_name=first.name
         )
-        function = types.FunctionType(code, {"__name__": self._module.__name__}, first.name)
+        function = types.FunctionType(code, self._names, first.name)
         function.__doc__ = first.summary or None
         # `usefixtures` is refused on a parameter: what only some variants use is requested by their items.
         common = tuple(name for name in first.fixtures if all(name in case.fixtures for case in variants))
