@@ -88,9 +88,9 @@ def read_quickly(text: str) -> Node | None:
     """The tree of a file in which nothing is wrong, as `read_tree` reads it. None for every other file, for text on
     which libyaml and PyYAML's own parser may differ, and where PyYAML came without libyaml.
 
-    libyaml takes a fiftieth of the time. It splits the text into the same events for the same composer, so the same is
-    refused. But what it says of a mistake is not the same. So a single value has no place here, only its key has: whoever
-    finds a mistake in the tree reads the file again with `read_tree`.
+    libyaml takes a small part of the time. It splits the text into the same events for the same composer, so the same
+    is refused. But what it says of a mistake is not the same. So a single value has no place here, only its key has:
+    whoever finds a mistake in the tree reads the file again with `read_tree`.
     """
     import yaml
 
