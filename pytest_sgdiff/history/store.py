@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import HistoryError
@@ -62,6 +62,9 @@ _UPGRADES: Mapping[int, Sequence[str]] = {
 """What makes the next schema of one."""
 
 _INSERT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+OF_SERIES = "WHERE case_id = :case_id AND machine = :machine AND metric = :metric"
+_NEXT, _FIRST = "SELECT case_id, machine FROM points", "ORDER BY case_id, machine LIMIT 1"
 
 IMPORTED = "imported"
 """The outcome of a figure that was judged by nobody here."""
@@ -135,18 +138,10 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
         raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
     found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
     with _opened(path, mode="ro") as connection:
-        commit = "commit_id" if _schema(connection) >= 2 else "NULL"
-        wanted = {"case_id": case, "metric": metric}
-        asked = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
-        where = f"WHERE {' AND '.join(asked)} " if asked else ""
-        rows = connection.execute(
-            f"SELECT case_id, machine, workload, metric, at, value, outcome, engine_version, {commit} FROM points "
-            f"{where}ORDER BY at, run",
-            wanted,
-        )
-        for case_id, machine, workload, name, at, value, outcome, version, made in rows:
+        for row in _rows_of(connection, case, metric):
+            case_id, machine, workload, name, at, value, outcome, version, made = row
             texts = (case_id, machine, workload, name, at, outcome, version or "", made or "")
-            if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
+            if not {*map(type, texts)} == {str} or not _is_figure(value):
                 raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
             if not plausible(value):
                 continue
@@ -157,6 +152,30 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
         Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=tuple(points))
         for key, points in sorted(found.items())
     )
+
+
+def _rows_of(
+    connection: sqlite3.Connection, case: str | None, metric: str | None
+) -> Iterator[tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]]:
+    """The rows of a case or a metric, or all, oldest first within each series. The key of the table leads to those that
+    are asked for: no others are read."""
+    schema = _schema(connection)
+    commit = "commit_id" if schema >= 2 else "NULL"
+    columns = f"case_id, machine, workload, metric, at, value, outcome, engine_version, {commit}"
+    wanted = {"case_id": case, "metric": metric}
+    asked = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
+    where = f"WHERE {' AND '.join(asked)} " if asked else ""
+    if metric is None or schema < 2:
+        yield from connection.execute(f"SELECT {columns} FROM points {where}ORDER BY at, run", wanted)
+        return
+    # The metric stands third in the key: the two before it are gone through from one to the next.
+    place = connection.execute(
+        f"{_NEXT} {'WHERE case_id = ?' if case else ''} {_FIRST}", [case] if case else []
+    ).fetchone()
+    while place is not None and (case is None or place[0] == case):
+        found = {"case_id": place[0], "machine": place[1], "metric": metric}
+        yield from connection.execute(f"SELECT {columns} FROM points {OF_SERIES} ORDER BY at, run", found)
+        place = connection.execute(f"{_NEXT} WHERE (case_id, machine) > (?, ?) {_FIRST}", place).fetchone()
 
 
 def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, list[tuple[float, int]]]:
