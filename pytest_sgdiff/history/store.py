@@ -64,7 +64,6 @@ _UPGRADES: Mapping[int, Sequence[str]] = {
 _INSERT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 OF_SERIES = "WHERE case_id = :case_id AND machine = :machine AND metric = :metric"
-_NEXT, _FIRST = "SELECT case_id, machine FROM points", "ORDER BY case_id, machine LIMIT 1"
 
 IMPORTED = "imported"
 """The outcome of a figure that was judged by nobody here."""
@@ -169,13 +168,28 @@ def _rows_of(
         yield from connection.execute(f"SELECT {columns} FROM points {where}ORDER BY at, run", wanted)
         return
     # The metric stands third in the key: the two before it are gone through from one to the next.
-    place = connection.execute(
-        f"{_NEXT} {'WHERE case_id = ?' if case else ''} {_FIRST}", [case] if case else []
-    ).fetchone()
-    while place is not None and (case is None or place[0] == case):
-        found = {"case_id": place[0], "machine": place[1], "metric": metric}
+    for place in _places(connection, case):
+        found = {**place, "metric": metric}
         yield from connection.execute(f"SELECT {columns} FROM points {OF_SERIES} ORDER BY at, run", found)
-        place = connection.execute(f"{_NEXT} WHERE (case_id, machine) > (?, ?) {_FIRST}", place).fetchone()
+
+
+def _places(connection: sqlite3.Connection, case: str | None) -> Iterator[dict[str, Any]]:
+    """Each case, or the one that is asked for, on each machine, found by one step in the key each."""
+    first = f"{'WHERE case_id = :case_id ' if case is not None else ''}ORDER BY case_id, machine"
+    behind = ["WHERE case_id = :case_id AND machine > :machine ORDER BY machine"]
+    behind += ["WHERE case_id > :case_id ORDER BY case_id, machine"] if case is None else []
+    place: dict[str, Any] = {"case_id": case}
+    steps = [first]
+    while found := next(filter(None, (_first(connection, step, place) for step in steps)), None):
+        place, steps = {"case_id": found[0], "machine": found[1]}, behind
+        yield place
+
+
+def _first(connection: sqlite3.Connection, where: str, place: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    found: tuple[Any, Any] | None = connection.execute(
+        f"SELECT case_id, machine FROM points {where} LIMIT 1", place
+    ).fetchone()
+    return found
 
 
 def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, list[tuple[float, int]]]:
