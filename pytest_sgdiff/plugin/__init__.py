@@ -93,8 +93,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pytest_sgdiff.cases import discover
 
+    def has_cases(path: Path) -> bool:
+        from pytest_sgdiff.plugin.collect import case_files
+
+        return case_files(parent.config).has_cases(path)
+
     named = parent.session.isinitpath(file_path)
-    if not discover.is_case_file(file_path, _globs(parent.config), named=named, asked=_asked(parent.config)):
+    if not discover.is_case_file(
+        file_path, _globs(parent.config), named=named, asked=_asked(parent.config), has_cases=has_cases
+    ):
         return None
     from pytest_sgdiff.plugin.collect import CaseFile
     from pytest_sgdiff.printable import printable

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,9 @@ from pytest_sgdiff.cases.discover import registered_marks
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.printable import printable
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.cases.load import CaseFiles
 
 CASE = pytest.StashKey[Case]()
 """On an item: the case that it measures."""
@@ -26,6 +29,9 @@ CASES = pytest.StashKey[dict[str, list[Case]]]()
 
 SEEN = pytest.StashKey[dict[str, Location]]()
 """On the config: case name -> where it was first collected from."""
+
+CASE_FILES: pytest.StashKey[CaseFiles] = pytest.StashKey()
+"""On the config: what is known of case files, collected or not."""
 
 VARIANT = "sgdiff_variant"
 
@@ -167,18 +173,28 @@ def _with_own(names: Sequence[str], own: Sequence[str]) -> list[str]:
     return [*names[:at], *(name for name in own if name not in names), *names[at:]]
 
 
+def case_files(config: pytest.Config) -> CaseFiles:
+    """What this session knows of case files, so that none is read twice."""
+    from pytest_sgdiff.cases.load import CaseFiles
+
+    if CASE_FILES not in config.stash:
+        config.stash[CASE_FILES] = CaseFiles(config.rootpath)
+    return config.stash[CASE_FILES]
+
+
 def load(path: Path, config: pytest.Config) -> tuple[Case, ...]:
     """The cases of a file.
 
     Raises:
         pytest.Collector.CollectError: with every mistake of the file, one a line, and no traceback.
     """
-    from pytest_sgdiff.cases.load import check_relations, read_cases
+    from pytest_sgdiff.cases.load import check_relations
 
+    elsewhere = case_files(config)
     try:
-        cases = read_cases(path, config.rootpath, known_marks=registered_marks(config))
+        cases = elsewhere.read(path, registered_marks(config))
     except CaseFileError as error:
         raise pytest.Collector.CollectError(str(error)) from None
-    if mistakes := check_relations(cases, files=[path], root=config.rootpath):
+    if mistakes := check_relations(cases, files=[path], root=config.rootpath, elsewhere=elsewhere):
         raise pytest.Collector.CollectError("\n".join(map(printable, mistakes)))
     return cases
