@@ -189,15 +189,6 @@ def collect(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]
     return claims
 
 
-class Keep:
-    """Keeps the run of a pytest in this process."""
-
-    run: Any = None
-
-    def pytest_sgdiff_report(self, run: Any) -> None:
-        self.run = run
-
-
 def real_run() -> Any:
     """The run that judges the bundled recordings."""
     code = (
@@ -228,7 +219,7 @@ def results(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]
 
     # Those that pass, as nearly all results of a large suite do.
     canned = [to_plain(one) for one in real_run().results if one.outcome == "pass"]
-    print("\nresults                    CPU s     ms each     peak MiB of the controller   KiB each   plain CPU s")
+    print("\nresults                    CPU s     ms each     peak MiB, largest process    KiB each   plain CPU s")
     claims, each_s, each_mb = [], {}, {}
     for size in sizes:
         folder, peer = project(top / f"run-{size}", "cases", size), project(top / f"peer-{size}", "plain", size)
@@ -386,7 +377,8 @@ def history(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]
                     for metric in metrics
                 ],
             )
-        argv = ["-m", "pytest_sgdiff.cli", "trend", str(file), "--case", cases[-1]]
+        command = "import sys; from pytest_sgdiff.cli import main; sys.exit(main(sys.argv[1:]))"
+        argv = ["-c", command, "trend", str(file), "--case", cases[-1]]
         found = in_turn({"trend": lambda argv=argv: cost(argv, top)}, rounds)["trend"]
         print(f"{size:9,} rows {found.cpu_s:17.2f} {found.peak_mb:11.0f}")
         if size == ROWS[-1]:
