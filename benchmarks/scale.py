@@ -7,8 +7,9 @@ Kinds of runs take turns, so that a machine that slows down for a while slows al
 rounds. Ratios are to be compared, not seconds. Every size is ten times the one before: where cost grows linearly the
 column per case stays as it is, or falls by what a run costs whatever its size.
 
-collect   Collecting cases, beside plain pytest collecting as many parametrised tests. `cases` are entries of their own
-          with six keys, in files of a hundred; `variants` are those of matrices, a hundred in a file.
+collect   Collecting cases, beside plain pytest collecting as many parametrised tests: with all plugins of this
+          environment on both sides, and with none. `cases` are entries of their own with six keys, in files of a
+          hundred; `variants` are those of matrices, a hundred in a file.
 results   A run in which each case has a result of a real launch at once, taken from the bundled recordings: what it
           takes from the end of a test to the reports (.json, .csv, .md) and the history, alone and under xdist, beside
           plain pytest running as many passing tests.
@@ -16,8 +17,8 @@ page      The HTML report of cases with the launches of the bundled recordings, 
           make it, and, where Chromium is installed, the time until it can be used.
 history   `sgdiff trend --case` of a history of so many rows: 10 metrics, 1,000 runs.
 
-Every run imports byte code that an earlier one has compiled, and loads no plugin but pytest-sgdiff (the peer none) and,
-under xdist, pytest-xdist. Exits 1 if a goal is missed.
+Every run imports byte code that an earlier one has compiled. Plain pytest never loads pytest-sgdiff. But for `collect`,
+nothing else is loaded either, and under xdist pytest-xdist. Exits 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -117,11 +118,12 @@ class Claim:
         return self.found <= self.goal
 
 
-def cost(argv: Sequence[str], folder: pathlib.Path) -> Cost:
-    """Run a program of this environment. Raises SystemExit if it fails."""
+def cost(argv: Sequence[str], folder: pathlib.Path, *, plugins: bool = False) -> Cost:
+    """Run a program of this environment; with `plugins` pytest loads those that are installed. Raises SystemExit if it
+    fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SGDIFF_"))}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    environment = {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**kept, "PYTHONPATH": str(ROOT)} | ({} if plugins else {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen([sys.executable, *argv], cwd=folder, env=environment, stdout=output, stderr=output)
         # Not Popen.wait(): only wait4 tells what this one child used, with those that it has waited for itself.
@@ -168,24 +170,34 @@ def project(folder: pathlib.Path, kind: str, count: int) -> pathlib.Path:
 
 
 def collect(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]:
-    print("collecting                 CPU s          us each        to plain   peak MiB   to plain")
     claims = []
-    for size in sizes:
-        runs = {}
-        for kind in ("plain", "cases", "variants"):
-            folder = project(top / f"{kind}-{size}", kind, size)
-            words = ["-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
-            argv = words if kind == "plain" else [*words, *PLUGIN]
-            cost(argv, folder)
-            runs[kind] = lambda argv=argv, folder=folder: cost(argv, folder)
-        found = in_turn(runs, rounds)
-        for kind, one in found.items():
-            cpu, peak = one.cpu_s / found["plain"].cpu_s, one.peak_mb / found["plain"].peak_mb
-            each = 1e6 * one.cpu_s / size
-            print(f"{size:7,} {kind:14} {one.cpu_s:8.2f} {each:16.0f} {cpu:15.2f} {one.peak_mb:10.0f} {peak:10.2f}")
-            if kind != "plain" and size == SIZES[-1]:
-                claims.append(Claim(name=f"CPU of collecting {size:,} {kind}, to plain pytest", found=cpu, goal=2.0))
-                claims.append(Claim(name=f"memory of collecting {size:,} {kind}, to plain", found=peak, goal=1.5))
+    folders = {
+        (size, kind): project(top / f"{kind}-{size}", kind, size)
+        for size in sizes
+        for kind in ("plain", "cases", "variants")
+    }
+    for plugins, words in ((True, "with the plugins of this environment"), (False, "with no other plugin")):
+        print(f"\ncollecting, {words}")
+        print("                           CPU s        us each   to plain   peak MiB   to plain")
+        without = ("-p", "no:sgdiff") if plugins else ()
+        with_ours = () if plugins else PLUGIN
+        for size in sizes:
+            runs = {}
+            for kind in ("plain", "cases", "variants"):
+                argv = ["-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
+                argv += without if kind == "plain" else with_ours
+                folder = folders[size, kind]
+                cost(argv, folder, plugins=plugins)
+                runs[kind] = lambda argv=argv, folder=folder, plugins=plugins: cost(argv, folder, plugins=plugins)
+            found = in_turn(runs, rounds)
+            for kind, one in found.items():
+                cpu, peak = one.cpu_s / found["plain"].cpu_s, one.peak_mb / found["plain"].peak_mb
+                each = 1e6 * one.cpu_s / size
+                print(f"{size:7,} {kind:14} {one.cpu_s:9.2f} {each:14.0f} {cpu:10.2f} {one.peak_mb:10.0f} {peak:10.2f}")
+                if kind != "plain" and size == SIZES[-1]:
+                    name = f"{size:,} {kind} {words}, to plain pytest"
+                    claims.append(Claim(name=f"CPU of collecting {name}", found=cpu, goal=2.0))
+                    claims.append(Claim(name=f"memory of collecting {name}", found=peak, goal=1.5))
     return claims
 
 

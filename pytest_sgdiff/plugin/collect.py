@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,21 +83,35 @@ class CaseFile(pytest.Module):
             yield from super()._genfunctions(name, funcobj)
             return
         kind = (case.marks, case.fixtures)
+        like = self._alike.get(kind)
         if kind not in self._alike:
             made = list(super()._genfunctions(name, funcobj))
-            # With parameters, or a plugin that makes tests of functions by their names, each is another matter.
-            plain = len(made) == 1 and not hasattr(made[0], "callspec") and not self._others_generate()
-            self._alike[kind] = made[0] if plain else None
+            # With parameters each is another matter.
+            self._alike[kind] = made[0] if len(made) == 1 and not hasattr(made[0], "callspec") else None
             yield from made
-        elif (like := self._alike[kind]) is None:
+        elif like is None:
             yield from super()._genfunctions(name, funcobj)
         else:
-            yield pytest.Function.from_parent(self, name=name, callobj=funcobj, fixtureinfo=like._fixtureinfo)
+            item = pytest.Function.from_parent(self, name=name, callobj=funcobj, fixtureinfo=like._fixtureinfo)
+            if self._others_generate and self._is_generated(item):
+                yield from super()._genfunctions(name, funcobj)
+            else:
+                yield item
 
+    @cached_property
     def _others_generate(self) -> bool:
-        """Whether anybody but pytest itself makes tests of the functions of this file."""
+        """Whether anybody but pytest itself, which did for the first, may make tests of the functions of this file."""
         hook = self.ihook.pytest_generate_tests
         return any(one.plugin_name not in _OWN_PLUGINS for one in hook.get_hookimpls())
+
+    def _is_generated(self, item: pytest.Function) -> bool:
+        """Whether a plugin makes other tests of the function than this one, as pytest-repeat may."""
+        shared = item._fixtureinfo
+        names = list(shared.names_closure)
+        own = replace(shared, names_closure=names, name2fixturedefs=dict(shared.name2fixturedefs))
+        metafunc = pytest.Metafunc(item, own, self.config, module=self._module, _ispytest=True)  # type: ignore[arg-type]
+        self.ihook.pytest_generate_tests(metafunc=metafunc)
+        return bool(metafunc._calls) or names != shared.names_closure
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         for item in super().collect():
