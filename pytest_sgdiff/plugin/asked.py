@@ -73,7 +73,7 @@ def _values(setting: Setting, words: Sequence[str]) -> Iterator[str]:
             yield setting.const if setting.nargs == "?" and setting.const is not None else following
 
 
-JUDGES = frozenset({"strict", "fail-on", "report", "history"})
+JUDGES = frozenset({"strict", "fail-on", "report", "history", "shard"})
 """Options that nobody types who does not want a measurement."""
 
 
@@ -112,8 +112,8 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
 
 
 def refuse_idle(typed: Sequence[str]) -> None:
-    """Refuse a command line that judges or reports a measurement, in a run that makes none: all would be skipped, and
-    exit with 0.
+    """Refuse a command line that judges, reports or splits a measurement, in a run that makes none: all would be
+    skipped, and exit with 0.
 
     Raises:
         OptionError: names the option, and those that measure.

@@ -12,6 +12,7 @@ import pytest
 from pytest_sgdiff.data import CaseResult, Run
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.controller import Results
+from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import workflow_commands
 from pytest_sgdiff.printable import printable, printable_lines
@@ -80,6 +81,9 @@ class Terminal:
     def _count(self) -> str:
         shard, share = self.settings.shard, self.results.share
         of = "" if shard is None else f", shard {shard}" + (f" of {plural(share.of, 'case')}" if share else "")
+        recorded = self.config.stash[SESSION].shards
+        if shard is None and recorded is not None and len(recorded.selection.tests) > len(self.results.selected):
+            of = f" of the {len(recorded.selection.tests)} that the shards selected"
         return f"sgdiff: {plural(len(self.results.selected), 'case')} selected{of}"
 
     @pytest.hookimpl(wrapper=True)

@@ -276,21 +276,18 @@ def _of_launches(found: Sequence[Found]) -> Iterator[Conflict]:
 
 def _of_case(case: str, launches: Sequence[tuple[Key, Found, Path]]) -> Iterator[Conflict]:
     """Launches of one case in several folders: of one run, and each under one number."""
-    told: dict[tuple[bytes, str | None], tuple[Key, Path]] = {}
-    session: tuple[str, Path] | None = None
+    numbers: dict[bytes, tuple[Key, Path]] = {}
+    runs: dict[str, Path] = {}
     for key, one, path in launches:
-        record = _record(path, one.root)
-        if record:
-            seen, its_path = told.setdefault((record, None), (key, path))
-            if seen != key:
+        if record := _record(path, one.root):
+            its_key, its_path = numbers.setdefault(record, (key, path))
+            if its_key != key:
                 yield Conflict(code="renumbered", paths=(str(its_path), str(path)), case=case)
                 return
-        run = _session(record)
-        if run is not None:
-            session = session or (run, path)
-            if session[0] != run:
-                yield Conflict(code="two-runs", paths=(str(session[1]), str(path)), case=case, said=(session[0], run))
-                return
+        runs.setdefault(_session(record) or "none is named", path)
+    if len(runs) > 1:
+        (run, path), (other, its_path), *_ = runs.items()
+        yield Conflict(code="two-runs", paths=(str(path), str(its_path)), case=case, said=(run, other))
 
 
 def _record(folder: Path, below: Path) -> bytes:
