@@ -105,8 +105,8 @@ SETTINGS: tuple[Setting, ...] = (
         flag="shard",
         group="run",
         metavar="K/N",
-        help="Measure part K of the selected cases, split into N parts for as many hosts, whose recordings `sgdiff merge` "
-        "joins.",
+        help="Measure part K of the selected cases, split into N parts for as many hosts, whose recordings "
+        "`sgdiff merge` joins.",
     ),
     Setting(
         flag="out",

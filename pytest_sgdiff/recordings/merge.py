@@ -147,7 +147,7 @@ def _read_folder(found: Found, folder: Path, prefix: Key) -> None:
     """The launches below a folder that holds the folders of cases."""
     for name in names(folder, below=found.root):
         path, what = folder / name, kind(folder / name, below=found.root)
-        if what == "folder" and name == AGAINST:
+        if what == "folder" and name == AGAINST and AGAINST not in prefix:
             _read_folder(found, path, (*prefix, name))
         elif what == "folder" and name == AGAIN and not prefix:
             for test in names(path, below=found.root):
