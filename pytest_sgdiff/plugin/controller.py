@@ -238,7 +238,7 @@ class Results:
         except Exception as error:
             self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
-        self.troubles += end_shard(run, self.settings)
+        self.troubles += end_shard(run, self.settings, self.share)
         if idle:
             exitstatus = pytest.ExitCode.OK
         if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

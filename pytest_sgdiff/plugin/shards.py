@@ -52,14 +52,15 @@ def free_for_shard(settings: Settings) -> None:
         shards.refuse_others(settings.out, settings.shard)
 
 
-def end_shard(run: Run, settings: Settings) -> tuple[str, ...]:
-    """Write what became of the shard's tests beside their launches; returns what could not be written."""
+def end_shard(run: Run, settings: Settings, share: Share | None) -> tuple[str, ...]:
+    """Write what became of the shard's tests beside their launches; returns what could not be written. Where nobody got
+    as far as a `share`, the run has failed already, and has begun no report."""
     if not settings.records_shard or settings.shard is None or settings.out is None:
         return ()
     try:
         shards.end(settings.out, settings.shard, (result.node_id for result in run.results), run.unmeasured)
     except SgdiffError as error:
-        return (str(error),)
+        return () if share is None else (str(error),)
     return ()
 
 
