@@ -30,7 +30,7 @@ from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.role import role
-from pytest_sgdiff.plugin.session import RESULT, Session
+from pytest_sgdiff.plugin.session import HAS_BASELINE, RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.recordings.merge import copy_case
 from pytest_sgdiff.redact import NAMES, Redaction
@@ -77,9 +77,12 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None
 
 
 def _as_in_its_shard(session: Session, item: pytest.Item, case: Case, gap: ShardGap) -> None:
-    """Skip a case that its shard could not run for what the case itself requires: with one run for all it would be
-    skipped, too. Fails it with `--sgdiff-strict`."""
+    """Skip a case that its shard could not run for what the case itself requires, or had no need to record: with one
+    run for all it would be skipped, too. Fails what the case requires with `--sgdiff-strict`."""
     lack = None if gap.unmeasured is None else gap.unmeasured.gap
+    if lack == "recorded" and session.settings.update == "missing":
+        item.stash[HAS_BASELINE] = True
+        pytest.skip(merge_text.gap(gap))
     if lack in ("engine-version", "gpus"):
         item.stash[skips.LACK] = lack
         text = f"{case.at('requires')}: {merge_text.gap(gap)}"

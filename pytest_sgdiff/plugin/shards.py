@@ -21,7 +21,7 @@ from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.machine import host_hash
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.collect import CASE
-from pytest_sgdiff.plugin.session import Session, launch_s
+from pytest_sgdiff.plugin.session import Session, launch_s, usual_s
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.split import Piece, split
 from pytest_sgdiff.plugin.xdist.needs import UNKNOWN_S
@@ -161,12 +161,16 @@ class Expected:
 
     def _launch_s(self, case: Case) -> float | None:
         """How long a launch of the case takes at most; None without a baseline."""
-        found = []
+        found: list[float | None] = []
         for machine in self._machines:
             path = machine / f"{file_name(case.id)}.json"
             # The case itself says what is wrong with the file.
             with contextlib.suppress(BaselineError, DataFileError):
-                if kind(path, below=self._root) == "file":
+                if kind(path, below=self._root) != "file":
+                    continue
+                if walls := baselines.walls(path, below=self._root):
+                    found.append(usual_s(walls))
+                else:
                     found.append(launch_s(baselines.load(path, below=self._root)))
         return max((seconds for seconds in found if seconds is not None), default=None)
 
