@@ -30,6 +30,9 @@ from pytest_sgdiff.recordings import shards
 SHARE = "sgdiff_share"
 """The key under which a worker reports to the controller how many tests are its shard's, and of how many."""
 
+JOB = "SGDIFF_JOB"
+"""The variable by which a person names that job: of a shard that is run again, or where no scheduler does."""
+
 JOBS = ("SLURM_ARRAY_JOB_ID", "GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILD_TAG")
 """Variables by which Slurm, GitHub, GitLab and Jenkins name what all shards of one job have in common."""
 
@@ -72,6 +75,11 @@ def share_of(session: Session) -> Share | None:
     return Share(own=sum(row.shard == shard.number for row in selection.tests), of=len(selection.tests))
 
 
+def job(env: Mapping[str, str]) -> Mapping[str, str]:
+    """What names the job that all shards of it belong to. What a person says wins."""
+    return {name: env[name] for name in ((JOB,) if env.get(JOB) else JOBS) if env.get(name)}
+
+
 class Sharding:
     """Registered in every process that collects: takes out what other shards measure."""
 
@@ -106,7 +114,7 @@ class Sharding:
             shard=self._shard,
             selection="",
             run=f"{settings.run_id}@{host_hash()}",
-            job={name: os.environ[name] for name in JOBS if os.environ.get(name)},
+            job=job(os.environ),
         )
         with contextlib.suppress(SgdiffError):
             shards.begin(settings.out, selection, report)

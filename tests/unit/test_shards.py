@@ -10,6 +10,7 @@ import pytest
 
 from pytest_sgdiff.data import Reason, SelectedTest, Selection, Shard, ShardGap, ShardReport, Unmeasured
 from pytest_sgdiff.errors import RecordingError
+from pytest_sgdiff.plugin.shards import job
 from pytest_sgdiff.recordings import shards
 from pytest_sgdiff.runner.replay import with_gap
 from tests import factories
@@ -127,6 +128,11 @@ def test_reports_of_two_selections_are_not_mixed(tmp_path: Path) -> None:
         path.rename(tmp_path / path.name)
     with pytest.raises(RecordingError, match="are of different selections"):
         shards.read_shards(tmp_path)
+
+
+def test_a_shard_belongs_to_the_job_that_its_scheduler_names_or_somebody_does() -> None:
+    assert job({"HOME": "/", "GITHUB_RUN_ID": "17", "BUILD_TAG": ""}) == {"GITHUB_RUN_ID": "17"}
+    assert job({"SLURM_ARRAY_JOB_ID": "18", "SGDIFF_JOB": "17"}) == {"SGDIFF_JOB": "17"}
 
 
 # ---------------------------------------------------------------------------------------------------------- the judge
