@@ -83,14 +83,20 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
     place = Path(os.path.realpath(out))
     _refuse_place(folders, out, place)
     try:
-        found = [_read(folder) for folder in _distinct(folders)]
+        selections: dict[str, Selection] = {}
+        found = [_read(folder, selections) for folder in _distinct(folders)]
         full = [one for one in found if not one.empty]
         if not full:
             raise RecordingError(
                 f"{', '.join(map(str, folders))}: no recording is there; name the folders that runs with "
                 "--sgdiff-shard wrote (--sgdiff-out)"
             )
-        conflicts = [*(c for one in full for c in one.conflicts), *_of_shards(full), *_of_launches(full)]
+        conflicts = [
+            *(c for one in full for c in one.conflicts),
+            *_of_shards(full),
+            *_of_places(full),
+            *_of_launches(full),
+        ]
         if conflicts:
             raise MergeConflictError(conflicts)
         together = _together(full)
@@ -127,7 +133,7 @@ def _refuse_place(folders: Sequence[Path], out: Path, place: Path) -> None:
         raise RecordingError(f"{out}: is no folder; name another one with --out")
 
 
-def _read(root: Path) -> Found:
+def _read(root: Path, selections: dict[str, Selection]) -> Found:
     """What a folder holds; nothing if it is not there."""
     found = Found(root)
     if not root.exists():
@@ -135,8 +141,8 @@ def _read(root: Path) -> Found:
     if not root.is_dir():
         raise RecordingError(f"{root}: is no folder; name the folder that --sgdiff-out wrote")
     found.reports = {name: shards.read_report(root, name) for name in shards.report_names(root)}
-    known = shards.read_shards(root)
-    found.selection = None if known is None else known.selection
+    if found.reports and (together := shards.read_shards(root, selections)):
+        found.selection = together.selection
     found.files = list(found.reports)
     found.files += sorted({shards.selection_name(report.selection) for report in found.reports.values()})
     _read_folder(found, root, ())
@@ -245,22 +251,29 @@ def _of_selections(one: Selection, other: Selection, paths: tuple[str, str]) -> 
             yield Conflict(code="assignment", paths=paths, case=test, shards=two)
 
 
+def _of_places(found: Sequence[Found]) -> Iterator[Conflict]:
+    """Launches that lie where they do not belong: with a shard that does not have their case."""
+    of_cases: dict[int, dict[str | None, int]] = {}
+    for one in found:
+        if one.selection is None:
+            continue
+        if id(one.selection) not in of_cases:  # which most have in common
+            of_cases[id(one.selection)] = {row.case: row.shard for row in one.selection.tests if row.case}
+        of_case = of_cases[id(one.selection)]
+        for case, folder in sorted({(case_id(key[-2]), path.parent) for key, path in one.launches.items()}):
+            number = of_case.get(case)
+            if number is not None and number not in one.numbers:
+                shard = Shard(number=number, of=one.selection.of)
+                paths = (str(folder), str(one.root / next(iter(one.reports))))
+                yield Conflict(code="other-shard", paths=paths, case=case, shards=(shard,))
+
+
 def _of_launches(found: Sequence[Found]) -> Iterator[Conflict]:
-    """Launches that contradict each other, or lie where they do not belong."""
+    """Launches that contradict each other."""
     where: dict[Key, list[tuple[Found, Path]]] = defaultdict(list)
     for one in found:
-        of_case = {row.case: row for row in one.selection.tests if row.case} if one.selection else {}
-        named: set[str] = set()
         for key, path in one.launches.items():
             where[key].append((one, path))
-            row = of_case.get(case := case_id(key[-2]))
-            if row is not None and row.shard not in one.numbers and one.selection is not None and case not in named:
-                named.add(case)
-                report = next(iter(one.reports))
-                shard = Shard(number=row.shard, of=one.selection.of)
-                yield Conflict(
-                    code="other-shard", paths=(str(path.parent), str(one.root / report)), case=case, shards=(shard,)
-                )
     cases: dict[Key, dict[Path, list[tuple[Key, Found, Path]]]] = defaultdict(lambda: defaultdict(list))
     for key, places in where.items():
         (first, path), *others = places

@@ -111,7 +111,7 @@ def report_names(root: Path) -> tuple[str, ...]:
 
 def read_report(root: Path, name: str) -> ShardReport:
     """A shard's report. Raises RecordingError, with file, line and fix, for one that is missing or damaged."""
-    report = _read(ShardReport, root, name)
+    report = _parsed(ShardReport, _content(root / name, root), root / name)
     if report_name(report.shard) != name or report.shard.number > report.shard.of:
         raise RecordingError(f"{root / name}: is the report of shard {report.shard}; {_FIX}")
     if not SELECTION.fullmatch(selection_name(report.selection)):
@@ -119,29 +119,41 @@ def read_report(root: Path, name: str) -> ShardReport:
     return report
 
 
-def read_selection(root: Path, digest: str) -> Selection:
-    """The selection of that digest. Raises RecordingError for one that is missing, damaged, or was changed."""
+def read_selection(root: Path, digest: str, known: dict[str, Selection] | None = None) -> Selection:
+    """The selection of that digest. `known` are those that were read already, and gets this one: all shards of a job
+    have the same, and one may name ten thousand tests.
+
+    Raises RecordingError for one that is missing, damaged, or was changed.
+    """
     name = selection_name(digest)
-    selection = _read(Selection, root, name, digest=digest)
+    content = _content(root / name, root)
+    if hashlib.sha256(content).hexdigest()[:16] != digest:
+        raise RecordingError(f"{root / name}: was changed, or is incomplete: its content has another digest; {_FIX}")
+    if known is not None and digest in known:
+        return known[digest]
+    selection = _parsed(Selection, content, root / name)
     if not all(1 <= one.shard <= selection.of for one in selection.tests):
         raise RecordingError(f"{root / name}: names a shard that is none of 1 to {selection.of}; {_FIX}")
+    if known is not None:
+        known[digest] = selection
     return selection
 
 
 _FIX = "get the recording of that shard again, or run the shard again"
 
 
-def _read(cls: type[T], root: Path, name: str, *, digest: str = "") -> T:
-    path = root / name
+def _content(path: Path, root: Path) -> bytes:
     try:
         content = read_bytes(path, below=root)
     except DataFileError as error:
         raise RecordingError(str(error)) from None
     if content is None:
         raise RecordingError(f"{path}: is not there; {_FIX}")
+    return content
+
+
+def _parsed(cls: type[T], content: bytes, path: Path) -> T:
     text = content.decode("utf-8", "replace")
-    if digest and hashlib.sha256(content).hexdigest()[:16] != digest:
-        raise RecordingError(f"{path}: was changed, or is incomplete: its content has another digest; {_FIX}")
     try:
         return from_plain(cls, _current(json.loads(text)), unknown="ignore")
     except (ValueError, RecursionError, WireError) as error:
@@ -232,8 +244,8 @@ class Shards:
         return ShardGap(shard=shard, began=began, unmeasured=self._unmeasured.get(selected.test) if began else None)
 
 
-def read_shards(root: Path) -> Shards | None:
-    """The shards of a recording; None if it is none of shards.
+def read_shards(root: Path, known: dict[str, Selection] | None = None) -> Shards | None:
+    """The shards of a recording; None if it is none of shards. `known` as for `read_selection`.
 
     Raises RecordingError for a damaged report, and for reports that do not belong together.
     """
@@ -247,7 +259,7 @@ def read_shards(root: Path) -> Shards | None:
                 f"{root}: {report_name(first.shard)} and {report_name(other.shard)} are of different selections; put "
                 "the recordings of each job into folders of their own, and join them with `sgdiff merge`"
             )
-    selection = read_selection(root, first.selection)
+    selection = read_selection(root, first.selection, known)
     if selection.of != first.shard.of:
         raise RecordingError(f"{root / selection_name(first.selection)}: is of {selection.of} shards; {_FIX}")
     return Shards(selection, {report.shard.number: report for report in reports})

@@ -133,6 +133,9 @@ def test_a_shard_without_a_case_is_green_and_says_so_and_workers_split_as_one_pr
         assert found is not None
         assert found.unfinished == ()
     assert selections(two_gpus.root / "serial") == selections(two_gpus.root / "workers")
+    of = selected(two_gpus.root / "serial")
+    assert of["tiny_firered[cfg]"] == of["tiny_firered[ulysses]"], "one claims to be faster than the other"
+    assert len({*of.values()}) == 3
 
 
 def test_a_selection_that_is_empty_is_not_green_because_of_a_shard(two_gpus: Project) -> None:
