@@ -56,6 +56,9 @@ def _merge(chosen: argparse.Namespace) -> int:
             print(f"sgdiff merge: and {more} more conflicts", file=sys.stderr)
         print("sgdiff merge: nothing was written", file=sys.stderr)
         return MISTAKES
+    except KeyboardInterrupt:
+        print("sgdiff merge: interrupted; nothing was written", file=sys.stderr)
+        return MISTAKES
     for line in merge_text.lines(merged, str(chosen.out)):
         print(line)
     lacks = (merged.unreported, merged.unfinished, merged.gaps, merged.absent, merged.damaged, merged.strays)

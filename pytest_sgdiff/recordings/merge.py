@@ -81,8 +81,8 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
             all is there, `out` holds something else already, or the disk is full. Nothing was written.
     """
     place = Path(os.path.realpath(out))
-    _refuse_place(folders, out, place)
     try:
+        _refuse_place(folders, out, place)
         selections: dict[str, Selection] = {}
         found = [_read(folder, selections) for folder in _distinct(folders)]
         full = [one for one in found if not one.empty]
@@ -105,9 +105,11 @@ def merge(folders: Sequence[Path], out: Path) -> Merged:
         there = _is_there(plan, place)
         if not there:
             _write(plan, place)
+        return _result(folders, full, together, strays, plan, there_already=there)
     except DataFileError as error:
         raise RecordingError(str(error)) from None
-    return _result(folders, full, together, strays, plan, there_already=there)
+    except OSError as error:
+        raise RecordingError(f"{error.filename}: cannot be read: {error.strerror or error}") from None
 
 
 # ------------------------------------------------------------------------------------------------------------ reading

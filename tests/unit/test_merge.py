@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,12 @@ def shard(
     if ended:
         shards.end(folder, own, [one.test for one in ran], [])
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut leaves no test here can tell, and a busy disk takes a second for each recording."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture
@@ -451,3 +458,15 @@ def test_the_exit_code_says_what_became_of_it(
     assert printed.out == ""
     assert f"{four[0]}/a/00 and {tmp_path}/copy/a/00" in printed.err
     assert not (tmp_path / "no").exists()
+
+
+def test_an_interrupt_ends_it_without_a_traceback(
+    four: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(merging, "copy", interrupted)
+    assert main(["merge", *map(str, four), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "sgdiff merge: interrupted; nothing was written\n"
+    assert not list(tmp_path.glob(f"{merging.HALF}*"))
