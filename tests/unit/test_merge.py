@@ -101,6 +101,8 @@ def test_each_launch_is_joined_as_it_is(four: list[Path], tmp_path: Path) -> Non
     for folder in four:
         expected |= content(folder)
     assert content(tmp_path / "out") == expected
+    merge(four[::-1], tmp_path / "reversed")
+    assert content(tmp_path / "reversed") == expected
     found = shards.read_shards(tmp_path / "out")
     assert found is not None
     assert (found.unreported, found.unfinished) == ((), ())
