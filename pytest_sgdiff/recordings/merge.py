@@ -483,10 +483,10 @@ def _result(
 
 def _gaps(together: shards.Shards) -> Iterator[tuple[str, ShardGap]]:
     """The tests of shards that reported which have no result, but for those that need none."""
-    for number, report in sorted(together.reports.items()):
+    for number in sorted(together.reports):
         for row in together.tests_of(number):
             gap = together.gap(row.test, row.case or row.test)
-            if gap is not None and report.finished and (gap.unmeasured is None or gap.unmeasured.gap not in EXCUSED):
+            if gap is not None and gap.unmeasured is not None and gap.unmeasured.gap not in EXCUSED:
                 yield row.test, gap
 
 

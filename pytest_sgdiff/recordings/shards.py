@@ -240,8 +240,12 @@ class Shards:
         if selected is None or selected.test in self._ran:
             return None
         shard = Shard(number=selected.shard, of=self.selection.of)
-        began = selected.shard in self.reports
-        return ShardGap(shard=shard, began=began, unmeasured=self._unmeasured.get(selected.test) if began else None)
+        report = self.reports.get(selected.shard)
+        if report is None or not report.finished:
+            return ShardGap(shard=shard, began=report is not None)
+        # Taken out of the run after the split, as by `--lf`.
+        not_run = Unmeasured(node_id=selected.test, why="not run")
+        return ShardGap(shard=shard, began=True, unmeasured=self._unmeasured.get(selected.test, not_run))
 
 
 def read_shards(root: Path, known: dict[str, Selection] | None = None) -> Shards | None:

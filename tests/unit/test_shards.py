@@ -54,6 +54,15 @@ def test_what_became_of_each_test_is_there_when_it_ends(tmp_path: Path) -> None:
     assert found.gap("cases/b.yaml::other", "other") is None
 
 
+def test_a_test_that_its_shard_says_nothing_of_was_not_run(tmp_path: Path) -> None:
+    shards.end(begun(tmp_path), TWO, [], [])
+    found = shards.read_shards(tmp_path)
+    assert found is not None
+    gap = found.gap("cases/a.yaml::tiny", "tiny")
+    assert gap is not None
+    assert (gap.began, gap.unmeasured and gap.unmeasured.gap) == (True, "not-run")
+
+
 def test_the_selection_is_one_file_whichever_shard_writes_it(tmp_path: Path) -> None:
     (name,) = (path.name for path in begun(tmp_path / "a", ONE).glob("selection-*"))
     assert [path.name for path in begun(tmp_path / "b").glob("selection-*")] == [name]
