@@ -26,6 +26,7 @@ test: lint unit  ## types, style, import rules, and all tests that need neither 
 lint: $(VENV)/.ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy action/trend.py action/comment/comment.py
+	$(VENV)/bin/mypy benchmarks
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
