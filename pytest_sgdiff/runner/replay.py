@@ -25,6 +25,10 @@ class ReplaySource:
         return next(self._launches, None)
 
 
+ENDS_EARLY: frozenset[ReasonCode] = frozenset({"empty-recording", "short-recording", "no-more-launches", "environment"})
+"""Reasons of a case for which its launches, all of them or those that count, were too few."""
+
+
 def with_gap(result: CaseResult, gap: ShardGap) -> CaseResult:
     """The result of a case of which its shard reported none.
 
@@ -32,8 +36,8 @@ def with_gap(result: CaseResult, gap: ShardGap) -> CaseResult:
     gate would have ended there too. A case that they leave open is invalid: nobody knows what the missing launches
     would show. So is each case of a shard that never reported.
     """
-    cut_off = result.outcome == "inconclusive" and result.reason.of is not None
-    if gap.began and result.reason.code not in ("empty-recording", "short-recording") and not cut_off:
+    ends_early = result.reason.code in ENDS_EARLY or result.reason.of is not None
+    if gap.began and not (ends_early and result.outcome in ("inconclusive", "invalid")):
         return result
     code: ReasonCode = (
         "shard-unreported" if not gap.began else "shard-killed" if gap.unmeasured is None else "shard-unmeasured"

@@ -173,8 +173,14 @@ def test_launches_of_a_killed_shard_count_where_they_settle_the_case() -> None:
     killed = ShardGap(shard=SHARD, began=True)
     settled = factories.regressed()
     assert with_gap(settled, killed) == settled
-    cut_off = replace(settled, outcome="inconclusive", reason=Reason(launches=2, of=5))
-    assert with_gap(cut_off, killed).reason.code == "shard-killed"
+    for reason in (
+        Reason(launches=2, of=5),
+        Reason(code="short-recording", launches=2, of=5),
+        Reason(code="no-more-launches"),
+        Reason(code="environment", disturbed=1),
+    ):
+        cut_off = replace(settled, outcome="inconclusive", reason=reason)
+        assert with_gap(cut_off, killed).reason.code == "shard-killed"
     noisy = replace(settled, outcome="inconclusive")  # all launches are there, and cannot tell
     assert with_gap(noisy, killed) == noisy
 
