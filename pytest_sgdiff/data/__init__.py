@@ -86,6 +86,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
+from pytest_sgdiff.data.merging import Conflict, ConflictCode, Merged
 from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.results import (
     CaseResult,
@@ -114,6 +115,7 @@ from pytest_sgdiff.data.serving import (
     ServerStop,
     Service,
 )
+from pytest_sgdiff.data.shards import SelectedTest, Selection, Shard, ShardGap, ShardReport
 
 __all__ = [
     "NIGHTLY_BASELINE",
@@ -131,6 +133,8 @@ __all__ = [
     "Changed",
     "Command",
     "ComparisonCode",
+    "Conflict",
+    "ConflictCode",
     "CouldStay",
     "Decision",
     "Difference",
@@ -166,6 +170,7 @@ __all__ = [
     "Location",
     "Machine",
     "Measurement",
+    "Merged",
     "MetricChoice",
     "MetricClass",
     "NextCode",
@@ -192,11 +197,16 @@ __all__ = [
     "Requires",
     "Run",
     "Scalar",
+    "SelectedTest",
+    "Selection",
     "Served",
     "ServedTask",
     "ServerPhase",
     "ServerStop",
     "Service",
+    "Shard",
+    "ShardGap",
+    "ShardReport",
     "Stage",
     "StepFinding",
     "Trend",
