@@ -122,6 +122,7 @@ ReasonCode = Literal[
     "verdicts",
     "problem",
     "environment",
+    "cluster",
     "no-machine",
     "no-baseline",
     "not-comparable",
@@ -131,7 +132,8 @@ ReasonCode = Literal[
     "recorded",
 ]
 """Why a case has its outcome: by its verdicts, by the first problem of a launch, since launches were disturbed or GPUs
-not to be had, since there is nothing to judge by, or since a recording holds too little."""
+not to be had, since nodes of a cluster were lost, since there is nothing to judge by, or since a recording holds too
+little."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_sgdiff.data.cases import Advice, FasterThan, Location, MetricClass, Outcome
+from pytest_sgdiff.data.cluster import Loss
 from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode, StepFinding, UnknownStage
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
@@ -79,7 +80,7 @@ class Reason:
     engine that is meant. `disturbed` launches were, by `disturbances`. `machine` is the slug that has no baseline, and
     `others` are those that have one. `differences` make the baseline incomparable. A recording adds its `launches` to
     the `added_to` launches of the baseline, replaces it (`replaces`), or is the first. `error` is what kept GPUs or
-    the host from the case.
+    the host from the case. `losses` are the launches that were lost with nodes of a cluster.
     """
 
     code: ReasonCode = "verdicts"
@@ -96,6 +97,7 @@ class Reason:
     replaces: bool = False
     recording: bool = False
     error: str = ""
+    losses: tuple[Loss, ...] = ()
 
 
 WarningCode = Literal[
