@@ -57,7 +57,8 @@ def forwarded(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Client:
-    """The process, from the first question to `close`. One question at a time."""
+    """The process, from the first question to `close`. One question at a time. `head` is where the head of the cluster
+    listens, once it is known."""
 
     def __init__(self) -> None:
         mine, other = socket.socketpair()
@@ -76,6 +77,7 @@ class Client:
                 start_new_session=True,
             )
         self._line = Connection(mine.detach())
+        self.head: tuple[str, int] | None = None
 
     def say(self, do: str, **fields: object) -> None:
         """Ask for something. Raises LineEndedError."""
@@ -119,6 +121,7 @@ def connect(address: str) -> Client:
         client.say("connect", address=address)
         answer = client.answer("connected", CONNECT_S, besides=("failed",))
         if answer["kind"] == "connected":
+            client.head = answer["head"]
             return client
         said = answer["error"]
     except LineEndedError:
@@ -128,6 +131,15 @@ def connect(address: str) -> Client:
         raise
     client.close()
     raise ClusterError((), f"no Ray cluster at {address}: {' '.join(said.split())}")
+
+
+def answers(head: tuple[str, int]) -> bool:
+    """Whether the head of a cluster accepts a connection."""
+    try:
+        socket.create_connection(head, 5.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def look(

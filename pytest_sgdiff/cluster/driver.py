@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
 import sys
 import threading
 import time
@@ -41,6 +43,13 @@ node is dead (its health check: five times, every 3 s, with a time-out of 10 s f
 LEAVE_S = 10.0
 """How long leaving the cluster may take."""
 
+HEAD_S = 15.0
+"""How long the head of the cluster may refuse connections while a node cannot be reached either, or none is to be had:
+Ray itself waits for 60 s, and ends this process then. A launch whose node answers is not asked about the head."""
+
+HEAD_ANSWERS_S = 2.0
+"""How long the head may take to accept a connection."""
+
 
 class Driver:
     """What answers. `_ray` is the module: importing it takes a second."""
@@ -54,7 +63,8 @@ class Driver:
         self._stage = ""
         self._node = ""
         self._asked: dict[str, Any] = {}
-        self._seen, self._silent_since, self._looked_at = 0, 0.0, 0.0
+        self._head = ("", 0)
+        self._seen, self._silent_since, self._looked_at, self._headless_since = 0, 0.0, 0.0, 0.0
 
     def serve(self) -> None:
         """Answer until pytest is gone."""
@@ -90,11 +100,13 @@ class Driver:
             self._say("failed", error=f"{type(error).__name__}: {error}")
             return
         self._ray = ray
-        self._say("connected", version=ray.__version__)
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head = (host.strip("[]"), int(port))
+        self._say("connected", head=self._head)
 
     def do_nodes(self, message: dict[str, Any]) -> None:
         """Ask every node what it has."""
-        from ray.util import accelerators
+        from ray.util.accelerators import accelerators
 
         alive = [node for node in self._ray.nodes() if node["Alive"]]
         refs = [self._once(node["NodeID"], message) for node in alive]
@@ -177,9 +189,25 @@ class Driver:
                 {"placing": self._placed, "opening": self._opened, "open": self._heard}[self._stage]()
             elif self._stage == "placing" and time.monotonic() - self._looked_at > 1.0:
                 self._looked_at = time.monotonic()
-                self._refuse_hopeless()
+                if self._has_head():
+                    self._refuse_hopeless()
         except self._ray.exceptions.RayError as error:
             self._lost(error)
+
+    def _has_head(self) -> bool:
+        """Whether the head of the cluster answers. Ends this process, as Ray would do later, where it has not done so
+        for HEAD_S."""
+        try:
+            socket.create_connection(self._head, HEAD_ANSWERS_S).close()
+        except OSError:
+            now = time.monotonic()
+            self._headless_since = self._headless_since or now
+            if now - self._headless_since > HEAD_S:
+                self._say("lost", code="cluster-lost", node=self._node)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return False
+        self._headless_since = 0.0
+        return True
 
     def _refuse_hopeless(self) -> None:
         """Ray waits for ever for a node that has what is asked for; of those that may have it none may be left."""
@@ -232,7 +260,7 @@ class Driver:
             # Dead or not, Ray will know.
             now = time.monotonic()
             self._silent_since = self._silent_since or now
-            if now - self._silent_since > UNAVAILABLE_S:
+            if self._has_head() and now - self._silent_since > UNAVAILABLE_S:
                 raise
             time.sleep(POLL_S)
             self._ask_for_news()
@@ -250,6 +278,8 @@ class Driver:
     def _lost(self, error: Exception) -> None:
         """Say how, and give the place back."""
         node = self._node
+        while not self._has_head():
+            time.sleep(POLL_S)
         if getattr(error, "preempted", False):
             code = "preempted"
         else:
@@ -286,7 +316,7 @@ class Driver:
     def leave(self) -> None:
         """Leave the cluster, which ends what still runs there."""
         if self._ray is not None:
-            timer = threading.Timer(LEAVE_S, os._exit, (1,))
+            timer = threading.Timer(LEAVE_S, os.kill, (os.getpid(), signal.SIGKILL))
             timer.daemon = True
             timer.start()
             self._ray.shutdown()

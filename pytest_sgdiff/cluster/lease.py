@@ -47,7 +47,7 @@ class Wanted:
 
     count: int
     products: tuple[str, ...]
-    hosts: Callable[[Machine], frozenset[str] | None]
+    homes: Callable[[Machine], frozenset[str] | None]
     timeout_s: float
     estimate_s: float | None
     on_wait: Callable[[str], None]
@@ -65,6 +65,7 @@ class ClusterPool:
         self.address, self.nodes, self.types, self.run_id = address, tuple(nodes), tuple(types), run_id
         self.eligible: ClusterEligible = eligible(self.nodes, spec="")
         self.joined: Client | None = None
+        self._head: tuple[str, int] | None = None
         self._gone = False
 
     @classmethod
@@ -142,14 +143,22 @@ class ClusterPool:
         """The process that talks to Ray. Raises NodeLostError where the cluster is gone: it is asked once more where
         that process has ended, and then not again."""
         if self.joined is None:
+            # Ray would try for a minute.
+            self._gone = self._gone or (self._head is not None and not clients.answers(self._head))
             if self._gone:
                 raise NodeLostError(Loss(code="cluster-lost"))
             try:
                 self.joined = clients.connect(self.address)
+                self._head = self.joined.head
             except ClusterError:
                 self._gone = True
                 raise NodeLostError(Loss(code="cluster-lost")) from None
         return self.joined
+
+    def lost(self) -> None:
+        """The cluster does not answer: nothing more is asked of it."""
+        self._gone = True
+        self.broken()
 
     def broken(self) -> None:
         """The process has ended, or is to end."""
@@ -232,7 +241,7 @@ class ClusterLease:
             pool.nodes,
             wanted.count,
             products=wanted.products,
-            hosts=wanted.hosts,
+            homes=wanted.homes,
             machine_was=self.machine,
             avoid=frozenset(self._lost),
         )
@@ -355,6 +364,8 @@ class ClusterLease:
         self._open = False
         self._node = next((node for node in self._pool.nodes if node.id == heard["node"]), self._node)
         self._mark_lost()
+        if heard["code"] == "cluster-lost":
+            self._pool.lost()
         return NodeLostError(Loss(code=heard["code"], node=self.node if heard["node"] else ""))
 
     def _mark_lost(self) -> None:

@@ -14,7 +14,6 @@ waits any more: whatever runs is ended, as at Ctrl-C, and the lease given back. 
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import json
 import os
@@ -67,7 +66,7 @@ class Line:
         self.gone.set()
         self._heard.put(None)
         # A launch, or the wait for one, is in the main thread.
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def hear(self) -> Message | None:
         """The next message; None once nobody is there."""

@@ -39,6 +39,11 @@ class Node:
     token: bool = False
     trouble: NodeTrouble | None = None
 
+    @property
+    def uuids(self) -> frozenset[str]:
+        """Its GPUs by the names that are theirs alone."""
+        return frozenset(gpu.uuid for gpu in self.gpus)
+
     def machine(self, count: int) -> Machine | None:
         """The machine that a case with `count` GPUs gets here."""
         return machine.machine_of(self.gpus[:count]) if count else self.cpu
@@ -140,16 +145,16 @@ def place(
     count: int,
     *,
     products: Sequence[str] = (),
-    hosts: Callable[[Machine], frozenset[str] | None] = lambda machine: None,
+    homes: Callable[[Machine], frozenset[str] | None] = lambda machine: None,
     machine_was: Machine | None = None,
     avoid: frozenset[str] = frozenset(),
 ) -> Placement | None:
     """Where a case with `count` GPUs of one of `products` may run; None if no node can have it.
 
-    `hosts` gives the hosts on which the baseline for a machine was recorded, None where there is no baseline for it.
-    Where some kinds of machine have a baseline and others do not, only those that do are asked; among them the
-    baseline's own node comes first. A case that was launched before, on `machine_was`, stays on such machines, and off
-    the nodes to `avoid`.
+    `homes` gives the GPUs (UUIDs) and hosts on which the baseline for a machine was recorded, None where there is no
+    baseline for it. Where some kinds of machine have a baseline and others do not, only those that do are asked; among
+    them the baseline's own node comes first. A case that was launched before, on `machine_was`, stays on such machines,
+    and off the nodes to `avoid`.
     """
     fitting = [
         node
@@ -159,12 +164,13 @@ def place(
         and (not count or node.is_one_of(products))
         and machine_was in (None, node.machine(count))
     ]
-    known = {node.id: hosts(kind) for node in fitting if (kind := node.machine(count)) is not None}
+    known = {node.id: homes(kind) for node in fitting if (kind := node.machine(count)) is not None}
     with_baseline = [node for node in fitting if known.get(node.id) is not None]
     fitting = with_baseline or fitting
     if not fitting:
         return None
-    home = next((node for node in fitting if node.host in (known.get(node.id) or ())), None)
+    home = next((node for node in fitting if node.uuids & (known.get(node.id) or frozenset())), None)
+    home = home or next((node for node in fitting if node.host in (known.get(node.id) or ())), None)
     bundle: dict[str, float] = {"GPU": float(count)} if count else {"CPU": 1.0}
     types = [node.accelerator for node in ([home] if home else fitting)]
     if count and products and types[0]:

@@ -34,7 +34,8 @@ def lacks(version: str) -> dict[str, str] | None:
 
 
 def started_with() -> dict[str, str]:
-    """The environment of `ray start` on this node: Ray adds to that of its workers, OMP_NUM_THREADS for one."""
+    """The environment of `ray start` on this node, as the parent of this worker has it. Ray adds to the one
+    (LD_PRELOAD) and to the other (OMP_NUM_THREADS)."""
     try:
         with open(f"/proc/{os.getppid()}/environ", "rb") as file:
             words = file.read().decode("utf-8", "surrogateescape").split("\0")
@@ -43,7 +44,8 @@ def started_with() -> dict[str, str]:
     except OSError:
         raylet, words = False, []
     if raylet:
-        return dict(word.split("=", 1) for word in words if "=" in word)
+        parents = dict(word.split("=", 1) for word in words if "=" in word)
+        return {name: value for name, value in parents.items() if name in os.environ}
     return {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
 
 

@@ -31,7 +31,7 @@ ASSETS_LIMIT = 1 << 28
 @dataclass(kw_only=True)
 class ClusterSource:
     """Launches of one case on the node of its lease; the fields are those of `runner.live.LiveSource`. A launch whose
-    node is lost is made again elsewhere, ELSEWHERE_AT_MOST times."""
+    node is lost is made again elsewhere, ELSEWHERE_AT_MOST times; `losses` are all that were lost."""
 
     case: Case
     engine: Engine
@@ -52,6 +52,7 @@ class ClusterSource:
     expected_s: float | None = None
     side: Side | None = None
     host_timeout_s: float = 3600.0
+    losses: tuple[Loss, ...] = ()
 
     def launch(self, *, alone: bool) -> Launch | None:
         """One more launch. Raises LaunchLostError if it is lost too often."""
@@ -90,6 +91,7 @@ class ClusterSource:
                     )
             except NodeLostError as error:
                 losses = (*losses, error.loss)
+                self.losses = (*self.losses, error.loss)
             except BaseException:
                 # Interrupted, or a hook failed: the node waits for nothing more.
                 self.lease.release(wait_s=HURRIED_S)
@@ -143,7 +145,6 @@ class ClusterSource:
         }
 
     def _tell(self, told: Message) -> None:
-        waits = f"node {self.lease.node}: {told['waits_for']}" if told["waits_for"] else ""
         self.notify(
             Progress(
                 node_id=self.case.node_id,
@@ -154,8 +155,9 @@ class ClusterSource:
                 exact=self.exact,
                 side=self.side,
                 stage=told["stage"],
-                waits_for=waits,
+                waits_for=told["waits_for"],
                 expected_s=self.expected_s,
+                node=self.lease.node,
             )
         )
 

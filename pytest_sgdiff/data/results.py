@@ -116,11 +116,13 @@ WarningCode = Literal[
     "more-launches",
     "unknown-machine",
     "unknown-stage",
+    "lost-launches",
     "advice",
 ]
 """What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
 that come faster than a server answers, variables that launches inherited, what the launches show beside what is judged,
-what a baseline or a recording lacks, and what is known against the case."""
+what a baseline or a recording lacks, launches that were lost with nodes of a cluster and made again, and what is known
+against the case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +131,7 @@ class Warned:
 
     `names` are the engine's lines on what it tuned, stages, loads, or components that need no offload, with the `flags`
     that offload them; `changed` the variables; `metric` names the verdict that
-    it is about; `launches` were taken beyond the usual `usual`, for `doubts`.
+    it is about; `launches` were taken beyond the usual `usual`, for `doubts`; `losses` are launches that were lost.
     """
 
     code: WarningCode
@@ -145,6 +147,7 @@ class Warned:
     stage: UnknownStage | None = None
     location: Location | None = None
     advice: Advice | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -75,6 +75,7 @@ class Measuring:
 
     def __init__(self, session: Session, item: pytest.Item, case: Case, lease: AnyLease | None) -> None:
         self.session, self.settings, self.item, self.case, self.lease = session, session.settings, item, case, lease
+        self._on_cluster: list[ClusterSource] = []
         self._noise: dict[Machine, Mapping[MetricClass, Prior]] = {}
 
     def result(self, folder: Path) -> CaseResult:
@@ -108,6 +109,8 @@ class Measuring:
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
+        if lost := tuple(loss for source in self._on_cluster for loss in source.losses):
+            warnings = (Warned(code="lost-launches", losses=lost), *warnings)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
         named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
@@ -198,7 +201,9 @@ class Measuring:
             return LiveSource(lease=self.lease, **same)
         from pytest_sgdiff.cluster.source import ClusterSource
 
-        return ClusterSource(lease=self.lease, **same)
+        source = ClusterSource(lease=self.lease, **same)
+        self._on_cluster.append(source)
+        return source
 
     @property
     def _recorded_at_most(self) -> int:

@@ -186,7 +186,7 @@ class Session:
             Wanted(
                 count=held.gpus,
                 products=case.requires.gpu,
-                hosts=lambda machine_: self._hosts(case, machine_),
+                homes=lambda machine_: self._homes(case, machine_),
                 estimate_s=estimate_s,
                 timeout_s=timeout_s,
                 on_wait=on_wait,
@@ -194,16 +194,16 @@ class Session:
             )
         )
 
-    def _hosts(self, case: Case, machine_: Machine) -> frozenset[str] | None:
-        """The hosts of the launches of the case's baseline for a machine; None where it has none that decides where
-        the case is launched."""
+    def _homes(self, case: Case, machine_: Machine) -> frozenset[str] | None:
+        """The GPUs and hosts of the launches of the case's baseline for a machine; None where it has none that decides
+        where the case is launched."""
         if self.settings.mode != "gate" and self.settings.update != "extend":
             return None
         baseline = self.find(self.settings.baselines, machine_, case.id)
         if baseline is None:
             return None
-        hosts = (entry.environment.host for entry in baseline.measurement.launches)
-        return frozenset(host for host in hosts if host)
+        made_on = [entry.environment for entry in baseline.measurement.launches]
+        return frozenset(name for one in made_on for name in (one.host, *one.gpu_uuids) if name)
 
     def _refuse_on_cluster(self, case: Case, cluster: ClusterPool) -> None:
         """Fails the test of a case that no node of a cluster can launch, whichever it is."""
