@@ -22,6 +22,7 @@ from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.launch.run import ENDING_LOG
 from pytest_sgdiff.launch.signals import as_ctrl_c
 from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.runner.progress import Progress, Side
 
 ASSETS_LIMIT = 1 << 28
@@ -72,6 +73,8 @@ class ClusterSource:
         launch = replace(
             launch, number=number, folder=str(folder), environment=self.change_environment(launch.environment)
         )
+        # What the node knows of is taken out; this machine has secrets of its own.
+        launch = Redaction({**os.environ, **self.case.env}).record(launch, keep=NAMES)
         for name, content in said["files"].items():
             if name not in (recordings.LOG, ENDING_LOG):
                 raise SgdiffError(f"node {self.lease.node} sent a file of another name than those of a launch")
