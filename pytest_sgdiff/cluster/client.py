@@ -149,6 +149,10 @@ def look(
     line = json.dumps({"kind": "look", "engine": list(engine), "base": list(base)})
     client.say("nodes", version=__version__, forwarded=forwarded(environ), line=line)
     answer = client.answer("nodes", NODES_S)
+    names = [said["name"] for said in answer["nodes"]]
+    for said in answer["nodes"]:
+        # Two nodes of one host, as of containers, are told apart by what Ray calls them.
+        said["name"] += f" ({said['id'][:6]})" * (names.count(said["name"]) > 1)
     return tuple(map(_node, answer["nodes"])), tuple(answer["types"])
 
 

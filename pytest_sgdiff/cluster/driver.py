@@ -36,6 +36,9 @@ NEWS_S = 2.0
 ANSWER_S = 120.0
 """How long a node may take to say what it has: a worker of Ray and an interpreter of the engine start for it."""
 
+OPENING_S = 300.0
+"""How long a worker of Ray may take to start on a node that has room for it."""
+
 UNAVAILABLE_S = 45.0
 """How long a node that cannot be reached may be so before its launch counts as lost. Ray says after at most 25 s that a
 node is dead (its health check: five times, every 3 s, with a time-out of 10 s for the first)."""
@@ -191,6 +194,9 @@ class Driver:
                 self._looked_at = time.monotonic()
                 if self._has_head():
                     self._refuse_hopeless()
+            elif self._stage == "opening" and time.monotonic() - self._looked_at > OPENING_S:
+                self._leave(wait_s=0.0)
+                self._say("lost", code="launcher-died", node=self._node)
         except self._ray.exceptions.RayError as error:
             self._lost(error)
 
@@ -238,7 +244,7 @@ class Driver:
         self._say("placed", node=self._node)
         self._actor = remote.remote()
         self._pending = self._actor.open.remote(self._asked["version"], self._asked["forwarded"])
-        self._stage = "opening"
+        self._stage, self._looked_at = "opening", time.monotonic()
 
     def _opened(self) -> None:
         answer = self._ray.get(self._pending)

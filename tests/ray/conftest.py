@@ -98,9 +98,9 @@ class Ray:
         """Kill all processes of a node."""
         self._tell(f"kill {name}")
 
-    def kill_raylet(self, name: str) -> None:
-        """Kill what makes the machine a node, so that its workers are orphans."""
-        self._tell(f"raylet {name}")
+    def drain(self, name: str) -> None:
+        """Have Ray take the node for one that is about to be preempted."""
+        self._tell(f"drain {name}")
 
     def close(self) -> None:
         """The cluster's end."""

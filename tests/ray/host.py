@@ -1,8 +1,8 @@
 """A Ray cluster of several nodes on this machine, as a process: tests tell it by lines what becomes of it.
 
     add NAME JSON              another node, the first of them the head: `gpus` as numbers, `type`, and its `env`
+    drain NAME                 take a node away for others, as where it is preempted
     kill NAME                  kill all processes of a node
-    raylet NAME                kill the process of Ray alone that makes a node of a machine
     quit                       the cluster's end
 
 It answers each line with one of its own.
@@ -11,8 +11,7 @@ It answers each line with one of its own.
 from __future__ import annotations
 
 import json
-import os
-import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -36,12 +35,14 @@ def main() -> None:
                 include_dashboard=False,
             )
             print(cluster.address, flush=True)
+        elif word == "drain":
+            reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "preempted"]
+            named = ["--address", cluster.address, "--node-id", nodes[name].node_id]
+            ray = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", *named, *reason]
+            subprocess.run([*ray, "--deadline-remaining-seconds", "60"], check=True, stdout=sys.stderr)
+            print("drained", flush=True)
         elif word == "kill":
             cluster.remove_node(nodes.pop(name), allow_graceful=False)
-            print("killed", flush=True)
-        elif word == "raylet":
-            for process in nodes[name].all_processes["raylet"]:
-                os.kill(process.process.pid, signal.SIGKILL)
             print("killed", flush=True)
         else:
             break

@@ -82,6 +82,7 @@ def test_where_no_node_is_left_and_where_the_head_is_lost_cases_say_so(own: Ray,
         own.play(seed, "hang")
     process = suite.start("--sgdiff-out=out")
     wait_for(lambda: len(own.started()) == 1, limit_s=60)
+    own.drain("b")
     own.kill("b")
     # The next case finds a node, and loses it with the rest of the cluster.
     wait_for(lambda: len(own.started()) == 2, limit_s=120)
@@ -90,6 +91,9 @@ def test_where_no_node_is_left_and_where_the_head_is_lost_cases_say_so(own: Ray,
     assert ran.returncode == 1
     told = {name: (case["outcome"], case["reason_code"]) for name, case in ran.cases.items()}
     assert told == dict.fromkeys(("s1", "s2", "s3"), ("inconclusive", "cluster"))
+    losses = {name: [loss["code"] for loss in case["reason_figures"]["losses"]] for name, case in ran.cases.items()}
+    assert losses["s1"] == ["preempted", "no-node"]
+    assert (losses["s2"][-1], losses["s3"]) == ("cluster-lost", ["cluster-lost"])
     assert recordings.case_ids(tmp_path / "out") == ()
     wait_for(lambda: not any(alive(one.pid) for one in own.started()))
 
