@@ -13,7 +13,10 @@ from pytest_sgdiff.step_core import DISTURBED, Cores, cores
 STEPS = 8
 PROFILES = st.lists(
     # In tenths: launches whose steps are the same to a thousandth are one launch.
-    st.lists(st.floats(40, 49).map(lambda ms: round(ms, 1)), min_size=STEPS, max_size=STEPS).map(tuple), min_size=3, max_size=6, unique=True
+    st.lists(st.floats(40, 49).map(lambda ms: round(ms, 1)), min_size=STEPS, max_size=STEPS).map(tuple),
+    min_size=3,
+    max_size=6,
+    unique=True,
 )
 
 

@@ -17,8 +17,11 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cli import COMMANDS, build_parser, main
-from pytest_sgdiff.data import Baseline, Workload
+from pytest_sgdiff.data import Baseline, MetricChoice, Workload
+from pytest_sgdiff.judging.power import first_figures
+from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.plugin.options import GROUPS, SETTINGS
+from pytest_sgdiff.reports.metric_text import detectable
 from tests import factories
 
 CASES = """\
@@ -396,10 +399,10 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     assert main(["baselines", "show", "tiny_wan_unchanged", "--folder", str(examples)]) == 0
     shown = capsys.readouterr().out.splitlines()
     lines = {line.split()[0]: line for line in shown if line.startswith("  ")}
-    assert lines["denoise_core"].endswith("1022.12 ms  CV 0.11 %  detects 3.2 % in five launches")
+    assert lines["denoise_core"].endswith("1022.12 ms  CV 0.11 %  detects 3.2 % in 5 launches")
     assert lines["denoise_steps"].endswith("1028.28 ms  CV 0.83 %")
-    assert lines["e2e"].endswith("CV 14.40 %  detects 3.6 % in five launches, net of pauses")
-    assert lines["stage:DecodingStage"].endswith("CV 12.98 %  detects > 100 % in five launches")
+    assert lines["e2e"].endswith("CV 14.40 %  detects 3.6 % in 5 launches, net of pauses")
+    assert lines["stage:DecodingStage"].endswith("CV 12.98 %  detects > 100 % in 5 launches")
     # The core of the steps stands for it, and is judged in its place.
     assert "detects" not in lines["denoise"]
     assert "CV" in lines["denoise_gap"]
@@ -409,6 +412,37 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
         "  denoise excess: 1 of 5 launches is held up for 22 ms: record 10 to distinguish rare hold-ups from new ones",
         "  pause: 1 of 5 launches pauses for 447 ms: record 10 to distinguish rare pauses from new ones",
     ]
+
+
+def test_a_baseline_is_shown_with_what_its_case_allows_and_launches(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline = baselines.save(here / "baselines", factories.baseline("tiny"))
+    (here / "cases" / "broken.yaml").write_text("cases: [")
+
+    def detects(*words: str) -> str:
+        assert main(["baselines", "show", "tiny", *words]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  denoise ")]
+        return line.partition("  detects ")[2]
+
+    usual = detects()
+    (here / "cases" / "a.yaml").write_text(
+        f"{CASES}    metrics: {{allow: 10%}}\n    launches: {{checkpoints: [3, 7]}}\n"
+    )
+    of_case = detects()
+    assert (usual.partition(" in ")[2], of_case.partition(" in ")[2]) == ("5 launches", "7 launches")
+    choice = MetricChoice(allow=0.1)
+    found = first_figures(own_series(baselines.load(baseline), choice), looks=(3, 7))
+    assert of_case.startswith(next(detectable(v) for v in found if v.primary))
+    assert not usual.startswith(of_case[:4])
+    # Of a case that is not there all is shown as usual, and that it is not there is said.
+    (here / "cases" / "a.yaml").rename(here / "a.yaml")
+    assert detects() == usual
+    main(["baselines", "show", "tiny"])
+    assert "no case file here has 'tiny'" in capsys.readouterr().err
+    (here / "more").mkdir()
+    (here / "a.yaml").rename(here / "more" / "a.yaml")
+    assert detects("--cases", "more") == of_case
 
 
 def test_a_corrupt_candidate_leaves_the_tree_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
