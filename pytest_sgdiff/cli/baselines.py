@@ -234,8 +234,8 @@ def _show(chosen: argparse.Namespace) -> int:
     if case is None:
         print(
             printable(
-                f"sgdiff: baselines show: no case file here has '{chosen.what}': what it detects is that of a case which "
-                "states no metrics and no checkpoints (name the folder of case files with --cases)"
+                f"sgdiff: baselines show: no case file here has '{chosen.what}': what the baseline detects is that of "
+                "a case which states no metrics and no checkpoints (name the folder of case files with --cases)"
             ),
             file=sys.stderr,
         )

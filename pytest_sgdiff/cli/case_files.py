@@ -27,7 +27,7 @@ def all_cases(command: str, named: Path | None = None, *, needed: bool = True) -
 
 
 def case_called(name: str, folder: Path) -> Case | None:
-    """The case of this id, None where there is none. Files that cannot be read keep nothing back but their own cases."""
+    """The case of this id, None where there is none. A file that cannot be read keeps no other file's cases back."""
     from pytest_sgdiff.cases.load import read_if_cases
     from pytest_sgdiff.errors import CaseFileError
 

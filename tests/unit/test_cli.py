@@ -262,9 +262,13 @@ def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]
         "slow  regressed    1.1000  1.0869  1.1133  1.2 % allowed",
         "new   no-baseline       -       -       -  no baseline: record one with --sgdiff-update",
     ]
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_list_without_rows_is_no_pass(here: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     (here / "numbers.json").write_text("[]")
-    assert main(["judge", "numbers.json"]) == 0
-    assert capsys.readouterr().out == ""
+    assert main(["judge", "numbers.json", *words]) == 2
+    assert capsys.readouterr() == ("", "sgdiff judge: numbers.json: has no rows: nothing was judged\n")
 
 
 def test_a_list_that_is_none_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -585,10 +589,30 @@ def test_judging_with_limits_of_the_command_line(
     assert json.loads(capsys.readouterr().out)[0]["verdict"] == verdict
 
 
-def test_limits_that_contradict_each_other_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "n.json").write_text(json.dumps([SLOWER]))
-    assert main(["judge", "n.json", "--allow", "7%", "--detect", "7%"]) == 2
-    assert "[0].detect: must be more than the 0.07 that is allowed" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("limits", "row", "says"),
+    [
+        (["--allow", "10%", "--detect", "5%"], {}, "sgdiff: judge: --detect=5% must be more than --allow=10%"),
+        (
+            ["--detect", "5%"],
+            {"metric_class": "stage"},
+            "sgdiff judge: --detect=5% must be more than what stage metrics allow, 12% (n.json: [0]): give --allow too",
+        ),
+        (["--detect", "5%"], {"allow": 0.1}, "sgdiff judge: --detect=5% must be more than n.json: [0].allow, 10%"),
+        (["--allow", "10%"], {"detect": 0.05}, "sgdiff judge: n.json: [0].detect, 5%, must be more than --allow=10%"),
+        (
+            [],
+            {"detect": 0.01},
+            "sgdiff judge: n.json: [0].detect, 1%, must be more than what primary metrics allow, 1.2%",
+        ),
+    ],
+)
+def test_limits_that_contradict_each_other_are_named_where_they_stand(
+    here: Path, capsys: pytest.CaptureFixture[str], limits: list[str], row: dict[str, Any], says: str
+) -> None:
+    (here / "n.json").write_text(json.dumps([SLOWER | row]))
+    assert main(["judge", "n.json", *limits]) == 2
+    assert capsys.readouterr().err == f"{says}\n"
 
 
 @pytest.mark.parametrize("share", ["x", "-1%", "100%", "1", "nan", "5 percent"])
