@@ -33,7 +33,7 @@ from pytest_sgdiff.metrics import by_steadiness
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
-from pytest_sgdiff.plugin.role import role
+from pytest_sgdiff.plugin.role import dismissed, role
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.redact import Redaction
@@ -90,20 +90,20 @@ class Session:
         self.decided: dict[str, CaseResult] = {}
         self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
-        self._asked = AskedEngines(claims, say)
+        self._asked = AskedEngines(claims, say, self.abandoned)
         self._controller = None if role(config).leads else os.getppid()
 
     def abandoned(self) -> bool:
         """Whether this is a worker whose controller is gone, so that nobody waits for its results any more."""
-        return self._controller is not None and os.getppid() != self._controller
+        return self._controller is not None and (os.getppid() != self._controller or dismissed(self.config))
 
     @cached_property
     def _engine(self) -> EngineInfo:
-        return machine.engine_info(self.settings.engine_cmd)
+        return machine.engine_info(self.settings.engine_cmd, abandoned=self.abandoned)
 
     @cached_property
     def _base(self) -> EngineInfo:
-        return machine.engine_info(self.settings.against, option="--sgdiff-against")
+        return machine.engine_info(self.settings.against, option="--sgdiff-against", abandoned=self.abandoned)
 
     @property
     def engine_info(self) -> EngineInfo:
