@@ -10,16 +10,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_sgdiff import __version__
 from pytest_sgdiff.cases.recipes import recipes, with_schema
 from pytest_sgdiff.cli.first_case import FRAMES, MODEL, PROMPT, SIZE, STEPS, FirstCase
+from pytest_sgdiff.cli.init_plan import CASES, CONFIGURATION, SCHEMA, Plan
 from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers, read
-from pytest_sgdiff.errors import OptionError, SgdiffError
-from pytest_sgdiff.files import data_files
+from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.printable import printable
 
 if TYPE_CHECKING:
@@ -27,14 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CASES = Path("cases")
-SCHEMA = CASES / "case.schema.json"
-CONFIGURATION = Path("pytest.ini")
-IGNORED = Path(".gitignore")
-WORKFLOW = Path(".github/workflows/sgdiff.yml")
 ASSETS = "assets"
-OF_RUNS = (".sgdiff/", "baselines/.lock")
-"""What runs leave that is nothing for a repository: their launches, and the lock of a run that was killed."""
 NIGHTLY = "nightly"
 MOST = 1 << 16
 """A number beyond this is a slip: no image is so wide, and no machine has so many GPUs."""
@@ -98,20 +90,20 @@ def _init(chosen: argparse.Namespace) -> int:
     files = _case_files(case, names)
     plan = Plan(here=here, force=chosen.force)
     cases = _checked(files, plan)
-    # What may be refused is found out before anything is written.
-    configuration = _configuration(here)
-    plan.check(*files, SCHEMA, *([CONFIGURATION] if configuration is None else []))
-    needs_assets = any(one.assets for one in cases)
+    plan.check(*files, SCHEMA, *([CONFIGURATION] if plan.configuration() is None else []))
     for path, text in files.items():
         plan.put(path, text)
     plan.put(SCHEMA, _schema())
+    needs_assets = any(one.assets for one in cases)
     settings = {"sgdiff_assets": ASSETS if needs_assets else None, "sgdiff_engine_cmd": chosen.engine_cmd}
-    configured = _configure(plan, configuration, {key: value for key, value in settings.items() if value})
-    _ignore(plan)
-    _workflow(plan, cases)
+    configured = plan.configure({key: value for key, value in settings.items() if value})
+    plan.ignore()
+    plan.workflow(_workflow(cases))
+    plan.write()
+    notes = []
     if case is not None and case.gpus == 0 and chosen.gpus is None:
-        plan.told.append("note        the case runs on the CPU (gpus: 0): no GPU was found here, or none was asked for")
-    for line in (*plan.told, *_needs(cases, chosen.engine_cmd)):
+        notes = ["note        the case runs on the CPU (gpus: 0): no GPU was found here, or none was asked for"]
+    for line in (*map(str, plan.steps), *notes, *_needs(cases, chosen.engine_cmd)):
         print(printable(line))
     print("\nnext, in this folder:")
     options = [] if configured else _typed(settings)
@@ -119,43 +111,6 @@ def _init(chosen: argparse.Namespace) -> int:
         print(printable(f"  {shlex.join(words)}"))
         print(f"      # {meaning}")
     return GOOD
-
-
-@dataclass(kw_only=True, slots=True)
-class Plan:
-    """What is written, and what stays as it is: `told` has a line of each."""
-
-    here: Path
-    force: bool
-    told: list[str] = field(default_factory=list)
-
-    def stays(self, path: Path) -> bool:
-        """Whether a file is not to be written."""
-        return data_files.kind(path, below=self.here) is not None and not self.force
-
-    def check(self, *paths: Path) -> None:
-        """Raises OptionError for what is no regular file, and DataFileError for what lies behind a link."""
-        for path in paths:
-            if data_files.kind(path, below=self.here) not in (None, "file"):
-                raise OptionError(f"init: {path} is not a regular file: move it away")
-
-    def put(self, path: Path, text: str) -> None:
-        """Write a new file. One that is there stays, unless it is the same or may be replaced."""
-        old = data_files.read_bytes(path, below=self.here)
-        if old == text.encode():
-            self.told.append(f"unchanged   {path}")
-        elif old is not None and not self.force:
-            self.told.append(f"left alone  {path}: it is there already (--force replaces it)")
-        else:
-            self.write(path, text)
-            self.told.append(f"{'replaced' if old is not None else 'wrote':10}  {path}")
-
-    def write(self, path: Path, text: str) -> None:
-        """Write a file, whole or not at all."""
-        try:
-            data_files.write(path, text, below=self.here)
-        except OSError as error:
-            raise OptionError(f"init: {path} cannot be written: {error.strerror or error}") from None
 
 
 def _check_command(text: str | None) -> None:
@@ -299,84 +254,10 @@ def _schema() -> str:
     return read(json_schema.FILE)
 
 
-def _configure(plan: Plan, there: Path | None, settings: dict[str, str]) -> bool:
-    """Write pytest.ini where pytest has no configuration. Whether it has the settings."""
-    lines = [f"{key} = {value}" for key, value in settings.items()]
-    text = "\n".join(
-        [
-            "# `pytest --help` explains the settings sgdiff_*. The command line and the environment win over these.",
-            "[pytest]",
-            "addopts = -ra",
-            "sgdiff_baselines = baselines",
-            *lines,
-            "",
-        ]
-    )
-    if there is None:
-        plan.put(CONFIGURATION, text)
-        return True
-    same = there.name == CONFIGURATION.name and there.read_bytes() == text.encode()
-    if same:
-        plan.told.append(f"unchanged   {CONFIGURATION}")
-        return True
-    wanted = f"; settings to add: {', '.join(lines)}" if lines else ""
-    plan.told.append(f"left alone  {_shown(there)}: it configures pytest here{wanted}")
-    return not lines
-
-
-def _configuration(here: Path) -> Path | None:
-    """The file that configures pytest here, as pytest finds it: in this folder, or above it in the same repository."""
-    from pytest_sgdiff.cli.configuration import configuration
-
-    file, _ = configuration(here.absolute(), fix="correct it first")
-    top = _repository(here) or here.absolute()
-    return file if file is not None and file.is_relative_to(top) else None
-
-
-def _repository(here: Path) -> Path | None:
-    """The top of the git repository of a folder, None where there is none."""
-    return next((folder for folder in (here.absolute(), *here.absolute().parents) if (folder / ".git").exists()), None)
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _ignore(plan: Plan) -> None:
-    """Have git ignore what runs leave: lines more, whatever else the file says."""
-    there = data_files.kind(IGNORED, below=plan.here)
-    if there not in (None, "file"):
-        plan.told.append(f"left alone  {IGNORED}: it is not a regular file; lines to add: {', '.join(OF_RUNS)}")
-        return
-    old = data_files.read_bytes(IGNORED, below=plan.here) or b""
-    known = {line.strip().strip(b"/") for line in old.splitlines()}
-    new = [line for line in OF_RUNS if line.strip("/").encode() not in known]
-    if not new:
-        plan.told.append(f"unchanged   {IGNORED}")
-        return
-    try:
-        before = old.decode()
-    except UnicodeDecodeError:
-        plan.told.append(f"left alone  {IGNORED}: it is not UTF-8 text; lines to add: {', '.join(new)}")
-        return
-    end = "" if not before or before.endswith("\n") else "\n"
-    plan.write(IGNORED, before + end + "".join(f"{line}\n" for line in new))
-    plan.told.append(f"{'added to' if there else 'wrote':10}  {IGNORED}: {', '.join(new)}")
-
-
-def _workflow(plan: Plan, cases: Sequence[Case]) -> None:
-    top = _repository(plan.here)
-    if top is not None and top != plan.here.absolute():
-        plan.told.append(f"left alone  {WORKFLOW}: GitHub reads workflows at the top of the repository, {top}")
-        return
-    try:
-        plan.check(WORKFLOW)
-    except SgdiffError as error:
-        plan.told.append(f"left alone  {error}")
-        return
+def _workflow(cases: Sequence[Case]) -> str:
     text = read(Path(__file__).with_name("workflow.yml"))
     words = shlex.join([*_selection(cases), f"--sgdiff-gpus={_pool(cases)}"])
-    plan.put(WORKFLOW, text.replace("@SELECTION@", words).replace("@VERSION@", _pin()))
+    return text.replace("@SELECTION@", words).replace("@VERSION@", _pin())
 
 
 def _pin() -> str:

@@ -11,17 +11,15 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
+
+from pytest_sgdiff.files.held_back import held_back
 
 POLL_S = 0.1
 """How often a signal, or the end of whoever waits, is noticed."""
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a run: Ctrl-C, what CI servers and containers send, and a terminal that is closed."""
 _MOST_BYTES = 4 * 1024 * 1024
 
 
@@ -51,7 +49,9 @@ def ask(
     nobody waits for the answer any more (`abandoned`), as in a worker whose controller died.
     """
     try:
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, _held_back() as ending:
+        # An exception in the middle would leave a child behind whose number nobody knows yet, and the second of two
+        # signals one that was not killed yet.
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, held_back() as ending:
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd, env=env, start_new_session=True
             )
@@ -82,30 +82,3 @@ def _ended(process: subprocess.Popen[bytes], deadline: float, ending: Callable[[
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(min(left, POLL_S))
     return None
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[Callable[[], bool]]:
-    """Signals that end this process act at the end of the block, as they would have without it. Gives a function that
-    says whether one came.
-
-    An exception in the middle would leave a child behind whose number nobody knows yet, and the second of two signals
-    one that was not killed yet. Only the main thread may set handlers, and only it is interrupted.
-    """
-    came: list[signal.Signals] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(signal.Signals(number))
-
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in _ENDING} if main else {}
-    taken = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-    for number in taken:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in taken.items():
-            signal.signal(number, handler)
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
 import shlex
+import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -375,8 +379,95 @@ def test_the_schema_is_written_over_nothing_else(here: Path, text: str) -> None:
     assert (here / "s.json").read_text() == text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_one_message(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    here.chmod(0o500)
+# ------------------------------------------------------------------------------------------ what cannot be written
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_a_full_disk_is_one_message_and_the_project_is_as_it_was(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """`test_data_files.py` tries every moment."""
+    (here / ".gitignore").write_text("dist")
+    (here / ".gitignore").chmod(0o640)
+    calls: list[int] = []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        code = main(["init", "--gpus", "1"])
+    if number > len(calls):
+        assert (code, set(files(here))) == (0, WRITTEN)
+        assert stat.S_IMODE((here / ".gitignore").stat().st_mode) == 0o640
+        return
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "sgdiff: init: cases/wan2_1_t2v_1_3b.yaml cannot be written: No space left on device. Nothing"
+    )
+    assert [path.name for path in here.rglob("*")] == [".gitignore"]
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder of a user who may not write everywhere, in which this process is that user."""
+    with tempfile.TemporaryDirectory() as name:
+        if os.geteuid() == 0:
+            os.chown(name, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            monkeypatch.chdir(name)
+            monkeypatch.setattr("sys.stdin", io.StringIO())
+            yield Path(name)
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("closed", "says"),
+    [
+        (".", r"cases/wan2_1_t2v_1_3b\.yaml cannot be written: Permission denied\. Nothing was written"),
+        ("cases", r"cases/wan2_1_t2v_1_3b\.yaml cannot be written: Permission denied\. Nothing was written"),
+    ],
+)
+def test_a_folder_that_is_read_only_is_one_message_and_nothing_is_written(
+    nobody: Path, capsys: pytest.CaptureFixture[str], closed: str, says: str
+) -> None:
+    (nobody / closed).mkdir(exist_ok=True)
+    (nobody / closed).chmod(0o555)
     assert main(["init", "--gpus", "1"]) == 2
-    assert "cannot be" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(says, line)
+    assert files(nobody) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "left"),
+    [
+        (".gitignore", 0o000, ".gitignore"),
+        (".gitignore", 0o444, ".gitignore"),
+        (".github", 0o555, ".github/workflows/sgdiff.yml"),
+        (".github/workflows", 0o555, ".github/workflows/sgdiff.yml"),
+        (".github/workflows", 0o000, ".github/workflows/sgdiff.yml"),
+    ],
+)
+def test_what_no_run_needs_is_left_alone_with_the_reason_where_it_cannot_be_written(
+    nobody: Path, capsys: pytest.CaptureFixture[str], name: str, mode: int, left: str
+) -> None:
+    path = nobody / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch() if name == ".gitignore" else path.mkdir()
+    path.chmod(mode)
+    assert main(["init", "--gpus", "1"]) == 0
+    out = capsys.readouterr().out
+    path.chmod(0o755)
+    assert told(out)[left] == "left alone"
+    assert set(files(nobody)) | {left} == WRITTEN
+    (line,) = [line for line in out.splitlines() if line.startswith("left alone")]
+    assert "read-only" in line or "cannot be read: Permission denied" in line
+    if name == ".gitignore":
+        assert "lines to add: .sgdiff/, baselines/.lock" in line
