@@ -149,7 +149,7 @@ def engine_info(
     python = interpreter_of(path)
     told = None if python is None else _installed(python, abandoned)
     if told is not None and told[0]:
-        return EngineInfo(command=words, version=told[0], torch=told[1])
+        return EngineInfo(command=words, version=told[0], torch=told[1], installed=True)
     version = _asked(words, abandoned)
     if version is None:
         raise EngineNotFoundError(

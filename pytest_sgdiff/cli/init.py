@@ -146,7 +146,7 @@ def _first(chosen: argparse.Namespace, *, ask: bool) -> FirstCase:
     if ask:
         print("A first case: press Enter for what stands in brackets.")
         model = _asked("model id or folder", MODEL, str)
-        gpus = _asked("GPUs of the case, 0 for the CPU", str(_gpus_here()), _from(0))
+        gpus = _asked("GPUs of the case, 0 for the CPU", str(min(1, _gpus_here())), _from(0))
         size = _asked("width and height", _times(SIZE), _size)
         frames = _asked("frames of a video, 0 for an image", str(FRAMES if model == MODEL else 0), _from(0)) or None
     elif model is None and frames is None:
@@ -154,7 +154,7 @@ def _first(chosen: argparse.Namespace, *, ask: bool) -> FirstCase:
     width, height = size or (chosen.width or SIZE[0], chosen.height or SIZE[1])
     return FirstCase(
         model=_model(MODEL if model is None else model),
-        gpus=_gpus_here() if gpus is None else gpus,
+        gpus=min(1, _gpus_here()) if gpus is None else gpus,
         width=width,
         height=height,
         frames=frames,
@@ -176,12 +176,12 @@ def _asked(what: str, otherwise: str, read_as: Callable[[str], T]) -> T:
 
 
 def _gpus_here() -> int:
-    """1 where the driver shows a GPU, else 0."""
+    """How many GPUs the driver shows."""
     from pytest_sgdiff import gpus
     from pytest_sgdiff.errors import LeaseError
 
     try:
-        return 1 if gpus.inventory(gpus.default_reader()) else 0
+        return len(gpus.inventory(gpus.default_reader()))
     except LeaseError:
         return 0
 
@@ -274,13 +274,19 @@ def _pin() -> str:
 def _needs(cases: Sequence[Case], engine_cmd: str | None) -> Iterable[str]:
     """What a run will ask for that is not here."""
     from pytest_sgdiff.cases.assets import SOURCES
+    from pytest_sgdiff.cases.here import models
+    from pytest_sgdiff.reports.numbers import plural
 
     for name in dict.fromkeys(name for case in cases for name in case.assets.values()):
         if not Path(ASSETS, name).is_file():
-            source = f": get it from {SOURCES[name]}" if name in SOURCES else ""
-            yield f"needed      {ASSETS}/{name}{source}"
+            yield f"needed      {ASSETS}/{name}" + (f": get it from {SOURCES[name]}" if name in SOURCES else "")
+    yield from dict.fromkeys(f"needed      the model: {one.message}" for case in cases for one in models(case))
     if gated := list(dict.fromkeys(case.model for case in cases if case.requires.token)):
         yield f"needed      HF_TOKEN: {', '.join(gated)} {'is' if len(gated) == 1 else 'are'} gated"
+    wanted, here = _most(cases), _gpus_here()
+    if wanted > here:
+        has = f"has {here}" if here else "has none that the NVIDIA driver shows"
+        yield f"needed      {plural(wanted, 'GPU')}: this machine {has}; the dry run below works all the same"
     command = shlex.split(engine_cmd or "sglang")[0]
     if shutil.which(command) is None:
         fix = "install SGLang, or name it with --engine-cmd=CMD" if engine_cmd is None else "is that its path?"
@@ -289,9 +295,13 @@ def _needs(cases: Sequence[Case], engine_cmd: str | None) -> Iterable[str]:
 
 def _pool(cases: Sequence[Case]) -> str:
     """What `--sgdiff-gpus` names: as many GPUs as the largest selected case wants."""
+    return str(_most(cases) or "none")
+
+
+def _most(cases: Sequence[Case]) -> int:
+    """How many GPUs the largest selected case wants."""
     nightly = bool(_selection(cases))
-    most = max((case.gpus for case in cases if not nightly or NIGHTLY in case.marks), default=0)
-    return str(most) if most else "none"
+    return max((case.gpus for case in cases if not nightly or NIGHTLY in case.marks), default=0)
 
 
 def _selection(cases: Sequence[Case]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sgdiff import baselines, gpus, machine
+from pytest_sgdiff.cases import here
 from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass
 from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.flags.check import has_flags
@@ -30,7 +31,7 @@ from pytest_sgdiff.judging.workload import chosen_in, with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import by_steadiness
-from pytest_sgdiff.plugin import skips
+from pytest_sgdiff.plugin import fixtures, skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
 from pytest_sgdiff.plugin.role import dismissed, role
@@ -135,7 +136,8 @@ class Session:
         base = (lambda: self._base.version) if self.settings.mode == "against" else None
         held = self._to_lease(case)
         skips.settle(item, held, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
-        self.allowed(case)
+        # A fixture may still make the model's folder.
+        self.allowed(case, looked_for=not _others_fixtures(item))
         try:
             # Of a pool of several products nobody knows yet which the case gets.
             ways = itertools.combinations(self.fitting(case), case.gpus)
@@ -263,6 +265,7 @@ class Session:
     def show_command(self, item: pytest.Item, case: Case) -> None:
         """`--sgdiff-dry-run`: put the command line on the item's report; of a case that would not be launched, why."""
         engine, advice = self.extensions.engine(case), self.advice(case)
+        advice = (*advice, *here.lacking(case, assets=self.settings.assets, env=os.environ))
         info, errors = self.info_to_show, []
         if not meant_for(case, info.version):
             command, advice = f"# not for sglang {info.version}: the case requires {case.requires.engine}", ()
@@ -288,10 +291,11 @@ class Session:
             refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
         return together(refused, advise(case, engine=engine, gpu_products=products))
 
-    def allowed(self, case: Case) -> tuple[Advice, ...]:
+    def allowed(self, case: Case, *, looked_for: bool = True) -> tuple[Advice, ...]:
         """The advice on a case of a live run. Fails the test of one that cannot work: before it waits for GPUs, and
-        again where a fixture changed the case since."""
-        advice = self.advice(case)
+        again where a fixture changed the case since. `looked_for`: the engine is about to look for its model."""
+        native = self.engine_info.installed and not self.extensions.change_commands
+        advice = (*self.advice(case), *here.models(case, looked_for_here=looked_for and native))
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         if case.serves and (lacks := _client_lacks()):
@@ -313,6 +317,12 @@ class Session:
                 location=case.at("requires.engine"),
                 key="requires.engine",
             )
+
+
+def _others_fixtures(item: pytest.Item) -> bool:
+    """Whether a test uses fixtures that are not the plugin's."""
+    ours = {"request", "pytestconfig", *(name for name in vars(fixtures) if name.startswith("sgdiff"))}
+    return not ours.issuperset(getattr(item, "fixturenames", ()))
 
 
 def _client_lacks() -> str:

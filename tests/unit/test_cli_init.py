@@ -179,6 +179,33 @@ def test_recipes_are_copied_with_the_schema_beside_them(here: Path, capsys: pyte
     assert "sgdiff_assets = assets" in (here / "pytest.ini").read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "there", "told_of"),
+    [
+        (["--cases", "wan22"], False, "needed      4 GPUs: this machine has none"),
+        (["--gpus", "8"], True, "needed      8 GPUs: this machine has 4;"),
+        (["--gpus", "4"], True, ""),
+        (["--gpus", "0"], False, ""),
+        (["--gpus", "0", "--model", "/no/such/model"], False, "needed      the model: there is no /no/such/model on"),
+        (["--gpus", "0", "--model", "no/such"], False, ""),
+    ],
+)
+def test_what_a_run_will_want_and_this_machine_lacks_is_said(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    there: bool,
+    told_of: str,
+) -> None:
+    nothing = here.parent / f"{here.name}.json"
+    nothing.write_text('{"devices": []}')
+    monkeypatch.setenv("SGDIFF_NVML_FILE", str(H200 if there else nothing))
+    assert main(["init", *words]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"needed +(\d+ GPU|the model)", line)]
+    assert [line[: len(told_of)] for line in lines] == ([told_of] if told_of else [])
+
+
 def test_every_recipe_is_shipped_and_can_be_copied(here: Path) -> None:
     assert set(recipes()) == {path.stem for path in (ROOT / "cases").glob("*.yaml")}
     # All at once: no two of them share an id.
