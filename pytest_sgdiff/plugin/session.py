@@ -295,7 +295,8 @@ class Session:
         """The advice on a case of a live run. Fails the test of one that cannot work: before it waits for GPUs, and
         again where a fixture changed the case since. `looked_for`: the engine is about to look for its model."""
         native = self.engine_info.installed and not self.extensions.change_commands
-        advice = (*self.advice(case), *here.models(case, looked_for_here=looked_for and native))
+        known = (*self.advice(case), *here.models(case, looked_for_here=looked_for and native))
+        advice = tuple(sorted(known, key=lambda one: one.level))  # errors first
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         if case.serves and (lacks := _client_lacks()):

@@ -37,7 +37,7 @@ def test_a_folder_that_an_engine_of_this_machine_will_not_find_fails_before_a_la
     project.write("cases/tiny.yaml", MOVED.replace("{root}", str(project.root)))
     installed(monkeypatch)
     result = project.run("--sgdiff-gpus=4", "--sgdiff-update")
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     assert f"there is no {project.root}/models/Wan2.1-T2V-1.3B-Diffusers on this machine" in result.stdout.str()
     assert not list(project.root.glob(".sgdiff/*/tiny/*"))
     # What a hook makes of the command may see other folders.
