@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import TypeVar
 
     from pytest_sgdiff.data import Baseline, Case, Machine, MetricClass
@@ -106,8 +107,18 @@ def add(commands: Subparsers) -> None:
         )
     check.add_argument("--assets", type=Path, metavar="DIR", help="compare the input files in DIR too")
     check.add_argument("--strict", action="store_true", help="exit 1 on warnings too")
-    parser.epilog = f"actions:\n{actions.listing(5)}"
+    every = "".join(f"  sgdiff baselines {name} {line}".rstrip() + "\n" for name, (line, *_) in EXAMPLES.items())
+    parser.epilog = f"actions:\n{actions.listing(5)}\n\nexamples:\n{every}"
 
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "list": ("", "--folder examples/baselines --json"),
+    "show": ("wan22_t2v", "wan22_t2v --cases my/cases --history history.sqlite"),
+    "diff": (".sgdiff/RUN", "downloaded/candidates --cases my/cases"),
+    "check": ("", "--assets assets --strict"),
+    "apply": (".sgdiff/RUN",),
+}
+"""What is typed after each action."""
 
 _CANDIDATES = ("DIR", "the --sgdiff-out folder of a CI run, or the folder baselines/ in it")
 
@@ -122,7 +133,8 @@ def _action(
     what: tuple[str, str] | None = None,
 ) -> argparse.ArgumentParser:
     """Add an action, which may be about one thing: how it is called, and what it is."""
-    parser = actions.add_parser(name, help=help, description=description)
+    examples = "".join(f"  sgdiff baselines {name} {line}".rstrip() + "\n" for line in EXAMPLES[name])
+    parser = actions.add_parser(name, help=help, description=description, epilog=f"examples:\n{examples}")
     if what is not None:
         parser.add_argument("what", nargs="?", metavar=what[0], help=what[1])
     parser.add_argument(

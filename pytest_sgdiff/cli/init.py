@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ASSETS = "assets"
+WHEELS = Path("wheels")
+"""Where the workflow finds the plugin, unless it is a release."""
 NIGHTLY = "nightly"
 MOST = 1 << 16
 """A number beyond this is a slip: no image is so wide, and no machine has so many GPUs."""
@@ -48,13 +50,15 @@ def add(commands: Subparsers) -> None:
         "init",
         help="set up a project: a first case, settings, a workflow, and the next commands",
         description="Writes into this folder what a first run needs: a case file, its JSON Schema for editors, "
-        "pytest.ini, a line of .gitignore, and a GitHub workflow. Prints the next three commands. On a terminal it "
-        "asks for model, GPUs and size, unless an option states one of them. A file that is there stays as it is, and "
-        "is named. With --cases it copies shipped recipes instead of writing a first case.",
+        "pytest.ini, a line of .gitignore, and a GitHub workflow: all of it or, if anything fails, nothing. Prints "
+        "what this machine lacks for it, and the next three commands. On a terminal it asks for model, GPUs and size. "
+        "It asks nothing if an option states any of them, or where nobody types: then what is not stated has its "
+        "default. A file that is there stays as it is, and is named. With --cases it copies shipped recipes instead of "
+        "writing a first case.",
         epilog=f"{EXAMPLES}\n" + textwrap.fill(f"shipped recipes: {', '.join(recipes())}", 100),
     )
     first = parser.add_argument_group("the first case")
-    first.add_argument("--model", metavar="MODEL", help=f"model id or folder (default: {MODEL})")
+    first.add_argument("--model", metavar="MODEL", help="model id or folder (default: the small public Wan 2.1)")
     first.add_argument(
         "--gpus", type=_from(0), metavar="N", help="GPUs of the case, 0 for the CPU (default: 1, or 0 where no GPU is)"
     )
@@ -62,10 +66,13 @@ def add(commands: Subparsers) -> None:
     first.add_argument("--width", type=_from(1), metavar="PIXELS", help="width alone")
     first.add_argument("--height", type=_from(1), metavar="PIXELS", help="height alone")
     first.add_argument(
-        "--frames", type=_from(1), metavar="N", help="frames of a video (default: what the engine makes)"
+        "--frames",
+        type=_from(1),
+        metavar="N",
+        help=f"frames of a video (default: {FRAMES} without --model, else as many as the engine makes)",
     )
     first.add_argument("--steps", type=_from(1), metavar="N", default=None, help=f"denoising steps (default: {STEPS})")
-    first.add_argument("--prompt", metavar="TEXT", help="the prompt")
+    first.add_argument("--prompt", metavar="TEXT", help="the prompt (default: a raccoon in a field)")
     others = parser.add_argument_group("other files and settings")
     others.add_argument("--cases", metavar="NAMES", help="copy these shipped recipes, such as wan22,firered")
     others.add_argument("--engine-cmd", metavar="CMD", help="the engine's command (default: sglang)")
@@ -257,15 +264,26 @@ def _schema() -> str:
 def _workflow(cases: Sequence[Case]) -> str:
     text = read(Path(__file__).with_name("workflow.yml"))
     words = shlex.join([*_selection(cases), f"--sgdiff-gpus={_pool(cases)}"])
-    return text.replace("@SELECTION@", words).replace("@VERSION@", _pin())
+    return text.replace("@SELECTION@", words).replace("@PLUGIN@", _plugin())
 
 
-def _pin() -> str:
-    """`==1.2.0` of a release; nothing of a build between two, which no index has."""
+def _plugin() -> str:
+    """What a job installs the plugin from: a release, or its wheel in the repository for a build between two, which no
+    index has."""
+    if _released():
+        return f"pytest-sgdiff[html]=={__version__}"
+    return f"./{WHEELS / _wheel()}[html]"
+
+
+def _released() -> bool:
     from packaging.version import Version
 
     version = Version(__version__)
-    return "" if version.is_devrelease or version.local else f"=={version}"
+    return not (version.is_devrelease or version.local)
+
+
+def _wheel() -> str:
+    return f"pytest_sgdiff-{__version__}-py3-none-any.whl"
 
 
 # ------------------------------------------------------------------------------------------------------- what is said
@@ -287,6 +305,8 @@ def _needs(cases: Sequence[Case], engine_cmd: str | None) -> Iterable[str]:
     if wanted > here:
         has = f"has {here}" if here else "has none that the NVIDIA driver shows"
         yield f"needed      {plural(wanted, 'GPU')}: this machine {has}; the dry run below works all the same"
+    if not _released() and not Path(WHEELS, _wheel()).is_file():
+        yield f"needed      {WHEELS / _wheel()}: the workflow installs this build from there, as no index has it"
     command = shlex.split(engine_cmd or "sglang")[0]
     if shutil.which(command) is None:
         fix = "install SGLang, or name it with --engine-cmd=CMD" if engine_cmd is None else "is that its path?"

@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -667,6 +668,19 @@ def test_every_command_and_action_has_a_help_of_its_own_that_explains_every_word
             # One sentence: an example, a default and what a value does may follow in it.
             assert text, (words, action.dest)
             assert not re.search(r"[a-z)]\. ", text), (words, text)
+
+
+def test_every_command_and_action_shows_examples_that_can_be_typed() -> None:
+    for words, parser in parsers(build_parser()):
+        examples = parser.format_help().partition("\nexamples:\n")[2].partition("\n\n")[0]
+        lines = [re.split(r"\s{2,}| > ", line.strip())[0] for line in examples.splitlines()]
+        typed = [shlex.split(line.rpartition("| ")[2]) for line in lines if "sgdiff" in line]
+        assert typed, words
+        for program, *rest in typed:
+            assert program == "sgdiff"
+            assert tuple(rest[: len(words)]) == words
+            if rest[0] != "COMMAND":
+                build_parser().parse_args(rest)
 
 
 def test_every_option_of_pytest_is_one_sentence_in_a_group() -> None:

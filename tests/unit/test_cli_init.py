@@ -366,12 +366,28 @@ def test_a_case_file_names_one_schema() -> None:
     assert with_schema("a: 1\n", "y") == "# yaml-language-server: $schema=y\na: 1\n"
 
 
-def test_a_release_is_pinned_and_a_build_between_two_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    pins = {}
-    for version in ("1.2.0", "1.2.1.dev3+g0a1b2c3", "0.0.0.dev0"):
-        monkeypatch.setattr(command, "__version__", version)
-        pins[version] = command._pin()
-    assert pins == {"1.2.0": "==1.2.0", "1.2.1.dev3+g0a1b2c3": "", "0.0.0.dev0": ""}
+@pytest.mark.parametrize(
+    ("version", "plugin"),
+    [
+        ("1.2.0", "pytest-sgdiff[html]==1.2.0"),
+        ("1.2.1.dev3+g0a1b2c3", "./wheels/pytest_sgdiff-1.2.1.dev3+g0a1b2c3-py3-none-any.whl[html]"),
+        ("0.0.0.dev0", "./wheels/pytest_sgdiff-0.0.0.dev0-py3-none-any.whl[html]"),
+    ],
+)
+def test_the_workflow_installs_what_pip_can_find(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], version: str, plugin: str
+) -> None:
+    monkeypatch.setattr(command, "__version__", version)
+    assert main(["init", "--gpus", "0"]) == 0
+    workflow = yaml.safe_load((here / ".github" / "workflows" / "sgdiff.yml").read_text())
+    assert workflow["jobs"]["gate"]["env"]["PLUGIN"] == plugin
+    wheel = plugin.removeprefix("./").removesuffix("[html]")
+    assert (told(capsys.readouterr().out).get(wheel) == "needed") is ("dev" in version)
+    if "dev" in version:
+        (here / wheel).parent.mkdir()
+        (here / wheel).touch()
+        main(["init", "--gpus", "0"])
+        assert wheel not in told(capsys.readouterr().out)
 
 
 # ------------------------------------------------------------------------------------------------------------- schema

@@ -136,6 +136,21 @@ def test_each_case_that_is_shown_loads_and_can_work(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", NAMES)
+def test_each_case_file_that_is_shown_whole_is_one_that_nothing_is_said_against(page: str) -> None:
+    """Whoever copies it is not to begin with warnings."""
+    for text in [block.text for block in blocks(page) if block.language == "yaml"]:
+        for case in load_cases("shown.yaml", text) if text in case_files(text) else ():
+            known = table_flags(NEWEST) if case.engine.startswith("sglang") else None
+            assert [one.slug for one in advise(case, engine=known) if known is not None] == []
+
+
+def test_no_page_installs_what_no_index_has() -> None:
+    """Until there is a release."""
+    pages = [page for page in NAMES if page != "CHANGELOG.md"]
+    assert [page for page in pages if re.search(r"pip install [\"']?pytest-sgdiff", (ROOT / page).read_text())] == []
+
+
+@pytest.mark.parametrize("page", NAMES)
 def test_each_command_that_is_shown_parses(page: str) -> None:
     for program, *words in commands(page):
         if program == "pytest":
