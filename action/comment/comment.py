@@ -234,12 +234,13 @@ def _text(path: Path, *, limit: int) -> str:
     return text if len(text) <= limit else text[:limit].rpartition("\n")[0] + "\n\n(cut here)\n"
 
 
-def _of_own_run(event: Mapping[str, Any], results: Path) -> tuple[int, str]:
+def _of_own_run(event: Mapping[str, Any], results: Path, trend: Path | None) -> tuple[int, str]:
     # Null where the fork was deleted.
     if (event["pull_request"]["head"]["repo"] or {}).get("full_name") != os.environ["GITHUB_REPOSITORY"]:
         raise CommentError("a run of a fork comments through workflow_run, where its files are read as hostile")
     parts = [_text(results / "report.md", limit=REPORT_LIMIT)]
-    if os.path.lexists(results / "trend.md"):
+    # One trend: the history that this job was given knows more than the run did.
+    if trend is None and os.path.lexists(results / "trend.md"):
         parts.append(_text(results / "trend.md", limit=TREND_LIMIT))
     return int(event["pull_request"]["number"]), "\n".join(parts)
 
@@ -275,7 +276,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if kind == "workflow_run":
             told = _of_another_run(event, github, artifact=chosen.artifact)
         elif kind == "pull_request" and chosen.results is not None:
-            told = _of_own_run(event, chosen.results)
+            told = _of_own_run(event, chosen.results, chosen.trend)
         else:
             print("sgdiff: no pull request to comment on")
             return 0

@@ -343,7 +343,8 @@ class Run:
     """One pytest run as reports see it. `selected` counts the cases that were to be measured, `unmeasured` are those of
     them that have no result; `interrupted` says that Ctrl-C or a signal ended the run. `history` maps a case id to its
     metrics' earlier runs, oldest first; `trends` are what was found in it with this run added; `gpu_busy` is the share
-    of GPU time that was leased. `commit` is that of the checkout at pytest's root, None without git."""
+    of GPU time that was leased. `commit` is that of the checkout at pytest's root, None without git. `recorded_at` says
+    by case id when launches that were replayed were measured."""
 
     started_at: str
     elapsed_s: float
@@ -359,6 +360,7 @@ class Run:
     history: Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]] = field(default_factory=dict)
     trends: tuple[Trend, ...] = ()
     commit: str | None = None
+    recorded_at: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def measured(self) -> int:

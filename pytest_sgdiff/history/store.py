@@ -7,11 +7,14 @@ one there. The file may be shared by runs at the same time; SQLite's own locking
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +66,13 @@ _UPGRADES: Mapping[int, Sequence[str]] = {
 
 _INSERT = "INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
+_INSERT_AGAIN = f"""
+{_INSERT.replace("OR REPLACE ", "")}
+ON CONFLICT DO UPDATE SET at = excluded.at, workload = excluded.workload, value = excluded.value,
+launches = excluded.launches, outcome = excluded.outcome, engine_version = excluded.engine_version
+"""
+"""The checkout of a replay is not the one that was measured: the commit of the first to add the run stays."""
+
 IMPORTED = "imported"
 """The outcome of a figure that was judged by nobody here."""
 
@@ -94,17 +104,49 @@ class Track:
     points: tuple[HistoryPoint, ...]
 
 
-def append(path: Path, run: Run, *, run_id: str) -> int:
-    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows. A
-    history of an older schema is upgraded.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """The run that measured a case: its id and when it was, ISO 8601 in UTC. A replay's is the recorded one."""
+
+    run: str
+    at: str
+
+
+def append(path: Path, run: Run, *, run_id: str, replayed: bool = False) -> int:
+    """Add a run's measured cases; returns how many rows. Appending the same run again replaces its rows, and so does
+    replaying a recording again. A history of an older schema is upgraded.
 
     Raises:
         HistoryError: the file is no history, of another schema, or cannot be written.
     """
-    rows = [row for result in run.results for row in _rows(result, run, run_id)]
+    rows = [row for result in run.results for row in _rows(result, run, run_id, replayed=replayed)]
     with _opened(path, mode="rwc") as connection:
-        connection.executemany(_INSERT, rows)
+        connection.executemany(_INSERT_AGAIN if replayed else _INSERT, rows)
     return len(rows)
+
+
+def measured(result: CaseResult, run: Run, *, run_id: str, replayed: bool) -> Measured:
+    """Which run a case's figures are of. Launches that are replayed were measured when they were recorded, by the
+    latest session that they name; those that name none are known by their figures."""
+    if not replayed:
+        return Measured(run=run_id, at=run.started_at)
+    counted = [(_moment(entry.started_at), entry) for entry in result.launches if entry.counts]
+    at, latest = max(counted, key=lambda pair: pair[0] or "", default=(None, None))
+    if latest is not None and latest.session:
+        return Measured(run=latest.session, at=at or run.started_at)
+    content = json.dumps([sorted(entry.metrics.items()) for _, entry in counted])
+    return Measured(run=f"replay-{hashlib.sha256(content.encode()).hexdigest()[:16]}", at=at or run.started_at)
+
+
+def _moment(text: str | None) -> str | None:
+    """A launch's time as the history has it; None for what is no time."""
+    try:
+        if text is None:
+            return None
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        return None
 
 
 def append_figures(path: Path, figures: Sequence[Figure]) -> int:
@@ -159,9 +201,11 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
     )
 
 
-def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, list[tuple[float, int]]]:
+def nights(
+    path: Path, *, case: str, machine: str, workload: str, but: Collection[str] = ()
+) -> dict[str, list[tuple[float, int]]]:
     """By metric, the centre of each run's launches and how many there were, oldest first, of a case with one workload
-    on one kind of machine.
+    on one kind of machine; without the runs `but`, which are judged by it.
 
     Raises:
         HistoryError: it is no history.
@@ -169,14 +213,14 @@ def nights(path: Path, *, case: str, machine: str, workload: str) -> dict[str, l
     found: dict[str, list[tuple[float, int]]] = {}
     with _opened(path, mode="ro") as connection:
         rows = connection.execute(
-            "SELECT metric, value, launches FROM points WHERE case_id = ? AND machine = ? AND workload = ? "
+            "SELECT run, metric, value, launches FROM points WHERE case_id = ? AND machine = ? AND workload = ? "
             "ORDER BY at, run",
             (case, machine, workload),
         )
-        for metric, value, launches in rows:
+        for run, metric, value, launches in rows:
             if not isinstance(metric, str) or not _is_figure(value) or not isinstance(launches, int) or launches < 1:
                 raise HistoryError(f"{path}: not a usable history: a point of {case} is none; move it away")
-            if not plausible(value):
+            if run in but or not plausible(value):
                 continue
             found.setdefault(metric, []).append((value, launches))
     return found
@@ -206,13 +250,13 @@ def engine_of(result: CaseResult) -> str | None:
     return next((entry.environment.engine_version for entry in result.launches if entry.counts), None)
 
 
-def _rows(result: CaseResult, run: Run, run_id: str) -> Iterator[tuple[object, ...]]:
+def _rows(result: CaseResult, run: Run, run_id: str, *, replayed: bool) -> Iterator[tuple[object, ...]]:
     if result.machine is None or result.workload is None:
         return
     place = (result.case, result.machine.slug, result.workload.digest)
-    commit = run.commit and run.commit[:12]
+    commit, when = run.commit and run.commit[:12], measured(result, run, run_id=run_id, replayed=replayed)
     for metric, (value, launches) in figures(result).items():
-        yield (run_id, run.started_at, *place, metric, value, launches, result.outcome, engine_of(result), commit)
+        yield (when.run, when.at, *place, metric, value, launches, result.outcome, engine_of(result), commit)
 
 
 @contextlib.contextmanager

@@ -121,7 +121,8 @@ class Measuring:
                 # That a history is unusable is said when this run is to be appended to it.
                 with contextlib.suppress(HistoryError):
                     digest = baseline.measurement.workload.digest
-                    own = nights(kept, case=self.case.id, machine=machine.slug, workload=digest)
+                    judged = {launch.session for launch in self._recorded if launch.session}
+                    own = nights(kept, case=self.case.id, machine=machine.slug, workload=digest, but=judged)
                     self._noise[machine] = with_nights(suite, own, baseline)
         return self._noise[machine]
 

@@ -287,8 +287,13 @@ class Results:
             commit=checkout_commit(self.settings.root),
         )
         # What cases tell was redacted where they ran; this is the rest, such as what was typed.
-        redacted = Redaction(os.environ).record(run, keep=NAMES)
-        return with_trends(from_root(redacted, self.settings.root), self.settings)
+        redacted = from_root(Redaction(os.environ).record(run, keep=NAMES), self.settings.root)
+        try:
+            return with_trends(redacted, self.settings)
+        except Exception as error:
+            # What is drawn from earlier runs must not lose the results of this one.
+            self.troubles.append(f"{self.settings.history}: no trend is shown: {fault(error)}")
+            return redacted
 
     def _unmeasured(self) -> Iterator[Unmeasured]:
         gap: Gap = "interrupted" if self.interrupted else "not-run"

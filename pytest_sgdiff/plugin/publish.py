@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -92,17 +92,20 @@ def checkout_commit(root: Path) -> str | None:
     return answer.out.strip() or None if answer.code == 0 else None
 
 
-def past(settings: Settings, results: Sequence[CaseResult]) -> Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]]:
-    """Earlier runs of these cases on the same machine and workload, by case and metric; empty without a history."""
+def past(settings: Settings, run: Run) -> Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]]:
+    """Runs before this one of these cases on the same machine and workload, by case and metric; empty without a
+    history."""
     if settings.history is None or not settings.history.is_file():
         return {}
-    wanted = {(r.case, r.machine.slug, r.workload.digest) for r in results if r.machine and r.workload}
+    wanted = {(r.case, r.machine.slug, r.workload.digest) for r in run.results if r.machine and r.workload}
+    now = {result.case: _measured(result, run, settings).at for result in run.results}
     found: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
     try:
         for case in sorted({case for case, _, _ in wanted}):
             for track in history.tracks(settings.history, case=case):
-                if (track.case, track.machine, track.workload) in wanted:
-                    found.setdefault(track.case, {})[track.metric] = track.points
+                earlier = tuple(point for point in track.points if point.at < now[case])
+                if earlier and (track.case, track.machine, track.workload) in wanted:
+                    found.setdefault(track.case, {})[track.metric] = earlier
     except SgdiffError:
         # That the history is unusable is said when this run is to be appended to it.
         return {}
@@ -114,19 +117,22 @@ def with_trends(run: Run, settings: Settings) -> Run:
 
     SciPy is imported only for a series that is long enough.
     """
-    history_of = past(settings, run.results)
+    history_of = past(settings, run)
     if not history_of:
         return run
     series: dict[str, dict[str, tuple[HistoryPoint, ...]]] = {}
     for result in run.results:
+        at, engine = _measured(result, run, settings).at, history.engine_of(result)
         for metric, (value, _) in history.figures(result).items():
-            engine = history.engine_of(result)
-            point = HistoryPoint(
-                at=run.started_at, value=value, engine_version=engine, commit=run.commit and run.commit[:12]
-            )
+            point = HistoryPoint(at=at, value=value, engine_version=engine, commit=run.commit and run.commit[:12])
             earlier = history_of.get(result.case, {}).get(metric, ())
-            series.setdefault(result.case, {})[metric] = (*(p for p in earlier if p.at != run.started_at), point)
-    return replace(run, history=history_of, trends=trends_of(series))
+            series.setdefault(result.case, {})[metric] = (*earlier, point)
+    recorded = {r.case: _measured(r, run, settings).at for r in run.results} if settings.replay else {}
+    return replace(run, history=history_of, trends=trends_of(series), recorded_at=recorded)
+
+
+def _measured(result: CaseResult, run: Run, settings: Settings) -> history.Measured:
+    return history.measured(result, run, run_id=settings.run_id, replayed=settings.replay is not None)
 
 
 def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
@@ -136,7 +142,11 @@ def _troubles(run: Run, settings: Settings, env: Mapping[str, str]) -> Iterator[
     if summary:
         yield from _told(summary, "job summary", lambda: _append(Path(summary), REPORTS[".md"].render(run)))
     if kept := settings.history:
-        yield from _told(kept, "history", lambda: history.append(kept, run, run_id=settings.run_id))
+        yield from _told(kept, "history", partial(_keep, kept, run, settings))
+
+
+def _keep(path: Path, run: Run, settings: Settings) -> None:
+    history.append(path, run, run_id=settings.run_id, replayed=settings.replay is not None)
 
 
 def _told(path: Path | str, what: str, write: Callable[[], object]) -> Iterator[str]:

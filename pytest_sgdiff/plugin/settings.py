@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -147,6 +147,9 @@ def read_settings(
         _stays_inside(root / "baselines", root, None if text["sgdiff_baselines"] else "--sgdiff-baselines")
     assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
     isolation, renamed = _isolation(text["sgdiff_isolation"], update=update)
+    reports = tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report")))
+    told_history = None if history is None else _told_file(root / history, root, "--sgdiff-history")
+    _apart(reports, told_history)
     return Settings(
         mode=mode,
         root=root,
@@ -163,8 +166,8 @@ def read_settings(
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
         isolation=isolation,
         strict=switches["sgdiff_strict"],
-        reports=tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report"))),
-        history=None if history is None else _told_file(root / history, root, "--sgdiff-history"),
+        reports=reports,
+        history=told_history,
         gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
         lock_dir=None if lock_dir is None else root / lock_dir,
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
@@ -284,6 +287,15 @@ def _report(path: Path, root: Path) -> Path:
             f"--sgdiff-report={path.name}: the suffix chooses the format, use {', '.join(REPORT_SUFFIXES)}"
         )
     return _told_file(path, root, "--sgdiff-report")
+
+
+def _apart(reports: Sequence[Path], history: Path | None) -> None:
+    """Each file is written for itself: what came second would take the place of the first."""
+    places = {} if history is None else {os.path.realpath(history): f"--sgdiff-history={history.name}"}
+    for report in dict.fromkeys(reports):
+        told, place = f"--sgdiff-report={report.name}", os.path.realpath(report)
+        if (other := places.setdefault(place, told)) is not told:
+            raise OptionError(f"{told}: is the file of {other}, too: give each its own")
 
 
 def _isolation(value: str | None, *, update: str | None) -> tuple[Isolation, tuple[Renamed, ...]]:

@@ -31,6 +31,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import traceback
 from typing import NoReturn
@@ -194,6 +195,8 @@ def become(request: dict, descriptors: list[int], *, keep: int) -> list[str]:
     os.environ.clear()
     os.environ.update(environment)
     show_environment(environment)
+    # What was imported has asked where temporary files go, and TMPDIR of the launch is another folder.
+    tempfile.tempdir = None
     for number in (*FORWARDED, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

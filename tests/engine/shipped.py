@@ -27,7 +27,8 @@ class Family:
 
     `kind` and `folder` are the checkpoint's kind (make_checkpoint.py) and the name by which the engine knows the model.
     `args` and `config` are added, with other sizes among them; `size` is that of the output which the case then
-    expects, where it does expect one. `gate` is the metric that decides. `image` says whether it gets one.
+    expects, where it does expect one. `gate` is the metric that decides. `image` says whether it gets one. `plain` is
+    gated by the engine's own command, imports and all; the others by one whose imports are done (forked.py).
     """
 
     case: str
@@ -38,6 +39,7 @@ class Family:
     size: Mapping[str, int] = field(default_factory=dict)
     gate: str = "denoise"
     image: bool = False
+    plain: bool = False
 
     @property
     def shipped(self) -> Case:
@@ -93,6 +95,7 @@ WAN_SIZE = {"width": 128, "height": 128, "frames": 5}
 FAMILIES = {
     "wan22-t2v": Family(
         case="wan22_t2v_a14b_720p",
+        plain=True,
         kind="wan22-t2v",
         folder="Wan2.2-T2V-A14B-Diffusers",
         args=WAN,
@@ -115,13 +118,16 @@ FAMILIES = {
     ),
     "firered": Family(
         case="firered_1_0[cfg]",
+        plain=True,
         kind="firered",
         folder="FireRed-Image-Edit-1.0",
         args={"width": 128, "height": 128, "num-inference-steps": 3, "vae-precision": "fp32"},
         size={"width": 128, "height": 128},
         image=True,
     ),
-    "ltx2-two-stage": Family(case="ltx2_twostage_t2v", kind="ltx-2", folder="LTX-2", args=LTX, size=LTX_SIZE),
+    "ltx2-two-stage": Family(
+        case="ltx2_twostage_t2v", kind="ltx-2", folder="LTX-2", args=LTX, size=LTX_SIZE, plain=True
+    ),
     "ltx23-one-stage": Family(
         case="ltx2.3_onestage_t2v",
         kind="ltx-2.3",
@@ -139,6 +145,7 @@ FAMILIES = {
     ),
     "hunyuan3d": Family(
         case="hunyuan3d_shape",
+        plain=True,
         kind="hunyuan3d",
         folder="Hunyuan3D-2",
         args={"num-inference-steps": 6},

@@ -20,7 +20,7 @@ NAMES = ("firered", "hunyuan3d", "flux", "qwen-image", "z-image", "sd3")
 
 
 class TestEachFamily(EachFamily):
-    """Recorded, and gated by the plain command."""
+    """Recorded, and gated."""
 
 
 @of_families("firered")

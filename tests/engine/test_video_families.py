@@ -22,7 +22,7 @@ NAMES = ("wan22-t2v", "wan22-ti2v", "wan22-ti2v-image", "ltx2-two-stage", "ltx23
 
 
 class TestEachFamily(EachFamily):
-    """Recorded, and gated by the plain command."""
+    """Recorded, and gated."""
 
 
 @of_families("wan22-t2v")

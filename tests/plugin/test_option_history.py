@@ -9,6 +9,7 @@ import sqlite3
 import pytest
 
 from pytest_sgdiff.cli import main
+from pytest_sgdiff.plugin import controller
 from tests.plugin.conftest import Project
 
 
@@ -83,3 +84,25 @@ def test_earlier_runs_of_the_case_say_how_much_it_drifts(project: Project) -> No
     )
     assert with_["denoise_core"] > 2 * without["denoise_core"]
     assert with_["peak_memory"] == without["peak_memory"]
+
+
+def test_a_replay_is_no_new_run_and_is_judged_alike_each_time(project: Project) -> None:
+    history = str(project.root / "history.db")
+    project.baseline("--sgdiff-history=history.db")
+    project.run("--sgdiff-gpus=1", "--sgdiff-history=history.db", "--sgdiff-out=kept")
+    for name in ("first.json", "second.json"):
+        shown = project.run("--sgdiff-replay=kept", "--sgdiff-history=history.db", f"--sgdiff-report={name}")
+        assert shown.ret == 0, shown.stdout.str()
+    with contextlib.closing(sqlite3.connect(history)) as database:
+        ((runs,),) = database.execute("SELECT COUNT(DISTINCT run) FROM points").fetchall()
+    assert runs == 2
+    first, second = (json.loads((project.root / name).read_text())["cases"] for name in ("first.json", "second.json"))
+    assert [{**case, "elapsed_s": 0} for case in first] == [{**case, "elapsed_s": 0} for case in second]
+
+
+def test_a_fault_in_the_trends_loses_no_result(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "with_trends", lambda *_: {}["e2e"])
+    result = project.run("--sgdiff-gpus=1", "--sgdiff-history=h.db", "--sgdiff-report=r.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert f"{project.root}/h.db: no trend is shown: KeyError: 'e2e' (" in result.stdout.str()
+    assert json.loads((project.root / "r.json").read_text())["measured"] == 1

@@ -360,6 +360,13 @@ def test_a_comment_fits_what_github_takes(site: Site, monkeypatch: pytest.Monkey
     assert run(site, monkeypatch, own(), "--results", str(results), kind="pull_request") == 0
     assert 60_000 < len(site.written[0][2]) < 65_536
     site.written.clear()
+    (site.folder / "own.md").write_text("a line of our history\n" * 10_000)
+    given = ("--results", str(results), "--trend", str(site.folder / "own.md"))
+    assert run(site, monkeypatch, own(), *given, kind="pull_request") == 0
+    assert 60_000 < len(site.written[0][2]) < 65_536
+    assert "a line of our history" in site.written[0][2]
+    assert "a line of the trend" not in site.written[0][2]
+    site.written.clear()
     assert of_fork(site, monkeypatch, {"cases": [case("a" * 100)] * 5000}) == 0
     assert len(site.written[0][2]) < 65_536
     assert "4900 more cases" in site.written[0][2]

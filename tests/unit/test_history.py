@@ -317,3 +317,59 @@ def test_the_schema_is_the_documented_one() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
     assert " ".join(history._TABLES[history.SCHEMA].split()) in " ".join(page.split())
     assert f"PRAGMA user_version = {history.SCHEMA}" in page
+
+
+def recorded(number: int, session: str | None, at: str | None, **metrics: float) -> LaunchRecord:
+    return LaunchRecord(number=number, metrics=metrics, session=session, started_at=at)
+
+
+def test_a_recording_is_one_run_of_its_own_time_however_often_it_is_replayed(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    launches = (
+        recorded(0, "night 1", "2026-11-01T02:00:00.250Z", denoise=1000.0),
+        # The session that added to the recording is the one that the figures are of.
+        recorded(1, "night 2", "2026-11-02T02:00:00.250Z", denoise=1010.0),
+    )
+    for day in (20, 21):
+        history.append(path, row(f"2026-11-{day}T09:00:00+00:00", *launches), run_id=f"replay {day}", replayed=True)
+    (track,) = history.tracks(path)
+    assert [point.at for point in track.points] == ["2026-11-02T02:00:00+00:00"]
+    # The run that recorded it has appended to the same history.
+    history.append(path, row("2026-11-02T02:00:00+00:00", *launches), run_id="night 2")
+    assert [len(track.points) for track in history.tracks(path)] == [1]
+
+
+def test_a_replay_of_launches_without_a_session_is_known_by_their_figures(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    one, other = (recorded(0, None, None, denoise=ms) for ms in (1000.0, 1010.0))
+    for day, entry in enumerate((one, one, other), start=10):
+        history.append(path, row(f"2026-11-{day}T09:00:00+00:00", entry), run_id=f"replay {day}", replayed=True)
+    (track,) = history.tracks(path)
+    assert [point.value for point in track.points] == [1000.0, 1010.0]
+
+
+@pytest.mark.parametrize("at", ["yesterday", "0001-01-01T00:00:00+23:00", "", None])
+def test_a_recorded_time_that_is_none_leaves_the_time_of_the_replay(tmp_path: Path, at: str | None) -> None:
+    path = tmp_path / "history.db"
+    run = row("2026-11-20T09:00:00+00:00", recorded(0, "night", at, denoise=1000.0))
+    history.append(path, run, run_id="replay", replayed=True)
+    assert [point.at for track in history.tracks(path) for point in track.points] == ["2026-11-20T09:00:00+00:00"]
+
+
+def test_the_checkout_of_a_replay_is_not_the_one_that_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    run = row("2026-11-01T02:00:00+00:00", recorded(0, "night", "2026-11-01T02:00:00Z", denoise=1000.0))
+    history.append(path, dataclasses.replace(run, commit="a" * 40), run_id="night")
+    history.append(path, dataclasses.replace(run, commit="b" * 40), run_id="replay", replayed=True)
+    assert [point.commit for track in history.tracks(path) for point in track.points] == ["a" * 12]
+
+
+def test_the_runs_that_are_judged_are_none_of_their_own_nights(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    for day in (1, 2):
+        night = row(f"2026-11-0{day}T02:00:00+00:00", record(0, denoise=1000.0 + day))
+        history.append(path, night, run_id=f"night {day}")
+    (case,) = night.results
+    place = {"case": case.case, "machine": "nvidia-h200-x1", "workload": "d"}
+    assert history.nights(path, **place)["denoise"] == [(1001.0, 1), (1002.0, 1)]
+    assert history.nights(path, **place, but={"night 2"})["denoise"] == [(1001.0, 1)]

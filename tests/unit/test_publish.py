@@ -175,3 +175,18 @@ def test_without_a_history_nothing_is_said_of_trends(tmp_path: Path) -> None:
     for report in (".txt", ".md", ".html"):
         assert "trend:" not in REPORTS[report].render(run).lower()
         assert "trend over" not in REPORTS[report].render(run).lower()
+
+
+def test_a_replay_is_shown_with_the_runs_before_its_recording(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    for number in (1, 2, 3):
+        history.append(path, night(number), run_id=f"night {number}")
+    launch = factories.record(0, session="night 2", started_at="2026-11-02T02:00:00Z")
+    replayed = factories.run(factories.result("wan", launches=(launch,)), started_at="2026-11-29T09:00:00+00:00")
+    asked = replace(settings(tmp_path), history=path, replay=tmp_path)
+    run = with_trends(replace(replayed, history={}), asked)
+    assert {point.at[:10] for points in run.history["wan"].values() for point in points} == {"2026-11-01"}
+    assert run.recorded_at == {"wan": "2026-11-02T02:00:00+00:00"}
+    assert "from 2026-11-01 to 2026-11-02" in REPORTS[".html"].render(run)
+    assert publish(run, asked, {}) == ()
+    assert {len(track.points) for track in history.tracks(path)} == {3}

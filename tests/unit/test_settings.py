@@ -208,3 +208,22 @@ def test_a_file_to_be_written_may_be_a_link_within_the_project_only(tmp_path: Pa
     (root / "r.md").unlink()
     (root / "r.md").symlink_to("kept.md")
     assert settle(root, option={**LIVE, **option}).live
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"sgdiff_report": ["h.json"], "sgdiff_history": "h.json"},
+        {"sgdiff_report": ["link.json"], "sgdiff_history": "h.json"},
+        {"sgdiff_report": ["r.md", "sub/../h.json"], "sgdiff_history": "h.json"},
+        {"sgdiff_report": ["h.json", "link.json"]},
+    ],
+)
+def test_no_two_things_are_written_to_one_file(tmp_path: Path, option: dict[str, Any]) -> None:
+    (tmp_path / "link.json").symlink_to("h.json")
+    with pytest.raises(OptionError, match="give each its own"):
+        settle(tmp_path, option={**LIVE, **option})
+
+
+def test_a_report_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    assert settle(tmp_path, option={**LIVE, "sgdiff_report": ["r.json", "r.json"], "sgdiff_history": "h.db"}).live

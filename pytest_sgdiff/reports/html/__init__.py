@@ -129,7 +129,14 @@ class HtmlReport:
         pictures[1:1] = [
             charts.stages(result),
             charts.steps(result),
-            timeline(primary, history, now=now, today=run.started_at, engine=engine, changes=changes),
+            timeline(
+                primary,
+                history,
+                now=now,
+                today=run.recorded_at.get(result.case, run.started_at),
+                engine=engine,
+                changes=changes,
+            ),
         ]
         return {
             "result": result,
