@@ -32,6 +32,7 @@ from pytest_sgdiff.data.cases import (
     Scalar,
     is_one_of,
 )
+from pytest_sgdiff.data.cluster import Loss, LossCode, NodeTrouble, TroubleCode
 from pytest_sgdiff.data.failures import Cause, Failure
 from pytest_sgdiff.data.findings import (
     ComparisonCode,
@@ -86,6 +87,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
+from pytest_sgdiff.data.merging import Conflict, ConflictCode, LostShard, LostTest, Merged
 from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.results import (
     CaseResult,
@@ -114,6 +116,7 @@ from pytest_sgdiff.data.serving import (
     ServerStop,
     Service,
 )
+from pytest_sgdiff.data.shards import SelectedTest, Selection, Shard, ShardGap, ShardReport
 
 __all__ = [
     "NIGHTLY_BASELINE",
@@ -131,6 +134,8 @@ __all__ = [
     "Changed",
     "Command",
     "ComparisonCode",
+    "Conflict",
+    "ConflictCode",
     "CouldStay",
     "Decision",
     "Difference",
@@ -164,12 +169,18 @@ __all__ = [
     "LaunchRecord",
     "Load",
     "Location",
+    "Loss",
+    "LossCode",
+    "LostShard",
+    "LostTest",
     "Machine",
     "Measurement",
+    "Merged",
     "MetricChoice",
     "MetricClass",
     "NextCode",
     "NextStep",
+    "NodeTrouble",
     "NoisePrior",
     "Outcome",
     "OutputFile",
@@ -192,14 +203,20 @@ __all__ = [
     "Requires",
     "Run",
     "Scalar",
+    "SelectedTest",
+    "Selection",
     "Served",
     "ServedTask",
     "ServerPhase",
     "ServerStop",
     "Service",
+    "Shard",
+    "ShardGap",
+    "ShardReport",
     "Stage",
     "StepFinding",
     "Trend",
+    "TroubleCode",
     "UnknownStage",
     "Unmeasured",
     "Verdict",

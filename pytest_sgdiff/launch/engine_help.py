@@ -115,12 +115,19 @@ def ask(
 
 
 class AskedEngines:
-    """The engines of a run, with the flags that they said they have, where it took that to know."""
+    """The engines of a run, with the flags that they said they have, where it took that to know. `elsewhere` asks those
+    that are not on this machine."""
 
     def __init__(
-        self, run_folder: Path, say: Callable[[str], None], abandoned: Callable[[], bool] = lambda: False
+        self,
+        run_folder: Path,
+        say: Callable[[str], None],
+        elsewhere: Callable[[EngineInfo], Answer] | None = None,
+        *,
+        abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ask = partial(ask, run_folder=run_folder, say=say, abandoned=abandoned)
+        self._elsewhere = elsewhere
         self._answers: dict[tuple[str, ...], Answer] = {}
 
     def of(self, info: EngineInfo) -> EngineInfo:
@@ -146,12 +153,15 @@ class AskedEngines:
         if info.command not in self._answers:
             if flags.version.known and not missing:
                 return
-            self._answers[info.command] = self._ask(info)
+            self._answers[info.command] = self._asked(info)
             flags = flags_of(self.of(info))
             missing = any(lacks_flags(case, flags) for case in cases)
         answer = self._answers[info.command]
         if missing and answer.flags is not None and not answer.lasting:
-            self._answers[info.command] = self._ask(info, again=True)
+            self._answers[info.command] = self._asked(info, again=True)
+
+    def _asked(self, info: EngineInfo, *, again: bool = False) -> Answer:
+        return self._ask(info, again=again) if self._elsewhere is None else self._elsewhere(info)
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path | None:

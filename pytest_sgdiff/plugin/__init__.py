@@ -6,6 +6,7 @@ library until there is work to do.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -20,8 +21,11 @@ from pytest_sgdiff.plugin.fixtures import NOT_MEASURING, SESSION
 if TYPE_CHECKING:
     from pytest_sgdiff.plugin.settings import Settings
 
-ASKING = ("sgdiff_gpus", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
+ASKING = ("sgdiff_gpus", "sgdiff_cluster", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
 """Options any of which asks for cases to be measured or shown."""
+
+NEED_A_MEASUREMENT = ("sgdiff_strict", "sgdiff_fail_on", "sgdiff_report", "sgdiff_history", "sgdiff_shard")
+"""Options that nobody types who does not want a measurement (`asked.JUDGES`)."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,6 +88,25 @@ def pytest_configure(config: pytest.Config) -> None:
         startup.start(config, run_id=_run_id(config))
         if role(config).leads:
             config.pluginmanager.register(Distribution(config), "sgdiff-xdist")
+    elif any(config.getoption(name, None) is not None for name in NEED_A_MEASUREMENT):
+        _refuse_idle(config)
+
+
+def _refuse_idle(config: pytest.Config) -> None:
+    """Refuse options that are about a measurement, typed for a run that makes none.
+
+    Raises:
+        pytest.UsageError: names the option, and those that measure (exit code 4).
+    """
+    from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.plugin.asked import refuse_idle, shows_only
+    from pytest_sgdiff.plugin.role import role
+
+    if role(config).leads and not shows_only(config):
+        try:
+            refuse_idle([str(word) for word in config.invocation_params.args])
+        except OptionError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -92,8 +115,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pytest_sgdiff.cases import discover
 
+    def has_cases(path: Path) -> bool:
+        from pytest_sgdiff.plugin.collect import case_files
+
+        return case_files(parent.config).has_cases(path)
+
     named = parent.session.isinitpath(file_path)
-    if not discover.is_case_file(file_path, _globs(parent.config), named=named, asked=_asked(parent.config)):
+    if not discover.is_case_file(
+        file_path, _globs(parent.config), named=named, asked=_asked(parent.config), has_cases=has_cases
+    ):
         return None
     from pytest_sgdiff.plugin.collect import CaseFile
     from pytest_sgdiff.printable import printable
@@ -112,9 +142,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip the cases of a run that does not measure, with the reason."""
     if SESSION in config.stash:
         return
-    for item in items:
-        if item.get_closest_marker("sgdiff") is not None and item.path.suffix in (".yaml", ".yml"):
-            item.add_marker(pytest.mark.skip(reason=NOT_MEASURING))
+    skip = pytest.mark.skip(reason=NOT_MEASURING)
+    for parent, found in itertools.groupby(items, key=lambda item: item.parent):
+        if parent is not None and parent.path.suffix in (".yaml", ".yml"):
+            for item in found:
+                if item.get_closest_marker("sgdiff") is not None:
+                    item.add_marker(skip)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.judging.faster_than import relations_of
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publish, with_trends
 from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.numbers import plural
@@ -56,7 +59,9 @@ class Results:
     ) -> None:
         self.config, self.settings, self.header, self.gpus_at_most = config, settings, header, gpus_at_most
         self._dropped, self._dropped_by_workers = dropped, set[str]()
-        self.results: list[CaseResult] = []
+        self._by_node: dict[str, CaseResult] = {}
+        self._named, self._width = 0, 0
+        self._share_of_workers: Share | None = None
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
         self.not_measured: dict[str, Unmeasured] = {}
@@ -90,8 +95,11 @@ class Results:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Under xdist a worker reports at its end what was dropped."""
-        self._dropped_by_workers.update(getattr(node, "workeroutput", {}).get(DROPPED, ()))
+        """Under xdist a worker reports at its end what was dropped, and how much of the selection is its shard's."""
+        told = getattr(node, "workeroutput", {})
+        self._dropped_by_workers.update(told.get(DROPPED, ()))
+        if SHARE in told:
+            self._share_of_workers = Share(*told[SHARE])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
@@ -118,23 +126,33 @@ class Results:
         terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
             new_line(self.config)
-            terminal.write_line(case_line(result, width=max(map(len, self.selected))))
+            terminal.write_line(case_line(result, width=self._widest()))
             for note in remarks(result) if terminal.verbosity > 0 else ():
                 terminal.write_line(f"  {note}")
 
     def _take(self, result: CaseResult) -> bool:
         """Whether the result is news. A test has one row: a rerun repeats the first answer, unless that was
         inconclusive; of several workers (`--dist each`) a failing one is kept, since it also fails the run."""
-        for place, earlier in enumerate(self.results):
-            if earlier.node_id == result.node_id:
-                fails = self.settings.fail_on
-                worse = result.outcome in fails and earlier.outcome not in fails
-                if not worse and (earlier.outcome != "inconclusive" or result.outcome == "inconclusive"):
-                    return False
-                self.results[place] = result
-                return True
-        self.results.append(result)
+        earlier = self._by_node.get(result.node_id)
+        if earlier is not None:
+            fails = self.settings.fail_on
+            worse = result.outcome in fails and earlier.outcome not in fails
+            if not worse and (earlier.outcome != "inconclusive" or result.outcome == "inconclusive"):
+                return False
+        # Whatever comes later keeps the place of the first answer.
+        self._by_node[result.node_id] = result
         return True
+
+    @property
+    def results(self) -> tuple[CaseResult, ...]:
+        """The results so far, in the order in which their cases were first reported."""
+        return tuple(self._by_node.values())
+
+    def _widest(self) -> int:
+        """Characters of the longest name of a case, looked for anew only where there are other cases than before."""
+        if len(self.selected) != self._named:
+            self._named, self._width = len(self.selected), max(map(len, self.selected))
+        return self._width
 
     def _renew(self, result: CaseResult) -> None:
         if result.machine is None or result.workload is None:
@@ -156,7 +174,7 @@ class Results:
             workload=result.workload,
             launches=tuple(entry for entry in result.launches if entry.counts),
         )
-        commit = checkout_commit(self.settings.root)
+        commit = self._commit
         recorded = Recorded(
             at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=self._command(),
@@ -194,8 +212,9 @@ class Results:
 
     @property
     def candidates(self) -> Path | None:
-        """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first."""
-        if not self.settings.ci:
+        """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first. Nor by a
+        shard, for the baselines decide the split, and other shards may not have started yet."""
+        if not self.settings.ci and self.settings.shard is None:
             return None
         return (self.settings.out or self.settings.own_folder) / "baselines"
 
@@ -222,14 +241,18 @@ class Results:
     def _finish(self, exitstatus: int) -> int:
         """Write the reports; the exit code of the run. One that measured nothing, or of which the summary says that a
         case failed, is never green, whatever became of the tests."""
+        idle = self.idle_shard and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         if self.settings.mode == "dry-run" or shows_only(self.config):
-            return exitstatus
+            return pytest.ExitCode.OK if idle else exitstatus
         run = self._finished = self.run()
         try:
             self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
         except Exception as error:
             self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
+        self.troubles += end_shard(run, self.settings, self.share)
+        if idle:
+            exitstatus = pytest.ExitCode.OK
         if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             return NOTHING_MEASURED
         if exitstatus != pytest.ExitCode.OK:
@@ -265,7 +288,18 @@ class Results:
         """Whether the run was to measure and did not."""
         # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well. One that could
         # not be measured is another matter: its baseline is still missing.
-        return run.measured == 0 and not (self.selected and self.selected == self.has_baseline)
+        settled = self.selected and self.selected == self.has_baseline
+        return run.measured == 0 and not settled and not self.idle_shard
+
+    @property
+    def share(self) -> Share | None:
+        """How much of the selection is this shard's; None where the run is none, or no process could say it yet."""
+        return share_of(self.config.stash[SESSION]) or self._share_of_workers
+
+    @property
+    def idle_shard(self) -> bool:
+        """Whether cases were selected, and all of them are other shards': there are more shards than cases."""
+        return self.share is not None and self.share.own == 0 and self.share.of > 0 and not self.selected
 
     def run(self) -> Run:
         """Everything so far, as reports see it; once they are written, what they were written from."""
@@ -279,12 +313,12 @@ class Results:
             plugin_version=__version__,
             header=self.header_with_count(),
             selected=len(self.selected | self._all_dropped),
-            results=tuple(self.results),
+            results=self.results,
             unmeasured=tuple(self._unmeasured()),
             interrupted=self.interrupted,
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
-            commit=checkout_commit(self.settings.root),
+            commit=self._commit,
         )
         # What cases tell was redacted where they ran; this is the rest, such as what was typed.
         redacted = from_root(Redaction(os.environ).record(run, keep=NAMES), self.settings.root)
@@ -295,10 +329,15 @@ class Results:
             self.troubles.append(f"{self.settings.history}: no trend is shown: {fault(error)}")
             return redacted
 
+    @cached_property
+    def _commit(self) -> str | None:
+        """The commit of the run: a process of git finds it, which is not started for each baseline."""
+        return checkout_commit(self.settings.root)
+
     def _unmeasured(self) -> Iterator[Unmeasured]:
         gap: Gap = "interrupted" if self.interrupted else "not-run"
         why = "interrupted" if self.interrupted else "not run"
-        for node_id in sorted((self.selected | self._all_dropped) - {result.node_id for result in self.results}):
+        for node_id in sorted((self.selected | self._all_dropped) - self._by_node.keys()):
             if node_id not in self.selected:
                 yield Unmeasured(node_id=node_id, why="dropped by a conftest.py or a plugin", gap="dropped")
                 continue
