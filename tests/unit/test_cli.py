@@ -673,7 +673,7 @@ def test_every_command_and_action_has_a_help_of_its_own_that_explains_every_word
 def test_every_command_and_action_shows_examples_that_can_be_typed() -> None:
     for words, parser in parsers(build_parser()):
         examples = parser.format_help().partition("\nexamples:\n")[2].partition("\n\n")[0]
-        lines = [re.split(r"\s{2,}| > ", line.strip())[0] for line in examples.splitlines()]
+        lines = [re.split(r"\s{2,}| > | && ", line.strip())[0] for line in examples.splitlines()]
         typed = [shlex.split(line.rpartition("| ")[2]) for line in lines if "sgdiff" in line]
         assert typed, words
         for program, *rest in typed:
