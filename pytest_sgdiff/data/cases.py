@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pytest_sgdiff.data.pictures import QualityChoice
+
 Outcome = Literal["pass", "improved", "regressed", "inconclusive", "no-baseline", "invalid"]
 Backend = Literal["sglang", "diffusers"]
 MetricClass = Literal["primary", "stage", "memory", "pause"]
@@ -158,6 +160,7 @@ class Case:
     expect: Expect = field(default_factory=Expect)
     metrics: MetricChoice = field(default_factory=MetricChoice)
     launches: LaunchPlan = field(default_factory=LaunchPlan)
+    quality: QualityChoice = field(default_factory=QualityChoice)
     timeout_s: float = 1800.0
     requires: Requires = field(default_factory=Requires)
     faster_than: FasterThan | None = None

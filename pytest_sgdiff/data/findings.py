@@ -128,10 +128,11 @@ ReasonCode = Literal[
     "empty-recording",
     "short-recording",
     "no-more-launches",
+    "picture-changed",
     "recorded",
 ]
 """Why a case has its outcome: by its verdicts, by the first problem of a launch, since launches were disturbed or GPUs
-not to be had, since there is nothing to judge by, or since a recording holds too little."""
+not to be had, since there is nothing to judge by, since a recording holds too little, or by its pictures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 from pytest_sgdiff.data.next_steps import NextStep
+from pytest_sgdiff.data.pictures import Quality
 
 Estimator = Literal["mean", "median"]
 """What a centre is: the geometric mean over the launches with high outliers pulled in, or the median (of values that
@@ -114,6 +115,7 @@ WarningCode = Literal[
     "more-launches",
     "unknown-machine",
     "unknown-stage",
+    "not-compared",
     "advice",
 ]
 """What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
@@ -143,6 +145,7 @@ class Warned:
     stage: UnknownStage | None = None
     location: Location | None = None
     advice: Advice | None = None
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +176,7 @@ class CaseResult:
     the launches are meant as a new baseline (`--sgdiff-update`), and its verdicts are then for show. `changed` are
     variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
-    published.
+    published. `quality` is what became of the pictures, None where it did not come to that.
     """
 
     case: str
@@ -205,6 +208,7 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
+    quality: Quality | None = None
 
     @property
     def reason_code(self) -> ReasonCode:

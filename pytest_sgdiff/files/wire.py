@@ -1,9 +1,9 @@
 """Data <-> plain builtins, checked inbound.
 
 Whatever crosses a process border (a worker's result on its way to the controller) or lies in a file is first turned
-into None, bool, int, float, str, list and dict. Outbound a number that is not finite is refused, inbound everything is
-checked against the dataclass: a value of another type is an error, never converted, and the message opens with its
-path:
+into None, bool, int, float, str, bytes (of pictures, which JSON files leave out), list and dict. Outbound a number that
+is not finite is refused, inbound everything is checked against the dataclass: a value of another type is an error,
+never converted, and the message opens with its path:
 
     launches[2].metrics.e2e: must be a finite number, got 'x'
 
@@ -58,7 +58,7 @@ def from_plain(cls: type[T], plain: object, *, where: str = "", unknown: Unknown
 
 
 def _plain(value: object, path: Place, *, omit_defaults: bool) -> Any:
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool | bytes):
         return value
     if isinstance(value, str):
         return str(value) if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
@@ -146,6 +146,12 @@ def _read_float(plain: Any, path: Place) -> float:
     return number
 
 
+def _read_bytes(plain: Any, path: Place) -> bytes:
+    if not isinstance(plain, bytes):
+        raise fail(path, f"must be bytes, got {shown(plain)}")
+    return plain
+
+
 def _read_none(plain: Any, path: Place) -> None:
     if plain is not None:
         raise fail(path, f"must be null, got {shown(plain)}")
@@ -168,7 +174,15 @@ def _read_any(plain: Any, path: Place) -> Any:
 
 
 _SCALARS: Mapping[Any, Reader] = types.MappingProxyType(
-    {str: _read_str, bool: _read_bool, int: _read_int, float: _read_float, type(None): _read_none, Any: _read_any}
+    {
+        str: _read_str,
+        bytes: _read_bytes,
+        bool: _read_bool,
+        int: _read_int,
+        float: _read_float,
+        type(None): _read_none,
+        Any: _read_any,
+    }
 )
 _NAMES: Mapping[Any, str] = types.MappingProxyType(
     {str: "text", bool: "true or false", int: "a whole number", float: "a finite number", type(None): "null"}

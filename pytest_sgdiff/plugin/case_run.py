@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sgdiff import baselines
+from pytest_sgdiff.baselines import references
 from pytest_sgdiff.cases import assets
 from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, Warned, Workload
 from pytest_sgdiff.engines.protocol import Engine
@@ -93,6 +94,7 @@ class Measuring:
             other_machines=lambda: baselines.others(folder, case.id),
             extra_metrics=lambda dump: session.extensions.metrics(case, dump),
             priors_for=lambda machine: self._priors(folder, machine),
+            reference_for=references.read,
             isolation=settings.isolation,
             extend=settings.update == "extend",
             compared=case.id in self._compared(),
@@ -189,6 +191,7 @@ class Measuring:
             of=self._launches_at_most(),
             exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
             expected_s=session.launch_s(case),
+            keep_bytes=settings.keep_outputs_bytes,
             host_timeout_s=settings.gpu_timeout_s,
             side=("base" if base else "current") if settings.mode == "against" else None,
         )

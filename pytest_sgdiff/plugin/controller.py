@@ -166,7 +166,14 @@ class Results:
 
         def renewed(old: Baseline | None) -> Baseline:
             version = measurement.launches[0].environment.engine_version
-            return renew(old, measurement, recorded, engine_version=version, extend=self.settings.update == "extend")
+            return renew(
+                old,
+                measurement,
+                recorded,
+                engine_version=version,
+                extend=self.settings.update == "extend",
+                reference=None if result.quality is None else result.quality.reference,
+            )
 
         tree = self.settings.baselines
         read = baselines.find_replaceable if self.settings.update == "all" else baselines.find

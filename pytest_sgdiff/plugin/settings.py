@@ -7,6 +7,7 @@ knows no pytest: `startup.py` hands it three look-up functions.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Settings:
     against: tuple[str, ...]
     out: Path | None
     keep: int | None
+    keep_outputs_bytes: int
     baselines: Path
     assets: Path | None
     engine_cmd: tuple[str, ...]
@@ -160,6 +162,7 @@ def read_settings(
         against=_command("--sgdiff-against", text["sgdiff_against"] or "", cwd),
         out=default_out if out is None else (cwd / out).resolve(),
         keep=_keep(text["sgdiff_keep"] or "20"),
+        keep_outputs_bytes=_size(text["sgdiff_keep_outputs"] or "0"),
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
         engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
@@ -315,6 +318,14 @@ def _keep(value: str) -> int | None:
     if not (value.isascii() and value.isdecimal() and int(value[:9]) > 0):
         raise OptionError(f"--sgdiff-keep={value}: must be a number of runs from 1 on, or 'all'")
     return int(value[:9])
+
+
+def _size(value: str) -> int:
+    units = {"": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
+    match = re.fullmatch(r"(\d{1,12}) ?(KB|MB|GB)?", value.strip(), re.ASCII | re.IGNORECASE)
+    if match is None:
+        raise OptionError(f"--sgdiff-keep-outputs={value}: must be a size such as 200MB, 1GB, or 0 for none")
+    return int(match[1]) * units[(match[2] or "").upper()]
 
 
 def _seconds(value: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE, DENOISE_CORE
-from pytest_sgdiff.reports import evidence, finding_text, metric_text, next_text, numbers, reason_text
+from pytest_sgdiff.reports import evidence, finding_text, metric_text, next_text, numbers, quality_text, reason_text
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
@@ -78,6 +78,7 @@ def phrase(result: CaseResult) -> str:
     if (
         result.recorded
         or verdict is None
+        or result.reason_code == "picture-changed"
         or not metric_text.change(verdict)
         or result.outcome in {"invalid", "no-baseline"}
     ):
@@ -107,6 +108,16 @@ def _always(result: CaseResult, verdict: Verdict) -> str:
     return finding_text.why(verdict, paired=result.paired) if verdict.finding.code == "held-up-always" else ""
 
 
+def pictures(result: CaseResult) -> str:
+    """What became of the pictures of a case, in one line; empty where nothing is to be said, where the headline says
+    it, or where a warning does."""
+    quality = result.quality
+    if quality is None or result.reason_code == "picture-changed":
+        return ""
+    warned = any(one.code == "not-compared" for one in result.warnings)
+    return "" if warned else numbers.clean(quality_text.words(quality, paired=result.paired))
+
+
 def against_best(result: CaseResult) -> str:
     """`+2.8 % against best`: how far the primary metric is from the best centre ever recorded, which shows creep that
     re-recorded baselines hide; empty below 1 %, or where no better one is known."""
@@ -122,6 +133,8 @@ def remainder(result: CaseResult) -> str:
     verdict = decisive(result)
     if result.recorded or verdict is None or verdict.outcome != result.outcome:
         return phrase(result)
+    if result.reason_code == "picture-changed":
+        return phrase(result)
     if result.outcome == "regressed":
         others = [v for v in result.verdicts if v.outcome == "regressed" and v is not verdict]
         named = ", ".join(f"{metric_text.metric_name(v.metric)} {metric_text.change(v)}" for v in others)
@@ -136,6 +149,8 @@ def headline(result: CaseResult) -> str:
     """The first line of a failure message without its place: what got worse, by how much, against what."""
     verdict = decisive(result)
     if result.outcome != "regressed" or verdict is None or verdict.outcome != "regressed":
+        return numbers.clean(reason_text.reason(result))
+    if result.reason_code == "picture-changed":
         return numbers.clean(reason_text.reason(result))
     if not metric_text.change(verdict):
         why = finding_text.why(verdict, paired=result.paired)

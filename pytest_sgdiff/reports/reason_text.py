@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, LaunchRecord, ReasonCode, Relation, Verdict
-from pytest_sgdiff.reports import difference_text, disturbance_text, figures, finding_text, problem_text
+from pytest_sgdiff.reports import difference_text, disturbance_text, figures, finding_text, problem_text, quality_text
 from pytest_sgdiff.reports.numbers import plural
 
 
@@ -121,5 +121,8 @@ _WORDS: Mapping[ReasonCode, Callable[[CaseResult], str]] = {
     "empty-recording": lambda result: "the recording holds no launch of this case",
     "short-recording": _short,
     "no-more-launches": lambda result: "one of the two engines has no more launches",
+    "picture-changed": lambda result: (
+        "" if result.quality is None else quality_text.words(result.quality, paired=result.paired)
+    ),
     "recorded": _recorded,
 }

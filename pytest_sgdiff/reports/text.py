@@ -165,6 +165,7 @@ def renewal(result: CaseResult) -> str:
         head += [f"  {numbers.clean(line)}" for line in warning_text.inherited_otherwise(result.changed)]
         tail += [f"  {best}"] if best else []
     tail += [f"  {line}" for line in (*promise(result), *case_text.estimator_legend(result))]
+    tail += [f"  {pictures}"] if (pictures := case_text.pictures(result)) else []
     rows = renewal_rows(result)
     lines = table(rows, aligns="<><>" if len(rows[0]) == 4 else "<><>><<>")
     return printable_lines("\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])]))
@@ -278,6 +279,8 @@ def _facts(result: CaseResult) -> list[str]:
     lines += [f"  {DETECTS}: {found}"] if found else []
     apart = evidence.differences(result)
     lines += [f"  differs from the {case_text.base_word(result)}: {apart}"] if apart else []
+    pictures = case_text.pictures(result)
+    lines += [f"  {pictures}"] if pictures else []
     # Where launches are not compared, the reason names what they inherited otherwise.
     otherwise = warning_text.inherited_otherwise(result.changed) if result.verdicts else ()
     lines += [f"  {numbers.clean(line)}" for line in otherwise]

@@ -26,7 +26,7 @@ from pytest_sgdiff.reports import (
     warning_text,
 )
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
-from pytest_sgdiff.reports.html import charts
+from pytest_sgdiff.reports.html import charts, drawn
 from pytest_sgdiff.reports.html.requests import lives
 from pytest_sgdiff.reports.html.sparks import sparks
 from pytest_sgdiff.reports.html.svg import Plot
@@ -110,12 +110,17 @@ class HtmlReport:
     def _cases(self, run: Run) -> list[dict[str, Any]]:
         results = case_text.worst_first(run.results)
         reach = _reach([v for result in results if (v := case_text.decisive(result)) is not None])
+        shown = drawn.pictures(results)
         seen: dict[str, int] = {}
         views = []
         for result in results:
             seen[result.case] = count = seen.get(result.case, 0) + 1
             anchor = result.case if count == 1 else f"{result.case}.{count}"
-            views.append(self._case(run, result, anchor=anchor, reach=reach))
+            outputs, left_out = shown[result.node_id]
+            view = self._case(run, result, anchor=anchor, reach=reach)
+            views.append(
+                {**view, "outputs": outputs, "outputs_left_out": numbers.plural(left_out, "output") if left_out else ""}
+            )
         return views
 
     def _case(self, run: Run, result: CaseResult, *, anchor: str, reach: float) -> dict[str, Any]:
@@ -160,6 +165,7 @@ class HtmlReport:
             "files_href": self._files(result),
             "conditions": evidence.conditions(result) if result.launches else "",
             "apart": evidence.differences(result),
+            "drew": case_text.pictures(result),
             "warnings": warning_text.of_case(result),
             "base": case_text.base_word(result),
             "problems": [
