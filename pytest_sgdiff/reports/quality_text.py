@@ -36,7 +36,12 @@ _NAMES: Mapping[Measure, str] = {
 def words(q: Quality, *, paired: bool = False) -> str:
     """`pictures: another one than the baseline's: PSNR 17.5 dB, at least 42.0 dB accepted`: what became of them, in
     one line; empty where nobody was to look at them."""
-    return _WORDS[q.code](q, "base engine" if paired else "baseline")
+    told = _WORDS[q.code](q, "base engine" if paired else "baseline")
+    if q.reference is None:
+        return told
+    made = f"{plural(len(q.reference.outputs), 'output')} recorded as what the baseline draws"
+    own = [f"launches differ by {figures(output.noise)}" for output in q.reference.outputs if output.noise]
+    return "; ".join([", ".join([made, *own[:1]]), *([told] if q.code != "no-reference" else [])])
 
 
 def figures(seen: Similarity) -> str:

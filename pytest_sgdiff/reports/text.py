@@ -59,7 +59,8 @@ def reason_first(result: CaseResult) -> str:
     result = shown_result(result)
     verdict = case_text.decisive(result)
     words = case_text.headline(result)
-    if result.outcome == "regressed" and verdict is not None and (change := metric_text.change(verdict)):
+    other = result.reason_code == "picture-changed"
+    if result.outcome == "regressed" and not other and verdict is not None and (change := metric_text.change(verdict)):
         words = f"{change} {metric_text.metric_name(verdict.metric)}: {words}"
     return printable(words)
 
