@@ -110,7 +110,7 @@ def with_content(sample: OutputSample, content: bytes) -> OutputSample:
         numbers = tuple(float(point) for point in points if not isinstance(point, bool | str))
     except (ValueError, TypeError, RecursionError) as error:
         raise DamagedError(str(error)) from error
-    if len(numbers) != len(points) or len(numbers) % 3:
+    if not isinstance(points, list) or len(numbers) != len(points) or not numbers or len(numbers) % 3:
         raise DamagedError("holds no points")
     return replace(sample, mesh=replace(sample.mesh, points=numbers))
 

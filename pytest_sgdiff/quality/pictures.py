@@ -39,7 +39,9 @@ def image(path: str) -> OutputSample:
             width, height = opened.size
             _bounded(width, height)
             plain = _plain(opened)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, EOFError) as error:
+    except UnidentifiedImageError as error:  # which names the file
+        raise DamagedError("its head is incomplete") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DamagedError(str(error)) from error
     small = _small(plain, limits.IMAGE_SIDE)
     return OutputSample(kind="image", width=width, height=height, picture=png(small), blank=blank([plain]))

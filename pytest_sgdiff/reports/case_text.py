@@ -94,7 +94,14 @@ def phrase(result: CaseResult) -> str:
         if not interval:
             return numbers.clean(reason_text.reason(result))
         words = f"{words} ({interval})"
-    return ", ".join(filter(None, (words, held_up)))
+    return ", ".join(filter(None, (words, held_up, "another picture" if _drew(result) else "")))
+
+
+def _drew(result: CaseResult) -> str:
+    """That a case that was judged by its times drew another picture, too."""
+    if result.outcome != "regressed" or result.quality is None or not result.quality.other_picture:
+        return ""
+    return numbers.clean(quality_text.words(result.quality, paired=result.paired))
 
 
 def _held_up(result: CaseResult) -> str:
@@ -112,7 +119,7 @@ def pictures(result: CaseResult) -> str:
     """What became of the pictures of a case, in one line; empty where nothing is to be said, where the headline says
     it, or where a warning does."""
     quality = result.quality
-    if quality is None or result.reason_code == "picture-changed":
+    if quality is None or (result.outcome == "regressed" and quality.other_picture):
         return ""
     warned = any(one.code == "not-compared" for one in result.warnings)
     return "" if warned else numbers.clean(quality_text.words(quality, paired=result.paired))
@@ -157,7 +164,8 @@ def headline(result: CaseResult) -> str:
         return f"{metric_text.subject(verdict.metric)} regressed: {numbers.clean(why)}"
     always = _always(result, verdict)
     words = f"{metric_text.subject(verdict.metric)} is {metric_text.direction(verdict)} than {baseline_name(result)}"
-    return f"{words}: {always}" if always else words
+    words = f"{words}: {always}" if always else words
+    return f"{words}; {_drew(result)}" if _drew(result) else words
 
 
 def estimators(sides: str, metrics: Sequence[tuple[str, Estimator]], *, of_change: str = "") -> list[str]:

@@ -68,11 +68,11 @@ def _pairs(base: Job, now: Job) -> CaseResult:
             measurement_of(now, collected), baseline, now.case.metrics, looks=PAIR_LOOKS, paired=True, priors=priors
         )
         quality = paired_pictures(now, then, collected)
-        if settled(verdicts) or quality.other_picture:
+        if settled(verdicts):
             break
     outcome, by = outcome_of(verdicts)
     reason = Reason(pairs=len(collected.counted))
-    if quality is not None and quality.other_picture:
+    if quality is not None and quality.other_picture and outcome != "regressed":
         outcome, by, reason = "regressed", (), replace(reason, code="picture-changed")
     result = finish(now, collected, baseline, verdicts, outcome, reason, decided_by=by, quality=quality)
     return replace(result, noise=suite_prior.used(priors, paired=True))

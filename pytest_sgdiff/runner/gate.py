@@ -50,8 +50,7 @@ def gate(job: Job) -> CaseResult:
             break
         baseline, verdicts, missing = compare(job, collected)
         quality = pictures(job, collected, baseline) if missing is None else None
-        # No time makes up for another picture.
-        done = missing is not None or settled(verdicts) or (quality is not None and quality.other_picture)
+        done = missing is not None or settled(verdicts)
         if collected.exhausted or (done and not job.compared):
             break
         if number == len(looks) and missing is None and (more := confirms_pauses(verdicts, look)):
@@ -66,7 +65,8 @@ def gate(job: Job) -> CaseResult:
         return finish(job, collected, baseline, (), "no-baseline", missing)
     outcome, by = outcome_of(verdicts)
     reason = Reason()
-    if quality is not None and quality.other_picture:
+    if quality is not None and quality.other_picture and outcome != "regressed":
+        # No time makes up for another picture.
         outcome, by, reason = "regressed", (), Reason(code="picture-changed")
     if outcome == "inconclusive" and collected.exhausted and len(collected.counted) < looks[-1]:
         reason = Reason(launches=len(collected.counted), of=looks[-1])

@@ -65,7 +65,7 @@ def finish(
     )
     if reason.code == "empty-recording":
         step = NextStep(code="name-recording")  # no engine ran, whose log could be read
-    if reason.code == "picture-changed":
+    if outcome == "regressed" and quality is not None and quality.other_picture:
         step = NextStep(code="accept-picture", command=job.next_command)
     return CaseResult(
         case=case.id,
