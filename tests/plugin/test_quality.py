@@ -63,10 +63,10 @@ def test_the_same_picture_passes_and_a_black_one_does_not_count(drawn: Project) 
 
 
 def test_what_is_not_compared_is_a_warning(drawn: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "missing", lambda: ("av",))
-    lacking = case_of(drawn, "--sgdiff-gpus=4", "--sgdiff-out=kept")
+    with monkeypatch.context() as patched:
+        patched.setattr(judge, "missing", lambda: ("av",))
+        lacking = case_of(drawn, "--sgdiff-gpus=4", "--sgdiff-out=kept")
     assert (lacking["quality"]["code"], "not-compared" in lacking["warning_codes"]) == ("no-library", True)
-    monkeypatch.undo()
     path = drawn.root / f"{BASELINE}.json"
     document = json.loads(path.read_text())
     del document["reference"]
