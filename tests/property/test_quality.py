@@ -41,14 +41,14 @@ def drew(pixels: Any) -> OutputSample:
     return OutputSample(kind="image", width=width, height=height, picture=data.getvalue())
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(pictures())
 def test_a_picture_is_itself(pixels: Any) -> None:
     seen = similarity(drew(pixels), drew(pixels))
     assert (seen.ssim, seen.mse, seen.difference, seen.psnr_db) == (1, 0, 0, None)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(pairs())
 def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
     one, other = map(drew, both)
@@ -61,7 +61,7 @@ def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
     assert -1 - 1e-9 <= there.ssim <= 1 + 1e-9
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(pictures(), st.sampled_from(["lossless", "lossy", "bounded"]))
 def test_a_black_frame_never_passes(pixels: Any, mode: Any) -> None:
     """Whatever was drawn before and whatever a case allows: it is said to show nothing."""
