@@ -6,7 +6,6 @@ bounded memory and time, which prints the sample as JSON.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -41,8 +40,7 @@ def main(form: str, path: str) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limits.MEMORY_BYTES, limits.MEMORY_BYTES))
     with contextlib.suppress(OSError):
         os.nice(10)
-    found = to_plain(sample(form, path))
-    sys.stdout.write(json.dumps({**found, "picture": base64.b64encode(found["picture"]).decode()}))
+    sys.stdout.write(json.dumps(to_plain(sample(form, path))))
 
 
 if __name__ == "__main__":

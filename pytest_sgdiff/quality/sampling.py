@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 import subprocess
@@ -11,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest_sgdiff
 from pytest_sgdiff.data import OutputFile, OutputSample
@@ -88,7 +86,6 @@ def _last(ran: subprocess.CompletedProcess[bytes]) -> str:
 
 def _read(printed: bytes) -> OutputSample | None:
     try:
-        said: Any = json.loads(printed)
-        return from_plain(OutputSample, {**said, "picture": base64.b64decode(said["picture"], validate=True)})
-    except (ValueError, KeyError, TypeError, binascii.Error, WireError):
+        return from_plain(OutputSample, json.loads(printed))
+    except (ValueError, WireError):
         return None
