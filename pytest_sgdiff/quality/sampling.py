@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -75,8 +76,8 @@ def _sample(form: str, path: str, seconds: float) -> OutputSample:
 
 
 def _no_memory(ran: subprocess.CompletedProcess[bytes]) -> bool:
-    """Whether the process ended since it got no more memory: killed, or a library gave up."""
-    return ran.returncode < 0 or b"MemoryError" in ran.stderr or b"bad_alloc" in ran.stderr
+    """Whether the process ended since it got no more memory: killed by the kernel, or a library gave up."""
+    return -ran.returncode in (signal.SIGKILL, signal.SIGABRT) or b"MemoryError" in ran.stderr
 
 
 def _last(ran: subprocess.CompletedProcess[bytes]) -> str:
