@@ -23,6 +23,7 @@ from pytest_sgdiff.data import (
     QualityChoice,
     Reference,
     Similarity,
+    View,
 )
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.quality import judge, limits, sampling
@@ -30,6 +31,7 @@ from pytest_sgdiff.quality.child import sample
 from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of, sample_problems
 from pytest_sgdiff.quality.pictures import DamagedError, frames_shown, opened
 from pytest_sgdiff.quality.similarity import difference_picture, similarity
+from pytest_sgdiff.reports.html import drawn
 from tests import factories
 
 SIDE = 32
@@ -439,3 +441,16 @@ def test_points_of_a_mesh_are_a_file_of_numbers() -> None:
     for wrong in (b"[1, 2]", b"{}", b"[true, 1, 2]", b'["a", 1, 2]', b"[[1], 2, 3]", b"no JSON", b"\xff"):
         with pytest.raises(DamagedError):
             judge.with_content(bare, wrong)
+
+
+def test_a_page_has_so_many_pictures_and_those_of_failed_cases_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = View(output=0, then=b"t" * 30, now=b"n" * 30, difference=b"d" * 30, gain=4)
+    fine = factories.result(node_id="fine", quality=Quality(code="same", views=(view,)))
+    bad = factories.regressed(node_id="bad", quality=Quality(code="changed", views=(view,)))
+    both = drawn.pictures([fine, bad])
+    assert [len(shown) for shown, _ in both.values()] == [3, 3]
+    assert {left_out for _, left_out in both.values()} == {0}
+    monkeypatch.setattr(drawn, "PAGE_BYTES", 300)
+    few = drawn.pictures([fine, bad])
+    assert [(len(few[name][0]), few[name][1]) for name in ("bad", "fine")] == [(3, 0), (0, 1)]
+    assert few["bad"][0][2].caption == "difference, 4 times as bright"
