@@ -7,7 +7,7 @@ ENGINE ?= .engine
 RUN    := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs test-engine test-browser dist bench clean
+.PHONY: help demo test lint unit docs test-install test-engine test-browser dist bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,6 +26,7 @@ test: lint unit  ## types, style, import rules, and all tests that need neither 
 lint: $(VENV)/.ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy action/trend.py action/comment/comment.py
+	$(VENV)/bin/mypy benchmarks
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
@@ -40,6 +41,10 @@ unit: $(VENV)/.ready
 docs: $(VENV)/.ready  ## the site of docs/ in build/site; a wrong link is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build
 	@echo build/site/index.html
+
+test-install: export PYTHONDONTWRITEBYTECODE =
+test-install: $(VENV)/.ready  ## install the package into environments of its own, and try the README's commands there
+	$(RUN) -m pytest tests/bare -m install
 
 # One thread for each launch and two at a time: what a launch does beside its request is waiting and imports.
 test-engine: export PYTHONDONTWRITEBYTECODE =

@@ -7,7 +7,8 @@ SgdiffError
 ├── BaselineError        a baseline file is corrupt, of another schema, or cannot be written
 │   └── NewerBaselineError  it was written by a newer version of the plugin
 ├── RecordingError       a recording cannot be read or written
-│   └── ForeignLaunchError  a launch in it has no record: another tool made it, or it was not written to the end
+│   ├── ForeignLaunchError  a launch in it has no record: another tool made it, or it was not written to the end
+│   └── MergeConflictError  recordings that are to be joined contradict each other
 ├── EngineNotFoundError  the engine's command does not exist or does not report its version
 ├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
 │   ├── LeaseLostError      the files of a lease were removed or replaced while it was held
@@ -23,8 +24,12 @@ Errors say that something *could not be measured or read*. What was measured is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_sgdiff.printable import printable
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.data import Conflict
 
 
 class SgdiffError(Exception):
@@ -83,6 +88,14 @@ class ForeignLaunchError(RecordingError):
             "the folder from the recording"
         )
         self.folder, self.found = folder, found
+
+
+class MergeConflictError(RecordingError):
+    """Recordings that are to be joined contradict each other: `conflicts` has all of it, and nothing was written."""
+
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(f"{len(conflicts)} conflicts between recordings; nothing was written")
+        self.conflicts = tuple(conflicts)
 
 
 class EngineNotFoundError(SgdiffError):

@@ -86,6 +86,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
+from pytest_sgdiff.data.merging import Conflict, ConflictCode, Merged
 from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.pictures import (
     OTHER_PICTURE,
@@ -130,6 +131,7 @@ from pytest_sgdiff.data.serving import (
     ServerStop,
     Service,
 )
+from pytest_sgdiff.data.shards import SelectedTest, Selection, Shard, ShardGap, ShardReport
 
 __all__ = [
     "NIGHTLY_BASELINE",
@@ -149,6 +151,8 @@ __all__ = [
     "Changed",
     "Command",
     "ComparisonCode",
+    "Conflict",
+    "ConflictCode",
     "CouldStay",
     "Decision",
     "Difference",
@@ -185,6 +189,7 @@ __all__ = [
     "Machine",
     "Measure",
     "Measurement",
+    "Merged",
     "MeshSample",
     "MetricChoice",
     "MetricClass",
@@ -220,11 +225,16 @@ __all__ = [
     "Run",
     "SampleFlaw",
     "Scalar",
+    "SelectedTest",
+    "Selection",
     "Served",
     "ServedTask",
     "ServerPhase",
     "ServerStop",
     "Service",
+    "Shard",
+    "ShardGap",
+    "ShardReport",
     "Similarity",
     "Stage",
     "StepFinding",

@@ -80,7 +80,7 @@ class Reason:
     engine that is meant. `disturbed` launches were, by `disturbances`. `machine` is the slug that has no baseline, and
     `others` are those that have one. `differences` make the baseline incomparable. A recording adds its `launches` to
     the `added_to` launches of the baseline, replaces it (`replaces`), or is the first. `error` is what kept GPUs or
-    the host from the case.
+    the host from the case, or what its `shard` (`3/4`) says.
     """
 
     code: ReasonCode = "verdicts"
@@ -97,6 +97,7 @@ class Reason:
     replaces: bool = False
     recording: bool = False
     error: str = ""
+    shard: str = ""
 
 
 WarningCode = Literal[

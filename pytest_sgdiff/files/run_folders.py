@@ -26,6 +26,7 @@ LOG, OUTPUTS = "engine.log", "work"
 OF_A_LAUNCH = re.compile(r"perf(?:_\d+)?\.json|engine\.log|ending\.log|launch\.json|output_\d+\.png", re.ASCII)
 KEPT, PICTURES = "outputs", ".ref"
 """The folder of a launch with the files that the engine wrote, and how folders end with the pictures of a candidate."""
+OF_A_SHARD = re.compile(r"shard-\d+-of-\d+\.json|selection-[0-9a-f]{16}\.json", re.ASCII)
 CANDIDATES, AGAINST, AGAIN = "baselines", "against", "again"
 
 
@@ -115,9 +116,13 @@ def _is_run(folder: Path) -> bool:
     try:
         told = os.lstat(folder)
         ours = stat.S_ISDIR(told.st_mode) and told.st_uid == os.getuid()
-        return ours and all(_is_ours(entry) for entry in _entries(folder))
+        return ours and all(_is_of_a_shard(entry) or _is_ours(entry) for entry in _entries(folder))
     except OSError:
         return False
+
+
+def _is_of_a_shard(entry: os.DirEntry[str]) -> bool:
+    return bool(OF_A_SHARD.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False)
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from pytest_sgdiff import baselines
 from pytest_sgdiff.baselines import references
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, Warned, Workload
+from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, ShardGap, Warned, Workload
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import HistoryError, LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
@@ -28,11 +28,14 @@ from pytest_sgdiff.judging.power import recorded_at_most
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import with_nights
 from pytest_sgdiff.judging.workload import workload
+from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.role import role
-from pytest_sgdiff.plugin.session import RESULT, Session
+from pytest_sgdiff.plugin.session import HAS_BASELINE, RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.recordings.merge import copy_case
 from pytest_sgdiff.redact import NAMES, Redaction
+from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
@@ -40,7 +43,7 @@ from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.live import LiveSource
 from pytest_sgdiff.runner.record import record
-from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements
+from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements, with_gap
 from pytest_sgdiff.runner.side_by_side import SideBySide
 
 if TYPE_CHECKING:
@@ -55,16 +58,38 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None
     if session.settings.update == "missing" and session.settings.replay is not None:
         machine = measuring.recorded_on or session.only_machine(folder, case.id)
         session.refuse_recorded(item, case, () if machine is None else (machine,))
+    gap = None if session.shards is None else session.shards.gap(item.nodeid, case.id)
+    if gap is not None:
+        _as_in_its_shard(session, item, case, gap)
     try:
         result = session.decided.get(item.nodeid) or measuring.result(folder)
     except LeaseError as error:
         # GPUs are leased, but others would not leave the host to the launch.
         result = session.busy(item, case, error)
+    if gap is not None:
+        result = with_gap(result, gap)
+    if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:
+        copy_case(session.settings.replay, session.settings.out, file_name(case.id))
     if result.outcome != "inconclusive":
         session.decided[item.nodeid] = result
     item.stash[RESULT] = to_plain(result)
     item.user_properties.extend(properties(result))
     return result
+
+
+def _as_in_its_shard(session: Session, item: pytest.Item, case: Case, gap: ShardGap) -> None:
+    """Skip a case that its shard could not run for what the case itself requires, or had no need to record: with one
+    run for all it would be skipped, too. Fails what the case requires with `--sgdiff-strict`."""
+    lack = None if gap.unmeasured is None else gap.unmeasured.gap
+    if lack == "recorded" and session.settings.update == "missing":
+        item.stash[HAS_BASELINE] = True
+        pytest.skip(merge_text.gap(gap))
+    if lack in ("engine-version", "gpus"):
+        item.stash[skips.LACK] = lack
+        text = f"{case.at('requires')}: {merge_text.gap(gap)}"
+        if session.settings.strict:
+            pytest.fail(text, pytrace=False)
+        pytest.skip(text)
 
 
 class Measuring:

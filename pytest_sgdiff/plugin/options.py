@@ -102,6 +102,13 @@ SETTINGS: tuple[Setting, ...] = (
         "same GPUs (A/B run).",
     ),
     Setting(
+        flag="shard",
+        group="run",
+        metavar="K/N",
+        help="Measure part K of the selected cases, split into N parts for as many hosts, whose recordings "
+        "`sgdiff merge` joins.",
+    ),
+    Setting(
         flag="out",
         group="results",
         metavar="DIR",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sgdiff import baselines, gpus, machine
-from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass
+from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass, Selection
 from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.flags.check import has_flags
 from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, flags_of, meant_for
@@ -36,6 +36,7 @@ from pytest_sgdiff.plugin.hook_calls import Extensions
 from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.xdist import CaseNeed
+from pytest_sgdiff.recordings.shards import Shards, read_shards
 from pytest_sgdiff.redact import Redaction
 from pytest_sgdiff.reports.difference_text import of_baseline
 from pytest_sgdiff.reports.reason_text import reason
@@ -62,18 +63,23 @@ def launch_s(baseline: Baseline) -> float | None:
     """How long a launch took for the baseline: the median of its launches. Of published numbers, of which no launch is
     known, their longest time (e2e, or denoising where there is no more) and STARTUP_S; None where there is neither."""
     launches = baseline.measurement.launches
-    walls = sorted(entry.wall_s for entry in launches if entry.wall_s)
-    if walls:
-        return walls[len(walls) // 2]
+    if walls := [entry.wall_s for entry in launches if entry.wall_s]:
+        return usual_s(walls)
     took_ms = [value for entry in launches for name, value in entry.metrics.items() if name in by_steadiness()]
     return max(took_ms) / 1000 + STARTUP_S if took_ms else None
+
+
+def usual_s(walls: Sequence[float]) -> float:
+    """How long a launch takes where some took so long: their median, of an even number the longer one."""
+    return sorted(walls)[len(walls) // 2]
 
 
 class Session:
     """Settings, the GPU pool, the engine and the baselines of this process.
 
     `claims` is the folder in which tests of one case settle which of them keeps its launches where; `decided` maps a
-    node id to the result that a rerun of the test gets again; `say` shows a line to whoever waits.
+    node id to the result that a rerun of the test gets again; `say` shows a line to whoever waits. `selection` is what
+    all shards of `--sgdiff-shard` measure, once this process has collected it.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class Session:
         self.config, self.settings, self.pool, self.notify, self.claims = config, settings, pool, notify, claims
         self.extensions = Extensions(config)
         self.decided: dict[str, CaseResult] = {}
+        self.selection: Selection | None = None
         self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
         self._asked = AskedEngines(claims, say)
@@ -114,6 +121,11 @@ class Session:
     def base_info(self) -> EngineInfo:
         """Likewise the engine of `--sgdiff-against`."""
         return self._asked.of(self._base)
+
+    @cached_property
+    def shards(self) -> Shards | None:
+        """The shards of the recording that is replayed; None if it is none of shards. Raises RecordingError."""
+        return None if self.settings.replay is None else read_shards(self.settings.replay)
 
     def ask_engines(self, cases: Iterable[Case]) -> None:
         """Ask the engines of this run for their flags if it takes that to say what they would do with these cases.
@@ -185,8 +197,10 @@ class Session:
         """How long the case takes by its baseline's launches, None if there is none yet: one launch of an unchanged
         engine at a gate, all those of a recording or of the first A/B look."""
         launch_s = self.launch_s(case)
-        if launch_s is None:
-            return None
+        return None if launch_s is None else self.estimated(case, launch_s)
+
+    def estimated(self, case: Case, launch_s: float) -> float:
+        """The same of a case of which a launch takes so long."""
         launches = {"update": case.recorded_launches, "against": 2 * PAIR_LOOKS[0]}
         return launch_s * launches.get(self.settings.mode, 1.2)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_sgdiff.data import OUTCOMES, Outcome
+from pytest_sgdiff.data import OUTCOMES, Outcome, Shard
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files.data_files import leads_out
 from pytest_sgdiff.files.run_folders import PARENT
@@ -68,6 +68,12 @@ class Settings:
     ci: bool
     run_id: str
     renamed: tuple[Renamed, ...] = ()
+    shard: Shard | None = None
+
+    @property
+    def records_shard(self) -> bool:
+        """True if the run is a shard that leaves a recording. A replay leaves one where it was told where."""
+        return self.shard is not None and self.measuring and self.out is not None
 
     @property
     def measuring(self) -> bool:
@@ -149,6 +155,9 @@ def read_settings(
         _stays_inside(root / "baselines", root, None if text["sgdiff_baselines"] else "--sgdiff-baselines")
     assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
     isolation, renamed = _isolation(text["sgdiff_isolation"], update=update)
+    shard = None if text["sgdiff_shard"] is None else _shard(text["sgdiff_shard"])
+    if shard and replay and out and (cwd / out).resolve() == (cwd / replay).resolve():
+        raise OptionError(f"--sgdiff-out={out}: is the recording that is replayed; name another folder for the shard")
     reports = tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report")))
     told_history = None if history is None else _told_file(root / history, root, "--sgdiff-history")
     _apart(reports, told_history)
@@ -177,6 +186,7 @@ def read_settings(
         ci=bool(env.get("CI")),
         run_id=run_id,
         renamed=renamed,
+        shard=shard,
     )
 
 
@@ -326,6 +336,14 @@ def _size(value: str) -> int:
     if match is None:
         raise OptionError(f"--sgdiff-keep-outputs={value}: must be a size such as 200MB, 1GB, or 0 for none")
     return int(match[1]) * units[(match[2] or "").upper()]
+
+
+def _shard(value: str) -> Shard:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", value, re.ASCII)
+    shard = None if match is None else Shard(number=int(match[1]), of=int(match[2]))
+    if shard is None or not 1 <= shard.number <= shard.of:
+        raise OptionError(f"--sgdiff-shard={value}: must be K/N, such as 2/4: part K, from 1 to N, of N parts")
+    return shard
 
 
 def _seconds(value: str) -> float:

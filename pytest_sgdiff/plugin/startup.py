@@ -28,11 +28,13 @@ from pytest_sgdiff.plugin.publish import ready_to_publish
 from pytest_sgdiff.plugin.role import NEEDS, POOL, Role, role
 from pytest_sgdiff.plugin.session import Session
 from pytest_sgdiff.plugin.settings import Renamed, Settings, read_settings
+from pytest_sgdiff.plugin.shards import Sharding, free_for_shard
 from pytest_sgdiff.plugin.terminal import Terminal
 from pytest_sgdiff.plugin.worker import Dropped, Sender
 from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import redact
+from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.numbers import plural
 
 PARTS = (
@@ -45,6 +47,7 @@ PARTS = (
     "sgdiff-results",
     "sgdiff-schedule",
     "sgdiff-sender",
+    "sgdiff-sharding",
     "sgdiff-status",
     "sgdiff-terminal",
     "sgdiff-xdist",
@@ -70,6 +73,7 @@ def start(config: pytest.Config, *, run_id: str) -> None:
             refuse_idle(typed)
         if own.leads and settings.measuring:
             ready_to_publish(settings)
+            free_for_shard(settings)
         pool = _pool(settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None
         notify = status_writer(settings, worker=own.worker)
         say = partial(_say, config)
@@ -87,9 +91,12 @@ def start(config: pytest.Config, *, run_id: str) -> None:
     config.pluginmanager.register(Sender(), "sgdiff-sender")
     dropped = Dropped()
     config.pluginmanager.register(dropped, "sgdiff-dropped")
+    if settings.shard is not None:
+        # Before what counts the tests that are left, and what adds one for xdist.
+        config.pluginmanager.register(Sharding(session, settings.shard), "sgdiff-sharding")
     if not shows_only(config):
         config.pluginmanager.register(EngineFlags(session), "sgdiff-engine-flags")
-        if settings.live:
+        if settings.live or settings.records_shard:
             config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
     if pool is not None:
         _register_schedule(config, session, pool, own)
@@ -169,9 +176,9 @@ class EngineFlags:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A dry run has no progress to show, so that nothing else removes what its processes shared."""
+        """Without launches there is no progress to show, so that nothing else removes what processes shared."""
         settings = self._session.settings
-        if settings.mode == "dry-run" and role(session.config).leads:
+        if not settings.live and role(session.config).leads:
             shutil.rmtree(status_folder(settings), ignore_errors=True)
 
 
@@ -196,7 +203,10 @@ class EarlierLaunches:
         out = self._session.settings.out
         if out is None or not self._is_first(session.config):
             return
-        for case_id in {item.stash[CASE].id for item in session.items if CASE in item.stash}:
+        selected = {item.stash[CASE].id for item in session.items if CASE in item.stash}
+        # The folder is the shard's own: what is there of other shards' cases is of a run that was split otherwise.
+        others = () if self._session.selection is None else self._session.selection.tests
+        for case_id in selected | {row.case for row in others if row.case is not None}:
             # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
             with contextlib.suppress(OSError, SgdiffError):
                 recordings.forget_launches(out, case_id)
@@ -292,7 +302,8 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
         recording, baselines = settings.near(settings.replay), settings.near(settings.baselines)
         against = settings.replay / recordings.AGAINST
         base = f", base engine in {settings.near(against)}" if settings.mode == "replay" and against.is_dir() else ""
-        return (f"replay of {recording}{base}, baselines in {baselines}",)
+        joined = () if session.shards is None else (merge_text.shards(session.shards),)
+        return (f"replay of {recording}{base}, baselines in {baselines}", *joined)
     if collect_only or pool is None:
         return ()
     # Versions are asked for here, so that a missing engine stops the run before the first case.

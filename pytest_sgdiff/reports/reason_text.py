@@ -121,6 +121,9 @@ _WORDS: Mapping[ReasonCode, Callable[[CaseResult], str]] = {
     "empty-recording": lambda result: "the recording holds no launch of this case",
     "short-recording": _short,
     "no-more-launches": lambda result: "one of the two engines has no more launches",
+    "shard-unreported": lambda result: f"shard {result.reason.shard}, which has this case, never reported",
+    "shard-killed": lambda result: f"shard {result.reason.shard}, which has this case, was killed before it ended",
+    "shard-unmeasured": lambda result: f"shard {result.reason.shard} did not measure this case: {result.reason.error}",
     "picture-changed": lambda result: (
         "" if result.quality is None else quality_text.words(result.quality, paired=result.paired)
     ),

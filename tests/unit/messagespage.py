@@ -17,6 +17,7 @@ from pytest_sgdiff.baselines.flaws import Code as BaselineFlawCode
 from pytest_sgdiff.compare.sides import NoteCode
 from pytest_sgdiff.data import (
     Cause,
+    ConflictCode,
     Difference,
     DifferenceCode,
     DisturbanceCode,
@@ -69,6 +70,7 @@ part of the sentence. The figures in the sentences below are examples.
 | `sgdiff compare` | [Comparisons](#comparisons) |
 | `sgdiff inspect` | [Flaws of a launch](#flaws-of-a-launch) |
 | `sgdiff baselines check` | [Flaws of a baseline](#flaws-of-a-baseline) |
+| `sgdiff merge` | [Conflicts](#conflicts) |
 | `sgdiff import`, `sgdiff export` | [Refusals](#refusals) |
 
 [decision.md](decision.md#what-each-outcome-means) explains the six outcomes.
@@ -234,6 +236,9 @@ REASONS = {
     "empty-recording": "`--sgdiff-replay` names a folder without this case.",
     "short-recording": "A baseline needs more launches than the recording has. Collect them on the machine.",
     "no-more-launches": "One side of a recorded A/B run is shorter than the other.",
+    "shard-unreported": "The recording has no report of this shard. Its host died, or its artifact is missing.",
+    "shard-killed": "The shard wrote what it was to measure, and no end. What it launched does not settle the case.",
+    "shard-unmeasured": "The shard ended without a result of this case. Its own output says why.",
     "picture-changed": "The launches drew another picture than the baseline's: [pictures](#pictures). The times do not "
     "matter then.",
     "recorded": "`--sgdiff-update` took these launches as the baseline.",
@@ -659,6 +664,13 @@ def sections() -> Iterable[Section]:
         "`finds` is a note, and no flaw.",
         codes=get_args(BaselineFlawCode),
         says=golden("flaw"),
+    )
+    yield Section(
+        title="Conflicts",
+        about="Why `sgdiff merge` joins nothing. The message names both places "
+        "([clusters.md](clusters.md#join-and-judge)).",
+        codes=get_args(ConflictCode),
+        says=golden("merge"),
     )
     yield Section(
         title="Refusals",

@@ -20,6 +20,8 @@ from pytest_sgdiff.data import (
     Blank,
     Cause,
     Changed,
+    Conflict,
+    ConflictCode,
     Difference,
     Disturbance,
     DisturbanceCode,
@@ -28,6 +30,7 @@ from pytest_sgdiff.data import (
     GpuProcess,
     LaunchRecord,
     Location,
+    Merged,
     NextCode,
     NextStep,
     NoisePrior,
@@ -42,9 +45,13 @@ from pytest_sgdiff.data import (
     ReferenceOutput,
     RequestFailure,
     SampleFlaw,
+    SelectedTest,
+    Shard,
+    ShardGap,
     Similarity,
     StepFinding,
     UnknownStage,
+    Unmeasured,
     Warned,
     WarningCode,
 )
@@ -76,6 +83,7 @@ from pytest_sgdiff.reports import (
     failure_text,
     flaw_text,
     inspect_text,
+    merge_text,
     next_text,
     noise_text,
     problem_text,
@@ -250,6 +258,9 @@ def reason_lines() -> Iterator[str]:
         Reason(code="empty-recording"),
         Reason(code="short-recording", launches=3, of=5),
         Reason(code="no-more-launches"),
+        Reason(code="shard-unreported", shard="3/4"),
+        Reason(code="shard-killed", shard="3/4"),
+        Reason(code="shard-unmeasured", shard="3/4", error="its worker died"),
         Reason(code="picture-changed"),
         Reason(code="recorded", launches=1),
         Reason(code="recorded", launches=5, others=("nvidia-h100-x1",)),
@@ -291,6 +302,57 @@ def next_lines() -> Iterator[str]:
     back = NextStep(code="restore-environment", changed=CHANGED[1:2], command="x")
     yield f"restore-environment (unset): {next_text.words(back)}"
     assert next_text.words(None) == ""
+
+
+def merge_lines() -> Iterator[str]:
+    first, second = Shard(number=1, of=4), Shard(number=2, of=4)
+    reports = ("a/shard-1-of-4.json", "b/shard-2-of-4.json")
+    conflicts = [
+        Conflict(
+            code="shard-count",
+            paths=(reports[0], "b/shard-2-of-8.json"),
+            shards=(first, Shard(number=2, of=8)),
+        ),
+        Conflict(code="selection", paths=reports, case="cases/a.yaml::tiny", said=("selected", "")),
+        Conflict(code="definition", paths=reports, case="cases/a.yaml::tiny"),
+        Conflict(code="assignment", paths=reports, case="cases/a.yaml::tiny", shards=(first, second)),
+        Conflict(code="job", paths=reports, said=("GITHUB_RUN_ID=17", "GITHUB_RUN_ID=18")),
+        Conflict(
+            code="shard-twice",
+            paths=(reports[0], "b/shard-1-of-4.json"),
+            shards=(first,),
+            said=("2026-11-29T02-00-11-41@5bce98f73f3e", "2026-11-30T02-00-11-41@5bce98f73f3e"),
+        ),
+        Conflict(code="other-shard", paths=("a/tiny", reports[0]), case="tiny", shards=(second,)),
+        Conflict(code="launch", paths=("a/tiny/00", "b/tiny/00"), case="tiny"),
+        Conflict(code="renumbered", paths=("a/tiny/00", "b/tiny/01"), case="tiny"),
+        Conflict(code="two-runs", paths=("a/tiny/00", "b/tiny/01"), case="tiny", said=("monday", "tuesday")),
+    ]
+    assert {one.code for one in conflicts} == set(get_args(ConflictCode))
+    yield from (f"{one.code}: {merge_text.conflict(one)}" for one in conflicts)
+    yield f"selection (of the other): {merge_text.conflict(replace(conflicts[1], said=('', 'selected')))}"
+    tests = tuple(SelectedTest(test=f"cases/a.yaml::c{n}", case=f"c{n}", shard=2) for n in range(12))
+    why = Unmeasured(node_id="cases/a.yaml::tiny", why="its worker died", gap="worker-died")
+    lacking = Merged(
+        cases=5,
+        launches=9,
+        of=4,
+        reported=(1, 4),
+        unreported=((second, tests), (Shard(number=3, of=4), ())),
+        unfinished=(first,),
+        gaps=(("cases/a.yaml::tiny", ShardGap(shard=first, began=True, unmeasured=why)),),
+        absent=("c",),
+        plain=("d",),
+        damaged=("a/tiny/00/launch.json",),
+        strays=("a/old/00",),
+        left_out=("a/report.html",),
+    )
+    yield from (f"(lacking) {line}" for line in merge_text.lines(lacking, "merged"))
+    plain = Merged(cases=1, launches=1, plain=("a",), there_already=True)
+    yield from (f"(of no shards) {line}" for line in merge_text.lines(plain, "merged"))
+    yield f"(killed) {merge_text.gap(ShardGap(shard=first, began=True))}"
+    yield f"(unreported) {merge_text.gap(ShardGap(shard=first, began=False))}"
+    yield f"(idle) {merge_text.idle(Shard(number=4, of=4), 3)}"
 
 
 def noise_lines() -> Iterator[str]:
@@ -485,6 +547,7 @@ KINDS = {
     "inspect": inspect_lines,
     "lack": lack_lines,
     "next": next_lines,
+    "merge": merge_lines,
     "noise": noise_lines,
     "problem": problem_lines,
     "quality": quality_lines,
