@@ -185,7 +185,7 @@ def _baseline(document: dict[str, Any]) -> Baseline:
     _check_numbers(file, launches=len(launches))
     for index, output in enumerate(file.reference.outputs if file.reference else ()):
         path = ("reference", "outputs", index)
-        if not re.fullmatch(r"[0-9a-f]{16}\.(?:png|json)", output.file):
+        if not re.fullmatch(r"[0-9a-f]{16}\.(?:png|xyz)", output.file):
             raise WireError(f"{spell(path)}.file: must be the name of a file, got {output.file!r}", path)
         if not re.fullmatch(r"[0-9a-f]{64}", output.sha256):
             raise WireError(f"{spell(path)}.sha256: must be a SHA-256 in hex", path)

@@ -1,4 +1,4 @@
-"""The pictures beside a baseline: `ROOT/<machine>/<case>.ref/<hash>.png`, or `.json` with the points of a mesh.
+"""The pictures beside a baseline: `ROOT/<machine>/<case>.ref/<hash>.png`, or `.xyz` with the points of a mesh.
 
 Files are named by their content and never change. New ones are written before the baseline that names them, and those
 that it names no more are removed afterwards: whatever dies in between, the baseline that is there has its files.

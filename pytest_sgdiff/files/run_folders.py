@@ -149,7 +149,7 @@ def _is_candidate(entry: os.DirEntry[str]) -> bool:
     """Whether it is the file of a candidate, or the folder with its pictures."""
     if entry.name.endswith(PICTURES) and entry.is_dir(follow_symlinks=False):
         inner = _entries(entry.path)
-        return all(file.name.endswith((".png", ".json")) and file.is_file(follow_symlinks=False) for file in inner)
+        return all(file.name.endswith((".png", ".xyz")) and file.is_file(follow_symlinks=False) for file in inner)
     return entry.name.endswith(".json") and entry.is_file(follow_symlinks=False)
 
 

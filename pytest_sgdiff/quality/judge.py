@@ -8,7 +8,7 @@ what the case itself states (docs/quality.md).
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -76,7 +76,7 @@ def reference_of(drawn: Sequence[Drawn]) -> Reference | None:
             ReferenceOutput(
                 # The name of a file may hold the prompt, and is another one each time.
                 sample=replace(sample, name=""),
-                file=f"{sha256[:16]}.{'json' if sample.kind == 'mesh' else 'png'}",
+                file=f"{sha256[:16]}.{'xyz' if sample.kind == 'mesh' else 'png'}",
                 sha256=sha256,
                 noise=noise,
             )
@@ -95,10 +95,11 @@ def alike(one: Samples | None, other: Samples | None) -> bool:
 
 
 def content_of(sample: OutputSample) -> bytes:
-    """What the file beside a baseline holds: the picture, or the points of a mesh."""
+    """What the file beside a baseline holds: the picture, or the points of a mesh, one a line."""
     if sample.mesh is None:
         return sample.picture
-    return json.dumps(list(sample.mesh.points)).encode() + b"\n"
+    numbers = iter(sample.mesh.points)
+    return "".join(f"{x!r} {y!r} {z!r}\n" for x, y, z in zip(numbers, numbers, numbers, strict=True)).encode()
 
 
 def with_content(sample: OutputSample, content: bytes) -> OutputSample:
@@ -106,11 +107,10 @@ def with_content(sample: OutputSample, content: bytes) -> OutputSample:
     if sample.mesh is None:
         return replace(sample, picture=content)
     try:
-        points = json.loads(content)
-        numbers = tuple(float(point) for point in points if not isinstance(point, bool | str))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DamagedError(str(error)) from error
-    if not isinstance(points, list) or len(numbers) != len(points) or not numbers or len(numbers) % 3:
+        numbers = tuple(float(word) for word in content.decode("ascii").split())
+    except ValueError as error:
+        raise DamagedError("holds something else than points") from error
+    if not numbers or len(numbers) % 3 or not all(map(math.isfinite, numbers)):
         raise DamagedError("holds no points")
     return replace(sample, mesh=replace(sample.mesh, points=numbers))
 
