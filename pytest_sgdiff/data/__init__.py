@@ -32,6 +32,7 @@ from pytest_sgdiff.data.cases import (
     Scalar,
     is_one_of,
 )
+from pytest_sgdiff.data.cluster import Loss, LossCode, NodeTrouble, TroubleCode
 from pytest_sgdiff.data.failures import Cause, Failure
 from pytest_sgdiff.data.findings import (
     ComparisonCode,
@@ -186,6 +187,8 @@ __all__ = [
     "LaunchRecord",
     "Load",
     "Location",
+    "Loss",
+    "LossCode",
     "Machine",
     "Measure",
     "Measurement",
@@ -195,6 +198,7 @@ __all__ = [
     "MetricClass",
     "NextCode",
     "NextStep",
+    "NodeTrouble",
     "NoisePrior",
     "Outcome",
     "OutputFile",
@@ -239,6 +243,7 @@ __all__ = [
     "Stage",
     "StepFinding",
     "Trend",
+    "TroubleCode",
     "UnknownStage",
     "Unmeasured",
     "Verdict",

@@ -20,7 +20,7 @@ from pytest_sgdiff.plugin.fixtures import NOT_MEASURING, SESSION
 if TYPE_CHECKING:
     from pytest_sgdiff.plugin.settings import Settings
 
-ASKING = ("sgdiff_gpus", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
+ASKING = ("sgdiff_gpus", "sgdiff_cluster", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
 """Options any of which asks for cases to be measured or shown."""
 
 NEED_A_MEASUREMENT = ("sgdiff_strict", "sgdiff_fail_on", "sgdiff_report", "sgdiff_history", "sgdiff_shard")

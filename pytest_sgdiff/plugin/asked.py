@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import pytest
 
 TURNS: Mapping[str, frozenset[str]] = {
-    "dry-run": frozenset({"gpus", "replay", "against", "update"}),
-    "update": frozenset({"gpus", "replay", "against"}),
-    "replay": frozenset({"gpus", "against"}),
-    "against": frozenset({"gpus", "replay", "update"}),
-    "shard": frozenset({"gpus", "replay", "against", "update", "dry-run"}),
+    "dry-run": frozenset({"gpus", "cluster", "replay", "against", "update"}),
+    "update": frozenset({"gpus", "cluster", "replay", "against"}),
+    "replay": frozenset({"gpus", "cluster", "against"}),
+    "against": frozenset({"gpus", "cluster", "replay", "update"}),
+    "shard": frozenset({"gpus", "cluster", "replay", "against", "update", "dry-run"}),
 }
 """Flags that make something else of a run -> those by which a command line asks for what it then is not."""
 

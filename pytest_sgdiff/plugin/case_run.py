@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,7 @@ from pytest_sgdiff.errors import HistoryError, LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.data_files import file_name
 from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.gpus import Lease
 from pytest_sgdiff.history.store import nights
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.power import recorded_at_most
@@ -47,10 +48,13 @@ from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements, with_
 from pytest_sgdiff.runner.side_by_side import SideBySide
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.gpus.lease import Lease
+    from pytest_sgdiff.cluster.lease import ClusterLease
+    from pytest_sgdiff.cluster.source import ClusterSource
+
+    AnyLease = Lease | ClusterLease
 
 
-def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
+def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | None, folder: Path) -> CaseResult:
     """Launch or replay the case, judge it against the baselines in `folder`, and put the result on the item. A case
     that was decided once is not measured again: a rerun of the same test gets the same answer, so that no retry turns
     a regression green."""
@@ -95,8 +99,9 @@ def _as_in_its_shard(session: Session, item: pytest.Item, case: Case, gap: Shard
 class Measuring:
     """What belongs to one test that is measured: its case, its lease, and the folder that keeps its launches."""
 
-    def __init__(self, session: Session, item: pytest.Item, case: Case, lease: Lease | None) -> None:
+    def __init__(self, session: Session, item: pytest.Item, case: Case, lease: AnyLease | None) -> None:
         self.session, self.settings, self.item, self.case, self.lease = session, session.settings, item, case, lease
+        self._on_cluster: list[ClusterSource] = []
         self._noise: dict[Machine, Mapping[MetricClass, Prior]] = {}
 
     def result(self, folder: Path) -> CaseResult:
@@ -131,6 +136,8 @@ class Measuring:
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
+        if lost := tuple(loss for source in self._on_cluster for loss in source.losses):
+            warnings = (Warned(code="lost-launches", losses=lost), *warnings)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
         named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
@@ -174,13 +181,13 @@ class Measuring:
         runs = {launch.session for launch in self._recorded}
         return tuple(launch for launch in launches if not runs or launch.session in runs)
 
-    def _run(self, job: Job, base: Callable[[], LiveSource]) -> CaseResult:
+    def _run(self, job: Job, base: Callable[[], LiveSource | ClusterSource]) -> CaseResult:
         if self.settings.mode == "update":
             return record(job)
         if self.settings.mode == "against" and self.settings.live:
             then, now = base(), job.source
-            if self.case.side_by_side and self.lease is not None and isinstance(now, LiveSource):
-                both = SideBySide(then, now, self.lease)
+            if self.case.side_by_side and isinstance(now, LiveSource) and isinstance(then, LiveSource):
+                both = SideBySide(then, now, now.lease)
                 return against(replace(job, source=both.base), replace(job, source=both.now))
             return against(replace(job, source=then), job)
         if self._base_recorded:
@@ -190,7 +197,7 @@ class Measuring:
 
     def _launches(
         self, engine: Engine, workload_now: Workload, found: Mapping[str, Path], *, base: bool = False
-    ) -> LiveSource:
+    ) -> LiveSource | ClusterSource:
         """Launches of the current engine, or of the base engine of an A/B run."""
         session, settings, case = self.session, self.settings, self.case
         if self.lease is None:
@@ -199,27 +206,32 @@ class Measuring:
             raise AssertionError("a live run keeps its launches")
         out = self._folder_in(settings.out) / (recordings.AGAINST if base else "")
         data_files.make_folder(out, below=settings.out)
-        return LiveSource(
-            case=case,
-            engine=engine,
-            info=session.base_info if base else session.engine_info,
-            lease=self.lease,
-            out=out,
-            session=settings.run_id,
-            isolation=settings.isolation,
-            workload=workload_now,
-            notify=session.notify,
-            assets=found,
-            change_command=lambda command: session.extensions.command(case, command),
-            change_environment=session.extensions.environment,
-            abandoned=session.abandoned,
-            of=self._launches_at_most(),
-            exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
-            expected_s=session.launch_s(case),
-            keep_bytes=settings.keep_outputs_bytes,
-            host_timeout_s=settings.gpu_timeout_s,
-            side=("base" if base else "current") if settings.mode == "against" else None,
-        )
+        same: dict[str, Any] = {
+            "case": case,
+            "engine": engine,
+            "info": session.base_info if base else session.engine_info,
+            "out": out,
+            "session": settings.run_id,
+            "isolation": settings.isolation,
+            "workload": workload_now,
+            "notify": session.notify,
+            "assets": found,
+            "change_command": lambda command: session.extensions.command(case, command),
+            "change_environment": session.extensions.environment,
+            "abandoned": session.abandoned,
+            "of": self._launches_at_most(),
+            "exact": settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
+            "expected_s": session.launch_s(case),
+            "host_timeout_s": settings.gpu_timeout_s,
+            "side": ("base" if base else "current") if settings.mode == "against" else None,
+        }
+        if isinstance(self.lease, Lease):
+            return LiveSource(lease=self.lease, keep_bytes=settings.keep_outputs_bytes, **same)
+        from pytest_sgdiff.cluster.source import ClusterSource
+
+        source = ClusterSource(lease=self.lease, **same)
+        self._on_cluster.append(source)
+        return source
 
     @property
     def _recorded_at_most(self) -> int:
@@ -275,9 +287,11 @@ class Measuring:
         settings = self.settings
         words = [
             "pytest",
-            f"--sgdiff-gpus={settings.gpus or self.case.gpus or 'none'}"
-            if replay is None
-            else f"--sgdiff-replay={settings.typed(replay)}",
+            f"--sgdiff-replay={settings.typed(replay)}"
+            if replay is not None
+            else f"--sgdiff-cluster={settings.cluster}"
+            if settings.cluster is not None
+            else f"--sgdiff-gpus={settings.gpus or self.case.gpus or 'none'}",
         ]
         if settings.live and settings.engine_cmd != ("sglang",):
             words.append(f"--sgdiff-engine-cmd={command_line.line(settings.engine_cmd)}")

@@ -41,7 +41,8 @@ class Renamed:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
-    where nothing is to be kept; `keep` is how many runs are kept that have a folder of their own, None for all;
+    where nothing is to be kept; `cluster` is the address of the Ray cluster whose nodes launch, `auto` for the one that
+    is found; `keep` is how many runs are kept that have a folder of their own, None for all;
     `renamed` are the values that were given by an old name."""
 
     mode: Mode
@@ -67,6 +68,7 @@ class Settings:
     files: tuple[str, ...]
     ci: bool
     run_id: str
+    cluster: str | None = None
     renamed: tuple[Renamed, ...] = ()
     shard: Shard | None = None
 
@@ -184,6 +186,9 @@ def read_settings(
         lock_dir=None if lock_dir is None else root / lock_dir,
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
         ci=bool(env.get("CI")),
+        cluster=_cluster(
+            text["sgdiff_cluster"], lock_dir=option("sgdiff_lock_dir"), kept=option("sgdiff_keep_outputs")
+        ),
         run_id=run_id,
         renamed=renamed,
         shard=shard,
@@ -236,10 +241,40 @@ def _many(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else (str(value),)
 
 
+def _cluster(address: str | None, *, lock_dir: object, kept: object) -> str | None:
+    if address is None:
+        return None
+    if "://" in address:
+        raise OptionError(
+            f"--sgdiff-cluster={address}: give the address of the cluster's head, HOST:PORT, or 'auto'; Ray's client "
+            "(ray://) cannot be used: run pytest on a node of the cluster, as `ray job submit` does"
+        )
+    if lock_dir is not None:
+        raise OptionError(
+            "--sgdiff-lock-dir names a folder of this machine, and --sgdiff-cluster launches on others: leave it out, "
+            "and set SGDIFF_LOCK_DIR on the nodes before `ray start`, if their default does not do"
+        )
+    if kept is not None:
+        raise OptionError(
+            "--sgdiff-keep-outputs keeps files of this machine, and --sgdiff-cluster launches on others: leave it out"
+        )
+    return address
+
+
 def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) -> Mode:
     gpus, replay, against = text["sgdiff_gpus"], text["sgdiff_replay"], text["sgdiff_against"]
+    cluster = text["sgdiff_cluster"]
+    if gpus is not None and cluster is not None:
+        raise OptionError(
+            f"--sgdiff-gpus={gpus} are GPUs of this machine, and --sgdiff-cluster={cluster} launches on the nodes of a "
+            "cluster, where a case gets as many GPUs as it asks for: leave one of them out (or unset SGDIFF_GPUS, "
+            "SGDIFF_CLUSTER)"
+        )
     if dry_run:
         return "dry-run"
+    if replay is not None and cluster is not None:
+        raise OptionError("--sgdiff-replay judges recorded launches and uses no node: leave --sgdiff-cluster out")
+    gpus = gpus or cluster
     if replay is not None:
         if gpus is not None:
             raise OptionError("--sgdiff-replay judges recorded launches and uses no GPU: leave --sgdiff-gpus out")
@@ -249,7 +284,7 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
         return "replay" if update is None else "update"
     if against is not None:
         if gpus is None:
-            raise OptionError("--sgdiff-against needs --sgdiff-gpus, which says what to launch on")
+            raise OptionError("--sgdiff-against needs --sgdiff-gpus or --sgdiff-cluster, which says what to launch on")
         if update is not None:
             raise OptionError(
                 "--sgdiff-against compares two engines and records no baseline: leave --sgdiff-update out"
@@ -258,7 +293,8 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
     if update is not None:
         if gpus is None:
             raise OptionError(
-                "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): without it nothing is measured"
+                "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-cluster, or --sgdiff-replay): without it nothing is "
+                "measured"
             )
         return "update"
     return "off" if gpus is None else "gate"

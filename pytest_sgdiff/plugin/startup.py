@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_sgdiff import gpus, machine
 from pytest_sgdiff.data import Environment
-from pytest_sgdiff.errors import OptionError, SgdiffError
+from pytest_sgdiff.errors import ClusterError, OptionError, SgdiffError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
@@ -34,8 +35,14 @@ from pytest_sgdiff.plugin.worker import Dropped, Sender
 from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import redact
-from pytest_sgdiff.reports import merge_text
+from pytest_sgdiff.reports import cluster_text, merge_text
 from pytest_sgdiff.reports.numbers import plural
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.cluster.lease import ClusterPool
+
+CLUSTER: pytest.StashKey[ClusterPool] = pytest.StashKey()
+"""On the config: the cluster of the run, once its nodes were asked."""
 
 PARTS = (
     "sgdiff-dropped",
@@ -74,7 +81,7 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         if own.leads and settings.measuring:
             ready_to_publish(settings)
             free_for_shard(settings)
-        pool = _pool(settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None
+        pool = _pool(config, settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None
         notify = status_writer(settings, worker=own.worker)
         say = partial(_say, config)
         session = Session(config, settings, pool, notify, claims=status_folder(settings), say=say)
@@ -85,6 +92,8 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         board = StatusBoard(config, settings) if settings.live and own.leads else None
         if pool is not None:
             own_status_folder(settings)
+    except ClusterError as error:
+        raise pytest.UsageError(redact(cluster_text.message(error), os.environ)) from None
     except SgdiffError as error:
         raise pytest.UsageError(redact(str(error), os.environ)) from None
     config.stash[SESSION] = session
@@ -101,7 +110,7 @@ def start(config: pytest.Config, *, run_id: str) -> None:
     if pool is not None:
         _register_schedule(config, session, pool, own)
     if own.leads:
-        size = 0 if pool is None else pool.eligible.size
+        size = 0 if pool is None else pool.eligible.total
         results = Results(config, settings, header, dropped=dropped, gpus_at_most=size)
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
@@ -234,12 +243,17 @@ def workers_at_most(config: pytest.Config) -> int | None:
     """
     try:
         settings = _settings(config, run_id="")
+        if settings.cluster is not None and settings.live:
+            found = _cluster(config, settings)
+            return max(workers_for(found.eligible), len(found.nodes))
         return workers_for(gpus.resolve(_spec(settings))) if settings.live else None
+    except ClusterError as error:
+        raise pytest.UsageError(cluster_text.message(error)) from None
     except SgdiffError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool, own: Role) -> None:
+def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool | ClusterPool, own: Role) -> None:
     """The GPU-aware schedule of xdist's controller, and its counterpart in the workers."""
     if own.kind == "worker":
         needs = own.given.get(NEEDS)
@@ -271,11 +285,13 @@ def _settings(config: pytest.Config, run_id: str) -> Settings:
     )
 
 
-def handed(session: Session) -> dict[str, str]:
+def handed(session: Session) -> dict[str, Any]:
     """What the controller tells its workers of its pool: their GPUs, whatever is idle by the time they start, and why
-    there are no more."""
+    there are no more; of a cluster its nodes."""
     if session.pool is None:
         return {}
+    if not isinstance(session.pool, gpus.Pool):
+        return session.pool.handed
     return {"gpus": session.pool.eligible.handoff, "note": session.pool.eligible.note}
 
 
@@ -285,7 +301,33 @@ def _spec(settings: Settings) -> str:
     return settings.gpus
 
 
-def _pool(settings: Settings, handed: Mapping[str, str] | None) -> gpus.Pool:
+def _cluster(config: pytest.Config, settings: Settings) -> ClusterPool:
+    """The cluster of the run, asked once by this process."""
+    from pytest_sgdiff.cluster.lease import ClusterPool
+
+    if CLUSTER not in config.stash:
+        config.stash[CLUSTER] = ClusterPool.found(
+            settings.cluster or "auto",
+            engine=settings.engine_cmd,
+            base=settings.against,
+            run_id=settings.run_id,
+            environ=os.environ,
+        )
+        config.add_cleanup(config.stash[CLUSTER].broken)
+    return config.stash[CLUSTER]
+
+
+def _pool(config: pytest.Config, settings: Settings, handed: Mapping[str, Any] | None) -> gpus.Pool | ClusterPool:
+    if settings.cluster is not None:
+        from pytest_sgdiff.cluster.lease import ClusterPool
+
+        if handed:
+            pool = ClusterPool.of_handed(settings.cluster, handed, run_id=settings.run_id)
+            config.add_cleanup(pool.broken)
+            return pool
+        found = _cluster(config, settings)
+        found.run_id = settings.run_id
+        return found
     spec = _spec(settings)
     eligible = (
         gpus.resolve(spec) if not handed else replace(gpus.resolve(handed["gpus"]), spec=spec, note=handed["note"])
@@ -295,7 +337,9 @@ def _pool(settings: Settings, handed: Mapping[str, str] | None) -> gpus.Pool:
     )
 
 
-def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, collect_only: bool) -> tuple[str, ...]:
+def _header(
+    settings: Settings, pool: gpus.Pool | ClusterPool | None, session: Session, *, collect_only: bool
+) -> tuple[str, ...]:
     if settings.mode == "dry-run":
         return ("dry run: command lines are shown, nothing is measured",)
     if settings.replay is not None:
@@ -311,9 +355,12 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
     base = f"baselines in {settings.near(settings.baselines)}"
     if settings.mode == "against":
         base = f"base engine: {shlex.join(session.base_info.command)}"
-    lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
-    told = machine.environment(pool.eligible.gpus, engine=engine, sync_stages=False, reader=pool.reader)
-    lines.append(_machine_text(told))
+    if isinstance(pool, gpus.Pool):
+        lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
+        told = machine.environment(pool.eligible.gpus, engine=engine, sync_stages=False, reader=pool.reader)
+        lines.append(_machine_text(told))
+    else:
+        lines = [f"{cluster_text.header(pool.address, pool.nodes)}, sglang {engine.version}, {base}"]
     if settings.out is not None:
         lines.append(f"launches are kept in {settings.near(settings.out)}")
     return tuple(lines)

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, LaunchRecord, ReasonCode, Relation, Verdict
-from pytest_sgdiff.reports import difference_text, disturbance_text, figures, finding_text, problem_text, quality_text
+from pytest_sgdiff.reports import (
+    cluster_text,
+    difference_text,
+    disturbance_text,
+    figures,
+    finding_text,
+    problem_text,
+    quality_text,
+)
 from pytest_sgdiff.reports.numbers import plural
 
 
@@ -115,6 +123,7 @@ _WORDS: Mapping[ReasonCode, Callable[[CaseResult], str]] = {
     "verdicts": _verdicts,
     "problem": _problem,
     "environment": _environment,
+    "cluster": lambda result: f"cluster: {cluster_text.lost(result.reason.losses)}",
     "no-machine": _no_machine,
     "no-baseline": _no_baseline,
     "not-comparable": _not_comparable,

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import pytest
 
 from pytest_sgdiff.baselines.flaws import Code, Flaw
+from pytest_sgdiff.cluster.nodes import Node
 from pytest_sgdiff.compare.compare import Way
 from pytest_sgdiff.compare.sides import Note, NoteCode
 from pytest_sgdiff.data import (
@@ -26,13 +27,17 @@ from pytest_sgdiff.data import (
     Disturbance,
     DisturbanceCode,
     Doubt,
+    Gpu,
     GpuEvent,
     GpuProcess,
     LaunchRecord,
     Location,
+    Loss,
+    LossCode,
     Merged,
     NextCode,
     NextStep,
+    NodeTrouble,
     NoisePrior,
     OutputSample,
     Problem,
@@ -50,6 +55,7 @@ from pytest_sgdiff.data import (
     ShardGap,
     Similarity,
     StepFinding,
+    TroubleCode,
     UnknownStage,
     Unmeasured,
     Warned,
@@ -69,6 +75,7 @@ from pytest_sgdiff.data.failures import (
 )
 from pytest_sgdiff.data.measurements import WarmupCode
 from pytest_sgdiff.engines.inspection import FlawCode, LaunchFlaw
+from pytest_sgdiff.errors import ClusterError
 from pytest_sgdiff.gpus.devices import Use
 from pytest_sgdiff.gpus.wait_reasons import Before, Wait, WaitReason
 from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
@@ -77,6 +84,7 @@ from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
 from pytest_sgdiff.reports import (
+    cluster_text,
     comparison,
     difference_text,
     disturbance_text,
@@ -250,6 +258,7 @@ def reason_lines() -> Iterator[str]:
         twice,
         replace(twice, disturbed=1, recording=True),
         Reason(code="environment", error="2 GPUs busy for 60 s"),
+        Reason(code="cluster", losses=(Loss(code="node-died", node="a"), Loss(code="no-node"))),
         Reason(code="no-machine"),
         Reason(code="no-machine", side="base"),
         Reason(code="no-baseline", machine="nvidia-h200-x1"),
@@ -396,6 +405,7 @@ def warning_lines() -> Iterator[str]:
         "more-launches": Warned(code="more-launches", launches=5, usual=5, doubts=(DOUBT,)),
         "unknown-machine": Warned(code="unknown-machine", machine="unknown-x4"),
         "unknown-stage": Warned(code="unknown-stage", stage=STAGE, location=PLACE),
+        "lost-launches": Warned(code="lost-launches", losses=(Loss(code="preempted", node="a"),)),
         "not-compared": Warned(code="not-compared", quality=Quality(code="no-reference")),
         "advice": Warned(code="advice", advice=known),
     }
@@ -525,6 +535,21 @@ def wait_lines() -> Iterator[str]:
     yield from (f"{aim}: {Wait(aim=aim, reasons=(reasons[10],))}" for aim in get_args(Literal["alone", "shared"]))
 
 
+def cluster_lines() -> Iterator[str]:
+    for loss in get_args(LossCode):
+        yield f"loss {loss}: {cluster_text.lost([Loss(code=loss, node='a')])}"
+    yield f"loss connection: {cluster_text.lost([Loss(code='connection')])}"
+    for code in get_args(TroubleCode):
+        trouble = NodeTrouble(code=code, node="a", found="0.1", wanted="0.2", error="as the node says it")
+        yield f"trouble {code}: {cluster_text.message(ClusterError((trouble,)))}"
+    yield f"no node: {cluster_text.message(ClusterError(()))}"
+    yield f"no cluster: {cluster_text.message(ClusterError((), 'no Ray cluster at auto: as Ray says it'))}"
+    gpu = Gpu(index=0, uuid=UUID, name="NVIDIA H200")
+    nodes = [Node(id="1", name="a", gpus=(gpu, gpu)), Node(id="2", name="b", note="the driver does not answer")]
+    yield f"header: {cluster_text.header('auto', nodes)}"
+    yield f"header (no GPU): {cluster_text.header('auto', nodes[1:])}"
+
+
 def lack_lines() -> Iterator[str]:
     engine = Lack(gap="engine-version", wanted=(">=0.5.11",), version="0.5.9")
     gpus = Lack(gap="gpus", wanted=("H100", "H20"), count=2, have=1, there=("NVIDIA H200", "NVIDIA L40S"), spec="all")
@@ -534,6 +559,8 @@ def lack_lines() -> Iterator[str]:
         replace(engine, wanted=("<0.5.11",), version="0.1.dev1", newest=True),
         gpus,
         replace(gpus, have=0),
+        replace(gpus, have=0, place="this cluster"),
+        replace(gpus, place="this cluster", spec=""),
         Lack(gap="gpus", refusal="as the pool says it"),
     ]
     yield from (f"{one.gap}: {lack_in_words(one)}" for one in lacks)
@@ -545,6 +572,7 @@ KINDS = {
     "failure": failure_lines,
     "flaw": flaw_lines,
     "inspect": inspect_lines,
+    "cluster": cluster_lines,
     "lack": lack_lines,
     "next": next_lines,
     "merge": merge_lines,
