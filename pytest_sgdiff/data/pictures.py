@@ -70,13 +70,15 @@ class Similarity:
     """How alike two samples of outputs are; of a video the worst of its frames, each figure by itself.
 
     `ssim` is 1 for equal pictures. `mse` is the mean squared and `difference` the mean absolute difference, in levels
-    of 255. `chamfer` is the mean distance of a point of one mesh to the nearest one of the other, and `box` by how much
-    a side of the bounding box is elsewhere, both as parts of the diagonal of the first one's box. `spacing` is how far
-    the first one's own points are from one another: two samples of the same surface are as far apart.
+    of 255; `block_mse` is the mean squared difference of the block of pixels that differs most. `chamfer` is the mean
+    distance of a point of one mesh to the nearest one of the other, and `box` by how much a side of the bounding box is
+    elsewhere, both as parts of the diagonal of the first one's box. `spacing` is how far the first one's own points
+    are from one another: two samples of the same surface are as far apart.
     `frame` is the frame with the largest difference."""
 
     ssim: float | None = None
     mse: float | None = None
+    block_mse: float | None = None
     difference: float | None = None
     chamfer: float | None = None
     box: float | None = None
@@ -86,7 +88,12 @@ class Similarity:
     @property
     def psnr_db(self) -> float | None:
         """The peak signal-to-noise ratio; None where the pictures are equal, or were not compared."""
-        return 10 * math.log10(255.0**2 / self.mse) if self.mse else None
+        return decibels(self.mse)
+
+
+def decibels(mse: float | None) -> float | None:
+    """The peak signal-to-noise ratio of a mean squared difference; None without a difference."""
+    return 10 * math.log10(255.0**2 / mse) if mse else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +141,7 @@ OTHER_PICTURE: frozenset[QualityCode] = frozenset(
     {"changed", "beyond-allowed", "other-size", "other-frames", "other-kind", "other-count"}
 )
 
-Measure = Literal["ssim", "psnr", "difference", "chamfer", "box"]
+Measure = Literal["ssim", "psnr", "block", "difference", "chamfer", "box"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

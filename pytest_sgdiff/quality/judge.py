@@ -27,12 +27,16 @@ from pytest_sgdiff.data import (
     Similarity,
     View,
 )
+from pytest_sgdiff.data.pictures import decibels
 from pytest_sgdiff.quality.extra import missing
 from pytest_sgdiff.quality.pictures import DamagedError
 from pytest_sgdiff.quality.similarity import difference_picture, similarity
 
 ROUNDING_MSE: Final = 1.0
 """A difference of one level (of 255) in every pixel is rounding: PSNR 48.1 dB."""
+
+BLOCK_ROUNDING_MSE: Final = 16.0
+"""The same of the block of 16 x 16 pixels that differs most: four levels, which nobody sees (PSNR 36.1 dB)."""
 
 NOISE_FACTOR: Final = 4.0
 """How many times the largest squared difference between two launches of the baseline is still noise: twice the
@@ -136,6 +140,7 @@ def worst(found: Iterable[Similarity]) -> Similarity | None:
     return Similarity(
         ssim=least(one.ssim for one in several),
         mse=most(one.mse for one in several),
+        block_mse=most(one.block_mse for one in several),
         difference=most(one.difference for one in several),
         chamfer=most(one.chamfer for one in several),
         box=most(one.box for one in several),
@@ -270,14 +275,20 @@ def exceeds(choice: QualityChoice, noise: Similarity | None) -> bool:
 
 
 def _beyond_noise(noise: Similarity, seen: Similarity) -> tuple[Measure | None, float | None, float | None]:
-    """Of pictures the squared difference and SSIM, of meshes the bounding box and the distance of points."""
-    if seen.mse is not None and not seen.mse <= ROUNDING_MSE:
+    """Of pictures the squared difference, of all and of the worst block, and SSIM; of meshes the bounding box and the
+    distance of points."""
+    if seen.mse is not None and seen.mse > ROUNDING_MSE:
         most = max(ROUNDING_MSE, NOISE_FACTOR * (noise.mse or 0.0))
-        if not seen.mse <= most:
-            return "psnr", seen.psnr_db, Similarity(mse=most).psnr_db
+        if seen.mse > most:
+            return "psnr", seen.psnr_db, decibels(most)
         least = 1 - NOISE_FACTOR * (1 - (1.0 if noise.ssim is None else noise.ssim))
         if seen.ssim is not None and not seen.ssim >= least:
             return "ssim", seen.ssim, least
+    if seen.block_mse is not None:
+        # A part of the picture that is too small for the figures of all of it.
+        most = max(BLOCK_ROUNDING_MSE, NOISE_FACTOR * (noise.block_mse or 0.0))
+        if seen.block_mse > most:
+            return "block", decibels(seen.block_mse), decibels(most)
     if seen.box is not None and not seen.box <= (limit := max(BOX_ROUNDING, 2 * (noise.box or 0.0))):
         return "box", seen.box, limit
     if seen.chamfer is not None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _WINDOW = 7
 """Pixels of a side of the window of SSIM, as scikit-image has it by default; smaller pictures get a smaller one."""
 
+_BLOCK = 16
+"""Pixels of a side of a block."""
+
 _BRIGHTEST = 16
 """How much brighter a difference is shown at most."""
 
@@ -26,15 +29,17 @@ def similarity(one: OutputSample, other: OutputSample) -> Similarity:
         return _meshes(one.mesh, other.mesh)
     if one.picture == other.picture and one.picture:
         opened(one.picture)
-        return Similarity(ssim=1.0, mse=0.0, difference=0.0)
+        return Similarity(ssim=1.0, mse=0.0, block_mse=0.0, difference=0.0)
     count = len(one.shown)
     pairs = zip(parts(opened(one.picture), count), parts(opened(other.picture), count), strict=True)
     found = [_pictures(_levels(first), _levels(second)) for first, second in pairs]
     worst = max(range(len(found)), key=lambda place: found[place][1])
+    ssim, mse, block_mse, difference = zip(*found, strict=True)
     return Similarity(
-        ssim=min(ssim for ssim, _, _ in found),
-        mse=max(mse for _, mse, _ in found),
-        difference=max(difference for _, _, difference in found),
+        ssim=min(ssim),
+        mse=max(mse),
+        block_mse=max(block_mse),
+        difference=max(difference),
         frame=one.shown[worst] if one.shown else None,
     )
 
@@ -55,9 +60,10 @@ def _levels(picture: Image.Image) -> Any:
     return np.asarray(picture, dtype=np.float64)
 
 
-def _pictures(one: Any, other: Any) -> tuple[float, float, float]:
-    """SSIM, mean squared and mean absolute difference."""
+def _pictures(one: Any, other: Any) -> tuple[float, float, float, float]:
+    """SSIM, the mean squared difference of all and of the worst block, and the mean absolute difference."""
     import numpy as np
+    from scipy.ndimage import uniform_filter
     from skimage.metrics import structural_similarity
 
     if one.shape != other.shape:
@@ -67,13 +73,15 @@ def _pictures(one: Any, other: Any) -> tuple[float, float, float]:
     side = min(_WINDOW, *one.shape[:2])
     side -= 1 - side % 2
     if mse == 0:
-        return 1.0, 0.0, 0.0
+        return 1.0, 0.0, 0.0, 0.0
+    size = [min(_BLOCK, length) for length in one.shape[:2]]
+    block = float(max(mse, uniform_filter((apart**2).mean(axis=2), size=size, mode="nearest").max()))
     if side < 3:
-        return (1.0 if mse < 1 else 0.0), mse, difference
+        return (1.0 if mse < 1 else 0.0), mse, block, difference
     ssim: Any = structural_similarity(  # type: ignore[no-untyped-call]
         one, other, win_size=side, channel_axis=2, data_range=255.0
     )
-    return float(ssim), mse, difference
+    return float(ssim), mse, block, difference
 
 
 def _meshes(one: MeshSample, other: MeshSample) -> Similarity:

@@ -27,6 +27,7 @@ _FLAWS: Mapping[SampleFlaw, str] = {
 _NAMES: Mapping[Measure, str] = {
     "ssim": "SSIM",
     "psnr": "PSNR",
+    "block": "PSNR of the block that differs most",
     "difference": "mean difference",
     "chamfer": "distance of the surfaces",
     "box": "shift of the bounding box",
@@ -61,7 +62,7 @@ def _psnr(seen: Similarity) -> str:
 
 
 def _number(measure: Measure, value: float) -> str:
-    if measure == "psnr":
+    if measure in ("psnr", "block"):
         return f"{fixed(value, 1)} dB"
     if measure in ("chamfer", "box"):
         return f"{fixed(100 * value, 2)} %"
@@ -76,7 +77,7 @@ def _compared(q: Quality) -> str:
 def _beyond(q: Quality, whose: str) -> str:
     if q.measure is None or q.found is None or q.limit is None:
         return ""
-    least = "at least" if q.measure in ("ssim", "psnr") else "at most"
+    least = "at least" if q.measure in ("ssim", "psnr", "block") else "at most"
     found, limit = _number(q.measure, q.found), _number(q.measure, q.limit)
     return f"{_NAMES[q.measure]} {found}, {whose} {least} {limit}"
 

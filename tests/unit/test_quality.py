@@ -232,7 +232,7 @@ def test_a_damaged_output_is_a_problem_and_one_that_nobody_can_read_is_none() ->
 
 def test_equal_pictures_and_black_ones() -> None:
     one, black = drew(levels()), drew(np.zeros((SIDE, SIDE, 3), "uint8"))
-    assert similarity(one, one) == Similarity(ssim=1.0, mse=0.0, difference=0.0)
+    assert similarity(one, one) == Similarity(ssim=1.0, mse=0.0, block_mse=0.0, difference=0.0)
     assert similarity(one, one).psnr_db is None
     seen = similarity(one, black)
     assert seen.ssim is not None
@@ -299,6 +299,17 @@ def test_a_level_of_rounding_is_the_same_picture() -> None:
     rounded = levels() + np.uint8(1)
     assert judged(LOSSLESS, launches(levels(), levels(), levels()), launches(rounded)).code == "same"
     assert judged(LOSSLESS, launches(levels(), levels(), levels()), launches(rounded + np.uint8(1))).code == "changed"
+
+
+def test_a_small_defect_is_found_though_the_whole_picture_hardly_differs() -> None:
+    large = levels(shape=(256, 256))
+    patched = large.copy()
+    patched[100:106, 100:106] ^= 0x30
+    found = judged(LOSSLESS, launches(large, large, large), launches(patched))
+    assert found.similarity is not None
+    assert found.similarity.mse is not None
+    assert found.similarity.mse < judge.ROUNDING_MSE
+    assert (found.code, found.measure) == ("changed", "block")
 
 
 def test_noise_of_the_baseline_is_measured_between_its_own_launches() -> None:
