@@ -106,7 +106,7 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
         f"the recording does not say on which machine it was made: the baseline is that of {w.machine}"
     ),
     "unknown-stage": _stage,
-    "lost-launches": lambda w, result: f"launched again on another node: {cluster_text.lost(w.losses)}",
+    "lost-launches": lambda w, result: f"launched again: {cluster_text.lost(w.losses)}",
     "not-compared": lambda w, result: "" if w.quality is None else quality_text.words(w.quality, paired=result.paired),
     "advice": lambda w, result: "" if w.advice is None else f"{w.advice.message} [{w.advice.slug}]",
 }
