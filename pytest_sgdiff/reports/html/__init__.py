@@ -166,6 +166,7 @@ class HtmlReport:
             "conditions": evidence.conditions(result) if result.launches else "",
             "apart": evidence.differences(result),
             "drew": case_text.pictures(result),
+            "other_picture": result.quality is not None and result.quality.other_picture,
             "warnings": warning_text.of_case(result),
             "base": case_text.base_word(result),
             "problems": [

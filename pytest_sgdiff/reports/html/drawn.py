@@ -44,10 +44,11 @@ def pictures(results: Sequence[CaseResult]) -> dict[str, tuple[tuple[Shown, ...]
 def _row(view: View, base: str) -> list[Shown]:
     frames = f", frames {', '.join(map(str, view.shown))}" if view.shown else ""
     which = f"output {view.output}{frames}" if view.output or frames else "output"
+    brighter = f", {view.gain} times as bright" if view.gain > 1 else ""
     told = (
         (view.then, base, f"{which} of the {base}"),
         (view.now, "now", f"{which} of this run"),
-        (view.difference, f"difference, {view.gain} times as bright", f"difference of the two, {which}"),
+        (view.difference, f"difference{brighter}", f"difference of the two, {which}"),
     )
     return [
         Shown(
