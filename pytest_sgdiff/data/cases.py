@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pytest_sgdiff.data.pictures import QualityChoice
+from pytest_sgdiff.data.pictures import LOSSLESS, QualityChoice
 
 Outcome = Literal["pass", "improved", "regressed", "inconclusive", "no-baseline", "invalid"]
 Backend = Literal["sglang", "diffusers"]
@@ -50,7 +50,7 @@ class Expect:
 
     pipeline: str | None = None
     stages: tuple[str, ...] = ()
-    output: OutputSize = field(default_factory=OutputSize)
+    output: OutputSize = OutputSize()
     attention: str | None = None
     fallback: tuple[str, ...] = ()
 
@@ -157,12 +157,12 @@ class Case:
     env: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     assets: Mapping[str, str] = field(default_factory=dict)
-    expect: Expect = field(default_factory=Expect)
-    metrics: MetricChoice = field(default_factory=MetricChoice)
-    launches: LaunchPlan = field(default_factory=LaunchPlan)
-    quality: QualityChoice = field(default_factory=QualityChoice)
+    expect: Expect = Expect()
+    metrics: MetricChoice = MetricChoice()
+    launches: LaunchPlan = LaunchPlan()
+    quality: QualityChoice = LOSSLESS
     timeout_s: float = 1800.0
-    requires: Requires = field(default_factory=Requires)
+    requires: Requires = Requires()
     faster_than: FasterThan | None = None
     source: str = ""
 

@@ -32,6 +32,9 @@ class QualityChoice:
     chamfer: float | None = None
 
 
+LOSSLESS = QualityChoice()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeshSample:
     """What is kept of a mesh: the number of its vertices and faces, the corners of its bounding box, and `points` on
