@@ -30,7 +30,7 @@ from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.wire import from_plain, spell, to_plain
 from pytest_sgdiff.metrics import may_be_zero, plausible
-from pytest_sgdiff.quality.judge import without_content
+from pytest_sgdiff.quality.judge import bare
 
 SCHEMA = 1
 
@@ -98,19 +98,11 @@ def to_text(baseline: Baseline) -> str:
         kind=baseline.kind,
         best={name: rounded(value) for name, value in baseline.best.items()},
         source=baseline.source,
-        reference=None if baseline.reference is None else _bare(baseline.reference),
+        reference=None if baseline.reference is None else bare(baseline.reference),
     )
     every, launches = _shared([_launch_plain(launch) for launch in measurement.launches])
     document = {**to_plain(file, omit_defaults=True), "engine": file.engine, "kind": file.kind, "schema": SCHEMA}
     return json_text.write({**document, "every_launch": every, "launches": launches})
-
-
-def _bare(reference: Reference) -> Reference:
-    """The reference without what is in files of its own."""
-    return replace(
-        reference,
-        outputs=tuple(replace(output, sample=without_content(output.sample)) for output in reference.outputs),
-    )
 
 
 def _launch_plain(launch: LaunchRecord) -> dict[str, Any]:

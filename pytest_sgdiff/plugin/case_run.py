@@ -75,7 +75,9 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | N
     if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:
         copy_case(session.settings.replay, session.settings.out, file_name(case.id))
     if result.outcome != "inconclusive":
-        session.decided[item.nodeid] = result
+        # A rerun's result is no news: its pictures were sent already.
+        bare = None if result.quality is None else replace(result.quality, views=(), reference=None)
+        session.decided[item.nodeid] = replace(result, quality=bare)
     item.stash[RESULT] = to_plain(result)
     item.user_properties.extend(properties(result))
     return result

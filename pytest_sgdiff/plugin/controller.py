@@ -32,6 +32,7 @@ from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publ
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
+from pytest_sgdiff.quality.judge import bare
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import case_line, remarks
@@ -123,6 +124,7 @@ class Results:
             return
         if result.recorded:
             self._renew(result)
+            self._without_files(result)
         terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
             new_line(self.config)
@@ -153,6 +155,13 @@ class Results:
         if len(self.selected) != self._named:
             self._named, self._width = len(self.selected), max(map(len, self.selected))
         return self._width
+
+    def _without_files(self, result: CaseResult) -> None:
+        """Drop what the baseline's files hold by now: of all cases of a large suite it is gigabytes."""
+        quality = result.quality
+        if quality is not None and quality.reference is not None:
+            shown = replace(quality, reference=bare(quality.reference))
+            self._by_node[result.node_id] = replace(result, quality=shown)
 
     def _renew(self, result: CaseResult) -> None:
         if result.machine is None or result.workload is None:

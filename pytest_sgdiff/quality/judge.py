@@ -195,11 +195,10 @@ def judge_quality(
     if not any(one.samples for one in drawn):
         return Quality(code="no-output")
     if reference is None:
-        return Quality(code="no-reference", views=_views(None, drawn[0].samples or ()))
+        return Quality(code="no-reference")
     found = [judged for one in drawn for judged in _launch(choice, reference, one)]
     decisive = next((one for one in found if one.other_picture), None) or max(found, key=_distance)
-    shown = next(one for one in drawn if one.launch == decisive.launch)
-    return replace(decisive, launches=len(drawn), views=_views(reference, shown.samples or ()))
+    return replace(decisive, launches=len(drawn))
 
 
 def _distance(one: Quality) -> float:
@@ -310,8 +309,23 @@ def _counts(mesh: MeshSample | None) -> str:
     return "" if mesh is None else f"{mesh.vertices} vertices, {mesh.faces} faces"
 
 
+def with_views(quality: Quality, reference: Reference | None, drawn: Sequence[Drawn]) -> Quality:
+    """With every output of the launch that the figures are of, or of the first, beside that of the reference.
+
+    Raises DamagedError for a picture that cannot be read back."""
+    shown = next((one for one in drawn if one.launch == quality.launch), drawn[0])
+    return replace(quality, views=_views(reference, shown.samples or ()))
+
+
+def bare(reference: Reference) -> Reference:
+    """The reference without what is in files of its own."""
+    return replace(
+        reference,
+        outputs=tuple(replace(output, sample=without_content(output.sample)) for output in reference.outputs),
+    )
+
+
 def _views(reference: Reference | None, samples: Samples) -> tuple[View, ...]:
-    """Every output of a launch beside that of the reference."""
     kept = [] if reference is None else [output.sample for output in reference.outputs]
     views = []
     for place in range(max(len(kept), len(samples))):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_sgdiff.data import Baseline, Quality, Reference, Warned
+from pytest_sgdiff.data import OTHER_PICTURE, Baseline, Quality, Reference, Warned
 from pytest_sgdiff.engines.outputs import saves
-from pytest_sgdiff.quality.judge import judge_quality, reference_of, worst
+from pytest_sgdiff.quality.judge import judge_quality, reference_of, with_views, worst
 from pytest_sgdiff.quality.pictures import DamagedError
 from pytest_sgdiff.runner.collect import LaunchSet
 from pytest_sgdiff.runner.job import Job
 
 _SAID = frozenset({"no-library", "no-samples", "no-reference", "flawed"})
 """Why pictures were not compared although they were to be."""
+
+_LOOKED_AT = OTHER_PICTURE | {"allowed", "lossy"}
+"""What a report shows the pictures of, beside those of a recording."""
 
 
 def pictures(job: Job, collected: LaunchSet, baseline: Baseline | None) -> Quality:
@@ -33,7 +36,8 @@ def paired_pictures(now: Job, then: LaunchSet, collected: LaunchSet) -> Quality:
 def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None) -> Quality:
     """What launches of a new baseline drew, beside what those of the one before did; with the reference that they
     make, or that they are added to."""
-    quality = pictures(job, collected, baseline)
+    reference = None if baseline is None or job.case.quality.mode == "off" else job.reference_for(baseline)
+    quality = _judged(job, collected, reference)
     if quality.code in {"off", "no-output", "no-library", "no-samples", "flawed"}:
         return quality
     try:
@@ -42,8 +46,9 @@ def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None)
         return Quality(code="flawed", flaw="unreadable", said=str(error))
     if fresh is None:
         return replace(quality, code="no-samples")
-    old = job.reference_for(baseline) if job.extend and baseline is not None else None
-    return replace(quality, reference=fresh if old is None else _extended(old, fresh, quality))
+    old = reference if job.extend else None
+    seen = with_views(quality, reference, collected.drawn)
+    return replace(seen, reference=fresh if old is None else _extended(old, fresh, quality))
 
 
 def _extended(old: Reference, fresh: Reference, seen: Quality) -> Reference:
@@ -59,7 +64,9 @@ def _extended(old: Reference, fresh: Reference, seen: Quality) -> Reference:
 
 def _judged(job: Job, collected: LaunchSet, reference: Reference | None) -> Quality:
     try:
-        return judge_quality(job.case.quality, reference, collected.drawn, saves=saves(job.case))
+        found = judge_quality(job.case.quality, reference, collected.drawn, saves=saves(job.case))
+        # The pictures of all cases of a large suite would take gigabytes: these are to be looked at.
+        return with_views(found, reference, collected.drawn) if found.code in _LOOKED_AT else found
     except DamagedError as error:
         return Quality(code="flawed", flaw="unreadable", said=str(error))
 

@@ -27,7 +27,7 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.quality import judge, limits, sampling
 from pytest_sgdiff.quality.child import sample
-from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of, sample_problems
+from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of, sample_problems, with_views
 from pytest_sgdiff.quality.pictures import DamagedError, frames_shown, opened
 from pytest_sgdiff.quality.similarity import difference_picture, similarity
 from pytest_sgdiff.reports.html import drawn
@@ -292,7 +292,10 @@ def test_the_same_picture_passes_and_another_one_does_not() -> None:
     other = judged(LOSSLESS, steady, launches(levels(), levels(1)))
     assert (other.code, other.other_picture, other.launch, other.measure) == ("changed", True, 1, "psnr")
     assert other.limit == pytest.approx(48.13, abs=0.01)
-    assert [bool(part) for part in (other.views[0].then, other.views[0].now, other.views[0].difference)] == [True] * 3
+    reference, now = reference_of(steady), launches(levels(), levels(1))
+    (view,) = with_views(other, reference, now).views
+    assert (view.then, view.now) == (png(levels()), png(levels(1)))
+    assert view.difference
 
 
 def test_a_level_of_rounding_is_the_same_picture() -> None:

@@ -32,7 +32,7 @@ def test_the_same_picture_changes_nothing():
     result = gate(job(launches(*STEADY), then=with_pictures(*STEADY), case=LOOKED_AT))
     assert (result.outcome, result.reason_code, result.warnings) == ("pass", "verdicts", ())
     assert result.quality is not None
-    assert (result.quality.code, result.quality.launches) == ("same", 1)
+    assert (result.quality.code, result.quality.launches, result.quality.views) == ("same", 1, ())
 
 
 def test_no_gain_makes_up_for_another_picture():
