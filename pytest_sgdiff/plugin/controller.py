@@ -170,7 +170,7 @@ class Results:
                 "(launch.json: `machine`)"
             )
             return
-        first = self._renewed.setdefault((result.machine.slug, result.case), result)
+        first = self._renewed.setdefault((result.machine.slug, result.case), replace(result, quality=None))
         if result.workload.digest != (first.workload and first.workload.digest):
             self.troubles.append(
                 f"{result.node_id}: no baseline written: {first.node_id} has just written the one of "
