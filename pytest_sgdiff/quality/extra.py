@@ -9,8 +9,6 @@ from typing import Final
 NEEDED: Final[Mapping[str, str]] = {"av": "av", "pillow": "PIL", "scikit-image": "skimage", "trimesh": "trimesh"}
 """Packages by the modules that are imported of them."""
 
-INSTALL: Final = "pip install 'pytest-sgdiff[quality]'"
-
 
 def missing() -> tuple[str, ...]:
     """The packages that are not installed in this environment."""

@@ -121,7 +121,7 @@ _WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
     "off": lambda q, base: "",
     "no-output": lambda q, base: "",
     "no-library": lambda q, base: (
-        f"pictures are not compared: {', '.join(q.missing)} not installed: pip install 'pytest-sgdiff[quality]'"
+        f"pictures are not compared: {', '.join(q.missing)} not installed: pip install {' '.join(q.missing)}"
     ),
     "no-samples": lambda q, base: "pictures are not compared: the launches have no samples of their outputs",
     "no-reference": lambda q, base: (
