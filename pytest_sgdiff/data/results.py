@@ -12,6 +12,7 @@ from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 from pytest_sgdiff.data.next_steps import NextStep
+from pytest_sgdiff.data.pictures import Quality
 
 Estimator = Literal["mean", "median"]
 """What a centre is: the geometric mean over the launches with high outliers pulled in, or the median (of values that
@@ -119,6 +120,7 @@ WarningCode = Literal[
     "unknown-machine",
     "unknown-stage",
     "lost-launches",
+    "not-compared",
     "advice",
 ]
 """What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
@@ -150,6 +152,7 @@ class Warned:
     location: Location | None = None
     advice: Advice | None = None
     losses: tuple[Loss, ...] = ()
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,7 +183,7 @@ class CaseResult:
     the launches are meant as a new baseline (`--sgdiff-update`), and its verdicts are then for show. `changed` are
     variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
-    published.
+    published. `quality` is what became of the pictures, None where it did not come to that.
     """
 
     case: str
@@ -212,6 +215,7 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
+    quality: Quality | None = None
 
     @property
     def reason_code(self) -> ReasonCode:

@@ -27,6 +27,7 @@ from pytest_sgdiff.data import (
     NextStep,
     NoisePrior,
     Problem,
+    QualityChoice,
     Reading,
     Recorded,
     Warned,
@@ -48,6 +49,7 @@ CASE = Case(
     location=Location(path="cases/wan.yaml", line=4, column=3),
     model="m",
     metrics=MetricChoice(gate=("denoise",)),
+    quality=QualityChoice(mode="off"),  # these launches drew nothing; test_quality.py has some that did
 )
 QUIET = Watch(alone=True)
 DISTURBED = Watch(foreign=(GpuProcess(gpu_uuid="GPU-1", pid=77, name="python3"),))
@@ -593,7 +595,9 @@ def test_nothing_is_recorded_of_too_few_launches(said, outcome, reason):
     ids=["enough for a case", "too few for any"],
 )
 def test_a_recording_that_is_too_short_for_a_baseline_is_not_blamed_on_the_machine(said, fewer):
-    assert record(job(Script(*said))).next_step == NextStep(code="record-more", launches=5, fewer=fewer)
+    assert record(replace(job(Script(*said)), next_command="the command")).next_step == NextStep(
+        code="record-more", command="the command", launches=5, fewer=fewer
+    )
 
 
 def test_nothing_is_recorded_on_a_disturbed_machine():
