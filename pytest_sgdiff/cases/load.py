@@ -117,6 +117,18 @@ def check_relations(cases: Sequence[Case], *, files: Iterable[pathlib.Path], roo
     return ()
 
 
+def ids_below(root: pathlib.Path) -> frozenset[str] | None:
+    """The ids of all cases in the case files below a folder; None where one of them cannot be loaded, and nobody knows
+    what it holds."""
+    ids: set[str] = set()
+    for file in _elsewhere((), root):
+        found, wrong = _try_file(file, root, None)
+        if wrong:
+            return None
+        ids.update(case.id for case in found)
+    return frozenset(ids)
+
+
 def _relation_mistakes(cases: Sequence[Case], others: Sequence[Case], *, complete: bool) -> tuple[str, ...]:
     known = (*cases, *others)
     ids = [case.id for case in known]

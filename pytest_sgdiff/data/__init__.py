@@ -11,6 +11,7 @@ absent; neither is ever 0.0. Everything here crosses process borders as plain bu
 
 from __future__ import annotations
 
+from pytest_sgdiff.data.accepting import Acceptance, AcceptanceState, AcceptanceUse
 from pytest_sgdiff.data.cases import (
     NIGHTLY_BASELINE,
     OUTCOMES,
@@ -120,6 +121,9 @@ __all__ = [
     "OUTCOMES",
     "SERVE",
     "USUAL_BASELINE",
+    "Acceptance",
+    "AcceptanceState",
+    "AcceptanceUse",
     "Advice",
     "ArgValue",
     "Backend",

@@ -142,7 +142,7 @@ def _moment(text: str | None) -> str | None:
     """A launch's time as the history has it; None for what is no time."""
     try:
         moment = None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return moment and moment.astimezone(timezone.utc).isoformat(timespec="seconds")
+        return None if moment is None else moment.astimezone(timezone.utc).isoformat(timespec="seconds")
     except (ValueError, OverflowError):
         return None
 

@@ -35,6 +35,7 @@ from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
+from pytest_sgdiff.runner.accepting import with_the_rest
 from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.live import LiveSource
@@ -83,8 +84,11 @@ class Measuring:
         workload_now = workload(case, asset_hashes=assets.asset_hashes(found), redaction=redaction)
         recorded = self._recorded
         took = recorded[0].environment.inherited or {} if recorded else inherited(os.environ, besides=case.env)
+        lines = [one for one in session.acceptances if one.case == case.id]
         job = Job(
             case=case,
+            acceptances=tuple(one for one in lines if not one.expired(session.today)),
+            expired_acceptances=tuple(one for one in lines if one.expired(session.today)),
             source=self._launches(engine, workload_now, found) if settings.replay is None else ReplaySource(recorded),
             engine=engine,
             workload=workload_now,
@@ -103,6 +107,7 @@ class Measuring:
             command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
         result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
+        result = with_the_rest(job, result)
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.

@@ -146,6 +146,15 @@ SETTINGS: tuple[Setting, ...] = (
         help="Fail a case with these outcomes too, such as 'inconclusive'.",
     ),
     Setting(
+        flag="accept",
+        group="verdict",
+        metavar="FILE|none",
+        ini="linelist",
+        repeatable=True,
+        help="Read the slowdowns that are accepted for a time from FILE, such as the text of a pull request, or from "
+        "nowhere ('none'), instead of sgdiff-accept.txt at the root.",
+    ),
+    Setting(
         flag="isolation",
         group="host",
         metavar="|".join(ISOLATIONS),

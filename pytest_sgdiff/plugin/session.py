@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import date, datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sgdiff import baselines, gpus, machine
-from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass
+from pytest_sgdiff.cases.accepted import read_acceptances
+from pytest_sgdiff.data import Acceptance, Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass
 from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.flags.check import has_flags
 from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, flags_of, meant_for
@@ -92,6 +94,22 @@ class Session:
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
         self._asked = AskedEngines(claims, say)
         self._controller = None if role(config).leads else os.getppid()
+
+    @cached_property
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """The slowdowns that somebody accepted for a time, where this run judges; also those whose time is over.
+
+        Raises:
+            SgdiffError: lines of their files are wrong, or a file cannot be read.
+        """
+        if self.settings.mode not in ("gate", "replay", "against"):
+            return ()
+        return read_acceptances(self.settings.accept, self.settings.root, today=self.today)
+
+    @cached_property
+    def today(self) -> date:
+        """The day of the run (UTC), by which acceptances expire."""
+        return datetime.now(timezone.utc).date()
 
     def abandoned(self) -> bool:
         """Whether this is a worker whose controller is gone, so that nobody waits for its results any more."""

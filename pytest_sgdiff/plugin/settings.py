@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pytest_sgdiff.cases.accepted import FILE as ACCEPT_FILE
 from pytest_sgdiff.data import OUTCOMES, Outcome
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files.data_files import leads_out
@@ -40,8 +41,8 @@ class Renamed:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
-    where nothing is to be kept; `keep` is how many runs are kept that have a folder of their own, None for all;
-    `renamed` are the values that were given by an old name."""
+    where nothing is to be kept; `accept` are the files with accepted slowdowns; `keep` is how many runs are kept that
+    have a folder of their own, None for all; `renamed` are the values that were given by an old name."""
 
     mode: Mode
     root: Path
@@ -58,6 +59,7 @@ class Settings:
     fail_on: frozenset[Outcome]
     isolation: Isolation
     strict: bool
+    accept: tuple[Path, ...]
     reports: tuple[Path, ...]
     history: Path | None
     gpu_timeout_s: float
@@ -166,6 +168,7 @@ def read_settings(
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
         isolation=isolation,
         strict=switches["sgdiff_strict"],
+        accept=_accept(_many(option("sgdiff_accept")), _many(ini("sgdiff_accept")), root, cwd),
         reports=reports,
         history=told_history,
         gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
@@ -259,6 +262,18 @@ def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]
             raise OptionError(f"--sgdiff-fail-on={word}: no such outcome, use {', '.join(OUTCOMES)}")
     chosen = frozenset(known[word] for word in words)
     return FAILING | chosen | (frozenset({known["inconclusive"]}) if strict else frozenset())
+
+
+def _accept(typed: Sequence[str], ini: Sequence[str], root: Path, cwd: Path) -> tuple[Path, ...]:
+    """The files with accepted slowdowns: those that were named, or the one of the project, if it is there."""
+    named = tuple(cwd / name for name in typed) or tuple(root / name for name in ini)
+    words = typed or ini
+    if "none" in words:
+        if len(words) > 1:
+            raise OptionError("--sgdiff-accept=none reads nothing: leave the other --sgdiff-accept out")
+        return ()
+    own = root / ACCEPT_FILE
+    return named or ((own,) if os.path.lexists(own) else ())
 
 
 def _stays_inside(path: Path, root: Path, option: str | None) -> None:

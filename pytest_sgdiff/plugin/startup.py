@@ -74,6 +74,9 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         notify = status_writer(settings, worker=own.worker)
         say = partial(_say, config)
         session = Session(config, settings, pool, notify, claims=status_folder(settings), say=say)
+        if own.leads and not shows_only(config):
+            # Their mistakes stop the run before the first launch.
+            _ = session.acceptances
         header = _header(settings, pool, session, collect_only=shows_only(config)) if own.leads else ()
         if header:
             header += tuple(map(_renamed_text, settings.renamed))
@@ -95,7 +98,10 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         _register_schedule(config, session, pool, own)
     if own.leads:
         size = 0 if pool is None else pool.eligible.size
-        results = Results(config, settings, header, dropped=dropped, gpus_at_most=size)
+        accepted = () if shows_only(config) else session.acceptances
+        results = Results(
+            config, settings, header, dropped=dropped, gpus_at_most=size, acceptances=accepted, today=session.today
+        )
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
         if settings.measuring and not shows_only(config):

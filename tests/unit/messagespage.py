@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 from pytest_sgdiff.baselines.flaws import Code as BaselineFlawCode
 from pytest_sgdiff.compare.sides import NoteCode
 from pytest_sgdiff.data import (
+    AcceptanceState,
     Cause,
     Difference,
     DifferenceCode,
@@ -62,6 +63,7 @@ part of the sentence. The figures in the sentences below are examples.
 | the line `next` of a message (`next_step_figures`) | [Next steps](#next-steps) |
 | a line `warning:` (`warning_codes`) | [Warnings](#warnings), [Doubts](#doubts-about-a-baseline) |
 | a message that ends with a slug (`[no-seed]`) | [Advice](#advice-on-a-case), [Flags](#flags-and-versions) |
+| a slowdown that is accepted (`acceptances`) | [Acceptances](#acceptances) |
 | a case that waits | [Waits](#waits) |
 | `faster_than` | [Claims](#claims) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
@@ -378,6 +380,17 @@ RELATIONS = {
     "no-common-metric": "Gate the same metric in both.",
 }
 
+ACCEPTANCES = {
+    "used": "The case would fail, and this line covers its slowdown. The run does not fail by it.",
+    "exceeded": "More than the accepted slowdown is proven. Find the cause, or accept more.",
+    "undecided": "Not even the accepted slowdown is told from a larger one. Rerun, or record more launches.",
+    "not-needed": "The case does as well without the line, or its metric is not slower.",
+    "expired": "The last day is over. The case is judged as if the line were not there.",
+    "not-gated": "`metrics.gate` of the case lacks the metric, or no launch has such a stage.",
+    "unknown-case": "No case file below the root has a case of this name. A variant is named with it: `case[variant]`.",
+    "not-judged": "The case was invalid, had no baseline, or was not measured.",
+}
+
 WAITS = {
     "held": "Another case, run or user leased them. `sgdiff gpus` shows all leases.",
     "outlived": "An engine of a run that died. The next run of the same user ends it.",
@@ -576,6 +589,14 @@ def sections() -> Iterable[Section]:
         codes=get_args(WarningCode),
         says=said_by_warnings(),
         means=WARNINGS,
+    )
+    yield Section(
+        title="Acceptances",
+        about="What became of a line that accepts a slowdown for a time: `state` of `acceptances` in JSON "
+        "([baselines.md](baselines.md#accepting-a-slowdown-for-a-time)).",
+        codes=get_args(AcceptanceState),
+        says=golden("accept"),
+        means=ACCEPTANCES,
     )
     yield Section(
         title="Doubts about a baseline",

@@ -16,6 +16,9 @@ from pytest_sgdiff.baselines.flaws import Code, Flaw
 from pytest_sgdiff.compare.compare import Way
 from pytest_sgdiff.compare.sides import Note, NoteCode
 from pytest_sgdiff.data import (
+    Acceptance,
+    AcceptanceState,
+    AcceptanceUse,
     Advice,
     Cause,
     Changed,
@@ -62,6 +65,7 @@ from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
 from pytest_sgdiff.reports import (
+    accept_text,
     comparison,
     difference_text,
     disturbance_text,
@@ -418,7 +422,24 @@ def lack_lines() -> Iterator[str]:
     yield from (f"{one.gap}: {lack_in_words(one)}" for one in lacks)
 
 
+def accept_lines() -> Iterator[str]:
+    one = Acceptance(
+        case="wan22",
+        metric="denoise",
+        size=0.055,
+        until="2027-01-31",
+        because="the sampler needs two more passes",
+        path="sgdiff-accept.txt",
+        line=3,
+    )
+    for state in get_args(AcceptanceState):
+        yield f"{state}: {accept_text.words(AcceptanceUse(acceptance=one, state=state))}"
+    near = AcceptanceUse(acceptance=one, state="unknown-case", near="wan22_t2v")
+    yield f"unknown-case (near): {accept_text.words(near)}"
+
+
 KINDS = {
+    "accept": accept_lines,
     "difference": difference_lines,
     "disturbance": disturbance_lines,
     "failure": failure_lines,
