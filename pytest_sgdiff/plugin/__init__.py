@@ -84,6 +84,10 @@ def pytest_configure(config: pytest.Config) -> None:
         startup.start(config, run_id=_run_id(config))
         if role(config).leads:
             config.pluginmanager.register(Distribution(config), "sgdiff-xdist")
+    elif any(str(word).startswith("--sgdiff-") for word in config.invocation_params.args):
+        from pytest_sgdiff.plugin import startup
+
+        startup.refuse_no_measurement(config)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -23,6 +23,7 @@ from pytest_sgdiff.plugin.options import CASE_FILES, OFF, SETTINGS, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
 REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt", ".prom", ".lp", ".asv.json", ".benchmark.json")
+EXIT_CODES = ("pytest", "bisect")
 UPDATES = ("all", "missing", "extend")
 ON = ("1", "true", "yes", "on")
 FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
@@ -134,6 +135,7 @@ def read_settings(
     if update is not None and update not in UPDATES:
         raise OptionError(f"--sgdiff-update={update}: unknown, use one of {', '.join(UPDATES)}")
     mode = _mode(text, update, dry_run=switches["sgdiff_dry_run"])
+    _exit_codes(option("sgdiff_exit_codes"), mode)
     out = text["sgdiff_out"]
     default_out = (
         root / PARENT / run_id if mode in ("gate", "update", "against") and not text["sgdiff_replay"] else None
@@ -252,6 +254,17 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
             )
         return "update"
     return "off" if gpus is None else "gate"
+
+
+def _exit_codes(chosen: object, mode: Mode) -> None:
+    """Refuse exit codes of a bisection for a run that judges nothing: 0 would call every commit good."""
+    if chosen not in (None, *EXIT_CODES):
+        raise OptionError(f"--sgdiff-exit-codes={chosen}: unknown, use one of {', '.join(EXIT_CODES)}")
+    if chosen == "bisect" and mode not in ("gate", "replay", "against"):
+        raise OptionError(
+            "--sgdiff-exit-codes=bisect is for a run that judges: give --sgdiff-gpus=N, without --sgdiff-dry-run and "
+            "--sgdiff-update"
+        )
 
 
 def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]:

@@ -15,12 +15,13 @@ import pytest
 
 from pytest_sgdiff import gpus, machine
 from pytest_sgdiff.data import Environment
-from pytest_sgdiff.errors import OptionError, SgdiffError
+from pytest_sgdiff.errors import EngineNotFoundError, OptionError, SgdiffError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.controller import Results
+from pytest_sgdiff.plugin.exit_codes import SKIP, BisectCodes, bisecting, refuse
 from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.live import StatusBoard, own_status_folder, status_folder, status_writer
 from pytest_sgdiff.plugin.new_line import new_line
@@ -39,6 +40,7 @@ PARTS = (
     "sgdiff-dropped",
     "sgdiff-earlier-launches",
     "sgdiff-engine-flags",
+    "sgdiff-exit-codes",
     "sgdiff-fixtures",
     "sgdiff-own-folder",
     "sgdiff-park",
@@ -66,8 +68,6 @@ def start(config: pytest.Config, *, run_id: str) -> None:
             refuse_repeats(typed)
             refuse_contradictions(typed, lambda name: config.getoption(name, None), os.environ)
         settings = _settings(config, run_id)
-        if own.leads and settings.mode == "off" and not shows_only(config):
-            refuse_idle(typed)
         if own.leads and settings.measuring:
             ready_to_publish(settings)
         pool = _pool(settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None
@@ -84,8 +84,11 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         board = StatusBoard(config, settings) if settings.live and own.leads else None
         if pool is not None:
             own_status_folder(settings)
+    except EngineNotFoundError as error:
+        # Of a bisection: this commit gave no engine that runs.
+        refuse(config, OptionError(redact(str(error), os.environ)), code=SKIP)
     except SgdiffError as error:
-        raise pytest.UsageError(redact(str(error), os.environ)) from None
+        refuse(config, OptionError(redact(str(error), os.environ)))
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
     dropped = Dropped()
@@ -104,10 +107,27 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         )
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
+        if bisecting(config):
+            config.pluginmanager.register(BisectCodes(results), "sgdiff-exit-codes")
         if settings.measuring and not shows_only(config):
             config.pluginmanager.register(OwnFolder(settings), "sgdiff-own-folder")
     if board is not None:
         config.pluginmanager.register(board, "sgdiff-status")
+
+
+def refuse_no_measurement(config: pytest.Config) -> None:
+    """Refuse a run that nothing asks to measure, and whose command line judges or reports a measurement.
+
+    Raises:
+        pytest.UsageError: names the option, and those that measure.
+        pytest.exit.Exception: the same, of a run with the exit codes of a bisection.
+    """
+    if shows_only(config) or not role(config).leads:
+        return
+    try:
+        refuse_idle([str(word) for word in config.invocation_params.args])
+    except OptionError as error:
+        refuse(config, error)
 
 
 def _refuse_parts(config: pytest.Config) -> None:
