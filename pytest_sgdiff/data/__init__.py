@@ -12,6 +12,7 @@ absent; neither is ever 0.0. Everything here crosses process borders as plain bu
 from __future__ import annotations
 
 from pytest_sgdiff.data.accepting import Acceptance, AcceptanceState, AcceptanceUse
+from pytest_sgdiff.data.bisecting import Aim, BisectCode, Bisected, BisectStep, Judged, Pairs, SkipCode
 from pytest_sgdiff.data.cases import (
     NIGHTLY_BASELINE,
     OUTCOMES,
@@ -125,9 +126,13 @@ __all__ = [
     "AcceptanceState",
     "AcceptanceUse",
     "Advice",
+    "Aim",
     "ArgValue",
     "Backend",
     "Baseline",
+    "BisectCode",
+    "BisectStep",
+    "Bisected",
     "Case",
     "CaseResult",
     "Cause",
@@ -162,6 +167,7 @@ __all__ = [
     "GpuSeries",
     "GpuState",
     "HistoryPoint",
+    "Judged",
     "Launch",
     "LaunchFiles",
     "LaunchPlan",
@@ -178,6 +184,7 @@ __all__ = [
     "Outcome",
     "OutputFile",
     "OutputSize",
+    "Pairs",
     "PerfDump",
     "Ports",
     "Problem",
@@ -201,6 +208,7 @@ __all__ = [
     "ServerPhase",
     "ServerStop",
     "Service",
+    "SkipCode",
     "Stage",
     "StepFinding",
     "Trend",

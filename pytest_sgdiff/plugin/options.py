@@ -152,8 +152,8 @@ SETTINGS: tuple[Setting, ...] = (
         group="verdict",
         metavar="pytest|bisect",
         typed=True,
-        help="Exit as 'git bisect run' understands it: 0 where nothing got slower, 1 where something did, 125 where the "
-        "run cannot tell, 128 and more where the command is wrong (default: pytest).",
+        help="Exit as 'git bisect run' understands it: 0 where nothing got slower, 1 where something did, 125 where "
+        "the run cannot tell, 128 and more where the command is wrong (default: pytest).",
     ),
     Setting(
         flag="accept",
