@@ -150,12 +150,16 @@ class Workshop:
             *("--sgdiff-exit-codes=bisect", "--sgdiff-accept=none", "-o", "sgdiff_history="),
             *self.plan.arguments,
         ]
+        told = {**judged_by(aim, self.plan.allow), "parent": os.getpid()}
         code = child.run(
             words,
             log=log,
             below=self.folder,
             cwd=self.plan.cwd,
-            env={**environment(drop=_OTHERS), SETTINGS: json.dumps(judged_by(aim, self.plan.allow))},
+            env={
+                **environment(drop=_OTHERS),
+                SETTINGS: json.dumps({**judged_by(aim, self.plan.allow), "parent": os.getpid()}),
+            },
             inherits=self.inherits,
         )
         if code is None or code < 0 or code >= _ABORT:

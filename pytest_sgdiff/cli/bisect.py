@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_sgdiff.data import Bisected, BisectStep
 
 INTERRUPTED = 130
+POLL_S = 0.2
 ENGINE = "{worktree}/.venv/bin/sglang"
 FORMATS = ("text", "json")
 
@@ -98,9 +100,8 @@ def _run(chosen: argparse.Namespace, commits: Repository, plan: Plan, good: str,
     from pytest_sgdiff.bisect.book import NAME, Book
     from pytest_sgdiff.bisect.search import Search
     from pytest_sgdiff.bisect.workshop import Workshop
-    from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.files import data_files
-    from pytest_sgdiff.files.run_folders import IGNORE, PARENT, hold
+    from pytest_sgdiff.files.run_folders import IGNORE, PARENT
     from pytest_sgdiff.launch.signals import as_ctrl_c
 
     options = _options(chosen, commits, good, bad)
@@ -110,9 +111,7 @@ def _run(chosen: argparse.Namespace, commits: Repository, plan: Plan, good: str,
     folder = parent / f"{data_files.file_name(chosen.case)}-{good[:8]}-{bad[:8]}-{digest}"
     data_files.make_folder(folder, below=here)
     data_files.write(parent / ".gitignore", IGNORE, below=here)
-    lock = hold(folder, shared=False)
-    if lock is None:
-        raise OptionError(f"{folder}: another such command is at work there, or what it started: wait until it ends")
+    lock = _lock(folder)
     try:
         if chosen.restart:
             data_files.remove(folder / NAME, below=folder)
@@ -136,6 +135,21 @@ def _run(chosen: argparse.Namespace, commits: Repository, plan: Plan, good: str,
                 workshop.close()
     finally:
         os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """The descriptor that holds the folder. What a killed command started holds it, too, until it has ended its
+    engines. Raises OptionError if somebody else is at work there."""
+    from pytest_sgdiff.bisect.child import GRACE_S
+    from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.files.run_folders import hold
+
+    limit = time.monotonic() + GRACE_S
+    while (lock := hold(folder, shared=False)) is None:
+        if time.monotonic() >= limit:
+            raise OptionError(f"{folder}: another such command is at work there: wait until it ends")
+        time.sleep(POLL_S)
+    return lock
 
 
 def _options(chosen: argparse.Namespace, commits: Repository, good: str, bad: str) -> dict[str, str]:

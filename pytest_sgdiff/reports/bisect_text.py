@@ -41,7 +41,7 @@ def pairs(one: Pairs) -> str:
         return count
     interval = ""
     if one.low is not None and one.high is not None:
-        interval = f" ({numbers.signed(one.low - 1)} .. {numbers.signed(one.high - 1)})"
+        interval = f" ({numbers.bare(one.low - 1)} .. {numbers.signed(one.high - 1)})"
     return f"{numbers.signed(one.ratio - 1)}{interval}, {count}"
 
 
@@ -114,7 +114,10 @@ _ENDS: Mapping[BisectCode, Callable[[Bisected], str]] = {
         f"{_named(end)} is slower than the good commit, but not than its own parent: the slowdown came in several "
         "commits, or a decision was wrong"
     ),
-    "not-slower": lambda end: "the bad commit is not slower than the good one: nothing to bisect",
+    "not-slower": lambda end: (
+        "the bad commit is not slower than the good one, by what the case allows: state a smaller slowdown with "
+        "--allow, or there is nothing to bisect"
+    ),
     "undecided": lambda end: (
         "the pairs cannot tell whether the bad commit is slower: use a quieter machine, or a longer case"
     ),
