@@ -52,7 +52,9 @@ class Repository:
         if not rev or rev.startswith("-") or any(sign in rev for sign in "\0\n"):
             raise wrong
         try:
-            return self._ask("rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}").strip()
+            named = _ask(self.top, "rev-parse", "--verify", "--quiet", rev).strip()
+            # Of a tag, which is no commit itself.
+            return _ask(self.top, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}").strip()
         except GitError:
             raise wrong from None
 
@@ -60,11 +62,11 @@ class Repository:
         """Raises OptionError unless `good` is an ancestor of `bad`: what else is between them is no line of commits."""
         if good == bad:
             raise OptionError(f"--good and --bad are one commit, {good[:12]}: name two")
-        if self._run("merge-base", "--is-ancestor", good, bad).returncode == 0:
+        if _git(self.top, "merge-base", "--is-ancestor", good, bad).returncode == 0:
             return
-        if self._run("merge-base", "--is-ancestor", bad, good).returncode == 0:
+        if _git(self.top, "merge-base", "--is-ancestor", bad, good).returncode == 0:
             raise OptionError(f"--bad {bad[:12]} is an ancestor of --good {good[:12]}: exchange them")
-        found = self._run("merge-base", good, bad).stdout.strip()
+        found = _git(self.top, "merge-base", good, bad).stdout.strip()
         fix = (
             f"give where they part, --good {found[:12]}"
             if found
@@ -76,51 +78,34 @@ class Repository:
         """The commits any of which may be the first bad one, `bad` among them; the one that halves them best first, and
         `bad` last."""
         options = ["--bisect-all", *(["--first-parent"] if self.first_parent else [])]
-        lines = self._ask("rev-list", *options, bad, "--not", *sorted(good)).splitlines()
+        lines = _ask(self.top, "rev-list", *options, bad, "--not", *sorted(good)).splitlines()
         found = [line.split()[0] for line in lines if line]
         return (*(one for one in found if one != bad), bad)
 
     def title(self, commit: str) -> str:
         """The first line of its message."""
-        return self._ask("log", "-1", "--format=%s", commit).strip()
+        return _ask(self.top, "log", "-1", "--format=%s", commit).strip()
 
     def parents(self, commit: str) -> tuple[str, ...]:
         """Its parents, the one that it was merged into first."""
-        return tuple(self._ask("rev-list", "--parents", "-1", commit).split()[1:])
+        return tuple(_ask(self.top, "rev-list", "--parents", "-1", commit).split()[1:])
 
     def add_worktree(self, folder: Path, commit: str) -> None:
         """Check a commit out into a new folder. Raises GitError."""
-        self._ask("worktree", "add", "--detach", "--force", "--quiet", str(folder), commit)
+        _ask(self.top, "worktree", "add", "--detach", "--force", "--quiet", str(folder), commit)
 
     def checkout(self, folder: Path, commit: str, *, clean: bool) -> None:
         """Check another commit out into such a folder. What git does not know of is removed, and with `clean` also what
         it ignores. Raises GitError."""
-        here = Repository(folder)
-        here._ask("checkout", "--detach", "--force", "--quiet", commit)
-        here._ask("clean", "-ffdxq" if clean else "-ffdq")
+        _ask(folder, "checkout", "--detach", "--force", "--quiet", commit)
+        _ask(folder, "clean", "-ffdxq" if clean else "-ffdq")
 
     def remove_worktrees(self, folders: Iterable[Path]) -> None:
         """Remove such folders, and what git noted of them. Of what cannot be removed nothing is said here."""
         for folder in folders:
-            self._run("worktree", "remove", "--force", "--force", str(folder))
+            _git(self.top, "worktree", "remove", "--force", "--force", str(folder))
             shutil.rmtree(folder, ignore_errors=True)
-        self._run("worktree", "prune")
-
-    def _ask(self, *words: str) -> str:
-        done = self._run(*words)
-        if done.returncode != 0:
-            said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
-            raise GitError(f"git {words[0]}: {said}")
-        return done.stdout
-
-    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = ["git", *_OPTIONS, "-C", str(self.top), *words]
-        try:
-            return subprocess.run(
-                command, capture_output=True, text=True, errors="replace", env=environment(), check=False
-            )
-        except OSError as error:
-            raise GitError(f"git cannot be run: {error.strerror or error}") from None
+        _git(self.top, "worktree", "prune")
 
 
 def repository(option: str, path: Path, *, first_parent: bool) -> Repository:
@@ -132,12 +117,29 @@ def repository(option: str, path: Path, *, first_parent: bool) -> Repository:
     if not path.is_dir():
         raise OptionError(f"{option} {path}: no such folder")
     try:
-        top = Repository(path)._ask("rev-parse", "--git-common-dir").strip()
-        shown = Repository(path)._run("rev-parse", "--show-toplevel").stdout.strip()
+        top = _ask(path, "rev-parse", "--git-common-dir").strip()
+        shown = _git(path, "rev-parse", "--show-toplevel").stdout.strip()
     except GitError as error:
         raise OptionError(f"{option} {path}: is in no git repository ({error})") from None
     # A bare repository has no checkout.
     return Repository(Path(shown) if shown else (path / top).resolve(), first_parent=first_parent)
+
+
+def _ask(top: Path, *words: str) -> str:
+    """What git prints. Raises GitError with its words."""
+    done = _git(top, *words)
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
+        raise GitError(f"git {words[0]}: {said}")
+    return done.stdout
+
+
+def _git(top: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", *_OPTIONS, "-C", str(top), *words]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment(), check=False)
+    except OSError as error:
+        raise GitError(f"git cannot be run: {error.strerror or error}") from None
 
 
 def environment(environ: Mapping[str, str] | None = None, drop: Sequence[str] = ()) -> dict[str, str]:

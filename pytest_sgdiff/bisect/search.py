@@ -85,7 +85,8 @@ class Search:
                 break
             judged = self.book.judged(chosen) or self._judge(self.good, chosen, aim, left=len(left))
             if judged.blame == "base":
-                return self._end("good-unusable", judged, aim)
+                self._path.append(judged)
+                return self._end("good-unusable", whole, aim)
             # What other work kept from being judged is judged again by the command that goes on from here.
             if self.book.judged(chosen) is None and judged.skip != "disturbed":
                 self.book.note(judged)

@@ -158,7 +158,7 @@ class Workshop:
             cwd=self.plan.cwd,
             env={
                 **environment(drop=_OTHERS),
-                SETTINGS: json.dumps({**judged_by(aim, self.plan.allow), "parent": os.getpid()}),
+                SETTINGS: json.dumps(told),
             },
             inherits=self.inherits,
         )

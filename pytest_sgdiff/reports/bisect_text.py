@@ -22,13 +22,13 @@ def step(one: BisectStep) -> str:
 
 
 def judged(one: Judged) -> str:
-    """`slower: +5.2 % (+4.1 .. +6.3 %), 5 pairs`, `as fast: …`, `skipped, its setup failed: …`."""
+    """`slower: +5.2 % (+4.1 .. +6.3 %), 5 pairs`, `not slower: …`, `skipped, its setup failed: …`."""
     figures = ", and before that ".join(filter(None, map(pairs, reversed(one.evidence))))
     if one.verdict == "skip":
         side = "the engine that it is compared with: " if one.blame == "base" else ""
         told = f"{side}{_SKIPS[one.skip or 'undecided']}"
         return f"skipped, {told}" + (f": {one.why}" if one.why else "") + (f" ({figures})" if figures else "")
-    word = "slower" if one.verdict == "bad" else "as fast"
+    word = "slower" if one.verdict == "bad" else "not slower"
     return f"{word}: {figures}" if figures else word
 
 

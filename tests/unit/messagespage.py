@@ -17,6 +17,7 @@ from pytest_sgdiff.baselines.flaws import Code as BaselineFlawCode
 from pytest_sgdiff.compare.sides import NoteCode
 from pytest_sgdiff.data import (
     AcceptanceState,
+    BisectCode,
     Cause,
     Difference,
     DifferenceCode,
@@ -28,6 +29,7 @@ from pytest_sgdiff.data import (
     Problem,
     ProblemCode,
     ReasonCode,
+    SkipCode,
     StepFinding,
     WarningCode,
 )
@@ -66,6 +68,7 @@ part of the sentence. The figures in the sentences below are examples.
 | a slowdown that is accepted (`acceptances`) | [Acceptances](#acceptances) |
 | a case that waits | [Waits](#waits) |
 | `faster_than` | [Claims](#claims) |
+| `sgdiff bisect` | [Bisections](#bisections), [Skipped commits](#skipped-commits) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
 | `sgdiff inspect` | [Flaws of a launch](#flaws-of-a-launch) |
 | `sgdiff baselines check` | [Flaws of a baseline](#flaws-of-a-baseline) |
@@ -391,6 +394,27 @@ ACCEPTANCES = {
     "not-judged": "The case was invalid, had no baseline, or was not measured.",
 }
 
+BISECTIONS = {
+    "found": "Exit code 0. It was also compared with its parent, where that runs.",
+    "among": "Commits that do not run lie before the first slower one that does. Mend their setup, or read them.",
+    "unconfirmed": "Look at the figures: the commits before it may each be a little slower.",
+    "not-slower": "The case passes. Was the slowdown another machine's, or another case's?",
+    "undecided": "Neither is proven after twice eight pairs.",
+    "good-unusable": "The lines below say why. The next such command tries it again.",
+    "bad-unusable": "The lines below say why. The next such command tries it again.",
+}
+
+SKIPS = {
+    "checkout-failed": "git says why.",
+    "setup-failed": "The log is named. `--setup-timeout` bounds it.",
+    "no-engine": "The setup made no command that says its version.",
+    "invalid": "[Problems of a launch](#problems-of-a-launch), such as a fallback to diffusers.",
+    "not-comparable": "The engine does other work there: other stage timers, or no such metric.",
+    "not-measured": "`requires` of the case does not allow this version, or its test was skipped.",
+    "disturbed": "Use a quieter machine. The next such command tries it again.",
+    "undecided": "Neither is proven after twice eight pairs.",
+}
+
 WAITS = {
     "held": "Another case, run or user leased them. `sgdiff gpus` shows all leases.",
     "outlived": "An engine of a run that died. The next run of the same user ends it.",
@@ -618,6 +642,20 @@ def sections() -> Iterable[Section]:
         codes=get_args(WaitCode),
         says=golden("wait"),
         means=WAITS,
+    )
+    yield Section(
+        title="Bisections",
+        about="How `sgdiff bisect` ends: `code` of its JSON ([bisect.md](bisect.md)).",
+        codes=get_args(BisectCode),
+        says=golden("bisect", prefix="end "),
+        means=BISECTIONS,
+    )
+    yield Section(
+        title="Skipped commits",
+        about="Why a commit can be called neither good nor bad: `skip` of `sgdiff bisect`.",
+        codes=get_args(SkipCode),
+        says=golden("bisect", prefix="skip "),
+        means=SKIPS,
     )
     yield Section(
         title="Comparisons",
