@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,10 +81,10 @@ class Workshop:
 
     def close(self) -> None:
         """Remove the worktrees, also those that a killed bisection left here."""
-        left = [path for path in self.folder.glob("worktrees-*") if not path.is_symlink()]
+        left = [path for path in self.folder.glob("worktrees-*") if path.is_dir() and not path.is_symlink()]
         self.repository.remove_worktrees([tree for path in left for tree in sorted(path.iterdir())])
         for path in left:
-            path.rmdir()
+            shutil.rmtree(path, ignore_errors=True)
 
     def _build(self, side: str, commit: str) -> Compared | None:
         """Have the engine of a commit in the worktree of a side; what keeps it from being there."""
@@ -141,7 +142,7 @@ class Workshop:
         report, log = out / "report.json", self.folder / "logs" / f"{name}.{number}.pytest.log"
         words = [
             *(sys.executable, "-m", "pytest", self.plan.test),
-            *("-p", "pytest_sgdiff.plugin.bisected", "-p", "no:cacheprovider"),
+            *("-p", "pytest_sgdiff.plugin.bisected", "-o", f"cache_dir={self.folder / 'cache'}"),
             f"--sgdiff-gpus={self.plan.gpus}",
             f"--sgdiff-against={shlex.join(self._engine('base'))}",
             f"--sgdiff-engine-cmd={shlex.join(self._engine('candidate'))}",

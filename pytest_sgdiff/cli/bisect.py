@@ -83,6 +83,7 @@ def add(commands: Subparsers) -> None:
 
 def _bisect(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.bisect.repository import repository
+    from pytest_sgdiff.errors import SgdiffError
 
     commits = repository("--repo", chosen.repo.resolve(), first_parent=chosen.first_parent)
     good, bad = commits.commit("--good", chosen.good), commits.commit("--bad", chosen.bad)
@@ -90,6 +91,10 @@ def _bisect(chosen: argparse.Namespace) -> int:
     plan = _plan(chosen)
     try:
         end = _run(chosen, commits, plan, good, bad)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SgdiffError(f"sgdiff bisect: {error.filename or 'a file'}: {error.strerror or error}") from None
     except KeyboardInterrupt:
         print("sgdiff bisect: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
@@ -108,7 +113,7 @@ def _run(chosen: argparse.Namespace, commits: Repository, plan: Plan, good: str,
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     here = Path.cwd()
     parent = here / PARENT / "bisect"
-    folder = parent / f"{data_files.file_name(chosen.case)}-{good[:8]}-{bad[:8]}-{digest}"
+    folder = parent / f"{data_files.file_name(chosen.case)[:80]}-{good[:8]}-{bad[:8]}-{digest}"
     data_files.make_folder(folder, below=here)
     data_files.write(parent / ".gitignore", IGNORE, below=here)
     lock = _lock(folder)

@@ -122,7 +122,7 @@ def refuse_no_measurement(config: pytest.Config) -> None:
         pytest.UsageError: names the option, and those that measure.
         pytest.exit.Exception: the same, of a run with the exit codes of a bisection.
     """
-    if shows_only(config) or not role(config).leads:
+    if shows_only(config) or config.getoption("help", None) or not role(config).leads:
         return
     try:
         refuse_idle([str(word) for word in config.invocation_params.args])

@@ -15,8 +15,8 @@ def test_good_bad_and_skip(project: Project) -> None:
     codes = {}
     for scenario in ("native", "slow:1.30", "fallback"):
         project.engine(scenario)
-        codes[scenario] = (project.run("--sgdiff-gpus=1", BISECT).ret, project.run("--sgdiff-gpus=1").ret)
-    assert codes == {"native": (0, 0), "slow:1.30": (1, 1), "fallback": (125, 1)}
+        codes[scenario] = project.run("--sgdiff-gpus=1", BISECT).ret
+    assert codes == {"native": 0, "slow:1.30": 1, "fallback": 125}
 
 
 def test_an_engine_that_is_not_there_is_skipped_and_a_wrong_command_ends_the_bisection(project: Project) -> None:
