@@ -27,7 +27,15 @@ SETTINGS = "SGDIFF_BISECT"
 """The variable in which `pytest_sgdiff.plugin.bisected` reads what is to be judged."""
 # What the shell or a CI job sets for other runs: a comparison is none of those.
 _OTHERS = (
-    *("SGDIFF_AGAINST", "SGDIFF_DRY_RUN", "SGDIFF_HISTORY", "SGDIFF_REPLAY", "SGDIFF_UPDATE", "SGDIFF_GPUS"),
+    *(
+        "SGDIFF_AGAINST",
+        "SGDIFF_DRY_RUN",
+        "SGDIFF_HISTORY",
+        "SGDIFF_REPLAY",
+        "SGDIFF_UPDATE",
+        "SGDIFF_GPUS",
+        "SGDIFF_SHARD",
+    ),
     *("SGDIFF_OUT", "SGDIFF_ENGINE_CMD", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"),
 )
 _ABORT = 128

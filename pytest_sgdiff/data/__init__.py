@@ -34,6 +34,7 @@ from pytest_sgdiff.data.cases import (
     Scalar,
     is_one_of,
 )
+from pytest_sgdiff.data.cluster import Loss, LossCode, NodeTrouble, TroubleCode
 from pytest_sgdiff.data.failures import Cause, Failure
 from pytest_sgdiff.data.findings import (
     ComparisonCode,
@@ -88,6 +89,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
+from pytest_sgdiff.data.merging import Conflict, ConflictCode, Merged
 from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.results import (
     CaseResult,
@@ -116,6 +118,7 @@ from pytest_sgdiff.data.serving import (
     ServerStop,
     Service,
 )
+from pytest_sgdiff.data.shards import SelectedTest, Selection, Shard, ShardGap, ShardReport
 
 __all__ = [
     "NIGHTLY_BASELINE",
@@ -140,6 +143,8 @@ __all__ = [
     "Changed",
     "Command",
     "ComparisonCode",
+    "Conflict",
+    "ConflictCode",
     "CouldStay",
     "Decision",
     "Difference",
@@ -174,12 +179,16 @@ __all__ = [
     "LaunchRecord",
     "Load",
     "Location",
+    "Loss",
+    "LossCode",
     "Machine",
     "Measurement",
+    "Merged",
     "MetricChoice",
     "MetricClass",
     "NextCode",
     "NextStep",
+    "NodeTrouble",
     "NoisePrior",
     "Outcome",
     "OutputFile",
@@ -203,15 +212,21 @@ __all__ = [
     "Requires",
     "Run",
     "Scalar",
+    "SelectedTest",
+    "Selection",
     "Served",
     "ServedTask",
     "ServerPhase",
     "ServerStop",
     "Service",
+    "Shard",
+    "ShardGap",
+    "ShardReport",
     "SkipCode",
     "Stage",
     "StepFinding",
     "Trend",
+    "TroubleCode",
     "UnknownStage",
     "Unmeasured",
     "Verdict",

@@ -141,8 +141,10 @@ def measured(result: CaseResult, run: Run, *, run_id: str, replayed: bool) -> Me
 def _moment(text: str | None) -> str | None:
     """A launch's time as the history has it; None for what is no time."""
     try:
-        moment = None if text is None else datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return None if moment is None else moment.astimezone(timezone.utc).isoformat(timespec="seconds")
+        if text is None:
+            return None
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
     except (ValueError, OverflowError):
         return None
 

@@ -59,7 +59,7 @@ class Setting(NamedTuple):
 
 
 GROUPS: Mapping[Group, str] = {
-    "run": "SGLang Diffusion: what a run does (--sgdiff-gpus, -replay or -dry-run starts it)",
+    "run": "SGLang Diffusion: what a run does (--sgdiff-gpus, -cluster, -replay or -dry-run starts it)",
     "verdict": "SGLang Diffusion: what fails a case",
     "places": "SGLang Diffusion: where things are",
     "results": "SGLang Diffusion: what a run leaves",
@@ -74,6 +74,13 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SPEC",
         help="Measure on these GPUs: a count, 'all', 'auto' (idle ones), positions within CUDA_VISIBLE_DEVICES "
         "('0,2' or 'idx:0,2'), GPU UUIDs, or 'none' (only cases with `gpus: 0`).",
+    ),
+    Setting(
+        flag="cluster",
+        group="run",
+        metavar="auto|ADDRESS",
+        help="Measure on the nodes of a Ray cluster: of the one that pytest runs in ('auto'), or at ADDRESS, HOST:PORT "
+        "(needs the extra 'ray').",
     ),
     Setting(
         flag="replay",
@@ -102,6 +109,13 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="CMD",
         help="Compare with the base engine CMD instead of a baseline, launched in turn with the current engine on the "
         "same GPUs (A/B run).",
+    ),
+    Setting(
+        flag="shard",
+        group="run",
+        metavar="K/N",
+        help="Measure part K of the selected cases, split into N parts for as many hosts, whose recordings "
+        "`sgdiff merge` joins.",
     ),
     Setting(
         flag="out",

@@ -18,6 +18,8 @@ from packaging.utils import canonicalize_name
 
 from pytest_sgdiff.cases.load import read_cases
 
+pytestmark = pytest.mark.install
+
 ROOT = Path(__file__).parents[2]
 FAKE_BIN = ROOT / "tests" / "fake_bin"
 RECORD = "pytest --sgdiff-gpus=4 --sgdiff-update -m nightly"

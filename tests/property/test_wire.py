@@ -22,7 +22,7 @@ NOUNS = [
 
 
 @pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(drawn=st.data())
 def test_every_noun_comes_back_equal(noun: type, drawn: st.DataObject) -> None:
     value = drawn.draw(values(noun))
