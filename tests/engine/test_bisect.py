@@ -57,7 +57,8 @@ def test_the_commit_with_slower_layers_is_found(
         commit(sources, slower, "more and wider layers"),
     )
     (folder / "pytest.ini").write_text("[pytest]\n")
-    Project(folder=folder, engine=engine, gpus="none").write_case(CASE.format(model=checkpoint("baseline")))
+    case = CASE.format(model=checkpoint("baseline")).replace("num-inference-steps: 8", "num-inference-steps: 4")
+    Project(folder=folder, engine=engine, gpus="none").write_case(case)
     done = subprocess.run(
         [
             *(

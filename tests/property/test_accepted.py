@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cases.accepted import AT_MOST, DAYS, FILE, read_acceptances
+from pytest_sgdiff.data import Acceptance
 from pytest_sgdiff.errors import AcceptanceError
 
 TODAY = date(2026, 11, 30)
@@ -33,18 +34,22 @@ WORDS = st.sampled_from(
 TEXTS = st.one_of(st.text(), st.lists(WORDS | st.text(max_size=4), max_size=30).map(" ".join), st.binary())
 
 
+def read(path: Path) -> tuple[tuple[Acceptance, ...], tuple[str, ...]]:
+    try:
+        return read_acceptances([path], path.parent, today=TODAY), ()
+    except AcceptanceError as error:
+        return (), error.mistakes
+
+
 @given(TEXTS, st.sampled_from([FILE, "text.md"]))
 def test_every_file_is_read_or_refused_with_its_lines(content: str | bytes, name: str) -> None:
     raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(raw)
-        try:
-            found = read_acceptances([path], Path(folder), today=TODAY)
-        except AcceptanceError as error:
-            assert error.mistakes
-            assert all(mistake.startswith(f"{name}:") for mistake in error.mistakes)
-            return
+        found, mistakes = read(path)
+    assert all(mistake.startswith(f"{name}:") for mistake in mistakes)
+    assert not (found and mistakes)
     for one in found:
         assert 0 < one.size <= AT_MOST
         assert (date.fromisoformat(one.until) - TODAY).days <= DAYS
