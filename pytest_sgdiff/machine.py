@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -10,16 +9,14 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pytest_sgdiff import __version__
 from pytest_sgdiff.data import EngineInfo, Environment, Gpu, GpuFacts, Machine
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
 from pytest_sgdiff.files.procfs import cpu_facts
+from pytest_sgdiff.files.programs import ask
 
 VERSION_VARIABLE = "SGDIFF_ENGINE_VERSION"
 # Asks the package index of the engine's own environment: 30 ms, where importing sglang takes 10 s and more.
@@ -33,7 +30,6 @@ _PROBE = (
 _VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)?(?:\.?(?:a|b|rc|post|dev)\d+)*(?:\+[A-Za-z0-9.]+)?")
 _SAID = re.compile(r"\bsglang(?: version)?: *([\w.+!-]+) *$", re.IGNORECASE)
 _PROBE_TIMEOUT_S = 120.0
-_MOST_BYTES = 4 * 1024 * 1024
 
 
 class FactsReader(Protocol):
@@ -128,8 +124,11 @@ def cpu_model() -> str | None:
     return os.uname().machine or None
 
 
-def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") -> EngineInfo:
-    """The engine behind a command, its version read without importing it. `option` is what names the command.
+def engine_info(
+    command: Sequence[str], *, option: str = "--sgdiff-engine-cmd", abandoned: Callable[[], bool] = lambda: False
+) -> EngineInfo:
+    """The engine behind a command, its version read without importing it. `option` is what names the command;
+    `abandoned` says that nobody waits for the answer any more, as to `files.programs.ask`.
 
     The interpreter is found from the command's shebang, and asked for the package versions of its environment; what
     has no such interpreter is asked itself, `<command> version`, then `--version`. SGDIFF_ENGINE_VERSION overrides
@@ -148,10 +147,10 @@ def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") 
     if override:
         return EngineInfo(command=words, version=override)
     python = interpreter_of(path)
-    told = None if python is None else _installed(python)
+    told = None if python is None else _installed(python, abandoned)
     if told is not None and told[0]:
-        return EngineInfo(command=words, version=told[0], torch=told[1])
-    version = _asked(words)
+        return EngineInfo(command=words, version=told[0], torch=told[1], installed=True)
+    version = _asked(words, abandoned)
     if version is None:
         raise EngineNotFoundError(
             f"the engine's command {named} ({path}) does not report its version: it is not an installed sglang, and "
@@ -192,9 +191,9 @@ def _is_python(path: str) -> bool:
     return re.fullmatch(r"(python|pypy)[\d.]*", os.path.basename(path)) is not None
 
 
-def _installed(python: Sequence[str]) -> tuple[str | None, str | None] | None:
+def _installed(python: Sequence[str], abandoned: Callable[[], bool]) -> tuple[str | None, str | None] | None:
     """(sglang, torch) versions in that Python's environment; None if it cannot be asked."""
-    output = output_of([*python, "-c", _PROBE], cwd="/")  # not here, where a json.py may lie
+    output = output_of([*python, "-c", _PROBE], cwd="/", abandoned=abandoned)  # not here, where a json.py may lie
     try:
         told = json.loads((output or "").strip().splitlines()[-1])
         return told["sglang"], told["torch"]
@@ -202,9 +201,9 @@ def _installed(python: Sequence[str]) -> tuple[str | None, str | None] | None:
         return None
 
 
-def _asked(command: Sequence[str]) -> str | None:
+def _asked(command: Sequence[str], abandoned: Callable[[], bool]) -> str | None:
     for word in ("version", "--version"):
-        output = output_of([*command, word])
+        output = output_of([*command, word], abandoned=abandoned)
         if output is None:
             continue
         line = next((line for line in output.splitlines() if "sglang" in line.lower()), output)
@@ -218,43 +217,23 @@ def _asked(command: Sequence[str]) -> str | None:
     return None
 
 
-def output_of(argv: Sequence[str], *, cwd: str | None = None) -> str | None:
+def output_of(
+    argv: Sequence[str], *, cwd: str | None = None, abandoned: Callable[[], bool] = lambda: False
+) -> str | None:
     """What the command prints; None if it fails or takes too long."""
-    return printed(argv, cwd=cwd, timeout_s=_PROBE_TIMEOUT_S)[0]
+    return printed(argv, cwd=cwd, timeout_s=_PROBE_TIMEOUT_S, abandoned=abandoned)[0]
 
 
 def printed(
-    argv: Sequence[str], *, timeout_s: float, cwd: str | None = None, env: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    abandoned: Callable[[], bool] = lambda: False,
 ) -> tuple[str | None, str]:
-    """What the command prints, up to 4 MiB, within `timeout_s` seconds; else None and why. Never raises OSError.
-
-    It gets a group of its own, of which nothing stays, and writes to a file: a pipe would be kept open by a child that
-    it leaves behind.
-    """
-    try:
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.DEVNULL,
-                cwd=cwd,
-                env=env,
-                start_new_session=True,
-            )
-            try:
-                code: int | None = process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                code = None
-            finally:
-                with contextlib.suppress(OSError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            if code is None:
-                return None, f"it did not end within {timeout_s:g} s"
-            if code:
-                return None, f"it exited with {code}"
-            output.seek(0)
-            return output.read(_MOST_BYTES).decode(errors="replace"), ""
-    except OSError as error:
-        return None, f"it cannot be run: {error.strerror or error}"
+    """What the command prints, up to 4 MiB, within `timeout_s` seconds; else None and why. Never raises OSError."""
+    answer = ask(argv, timeout_s=timeout_s, cwd=cwd, env=env, abandoned=abandoned)
+    if answer.code:
+        return None, f"it exited with {answer.code}"
+    return (None, answer.why) if answer.code is None else (answer.out, "")

@@ -9,7 +9,7 @@ starts this process, and its end is one of the things that may happen to a launc
     ask       node, version, forwarded, line   answer
     open      placement, version, forwarded    placed, opened | trouble | refused | lost
     tell      line
-                                               line..., ended | lost
+                                               line..., lost
     close                                      closed
 """
 
@@ -193,10 +193,10 @@ class Driver:
             elif self._stage == "placing" and time.monotonic() - self._looked_at > 1.0:
                 self._looked_at = time.monotonic()
                 if self._has_head():
+                    self._refuse_own_death()
                     self._refuse_hopeless()
             elif self._stage == "opening" and time.monotonic() - self._looked_at > OPENING_S:
-                self._leave(wait_s=0.0)
-                self._say("lost", code="launcher-died", node=self._node)
+                self._gone("launcher-died")
         except self._ray.exceptions.RayError as error:
             self._lost(error)
 
@@ -276,33 +276,43 @@ class Driver:
         for line in news["lines"]:
             self._say("line", line=line)
         if news["ended"]:
-            self._leave(wait_s=0.0)
-            self._say("ended")
+            self._gone("launcher-died" if self._lives(self._node) else "node-died")
         else:
             self._ask_for_news()
 
     def _lost(self, error: Exception) -> None:
         """Say how, and give the place back."""
-        node = self._node
-        while not self._has_head():
-            time.sleep(POLL_S)
         if getattr(error, "preempted", False):
-            code = "preempted"
+            self._gone("preempted")
         else:
-            code = "launcher-died" if self._lives(node) else "node-died"
+            self._gone("launcher-died" if self._lives(self._node) else "node-died")
+
+    def _gone(self, code: str) -> None:
         self._leave(wait_s=0.0)
-        self._say("lost", code=code, node=node)
+        self._say("lost", code=code, node=self._node)
 
     def _lives(self, node: str) -> bool:
         """Whether the node does, once Ray had the time to notice its end: what ran on it is missed at once."""
         until = time.monotonic() + UNAVAILABLE_S
         while time.monotonic() < until:
+            if not self._has_head():
+                time.sleep(POLL_S)
+                continue
             state = next((one for one in self._ray.nodes() if one["NodeID"] == node), None)
             if state is None or not state["Alive"]:
                 return False
+            self._refuse_own_death()
             if self._answers(node):
                 return True
         return True
+
+    def _refuse_own_death(self) -> None:
+        """Ends this process if the node that it is connected to is dead, whatever else is: Ray ends what it had
+        started, and nothing can be asked from here any more. The cluster may live."""
+        mine = self._ray.get_runtime_context().get_node_id()
+        if any(one["NodeID"] == mine and not one["Alive"] for one in self._ray.nodes()):
+            self._say("lost", code="connection", node=self._node)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def _answers(self, node: str) -> bool:
         """Whether a node that Ray takes for alive starts a task."""

@@ -14,8 +14,8 @@ from typing import Any
 from pytest_sgdiff import __version__, errors
 from pytest_sgdiff.cluster import client as clients
 from pytest_sgdiff.cluster.client import Client, LineEndedError, Message
-from pytest_sgdiff.cluster.nodes import ClusterEligible, Node, eligible, place, unknown_products, usable
-from pytest_sgdiff.data import Case, EngineInfo, Gpu, Loss, Machine, NodeTrouble
+from pytest_sgdiff.cluster.nodes import ClusterEligible, Node, Placement, eligible, place, unknown_products, usable
+from pytest_sgdiff.data import Case, EngineInfo, Gpu, Loss, LossCode, Machine, NodeTrouble
 from pytest_sgdiff.errors import ClusterError, LaunchLostError, LeaseError, OptionError, SgdiffError
 from pytest_sgdiff.files.wire import from_plain, to_plain
 from pytest_sgdiff.launch.engine_help import TIMEOUT_S as HELP_S
@@ -180,7 +180,7 @@ class ClusterLease:
 
     def __init__(self, pool: ClusterPool, wanted: Wanted) -> None:
         self._pool, self._wanted = pool, wanted
-        self._lost: set[str] = set()
+        self._lost: dict[str, LossCode] = {}
         self._node: Node | None = None
         self._open = False
         self.gpus: tuple[Gpu, ...] = ()
@@ -237,14 +237,9 @@ class ClusterLease:
 
     def _take_once(self, until: float) -> None:
         wanted, pool = self._wanted, self._pool
-        placement = place(
-            pool.nodes,
-            wanted.count,
-            products=wanted.products,
-            homes=wanted.homes,
-            machine_was=self.machine,
-            avoid=frozenset(self._lost),
-        )
+        # A node that lives is better than none.
+        dead = frozenset(node for node, code in self._lost.items() if code in ("node-died", "preempted"))
+        placement = self._place(frozenset(self._lost)) or self._place(dead)
         if placement is None:
             raise NodeLostError(Loss(code="no-node"))
         began, said = time.monotonic(), False
@@ -283,6 +278,17 @@ class ClusterLease:
             except BaseException:
                 self.release()
                 raise
+
+    def _place(self, avoid: frozenset[str]) -> Placement | None:
+        wanted = self._wanted
+        return place(
+            self._pool.nodes,
+            wanted.count,
+            products=wanted.products,
+            homes=wanted.homes,
+            machine_was=self.machine,
+            avoid=avoid,
+        )
 
     def _held(self) -> None:
         """Have the node take its own lease of the GPUs: others on its host may use the plugin without Ray."""
@@ -343,10 +349,6 @@ class ClusterLease:
                     raise KeyboardInterrupt
             elif heard["kind"] == "line":
                 return dict(json.loads(heard["line"]))
-            elif heard["kind"] == "ended":
-                self._open = False
-                self._mark_lost()
-                raise NodeLostError(Loss(code="launcher-died", node=self.node))
             elif heard["kind"] == "lost":
                 raise self._lost_by(heard)
 
@@ -363,14 +365,17 @@ class ClusterLease:
     def _lost_by(self, heard: Message) -> NodeLostError:
         self._open = False
         self._node = next((node for node in self._pool.nodes if node.id == heard["node"]), self._node)
-        self._mark_lost()
         if heard["code"] == "cluster-lost":
             self._pool.lost()
+        elif heard["code"] == "connection":
+            self._pool.broken()
+        else:
+            self._mark_lost(heard["code"])
         return NodeLostError(Loss(code=heard["code"], node=self.node if heard["node"] else ""))
 
-    def _mark_lost(self) -> None:
+    def _mark_lost(self, code: LossCode) -> None:
         if self._node is not None:
-            self._lost.add(self._node.id)
+            self._lost[self._node.id] = code
 
     def _error(self, said: Message) -> SgdiffError:
         """The error that the node met, as one of this process."""

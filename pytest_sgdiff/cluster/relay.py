@@ -16,8 +16,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-UNHEARD_S = 120.0
+UNHEARD_S = 60.0
 """How long nobody may ask for news before the launch is ended: pytest asks every few seconds while it lives."""
+
+LOOK_S = 1.0
+"""How often to look whether the node still is one."""
 
 ENDING_S = 60.0
 """How long a launch may take to end after the end of its process's input: as long as `process_group.KILLED_S`."""
@@ -107,6 +110,7 @@ class Relay:
         self._ended = False
         self._news = threading.Condition()
         self._asked_at = time.monotonic()
+        self._raylet = os.getppid()
 
     def open(self, version: str, forwarded: Mapping[str, str]) -> dict[str, Any]:
         """Start the process; says where, or why not."""
@@ -129,10 +133,11 @@ class Relay:
             self._news.notify_all()
 
     def _listened_to(self) -> None:
-        """Ends the launch if pytest is gone and Ray did not notice."""
+        """Ends the launch if pytest is gone, or Ray on this node, and this worker did not notice: Ray takes its raylet
+        for alive as long as nobody has asked for its exit code."""
         while not self._ended:
-            time.sleep(1.0)
-            if time.monotonic() - self._asked_at > UNHEARD_S:
+            time.sleep(LOOK_S)
+            if os.getppid() != self._raylet or time.monotonic() - self._asked_at > UNHEARD_S:
                 self.close()
                 return
 

@@ -89,7 +89,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
-from pytest_sgdiff.data.merging import Conflict, ConflictCode, Merged
+from pytest_sgdiff.data.merging import Conflict, ConflictCode, LostShard, LostTest, Merged
 from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.results import (
     CaseResult,
@@ -181,6 +181,8 @@ __all__ = [
     "Location",
     "Loss",
     "LossCode",
+    "LostShard",
+    "LostTest",
     "Machine",
     "Measurement",
     "Merged",

@@ -31,12 +31,14 @@ class Flag:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineInfo:
     """The engine that a command line is written for: its command as a tuple of words, and its version. `flags` are
-    those that the engine itself says it has, by name; None where it was not asked."""
+    those that the engine itself says it has, by name; None where it was not asked. `installed`: the command is a script
+    of the Python environment that has the engine, so that it runs on this machine and sees its files."""
 
     command: tuple[str, ...]
     version: str
     torch: str | None = None
     flags: Mapping[str, Flag] | None = None
+    installed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

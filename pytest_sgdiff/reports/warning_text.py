@@ -101,6 +101,6 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
         f"the recording does not say on which machine it was made: the baseline is that of {w.machine}"
     ),
     "unknown-stage": _stage,
-    "lost-launches": lambda w, result: f"launched again on another node: {cluster_text.lost(w.losses)}",
+    "lost-launches": lambda w, result: f"launched again: {cluster_text.lost(w.losses)}",
     "advice": lambda w, result: "" if w.advice is None else f"{w.advice.message} [{w.advice.slug}]",
 }

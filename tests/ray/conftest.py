@@ -28,14 +28,17 @@ ENGINE = """#!/bin/sh
 here=$(dirname "$0") seed=
 for word; do [ "$last" = --seed ] && seed=$word; last=$word; done
 if [ -n "$seed" ]; then
-    echo "$$ ${SGDIFF_TEST_NODE:-here} $seed" >> "$here/started"
     if [ -f "$here/scenario-$seed" ]; then
         SGDIFF_FAKE_SCENARIO=$(cat "$here/scenario-$seed")
         export SGDIFF_FAKE_SCENARIO
     fi
+    echo "$$ ${SGDIFF_TEST_NODE:-here} $seed" >> "$here/started"
 fi
 exec "{fake}" "$@"
 """
+
+
+HEALTH = {"period_ms": "1000", "timeout_ms": "2000", "failure_threshold": "3", "initial_delay_ms": "1000"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,8 @@ class Ray:
         self.engine.chmod(0o755)
         # Ray looks for more than this in an environment; what the outer pytest set is none of its business.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SGDIFF_"))}
+        # Ray notices the end of a node after 15 s by itself.
+        environment |= {f"RAY_health_check_{name}": value for name, value in HEALTH.items()}
         with (folder / "host.log").open("w") as log:
             self._host = subprocess.Popen(
                 [sys.executable, str(HERE / "host.py")],
@@ -97,6 +102,10 @@ class Ray:
     def kill(self, name: str) -> None:
         """Kill all processes of a node."""
         self._tell(f"kill {name}")
+
+    def kill_raylet(self, name: str) -> None:
+        """Kill what makes a node of its processes, which live on."""
+        self._tell(f"raylet {name}")
 
     def drain(self, name: str) -> None:
         """Have Ray take the node for one that is about to be preempted."""

@@ -2,6 +2,7 @@
 
     add NAME JSON              another node, the first of them the head: `gpus` as numbers, `type`, and its `env`
     drain NAME                 take a node away for others, as where it is preempted
+    raylet NAME                kill what makes a node of its processes, which live on
     kill NAME                  kill all processes of a node
     quit                       the cluster's end
 
@@ -41,6 +42,10 @@ def main() -> None:
             ray = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", *named, *reason]
             subprocess.run([*ray, "--deadline-remaining-seconds", "60"], check=True, stdout=sys.stderr)
             print("drained", flush=True)
+        elif word == "raylet":
+            for process in nodes[name].all_processes["raylet"]:
+                process.process.kill()
+            print("killed", flush=True)
         elif word == "kill":
             cluster.remove_node(nodes.pop(name), allow_graceful=False)
             print("killed", flush=True)

@@ -137,6 +137,23 @@ def test_a_launcher_that_is_killed_takes_its_engine_along(suite: Suite) -> None:
     assert {one.node for one in suite.ray.started()[1:]} == {"a", "b"} - {launch.node}
 
 
+def test_a_run_whose_own_node_dies_joins_the_cluster_again(own: Ray, tmp_path: Path) -> None:
+    suite = project(tmp_path, own)
+    own.add("a", gpus=0)
+    own.add("b")
+    suite.write(suite.case(1))
+    own.play(1, "hang")
+    process = suite.start("--sgdiff-out=out")
+    wait_for(lambda: own.started(), limit_s=60)
+    (lost,) = own.started()
+    own.play(1, "native")
+    own.kill_raylet("a")
+    case = suite.ended(process).cases["s1"]
+    assert (case["outcome"], "lost-launches" in case["warning_codes"]) == ("no-baseline", True)
+    assert not alive(lost.pid)
+    assert len(own.started()) == len(recordings.read_launches(tmp_path / "out", "s1")) + 1 == 2
+
+
 FOREIGN = {"no-plugin": "raise ImportError('nothing here')", "other-plugin": "__version__ = '0.0.1'"}
 
 

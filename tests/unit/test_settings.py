@@ -123,8 +123,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
             {"sgdiff_cluster": "auto", "sgdiff_gpus": "2"},
             (
                 "--sgdiff-gpus=2 are GPUs of this machine, and --sgdiff-cluster=auto launches on the nodes of a "
-                "cluster, "
-                "where a case gets as many GPUs as it asks for: leave one of them out (or unset SGDIFF_GPUS, "
+                "cluster, where a case gets as many GPUs as it asks for: leave one of them out (or unset SGDIFF_GPUS, "
                 "SGDIFF_CLUSTER)"
             ),
         ),
@@ -143,8 +142,7 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
             {"sgdiff_cluster": "auto", "sgdiff_lock_dir": "/locks"},
             (
                 "--sgdiff-lock-dir names a folder of this machine, and --sgdiff-cluster launches on others: leave it "
-                "out, "
-                "and set SGDIFF_LOCK_DIR on the nodes before `ray start`, if their default does not do"
+                "out, and set SGDIFF_LOCK_DIR on the nodes before `ray start`, if their default does not do"
             ),
         ),
         (

@@ -40,6 +40,8 @@ from pytest_sgdiff.data import (
     Location,
     Loss,
     LossCode,
+    LostShard,
+    LostTest,
     Merged,
     NextCode,
     NextStep,
@@ -297,7 +299,7 @@ def next_lines() -> Iterator[str]:
         yield f"fix ({cause}): {next_text.words(NextStep(code='fix', cause=cause))}"
     short = NextStep(code="record", command="pytest --sgdiff-update x", launches=5, have=3)
     yield f"record (a short recording): {next_text.words(short)}"
-    yield f"record-more (fewer): {next_text.words(NextStep(code='record-more', launches=5, fewer=3))}"
+    yield f"record-more (fewer): {next_text.words(replace(short, code='record-more', fewer=3))}"
     yield f"accept-removal (one): {next_text.words(NextStep(code='accept-removal', metrics=('e2e',), command='x'))}"
     back = NextStep(code="restore-environment", changed=CHANGED[1:2], command="x")
     yield f"restore-environment (unset): {next_text.words(back)}"
@@ -338,9 +340,9 @@ def merge_lines() -> Iterator[str]:
         launches=9,
         of=4,
         reported=(1, 4),
-        unreported=((second, tests), (Shard(number=3, of=4), ())),
+        unreported=(LostShard(shard=second, tests=tests), LostShard(shard=Shard(number=3, of=4), tests=())),
         unfinished=(first,),
-        gaps=(("cases/a.yaml::tiny", ShardGap(shard=first, began=True, unmeasured=why)),),
+        gaps=(LostTest(test="cases/a.yaml::tiny", gap=ShardGap(shard=first, began=True, unmeasured=why)),),
         absent=("c",),
         plain=("d",),
         damaged=("a/tiny/00/launch.json",),
