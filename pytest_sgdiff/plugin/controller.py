@@ -361,7 +361,7 @@ class Results:
                 yield AcceptanceUse(acceptance=one, state="expired")
             elif one.case in selected:
                 yield AcceptanceUse(acceptance=one, state="not-judged")
-            elif ids is not None and one.case not in ids:
+            elif one.case not in ids:
                 near = get_close_matches(one.case, sorted(ids), n=1)
                 yield AcceptanceUse(acceptance=one, state="unknown-case", near=next(iter(near), ""))
 
