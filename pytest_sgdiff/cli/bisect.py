@@ -32,8 +32,7 @@ exit codes:
   130  interrupted; the same command goes on where it was
 
 examples:
-  sgdiff bisect --good v0.5.16 --bad main --case wan22_t2v --repo ../sglang \\
-      --setup 'python3 -m venv .venv && .venv/bin/pip install -q ./python[diffusion]'
+  sgdiff bisect --good v0.5.16 --bad main --case wan22_t2v --repo ../sglang --setup ./build-venv.sh
   sgdiff bisect --good HEAD~40 --bad HEAD --case tiny --setup make --engine-cmd '{worktree}/build/engine'
   sgdiff bisect --good a1b2c3 --bad d4e5f6 --case tiny --allow 1% -- --sgdiff-assets=assets
 """
