@@ -107,6 +107,7 @@ def _run(chosen: argparse.Namespace, commits: Repository, plan: Plan, good: str,
     from pytest_sgdiff.files import data_files
     from pytest_sgdiff.files.run_folders import IGNORE, PARENT
     from pytest_sgdiff.launch.signals import as_ctrl_c
+    from pytest_sgdiff.redact import Redaction
 
     options = _options(chosen, commits, good, bad)
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
@@ -119,7 +120,8 @@ def _run(chosen: argparse.Namespace, commits: Repository, plan: Plan, good: str,
     try:
         if chosen.restart:
             data_files.remove(folder / NAME, below=folder)
-        book = Book(folder, options)
+        hide = Redaction(os.environ).text
+        book = Book(folder, {name: hide(value) for name, value in options.items()})
         workshop = Workshop(commits, plan, folder, inherits=(lock,))
         search = Search(
             commits,
