@@ -199,7 +199,8 @@ def compared(report: Mapping[str, Any], aim: Aim | None) -> Compared:
     skips: Mapping[str, SkipCode] = {"invalid": "invalid", "no-baseline": "not-comparable"}
     if case["outcome"] in skips:
         return _skipped(skips[case["outcome"]], case["reason"], side)
-    if case["reason_code"] != "verdicts":
+    # Another picture is no slowdown: the verdicts are there all the same.
+    if case["reason_code"] not in ("verdicts", "picture-changed"):
         return _skipped("disturbed", case["reason"], side)
     verdict = _deciding(case, aim)
     if verdict is None:

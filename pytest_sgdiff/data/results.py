@@ -13,6 +13,7 @@ from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 from pytest_sgdiff.data.next_steps import NextStep
+from pytest_sgdiff.data.pictures import Quality
 
 Estimator = Literal["mean", "median"]
 """What a centre is: the geometric mean over the launches with high outliers pulled in, or the median (of values that
@@ -122,6 +123,7 @@ WarningCode = Literal[
     "unknown-machine",
     "unknown-stage",
     "lost-launches",
+    "not-compared",
     "advice",
 ]
 """What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
@@ -153,6 +155,7 @@ class Warned:
     location: Location | None = None
     advice: Advice | None = None
     losses: tuple[Loss, ...] = ()
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,6 +188,7 @@ class CaseResult:
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
     published. `accepted`: the outcome would fail, and slowdowns that somebody accepted for a time cover all that it
     rests on. `acceptances` are the lines about the case, and what became of each.
+    `quality` is what became of the pictures, None where it did not come to that.
     """
 
     case: str
@@ -216,6 +220,7 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
+    quality: Quality | None = None
     accepted: bool = False
     acceptances: tuple[AcceptanceUse, ...] = ()
 

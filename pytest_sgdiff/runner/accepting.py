@@ -23,7 +23,10 @@ def with_accepted(job: Job, result: CaseResult, judge: Judge) -> CaseResult:
     if not job.acceptances:
         return result
     found = accept(result.verdicts, job.acceptances, judge)
-    return replace(result, verdicts=found.verdicts, accepted=found.whole, acceptances=found.uses)
+    # Who accepts that it takes longer does not accept another picture.
+    other_picture = result.quality is not None and result.quality.other_picture
+    accepted = found.whole and not other_picture
+    return replace(result, verdicts=found.verdicts, accepted=accepted, acceptances=found.uses)
 
 
 def with_the_rest(job: Job, result: CaseResult) -> CaseResult:

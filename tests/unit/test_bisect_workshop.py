@@ -46,6 +46,12 @@ def test_with_an_aim_other_metrics_do_not_matter() -> None:
     assert compared(report(SLOW), Aim(metric="denoise_core", gate=("denoise",))).metric == "denoise"
 
 
+def test_another_picture_is_no_slowdown() -> None:
+    changed = replace(GOOD, outcome="regressed", reason=Reason(code="picture-changed"), decided_by=())
+    assert compared(report(changed), AIM).verdict == "good"
+    assert compared(report(changed), None).verdict == "good"
+
+
 @pytest.mark.parametrize(
     ("result", "skip", "side"),
     [

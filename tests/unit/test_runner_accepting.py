@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_sgdiff.data import Acceptance, CaseResult
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pytest_sgdiff.data import Acceptance, CaseResult, Quality, Verdict
+from pytest_sgdiff.data.pictures import OTHER_PICTURE
 from pytest_sgdiff.runner.ab import against
-from pytest_sgdiff.runner.accepting import with_the_rest
+from pytest_sgdiff.runner.accepting import with_accepted, with_the_rest
 from pytest_sgdiff.runner.gate import gate
 from tests.unit.test_runner import SLOW, STEADY, Script, baseline, job
 
@@ -40,3 +44,17 @@ def test_what_says_no_word_of_a_slowdown_still_names_its_lines() -> None:
         expired_acceptances=(accepted(0.2, until="2026-01-01"),),
     )
     assert told(with_the_rest(broken, gate(broken))) == ("invalid", False, ["not-judged", "expired"])
+
+
+def test_another_picture_is_not_accepted_with_the_time_that_it_takes() -> None:
+    then, lines = baseline(*STEADY), (accepted(0.1),)
+    slower = job(Script(*SLOW), then=then, acceptances=lines)
+    found = gate(slower)
+    assert found.accepted
+    changed = replace(found, quality=Quality(code=next(iter(sorted(OTHER_PICTURE)))))
+
+    def judge(sizes: Mapping[str, float]) -> tuple[Verdict, ...]:
+        return tuple(replace(v, outcome="pass") for v in found.verdicts) if sizes else found.verdicts
+
+    assert with_accepted(slower, found, judge).accepted
+    assert not with_accepted(slower, changed, judge).accepted
