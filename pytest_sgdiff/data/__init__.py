@@ -11,6 +11,8 @@ absent; neither is ever 0.0. Everything here crosses process borders as plain bu
 
 from __future__ import annotations
 
+from pytest_sgdiff.data.accepting import Acceptance, AcceptanceState, AcceptanceUse
+from pytest_sgdiff.data.bisecting import Aim, BisectCode, Bisected, BisectStep, Judged, Pairs, SkipCode
 from pytest_sgdiff.data.cases import (
     NIGHTLY_BASELINE,
     OUTCOMES,
@@ -140,10 +142,17 @@ __all__ = [
     "OUTCOMES",
     "SERVE",
     "USUAL_BASELINE",
+    "Acceptance",
+    "AcceptanceState",
+    "AcceptanceUse",
     "Advice",
+    "Aim",
     "ArgValue",
     "Backend",
     "Baseline",
+    "BisectCode",
+    "BisectStep",
+    "Bisected",
     "Blank",
     "Case",
     "CaseResult",
@@ -181,6 +190,7 @@ __all__ = [
     "GpuSeries",
     "GpuState",
     "HistoryPoint",
+    "Judged",
     "Launch",
     "LaunchFiles",
     "LaunchPlan",
@@ -207,6 +217,7 @@ __all__ = [
     "OutputKind",
     "OutputSample",
     "OutputSize",
+    "Pairs",
     "PerfDump",
     "Ports",
     "Problem",
@@ -242,6 +253,7 @@ __all__ = [
     "ShardGap",
     "ShardReport",
     "Similarity",
+    "SkipCode",
     "Stage",
     "StepFinding",
     "Trend",
