@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.baselines import file_format
+from pytest_sgdiff.baselines import file_format, profiles
 from pytest_sgdiff.baselines.find import Once, entries, every, right_place, suite
 from pytest_sgdiff.baselines.flaws import Code, Flaw, of_case, of_power
 from pytest_sgdiff.baselines.renew import centres, moment
 from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
 from pytest_sgdiff.errors import BaselineError
+from pytest_sgdiff.files.data_files import kind
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.judging.suite_prior import suite_priors
@@ -41,6 +42,7 @@ def check(
             found.append(Flaw(level="error", code="unreadable", path=str(path), line=error.line, why=error.why))
             continue
         found += [replace(flaw, path=str(path)) for flaw in _complaints(baseline, cases)]
+        found += _profile(path, root)
         if right := right_place(baseline, path):
             found.append(Flaw(level="error", code="misplaced", path=str(path), name=right))
         case = cases.get(baseline.measurement.case)
@@ -53,9 +55,25 @@ def check(
             priors[machine.slug] = suite_priors(suite(root, machine, read=read))
         plan = LaunchPlan() if case is None else case.launches
         found += of_power(baseline, own, looks=plan.looks, priors=priors[machine.slug])
-    strays = (path for path in entries(root) if path.suffix != ".json" and path.parent != root)
+    strays = (
+        path for path in entries(root) if path.suffix != ".json" and path.parent != root and not _is_profile(path, root)
+    )
     found += [Flaw(level="error", code="stray", path=str(path)) for path in strays]
     return tuple(found)
+
+
+def _profile(path: Path, root: Path) -> Iterator[Flaw]:
+    """What is wrong with the profile beside a baseline, if there is one."""
+    beside = path.with_suffix(profiles.SUFFIX)
+    try:
+        profiles.load(beside, below=root)
+    except BaselineError as error:
+        yield Flaw(level="error", code="unreadable", path=str(beside), line=error.line, why=error.why)
+
+
+def _is_profile(path: Path, root: Path) -> bool:
+    """Whether it is the profile of a baseline that is there."""
+    return path.suffix == profiles.SUFFIX and kind(path.with_suffix(".json"), below=root) == "file"
 
 
 def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterator[Flaw]:

@@ -11,6 +11,7 @@ from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 from pytest_sgdiff.data.next_steps import NextStep
+from pytest_sgdiff.data.profiles import Profiled
 
 Estimator = Literal["mean", "median"]
 """What a centre is: the geometric mean over the launches with high outliers pulled in, or the median (of values that
@@ -173,7 +174,7 @@ class CaseResult:
     the launches are meant as a new baseline (`--sgdiff-update`), and its verdicts are then for show. `changed` are
     variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
-    published.
+    published. `profile` is what came of `--sgdiff-profile`, None where it was not asked for.
     """
 
     case: str
@@ -205,6 +206,7 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
+    profile: Profiled | None = None
 
     @property
     def reason_code(self) -> ReasonCode:

@@ -7,15 +7,26 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_sgdiff import baselines
+from pytest_sgdiff.baselines import profiles
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, Warned, Workload
+from pytest_sgdiff.data import (
+    Case,
+    CaseResult,
+    Launch,
+    Machine,
+    MetricClass,
+    Profiled,
+    ProfileSummary,
+    Warned,
+    Workload,
+)
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import HistoryError, LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
@@ -33,7 +44,7 @@ from pytest_sgdiff.plugin.session import RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.junit import properties
-from pytest_sgdiff.runner import command_line
+from pytest_sgdiff.runner import command_line, profile
 from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
 from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.job import Job
@@ -102,7 +113,12 @@ class Measuring:
             replayed=self._too_few(),
             command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
-        result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
+
+        def base() -> LiveSource:
+            return self._launches(engine, workload_now, found, base=True)
+
+        result = self._run(job, base)
+        result = replace(result, profile=self._profile(result, job, folder, base))
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
@@ -160,6 +176,41 @@ class Measuring:
             source, problems = ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
             return against(replace(job, source=source, problems=problems), job)
         return gate(job)
+
+    def _profile(self, result: CaseResult, job: Job, folder: Path, base: Callable[[], LiveSource]) -> Profiled | None:
+        """What the engine's profiler shows of the case, None where it was not asked for: it is launched once more, and
+        so is the base engine of an A/B run."""
+        settings, wanted = self.settings, self.settings.profile
+        if wanted is None or not result.measured or result.outcome == "invalid":
+            return None
+        if wanted == "regressed" and (result.recorded or result.outcome != "regressed"):
+            return None
+        if settings.replay is not None:
+            against = bool(self._base_recorded)
+            return profile.replayed(settings.replay, self.case.id, job.engine, against=against)
+        if not isinstance(job.source, LiveSource):
+            return None
+        if settings.mode == "against":
+            told = profile.profile(result, job.source, base=base())
+        elif settings.mode == "update" or result.machine is None:
+            told = profile.profile(result, job.source)
+        else:
+            digest = "" if result.workload is None else result.workload.digest
+            find = partial(self._kept_profile, folder, result.machine)
+            told = profile.profile(result, job.source, kept=lambda: profile.kept_beside(find, digest))
+        near = {
+            name: None if path is None else settings.near(path)
+            for name, path in (("trace", told.trace), ("base_trace", told.base_trace))
+        }
+        return replace(told, trace=near["trace"], base_trace=near["base_trace"])
+
+    def _kept_profile(self, folder: Path, machine: Machine) -> tuple[str, ProfileSummary] | None:
+        """The digest and figures of the profile that was recorded with the case's baseline; None if there is none."""
+        found = profiles.load(profiles.path_of(folder, machine, self.case.id), below=folder)
+        baseline = self.session.find(folder, machine, self.case.id)
+        if found is None or baseline is None or found.session not in baseline.recorded.sessions:
+            return None
+        return found.workload, found.summary
 
     def _launches(
         self, engine: Engine, workload_now: Workload, found: Mapping[str, Path], *, base: bool = False

@@ -102,6 +102,15 @@ SETTINGS: tuple[Setting, ...] = (
         "same GPUs (A/B run).",
     ),
     Setting(
+        flag="profile",
+        group="results",
+        metavar="regressed|all",
+        ini="string",
+        help="Launch a case once more with the engine's profiler after it regressed (or all cases), and list the "
+        "operators and kernels whose time changed most; with --sgdiff-update=all, 'all' keeps a profile beside the "
+        "baseline.",
+    ),
+    Setting(
         flag="out",
         group="results",
         metavar="DIR",

@@ -21,6 +21,8 @@ from pytest_sgdiff.isolation import FORMERLY_ALONE, ISOLATIONS, Isolation
 from pytest_sgdiff.plugin.options import CASE_FILES, OFF, SETTINGS, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
+Profile = Literal["regressed", "all"]
+PROFILES: tuple[Profile, ...] = ("regressed", "all")
 REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt", ".prom", ".lp", ".asv.json", ".benchmark.json")
 UPDATES = ("all", "missing", "extend")
 ON = ("1", "true", "yes", "on")
@@ -52,6 +54,7 @@ class Settings:
     against: tuple[str, ...]
     out: Path | None
     keep: int | None
+    profile: Profile | None
     baselines: Path
     assets: Path | None
     engine_cmd: tuple[str, ...]
@@ -160,6 +163,7 @@ def read_settings(
         against=_command("--sgdiff-against", text["sgdiff_against"] or "", cwd),
         out=default_out if out is None else (cwd / out).resolve(),
         keep=_keep(text["sgdiff_keep"] or "20"),
+        profile=_profile(text["sgdiff_profile"]),
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
         engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
@@ -307,6 +311,15 @@ def _isolation(value: str | None, *, update: str | None) -> tuple[Isolation, tup
         if value == isolation:
             return isolation, ()
     raise OptionError(f"--sgdiff-isolation={value}: unknown, use one of {', '.join(ISOLATIONS)}")
+
+
+def _profile(value: str | None) -> Profile | None:
+    for one in PROFILES:
+        if value == one:
+            return one
+    if value is not None:
+        raise OptionError(f"--sgdiff-profile={value}: unknown, use one of {', '.join(PROFILES)}")
+    return None
 
 
 def _keep(value: str) -> int | None:

@@ -41,7 +41,7 @@ class LiveSource:
     """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording.
 
     For what is shown live: there will be `of` launches, at most that many unless `exact`, of about `expected_s` each;
-    `side` is the engine of an A/B run.
+    `side` is the engine of an A/B run; `profiled`: the profiler is on.
     """
 
     case: Case
@@ -62,6 +62,7 @@ class LiveSource:
     exact: bool = False
     expected_s: float | None = None
     side: Side | None = None
+    profiled: bool = False
     host_timeout_s: float = 3600.0
     _client: Client | None = None
     _stage: str = ""
@@ -191,6 +192,7 @@ class LiveSource:
                 of=self.of,
                 exact=self.exact,
                 side=self.side,
+                profiled=self.profiled,
                 stage=stage,
                 waits_for=waits_for,
                 expected_s=self.expected_s,

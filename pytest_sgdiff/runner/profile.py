@@ -1,0 +1,216 @@
+"""One more launch of a case with the engine's own profiler on: not judged, in no baseline, history or figure.
+
+Its launches lie in `OUT/profile/<case>/`, those of the base engine of an A/B run in `OUT/profile/against/<case>/`, and
+the traces in a folder `traces` beside each: a replay of `OUT` takes none of them for a launch of the case. Whatever
+goes wrong here is a code of `Profiled`, and never touches the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from pytest_sgdiff.data import (
+    CaseResult,
+    Launch,
+    ProfileCode,
+    Profiled,
+    ProfilePlan,
+    ProfileReach,
+    ProfileSummary,
+    Reading,
+)
+from pytest_sgdiff.engines.perf_dump import read_dump
+from pytest_sgdiff.engines.profiling import Profiling, can_profile, plan
+from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.errors import BaselineError, SgdiffError
+from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, make_folder, names, opened, remove
+from pytest_sgdiff.metrics import is_denoising, is_stage, parameter
+from pytest_sgdiff.profiling.row_changes import changes, comparable
+from pytest_sgdiff.profiling.trace_events import TraceError
+from pytest_sgdiff.profiling.trace_summary import summary_of
+from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.runner.live import LiveSource
+
+FOLDER: Final = "profile"
+"""The folder of a recording that holds the profiled launches."""
+TRACES: Final = "traces"
+TRACE_KEPT: Final = 256 << 20
+"""Bytes of a trace (gzipped, as the engine writes it) that is kept as an artifact."""
+TIMES: Final = 2.0
+"""A profiled launch may take so many times as long as others: the trace is written before it ends."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Side:
+    """What came of one engine's profiled launch: a summary, or why there is none."""
+
+    made: Profiled
+    trace: str | None = None
+
+
+def plan_for(result: CaseResult) -> ProfilePlan:
+    """What to profile of a case: all of a short request, and of a long one the denoising steps, as far as the verdicts
+    do not point elsewhere."""
+    steps = max((len(launch.steps_ms) for launch in result.launches), default=0)
+    slower = [v for v in result.verdicts if v.outcome == "regressed"]
+    of_steps = [v for v in slower if v.metric.startswith("denoise") or is_denoising(parameter(v.metric))]
+    stages = [v for v in slower if v.metric_class == "stage" and v not in of_steps]
+    held = [v.finding.first for v in of_steps if v.finding.first is not None]
+    return plan(steps, other_stage=bool(stages) and not of_steps, until=min(held) + 2 if held else None)
+
+
+def profile(
+    result: CaseResult,
+    source: LiveSource,
+    *,
+    base: LiveSource | None = None,
+    kept: Callable[[], ProfileSummary | Profiled] | None = None,
+) -> Profiled:
+    """Launch the case once more with the profiler on, and say what changed: against the `base` engine, launched and
+    profiled too, or against what is `kept` beside the baseline; None for a recording of a baseline. Never raises on
+    what the engine does."""
+    then: ProfileSummary | Profiled | None = None
+    wanted = plan_for(result)
+    if base is None and kept is not None:
+        then = kept()
+        if isinstance(then, ProfileSummary):
+            wanted = _as_before(then, wanted)
+    now = _launched(source, wanted)
+    if now.made.now is None:
+        return now.made
+    before = None if base is None else _launched(base, wanted)
+    return _beside(now, before, then)
+
+
+def replayed(root: Path, case: str, engine: Engine, *, against: bool) -> Profiled | None:
+    """What the traces in a recording show, None if it has none of the case. `against`: it is of an A/B run."""
+    now = _recorded(root, root / FOLDER, case, engine)
+    if now is None or now.made.now is None:
+        return None if now is None else now.made
+    before = _recorded(root, root / FOLDER / recordings.AGAINST, case, engine) if against else None
+    return _beside(now, before, None)
+
+
+def _beside(now: _Side, before: _Side | None, then: ProfileSummary | Profiled | None) -> Profiled:
+    told = replace(now.made, trace=now.trace)
+    if before is not None:
+        told = replace(told, base_trace=before.trace)
+        if before.made.now is None:
+            return replace(told, code="base-failed", why=before.made.why, problem=before.made.problem)
+        then = before.made.now
+    if isinstance(then, Profiled):
+        return replace(told, code=then.code, why=then.why)
+    if then is None or told.now is None:
+        return told
+    if not comparable(then, told.now):
+        return replace(told, code="other-reach")
+    # The rows of both sides stand in the change.
+    return replace(told, code="compared", change=changes(then, told.now), now=None)
+
+
+def _as_before(then: ProfileSummary, wanted: ProfilePlan) -> ProfilePlan:
+    """What was profiled for the baseline: only the same can be compared."""
+    if then.reach == "stages":
+        return ProfilePlan(reach="stages")
+    return ProfilePlan(reach="steps", steps=max(len(then.steps) - 1, 1)) if then.steps else wanted
+
+
+def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
+    """One profiled launch, with what is in its trace."""
+    if not can_profile(source.engine, source.info):
+        return _Side(made=Profiled(code="unsupported"))
+    root = source.out
+    out = root.parent / FOLDER / root.name if root.name == recordings.AGAINST else root / FOLDER
+    traces = out / file_name(source.case.id) / TRACES
+    profiled = replace(
+        source,
+        case=replace(source.case, timeout_s=TIMES * source.case.timeout_s),
+        engine=Profiling(source.engine, wanted, str(traces)),
+        out=out,
+        number=0,
+        of=1,
+        exact=True,
+        profiled=True,
+        expected_s=None,
+    )
+    try:
+        make_folder(traces, below=out)
+        for name in names(traces, below=out):
+            remove(traces / name, below=out)
+        launch = profiled.launch(alone=True)
+    except (SgdiffError, OSError) as error:
+        return _Side(made=Profiled(code="launch-failed", why=str(error)))
+    if launch is None:
+        return _Side(made=Profiled(code="launch-failed"))
+    reading = source.engine.read(launch, source.case)
+    if reading.problems:
+        return _Side(made=Profiled(code="launch-failed", problem=reading.problems[0]))
+    return _read(traces, out, wanted, reading, source.info.version)
+
+
+def _recorded(root: Path, out: Path, case: str, engine: Engine) -> _Side | None:
+    """The profiled launch that a recording holds."""
+    folder = out / file_name(case)
+    try:
+        if kind(folder / TRACES, below=root) is None:
+            return None
+        launches = recordings.read_launches(out, case, below=root)
+    except SgdiffError as error:
+        return _Side(made=Profiled(code="launch-failed", why=str(error)))
+    if not launches:
+        return _Side(made=Profiled(code="launch-failed"))
+    launch = launches[-1]
+    dump, _ = read_dump(launch.dump)
+    reading = Reading(dump=dump, backend=None, pipeline=None, warmup="none")
+    wanted = ProfilePlan(reach=_reach(launch))
+    return _read(folder / TRACES, root, wanted, reading, launch.environment.engine_version)
+
+
+def _reach(launch: Launch) -> ProfileReach:
+    return "stages" if "--profile-all-stages" in launch.argv else "steps"
+
+
+def _read(traces: Path, below: Path, wanted: ProfilePlan, reading: Reading, version: str | None) -> _Side:
+    """What the trace says that the engine left: the largest one, should there be several."""
+    try:
+        found = [traces / name for name in names(traces, below=below) if ".trace.json" in name]
+        found = [path for path in found if kind(path, below=below) == "file"]
+        if not found:
+            return _Side(made=Profiled(code="no-trace"))
+        path = max(found, key=lambda one: one.lstat().st_size)
+        stages = () if reading.dump is None else tuple(s.name for s in reading.dump.stages if is_stage(s.name))
+        with opened(path, below=below) as descriptor:
+            if descriptor is None:
+                return _Side(made=Profiled(code="no-trace"))
+            with open(descriptor, "rb", closefd=False) as file:
+                summary = summary_of(file, reach=wanted.reach, stages=stages, engine_version=version)
+        size = path.lstat().st_size
+        if size > TRACE_KEPT:
+            remove(path, below=below)
+    except TraceError as error:
+        return _Side(made=_none(error.code, str(error)), trace=str(path))
+    except (DataFileError, OSError) as error:
+        return _Side(made=_none("no-trace", str(error)))
+    if summary is None:
+        return _Side(made=Profiled(code="empty"), trace=str(path))
+    made = Profiled(code="alone", now=summary, dropped_bytes=size if size > TRACE_KEPT else None)
+    return _Side(made=made, trace=None if size > TRACE_KEPT else str(path))
+
+
+def _none(code: ProfileCode, why: str) -> Profiled:
+    return Profiled(code=code, why=why)
+
+
+def kept_beside(find: Callable[[], tuple[str, ProfileSummary] | None], digest: str) -> ProfileSummary | Profiled:
+    """The profile that is kept beside the baseline, or why there is none to compare with. `find` gives the digest of
+    its workload and its figures, `digest` is that of the launches."""
+    try:
+        found = find()
+    except BaselineError as error:
+        return Profiled(code="bad-baseline-profile", why=str(error))
+    if found is None:
+        return Profiled(code="no-baseline-profile")
+    return found[1] if found[0] == digest else Profiled(code="other-work")
