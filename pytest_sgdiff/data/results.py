@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_sgdiff.data.attribution import Attribution, LongPause
 from pytest_sgdiff.data.cases import Advice, FasterThan, Location, MetricClass, Outcome
 from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode, StepFinding, UnknownStage
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
@@ -107,6 +108,7 @@ WarningCode = Literal[
     "inherited-unrecorded",
     "inherited-work",
     "pauses",
+    "long-pause",
     "not-judged",
     "new-stages",
     "steps",
@@ -142,6 +144,7 @@ class Warned:
     usual: int | None = None
     machine: str = ""
     stage: UnknownStage | None = None
+    pause: LongPause | None = None
     location: Location | None = None
     advice: Advice | None = None
 
@@ -174,7 +177,8 @@ class CaseResult:
     the launches are meant as a new baseline (`--sgdiff-update`), and its verdicts are then for show. `changed` are
     variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
-    published. `profile` is what came of `--sgdiff-profile`, None where it was not asked for.
+    published. `attribution` is where the change lies. `profile` is what came of `--sgdiff-profile`, None where it was
+    not asked for.
     """
 
     case: str
@@ -206,6 +210,7 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
+    attribution: Attribution | None = None
     profile: Profiled | None = None
 
     @property

@@ -30,6 +30,7 @@ from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.files.locks import try_lock
 from pytest_sgdiff.files.wire import from_plain, to_plain
+from pytest_sgdiff.programs import printed
 from pytest_sgdiff.redact import redact
 
 TIMEOUT_S = 180.0
@@ -186,7 +187,7 @@ def _help(command: Sequence[str], timeout_s: float) -> tuple[str | None, str]:
     """What `generate --help` prints, and why it is nothing."""
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
     environment.pop("FORCE_COLOR", None)
-    return machine.printed([*command, "generate", "--help"], timeout_s=timeout_s, env=environment)
+    return printed([*command, "generate", "--help"], timeout_s=timeout_s, env=environment)
 
 
 @contextlib.contextmanager

@@ -103,6 +103,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "changed": _plain(result.changed),
         "noise": noise_text.words(result.noise),
         "noise_figures": _plain(result.noise),
+        "profile": _plain(result.profile),
         "command": result.command,
         "folder": result.folder,
     }
