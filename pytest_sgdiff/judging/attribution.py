@@ -39,6 +39,7 @@ from pytest_sgdiff.metrics import (
     parameter,
     stages_of,
 )
+from pytest_sgdiff.profiling.row_changes import fewest
 
 LONG_MS = 250.0
 """From so long on a pause is a long one: full collections of Python took 300 ms and more in the engine, and where none
@@ -82,7 +83,7 @@ def attribution(
         beside=tuple(_beside(then, new)),
         versions=tuple(_versions(then, new)),
         commits=_commits(then, new),
-        pause=_pause(then, new),
+        pause=long_pause(then, new),
     )
 
 
@@ -126,6 +127,8 @@ def _steps(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> StepsCh
     if not math.isfinite(change) or change == 0:
         return None
     first, last = fewest([step * math.copysign(1, change) for step in by_step], share=NEARLY)
+    if last - first + 1 >= NEARLY * len(by_step):
+        first, last = 0, len(by_step) - 1  # a change of every step alike
     return StepsChange(
         first=first,
         last=last,
@@ -133,19 +136,6 @@ def _steps(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> StepsCh
         then_ms=math.fsum(before[first : last + 1]),
         now_ms=math.fsum(after[first : last + 1]),
     )
-
-
-def fewest(values: Sequence[float], *, share: float) -> tuple[int, int]:
-    """First and last of the fewest neighbouring values that hold `share` of their sum, which is positive."""
-    wanted, best = share * math.fsum(values), (0, len(values) - 1)
-    for start in range(len(values)):
-        held = 0.0
-        for end in range(start, min(len(values), start + best[1] - best[0])):
-            held += values[end]
-            if held >= wanted:
-                best = (start, end)
-                break
-    return best
 
 
 def _beside(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Iterator[Beside]:
@@ -182,9 +172,8 @@ def _versions(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> Iter
         sides = [tuple(sorted({v for one in side if (v := read(one.environment))})) for side in (then, now)]
         if all(sides) and not set(sides[1]) <= set(sides[0]):
             yield VersionChange(name=name, then=sides[0], now=sides[1])
-    packages = [
-        [one.environment.packages for one in side if one.environment.packages is not None] for side in (then, now)
-    ]
+    environments = ([one.environment for one in side] for side in (then, now))
+    packages = [[one.packages for one in side if one.packages is not None] for side in environments]
     if not all(packages):
         return  # an older baseline does not say
     for name in dict.fromkeys(name for side in packages for one in side for name in one):
@@ -213,11 +202,14 @@ def commit_of(environment: Environment) -> str | None:
     return None if found is None else found[1]
 
 
-def _pause(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> LongPause | None:
-    """Long pauses beside the steps, where some launches have one and others have none."""
+def long_pause(then: Sequence[LaunchRecord], now: Sequence[LaunchRecord]) -> LongPause | None:
+    """Long pauses beside the steps, where some launches have one and others have none. One that was rare when the
+    baseline was recorded, and did not come now, is not worth a word."""
     sides = [[gap for one in side if (gap := one.metrics.get(DENOISE_GAP)) is not None] for side in (then, now)]
     long = [[gap for gap in side if gap >= LONG_MS] for side in sides]
     if not any(long) or all(len(some) == len(every) for some, every in zip(long, sides, strict=True)):
+        return None
+    if not long[1] and 2 * len(long[0]) < len(sides[0]):
         return None
     return LongPause(
         launches=len(long[1]),

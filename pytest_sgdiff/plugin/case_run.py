@@ -118,7 +118,9 @@ class Measuring:
             return self._launches(engine, workload_now, found, base=True)
 
         result = self._run(job, base)
-        result = replace(result, profile=self._profile(result, job, folder, base))
+        result = replace(
+            result, attribution=self._attribution(result), profile=self._profile(result, job, folder, base)
+        )
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.

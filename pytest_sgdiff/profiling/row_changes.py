@@ -48,7 +48,7 @@ def changes(then: ProfileSummary, now: ProfileSummary) -> ProfileChange:
         listed += sorted(of_part, key=lambda row: -abs(row.beyond_ms))[:most]
     stages = tuple(
         StageChange(stage=name, then_ms=then.stages_ms.get(name), now_ms=now.stages_ms.get(name))
-        for name in dict.fromkeys((*then.stages_ms, *now.stages_ms))
+        for name in dict.fromkeys((*now.stages_ms, *then.stages_ms))
     )
     held = [math.fsum(row.held_ms for row in side.rows if row.part == "operator") for side in (then, now)]
     return ProfileChange(
@@ -128,15 +128,23 @@ def _steps(
     by_step = [after.get(step, 0.0) - before.get(step, 0.0) for step in numbers]
     if not numbers or change == 0 or math.fsum(by_step) / change < NEARLY:
         return None, None
-    wanted, best = NEARLY * math.fsum(by_step) * _sign(change), (0, len(numbers) - 1)
-    for start in range(len(numbers)):
+    start, end = fewest([ms * _sign(change) for ms in by_step], share=NEARLY)
+    if end - start + 1 >= NEARLY * len(numbers):
+        start, end = 0, len(numbers) - 1  # a change of every step alike
+    return numbers[start], numbers[end]
+
+
+def fewest(values: Sequence[float], *, share: float) -> tuple[int, int]:
+    """First and last of the fewest neighbouring values that hold `share` of their sum, which is positive."""
+    wanted, best = share * math.fsum(values), (0, len(values) - 1)
+    for start in range(len(values)):
         held = 0.0
-        for end in range(start, min(len(numbers), start + best[1] - best[0])):
-            held += by_step[end] * _sign(change)
+        for end in range(start, min(len(values), start + best[1] - best[0])):
+            held += values[end]
             if held >= wanted:
                 best = (start, end)
                 break
-    return numbers[best[0]], numbers[best[1]]
+    return best
 
 
 def _sign(value: float) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Problem, Run, Verdict
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import (
+    attribution_text,
     case_text,
     disturbance_text,
     finding_text,
@@ -22,6 +23,7 @@ from pytest_sgdiff.reports import (
     next_text,
     noise_text,
     problem_text,
+    profile_text,
     reason_text,
     warning_text,
 )
@@ -103,6 +105,9 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "changed": _plain(result.changed),
         "noise": noise_text.words(result.noise),
         "noise_figures": _plain(result.noise),
+        "where": attribution_text.line(result),
+        "attribution": _plain(result.attribution),
+        "profile_words": profile_text.head(result),
         "profile": _plain(result.profile),
         "command": result.command,
         "folder": result.folder,

@@ -12,6 +12,7 @@ from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.reports import (
+    attribution_text,
     case_text,
     evidence,
     finding_text,
@@ -20,6 +21,7 @@ from pytest_sgdiff.reports import (
     noise_text,
     numbers,
     problem_text,
+    profile_text,
     reason_text,
     trend_text,
     warning_text,
@@ -149,8 +151,20 @@ def message(result: CaseResult) -> str:
         *case_text.estimator_legend(result),
     ]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
+    if told := attribution_text.line(result):
+        blocks.append([f"  where: {told}"])
+    blocks.append(profile_lines(result))
     blocks.append(_facts(result))
     return printable_lines("\n\n".join("\n".join(block) for block in blocks if block))
+
+
+def profile_lines(result: CaseResult) -> list[str]:
+    """What the engine's profiler shows of the case: a line, and a table of what changed most."""
+    told = profile_text.head(result)
+    rows = profile_text.rows(result, base=case_text.base_word(result))
+    aligns = "<" * (len(rows[0]) - 4) + ">>>>" if rows and len(rows[0]) > 4 else "<<>>"
+    lines = [f"  {line}" for line in table(rows, aligns=aligns)] if rows else []
+    return [f"  profile: {told}", *lines] if told else []
 
 
 def renewal(result: CaseResult) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, Changed, Verdict, Warned, WarningCode
-from pytest_sgdiff.reports import doubt_text, finding_text
+from pytest_sgdiff.reports import attribution_text, doubt_text, finding_text
 
 
 def of_case(result: CaseResult) -> tuple[str, ...]:
@@ -91,6 +91,7 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
     "inherited-unrecorded": lambda w, result: _unrecorded(w.changed),
     "inherited-work": _work,
     "pauses": _of_verdict(""),
+    "long-pause": lambda w, result: "" if w.pause is None else attribution_text.pause(w.pause),
     "not-judged": _of_verdict(" was not judged"),
     "new-stages": _new_stages,
     "steps": lambda w, result: "" if w.step is None else doubt_text.step(w.step, paired=result.paired),

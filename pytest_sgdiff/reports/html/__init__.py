@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.reports import (
+    attribution_text,
     case_text,
     evidence,
     metric_text,
     noise_text,
     numbers,
     problem_text,
+    profile_text,
     text,
     trend_text,
     warning_text,
@@ -158,6 +160,10 @@ class HtmlReport:
             "has_pause": any(v.metric == PAUSE for v in result.verdicts),
             "actions": case_text.actions(result),
             "files_href": self._files(result),
+            "where": attribution_text.line(result),
+            "commits": attribution_text.titles(result.attribution),
+            "profile": profile_text.head(result),
+            "profile_rows": profile_text.rows(result, base=case_text.base_word(result)),
             "conditions": evidence.conditions(result) if result.launches else "",
             "apart": evidence.differences(result),
             "warnings": warning_text.of_case(result),
