@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_sgdiff import baselines
+from pytest_sgdiff import baselines, engine_commits
 from pytest_sgdiff.baselines import profiles
 from pytest_sgdiff.cases import assets
 from pytest_sgdiff.data import (
+    Attribution,
     Case,
     CaseResult,
     Launch,
@@ -178,6 +179,17 @@ class Measuring:
             source, problems = ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
             return against(replace(job, source=source, problems=problems), job)
         return gate(job)
+
+    def _attribution(self, result: CaseResult) -> Attribution | None:
+        """Where the change lies, with the titles of the engine's commits if its checkout is here."""
+        found = result.attribution
+        if found is None or found.commits is None:
+            return found
+        checkout = None
+        if self.settings.live:
+            base = self.session.base_info if self.settings.mode == "against" else None
+            checkout = self.session.engine_info.checkout or (base and base.checkout)
+        return replace(found, commits=engine_commits.between(found.commits, checkout))
 
     def _profile(self, result: CaseResult, job: Job, folder: Path, base: Callable[[], LiveSource]) -> Profiled | None:
         """What the engine's profiler shows of the case, None where it was not asked for: it is launched once more, and
