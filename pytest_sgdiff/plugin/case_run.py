@@ -188,7 +188,7 @@ class Measuring:
         checkout = None
         if self.settings.live:
             base = self.session.base_info if self.settings.mode == "against" else None
-            checkout = self.session.engine_info.checkout or (base and base.checkout)
+            checkout = self.session.engine_info.checkout or (None if base is None else base.checkout)
         return replace(found, commits=engine_commits.between(found.commits, checkout))
 
     def _profile(self, result: CaseResult, job: Job, folder: Path, base: Callable[[], LiveSource]) -> Profiled | None:

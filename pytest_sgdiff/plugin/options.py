@@ -106,9 +106,8 @@ SETTINGS: tuple[Setting, ...] = (
         group="results",
         metavar="regressed|all",
         ini="string",
-        help="Launch a case once more with the engine's profiler after it regressed (or all cases), and list the "
-        "operators and kernels whose time changed most; with --sgdiff-update=all, 'all' keeps a profile beside the "
-        "baseline.",
+        help="Launch regressed cases, or 'all', once more with the engine's profiler, list the operators and kernels "
+        "whose time changed most, and keep a profile beside each baseline that is recorded with 'all'.",
     ),
     Setting(
         flag="out",

@@ -55,11 +55,12 @@ def commits(found: EngineCommits) -> str:
     return f"{span}{count}{back}{': ' if shown else ''}{shown}{rest}"
 
 
-def pause(found: LongPause) -> str:
-    """What is said of long pauses in some launches."""
+def pause(found: LongPause, *, paired: bool) -> str:
+    """What is said of long pauses in some launches; `paired`: the other side is the base engine of an A/B run."""
+    other = "base engine" if paired else "baseline"
     return (
         f"{found.launches} of {numbers.plural(found.of, 'launch')} and {found.then_launches} of {found.then_of} of the "
-        f"baseline pause beside their steps for up to {numbers.quantity(found.longest_ms, 'ms')}; full collections of "
+        f"{other} pause beside their steps for up to {numbers.quantity(found.longest_ms, 'ms')}; full collections of "
         f"Python's garbage collector took as long where they were looked for ({PAUSE_PAGE})"
     )
 
@@ -85,13 +86,13 @@ def _change(then: float | None, now: float | None) -> str:
 
 
 def _beside(one: Beside) -> str:
-    unit, name = {
-        "sm-clock": ("MHz", "SM clock"),
-        "memory": ("MiB", "peak memory"),
-        "power-limit": ("W", "power limit"),
-    }[one.code]
-    like = max(one.then, one.now)
-    then, now = (numbers.quantity(value, unit, like=like) for value in (one.then, one.now))
+    name = {"sm-clock": "SM clock", "memory": "peak memory", "power-limit": "power limit"}[one.code]
+    if one.code == "memory":
+        like = max(one.then, one.now)
+        then, now = (numbers.quantity(value, "MiB", like=like) for value in (one.then, one.now))
+    else:
+        unit = "MHz" if one.code == "sm-clock" else "W"
+        then, now = (f"{value:.0f} {unit}" for value in (one.then, one.now))
     return f"{name} {then} then, {now} now ({numbers.signed(one.now / one.then - 1)})"
 
 

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Problem, Run, Verdict
+from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Problem, Profiled, Run, Verdict
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import (
     attribution_text,
@@ -108,7 +108,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "where": attribution_text.line(result),
         "attribution": _plain(result.attribution),
         "profile_words": profile_text.head(result),
-        "profile": _plain(result.profile),
+        "profile": None if result.profile is None else _profile(result.profile),
         "command": result.command,
         "folder": result.folder,
     }
@@ -142,6 +142,11 @@ def _launch(launch: LaunchRecord) -> dict[str, Any]:
         events = list(map(disturbance_text.event, launch.watch.gpu_events))
         kept["watch"] = {**kept["watch"], "gpus": series, "notes": notes, "events": events}
     return kept
+
+
+def _profile(profile: Profiled) -> dict[str, Any]:
+    problem = None if profile.problem is None else _problem(profile.problem)
+    return {**_plain(profile), "problem": problem}
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

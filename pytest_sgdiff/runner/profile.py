@@ -27,6 +27,7 @@ from pytest_sgdiff.engines.profiling import Profiling, can_profile, plan
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import BaselineError, SgdiffError
 from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, make_folder, names, opened, remove
+from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.metrics import is_denoising, is_stage, parameter
 from pytest_sgdiff.profiling.row_changes import changes, comparable
 from pytest_sgdiff.profiling.trace_events import TraceError
@@ -140,7 +141,7 @@ def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
         make_folder(traces, below=out)
         for name in names(traces, below=out):
             remove(traces / name, below=out)
-        launch = profiled.launch(alone=True)
+        launch = profiled.launch(alone=runs_alone(source.isolation, look=1, recording=True))
     except (SgdiffError, OSError) as error:
         return _Side(made=Profiled(code="launch-failed", why=str(error)))
     if launch is None:
