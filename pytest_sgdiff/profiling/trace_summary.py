@@ -142,13 +142,16 @@ def summary_of(
         known = launcher >= 0
         none = table.key_of(("operator", _NO_OPERATOR, ""))
         op_key = np.where(known, cpu.key[launcher], none)
-        stage, step = (np.where(known, place[launcher], 0) for place in (cpu_stage, cpu_step))
+        # Kernels of a CUDA graph have no operator: the moment at which they ran stands for it.
+        stage = np.where(known, cpu_stage[launcher], _place(device.start, stage_windows))
+        step = np.where(known, cpu_step[launcher], _place(device.start, step_windows))
         table.add(op_key, stage_of[stage], step, device.took)
         table.add(device.key, stage_of[stage], step, device.took)
     else:
         chosen = is_operator
         table.add(cpu.key[chosen], stage_of[cpu_stage[chosen]], cpu_step[chosen], own[chosen], clip=True)
-    rest = ~is_operator
+    # Threads that run no operator wait for something all the time.
+    rest = ~is_operator & np.isin(cpu.thread, np.unique(cpu.thread[is_operator]))
     table.add(cpu.key[rest], stage_of[cpu_stage[rest]], cpu_step[rest], own[rest], clip=True)
     rows, rest_ms = table.rows()
     took: dict[str, float] = {}

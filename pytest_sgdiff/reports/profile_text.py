@@ -33,7 +33,7 @@ _PARTS: Mapping[Part, str] = {
     "kernel": "kernel",
     "python": "Python function",
 }
-NAME_CHARS = 72
+NAME_CHARS = 100
 
 Rows = list[tuple[str, ...]]
 
