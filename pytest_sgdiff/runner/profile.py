@@ -7,6 +7,7 @@ goes wrong here is a code of `Profiled`, and never touches the verdict.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,7 +150,7 @@ def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
     reading = source.engine.read(launch, source.case)
     if reading.problems:
         return _Side(made=Profiled(code="launch-failed", problem=reading.problems[0]))
-    return _read(traces, out, wanted, reading, source.info.version)
+    return _read(traces, out, wanted, reading, source.info.version, most=TRACE_KEPT)
 
 
 def _recorded(root: Path, out: Path, case: str, engine: Engine) -> _Side | None:
@@ -167,15 +168,19 @@ def _recorded(root: Path, out: Path, case: str, engine: Engine) -> _Side | None:
     dump, _ = read_dump(launch.dump)
     reading = Reading(dump=dump, backend=None, pipeline=None, warmup="none")
     wanted = ProfilePlan(reach=_reach(launch))
-    return _read(folder / TRACES, root, wanted, reading, launch.environment.engine_version)
+    # A recording stays as it is.
+    return _read(folder / TRACES, root, wanted, reading, launch.environment.engine_version, most=math.inf)
 
 
 def _reach(launch: Launch) -> ProfileReach:
     return "stages" if "--profile-all-stages" in launch.argv else "steps"
 
 
-def _read(traces: Path, below: Path, wanted: ProfilePlan, reading: Reading, version: str | None) -> _Side:
-    """What the trace says that the engine left: the largest one, should there be several."""
+def _read(
+    traces: Path, below: Path, wanted: ProfilePlan, reading: Reading, version: str | None, *, most: float
+) -> _Side:
+    """What the trace says that the engine left: the largest one, should there be several. One of more than `most` bytes
+    is removed."""
     try:
         found = [traces / name for name in names(traces, below=below) if ".trace.json" in name]
         found = [path for path in found if kind(path, below=below) == "file"]
@@ -189,7 +194,8 @@ def _read(traces: Path, below: Path, wanted: ProfilePlan, reading: Reading, vers
             with open(descriptor, "rb", closefd=False) as file:
                 summary = summary_of(file, reach=wanted.reach, stages=stages, engine_version=version)
         size = path.lstat().st_size
-        if size > TRACE_KEPT:
+        dropped = size > most
+        if dropped:
             remove(path, below=below)
     except TraceError as error:
         return _Side(made=_none(error.code, str(error)), trace=str(path))
@@ -197,8 +203,8 @@ def _read(traces: Path, below: Path, wanted: ProfilePlan, reading: Reading, vers
         return _Side(made=_none("no-trace", str(error)))
     if summary is None:
         return _Side(made=Profiled(code="empty"), trace=str(path))
-    made = Profiled(code="alone", now=summary, dropped_bytes=size if size > TRACE_KEPT else None)
-    return _Side(made=made, trace=None if size > TRACE_KEPT else str(path))
+    made = Profiled(code="alone", now=summary, dropped_bytes=size if dropped else None)
+    return _Side(made=made, trace=None if dropped else str(path))
 
 
 def _none(code: ProfileCode, why: str) -> Profiled:

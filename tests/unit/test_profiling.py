@@ -180,7 +180,7 @@ WHOLE = text(*(event("op", number, 1) for number in range(50)))
         b"\x1f\x8b garbage",
         bytes([*gzip.compress(WHOLE)[:60], 0, 1, 2, 3, *gzip.compress(WHOLE)[64:]]),
     ],
-    ids=lambda content: repr(content[:12]),
+    ids=lambda content: f"{len(content)} bytes of {content[:2]!r}",
 )
 def test_what_is_no_whole_trace_is_torn(content: bytes) -> None:
     with pytest.raises(TraceError) as caught:
