@@ -24,7 +24,7 @@ NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+", re.ASCII)
 IGNORE = "# Launches of pytest-sgdiff, which come and go. To keep one, copy its folder.\n*\n"
 LOG, OUTPUTS = "engine.log", "work"
 OF_A_LAUNCH = re.compile(r"perf(?:_\d+)?\.json|engine\.log|ending\.log|launch\.json", re.ASCII)
-CANDIDATES, AGAINST, AGAIN = "baselines", "against", "again"
+CANDIDATES, AGAINST, AGAIN, PROFILE, TRACES = "baselines", "against", "again", "profile", "traces"
 
 
 class RunFolder:
@@ -127,15 +127,36 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
         return all(_is_candidates(machine) for machine in inner)
     if entry.name == AGAINST:
         return all(_is_ours(case) for case in inner)
+    if entry.name == PROFILE:
+        return all(map(_is_profiled, inner)) or all(map(_is_launch, inner))
     if entry.name == AGAIN:
         return all(test.is_dir(follow_symlinks=False) and all(map(_is_ours, _entries(test.path))) for test in inner)
     return all(_is_launch(launch) for launch in inner)
 
 
+def _is_profiled(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is what a profiled case left: its launch and its traces; or those of a base engine's cases."""
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    inner = list(_entries(entry.path))
+    if entry.name == AGAINST:
+        return all(map(_is_profiled, inner))
+    return all(_is_traces(one) if one.name == TRACES else _is_launch(one) for one in inner)
+
+
+def _is_traces(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    return all(".trace.json" in file.name and file.is_file(follow_symlinks=False) for file in _entries(entry.path))
+
+
 def _is_candidates(machine: os.DirEntry[str]) -> bool:
     if not machine.is_dir(follow_symlinks=False):
         return machine.name == ".lock"
-    return all(file.name.endswith(".json") and file.is_file(follow_symlinks=False) for file in _entries(machine.path))
+    return all(
+        file.name.endswith((".json", ".profile")) and file.is_file(follow_symlinks=False)
+        for file in _entries(machine.path)
+    )
 
 
 def _is_launch(entry: os.DirEntry[str]) -> bool:

@@ -201,7 +201,8 @@ class Measuring:
             return None
         if settings.replay is not None:
             against = bool(self._base_recorded)
-            return profile.replayed(settings.replay, self.case.id, job.engine, against=against)
+            sessions = {launch.session for launch in self._recorded if launch.session}
+            return profile.replayed(settings.replay, self.case.id, sessions=sessions, against=against)
         if not isinstance(job.source, LiveSource):
             return None
         if settings.mode == "against":

@@ -8,7 +8,7 @@ goes wrong here is a code of `Profiled`, and never touches the verdict.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,6 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.engines.perf_dump import read_dump
 from pytest_sgdiff.engines.profiling import Profiling, can_profile, plan
-from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import BaselineError, SgdiffError
 from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, make_folder, names, opened, remove
 from pytest_sgdiff.gpus import runs_alone
@@ -36,9 +35,6 @@ from pytest_sgdiff.profiling.trace_summary import summary_of
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.runner.live import LiveSource
 
-FOLDER: Final = "profile"
-"""The folder of a recording that holds the profiled launches."""
-TRACES: Final = "traces"
 TRACE_KEPT: Final = 256 << 20
 """Bytes of a trace (gzipped, as the engine writes it) that is kept as an artifact."""
 TIMES: Final = 2.0
@@ -87,12 +83,13 @@ def profile(
     return _beside(now, before, then)
 
 
-def replayed(root: Path, case: str, engine: Engine, *, against: bool) -> Profiled | None:
-    """What the traces in a recording show, None if it has none of the case. `against`: it is of an A/B run."""
-    now = _recorded(root, root / FOLDER, case, engine)
+def replayed(root: Path, case: str, *, sessions: Collection[str], against: bool) -> Profiled | None:
+    """What the traces in a recording show, None if it has none of the case that one of the `sessions` made, which are
+    those of its launches. `against`: it is of an A/B run."""
+    now = _recorded(root, root / recordings.PROFILE, case, sessions)
     if now is None or now.made.now is None:
         return None if now is None else now.made
-    before = _recorded(root, root / FOLDER / recordings.AGAINST, case, engine) if against else None
+    before = _recorded(root, root / recordings.PROFILE / recordings.AGAINST, case, sessions) if against else None
     return _beside(now, before, None)
 
 
@@ -125,8 +122,8 @@ def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
     if not can_profile(source.engine, source.info):
         return _Side(made=Profiled(code="unsupported"))
     root = source.out
-    out = root.parent / FOLDER / root.name if root.name == recordings.AGAINST else root / FOLDER
-    traces = out / file_name(source.case.id) / TRACES
+    out = root.parent / recordings.PROFILE / root.name if root.name == recordings.AGAINST else root / recordings.PROFILE
+    traces = out / file_name(source.case.id) / recordings.TRACES
     profiled = replace(
         source,
         case=replace(source.case, timeout_s=TIMES * source.case.timeout_s),
@@ -140,8 +137,7 @@ def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
     )
     try:
         make_folder(traces, below=out)
-        for name in names(traces, below=out):
-            remove(traces / name, below=out)
+        recordings.forget_traces(out, source.case.id, below=out)
         launch = profiled.launch(alone=runs_alone(source.isolation, look=1, recording=True))
     except (SgdiffError, OSError) as error:
         return _Side(made=Profiled(code="launch-failed", why=str(error)))
@@ -153,23 +149,23 @@ def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
     return _read(traces, out, wanted, reading, source.info.version, most=TRACE_KEPT)
 
 
-def _recorded(root: Path, out: Path, case: str, engine: Engine) -> _Side | None:
+def _recorded(root: Path, out: Path, case: str, sessions: Collection[str]) -> _Side | None:
     """The profiled launch that a recording holds."""
     folder = out / file_name(case)
     try:
-        if kind(folder / TRACES, below=root) is None:
+        if kind(folder / recordings.TRACES, below=root) is None:
             return None
-        launches = recordings.read_launches(out, case, below=root)
+        launches = [one for one in recordings.read_launches(out, case, below=root) if one.session in sessions]
     except SgdiffError as error:
         return _Side(made=Profiled(code="launch-failed", why=str(error)))
     if not launches:
-        return _Side(made=Profiled(code="launch-failed"))
+        return None
     launch = launches[-1]
     dump, _ = read_dump(launch.dump)
     reading = Reading(dump=dump, backend=None, pipeline=None, warmup="none")
     wanted = ProfilePlan(reach=_reach(launch))
     # A recording stays as it is.
-    return _read(folder / TRACES, root, wanted, reading, launch.environment.engine_version, most=math.inf)
+    return _read(folder / recordings.TRACES, root, wanted, reading, launch.environment.engine_version, most=math.inf)
 
 
 def _reach(launch: Launch) -> ProfileReach:
@@ -182,7 +178,7 @@ def _read(
     """What the trace says that the engine left: the largest one, should there be several. One of more than `most` bytes
     is removed."""
     try:
-        found = [traces / name for name in names(traces, below=below) if ".trace.json" in name]
+        found = [traces / name for name in names(traces, below=below) if recordings.is_trace(name)]
         found = [path for path in found if kind(path, below=below) == "file"]
         if not found:
             return _Side(made=Profiled(code="no-trace"))

@@ -31,6 +31,7 @@ from pytest_sgdiff.engines.profiling import FOLDERS, Profiling, can_profile, pla
 from pytest_sgdiff.engines.sglang_generate import SglangGenerate
 from pytest_sgdiff.engines.sglang_serve import SglangServe
 from pytest_sgdiff.errors import BaselineError
+from pytest_sgdiff.files.run_folders import prune
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.runner import profile
 from tests import factories
@@ -158,9 +159,10 @@ def test_only_an_engine_with_the_flags_can_be_profiled() -> None:
 
 
 def recorded(root: Path, *, content: bytes | None, name: str = "x.trace.json.gz") -> Path:
-    out = root / profile.FOLDER
-    recordings.write_launch(out, Launch(case="tiny", number=0, argv=("sglang", "--profile", "--profile-all-stages")))
-    traces = out / "tiny" / profile.TRACES
+    out = root / recordings.PROFILE
+    argv = ("sglang", "--profile", "--profile-all-stages")
+    recordings.write_launch(out, Launch(case="tiny", number=0, argv=argv, session="s1"))
+    traces = out / "tiny" / recordings.TRACES
     traces.mkdir()
     if content is not None:
         (traces / name).write_bytes(content)
@@ -185,19 +187,42 @@ WHOLE = json.dumps({"traceEvents": [EVENT]}).encode()
 )
 def test_a_recording_says_what_became_of_its_trace(tmp_path: Path, content: bytes | None, code: str) -> None:
     recorded(tmp_path, content=content)
-    found = profile.replayed(tmp_path, "tiny", SglangGenerate(), against=False)
+    found = profile.replayed(tmp_path, "tiny", sessions={"s1"}, against=False)
     assert found is not None
     assert found.code == code
 
 
+def test_the_profile_of_another_run_is_none_of_the_launches(tmp_path: Path) -> None:
+    recorded(tmp_path, content=WHOLE)
+    assert profile.replayed(tmp_path, "tiny", sessions={"s2"}, against=False) is None
+
+
+def test_what_an_earlier_run_profiled_is_forgotten(tmp_path: Path) -> None:
+    traces = recorded(tmp_path, content=WHOLE)
+    (traces / "notes.txt").write_text("mine")
+    recordings.forget_profile(tmp_path, "tiny")
+    assert [path.name for path in traces.iterdir()] == ["notes.txt"]
+    assert not (traces.parent / "00").exists()
+    recordings.forget_profile(tmp_path, "other")
+
+
+def test_a_run_with_a_profile_is_one_that_may_be_removed(tmp_path: Path) -> None:
+    old, new = "2026-11-29T10-00-00-1", "2026-11-30T10-00-00-1"
+    traces = recorded(tmp_path / old, content=WHOLE)
+    assert prune(tmp_path, keep=1, but=new) == (old,)
+    traces = recorded(tmp_path / old, content=WHOLE)
+    (traces / "notes.txt").write_text("mine")
+    assert prune(tmp_path, keep=1, but=new) == ()
+
+
 def test_a_recording_without_a_profile_has_none(tmp_path: Path) -> None:
-    assert profile.replayed(tmp_path, "tiny", SglangGenerate(), against=False) is None
+    assert profile.replayed(tmp_path, "tiny", sessions={"s1"}, against=False) is None
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir])
 def test_what_is_no_file_is_no_trace(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(recorded(tmp_path, content=None) / "x.trace.json.gz")
-    found = profile.replayed(tmp_path, "tiny", SglangGenerate(), against=False)
+    found = profile.replayed(tmp_path, "tiny", sessions={"s1"}, against=False)
     assert found is not None
     assert found.code == "no-trace"
 
@@ -205,7 +230,7 @@ def test_what_is_no_file_is_no_trace(tmp_path: Path, make: Callable[[Path], obje
 def test_a_replay_leaves_a_large_trace_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     traces = recorded(tmp_path, content=WHOLE)
     monkeypatch.setattr(profile, "TRACE_KEPT", 10)
-    found = profile.replayed(tmp_path, "tiny", SglangGenerate(), against=False)
+    found = profile.replayed(tmp_path, "tiny", sessions={"s1"}, against=False)
     assert found is not None
     assert (found.code, found.dropped_bytes) == ("alone", None)
     assert [path.name for path in traces.iterdir()] == ["x.trace.json.gz"]
