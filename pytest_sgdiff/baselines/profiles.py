@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pytest_sgdiff.baselines.find import path_for
 from pytest_sgdiff.baselines.write import LOCK_TIMEOUT_S, locked
-from pytest_sgdiff.data import Machine, ProfileSummary
+from pytest_sgdiff.data import Baseline, Machine, ProfileSummary
 from pytest_sgdiff.errors import BaselineError, WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.data_files import DataFileError, kind, read_bytes, remove, write
@@ -62,6 +62,17 @@ def forget(root: Path, machine: Machine, case: str) -> None:
             remove(path, below=root)
     except (DataFileError, OSError) as error:
         raise BaselineError(f"{path}: is of the replaced baseline, and cannot be removed: {error}") from None
+
+
+def follow(root: Path, candidate: Baseline, *, folder: Path) -> None:
+    """Put the profile beside a candidate for a baseline, which was taken from `folder`, beside the baseline in `root`.
+    The profile of a baseline that was replaced goes. Raises BaselineError."""
+    machine, case = candidate.measurement.machine, candidate.measurement.case
+    kept = None if candidate.path is None else load(Path(candidate.path).with_suffix(SUFFIX), below=folder)
+    if kept is not None:
+        save(root, machine, case, kept)
+    elif not candidate.recorded.extends:
+        forget(root, machine, case)
 
 
 def load(path: Path, *, below: Path) -> KeptProfile | None:

@@ -72,7 +72,7 @@ def _values(setting: Setting, words: Sequence[str]) -> Iterator[str]:
             yield setting.const if setting.nargs == "?" and setting.const is not None else following
 
 
-JUDGES = frozenset({"strict", "fail-on", "report", "history"})
+JUDGES = frozenset({"strict", "fail-on", "report", "history", "profile"})
 """Options that nobody types who does not want a measurement."""
 
 

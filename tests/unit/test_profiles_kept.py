@@ -99,6 +99,19 @@ def test_a_profile_of_other_work_is_not_compared_with() -> None:
     assert profile.kept_beside(lambda: None, "b") == Profiled(code="no-baseline-profile")
 
 
+def test_the_profile_of_a_candidate_follows_it(tmp_path: Path) -> None:
+    baseline = factories.baseline()
+    tree, candidates = tmp_path / "baselines", tmp_path / "candidates"
+    machine, case = baseline.measurement.machine, baseline.measurement.case
+    candidate = baselines.load(baselines.save(candidates, baseline))
+    profiles.save(candidates, machine, case, KEPT)
+    profiles.follow(tree, candidate, folder=candidates)
+    assert profiles.load(profiles.path_of(tree, machine, case), below=tree) == KEPT
+    profiles.forget(candidates, machine, case)
+    profiles.follow(tree, candidate, folder=candidates)
+    assert profiles.load(profiles.path_of(tree, machine, case), below=tree) is None
+
+
 def test_the_check_of_baselines_knows_profiles(tmp_path: Path) -> None:
     baseline = factories.baseline()
     path = baselines.save(tmp_path, baseline)
