@@ -7,7 +7,7 @@ ENGINE ?= .engine
 RUN    := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs test-install test-engine test-browser dist bench clean
+.PHONY: help demo test lint unit docs test-install test-engine test-ray test-browser dist bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -18,6 +18,10 @@ $(VENV)/.ready: pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[dev,docs,html]'
 	touch $@
 
+$(VENV)/.ray: $(VENV)/.ready
+	$(RUN) -m pip install --quiet --editable '.[ray]'
+	touch $@
+
 demo: $(VENV)/.ready  ## judge the bundled recordings of real launches, as a gate would
 	@$(RUN) examples/demo.py
 
@@ -26,6 +30,7 @@ test: lint unit  ## types, style, import rules, and all tests that need neither 
 lint: $(VENV)/.ready
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy action/trend.py action/comment/comment.py
+	$(VENV)/bin/mypy benchmarks
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
@@ -47,9 +52,14 @@ test-install: $(VENV)/.ready  ## install the package into environments of its ow
 
 # One thread for each launch and two at a time: what a launch does beside its request is waiting and imports.
 test-engine: export PYTHONDONTWRITEBYTECODE =
-test-engine: $(VENV)/.ready  ## install the real engine for the CPU and run it through the plugin
+test-engine: $(VENV)/.ready $(VENV)/.ray  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)
 	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2 --dist loadfile
+
+# Each cluster is some ten processes: one at a time.
+test-ray: export PYTHONDONTWRITEBYTECODE =
+test-ray: $(VENV)/.ready $(VENV)/.ray  ## launch on a Ray cluster of two nodes on this machine
+	$(RUN) -m pytest tests/ray -m ray
 
 test-browser: $(VENV)/.ready  ## look at the HTML report in headless Chromium, where that is installed
 	$(RUN) -m pytest tests/browser -m browser

@@ -102,13 +102,13 @@ def judged(cases: Cases, *, priors: Mapping[MetricClass, Prior] | None = None, s
     n = len(cases.memory[0])
     code, used = np.full(n, INCONCLUSIVE, dtype=np.int8), np.zeros(n, dtype=np.int64)
     worse = np.zeros(n, dtype=np.int64)
-    todo = np.arange(n)
+    todo: NDArray[np.int64] = np.arange(n)
     for look in LOOKS:
         used[todo] = look
         code[todo], worse[todo], is_open = _one_look(cases, todo, look, priors, slack)
         todo = todo[is_open]
     if cases.pause is not None and (needed := confirming(cases.pause[0].shape[1])) > LOOKS[-1]:
-        paused = pauses(*(side[todo] for side in (cases.pause[0], cases.pause[1][:, : LOOKS[-1]])), _long(cases, todo))
+        paused = pauses(cases.pause[0][todo], cases.pause[1][todo, : LOOKS[-1]], _long(cases, todo))
         todo = todo[paused.code == INCONCLUSIVE]
         used[todo] = needed
         code[todo], worse[todo], _ = _one_look(cases, todo, LOOKS[-1], priors, slack, pauses_of=needed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import decision_noise as noise
@@ -13,6 +13,7 @@ from decision_nights import SLOWDOWNS
 from decision_peers import Peer, peers
 from decision_rules import IMPROVED, INCONCLUSIVE, PASS, REGRESSED, Array, Codes, Flags, moderated
 from decision_tables import bare, error, percent, random
+from numpy.typing import NDArray
 
 from pytest_sgdiff.data import MetricClass
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, Margins, ModeratedRule
@@ -45,7 +46,7 @@ def one_by_looks(b: Array, c: Array, m: Margins) -> Rates:
 def looks_codes(b: Array, c: Array, m: Margins, *, secondary: bool = False) -> tuple[Codes, Array]:
     """Outcome codes in the end, and launches taken; `secondary` metrics ask for more only where they are suspect."""
     code, launches = np.full(len(b), INCONCLUSIVE, dtype=np.int8), np.zeros(len(b))
-    todo = np.arange(len(b))
+    todo: NDArray[np.int64] = np.arange(len(b))
     for look in LOOKS:
         launches[todo] = look
         found = moderated(b[todo], c[todo, :look], m)
@@ -95,9 +96,9 @@ def other_noise(n: int) -> Iterator[str]:
         yield f"   {name:<40} {'   '.join(cells)}"
     cells = []
     for nb in (5, 10):
-        still, launches = _with_steps(random(2, 98, nb, 0), 4 * n, nb, 0.0)
-        slowed, _ = _with_steps(random(2, 98, nb, 1), n, nb, 0.05)
-        cells.append(f"{percent(still):>12} {percent(slowed):>10} {launches:>9.2f}")
+        regressed, launches = _with_steps(random(2, 98, nb, 0), 4 * n, nb, 0.0)
+        caught, _ = _with_steps(random(2, 98, nb, 1), n, nb, 0.05)
+        cells.append(f"{percent(regressed):>12} {percent(caught):>10} {launches:>9.2f}")
     yield f"   {'the same, by the core of its steps':<40} {'   '.join(cells)}"
     yield f"   {4 * n} draws for alarms (standard error at 1 %: {error(4 * n)}), {n} for the rest ({error(n)})."
     yield from others_under_noise(n)
@@ -141,10 +142,11 @@ def _pri(r: Rates) -> str:
 
 def printed(n: int) -> Iterator[str]:
     yield "6. Minimum detectable slowdown printed from a baseline (median), and share of these that are regressed"
-    for kind, centre, cvs in (
+    rows: tuple[tuple[MetricClass, float, Sequence[float]], ...] = (
         ("primary", 1e4, (0.003, 0.005, 0.01, 0.015, 0.02)),
         ("stage", 300.0, (0.01, 0.03, 0.06, 0.12)),
-    ):
+    )
+    for kind, centre, cvs in rows:
         yield f"   {kind} metric of {centre:g} ms" + (", alone" if kind == "stage" else "")
         yield f"     {'nb':>4}" + "".join(f" {f'CV {percent(cv)}':>18}" for cv in cvs)
         for nb in (3, 5, 10, 20):
@@ -159,7 +161,8 @@ def _resolution(kind: MetricClass, centre: float, nb: int, cv: float, n: int) ->
     rng = random(8, nb, round(1e4 * cv), *([1] if stage else []))
     b = centre * noise.clean(rng, n, nb, cv)
     rule = ModeratedRule()
-    sizes = np.array([rule.detectable(row, margins, looks=LOOKS, secondary=stage) for row in b.tolist()])
+    baselines = [[float(value) for value in row] for row in b]
+    sizes = np.array([rule.detectable(row, margins, looks=LOOKS, secondary=stage) for row in baselines])
     c = centre * (1 + sizes[:, None]) * noise.clean(rng, n, 5, cv)
     found = (looks_codes(b, c, margins, secondary=stage)[0] == REGRESSED).mean()
     return f"{percent(float(np.median(sizes)))} ({percent(float(found))})"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import decision_noise as noise
 import numpy as np
 from decision_cases import Cases, Judged, first, judged
 from decision_peers import peers
-from decision_rules import INCONCLUSIVE, REGRESSED, Flags
+from decision_rules import INCONCLUSIVE, REGRESSED, Array, Flags
 from decision_tables import error, percent, random
 
+from pytest_sgdiff.data import MetricClass
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
 from pytest_sgdiff.judging.rules.prior import fit_prior
 
@@ -136,8 +138,11 @@ def fitted(title: str, key: tuple[int, ...], draw: Draw, count: int, slower: flo
         for cases in (still, slow):
             stages = np.concatenate([b for b, _ in cases.stages.values()])
             steadiest = next(iter(cases.judged.values()))[0]
-            baselines = {"primary": steadiest, "stage": stages, "memory": cases.memory[0]}
-            priors = {kind: fit_prior(b.tolist(), cv0=CLASS_MARGINS[kind].cv0) for kind, b in baselines.items()}
+            baselines: dict[MetricClass, Array] = {"primary": steadiest, "stage": stages, "memory": cases.memory[0]}
+            priors = {
+                kind: fit_prior([[float(v) for v in row] for row in b], cv0=CLASS_MARGINS[kind].cv0)
+                for kind, b in baselines.items()
+            }
             result.append(judged(cases, priors=priors))
         alarms.append(bool((result[0].code == REGRESSED).any()))
         launches.append(result[0].launches.mean())
@@ -171,10 +176,10 @@ def simulate_nights(count: int) -> Nights:
     part = count // PEER_SHARE
     uniform = nights(1, suite(5, 0.01), count, slowdowns=SLOWDOWNS)
     realistic = nights(2, suite(5, None), count, slowdowns=SLOWDOWNS)
-    beside = {"slowdowns": SLOWDOWNS}
-    alone = {**beside, "with_peers": False}
-    uniform_ten = nights(18, suite(10, 0.01), count, **alone)
-    public_ten = nights(17, public(10), count, **beside)
+    beside = partial(nights, slowdowns=SLOWDOWNS)
+    alone = partial(beside, with_peers=False)
+    uniform_ten = alone(18, suite(10, 0.01), count)
+    public_ten = beside(17, public(10), count)
     text = [
         f"3. {count} nights ({part} for peers) of {CASES} cases x 5 metrics: nights with a false alarm,",
         "   metrics with one, launches per unchanged case, unchanged cases left inconclusive; slowed cases that fail.",
@@ -182,15 +187,15 @@ def simulate_nights(count: int) -> Nights:
         f"   {error(max(2000, count))}.",
         *table("every CV 1 %, baseline of 5", uniform),
         *table("realistic mixture, baseline of 5", realistic),
-        *table("realistic mixture, baseline of 10", nights(3, suite(10, None), count, **beside)),
-        *table("realistic mixture, baseline of 3", nights(4, suite(3, None), count, **beside)),
-        *table("nights of the public history, baseline of 5", nights(16, public(5), count, **beside)),
+        *table("realistic mixture, baseline of 10", beside(3, suite(10, None), count)),
+        *table("realistic mixture, baseline of 3", beside(4, suite(3, None), count)),
+        *table("nights of the public history, baseline of 5", beside(16, public(5), count)),
         *table("nights of the public history, baseline of 10", public_ten),
         *table("every CV 1 %, baseline of 10", uniform_ten),
-        *table("another node (offset sd 1 %, at most 2 %), no slack", nights(5, suite(5, None, 0.01), count, **alone)),
-        *table("another node, slack of 2 %", nights(5, suite(5, None, 0.01), count, **alone, slack=0.02)),
-        *table("every CV 2 %, baseline of 5", nights(6, suite(5, 0.02), count, **alone)),
-        *table("every CV 2 %, baseline of 10", nights(7, suite(10, 0.02), count, **alone)),
+        *table("another node (offset sd 1 %, at most 2 %), no slack", alone(5, suite(5, None, 0.01), count)),
+        *table("another node, slack of 2 %", alone(5, suite(5, None, 0.01), count, slack=0.02)),
+        *table("every CV 2 %, baseline of 5", alone(6, suite(5, 0.02), count)),
+        *table("every CV 2 %, baseline of 10", alone(7, suite(10, 0.02), count)),
         *fitted("CV 2 %, nb 5", (5,), suite(5, 0.02), max(20, count // 20), 0.05),
         *fitted("realistic mixture, nb 5", (5, 1), suite(5, None), max(20, count // 20), 0.05),
     ]
@@ -243,7 +248,8 @@ def what_else_is_caught(n: int) -> Iterator[str]:
     for nb in (5, 10, 20):
         for share in (0.0, 2 / 14, 5 / 14):
             failed = []
-            for i, added in enumerate(({"every": 450.0}, {"every": 1000.0}, {"decode_ms": 60.0})):
-                cases, _ = noise.recorded(random(7, nb, i), n, nb, 0.0, share=share, **added)
+            for i, (every, decode_ms) in enumerate(((450.0, 0.0), (1000.0, 0.0), (0.0, 60.0))):
+                rng = random(7, nb, i)
+                cases, _ = noise.recorded(rng, n, nb, 0.0, share=share, every=every, decode_ms=decode_ms)
                 failed.append(percent(share_of(judged(cases))))
             yield f"     {nb:>8} {percent(share):>8}" + "".join(f" {cell:>24}" for cell in failed)

@@ -139,7 +139,7 @@ def suite(rng: np.random.Generator, n: int, nb: int, slower: float, *, cv: float
             return drift * np.exp(scale * own[:, None] * rng.standard_normal((n, launches)))
 
         stage_noise = 1.0 if cv is not None else 2.5
-        spike = np.ones((n, launches))
+        spike: Array = np.ones((n, launches))
         if cv is None:
             spike = np.where(rng.random((n, launches)) < 0.01, 1 + rng.uniform(0.05, 0.5, (n, launches)), 1.0)
             spike = spike * np.where(two_modes[:, None] & (rng.random((n, launches)) < 0.3), 1.06, 1.0)

@@ -27,16 +27,16 @@ def pairs(n: int) -> Iterator[str]:
     yield f"     {'CV':>6} {'drift':>6} {'rule':<36}" + "".join(f" {f'{count} pairs':>24}" for count in counts)
     rules = pair_rules(random(5, 99))
     for cv, drift in ((0.005, 0.0), (0.005, 0.01), (0.01, 0.0), (0.01, 0.01)):
-        cells: dict[str, list[str]] = {name: [] for name in rules}
+        by_rule: dict[str, list[str]] = {name: [] for name in rules}
         for count in counts:
             rngs = [random(5, round(1e4 * cv), round(1e4 * drift), count, i) for i in range(len(PAIR_SIZES))]
             draws = [_pairs(rng, n, count, cv, s, drift) for rng, s in zip(rngs, PAIR_SIZES, strict=True)]
             for name, rule in rules.items():
                 codes = [rule(*draw) for draw in draws]
                 found = " / ".join(bare(float((code == REGRESSED).mean())) for code in codes)
-                cells[name].append(f"{found}  {100 * (codes[0] == PASS).mean():3.0f}")
-        for name, row in cells.items():
-            yield f"     {percent(cv):>6} {percent(drift):>6} {name:<36}" + "".join(f" {cell:>24}" for cell in row)
+                by_rule[name].append(f"{found}  {100 * (codes[0] == PASS).mean():3.0f}")
+        for name, told in by_rule.items():
+            yield f"     {percent(cv):>6} {percent(drift):>6} {name:<36}" + "".join(f" {cell:>24}" for cell in told)
     yield f"     {n} draws each (standard error at 1 %: {error(n)})"
     yield "   b) pairs until 95 % of slowdowns are found by the paired rule, one look at that number of pairs"
     yield f"     {'CV':>6} {'slowdown':>9} {'allow':>6} {'pairs':>6}"
@@ -71,8 +71,8 @@ def pairs(n: int) -> Iterator[str]:
             shares = {count: _held_pairs(count, size, margins, n // 2, by_core=by_core) for count in HELD_PAIRS}
             enough = next((str(count) for count, share in shares.items() if share >= 0.95), f"> {HELD_PAIRS[-1]}")
             by = f"{'core and excess' if by_core else 'the sum of the steps'}, +{100 * size:.0f} %"
-            cells = "".join(f" {percent(share):>9}" for share in shares.values())
-            yield f"     {by:<28}{cells} {enough if size else '':>10}"
+            found = "".join(f" {percent(share):>9}" for share in shares.values())
+            yield f"     {by:<28}{found} {enough if size else '':>10}"
 
 
 def _held_pairs(count: int, slower: float, margins: Margins, n: int, *, by_core: bool) -> float:
@@ -82,8 +82,8 @@ def _held_pairs(count: int, slower: float, margins: Margins, n: int, *, by_core:
     held = [noise.held_by(rng, (n, count), noise.HELD_SHARE) for _ in calm]
     found = simulated(rng, (calm[0], calm[1]), (held[0], held[1]))
     if not by_core:
-        sums = (core + beyond for core, beyond in zip(found.core, found.excess, strict=True))
-        return float((paired(*sums, margins).code == REGRESSED).mean())
+        then, now = (core + beyond for core, beyond in zip(found.core, found.excess, strict=True))
+        return float((paired(then, now, margins).code == REGRESSED).mean())
     pause = CLASS_MARGINS["pause"]
     long = np.maximum(pause.allow_abs, pause.allow * np.median(found.core[0], axis=1))
     parts = (

@@ -27,7 +27,8 @@ class Peer:
     def flags(self, cases: Cases) -> tuple[Flags, Array, Array]:
         """Cases that fail, launches spent on each, and by how many metrics it fails in its last attempt."""
         n = len(cases.memory[0])
-        failed, spent, worse = np.ones(n, dtype=bool), np.zeros(n), np.zeros(n)
+        failed, spent = np.ones(n, dtype=bool), np.zeros(n)
+        worse: Array = np.zeros(n)
         for attempt in range(self.retries + 1):
             spent[failed] += self.launches
             flagged = self._attempt(cases, attempt * self.launches)

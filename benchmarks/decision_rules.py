@@ -22,7 +22,7 @@ from pytest_sgdiff.judging.rules import three_way as three
 from pytest_sgdiff.judging.rules.paired import PAIRS, SIGN_P
 from pytest_sgdiff.judging.rules.prior import DEFAULT
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 Codes = NDArray[np.int8]
 

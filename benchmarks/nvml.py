@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pytest_sgdiff.data.displays import IDLE_MB
 from pytest_sgdiff.errors import LeaseError
 from pytest_sgdiff.gpus import inventory
-from pytest_sgdiff.gpus.devices import IDLE_MB, use_of
+from pytest_sgdiff.gpus.devices import use_of
 from pytest_sgdiff.gpus.nvml_driver import PynvmlReader
 
 CONTEXT = """
@@ -79,7 +80,7 @@ def measure() -> dict[str, Any]:
     }
     child.communicate()
     ended = time.monotonic()
-    while [use for use in use_of(gpu, reader) if not use.endswith("utilisation")] and time.monotonic() - ended < 30:
+    while [use for use in use_of(gpu, reader) if use.kind != "utilisation"] and time.monotonic() - ended < 30:
         time.sleep(0.005)
     told["free_after_exit_s"] = time.monotonic() - ended
     return told

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import decision_history as public
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_sgdiff.history.change_points import MAX_PVALUE, MIN_CHANGE, WINDOW, levels
 
@@ -104,7 +105,7 @@ def compare() -> None:
 # ------------------------------------------------------------------------------------------------------------ simulated
 
 
-def noise(random: np.random.Generator, kind: str, count: int) -> np.ndarray:
+def noise(random: np.random.Generator, kind: str, count: int) -> NDArray[np.float64]:
     """Noise of `count` runs with a standard deviation of about 1."""
     drawn = random.standard_normal(count)
     if kind == "heavy tails":
@@ -121,7 +122,9 @@ def noise(random: np.random.Generator, kind: str, count: int) -> np.ndarray:
     return drawn
 
 
-def series(random: np.random.Generator, kind: str, count: int, *, cv: float, step: float = 0.0, last: int = 0) -> list:
+def series(
+    random: np.random.Generator, kind: str, count: int, *, cv: float, step: float = 0.0, last: int = 0
+) -> list[float]:
     """Runs of a case that takes a second, the last of them slower by `step`."""
     values = 1000.0 * np.exp(cv * noise(random, kind, count))
     values[count - last :] *= 1 + (step if last else 0.0)

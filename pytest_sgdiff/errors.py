@@ -7,11 +7,15 @@ SgdiffError
 ├── BaselineError        a baseline file is corrupt, of another schema, or cannot be written
 │   └── NewerBaselineError  it was written by a newer version of the plugin
 ├── RecordingError       a recording cannot be read or written
-│   └── ForeignLaunchError  a launch in it has no record: another tool made it, or it was not written to the end
+│   ├── ForeignLaunchError  a launch in it has no record: another tool made it, or it was not written to the end
+│   └── MergeConflictError  recordings that are to be joined contradict each other
 ├── EngineNotFoundError  the engine's command does not exist or does not report its version
 ├── LeaseError           no GPU can be had: none on the machine, too few, or busy until the time-out
 │   ├── LeaseLostError      the files of a lease were removed or replaced while it was held
-│   └── NeverIdleError      GPUs are in use by something that does not end by itself, a display or the MPS daemon
+│   ├── NeverIdleError      GPUs are in use by something that does not end by itself, a display or the MPS daemon
+│   └── LaunchLostError     nodes of a cluster were lost, and the launch with them
+├── ClusterError         nodes of a cluster cannot be used
+├── NodeFileError        a node of a cluster lacks a file that a case names
 ├── HistoryError         the history is no history, of another schema, or cannot be written
 ├── MissingExtraError    a feature needs a package that an extra brings
 └── WireError            data that crossed a process or file border is not what it should be
@@ -23,8 +27,12 @@ Errors say that something *could not be measured or read*. What was measured is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pytest_sgdiff.printable import printable
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.data import Conflict, Loss, NodeTrouble
 
 
 class SgdiffError(Exception):
@@ -85,6 +93,14 @@ class ForeignLaunchError(RecordingError):
         self.folder, self.found = folder, found
 
 
+class MergeConflictError(RecordingError):
+    """Recordings that are to be joined contradict each other: `conflicts` has all of it, and nothing was written."""
+
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(f"{len(conflicts)} conflicts between recordings; nothing was written")
+        self.conflicts = tuple(conflicts)
+
+
 class EngineNotFoundError(SgdiffError):
     """The engine's command does not exist, or does not report its version."""
 
@@ -106,6 +122,38 @@ class NeverIdleError(LeaseError):
     """So many GPUs are in use by what does not end by itself, a display or the MPS daemon, that too few are left."""
 
     fix = "the process on the GPUs does not end by itself: end it with the command above, or name other GPUs"
+
+
+class LaunchLostError(LeaseError):
+    """A launch on a cluster, or the place for one, was lost as often as it may be: `losses` are all of them."""
+
+    fix = "run it again when the nodes are back: `ray status` lists those that are"
+
+    def __init__(self, losses: Sequence[Loss]) -> None:
+        super().__init__(", ".join(f"{loss.node or 'the cluster'}: {loss.code}" for loss in losses))
+        self.losses = tuple(losses)
+
+
+class ClusterError(SgdiffError):
+    """Nodes of a cluster cannot be used: `troubles` says why, one each; none: there is no node. `said` is what Ray
+    answered where there was no cluster to ask."""
+
+    def __init__(self, troubles: Sequence[NodeTrouble], said: str = "") -> None:
+        super().__init__(said, *(f"{one.node}: {one.code}" for one in troubles))
+        self.troubles, self.said = tuple(troubles), said
+
+
+class NodeFileError(SgdiffError):
+    """The `node` of a cluster lacks files that are here, and that the case at `place` names: `paths`."""
+
+    def __init__(self, place: object, node: str, paths: Sequence[str]) -> None:
+        several = len(paths) > 1
+        super().__init__(
+            f"{place}: {', '.join(paths)} {'are' if several else 'is'} on the machine of pytest, and not on the node "
+            f"{node} of the cluster: put {'them' if several else 'it'} there under the same name, as on a file system "
+            "that both mount; only files under `assets` are sent to nodes"
+        )
+        self.node, self.paths = node, tuple(paths)
 
 
 class HistoryError(SgdiffError):

@@ -17,6 +17,7 @@ from pytest_sgdiff.baselines.find import (
     others,
     path_for,
     suite,
+    walls,
 )
 from pytest_sgdiff.baselines.flaws import Flaw
 from pytest_sgdiff.baselines.renew import centres, renew
@@ -39,4 +40,5 @@ __all__ = [
     "save",
     "suite",
     "update",
+    "walls",
 ]

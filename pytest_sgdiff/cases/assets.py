@@ -57,14 +57,17 @@ def _is_inside(path: Path, folder: Path | None) -> bool:
     return folder is not None and path.resolve().is_relative_to(folder.resolve())
 
 
-def missing_token(case: Case, env: Mapping[str, str]) -> str | None:
-    """Why the case's gated model cannot be fetched, or None.
+def has_token(env: Mapping[str, str]) -> bool:
+    """Whether gated models can be fetched. A token that `hf auth login` left counts; offline none is needed."""
+    if env.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return True
+    return any(env.get(name, "").strip() for name in TOKEN_VARIABLES) or _token_file(env).is_file()
 
-    A token that `hf auth login` left counts; offline none is needed.
-    """
-    if not case.requires.token or env.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        return None
-    if any(env.get(name, "").strip() for name in TOKEN_VARIABLES) or _token_file(env).is_file():
+
+def missing_token(case: Case, env: Mapping[str, str], *, elsewhere: bool | None = None) -> str | None:
+    """Why the case's gated model cannot be fetched, or None. `elsewhere`: whether there is a token where it is fetched,
+    if that is not here."""
+    if not case.requires.token or (has_token(env) if elsewhere is None else elsewhere):
         return None
     return (
         f"{case.at('requires.token')}: {case.model} is gated: set HF_TOKEN to a token of an account that has access, "

@@ -44,6 +44,7 @@ from pytest_sgdiff.data.cases import (
     Scalar,
     is_one_of,
 )
+from pytest_sgdiff.data.cluster import Loss, LossCode, NodeTrouble, TroubleCode
 from pytest_sgdiff.data.failures import Cause, Failure
 from pytest_sgdiff.data.findings import (
     ComparisonCode,
@@ -98,6 +99,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
+from pytest_sgdiff.data.merging import Conflict, ConflictCode, Merged
 from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.profiles import (
     Part,
@@ -138,6 +140,7 @@ from pytest_sgdiff.data.serving import (
     ServerStop,
     Service,
 )
+from pytest_sgdiff.data.shards import SelectedTest, Selection, Shard, ShardGap, ShardReport
 
 __all__ = [
     "NIGHTLY_BASELINE",
@@ -159,6 +162,8 @@ __all__ = [
     "Command",
     "CommitsLack",
     "ComparisonCode",
+    "Conflict",
+    "ConflictCode",
     "CorePart",
     "CouldStay",
     "Decision",
@@ -195,12 +200,16 @@ __all__ = [
     "Load",
     "Location",
     "LongPause",
+    "Loss",
+    "LossCode",
     "Machine",
     "Measurement",
+    "Merged",
     "MetricChoice",
     "MetricClass",
     "NextCode",
     "NextStep",
+    "NodeTrouble",
     "NoisePrior",
     "Outcome",
     "OutputFile",
@@ -233,16 +242,22 @@ __all__ = [
     "RowChange",
     "Run",
     "Scalar",
+    "SelectedTest",
+    "Selection",
     "Served",
     "ServedTask",
     "ServerPhase",
     "ServerStop",
     "Service",
+    "Shard",
+    "ShardGap",
+    "ShardReport",
     "Stage",
     "StageChange",
     "StepFinding",
     "StepsChange",
     "Trend",
+    "TroubleCode",
     "UnknownStage",
     "Unmeasured",
     "Verdict",

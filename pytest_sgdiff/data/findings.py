@@ -122,16 +122,21 @@ ReasonCode = Literal[
     "verdicts",
     "problem",
     "environment",
+    "cluster",
     "no-machine",
     "no-baseline",
     "not-comparable",
     "empty-recording",
     "short-recording",
     "no-more-launches",
+    "shard-unreported",
+    "shard-killed",
+    "shard-unmeasured",
     "recorded",
 ]
 """Why a case has its outcome: by its verdicts, by the first problem of a launch, since launches were disturbed or GPUs
-not to be had, since there is nothing to judge by, or since a recording holds too little."""
+not to be had, since nodes of a cluster were lost, since there is nothing to judge by, since a recording holds too
+little, or since the shard that was to measure it never reported, was killed, or did not measure it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,6 +31,7 @@ NextCode = Literal[
     "fix",
     "read-log",
     "name-recording",
+    "run-shard",
     "stated",
     # An A/B run.
     "see-differences",
@@ -43,10 +44,10 @@ that kept GPUs or the host from the case."""
 class NextStep:
     """What to do about the outcome of a case.
 
-    `command` records a baseline or, in an A/B run, compares the launches of both engines. `cause` is that of a launch
-    that does not count. `metrics` are those that the launches, or those of the baseline, lack; `changed` the inherited
-    variables to bring back. `launches` are what a baseline, or the checkpoints, need: of them a recording that is
-    replayed has `have`, and the case may ask for `fewer` instead. `fix` is what an error says.
+    `command` records a baseline or, in an A/B run, compares the launches of both engines; of a shard it is its option.
+    `cause` is that of a launch that does not count. `metrics` are those that the launches, or those of the baseline,
+    lack; `changed` the inherited variables to bring back. `launches` are what a baseline, or the checkpoints, need: of
+    them a recording that is replayed has `have`, and the case may ask for `fewer` instead. `fix` is what an error says.
     """
 
     code: NextCode

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pytest_sgdiff.data.attribution import Attribution, LongPause
 from pytest_sgdiff.data.cases import Advice, FasterThan, Location, MetricClass, Outcome
+from pytest_sgdiff.data.cluster import Loss
 from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode, StepFinding, UnknownStage
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
@@ -81,7 +82,8 @@ class Reason:
     engine that is meant. `disturbed` launches were, by `disturbances`. `machine` is the slug that has no baseline, and
     `others` are those that have one. `differences` make the baseline incomparable. A recording adds its `launches` to
     the `added_to` launches of the baseline, replaces it (`replaces`), or is the first. `error` is what kept GPUs or
-    the host from the case.
+    the host from the case, or what its `shard` (`3/4`) says. `losses` are the launches that were lost with nodes of a
+    cluster.
     """
 
     code: ReasonCode = "verdicts"
@@ -98,6 +100,8 @@ class Reason:
     replaces: bool = False
     recording: bool = False
     error: str = ""
+    shard: str = ""
+    losses: tuple[Loss, ...] = ()
 
 
 WarningCode = Literal[
@@ -117,11 +121,13 @@ WarningCode = Literal[
     "more-launches",
     "unknown-machine",
     "unknown-stage",
+    "lost-launches",
     "advice",
 ]
 """What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
 that come faster than a server answers, variables that launches inherited, what the launches show beside what is judged,
-what a baseline or a recording lacks, and what is known against the case."""
+what a baseline or a recording lacks, launches that were lost with nodes of a cluster and made again, and what is known
+against the case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +136,7 @@ class Warned:
 
     `names` are the engine's lines on what it tuned, stages, loads, or components that need no offload, with the `flags`
     that offload them; `changed` the variables; `metric` names the verdict that
-    it is about; `launches` were taken beyond the usual `usual`, for `doubts`.
+    it is about; `launches` were taken beyond the usual `usual`, for `doubts`; `losses` are launches that were lost.
     """
 
     code: WarningCode
@@ -147,6 +153,7 @@ class Warned:
     pause: LongPause | None = None
     location: Location | None = None
     advice: Advice | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,7 @@ NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+", re.ASCII)
 IGNORE = "# Launches of pytest-sgdiff, which come and go. To keep one, copy its folder.\n*\n"
 LOG, OUTPUTS = "engine.log", "work"
 OF_A_LAUNCH = re.compile(r"perf(?:_\d+)?\.json|engine\.log|ending\.log|launch\.json", re.ASCII)
+OF_A_SHARD = re.compile(r"shard-\d+-of-\d+\.json|selection-[0-9a-f]{16}\.json", re.ASCII)
 CANDIDATES, AGAINST, AGAIN, PROFILE, TRACES = "baselines", "against", "again", "profile", "traces"
 
 
@@ -113,9 +114,13 @@ def _is_run(folder: Path) -> bool:
     try:
         told = os.lstat(folder)
         ours = stat.S_ISDIR(told.st_mode) and told.st_uid == os.getuid()
-        return ours and all(_is_ours(entry) for entry in _entries(folder))
+        return ours and all(_is_of_a_shard(entry) or _is_ours(entry) for entry in _entries(folder))
     except OSError:
         return False
+
+
+def _is_of_a_shard(entry: os.DirEntry[str]) -> bool:
+    return bool(OF_A_SHARD.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False)
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from pytest_sgdiff.data import Gpu, Ports
+from pytest_sgdiff.data import Gpu, Machine, Ports
 from pytest_sgdiff.files.locks import is_at
 from pytest_sgdiff.files.procfs import is_descendant, process
 from pytest_sgdiff.gpus import host_lock
@@ -20,6 +20,7 @@ from pytest_sgdiff.gpus.lock_files import bump, closing, gpu_file, is_locked, mu
 from pytest_sgdiff.gpus.nvml import NvmlReader
 from pytest_sgdiff.gpus.orphans import LEASE_VARIABLE, RUN_VARIABLE, UUIDS_VARIABLE
 from pytest_sgdiff.gpus.wait_reasons import Wait, WaitReason
+from pytest_sgdiff.machine import machine_of
 
 # Usually the first look finds the memory free; what takes longer is worth a word.
 FREED_S = 2.0
@@ -72,6 +73,11 @@ class Lease:
     def indices(self) -> tuple[int, ...]:
         """The GPUs' numbers in PCI order over the whole machine."""
         return tuple(gpu.index for gpu in self.gpus)
+
+    @property
+    def machine(self) -> Machine:
+        """What its launches are measured on."""
+        return machine_of(self.gpus)
 
     def usable_ports(self) -> Ports:
         """The lease's ports, or others from now on where something keeps one of them: what an earlier launch left, and

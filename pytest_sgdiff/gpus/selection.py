@@ -9,15 +9,17 @@ none | 0          no GPU: only cases with `gpus: 0` can run
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pytest_sgdiff.data import Gpu, is_one_of
+from pytest_sgdiff.data import Gpu, Machine, is_one_of
 from pytest_sgdiff.errors import LeaseError, OptionError
 from pytest_sgdiff.gpus.devices import cliques, fabric_problem, inventory, refused, use_of
 from pytest_sgdiff.gpus.nvml import NvmlReader, default_reader
+from pytest_sgdiff.machine import machine_of
 
 OPTION = "--sgdiff-gpus"
 VISIBLE, ORDER, PCI = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
@@ -33,7 +35,7 @@ class Eligible:
     """The GPUs that a run may lease. `budget` bounds how many at a time (None: all); `note` says why there are fewer
     than one would expect; `cliques` maps a UUID to its NVLink group; `apart` says why no case may have several;
     `driver` is the NVIDIA driver's version, empty if it is unknown; `gpu_0` the UUID of a MIG slice that CUDA shows
-    as GPU 0, since it is all that there is."""
+    as GPU 0, since it is all that there is; `place` is what has them, for messages."""
 
     gpus: tuple[Gpu, ...]
     spec: str
@@ -44,6 +46,12 @@ class Eligible:
     cliques: Mapping[str, int] = field(default_factory=dict)
     driver: str = ""
     gpu_0: str = ""
+    place: str = "this machine"
+
+    @property
+    def total(self) -> int:
+        """The GPUs that cases of one run can have at a time."""
+        return self.size
 
     @property
     def size(self) -> int:
@@ -58,6 +66,15 @@ class Eligible:
     def of(self, products: Sequence[str]) -> Eligible:
         """Those of the GPUs that are one of `products`; all of them where none is named."""
         return replace(self, gpus=tuple(gpu for gpu in self.gpus if is_one_of(gpu.name, products)))
+
+    def machines(self, count: int) -> Iterator[Machine]:
+        """The machine that a case with `count` of the GPUs is likely to be measured on."""
+        yield machine_of(self.gpus[:count])
+
+    def ways(self, count: int) -> Iterator[Machine]:
+        """The machines that a case with `count` GPUs may be measured on: of several products nobody knows yet which it
+        gets."""
+        yield from map(machine_of, itertools.combinations(self.gpus, count))
 
     def refusal(self, count: int) -> str | None:
         """Why a case with `count` GPUs can never run here; None if it can."""

@@ -114,10 +114,16 @@ def ask(
 
 
 class AskedEngines:
-    """The engines of a run, with the flags that they said they have, where it took that to know."""
+    """The engines of a run, with the flags that they said they have, where it took that to know. `elsewhere` asks those
+    that are not on this machine."""
 
-    def __init__(self, run_folder: Path, say: Callable[[str], None]) -> None:
-        self._run_folder, self._say = run_folder, say
+    def __init__(
+        self,
+        run_folder: Path,
+        say: Callable[[str], None],
+        elsewhere: Callable[[EngineInfo], Answer] | None = None,
+    ) -> None:
+        self._run_folder, self._say, self._elsewhere = run_folder, say, elsewhere
         self._answers: dict[tuple[str, ...], Answer] = {}
 
     def of(self, info: EngineInfo) -> EngineInfo:
@@ -143,12 +149,17 @@ class AskedEngines:
         if info.command not in self._answers:
             if flags.version.known and not missing:
                 return
-            self._answers[info.command] = ask(info, run_folder=self._run_folder, say=self._say)
+            self._answers[info.command] = self._asked(info)
             flags = flags_of(self.of(info))
             missing = any(lacks_flags(case, flags) for case in cases)
         answer = self._answers[info.command]
         if missing and answer.flags is not None and not answer.lasting:
-            self._answers[info.command] = ask(info, run_folder=self._run_folder, again=True, say=self._say)
+            self._answers[info.command] = self._asked(info, again=True)
+
+    def _asked(self, info: EngineInfo, *, again: bool = False) -> Answer:
+        if self._elsewhere is not None:
+            return self._elsewhere(info)
+        return ask(info, run_folder=self._run_folder, again=again, say=self._say)
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path | None:

@@ -1,7 +1,8 @@
-"""Ends a server whose pytest is dead. A generation ends by itself some time; a server never does, and keeps its GPUs.
+"""Ends a launch whose launcher is dead: a server, which never ends by itself and keeps its GPUs; and every launch on a
+node of a cluster, where no later run may come by to end it.
 
-A process of its own: it waits on a pipe whose other end pytest holds. A pipe that ends without a word means that
-pytest does not live any more.
+A process of its own: it waits on a pipe whose other end the launcher holds. A pipe that ends without a word means that
+the launcher does not live any more.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_sgdiff.launch import process_group
@@ -23,15 +26,15 @@ _DONE = b"done"
 
 
 class Guard:
-    """The process that watches over one launch, which carries `tag`."""
+    """The process that watches over one launch, which carries `tag`; `folders` are removed with it."""
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, folders: Sequence[str] = ()) -> None:
         root = str(Path(__file__).parents[2])
         code = (
             f"import sys; sys.path.insert(0, {json.dumps(root)}); from pytest_sgdiff.launch.guard import main; main()"
         )
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code, tag],
+            [sys.executable, "-c", code, tag, *folders],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -71,3 +74,5 @@ def main() -> None:
         process_group.end(int(leader), tag, grace_s=GRACE_S, linger_s=0.0, between=time.sleep)
     else:
         process_group.end_unknown(tag)
+    for folder in sys.argv[2:]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -124,6 +124,7 @@ def run(
     on_line: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
     attendant: Attendant | None = None,
+    guarded: Sequence[str] | None = None,
 ) -> Ended:
     """Run the command to its end, at most `timeout_s` seconds, and return what it left behind.
 
@@ -131,7 +132,8 @@ def run(
     leads a session of its own, writes stdout and stderr into `log`, keeps `pass_fds` open, and runs on `cpus` (those
     of them that this thread may use). `on_start` gets its process id, `on_line` each line it prints, colours and
     progress bars resolved. `attendant` has to do with the process, a server: when that is finished, the process is
-    ended, and what it says from then on goes into `ending.log` beside its log. It is ended, too, if this process dies.
+    ended, and what it says from then on goes into `ending.log` beside its log. It is ended, too, if this process dies;
+    so is every launch of which `guarded` names the folders that are then removed with it (it may be empty).
     At the deadline all its processes get SIGTERM and, `grace_s` seconds later, SIGKILL. On any
     exception in this thread the latter comes after `hurried_s` seconds, and the exception is raised again afterwards;
     KeyboardInterrupt is one, for which SIGTERM and SIGHUP are taken, and which is raised once `abandoned`, asked at
@@ -147,7 +149,8 @@ def run(
     earlier = launch_files.outputs(files.output_dir)
     copy = LogCopy(log, redact=lambda text: redact(text, child_env), on_line=on_line)
     process: subprocess.Popen[bytes] | None = None
-    guard, gone = None if attendant is None else Guard(tag), False
+    guard = None if attendant is None and guarded is None else Guard(tag, guarded or ())
+    gone = False
     if grace_s is None:
         grace_s = GRACE_S if attendant is None else SERVER_GRACE_S
     try:

@@ -20,8 +20,11 @@ from pytest_sgdiff.plugin.fixtures import NOT_MEASURING, SESSION
 if TYPE_CHECKING:
     from pytest_sgdiff.plugin.settings import Settings
 
-ASKING = ("sgdiff_gpus", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
+ASKING = ("sgdiff_gpus", "sgdiff_cluster", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
 """Options any of which asks for cases to be measured or shown."""
+
+NEED_A_MEASUREMENT = ("sgdiff_strict", "sgdiff_fail_on", "sgdiff_report", "sgdiff_history", "sgdiff_shard")
+"""Options that nobody types who does not want a measurement (`asked.JUDGES`)."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,6 +87,25 @@ def pytest_configure(config: pytest.Config) -> None:
         startup.start(config, run_id=_run_id(config))
         if role(config).leads:
             config.pluginmanager.register(Distribution(config), "sgdiff-xdist")
+    elif any(config.getoption(name, None) is not None for name in NEED_A_MEASUREMENT):
+        _refuse_idle(config)
+
+
+def _refuse_idle(config: pytest.Config) -> None:
+    """Refuse options that are about a measurement, typed for a run that makes none.
+
+    Raises:
+        pytest.UsageError: names the option, and those that measure (exit code 4).
+    """
+    from pytest_sgdiff.errors import OptionError
+    from pytest_sgdiff.plugin.asked import refuse_idle, shows_only
+    from pytest_sgdiff.plugin.role import role
+
+    if role(config).leads and not shows_only(config):
+        try:
+            refuse_idle([str(word) for word in config.invocation_params.args])
+        except OptionError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

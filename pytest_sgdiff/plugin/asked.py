@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import pytest
 
 TURNS: Mapping[str, frozenset[str]] = {
-    "dry-run": frozenset({"gpus", "replay", "against", "update"}),
-    "update": frozenset({"gpus", "replay", "against"}),
-    "replay": frozenset({"gpus", "against"}),
-    "against": frozenset({"gpus", "replay", "update"}),
+    "dry-run": frozenset({"gpus", "cluster", "replay", "against", "update"}),
+    "update": frozenset({"gpus", "cluster", "replay", "against"}),
+    "replay": frozenset({"gpus", "cluster", "against"}),
+    "against": frozenset({"gpus", "cluster", "replay", "update"}),
+    "shard": frozenset({"gpus", "cluster", "replay", "against", "update", "dry-run"}),
 }
 """Flags that make something else of a run -> those by which a command line asks for what it then is not."""
 
@@ -39,9 +40,9 @@ def shows_only(config: pytest.Config) -> bool:
     return any(config.getoption(name, None) for name in SHOWS if name != "setupplan")
 
 
-ADDS = frozenset({"replay", "fail-on"})
-"""Flags whose second value means both: a second recording, a further outcome. Of any other option the last value that
-is typed holds, as everywhere, so that a script can have defaults."""
+ADDS = frozenset({"replay", "fail-on", "shard"})
+"""Flags whose second value means both: a second recording, a further outcome, another shard. Of any other option the
+last value that is typed holds, as everywhere, so that a script can have defaults."""
 
 
 def refuse_repeats(typed: Sequence[str]) -> None:
@@ -72,7 +73,7 @@ def _values(setting: Setting, words: Sequence[str]) -> Iterator[str]:
             yield setting.const if setting.nargs == "?" and setting.const is not None else following
 
 
-JUDGES = frozenset({"strict", "fail-on", "report", "history", "profile"})
+JUDGES = frozenset({"strict", "fail-on", "report", "history", "profile", "shard"})
 """Options that nobody types who does not want a measurement."""
 
 
@@ -111,8 +112,8 @@ def refuse_contradictions(typed: Sequence[str], option: Callable[[str], object],
 
 
 def refuse_idle(typed: Sequence[str]) -> None:
-    """Refuse a command line that judges or reports a measurement, in a run that makes none: all would be skipped, and
-    exit with 0.
+    """Refuse a command line that judges, reports or splits a measurement, in a run that makes none: all would be
+    skipped, and exit with 0.
 
     Raises:
         OptionError: names the option, and those that measure.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +25,7 @@ from pytest_sgdiff.data import (
     MetricClass,
     Profiled,
     ProfileSummary,
+    ShardGap,
     Warned,
     Workload,
 )
@@ -33,17 +34,21 @@ from pytest_sgdiff.errors import HistoryError, LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.data_files import file_name
 from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.gpus import Lease
 from pytest_sgdiff.history.store import nights
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.power import recorded_at_most
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import with_nights
 from pytest_sgdiff.judging.workload import workload
+from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.role import role
-from pytest_sgdiff.plugin.session import RESULT, Session
+from pytest_sgdiff.plugin.session import HAS_BASELINE, RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.recordings.merge import copy_case
 from pytest_sgdiff.redact import NAMES, Redaction
+from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.runner import command_line, profile
 from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
@@ -51,14 +56,17 @@ from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.live import LiveSource
 from pytest_sgdiff.runner.record import record
-from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements
+from pytest_sgdiff.runner.replay import ReplaySource, of_two_measurements, with_gap
 from pytest_sgdiff.runner.side_by_side import SideBySide
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.gpus.lease import Lease
+    from pytest_sgdiff.cluster.lease import ClusterLease
+    from pytest_sgdiff.cluster.source import ClusterSource
+
+    AnyLease = Lease | ClusterLease
 
 
-def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None, folder: Path) -> CaseResult:
+def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | None, folder: Path) -> CaseResult:
     """Launch or replay the case, judge it against the baselines in `folder`, and put the result on the item. A case
     that was decided once is not measured again: a rerun of the same test gets the same answer, so that no retry turns
     a regression green."""
@@ -66,11 +74,18 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None
     if session.settings.update == "missing" and session.settings.replay is not None:
         machine = measuring.recorded_on or session.only_machine(folder, case.id)
         session.refuse_recorded(item, case, () if machine is None else (machine,))
+    gap = None if session.shards is None else session.shards.gap(item.nodeid, case.id)
+    if gap is not None:
+        _as_in_its_shard(session, item, case, gap)
     try:
         result = session.decided.get(item.nodeid) or measuring.result(folder)
     except LeaseError as error:
         # GPUs are leased, but others would not leave the host to the launch.
         result = session.busy(item, case, error)
+    if gap is not None:
+        result = with_gap(result, gap)
+    if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:
+        copy_case(session.settings.replay, session.settings.out, file_name(case.id))
     if result.outcome != "inconclusive":
         session.decided[item.nodeid] = result
     item.stash[RESULT] = to_plain(result)
@@ -78,11 +93,27 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: Lease | None
     return result
 
 
+def _as_in_its_shard(session: Session, item: pytest.Item, case: Case, gap: ShardGap) -> None:
+    """Skip a case that its shard could not run for what the case itself requires, or had no need to record: with one
+    run for all it would be skipped, too. Fails what the case requires with `--sgdiff-strict`."""
+    lack = None if gap.unmeasured is None else gap.unmeasured.gap
+    if lack == "recorded" and session.settings.update == "missing":
+        item.stash[HAS_BASELINE] = True
+        pytest.skip(merge_text.gap(gap))
+    if lack in ("engine-version", "gpus"):
+        item.stash[skips.LACK] = lack
+        text = f"{case.at('requires')}: {merge_text.gap(gap)}"
+        if session.settings.strict:
+            pytest.fail(text, pytrace=False)
+        pytest.skip(text)
+
+
 class Measuring:
     """What belongs to one test that is measured: its case, its lease, and the folder that keeps its launches."""
 
-    def __init__(self, session: Session, item: pytest.Item, case: Case, lease: Lease | None) -> None:
+    def __init__(self, session: Session, item: pytest.Item, case: Case, lease: AnyLease | None) -> None:
         self.session, self.settings, self.item, self.case, self.lease = session, session.settings, item, case, lease
+        self._on_cluster: list[ClusterSource] = []
         self._noise: dict[Machine, Mapping[MetricClass, Prior]] = {}
 
     def result(self, folder: Path) -> CaseResult:
@@ -115,7 +146,7 @@ class Measuring:
             command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
 
-        def base() -> LiveSource:
+        def base() -> LiveSource | ClusterSource:
             return self._launches(engine, workload_now, found, base=True)
 
         result = self._run(job, base)
@@ -123,6 +154,8 @@ class Measuring:
             result, attribution=self._attribution(result), profile=self._profile(result, job, folder, base)
         )
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
+        if lost := tuple(loss for source in self._on_cluster for loss in source.losses):
+            warnings = (Warned(code="lost-launches", losses=lost), *warnings)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
         named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
@@ -166,13 +199,13 @@ class Measuring:
         runs = {launch.session for launch in self._recorded}
         return tuple(launch for launch in launches if not runs or launch.session in runs)
 
-    def _run(self, job: Job, base: Callable[[], LiveSource]) -> CaseResult:
+    def _run(self, job: Job, base: Callable[[], LiveSource | ClusterSource]) -> CaseResult:
         if self.settings.mode == "update":
             return record(job)
         if self.settings.mode == "against" and self.settings.live:
             then, now = base(), job.source
-            if self.case.side_by_side and self.lease is not None and isinstance(now, LiveSource):
-                both = SideBySide(then, now, self.lease)
+            if self.case.side_by_side and isinstance(now, LiveSource) and isinstance(then, LiveSource):
+                both = SideBySide(then, now, now.lease)
                 return against(replace(job, source=both.base), replace(job, source=both.now))
             return against(replace(job, source=then), job)
         if self._base_recorded:
@@ -191,7 +224,9 @@ class Measuring:
             checkout = self.session.engine_info.checkout or (None if base is None else base.checkout)
         return replace(found, commits=engine_commits.between(found.commits, checkout))
 
-    def _profile(self, result: CaseResult, job: Job, folder: Path, base: Callable[[], LiveSource]) -> Profiled | None:
+    def _profile(
+        self, result: CaseResult, job: Job, folder: Path, base: Callable[[], LiveSource | ClusterSource]
+    ) -> Profiled | None:
         """What the engine's profiler shows of the case, None where it was not asked for: it is launched once more, and
         so is the base engine of an A/B run."""
         settings, wanted = self.settings, self.settings.profile
@@ -203,10 +238,12 @@ class Measuring:
             against = bool(self._base_recorded)
             sessions = {launch.session for launch in self._recorded if launch.session}
             return profile.replayed(settings.replay, self.case.id, sessions=sessions, against=against)
-        if not isinstance(job.source, LiveSource):
-            return None
-        if settings.mode == "against":
-            told = profile.profile(result, job.source, base=base())
+        other = base() if settings.mode == "against" else None
+        if not isinstance(job.source, LiveSource) or isinstance(other, ClusterSource):
+            # The trace would lie on a node of the cluster.
+            return Profiled(code="unsupported")
+        if other is not None:
+            told = profile.profile(result, job.source, base=other)
         elif settings.mode == "update" or result.machine is None:
             told = profile.profile(result, job.source)
         else:
@@ -229,7 +266,7 @@ class Measuring:
 
     def _launches(
         self, engine: Engine, workload_now: Workload, found: Mapping[str, Path], *, base: bool = False
-    ) -> LiveSource:
+    ) -> LiveSource | ClusterSource:
         """Launches of the current engine, or of the base engine of an A/B run."""
         session, settings, case = self.session, self.settings, self.case
         if self.lease is None:
@@ -238,26 +275,32 @@ class Measuring:
             raise AssertionError("a live run keeps its launches")
         out = self._folder_in(settings.out) / (recordings.AGAINST if base else "")
         data_files.make_folder(out, below=settings.out)
-        return LiveSource(
-            case=case,
-            engine=engine,
-            info=session.base_info if base else session.engine_info,
-            lease=self.lease,
-            out=out,
-            session=settings.run_id,
-            isolation=settings.isolation,
-            workload=workload_now,
-            notify=session.notify,
-            assets=found,
-            change_command=lambda command: session.extensions.command(case, command),
-            change_environment=session.extensions.environment,
-            abandoned=session.abandoned,
-            of=self._launches_at_most(),
-            exact=settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
-            expected_s=session.launch_s(case),
-            host_timeout_s=settings.gpu_timeout_s,
-            side=("base" if base else "current") if settings.mode == "against" else None,
-        )
+        same: dict[str, Any] = {
+            "case": case,
+            "engine": engine,
+            "info": session.base_info if base else session.engine_info,
+            "out": out,
+            "session": settings.run_id,
+            "isolation": settings.isolation,
+            "workload": workload_now,
+            "notify": session.notify,
+            "assets": found,
+            "change_command": lambda command: session.extensions.command(case, command),
+            "change_environment": session.extensions.environment,
+            "abandoned": session.abandoned,
+            "of": self._launches_at_most(),
+            "exact": settings.mode == "update" and self._recorded_at_most == case.recorded_launches,
+            "expected_s": session.launch_s(case),
+            "host_timeout_s": settings.gpu_timeout_s,
+            "side": ("base" if base else "current") if settings.mode == "against" else None,
+        }
+        if isinstance(self.lease, Lease):
+            return LiveSource(lease=self.lease, **same)
+        from pytest_sgdiff.cluster.source import ClusterSource
+
+        source = ClusterSource(lease=self.lease, **same)
+        self._on_cluster.append(source)
+        return source
 
     @property
     def _recorded_at_most(self) -> int:
@@ -313,9 +356,11 @@ class Measuring:
         settings = self.settings
         words = [
             "pytest",
-            f"--sgdiff-gpus={settings.gpus or self.case.gpus or 'none'}"
-            if replay is None
-            else f"--sgdiff-replay={settings.typed(replay)}",
+            f"--sgdiff-replay={settings.typed(replay)}"
+            if replay is not None
+            else f"--sgdiff-cluster={settings.cluster}"
+            if settings.cluster is not None
+            else f"--sgdiff-gpus={settings.gpus or self.case.gpus or 'none'}",
         ]
         if settings.live and settings.engine_cmd != ("sglang",):
             words.append(f"--sgdiff-engine-cmd={command_line.line(settings.engine_cmd)}")

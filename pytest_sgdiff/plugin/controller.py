@@ -26,9 +26,11 @@ from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.judging.faster_than import relations_of
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publish, with_trends
 from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.numbers import plural
@@ -57,6 +59,7 @@ class Results:
     ) -> None:
         self.config, self.settings, self.header, self.gpus_at_most = config, settings, header, gpus_at_most
         self._dropped, self._dropped_by_workers = dropped, set[str]()
+        self._share_of_workers: Share | None = None
         self.results: list[CaseResult] = []
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
@@ -91,8 +94,11 @@ class Results:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Under xdist a worker reports at its end what was dropped."""
-        self._dropped_by_workers.update(getattr(node, "workeroutput", {}).get(DROPPED, ()))
+        """Under xdist a worker reports at its end what was dropped, and how much of the selection is its shard's."""
+        told = getattr(node, "workeroutput", {})
+        self._dropped_by_workers.update(told.get(DROPPED, ()))
+        if SHARE in told:
+            self._share_of_workers = Share(*told[SHARE])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result off the report, renew the baseline if that was asked for, print the case's line."""
@@ -208,8 +214,9 @@ class Results:
 
     @property
     def candidates(self) -> Path | None:
-        """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first."""
-        if not self.settings.ci:
+        """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first. Nor by a
+        shard, for the baselines decide the split, and other shards may not have started yet."""
+        if not self.settings.ci and self.settings.shard is None:
             return None
         return (self.settings.out or self.settings.own_folder) / "baselines"
 
@@ -236,14 +243,18 @@ class Results:
     def _finish(self, exitstatus: int) -> int:
         """Write the reports; the exit code of the run. One that measured nothing, or of which the summary says that a
         case failed, is never green, whatever became of the tests."""
+        idle = self.idle_shard and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
         if self.settings.mode == "dry-run" or shows_only(self.config):
-            return exitstatus
+            return pytest.ExitCode.OK if idle else exitstatus
         run = self._finished = self.run()
         try:
             self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
         except Exception as error:
             self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
+        self.troubles += end_shard(run, self.settings, self.share)
+        if idle:
+            exitstatus = pytest.ExitCode.OK
         if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             return NOTHING_MEASURED
         if exitstatus != pytest.ExitCode.OK:
@@ -275,7 +286,18 @@ class Results:
         """Whether the run was to measure and did not."""
         # Where every case has a baseline, `--sgdiff-update=missing` has nothing to do, and that is well. One that could
         # not be measured is another matter: its baseline is still missing.
-        return run.measured == 0 and not (self.selected and self.selected == self.has_baseline)
+        settled = self.selected and self.selected == self.has_baseline
+        return run.measured == 0 and not settled and not self.idle_shard
+
+    @property
+    def share(self) -> Share | None:
+        """How much of the selection is this shard's; None where the run is none, or no process could say it yet."""
+        return share_of(self.config.stash[SESSION]) or self._share_of_workers
+
+    @property
+    def idle_shard(self) -> bool:
+        """Whether cases were selected, and all of them are other shards': there are more shards than cases."""
+        return self.share is not None and self.share.own == 0 and self.share.of > 0 and not self.selected
 
     def run(self) -> Run:
         """Everything so far, as reports see it; once they are written, what they were written from."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_sgdiff.cluster.lease import ClusterLease
     from pytest_sgdiff.data import Case, CaseResult
     from pytest_sgdiff.gpus.lease import Lease
     from pytest_sgdiff.plugin.session import Session
@@ -20,8 +21,8 @@ SESSION: pytest.StashKey[Session] = pytest.StashKey()
 """On the config: the session, in runs that measure."""
 
 NOT_MEASURING = (
-    "not measuring: give --sgdiff-gpus=N to launch the engine, --sgdiff-replay=DIR to judge recorded launches, "
-    "or --sgdiff-dry-run to see the command lines"
+    "not measuring: give --sgdiff-gpus=N or --sgdiff-cluster=auto to launch the engine, --sgdiff-replay=DIR to judge "
+    "recorded launches, or --sgdiff-dry-run to see the command lines"
 )
 
 
@@ -66,7 +67,7 @@ def sgdiff_baselines(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture
-def sgdiff_gpus(request: pytest.FixtureRequest, sgdiff_case: Case) -> Iterator[Lease | None]:
+def sgdiff_gpus(request: pytest.FixtureRequest, sgdiff_case: Case) -> Iterator[Lease | ClusterLease | None]:
     """A lease of as many GPUs as the case asks for, from the pool of `--sgdiff-gpus`; None when nothing is launched.
 
     Exclusive on this host, also against other pytest runs and users. It is held until the case and its engine are
@@ -86,7 +87,7 @@ def sgdiff(
     sgdiff_case: Case,
     sgdiff_env: Mapping[str, str],
     sgdiff_baselines: Path,
-    sgdiff_gpus: Lease | None,
+    sgdiff_gpus: Lease | ClusterLease | None,
 ) -> Checker:
     """Measures and judges the case: `sgdiff.check()`."""
     import dataclasses
@@ -106,7 +107,7 @@ def sgdiff(
 class Checker:
     """What the fixture `sgdiff` gives."""
 
-    def __init__(self, item: pytest.Item, case: Case, lease: Lease | None, baselines: Path) -> None:
+    def __init__(self, item: pytest.Item, case: Case, lease: Lease | ClusterLease | None, baselines: Path) -> None:
         self.case = case
         self._item, self._lease, self._baselines = item, lease, baselines
         self._session = session_of(item.config)

@@ -57,7 +57,7 @@ class Setting(NamedTuple):
 
 
 GROUPS: Mapping[Group, str] = {
-    "run": "SGLang Diffusion: what a run does (--sgdiff-gpus, -replay or -dry-run starts it)",
+    "run": "SGLang Diffusion: what a run does (--sgdiff-gpus, -cluster, -replay or -dry-run starts it)",
     "verdict": "SGLang Diffusion: what fails a case",
     "places": "SGLang Diffusion: where things are",
     "results": "SGLang Diffusion: what a run leaves",
@@ -72,6 +72,13 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SPEC",
         help="Measure on these GPUs: a count, 'all', 'auto' (idle ones), positions within CUDA_VISIBLE_DEVICES "
         "('0,2' or 'idx:0,2'), GPU UUIDs, or 'none' (only cases with `gpus: 0`).",
+    ),
+    Setting(
+        flag="cluster",
+        group="run",
+        metavar="auto|ADDRESS",
+        help="Measure on the nodes of a Ray cluster: of the one that pytest runs in ('auto'), or at ADDRESS, HOST:PORT "
+        "(needs the extra 'ray').",
     ),
     Setting(
         flag="replay",
@@ -108,6 +115,13 @@ SETTINGS: tuple[Setting, ...] = (
         ini="string",
         help="Launch regressed cases, or 'all', once more with the engine's profiler, list the operators and kernels "
         "whose time changed most, and keep a profile beside each baseline that is recorded with 'all'.",
+    ),
+    Setting(
+        flag="shard",
+        group="run",
+        metavar="K/N",
+        help="Measure part K of the selected cases, split into N parts for as many hosts, whose recordings "
+        "`sgdiff merge` joins.",
     ),
     Setting(
         flag="out",

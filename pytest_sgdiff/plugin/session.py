@@ -4,9 +4,8 @@ in runs that measure (or show commands); `pytest_sgdiff.plugin.case_run` does th
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -16,11 +15,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sgdiff import baselines, gpus, machine
-from pytest_sgdiff.data import Advice, Baseline, Case, CaseResult, EngineInfo, Gpu, Machine, MetricClass
+from pytest_sgdiff.data import (
+    Advice,
+    Baseline,
+    Case,
+    CaseResult,
+    EngineInfo,
+    Gpu,
+    Machine,
+    MetricClass,
+    Reason,
+    Selection,
+)
 from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.flags.check import has_flags
 from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, flags_of, meant_for
-from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LeaseError
+from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LaunchLostError, LeaseError, OptionError
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.judging.comparable import encodings_cached, work_differences
 from pytest_sgdiff.judging.inherited import inherited
@@ -36,6 +46,7 @@ from pytest_sgdiff.plugin.hook_calls import Extensions
 from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.xdist import CaseNeed
+from pytest_sgdiff.recordings.shards import Shards, read_shards
 from pytest_sgdiff.redact import Redaction
 from pytest_sgdiff.reports.difference_text import of_baseline
 from pytest_sgdiff.reports.reason_text import reason
@@ -45,6 +56,7 @@ from pytest_sgdiff.runner.progress import waiting
 from pytest_sgdiff.runner.result import unmeasured
 
 if TYPE_CHECKING:
+    from pytest_sgdiff.cluster.lease import ClusterLease, ClusterPool
     from pytest_sgdiff.gpus.lease import Lease
 
 STARTUP_S = 120.0
@@ -62,25 +74,30 @@ def launch_s(baseline: Baseline) -> float | None:
     """How long a launch took for the baseline: the median of its launches. Of published numbers, of which no launch is
     known, their longest time (e2e, or denoising where there is no more) and STARTUP_S; None where there is neither."""
     launches = baseline.measurement.launches
-    walls = sorted(entry.wall_s for entry in launches if entry.wall_s)
-    if walls:
-        return walls[len(walls) // 2]
+    if walls := [entry.wall_s for entry in launches if entry.wall_s]:
+        return usual_s(walls)
     took_ms = [value for entry in launches for name, value in entry.metrics.items() if name in by_steadiness()]
     return max(took_ms) / 1000 + STARTUP_S if took_ms else None
+
+
+def usual_s(walls: Sequence[float]) -> float:
+    """How long a launch takes where some took so long: their median, of an even number the longer one."""
+    return sorted(walls)[len(walls) // 2]
 
 
 class Session:
     """Settings, the GPU pool, the engine and the baselines of this process.
 
     `claims` is the folder in which tests of one case settle which of them keeps its launches where; `decided` maps a
-    node id to the result that a rerun of the test gets again; `say` shows a line to whoever waits.
+    node id to the result that a rerun of the test gets again; `say` shows a line to whoever waits. `selection` is what
+    all shards of `--sgdiff-shard` measure, once this process has collected it.
     """
 
     def __init__(
         self,
         config: pytest.Config,
         settings: Settings,
-        pool: gpus.Pool | None,
+        pool: gpus.Pool | ClusterPool | None,
         notify: Callable[..., None],
         claims: Path,
         say: Callable[[str], None] = lambda text: None,
@@ -88,9 +105,11 @@ class Session:
         self.config, self.settings, self.pool, self.notify, self.claims = config, settings, pool, notify, claims
         self.extensions = Extensions(config)
         self.decided: dict[str, CaseResult] = {}
+        self.selection: Selection | None = None
         self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
-        self._asked = AskedEngines(claims, say)
+        self._cluster = None if pool is None or isinstance(pool, gpus.Pool) else pool
+        self._asked = AskedEngines(claims, say, None if self._cluster is None else self._cluster.flags)
         self._controller = None if role(config).leads else os.getppid()
 
     def abandoned(self) -> bool:
@@ -99,10 +118,12 @@ class Session:
 
     @cached_property
     def _engine(self) -> EngineInfo:
-        return machine.engine_info(self.settings.engine_cmd)
+        return machine.engine_info(self.settings.engine_cmd) if self._cluster is None else self._cluster.engine
 
     @cached_property
     def _base(self) -> EngineInfo:
+        if self._cluster is not None:
+            return self._cluster.base
         return machine.engine_info(self.settings.against, option="--sgdiff-against")
 
     @property
@@ -114,6 +135,11 @@ class Session:
     def base_info(self) -> EngineInfo:
         """Likewise the engine of `--sgdiff-against`."""
         return self._asked.of(self._base)
+
+    @cached_property
+    def shards(self) -> Shards | None:
+        """The shards of the recording that is replayed; None if it is none of shards. Raises RecordingError."""
+        return None if self.settings.replay is None else read_shards(self.settings.replay)
 
     def ask_engines(self, cases: Iterable[Case]) -> None:
         """Ask the engines of this run for their flags if it takes that to say what they would do with these cases.
@@ -127,29 +153,25 @@ class Session:
             for engine in engines:
                 self._asked.ask(engine, every)
 
-    def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease]:
+    def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease | ClusterLease]:
         """GPUs for the case, held until the context ends. Skips or fails the test if it cannot be launched here;
         hardware that stays busy is `inconclusive: environment`, which says nothing of the engine."""
         if self.pool is None:
             pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
         base = (lambda: self._base.version) if self.settings.mode == "against" else None
         held = self._to_lease(case)
-        skips.settle(item, held, self.settings, self.pool.eligible, lambda: self.engine_info.version, base)
+        token = None
+        if self._cluster is not None:
+            self._refuse_on_cluster(case, self._cluster)
+            token = self._cluster.token
+        version = lambda: self.engine_info.version  # noqa: E731
+        skips.settle(item, held, self.settings, self.pool.eligible, version, base, token_elsewhere=token)
         self.allowed(case)
         try:
-            # Of a pool of several products nobody knows yet which the case gets.
-            ways = itertools.combinations(self.fitting(case), case.gpus)
-            self.refuse_recorded(item, case, map(machine.machine_of, ways))
-            lease = self.pool.lease(
-                held.gpus,
-                estimate_s=self.estimate_s(case),
-                timeout_s=self.settings.gpu_timeout_s,
-                on_wait=lambda wait: self.notify(waiting(case, str(wait))),
-                tag=case.id,
-                products=case.requires.gpu,
-            )
+            self.refuse_recorded(item, case, self.pool.eligible.of(case.requires.gpu).ways(case.gpus))
+            lease = self._taken(case, held)
             try:
-                self.refuse_recorded(item, case, (machine.machine_of(lease.gpus),))
+                self.refuse_recorded(item, case, filter(None, (lease.machine,)))
             except BaseException:
                 lease.release()
                 raise
@@ -163,6 +185,61 @@ class Session:
         except BaselineError as error:
             # Only the message: that one error led to another says nothing to whoever mends the file.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+    def _taken(self, case: Case, held: Case) -> Lease | ClusterLease:
+        timeout_s, estimate_s = self.settings.gpu_timeout_s, self.estimate_s(case)
+
+        def on_wait(wait: object) -> None:
+            self.notify(waiting(case, str(wait)))
+
+        if isinstance(self.pool, gpus.Pool):
+            return self.pool.lease(
+                held.gpus,
+                estimate_s=estimate_s,
+                timeout_s=timeout_s,
+                on_wait=on_wait,
+                tag=case.id,
+                products=case.requires.gpu,
+            )
+        from pytest_sgdiff.cluster.lease import Wanted
+
+        if self._cluster is None:
+            raise AssertionError("a case is leased of a pool")
+        return self._cluster.lease(
+            Wanted(
+                count=held.gpus,
+                products=case.requires.gpu,
+                homes=lambda machine_: self._homes(case, machine_),
+                estimate_s=estimate_s,
+                timeout_s=timeout_s,
+                on_wait=on_wait,
+                tag=case.id,
+            )
+        )
+
+    def _homes(self, case: Case, machine_: Machine) -> frozenset[str] | None:
+        """The GPUs and hosts of the launches of the case's baseline for a machine; None where it has none that decides
+        where the case is launched."""
+        if self.settings.mode != "gate" and self.settings.update != "extend":
+            return None
+        baseline = self.find(self.settings.baselines, machine_, case.id)
+        if baseline is None:
+            return None
+        made_on = [entry.environment for entry in baseline.measurement.launches]
+        return frozenset(name for one in made_on for name in (one.host, *one.gpu_uuids) if name)
+
+    def _refuse_on_cluster(self, case: Case, cluster: ClusterPool) -> None:
+        """Fails the test of a case that no node of a cluster can launch, whichever it is."""
+        if self.settings.mode == "against" and case.side_by_side:
+            pytest.fail(
+                f"{case.at('launches.side_by_side')}: the launches of both engines at the same time need one lease on "
+                "this machine: run this case with --sgdiff-gpus, or without `side_by_side`",
+                pytrace=False,
+            )
+        try:
+            cluster.check(case)
+        except OptionError as error:
+            pytest.fail(str(error), pytrace=False)
 
     def _to_lease(self, case: Case) -> Case:
         """The case with as many GPUs as it leases: twice its own where both engines of an A/B run have some at once."""
@@ -185,8 +262,10 @@ class Session:
         """How long the case takes by its baseline's launches, None if there is none yet: one launch of an unchanged
         engine at a gate, all those of a recording or of the first A/B look."""
         launch_s = self.launch_s(case)
-        if launch_s is None:
-            return None
+        return None if launch_s is None else self.estimated(case, launch_s)
+
+    def estimated(self, case: Case, launch_s: float) -> float:
+        """The same of a case of which a launch takes so long."""
         launches = {"update": case.recorded_launches, "against": 2 * PAIR_LOOKS[0]}
         return launch_s * launches.get(self.settings.mode, 1.2)
 
@@ -194,17 +273,22 @@ class Session:
         """How long a launch takes by the case's baseline, None if there is none."""
         if self.pool is None:
             return None
-        where = machine.machine_of(self.fitting(case)[: case.gpus])
         try:
-            baseline = baselines.find(self.settings.baselines, where, case.id, read=self._read)
+            for where in self.pool.eligible.of(case.requires.gpu).machines(case.gpus):
+                baseline = baselines.find(self.settings.baselines, where, case.id, read=self._read)
+                if baseline is not None:
+                    return launch_s(baseline)
         except BaselineError:
             # It only orders and shows: the case itself says what is wrong with the file.
             return None
-        return None if baseline is None else launch_s(baseline)
+        return None
 
     def busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
-        """The result of a test for which others leave no room on the host."""
-        return replace(unmeasured(case, str(error), fix=error.fix), node_id=item.nodeid)
+        """The result of a test for which others leave no room on the host, or the cluster no node."""
+        result = replace(unmeasured(case, str(error), fix=error.fix), node_id=item.nodeid)
+        if isinstance(error, LaunchLostError):
+            result = replace(result, reason=Reason(code="cluster", losses=error.losses))
+        return result
 
     def refuse_recorded(self, item: pytest.Item, case: Case, machines: Iterable[Machine]) -> None:
         """`--sgdiff-update=missing` leaves alone what has launches on each machine that the case may be measured on;
@@ -294,7 +378,7 @@ class Session:
         advice = self.advice(case)
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
-        if case.serves and (lacks := _client_lacks()):
+        if case.serves and self._cluster is None and (lacks := _client_lacks()):
             pytest.fail(f"{case.at('engine')}: {lacks}", pytrace=False)
         return advice
 

@@ -7,13 +7,14 @@ knows no pytest: `startup.py` hands it three look-up functions.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pytest_sgdiff.data import OUTCOMES, Outcome
+from pytest_sgdiff.data import OUTCOMES, Outcome, Shard
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files.data_files import leads_out
 from pytest_sgdiff.files.run_folders import PARENT
@@ -42,7 +43,8 @@ class Renamed:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
-    where nothing is to be kept; `keep` is how many runs are kept that have a folder of their own, None for all;
+    where nothing is to be kept; `cluster` is the address of the Ray cluster whose nodes launch, `auto` for the one that
+    is found; `keep` is how many runs are kept that have a folder of their own, None for all;
     `renamed` are the values that were given by an old name."""
 
     mode: Mode
@@ -68,7 +70,14 @@ class Settings:
     files: tuple[str, ...]
     ci: bool
     run_id: str
+    cluster: str | None = None
     renamed: tuple[Renamed, ...] = ()
+    shard: Shard | None = None
+
+    @property
+    def records_shard(self) -> bool:
+        """True if the run is a shard that leaves a recording. A replay leaves one where it was told where."""
+        return self.shard is not None and self.measuring and self.out is not None
 
     @property
     def measuring(self) -> bool:
@@ -150,6 +159,9 @@ def read_settings(
         _stays_inside(root / "baselines", root, None if text["sgdiff_baselines"] else "--sgdiff-baselines")
     assets, history, lock_dir = text["sgdiff_assets"], text["sgdiff_history"], text["sgdiff_lock_dir"]
     isolation, renamed = _isolation(text["sgdiff_isolation"], update=update)
+    shard = None if text["sgdiff_shard"] is None else _shard(text["sgdiff_shard"])
+    if shard and replay and out and (cwd / out).resolve() == (cwd / replay).resolve():
+        raise OptionError(f"--sgdiff-out={out}: is the recording that is replayed; name another folder for the shard")
     reports = tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report")))
     told_history = None if history is None else _told_file(root / history, root, "--sgdiff-history")
     _apart(reports, told_history)
@@ -176,8 +188,10 @@ def read_settings(
         lock_dir=None if lock_dir is None else root / lock_dir,
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
         ci=bool(env.get("CI")),
+        cluster=_cluster(text["sgdiff_cluster"], lock_dir=option("sgdiff_lock_dir")),
         run_id=run_id,
         renamed=renamed,
+        shard=shard,
     )
 
 
@@ -227,10 +241,36 @@ def _many(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else (str(value),)
 
 
+def _cluster(address: str | None, *, lock_dir: object) -> str | None:
+    if address is None:
+        return None
+    if "://" in address:
+        raise OptionError(
+            f"--sgdiff-cluster={address}: give the address of the cluster's head, HOST:PORT, or 'auto'; Ray's client "
+            "(ray://) cannot be used: run pytest on a node of the cluster, as `ray job submit` does"
+        )
+    if lock_dir is not None:
+        raise OptionError(
+            "--sgdiff-lock-dir names a folder of this machine, and --sgdiff-cluster launches on others: leave it out, "
+            "and set SGDIFF_LOCK_DIR on the nodes before `ray start`, if their default does not do"
+        )
+    return address
+
+
 def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) -> Mode:
     gpus, replay, against = text["sgdiff_gpus"], text["sgdiff_replay"], text["sgdiff_against"]
+    cluster = text["sgdiff_cluster"]
+    if gpus is not None and cluster is not None:
+        raise OptionError(
+            f"--sgdiff-gpus={gpus} are GPUs of this machine, and --sgdiff-cluster={cluster} launches on the nodes of a "
+            "cluster, where a case gets as many GPUs as it asks for: leave one of them out (or unset SGDIFF_GPUS, "
+            "SGDIFF_CLUSTER)"
+        )
     if dry_run:
         return "dry-run"
+    if replay is not None and cluster is not None:
+        raise OptionError("--sgdiff-replay judges recorded launches and uses no node: leave --sgdiff-cluster out")
+    gpus = gpus or cluster
     if replay is not None:
         if gpus is not None:
             raise OptionError("--sgdiff-replay judges recorded launches and uses no GPU: leave --sgdiff-gpus out")
@@ -240,7 +280,7 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
         return "replay" if update is None else "update"
     if against is not None:
         if gpus is None:
-            raise OptionError("--sgdiff-against needs --sgdiff-gpus, which says what to launch on")
+            raise OptionError("--sgdiff-against needs --sgdiff-gpus or --sgdiff-cluster, which says what to launch on")
         if update is not None:
             raise OptionError(
                 "--sgdiff-against compares two engines and records no baseline: leave --sgdiff-update out"
@@ -249,7 +289,8 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
     if update is not None:
         if gpus is None:
             raise OptionError(
-                "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): without it nothing is measured"
+                "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-cluster, or --sgdiff-replay): without it nothing is "
+                "measured"
             )
         return "update"
     return "off" if gpus is None else "gate"
@@ -328,6 +369,14 @@ def _keep(value: str) -> int | None:
     if not (value.isascii() and value.isdecimal() and int(value[:9]) > 0):
         raise OptionError(f"--sgdiff-keep={value}: must be a number of runs from 1 on, or 'all'")
     return int(value[:9])
+
+
+def _shard(value: str) -> Shard:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", value, re.ASCII)
+    shard = None if match is None else Shard(number=int(match[1]), of=int(match[2]))
+    if shard is None or not 1 <= shard.number <= shard.of:
+        raise OptionError(f"--sgdiff-shard={value}: must be K/N, such as 2/4: part K, from 1 to N, of N parts")
+    return shard
 
 
 def _seconds(value: str) -> float:

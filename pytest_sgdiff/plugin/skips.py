@@ -27,8 +27,8 @@ class Lack:
     """What a case needs and this machine lacks.
 
     `refusal` is why the pool can never give so many GPUs; else it has too few, or none, of the `wanted` products:
-    `have` of `count`, among `there`. Of an engine, `wanted` is the case's specifier, `version` the one that is there,
-    of the `base` engine or this one, and `newest` says that it is a build that counts as the newest.
+    `have` of `count`, among `there` in `place`. Of an engine, `wanted` is the case's specifier, `version` the one that
+    is there, of the `base` engine or this one, and `newest` says that it is a build that counts as the newest.
     """
 
     gap: Gap
@@ -36,6 +36,7 @@ class Lack:
     count: int = 0
     have: int = 0
     there: tuple[str, ...] = ()
+    place: str = "this machine"
     spec: str = ""
     refusal: str = ""
     version: str = ""
@@ -54,9 +55,12 @@ def settle(
     eligible: Eligible,
     engine_version: Callable[[], str],
     base_version: Callable[[], str] | None = None,
+    *,
+    token_elsewhere: bool | None = None,
 ) -> None:
     """Skip or fail the running test if the case cannot be launched here, and note on the item why.
 
+    `token_elsewhere`: whether the nodes of a cluster have a token, if cases are launched there.
     `engine_version` is only called for a case that asks for one: it starts a process. `base_version` likewise is that
     of the other engine of an A/B run.
     """
@@ -67,7 +71,7 @@ def settle(
         if settings.strict:
             pytest.fail(text, pytrace=False)
         pytest.skip(text)
-    missing = assets.missing_token(case, os.environ)
+    missing = assets.missing_token(case, os.environ, elsewhere=token_elsewhere)
     if missing is not None:
         item.stash[LACK] = "token"
         pytest.fail(missing, pytrace=False)
@@ -108,7 +112,9 @@ def in_words(lack: Lack) -> str:
     if lack.refusal:
         return lack.refusal
     if not lack.have:
-        return f"needs one of {wanted}, this machine has {', '.join(lack.there)}"
+        return f"needs one of {wanted}, {lack.place} has {', '.join(lack.there)}"
+    if not lack.spec:
+        return f"needs {lack.count} GPUs that are one of {wanted}, and no node has more than {lack.have} of them"
     return f"needs {lack.count} GPUs that are one of {wanted}, and {OPTION}={lack.spec} gives only {lack.have} of them"
 
 
@@ -117,13 +123,14 @@ def _of_gpus(case: Case, eligible: Eligible) -> Lack | None:
     if refusal is not None:
         return Lack(gap="gpus", count=case.gpus, refusal=refusal)
     fitting = eligible.of(case.requires.gpu)
-    if case.gpus <= len(fitting.gpus):
+    if case.gpus <= fitting.size:
         return None
     return Lack(
         gap="gpus",
         wanted=case.requires.gpu,
         count=case.gpus,
-        have=len(fitting.gpus),
+        have=fitting.size,
         there=tuple(sorted({gpu.name for gpu in eligible.gpus})),
+        place=eligible.place,
         spec=eligible.spec,
     )

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_sgdiff import gpus, machine
 from pytest_sgdiff.data import Environment
-from pytest_sgdiff.errors import OptionError, SgdiffError
+from pytest_sgdiff.errors import ClusterError, OptionError, SgdiffError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
@@ -28,12 +29,20 @@ from pytest_sgdiff.plugin.publish import ready_to_publish
 from pytest_sgdiff.plugin.role import NEEDS, POOL, Role, role
 from pytest_sgdiff.plugin.session import Session
 from pytest_sgdiff.plugin.settings import Renamed, Settings, read_settings
+from pytest_sgdiff.plugin.shards import Sharding, free_for_shard
 from pytest_sgdiff.plugin.terminal import Terminal
 from pytest_sgdiff.plugin.worker import Dropped, Sender
 from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import redact
+from pytest_sgdiff.reports import cluster_text, merge_text
 from pytest_sgdiff.reports.numbers import plural
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.cluster.lease import ClusterPool
+
+CLUSTER: pytest.StashKey[ClusterPool] = pytest.StashKey()
+"""On the config: the cluster of the run, once its nodes were asked."""
 
 PARTS = (
     "sgdiff-dropped",
@@ -45,6 +54,7 @@ PARTS = (
     "sgdiff-results",
     "sgdiff-schedule",
     "sgdiff-sender",
+    "sgdiff-sharding",
     "sgdiff-status",
     "sgdiff-terminal",
     "sgdiff-xdist",
@@ -70,7 +80,8 @@ def start(config: pytest.Config, *, run_id: str) -> None:
             refuse_idle(typed)
         if own.leads and settings.measuring:
             ready_to_publish(settings)
-        pool = _pool(settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None
+            free_for_shard(settings)
+        pool = _pool(config, settings, own.given.get(POOL)) if settings.live and not shows_only(config) else None
         notify = status_writer(settings, worker=own.worker)
         say = partial(_say, config)
         session = Session(config, settings, pool, notify, claims=status_folder(settings), say=say)
@@ -81,20 +92,25 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         board = StatusBoard(config, settings) if settings.live and own.leads else None
         if pool is not None:
             own_status_folder(settings)
+    except ClusterError as error:
+        raise pytest.UsageError(redact(cluster_text.message(error), os.environ)) from None
     except SgdiffError as error:
         raise pytest.UsageError(redact(str(error), os.environ)) from None
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
     dropped = Dropped()
     config.pluginmanager.register(dropped, "sgdiff-dropped")
+    if settings.shard is not None:
+        # Before what counts the tests that are left, and what adds one for xdist.
+        config.pluginmanager.register(Sharding(session, settings.shard), "sgdiff-sharding")
     if not shows_only(config):
         config.pluginmanager.register(EngineFlags(session), "sgdiff-engine-flags")
-        if settings.live:
+        if settings.live or settings.records_shard:
             config.pluginmanager.register(EarlierLaunches(session), "sgdiff-earlier-launches")
     if pool is not None:
         _register_schedule(config, session, pool, own)
     if own.leads:
-        size = 0 if pool is None else pool.eligible.size
+        size = 0 if pool is None else pool.eligible.total
         results = Results(config, settings, header, dropped=dropped, gpus_at_most=size)
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
@@ -169,9 +185,9 @@ class EngineFlags:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A dry run has no progress to show, so that nothing else removes what its processes shared."""
+        """Without launches there is no progress to show, so that nothing else removes what processes shared."""
         settings = self._session.settings
-        if settings.mode == "dry-run" and role(session.config).leads:
+        if not settings.live and role(session.config).leads:
             shutil.rmtree(status_folder(settings), ignore_errors=True)
 
 
@@ -196,7 +212,10 @@ class EarlierLaunches:
         out = self._session.settings.out
         if out is None or not self._is_first(session.config):
             return
-        for case_id in {item.stash[CASE].id for item in session.items if CASE in item.stash}:
+        selected = {item.stash[CASE].id for item in session.items if CASE in item.stash}
+        # The folder is the shard's own: what is there of other shards' cases is of a run that was split otherwise.
+        others = () if self._session.selection is None else self._session.selection.tests
+        for case_id in selected | {row.case for row in others if row.case is not None}:
             # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
             with contextlib.suppress(OSError, SgdiffError):
                 recordings.forget_launches(out, case_id)
@@ -225,12 +244,17 @@ def workers_at_most(config: pytest.Config) -> int | None:
     """
     try:
         settings = _settings(config, run_id="")
+        if settings.cluster is not None and settings.live:
+            found = _cluster(config, settings)
+            return max(workers_for(found.eligible), len(found.nodes))
         return workers_for(gpus.resolve(_spec(settings))) if settings.live else None
+    except ClusterError as error:
+        raise pytest.UsageError(cluster_text.message(error)) from None
     except SgdiffError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool, own: Role) -> None:
+def _register_schedule(config: pytest.Config, session: Session, pool: gpus.Pool | ClusterPool, own: Role) -> None:
     """The GPU-aware schedule of xdist's controller, and its counterpart in the workers."""
     if own.kind == "worker":
         needs = own.given.get(NEEDS)
@@ -262,11 +286,13 @@ def _settings(config: pytest.Config, run_id: str) -> Settings:
     )
 
 
-def handed(session: Session) -> dict[str, str]:
+def handed(session: Session) -> dict[str, Any]:
     """What the controller tells its workers of its pool: their GPUs, whatever is idle by the time they start, and why
-    there are no more."""
+    there are no more; of a cluster its nodes."""
     if session.pool is None:
         return {}
+    if not isinstance(session.pool, gpus.Pool):
+        return session.pool.handed
     return {"gpus": session.pool.eligible.handoff, "note": session.pool.eligible.note}
 
 
@@ -276,7 +302,33 @@ def _spec(settings: Settings) -> str:
     return settings.gpus
 
 
-def _pool(settings: Settings, handed: Mapping[str, str] | None) -> gpus.Pool:
+def _cluster(config: pytest.Config, settings: Settings) -> ClusterPool:
+    """The cluster of the run, asked once by this process."""
+    from pytest_sgdiff.cluster.lease import ClusterPool
+
+    if CLUSTER not in config.stash:
+        config.stash[CLUSTER] = ClusterPool.found(
+            settings.cluster or "auto",
+            engine=settings.engine_cmd,
+            base=settings.against,
+            run_id=settings.run_id,
+            environ=os.environ,
+        )
+        config.add_cleanup(config.stash[CLUSTER].broken)
+    return config.stash[CLUSTER]
+
+
+def _pool(config: pytest.Config, settings: Settings, handed: Mapping[str, Any] | None) -> gpus.Pool | ClusterPool:
+    if settings.cluster is not None:
+        from pytest_sgdiff.cluster.lease import ClusterPool
+
+        if handed:
+            pool = ClusterPool.of_handed(settings.cluster, handed, run_id=settings.run_id)
+            config.add_cleanup(pool.broken)
+            return pool
+        found = _cluster(config, settings)
+        found.run_id = settings.run_id
+        return found
     spec = _spec(settings)
     eligible = (
         gpus.resolve(spec) if not handed else replace(gpus.resolve(handed["gpus"]), spec=spec, note=handed["note"])
@@ -286,14 +338,17 @@ def _pool(settings: Settings, handed: Mapping[str, str] | None) -> gpus.Pool:
     )
 
 
-def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, collect_only: bool) -> tuple[str, ...]:
+def _header(
+    settings: Settings, pool: gpus.Pool | ClusterPool | None, session: Session, *, collect_only: bool
+) -> tuple[str, ...]:
     if settings.mode == "dry-run":
         return ("dry run: command lines are shown, nothing is measured",)
     if settings.replay is not None:
         recording, baselines = settings.near(settings.replay), settings.near(settings.baselines)
         against = settings.replay / recordings.AGAINST
         base = f", base engine in {settings.near(against)}" if settings.mode == "replay" and against.is_dir() else ""
-        return (f"replay of {recording}{base}, baselines in {baselines}",)
+        joined = () if session.shards is None else (merge_text.shards(session.shards),)
+        return (f"replay of {recording}{base}, baselines in {baselines}", *joined)
     if collect_only or pool is None:
         return ()
     # Versions are asked for here, so that a missing engine stops the run before the first case.
@@ -301,9 +356,12 @@ def _header(settings: Settings, pool: gpus.Pool | None, session: Session, *, col
     base = f"baselines in {settings.near(settings.baselines)}"
     if settings.mode == "against":
         base = f"base engine: {shlex.join(session.base_info.command)}"
-    lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
-    told = machine.environment(pool.eligible.gpus, engine=engine, sync_stages=False, reader=pool.reader)
-    lines.append(_machine_text(told))
+    if isinstance(pool, gpus.Pool):
+        lines = [f"{_pool_text(pool)}, sglang {engine.version}, {base}"]
+        told = machine.environment(pool.eligible.gpus, engine=engine, sync_stages=False, reader=pool.reader)
+        lines.append(_machine_text(told))
+    else:
+        lines = [f"{cluster_text.header(pool.address, pool.nodes)}, sglang {engine.version}, {base}"]
     if settings.out is not None:
         lines.append(f"launches are kept in {settings.near(settings.out)}")
     return tuple(lines)

@@ -12,10 +12,12 @@ import pytest
 from pytest_sgdiff.data import CaseResult, Run
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.controller import Results
+from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import workflow_commands
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.redact import redact
+from pytest_sgdiff.reports.merge_text import idle
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import (
     gaps,
@@ -77,7 +79,12 @@ class Terminal:
             terminal.write_line(self._count())
 
     def _count(self) -> str:
-        return f"sgdiff: {plural(len(self.results.selected), 'case')} selected"
+        shard, share = self.settings.shard, self.results.share
+        of = "" if shard is None else f", shard {shard}" + (f" of {plural(share.of, 'case')}" if share else "")
+        recorded = self.config.stash[SESSION].shards
+        if shard is None and recorded is not None and len(recorded.selection.tests) > len(self.results.selected):
+            of = f" of the {len(recorded.selection.tests)} that the shards selected"
+        return f"sgdiff: {plural(len(self.results.selected), 'case')} selected{of}"
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, None, None]:
@@ -127,6 +134,7 @@ class Terminal:
                 for line in shown["advice"]:
                     terminal.write_line(f"# {line}")
                 terminal.write_line(shown["command"])
+            self._say_idle(terminal)
             return
         run = self.results.run()
         judged = {result.node_id: result for result in run.results if result.outcome in self.settings.fail_on}
@@ -148,8 +156,13 @@ class Terminal:
             terminal.write_sep("=", f"sgdiff: {summary(run)}")
         if self.results.nothing(run):
             terminal.write_line("sgdiff: failed: nothing was measured")
+        self._say_idle(terminal)
         for red in self.results.reds:
             terminal.write_line(f"sgdiff: {red}", red=True)
+
+    def _say_idle(self, terminal: _Border) -> None:
+        if self.results.idle_shard and self.settings.shard is not None and self.results.share is not None:
+            terminal.write_line(f"sgdiff: {idle(self.settings.shard, self.results.share.of)}")
 
     def _write_details(self, terminal: _Border, run: Run) -> None:
         for result in run.results:
@@ -177,8 +190,9 @@ class Terminal:
             words = [self.settings.typed(self.results.candidates)]
             if self.settings.baselines != self.settings.cwd / "baselines":
                 words.append(f"--folder={self.settings.typed(self.settings.baselines)}")
+            why = "this is a shard, so" if self.settings.shard is not None else "CI is set, so"
             terminal.write_line(
-                "sgdiff: CI is set, so no baseline in the tree was changed; to review and to apply the candidates: "
+                f"sgdiff: {why} no baseline in the tree was changed; to review and to apply the candidates: "
                 f"sgdiff baselines diff|apply {command_line.line(words)}"
             )
         for line in unmeasured_lines(run):

@@ -104,6 +104,7 @@ _WORDS: Mapping[NextCode, Callable[[NextStep], str]] = {
     "name-recording": lambda s: (
         "name the folder of a run, as --sgdiff-out wrote it: the launches of a case lie in it in a folder of its name"
     ),
+    "run-shard": lambda s: f"run that shard again ({s.command}), and merge the recordings anew",
     "read-log": lambda s: "read the engine's log, or launch it by hand with the command line that reproduces this",
     "stated": lambda s: s.fix,
     "see-differences": lambda s: f"see what differs: {_command(s)}",

@@ -13,7 +13,7 @@ LISTED = 5
 _CODES: Mapping[ProfileCode, str] = {
     "compared": "one launch of each with the engine's profiler, not judged",
     "alone": "one launch with the engine's profiler, kept beside the baseline",
-    "unsupported": "none: the plugin can turn on the profiler of `sglang generate` alone",
+    "unsupported": "none: only `sglang generate` on the host of pytest is profiled",
     "launch-failed": "none: the launch with the profiler failed",
     "no-trace": "none: the engine wrote no trace",
     "torn": "none: the trace is damaged",

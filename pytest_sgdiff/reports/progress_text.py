@@ -95,7 +95,7 @@ class Narrator:
 
 def launch_text(progress: Progress) -> str:
     """`GPUs 0,1, launch 2 of up to 5`, in an A/B run `GPUs 0,1, base engine, launch 2 of up to 8`."""
-    parts = []
+    parts = [f"node {_shown(progress.node)}"] if progress.node else []
     if progress.gpus:
         parts.append(f"GPU{'s' * (len(progress.gpus) > 1)} {','.join(map(str, progress.gpus))}")
     if progress.side is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, LaunchRecord, ReasonCode, Relation, Verdict
-from pytest_sgdiff.reports import difference_text, disturbance_text, figures, finding_text, problem_text
+from pytest_sgdiff.reports import cluster_text, difference_text, disturbance_text, figures, finding_text, problem_text
 from pytest_sgdiff.reports.numbers import plural
 
 
@@ -115,11 +115,15 @@ _WORDS: Mapping[ReasonCode, Callable[[CaseResult], str]] = {
     "verdicts": _verdicts,
     "problem": _problem,
     "environment": _environment,
+    "cluster": lambda result: f"cluster: {cluster_text.lost(result.reason.losses)}",
     "no-machine": _no_machine,
     "no-baseline": _no_baseline,
     "not-comparable": _not_comparable,
     "empty-recording": lambda result: "the recording holds no launch of this case",
     "short-recording": _short,
     "no-more-launches": lambda result: "one of the two engines has no more launches",
+    "shard-unreported": lambda result: f"shard {result.reason.shard}, which has this case, never reported",
+    "shard-killed": lambda result: f"shard {result.reason.shard}, which has this case, was killed before it ended",
+    "shard-unmeasured": lambda result: f"shard {result.reason.shard} did not measure this case: {result.reason.error}",
     "recorded": _recorded,
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, Changed, Verdict, Warned, WarningCode
-from pytest_sgdiff.reports import attribution_text, doubt_text, finding_text
+from pytest_sgdiff.reports import attribution_text, cluster_text, doubt_text, finding_text
 
 
 def of_case(result: CaseResult) -> tuple[str, ...]:
@@ -102,5 +102,6 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
         f"the recording does not say on which machine it was made: the baseline is that of {w.machine}"
     ),
     "unknown-stage": _stage,
+    "lost-launches": lambda w, result: f"launched again: {cluster_text.lost(w.losses)}",
     "advice": lambda w, result: "" if w.advice is None else f"{w.advice.message} [{w.advice.slug}]",
 }

@@ -40,8 +40,10 @@ SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 class LiveSource:
     """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording.
 
-    For what is shown live: there will be `of` launches, at most that many unless `exact`, of about `expected_s` each;
-    `side` is the engine of an A/B run; `profiled`: the profiler is on.
+    `guarded` are the folders that go with a launch if this process dies, which then ends the launch too; None leaves
+    that to the next run. For what is shown live: there will be `of` launches, at most that many unless `exact`, of
+    about `expected_s` each; `side` is the engine of an A/B run;
+    `profiled`: the profiler is on.
     """
 
     case: Case
@@ -64,6 +66,7 @@ class LiveSource:
     side: Side | None = None
     profiled: bool = False
     host_timeout_s: float = 3600.0
+    guarded: tuple[str, ...] | None = None
     _client: Client | None = None
     _stage: str = ""
     _cpus: frozenset[int] = frozenset()
@@ -122,6 +125,7 @@ class LiveSource:
                     on_line=self._follow,
                     on_start=self._started,
                     attendant=client,
+                    guarded=None if self.guarded is None else (*self.guarded, tmp["TMPDIR"]),
                 )
             self.lease.wait_until_free(timeout_s=60.0, on_wait=self._wait)
         launch = Launch(

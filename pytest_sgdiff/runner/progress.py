@@ -18,7 +18,7 @@ class Progress:
     `launch` of `of` counts from 1 (0: there is none yet), at most that many unless `exact`; `profiled`: it is one with
     the profiler, after the others; `side` is the engine that is launched in an A/B run; `stage` is where the engine is
     by its log; `waits_for` is the reason for a wait, empty where the case does not wait; `expected_s` is how long such
-    a launch took for the baseline.
+    a launch took for the baseline; `node` is the node of a cluster on which it runs.
     """
 
     node_id: str
@@ -32,6 +32,7 @@ class Progress:
     stage: str = ""
     waits_for: str = ""
     expected_s: float | None = None
+    node: str = ""
 
     @property
     def phase(self) -> tuple[str, Side | None, int, bool]:

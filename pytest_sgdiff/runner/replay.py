@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from pytest_sgdiff.data import Launch, Problem
+from pytest_sgdiff.data import CaseResult, Launch, NextStep, Problem, Reason, ReasonCode, ShardGap
 from pytest_sgdiff.judging.comparable import mixture
 
 
@@ -23,6 +23,35 @@ class ReplaySource:
     def launch(self, *, alone: bool) -> Launch | None:
         """The next recorded launch; what ran beside it was settled when it was recorded."""
         return next(self._launches, None)
+
+
+ENDS_EARLY: frozenset[ReasonCode] = frozenset({"empty-recording", "short-recording", "no-more-launches", "environment"})
+"""Reasons of a case for which its launches, all of them or those that count, were too few."""
+
+
+def with_gap(result: CaseResult, gap: ShardGap) -> CaseResult:
+    """The result of a case of which its shard reported none.
+
+    A shard that began may have left launches that settle the case all the same: then nothing is missing, for its own
+    gate would have ended there too. A case that they leave open is invalid: nobody knows what the missing launches
+    would show. So is each case of a shard that never reported.
+    """
+    ends_early = result.reason.code in ENDS_EARLY or result.reason.of is not None
+    if gap.began and not (ends_early and result.outcome in ("inconclusive", "invalid")):
+        return result
+    code: ReasonCode = (
+        "shard-unreported" if not gap.began else "shard-killed" if gap.unmeasured is None else "shard-unmeasured"
+    )
+    why = "" if gap.unmeasured is None else gap.unmeasured.why
+    return replace(
+        result,
+        outcome="invalid",
+        reason=Reason(code=code, shard=str(gap.shard), error=why),
+        decided_by=(),
+        recorded=False,
+        measured=False,
+        next_step=NextStep(code="run-shard", command=f"--sgdiff-shard={gap.shard}"),
+    )
 
 
 def of_two_measurements(launches: Sequence[Launch]) -> tuple[Problem, ...]:

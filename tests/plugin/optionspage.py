@@ -10,7 +10,8 @@ from pytest_sgdiff.plugin.options import CASE_FILES, SETTINGS, Setting
 HEAD = """# Options
 
 The command line wins over the environment, which wins over ini (`[tool.pytest.ini_options]`, `[tool.pytest]`,
-`pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-replay` or `--sgdiff-dry-run` is given.
+`pytest.ini`). Nothing is measured unless `--sgdiff-gpus`, `--sgdiff-cluster`, `--sgdiff-replay` or
+`--sgdiff-dry-run` is given.
 
 - An empty variable counts as not set. The variable of a switch is off with `0`, `false`, `no` or `off`.
 - An empty value on the command line is a mistake. Whoever types `--sgdiff-gpus=$N` wants to measure, even if `N` is

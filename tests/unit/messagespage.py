@@ -18,18 +18,21 @@ from pytest_sgdiff.compare.sides import NoteCode
 from pytest_sgdiff.data import (
     BesideCode,
     Cause,
+    ConflictCode,
     Difference,
     DifferenceCode,
     DisturbanceCode,
     Doubt,
     Failure,
     Finding,
+    LossCode,
     NextCode,
     Problem,
     ProblemCode,
     ProfileCode,
     ReasonCode,
     StepFinding,
+    TroubleCode,
     WarningCode,
 )
 from pytest_sgdiff.data.failures import OutOfMemory
@@ -67,10 +70,13 @@ part of the sentence. The figures in the sentences below are examples.
 | the line `profile` (`profile`) | [Profiles](#profiles) |
 | a message that ends with a slug (`[no-seed]`) | [Advice](#advice-on-a-case), [Flags](#flags-and-versions) |
 | a case that waits | [Waits](#waits) |
+| a launch that was lost on a cluster | [Losses](#losses) |
+| a node of a cluster that cannot be used | [Nodes](#nodes) |
 | `faster_than` | [Claims](#claims) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
 | `sgdiff inspect` | [Flaws of a launch](#flaws-of-a-launch) |
 | `sgdiff baselines check` | [Flaws of a baseline](#flaws-of-a-baseline) |
+| `sgdiff merge` | [Conflicts](#conflicts) |
 | `sgdiff import`, `sgdiff export` | [Refusals](#refusals) |
 
 [decision.md](decision.md#what-each-outcome-means) explains the six outcomes.
@@ -224,6 +230,7 @@ REASONS = {
     "verdicts": "The metrics named here decide. Their [findings](#findings) say why.",
     "problem": "A launch gave no valid measurement: [problems of a launch](#problems-of-a-launch).",
     "environment": "Other work disturbed the launches, or GPUs were not to be had. Run it again on a quiet machine.",
+    "cluster": "The launch, or the place for one, was lost as often as it may be: [losses](#losses). Run it again.",
     "no-machine": "Add `machine` to the `launch.json` of the recording "
     "([recordings.md](recordings.md#launches-made-without-this-tool)).",
     "no-baseline": "Nothing is committed for this kind of machine. Record it, review it, commit it.",
@@ -231,6 +238,9 @@ REASONS = {
     "empty-recording": "`--sgdiff-replay` names a folder without this case.",
     "short-recording": "A baseline needs more launches than the recording has. Collect them on the machine.",
     "no-more-launches": "One side of a recorded A/B run is shorter than the other.",
+    "shard-unreported": "The recording has no report of this shard. Its host died, or its artifact is missing.",
+    "shard-killed": "The shard wrote what it was to measure, and no end. What it launched does not settle the case.",
+    "shard-unmeasured": "The shard ended without a result of this case. Its own output says why.",
     "recorded": "`--sgdiff-update` took these launches as the baseline.",
 }
 
@@ -315,13 +325,14 @@ WARNINGS = {
     "more-launches": "Five launches left doubts, so the run added five.",
     "unknown-machine": "Only recordings without a machine are compared with it.",
     "unknown-stage": "Correct the name.",
+    "lost-launches": "The figures are those of the launch that was made again: [losses](#losses).",
     "advice": "[Advice](#advice-on-a-case) on the case, of level warning.",
 }
 
 PROFILES = {
     "compared": "The table lists what changed most. It is no verdict.",
     "alone": "`--sgdiff-update --sgdiff-profile=all` recorded it.",
-    "unsupported": "Cases of `sglang-serve`, and engines of a plugin, are not profiled.",
+    "unsupported": "Servers, engines of a plugin and launches on a cluster are not profiled.",
     "launch-failed": "The verdict stands: it rests on other launches. The log is in the folder `profile`.",
     "no-trace": "The log of the profiled launch in the folder `profile` says why.",
     "torn": "The engine was stopped while it wrote, or the disk is full.",
@@ -338,6 +349,24 @@ BESIDES = {
     "sm-clock": "The median SM clock under load.",
     "memory": "The peak memory.",
     "power-limit": "The power limit of the GPUs.",
+}
+
+LOSSES = {
+    "node-died": "Ray lost the node. The launch is made again on another one, at most twice.",
+    "preempted": "Whoever lends the node took it back. The launch is made again on another one, at most twice.",
+    "launcher-died": "The node lives. Its launcher was killed, as by a kernel that is out of memory.",
+    "connection": "The node that pytest runs on died, or the network between them.",
+    "cluster-lost": "The head of the cluster is gone. What is not measured yet stays so.",
+    "no-node": "Too few GPUs of the right kind are left. Bring the nodes back, and run it again.",
+}
+
+TROUBLES = {
+    "no-plugin": "Install the plugin in the Python that runs Ray there.",
+    "other-plugin": "A launch must be recorded and judged by one version.",
+    "no-engine": "Install the engine, or name it with `--sgdiff-engine-cmd`.",
+    "no-base-engine": "Install the base engine, or name it with `--sgdiff-against`.",
+    "other-engine": "Install one version on all nodes, or take a node out of the cluster.",
+    "no-answer": "The node did not start a task of Ray in two minutes, or what ran there failed.",
 }
 
 DOUBTS = {
@@ -643,6 +672,20 @@ def sections() -> Iterable[Section]:
         means=WAITS,
     )
     yield Section(
+        title="Losses",
+        about="What became of a launch on a cluster ([clusters.md](clusters.md#when-a-node-dies)).",
+        codes=get_args(LossCode),
+        says=golden("cluster", prefix="loss "),
+        means=LOSSES,
+    )
+    yield Section(
+        title="Nodes",
+        about="Why a run with `--sgdiff-cluster` does not start ([clusters.md](clusters.md#what-a-node-needs)).",
+        codes=get_args(TroubleCode),
+        says=golden("cluster", prefix="trouble "),
+        means=TROUBLES,
+    )
+    yield Section(
         title="Comparisons",
         about="Findings of `sgdiff compare` alone ([recordings.md](recordings.md#to-compare-two-recordings)). It also "
         "has those of a run.",
@@ -668,6 +711,13 @@ def sections() -> Iterable[Section]:
         "`finds` is a note, and no flaw.",
         codes=get_args(BaselineFlawCode),
         says=golden("flaw"),
+    )
+    yield Section(
+        title="Conflicts",
+        about="Why `sgdiff merge` joins nothing. The message names both places "
+        "([clusters.md](clusters.md#join-and-judge)).",
+        codes=get_args(ConflictCode),
+        says=golden("merge"),
     )
     yield Section(
         title="Refusals",

@@ -190,7 +190,7 @@ def test_what_workflows_give_to_the_action_it_takes() -> None:
         for page in ACTIONS
     }
     calls = [(step["uses"], set(step["with"])) for _, step in steps() if step.get("uses", "").startswith("./")]
-    assert len(calls) == 6
+    assert len(calls) == 8
     assert [(uses, given) for uses, given in calls if not given <= taken[uses]] == []
 
 

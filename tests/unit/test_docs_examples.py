@@ -180,5 +180,7 @@ def test_the_pages_show_what_these_tests_look_for() -> None:
     shown = [command for page in NAMES for command in commands(page)]
     assert {words[1] for words in shown if words[0] == "sgdiff"} >= {"cases", "inspect", "baselines", "trend"}
     assert sum(words[0] == "pytest" for words in shown) >= 20
-    assert sum("--sgdiff-strict" in words for words in commands("docs/clusters.md")) == 3, "of each scheduler one"
+    assert sum("--sgdiff-strict" in words for words in commands("docs/clusters.md")) == 4, (
+        "of each scheduler one, and the judge of shards"
+    )
     assert sum(bool(list(case_files(block.text))) for page in NAMES for block in blocks(page)) >= 6

@@ -33,6 +33,8 @@ def made(folder: pathlib.Path) -> None:
     (folder / "baselines" / "nvidia-h200-x1").mkdir(parents=True)
     (folder / "baselines" / "nvidia-h200-x1" / "tiny.json").write_text("{}")
     (folder / "baselines" / ".lock").touch()
+    for name in ("shard-1-of-4.json", "selection-0123456789abcdef.json"):
+        (folder / name).write_text("{}")
     run.close()
 
 

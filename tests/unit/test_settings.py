@@ -115,14 +115,46 @@ def test_outcomes_are_added_to_those_that_fail(tmp_path: Path) -> None:
             {"sgdiff_replay": ".", "sgdiff_against": "old"},
             "--sgdiff-replay has no engine to launch: leave --sgdiff-against out",
         ),
-        ({"sgdiff_against": "old"}, "--sgdiff-against needs --sgdiff-gpus, which says what to launch on"),
+        (
+            {"sgdiff_against": "old"},
+            "--sgdiff-against needs --sgdiff-gpus or --sgdiff-cluster, which says what to launch on",
+        ),
+        (
+            {"sgdiff_cluster": "auto", "sgdiff_gpus": "2"},
+            (
+                "--sgdiff-gpus=2 are GPUs of this machine, and --sgdiff-cluster=auto launches on the nodes of a "
+                "cluster, where a case gets as many GPUs as it asks for: leave one of them out (or unset SGDIFF_GPUS, "
+                "SGDIFF_CLUSTER)"
+            ),
+        ),
+        (
+            {"sgdiff_cluster": "auto", "sgdiff_replay": "."},
+            "--sgdiff-replay judges recorded launches and uses no node: leave --sgdiff-cluster out",
+        ),
+        (
+            {"sgdiff_cluster": "ray://10.0.0.1:10001"},
+            (
+                "--sgdiff-cluster=ray://10.0.0.1:10001: give the address of the cluster's head, HOST:PORT, or 'auto'; "
+                "Ray's client (ray://) cannot be used: run pytest on a node of the cluster, as `ray job submit` does"
+            ),
+        ),
+        (
+            {"sgdiff_cluster": "auto", "sgdiff_lock_dir": "/locks"},
+            (
+                "--sgdiff-lock-dir names a folder of this machine, and --sgdiff-cluster launches on others: leave it "
+                "out, and set SGDIFF_LOCK_DIR on the nodes before `ray start`, if their default does not do"
+            ),
+        ),
         (
             {"sgdiff_against": "old", "sgdiff_gpus": "1", "sgdiff_update": "all"},
             "--sgdiff-against compares two engines and records no baseline: leave --sgdiff-update out",
         ),
         (
             {"sgdiff_update": "all"},
-            "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-replay): without it nothing is measured",
+            (
+                "--sgdiff-update needs --sgdiff-gpus (or --sgdiff-cluster, or --sgdiff-replay): without it nothing is "
+                "measured"
+            ),
         ),
         (
             {"sgdiff_gpus": "1", "sgdiff_update": "sometimes"},

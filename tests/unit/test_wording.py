@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import pytest
 
 from pytest_sgdiff.baselines.flaws import Code, Flaw
+from pytest_sgdiff.cluster.nodes import Node
 from pytest_sgdiff.compare.compare import Way
 from pytest_sgdiff.compare.sides import Note, NoteCode
 from pytest_sgdiff.data import (
@@ -23,18 +24,25 @@ from pytest_sgdiff.data import (
     Cause,
     Changed,
     CommitsLack,
+    Conflict,
+    ConflictCode,
     Difference,
     Disturbance,
     DisturbanceCode,
     Doubt,
     EngineCommits,
+    Gpu,
     GpuEvent,
     GpuProcess,
     LaunchRecord,
     Location,
     LongPause,
+    Loss,
+    LossCode,
+    Merged,
     NextCode,
     NextStep,
+    NodeTrouble,
     NoisePrior,
     PartChange,
     Problem,
@@ -48,10 +56,15 @@ from pytest_sgdiff.data import (
     ReasonCode,
     RequestFailure,
     RowChange,
+    SelectedTest,
+    Shard,
+    ShardGap,
     StageChange,
     StepFinding,
     StepsChange,
+    TroubleCode,
     UnknownStage,
+    Unmeasured,
     VersionChange,
     Warned,
     WarningCode,
@@ -70,6 +83,7 @@ from pytest_sgdiff.data.failures import (
 )
 from pytest_sgdiff.data.measurements import WarmupCode
 from pytest_sgdiff.engines.inspection import FlawCode, LaunchFlaw
+from pytest_sgdiff.errors import ClusterError
 from pytest_sgdiff.gpus.devices import Use
 from pytest_sgdiff.gpus.wait_reasons import Before, Wait, WaitReason
 from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
@@ -79,12 +93,14 @@ from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
 from pytest_sgdiff.reports import (
     attribution_text,
+    cluster_text,
     comparison,
     difference_text,
     disturbance_text,
     failure_text,
     flaw_text,
     inspect_text,
+    merge_text,
     next_text,
     noise_text,
     problem_text,
@@ -242,6 +258,7 @@ def reason_lines() -> Iterator[str]:
         twice,
         replace(twice, disturbed=1, recording=True),
         Reason(code="environment", error="2 GPUs busy for 60 s"),
+        Reason(code="cluster", losses=(Loss(code="node-died", node="a"), Loss(code="no-node"))),
         Reason(code="no-machine"),
         Reason(code="no-machine", side="base"),
         Reason(code="no-baseline", machine="nvidia-h200-x1"),
@@ -250,6 +267,9 @@ def reason_lines() -> Iterator[str]:
         Reason(code="empty-recording"),
         Reason(code="short-recording", launches=3, of=5),
         Reason(code="no-more-launches"),
+        Reason(code="shard-unreported", shard="3/4"),
+        Reason(code="shard-killed", shard="3/4"),
+        Reason(code="shard-unmeasured", shard="3/4", error="its worker died"),
         Reason(code="recorded", launches=1),
         Reason(code="recorded", launches=5, others=("nvidia-h100-x1",)),
         Reason(code="recorded", launches=5, added_to=5),
@@ -289,6 +309,57 @@ def next_lines() -> Iterator[str]:
     back = NextStep(code="restore-environment", changed=CHANGED[1:2], command="x")
     yield f"restore-environment (unset): {next_text.words(back)}"
     assert next_text.words(None) == ""
+
+
+def merge_lines() -> Iterator[str]:
+    first, second = Shard(number=1, of=4), Shard(number=2, of=4)
+    reports = ("a/shard-1-of-4.json", "b/shard-2-of-4.json")
+    conflicts = [
+        Conflict(
+            code="shard-count",
+            paths=(reports[0], "b/shard-2-of-8.json"),
+            shards=(first, Shard(number=2, of=8)),
+        ),
+        Conflict(code="selection", paths=reports, case="cases/a.yaml::tiny", said=("selected", "")),
+        Conflict(code="definition", paths=reports, case="cases/a.yaml::tiny"),
+        Conflict(code="assignment", paths=reports, case="cases/a.yaml::tiny", shards=(first, second)),
+        Conflict(code="job", paths=reports, said=("GITHUB_RUN_ID=17", "GITHUB_RUN_ID=18")),
+        Conflict(
+            code="shard-twice",
+            paths=(reports[0], "b/shard-1-of-4.json"),
+            shards=(first,),
+            said=("2026-11-29T02-00-11-41@5bce98f73f3e", "2026-11-30T02-00-11-41@5bce98f73f3e"),
+        ),
+        Conflict(code="other-shard", paths=("a/tiny", reports[0]), case="tiny", shards=(second,)),
+        Conflict(code="launch", paths=("a/tiny/00", "b/tiny/00"), case="tiny"),
+        Conflict(code="renumbered", paths=("a/tiny/00", "b/tiny/01"), case="tiny"),
+        Conflict(code="two-runs", paths=("a/tiny/00", "b/tiny/01"), case="tiny", said=("monday", "tuesday")),
+    ]
+    assert {one.code for one in conflicts} == set(get_args(ConflictCode))
+    yield from (f"{one.code}: {merge_text.conflict(one)}" for one in conflicts)
+    yield f"selection (of the other): {merge_text.conflict(replace(conflicts[1], said=('', 'selected')))}"
+    tests = tuple(SelectedTest(test=f"cases/a.yaml::c{n}", case=f"c{n}", shard=2) for n in range(12))
+    why = Unmeasured(node_id="cases/a.yaml::tiny", why="its worker died", gap="worker-died")
+    lacking = Merged(
+        cases=5,
+        launches=9,
+        of=4,
+        reported=(1, 4),
+        unreported=((second, tests), (Shard(number=3, of=4), ())),
+        unfinished=(first,),
+        gaps=(("cases/a.yaml::tiny", ShardGap(shard=first, began=True, unmeasured=why)),),
+        absent=("c",),
+        plain=("d",),
+        damaged=("a/tiny/00/launch.json",),
+        strays=("a/old/00",),
+        left_out=("a/report.html",),
+    )
+    yield from (f"(lacking) {line}" for line in merge_text.lines(lacking, "merged"))
+    plain = Merged(cases=1, launches=1, plain=("a",), there_already=True)
+    yield from (f"(of no shards) {line}" for line in merge_text.lines(plain, "merged"))
+    yield f"(killed) {merge_text.gap(ShardGap(shard=first, began=True))}"
+    yield f"(unreported) {merge_text.gap(ShardGap(shard=first, began=False))}"
+    yield f"(idle) {merge_text.idle(Shard(number=4, of=4), 3)}"
 
 
 def noise_lines() -> Iterator[str]:
@@ -336,6 +407,7 @@ def warning_lines() -> Iterator[str]:
         "more-launches": Warned(code="more-launches", launches=5, usual=5, doubts=(DOUBT,)),
         "unknown-machine": Warned(code="unknown-machine", machine="unknown-x4"),
         "unknown-stage": Warned(code="unknown-stage", stage=STAGE, location=PLACE),
+        "lost-launches": Warned(code="lost-launches", losses=(Loss(code="preempted", node="a"),)),
         "advice": Warned(code="advice", advice=known),
     }
     assert list(warnings) == list(get_args(WarningCode))
@@ -495,6 +567,21 @@ def wait_lines() -> Iterator[str]:
     yield from (f"{aim}: {Wait(aim=aim, reasons=(reasons[10],))}" for aim in get_args(Literal["alone", "shared"]))
 
 
+def cluster_lines() -> Iterator[str]:
+    for loss in get_args(LossCode):
+        yield f"loss {loss}: {cluster_text.lost([Loss(code=loss, node='a')])}"
+    yield f"loss connection: {cluster_text.lost([Loss(code='connection')])}"
+    for code in get_args(TroubleCode):
+        trouble = NodeTrouble(code=code, node="a", found="0.1", wanted="0.2", error="as the node says it")
+        yield f"trouble {code}: {cluster_text.message(ClusterError((trouble,)))}"
+    yield f"no node: {cluster_text.message(ClusterError(()))}"
+    yield f"no cluster: {cluster_text.message(ClusterError((), 'no Ray cluster at auto: as Ray says it'))}"
+    gpu = Gpu(index=0, uuid=UUID, name="NVIDIA H200")
+    nodes = [Node(id="1", name="a", gpus=(gpu, gpu)), Node(id="2", name="b", note="the driver does not answer")]
+    yield f"header: {cluster_text.header('auto', nodes)}"
+    yield f"header (no GPU): {cluster_text.header('auto', nodes[1:])}"
+
+
 def lack_lines() -> Iterator[str]:
     engine = Lack(gap="engine-version", wanted=(">=0.5.11",), version="0.5.9")
     gpus = Lack(gap="gpus", wanted=("H100", "H20"), count=2, have=1, there=("NVIDIA H200", "NVIDIA L40S"), spec="all")
@@ -504,6 +591,8 @@ def lack_lines() -> Iterator[str]:
         replace(engine, wanted=("<0.5.11",), version="0.1.dev1", newest=True),
         gpus,
         replace(gpus, have=0),
+        replace(gpus, have=0, place="this cluster"),
+        replace(gpus, place="this cluster", spec=""),
         Lack(gap="gpus", refusal="as the pool says it"),
     ]
     yield from (f"{one.gap}: {lack_in_words(one)}" for one in lacks)
@@ -515,8 +604,10 @@ KINDS = {
     "failure": failure_lines,
     "flaw": flaw_lines,
     "inspect": inspect_lines,
+    "cluster": cluster_lines,
     "lack": lack_lines,
     "next": next_lines,
+    "merge": merge_lines,
     "noise": noise_lines,
     "problem": problem_lines,
     "reason": reason_lines,

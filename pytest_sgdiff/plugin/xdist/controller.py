@@ -19,9 +19,10 @@ _POKE_S = 1.0
 
 
 class GpuSchedule:
-    """Controller plugin. `needs_path` lies in the run's own directory, `folder` is the lock directory."""
+    """Controller plugin. `needs_path` lies in the run's own directory, `folder` is the lock directory, None where the
+    GPUs are those of a cluster, which shares them out itself."""
 
-    def __init__(self, eligible: Eligible, *, run_id: str, needs_path: str, folder: str) -> None:
+    def __init__(self, eligible: Eligible, *, run_id: str, needs_path: str, folder: str | None) -> None:
         self._eligible = eligible
         self._run_id = run_id
         self._needs_path = needs_path
@@ -61,9 +62,9 @@ class GpuSchedule:
         scheduling = GpuScheduling(
             config,
             workers=self._workers,
-            size=self._eligible.size,
+            size=self._eligible.total,
             needs=lambda: read_needs(self._needs_path),
-            held_by_others=lambda: held_by_others(self._folder, self._run_id, self._eligible),
+            held_by_others=self._held_by_others,
             on_collected=self._count_without_park,
         )
         dsession = config.pluginmanager.getplugin("dsession")
@@ -75,13 +76,17 @@ class GpuSchedule:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
-        if error:
+        if error and self._folder is not None:
             reap(self._folder, self._run_id)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         self._done.set()
-        reap(self._folder, self._run_id, everything=True)
+        if self._folder is not None:
+            reap(self._folder, self._run_id, everything=True)
+
+    def _held_by_others(self) -> int:
+        return 0 if self._folder is None else held_by_others(self._folder, self._run_id, self._eligible)
 
     def _count_without_park(self, tests: int) -> None:
         """xdist counts the park item as a test; percentages of progress then never reach 100."""
@@ -97,4 +102,4 @@ class GpuSchedule:
 
 def workers_for(eligible: Eligible) -> int:
     """What `-n auto` means: as many workers as can hold leases at a time; at least one, for cases without GPUs."""
-    return max(1, eligible.size)
+    return max(1, eligible.total)

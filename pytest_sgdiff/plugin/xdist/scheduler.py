@@ -115,7 +115,7 @@ class GpuScheduling:
 
     def _begin(self) -> bool:
         """Takes the collection once all workers have the same; reports the difference and does nothing otherwise."""
-        from xdist.report import report_collection_diff  # type: ignore[import-untyped]
+        from xdist.report import report_collection_diff
 
         (first, collection), *others = self._collections.items()
         same = True

@@ -1,0 +1,474 @@
+"""`sgdiff merge`: each launch once, conflicts named, all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.cli import main
+from pytest_sgdiff.data import (
+    ConflictCode,
+    Launch,
+    Merged,
+    SelectedTest,
+    Selection,
+    Shard,
+    ShardReport,
+    Unmeasured,
+)
+from pytest_sgdiff.errors import MergeConflictError, RecordingError
+from pytest_sgdiff.recordings import merge as merging
+from pytest_sgdiff.recordings import shards
+from pytest_sgdiff.recordings.merge import merge
+from pytest_sgdiff.recordings.store import read_launches, write_launch
+
+CASES: Mapping[str, int] = {"a": 1, "b": 2, "c[cfg]": 3, "d": 4}
+"""Case -> the shard that measures it."""
+
+LAUNCH = Launch(case="a", number=0, argv=("sglang",), returncode=0, log="done\n", dump="{}", session="monday")
+
+
+def selection(cases: Mapping[str, int] = CASES, *, of: int = 4, definition: str = "0" * 16) -> Selection:
+    tests = [
+        SelectedTest(test=f"cases/x.yaml::{case}", case=case, definition=definition, shard=shard)
+        for case, shard in sorted(cases.items())
+    ]
+    return Selection(of=of, tests=tuple(tests))
+
+
+def shard(
+    root: Path,
+    number: int,
+    chosen: Selection | None = None,
+    *,
+    launches: int = 1,
+    run: str = "monday",
+    ended: bool = True,
+    job: Mapping[str, str] | None = None,
+) -> Path:
+    """The recording of a shard, as a run leaves it."""
+    chosen = chosen or selection()
+    folder, own = root / f"{number}", Shard(number=number, of=chosen.of)
+    shards.begin(folder, chosen, ShardReport(shard=own, selection="", run=run, job=job or {}))
+    ran = [one for one in chosen.tests if one.shard == number]
+    for one in ran:
+        for launch in range(launches):
+            write_launch(folder, replace(LAUNCH, case=str(one.case), number=launch, session=run, wall_s=float(launch)))
+    if ended:
+        shards.end(folder, own, [one.test for one in ran], [])
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut leaves no test here can tell, and a busy disk takes a second for each recording."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def four(tmp_path: Path) -> list[Path]:
+    """The recordings of four shards."""
+    return [shard(tmp_path, number, launches=2) for number in range(1, 5)]
+
+
+def conflicts(folders: list[Path], out: Path) -> list[tuple[ConflictCode, str, str]]:
+    """What keeps them from being joined: each with the last two names of its paths. Nothing is written."""
+    before = sorted(out.parent.iterdir())
+    with pytest.raises(MergeConflictError) as error:
+        merge(folders, out)
+    assert sorted(out.parent.iterdir()) == before
+    return [(one.code, *("/".join(Path(path).parts[-2:]) for path in one.paths)) for one in error.value.conflicts]
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+# -------------------------------------------------------------------------------------------------------------- joined
+
+
+def test_each_launch_is_joined_as_it_is(four: list[Path], tmp_path: Path) -> None:
+    merged = merge(four, tmp_path / "out")
+    assert merged == Merged(cases=4, launches=8, of=4, reported=(1, 2, 3, 4))
+    expected: dict[str, bytes] = {}
+    for folder in four:
+        expected |= content(folder)
+    assert content(tmp_path / "out") == expected
+    merge(four[::-1], tmp_path / "reversed")
+    assert content(tmp_path / "reversed") == expected
+    found = shards.read_shards(tmp_path / "out")
+    assert found is not None
+    assert (found.unreported, found.unfinished) == ((), ())
+    assert [launch.number for launch in read_launches(tmp_path / "out", "c[cfg]")] == [0, 1]
+
+
+def test_merged_recordings_can_be_merged_again(four: list[Path], tmp_path: Path) -> None:
+    merge(four, tmp_path / "all")
+    merge(four[:2], tmp_path / "first")
+    merge([tmp_path / "first", *four[1:]], tmp_path / "again")
+    assert content(tmp_path / "again") == content(tmp_path / "all")
+
+
+def test_a_launch_that_is_there_twice_is_one(four: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(four[0], tmp_path / "copy")
+    (tmp_path / "link").symlink_to(four[1])  # somebody chose it
+    assert merge([*four, tmp_path / "copy", four[2], tmp_path / "link"], tmp_path / "out").launches == 8
+
+
+def test_what_is_there_already_is_the_same_result(four: list[Path], tmp_path: Path) -> None:
+    first = merge(four, tmp_path / "out")
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert merge(four, tmp_path / "out") == replace(first, there_already=True)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == stamps
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "a/00/perf.json", "a/07/engine.log"])
+def test_nothing_is_overwritten(four: list[Path], tmp_path: Path, more: str) -> None:
+    merge(four, tmp_path / "out")
+    (tmp_path / "out" / more).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / more).write_text("mine")
+    before = content(tmp_path / "out")
+    with pytest.raises(RecordingError, match="is not empty, and holds something else"):
+        merge(four, tmp_path / "out")
+    assert content(tmp_path / "out") == before
+
+
+def test_an_empty_folder_may_be_there(four: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert merge(four, tmp_path / "out").launches == 8
+
+
+def test_the_base_engine_of_an_a_b_run_and_repeated_tests_come_too(tmp_path: Path) -> None:
+    folder = shard(tmp_path, 1, selection(of=1, cases={"a": 1}))
+    for side in ("against", "again/x_1"):
+        write_launch(folder / side, LAUNCH)
+    (folder / "baselines" / "nvidia-h200-x1").mkdir(parents=True)
+    assert merge([folder], tmp_path / "out").launches == 3
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {"a", "against", "again"}
+
+
+def test_what_a_killed_launch_left_is_joined_as_it_is(tmp_path: Path) -> None:
+    folder = shard(tmp_path, 1, selection(of=1, cases={"a": 1}), ended=False)
+    (folder / "a" / "01" / "work").mkdir(parents=True)
+    (folder / "a" / "01" / "engine.log").write_text("Loading")
+    (folder / "a" / "02").mkdir()
+    (folder / "a" / "00" / "launch.json").write_text('{"schema": 1, "case')
+    merged = merge([folder], tmp_path / "out")
+    assert (merged.launches, merged.unfinished) == (3, (Shard(number=1, of=1),))
+    assert merged.damaged == (str(folder / "a" / "00" / "launch.json"),)
+    with pytest.raises(RecordingError, match="not JSON"):
+        read_launches(tmp_path / "out", "a")
+
+
+def test_what_is_no_launch_is_left_out_and_named(four: list[Path], tmp_path: Path) -> None:
+    (four[0] / "report.html").write_text("x")
+    (four[0] / "a" / "notes").mkdir()
+    os.mkfifo(four[0] / "fifo")
+    merged = merge(four, tmp_path / "out")
+    assert merged.left_out == tuple(str(four[0] / name) for name in ("a/notes", "fifo", "report.html"))
+    write_launch(four[1], replace(LAUNCH, case="old"))
+    assert merge(four, tmp_path / "again").strays == (str(four[1] / "old" / "00"),)
+
+
+# ------------------------------------------------------------------------------------------------------ what is missing
+
+
+def test_a_shard_that_never_reported_is_named_with_what_it_had_to_measure(four: list[Path], tmp_path: Path) -> None:
+    merged = merge([four[0], tmp_path / "nowhere", four[2], four[3]], tmp_path / "out")
+    assert merged.unreported == ((Shard(number=2, of=4), (selection().tests[1],)),)
+    assert (merged.cases, merged.reported, merged.absent) == (3, (1, 3, 4), (str(tmp_path / "nowhere"),))
+
+
+def test_launches_whose_report_was_removed_are_of_a_shard_that_never_reported(four: list[Path], tmp_path: Path) -> None:
+    (four[1] / "shard-2-of-4.json").unlink()
+    merged = merge(four, tmp_path / "out")
+    assert (merged.launches, merged.plain) == (8, (str(four[1]),))
+    assert [number for number, _ in merged.unreported] == [Shard(number=2, of=4)]
+
+
+def test_a_test_without_a_result_is_named_unless_it_needs_none(tmp_path: Path) -> None:
+    folder = shard(tmp_path, 1, selection(of=1, cases={"a": 1, "b": 1, "c": 1}))
+    names = [f"cases/x.yaml::{case}" for case in "abc"]
+    died = Unmeasured(node_id=names[1], why="its worker died", gap="worker-died")
+    elsewhere = Unmeasured(node_id=names[2], why="needs one of H100", gap="gpus")
+    shards.end(folder, Shard(number=1, of=1), names[:1], [died, elsewhere])
+    ((test, gap),) = merge([folder], tmp_path / "out").gaps
+    assert (test, gap.unmeasured) == (names[1], died)
+
+
+def test_recordings_of_no_shards_are_joined_and_nobody_knows_what_is_missing(tmp_path: Path) -> None:
+    write_launch(tmp_path / "x", LAUNCH)
+    write_launch(tmp_path / "y", replace(LAUNCH, case="b"))
+    merged = merge([tmp_path / "x", tmp_path / "y"], tmp_path / "out")
+    assert (merged.cases, merged.of) == (2, None)
+
+
+def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecordingError, match="no recording is there"):
+        merge([tmp_path / "empty", tmp_path / "nowhere"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# ----------------------------------------------------------------------------------------------------------- conflicts
+
+
+def test_shards_of_two_counts(four: list[Path], tmp_path: Path) -> None:
+    other = shard(tmp_path / "of", 2, selection({"b": 2}, of=8))
+    assert conflicts([four[0], other], tmp_path / "out") == [
+        ("shard-count", "1/shard-1-of-4.json", "2/shard-2-of-8.json")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "code"),
+    [
+        (selection({**CASES, "e": 2}), "selection"),
+        (selection({case: at for case, at in CASES.items() if case != "d"}), "selection"),
+        (selection(definition="1" * 16), "definition"),
+        (selection({**CASES, "a": 2, "b": 1}), "assignment"),
+    ],
+)
+def test_shards_that_selected_otherwise(
+    four: list[Path], tmp_path: Path, chosen: Selection, code: ConflictCode
+) -> None:
+    other = shard(tmp_path / "other", 2, chosen)
+    found = conflicts([four[0], other], tmp_path / "out")
+    assert {one for one, *_ in found} == {code}
+    assert found[0][1:] == ("1/shard-1-of-4.json", "2/shard-2-of-4.json")
+
+
+def test_a_shard_that_ran_twice(four: list[Path], tmp_path: Path) -> None:
+    again = shard(tmp_path / "again", 1, run="tuesday", launches=2)
+    found = conflicts([*four, again], tmp_path / "out")
+    assert ("shard-twice", "1/shard-1-of-4.json", "1/shard-1-of-4.json") in found
+    assert ("launch", "a/00", "a/00") in found
+
+
+def test_a_recording_that_was_copied_before_and_after_its_shard_ended(tmp_path: Path) -> None:
+    early = shard(tmp_path / "early", 1, selection(of=1, cases={"a": 1}), ended=False)
+    late = shard(tmp_path / "late", 1, selection(of=1, cases={"a": 1}))
+    assert conflicts([early, late], tmp_path / "out") == [("shard-twice", "1/shard-1-of-1.json", "1/shard-1-of-1.json")]
+
+
+def test_shards_of_two_jobs(tmp_path: Path) -> None:
+    """What is left of last night in a folder that a shard of this night did not reach."""
+    folders = [shard(tmp_path, n, job={"SLURM_ARRAY_JOB_ID": str(17 + n // 2)}) for n in (1, 2)]
+    assert [code for code, *_ in conflicts(folders, tmp_path / "out")] == ["job"]
+
+
+def test_launches_of_another_shards_case(four: list[Path], tmp_path: Path) -> None:
+    write_launch(four[0], replace(LAUNCH, case="b", number=5))
+    assert ("other-shard", "1/b", "1/shard-1-of-4.json") in conflicts(four, tmp_path / "out")
+
+
+@pytest.mark.parametrize("file", ["launch.json", "perf.json", "engine.log"])
+def test_two_launches_of_one_number(four: list[Path], tmp_path: Path, file: str) -> None:
+    shutil.copytree(four[0], tmp_path / "copy")
+    with (tmp_path / "copy" / "a" / "01" / file).open("a") as opened:
+        opened.write(" ")
+    assert conflicts([*four, tmp_path / "copy"], tmp_path / "out") == [("launch", "a/01", "a/01")]
+
+
+def test_two_folders_of_one_number(four: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(four[0] / "a" / "01", four[0] / "a" / "1")
+    assert conflicts(four, tmp_path / "out") == [("launch", "a/01", "a/1")]
+
+
+def test_a_launch_under_two_numbers(four: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(four[0], tmp_path / "copy")
+    (tmp_path / "copy" / "a" / "01").rename(tmp_path / "copy" / "a" / "02")
+    assert conflicts([*four, tmp_path / "copy"], tmp_path / "out") == [("renumbered", "a/01", "a/02")]
+
+
+@pytest.mark.parametrize("session", ["tuesday", None])
+def test_launches_of_two_runs_of_a_case(tmp_path: Path, session: str | None) -> None:
+    write_launch(tmp_path / "x", LAUNCH)
+    write_launch(tmp_path / "y", replace(LAUNCH, number=1, session=session))
+    assert conflicts([tmp_path / "x", tmp_path / "y"], tmp_path / "out") == [("two-runs", "a/00", "a/01")]
+
+
+# ------------------------------------------------------------------------------------------------------------- hostile
+
+
+def link(root: Path) -> None:
+    shutil.rmtree(root / "a")
+    (root / "a").symlink_to("/etc")
+
+
+def link_as_launch(root: Path) -> None:
+    (root / "a" / "07").symlink_to("/etc")
+
+
+def link_as_log(root: Path) -> None:
+    (root / "a" / "00" / "engine.log").unlink()
+    (root / "a" / "00" / "engine.log").symlink_to("/etc/passwd")
+
+
+def link_beside_a_log(root: Path) -> None:
+    (root / "a" / "00" / "work").symlink_to("/etc")
+
+
+def link_at_the_top(root: Path) -> None:
+    (root / "latest").symlink_to("/etc")
+
+
+def fifo_as_dump(root: Path) -> None:
+    (root / "a" / "00" / "perf.json").unlink()
+    os.mkfifo(root / "a" / "00" / "perf.json")
+
+
+def folder_as_record(root: Path) -> None:
+    (root / "a" / "00" / "launch.json").unlink()
+    (root / "a" / "00" / "launch.json").mkdir()
+
+
+def huge_dump(root: Path) -> None:
+    os.truncate(root / "a" / "00" / "perf.json", (1 << 24) + 1)
+
+
+def log_beyond_the_disk(root: Path) -> None:
+    os.truncate(root / "a" / "00" / "engine.log", 1 << 42)
+
+
+def huge_report(root: Path) -> None:
+    os.truncate(root / "shard-1-of-4.json", (1 << 24) + 1)
+
+
+def link_as_report(root: Path) -> None:
+    (root / "shard-1-of-4.json").unlink()
+    (root / "shard-1-of-4.json").symlink_to("/etc/passwd")
+
+
+HOSTILE: list[tuple[Callable[[Path], None], str]] = [
+    (link, "is a link"),
+    (link_as_launch, "is a link"),
+    (link_as_log, "is a link"),
+    (link_beside_a_log, "is a link"),
+    (link_at_the_top, "is a link"),
+    (fifo_as_dump, "is not a regular file"),
+    (folder_as_record, "is not a regular file"),
+    (huge_dump, "has more than 16777216 bytes"),
+    (log_beyond_the_disk, "MiB are free there"),
+    (huge_report, "has more than 16777216 bytes"),
+    (link_as_report, "is a link"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "told"), HOSTILE, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_must_not_be_read_leaves_nothing(
+    four: list[Path], tmp_path: Path, spoil: Callable[[Path], None], told: str
+) -> None:
+    spoil(four[0])
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(RecordingError, match=told):
+        merge(four, tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_names_that_lead_out_of_the_folder_stay_names(tmp_path: Path) -> None:
+    chosen = selection({"../../escaped": 1}, of=1)
+    merge([shard(tmp_path / "in", 1, chosen)], tmp_path / "deep" / "out")
+    assert [path.name for path in (tmp_path / "deep" / "out").iterdir() if path.is_dir()] == ["%2E.%2F..%2Fescaped"]
+    assert not list(tmp_path.glob("**/escaped"))
+
+
+@pytest.mark.parametrize("place", ["1", "1/out", "."])
+def test_a_place_among_the_recordings_is_refused(four: list[Path], tmp_path: Path, place: str) -> None:
+    with pytest.raises(RecordingError, match="name another folder with --out"):
+        merge(four, tmp_path / place)
+
+
+def test_a_file_in_place_of_a_folder_is_refused(four: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RecordingError, match="is no folder"):
+        merge(four, tmp_path / "file")
+    with pytest.raises(RecordingError, match="is no folder"):
+        merge([*four, tmp_path / "file"], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RecordingError), (KeyboardInterrupt(), KeyboardInterrupt)],
+    ids=["full disk", "interrupted"],
+)
+def test_what_ends_in_the_middle_leaves_nothing(
+    four: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: BaseException,
+    raised: type[BaseException],
+) -> None:
+    copies: list[Path] = []
+    real = merging.copy
+
+    def fails(source: Path, target: Path, *, below: Path, into: Path) -> None:
+        copies.append(target)
+        if len(copies) == 7:
+            raise fault
+        real(source, target, below=below, into=into)
+
+    monkeypatch.setattr(merging, "copy", fails)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(raised):
+        merge(four, tmp_path / "out")
+    assert len(copies) == 7
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_somebody_else_puts_there_meanwhile_stays(
+    four: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.rename
+
+    def late(source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "theirs").write_text("x")
+        real(source, target)
+
+    monkeypatch.setattr(merging.os, "rename", late)
+    with pytest.raises(RecordingError, match="something else was put there meanwhile"):
+        merge(four, tmp_path / "out")
+    assert content(tmp_path / "out") == {"theirs": b"x"}
+    assert not list(tmp_path.glob(f"{merging.HALF}*"))
+
+
+# --------------------------------------------------------------------------------------------------------- the command
+
+
+def test_the_exit_code_says_what_became_of_it(
+    four: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["merge", *map(str, four), "--out", str(out)]) == 0
+    assert main(["merge", *map(str, four), "--out", str(out)]) == 0
+    assert main(["merge", *map(str, four[1:]), "--out", str(tmp_path / "three")]) == 1
+    assert capsys.readouterr().err == ""
+    assert main(["merge", *map(str, four[1:]), "--out", str(out)]) == 2
+    (four[0] / "a" / "00" / "perf.json").write_text("[]")
+    shutil.copytree(four[0], tmp_path / "copy")
+    (four[0] / "a" / "00" / "perf.json").write_text("{}")
+    assert main(["merge", *map(str, four), str(tmp_path / "copy"), "--out", str(tmp_path / "no")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"{four[0]}/a/00 and {tmp_path}/copy/a/00" in printed.err
+    assert not (tmp_path / "no").exists()
+
+
+def test_an_interrupt_ends_it_without_a_traceback(
+    four: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(merging, "copy", interrupted)
+    assert main(["merge", *map(str, four), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "sgdiff merge: interrupted; nothing was written\n"
+    assert not list(tmp_path.glob(f"{merging.HALF}*"))
