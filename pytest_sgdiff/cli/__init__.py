@@ -11,7 +11,20 @@ import traceback
 from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.cli import baselines, cases, compare, gpus, init, inspect, judge, merge, schema, trend, upstream
+from pytest_sgdiff.cli import (
+    baselines,
+    cases,
+    compare,
+    gpus,
+    init,
+    inspect,
+    judge,
+    merge,
+    profile,
+    schema,
+    trend,
+    upstream,
+)
 from pytest_sgdiff.cli.output import PrintableOutput
 from pytest_sgdiff.cli.protocol import CRASHED, MISTAKES, Add, Listed
 from pytest_sgdiff.errors import SgdiffError
@@ -19,7 +32,7 @@ from pytest_sgdiff.redact import Redaction
 
 COMMANDS: Mapping[str, tuple[Add, ...]] = {
     "set up and check": (init.add, schema.add, cases.add),
-    "look at launches and verdicts": (inspect.add, compare.add, judge.add, trend.add, merge.add),
+    "look at launches and verdicts": (inspect.add, compare.add, profile.add, judge.add, trend.add, merge.add),
     "keep baselines": (baselines.add, upstream.add_import, upstream.add_export),
     "share the machine": (gpus.add,),
 }

@@ -128,7 +128,7 @@ class StageChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileChange:
-    """Two profiles side by side: `rows`, the largest change first, of those that changed by a thousandth of all time.
+    """Two profiles side by side: `rows`, the largest change first, of those that changed by half a percent of all time.
 
     `then_ms` and `now_ms` are the time of all operators (on the device of all kernels) that was compared. `typical` is
     the ratio of the median call, None with too few rows. `steps` are the steps that both have; `stage` is the one

@@ -234,27 +234,27 @@ class Measuring:
             return None
         if wanted == "regressed" and (result.recorded or result.outcome != "regressed"):
             return None
+        kept: Callable[[], ProfileSummary | Profiled] | None = None
+        if settings.mode != "update" and result.machine is not None:
+            digest = "" if result.workload is None else result.workload.digest
+            kept = partial(profile.kept_beside, partial(self._kept_profile, folder, result.machine), digest)
         if settings.replay is not None:
-            against = bool(self._base_recorded)
             sessions = {launch.session for launch in self._recorded if launch.session}
-            return profile.replayed(settings.replay, self.case.id, sessions=sessions, against=against)
+            told = profile.replayed(
+                settings.replay, self.case.id, sessions=sessions, against=bool(self._base_recorded), kept=kept
+            )
+            return None if told is None else self._near(told)
         other = base() if settings.mode == "against" else None
-        if not isinstance(job.source, LiveSource) or isinstance(other, ClusterSource):
+        if not isinstance(job.source, LiveSource) or not isinstance(other, LiveSource | None):
             # The trace would lie on a node of the cluster.
             return Profiled(code="unsupported")
-        if other is not None:
-            told = profile.profile(result, job.source, base=other)
-        elif settings.mode == "update" or result.machine is None:
-            told = profile.profile(result, job.source)
-        else:
-            digest = "" if result.workload is None else result.workload.digest
-            find = partial(self._kept_profile, folder, result.machine)
-            told = profile.profile(result, job.source, kept=lambda: profile.kept_beside(find, digest))
-        near = {
-            name: None if path is None else settings.near(path)
-            for name, path in (("trace", told.trace), ("base_trace", told.base_trace))
-        }
-        return replace(told, trace=near["trace"], base_trace=near["base_trace"])
+        return self._near(profile.profile(result, job.source, base=other, kept=kept))
+
+    def _near(self, told: Profiled) -> Profiled:
+        """With the names of traces as people type them."""
+        traces = (None if path is None else self.settings.near(path) for path in (told.trace, told.base_trace))
+        trace, base_trace = traces
+        return replace(told, trace=trace, base_trace=base_trace)
 
     def _kept_profile(self, folder: Path, machine: Machine) -> tuple[str, ProfileSummary] | None:
         """The digest and figures of the profile that was recorded with the case's baseline; None if there is none."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_sgdiff.data import Part, ProfileChange, ProfileRow, ProfileSummary, RowChange, StageChange
 
-WORTH = 0.001
+WORTH = 0.005
 """Rows that changed by less than this share of all time are not listed."""
 LISTED = {"operator": 10, "kernel": 6, "python": 4}
 """So many rows of each part are listed at most."""
@@ -39,6 +39,7 @@ def changes(then: ProfileSummary, now: ProfileSummary) -> ProfileChange:
     sides = [{_key(row): row for row in side.rows} for side in (then, now)]
     typical = _typical(*sides)
     pairs = [(sides[0].get(key), sides[1].get(key)) for key in dict.fromkeys((*sides[0], *sides[1]))]
+    pairs = [pair for pair in pairs if _known(*pair, then, now)]
     rows = [_row(*pair, then, now, only=only, typical=typical or 1.0) for pair in pairs]
     totals = [math.fsum(_time(row, side, only) for row in side.rows if row.part == "operator") for side in (then, now)]
     worth = WORTH * max(totals)
@@ -58,11 +59,21 @@ def changes(then: ProfileSummary, now: ProfileSummary) -> ProfileChange:
         now_ms=totals[1],
         typical=typical,
         steps=steps,
-        stage=_stage(rows),
+        stage=_stage(rows, worth),
         stages=stages,
         held_then_ms=held[0],
         held_now_ms=held[1],
     )
+
+
+def _known(old: ProfileRow | None, new: ProfileRow | None, then: ProfileSummary, now: ProfileSummary) -> bool:
+    """Whether a row that a side lacks is none of its rest: larger than the smallest row that the side kept."""
+    for one, other, side in ((old, new, then), (new, old, now)):
+        if one is None and other is not None and side.rest_ms.get(other.part):
+            least = min((row.self_ms for row in side.rows if row.part == other.part), default=0.0)
+            if other.self_ms <= 2 * least:
+                return False
+    return True
 
 
 def _key(row: ProfileRow) -> Key:
@@ -151,11 +162,15 @@ def _sign(value: float) -> float:
     return 1.0 if value > 0 else -1.0
 
 
-def _stage(rows: Iterable[RowChange]) -> str:
-    """The stage whose operators changed most together, in the direction of the whole."""
+def _stage(rows: Iterable[RowChange], worth: float) -> str:
+    """The stage whose operators grew most together; where none grew, the one whose shrank most; "" for neither."""
     by_stage: dict[str, float] = {}
     for row in rows:
         if row.part == "operator":
             by_stage[row.stage] = by_stage.get(row.stage, 0.0) + row.beyond_ms
-    whole = _sign(math.fsum(by_stage.values()))
-    return max(by_stage, key=lambda stage: by_stage[stage] * whole, default="")
+    if not by_stage:
+        return ""
+    most = max(by_stage, key=lambda stage: by_stage[stage])
+    if by_stage[most] <= worth:
+        most = min(by_stage, key=lambda stage: by_stage[stage])
+    return most if abs(by_stage[most]) > worth else ""

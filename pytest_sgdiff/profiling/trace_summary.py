@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from pytest_sgdiff.data import Part, ProfileReach, ProfileRow, ProfileSummary
@@ -30,8 +30,10 @@ CALLS_LIMIT = 6_000_000
 KEYS_LIMIT = 20_000
 """Different operators, kernels and functions; those beyond count as one. A real trace has some hundred."""
 WINDOWS_LIMIT = 10_000
-ROWS_KEPT = 120
+ROWS_KEPT = 2000
 """Rows of each part that a summary keeps; the others are in its rest."""
+ROWS_BESIDE = 150
+"""Rows of each part that are kept beside a baseline, which people review."""
 HELD = 10.0
 """A call that takes more than this times the median of its row was held up by something else."""
 
@@ -39,6 +41,7 @@ _DEVICE = frozenset(("kernel", "gpu_memcpy", "gpu_memset"))
 _STAGE = re.compile(r"STAGE (\S{1,80})")
 _RUNS_STAGE = re.compile(r".*pipeline_executor\.py\(\d+\): _run_stage_with_executor_hooks")
 _CALLS_STAGE = re.compile(r".*pipelines_core/stages/base\.py\(\d+\): __call__")
+_FORWARD = re.compile(r".*pipelines_core/stages/(?:\w+/)*(\w{1,80})\.py\(\d+\): forward")
 _RUNS_STEP = re.compile(r".*: _run_denoising_step")
 _ENDS_STEP = re.compile(r".*: step_profile")
 _STEP = re.compile(r"ProfilerStep#(\d{1,6})")
@@ -84,6 +87,7 @@ class _Collected:
         elif event.category == "python_function":
             self._window("runs-stage", _RUNS_STAGE, event)
             self._window("calls-stage", _CALLS_STAGE, event)
+            self._window("forward", _FORWARD, event)
             self._window("runs-step", _RUNS_STEP, event)
             self._window("ends-step", _ENDS_STEP, event)
             self._call(self.cpu, "python", _function(event.name), "", event)
@@ -111,10 +115,11 @@ class _Collected:
 
 
 def summary_of(
-    file: IO[bytes], *, reach: ProfileReach, stages: Sequence[str] = (), engine_version: str | None = None
+    file: IO[bytes], *, reach: ProfileReach | None = None, stages: Sequence[str] = (), engine_version: str | None = None
 ) -> ProfileSummary | None:
     """The trace in a file, summed up; None if it holds no call of any operator. `stages` are the stages of the profiled
-    request in their order, as its perf dump has them: they name the windows of older traces.
+    request in their order, as its perf dump has them: they name the windows of older traces. Without a `reach` the
+    trace tells it: the profiler of steps marks each.
 
     Raises TraceError, as `events`.
     """
@@ -158,7 +163,7 @@ def summary_of(
     for start, end, name in stage_windows:
         took[name] = round(took.get(name, 0.0) + (end - start) / 1000, 3)
     return ProfileSummary(
-        reach=reach,
+        reach=reach or ("steps" if found.windows.get("step") else "stages"),
         clock="device" if len(device.key) else "cpu",
         rows=rows,
         steps=steps,
@@ -233,9 +238,13 @@ def _stages(windows: dict[str, list[Window]], names: Sequence[str]) -> list[Wind
     found = next((_apart(windows[kind]) for kind in kinds if windows.get(kind)), [])
     if len(found) == len(names):
         return [(start, end, name) for (start, end, _), name in zip(found, names, strict=True)]
-    if all(name for _, _, name in found):
-        return found
-    return [(start, end, f"stage {number}") for number, (start, end, _) in enumerate(found)]
+    # Without a dump a stage goes by the file of its code.
+    forward = sorted(windows.get("forward", []))
+    files = [next((name for at, _, name in forward if start <= at < end), "") for start, end, _ in found]
+    return [
+        (start, end, name or file or f"stage {number}")
+        for number, ((start, end, name), file) in enumerate(zip(found, files, strict=True))
+    ]
 
 
 def _steps(windows: dict[str, list[Window]]) -> list[Window]:
@@ -323,14 +332,26 @@ class _Table:
 
     def rows(self) -> tuple[tuple[ProfileRow, ...], dict[str, float]]:
         """The largest rows of each part, and what the others of it take together (ms)."""
-        kept: list[ProfileRow] = []
-        rest: dict[str, float] = {}
-        for part in ("operator", "kernel", "python"):
-            rows = sorted((row for row in self._rows if row.part == part), key=lambda row: -row.self_ms)
-            kept += [row for row in rows[:ROWS_KEPT] if row.self_ms > 0]
-            if len(rows) > ROWS_KEPT:
-                rest[part] = round(sum(row.self_ms for row in rows[ROWS_KEPT:]), 3)
-        return tuple(kept), rest
+        return _largest(self._rows, {}, ROWS_KEPT)
+
+
+def trimmed(summary: ProfileSummary) -> ProfileSummary:
+    """The summary with ROWS_BESIDE rows of each part."""
+    rows, rest_ms = _largest(summary.rows, summary.rest_ms, ROWS_BESIDE)
+    return replace(summary, rows=rows, rest_ms=rest_ms)
+
+
+def _largest(
+    rows: Sequence[ProfileRow], rest_ms: Mapping[str, float], most: int
+) -> tuple[tuple[ProfileRow, ...], dict[str, float]]:
+    kept: list[ProfileRow] = []
+    rest = dict(rest_ms)
+    for part in ("operator", "kernel", "python"):
+        of_part = sorted((row for row in rows if row.part == part), key=lambda row: -row.self_ms)
+        kept += [row for row in of_part[:most] if row.self_ms > 0]
+        if len(of_part) > most:
+            rest[part] = round(rest.get(part, 0.0) + sum(row.self_ms for row in of_part[most:]), 3)
+    return tuple(kept), rest
 
 
 def _ms(us: float) -> float:

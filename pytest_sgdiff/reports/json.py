@@ -107,7 +107,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "noise_figures": _plain(result.noise),
         "where": attribution_text.line(result),
         "attribution": _plain(result.attribution),
-        "profile_words": profile_text.head(result),
+        "profile_words": profile_text.head(result.profile),
         "profile": None if result.profile is None else _profile(result.profile),
         "command": result.command,
         "folder": result.folder,

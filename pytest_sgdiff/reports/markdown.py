@@ -154,10 +154,12 @@ def _section(result: CaseResult) -> str:
 
 def _profile(result: CaseResult) -> list[str]:
     """What the engine's profiler shows of the case."""
-    told = profile_text.head(result)
-    rows = [tuple(map(_escape, row)) for row in profile_text.rows(result, base=case_text.base_word(result))]
-    aligns = "<" * (len(rows[0]) - 4) + ">>>>" if rows and len(rows[0]) > 4 else "<<>>"
-    return [*([_escape(f"profile: {told}")] if told else []), *([_table(rows, aligns=aligns)] if rows else [])]
+    told = profile_text.head(result.profile)
+    rows = [tuple(map(_escape, row)) for row in profile_text.rows(result.profile, base=case_text.base_word(result))]
+    return [
+        *([_escape(f"profile: {told}")] if told else []),
+        *([_table(rows, aligns=profile_text.aligns(rows))] if rows else []),
+    ]
 
 
 def _metrics(result: CaseResult) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pytest_sgdiff.data import CaseResult, Part, ProfileCode, Profiled, ProfileRow, RowChange
+from pytest_sgdiff.data import Part, ProfileCode, Profiled, ProfileRow, RowChange
 from pytest_sgdiff.reports import numbers, problem_text
 
 LISTED = 5
@@ -38,9 +38,8 @@ NAME_CHARS = 100
 Rows = list[tuple[str, ...]]
 
 
-def head(result: CaseResult) -> str:
+def head(told: Profiled | None) -> str:
     """What came of the profile, in a line; empty where it was not asked for."""
-    told = result.profile
     if told is None:
         return ""
     words = _CODES[told.code]
@@ -55,7 +54,7 @@ def head(result: CaseResult) -> str:
         words += "" if change.typical is None else f", a typical call {numbers.signed(change.typical - 1)}"
         words += f"; the operators of {change.stage} changed most" if change.stage else ""
         if not any(row.part != "python" for row in change.rows):
-            words += "; no operator changed by a thousandth of all time"
+            words += "; no operator changed by half a percent of all time"
     if told.dropped_bytes is not None:
         words += f"; the trace has {told.dropped_bytes / 2**20:.0f} MiB, too many to be kept"
     return numbers.clean(words)
@@ -66,10 +65,9 @@ def reason(told: Profiled) -> str:
     return problem_text.message(told.problem) if told.problem is not None else " ".join(told.why.split())
 
 
-def rows(result: CaseResult, *, base: str) -> Rows:
+def rows(told: Profiled | None, *, base: str) -> Rows:
     """A row for each operator, kernel and function, the largest change of its kind first; the first row is the head.
     Empty where there is none. `base` is the word for the other side."""
-    told = result.profile
     if told is None:
         return []
     if told.change is not None:
@@ -79,17 +77,24 @@ def rows(result: CaseResult, *, base: str) -> Rows:
             if found
             else []
         )
-    if told.now is None or result.recorded:
+    if told.now is None or told.code == "alone":
         return []
     largest = [row for row in told.now.rows if row.part == "operator"][:LISTED]
     return [("operator", "stage", "calls", "now"), *map(_alone, largest)]
+
+
+def aligns(rows: Rows) -> str:
+    """How the columns of `rows` stand: numbers on the right."""
+    return "<<<>>>>" if len(rows[0]) == len("<<<>>>>") else "<<>>"
 
 
 def _changed(row: RowChange) -> tuple[str, ...]:
     like = max(row.then_ms or 0.0, row.now_ms or 0.0)
     then, now = (numbers.quantity(ms, "ms", like=like) for ms in (row.then_ms, row.now_ms))
     steps = "" if row.first is None else str(row.first) if row.first == row.last else f"{row.first} to {row.last}"
-    calls = str(row.now_count) if row.then_count == row.now_count else f"{row.then_count} -> {row.now_count}"
+    calls = f"{row.then_count} -> {row.now_count}"
+    if row.then_ms is None or row.now_ms is None or row.then_count == row.now_count:
+        calls = str(row.now_count or row.then_count)
     change = f"{'+' if row.change_ms >= 0 else '-'}{numbers.quantity(abs(row.change_ms), 'ms', like=like)}"
     return named(row), row.stage, steps, calls, then, now, change
 

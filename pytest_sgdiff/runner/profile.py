@@ -31,7 +31,7 @@ from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.metrics import is_denoising, is_stage, parameter
 from pytest_sgdiff.profiling.row_changes import changes, comparable
 from pytest_sgdiff.profiling.trace_events import TraceError
-from pytest_sgdiff.profiling.trace_summary import summary_of
+from pytest_sgdiff.profiling.trace_summary import summary_of, trimmed
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.runner.live import LiveSource
 
@@ -83,29 +83,38 @@ def profile(
     return _beside(now, before, then)
 
 
-def replayed(root: Path, case: str, *, sessions: Collection[str], against: bool) -> Profiled | None:
+def replayed(
+    root: Path,
+    case: str,
+    *,
+    sessions: Collection[str],
+    against: bool,
+    kept: Callable[[], ProfileSummary | Profiled] | None = None,
+) -> Profiled | None:
     """What the traces in a recording show, None if it has none of the case that one of the `sessions` made, which are
-    those of its launches. `against`: it is of an A/B run."""
+    those of its launches. `against`: it is of an A/B run; of another run `kept` is as for `profile`."""
     now = _recorded(root, root / recordings.PROFILE, case, sessions)
     if now is None or now.made.now is None:
         return None if now is None else now.made
-    before = _recorded(root, root / recordings.PROFILE / recordings.AGAINST, case, sessions) if against else None
-    return _beside(now, before, None)
+    if not against:
+        return _beside(now, None, None if kept is None else kept())
+    return _beside(now, _recorded(root, root / recordings.PROFILE / recordings.AGAINST, case, sessions), None)
 
 
 def _beside(now: _Side, before: _Side | None, then: ProfileSummary | Profiled | None) -> Profiled:
     told = replace(now.made, trace=now.trace)
+    kept = None if told.now is None else trimmed(told.now)
     if before is not None:
         told = replace(told, base_trace=before.trace)
         if before.made.now is None:
-            return replace(told, code="base-failed", why=before.made.why, problem=before.made.problem)
+            return replace(told, now=kept, code="base-failed", why=before.made.why, problem=before.made.problem)
         then = before.made.now
     if isinstance(then, Profiled):
-        return replace(told, code=then.code, why=then.why)
+        return replace(told, now=kept, code=then.code, why=then.why)
     if then is None or told.now is None:
-        return told
+        return replace(told, now=kept)
     if not comparable(then, told.now):
-        return replace(told, code="other-reach")
+        return replace(told, now=kept, code="other-reach")
     # The rows of both sides stand in the change.
     return replace(told, code="compared", change=changes(then, told.now), now=None)
 
@@ -195,6 +204,9 @@ def _read(
             remove(path, below=below)
     except TraceError as error:
         return _Side(made=_none(error.code, str(error)), trace=str(path))
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        # Foreign data, and a verdict that is decided: nothing of a trace may end the run.
+        return _Side(made=_none("torn", f"{type(error).__name__}: {error}"), trace=str(path))
     except (DataFileError, OSError) as error:
         return _Side(made=_none("no-trace", str(error)))
     if summary is None:

@@ -38,11 +38,10 @@ def test_an_update_keeps_a_profile_beside_the_baseline(recorded: tuple[Project, 
     assert all(len(row.steps_ms) == 8 and min(row.steps_ms) > 0 for row in attention)
 
 
-def test_an_operator_that_is_slower_is_named(
-    project_with: Callable[[str], Project], forked: Forked, tmp_path: pathlib.Path
-) -> None:
+def test_an_operator_that_is_slower_is_named(project_with: Callable[[str], Project], forked: Forked) -> None:
     slower = forked(str(HERE / "slower_attention.py"), "slower-attention")
-    ran = replace(project_with("baseline"), engine=slower).pytest("--sgdiff-profile=all", "--sgdiff-out=kept")
+    project = replace(project_with("baseline"), engine=slower)
+    ran = project.pytest("--sgdiff-profile=all", "--sgdiff-out=kept")
     assert ran.case is not None
     profile = ran.case["profile"]
     assert profile["code"] == "compared"
@@ -51,11 +50,7 @@ def test_an_operator_that_is_slower_is_named(
     assert (rows[0]["stage"], rows[0]["now_count"]) == ("DenoisingStage", 8 * rows[0]["then_count"])
     assert rows[0]["first"] is not None
     assert profile["change"]["stage"] == "DenoisingStage"
-
-    project = project_with("baseline")
-    out = project.folder / "kept"
     # Nothing that was profiled passes for a launch of the case.
-    launches = recordings.read_launches(tmp_path / "baseline" / "kept", "tiny_wan")
+    launches = recordings.read_launches(project.folder / "kept", "tiny_wan")
     assert all("--profile" not in launch.argv for launch in launches)
-    assert (tmp_path / "baseline" / profile["trace"]).is_file()
-    assert not out.exists()
+    assert (project.folder / profile["trace"]).is_file()

@@ -113,6 +113,14 @@ def test_a_call_that_was_held_up_stands_beside_its_row() -> None:
     assert (row.count, row.self_ms, row.held_ms) == (10, 0.19, 4.91)
 
 
+def test_a_stage_without_a_name_goes_by_its_file() -> None:
+    frame = event("x/executors/pipeline_executor.py(1): _run_stage_with_executor_hooks", 0, 9, cat="python_function")
+    inside = event("x/pipelines_core/stages/text_encoding.py(3): forward", 1, 5, cat="python_function")
+    summary = read(text(frame, inside, event("op", 2, 1)))
+    assert summary is not None
+    assert tuple(summary.stages_ms) == ("text_encoding",)
+
+
 def test_steps_of_the_steps_profiler_have_their_own_numbers() -> None:
     marks = [event(f"ProfilerStep#{n}", 100 * n, 100, cat="user_annotation") for n in (1, 2, 3)]
     summary = read(text(*marks, *(event("op", 100 * n + 1, n) for n in (1, 2, 3))))
@@ -283,6 +291,25 @@ def test_a_row_of_one_side_counts_as_a_whole() -> None:
     found = changes(rows(*EVEN), rows(*EVEN[1:], ("new", 10, 40.0)))
     assert {(row.name, row.then_ms, row.now_ms) for row in found.rows} == {("op0", 100.0, None), ("new", None, 40.0)}
     assert found.stage == "DenoisingStage"
+
+
+def test_a_row_that_may_be_in_the_rest_of_a_side_is_not_said_to_be_gone() -> None:
+    then = rows(*EVEN, ("small", 1, 5.0), rest_ms={"operator": 30.0})
+    found = changes(then, rows(*EVEN, ("small", 1, 5.0), ("new", 1, 9.0), ("large", 1, 90.0)))
+    assert [row.name for row in found.rows] == ["large"]
+
+
+def test_the_stage_that_grew_most_is_named() -> None:
+    then, now = rows(*EVEN), rows(*EVEN[1:], ("op0", 10, 140.0))
+    assert (changes(then, now).stage, changes(now, then).stage) == ("DenoisingStage", "DenoisingStage")
+    assert changes(then, then).stage == ""
+
+
+def test_what_is_kept_beside_a_baseline_is_short() -> None:
+    whole = rows(*((f"op{number}", 1, float(number)) for number in range(200)))
+    kept = trace_summary.trimmed(whole)
+    assert len(kept.rows) == trace_summary.ROWS_BESIDE
+    assert sum(row.self_ms for row in kept.rows) + kept.rest_ms["operator"] == sum(row.self_ms for row in whole.rows)
 
 
 def test_what_did_not_change_is_not_listed() -> None:

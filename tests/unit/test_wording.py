@@ -471,19 +471,17 @@ def profile_lines() -> Iterator[str]:
     alone = ProfileSummary(reach="stages", clock="cpu", rows=(row,))
     ours = factories.regressed()
     for code in get_args(ProfileCode):
-        yield f"{code}: {profile_text.head(replace(ours, profile=Profiled(code=code)))}"
+        yield f"{code}: {profile_text.head(Profiled(code=code))}"
     told = Profiled(code="compared", change=change, dropped_bytes=300 << 20)
-    yield f"compared: {profile_text.head(replace(ours, profile=told))}"
+    yield f"compared: {profile_text.head(told)}"
     bare = replace(change, clock="cpu", rows=rows[3:], typical=None, stage="")
-    yield f"compared, nothing: {profile_text.head(replace(ours, profile=Profiled(code='compared', change=bare)))}"
+    yield f"compared, nothing: {profile_text.head(Profiled(code='compared', change=bare))}"
     failed = Profiled(code="launch-failed", problem=Problem(kind="timeout", code="timeout", seconds=60.0))
-    yield f"launch-failed: {profile_text.head(replace(ours, profile=failed))}"
-    yield f"torn, why: {profile_text.head(replace(ours, profile=Profiled(code='torn', why='it ends inside an event')))}"
-    for line in profile_text.rows(replace(ours, profile=told), base="baseline"):
+    yield f"launch-failed: {profile_text.head(failed)}"
+    yield f"torn, why: {profile_text.head(Profiled(code='torn', why='it ends inside an event'))}"
+    for line in profile_text.rows(told, base="baseline"):
         yield f"row: {' | '.join(line)}"
-    for line in profile_text.rows(
-        replace(ours, profile=Profiled(code="no-baseline-profile", now=alone)), base="baseline"
-    ):
+    for line in profile_text.rows(Profiled(code="no-baseline-profile", now=alone), base="baseline"):
         yield f"row: {' | '.join(line)}"
 
 
