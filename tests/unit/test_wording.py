@@ -469,7 +469,6 @@ def profile_lines() -> Iterator[str]:
     )
     row = ProfileRow(part="operator", name="aten::addmm", shape="[2]", stage="DenoisingStage", count=3, self_ms=4.5)
     alone = ProfileSummary(reach="stages", clock="cpu", rows=(row,))
-    ours = factories.regressed()
     for code in get_args(ProfileCode):
         yield f"{code}: {profile_text.head(Profiled(code=code))}"
     told = Profiled(code="compared", change=change, dropped_bytes=300 << 20)
