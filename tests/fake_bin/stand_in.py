@@ -41,7 +41,6 @@ Scenarios:
     hang              prints, then never ends               stubborn       as hang, and ignores SIGTERM
     killed            kills itself with SIGKILL             orphan         leaves a child behind and hangs
     secret            prints the value of HF_TOKEN
-    no-trace          --profile writes no trace             torn-trace     the trace ends in the middle
     no-profiler       --profile ends with exit code 1
 """
 
@@ -456,7 +455,7 @@ class Launch:
 
     def trace(self):
         """The trace of a request with --profile: attention as ever, and a gelu that takes longer where all does."""
-        if "profile" not in self.args or "no-trace" in self.plays:
+        if "profile" not in self.args:
             return
         events, now = [], 1000.0
         for step in range(1, 1 + min(self.steps, int(self.args.get("num-profiled-timesteps", 5)) + 1)):
@@ -470,7 +469,7 @@ class Launch:
         text = json.dumps({"traceEvents": [{"ph": "X", "pid": 1, "tid": 1, **event} for event in events]})
         folder = os.environ["SGLANG_DIFFUSION_TORCH_PROFILER_DIR"]
         with open(os.path.join(folder, "request-5_steps-global-rank0.trace.json"), "w") as file:
-            file.write(text[: len(text) // 2] if "torn-trace" in self.plays else text)
+            file.write(text)
 
     def memory(self):
         now = {"allocated_mb": 1188.31, "reserved_mb": 4124.0}
