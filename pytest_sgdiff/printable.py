@@ -12,6 +12,7 @@ import dataclasses
 import re
 import unicodedata
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, Final, TypeVar, cast
 
 T = TypeVar("T")
@@ -21,6 +22,7 @@ _JOINERS: Final = "\u200c\u200d"
 
 # ASCII needs no look-up, and is nearly all there is.
 _HIDDEN: Final = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\x7f]")
+_NUMBERS: Final = frozenset({bool, int, float, type(None)})
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _ORDER: Final = re.compile(r"^(\s*)(?=::)|(?<=##)(?=[\w.-]*\[)|(?<=section_start)(?=:\d)|(?<=section_end)(?=:\d)")
 """Where a backslash takes the meaning from an order: GitHub reads `::` at the beginning of a line, behind blanks, and
@@ -51,23 +53,31 @@ def printable_values(value: T) -> T:
 
 
 def _values(value: Any) -> Any:
+    """The value itself where nothing in it has to change: every report of a run begins with this."""
+    if type(value) in _NUMBERS:
+        return value
     if isinstance(value, str):
-        return printable(value)
-    if value is None or isinstance(value, int | float):
+        shown = printable(value)
+        return value if shown == value else shown
+    if isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):
-        return {_values(key): _values(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_values(item) for item in value]
-    if isinstance(value, tuple):
+        found = {_values(key): _values(item) for key, item in value.items()}
+        same = type(value) is dict and all(map(is_, found, value)) and all(map(is_, found.values(), value.values()))
+        return value if same else found
+    if isinstance(value, list | tuple):
+        if _NUMBERS.issuperset(map(type, value)):
+            return value
         items = [_values(item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        if all(map(is_, items, value)):
+            return value
+        return items if isinstance(value, list) else type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if isinstance(value, frozenset):
         return frozenset(map(_values, value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
-        shown = {name: _values(held) for name, held in fields.items()}
-        return dataclasses.replace(value, **{name: new for name, new in shown.items() if new != fields[name]})
+        held = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+        changed = {name: new for name, old in held.items() if (new := _values(old)) is not old}
+        return dataclasses.replace(value, **changed) if changed else value
     return value
 
 

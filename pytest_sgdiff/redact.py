@@ -15,7 +15,8 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from operator import is_
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
 REDACTED = "<redacted>"
@@ -32,6 +33,10 @@ SHORT_WORD = 12
 """A value of letters alone that is shorter is looked for as a word: as a part of one it may stand in any text."""
 
 LONGEST_NAME = 64
+
+_NUMBERS = frozenset({bool, int, float, type(None)})
+_SHORT, _MOST_KNOWN = 200, 10_000
+"""Texts of so many characters are remembered with what they are without secrets, and so many of them."""
 
 NAMES = frozenset(
     (
@@ -92,6 +97,7 @@ class Redaction:
                     if _looked_for(line):
                         (words if _is_word(line) else forms).update(_forms(line))
         # The longest first: one secret may be the beginning of another.
+        self._known: dict[str, str] = {}
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
         self._words = [
             re.compile(rf"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])){re.escape(word)}(?![A-Za-z0-9])") for word in sorted(words)
@@ -99,6 +105,16 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """The text without secrets."""
+        # Names, units and phrases come again with every case.
+        if len(text) > _SHORT:
+            return self._searched(text)
+        if text not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[text] = self._searched(text)
+        return self._known[text]
+
+    def _searched(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, REDACTED)
         for word in self._words:
@@ -135,20 +151,27 @@ class Redaction:
         return value
 
     def record(self, value: T, *, keep: Collection[str] = ()) -> T:
-        """A dataclass without secrets, but for the fields `keep`, which name things and must stay what they are."""
+        """A dataclass without secrets, but for the fields `keep`, which name things and must stay what they are. What
+        has none is returned itself, so that a run of ten thousand cases is not there twice."""
+        return cast(T, self._record(value, keep))
+
+    def _record(self, value: Any, keep: Collection[str]) -> Any:
+        if type(value) in _NUMBERS:
+            return value
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            found = {
-                field.name: self.record(getattr(value, field.name), keep=keep)
-                for field in dataclasses.fields(value)
-                if field.name not in keep
-            }
-            return dataclasses.replace(value, **found)
+            held = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            found = {name: self._record(part, keep) for name, part in held.items() if name not in keep}
+            changed = {name: part for name, part in found.items() if part is not held[name]}
+            return dataclasses.replace(value, **changed) if changed else value
         if isinstance(value, list | tuple):
-            return type(value)(self.record(part, keep=keep) for part in value)
+            if _NUMBERS.issuperset(map(type, value)):
+                return value
+            parts = [self._record(part, keep) for part in value]
+            return value if all(map(is_, parts, value)) else type(value)(parts)
         if isinstance(value, Mapping) and any(dataclasses.is_dataclass(part) for part in value.values()):
-            return {name: self.record(part, keep=keep) for name, part in value.items()}  # type: ignore[return-value]
-        plain: T = self.tree(value)
-        return plain
+            return {name: self._record(part, keep) for name, part in value.items()}
+        plain = self.tree(value)
+        return value if type(plain) is type(value) and plain == value else plain
 
 
 # ------------------------------------------------------------------------------------------------------------ values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,25 @@ def registered_marks(config: pytest.Config) -> frozenset[str]:
     return frozenset(re.split(r"[:(]", line, maxsplit=1)[0].strip() for line in config.getini("markers"))
 
 
-def is_case_file(path: Path, globs: Iterable[str], *, named: bool, asked: bool) -> bool:
+def is_case_file(
+    path: Path, globs: Iterable[str], *, named: bool, asked: bool, has_cases: Callable[[Path], bool] | None = None
+) -> bool:
     """Whether to collect a file as cases: one that matches a glob, or was `named` on the command line, as of Python.
 
     A repository may well have a folder `cases/` of something else, and YAML files that are named may be another
     plugin's. So where not both the globs and the user say so (`named`, or `asked` for a measurement), a file must also
-    have a top-level key `cases`.
+    have a top-level key `cases`, which `has_cases` says by itself where the file is then read anyway.
     """
     matches = any(path.match(glob) for glob in globs)
     if path.suffix not in (".yaml", ".yml") or not (matches or named):
         return False
     if matches and (named or asked):
         return True
-    from pytest_sgdiff.cases.load import has_cases
+    if has_cases is not None:
+        return has_cases(path)
+    from pytest_sgdiff.cases import load
 
-    return has_cases(path)
+    return load.has_cases(path)
 
 
 def named_files(config: pytest.Config) -> frozenset[Path]:

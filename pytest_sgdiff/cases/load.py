@@ -6,17 +6,19 @@ only a file without mistakes becomes cases.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import os
 import pathlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pytest_sgdiff.cases.keys import CASE
+from pytest_sgdiff.cases.locations import KeySets
 from pytest_sgdiff.cases.merge import Draft, drafts
 from pytest_sgdiff.cases.shapes import did_you_mean
-from pytest_sgdiff.cases.tree import MAX_MISTAKES, Mistakes, Place, Table, TooManyMistakesError
-from pytest_sgdiff.cases.yaml import MAX_BYTES, TOO_LARGE, read_tree
+from pytest_sgdiff.cases.tree import MAX_MISTAKES, Mistakes, TooManyMistakesError
+from pytest_sgdiff.cases.yaml import MAX_BYTES, TOO_LARGE, read_quickly, read_tree
 from pytest_sgdiff.data import Case, Location
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.lookalikes import in_name
@@ -28,16 +30,47 @@ def load_cases(path: str, text: str, *, known_marks: Collection[str] | None = No
     `path` is the name that locations carry, relative to the root directory. With `known_marks`, other marks are
     mistakes. Raises CaseFileError with every mistake of the file.
     """
-    mistakes = Mistakes(path, text)
+    with _collector_at_rest():
+        return _load(path, text, known_marks)
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """The tree of a file is gone before anything else is made, and has no cycles. Python's garbage collector would go
+    through it, and then through all that pytest has collected before, again and again."""
+    was = gc.isenabled()
+    gc.disable()
     try:
-        root = read_tree(text, mistakes)
-        found = () if root is None else drafts(root, mistakes, known_marks)
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _load(path: str, text: str, known_marks: Collection[str] | None) -> tuple[Case, ...]:
+    found = _without_mistakes(path, text, known_marks)
+    if found is None:
+        mistakes = Mistakes(path, text)
+        try:
+            root = read_tree(text, mistakes)
+            found = () if root is None else drafts(root, mistakes, known_marks)
+        except TooManyMistakesError:
+            more = f"{path}:1:1: more than {MAX_MISTAKES:,} mistakes: only these are shown"
+            raise CaseFileError([*mistakes.lines, more]) from None
+        if len(mistakes):
+            raise CaseFileError(mistakes.lines)
+    seen = KeySets(path)
+    return tuple(_build(draft, path, seen) for draft in found)
+
+
+def _without_mistakes(path: str, text: str, known_marks: Collection[str] | None) -> tuple[Draft, ...] | None:
+    """The drafts of a file that nothing is wrong with; None where something may be."""
+    root, mistakes = read_quickly(text), Mistakes(path)
+    try:
+        found = None if root is None else drafts(root, mistakes, known_marks)
     except TooManyMistakesError:
-        more = f"{path}:1:1: more than {MAX_MISTAKES:,} mistakes: only these are shown"
-        raise CaseFileError([*mistakes.lines, more]) from None
-    if len(mistakes):
-        raise CaseFileError(mistakes.lines)
-    return tuple(_build(draft, path) for draft in found)
+        return None
+    return None if len(mistakes) else found
 
 
 def read_cases(
@@ -99,40 +132,106 @@ def check_ids(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(mistakes)
 
 
-def check_relations(cases: Sequence[Case], *, files: Iterable[pathlib.Path], root: pathlib.Path) -> tuple[str, ...]:
+def check_relations(
+    cases: Sequence[Case], *, files: Iterable[pathlib.Path], root: pathlib.Path, elsewhere: CaseFiles | None = None
+) -> tuple[str, ...]:
     """A mistake for every `faster_than` in the `cases` of `files` that names the case itself, or a case that is neither
     in these files nor in any other beside them or below `root`, as where a run selects one side only.
 
-    What a file has that cannot be loaded nobody knows: then no name is called unknown.
+    What a file has that cannot be loaded nobody knows: then no name is called unknown. `elsewhere` remembers the other
+    files for the next call.
     """
     others: list[Case] = []
-    complete, elsewhere = True, _elsewhere(tuple(files), root)
-    while mistakes := _relation_mistakes(cases, others, complete=complete):
-        file = next(elsewhere, None)
-        if file is None:
-            return mistakes
-        found, wrong = _try_file(file, root, None)
-        others += found
-        complete = complete and not wrong
-    return ()
+    complete = True
+    named = {case.faster_than.case for case in cases if case.faster_than is not None}
+    missing = named - {case.id for case in cases}
+    if missing:
+        for found, wrong in (elsewhere or CaseFiles(root)).other_than(tuple(files)):
+            others += found
+            complete = complete and not wrong
+            missing.difference_update(case.id for case in found)
+            if not missing:
+                break
+    return _relation_mistakes(cases, others, complete=complete) if named else ()
 
 
 def _relation_mistakes(cases: Sequence[Case], others: Sequence[Case], *, complete: bool) -> tuple[str, ...]:
-    known = (*cases, *others)
-    ids = [case.id for case in known]
+    ids: dict[str, None] = {}
+    variants: dict[str, list[str]] = {}
+    for case in (*cases, *others):
+        ids[case.id] = None
+        if case.variant is not None:
+            variants.setdefault(case.name, []).append(case.id)
     mistakes: list[str] = []
     for case in cases:
         if case.faster_than is None:
             continue
         other, place = case.faster_than.case, case.at("faster_than.case")
-        variants = [c.id for c in known if c.name == other and c.variant is not None]
         if other == case.id:
             mistakes.append(f"{place}: case '{other}' cannot be faster than itself")
-        elif variants:
-            mistakes.append(f"{place}: case '{other}' has variants, name one of them: {', '.join(variants)}")
+        elif other in variants:
+            mistakes.append(f"{place}: case '{other}' has variants, name one of them: {', '.join(variants[other])}")
         elif other not in ids and complete:
             mistakes.append(f"{place}: no case is called '{other}'{did_you_mean(other, ids)}{in_name(other)}")
     return tuple(mistakes)
+
+
+class CaseFiles:
+    """The case files of a project: those that are collected, and those in which the case of a relation may be. Each
+    folder is gone through once, and each file is read once, however many files have relations."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self._root = root
+        self._known: dict[pathlib.Path, tuple[Sequence[Case], Sequence[str]] | None] = {}
+        self._beside: dict[pathlib.Path, list[pathlib.Path]] = {}
+        self._below: list[pathlib.Path] | None = None
+
+    def has_cases(self, file: pathlib.Path) -> bool:
+        """As the function of that name, of a file that is then to be read."""
+        real = file.resolve()
+        if real not in self._known:
+            self._known[real] = self._read(file)
+        return self._known[real] is not None
+
+    def read(self, file: pathlib.Path, known_marks: frozenset[str]) -> tuple[Case, ...]:
+        """As `read_cases`, of a file that may have been read before for the sake of another one."""
+        cases, _ = self._known.get(file.resolve()) or ((), ())
+        if not cases or not known_marks >= {mark for case in cases for mark in case.marks}:
+            cases = read_cases(file, self._root, known_marks=known_marks)
+            self._known[file.resolve()] = cases, ()
+        return tuple(cases)
+
+    def other_than(self, files: Collection[pathlib.Path]) -> Iterator[tuple[Sequence[Case], Sequence[str]]]:
+        """Cases or mistakes of each case file other than `files`: those in the same folders, then those below the root,
+        but for folders whose names start with a dot."""
+        seen = {file.resolve() for file in files}
+        folders = sorted({file.parent for file in seen})
+        for file in itertools.chain(*map(self._in, folders), self._all()):
+            real = file.resolve()
+            if real in seen:
+                continue
+            seen.add(real)
+            if real not in self._known:
+                self._known[real] = self._read(file)
+            if (found := self._known[real]) is not None:
+                yield found
+
+    def _read(self, file: pathlib.Path) -> tuple[Sequence[Case], Sequence[str]] | None:
+        try:
+            cases = read_if_cases(file, self._root)
+        except CaseFileError as error:
+            return (), error.mistakes
+        return None if cases is None else (cases, ())
+
+    def _in(self, folder: pathlib.Path) -> list[pathlib.Path]:
+        if folder not in self._beside:
+            self._beside[folder] = sorted(folder.glob("*.y*ml"))
+        return self._beside[folder]
+
+    def _all(self) -> Iterator[pathlib.Path]:
+        if self._below is None:
+            self._below = list(_below(self._root))
+        yield from self._below
 
 
 def _try_file(
@@ -143,17 +242,6 @@ def _try_file(
         return read_cases(file, root, known_marks=known_marks), ()
     except CaseFileError as error:
         return (), error.mistakes
-
-
-def _elsewhere(files: Collection[pathlib.Path], root: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The case files other than `files`: those in the same folders, then those below `root`, but for folders whose
-    names start with a dot."""
-    seen = {file.resolve() for file in files}
-    beside = (file for folder in sorted({file.parent for file in seen}) for file in sorted(folder.glob("*.y*ml")))
-    for file in itertools.chain(beside, _below(root)):
-        if file.resolve() not in seen and has_cases(file):
-            seen.add(file.resolve())
-            yield file
 
 
 def _below(root: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -210,27 +298,17 @@ def _decoded(raw: bytes) -> str:
         raise _UnreadableError(f"not UTF-8 text: byte 0x{raw[error.start]:02x} on line {line}") from None
 
 
-def _build(draft: Draft, path: str) -> Case:
+def _build(draft: Draft, path: str, seen: KeySets) -> Case:
     """The case of a draft of a file without mistakes."""
-    values = CASE.check_keys(draft.table, "", Mistakes(path))
+    values = dict(draft.values)
     if "timeout" in values:
         values["timeout_s"] = values.pop("timeout")
-    locations = {
-        key: Location(path=path, line=place.line, column=place.column) for key, place in _places(draft.table, "")
-    }
+    written, locations = seen.of(draft.table)
     return Case(
         name=draft.name,
         variant=draft.variant,
         location=Location(path=path, line=draft.place.line, column=draft.place.column),
         locations=locations,
-        written=tuple(locations),
+        written=written,
         **values,
     )
-
-
-def _places(table: Table, prefix: str) -> Iterator[tuple[str, Place]]:
-    """Every dotted key under `table` with the place of the key."""
-    for key, node in table.entries.items():
-        yield prefix + key, table.keys[key]
-        if isinstance(node, Table):
-            yield from _places(node, f"{prefix}{key}.")

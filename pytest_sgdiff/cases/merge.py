@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_sgdiff.cases.keys import CASE, CASE_ID, LISTED, MERGED, NAME_HELP, VARIANT
 from pytest_sgdiff.cases.shapes import unknown_key
@@ -21,7 +22,19 @@ MAX_ID = 200
 # The product of all axes of one matrix; beyond it something was meant differently.
 MAX_VARIANTS = 256
 
-_EMPTY = Table(place=Place(1, 1))
+_NOTHING = Table(place=Place(1, 1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """The keys of `defaults`, a case or a variant, or of several merged: as they are written, and what they hold, as
+    `Case` has it. Each part is checked once, and what it holds is shared by all cases that have it."""
+
+    table: Table = _NOTHING
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+_EMPTY = Part()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +45,7 @@ class Draft:
     variant: str | None
     place: Place
     table: Table
+    values: Mapping[str, Any]
 
     @property
     def id(self) -> str:
@@ -48,7 +62,7 @@ def drafts(root: Node, mistakes: Mistakes, known_marks: Collection[str] | None) 
             unknown_key(place, key, ("defaults", "cases"), "", mistakes)
         elif node is not root.entries[key] and key == "defaults":
             _part(node, key, mistakes)
-    defaults = _merge(_EMPTY, _part(root.entries.get("defaults"), "defaults", mistakes), "", mistakes)
+    defaults = _merge(_EMPTY, _part(root.entries.get("defaults"), "defaults", mistakes), mistakes)
     cases = root.entries.get("cases")
     if cases is None:
         mistakes.add(root.place, "the file has no 'cases'")
@@ -67,29 +81,28 @@ def drafts(root: Node, mistakes: Mistakes, known_marks: Collection[str] | None) 
     return merged
 
 
-def _case(name: str, place: Place, node: Node, defaults: Table, mistakes: Mistakes) -> Iterator[Draft]:
+def _case(name: str, place: Place, node: Node, defaults: Part, mistakes: Mistakes) -> Iterator[Draft]:
     if not re.fullmatch(CASE_ID, name):
         mistakes.add(place, f"case id '{name}' must be {NAME_HELP}, and begin with a letter or '_'")
     if not isinstance(node, Table):
         mistakes.add(node.place, f"case '{name}' must be a mapping, got {describe(node)}")
         return
-    CASE.check_keys(node, "", mistakes, nullable=True, ignore=("matrix",))
-    table = _merge(defaults, node, "", mistakes)
+    case = _merge(defaults, _checked(node, mistakes), mistakes)
     for variant, overrides in _variants(name, node.entries.get("matrix"), mistakes).items():
-        merged = table
+        merged = case
         for part in overrides:
-            merged = _merge(merged, part, "", mistakes)
-        yield Draft(name=name, variant=variant, place=place, table=merged)
+            merged = _merge(merged, part, mistakes)
+        yield Draft(name=name, variant=variant, place=place, table=merged.table, values=merged.values)
 
 
-def _variants(name: str, matrix: Node | None, mistakes: Mistakes) -> dict[str | None, tuple[Table, ...]]:
+def _variants(name: str, matrix: Node | None, mistakes: Mistakes) -> dict[str | None, tuple[Part, ...]]:
     """Variant -> what each axis overrides, for the product of all axes; `{None: ()}` for a case without a matrix."""
     if matrix is None:
         return {None: ()}
     if not isinstance(matrix, Table) or not matrix.entries:
         mistakes.add(matrix.place, f"'matrix' must map axes to their variants, got {_or_empty(matrix)}")
         return {None: ()}
-    axes: list[list[tuple[str, Table]]] = []
+    axes: list[list[tuple[str, Part]]] = []
     count = 1
     for axis, written in matrix.entries.items():
         node = _listed(axis, written)
@@ -106,7 +119,7 @@ def _variants(name: str, matrix: Node | None, mistakes: Mistakes) -> dict[str | 
     if count > MAX_VARIANTS:
         mistakes.add(matrix.place, f"'matrix' makes {count} variants, more than {MAX_VARIANTS}")
         return {None: ()}
-    product: dict[str | None, tuple[Table, ...]] = {}
+    product: dict[str | None, tuple[Part, ...]] = {}
     for chosen in itertools.product(*axes):
         variant = "-".join(v for v, _ in chosen)
         if variant in product:
@@ -127,7 +140,7 @@ def _listed(axis: str, node: Node) -> Node:
     return Table(place=node.place, entries=dict(parts), keys={leaf.text: leaf.place for leaf in leaves})
 
 
-def _part(node: Node | None, name: str, mistakes: Mistakes) -> Table:
+def _part(node: Node | None, name: str, mistakes: Mistakes) -> Part:
     """`defaults` or a variant, checked where it stands. With nothing after the colon it changes nothing."""
     if node is None or is_null(node):
         return _EMPTY
@@ -136,11 +149,30 @@ def _part(node: Node | None, name: str, mistakes: Mistakes) -> Table:
         return _EMPTY
     if "matrix" in node.entries:
         mistakes.add(node.keys["matrix"], "'matrix' belongs to a case")
-    CASE.check_keys(node, "", mistakes, nullable=True, ignore=("matrix",))
-    return node
+    return _checked(node, mistakes)
 
 
-def _merge(base: Table, over: Table, name: str, mistakes: Mistakes) -> Table:
+def _checked(table: Table, mistakes: Mistakes) -> Part:
+    return Part(table=table, values=CASE.check_keys(table, "", mistakes, nullable=True, ignore=("matrix",)))
+
+
+def _merge(base: Part, over: Part, mistakes: Mistakes) -> Part:
+    """`over` laid over `base`; MERGED keys entry by entry. What they hold is sound where no mistake was added."""
+    table = _merge_tables(base.table, over.table, "", mistakes)
+    values = {**base.values, **over.values}
+    for key, node in over.table.entries.items():
+        if is_null(node):
+            values.pop(key, None)
+        elif key in MERGED and isinstance(node, Table):
+            merged = {**(base.values.get(key) or {}), **(over.values.get(key) or {})}
+            for name, value in node.entries.items():
+                if is_null(value):
+                    merged.pop(name, None)
+            values[key] = merged
+    return Part(table=table, values=values)
+
+
+def _merge_tables(base: Table, over: Table, name: str, mistakes: Mistakes) -> Table:
     """`over` laid over `base`; MERGED keys entry by entry. A null drops what is inherited, and must find it there."""
     entries, keys = dict(base.entries), dict(base.keys)
     for key, node in over.entries.items():
@@ -154,7 +186,7 @@ def _merge(base: Table, over: Table, name: str, mistakes: Mistakes) -> Table:
             entries.pop(key, None)
             keys.pop(key, None)
         elif not name and key in MERGED and isinstance(node, Table):
-            entries[key] = _merge(inherited if isinstance(inherited, Table) else _EMPTY, node, key, mistakes)
+            entries[key] = _merge_tables(inherited if isinstance(inherited, Table) else _NOTHING, node, key, mistakes)
             keys[key] = over.keys[key]
         else:
             entries[key], keys[key] = node, over.keys[key]

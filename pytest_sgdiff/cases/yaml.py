@@ -9,11 +9,23 @@ repeated keys, and files that are too large, too deep or expand too far are refu
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node, Place, Plain, Table, describe
+from pytest_sgdiff.cases.tree import (
+    Branch,
+    Leaf,
+    Mistakes,
+    Node,
+    Place,
+    Plain,
+    Table,
+    TooManyMistakesError,
+    describe,
+)
 
 # Far beyond any file that people write, far below what hurts: a "billion laughs" is refused while it is read.
 MAX_BYTES = 1024 * 1024
@@ -29,6 +41,11 @@ _DECIMAL = r"(?:(?:0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|(?:0|[1-
 _FLOAT = re.compile(rf"[-+]?(?:{_DECIMAL})")
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _SENDABLE = re.compile(r"[^\0\ud800-\udfff]*")
+# What the two parsers take for different things, or count differently: characters that break lines in one version of
+# YAML only, tabs, byte order marks, directives, and comments in the head of a block scalar.
+_UNUSUAL = re.compile(r"[\t\r\x85\u2028\u2029\ufeff]|^%|[|>][-+0-9]*#", re.MULTILINE)
+_NO_PLACE = Place(0, 0)
+"""Of a value under a key, in a file in which nothing is wrong: then nobody asks for it."""
 _CORE_TAG = "tag:yaml.org,2002:"
 
 
@@ -39,13 +56,12 @@ def read_tree(text: str, mistakes: Mistakes) -> Node | None:
     """
     import yaml
 
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+    if _is_too_large(text):
         mistakes.add(Place(1, 1), TOO_LARGE)
         return None
     if not text.strip("\ufeff \t\r\n"):
         mistakes.add(Place(1, 1), "the file is empty")
         return None
-    composer = _Composer(mistakes)
     try:
         # The constructor already checks the first characters.
         loader = yaml.SafeLoader(text)
@@ -53,7 +69,7 @@ def read_tree(text: str, mistakes: Mistakes) -> Node | None:
         mistakes.add(_place_at(text, error.position), _character_message(error))
         return None
     try:
-        return composer.document(_events(loader))
+        return _Composer(mistakes, _events(loader)).document()
     except yaml.reader.ReaderError as error:
         mistakes.add(_place_at(text, error.position), _character_message(error))
     except yaml.MarkedYAMLError as error:
@@ -68,6 +84,32 @@ def read_tree(text: str, mistakes: Mistakes) -> Node | None:
     return None
 
 
+def read_quickly(text: str) -> Node | None:
+    """The tree of a file in which nothing is wrong, as `read_tree` reads it. None for every other file, for text on
+    which libyaml and PyYAML's own parser may differ, and where PyYAML came without libyaml.
+
+    libyaml takes a small part of the time. It splits the text into the same events for the same composer, so the same
+    is refused. But what it says of a mistake is not the same. So a single value has no place here, only its key has:
+    whoever finds a mistake in the tree reads the file again with `read_tree`.
+    """
+    import yaml
+
+    if not yaml.__with_libyaml__ or _UNUSUAL.search(text) or _is_too_large(text):
+        return None
+    mistakes = Mistakes("")
+    try:
+        parser = yaml.CSafeLoader(text)
+        root = _Composer(mistakes, iter(parser.get_event, None), by_libyaml=True).document()
+    except (yaml.YAMLError, _StopReadingError, TooManyMistakesError, ValueError, OverflowError):
+        return None
+    return None if len(mistakes) else root
+
+
+def _is_too_large(text: str) -> bool:
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return size > MAX_BYTES
+
+
 class _StopReadingError(Exception):
     """Something after which reading on makes no sense."""
 
@@ -76,124 +118,177 @@ class _StopReadingError(Exception):
         self.place = place
 
 
-@dataclass(frozen=True, slots=True)
-class _Sized:
-    """A node with what it costs to expand it: its count of nodes, itself included, and of levels below it."""
+@dataclass(slots=True)
+class _Anchor:
+    """What an alias stands for; None while it is being read. `extent` is its count of nodes, itself included, and of
+    levels, once an alias has asked."""
 
-    node: Node
-    size: int
-    depth: int
+    node: Node | None = None
+    extent: tuple[int, int] | None = None
 
 
 class _Composer:
     """Builds the tree from events. Recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, mistakes: Mistakes) -> None:
-        self._mistakes = mistakes
-        self._anchors: dict[str, _Sized | None] = {}
-        self._aliased = 0
-
-    def document(self, events: Iterator[Any]) -> Node | None:
+    def __init__(self, mistakes: Mistakes, events: Iterator[Any], *, by_libyaml: bool = False) -> None:
         import yaml
 
+        self._mistakes, self._events, self._next = mistakes, events, events.__next__
+        self._by_libyaml = by_libyaml
+        self._quick = self._of_libyaml if by_libyaml else _not_quick
+        self._leaves: dict[str, Leaf] = {}
+        # Keys that were read before, and that nothing was wrong with.
+        self._names: dict[str, str] = {}
+        self._scalar, self._alias_event = yaml.ScalarEvent, yaml.AliasEvent
+        self._sequence, self._sequence_end = yaml.SequenceStartEvent, yaml.SequenceEndEvent
+        self._mapping_end = yaml.MappingEndEvent
+        self._document, self._of_node = yaml.DocumentStartEvent, yaml.NodeEvent
+        self._anchors: dict[str, _Anchor] = {}
+        self._aliased = 0
+
+    def document(self) -> Node | None:
         root: Node | None = None
-        for event in events:
-            if isinstance(event, yaml.DocumentStartEvent):
+        for event in self._events:
+            if isinstance(event, self._document):
                 if root is not None:
                     message = "a second YAML document: put all cases into one, without '---'"
                     raise _StopReadingError(_place(event.start_mark), message)
-            elif isinstance(event, yaml.NodeEvent):
-                root = self._node(event, events, 1).node
+            elif isinstance(event, self._of_node):
+                root = self._node(event, 1)
         if root is None:
             self._mistakes.add(Place(1, 1), "the file is empty")
         return root
 
-    def _node(self, event: Any, events: Iterator[Any], depth: int) -> _Sized:
-        import yaml
-
+    def _node(self, event: Any, depth: int) -> Node:
         place = _place(event.start_mark)
+        kind = type(event)
         if depth > MAX_DEPTH:
             raise _StopReadingError(place, f"nested deeper than {MAX_DEPTH} levels")
-        if isinstance(event, yaml.AliasEvent):
+        if kind is self._alias_event:
             return self._alias(str(event.anchor), place, depth)
         if event.tag is not None:
             self._mistakes.add(place, f"tag {_written_tag(event.tag)} is not allowed: write plain YAML")
+        anchor = None
         if event.anchor is not None:
-            self._anchors[event.anchor] = None
-        if isinstance(event, yaml.ScalarEvent):
-            sized = _Sized(self._leaf(event, place), 1, 1)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            sized = self._branch(place, events, depth)
+            self._anchors[event.anchor] = anchor = _Anchor()
+        if kind is self._scalar:
+            node: Node = self._leaf(event, place)
+        elif kind is self._sequence:
+            node = self._branch(place, depth)
         else:
-            sized = self._table(place, events, depth)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = sized
-        return sized
+            node = self._table(place, depth)
+        if anchor is not None:
+            anchor.node = node
+        return node
 
-    def _alias(self, anchor: str, place: Place, depth: int) -> _Sized:
-        if anchor not in self._anchors:
-            raise _StopReadingError(place, f"'*{anchor}' has no anchor '&{anchor}' before it")
-        sized = self._anchors[anchor]
-        if sized is None:
-            raise _StopReadingError(place, f"'*{anchor}' stands inside its own anchor '&{anchor}'")
-        self._aliased += sized.size
+    def _of_libyaml(self, event: Any) -> Leaf | None:
+        """The commonest nodes without further ado: a scalar that `_node` finds nothing to say of. One object for all
+        plain ones that are the same, since it has no place."""
+        if type(event) is not self._scalar or event.tag is not None or event.anchor is not None:
+            return None
+        text = event.value
+        if event.style:
+            return Leaf(_NO_PLACE, text, text) if text.isascii() and "\0" not in text else None
+        leaf = self._leaves.get(text)
+        if leaf is None and text.isascii() and "?" not in text:
+            leaf = self._leaves[text] = Leaf(_NO_PLACE, text, _resolve(text))
+        return leaf
+
+    def _alias(self, name: str, place: Place, depth: int) -> Node:
+        anchor = self._anchors.get(name)
+        if anchor is None:
+            raise _StopReadingError(place, f"'*{name}' has no anchor '&{name}' before it")
+        if anchor.node is None:
+            raise _StopReadingError(place, f"'*{name}' stands inside its own anchor '&{name}'")
+        if anchor.extent is None:
+            # Each is counted once, and what was counted is bounded below: so is the time that counting takes.
+            anchor.extent = _extent(anchor.node)
+        size, levels = anchor.extent
+        self._aliased += size
         if self._aliased > MAX_ALIASED:
             raise _StopReadingError(place, f"aliases expand to more than {MAX_ALIASED:,} values")
-        if depth + sized.depth - 1 > MAX_DEPTH:
+        if depth + levels - 1 > MAX_DEPTH:
             raise _StopReadingError(place, f"nested deeper than {MAX_DEPTH} levels")
-        return sized
+        return anchor.node
 
     def _leaf(self, event: Any, place: Place) -> Leaf:
-        text = _joined(event.value)
-        if not _SENDABLE.fullmatch(text):
-            self._mistakes.add(place, "contains a NUL character or half a character, which no command line can contain")
-        plain = event.style is None and event.tag is None
-        return Leaf(place=place, text=text, value=_resolve(text) if plain else text)
+        text = event.value
+        if not text.isascii() or "\0" in text:
+            text = _joined(text)
+            if not _SENDABLE.fullmatch(text):
+                self._mistakes.add(
+                    place, "contains a NUL character or half a character, which no command line can contain"
+                )
+        # libyaml calls the style of a plain scalar "", and PyYAML None.
+        plain = not event.style and event.tag is None
+        if plain and self._by_libyaml and "?" in text:
+            raise _StopReadingError(place, "PyYAML ends a plain scalar of a flow there")
+        return Leaf(place, text, _resolve(text) if plain else text)
 
-    def _branch(self, place: Place, events: Iterator[Any], depth: int) -> _Sized:
-        import yaml
-
-        items: list[_Sized] = []
-        for event in events:
-            if isinstance(event, yaml.SequenceEndEvent):
+    def _branch(self, place: Place, depth: int) -> Branch:
+        items: list[Node] = []
+        for event in self._events:
+            if type(event) is self._sequence_end:
                 break
-            items.append(self._node(event, events, depth + 1))
-        node = Branch(place=place, items=tuple(item.node for item in items))
-        return _around(node, items)
+            items.append(self._node(event, depth + 1))
+        return Branch(place=place, items=tuple(items))
 
-    def _table(self, place: Place, events: Iterator[Any], depth: int) -> _Sized:
-        import yaml
-
-        children: list[_Sized] = []
+    def _table(self, place: Place, depth: int) -> Table:
         entries: dict[str, Node] = {}
         keys: dict[str, Place] = {}
         again: list[tuple[str, Place, Node]] = []
-        for event in events:
-            if isinstance(event, yaml.MappingEndEvent):
+        known, quick = (self._names, self._quick) if depth < MAX_DEPTH else ({}, _not_quick)
+        after, end, scalar = self._next, self._mapping_end, self._scalar
+        for event in self._events:
+            kind = type(event)
+            if kind is end:
                 break
-            key_place = _place(event.start_mark)
-            plain = isinstance(event, yaml.ScalarEvent) and event.style is None
-            key = self._node(event, events, depth + 1).node
-            value = self._node(next(events), events, depth + 1)
-            children.append(value)
+            mark = event.start_mark
+            key_place = Place(mark.line + 1, mark.column + 1)
+            if kind is scalar and event.tag is None and event.anchor is None and event.value in known:
+                name = known[event.value]
+                if name not in keys:
+                    event = after()
+                    entries[name] = quick(event) or self._node(event, depth + 1)
+                    keys[name] = key_place
+                    continue
+            key = self._node(event, depth + 1)
+            value = self._node(after(), depth + 1)
             if not isinstance(key, Leaf):
                 self._mistakes.add(key_place, f"a key must be text, got {describe(key)}")
-            elif plain and key.text == "<<":
+                continue
+            name = key.text
+            if self._by_libyaml and not name:
+                raise _StopReadingError(key_place, "the parsers differ in the place of a key that is not written")
+            if name == "<<" and type(event) is self._scalar and not event.style:
                 self._mistakes.add(
                     key_place, "merge keys ('<<') are not YAML 1.2: use 'defaults', or write the keys out"
                 )
-            elif key.text in keys:
-                first = keys[key.text].line
-                self._mistakes.add(key_place, f"duplicate key '{key.text}', first on line {first}")
-                again.append((key.text, key_place, value.node))
+            elif name in keys:
+                first = keys[name].line
+                self._mistakes.add(key_place, f"duplicate key '{name}', first on line {first}")
+                again.append((name, key_place, value))
             else:
-                entries[key.text] = value.node
-                keys[key.text] = key_place
-        return _around(Table(place=place, entries=entries, keys=keys, again=tuple(again)), children)
+                # The keys of all cases are the same few words: one object each, also in what is kept of them.
+                name = sys.intern(name)
+                entries[name] = value
+                keys[name] = key_place
+                if self._by_libyaml and name != "<<" and "?" not in name:
+                    self._names[name] = name
+        return Table(place=place, entries=entries, keys=keys, again=tuple(again))
 
 
-def _around(node: Node, children: list[_Sized]) -> _Sized:
-    return _Sized(node, 1 + sum(c.size for c in children), 1 + max((c.depth for c in children), default=0))
+def _not_quick(event: Any) -> Leaf | None:
+    return None
+
+
+def _extent(node: Node) -> tuple[int, int]:
+    """How many nodes it has, itself included, and how many levels. Recursion is bounded by MAX_DEPTH."""
+    if isinstance(node, Leaf):
+        return 1, 1
+    children = node.items if isinstance(node, Branch) else [value for _, _, value in node.written()]
+    found = [_extent(child) for child in children]
+    return 1 + sum(size for size, _ in found), 1 + max((levels for _, levels in found), default=0)
 
 
 def _events(loader: Any) -> Iterator[Any]:
@@ -207,6 +302,7 @@ def _joined(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
+@lru_cache(maxsize=4096)
 def _resolve(text: str) -> Plain:
     """What YAML 1.2's core schema makes of a plain scalar; hexadecimal and octal numbers stay text too."""
     if text in _NULL:

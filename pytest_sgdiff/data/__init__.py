@@ -99,7 +99,7 @@ from pytest_sgdiff.data.measurements import (
     Stage,
     WarmupCode,
 )
-from pytest_sgdiff.data.merging import Conflict, ConflictCode, Merged
+from pytest_sgdiff.data.merging import Conflict, ConflictCode, LostShard, LostTest, Merged
 from pytest_sgdiff.data.next_steps import NextCode, NextStep
 from pytest_sgdiff.data.profiles import (
     Part,
@@ -202,6 +202,8 @@ __all__ = [
     "LongPause",
     "Loss",
     "LossCode",
+    "LostShard",
+    "LostTest",
     "Machine",
     "Measurement",
     "Merged",

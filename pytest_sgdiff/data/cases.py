@@ -48,7 +48,7 @@ class Expect:
 
     pipeline: str | None = None
     stages: tuple[str, ...] = ()
-    output: OutputSize = field(default_factory=OutputSize)
+    output: OutputSize = OutputSize()
     attention: str | None = None
     fallback: tuple[str, ...] = ()
 
@@ -155,11 +155,11 @@ class Case:
     env: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     assets: Mapping[str, str] = field(default_factory=dict)
-    expect: Expect = field(default_factory=Expect)
-    metrics: MetricChoice = field(default_factory=MetricChoice)
-    launches: LaunchPlan = field(default_factory=LaunchPlan)
+    expect: Expect = Expect()
+    metrics: MetricChoice = MetricChoice()
+    launches: LaunchPlan = LaunchPlan()
     timeout_s: float = 1800.0
-    requires: Requires = field(default_factory=Requires)
+    requires: Requires = Requires()
     faster_than: FasterThan | None = None
     source: str = ""
 

@@ -27,33 +27,49 @@ has two numbers; the launches of a case are of two runs."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conflict:
-    """Two files or folders that contradict each other. `test` or `case` is what they are about, `shards` are those that
-    are meant, `said` is what each of the two says."""
+    """Two files or folders, `paths`, that contradict each other. `case` is the case or the test that they are about,
+    `shards` are those that are meant, `said` is what each of the two says."""
 
     code: ConflictCode
-    paths: tuple[str, str]
+    paths: tuple[str, ...]
     case: str = ""
     shards: tuple[Shard, ...] = ()
-    said: tuple[str, str] = ("", "")
+    said: tuple[str, ...] = ("", "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LostShard:
+    """A shard that nobody has heard of, and what it had to measure."""
+
+    shard: Shard
+    tests: tuple[SelectedTest, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LostTest:
+    """A test without a result, and why."""
+
+    test: str
+    gap: ShardGap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merged:
     """What was joined. `of` is the number of shards, None where no recording is that of a shard.
 
-    `unreported` are shards that nobody has heard of with what they had to measure, `gaps` tests of the other shards
-    without a result. `absent` are folders that are not there or empty, `plain` those that hold launches and no report
-    of a shard, `damaged` launches whose record cannot be read, `strays` launches of cases that were not selected, and
-    `left_out` what is no launch. Strays and what is left out are not in the merged recording.
+    `unreported` are shards that nobody has heard of, `gaps` tests of the other shards without a result. `absent` are
+    folders that are not there or empty, `plain` those that hold launches and no report of a shard, `damaged` launches
+    whose record cannot be read, `strays` launches of cases that were not selected, and `left_out` what is no launch.
+    Strays and what is left out are not in the merged recording.
     """
 
     cases: int
     launches: int
     of: int | None = None
     reported: tuple[int, ...] = ()
-    unreported: tuple[tuple[Shard, tuple[SelectedTest, ...]], ...] = ()
+    unreported: tuple[LostShard, ...] = ()
     unfinished: tuple[Shard, ...] = ()
-    gaps: tuple[tuple[str, ShardGap], ...] = ()
+    gaps: tuple[LostTest, ...] = ()
     absent: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()

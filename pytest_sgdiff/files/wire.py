@@ -20,6 +20,7 @@ import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
+from sys import intern
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pytest_sgdiff.data import GpuSeries
@@ -29,6 +30,11 @@ T = TypeVar("T")
 Place = tuple[str | int, ...]
 
 _SHOWN_CHARACTERS = 60
+_NUMBERS = frozenset({bool, int, float, type(None)})
+_NAME = 60
+"""Characters of the longest text that is kept once for all that have it."""
+_LARGE = 1e18
+"""Numbers below are finite, and whole ones are within 64 bits; larger ones are looked at one by one."""
 Reader = Callable[[Any, Place], Any]
 Unknown = Literal["refuse", "ignore"]
 
@@ -84,6 +90,9 @@ def _plain(value: object, path: Place, *, omit_defaults: bool) -> Any:
             for key, item in value.items()
         }
     if isinstance(value, tuple | list):
+        # Most of a result are columns of numbers.
+        if _NUMBERS.issuperset(map(type, value)) and all(one is None or -_LARGE < one < _LARGE for one in value):
+            return list(value)
         return [_plain(item, (*path, index), omit_defaults=omit_defaults) for index, item in enumerate(value)]
     raise fail(path, f"has no plain form, got {shown(value)}")
 
@@ -119,7 +128,8 @@ def reader_of(kind: Any, unknown: Unknown) -> Reader:
 def _read_str(plain: Any, path: Place) -> str:
     if not isinstance(plain, str):
         raise fail(path, f"must be text, got {shown(plain)}")
-    return whole_text(plain, path)
+    # Results cross from workers one by one: the names that all of them have are kept once.
+    return intern(str(whole_text(plain, path))) if len(plain) <= _NAME else whole_text(plain, path)
 
 
 def _read_bool(plain: Any, path: Place) -> bool:
@@ -207,10 +217,14 @@ def _literal_reader(values: tuple[Any, ...]) -> Reader:
 
 def _tuple_reader(kind: Any, unknown: Unknown) -> Reader:
     reader = reader_of(kind, unknown)
+    kinds = frozenset(get_args(kind) or (kind,))
+    numbers = kinds if kinds <= {int, float, type(None)} else frozenset()
 
     def read(plain: Any, path: Place) -> tuple[Any, ...]:
         if not isinstance(plain, list | tuple):
             raise fail(path, f"must be a list, got {shown(plain)}")
+        if numbers.issuperset(map(type, plain)) and all(one is None or -_LARGE < one < _LARGE for one in plain):
+            return tuple(plain)
         return tuple(reader(item, (*path, index)) for index, item in enumerate(plain))
 
     return read
@@ -226,7 +240,7 @@ def _mapping_reader(kind: Any, unknown: Unknown) -> Reader:
             if not isinstance(key, str):
                 raise fail(path, f"must have text as keys, got {shown(key)}")
             whole_text(key, path)
-        return {key: reader(item, (*path, key)) for key, item in plain.items()}
+        return {intern(str(key)): reader(item, (*path, key)) for key, item in plain.items()}
 
     return read
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import HistoryError
@@ -72,6 +72,8 @@ ON CONFLICT DO UPDATE SET at = excluded.at, workload = excluded.workload, value 
 launches = excluded.launches, outcome = excluded.outcome, engine_version = excluded.engine_version
 """
 """The checkout of a replay is not the one that was measured: the commit of the first to add the run stays."""
+
+OF_SERIES = "WHERE case_id = :case_id AND machine = :machine AND metric = :metric"
 
 IMPORTED = "imported"
 """The outcome of a figure that was judged by nobody here."""
@@ -177,18 +179,10 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
         raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
     found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
     with _opened(path, mode="ro") as connection:
-        commit = "commit_id" if _schema(connection) >= 2 else "NULL"
-        wanted = {"case_id": case, "metric": metric}
-        asked = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
-        where = f"WHERE {' AND '.join(asked)} " if asked else ""
-        rows = connection.execute(
-            f"SELECT case_id, machine, workload, metric, at, value, outcome, engine_version, {commit} FROM points "
-            f"{where}ORDER BY at, run",
-            wanted,
-        )
-        for case_id, machine, workload, name, at, value, outcome, version, made in rows:
+        for row in _rows_of(connection, case, metric):
+            case_id, machine, workload, name, at, value, outcome, version, made = row
             texts = (case_id, machine, workload, name, at, outcome, version or "", made or "")
-            if not all(isinstance(text, str) for text in texts) or not _is_figure(value):
+            if not {*map(type, texts)} == {str} or not _is_figure(value):
                 raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
             if not plausible(value):
                 continue
@@ -199,6 +193,45 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
         Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=tuple(points))
         for key, points in sorted(found.items())
     )
+
+
+def _rows_of(
+    connection: sqlite3.Connection, case: str | None, metric: str | None
+) -> Iterator[tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]]:
+    """The rows of a case or a metric, or all, oldest first within each series. The key of the table leads to those that
+    are asked for: no others are read."""
+    schema = _schema(connection)
+    commit = "commit_id" if schema >= 2 else "NULL"
+    columns = f"case_id, machine, workload, metric, at, value, outcome, engine_version, {commit}"
+    wanted = {"case_id": case, "metric": metric}
+    asked = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
+    where = f"WHERE {' AND '.join(asked)} " if asked else ""
+    if metric is None or schema < 2:
+        yield from connection.execute(f"SELECT {columns} FROM points {where}ORDER BY at, run", wanted)
+        return
+    # The metric stands third in the key: the two before it are gone through from one to the next.
+    for place in _places(connection, case):
+        found = {**place, "metric": metric}
+        yield from connection.execute(f"SELECT {columns} FROM points {OF_SERIES} ORDER BY at, run", found)
+
+
+def _places(connection: sqlite3.Connection, case: str | None) -> Iterator[dict[str, Any]]:
+    """Each case, or the one that is asked for, on each machine, found by one step in the key each."""
+    first = f"{'WHERE case_id = :case_id ' if case is not None else ''}ORDER BY case_id, machine"
+    behind = ["WHERE case_id = :case_id AND machine > :machine ORDER BY machine"]
+    behind += ["WHERE case_id > :case_id ORDER BY case_id, machine"] if case is None else []
+    place: dict[str, Any] = {"case_id": case}
+    steps = [first]
+    while found := next(filter(None, (_first(connection, step, place) for step in steps)), None):
+        place, steps = {"case_id": found[0], "machine": found[1]}, behind
+        yield place
+
+
+def _first(connection: sqlite3.Connection, where: str, place: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    found: tuple[Any, Any] | None = connection.execute(
+        f"SELECT case_id, machine FROM points {where} LIMIT 1", place
+    ).fetchone()
+    return found
 
 
 def nights(

@@ -6,6 +6,7 @@ library until there is work to do.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -114,8 +115,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pytest_sgdiff.cases import discover
 
+    def has_cases(path: Path) -> bool:
+        from pytest_sgdiff.plugin.collect import case_files
+
+        return case_files(parent.config).has_cases(path)
+
     named = parent.session.isinitpath(file_path)
-    if not discover.is_case_file(file_path, _globs(parent.config), named=named, asked=_asked(parent.config)):
+    if not discover.is_case_file(
+        file_path, _globs(parent.config), named=named, asked=_asked(parent.config), has_cases=has_cases
+    ):
         return None
     from pytest_sgdiff.plugin.collect import CaseFile
     from pytest_sgdiff.printable import printable
@@ -134,9 +142,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Skip the cases of a run that does not measure, with the reason."""
     if SESSION in config.stash:
         return
-    for item in items:
-        if item.get_closest_marker("sgdiff") is not None and item.path.suffix in (".yaml", ".yml"):
-            item.add_marker(pytest.mark.skip(reason=NOT_MEASURING))
+    skip = pytest.mark.skip(reason=NOT_MEASURING)
+    for parent, found in itertools.groupby(items, key=lambda item: item.parent):
+        if parent is not None and parent.path.suffix in (".yaml", ".yml"):
+            for item in found:
+                if item.get_closest_marker("sgdiff") is not None:
+                    item.add_marker(skip)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -138,7 +138,7 @@ class Measuring:
             priors_for=lambda machine: self._priors(folder, machine),
             isolation=settings.isolation,
             extend=settings.update == "extend",
-            compared=case.id in self._compared(),
+            compared=case.id in session.compared(self.item.session.items),
             problems=of_two_measurements(recorded),
             gpu_indices=() if self.lease is None else self.lease.indices,
             next_command=self._next_command(),
@@ -310,13 +310,6 @@ class Measuring:
         if self.settings.mode == "update":
             return self._recorded_at_most
         return PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
-
-    def _compared(self) -> frozenset[str]:
-        """Ids of the cases of this run that stand on either side of a `faster_than`, both of which are in it."""
-        cases = [case for other in self.item.session.items if (case := other.stash.get(CASE, None)) is not None]
-        ids = {case.id for case in cases}
-        pairs = [{case.id, case.faster_than.case} for case in cases if case.faster_than is not None]
-        return frozenset().union(*(pair for pair in pairs if pair <= ids))
 
     def _folder_in(self, out: Path) -> Path:
         """Where the test keeps its launches: `out`, but for all tests of a case after the first (a case repeated, or

@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,9 @@ class Results:
     ) -> None:
         self.config, self.settings, self.header, self.gpus_at_most = config, settings, header, gpus_at_most
         self._dropped, self._dropped_by_workers = dropped, set[str]()
+        self._by_node: dict[str, CaseResult] = {}
+        self._named, self._width = 0, 0
         self._share_of_workers: Share | None = None
-        self.results: list[CaseResult] = []
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
         self.not_measured: dict[str, Unmeasured] = {}
@@ -125,23 +127,33 @@ class Results:
         terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
             new_line(self.config)
-            terminal.write_line(case_line(result, width=max(map(len, self.selected))))
+            terminal.write_line(case_line(result, width=self._widest()))
             for note in remarks(result) if terminal.verbosity > 0 else ():
                 terminal.write_line(f"  {note}")
 
     def _take(self, result: CaseResult) -> bool:
         """Whether the result is news. A test has one row: a rerun repeats the first answer, unless that was
         inconclusive; of several workers (`--dist each`) a failing one is kept, since it also fails the run."""
-        for place, earlier in enumerate(self.results):
-            if earlier.node_id == result.node_id:
-                fails = self.settings.fail_on
-                worse = result.outcome in fails and earlier.outcome not in fails
-                if not worse and (earlier.outcome != "inconclusive" or result.outcome == "inconclusive"):
-                    return False
-                self.results[place] = result
-                return True
-        self.results.append(result)
+        earlier = self._by_node.get(result.node_id)
+        if earlier is not None:
+            fails = self.settings.fail_on
+            worse = result.outcome in fails and earlier.outcome not in fails
+            if not worse and (earlier.outcome != "inconclusive" or result.outcome == "inconclusive"):
+                return False
+        # Whatever comes later keeps the place of the first answer.
+        self._by_node[result.node_id] = result
         return True
+
+    @property
+    def results(self) -> tuple[CaseResult, ...]:
+        """The results so far, in the order in which their cases were first reported."""
+        return tuple(self._by_node.values())
+
+    def _widest(self) -> int:
+        """Characters of the longest name of a case, looked for anew only where there are other cases than before."""
+        if len(self.selected) != self._named:
+            self._named, self._width = len(self.selected), max(map(len, self.selected))
+        return self._width
 
     def _renew(self, result: CaseResult) -> None:
         if result.machine is None or result.workload is None:
@@ -163,7 +175,7 @@ class Results:
             workload=result.workload,
             launches=tuple(entry for entry in result.launches if entry.counts),
         )
-        commit = checkout_commit(self.settings.root)
+        commit = self._commit
         recorded = Recorded(
             at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             command=self._command(),
@@ -311,12 +323,12 @@ class Results:
             plugin_version=__version__,
             header=self.header_with_count(),
             selected=len(self.selected | self._all_dropped),
-            results=tuple(self.results),
+            results=self.results,
             unmeasured=tuple(self._unmeasured()),
             interrupted=self.interrupted,
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
-            commit=checkout_commit(self.settings.root),
+            commit=self._commit,
         )
         # What cases tell was redacted where they ran; this is the rest, such as what was typed.
         redacted = from_root(Redaction(os.environ).record(run, keep=NAMES), self.settings.root)
@@ -327,10 +339,15 @@ class Results:
             self.troubles.append(f"{self.settings.history}: no trend is shown: {fault(error)}")
             return redacted
 
+    @cached_property
+    def _commit(self) -> str | None:
+        """The commit of the run: a process of git finds it, which is not started for each baseline."""
+        return checkout_commit(self.settings.root)
+
     def _unmeasured(self) -> Iterator[Unmeasured]:
         gap: Gap = "interrupted" if self.interrupted else "not-run"
         why = "interrupted" if self.interrupted else "not run"
-        for node_id in sorted((self.selected | self._all_dropped) - {result.node_id for result in self.results}):
+        for node_id in sorted((self.selected | self._all_dropped) - self._by_node.keys()):
             if node_id not in self.selected:
                 yield Unmeasured(node_id=node_id, why="dropped by a conftest.py or a plugin", gap="dropped")
                 continue

@@ -21,8 +21,8 @@ SESSION: pytest.StashKey[Session] = pytest.StashKey()
 """On the config: the session, in runs that measure."""
 
 NOT_MEASURING = (
-    "not measuring: give --sgdiff-gpus=N or --sgdiff-cluster=auto to launch the engine, --sgdiff-replay=DIR to judge "
-    "recorded launches, or --sgdiff-dry-run to see the command lines"
+    "not measuring: give --sgdiff-gpus=N to launch the engine, --sgdiff-replay=DIR to judge recorded launches, "
+    "or --sgdiff-dry-run to see the command lines"
 )
 
 

@@ -108,9 +108,20 @@ class Session:
         self.selection: Selection | None = None
         self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
+        self._compared: frozenset[str] | None = None
         self._cluster = None if pool is None or isinstance(pool, gpus.Pool) else pool
         self._asked = AskedEngines(claims, say, None if self._cluster is None else self._cluster.flags)
         self._controller = None if role(config).leads else os.getppid()
+
+    def compared(self, items: Sequence[pytest.Item]) -> frozenset[str]:
+        """Ids of the cases of this run that stand on either side of a `faster_than`, both of which are in it. Found
+        once: the `items` of a session that runs are the same for all of them."""
+        if self._compared is None:
+            cases = [case for item in items if (case := item.stash.get(CASE, None)) is not None]
+            ids = {case.id for case in cases}
+            pairs = [{case.id, case.faster_than.case} for case in cases if case.faster_than is not None]
+            self._compared = frozenset().union(*(pair for pair in pairs if pair <= ids))
+        return self._compared
 
     def abandoned(self) -> bool:
         """Whether this is a worker whose controller is gone, so that nobody waits for its results any more."""

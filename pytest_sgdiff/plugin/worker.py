@@ -46,6 +46,17 @@ class Sender:
     """Registered in every process that runs cases: puts a case's result on its report, which crosses to the
     controller under xdist."""
 
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+        self._redaction = Redaction({})
+
+    def _by_environment(self) -> Redaction:
+        """By the variables as they are now. What is to be looked for is found anew only where one has changed."""
+        now = dict(os.environ)
+        if now != self._told:
+            self._told, self._redaction = now, Redaction(now)
+        return self._redaction
+
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
         self, collector: pytest.Collector
@@ -67,7 +78,7 @@ class Sender:
         if LACK in item.stash:
             report.sgdiff_lack = item.stash[LACK]  # type: ignore[attr-defined]
         if CASE in item.stash or "sgdiff" in getattr(item, "fixturenames", ()):
-            redact_report(report, Redaction(os.environ))
+            redact_report(report, self._by_environment())
         if CASE in item.stash or RESULT in item.stash:
             _make_printable(report)
         if call.when != "teardown" and RESULT in item.stash:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from pytest_sgdiff.data import Conflict, Merged, Selection, Shard, ShardGap, ShardReport
+from pytest_sgdiff.data import Conflict, LostShard, LostTest, Merged, Selection, Shard, ShardReport
 from pytest_sgdiff.errors import MergeConflictError, RecordingError
 from pytest_sgdiff.files.data_files import (
     DOCUMENT_LIMIT,
@@ -475,19 +475,21 @@ def _result(
         merged,
         of=of,
         reported=tuple(sorted(together.reports)),
-        unreported=tuple((Shard(number=one, of=of), together.tests_of(one)) for one in together.unreported),
+        unreported=tuple(
+            LostShard(shard=Shard(number=one, of=of), tests=together.tests_of(one)) for one in together.unreported
+        ),
         unfinished=tuple(Shard(number=one, of=of) for one in together.unfinished),
         gaps=tuple(_gaps(together)),
     )
 
 
-def _gaps(together: shards.Shards) -> Iterator[tuple[str, ShardGap]]:
+def _gaps(together: shards.Shards) -> Iterator[LostTest]:
     """The tests of shards that reported which have no result, but for those that need none."""
     for number in sorted(together.reports):
         for row in together.tests_of(number):
             gap = together.gap(row.test, row.case or row.test)
             if gap is not None and gap.unmeasured is not None and gap.unmeasured.gap not in EXCUSED:
-                yield row.test, gap
+                yield LostTest(test=row.test, gap=gap)
 
 
 def _damaged(found: Sequence[Found]) -> Iterator[str]:

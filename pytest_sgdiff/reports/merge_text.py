@@ -42,14 +42,13 @@ def gap(found: ShardGap) -> str:
 
 def lines(merged: Merged, out: str) -> Iterator[str]:
     """Everything about a merged recording, the most important last."""
-    for shard, tests in merged.unreported:
-        names = [one.case or one.test for one in tests]
+    for lost in merged.unreported:
+        names = [one.case or one.test for one in lost.tests]
         what = f"not measured: {_some(names)}" if names else "it had no case"
-        yield f"shard {shard} never reported; {what}"
+        yield f"shard {lost.shard} never reported; {what}"
     for shard in merged.unfinished:
         yield f"shard {shard} did not end: it was killed, or its recording was copied while it ran"
-    for test, its_gap in merged.gaps:
-        yield f"not measured: {test} ({gap(its_gap)})"
+    yield from (f"not measured: {one.test} ({gap(one.gap)})" for one in merged.gaps)
     yield from (f"{folder}: no recording is there" for folder in merged.absent)
     if merged.of is not None:
         yield from (f"{folder}: holds launches, and no report of a shard" for folder in merged.plain)

@@ -51,6 +51,10 @@ class Browser:
         """The value of a script's `return`."""
         return self._post("/execute/sync", {"script": script, "args": list(arguments)})
 
+    def execute_async(self, script: str, *arguments: Any) -> Any:
+        """What a script hands to its last argument, a function."""
+        return self._post("/execute/async", {"script": script, "args": list(arguments)})
+
     def devtools(self, command: str, **parameters: Any) -> Any:
         return self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})
 

@@ -11,6 +11,7 @@ import pytest
 from pytest_sgdiff.data import Problem, Run, Trend
 from pytest_sgdiff.plugin.publish import from_root, publish
 from pytest_sgdiff.plugin.settings import read_settings
+from pytest_sgdiff.reports import html
 from pytest_sgdiff.reports.html import HtmlReport
 from tests import factories
 
@@ -284,3 +285,36 @@ def test_without_script_everything_is_still_there(page: Any) -> None:
     finally:
         browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
     assert (len(rows), len(filters)) == (5, 1)
+
+
+UNPACKED = """
+const [id, done] = arguments;
+const folded = document.getElementById(id);
+const told = () => folded.open && folded.querySelector("table.metrics")
+  ? done(folded.querySelectorAll("svg").length) : requestAnimationFrame(told);
+location.hash = encodeURIComponent(id);
+told();
+"""
+
+
+def test_a_section_of_a_large_suite_is_unpacked_when_it_is_looked_at(
+    page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = page(hundred_cases())
+    last = whole.run("return [...document.querySelectorAll('details.pass')].at(-1).id")
+    shown = whole.run("return document.getElementById(arguments[0]).textContent", last)
+    pictures = whole.run("return document.getElementById(arguments[0]).querySelectorAll('svg').length", last)
+    monkeypatch.setattr(html, "WHOLE", 1000)
+    monkeypatch.setattr(html, "PLAIN", 100_000)
+    browser = page(hundred_cases())
+    assert len(browser.run(SHOWN)) == 100
+    assert browser.run("return document.querySelectorAll('details[data-pack]').length") > 80
+    assert browser.execute_async(UNPACKED, last) == pictures
+    assert browser.run("return document.getElementById(arguments[0]).textContent", last) == shown
+    # Unfolding all fills only what is in sight.
+    browser.run("document.getElementById('unfold').click()")
+    assert browser.run("return document.querySelectorAll('details.case[open]').length") == 100
+    assert browser.run("return document.querySelectorAll('details[data-pack]').length") > 50
+    # What is packed is found by its row, its summary and its model.
+    browser.run("const f = document.getElementById('find'); f.value = 'case_097'; f.dispatchEvent(new Event('input'))")
+    assert browser.run(SHOWN) == ["case_097"]

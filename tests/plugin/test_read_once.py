@@ -116,3 +116,17 @@ def test_commands_read_each_file_once(demo: Project, command: list[str], folders
         main(command)
     files = there(demo.root, *folders)
     assert {name: reads[name] for name in files} == files
+
+
+@pytest.mark.parametrize("asked", [["--sgdiff-replay=."], []], ids=["measuring", "not-measuring"])
+def test_a_collection_reads_each_case_file_once(project: Project, asked: list[str]) -> None:
+    """Whichever of its cases are compared with those of other files."""
+    shutil.rmtree(project.root / "cases")
+    for n in range(6):
+        faster = f"faster_than: {{case: slow_{(n + 1) % 6}}}"
+        project.write(f"cases/f{n}.yaml", f"cases:\n  fast_{n}: {{model: m, {faster}}}\n  slow_{n}: {{model: m}}\n")
+    files = there(project.root, "cases")
+    with opened() as reads:
+        result = project.run("--collect-only", "-q", *asked)
+    assert result.ret == 0
+    assert {name: reads[name] for name in files} == files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.plugin.split import Piece, split
@@ -26,7 +26,6 @@ def suites(draw: st.DrawFn) -> list[Piece]:
     ]
 
 
-@settings(deadline=None)
 @given(suites(), st.integers(1, 6), st.randoms(use_true_random=False))
 def test_each_case_is_in_one_shard_whatever_the_order(pieces: list[Piece], of: int, randomness: random.Random) -> None:
     found = split(pieces, of)
@@ -38,7 +37,6 @@ def test_each_case_is_in_one_shard_whatever_the_order(pieces: list[Piece], of: i
     assert all(found[one.name] == found[other] for one in pieces for other in one.beside if other in found)
 
 
-@settings(deadline=None)
 @given(suites(), st.integers(1, 6))
 def test_no_shard_waits_for_another_by_more_than_its_last_group(pieces: list[Piece], of: int) -> None:
     """As longest-first promises: without its shortest group no shard has more than the one that has least."""

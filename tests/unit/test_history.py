@@ -319,6 +319,69 @@ def test_the_schema_is_the_documented_one() -> None:
     assert f"PRAGMA user_version = {history.SCHEMA}" in page
 
 
+def filled(path: Path, *, cases: int, metrics: int, runs: int) -> Path:
+    history.append_figures(
+        path,
+        [
+            history.Figure(
+                run=f"run {run:03d}",
+                at=f"2026-11-01T00:{run // 60:02d}:{run % 60:02d}+00:00",
+                case=f"case_{case:03d}",
+                machine=f"machine-{case % 2}",
+                workload="d",
+                metric=f"stage:S{metric:02d}",
+                value=1000.0 + run,
+            )
+            for run in range(runs)
+            for case in range(cases)
+            for metric in range(metrics)
+        ],
+    )
+    return path
+
+
+def steps_of(read: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many steps SQLite takes for it, in hundreds: what it costs, without a clock."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    usual = sqlite3.connect
+
+    def connect(*arguments: object, **options: object) -> sqlite3.Connection:
+        connection = usual(*arguments, **options)  # type: ignore[call-overload]
+        connection.set_progress_handler(step, 100)
+        return connection  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    read()
+    monkeypatch.undo()
+    return count
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"case": "case_003"}, {"metric": "stage:S01"}, {"case": "case_003", "metric": "stage:S01"}],
+    ids=["case", "metric", "case-and-metric"],
+)
+def test_what_is_not_asked_for_is_not_read(
+    asked: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = filled(tmp_path / "small.db", cases=4, metrics=2, runs=40)
+    # Ten times as many rows, of as many that are asked for.
+    other = filled(
+        tmp_path / "large.db", cases=40 if "case" in asked else 4, metrics=20 if "metric" in asked else 2, runs=40
+    )
+    wanted = history.tracks(small, **asked)
+    assert wanted
+    assert history.tracks(other, **asked) == wanted
+    costs = [steps_of(lambda path=path: history.tracks(path, **asked), monkeypatch) for path in (small, other)]
+    assert costs[1] < 1.5 * costs[0] + 5
+
+
 def recorded(number: int, session: str | None, at: str | None, **metrics: float) -> LaunchRecord:
     return LaunchRecord(number=number, metrics=metrics, session=session, started_at=at)
 

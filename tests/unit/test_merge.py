@@ -16,6 +16,7 @@ from pytest_sgdiff.cli import main
 from pytest_sgdiff.data import (
     ConflictCode,
     Launch,
+    LostShard,
     Merged,
     SelectedTest,
     Selection,
@@ -182,7 +183,7 @@ def test_what_is_no_launch_is_left_out_and_named(four: list[Path], tmp_path: Pat
 
 def test_a_shard_that_never_reported_is_named_with_what_it_had_to_measure(four: list[Path], tmp_path: Path) -> None:
     merged = merge([four[0], tmp_path / "nowhere", four[2], four[3]], tmp_path / "out")
-    assert merged.unreported == ((Shard(number=2, of=4), (selection().tests[1],)),)
+    assert merged.unreported == (LostShard(shard=Shard(number=2, of=4), tests=(selection().tests[1],)),)
     assert (merged.cases, merged.reported, merged.absent) == (3, (1, 3, 4), (str(tmp_path / "nowhere"),))
 
 
@@ -190,7 +191,7 @@ def test_launches_whose_report_was_removed_are_of_a_shard_that_never_reported(fo
     (four[1] / "shard-2-of-4.json").unlink()
     merged = merge(four, tmp_path / "out")
     assert (merged.launches, merged.plain) == (8, (str(four[1]),))
-    assert [number for number, _ in merged.unreported] == [Shard(number=2, of=4)]
+    assert [lost.shard for lost in merged.unreported] == [Shard(number=2, of=4)]
 
 
 def test_a_test_without_a_result_is_named_unless_it_needs_none(tmp_path: Path) -> None:
@@ -199,8 +200,8 @@ def test_a_test_without_a_result_is_named_unless_it_needs_none(tmp_path: Path) -
     died = Unmeasured(node_id=names[1], why="its worker died", gap="worker-died")
     elsewhere = Unmeasured(node_id=names[2], why="needs one of H100", gap="gpus")
     shards.end(folder, Shard(number=1, of=1), names[:1], [died, elsewhere])
-    ((test, gap),) = merge([folder], tmp_path / "out").gaps
-    assert (test, gap.unmeasured) == (names[1], died)
+    (lost,) = merge([folder], tmp_path / "out").gaps
+    assert (lost.test, lost.gap.unmeasured) == (names[1], died)
 
 
 def test_recordings_of_no_shards_are_joined_and_nobody_knows_what_is_missing(tmp_path: Path) -> None:

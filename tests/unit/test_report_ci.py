@@ -173,7 +173,7 @@ def test_an_engine_that_is_built_from_a_checkout_gets_its_tags() -> None:
         for step in job["steps"]
         if "checkout@" in step.get("uses", "")
     ]
-    assert len(checkouts) == 6
+    assert len(checkouts) == 8
     assert [one for one in checkouts if one[1].get("fetch-depth") != 0] == []
     gitlab = yaml.safe_load((ROOT / "examples" / "gitlab-ci.yml").read_text())
     assert gitlab["sgdiff"]["variables"]["GIT_DEPTH"] == "0"

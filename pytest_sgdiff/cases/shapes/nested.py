@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean, said, said_of_keys
+from pytest_sgdiff.cases.shapes.protocol import Schema, Shape, did_you_mean, fits, said, said_of_keys
 from pytest_sgdiff.cases.shapes.single import Int, OneOf, Scalar
 from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node, Place, Table, describe, is_null, to_plain
+
+_SCALAR = Scalar()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +21,11 @@ class Flag:
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
         if isinstance(node, Branch):
-            return ListOf(item=Scalar(), least=1).check(node, name, mistakes)
+            return ListOf(item=_SCALAR, least=1).check(node, name, mistakes)
         if isinstance(node, Table):
             mistakes.add(node.place, f"'{name}' must be a value or a list of values, got a mapping")
             return None
-        return Scalar().check(node, name, mistakes)
+        return _SCALAR.check(node, name, mistakes)
 
     def schema(self) -> Schema:
         return either(Scalar().schema(), ListOf(item=Scalar(), least=1).schema(), what="a value or a list of values")
@@ -101,8 +103,9 @@ class MapOf:
             mistakes.add(node.place, f"'{name}' must be a mapping, got {describe(node)}")
             return None
         checked: dict[str, Any] = {}
+        pattern = self._pattern
         for key, place, value in node.written():
-            if not re.fullmatch(self._pattern, key):
+            if not fits(pattern, key):
                 what = self.key.what if isinstance(self.key, OneOf) else self.what
                 mistakes.add(place, f"key '{key}' of '{name}' must be {what}{self._fix(key)}")
             elif not (self.nullable and is_null(value)):
@@ -189,24 +192,33 @@ class Record:
         """
         checked: dict[str, Any] = {}
         for key, place, value in node.written():
-            if key in ignore:
-                continue
-            if key in self.formerly:
-                now = f"{name}.{self.formerly[key]}"
-                mistakes.add(
-                    place,
-                    f"'{name}.{key}' is '{now}' now: {self.help[self.formerly[key]]} (it was what a pass rules out)",
-                )
-                continue
-            now = self.aliases.get(key, key)
-            if now != key and now in node.entries:
-                mistakes.add(place, f"'{name}.{key}' is the earlier name of '{name}.{now}': keep one of them")
-            elif now not in self.keys:
-                unknown_key(place, key, (*self.keys, *ignore), name, mistakes)
-            elif not (nullable and is_null(value)):
-                shape, dotted = self.keys[now], f"{name}.{key}" if name else key
-                checked[self.fields.get(now, now)] = shape.check(value, dotted, mistakes)
+            now = key if key in self.keys else self._other(key, place, node, name, mistakes, ignore)
+            if now is not None and not (nullable and is_null(value)):
+                dotted = f"{name}.{key}" if name else key
+                checked[self.fields.get(now, now)] = self.keys[now].check(value, dotted, mistakes)
         return checked
+
+    def _other(
+        self, key: str, place: Place, node: Table, name: str, mistakes: Mistakes, ignore: Collection[str]
+    ) -> str | None:
+        """The key that one is another name of. None for one that is to be ignored, and for a mistake, which is
+        added."""
+        if key in ignore:
+            return None
+        if key in self.formerly:
+            now = f"{name}.{self.formerly[key]}"
+            mistakes.add(
+                place,
+                f"'{name}.{key}' is '{now}' now: {self.help[self.formerly[key]]} (it was what a pass rules out)",
+            )
+        elif key not in self.aliases:
+            unknown_key(place, key, (*self.keys, *ignore), name, mistakes)
+        elif self.aliases[key] in node.entries:
+            now = self.aliases[key]
+            mistakes.add(place, f"'{name}.{key}' is the earlier name of '{name}.{now}': keep one of them")
+        else:
+            return self.aliases[key]
+        return None
 
     def required(self) -> tuple[str, ...]:
         """Keys whose dataclass field has no default."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, Protocol
 
 from pytest_sgdiff.cases.tree import Mistakes, Node
@@ -20,6 +22,17 @@ class Shape(Protocol):
     def check(self, node: Node, name: str, mistakes: Mistakes) -> Any: ...
 
     def schema(self) -> Schema: ...
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether the whole text matches. The same few keys and words come up in every case, so answers are kept, but not
+    those on long texts."""
+    return _fits(pattern, text) if len(text) <= 100 else re.fullmatch(pattern, text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _fits(pattern: str, text: str) -> bool:
+    return re.fullmatch(pattern, text) is not None
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

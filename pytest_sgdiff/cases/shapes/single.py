@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pytest_sgdiff.cases.shapes.protocol import Schema, did_you_mean, said
+from pytest_sgdiff.cases.shapes.protocol import Schema, did_you_mean, fits, said
 from pytest_sgdiff.cases.tree import Leaf, Mistakes, Node, describe
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|h)")
@@ -38,7 +38,7 @@ class Text:
             quote = f': quote it ("{node.text}")' if isinstance(node, Leaf) and node.value is not None else ""
             mistakes.add(node.place, f"'{name}' must be str, got {describe(node)}{quote}")
             return None
-        if self.pattern and not re.fullmatch(self.pattern, node.value):
+        if self.pattern and not fits(self.pattern, node.value):
             mistakes.add(node.place, f"'{name}' must be {self.what}, got {describe(node)}")
             return None
         return node.value

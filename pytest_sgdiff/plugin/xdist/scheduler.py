@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +19,35 @@ class Worker(Protocol):
     shutting_down: bool
 
     def send_runtest_some(self, indices: Sequence[int]) -> None: ...
+
+
+class Queue:
+    """What is still to be handed out, in order. Cases of as many GPUs stand in one line, so that those that fit are
+    found without going through all that do not."""
+
+    def __init__(self, gpus: Callable[[tuple[int, ...]], int], units: Sequence[tuple[int, ...]] = ()) -> None:
+        self._gpus = gpus
+        self._lines: dict[int, deque[tuple[int, tuple[int, ...]]]] = {}
+        self._first = 0
+        for place, unit in enumerate(units):
+            self._line(unit).append((place, unit))
+
+    def put_first(self, unit: tuple[int, ...]) -> None:
+        """Hand this out before all others."""
+        self._first -= 1
+        self._line(unit).appendleft((self._first, unit))
+
+    def take(self, *, at_most: int | None) -> tuple[int, ...] | None:
+        """The first that needs no GPU or at most so many; with None the first whatever it needs. None if there is
+        none."""
+        fits = [need for need, line in self._lines.items() if line and (not need or at_most is None or need <= at_most)]
+        return self._lines[min(fits, key=lambda need: self._lines[need][0])].popleft()[1] if fits else None
+
+    def __bool__(self) -> bool:
+        return any(self._lines.values())
+
+    def _line(self, unit: tuple[int, ...]) -> deque[tuple[int, tuple[int, ...]]]:
+        return self._lines.setdefault(self._gpus(unit), deque())
 
 
 class GpuScheduling:
@@ -43,7 +73,7 @@ class GpuScheduling:
         self._collections: dict[Worker, list[str]] = {}
         self._sent: dict[Worker, list[int]] = {}
         self._needs: dict[int, CaseNeed] = {}
-        self._queue: list[tuple[int, ...]] = []
+        self._queue = Queue(self._gpus)
         self._park = -1
 
     # What xdist asks ---------------------------------------------------------------------------------------------
@@ -93,7 +123,7 @@ class GpuScheduling:
 
     def mark_test_pending(self, item: str) -> None:
         if self.collection is not None:
-            self._queue.insert(0, (self.collection.index(item),))
+            self._queue.put_first((self.collection.index(item),))
             self._dispatch()
 
     def remove_pending_tests_from_node(self, node: Worker | None, indices: Sequence[int]) -> None:
@@ -107,7 +137,7 @@ class GpuScheduling:
             return None
         crashed, *rest = sent
         if rest:
-            self._queue.insert(0, tuple(rest))
+            self._queue.put_first(tuple(rest))
         self._dispatch()
         return self.collection[crashed]
 
@@ -133,7 +163,7 @@ class GpuScheduling:
         parks = [index for index, node_id in enumerate(collection) if node_id.endswith(PARK)]
         self._park = parks[0] if parks else -1
         tests = [index for index in range(len(collection)) if index not in parks]
-        self._queue = units(collection, tests, self._needs, workers=len(self._collections))
+        self._queue = Queue(self._gpus, units(collection, tests, self._needs, workers=len(self._collections)))
         self._on_collected(len(tests))
         return True
 
@@ -147,15 +177,14 @@ class GpuScheduling:
             return
         running = sum(self._gpus(tuple(sent)) for sent in self._sent.values())
         left = self._size - running - self._held_by_others()
-        for unit in list(self._queue):
-            if not idle:
+        while idle:
+            # With nothing of ours on GPUs the next case goes out anyway: its lease holds our place in the host's queue.
+            unit = self._queue.take(at_most=left if running else None)
+            if unit is None:
                 return
             need = self._gpus(unit)
-            # With nothing of ours on GPUs the next case goes out anyway: its lease holds our place in the host's queue.
-            if not need or need <= left or not running:
-                self._queue.remove(unit)
-                self._send(idle.pop(0), [*unit, self._park])
-                running, left = running + need, left - need
+            self._send(idle.pop(0), [*unit, self._park])
+            running, left = running + need, left - need
 
     def _is_parked(self, node: Worker) -> bool:
         return self._sent[node] == [self._park] and not node.shutting_down

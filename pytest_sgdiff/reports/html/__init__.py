@@ -2,7 +2,8 @@
 
 What got slower, by how much and how sure stands first; each case then shows both sides: stages, launches, steps,
 history, GPUs, versions and the commands to go on with. Everything is in the page itself; its script only filters,
-sorts and unfolds. Templates are in templates/, and escape every text by themselves.
+sorts and unfolds, and unpacks the sections of a large suite. Templates are in templates/, and escape every text by
+themselves.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Verdict
+from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Trend, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.reports import (
     attribution_text,
@@ -29,6 +30,7 @@ from pytest_sgdiff.reports import (
 )
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
 from pytest_sgdiff.reports.html import charts
+from pytest_sgdiff.reports.html.packed import packed
 from pytest_sgdiff.reports.html.requests import lives
 from pytest_sgdiff.reports.html.sparks import sparks
 from pytest_sgdiff.reports.html.svg import Plot
@@ -39,6 +41,18 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _GOOD = {"pass", "improved"}
+
+WHOLE = 5 << 20
+"""Characters of all sections up to which each stands in the page as it is: those of a hundred cases or more."""
+PLAIN = 1 << 20
+"""Beyond that, characters of the sections of the worst cases, which stand in it all the same."""
+PACK = 50
+"""Sections of a pack, which the page's script unpacks at once: in some hundredths of a second."""
+_KEPT = (
+    *("result", "anchor", "word", "open", "headline", "phrase", "remainder", "decisive", "sides", "forest", "actions"),
+    "find",
+)
+"""What the page shows of a case outside its section."""
 
 # The axis of a table's interval pictures: wide enough for all of them, but not for one outlier's sake.
 _REACHES = (0.05, 0.1, 0.15, 0.25)
@@ -84,7 +98,7 @@ class HtmlReport:
         library()
         templates = environment()
         run = shown_run(run)
-        cases = self._cases(run)
+        cases, packs = self._cases(run)
         script = templates.get_template("page.js").render()
         page = templates.get_template("report.html.j2").render(
             run=run,
@@ -98,31 +112,41 @@ class HtmlReport:
             script_hash=_sha256(script),
             reach=_reach([v for result in run.results if (v := case_text.decisive(result)) is not None]),
             cases=cases,
+            packs=packs,
             relations=[(text.relation_line(relation), relation.outcome) for relation in run.relations],
             numbers=numbers,
             phrases=case_text,
             metric_text=metric_text,
-            core_legend=text.CORE_LEGEND,
-            pause_legend=text.PAUSE_LEGEND,
             trends=_trends(run, cases),
             noise=noise_text.of_all(run.results),
         )
         return f"{page}\n"
 
-    def _cases(self, run: Run) -> list[dict[str, Any]]:
+    def _cases(self, run: Run) -> tuple[list[dict[str, Any]], list[str]]:
+        """What the page shows of each case, the worst first, and the packs that hold what is packed of it."""
         results = case_text.worst_first(run.results)
         reach = _reach([v for result in results if (v := case_text.decisive(result)) is not None])
+        trends: dict[str, list[Trend]] = {}
+        for trend in run.trends:
+            trends.setdefault(trend.case, []).append(trend)
         seen: dict[str, int] = {}
         views = []
+        sections = _Sections()
         for result in results:
             seen[result.case] = count = seen.get(result.case, 0) + 1
             anchor = result.case if count == 1 else f"{result.case}.{count}"
-            views.append(self._case(run, result, anchor=anchor, reach=reach))
-        return views
+            view = self._case(run, result, trends.get(result.case, ()), anchor=anchor, reach=reach)
+            body = environment().get_template("case.html.j2").module.body(view, text.CORE_LEGEND, text.PAUSE_LEGEND)  # type: ignore[attr-defined]
+            # Of a large suite the pictures alone would take a gigabyte.
+            views.append({key: view[key] for key in _KEPT})
+            sections.add(views[-1], body)
+        return views, sections.packs()
 
-    def _case(self, run: Run, result: CaseResult, *, anchor: str, reach: float) -> dict[str, Any]:
+    def _case(
+        self, run: Run, result: CaseResult, trends: Sequence[Trend], *, anchor: str, reach: float
+    ) -> dict[str, Any]:
         decisive, history = case_text.decisive(result), run.history.get(result.case, {})
-        primary, trends = case_text.primary(result), [trend for trend in run.trends if trend.case == result.case]
+        primary = case_text.primary(result)
         now = evidence.centre(result, primary.metric) if primary else None
         changes = [c for trend in trends if primary and trend.metric == primary.metric for c in trend.changes]
         own_reach = _reach(result.verdicts)
@@ -165,6 +189,7 @@ class HtmlReport:
             "profile": profile_text.head(result.profile),
             "profile_rows": profile_text.rows(result.profile, base=case_text.base_word(result)),
             "conditions": evidence.conditions(result) if result.launches else "",
+            "find": _find(result),
             "apart": evidence.differences(result),
             "warnings": warning_text.of_case(result),
             "base": case_text.base_word(result),
@@ -198,12 +223,50 @@ class HtmlReport:
         return f"{self.root if _linked(folder) else ''}{quote(folder)}"
 
 
+class _Sections:
+    """The sections of a page: as they are while all of them are few, else but for those of the worst cases packed."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._waiting: list[tuple[dict[str, Any], str]] = []
+        self._packs: list[str] = []
+
+    def add(self, view: dict[str, Any], body: str) -> None:
+        """Put the section into the view of its case, for now at least."""
+        view.update(body=body, pack="")
+        self._size += len(body)
+        if self._size > PLAIN:
+            self._waiting.append((view, body))
+        while self._size > WHOLE and len(self._waiting) >= PACK:
+            self._pack(PACK)
+
+    def packs(self) -> list[str]:
+        """What is packed. The views of its cases have their place in it, `3.17`."""
+        if self._size > WHOLE:
+            self._pack(PACK)
+        return self._packs
+
+    def _pack(self, count: int) -> None:
+        first, self._waiting = self._waiting[:count], self._waiting[count:]
+        for place, (view, _) in enumerate(first):
+            view.update(body="", pack=f"{len(self._packs)}.{place}")
+        if first:
+            self._packs.append(packed(body for _, body in first))
+
+
 def _trends(run: Run, cases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What the history shows, each with the anchor of its case."""
     anchors = {case["result"].case: case["anchor"] for case in reversed(cases)}
     return [
         {"case": t.case, "anchor": anchors[t.case], "worse": t.worse, "line": trend_text.line(t)} for t in run.trends
     ]
+
+
+def _find(result: CaseResult) -> str:
+    """What a packed section is found by, beside what its row says: who wants the rest unpacks it."""
+    model = None if result.workload is None else result.workload.fields.get("model")
+    product = None if result.machine is None else result.machine.product
+    return " ".join(str(word) for word in (model, product, result.summary) if word)
 
 
 def _linked(path: str) -> bool:

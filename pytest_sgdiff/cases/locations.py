@@ -1,0 +1,64 @@
+"""The places of a case's keys, kept small: a large suite has a dozen of them for each of ten thousand cases."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping
+
+from pytest_sgdiff.cases.tree import Table
+from pytest_sgdiff.data import Location
+
+
+class Locations(Mapping[str, Location]):
+    """Dotted key -> its place. A `Location` is made when somebody asks for it: until then two numbers stand for it, in
+    one string of bytes, which Python's garbage collector does not look into."""
+
+    __slots__ = ("_keys", "_path", "_places")
+
+    def __init__(self, path: str, keys: tuple[str, ...], places: bytes) -> None:
+        self._path, self._keys, self._places = path, keys, places
+
+    def __getitem__(self, key: str) -> Location:
+        try:
+            at = 2 * self._keys.index(key)
+        except ValueError:
+            raise KeyError(key) from None
+        places = memoryview(self._places).cast("I")
+        return Location(path=self._path, line=places[at], column=places[at + 1])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class KeySets:
+    """The keys that cases of one file have: mostly the same, and kept once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._seen: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def of(self, table: Table) -> tuple[tuple[str, ...], Locations]:
+        """Every dotted key under the table, in order, and their places."""
+        names: list[str] = []
+        places: list[int] = []
+        _add(table, "", names, places)
+        keys = tuple(names)
+        keys = self._seen.setdefault(keys, keys)
+        return keys, Locations(self._path, keys, array("I", places).tobytes())
+
+
+def _add(table: Table, prefix: str, names: list[str], places: list[int]) -> None:
+    for (key, node), place in zip(table.entries.items(), table.keys.values(), strict=True):
+        names.append(prefix + key)
+        places += place
+        if isinstance(node, Table):
+            _add(node, f"{prefix}{key}.", names, places)
