@@ -55,9 +55,10 @@ def plan_for(result: CaseResult) -> ProfilePlan:
     steps = max((len(launch.steps_ms) for launch in result.launches), default=0)
     slower = [v for v in result.verdicts if v.outcome == "regressed"]
     of_steps = [v for v in slower if v.metric.startswith("denoise") or is_denoising(parameter(v.metric))]
-    stages = [v for v in slower if v.metric_class == "stage" and v not in of_steps]
+    # A whole request or a pause that is longer, where denoising is not: then it lies somewhere else.
+    elsewhere = [v for v in slower if v.metric_class != "memory" and v not in of_steps]
     held = [v.finding.first for v in of_steps if v.finding.first is not None]
-    return plan(steps, other_stage=bool(stages) and not of_steps, until=min(held) + 2 if held else None)
+    return plan(steps, other_stage=bool(elsewhere) and not of_steps, until=min(held) + 2 if held else None)
 
 
 def profile(

@@ -148,7 +148,9 @@ def of(metric: str, **more: Any) -> CaseResult:
 
 def test_what_regressed_decides_what_is_profiled() -> None:
     assert profile.plan_for(of("denoise")) == ProfilePlan(reach="steps", steps=5)
-    assert profile.plan_for(of("stage:DecodingStage")) == ProfilePlan(reach="stages")
+    for metric in ("stage:DecodingStage", "e2e", "pause"):
+        assert profile.plan_for(of(metric)) == ProfilePlan(reach="stages")
+    assert profile.plan_for(of("peak_memory")) == ProfilePlan(reach="steps", steps=5)
     held = Finding(code="held-up-always", first=13, last=19)
     assert profile.plan_for(of("denoise_excess", finding=held)) == ProfilePlan(reach="steps", steps=15)
 
