@@ -79,6 +79,7 @@ bench: $(VENV)/.ready  ## what the performance claims are measured with
 	$(RUN) benchmarks/lease.py
 	$(RUN) benchmarks/lease_stress.py
 	$(RUN) benchmarks/decision.py
+	$(RUN) benchmarks/scale.py
 
 clean:  ## remove environments and caches
 	rm -rf $(VENV) $(ENGINE) .sgdiff .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

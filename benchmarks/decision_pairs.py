@@ -47,7 +47,8 @@ def pairs(n: int) -> Iterator[str]:
             sizes = f"{percent(slower):>9} {percent(allow):>6}"
             yield f"     {percent(cv):>6} {sizes} {needed:>6}"
 
-    yield f"   c) as shipped, looks at {', '.join(map(str, PAIR_LOOKS))} pairs: regressed / pass in % and pairs taken"
+    checkpoints = ", ".join(map(str, PAIR_LOOKS))
+    yield f"   c) as shipped, checkpoints at {checkpoints} pairs: regressed / pass in % and pairs taken"
     yield f"     {'launches':>30} {'allow':>6}" + "".join(f" {f'+{100 * s:.0f} %':>18}" for s in PAIR_SIZES)
     kinds: Mapping[str, tuple[noise.Family, float]] = {
         **{f"CV {percent(cv)}": (noise.clean, cv) for cv in (0.003, 0.005, 0.008, 0.01)},

@@ -14,7 +14,8 @@ results   A run in which each case has a result of a real launch at once, taken 
           takes from the end of a test to the reports (.json, .csv, .md) and the history, alone and under xdist, beside
           plain pytest running as many passing tests.
 page      The HTML report of cases with the launches of the bundled recordings, varied by 1 %: its size, the time to
-          make it, and, where Chromium is installed, the time until it can be used.
+          make it, and, where Chromium is installed, what it takes until it can be used: CPU time of the page's main
+          thread, on which everything of a page happens, and on an idle machine that is the time.
 history   `sgdiff trend --case` of a history of so many rows: 10 metrics, 1,000 runs.
 
 Every run imports byte code that an earlier one has compiled. Plain pytest never loads pytest-sgdiff. But for `collect`,
@@ -310,7 +311,7 @@ def page(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]:
     from pytest_sgdiff.reports.html import HtmlReport
 
     run = real_run()
-    print("\npage                          MB    KB each   ms of CPU each   usable after ms (best of the rounds)")
+    print("\npage                          MB    KB each   ms of CPU each   ms until usable (least of the rounds)")
     claims = []
     for size in sizes:
         made = suite(run, size)
@@ -320,18 +321,19 @@ def page(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]:
         file = top / f"page-{size}.html"
         file.write_text(text, encoding="utf-8")
         megabytes = file.stat().st_size / 1e6
-        usable = usable_ms(file, rounds)
-        shown = "no Chromium here" if usable is None else f"{usable:.0f}"
+        opened = usable(file, rounds)
+        shown = "no Chromium here" if opened is None else f"{opened[0]:.0f} of CPU, {opened[1]:.0f} passed"
         print(f"{size:7,} cases {megabytes:18.2f} {1000 * megabytes / size:10.2f} {1000 * took / size:16.2f}   {shown}")
         if size == PAGES[-1]:
             claims.append(Claim(name="MB of the page of 2,000 cases", found=megabytes, goal=10.0))
-            if usable is not None:
-                claims.append(Claim(name="seconds until it can be used", found=usable / 1000, goal=1.0))
+            if opened is not None:
+                claims.append(Claim(name="CPU seconds until it can be used", found=opened[0] / 1000, goal=1.0))
     return claims
 
 
-def usable_ms(file: pathlib.Path, rounds: int) -> float | None:
-    """Until the page's script has run and a frame after it is drawn; None without Chromium."""
+def usable(file: pathlib.Path, rounds: int) -> tuple[float, float] | None:
+    """CPU and wall time in ms until the page's script has run and a frame after it is drawn, the least of the rounds;
+    None without Chromium."""
     import shutil
     import socket
 
@@ -347,15 +349,18 @@ def usable_ms(file: pathlib.Path, rounds: int) -> float | None:
     with subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(port)
-            with tempfile.TemporaryDirectory() as profile:
-                browser = Browser(port, pathlib.Path(profile))
-                took = []
-                for _ in range(rounds):
+            took = []
+            for _ in range(rounds):
+                # A browser of its own: what a thread has used is counted from its start.
+                with tempfile.TemporaryDirectory() as profile:
+                    browser = Browser(port, pathlib.Path(profile))
+                    browser.devtools("Performance.enable")
                     browser.open(file)
-                    script = "return performance.getEntriesByType('navigation')[0].domComplete"
-                    took.append(float(browser.run(script)))
-                browser.close()
-                return min(took)
+                    wall = browser.run("return performance.getEntriesByType('navigation')[0].domComplete")
+                    found = browser.devtools("Performance.getMetrics")["metrics"]
+                    took.append((1000 * next(one["value"] for one in found if one["name"] == "ThreadTime"), wall))
+                    browser.close()
+            return min(cpu for cpu, _ in took), min(wall for _, wall in took)
         finally:
             process.terminate()
 

@@ -10,7 +10,7 @@ import os
 import re
 
 from pytest_sgdiff.data import EngineCommits
-from pytest_sgdiff.programs import printed
+from pytest_sgdiff.files.programs import ask
 
 COMMIT = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
 TITLES = 20
@@ -60,4 +60,5 @@ def between(commits: EngineCommits, checkout: str | None) -> EngineCommits:
 
 def _git(checkout: str, *words: str) -> str | None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _QUIET
-    return printed(["git", *_READ_ONLY, "-C", checkout, *words], timeout_s=TIMEOUT_S, env=environment)[0]
+    answer = ask(["git", *_READ_ONLY, "-C", checkout, *words], timeout_s=TIMEOUT_S, env=environment)
+    return answer.out if answer.code == 0 else None

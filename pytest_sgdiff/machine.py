@@ -10,14 +10,14 @@ import re
 import shlex
 import shutil
 import urllib.parse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from pytest_sgdiff import __version__, engine_commits
 from pytest_sgdiff.data import EngineInfo, Environment, Gpu, GpuFacts, Machine
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
 from pytest_sgdiff.files.procfs import cpu_facts
-from pytest_sgdiff.programs import printed
+from pytest_sgdiff.files.programs import ask
 
 VERSION_VARIABLE = "SGDIFF_ENGINE_VERSION"
 # Asks the package index of the engine's own environment: 30 ms, where importing sglang takes 10 s and more.
@@ -138,8 +138,11 @@ def cpu_model() -> str | None:
     return os.uname().machine or None
 
 
-def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") -> EngineInfo:
-    """The engine behind a command, its version read without importing it. `option` is what names the command.
+def engine_info(
+    command: Sequence[str], *, option: str = "--sgdiff-engine-cmd", abandoned: Callable[[], bool] = lambda: False
+) -> EngineInfo:
+    """The engine behind a command, its version read without importing it. `option` is what names the command;
+    `abandoned` says that nobody waits for the answer any more, as to `files.programs.ask`.
 
     The interpreter is found from the command's shebang, and asked for the package versions of its environment; what
     has no such interpreter is asked itself, `<command> version`, then `--version`. SGDIFF_ENGINE_VERSION overrides
@@ -158,7 +161,7 @@ def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") 
     if override:
         return EngineInfo(command=words, version=override)
     python = interpreter_of(path)
-    told = None if python is None else _installed(python)
+    told = None if python is None else _installed(python, abandoned)
     if told is not None and told.sglang:
         return EngineInfo(
             command=words,
@@ -167,8 +170,9 @@ def engine_info(command: Sequence[str], *, option: str = "--sgdiff-engine-cmd") 
             packages=told.packages,
             commit=told.commit,
             checkout=told.checkout,
+            installed=True,
         )
-    version = _asked(words)
+    version = _asked(words, abandoned)
     if version is None:
         raise EngineNotFoundError(
             f"the engine's command {named} ({path}) does not report its version: it is not an installed sglang, and "
@@ -219,9 +223,9 @@ class _Installed(NamedTuple):
     commit: str | None
 
 
-def _installed(python: Sequence[str]) -> _Installed | None:
+def _installed(python: Sequence[str], abandoned: Callable[[], bool]) -> _Installed | None:
     """The engine in that Python's environment; None if it cannot be asked."""
-    output = output_of([*python, "-c", _PROBE], cwd="/")  # not here, where a json.py may lie
+    output = output_of([*python, "-c", _PROBE], cwd="/", abandoned=abandoned)  # not here, where a json.py may lie
     try:
         told = json.loads((output or "").strip().splitlines()[-1])
         packages = told.get("packages")
@@ -250,9 +254,9 @@ def _origin(text: object) -> tuple[str | None, str | None]:
     return (urllib.parse.unquote(url.path), None) if editable else (None, None)
 
 
-def _asked(command: Sequence[str]) -> str | None:
+def _asked(command: Sequence[str], abandoned: Callable[[], bool]) -> str | None:
     for word in ("version", "--version"):
-        output = output_of([*command, word])
+        output = output_of([*command, word], abandoned=abandoned)
         if output is None:
             continue
         line = next((line for line in output.splitlines() if "sglang" in line.lower()), output)
@@ -266,6 +270,23 @@ def _asked(command: Sequence[str]) -> str | None:
     return None
 
 
-def output_of(argv: Sequence[str], *, cwd: str | None = None) -> str | None:
+def output_of(
+    argv: Sequence[str], *, cwd: str | None = None, abandoned: Callable[[], bool] = lambda: False
+) -> str | None:
     """What the command prints; None if it fails or takes too long."""
-    return printed(argv, cwd=cwd, timeout_s=_PROBE_TIMEOUT_S)[0]
+    return printed(argv, cwd=cwd, timeout_s=_PROBE_TIMEOUT_S, abandoned=abandoned)[0]
+
+
+def printed(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    abandoned: Callable[[], bool] = lambda: False,
+) -> tuple[str | None, str]:
+    """What the command prints, up to 4 MiB, within `timeout_s` seconds; else None and why. Never raises OSError."""
+    answer = ask(argv, timeout_s=timeout_s, cwd=cwd, env=env, abandoned=abandoned)
+    if answer.code:
+        return None, f"it exited with {answer.code}"
+    return (None, answer.why) if answer.code is None else (answer.out, "")

@@ -30,6 +30,8 @@ SAME_WORK = 0.9
 """Where the core shrinks to less than this times what the sums have shrunk to, the launches skip other steps."""
 LAUNCHES = 3
 """Fewer baseline launches do not show what a step takes undisturbed."""
+DECIMALS = 3
+"""A baseline keeps steps to a thousandth of a millisecond."""
 CLOCK_MS = 0.05
 """Steps and stages are timed apart, by clocks that disagree by microseconds."""
 
@@ -68,7 +70,8 @@ def cores(then: Sequence[Profile], now: Sequence[Profile], inner: Sequence[int])
     the second and later denoising stages begin.
 
     A launch of the baseline is held against the other ones, one of now against the mean of these comparisons, so that
-    no side is at an advantage. None where the sides' steps are not the same ones, or too few to say.
+    no side is at an advantage. One that is on both sides, as in a baseline beside the recording that it was made of,
+    has the same figures on both. None where the sides' steps are not the same ones, or too few to say.
     """
     if len(then) < LAUNCHES or not now or len({len(steps) for steps in (*then, *now)}) != 1 or not then[0]:
         return None
@@ -78,8 +81,10 @@ def cores(then: Sequence[Profile], now: Sequence[Profile], inner: Sequence[int])
     others = [_least([*then[:i], *then[i + 1 :]]) for i in range(len(then))]
     undisturbed = tuple(math.fsum(column) / len(others) for column in zip(*others, strict=True))
     before = tuple(_core(steps, profile, parts) for steps, profile in zip(then, others, strict=True))
-    # A baseline beside itself has the figures that it has beside others.
-    after = before if tuple(now) == tuple(then) else tuple(_core(steps, undisturbed, parts) for steps in now)
+    # A launch of the baseline has the figures that it has there: of its own steps some are what is undisturbed, and all
+    # others would look slow beside them.
+    own = dict(zip(map(_as_kept, then), before, strict=True))
+    after = tuple(own.get(_as_kept(steps)) or _core(steps, undisturbed, parts) for steps in now)
     usual = min(launch.excess for launch in before) + SPARE * _middle(before)
     before, after = (
         tuple(replace(launch, held=max(0.0, launch.excess - usual)) for launch in side) for side in (before, after)
@@ -144,6 +149,11 @@ def quantile(values: Sequence[float], share: float) -> float:
     low = math.floor(at)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+
+def _as_kept(steps: Profile) -> Profile:
+    """The steps of a launch as precise as a baseline keeps them, by which it is known again."""
+    return tuple(round(ms, DECIMALS) for ms in steps)
 
 
 def _least(profiles: Sequence[Sequence[float]]) -> Profile:

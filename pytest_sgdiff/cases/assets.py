@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.errors import AssetError
 
-# Where upstream's benchmark presets and server tests take their input files from.
-SOURCES: Mapping[str, str] = {
-    "cat.png": "https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/cat.png",
-    "mova_single_person.jpg": "https://github.com/OpenMOSS/MOVA/raw/main/assets/single_person.jpg",
-    "cache_dit_scm_config.yaml": "https://raw.githubusercontent.com/sgl-project/sglang/main/python/sglang/"
-    "multimodal_gen/test/server/configs/cache_dit_scm_config.yaml",
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a file can be had. `sha256` is that of the file which `url` names for good, None where the address is that
+    of a branch, whose file may change."""
+
+    url: str
+    sha256: str | None = None
+
+    def __str__(self) -> str:
+        return self.url if self.sha256 is None else f"{self.url} (SHA-256 {self.sha256})"
+
+
+# Where upstream's benchmark presets and server tests take their input files from. Whatever lies there one day, a
+# baseline knows the file that it was recorded with by its SHA-256: another one is another workload.
+SOURCES: Mapping[str, Source] = {
+    "cat.png": Source(
+        url="https://huggingface.co/datasets/huggingface/documentation-images/resolve/main/diffusers/cat.png"
+    ),
+    "mova_single_person.jpg": Source(url="https://github.com/OpenMOSS/MOVA/raw/main/assets/single_person.jpg"),
+    "cache_dit_scm_config.yaml": Source(
+        url="https://raw.githubusercontent.com/sgl-project/sglang/0fc1a4fb72201e98129cf6a688400ae084d7cf6d/python/"
+        "sglang/multimodal_gen/test/server/configs/cache_dit_scm_config.yaml",
+        sha256="7be6aaa922d1256c7eec2ea866433fef59b83eab5cce616e392dff412b12fc5d",
+    ),
 }
 
 # All that huggingface_hub reads, the older names too.
@@ -26,17 +46,19 @@ def resolve_assets(case: Case, folder: Path | None) -> Mapping[str, Path]:
 
     Raises AssetError that names every missing file, where the case asks for it, and where to get it.
     """
-    missing: list[str] = []
-    found: dict[str, Path] = {}
+    if missing := missing_assets(case, folder):
+        raise AssetError(*(f"{case.at(f'assets.{flag}')}: {complaint}" for flag, complaint in missing))
+    return {} if folder is None else {flag: folder / name for flag, name in case.assets.items()}
+
+
+def missing_assets(case: Case, folder: Path | None) -> list[tuple[str, str]]:
+    """Each asset of the case that is not in the folder: its flag, and what is wrong, with the place to get it."""
+    missing = []
     for flag, name in case.assets.items():
         path = None if folder is None else folder / name
-        if path is not None and _is_inside(path, folder) and path.is_file() and path.stat().st_size > 0:
-            found[flag] = path
-        else:
-            missing.append(f"{case.at(f'assets.{flag}')}: {_complaint(name, path, folder)}")
-    if missing:
-        raise AssetError(*missing)
-    return found
+        if path is None or not (_is_inside(path, folder) and path.is_file() and path.stat().st_size > 0):
+            missing.append((flag, _complaint(name, path, folder)))
+    return missing
 
 
 def asset_hashes(assets: Mapping[str, Path]) -> Mapping[str, str]:
@@ -65,13 +87,12 @@ def has_token(env: Mapping[str, str]) -> bool:
 
 
 def missing_token(case: Case, env: Mapping[str, str], *, elsewhere: bool | None = None) -> str | None:
-    """Why the case's gated model cannot be fetched, or None. `elsewhere`: whether there is a token where it is fetched,
-    if that is not here."""
+    """Why the case's gated model cannot be fetched, with the fix, or None. `elsewhere`: whether there is a token where
+    it is fetched, if that is not here."""
     if not case.requires.token or (has_token(env) if elsewhere is None else elsewhere):
         return None
     return (
-        f"{case.at('requires.token')}: {case.model} is gated: set HF_TOKEN to a token of an account that has access, "
-        "or log in with 'hf auth login'"
+        f"{case.model} is gated: set HF_TOKEN to a token of an account that has access, or log in with 'hf auth login'"
     )
 
 

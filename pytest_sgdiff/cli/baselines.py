@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.case_files import all_cases
+from pytest_sgdiff.cli.case_files import all_cases, case_called
 from pytest_sgdiff.cli.protocol import (
     BASELINES,
     FOUND,
@@ -23,7 +24,7 @@ from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.printable import printable, printable_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import TypeVar
 
     from pytest_sgdiff.data import Baseline, Case, Machine, MetricClass
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+CASES = Path("cases")
+"""The folder of case files, unless another is named."""
 UNDATED = "date unknown"
 """Published numbers do not always say of when they are."""
 
@@ -53,14 +56,20 @@ def add(commands: Subparsers) -> None:
         help="one line per baseline",
         description="Prints one line per baseline: case, machine, launches, date and engine.",
     ).add_argument("--json", action="store_true", help="print JSON")
-    _action(
+    show = _action(
         actions,
         "show",
         _show,
         what=("CASE", "a case id"),
         help="every metric of a baseline, with its spread",
-        description="Prints every metric of a case's baselines with its spread and its minimum detectable slowdown, "
-        "and the problems of their launches.",
+        description="Prints every metric of a case's baselines with its spread, and of what the case gates the minimum "
+        "detectable slowdown, as a run on the same GPUs prints it. Names the problems of the launches.",
+    )
+    show.add_argument(
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="count in the drift between nights, as a run with this history does",
     )
     diff = _action(
         actions,
@@ -89,7 +98,7 @@ def add(commands: Subparsers) -> None:
         help="put reviewed candidates of a CI run in place",
         description="Copies candidates into the tree, after a review with diff. Refuses one that would lose launches.",
     )
-    for one in (diff, check):
+    for one in (show, diff, check):
         one.add_argument(
             "--cases",
             type=Path,
@@ -98,8 +107,18 @@ def add(commands: Subparsers) -> None:
         )
     check.add_argument("--assets", type=Path, metavar="DIR", help="compare the input files in DIR too")
     check.add_argument("--strict", action="store_true", help="exit 1 on warnings too")
-    parser.epilog = f"actions:\n{actions.listing(5)}"
+    every = "".join(f"  sgdiff baselines {name} {line}".rstrip() + "\n" for name, (line, *_) in EXAMPLES.items())
+    parser.epilog = f"actions:\n{actions.listing(5)}\n\nexamples:\n{every}"
 
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "list": ("", "--folder examples/baselines --json"),
+    "show": ("wan22_t2v", "wan22_t2v --cases my/cases --history history.sqlite"),
+    "diff": (".sgdiff/RUN", "downloaded/candidates --cases my/cases"),
+    "check": ("", "--assets assets --strict"),
+    "apply": (".sgdiff/RUN",),
+}
+"""What is typed after each action."""
 
 _CANDIDATES = ("DIR", "the --sgdiff-out folder of a CI run, or the folder baselines/ in it")
 
@@ -114,7 +133,8 @@ def _action(
     what: tuple[str, str] | None = None,
 ) -> argparse.ArgumentParser:
     """Add an action, which may be about one thing: how it is called, and what it is."""
-    parser = actions.add_parser(name, help=help, description=description)
+    examples = "".join(f"  sgdiff baselines {name} {line}".rstrip() + "\n" for line in EXAMPLES[name])
+    parser = actions.add_parser(name, help=help, description=description, epilog=f"examples:\n{examples}")
     if what is not None:
         parser.add_argument("what", nargs="?", metavar=what[0], help=what[1])
     parser.add_argument(
@@ -187,11 +207,11 @@ def _when(baseline: Baseline) -> str:
 
 def _show(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.baselines import Once, every, suite
-    from pytest_sgdiff.data import MetricChoice
+    from pytest_sgdiff.data import LaunchPlan, MetricChoice
     from pytest_sgdiff.files.data_files import file_name
     from pytest_sgdiff.judging.power import doubts
     from pytest_sgdiff.judging.series import own_series
-    from pytest_sgdiff.judging.suite_prior import suite_priors, used
+    from pytest_sgdiff.judging.suite_prior import suite_priors, used, with_nights
     from pytest_sgdiff.metrics import everything
     from pytest_sgdiff.reports import doubt_text, noise_text
 
@@ -200,13 +220,21 @@ def _show(chosen: argparse.Namespace) -> int:
     read = Once()
     loaded = (read(path, below=chosen.folder) for path in mine)
     found = [baseline for baseline in loaded if baseline.measurement.case == chosen.what]
+    case = case_called(chosen.what, chosen.cases or CASES) if found else None
+    # Of a case that nobody knows all is shown, by what is usual.
+    choice = MetricChoice(gate=everything()) if case is None else case.metrics
+    looks = (LaunchPlan() if case is None else case.launches).looks
     for baseline in printable_values(found):
         print(f"{baseline.path}: {baseline.kind}, {_when(baseline)}, sglang {baseline.engine_version or 'unknown'}")
         if baseline.source:
             print(f"  source: {baseline.source}")
-        priors = suite_priors(suite(chosen.folder, baseline.measurement.machine, read=read))
-        own = own_series(baseline, MetricChoice(gate=everything()))
-        for line in _metrics(baseline, own, priors):
+        priors: Mapping[MetricClass, Prior] = suite_priors(
+            suite(chosen.folder, baseline.measurement.machine, read=read)
+        )
+        if chosen.history is not None:
+            priors = with_nights(priors, _nights(chosen.history, baseline), baseline)
+        own = own_series(baseline, choice)
+        for line in _metrics(baseline, own, priors, looks):
             print(f"  {line}")
         for line in _estimators(baseline):
             print(f"  {printable(line)}")
@@ -215,7 +243,23 @@ def _show(chosen: argparse.Namespace) -> int:
             print(f"  {printable(doubt_text.advice(doubt))}")
     if not found:
         raise _usage(f"baselines show: no baseline of '{chosen.what}' below {chosen.folder}")
+    if case is None:
+        print(
+            printable(
+                f"sgdiff: baselines show: no case file here has '{chosen.what}': what the baseline detects is that of "
+                "a case which states no metrics and no checkpoints (name the folder of case files with --cases)"
+            ),
+            file=sys.stderr,
+        )
     return GOOD
+
+
+def _nights(history: Path, baseline: Baseline) -> Mapping[str, Sequence[tuple[float, int]]]:
+    """The earlier runs of the baseline's work on its machine."""
+    from pytest_sgdiff.history.store import nights
+
+    measured = baseline.measurement
+    return nights(history, case=measured.case, machine=measured.machine.slug, workload=measured.workload.digest)
 
 
 def _estimators(baseline: Baseline) -> list[str]:
@@ -230,14 +274,16 @@ def _estimators(baseline: Baseline) -> list[str]:
     return estimators("the figures", rows)
 
 
-def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricClass, Prior]) -> list[str]:
+def _metrics(
+    baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricClass, Prior], looks: Sequence[int]
+) -> list[str]:
     """A line per metric; what of it is judged says what it detects, net of pauses where the gate takes them out."""
-    from pytest_sgdiff.data import LaunchPlan
     from pytest_sgdiff.judging.estimator import centre
     from pytest_sgdiff.judging.power import detectable
     from pytest_sgdiff.judging.rules.sample import variation
     from pytest_sgdiff.metrics import metric_class, unit
     from pytest_sgdiff.reports.figures import fixed, precision
+    from pytest_sgdiff.reports.numbers import plural
 
     judged = {s.metric: s for s in own}
     lines = []
@@ -246,14 +292,14 @@ def _metrics(baseline: Baseline, own: Sequence[Series], priors: Mapping[MetricCl
         middle, spread = centre(values, metric_class(name)), variation(values)
         if middle is None:
             continue
-        found = detectable(judged[name], LaunchPlan().looks, priors) if name in judged else None
+        found = detectable(judged[name], looks, priors) if name in judged else None
         line = f"{name:32}{fixed(middle, 2):>12} {unit(name)}"
         line += "" if spread is None else f"  CV {fixed(100 * spread, 2)} %" if spread <= 1 else "  CV > 100 %"
         if found is not None:
             size = precision(found)
             size += f" ({fixed(found * middle, 1)} ms)" if judged[name].metric_class == "stage" and found < 1 else ""
             net = ", net of pauses" if judged[name].net else ""
-            line += f"  detects {size} in five launches{net}"
+            line += f"  detects {size} in {plural(looks[-1], 'launch')}{net}"
         lines.append(line)
     return lines
 

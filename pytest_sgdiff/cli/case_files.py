@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,20 @@ def all_cases(command: str, named: Path | None = None, *, needed: bool = True) -
     anywhere, own = _case_files(command, named, needed=needed)
     found = [read_cases(file, Path.cwd()) if file in anywhere else read_if_cases(file, Path.cwd()) for file in own]
     return {case.id: case for cases in found for case in cases or ()}
+
+
+def case_called(name: str, folder: Path) -> Case | None:
+    """The case of this id, None where there is none. A file that cannot be read keeps no other file's cases back."""
+    from pytest_sgdiff.cases.load import read_if_cases
+    from pytest_sgdiff.errors import CaseFileError
+
+    _, own = _case_files("", folder, needed=False)
+    for file in own:
+        with contextlib.suppress(CaseFileError):
+            for case in read_if_cases(file, Path.cwd()) or ():
+                if case.id == name:
+                    return case
+    return None
 
 
 def _case_files(command: str, named: Path | None, *, needed: bool) -> tuple[set[Path], list[Path]]:

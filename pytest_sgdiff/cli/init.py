@@ -10,16 +10,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_sgdiff import __version__
 from pytest_sgdiff.cases.recipes import recipes, with_schema
 from pytest_sgdiff.cli.first_case import FRAMES, MODEL, PROMPT, SIZE, STEPS, FirstCase
+from pytest_sgdiff.cli.init_plan import CASES, CONFIGURATION, SCHEMA, Plan
 from pytest_sgdiff.cli.protocol import GOOD, MISTAKES, Subparsers, read
-from pytest_sgdiff.errors import OptionError, SgdiffError
-from pytest_sgdiff.files import data_files
+from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.printable import printable
 
 if TYPE_CHECKING:
@@ -27,14 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CASES = Path("cases")
-SCHEMA = CASES / "case.schema.json"
-CONFIGURATION = Path("pytest.ini")
-IGNORED = Path(".gitignore")
-WORKFLOW = Path(".github/workflows/sgdiff.yml")
 ASSETS = "assets"
-OF_RUNS = (".sgdiff/", "baselines/.lock")
-"""What runs leave that is nothing for a repository: their launches, and the lock of a run that was killed."""
+WHEELS = Path("wheels")
+"""Where the workflow finds the plugin, unless it is a release."""
 NIGHTLY = "nightly"
 MOST = 1 << 16
 """A number beyond this is a slip: no image is so wide, and no machine has so many GPUs."""
@@ -56,13 +50,15 @@ def add(commands: Subparsers) -> None:
         "init",
         help="set up a project: a first case, settings, a workflow, and the next commands",
         description="Writes into this folder what a first run needs: a case file, its JSON Schema for editors, "
-        "pytest.ini, a line of .gitignore, and a GitHub workflow. Prints the next three commands. On a terminal it "
-        "asks for model, GPUs and size, unless an option states one of them. A file that is there stays as it is, and "
-        "is named. With --cases it copies shipped recipes instead of writing a first case.",
+        "pytest.ini, a line of .gitignore, and a GitHub workflow: all of it or, if anything fails, nothing. Prints "
+        "what this machine lacks for it, and the next three commands. On a terminal it asks for model, GPUs and size. "
+        "It asks nothing if an option states any of them, or where nobody types: then what is not stated has its "
+        "default. A file that is there stays as it is, and is named. With --cases it copies shipped recipes instead of "
+        "writing a first case.",
         epilog=f"{EXAMPLES}\n" + textwrap.fill(f"shipped recipes: {', '.join(recipes())}", 100),
     )
     first = parser.add_argument_group("the first case")
-    first.add_argument("--model", metavar="MODEL", help=f"model id or folder (default: {MODEL})")
+    first.add_argument("--model", metavar="MODEL", help="model id or folder (default: the small public Wan 2.1)")
     first.add_argument(
         "--gpus", type=_from(0), metavar="N", help="GPUs of the case, 0 for the CPU (default: 1, or 0 where no GPU is)"
     )
@@ -70,10 +66,13 @@ def add(commands: Subparsers) -> None:
     first.add_argument("--width", type=_from(1), metavar="PIXELS", help="width alone")
     first.add_argument("--height", type=_from(1), metavar="PIXELS", help="height alone")
     first.add_argument(
-        "--frames", type=_from(1), metavar="N", help="frames of a video (default: what the engine makes)"
+        "--frames",
+        type=_from(1),
+        metavar="N",
+        help=f"frames of a video (default: {FRAMES} without --model, else as many as the engine makes)",
     )
     first.add_argument("--steps", type=_from(1), metavar="N", default=None, help=f"denoising steps (default: {STEPS})")
-    first.add_argument("--prompt", metavar="TEXT", help="the prompt")
+    first.add_argument("--prompt", metavar="TEXT", help="the prompt (default: a raccoon in a field)")
     others = parser.add_argument_group("other files and settings")
     others.add_argument("--cases", metavar="NAMES", help="copy these shipped recipes, such as wan22,firered")
     others.add_argument("--engine-cmd", metavar="CMD", help="the engine's command (default: sglang)")
@@ -98,20 +97,20 @@ def _init(chosen: argparse.Namespace) -> int:
     files = _case_files(case, names)
     plan = Plan(here=here, force=chosen.force)
     cases = _checked(files, plan)
-    # What may be refused is found out before anything is written.
-    configuration = _configuration(here)
-    plan.check(*files, SCHEMA, *([CONFIGURATION] if configuration is None else []))
-    needs_assets = any(one.assets for one in cases)
+    plan.check(*files, SCHEMA, *([CONFIGURATION] if plan.configuration() is None else []))
     for path, text in files.items():
         plan.put(path, text)
     plan.put(SCHEMA, _schema())
+    needs_assets = any(one.assets for one in cases)
     settings = {"sgdiff_assets": ASSETS if needs_assets else None, "sgdiff_engine_cmd": chosen.engine_cmd}
-    configured = _configure(plan, configuration, {key: value for key, value in settings.items() if value})
-    _ignore(plan)
-    _workflow(plan, cases)
+    configured = plan.configure({key: value for key, value in settings.items() if value})
+    plan.ignore()
+    plan.workflow(_workflow(cases))
+    plan.write()
+    notes = []
     if case is not None and case.gpus == 0 and chosen.gpus is None:
-        plan.told.append("note        the case runs on the CPU (gpus: 0): no GPU was found here, or none was asked for")
-    for line in (*plan.told, *_needs(cases, chosen.engine_cmd)):
+        notes = ["note        the case runs on the CPU (gpus: 0): no GPU was found here, or none was asked for"]
+    for line in (*map(str, plan.steps), *notes, *_needs(cases, chosen.engine_cmd)):
         print(printable(line))
     print("\nnext, in this folder:")
     options = [] if configured else _typed(settings)
@@ -119,43 +118,6 @@ def _init(chosen: argparse.Namespace) -> int:
         print(printable(f"  {shlex.join(words)}"))
         print(f"      # {meaning}")
     return GOOD
-
-
-@dataclass(kw_only=True, slots=True)
-class Plan:
-    """What is written, and what stays as it is: `told` has a line of each."""
-
-    here: Path
-    force: bool
-    told: list[str] = field(default_factory=list)
-
-    def stays(self, path: Path) -> bool:
-        """Whether a file is not to be written."""
-        return data_files.kind(path, below=self.here) is not None and not self.force
-
-    def check(self, *paths: Path) -> None:
-        """Raises OptionError for what is no regular file, and DataFileError for what lies behind a link."""
-        for path in paths:
-            if data_files.kind(path, below=self.here) not in (None, "file"):
-                raise OptionError(f"init: {path} is not a regular file: move it away")
-
-    def put(self, path: Path, text: str) -> None:
-        """Write a new file. One that is there stays, unless it is the same or may be replaced."""
-        old = data_files.read_bytes(path, below=self.here)
-        if old == text.encode():
-            self.told.append(f"unchanged   {path}")
-        elif old is not None and not self.force:
-            self.told.append(f"left alone  {path}: it is there already (--force replaces it)")
-        else:
-            self.write(path, text)
-            self.told.append(f"{'replaced' if old is not None else 'wrote':10}  {path}")
-
-    def write(self, path: Path, text: str) -> None:
-        """Write a file, whole or not at all."""
-        try:
-            data_files.write(path, text, below=self.here)
-        except OSError as error:
-            raise OptionError(f"init: {path} cannot be written: {error.strerror or error}") from None
 
 
 def _check_command(text: str | None) -> None:
@@ -191,7 +153,7 @@ def _first(chosen: argparse.Namespace, *, ask: bool) -> FirstCase:
     if ask:
         print("A first case: press Enter for what stands in brackets.")
         model = _asked("model id or folder", MODEL, str)
-        gpus = _asked("GPUs of the case, 0 for the CPU", str(_gpus_here()), _from(0))
+        gpus = _asked("GPUs of the case, 0 for the CPU", str(min(1, _gpus_here())), _from(0))
         size = _asked("width and height", _times(SIZE), _size)
         frames = _asked("frames of a video, 0 for an image", str(FRAMES if model == MODEL else 0), _from(0)) or None
     elif model is None and frames is None:
@@ -199,7 +161,7 @@ def _first(chosen: argparse.Namespace, *, ask: bool) -> FirstCase:
     width, height = size or (chosen.width or SIZE[0], chosen.height or SIZE[1])
     return FirstCase(
         model=_model(MODEL if model is None else model),
-        gpus=_gpus_here() if gpus is None else gpus,
+        gpus=min(1, _gpus_here()) if gpus is None else gpus,
         width=width,
         height=height,
         frames=frames,
@@ -221,12 +183,12 @@ def _asked(what: str, otherwise: str, read_as: Callable[[str], T]) -> T:
 
 
 def _gpus_here() -> int:
-    """1 where the driver shows a GPU, else 0."""
+    """How many GPUs the driver shows."""
     from pytest_sgdiff import gpus
     from pytest_sgdiff.errors import LeaseError
 
     try:
-        return 1 if gpus.inventory(gpus.default_reader()) else 0
+        return len(gpus.inventory(gpus.default_reader()))
     except LeaseError:
         return 0
 
@@ -299,92 +261,29 @@ def _schema() -> str:
     return read(json_schema.FILE)
 
 
-def _configure(plan: Plan, there: Path | None, settings: dict[str, str]) -> bool:
-    """Write pytest.ini where pytest has no configuration. Whether it has the settings."""
-    lines = [f"{key} = {value}" for key, value in settings.items()]
-    text = "\n".join(
-        [
-            "# `pytest --help` explains the settings sgdiff_*. The command line and the environment win over these.",
-            "[pytest]",
-            "addopts = -ra",
-            "sgdiff_baselines = baselines",
-            *lines,
-            "",
-        ]
-    )
-    if there is None:
-        plan.put(CONFIGURATION, text)
-        return True
-    same = there.name == CONFIGURATION.name and there.read_bytes() == text.encode()
-    if same:
-        plan.told.append(f"unchanged   {CONFIGURATION}")
-        return True
-    wanted = f"; settings to add: {', '.join(lines)}" if lines else ""
-    plan.told.append(f"left alone  {_shown(there)}: it configures pytest here{wanted}")
-    return not lines
-
-
-def _configuration(here: Path) -> Path | None:
-    """The file that configures pytest here, as pytest finds it: in this folder, or above it in the same repository."""
-    from pytest_sgdiff.cli.configuration import configuration
-
-    file, _ = configuration(here.absolute(), fix="correct it first")
-    top = _repository(here) or here.absolute()
-    return file if file is not None and file.is_relative_to(top) else None
-
-
-def _repository(here: Path) -> Path | None:
-    """The top of the git repository of a folder, None where there is none."""
-    return next((folder for folder in (here.absolute(), *here.absolute().parents) if (folder / ".git").exists()), None)
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _ignore(plan: Plan) -> None:
-    """Have git ignore what runs leave: lines more, whatever else the file says."""
-    there = data_files.kind(IGNORED, below=plan.here)
-    if there not in (None, "file"):
-        plan.told.append(f"left alone  {IGNORED}: it is not a regular file; lines to add: {', '.join(OF_RUNS)}")
-        return
-    old = data_files.read_bytes(IGNORED, below=plan.here) or b""
-    known = {line.strip().strip(b"/") for line in old.splitlines()}
-    new = [line for line in OF_RUNS if line.strip("/").encode() not in known]
-    if not new:
-        plan.told.append(f"unchanged   {IGNORED}")
-        return
-    try:
-        before = old.decode()
-    except UnicodeDecodeError:
-        plan.told.append(f"left alone  {IGNORED}: it is not UTF-8 text; lines to add: {', '.join(new)}")
-        return
-    end = "" if not before or before.endswith("\n") else "\n"
-    plan.write(IGNORED, before + end + "".join(f"{line}\n" for line in new))
-    plan.told.append(f"{'added to' if there else 'wrote':10}  {IGNORED}: {', '.join(new)}")
-
-
-def _workflow(plan: Plan, cases: Sequence[Case]) -> None:
-    top = _repository(plan.here)
-    if top is not None and top != plan.here.absolute():
-        plan.told.append(f"left alone  {WORKFLOW}: GitHub reads workflows at the top of the repository, {top}")
-        return
-    try:
-        plan.check(WORKFLOW)
-    except SgdiffError as error:
-        plan.told.append(f"left alone  {error}")
-        return
+def _workflow(cases: Sequence[Case]) -> str:
     text = read(Path(__file__).with_name("workflow.yml"))
     words = shlex.join([*_selection(cases), f"--sgdiff-gpus={_pool(cases)}"])
-    plan.put(WORKFLOW, text.replace("@SELECTION@", words).replace("@VERSION@", _pin()))
+    return text.replace("@SELECTION@", words).replace("@PLUGIN@", _plugin())
 
 
-def _pin() -> str:
-    """`==1.2.0` of a release; nothing of a build between two, which no index has."""
+def _plugin() -> str:
+    """What a job installs the plugin from: a release, or its wheel in the repository for a build between two, which no
+    index has."""
+    if _released():
+        return f"pytest-sgdiff[html]=={__version__}"
+    return f"./{WHEELS / _wheel()}[html]"
+
+
+def _released() -> bool:
     from packaging.version import Version
 
     version = Version(__version__)
-    return "" if version.is_devrelease or version.local else f"=={version}"
+    return not (version.is_devrelease or version.local)
+
+
+def _wheel() -> str:
+    return f"pytest_sgdiff-{__version__}-py3-none-any.whl"
 
 
 # ------------------------------------------------------------------------------------------------------- what is said
@@ -393,13 +292,21 @@ def _pin() -> str:
 def _needs(cases: Sequence[Case], engine_cmd: str | None) -> Iterable[str]:
     """What a run will ask for that is not here."""
     from pytest_sgdiff.cases.assets import SOURCES
+    from pytest_sgdiff.cases.here import models
+    from pytest_sgdiff.reports.numbers import plural
 
     for name in dict.fromkeys(name for case in cases for name in case.assets.values()):
         if not Path(ASSETS, name).is_file():
-            source = f": get it from {SOURCES[name]}" if name in SOURCES else ""
-            yield f"needed      {ASSETS}/{name}{source}"
+            yield f"needed      {ASSETS}/{name}" + (f": get it from {SOURCES[name]}" if name in SOURCES else "")
+    yield from dict.fromkeys(f"needed      the model: {one.message}" for case in cases for one in models(case))
     if gated := list(dict.fromkeys(case.model for case in cases if case.requires.token)):
         yield f"needed      HF_TOKEN: {', '.join(gated)} {'is' if len(gated) == 1 else 'are'} gated"
+    wanted, here = _most(cases), _gpus_here()
+    if wanted > here:
+        has = f"has {here}" if here else "has none that the NVIDIA driver shows"
+        yield f"needed      {plural(wanted, 'GPU')}: this machine {has}; the dry run below works all the same"
+    if not _released() and not Path(WHEELS, _wheel()).is_file():
+        yield f"needed      {WHEELS / _wheel()}: the workflow installs this build from there, as no index has it"
     command = shlex.split(engine_cmd or "sglang")[0]
     if shutil.which(command) is None:
         fix = "install SGLang, or name it with --engine-cmd=CMD" if engine_cmd is None else "is that its path?"
@@ -408,9 +315,13 @@ def _needs(cases: Sequence[Case], engine_cmd: str | None) -> Iterable[str]:
 
 def _pool(cases: Sequence[Case]) -> str:
     """What `--sgdiff-gpus` names: as many GPUs as the largest selected case wants."""
+    return str(_most(cases) or "none")
+
+
+def _most(cases: Sequence[Case]) -> int:
+    """How many GPUs the largest selected case wants."""
     nightly = bool(_selection(cases))
-    most = max((case.gpus for case in cases if not nightly or NIGHTLY in case.marks), default=0)
-    return str(most) if most else "none"
+    return max((case.gpus for case in cases if not nightly or NIGHTLY in case.marks), default=0)
 
 
 def _selection(cases: Sequence[Case]) -> tuple[str, ...]:

@@ -6,11 +6,14 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_sgdiff.cli.protocol import FOUND, GOOD, MISTAKES, Subparsers, as_json, read
-from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.printable import printable
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.judging.plain_numbers import LimitOf, LimitsError
 
 RATIOS = ("ratio", "low", "high")
 EPILOG = """\
@@ -68,18 +71,24 @@ def _share(text: str) -> float:
 
 def _judge(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.files import json_text
-    from pytest_sgdiff.judging.judge import apply_plain
+    from pytest_sgdiff.judging.plain_numbers import LimitsError, apply_plain
 
+    name = "standard input" if str(chosen.file) == "-" else str(chosen.file)
+    if chosen.allow is not None and chosen.detect is not None and chosen.detect <= chosen.allow:
+        allowed, ruled_out = _percent(chosen.allow), _percent(chosen.detect)
+        raise OptionError(f"judge: --detect={ruled_out} must be more than --allow={allowed}")
     text = sys.stdin.read() if str(chosen.file) == "-" else read(chosen.file)
-    stated = {"allow": chosen.allow, "detect": chosen.detect}
-    limits = {key: share for key, share in stated.items() if share is not None}
     try:
-        rows = [_worded(row) for row in apply_plain(_with_limits(json_text.read(text).value, limits))]
+        judged = apply_plain(json_text.read(text).value, allow=chosen.allow, detect=chosen.detect)
+        rows = [_worded(row) for row in judged]
+    except LimitsError as error:
+        print(f"sgdiff judge: {_contradiction(error, name)}", file=sys.stderr)
+        return MISTAKES
     except json_text.JsonTextError as error:
-        print(f"sgdiff judge: {chosen.file}:{error.line}: {error}", file=sys.stderr)
+        print(f"sgdiff judge: {name}:{error.line}: {error}", file=sys.stderr)
         return MISTAKES
     except (ValueError, SgdiffError) as error:
-        print(f"sgdiff judge: {chosen.file}: {error}", file=sys.stderr)
+        print(f"sgdiff judge: {name}: {error}", file=sys.stderr)
         return MISTAKES
     if chosen.json:
         print(as_json(rows))
@@ -89,17 +98,24 @@ def _judge(chosen: argparse.Namespace) -> int:
     return FOUND if any(row["verdict"] == "regressed" for row in rows) else GOOD
 
 
-def _with_limits(rows: Any, limits: Mapping[str, float]) -> Any:
-    """Rows with the limits of the command line where they state none of their own; whatever is no row stays as it is,
-    for the rule to refuse."""
-    if not limits or not isinstance(rows, list):
-        return rows
-    return [
-        {**row, **{key: share for key, share in limits.items() if row.get(key) is None}}
-        if isinstance(row, Mapping)
-        else row
-        for row in rows
-    ]
+def _contradiction(error: LimitsError, file: str) -> str:
+    """Which two limits contradict each other, by the places that state them: a row of the file, an option, or the
+    class."""
+
+    def named(key: str, limit: tuple[float, LimitOf]) -> str:
+        size, of = limit
+        if of == "class":
+            return f"what {error.kind} metrics allow, {_percent(size)}"
+        return f"--{key}={_percent(size)}" if of == "caller" else f"{file}: [{error.index}].{key}, {_percent(size)},"
+
+    allow, detect = named("allow", error.allow), named("detect", error.detect)
+    fix = ": give --allow too" if error.allow[1] == "class" and error.detect[1] == "caller" else ""
+    row = "" if "row" in (error.allow[1], error.detect[1]) else f" ({file}: [{error.index}])"
+    return f"{detect} must be more than {allow.removesuffix(',')}{row}{fix}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:g}%"
 
 
 def _worded(row: Mapping[str, Any]) -> dict[str, Any]:

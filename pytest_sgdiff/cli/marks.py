@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pytest_sgdiff.files.programs import ask
 
 TIMEOUT_S = 60.0
 """How long pytest may take to read its configuration; it takes half a second."""
@@ -26,23 +27,11 @@ class Marks:
 def registered(files: Sequence[Path], here: Path) -> Marks:
     """Every mark that is registered for `pytest FILE...` in the folder `here`. Nothing is collected, let alone run."""
     argv = [sys.executable, "-m", "pytest", "--markers", "--collect-only", "--color=no", "-p", "no:cacheprovider"]
-    try:
-        done = subprocess.run(
-            [*argv, *(str(file.absolute()) for file in files)],
-            cwd=here,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Marks(known=None, trouble=f"pytest did not read its configuration within {TIMEOUT_S:g} s")
-    except OSError as error:
-        return Marks(known=None, trouble=f"pytest could not be started: {error.strerror or error}")
-    known = frozenset(_MARK.findall(done.stdout))
-    if done.returncode != 0 or not known:
-        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        return Marks(known=None, trouble=f"pytest exited with {done.returncode}: {said[-1] if said else 'no message'}")
+    answer = ask([*argv, *(str(file.absolute()) for file in files)], cwd=here, timeout_s=TIMEOUT_S)
+    if answer.code is None:
+        return Marks(known=None, trouble=f"pytest did not read its configuration: {answer.why}")
+    known = frozenset(_MARK.findall(answer.out))
+    if answer.code != 0 or not known:
+        said = [line.strip() for line in (answer.err or answer.out).splitlines() if line.strip()]
+        return Marks(known=None, trouble=f"pytest exited with {answer.code}: {said[-1] if said else 'no message'}")
     return Marks(known=known)

@@ -13,6 +13,13 @@ from pytest_sgdiff.printable import printable_values
 
 _DATABASE = b"SQLite format 3\0"
 
+EPILOG = """\
+examples:
+  sgdiff trend history.sqlite
+  sgdiff trend history.sqlite --case wan22_t2v --metric e2e
+  sgdiff trend history.sqlite --html trend.html
+"""
+
 if TYPE_CHECKING:
     from pytest_sgdiff.reports.html.trend_page import Series
 
@@ -29,6 +36,7 @@ def add(commands: Subparsers) -> None:
         "more than the chance in the best runs explains. Where the sum of the denoising steps is known, metrics that "
         "rare pauses lengthen (e2e, denoise) are shown only if --metric names them. A case whose settings changed "
         "starts a new series. The earlier series is shown, but does not affect the exit code.",
+        epilog=EPILOG,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the history")
     parser.add_argument("--case", metavar="ID", help="only this case")

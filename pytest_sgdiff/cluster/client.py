@@ -44,8 +44,7 @@ def require_ray() -> None:
     """Raises MissingExtraError where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise MissingExtraError(
-            "--sgdiff-cluster needs Ray, which is not installed here: pip install 'pytest-sgdiff[ray]', here and on "
-            "every node"
+            "--sgdiff-cluster needs Ray, which is not installed here: pip install 'ray>=2.50', here and on every node"
         )
 
 

@@ -31,8 +31,10 @@ class Flag:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineInfo:
     """The engine that a command line is written for: its command as a tuple of words, and its version. `flags` are
-    those that the engine itself says it has, by name; None where it was not asked. `packages` are the versions of what
-    brings its kernels, `commit` is that of its `checkout`, the folder of its sources; None where nobody knows."""
+    those that the engine itself says it has, by name; None where it was not asked. `installed`: the command is a script
+    of the Python environment that has the engine, so that it runs on this machine and sees its files. `packages` are
+    the versions of what brings its kernels, `commit` is that of its `checkout`, the folder of its sources; None where
+    nobody knows."""
 
     command: tuple[str, ...]
     version: str
@@ -41,6 +43,7 @@ class EngineInfo:
     commit: str | None = None
     checkout: str | None = None
     flags: Mapping[str, Flag] | None = None
+    installed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,7 @@ from pytest_sgdiff.judging.comparable import counted, differences, same_node
 from pytest_sgdiff.judging.estimator import centres, middle
 from pytest_sgdiff.judging.host_bound import host_bound
 from pytest_sgdiff.judging.plain_numbers import apply_plain
+from pytest_sgdiff.judging.power import resolution
 from pytest_sgdiff.judging.rules import RULES, ExcessRule, ModeratedRule, PairedRule, Prior, Rule
 from pytest_sgdiff.judging.rules.pause import RECUR_LAUNCHES
 from pytest_sgdiff.judging.rules.sample import growth, variation
@@ -229,12 +230,10 @@ def _judged(s: Series, rule: Rule, baseline: Baseline, *, looks: Sequence[int], 
         verdict = replace(verdict, best_ratio=decision.ratio * usual / cost(s.metric, best))
     if baseline.kind == "reference":
         return replace(verdict, allow=s.margins.allow) if math.isfinite(s.margins.allow) else verdict
+    if isinstance(rule, ModeratedRule):
+        # An A/B run has no baseline whose resolution could be told beforehand.
+        verdict = replace(verdict, detectable=resolution(s, rule, looks=looks, same_node=near))
     if then <= s.margins.allow_abs:
         return verdict
     lo, hi = bounds(then, s.margins, same_node=near)
-    verdict = replace(verdict, allow=growth(lo), detect=growth(hi))
-    if not isinstance(rule, ModeratedRule):
-        # An A/B run has no baseline whose resolution could be told beforehand.
-        return verdict
-    found = rule.detectable(s.baseline, s.margins, looks=looks, secondary=not s.deciding, same_node=near)
-    return replace(verdict, detectable=found)
+    return replace(verdict, allow=growth(lo), detect=growth(hi))

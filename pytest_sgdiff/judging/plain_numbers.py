@@ -6,20 +6,36 @@
 becomes
 
     {"id": "wan/denoise", "metric_class": "primary", "verdict": "regressed", "finding": Finding(code="beyond-allow", …),
-     "ratio": 1.053, "low": 1.046, "high": 1.060}
+     "ratio": 1.053, "low": 1.041, "high": 1.066}
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pytest_sgdiff.data import MetricClass
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES
 
 CLASSES = ("primary", "stage", "memory")
+KEYS = ("id", "metric_class", "unit", "same_node", "allow", "detect", "baseline", "candidate")
+ALIKE = 0.76
+"""From this similarity on an unknown key counts as a misspelt one, as `candidat`, `metric-class` or `base_line`."""
+
+LimitOf = Literal["row", "caller", "class"]
+"""Who states a limit: the row, whoever asks, of all rows that do not say, or the metric's class."""
+
+
+class LimitsError(WireError):
+    """What a pass of a row rules out is not more than what the row is allowed; both are fractions."""
+
+    def __init__(self, index: int, *, kind: str, allow: tuple[float, LimitOf], detect: tuple[float, LimitOf]) -> None:
+        super().__init__(f"[{index}].detect: must be more than the {allow[0]:g} that is allowed, got {detect[0]:g}")
+        self.index, self.kind, self.allow, self.detect = index, kind, allow, detect
+
 
 _UNITS: Mapping[str, Mapping[str, float]] = {
     "time": {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4},
@@ -32,23 +48,28 @@ _NUMBERS_IN_WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-i
 """JSON has no NaN; what writes it as text is understood."""
 
 
-def apply_plain(rows: Any) -> list[dict[str, Any]]:
-    """Judge every row by the moderated rule, all candidate values as one look.
+def apply_plain(rows: Any, *, allow: float | None = None, detect: float | None = None) -> list[dict[str, Any]]:
+    """Judge every row by the moderated rule, all candidate values as one checkpoint.
 
     `unit` may be left out or null (ms, for memory MiB) and so may `same_node` (true), `allow` and `detect` (fractions,
-    those of the class). null, NaN and infinities are
+    those given here for all rows, else those of the class). null, NaN and infinities are
     values that are missing, and so is a list that is not there; keys of other tools are left alone. In the answer
     `ratio`, `low` and `high` are None where they could not be computed, and every number is finite.
-    Raises WireError naming row and key for anything else that is not as described.
+    Raises LimitsError for limits that contradict each other, and WireError naming row and key for anything else that is
+    not as described: no rows at all, and a key that is nearly one of those above.
     """
     if not isinstance(rows, list):
         raise WireError(f"must be a list of rows, got {_shown(rows)}")
-    return [_judged(row, f"[{index}]") for index, row in enumerate(rows)]
+    if not rows:
+        raise WireError("has no rows: nothing was judged")
+    return [_judged(row, index, {"allow": allow, "detect": detect}) for index, row in enumerate(rows)]
 
 
-def _judged(row: Any, where: str) -> dict[str, Any]:
+def _judged(row: Any, index: int, of_all: Mapping[str, float | None]) -> dict[str, Any]:
+    where = f"[{index}]"
     if not isinstance(row, Mapping):
         raise WireError(f"{where}: must be an object, got {_shown(row)}")
+    _refuse_misspelt(row, where)
     name = row.get("id")
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise WireError(f"{where}.id: must be a text, got {_shown(name)}")
@@ -61,13 +82,26 @@ def _judged(row: Any, where: str) -> dict[str, Any]:
         raise WireError(f"{where}.same_node: must be true or false, got {_shown(near)}")
     factor = _factor(row.get("unit"), kind, f"{where}.unit")
     baseline, candidate = (_values(row.get(key), factor, f"{where}.{key}") for key in ("baseline", "candidate"))
-    allow, detect = (_share(row.get(key), f"{where}.{key}") for key in ("allow", "detect"))
+    stated = {key: _share(row.get(key), f"{where}.{key}") for key in of_all}
+    allow, detect = (of_all[key] if stated[key] is None else stated[key] for key in ("allow", "detect"))
     margins = CLASS_MARGINS[kind].allowing(allow, detect)
     if margins.detect <= margins.allow:
-        raise WireError(f"{where}.detect: must be more than the {margins.allow:g} that is allowed, got {detect:g}")
+        of: list[LimitOf] = [
+            "row" if stated[key] is not None else "caller" if of_all[key] is not None else "class" for key in of_all
+        ]
+        raise LimitsError(index, kind=kind, allow=(margins.allow, of[0]), detect=(margins.detect, of[1]))
     decision = RULES["moderated"].decide(baseline, candidate, margins, same_node=near)
     ratios = {key: getattr(decision, key) for key in ("ratio", "low", "high")}
     return {"id": name, "metric_class": kind, "verdict": decision.outcome, "finding": decision.finding, **ratios}
+
+
+def _refuse_misspelt(row: Mapping[str, Any], where: str) -> None:
+    """Raises WireError for a key that is nearly one that the row lacks: it would be ignored, as those of other tools
+    are."""
+    lacking = [key for key in KEYS if key not in row]
+    for key in row:
+        if key not in KEYS and (near := difflib.get_close_matches(key.lower(), lacking, n=1, cutoff=ALIKE)):
+            raise WireError(f"{where}.{key}: no such key, did you mean '{near[0]}'?")
 
 
 def _share(value: Any, where: str) -> float | None:

@@ -25,14 +25,20 @@ APART = 4.0
 
 
 def detectable(s: Series, looks: Sequence[int], priors: Mapping[MetricClass, Prior]) -> float | None:
-    """The minimum detectable slowdown (a fraction) of a gate with these checkpoints; None if that cannot be told.
+    """The minimum detectable slowdown (a fraction) of a gate with these checkpoints on GPUs that the baseline knows, as
+    `resolution` has it."""
+    return resolution(s, ModeratedRule(priors.get(s.metric_class, DEFAULT)), looks=looks, same_node=True)
+
+
+def resolution(s: Series, rule: ModeratedRule, *, looks: Sequence[int], same_node: bool) -> float | None:
+    """The minimum detectable slowdown (a fraction) of a series whose gate judges by `rule`: the one place that says it,
+    of a run, a recording and a committed baseline alike. None if it cannot be told.
 
     No size of a pause is promised: it is judged by how often it comes.
     """
-    if s.metric_class == "pause":
+    if s.metric_class == "pause" or s.stop is not None:
         return None
-    rule = ModeratedRule(priors.get(s.metric_class, DEFAULT))
-    return rule.detectable(s.baseline, s.margins, looks=looks, secondary=not s.deciding)
+    return rule.detectable(s.baseline, s.margins, looks=looks, secondary=not s.deciding, same_node=same_node)
 
 
 def prospect(s: Series, launches: int, *, same_node: bool) -> float | None:

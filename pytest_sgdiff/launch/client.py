@@ -50,13 +50,12 @@ _SHIFTED_BY = 8
 """Pixels by which an image is turned round for each further request: it becomes another image of the same size."""
 
 _NEEDED = {"aiohttp": "aiohttp", "pillow": "PIL"}
-INSTALL = "pip install 'pytest-sgdiff[serve]'"
 
 
 def missing() -> str:
     """Why no server can be asked anything in this environment; empty if one can."""
     lacking = [name for name, module in _NEEDED.items() if importlib.util.find_spec(module) is None]
-    return f"the engine sglang-serve needs {' and '.join(lacking)}: {INSTALL}" if lacking else ""
+    return f"the engine sglang-serve needs {' and '.join(lacking)}: pip install {' '.join(lacking)}" if lacking else ""
 
 
 Listener = Literal["own", "other", "unknown"]

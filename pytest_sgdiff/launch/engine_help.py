@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pytest_sgdiff import machine
@@ -30,7 +31,6 @@ from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.files.locks import try_lock
 from pytest_sgdiff.files.wire import from_plain, to_plain
-from pytest_sgdiff.programs import printed
 from pytest_sgdiff.redact import redact
 
 TIMEOUT_S = 180.0
@@ -82,11 +82,12 @@ def ask(
     again: bool = False,
     say: Callable[[str], None] = lambda text: None,
     timeout_s: float = TIMEOUT_S,
+    abandoned: Callable[[], bool] = lambda: False,
 ) -> Answer:
     """The flags of the engine, from the cache or from itself. `again`: from itself, unless another process of this run
     has asked anew already. `run_folder` is shared by the processes of the run; `say` is told before the engine is
-    asked. Never raises."""
-    key, sealed = key_of(info)
+    asked. Raises only KeyboardInterrupt, once nobody waits for the answer any more (`abandoned`)."""
+    key, sealed = key_of(info, abandoned)
     lasting = sealed or engine_version(info.version).meaning != "source"
     run, cache = _usable(run_folder), _usable(cache_folder(os.environ))
     failed = None if run is None else run / f"engine-help-{key}.failed"
@@ -100,7 +101,7 @@ def ask(
             return Answer(flags=kept, lasting=lasting or again)
         command = redact(shlex.join((*info.command, "generate", "--help")), os.environ)
         say(f"asking the engine for its flags, once for this version, up to {timeout_s:g} s: {command}")
-        text, why = _help(info.command, timeout_s)
+        text, why = _help(info.command, timeout_s, abandoned)
         flags = None if text is None else flags_in(text)
         if flags is None:
             why = why or "its output is not a list of flags"
@@ -122,8 +123,11 @@ class AskedEngines:
         run_folder: Path,
         say: Callable[[str], None],
         elsewhere: Callable[[EngineInfo], Answer] | None = None,
+        *,
+        abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._run_folder, self._say, self._elsewhere = run_folder, say, elsewhere
+        self._ask = partial(ask, run_folder=run_folder, say=say, abandoned=abandoned)
+        self._elsewhere = elsewhere
         self._answers: dict[tuple[str, ...], Answer] = {}
 
     def of(self, info: EngineInfo) -> EngineInfo:
@@ -157,9 +161,7 @@ class AskedEngines:
             self._answers[info.command] = self._asked(info, again=True)
 
     def _asked(self, info: EngineInfo, *, again: bool = False) -> Answer:
-        if self._elsewhere is not None:
-            return self._elsewhere(info)
-        return ask(info, run_folder=self._run_folder, again=again, say=self._say)
+        return self._ask(info, again=again) if self._elsewhere is None else self._elsewhere(info)
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path | None:
@@ -174,13 +176,13 @@ def cache_folder(environ: Mapping[str, str]) -> Path | None:
     return Path(named) / "pytest-sgdiff" / "engine-flags"
 
 
-def key_of(info: EngineInfo) -> tuple[str, bool]:
+def key_of(info: EngineInfo, abandoned: Callable[[], bool] = lambda: False) -> tuple[str, bool]:
     """A name for the installed engine, which is another as soon as anything of it is that can be seen; and whether the
     sources of its flags can be."""
     command = shutil.which(info.command[0]) if info.command else None
     seen: list[object] = [info.version, info.torch, info.command, *map(_stat, (command, *info.command[1:]))]
     python = None if command is None else machine.interpreter_of(command)
-    sources = None if python is None else machine.output_of([*python, "-c", _PROBE], cwd="/")
+    sources = None if python is None else machine.output_of([*python, "-c", _PROBE], cwd="/", abandoned=abandoned)
     key = hashlib.sha256(json.dumps([*seen, sources]).encode()).hexdigest()[:24]
     return key, "server_args" in (sources or "")
 
@@ -194,11 +196,12 @@ def _stat(path: str | None) -> tuple[str, int, int] | None:
     return (real, told.st_mtime_ns, told.st_size) if stat.S_ISREG(told.st_mode) else None
 
 
-def _help(command: Sequence[str], timeout_s: float) -> tuple[str | None, str]:
+def _help(command: Sequence[str], timeout_s: float, abandoned: Callable[[], bool]) -> tuple[str | None, str]:
     """What `generate --help` prints, and why it is nothing."""
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
     environment.pop("FORCE_COLOR", None)
-    return printed([*command, "generate", "--help"], timeout_s=timeout_s, env=environment)
+    words = [*command, "generate", "--help"]
+    return machine.printed(words, timeout_s=timeout_s, env=environment, abandoned=abandoned)
 
 
 @contextlib.contextmanager

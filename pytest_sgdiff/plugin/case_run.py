@@ -332,7 +332,9 @@ class Measuring:
             return self._comparing(self._folder_in(self.settings.out))
         if self._base_recorded and self.settings.replay is not None:
             return self._comparing(self.settings.replay)
-        return self._recording(replay=None if self._too_few() is not None else self.settings.replay)
+        # A recording that does not do for a baseline does not do the second time.
+        launches = self._too_few() is not None or self.settings.mode == "update"
+        return self._recording(replay=None if launches else self.settings.replay)
 
     def _too_few(self) -> int | None:
         """How many launches the replayed recording of one engine has if they are too few for a baseline; else None."""

@@ -284,6 +284,10 @@ class Results:
                 f"failed: no test failed, but these cases did: {told}; a mark `xfail`, a test that does not check its "
                 "result, or another plugin hid the failure"
             )
+        unrecorded = [r for r in run.results if self.settings.mode == "update" and not r.recorded and r not in bad]
+        if unrecorded:
+            told = ", ".join(f"{result.node_id} ({result.outcome})" for result in unrecorded)
+            yield f"failed: no baseline was recorded of {told}"
         # Plugins that split a run into several drop the rest in each.
         excused = {"recorded", "dropped", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
         open_ = [case for case in run.unmeasured if case.gap not in excused]

@@ -48,6 +48,11 @@ class Extensions:
             )
         return changed or command
 
+    @property
+    def change_commands(self) -> bool:
+        """Whether any hook may change commands, so that they run elsewhere, as in a container."""
+        return bool(self._hook.pytest_sgdiff_command.get_hookimpls())
+
     def environment(self, environment: Environment) -> Environment:
         """What is recorded of the machine, as hooks want it."""
         changed = self._hook.pytest_sgdiff_machine(config=self._config, environment=environment)

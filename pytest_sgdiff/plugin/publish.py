@@ -16,6 +16,7 @@ from urllib.parse import quote
 from pytest_sgdiff.data import CaseResult, HistoryPoint, Run
 from pytest_sgdiff.errors import MissingExtraError, OptionError, SgdiffError
 from pytest_sgdiff.files.data_files import leads_out, overwrite
+from pytest_sgdiff.files.programs import ask
 from pytest_sgdiff.history import store as history
 from pytest_sgdiff.history.trend import trends_of
 from pytest_sgdiff.plugin.settings import Settings, report_suffix
@@ -23,6 +24,9 @@ from pytest_sgdiff.reports import READY, REPORTS
 from pytest_sgdiff.reports.github import commands, file_link
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.protocol import Report
+
+GIT_S = 30.0
+"""How long git may take to name a commit; it takes milliseconds."""
 
 
 def ready_to_publish(settings: Settings) -> None:
@@ -84,15 +88,8 @@ def repository_prefix(root: Path) -> str:
 
 def checkout_commit(root: Path) -> str | None:
     """The commit that is checked out at pytest's root; None without git."""
-    import subprocess
-
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    answer = ask(["git", "-C", str(root), "rev-parse", "HEAD"], timeout_s=GIT_S)
+    return answer.out.strip() or None if answer.code == 0 else None
 
 
 def past(settings: Settings, run: Run) -> Mapping[str, Mapping[str, tuple[HistoryPoint, ...]]]:

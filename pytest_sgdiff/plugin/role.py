@@ -38,6 +38,21 @@ def role(config: pytest.Config) -> Role:
     return Role("controller" if distributes else "serial", "main", {})
 
 
+def dismissed(config: pytest.Config) -> bool:
+    """In a worker: whether the controller has hung up, so that nobody waits for results any more. xdist then sends the
+    worker SIGINT, which has no effect where whatever started the run has it ignored, as a shell's background job."""
+    for plugin in config.pluginmanager.get_plugins():
+        if type(plugin).__name__ == "WorkerInteractor":
+            try:
+                plugin.channel.waitclose(0)
+            except plugin.channel.TimeoutError:
+                return False
+            except Exception:  # how it ended is all the same
+                return True
+            return True
+    return False
+
+
 def give(node: Any, name: str, value: object) -> None:
     """On the controller: have xdist give a worker that it is about to start (`node`) one of the things above, which
     must be plain builtins."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sgdiff import baselines, gpus, machine
+from pytest_sgdiff.cases import here
 from pytest_sgdiff.data import (
     Advice,
     Baseline,
@@ -40,10 +41,10 @@ from pytest_sgdiff.judging.workload import chosen_in, with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import by_steadiness
-from pytest_sgdiff.plugin import skips
+from pytest_sgdiff.plugin import fixtures, skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
-from pytest_sgdiff.plugin.role import role
+from pytest_sgdiff.plugin.role import dismissed, role
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.recordings.shards import Shards, read_shards
@@ -110,7 +111,8 @@ class Session:
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
         self._compared: frozenset[str] | None = None
         self._cluster = None if pool is None or isinstance(pool, gpus.Pool) else pool
-        self._asked = AskedEngines(claims, say, None if self._cluster is None else self._cluster.flags)
+        elsewhere = None if self._cluster is None else self._cluster.flags
+        self._asked = AskedEngines(claims, say, elsewhere, abandoned=self.abandoned)
         self._controller = None if role(config).leads else os.getppid()
 
     def compared(self, items: Sequence[pytest.Item]) -> frozenset[str]:
@@ -125,17 +127,19 @@ class Session:
 
     def abandoned(self) -> bool:
         """Whether this is a worker whose controller is gone, so that nobody waits for its results any more."""
-        return self._controller is not None and os.getppid() != self._controller
+        return self._controller is not None and (os.getppid() != self._controller or dismissed(self.config))
 
     @cached_property
     def _engine(self) -> EngineInfo:
-        return machine.engine_info(self.settings.engine_cmd) if self._cluster is None else self._cluster.engine
+        if self._cluster is not None:
+            return self._cluster.engine
+        return machine.engine_info(self.settings.engine_cmd, abandoned=self.abandoned)
 
     @cached_property
     def _base(self) -> EngineInfo:
         if self._cluster is not None:
             return self._cluster.base
-        return machine.engine_info(self.settings.against, option="--sgdiff-against")
+        return machine.engine_info(self.settings.against, option="--sgdiff-against", abandoned=self.abandoned)
 
     @property
     def engine_info(self) -> EngineInfo:
@@ -177,7 +181,8 @@ class Session:
             token = self._cluster.token
         version = lambda: self.engine_info.version  # noqa: E731
         skips.settle(item, held, self.settings, self.pool.eligible, version, base, token_elsewhere=token)
-        self.allowed(case)
+        # A fixture may still make the model's folder.
+        self.allowed(case, looked_for=not _others_fixtures(item))
         try:
             self.refuse_recorded(item, case, self.pool.eligible.of(case.requires.gpu).ways(case.gpus))
             lease = self._taken(case, held)
@@ -358,6 +363,7 @@ class Session:
     def show_command(self, item: pytest.Item, case: Case) -> None:
         """`--sgdiff-dry-run`: put the command line on the item's report; of a case that would not be launched, why."""
         engine, advice = self.extensions.engine(case), self.advice(case)
+        advice = (*advice, *here.lacking(case, assets=self.settings.assets, env=os.environ))
         info, errors = self.info_to_show, []
         if not meant_for(case, info.version):
             command, advice = f"# not for sglang {info.version}: the case requires {case.requires.engine}", ()
@@ -383,10 +389,15 @@ class Session:
             refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
         return together(refused, advise(case, engine=engine, gpu_products=products))
 
-    def allowed(self, case: Case) -> tuple[Advice, ...]:
+    def allowed(self, case: Case, *, looked_for: bool = True) -> tuple[Advice, ...]:
         """The advice on a case of a live run. Fails the test of one that cannot work: before it waits for GPUs, and
-        again where a fixture changed the case since."""
+        again where a fixture changed the case since. `looked_for`: the engine is about to look for its model."""
         advice = self.advice(case)
+        # A node of a cluster has folders of its own.
+        if self._cluster is None:
+            native = self.engine_info.installed and not self.extensions.change_commands
+            models = here.models(case, looked_for_here=looked_for and native)
+            advice = tuple(sorted((*advice, *models), key=lambda one: one.level))  # errors first
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
         if case.serves and self._cluster is None and (lacks := _client_lacks()):
@@ -408,6 +419,12 @@ class Session:
                 location=case.at("requires.engine"),
                 key="requires.engine",
             )
+
+
+def _others_fixtures(item: pytest.Item) -> bool:
+    """Whether a test uses fixtures that are not the plugin's."""
+    ours = {"request", "pytestconfig", *(name for name in vars(fixtures) if name.startswith("sgdiff"))}
+    return not ours.issuperset(getattr(item, "fixturenames", ()))
 
 
 def _client_lacks() -> str:

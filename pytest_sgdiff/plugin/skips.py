@@ -74,7 +74,7 @@ def settle(
     missing = assets.missing_token(case, os.environ, elsewhere=token_elsewhere)
     if missing is not None:
         item.stash[LACK] = "token"
-        pytest.fail(missing, pytrace=False)
+        pytest.fail(f"{case.at('requires.token')}: {missing}", pytrace=False)
     try:
         assets.resolve_assets(case, settings.assets)
     except SgdiffError as error:

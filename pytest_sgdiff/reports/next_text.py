@@ -75,7 +75,7 @@ def _removal(s: NextStep) -> str:
 
 def _more(s: NextStep) -> str:
     fewer = "" if s.fewer is None else f", or let the case ask for {s.fewer} (launches.baseline)"
-    return f"record {s.launches} launches on the machine, with --sgdiff-gpus and --sgdiff-update{fewer}"
+    return f"record {s.launches} launches on the machine: {s.command}{fewer}"
 
 
 _WORDS: Mapping[NextCode, Callable[[NextStep], str]] = {

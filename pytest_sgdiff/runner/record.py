@@ -50,7 +50,7 @@ def record(job: Job) -> CaseResult:
     if len(collected.counted) < wanted:
         reason = Reason(code="short-recording", launches=len(collected.counted), of=wanted)
         short = finish(job, collected, None, (), "inconclusive", reason)
-        return replace(short, next_step=_too_short(collected, wanted))
+        return replace(short, next_step=_too_short(job, collected, wanted))
     told: tuple[Warned, ...] = ()
     if collected.machine is None:
         collected.machine = unknown_machine(job.case)
@@ -90,10 +90,11 @@ def _lost(job: Job, collected: LaunchSet) -> CaseResult | None:
     return None
 
 
-def _too_short(collected: LaunchSet, wanted: int) -> NextStep:
+def _too_short(job: Job, collected: LaunchSet, wanted: int) -> NextStep:
     """What to do about a recording that ends too early for a baseline; no case may ask for fewer than three."""
     counted = len(collected.counted)
-    return NextStep(code="record-more", launches=wanted, fewer=counted if counted >= BASELINE_LAUNCHES else None)
+    fewer = counted if counted >= BASELINE_LAUNCHES else None
+    return NextStep(code="record-more", command=job.next_command, launches=wanted, fewer=fewer)
 
 
 def _done(job: Job, collected: LaunchSet, baseline: Baseline | None, apart: tuple[Difference, ...]) -> Reason:

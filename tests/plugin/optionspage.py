@@ -34,6 +34,8 @@ A run fails if a test fails. It also fails without a failed test in these situat
   measured (`-m`, `-k`, `--deselect`). A case that its own `requires` leaves out fails only with `--sgdiff-strict`. Use
   it in CI.
 - Nothing was measured.
+- It was to record baselines (`--sgdiff-update`), and a case gave none: the recording that it replays is too short, or
+  other work disturbed the machine.
 - A report or a baseline could not be written.
 
 The summary names what was not measured, by reason, in one line.

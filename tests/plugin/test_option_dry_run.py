@@ -53,6 +53,17 @@ def test_without_an_engine_the_newest_known_version_is_written_for(project: Proj
     assert "--warmup-mode request" in result.stdout.str()
 
 
+def test_what_the_launch_will_need_and_this_machine_lacks_is_said(project: Project) -> None:
+    more = "    assets: {image-path: cat.png}\n    requires: {token: true}\n"
+    project.write("cases/tiny.yaml", CASE.replace("model: Wan-AI/", "model: /no/such/") + more)
+    project.setenv("HOME", str(project.root))
+    result = project.run("--sgdiff-dry-run")
+    assert result.ret == 0
+    slugs = [line.rpartition("[")[2] for line in result.outlines if ": warning: " in line]
+    assert {"model-not-here]", "asset-not-here]", "token-not-here]"} <= set(slugs)
+    assert any("sglang generate --model-path /no/such/Wan2.1" in line for line in result.outlines)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
 def test_a_case_that_would_not_be_launched_fails_and_says_why(project: Project, workers: tuple[str, ...]) -> None:
     cases = CASE.replace("num-inference-steps", "inference-steps")

@@ -130,6 +130,13 @@ def test_a_recording_that_is_too_short_for_a_baseline_is_not_offered_for_one(pro
     output = project.run(*options).stdout.str()
     few = NextStep(code="record", command=f"pytest --sgdiff-gpus=1 {record}", launches=5, have=4)
     assert f"  next        {next_text.words(few)}\n" in output
+    # To record it all the same records nothing, which is no success, and names the same command.
+    recorded = project.run(*options, "--sgdiff-update")
+    assert recorded.ret == pytest.ExitCode.TESTS_FAILED
+    more = NextStep(code="record-more", command=few.command, launches=5, fewer=4)
+    assert f"  settle      {next_text.words(more)}\n" in recorded.stdout.str()
+    assert "sgdiff: failed: no baseline was recorded of cases/tiny.yaml::tiny (inconclusive)" in recorded.outlines
+    assert not (project.root / "own").exists()
 
 
 def test_a_second_recording_is_not_dropped_without_a_word(project: Project) -> None:

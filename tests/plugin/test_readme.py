@@ -82,18 +82,6 @@ def test_the_shown_rerecord_and_its_diff_are_what_the_commands_give(tmp_path: Pa
     assert f'+    "commit": "{commit}",' in printed
 
 
-def test_the_shown_case_is_the_one_that_is_run() -> None:
-    import yaml
-
-    shown = yaml.safe_load(next(text for kind, text in BLOCKS if kind == "yaml"))
-    document = yaml.safe_load((ROOT / "examples" / "cases" / "demo.yaml").read_text(encoding="utf-8"))
-    for name, case in shown["cases"].items():
-        merged = {**document["defaults"], **document["cases"][name]}
-        merged["args"] = {**document["defaults"]["args"], **document["cases"][name].get("args", {})}
-        for key, value in case.items():
-            assert merged[key] == value if key != "args" else value.items() <= merged[key].items()
-
-
 def test_every_shown_option_exists() -> None:
     known = {setting.option for setting in SETTINGS}
     used = {word.partition("=")[0] for command in commands() for word in command if word.startswith("--sgdiff")}

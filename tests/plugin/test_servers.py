@@ -69,7 +69,7 @@ def test_without_the_client_a_case_says_what_to_install(project: Project, monkey
     monkeypatch.setattr("pytest_sgdiff.launch.client._NEEDED", {"aiohttp": "no_such_module"})
     result = project.run("--sgdiff-gpus=1", "-k", "serve")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    told = "the engine sglang-serve needs aiohttp: pip install 'pytest-sgdiff[serve]'"
+    told = "the engine sglang-serve needs aiohttp: pip install aiohttp"
     assert f"cases/tiny.yaml:6:40: {told}" in result.stdout.str()
 
 

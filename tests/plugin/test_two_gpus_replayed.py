@@ -57,6 +57,12 @@ def test_every_launch_over_two_gpus_counts(report: dict[str, Any]) -> None:
         ]
 
 
+def test_the_page_about_tuning_shows_what_is_printed(report: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+    (shown,) = [text for text in re.findall(r"```console\n(.*?)```", page, re.DOTALL) if "…" in text]
+    assert [line for line in shown.splitlines()[1:] if line != "…" and line not in report["printed"]] == []
+
+
 def test_the_relation_between_two_topologies_is_what_the_run_found(report: dict[str, Any]) -> None:
     relation, _ = report["relations"]
     assert (relation["case"], relation["than"]) == ("tiny_firered[cfg]", "tiny_firered[ulysses]")

@@ -12,14 +12,18 @@ from pytest_sgdiff.step_core import DISTURBED, Cores, cores
 
 STEPS = 8
 PROFILES = st.lists(
-    st.lists(st.floats(40, 49), min_size=STEPS, max_size=STEPS).map(tuple), min_size=3, max_size=6, unique=True
+    # In tenths: launches whose steps are the same to a thousandth are one launch.
+    st.lists(st.floats(40, 49).map(lambda ms: round(ms, 1)), min_size=STEPS, max_size=STEPS).map(tuple),
+    min_size=3,
+    max_size=6,
+    unique=True,
 )
 
 
 def of(then, now) -> Cores | None:
     found = cores(then, now, ())
-    # Launches that look as if they skipped a step have no core, and the baseline beside itself is a case of its own.
-    assume(found is not None and tuple(then) != tuple(now))
+    # Launches that look as if they skipped a step have no core, and one that the baseline has is a case of its own.
+    assume(found is not None and set(then).isdisjoint(now))
     return found
 
 

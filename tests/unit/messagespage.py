@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pytest_sgdiff.baselines.flaws import Code as BaselineFlawCode
+from pytest_sgdiff.cases import here
 from pytest_sgdiff.compare.sides import NoteCode
 from pytest_sgdiff.data import (
     BesideCode,
@@ -734,6 +735,10 @@ def advice() -> Iterator[str]:
     yield "| slug | level |\n| --- | --- |"
     for rule in RULES:
         yield f"| [`{rule.slug}`](advice.md#{rule.slug}-{rule.level}) | {rule.level} |"
+    yield "\n## Not on this machine\n"
+    yield "What a case names and this machine lacks ([advice.md](advice.md)). A dry run warns of it.\n"
+    yield "| slug | what it means |\n| --- | --- |"
+    yield from (f"| `{slug}` | {cell(meaning)} |" for slug, meaning in NOT_HERE.items())
     yield "\n## Flags and versions\n"
     yield "What a version of the engine would reject or ignore ([engine.md](engine.md#flags-by-version),"
     yield "[servers.md](servers.md#flags-and-fields)). Where the version is unknown, some errors are warnings.\n"
@@ -741,6 +746,13 @@ def advice() -> Iterator[str]:
     said = {**golden("complaint"), **OF_COMPLAINTS}
     yield from (f"| `{slug}` | {level} | {cell(said[slug])} |" for slug, level in COMPLAINTS.items())
 
+
+NOT_HERE = {
+    here.MODEL: "A folder of the model is not on this machine. An error where the engine is about to look for it here.",
+    here.ASSET: "An input file is not in the folder of `--sgdiff-assets`.",
+    here.TOKEN: "The model is gated, and there is no token.",
+}
+"""What `pytest_sgdiff.cases.here` finds."""
 
 OF_COMPLAINTS = {
     "engine-help": "the engine was asked for its flags and did not answer: the tables are used",

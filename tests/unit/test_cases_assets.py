@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import re
 
 import pytest
 
-from pytest_sgdiff.cases.assets import asset_hashes, missing_token, resolve_assets
+from pytest_sgdiff.cases.assets import SOURCES, asset_hashes, missing_token, resolve_assets
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.errors import AssetError
@@ -80,10 +81,18 @@ def test_a_case_without_assets_needs_no_folder() -> None:
     assert missing_token(case, {}) is None
 
 
+def test_an_address_whose_file_stays_the_same_is_named_with_its_hash() -> None:
+    for source in SOURCES.values():
+        of_branch = re.search(r"/(?:main|master)/", source.url) is not None
+        assert (source.sha256 is None) is of_branch
+        assert str(source) == (source.url if of_branch else f"{source.url} (SHA-256 {source.sha256})")
+        assert of_branch or (re.search(r"/[0-9a-f]{40}/", source.url) and re.fullmatch("[0-9a-f]{64}", source.sha256))
+
+
 def test_a_gated_model_without_a_token_is_refused(case: Case, tmp_path: pathlib.Path) -> None:
     assert missing_token(case, {"HOME": str(tmp_path), "HF_TOKEN": " "}) == (
-        "cases/x.yaml:4:16: black-forest-labs/FLUX.2-dev is gated: set HF_TOKEN to a token of an account that has "
-        "access, or log in with 'hf auth login'"
+        "black-forest-labs/FLUX.2-dev is gated: set HF_TOKEN to a token of an account that has access, or log in with "
+        "'hf auth login'"
     )
 
 

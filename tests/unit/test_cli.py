@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,8 +18,11 @@ import pytest
 
 from pytest_sgdiff import baselines
 from pytest_sgdiff.cli import COMMANDS, build_parser, main
-from pytest_sgdiff.data import Baseline, Workload
+from pytest_sgdiff.data import Baseline, MetricChoice, Workload
+from pytest_sgdiff.judging.power import first_figures
+from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.plugin.options import GROUPS, SETTINGS
+from pytest_sgdiff.reports.metric_text import detectable
 from tests import factories
 
 CASES = """\
@@ -259,9 +263,13 @@ def test_plain_numbers_are_judged(here: Path, capsys: pytest.CaptureFixture[str]
         "slow  regressed    1.1000  1.0869  1.1133  1.2 % allowed",
         "new   no-baseline       -       -       -  no baseline: record one with --sgdiff-update",
     ]
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_list_without_rows_is_no_pass(here: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     (here / "numbers.json").write_text("[]")
-    assert main(["judge", "numbers.json"]) == 0
-    assert capsys.readouterr().out == ""
+    assert main(["judge", "numbers.json", *words]) == 2
+    assert capsys.readouterr() == ("", "sgdiff judge: numbers.json: has no rows: nothing was judged\n")
 
 
 def test_a_list_that_is_none_is_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -396,10 +404,10 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
     assert main(["baselines", "show", "tiny_wan_unchanged", "--folder", str(examples)]) == 0
     shown = capsys.readouterr().out.splitlines()
     lines = {line.split()[0]: line for line in shown if line.startswith("  ")}
-    assert lines["denoise_core"].endswith("1022.12 ms  CV 0.11 %  detects 3.2 % in five launches")
+    assert lines["denoise_core"].endswith("1022.12 ms  CV 0.11 %  detects 3.2 % in 5 launches")
     assert lines["denoise_steps"].endswith("1028.28 ms  CV 0.83 %")
-    assert lines["e2e"].endswith("CV 14.40 %  detects 3.6 % in five launches, net of pauses")
-    assert lines["stage:DecodingStage"].endswith("CV 12.98 %  detects > 100 % in five launches")
+    assert lines["e2e"].endswith("CV 14.40 %  detects 3.6 % in 5 launches, net of pauses")
+    assert lines["stage:DecodingStage"].endswith("CV 12.98 %  detects > 100 % in 5 launches")
     # The core of the steps stands for it, and is judged in its place.
     assert "detects" not in lines["denoise"]
     assert "CV" in lines["denoise_gap"]
@@ -409,6 +417,37 @@ def test_no_size_of_a_pause_is_promised_to_be_found(capsys: pytest.CaptureFixtur
         "  denoise excess: 1 of 5 launches is held up for 22 ms: record 10 to distinguish rare hold-ups from new ones",
         "  pause: 1 of 5 launches pauses for 447 ms: record 10 to distinguish rare pauses from new ones",
     ]
+
+
+def test_a_baseline_is_shown_with_what_its_case_allows_and_launches(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline = baselines.save(here / "baselines", factories.baseline("tiny"))
+    (here / "cases" / "broken.yaml").write_text("cases: [")
+
+    def detects(*words: str) -> str:
+        assert main(["baselines", "show", "tiny", *words]) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  denoise ")]
+        return line.partition("  detects ")[2]
+
+    usual = detects()
+    (here / "cases" / "a.yaml").write_text(
+        f"{CASES}    metrics: {{allow: 10%}}\n    launches: {{checkpoints: [3, 7]}}\n"
+    )
+    of_case = detects()
+    assert (usual.partition(" in ")[2], of_case.partition(" in ")[2]) == ("5 launches", "7 launches")
+    choice = MetricChoice(allow=0.1)
+    found = first_figures(own_series(baselines.load(baseline), choice), looks=(3, 7))
+    assert of_case.startswith(next(detectable(v) for v in found if v.primary))
+    assert not usual.startswith(of_case[:4])
+    # Of a case that is not there all is shown as usual, and that it is not there is said.
+    (here / "cases" / "a.yaml").rename(here / "a.yaml")
+    assert detects() == usual
+    main(["baselines", "show", "tiny"])
+    assert "no case file here has 'tiny'" in capsys.readouterr().err
+    (here / "more").mkdir()
+    (here / "a.yaml").rename(here / "more" / "a.yaml")
+    assert detects("--cases", "more") == of_case
 
 
 def test_a_corrupt_candidate_leaves_the_tree_as_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -551,10 +590,30 @@ def test_judging_with_limits_of_the_command_line(
     assert json.loads(capsys.readouterr().out)[0]["verdict"] == verdict
 
 
-def test_limits_that_contradict_each_other_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "n.json").write_text(json.dumps([SLOWER]))
-    assert main(["judge", "n.json", "--allow", "7%", "--detect", "7%"]) == 2
-    assert "[0].detect: must be more than the 0.07 that is allowed" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("limits", "row", "says"),
+    [
+        (["--allow", "10%", "--detect", "5%"], {}, "sgdiff: judge: --detect=5% must be more than --allow=10%"),
+        (
+            ["--detect", "5%"],
+            {"metric_class": "stage"},
+            "sgdiff judge: --detect=5% must be more than what stage metrics allow, 12% (n.json: [0]): give --allow too",
+        ),
+        (["--detect", "5%"], {"allow": 0.1}, "sgdiff judge: --detect=5% must be more than n.json: [0].allow, 10%"),
+        (["--allow", "10%"], {"detect": 0.05}, "sgdiff judge: n.json: [0].detect, 5%, must be more than --allow=10%"),
+        (
+            [],
+            {"detect": 0.01},
+            "sgdiff judge: n.json: [0].detect, 1%, must be more than what primary metrics allow, 1.2%",
+        ),
+    ],
+)
+def test_limits_that_contradict_each_other_are_named_where_they_stand(
+    here: Path, capsys: pytest.CaptureFixture[str], limits: list[str], row: dict[str, Any], says: str
+) -> None:
+    (here / "n.json").write_text(json.dumps([SLOWER | row]))
+    assert main(["judge", "n.json", *limits]) == 2
+    assert capsys.readouterr().err == f"{says}\n"
 
 
 @pytest.mark.parametrize("share", ["x", "-1%", "100%", "1", "nan", "5 percent"])
@@ -609,6 +668,19 @@ def test_every_command_and_action_has_a_help_of_its_own_that_explains_every_word
             # One sentence: an example, a default and what a value does may follow in it.
             assert text, (words, action.dest)
             assert not re.search(r"[a-z)]\. ", text), (words, text)
+
+
+def test_every_command_and_action_shows_examples_that_can_be_typed() -> None:
+    for words, parser in parsers(build_parser()):
+        examples = parser.format_help().partition("\nexamples:\n")[2].partition("\n\n")[0]
+        lines = [re.split(r"\s{2,}| > | && ", line.strip())[0] for line in examples.splitlines()]
+        typed = [shlex.split(line.rpartition("| ")[2]) for line in lines if "sgdiff" in line]
+        assert typed, words
+        for program, *rest in typed:
+            assert program == "sgdiff"
+            assert tuple(rest[: len(words)]) == words
+            if rest[0] != "COMMAND":
+                build_parser().parse_args(rest)
 
 
 def test_every_option_of_pytest_is_one_sentence_in_a_group() -> None:

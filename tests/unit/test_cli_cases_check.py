@@ -134,10 +134,10 @@ def test_a_pytest_that_hangs_or_is_not_there_is_told(
     (here / "cases" / "a.yaml").write_text(QUIET + "    marks: [nightly]\n")
     monkeypatch.setattr(marks, "TIMEOUT_S", 0.0)
     assert checked(capsys)[1][0] == (
-        "warning: marks were not checked: pytest did not read its configuration within 0 s"
+        "warning: marks were not checked: pytest did not read its configuration: it did not end within 0 s"
     )
     monkeypatch.setattr(sys, "executable", str(here / "nowhere"))
-    assert "pytest could not be started: No such file" in checked(capsys)[1][0]
+    assert "pytest did not read its configuration: it cannot be run: No such file" in checked(capsys)[1][0]
 
 
 def test_the_installed_command_says_so_too(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
 import shlex
+import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -175,6 +179,33 @@ def test_recipes_are_copied_with_the_schema_beside_them(here: Path, capsys: pyte
     assert "sgdiff_assets = assets" in (here / "pytest.ini").read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "there", "told_of"),
+    [
+        (["--cases", "wan22"], False, "needed      4 GPUs: this machine has none"),
+        (["--gpus", "8"], True, "needed      8 GPUs: this machine has 4;"),
+        (["--gpus", "4"], True, ""),
+        (["--gpus", "0"], False, ""),
+        (["--gpus", "0", "--model", "/no/such/model"], False, "needed      the model: there is no /no/such/model on"),
+        (["--gpus", "0", "--model", "no/such"], False, ""),
+    ],
+)
+def test_what_a_run_will_want_and_this_machine_lacks_is_said(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    there: bool,
+    told_of: str,
+) -> None:
+    nothing = here.parent / f"{here.name}.json"
+    nothing.write_text('{"devices": []}')
+    monkeypatch.setenv("SGDIFF_NVML_FILE", str(H200 if there else nothing))
+    assert main(["init", *words]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"needed +(\d+ GPU|the model)", line)]
+    assert [line[: len(told_of)] for line in lines] == ([told_of] if told_of else [])
+
+
 def test_every_recipe_is_shipped_and_can_be_copied(here: Path) -> None:
     assert set(recipes()) == {path.stem for path in (ROOT / "cases").glob("*.yaml")}
     # All at once: no two of them share an id.
@@ -335,12 +366,28 @@ def test_a_case_file_names_one_schema() -> None:
     assert with_schema("a: 1\n", "y") == "# yaml-language-server: $schema=y\na: 1\n"
 
 
-def test_a_release_is_pinned_and_a_build_between_two_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    pins = {}
-    for version in ("1.2.0", "1.2.1.dev3+g0a1b2c3", "0.0.0.dev0"):
-        monkeypatch.setattr(command, "__version__", version)
-        pins[version] = command._pin()
-    assert pins == {"1.2.0": "==1.2.0", "1.2.1.dev3+g0a1b2c3": "", "0.0.0.dev0": ""}
+@pytest.mark.parametrize(
+    ("version", "plugin"),
+    [
+        ("1.2.0", "pytest-sgdiff[html]==1.2.0"),
+        ("1.2.1.dev3+g0a1b2c3", "./wheels/pytest_sgdiff-1.2.1.dev3+g0a1b2c3-py3-none-any.whl[html]"),
+        ("0.0.0.dev0", "./wheels/pytest_sgdiff-0.0.0.dev0-py3-none-any.whl[html]"),
+    ],
+)
+def test_the_workflow_installs_what_pip_can_find(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], version: str, plugin: str
+) -> None:
+    monkeypatch.setattr(command, "__version__", version)
+    assert main(["init", "--gpus", "0"]) == 0
+    workflow = yaml.safe_load((here / ".github" / "workflows" / "sgdiff.yml").read_text())
+    assert workflow["jobs"]["gate"]["env"]["PLUGIN"] == plugin
+    wheel = plugin.removeprefix("./").removesuffix("[html]")
+    assert (told(capsys.readouterr().out).get(wheel) == "needed") is ("dev" in version)
+    if "dev" in version:
+        (here / wheel).parent.mkdir()
+        (here / wheel).touch()
+        main(["init", "--gpus", "0"])
+        assert wheel not in told(capsys.readouterr().out)
 
 
 # ------------------------------------------------------------------------------------------------------------- schema
@@ -375,8 +422,95 @@ def test_the_schema_is_written_over_nothing_else(here: Path, text: str) -> None:
     assert (here / "s.json").read_text() == text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_one_message(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    here.chmod(0o500)
+# ------------------------------------------------------------------------------------------ what cannot be written
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_a_full_disk_is_one_message_and_the_project_is_as_it_was(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """`test_data_files.py` tries every moment."""
+    (here / ".gitignore").write_text("dist")
+    (here / ".gitignore").chmod(0o640)
+    calls: list[int] = []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        code = main(["init", "--gpus", "1"])
+    if number > len(calls):
+        assert (code, set(files(here))) == (0, WRITTEN)
+        assert stat.S_IMODE((here / ".gitignore").stat().st_mode) == 0o640
+        return
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "sgdiff: init: cases/wan2_1_t2v_1_3b.yaml cannot be written: No space left on device. Nothing"
+    )
+    assert [path.name for path in here.rglob("*")] == [".gitignore"]
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder of a user who may not write everywhere, in which this process is that user."""
+    with tempfile.TemporaryDirectory() as name:
+        if os.geteuid() == 0:
+            os.chown(name, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            monkeypatch.chdir(name)
+            monkeypatch.setattr("sys.stdin", io.StringIO())
+            yield Path(name)
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("closed", "says"),
+    [
+        (".", r"cases/wan2_1_t2v_1_3b\.yaml cannot be written: Permission denied\. Nothing was written"),
+        ("cases", r"cases/wan2_1_t2v_1_3b\.yaml cannot be written: Permission denied\. Nothing was written"),
+    ],
+)
+def test_a_folder_that_is_read_only_is_one_message_and_nothing_is_written(
+    nobody: Path, capsys: pytest.CaptureFixture[str], closed: str, says: str
+) -> None:
+    (nobody / closed).mkdir(exist_ok=True)
+    (nobody / closed).chmod(0o555)
     assert main(["init", "--gpus", "1"]) == 2
-    assert "cannot be" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(says, line)
+    assert files(nobody) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "left"),
+    [
+        (".gitignore", 0o000, ".gitignore"),
+        (".gitignore", 0o444, ".gitignore"),
+        (".github", 0o555, ".github/workflows/sgdiff.yml"),
+        (".github/workflows", 0o555, ".github/workflows/sgdiff.yml"),
+        (".github/workflows", 0o000, ".github/workflows/sgdiff.yml"),
+    ],
+)
+def test_what_no_run_needs_is_left_alone_with_the_reason_where_it_cannot_be_written(
+    nobody: Path, capsys: pytest.CaptureFixture[str], name: str, mode: int, left: str
+) -> None:
+    path = nobody / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch() if name == ".gitignore" else path.mkdir()
+    path.chmod(mode)
+    assert main(["init", "--gpus", "1"]) == 0
+    out = capsys.readouterr().out
+    path.chmod(0o755)
+    assert told(out)[left] == "left alone"
+    assert set(files(nobody)) | {left} == WRITTEN
+    (line,) = [line for line in out.splitlines() if line.startswith("left alone")]
+    assert "read-only" in line or "cannot be read: Permission denied" in line
+    if name == ".gitignore":
+        assert "lines to add: .sgdiff/, baselines/.lock" in line

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import os
 import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_sgdiff.files import data_files
-from pytest_sgdiff.files.data_files import DataFileError
+from pytest_sgdiff.files.data_files import DataFileError, WriteError
 
 SECRET = "not for them"
 
@@ -163,3 +168,98 @@ def test_a_link_that_leads_out_of_a_folder_is_told_from_one_that_stays(folder: P
     out = folder.parent / "outside" / "file"
     assert data_files.leads_out(link(folder / "out", Path("..") / "outside" / "file"), of=folder) == out
     assert data_files.leads_out(link(folder / "new", folder.parent / "not there yet"), of=folder) is not None
+
+
+# ---------------------------------------------------------------------------------------------------- several at once
+
+WRITING = ("mkdir", "open", "fchmod", "fsync", "link", "replace")
+TEXTS = {"new": "1", "old": "2", "there/old": "3", "made/a": "4", "made/deep/b": "5"}
+
+
+def everything_in(folder: Path) -> dict[str, tuple[str | None, int]]:
+    return {
+        path.relative_to(folder).as_posix(): (path.read_text() if path.is_file() else None, path.stat().st_mode)
+        for path in folder.rglob("*")
+    }
+
+
+def with_old_files(folder: Path) -> Path:
+    (folder / "there").mkdir(parents=True)
+    for name in ("old", "there/old"):
+        (folder / name).write_text("of yesterday")
+        (folder / name).chmod(0o640)
+    return folder
+
+
+@contextlib.contextmanager
+def failing(at: int) -> Iterator[list[str]]:
+    """Let the call number `at` that writes something find a full disk; gives the calls."""
+    calls: list[str] = []
+
+    def wrapped(name: str) -> Callable[..., object]:
+        real = getattr(os, name)
+
+        def call(*args: Any, **more: Any) -> object:
+            if name != "open" or args[1] & os.O_CREAT:
+                calls.append(name)
+                if len(calls) == at:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args, **more)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in WRITING:
+            patch.setattr(os, name, wrapped(name))
+        yield calls
+
+
+def test_several_files_are_written_all_or_none_whatever_fails(tmp_path: Path) -> None:
+    seen = set()
+    for number in itertools.count(1):
+        folder = with_old_files(tmp_path / str(number))
+        before = everything_in(folder)
+        texts = {folder / name: text for name, text in TEXTS.items()}
+        failed: WriteError | None = None
+        with failing(number) as calls:
+            try:
+                data_files.write_all(texts, below=folder)
+            except WriteError as error:
+                failed = error
+        after = everything_in(folder)
+        if failed is not None:
+            assert (failed.why, failed.left) == (os.strerror(errno.ENOSPC), ())
+            assert failed.path in texts
+            assert after == before
+        else:
+            # A file system without second names is no failure.
+            assert number > len(calls) or calls[number - 1] == "link"
+            assert {name: text for name, (text, _) in after.items() if text is not None} == TEXTS
+            assert stat.S_IMODE(after["old"][1]) == stat.S_IMODE(after["there/old"][1]) == 0o640
+        if number > len(calls):
+            break
+        seen.add(calls[number - 1])
+    assert seen == set(WRITING)
+
+
+def test_what_cannot_be_undone_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **more: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(WriteError) as caught:
+        data_files.write_all({folder / "made" / "file": "text"}, below=folder)
+    assert (caught.value.path, caught.value.left) == (folder / "made" / "file", (str(folder / "made"),))
+
+
+def test_several_files_follow_no_link(folder: Path) -> None:
+    link(folder / "out", folder.parent / "outside")
+    with pytest.raises(DataFileError):
+        data_files.write_all({folder / "first": "1", folder / "out" / "file": "2"}, below=folder)
+    assert [path.name for path in folder.iterdir()] == ["out"]
+    link(folder / "file", folder.parent / "outside" / "file")
+    data_files.write_all({folder / "file": "mine"}, below=folder)
+    assert (folder / "file").read_text() == "mine"
+    assert not (folder / "file").is_symlink()
+    assert (folder.parent / "outside" / "file").read_text() == SECRET

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.metrics.table import METRICS
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "README.md"])
 
@@ -116,6 +118,46 @@ def test_the_index_names_every_page_once() -> None:
     )
     numbers = [int(number) for number in re.findall(r"^(\d+)\. ", index, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+TERMS = (
+    *(
+        "auto-tuned",
+        "candidate",
+        "checkpoint",
+        "core of steps",
+        "creep",
+        "CV",
+        "degrees of freedom",
+        "excess",
+        "foreign",
+    ),
+    *(
+        "held up",
+        "hold-up",
+        "host decides",
+        "informational",
+        "level",
+        "minimum detectable slowdown",
+        "needs confirmation",
+    ),
+    *("net of pauses", "noise between launches", "outlier", "pause", "perf dump", "prior", "published", "reference"),
+    *("ruled out", "session drift", "stage timers", "throttle", "two modes", "warmup"),
+)
+"""Words of the field, or of this plugin, that stand in messages and reports."""
+
+
+def test_what_reports_and_messages_say_is_explained_among_the_words() -> None:
+    table = read(ROOT / "docs" / "README.md").partition("| word | meaning |")[2]
+    words = [word.strip() for row in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE) for word in row.split(",")]
+    assert len(words) == len(set(words))
+    said = [file.read_text(encoding="utf-8") for file in (ROOT / "tests" / "unit" / "golden").glob("*.txt")]
+    said += [read(file) for file in (ROOT / "pytest_sgdiff" / "reports").glob("*.py")]
+    for term in TERMS:
+        assert any(term in text for text in said), f"{term} is said nowhere"
+        assert any(word.startswith(term) for word in words), term
+    titles = {metric.title for metric in METRICS if metric.title} - {"load", "queue", "denoise", "e2e"}
+    assert {title for title in titles if title not in words and not title.startswith("latency of")} == set()
 
 
 def test_the_page_about_noise_has_the_figures_of_the_page_about_the_rule() -> None:

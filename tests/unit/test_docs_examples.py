@@ -23,7 +23,7 @@ import yaml
 
 from pytest_sgdiff.cases.keys import CASE
 from pytest_sgdiff.cases.load import load_cases
-from pytest_sgdiff.cli import build_parser
+from pytest_sgdiff.cli import build_parser, main
 from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.lint import advise
 from pytest_sgdiff.plugin.options import SETTINGS
@@ -136,6 +136,21 @@ def test_each_case_that_is_shown_loads_and_can_work(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", NAMES)
+def test_each_case_file_that_is_shown_whole_is_one_that_nothing_is_said_against(page: str) -> None:
+    """Whoever copies it is not to begin with warnings."""
+    for text in [block.text for block in blocks(page) if block.language == "yaml"]:
+        for case in load_cases("shown.yaml", text) if text in case_files(text) else ():
+            known = table_flags(NEWEST) if case.engine.startswith("sglang") else None
+            assert [one.slug for one in advise(case, engine=known) if known is not None] == []
+
+
+def test_no_page_installs_what_no_index_has() -> None:
+    """Until there is a release."""
+    pages = [page for page in NAMES if page != "CHANGELOG.md"]
+    assert [page for page in pages if re.search(r"pip install [\"']?pytest-sgdiff", (ROOT / page).read_text())] == []
+
+
+@pytest.mark.parametrize("page", NAMES)
 def test_each_command_that_is_shown_parses(page: str) -> None:
     for program, *words in commands(page):
         if program == "pytest":
@@ -163,6 +178,45 @@ def test_each_block_of_json_python_or_yaml_is_one(page: str) -> None:
             ast.parse(block.text, page)
         elif block.language == "yaml" and not list(case_files(block.text)):
             assert list(yaml.safe_load_all(block.text))
+
+
+SHOWN = {
+    "README.md": "plugin/test_readme.py",
+    "docs/decision-evidence.md": "unit/test_docs_examples.py",
+    "docs/noise.md": "unit/test_docs_examples.py",
+    "docs/reports.md": "plugin/test_readme.py",
+    "docs/servers.md": "plugin/test_servers.py",
+    "docs/tuning.md": "plugin/test_two_gpus_replayed.py",
+    "docs/tutorial.md": "plugin/test_tutorial_page.py",
+}
+"""Pages that show what a command prints -> the tests that run it."""
+
+
+def outputs(page: str) -> list[list[str]]:
+    """The blocks of a page that show a command and what it prints, line by line."""
+    lines = [block.text.splitlines() for block in blocks(page) if block.language == "console"]
+    return [block for block in lines if any(line and not line.startswith("$ ") for line in block)]
+
+
+def test_what_a_page_shows_as_printed_is_run_by_a_test() -> None:
+    assert {page for page in NAMES if outputs(page)} == set(SHOWN)
+    for page, module in SHOWN.items():
+        assert Path(page).name in (ROOT / "tests" / module).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", [page for page, module in SHOWN.items() if module.endswith(Path(__file__).name)])
+def test_each_shown_judgement_is_what_the_numbers_before_it_give(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    numbers = [block.text for block in blocks(page) if block.language == "json"]
+    shown = outputs(page)
+    assert len(numbers) == len(shown) > 0
+    for rows, (command, *printed) in zip(numbers, shown, strict=True):
+        words = shlex.split(command.removeprefix("$ "))
+        Path(words[-1]).write_text(rows)
+        assert main(words[1:]) == 1
+        assert capsys.readouterr().out.splitlines() == printed
 
 
 def test_each_file_that_is_shown_imports_what_it_uses(tmp_path: Path) -> None:

@@ -341,6 +341,15 @@ def test_a_server_keeps_the_medians_of_its_requests_step_by_step_and_they_have_a
     assert found["denoise_core"].outcome == "regressed"
 
 
+def test_steps_that_were_held_up_are_held_against_what_they_take_now():
+    """Of an engine that is twice as slow all steps take longer than the baseline's, and only some are held up."""
+    now = [steps(number=i, **({"at3": 1.5, "at4": 1.5} if i == 1 else {})) for i in range(5)]
+    doubled = [entry([2 * ms for ms in one["steps_ms"]]) for one in now]
+    held = judged(launches(calm()), launches(doubled), STEPS, looks=(5,))["denoise_excess"].finding
+    assert (held.code, held.count) == ("held-up", 1)
+    assert (held.shortest, held.usual) == pytest.approx((150, 100), abs=1)
+
+
 def test_where_the_stage_holds_more_than_its_steps_only_what_held_them_up_is_taken_out():
     """An image is encoded in the denoising stage: work, and no pause."""
 

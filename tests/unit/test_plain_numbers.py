@@ -117,6 +117,30 @@ def test_mistakes_are_named_by_row_and_key(rows, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("candidat", "candidate"),
+        ("candidates", "candidate"),
+        ("Candidate", "candidate"),
+        ("base_line", "baseline"),
+        ("baselines", "baseline"),
+        ("alow", "allow"),
+        ("allowed", "allow"),
+        ("detects", "detect"),
+        ("units", "unit"),
+        ("same-node", "same_node"),
+        ("sameNode", "same_node"),
+    ],
+)
+def test_a_misspelt_key_is_named_and_one_of_another_tool_left_alone(key, meant):
+    given = row(candidate=BASE) | {"note": "n", "low": 1, "why": "w", "name": "x", "mean": 3, "values": [], "node": "h"}
+    lacking = {name: value for name, value in given.items() if name != meant}
+    assert apply_plain([lacking])
+    with pytest.raises(WireError, match=rf"^\[0\]\.{key}: no such key, did you mean '{meant}'\?$"):
+        apply_plain([{**lacking, key: BASE}])
+
+
 @pytest.mark.parametrize(("slower", "verdict"), [(1.09, "pass"), (1.13, "regressed")])
 def test_a_row_can_say_what_is_allowed(slower, verdict):
     steady = [1000.0, 1004.0, 997.0, 1002.0, 999.0]

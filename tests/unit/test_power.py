@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.data import Baseline, LaunchRecord, Location, Machine, Measurement, MetricChoice, Recorded, Workload
+from pytest_sgdiff.data import (
+    Baseline,
+    Environment,
+    LaunchRecord,
+    Location,
+    Machine,
+    Measurement,
+    MetricChoice,
+    Recorded,
+    Workload,
+)
+from pytest_sgdiff.judging.judge import judge
 from pytest_sgdiff.judging.power import Power, doubts, first_figures, powers
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import own_series
@@ -51,6 +63,34 @@ def test_a_stage_is_found_beyond_its_limit_in_per_cent_and_ms():
     stages = MetricChoice(primary="e2e", gate=("e2e", "stages"))
     recorded = Baseline(measurement=measured, recorded=baseline().recorded)
     assert finds(recorded, stages) == {"e2e": "3.2 %", "stage:TextStage": "16.6 % (49.9 ms)"}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        CHOICE,
+        MetricChoice(gate=("denoise", "e2e", "stages"), allow=0.1),
+        MetricChoice(gate=("denoise", "e2e"), allow={"denoise": 0.05}, detect={"denoise": 0.2}),
+        MetricChoice(gate=("stages",), allow={"stage:TextStage": 0.15}),
+    ],
+    ids=["usual", "allow", "of parts", "stages decide"],
+)
+@pytest.mark.parametrize("looks", [(1, 3, 5), (3,)])
+def test_a_recording_and_a_run_say_the_same_of_a_baseline(choice, looks):
+    rows = (
+        {"e2e": 1900.0 * f, "denoise": 1000.0 * f, "stage:DenoisingStage": 1000.0 * f, "stage:TextStage": 300.0 * f,
+         "stage:ShortStage": ms, "peak_memory": 21000.0}
+        for f, ms in zip((1.0, 1.004, 0.997, 1.002, 0.999), (4.9, 4.8, 25.1, 4.7, 4.8), strict=True)
+    )  # fmt: skip
+    launches = tuple(
+        LaunchRecord(number=i, metrics=row, environment=Environment(host="h")) for i, row in enumerate(rows)
+    )
+    measured = Measurement(case="wan", machine=MACHINE, workload=Workload(digest="d"), launches=launches)
+    recorded = Baseline(measurement=measured, recorded=baseline().recorded)
+    told = {v.metric: v.detectable for v in first_figures(own_series(recorded, choice), looks=looks)}
+    run = judge(replace(measured, launches=launches[1:2]), recorded, choice, looks=looks)
+    assert told == {v.metric: v.detectable for v in run}
+    assert any(told.values())
 
 
 def test_two_launches_promise_nothing():

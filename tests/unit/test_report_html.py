@@ -240,4 +240,4 @@ def test_without_jinja_the_message_names_the_extra(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ModuleNotFoundError) as caught:
         rendered()
-    assert str(caught.value) == "the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'"
+    assert str(caught.value) == "the HTML report needs Jinja2: pip install jinja2"

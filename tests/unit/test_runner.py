@@ -593,7 +593,9 @@ def test_nothing_is_recorded_of_too_few_launches(said, outcome, reason):
     ids=["enough for a case", "too few for any"],
 )
 def test_a_recording_that_is_too_short_for_a_baseline_is_not_blamed_on_the_machine(said, fewer):
-    assert record(job(Script(*said))).next_step == NextStep(code="record-more", launches=5, fewer=fewer)
+    assert record(replace(job(Script(*said)), next_command="the command")).next_step == NextStep(
+        code="record-more", command="the command", launches=5, fewer=fewer
+    )
 
 
 def test_nothing_is_recorded_on_a_disturbed_machine():

@@ -35,8 +35,8 @@ def test_a_launch_is_expected_to_take_what_the_baseline_says(launches: list[Laun
 
 def test_a_worker_is_abandoned_once_its_controller_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: Any = None
-    worker: Any = SimpleNamespace(workerinput={"workerid": "gw0"}, hook=None)
-    plugins = SimpleNamespace(hasplugin=lambda name: False)
+    plugins = SimpleNamespace(hasplugin=lambda name: False, get_plugins=set)
+    worker: Any = SimpleNamespace(workerinput={"workerid": "gw0"}, hook=None, pluginmanager=plugins)
     serial: Any = SimpleNamespace(hook=None, pluginmanager=plugins, getoption=lambda name, default: default)
     sessions = [Session(config, nothing, None, nothing, claims=Path("claims")) for config in (worker, serial)]
     assert [session.abandoned() for session in sessions] == [False, False]

@@ -81,6 +81,17 @@ def test_a_baseline_beside_itself_has_the_figures_that_it_has_beside_others(coun
     assert itself.now == itself.then == beside.then
 
 
+def test_launches_of_the_baseline_have_its_figures_whichever_they_are_and_however_they_were_rounded() -> None:
+    """On busy CPUs, where single steps differ by a tenth."""
+    uneven = [
+        launch(*((range(i, i + 1), 1 + 0.11 * ((7 * i + 3 * n) % 5)) for i in range(20)), number=n) for n in range(6)
+    ]
+    kept = [tuple(round(ms, 3) for ms in steps) for steps in uneven]
+    found = cores(kept, [uneven[4], uneven[1]], ())
+    assert found is not None
+    assert found.now == (found.then[4], found.then[1])
+
+
 @pytest.mark.parametrize(
     ("then", "now"),
     [

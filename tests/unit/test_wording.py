@@ -306,7 +306,7 @@ def next_lines() -> Iterator[str]:
         yield f"fix ({cause}): {next_text.words(NextStep(code='fix', cause=cause))}"
     short = NextStep(code="record", command="pytest --sgdiff-update x", launches=5, have=3)
     yield f"record (a short recording): {next_text.words(short)}"
-    yield f"record-more (fewer): {next_text.words(NextStep(code='record-more', launches=5, fewer=3))}"
+    yield f"record-more (fewer): {next_text.words(replace(short, code='record-more', fewer=3))}"
     yield f"accept-removal (one): {next_text.words(NextStep(code='accept-removal', metrics=('e2e',), command='x'))}"
     back = NextStep(code="restore-environment", changed=CHANGED[1:2], command="x")
     yield f"restore-environment (unset): {next_text.words(back)}"

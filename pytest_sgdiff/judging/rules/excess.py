@@ -112,6 +112,8 @@ class ExcessRule:
         low = [launch.low for launch in held if launch.low is not None]
         high = [launch.high for launch in held if launch.high is not None]
         least = min(launch.excess for launch in held) - LEAST_MS
+        # What steps of these launches take where nothing holds them up: all of them may be slower than the baseline's.
+        calm = statistics.fmean(launch.core / len(launch.profile) for launch in held)
         always = code != "held-up" and bool(self.cores.lasting)
         return Finding(
             code=code,
@@ -120,7 +122,7 @@ class ExcessRule:
             paused=sum(v >= least for v in b),
             shortest=min(low, default=None),
             longest=max(high, default=None),
-            usual=self.cores.usual,
+            usual=calm,
             needed=None if code != "held-up-unconfirmed" else RECUR_LAUNCHES,
             first=self.cores.lasting[0] if always else None,
             last=self.cores.lasting[-1] if always else None,

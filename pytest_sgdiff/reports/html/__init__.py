@@ -63,7 +63,7 @@ def library() -> object:
     try:
         import jinja2
     except ImportError as error:
-        message = "the HTML report needs Jinja2: pip install 'pytest-sgdiff[html]'"
+        message = "the HTML report needs Jinja2: pip install jinja2"
         raise ModuleNotFoundError(message, name="jinja2") from error
     return jinja2
 
