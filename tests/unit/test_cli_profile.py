@@ -18,7 +18,11 @@ def test_two_traces_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     change = json.loads(capsys.readouterr().out)["change"]
     assert (change["rows"][0]["name"], change["stage"]) == ("aten::gelu", "DenoisingStage")
     assert main(["profile", BASE, SLOWER]) == 0
-    assert "aten::gelu [1, 4096, 2048]" in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    page = (TRACES.parents[2] / "docs" / "attribution.md").read_text(encoding="utf-8")
+    shown = page.split("$ sgdiff profile", 1)[1].split("```", 1)[0].splitlines()[1:]
+    assert len(shown) > 3
+    assert [line for line in shown if line != "…" and line not in printed] == []
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"traceEvents": []}', '{"traceEvents": [{'])
