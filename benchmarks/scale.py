@@ -35,6 +35,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -189,7 +190,7 @@ def collect(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]
                 argv += without if kind == "plain" else with_ours
                 folder = folders[size, kind]
                 cost(argv, folder, plugins=plugins)
-                runs[kind] = lambda argv=argv, folder=folder, plugins=plugins: cost(argv, folder, plugins=plugins)
+                runs[kind] = partial(cost, argv, folder, plugins=plugins)
             found = in_turn(runs, rounds)
             for kind, one in found.items():
                 cpu, peak = one.cpu_s / found["plain"].cpu_s, one.peak_mb / found["plain"].peak_mb
@@ -245,10 +246,10 @@ def results(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]
         xdist = ["-p", "xdist.plugin", "-n", "2"]
         found = in_turn(
             {
-                "alone": lambda argv=ours, folder=folder: cost(argv, folder),
-                "plain": lambda argv=plain, folder=peer: cost(argv, folder),
-                "-n 2": lambda argv=[*ours, *xdist], folder=folder: cost(argv, folder),
-                "plain -n 2": lambda argv=[*plain, *xdist], folder=peer: cost(argv, folder),
+                "alone": partial(cost, ours, folder),
+                "plain": partial(cost, plain, peer),
+                "-n 2": partial(cost, [*ours, *xdist], folder),
+                "plain -n 2": partial(cost, [*plain, *xdist], peer),
             },
             rounds,
         )
@@ -396,7 +397,7 @@ def history(top: pathlib.Path, sizes: Sequence[int], rounds: int) -> list[Claim]
             )
         command = "import sys; from pytest_sgdiff.cli import main; sys.exit(main(sys.argv[1:]))"
         argv = ["-c", command, "trend", str(file), "--case", cases[-1]]
-        found = in_turn({"trend": lambda argv=argv: cost(argv, top)}, rounds)["trend"]
+        found = in_turn({"trend": partial(cost, argv, top)}, rounds)["trend"]
         print(f"{size:9,} rows {found.cpu_s:17.2f} {found.peak_mb:11.0f}")
         if size == ROWS[-1]:
             claims.append(Claim(name="CPU seconds of a trend in 1,000,000 rows", found=found.cpu_s, goal=1.0))

@@ -8,18 +8,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.baselines import file_format, profiles
+from pytest_sgdiff.baselines import file_format, profiles, references
 from pytest_sgdiff.baselines.find import Once, entries, every, right_place, suite
 from pytest_sgdiff.baselines.flaws import Code, Flaw, of_case, of_power
 from pytest_sgdiff.baselines.renew import centres, moment
-from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass
+from pytest_sgdiff.data import Baseline, Case, LaunchPlan, LaunchRecord, MetricChoice, MetricClass, QualityChoice
 from pytest_sgdiff.errors import BaselineError
-from pytest_sgdiff.files.data_files import kind
+from pytest_sgdiff.files.data_files import kind, names
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.series import own_series
 from pytest_sgdiff.judging.suite_prior import suite_priors
 from pytest_sgdiff.judging.workload import digest_of
 from pytest_sgdiff.metrics import DENOISE_GAP, cost, table
+from pytest_sgdiff.quality.judge import exceeds
 
 __all__ = ["check"]
 
@@ -48,6 +49,7 @@ def check(
         case = cases.get(baseline.measurement.case)
         choice = MetricChoice() if case is None else case.metrics
         own = own_series(baseline, choice)
+        found += _pictures(baseline, path, root, choice=None if case is None else case.quality)
         if case is not None:
             found += of_case(baseline, case, assets(case), own)
         machine = baseline.measurement.machine
@@ -56,7 +58,9 @@ def check(
         plan = LaunchPlan() if case is None else case.launches
         found += of_power(baseline, own, looks=plan.looks, priors=priors[machine.slug])
     strays = (
-        path for path in entries(root) if path.suffix != ".json" and path.parent != root and not _is_profile(path, root)
+        path
+        for path in entries(root)
+        if path.suffix != ".json" and path.parent != root and not (_is_profile(path, root) or _is_kept(path, root))
     )
     found += [Flaw(level="error", code="stray", path=str(path)) for path in strays]
     return tuple(found)
@@ -74,6 +78,28 @@ def _profile(path: Path, root: Path) -> Iterator[Flaw]:
 def _is_profile(path: Path, root: Path) -> bool:
     """Whether it is the profile of a baseline that is there."""
     return path.suffix == profiles.SUFFIX and kind(path.with_suffix(".json"), below=root) == "file"
+
+
+def _pictures(baseline: Baseline, path: Path, root: Path, *, choice: QualityChoice | None) -> Iterator[Flaw]:
+    """What is wrong with the pictures beside a baseline."""
+    for file, why in references.flaws(baseline, path, root=root):
+        yield Flaw(level="error", code="unreadable", path=str(file), why=why)
+    kept = baseline.reference.outputs if baseline.reference else ()
+    folder = references.folder_of(path)
+    named = {output.file for output in kept}
+    for name in names(folder, below=root) if kind(folder, below=root) == "folder" else ():
+        if name not in named:
+            yield Flaw(level="error", code="stray-picture", path=str(folder / name))
+    noisy = choice is not None and choice.mode == "bounded" and any(exceeds(choice, one.noise) for one in kept)
+    if noisy:
+        yield Flaw(level="warning", code="noisy-pictures", path=str(path))
+
+
+def _is_kept(path: Path, root: Path) -> bool:
+    """Whether it is the folder with the pictures of a baseline that is there."""
+    baseline = path.with_name(f"{path.name.removesuffix(references.SUFFIX)}.json")
+    is_folder = path.suffix == references.SUFFIX and kind(path, below=root) == "folder"
+    return is_folder and kind(baseline, below=root) == "file"
 
 
 def _complaints(baseline: Baseline, cases: Mapping[str, Case]) -> Iterator[Flaw]:

@@ -10,6 +10,7 @@ Schema 1, keys sorted, so that a re-record changes one line for each launch and 
     launches      one line each: number, times, step profile, and whatever `every_launch` does not say
     machine       kind, product, count, mig_profile: what is comparable
     metrics       one line each: the raw value of every launch, null where a launch lacks it
+    reference     what the launches drew: files in `<case>.ref/`, their hashes, and the noise between launches
     recorded      at, command, commit, sessions, extends
     schema        1
     source        where a reference was published
@@ -18,16 +19,18 @@ Schema 1, keys sorted, so that a re-record changes one line for each launch and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Workload
+from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Measurement, Recorded, Reference, Workload
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.wire import from_plain, spell, to_plain
 from pytest_sgdiff.metrics import may_be_zero, plausible
+from pytest_sgdiff.quality.judge import bare
 
 SCHEMA = 1
 
@@ -68,6 +71,7 @@ class _File:
     kind: Literal["recorded", "reference"] = "recorded"
     best: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
+    reference: Reference | None = None
 
 
 def rounded(value: float) -> float:
@@ -94,6 +98,7 @@ def to_text(baseline: Baseline) -> str:
         kind=baseline.kind,
         best={name: rounded(value) for name, value in baseline.best.items()},
         source=baseline.source,
+        reference=None if baseline.reference is None else bare(baseline.reference),
     )
     every, launches = _shared([_launch_plain(launch) for launch in measurement.launches])
     document = {**to_plain(file, omit_defaults=True), "engine": file.engine, "kind": file.kind, "schema": SCHEMA}
@@ -170,6 +175,12 @@ def _baseline(document: dict[str, Any]) -> Baseline:
     launches = _launches(document.pop("launches", None), document.pop("every_launch", {}))
     file = from_plain(_File, document)
     _check_numbers(file, launches=len(launches))
+    for index, output in enumerate(file.reference.outputs if file.reference else ()):
+        path = ("reference", "outputs", index)
+        if not re.fullmatch(r"[0-9a-f]{16}\.(?:png|xyz)", output.file):
+            raise WireError(f"{spell(path)}.file: must be the name of a file, got {output.file!r}", path)
+        if not re.fullmatch(r"[0-9a-f]{64}", output.sha256):
+            raise WireError(f"{spell(path)}.sha256: must be a SHA-256 in hex", path)
     if file.kind == "reference" and not file.source:
         raise WireError("source: a reference must say where it was published", ("source",))
     return Baseline(
@@ -190,6 +201,7 @@ def _baseline(document: dict[str, Any]) -> Baseline:
         kind=file.kind,
         best=file.best,
         source=file.source,
+        reference=file.reference,
     )
 
 

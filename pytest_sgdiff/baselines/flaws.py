@@ -20,6 +20,8 @@ Code = Literal[
     # Of the file itself.
     "unreadable",
     "stray",
+    "stray-picture",
+    "noisy-pictures",
     "misplaced",
     "no-case",
     "few-launches",

@@ -10,7 +10,7 @@ from operator import or_
 from statistics import median
 
 from pytest_sgdiff.baselines.file_format import rounded
-from pytest_sgdiff.data import Baseline, Difference, GpuSeries, LaunchRecord, Measurement, Recorded, Watch
+from pytest_sgdiff.data import Baseline, Difference, GpuSeries, LaunchRecord, Measurement, Recorded, Reference, Watch
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.judging.comparable import cache_differences, same_work, work_differences
 from pytest_sgdiff.metrics import cost, may_be_zero
@@ -32,11 +32,13 @@ def renew(
     *,
     engine_version: str | None,
     extend: bool = False,
+    reference: Reference | None = None,
 ) -> Baseline:
     """The baseline that fresh launches make; disturbed ones are left out.
 
     All values are replaced together: picking the better of old and new, metric by metric, would make a baseline that no
     launch ever reached. With `extend` the launches are added to the old ones, as another session.
+    `reference` is what the launches drew.
     `best` keeps the best centre ever recorded, as long as machine and workload stay the same.
 
     Raises BaselineError if no launch counts, or for an extension by launches that are not comparable.
@@ -58,6 +60,7 @@ def renew(
         engine_version=engine_version,
         best=_best(old, new),
         path=old.path if old else None,
+        reference=reference,
     )
 
 

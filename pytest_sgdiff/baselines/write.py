@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from pytest_sgdiff.baselines import file_format
+from pytest_sgdiff.baselines import file_format, references
 from pytest_sgdiff.baselines.find import find, find_replaceable, path_for, reason
 from pytest_sgdiff.baselines.renew import placed
 from pytest_sgdiff.data import Baseline, Machine
@@ -78,14 +78,17 @@ def _refusal(root: Path, candidate: Baseline) -> str | None:
 def _write(root: Path, path: Path, make: Callable[[], Baseline], lock_timeout_s: float) -> Path:
     try:
         with locked(root, lock_timeout_s):
-            text = _checked_text(path, make())
+            baseline = make()
+            text = _checked_text(path, baseline)
             make_folder(path.parent, below=root)
             for name in names(path.parent, below=root):
                 if name.startswith(TEMPORARY):  # of a killed writer: we hold the lock, so nobody writes now
                     remove(path.parent / name, below=root)
             if (what := kind(path, below=root)) not in ("file", None):
                 raise BaselineError(f"{path}: is a {what}, which is not overwritten: remove it, then repeat")
+            references.put(baseline, path, root=root)
             write(path, text, below=root)
+            references.clear(baseline, path, root=root)
     except DataFileError as error:
         raise BaselineError(f"{path}: cannot be written: {error}; nothing was changed") from None
     except OSError as error:

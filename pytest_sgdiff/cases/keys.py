@@ -27,9 +27,20 @@ from pytest_sgdiff.cases.shapes import (
     Share,
     Specifier,
     Text,
+    WordOrRecord,
 )
 from pytest_sgdiff.cases.tree import Mistakes, Node, Place, Table
-from pytest_sgdiff.data import Backend, Case, Expect, FasterThan, LaunchPlan, MetricChoice, OutputSize, Requires
+from pytest_sgdiff.data import (
+    Backend,
+    Case,
+    Expect,
+    FasterThan,
+    LaunchPlan,
+    MetricChoice,
+    OutputSize,
+    QualityChoice,
+    Requires,
+)
 from pytest_sgdiff.judging.rules import CLASS_MARGINS
 
 CASE_ID = r"[A-Za-z_][A-Za-z0-9_.-]*"
@@ -178,6 +189,34 @@ _FASTER_THAN = Record(
     },
 )
 
+
+def _says_something(choice: QualityChoice, table: Table, name: str, mistakes: Mistakes) -> None:
+    """What allows nothing in particular has a word of its own."""
+    if not table.entries:
+        mistakes.add(table.place, f"'{name}' must not be empty: state a figure, or write lossless, lossy or off")
+
+
+_QUALITY = WordOrRecord(
+    words={mode: QualityChoice(mode=mode) for mode in ("lossless", "lossy", "off")},
+    record=Record(
+        kind=QualityChoice,
+        also={"mode": "bounded"},
+        keys={
+            "ssim": Share(),
+            "psnr": Positive(),
+            "difference": Positive(),
+            "chamfer": Share(),
+        },
+        help={
+            "ssim": "least structural similarity (SSIM) of each picture or frame, such as 0.95",
+            "psnr": "least peak signal-to-noise ratio of each, in dB, such as 28",
+            "difference": "largest mean absolute difference of each, in levels of 255, such as 8",
+            "chamfer": "largest mean distance between the surfaces of meshes, as a share of the box around them",
+        },
+        relation=_says_something,
+    ),
+)
+
 CASE = Record(
     kind=Case,
     keys={
@@ -200,6 +239,7 @@ CASE = Record(
         "expect": _EXPECT,
         "metrics": _METRICS,
         "launches": _LAUNCHES,
+        "quality": _QUALITY,
         "timeout": Duration(),
         "requires": _REQUIRES,
         "faster_than": _FASTER_THAN,
@@ -222,6 +262,8 @@ CASE = Record(
         "expect": "what the log and dump of a launch must show, or the launch is invalid",
         "metrics": "which metrics are gated, and how tightly",
         "launches": "how often the engine is launched",
+        "quality": "lossless (the default): pictures are those of the baseline, but for its noise; lossy: they may "
+        "differ; off: they are not looked at; or the least likeness that is accepted",
         "timeout": "time limit of one launch: 45m, 90s, 2h, or seconds",
         "requires": "what the case needs; without it the case is skipped",
         "faster_than": "another case of the same run that this case must beat",

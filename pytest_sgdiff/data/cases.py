@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pytest_sgdiff.data.pictures import LOSSLESS, QualityChoice
+
 Outcome = Literal["pass", "improved", "regressed", "inconclusive", "no-baseline", "invalid"]
 Backend = Literal["sglang", "diffusers"]
 MetricClass = Literal["primary", "stage", "memory", "pause"]
@@ -158,6 +160,7 @@ class Case:
     expect: Expect = Expect()
     metrics: MetricChoice = MetricChoice()
     launches: LaunchPlan = LaunchPlan()
+    quality: QualityChoice = LOSSLESS
     timeout_s: float = 1800.0
     requires: Requires = Requires()
     faster_than: FasterThan | None = None

@@ -31,6 +31,8 @@ Cause = Literal[
     "chosen",
     "other-work",
     "mixture",
+    "blank",
+    "damaged",
 ]
 """What a launch lacked, where there is a known fix (`pytest_sgdiff.reports.next_text.FIXES`)."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from pytest_sgdiff.data.pictures import OutputSample
 from pytest_sgdiff.data.serving import Request, Served, Service
 
 T = TypeVar("T")
@@ -324,7 +325,8 @@ class OutputFile:
     """A file that the launch left in its output folder.
 
     `width` and `height` are those of its picture, and `modified_at` is when it was written last, by the host's clock
-    and in its time zone (ISO 8601); None where that is not known.
+    and in its time zone (ISO 8601); None where that is not known. `kept`: the file itself lies in the recording
+    (`--sgdiff-keep-outputs`).
     """
 
     name: str
@@ -332,6 +334,7 @@ class OutputFile:
     width: int | None = None
     height: int | None = None
     modified_at: str | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -385,7 +388,8 @@ class Launch:
     """One process of the engine, run and ended, or read back from a recording: everything that is known of it.
 
     `dump` is the perf dump's text, None if there is none or only one older than the launch (`stale_dump`). `outputs`
-    is None where it was not recorded. `env` holds what the launch added to the environment, secrets redacted.
+    is None where it was not recorded, and `samples` of them where nobody took any. `env` holds what the launch added to
+    the environment, secrets redacted.
     `workload` is what the case asked for when it was launched, None where that was not recorded. `started_ns` is when
     it was started, by CLOCK_MONOTONIC of its host. `ending` is `stopped` where a server was ended because everything
     was done that it was started for; `served` and `requests` are what was seen of it.
@@ -404,6 +408,7 @@ class Launch:
     dump: str | None = None
     stale_dump: bool = False
     outputs: tuple[OutputFile, ...] | None = None
+    samples: tuple[OutputSample, ...] | None = None
     machine: Machine | None = None
     environment: Environment = field(default_factory=Environment)
     watch: Watch | None = None

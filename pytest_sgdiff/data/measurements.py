@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pytest_sgdiff.data.cases import Backend
 from pytest_sgdiff.data.failures import Cause, Failure
 from pytest_sgdiff.data.launches import Difference, Disturbance, Environment, Machine, Watch, Workload
+from pytest_sgdiff.data.pictures import Blank, Reference
 from pytest_sgdiff.data.serving import RequestFailure
 
 
@@ -60,6 +61,8 @@ ProblemCode = Literal[
     "no-output",
     "empty-output",
     "output-of-warmup",
+    "bad-output",
+    "blank-output",
     # The backend.
     "diffusers-ran",
     "native-unproved",
@@ -124,6 +127,7 @@ class Problem:
     `steps_ms` the times of a stage and of its steps, `launches` the two that do not fit, `failure` why it failed.
     Of a server: `phase` is what it was at, `request` the number of the request, `how` it failed, with the HTTP `status`
     and the `state` of its job; `said` is what the server, or the connection to it, says of it.
+    `blank` is what an output shows that shows nothing.
     `message` holds words only where nothing else does: of a dump that does not parse, and of an engine that a plugin
     brings. `reports/problem_text.py` has all others.
     """
@@ -152,6 +156,7 @@ class Problem:
     status: int | None = None
     state: str = ""
     said: str = ""
+    blank: Blank | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -309,7 +314,9 @@ class Baseline:
     """A measurement with provenance, kept in a file that people review.
 
     `kind` is `recorded`, or `reference` for published numbers without spread, which never pass or improve a case.
-    `best` maps a metric to the best centre ever recorded. `path` is where it was read from.
+    `best` maps a metric to the best centre ever recorded. `path` is where it was read from. `reference` is what its
+    launches drew, None where nobody kept that; pictures and points are in files beside it, and empty here until
+    `baselines.references` reads them.
     """
 
     measurement: Measurement
@@ -319,3 +326,4 @@ class Baseline:
     best: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
     path: str | None = None
+    reference: Reference | None = None

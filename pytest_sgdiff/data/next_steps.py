@@ -13,6 +13,7 @@ NextCode = Literal[
     "record",
     "restore-environment",
     "accept",
+    "accept-picture",
     "accept-removal",
     "keep-gain",
     "own-baseline",
@@ -35,6 +36,7 @@ NextCode = Literal[
     "stated",
     # An A/B run.
     "see-differences",
+    "see-pictures",
 ]
 """What helps. `fix` is what is known against the cause of a launch that does not count; `stated` is as the error says
 that kept GPUs or the host from the case."""

@@ -13,6 +13,7 @@ from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode
 from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machine, Workload
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 from pytest_sgdiff.data.next_steps import NextStep
+from pytest_sgdiff.data.pictures import Quality
 from pytest_sgdiff.data.profiles import Profiled
 
 Estimator = Literal["mean", "median"]
@@ -122,6 +123,7 @@ WarningCode = Literal[
     "unknown-machine",
     "unknown-stage",
     "lost-launches",
+    "not-compared",
     "advice",
 ]
 """What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
@@ -154,6 +156,7 @@ class Warned:
     location: Location | None = None
     advice: Advice | None = None
     losses: tuple[Loss, ...] = ()
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +188,7 @@ class CaseResult:
     variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
     published. `attribution` is where the change lies. `profile` is what came of `--sgdiff-profile`, None where it was
-    not asked for.
+    not asked for. `quality` is what became of the pictures, None where it did not come to that.
     """
 
     case: str
@@ -219,6 +222,7 @@ class CaseResult:
     measured: bool = False
     attribution: Attribution | None = None
     profile: Profiled | None = None
+    quality: Quality | None = None
 
     @property
     def reason_code(self) -> ReasonCode:

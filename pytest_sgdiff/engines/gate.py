@@ -149,7 +149,7 @@ def _dump(launch: Launch, log: LogEvidence, dump: PerfDump | None, dump_error: s
 
 def _outputs(launch: Launch, case: Case, log: LogEvidence) -> Iterator[Problem]:
     """The files that the engine must have left; None in a launch means that they were not looked for."""
-    if launch.outputs is None or given(case, "save-output") is False or given(case, "no-save-output"):
+    if launch.outputs is None or not outputs.saves(case):
         return
     if not launch.outputs:
         yield _problem("invalid", "no-output", ())

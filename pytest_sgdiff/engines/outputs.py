@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from pytest_sgdiff.data import Case, Launch, OutputFile
+from pytest_sgdiff.engines.flags.lookup import given
 from pytest_sgdiff.engines.log import LogEvidence
 
 _OF_THE_IMAGE = re.compile(r"wan[\w.]*-t?i2v", re.IGNORECASE)
@@ -50,6 +51,26 @@ def other_sizes(launch: Launch, side: str, wanted: int) -> Iterator[tuple[Output
 def sizes_known(launch: Launch) -> bool:
     """Whether a file itself says how large its picture is."""
     return any(file.width is not None for file in launch.outputs or ())
+
+
+def saves(case: Case) -> bool:
+    """Whether the case has its outputs written."""
+    return not (given(case, "save-output") is False or given(case, "no-save-output"))
+
+
+def measured(launch: Launch) -> tuple[OutputFile, ...]:
+    """The files of what was measured, in an order that is the same in every launch: of a server those of its measured
+    requests, which it names after their ids; of a single request all, by name."""
+    files = launch.outputs or ()
+    asked = [one for one in launch.requests if not one.warmup and not one.load and one.failure is None and one.id]
+    if not launch.requests:
+        return tuple(sorted(files, key=lambda file: file.name))
+    return tuple(file for one in asked for file in files if _is_of(file, str(one.id)))
+
+
+def _is_of(file: OutputFile, ident: str) -> bool:
+    stem = _last_part(file.name).rpartition(".")[0]
+    return stem == ident or (stem.startswith(f"{ident}_") and stem.removeprefix(f"{ident}_").isdecimal())
 
 
 def of_warmup(launch: Launch, log: LogEvidence) -> tuple[OutputFile, ...]:

@@ -130,11 +130,11 @@ def make_folder(path: Path, *, below: Path) -> None:
         raise DataFileError(path, "unreadable", f"cannot be made: {error.strerror or error}") from None
 
 
-def write(path: Path, text: str | bytes, *, below: Path) -> None:
+def write(path: Path, content: str | bytes, *, below: Path) -> None:
     """Write a file below a folder that was named, so that at any moment, whatever dies, either the old or the new
     content is there, whole. A link in its place is replaced, not followed; folders on the way are made.
 
-    The text goes to a temporary file in the same folder and to the disk before it takes the old file's place; the
+    The content goes to a temporary file in the same folder and to the disk before it takes the old file's place; the
     folder is written too, so that the file is there after a power cut. Raises OSError and then leaves the old file;
     raises DataFileError as `make_folder`.
     """
@@ -146,8 +146,9 @@ def write(path: Path, text: str | bytes, *, below: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
         try:
+            data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
             with open(descriptor, "wb") as file:
-                file.write(text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace"))
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)

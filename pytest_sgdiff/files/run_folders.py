@@ -23,7 +23,9 @@ PARENT = ".sgdiff"
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+", re.ASCII)
 IGNORE = "# Launches of pytest-sgdiff, which come and go. To keep one, copy its folder.\n*\n"
 LOG, OUTPUTS = "engine.log", "work"
-OF_A_LAUNCH = re.compile(r"perf(?:_\d+)?\.json|engine\.log|ending\.log|launch\.json", re.ASCII)
+OF_A_LAUNCH = re.compile(r"perf(?:_\d+)?\.json|engine\.log|ending\.log|launch\.json|output_\d+\.png", re.ASCII)
+KEPT, PICTURES = "outputs", ".ref"
+"""The folder of a launch with the files that the engine wrote, and how folders end with the pictures of a candidate."""
 OF_A_SHARD = re.compile(r"shard-\d+-of-\d+\.json|selection-[0-9a-f]{16}\.json", re.ASCII)
 CANDIDATES, AGAINST, AGAIN, PROFILE, TRACES = "baselines", "against", "again", "profile", "traces"
 
@@ -158,10 +160,15 @@ def _is_traces(entry: os.DirEntry[str]) -> bool:
 def _is_candidates(machine: os.DirEntry[str]) -> bool:
     if not machine.is_dir(follow_symlinks=False):
         return machine.name == ".lock"
-    return all(
-        file.name.endswith((".json", ".profile")) and file.is_file(follow_symlinks=False)
-        for file in _entries(machine.path)
-    )
+    return all(map(_is_candidate, _entries(machine.path)))
+
+
+def _is_candidate(entry: os.DirEntry[str]) -> bool:
+    """Whether it is the file of a candidate, or the folder with its pictures."""
+    if entry.name.endswith(PICTURES) and entry.is_dir(follow_symlinks=False):
+        inner = _entries(entry.path)
+        return all(file.name.endswith((".png", ".xyz")) and file.is_file(follow_symlinks=False) for file in inner)
+    return entry.name.endswith((".json", ".profile")) and entry.is_file(follow_symlinks=False)
 
 
 def _is_launch(entry: os.DirEntry[str]) -> bool:
@@ -171,6 +178,9 @@ def _is_launch(entry: os.DirEntry[str]) -> bool:
     # What the engine left where it was ended in the middle; of which there is a log then.
     outputs = inner.pop(OUTPUTS, None)
     if outputs is not None and not (outputs.is_dir(follow_symlinks=False) and LOG in inner):
+        return False
+    kept = inner.pop(KEPT, None)
+    if kept is not None and not (kept.is_dir(follow_symlinks=False) and "launch.json" in inner):
         return False
     return all(
         file.is_file(follow_symlinks=False) and (OF_A_LAUNCH.fullmatch(name) or name.startswith(".tmp-"))

@@ -1,9 +1,9 @@
 """Data <-> plain builtins, checked inbound.
 
 Whatever crosses a process border (a worker's result on its way to the controller) or lies in a file is first turned
-into None, bool, int, float, str, list and dict. Outbound a number that is not finite is refused, inbound everything is
-checked against the dataclass: a value of another type is an error, never converted, and the message opens with its
-path:
+into None, bool, int, float, str (base64 of bytes), list and dict. Outbound a number that is not finite is refused,
+inbound everything is checked against the dataclass: a value of another type is an error, never converted, and the
+message opens with its path:
 
     launches[2].metrics.e2e: must be a finite number, got 'x'
 
@@ -14,6 +14,7 @@ only, so a tuple in it comes back as a list, and text that UTF-8 cannot carry ha
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 import types
@@ -66,6 +67,8 @@ def from_plain(cls: type[T], plain: object, *, where: str = "", unknown: Unknown
 def _plain(value: object, path: Place, *, omit_defaults: bool) -> Any:
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     if isinstance(value, str):
         return str(value) if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, int):
@@ -156,6 +159,15 @@ def _read_float(plain: Any, path: Place) -> float:
     return number
 
 
+def _read_bytes(plain: Any, path: Place) -> bytes:
+    try:
+        if isinstance(plain, str):
+            return base64.b64decode(plain, validate=True)
+    except ValueError:
+        pass
+    raise fail(path, f"must be bytes as base64, got {shown(plain)}")
+
+
 def _read_none(plain: Any, path: Place) -> None:
     if plain is not None:
         raise fail(path, f"must be null, got {shown(plain)}")
@@ -178,7 +190,15 @@ def _read_any(plain: Any, path: Place) -> Any:
 
 
 _SCALARS: Mapping[Any, Reader] = types.MappingProxyType(
-    {str: _read_str, bool: _read_bool, int: _read_int, float: _read_float, type(None): _read_none, Any: _read_any}
+    {
+        str: _read_str,
+        bytes: _read_bytes,
+        bool: _read_bool,
+        int: _read_int,
+        float: _read_float,
+        type(None): _read_none,
+        Any: _read_any,
+    }
 )
 _NAMES: Mapping[Any, str] = types.MappingProxyType(
     {str: "text", bool: "true or false", int: "a whole number", float: "a finite number", type(None): "null"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_sgdiff import baselines, engine_commits
-from pytest_sgdiff.baselines import profiles
+from pytest_sgdiff.baselines import profiles, references
 from pytest_sgdiff.cases import assets
 from pytest_sgdiff.data import (
     Attribution,
@@ -87,7 +87,9 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | N
     if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:
         copy_case(session.settings.replay, session.settings.out, file_name(case.id))
     if result.outcome != "inconclusive":
-        session.decided[item.nodeid] = result
+        # A rerun's result is no news: its pictures were sent already.
+        bare = None if result.quality is None else replace(result.quality, views=(), reference=None)
+        session.decided[item.nodeid] = replace(result, quality=bare)
     item.stash[RESULT] = to_plain(result)
     item.user_properties.extend(properties(result))
     return result
@@ -136,6 +138,7 @@ class Measuring:
             other_machines=lambda: baselines.others(folder, case.id),
             extra_metrics=lambda dump: session.extensions.metrics(case, dump),
             priors_for=lambda machine: self._priors(folder, machine),
+            reference_for=references.read,
             isolation=settings.isolation,
             extend=settings.update == "extend",
             compared=case.id in session.compared(self.item.session.items),
@@ -295,7 +298,7 @@ class Measuring:
             "side": ("base" if base else "current") if settings.mode == "against" else None,
         }
         if isinstance(self.lease, Lease):
-            return LiveSource(lease=self.lease, **same)
+            return LiveSource(lease=self.lease, keep_bytes=settings.keep_outputs_bytes, **same)
         from pytest_sgdiff.cluster.source import ClusterSource
 
         source = ClusterSource(lease=self.lease, **same)

@@ -33,6 +33,7 @@ from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publ
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
+from pytest_sgdiff.quality.judge import bare
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import case_line, remarks
@@ -124,6 +125,7 @@ class Results:
             return
         if result.recorded:
             self._renew(result)
+            self._without_files(result)
         terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
             new_line(self.config)
@@ -155,6 +157,13 @@ class Results:
             self._named, self._width = len(self.selected), max(map(len, self.selected))
         return self._width
 
+    def _without_files(self, result: CaseResult) -> None:
+        """Drop what the baseline's files hold by now: of all cases of a large suite it is gigabytes."""
+        quality = result.quality
+        if quality is not None and quality.reference is not None:
+            shown = replace(quality, reference=bare(quality.reference))
+            self._by_node[result.node_id] = replace(result, quality=shown)
+
     def _renew(self, result: CaseResult) -> None:
         if result.machine is None or result.workload is None:
             self.troubles.append(
@@ -162,7 +171,7 @@ class Results:
                 "(launch.json: `machine`)"
             )
             return
-        first = self._renewed.setdefault((result.machine.slug, result.case), result)
+        first = self._renewed.setdefault((result.machine.slug, result.case), replace(result, quality=None))
         if result.workload.digest != (first.workload and first.workload.digest):
             self.troubles.append(
                 f"{result.node_id}: no baseline written: {first.node_id} has just written the one of "
@@ -185,7 +194,14 @@ class Results:
 
         def renewed(old: Baseline | None) -> Baseline:
             version = measurement.launches[0].environment.engine_version
-            return renew(old, measurement, recorded, engine_version=version, extend=self.settings.update == "extend")
+            return renew(
+                old,
+                measurement,
+                recorded,
+                engine_version=version,
+                extend=self.settings.update == "extend",
+                reference=None if result.quality is None else result.quality.reference,
+            )
 
         tree = self.settings.baselines
         read = baselines.find_replaceable if self.settings.update == "all" else baselines.find

@@ -138,6 +138,15 @@ SETTINGS: tuple[Setting, ...] = (
         help="Keep the newest N runs in .sgdiff/, not counting --sgdiff-out folders (default: 20).",
     ),
     Setting(
+        flag="keep-outputs",
+        group="results",
+        metavar="SIZE",
+        ini="string",
+        default="0",
+        help="Keep the files that a launch writes beside its recording, up to SIZE a launch, such as 200MB (default: "
+        "0, small samples only).",
+    ),
+    Setting(
         flag="baselines",
         group="places",
         metavar="DIR",

@@ -57,6 +57,7 @@ class Settings:
     out: Path | None
     keep: int | None
     profile: Profile | None
+    keep_outputs_bytes: int
     baselines: Path
     assets: Path | None
     engine_cmd: tuple[str, ...]
@@ -176,6 +177,7 @@ def read_settings(
         out=default_out if out is None else (cwd / out).resolve(),
         keep=_keep(text["sgdiff_keep"] or "20"),
         profile=_profile(text["sgdiff_profile"]),
+        keep_outputs_bytes=_size(text["sgdiff_keep_outputs"] or "0"),
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
         engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
@@ -188,7 +190,9 @@ def read_settings(
         lock_dir=None if lock_dir is None else root / lock_dir,
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
         ci=bool(env.get("CI")),
-        cluster=_cluster(text["sgdiff_cluster"], lock_dir=option("sgdiff_lock_dir")),
+        cluster=_cluster(
+            text["sgdiff_cluster"], lock_dir=option("sgdiff_lock_dir"), kept=option("sgdiff_keep_outputs")
+        ),
         run_id=run_id,
         renamed=renamed,
         shard=shard,
@@ -241,7 +245,7 @@ def _many(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else (str(value),)
 
 
-def _cluster(address: str | None, *, lock_dir: object) -> str | None:
+def _cluster(address: str | None, *, lock_dir: object, kept: object) -> str | None:
     if address is None:
         return None
     if "://" in address:
@@ -253,6 +257,10 @@ def _cluster(address: str | None, *, lock_dir: object) -> str | None:
         raise OptionError(
             "--sgdiff-lock-dir names a folder of this machine, and --sgdiff-cluster launches on others: leave it out, "
             "and set SGDIFF_LOCK_DIR on the nodes before `ray start`, if their default does not do"
+        )
+    if kept is not None:
+        raise OptionError(
+            "--sgdiff-keep-outputs keeps files of this machine, and --sgdiff-cluster launches on others: leave it out"
         )
     return address
 
@@ -369,6 +377,14 @@ def _keep(value: str) -> int | None:
     if not (value.isascii() and value.isdecimal() and int(value[:9]) > 0):
         raise OptionError(f"--sgdiff-keep={value}: must be a number of runs from 1 on, or 'all'")
     return int(value[:9])
+
+
+def _size(value: str) -> int:
+    units = {"": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
+    match = re.fullmatch(r"(\d{1,12}) ?(KB|MB|GB)?", value.strip(), re.ASCII | re.IGNORECASE)
+    if match is None:
+        raise OptionError(f"--sgdiff-keep-outputs={value}: must be a size such as 200MB, 1GB, or 0 for none")
+    return int(match[1]) * units[(match[2] or "").upper()]
 
 
 def _shard(value: str) -> Shard:

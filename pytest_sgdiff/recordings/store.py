@@ -2,12 +2,14 @@
 
 `ROOT/<case>/<NN>/` with `perf.json` (the dump as the engine wrote it), `engine.log` and `launch.json` (everything else
 that is known of the launch). Of a server there are a `perf_<N>.json` for each request, and
-`ending.log`. No other form is read: docs/recordings.md says how launches of one's own are put into it.
+`ending.log`. `output_<N>.png` are small pictures of the outputs; `outputs/` has the files themselves, where they were
+to be kept. No other form is read: docs/recordings.md says how launches of one's own are put into it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.data import GpuEvent, Launch
+from pytest_sgdiff.data import GpuEvent, Launch, OutputFile, OutputSample
 from pytest_sgdiff.errors import ForeignLaunchError, RecordingError, WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.data_files import (
@@ -43,12 +45,15 @@ AGAINST = "against"
 
 PROFILE, TRACES = "profile", "traces"
 """The folder of a recording that holds profiled launches, by case, and in that of a case the one with their traces."""
+OUTPUTS = "outputs"
+"""The folder in that of a launch with the files that the engine wrote, if they were to be kept."""
 
 WORK = "work"
 """The folder in that of a launch in which the engine runs; removed when it has ended."""
 
 _ELSEWHERE = ("log", "dump", "folder")
 _OF_REQUEST = re.compile(r"perf_(\d+)\.json", re.ASCII)
+_OF_OUTPUT = re.compile(r"output_(\d+)\.png", re.ASCII)
 """Fields of a launch that are files of their own, or follow from where they lie."""
 
 
@@ -81,11 +86,15 @@ def write_launch(root: Path, launch: Launch) -> Path:
     """
     folder = launch_folder(root, launch.case, launch.number)
     requests = tuple(replace(one, dump=None) for one in launch.requests)
-    plain = to_plain(replace(launch, log="", dump=None, folder=None, requests=requests), omit_defaults=True)
+    samples = None if launch.samples is None else tuple(replace(one, picture=b"") for one in launch.samples)
+    alone = replace(launch, log="", dump=None, folder=None, requests=requests, samples=samples)
+    plain = to_plain(alone, omit_defaults=True)
     with _written(folder):
         make_folder(folder, below=root)
-        of_requests = (name for name in names(folder, below=root) if _OF_REQUEST.fullmatch(name))
-        for stale in (RECORD, DUMP, *of_requests):
+        numbered_files = (
+            name for name in names(folder, below=root) if _OF_REQUEST.fullmatch(name) or _OF_OUTPUT.fullmatch(name)
+        )
+        for stale in (RECORD, DUMP, *numbered_files):
             remove(folder / stale, below=root)
         if launch.folder == str(folder):
             onto_disk(folder / LOG)
@@ -96,8 +105,33 @@ def write_launch(root: Path, launch: Launch) -> Path:
         for one in launch.requests:
             if one.dump is not None:
                 write(folder / _dump_of(one.number), to_plain(one.dump), below=root)
+        for place, sample in enumerate(launch.samples or ()):
+            if sample.picture:
+                write(folder / _picture_of(place), sample.picture, below=root)
         write(folder / RECORD, json_text.write({**plain, "schema": SCHEMA}), below=root)
     return folder
+
+
+def keep_outputs(folder: Path, launch: Launch, written: Path, at_most: int) -> tuple[OutputFile, ...] | None:
+    """Move the files that a launch wrote below `written` into its folder, as many as have `at_most` bytes together;
+    gives its outputs, which say what was kept. Raises RecordingError."""
+    kept, left = [], at_most
+    for one in launch.outputs or ():
+        source = written / one.name
+        keep = one.size_bytes <= left and source.is_file() and not source.is_symlink()
+        if keep:
+            left -= one.size_bytes
+            with _written(folder):
+                target = folder / OUTPUTS / one.name
+                make_folder(target.parent, below=folder)
+                os.replace(source, target)
+        kept.append(replace(one, kept=keep))
+    return None if launch.outputs is None else tuple(kept)
+
+
+def _picture_of(output: int) -> str:
+    """The file with the picture of an output."""
+    return f"output_{output}.png"
 
 
 def _dump_of(request: int) -> str:
@@ -172,7 +206,8 @@ def _strange(folder: Path, root: Path) -> str | None:
     """The first name in a launch's folder that this plugin does not write there; None if it wrote all of them."""
     for name in names(folder, below=root):
         ours = name in (RECORD, DUMP, LOG, ENDING_LOG) or name.startswith(TEMPORARY) or _OF_REQUEST.fullmatch(name)
-        if kind(folder / name, below=root) != ("folder" if name == WORK else "file" if ours else None):
+        ours = ours or _OF_OUTPUT.fullmatch(name)
+        if kind(folder / name, below=root) != ("folder" if name in (WORK, OUTPUTS) else "file" if ours else None):
             return name
     return None
 
@@ -246,7 +281,21 @@ def read_launch(folder: Path, *, case: str, number: int, below: Path | None = No
         requests=tuple(
             replace(one, dump=_text_of(folder / _dump_of(one.number), below=below)) for one in launch.requests
         ),
+        samples=None
+        if launch.samples is None
+        else tuple(_with_picture(one, folder / _picture_of(place), below) for place, one in enumerate(launch.samples)),
     )
+
+
+def _with_picture(sample: OutputSample, path: Path, below: Path) -> OutputSample:
+    """The sample with its picture, or without one where the recording lacks it."""
+    if sample.flaw or sample.kind not in ("image", "video"):
+        return sample
+    try:
+        picture = read_bytes(path, below=below)
+    except DataFileError as error:
+        raise RecordingError(str(error)) from None
+    return replace(sample, picture=picture) if picture else replace(sample, flaw="missing", said=path.name)
 
 
 def _foreign(folder: Path, below: Path) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE, DENOISE_CORE
-from pytest_sgdiff.reports import evidence, finding_text, metric_text, next_text, numbers, reason_text
+from pytest_sgdiff.reports import evidence, finding_text, metric_text, next_text, numbers, quality_text, reason_text
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
@@ -78,6 +78,7 @@ def phrase(result: CaseResult) -> str:
     if (
         result.recorded
         or verdict is None
+        or result.reason_code == "picture-changed"
         or not metric_text.change(verdict)
         or result.outcome in {"invalid", "no-baseline"}
     ):
@@ -93,7 +94,14 @@ def phrase(result: CaseResult) -> str:
         if not interval:
             return numbers.clean(reason_text.reason(result))
         words = f"{words} ({interval})"
-    return ", ".join(filter(None, (words, held_up)))
+    return ", ".join(filter(None, (words, held_up, "another picture" if _drew(result) else "")))
+
+
+def _drew(result: CaseResult) -> str:
+    """That a case that was judged by its times drew another picture, too."""
+    if result.outcome != "regressed" or result.quality is None or not result.quality.other_picture:
+        return ""
+    return numbers.clean(quality_text.words(result.quality, paired=result.paired))
 
 
 def _held_up(result: CaseResult) -> str:
@@ -105,6 +113,16 @@ def _held_up(result: CaseResult) -> str:
 def _always(result: CaseResult, verdict: Verdict) -> str:
     """Which steps every launch takes longer for, and what they took."""
     return finding_text.why(verdict, paired=result.paired) if verdict.finding.code == "held-up-always" else ""
+
+
+def pictures(result: CaseResult) -> str:
+    """What became of the pictures of a case, in one line; empty where nothing is to be said, where the headline says
+    it, or where a warning does."""
+    quality = result.quality
+    if quality is None or (result.outcome == "regressed" and quality.other_picture):
+        return ""
+    warned = any(one.code == "not-compared" for one in result.warnings)
+    return "" if warned else numbers.clean(quality_text.words(quality, paired=result.paired))
 
 
 def against_best(result: CaseResult) -> str:
@@ -122,6 +140,8 @@ def remainder(result: CaseResult) -> str:
     verdict = decisive(result)
     if result.recorded or verdict is None or verdict.outcome != result.outcome:
         return phrase(result)
+    if result.reason_code == "picture-changed":
+        return phrase(result)
     if result.outcome == "regressed":
         others = [v for v in result.verdicts if v.outcome == "regressed" and v is not verdict]
         named = ", ".join(f"{metric_text.metric_name(v.metric)} {metric_text.change(v)}" for v in others)
@@ -137,12 +157,15 @@ def headline(result: CaseResult) -> str:
     verdict = decisive(result)
     if result.outcome != "regressed" or verdict is None or verdict.outcome != "regressed":
         return numbers.clean(reason_text.reason(result))
+    if result.reason_code == "picture-changed":
+        return numbers.clean(reason_text.reason(result))
     if not metric_text.change(verdict):
         why = finding_text.why(verdict, paired=result.paired)
         return f"{metric_text.subject(verdict.metric)} regressed: {numbers.clean(why)}"
     always = _always(result, verdict)
     words = f"{metric_text.subject(verdict.metric)} is {metric_text.direction(verdict)} than {baseline_name(result)}"
-    return f"{words}: {always}" if always else words
+    words = f"{words}: {always}" if always else words
+    return f"{words}; {_drew(result)}" if _drew(result) else words
 
 
 def estimators(sides: str, metrics: Sequence[tuple[str, Estimator]], *, of_change: str = "") -> list[str]:

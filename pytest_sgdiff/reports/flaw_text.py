@@ -72,6 +72,10 @@ def _helps(weak: Sequence[Power], launches: int) -> str:
 _WORDS: Mapping[Code, Callable[[Flaw], str]] = {
     "unreadable": lambda f: f.why,
     "stray": lambda f: "is not a baseline: delete it",
+    "stray-picture": lambda f: "is no picture of the baseline beside it: delete it",
+    "noisy-pictures": lambda f: (
+        "its own launches differ by more than the `quality` of the case allows: an unchanged engine may fail"
+    ),
     "misplaced": lambda f: f"is the baseline of {f.name}: move it there, or record this one again",
     "no-case": lambda f: f"no case is called {f.name} (any more): delete the file, or rename it with its case",
     "few-launches": lambda f: f"has {f.number} of {f.of} launches: extend it with --sgdiff-update=extend",

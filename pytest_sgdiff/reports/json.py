@@ -24,6 +24,7 @@ from pytest_sgdiff.reports import (
     noise_text,
     problem_text,
     profile_text,
+    quality_text,
     reason_text,
     warning_text,
 )
@@ -99,6 +100,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "verdicts": [_verdict(verdict, result) for verdict in case_text.by_importance(result.verdicts)],
         "launches": [_launch(launch) for launch in result.launches],
         "baseline": _baseline(result),
+        "quality": _quality(result),
         "problems": [_problem(one) for one in result.problems],
         "warnings": list(warning_text.of_case(result)),
         "warning_codes": [one.code for one in result.warnings],
@@ -116,6 +118,19 @@ def _case(result: CaseResult) -> dict[str, Any]:
 
 def _verdict(verdict: Verdict, result: CaseResult) -> dict[str, Any]:
     return {**_plain(verdict), "why": finding_text.why(verdict, paired=result.paired)}
+
+
+def _quality(result: CaseResult) -> dict[str, Any] | None:
+    """What became of the pictures, without the pictures themselves."""
+    quality = result.quality
+    if quality is None:
+        return None
+    plain = _plain(dataclasses.replace(quality, views=(), reference=None))
+    del plain["views"], plain["reference"]
+    for key, seen in (("similarity", quality.similarity), ("noise", quality.noise)):
+        if seen is not None:
+            plain[key]["psnr_db"] = seen.psnr_db
+    return {**plain, "other_picture": quality.other_picture, "words": quality_text.words(quality, paired=result.paired)}
 
 
 def _baseline(result: CaseResult) -> dict[str, Any] | None:

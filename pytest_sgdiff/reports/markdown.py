@@ -147,6 +147,8 @@ def _section(result: CaseResult) -> str:
     parts += [f"<sub>{_escape(machine)}</sub>"] if (machine := fingerprint(result)) else []
     if apart := evidence.differences(result):
         parts.append(_escape(f"differs from the {case_text.base_word(result)}: {apart}"))
+    if pictures := case_text.pictures(result):
+        parts.append(_escape(pictures))
     actions = [f"{word:<10}  {what}" for word, what in case_text.actions(result)]
     parts += [_fence("\n".join(actions))] if actions else []
     return "\n\n".join(parts)
@@ -202,6 +204,7 @@ def _recorded(result: CaseResult) -> str:
     parts += map(_escape, warning_text.inherited_otherwise(result.changed))
     rows = [tuple(map(_escape, row)) for row in text.renewal_rows(result)]
     below = (*text.promise(result), *case_text.estimator_legend(result), evidence.conditions(result))
+    below = (*below, *filter(None, [case_text.pictures(result)]))
     parts += [_table(rows, aligns="<>>>" if len(rows[0]) == 4 else "<>>>>><>"), *map(_escape, below)]
     return "\n\n".join(parts)
 

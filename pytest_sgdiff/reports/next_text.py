@@ -39,6 +39,10 @@ FIXES: Mapping[Cause, str] = {
     "mixture": "put the launches of each job into a folder of their own, and judge or record one folder at a time",
     "cut-off": "launch it again, or remove its folder from the recording: pytest was killed while it ran, or files of "
     "it are missing",
+    "blank": "look for NaN in the model: a wrong precision, scale or kernel; a case that is to draw one colour says "
+    "`quality: off`",
+    "damaged": "look into the file in the recording (--sgdiff-keep-outputs keeps it), and for what ended the engine's "
+    "encoder early",
     "exit-code": "launch it again without the plugin that takes exit codes from pytest (one that waits for any child "
     "process); if you know how a recorded launch ended, write `returncode` into its launch.json",
 }
@@ -82,6 +86,10 @@ _WORDS: Mapping[NextCode, Callable[[NextStep], str]] = {
     "record": lambda s: f"record a baseline: {_command(s)}",
     "restore-environment": _restore,
     "accept": lambda s: f"if it is intended: {_command(s)}",
+    "accept-picture": lambda s: (
+        "see both pictures in the HTML report (--sgdiff-report=report.html); if the case may change them, say under "
+        f"its `quality` how much; if the new ones are right: {_command(s)}"
+    ),
     "accept-removal": _removal,
     "keep-gain": lambda s: f"to keep the gain: {_command(s)}",
     "own-baseline": lambda s: f"a published number cannot decide this, a baseline of your own can: {_command(s)}",
@@ -108,4 +116,8 @@ _WORDS: Mapping[NextCode, Callable[[NextStep], str]] = {
     "read-log": lambda s: "read the engine's log, or launch it by hand with the command line that reproduces this",
     "stated": lambda s: s.fix,
     "see-differences": lambda s: f"see what differs: {_command(s)}",
+    "see-pictures": lambda s: (
+        "see both pictures in the HTML report (--sgdiff-report=report.html); if the case may change them, say under "
+        "its `quality` how much"
+    ),
 }

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from pytest_sgdiff.data import Problem, ProblemCode
-from pytest_sgdiff.reports import difference_text
+from pytest_sgdiff.reports import difference_text, quality_text
 from pytest_sgdiff.reports.failure_text import CUT_OFF, NATIVE_UNPROVED, in_words, warmup_unproved
 from pytest_sgdiff.reports.server_text import SERVER_WORDS
 
@@ -79,6 +79,8 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "no-exit-code": lambda p: "nothing proves that the engine ended well: its exit code is unknown",
     "no-output": lambda p: "the engine left no output file",
     "empty-output": lambda p: f"the output file {_found(p)} is empty",
+    "bad-output": lambda p: f"the output file {_found(p)} is damaged: it cannot be read to its end",
+    "blank-output": lambda p: f"the output {_found(p)} shows nothing: {quality_text.BLANK[p.blank or 'one-colour']}",
     "output-of-warmup": lambda p: (
         f"the output file {_found(p)} is older than the measured request: its warmup wrote it, and the request none"
     ),

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, LaunchRecord, ReasonCode, Relation, Verdict
-from pytest_sgdiff.reports import cluster_text, difference_text, disturbance_text, figures, finding_text, problem_text
+from pytest_sgdiff.reports import (
+    cluster_text,
+    difference_text,
+    disturbance_text,
+    figures,
+    finding_text,
+    problem_text,
+    quality_text,
+)
 from pytest_sgdiff.reports.numbers import plural
 
 
@@ -125,5 +133,8 @@ _WORDS: Mapping[ReasonCode, Callable[[CaseResult], str]] = {
     "shard-unreported": lambda result: f"shard {result.reason.shard}, which has this case, never reported",
     "shard-killed": lambda result: f"shard {result.reason.shard}, which has this case, was killed before it ended",
     "shard-unmeasured": lambda result: f"shard {result.reason.shard} did not measure this case: {result.reason.error}",
+    "picture-changed": lambda result: (
+        "" if result.quality is None else quality_text.words(result.quality, paired=result.paired)
+    ),
     "recorded": _recorded,
 }

@@ -61,7 +61,8 @@ def reason_first(result: CaseResult) -> str:
     result = shown_result(result)
     verdict = case_text.decisive(result)
     words = case_text.headline(result)
-    if result.outcome == "regressed" and verdict is not None and (change := metric_text.change(verdict)):
+    other = result.reason_code == "picture-changed"
+    if result.outcome == "regressed" and not other and verdict is not None and (change := metric_text.change(verdict)):
         words = f"{change} {metric_text.metric_name(verdict.metric)}: {words}"
     return printable(words)
 
@@ -178,6 +179,7 @@ def renewal(result: CaseResult) -> str:
         head += [f"  {numbers.clean(line)}" for line in warning_text.inherited_otherwise(result.changed)]
         tail += [f"  {best}"] if best else []
     tail += [f"  {line}" for line in (*promise(result), *case_text.estimator_legend(result))]
+    tail += [f"  {pictures}"] if (pictures := case_text.pictures(result)) else []
     rows = renewal_rows(result)
     lines = table(rows, aligns="<><>" if len(rows[0]) == 4 else "<><>><<>")
     return printable_lines("\n\n".join(["\n".join(head), "\n".join([*(f"  {line}" for line in lines), *tail])]))
@@ -291,6 +293,8 @@ def _facts(result: CaseResult) -> list[str]:
     lines += [f"  {DETECTS}: {found}"] if found else []
     apart = evidence.differences(result)
     lines += [f"  differs from the {case_text.base_word(result)}: {apart}"] if apart else []
+    pictures = case_text.pictures(result)
+    lines += [f"  {pictures}"] if pictures else []
     # Where launches are not compared, the reason names what they inherited otherwise.
     otherwise = warning_text.inherited_otherwise(result.changed) if result.verdicts else ()
     lines += [f"  {numbers.clean(line)}" for line in otherwise]

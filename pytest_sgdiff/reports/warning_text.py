@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, Changed, Verdict, Warned, WarningCode
-from pytest_sgdiff.reports import attribution_text, cluster_text, doubt_text, finding_text
+from pytest_sgdiff.reports import (
+    attribution_text,
+    cluster_text,
+    doubt_text,
+    finding_text,
+    quality_text,
+)
 
 
 def of_case(result: CaseResult) -> tuple[str, ...]:
@@ -103,5 +109,6 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
     ),
     "unknown-stage": _stage,
     "lost-launches": lambda w, result: f"launched again: {cluster_text.lost(w.losses)}",
+    "not-compared": lambda w, result: "" if w.quality is None else quality_text.words(w.quality, paired=result.paired),
     "advice": lambda w, result: "" if w.advice is None else f"{w.advice.message} [{w.advice.slug}]",
 }

@@ -8,6 +8,7 @@ from pytest_sgdiff.data import (
     Baseline,
     CaseResult,
     NextStep,
+    Quality,
     Reason,
     Verdict,
 )
@@ -20,6 +21,7 @@ from pytest_sgdiff.runner.collect import (
     collect,
     measurement_of,
 )
+from pytest_sgdiff.runner.drawn import paired_pictures
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.result import environment_reason, finish
 
@@ -37,6 +39,8 @@ def against(base: Job, now: Job) -> CaseResult:
     # What `next_step` says is of committed baselines, which an A/B run neither reads nor is changed by.
     named = ("regressed", "improved", "no-baseline", "inconclusive")
     steps = dict.fromkeys(named, NextStep(code="see-differences", command=now.next_command))
+    if result.reason_code == "picture-changed":
+        steps["regressed"] = NextStep(code="see-pictures")
     if not gone(result.verdicts):
         steps["inconclusive"] = NextStep(code="repeat-pairs")
     return replace(result, next_step=steps.get(result.outcome, result.next_step))
@@ -46,6 +50,7 @@ def _pairs(base: Job, now: Job) -> CaseResult:
     then, collected = LaunchSet(), LaunchSet()
     verdicts: tuple[Verdict, ...] = ()
     baseline: Baseline | None = None
+    quality: Quality | None = None
     for number, look in enumerate(PAIR_LOOKS, 1):
         while len(collected.counted) < look:
             pair = len(collected.counted)
@@ -62,11 +67,14 @@ def _pairs(base: Job, now: Job) -> CaseResult:
         verdicts = judge(
             measurement_of(now, collected), baseline, now.case.metrics, looks=PAIR_LOOKS, paired=True, priors=priors
         )
+        quality = paired_pictures(now, then, collected)
         if settled(verdicts):
             break
     outcome, by = outcome_of(verdicts)
     reason = Reason(pairs=len(collected.counted))
-    result = finish(now, collected, baseline, verdicts, outcome, reason, decided_by=by)
+    if quality is not None and quality.other_picture and outcome != "regressed":
+        outcome, by, reason = "regressed", (), replace(reason, code="picture-changed")
+    result = finish(now, collected, baseline, verdicts, outcome, reason, decided_by=by, quality=quality)
     return replace(result, noise=suite_prior.used(priors, paired=True))
 
 

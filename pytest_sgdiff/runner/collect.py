@@ -25,6 +25,7 @@ from pytest_sgdiff.engines.serving.numbers import steps_of
 from pytest_sgdiff.judging.comparable import other_work
 from pytest_sgdiff.judging.series import Series
 from pytest_sgdiff.judging.workload import chosen_in, with_chosen
+from pytest_sgdiff.quality.judge import Drawn, sample_problems
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.watch import disturbances
 
@@ -34,10 +35,11 @@ REPLACED_AT_MOST = 2
 
 @dataclass
 class LaunchSet:
-    """What has been launched so far, and the committed `baseline` of its machine once it was `sought`;
-    `series` are what was judged at the latest look."""
+    """What has been launched so far, what the launches that count have `drawn`, and the committed `baseline` of its
+    machine once it was `sought`; `series` are what was judged at the latest look."""
 
     counted: list[LaunchRecord] = field(default_factory=list)
+    drawn: list[Drawn] = field(default_factory=list)
     discarded: list[LaunchRecord] = field(default_factory=list)
     problems: tuple[Problem, ...] = ()
     machine: Machine | None = None
@@ -80,7 +82,8 @@ def collect(job: Job, collected: LaunchSet, *, until: int, alone: bool, hold_clo
         work = with_chosen(launch.workload or job.workload, reading.chosen)
         collected.workload = collected.workload or work
         otherwise = () if reading.problems else chosen_otherwise(collected.workload, work)
-        if problems := (*made_for_other_work(job, launch), *otherwise, *reading.problems):
+        bad = sample_problems(job.case.quality, launch.samples)
+        if problems := (*made_for_other_work(job, launch), *otherwise, *reading.problems, *bad):
             collected.problems = problems
             collected.discarded.append(replace(entry, metrics={}, problem=problems[0]))
             return
@@ -91,6 +94,7 @@ def collect(job: Job, collected: LaunchSet, *, until: int, alone: bool, hold_clo
             collected.discarded.append(replace(entry, disturbances=seen))
         else:
             collected.counted.append(entry)
+            collected.drawn.append(Drawn(launch=launch.number, samples=launch.samples))
 
 
 def committed(job: Job, collected: LaunchSet) -> Baseline | None:

@@ -12,6 +12,7 @@ from pytest_sgdiff.data import (
     CaseResult,
     Difference,
     Measurement,
+    Quality,
     Reason,
     Verdict,
     Warned,
@@ -26,6 +27,7 @@ from pytest_sgdiff.runner.collect import (
     committed,
     measurement_of,
 )
+from pytest_sgdiff.runner.drawn import pictures
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.result import environment_reason, finish
 
@@ -40,12 +42,14 @@ def gate(job: Job) -> CaseResult:
     verdicts: tuple[Verdict, ...] = ()
     baseline: Baseline | None = None
     missing: Reason | None = None
+    quality: Quality | None = None
     looks = list(job.case.launches.looks)
     for number, look in enumerate(looks, 1):
         collect(job, collected, until=look, alone=runs_alone(job.isolation, look=number), hold_clocks=True)
         if collected.problems or collected.too_many_disturbed or not collected.counted:
             break
         baseline, verdicts, missing = compare(job, collected)
+        quality = pictures(job, collected, baseline) if missing is None else None
         done = missing is not None or settled(verdicts)
         if collected.exhausted or (done and not job.compared):
             break
@@ -61,9 +65,12 @@ def gate(job: Job) -> CaseResult:
         return finish(job, collected, baseline, (), "no-baseline", missing)
     outcome, by = outcome_of(verdicts)
     reason = Reason()
+    if quality is not None and quality.other_picture and outcome != "regressed":
+        # No time makes up for another picture.
+        outcome, by, reason = "regressed", (), Reason(code="picture-changed")
     if outcome == "inconclusive" and collected.exhausted and len(collected.counted) < looks[-1]:
         reason = Reason(launches=len(collected.counted), of=looks[-1])
-    result = finish(job, collected, baseline, verdicts, outcome, reason, decided_by=by)
+    result = finish(job, collected, baseline, verdicts, outcome, reason, decided_by=by, quality=quality)
     seen = doubts(collected.series) if baseline is not None and baseline.kind == "recorded" else ()
     return replace(result, warnings=(*result.warnings, *(Warned(code="baseline-doubt", doubts=(d,)) for d in seen)))
 

@@ -14,6 +14,7 @@ from pytest_sgdiff.data import (
     MetricClass,
     PerfDump,
     Problem,
+    Reference,
     Workload,
 )
 from pytest_sgdiff.engines.protocol import Engine
@@ -34,6 +35,7 @@ class Job:
     """One case to be measured, and everything that is needed for it.
 
     `baseline_for` finds the committed baseline for a machine; `extra_metrics` lets users add their own figures;
+    `reference_for` reads what its launches drew;
     `priors_for` tells what the suite's own baselines on a machine say of the noise between launches, by metric class;
     `extend`: the launches that are recorded are added to those of the baseline; `compared`: a `faster_than` of this
     run needs the case's launches; `problems`: why the recording that is replayed cannot be judged at all;
@@ -51,6 +53,7 @@ class Job:
     other_machines: Callable[[], Sequence[str]]
     extra_metrics: Callable[[PerfDump], Mapping[str, float]] = field(default=lambda _: {})
     priors_for: Callable[[Machine], Mapping[MetricClass, Prior]] = field(default=lambda _: {})
+    reference_for: Callable[[Baseline], Reference | None] = field(default=lambda baseline: baseline.reference)
     isolation: Isolation = "confirm"
     extend: bool = False
     compared: bool = False

@@ -7,13 +7,24 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff import machine
-from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Service, Workload
+from pytest_sgdiff.data import (
+    Case,
+    Command,
+    EngineInfo,
+    Environment,
+    Launch,
+    LaunchFiles,
+    OutputSample,
+    Service,
+    Workload,
+)
 from pytest_sgdiff.engines.load import says_loaded
+from pytest_sgdiff.engines.outputs import measured, saves
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.engines.stages import LOADING, stage_reached
 from pytest_sgdiff.errors import SgdiffError
@@ -25,6 +36,8 @@ from pytest_sgdiff.judging.workload import with_inherited
 from pytest_sgdiff.launch.run import run
 from pytest_sgdiff.launch.scratch import scratch
 from pytest_sgdiff.lint.reserved_flags import PERF_LOG_DIR, owned
+from pytest_sgdiff.quality.extra import missing
+from pytest_sgdiff.quality.sampling import samples
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.runner.progress import Progress, Side
@@ -42,8 +55,8 @@ class LiveSource:
 
     `guarded` are the folders that go with a launch if this process dies, which then ends the launch too; None leaves
     that to the next run. For what is shown live: there will be `of` launches, at most that many unless `exact`, of
-    about `expected_s` each; `side` is the engine of an A/B run;
-    `profiled`: the profiler is on.
+    about `expected_s` each; `side` is the engine of an A/B run; `profiled`: the profiler is on. The files that a launch
+    writes are kept up to `keep_bytes` together.
     """
 
     case: Case
@@ -65,6 +78,7 @@ class LiveSource:
     expected_s: float | None = None
     side: Side | None = None
     profiled: bool = False
+    keep_bytes: int = 0
     host_timeout_s: float = 3600.0
     guarded: tuple[str, ...] | None = None
     _client: Client | None = None
@@ -151,10 +165,22 @@ class LiveSource:
             served=None if client is None else client.served,
             requests=() if client is None else client.requests,
         )
+        if ended.returncode == 0 or ended.ending == "stopped":
+            launch = replace(launch, samples=self._samples(launch, files.output_dir))
+        if self.keep_bytes:
+            launch = replace(
+                launch, outputs=recordings.keep_outputs(folder, launch, Path(files.output_dir), self.keep_bytes)
+            )
         launch = redaction.record(launch, keep=NAMES)
         recordings.write_launch(self.out, launch)
         shutil.rmtree(work, ignore_errors=True)
         return launch
+
+    def _samples(self, launch: Launch, folder: str) -> tuple[OutputSample, ...] | None:
+        """What the measured requests drew; None where nobody is to look at it, or can."""
+        if self.case.quality.mode == "off" or not saves(self.case) or missing():
+            return None
+        return samples(folder, measured(launch))
 
     def _environment(self, command: Command, took: Mapping[str, str]) -> Environment:
         sync = command.env.get(SYNC_STAGES, os.environ.get(SYNC_STAGES, "")) in ("1", "true", "True")

@@ -136,7 +136,13 @@ def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
     traces = out / file_name(source.case.id) / recordings.TRACES
     profiled = replace(
         source,
-        case=replace(source.case, timeout_s=TIMES * source.case.timeout_s),
+        # Nobody looks at what it draws.
+        case=replace(
+            source.case,
+            timeout_s=TIMES * source.case.timeout_s,
+            quality=replace(source.case.quality, mode="off"),
+        ),
+        keep_bytes=0,
         engine=Profiling(source.engine, wanted, str(traces)),
         out=out,
         number=0,

@@ -28,6 +28,7 @@ from pytest_sgdiff.runner.collect import (
     committed,
     measurement_of,
 )
+from pytest_sgdiff.runner.drawn import recorded_pictures
 from pytest_sgdiff.runner.gate import apart_from
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.result import environment_reason, finish, inherited_work
@@ -60,6 +61,11 @@ def record(job: Job) -> CaseResult:
         return lost
     now, baseline = measurement_of(job, collected), committed(job, collected)
     apart = apart_from(now, baseline) if baseline else ()
+    quality = recorded_pictures(job, collected, None if apart else baseline)
+    if job.extend and quality.other_picture:
+        # What is added must be of the same pictures: as noise of the baseline any other would pass from then on.
+        other = Reason(code="picture-changed")
+        return finish(job, collected, baseline, (), "regressed", other, quality=replace(quality, reference=None))
     fresh, priors = _renewed(job, collected), job.priors_for(collected.machine)
     own = own_series(fresh, job.case.metrics)
     told = (
@@ -74,7 +80,8 @@ def record(job: Job) -> CaseResult:
     looks = job.case.launches.looks
     shown = figures(now, own, baseline, job.case.metrics, looks=looks, apart=apart, priors=priors)
     # What else the launches show is told of comparable ones only.
-    result = finish(job, collected, baseline, () if apart else shown, "pass", _done(job, collected, baseline, apart))
+    done = _done(job, collected, baseline, apart)
+    result = finish(job, collected, baseline, () if apart else shown, "pass", done, quality=quality)
     # What was inherited otherwise stands in the review of the new baseline.
     reviewed = ("inherited-otherwise", "inherited-unrecorded")
     warnings = (*told, *(one for one in result.warnings if one.code not in reviewed))

@@ -14,6 +14,7 @@ from pytest_sgdiff.data import (
     LaunchRecord,
     NextStep,
     Outcome,
+    Quality,
     Reason,
     Verdict,
     Warned,
@@ -26,6 +27,7 @@ from pytest_sgdiff.judging.judge import new_stages
 from pytest_sgdiff.judging.step_profile import step_findings
 from pytest_sgdiff.judging.suite_prior import used
 from pytest_sgdiff.runner.collect import LaunchSet, measurement_of
+from pytest_sgdiff.runner.drawn import not_compared
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step, settles
 
@@ -43,6 +45,7 @@ def finish(
     reason: Reason,
     *,
     decided_by: Sequence[Verdict] = (),
+    quality: Quality | None = None,
 ) -> CaseResult:
     """The result of the case, with everything that reports want to know."""
     case, launches = job.case, (*collected.counted, *collected.discarded)
@@ -63,6 +66,8 @@ def finish(
     )
     if reason.code == "empty-recording":
         step = NextStep(code="name-recording")  # no engine ran, whose log could be read
+    if outcome == "regressed" and quality is not None and quality.other_picture:
+        step = NextStep(code="accept-picture", command=job.next_command)
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -86,6 +91,7 @@ def finish(
             *behind_rate(collected),
             *inherited_otherwise(changed),
             *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
+            *not_compared(quality),
         ),
         noise=used(job.priors_for(collected.machine)) if verdicts and collected.machine else (),
         problems=collected.problems,
@@ -99,6 +105,7 @@ def finish(
         folder=collected.kept_in,
         elapsed_s=time.monotonic() - collected.started,
         measured=bool(collected.counted),
+        quality=quality,
     )
 
 

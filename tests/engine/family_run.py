@@ -60,6 +60,7 @@ class EachFamily:
         # On a machine that does other things the honest answer may be that it cannot be told.
         assert ran.case["outcome"] in {"pass", "improved", "inconclusive"}
         assert ran.case["measured"] is True
+        assert ran.case["quality"]["code"] == "same"
 
 
 def gated(

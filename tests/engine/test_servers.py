@@ -130,6 +130,9 @@ def test_three_requests_are_measured_and_the_server_ends(served: Served, kind: s
     assert [len(dump["denoise_steps_ms"]) for dump in dumps] == [4] * 4
     assert len({one.fields["prompt"] for one in launch.requests}) == 4
     assert all(one.content_bytes for one in launch.requests)
+    # Of each measured request what it drew, each with a prompt of its own.
+    assert [one.kind for one in launch.samples or ()] == ["video" if kind == "wan" else "image"] * 3
+    assert len({one.picture for one in launch.samples or ()}) == 3
     http, scheduler, master = (int(launch.argv[launch.argv.index(flag) + 1]) for flag in PORTS)
     assert ports.free(Ports(http=http, scheduler=scheduler, master=master))
 

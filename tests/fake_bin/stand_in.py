@@ -37,7 +37,8 @@ Scenarios:
     zero-dump         a dump whose total is 0               stale          the dump is dated a day back
     worker-dump       the worker wrote the dump             missing-stage  the dump lacks its denoising stage
     few-steps         half the steps asked for              no-output      no output file
-    empty-file        an output file of 0 bytes
+    empty-file        an output file of 0 bytes             black          a picture (PNG) that is black
+    picture:N         a picture (PNG), another one for each N
     hang              prints, then never ends               stubborn       as hang, and ignores SIGTERM
     killed            kills itself with SIGKILL             orphan         leaves a child behind and hangs
     secret            prints the value of HF_TOKEN
@@ -494,8 +495,32 @@ class Launch:
         os.makedirs(folder, exist_ok=True)
         output = os.path.join(folder, self.name)
         with open(output, "wb") as file:
-            file.write(b"" if "empty-file" in self.plays else b"not a picture")
+            file.write(b"" if "empty-file" in self.plays else self.picture())
         self.log.info(f"Output saved to \x1b[1;36m{output}\x1b[0;0m")
+
+    def picture(self):
+        """The bytes of the output: a small PNG, if one is played."""
+        if "picture" not in self.plays and "black" not in self.plays:
+            return b"not a picture"
+        import struct
+        import zlib
+
+        side, number = 48, int(self.plays.get("picture") or 0)
+        rows = (
+            bytes(
+                0 if "black" in self.plays else (x * (3 + number) + y * (5 - number) + 40 * colour) % 256
+                for x in range(side)
+                for colour in range(3)
+            )
+            for y in range(side)
+        )
+        head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        body = zlib.compress(b"".join(b"\0" + row for row in rows))
+        parts = [(b"IHDR", head), (b"IDAT", body), (b"IEND", b"")]
+        return b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in parts
+        )
 
     def write(self, dump):
         path = self.args.get("perf-dump-path")

@@ -27,7 +27,10 @@ PLUGINS = ("-p", "pytest_sgdiff.plugin", "-p", "xdist.plugin")
 
 # What a test with pytester imports, it takes out again: half of our modules would then know other classes than the
 # rest, and numpy does not bear it. So everything is imported before.
-for name in ("jinja2", "pynvml", "scipy.optimize", "scipy.special", "scipy.stats", "yaml"):
+for name in (
+    *("jinja2", "pynvml", "scipy.optimize", "scipy.special", "scipy.stats", "yaml"),
+    *("PIL.Image", "scipy.ndimage", "scipy.spatial", "skimage.metrics._structural_similarity"),
+):
     importlib.import_module(name)
 for module in pkgutil.walk_packages(pytest_sgdiff.__path__, "pytest_sgdiff."):
     importlib.import_module(module.name)

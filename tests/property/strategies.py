@@ -15,6 +15,7 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=8)
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXT,
+    bytes: st.binary(max_size=8),
     bool: st.booleans(),
     int: st.integers(-(2**53), 2**53),
     float: FLOATS,

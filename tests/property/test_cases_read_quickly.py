@@ -104,7 +104,7 @@ def libyaml() -> None:
         pytest.skip("PyYAML came without libyaml")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(texts)
 @example("[a?b]")  # PyYAML ends a plain scalar of a flow there
 @example("a: >#\n  b")  # libyaml takes the comment
@@ -115,7 +115,7 @@ def test_it_is_the_same_or_nothing(text: str) -> None:
     assert_the_same_or_nothing(text)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(name=st.sampled_from(sorted(REAL)), at=st.floats(0, 1), length=st.integers(0, 4), other=fragments)
 def test_it_is_the_same_or_nothing_of_a_damaged_file(name: str, at: float, length: int, other: str) -> None:
     text = REAL[name]

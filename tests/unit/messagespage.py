@@ -31,6 +31,7 @@ from pytest_sgdiff.data import (
     Problem,
     ProblemCode,
     ProfileCode,
+    QualityCode,
     ReasonCode,
     StepFinding,
     TroubleCode,
@@ -59,6 +60,7 @@ part of the sentence. The figures in the sentences below are examples.
 | what you look at | where its codes are |
 | --- | --- |
 | why a case has its outcome (`reason_code`) | [Reasons](#reasons) |
+| what became of its pictures (`quality`) | [Pictures](#pictures) |
 | a case that has no result | [Not measured](#not-measured) |
 | why a launch does not count (`problem`) | [Problems of a launch](#problems-of-a-launch), [Causes](#causes) |
 | what the engine's log shows | [Failures in a log](#failures-in-a-log), [Warmup](#warmup) |
@@ -139,6 +141,8 @@ OF_PROBLEMS: Mapping[str, dict[str, Any]] = {
     "no-dump": {"number": 0},
     "empty-output": {"found": ("video.mp4",)},
     "output-of-warmup": {"found": ("mesh.obj",)},
+    "bad-output": {"found": ("video.mp4",)},
+    "blank-output": {"found": ("video.mp4",), "blank": "black"},
     "pipeline-unproved": {"wanted": ("WanPipeline",)},
     "other-pipeline": {"wanted": ("LTX2TwoStagePipeline",), "found": ("LTX2Pipeline",)},
     "stages-missing": {"wanted": ("LTX2RefinementStage",)},
@@ -188,6 +192,9 @@ PROBLEMS = {
     "no-output": "The request produced no file. With `save-output: false` none is asked for.",
     "empty-output": "The file is there and has no content.",
     "output-of-warmup": "The measured request wrote nothing.",
+    "bad-output": "A picture, video or mesh that is incomplete or broken. Cause `damaged`.",
+    "blank-output": "The picture, or every frame that was looked at, is of one colour ([quality.md]"
+    "(quality.md#pictures-that-show-nothing)). Cause `blank`.",
     "diffusers-ran": "The engine fell back to diffusers without a message. Cause `backend`.",
     "native-unproved": "No line says which pipeline ran. The log is incomplete, or its level is above info.",
     "native-ran": "Drop `backend: diffusers`, or find out why the native backend ran.",
@@ -242,7 +249,27 @@ REASONS = {
     "shard-unreported": "The recording has no report of this shard. Its host died, or its artifact is missing.",
     "shard-killed": "The shard wrote what it was to measure, and no end. What it launched does not settle the case.",
     "shard-unmeasured": "The shard ended without a result of this case. Its own output says why.",
+    "picture-changed": "The launches drew another picture than the baseline's: [pictures](#pictures). The times do not "
+    "matter then.",
     "recorded": "`--sgdiff-update` took these launches as the baseline.",
+}
+
+PICTURES = {
+    "same": "Nothing differs by more than noise.",
+    "allowed": "The case states figures under `quality`, and the pictures keep them.",
+    "lossy": "The case says `quality: lossy`: the figures are shown, and decide nothing.",
+    "changed": "Regressed, whatever the times are ([quality.md](quality.md#what-is-the-same-picture)).",
+    "beyond-allowed": "Regressed: the case states a figure under `quality`, and the pictures do not keep it.",
+    "other-size": "Regressed: the width or height differs.",
+    "other-frames": "Regressed: the number of frames differs.",
+    "other-kind": "Regressed: an image in place of a video, or the like.",
+    "other-count": "Regressed: more or fewer files than before.",
+    "off": "The case says `quality: off`.",
+    "no-output": "The case has no output written.",
+    "no-library": "Install the extra `quality`.",
+    "no-samples": "The recording was made without the extra `quality`, or by an earlier version.",
+    "no-reference": "The baseline was recorded without pictures. Record it again.",
+    "flawed": "One of the outputs has no sample; the sentence says why.",
 }
 
 GAPS = {
@@ -327,6 +354,7 @@ WARNINGS = {
     "unknown-machine": "Only recordings without a machine are compared with it.",
     "unknown-stage": "Correct the name.",
     "lost-launches": "The figures are those of the launch that was made again: [losses](#losses).",
+    "not-compared": "The pictures of the case were not compared: [pictures](#pictures).",
     "advice": "[Advice](#advice-on-a-case) on the case, of level warning.",
 }
 
@@ -554,6 +582,13 @@ def sections() -> Iterable[Section]:
         codes=get_args(ReasonCode),
         says={**golden("reason"), "problem": said_by_problems()["diffusers-ran"]},
         means=REASONS,
+    )
+    yield Section(
+        title="Pictures",
+        about="What became of the pictures of a case: `quality.code` in JSON. [quality.md](quality.md) explains it.",
+        codes=get_args(QualityCode),
+        says={**golden("quality"), "off": "(nothing)", "no-output": "(nothing)"},
+        means=PICTURES,
     )
     yield Section(
         title="Not measured",

@@ -141,8 +141,8 @@ def test_a_timeout_is_a_duration_or_seconds(written: str, seconds: float) -> Non
             [
                 (
                     "5: unknown key 'frobnicate'; known are args, assets, backend, config, engine, env, expect,"
-                    " faster_than, fixtures, gpus, launches, marks, matrix, metrics, model, requires, source, summary, "
-                    "timeout, warmup"
+                    " faster_than, fixtures, gpus, launches, marks, matrix, metrics, model, quality, requires, source, "
+                    "summary, timeout, warmup"
                 )
             ],
         ),

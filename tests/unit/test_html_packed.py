@@ -18,7 +18,7 @@ lines = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(lines.map("".join) | st.text(st.characters(exclude_characters="\0", codec="utf-8")), max_size=6))
 def test_what_was_packed_comes_out_as_it_was(sections: list[str]) -> None:
     assert unpacked(packed(sections)) == sections

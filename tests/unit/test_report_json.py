@@ -25,6 +25,7 @@ from pytest_sgdiff.data import (
     NoisePrior,
     Problem,
     ProblemCode,
+    QualityCode,
     Reason,
     ReasonCode,
     Run,
@@ -151,6 +152,7 @@ def test_the_schema_knows_every_code() -> None:
     assert steps == list(get_args(NextCode))
     warnings = SCHEMA["$defs"]["case"]["properties"]["warning_codes"]["items"]["enum"]
     assert warnings == list(get_args(WarningCode))
+    assert SCHEMA["$defs"]["quality"]["properties"]["code"]["enum"] == list(get_args(QualityCode))
     assert SCHEMA["$defs"]["disturbance"]["properties"]["code"]["enum"] == list(get_args(DisturbanceCode))
     assert SCHEMA["$defs"]["difference"]["properties"]["code"]["enum"] == list(get_args(DifferenceCode))
 

@@ -28,9 +28,12 @@ def made(folder: pathlib.Path) -> None:
     for case in ("tiny", "against/tiny", "again/tests_test_own.py_test_main/tiny"):
         launch = folder / case / "00"
         (launch / "work" / "outputs").mkdir(parents=True)
-        for name in ("perf.json", "engine.log", "launch.json", ".tmp-17", "work/outputs/a_cat.mp4"):
+        (launch / "outputs").mkdir()
+        of_the_engine = ("work/outputs/a_cat.mp4", "outputs/a_cat.mp4")
+        for name in ("perf.json", "engine.log", "launch.json", "output_0.png", ".tmp-17", *of_the_engine):
             (launch / name).write_text("{}")
-    (folder / "baselines" / "nvidia-h200-x1").mkdir(parents=True)
+    (folder / "baselines" / "nvidia-h200-x1" / "tiny.ref").mkdir(parents=True)
+    (folder / "baselines" / "nvidia-h200-x1" / "tiny.ref" / "f355a7d26ddb732f.png").touch()
     (folder / "baselines" / "nvidia-h200-x1" / "tiny.json").write_text("{}")
     (folder / "baselines" / ".lock").touch()
     for name in ("shard-1-of-4.json", "selection-0123456789abcdef.json"):
@@ -96,6 +99,7 @@ def with_a_pipe(folder: pathlib.Path) -> None:
         lambda folder: (folder / "tiny" / "00" / "notes.md").write_text("mine"),
         lambda folder: (folder / "thesis" / "chapter").mkdir(parents=True),
         lambda folder: (folder / "baselines" / "notes.md").write_text("mine"),
+        lambda folder: (folder / "baselines" / "nvidia-h200-x1" / "tiny.ref" / "notes.md").write_text("mine"),
         lambda folder: (folder / "against" / "notes.md").write_text("mine"),
         lambda folder: (folder / "again" / "notes.md").write_text("mine"),
         lambda folder: (folder / "linked").symlink_to(folder.parent.parent),

@@ -27,6 +27,7 @@ from pytest_sgdiff.data import (
     NextStep,
     NoisePrior,
     Problem,
+    QualityChoice,
     Reading,
     Recorded,
     Warned,
@@ -48,6 +49,7 @@ CASE = Case(
     location=Location(path="cases/wan.yaml", line=4, column=3),
     model="m",
     metrics=MetricChoice(gate=("denoise",)),
+    quality=QualityChoice(mode="off"),  # these launches drew nothing; test_quality.py has some that did
 )
 QUIET = Watch(alone=True)
 DISTURBED = Watch(foreign=(GpuProcess(gpu_uuid="GPU-1", pid=77, name="python3"),))

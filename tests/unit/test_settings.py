@@ -259,3 +259,20 @@ def test_no_two_things_are_written_to_one_file(tmp_path: Path, option: dict[str,
 
 def test_a_report_that_is_named_twice_is_one(tmp_path: Path) -> None:
     assert settle(tmp_path, option={**LIVE, "sgdiff_report": ["r.json", "r.json"], "sgdiff_history": "h.db"}).live
+
+
+@pytest.mark.parametrize(("value", "size"), [("0", 0), ("200MB", 200_000_000), ("1 gb", 1_000_000_000), ("512", 512)])
+def test_outputs_are_kept_up_to_a_size(tmp_path: Path, value: str, size: int) -> None:
+    assert settle(tmp_path, option={"sgdiff_keep_outputs": value}).keep_outputs_bytes == size
+    assert settle(tmp_path, SGDIFF_KEEP_OUTPUTS=value).keep_outputs_bytes == size
+
+
+@pytest.mark.parametrize("value", ["all", "-1", "1.5GB", "200 MiB", "MB"])
+def test_what_is_no_size_of_outputs_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(OptionError, match="must be a size such as 200MB"):
+        settle(tmp_path, option={"sgdiff_keep_outputs": value})
+
+
+def test_files_of_nodes_are_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--sgdiff-keep-outputs keeps files of this machine"):
+        settle(tmp_path, option={"sgdiff_cluster": "auto", "sgdiff_keep_outputs": "1GB"})

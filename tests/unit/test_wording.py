@@ -21,6 +21,7 @@ from pytest_sgdiff.data import (
     Attribution,
     Beside,
     BesideCode,
+    Blank,
     Cause,
     Changed,
     CommitsLack,
@@ -46,6 +47,7 @@ from pytest_sgdiff.data import (
     NextStep,
     NodeTrouble,
     NoisePrior,
+    OutputSample,
     PartChange,
     Problem,
     ProblemCode,
@@ -54,13 +56,19 @@ from pytest_sgdiff.data import (
     Profiled,
     ProfileRow,
     ProfileSummary,
+    Quality,
+    QualityCode,
     Reason,
     ReasonCode,
+    Reference,
+    ReferenceOutput,
     RequestFailure,
     RowChange,
+    SampleFlaw,
     SelectedTest,
     Shard,
     ShardGap,
+    Similarity,
     StageChange,
     StepFinding,
     StepsChange,
@@ -107,6 +115,7 @@ from pytest_sgdiff.reports import (
     noise_text,
     problem_text,
     profile_text,
+    quality_text,
     reason_text,
     warning_text,
 )
@@ -121,6 +130,15 @@ CHANGED = (
 )
 DOUBT = Doubt(code="varies", metric="denoise", unit="ms", of=5, size=0.015, limit=0.012, needed=10)
 STAGE = UnknownStage(key="metrics.gate", name="DecodeStage", near="DecodingStage", known=("DecodingStage",))
+OTHER_PICTURE = Quality(
+    code="changed",
+    launches=1,
+    launch=0,
+    similarity=Similarity(ssim=0.31, mse=1156.3, difference=24.5),
+    measure="psnr",
+    found=17.5,
+    limit=48.1,
+)
 PLACE = Location(path="cases/wan.yaml", line=9, column=5)
 
 
@@ -272,6 +290,7 @@ def reason_lines() -> Iterator[str]:
         Reason(code="shard-unreported", shard="3/4"),
         Reason(code="shard-killed", shard="3/4"),
         Reason(code="shard-unmeasured", shard="3/4", error="its worker died"),
+        Reason(code="picture-changed"),
         Reason(code="recorded", launches=1),
         Reason(code="recorded", launches=5, others=("nvidia-h100-x1",)),
         Reason(code="recorded", launches=5, added_to=5),
@@ -280,7 +299,8 @@ def reason_lines() -> Iterator[str]:
     ]
     assert {one.code for one in reasons} == set(get_args(ReasonCode))
     for one in reasons:
-        yield f"{one.code}: {reason_text.reason(factories.regressed(reason=one, problems=(problem,)))}"
+        result = factories.regressed(reason=one, problems=(problem,), quality=OTHER_PICTURE)
+        yield f"{one.code}: {reason_text.reason(result)}"
     pairs = factories.regressed(reason=Reason(pairs=5), baseline_path=None)
     yield f"verdicts (A/B): {reason_text.reason(pairs)}"
     lacking = factories.regressed(outcome="no-baseline")
@@ -410,6 +430,7 @@ def warning_lines() -> Iterator[str]:
         "unknown-machine": Warned(code="unknown-machine", machine="unknown-x4"),
         "unknown-stage": Warned(code="unknown-stage", stage=STAGE, location=PLACE),
         "lost-launches": Warned(code="lost-launches", losses=(Loss(code="preempted", node="a"),)),
+        "not-compared": Warned(code="not-compared", quality=Quality(code="no-reference")),
         "advice": Warned(code="advice", advice=known),
     }
     assert list(warnings) == list(get_args(WarningCode))
@@ -541,6 +562,45 @@ def flaw_lines() -> Iterator[str]:
     yield f"unreadable (line): {flaw_text.line(unreadable)}"
 
 
+def quality_lines() -> Iterator[str]:
+    seen = Similarity(ssim=0.886, mse=1164.2, difference=24.5, frame=12)
+    common: dict[str, Any] = {"launches": 3, "launch": 1, "similarity": seen, "noise": Similarity(ssim=1.0, mse=0.0)}
+    mesh = Similarity(chamfer=0.0312, box=0.004, spacing=0.0124)
+    found = [
+        Quality(code="same", **common),
+        Quality(code="same", launches=1, similarity=Similarity(ssim=1.0, mse=0.0, difference=0.0)),
+        Quality(code="same", launches=1, similarity=mesh),
+        Quality(code="allowed", **common),
+        Quality(code="lossy", **common),
+        OTHER_PICTURE,
+        Quality(code="changed", measure="ssim", found=0.886, limit=0.9954, **common),
+        Quality(code="changed", measure="block", found=24.1, limit=36.1, **common),
+        Quality(code="changed", launch=0, output=2, measure="chamfer", found=0.0312, limit=0.0186, similarity=mesh),
+        Quality(code="changed", launch=0, measure="box", found=0.004, limit=0.001, similarity=mesh),
+        Quality(code="beyond-allowed", measure="difference", found=24.5, limit=8.0, **common),
+        Quality(code="other-size", launch=0, then="832x480", now="640x480"),
+        Quality(code="other-frames", launch=0, then="81", now="77"),
+        Quality(code="other-kind", launch=0, then="video", now="image"),
+        Quality(code="other-count", launch=0, then="1", now="2"),
+        Quality(code="off"),
+        Quality(code="no-output"),
+        Quality(code="no-library", missing=("av", "scikit-image")),
+        Quality(code="no-samples"),
+        Quality(code="no-reference"),
+        *(
+            Quality(code="flawed", flaw=flaw, name="a.png", said="as its reader says it")
+            for flaw in get_args(SampleFlaw)
+        ),
+        Quality(code="flawed", flaw="unreadable"),
+    ]
+    kept = Reference(outputs=(ReferenceOutput(sample=OutputSample(), noise=seen),), launches=5)
+    found += [Quality(code="no-reference", reference=kept), Quality(code="same", reference=kept, **common)]
+    assert {one.code for one in found} == set(get_args(QualityCode))
+    yield from (f"{one.code}: {quality_text.words(one)}" for one in found)
+    yield f"changed (A/B): {quality_text.words(OTHER_PICTURE, paired=True)}"
+    yield from (f"blank, {blank}: {quality_text.BLANK[blank]}" for blank in get_args(Blank))
+
+
 def wait_lines() -> Iterator[str]:
     held = WaitReason(code="held", gpus=(0, 1), tag="ltx2", pid=42)
     process = Use(kind="process", processes=(GpuProcess(gpu_uuid=UUID, pid=77, name="python3", used_mb=1002),))
@@ -609,6 +669,7 @@ KINDS = {
     "merge": merge_lines,
     "noise": noise_lines,
     "problem": problem_lines,
+    "quality": quality_lines,
     "reason": reason_lines,
     "wait": wait_lines,
     "warning": warning_lines,

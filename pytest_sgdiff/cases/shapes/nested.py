@@ -156,7 +156,7 @@ class Record:
 
     `relation` adds the mistakes that only the whole record shows. `formerly` maps keys of earlier versions to those
     that took their place, with another meaning; `aliases` those that only have another name now, and still work.
-    `fields` are the names of the dataclass's fields, where a key has another.
+    `fields` are the names of the dataclass's fields, where a key has another; `also` are those that no key has.
     """
 
     kind: type[Any]
@@ -166,6 +166,7 @@ class Record:
     formerly: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
         if not isinstance(node, Table):
@@ -178,7 +179,7 @@ class Record:
                 mistakes.add(node.place, f"'{name}' has no '{key}'")
         if len(mistakes) > found:
             return None
-        record = self.kind(**checked)
+        record = self.kind(**checked, **self.also)
         if self.relation is not None:
             self.relation(record, node, name, mistakes)
         return record
@@ -234,6 +235,34 @@ class Record:
         required = {"required": list(self.required())} if self.required() else {}
         keys = said_of_keys(self.keys, self.required())
         return {"type": "object", "properties": properties, "additionalProperties": False, **required, **keys}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WordOrRecord:
+    """One of several words, each of which stands for a value, or a mapping with fixed keys."""
+
+    words: Mapping[str, Any]
+    record: Record
+
+    def check(self, node: Node, name: str, mistakes: Mistakes) -> Any:
+        if isinstance(node, Table):
+            return self.record.check(node, name, mistakes)
+        word = node.text if isinstance(node, Leaf) else ""
+        if word not in self.words:
+            known = ", ".join(self.words)
+            hint = did_you_mean(word, self.words) if word else ""
+            mistakes.add(node.place, f"'{name}' must be {known}, or a mapping, got {describe(node)}{hint}")
+            return None
+        return self.words[word]
+
+    def schema(self) -> Schema:
+        words = list(self.words)
+        # Without the words an `enum` would refuse every mapping.
+        return either(
+            {"type": "string", "pattern": f"^(?:{'|'.join(words)})$", "examples": words},
+            {**self.record.schema(), "minProperties": 1},
+            what=f"{', '.join(words)}, or a mapping of {', '.join(self.record.keys)}",
+        )
 
 
 def unknown_key(place: Place, key: str, known: Collection[str], name: str, mistakes: Mistakes) -> None:

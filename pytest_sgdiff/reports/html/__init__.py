@@ -29,7 +29,7 @@ from pytest_sgdiff.reports import (
     warning_text,
 )
 from pytest_sgdiff.reports.facts import baseline_facts, engine_facts, launch_facts, machine_facts, workload_facts
-from pytest_sgdiff.reports.html import charts
+from pytest_sgdiff.reports.html import charts, drawn
 from pytest_sgdiff.reports.html.packed import packed
 from pytest_sgdiff.reports.html.requests import lives
 from pytest_sgdiff.reports.html.sparks import sparks
@@ -126,6 +126,7 @@ class HtmlReport:
         """What the page shows of each case, the worst first, and the packs that hold what is packed of it."""
         results = case_text.worst_first(run.results)
         reach = _reach([v for result in results if (v := case_text.decisive(result)) is not None])
+        shown = drawn.pictures(results)
         trends: dict[str, list[Trend]] = {}
         for trend in run.trends:
             trends.setdefault(trend.case, []).append(trend)
@@ -135,7 +136,12 @@ class HtmlReport:
         for result in results:
             seen[result.case] = count = seen.get(result.case, 0) + 1
             anchor = result.case if count == 1 else f"{result.case}.{count}"
-            view = self._case(run, result, trends.get(result.case, ()), anchor=anchor, reach=reach)
+            outputs, left_out = shown[result.node_id]
+            view = {
+                **self._case(run, result, trends.get(result.case, ()), anchor=anchor, reach=reach),
+                "outputs": outputs,
+                "outputs_left_out": numbers.plural(left_out, "output") if left_out else "",
+            }
             body = environment().get_template("case.html.j2").module.body(view, text.CORE_LEGEND, text.PAUSE_LEGEND)  # type: ignore[attr-defined]
             # Of a large suite the pictures alone would take a gigabyte.
             views.append({key: view[key] for key in _KEPT})
@@ -191,6 +197,8 @@ class HtmlReport:
             "conditions": evidence.conditions(result) if result.launches else "",
             "find": _find(result),
             "apart": evidence.differences(result),
+            "drew": case_text.pictures(result),
+            "other_picture": result.quality is not None and result.quality.other_picture,
             "warnings": warning_text.of_case(result),
             "base": case_text.base_word(result),
             "problems": [

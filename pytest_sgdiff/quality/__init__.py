@@ -1,0 +1,10 @@
+"""The quality guard: whether launches still draw what the baseline's launches drew.
+
+sampling, child     a small sample of each output file, made in a process of its own with bounded memory and time
+pictures, meshes    how that process reads images, videos and meshes
+similarity          how alike two samples are
+judge               a baseline's reference and its noise, and what became of a case's pictures
+extra               the libraries that all this needs
+
+The libraries are imported inside functions: nothing else of the plugin needs them.
+"""

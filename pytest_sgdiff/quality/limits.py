@@ -1,0 +1,39 @@
+"""How much of an output is read, and how much of it is kept."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FILES_AT_MOST: Final = 8
+"""Outputs of one launch that are sampled."""
+
+IMAGE_SIDE: Final = 512
+"""Pixels of the longer side of an image that is kept; larger ones are scaled down."""
+
+FRAME_SIDE: Final = 256
+"""The same of each frame of a video."""
+
+FRAMES: Final = 5
+"""Frames of a video that are kept: the first, the last, and those between them at even distances."""
+
+POINTS: Final = 2048
+"""Points of a mesh that are kept."""
+
+PIXELS_AT_MOST: Final = 1 << 26
+"""Pixels of an image or frame that is read: 8192 x 8192."""
+
+FRAMES_AT_MOST: Final = 20_000
+"""Frames of a video that is read."""
+
+MESH_BYTES: Final = 1 << 28
+"""Bytes of the file of a mesh that is read."""
+
+SAMPLE_PIXELS: Final = IMAGE_SIDE * IMAGE_SIDE * 4
+"""Pixels of a sample that is read back. A strip has fewer: it comes from a recording or a baseline, which others may
+have written."""
+
+MEMORY_BYTES: Final = 1 << 32
+"""Address space of the process that reads one output."""
+
+SECONDS: Final = 60.0
+"""Time that it may take."""

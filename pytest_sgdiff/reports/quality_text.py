@@ -1,0 +1,131 @@
+"""The words for a `Quality`: what became of the pictures of a case. The one place that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pytest_sgdiff.data import Blank, Measure, Quality, QualityCode, SampleFlaw, Similarity
+from pytest_sgdiff.reports.figures import fixed
+from pytest_sgdiff.reports.numbers import plural
+
+BLANK: Mapping[Blank, str] = {
+    "black": "it is all black",
+    "white": "it is all white",
+    "grey": "it is all of one grey, as NaN often looks",
+    "one-colour": "all of it is the same",
+}
+
+_FLAWS: Mapping[SampleFlaw, str] = {
+    "format": "is neither a PNG, JPEG, WebP or MP4 nor an OBJ or GLB mesh",
+    "unreadable": "cannot be read",
+    "too-large": "needs more memory than its reader gets",
+    "too-slow": "takes longer to read than its reader gets",
+    "left-out": "is one of more outputs than are compared",
+    "missing": "has no picture in the recording",
+}
+
+_NAMES: Mapping[Measure, str] = {
+    "ssim": "SSIM",
+    "psnr": "PSNR",
+    "block": "PSNR of the block that differs most",
+    "difference": "mean difference",
+    "chamfer": "distance of the surfaces",
+    "box": "shift of the bounding box",
+}
+
+
+def words(q: Quality, *, paired: bool = False) -> str:
+    """`pictures: another one than the baseline's: PSNR 17.5 dB, at least 42.0 dB accepted`: what became of them, in
+    one line; empty where nobody was to look at them."""
+    told = _WORDS[q.code](q, "base engine" if paired else "baseline")
+    if q.reference is None:
+        return told
+    made = f"{plural(len(q.reference.outputs), 'output')} recorded as what the baseline draws"
+    own = [f"launches differ by {figures(output.noise)}" for output in q.reference.outputs if output.noise]
+    return "; ".join([", ".join([made, *own[:1]]), *([told] if q.code != "no-reference" else [])])
+
+
+def figures(seen: Similarity) -> str:
+    """`SSIM 0.9987, PSNR 48.1 dB, mean difference 0.31`, of meshes their distance."""
+    told = [
+        None if seen.ssim is None else f"SSIM {_number('ssim', seen.ssim)}",
+        None if seen.mse is None else f"PSNR {_psnr(seen)}",
+        None if seen.difference is None else f"mean difference {_number('difference', seen.difference)}",
+        None if seen.chamfer is None else f"surfaces {_number('chamfer', seen.chamfer)} apart",
+        None if seen.box is None else f"bounding box moved by {_number('box', seen.box)}",
+    ]
+    return ", ".join(one for one in told if one)
+
+
+def _psnr(seen: Similarity) -> str:
+    return "infinite" if seen.psnr_db is None else _number("psnr", seen.psnr_db)
+
+
+def _number(measure: Measure, value: float) -> str:
+    if measure in ("psnr", "block"):
+        return f"{fixed(value, 1)} dB"
+    if measure in ("chamfer", "box"):
+        return f"{fixed(100 * value, 2)} %"
+    return fixed(value, 4 if measure == "ssim" else 2)
+
+
+def _compared(q: Quality) -> str:
+    seen = "" if q.similarity is None else figures(q.similarity)
+    return f" ({seen}; {plural(q.launches, 'launch')})" if seen else ""
+
+
+def _beyond(q: Quality, whose: str) -> str:
+    if q.measure is None or q.found is None or q.limit is None:
+        return ""
+    least = "at least" if q.measure in ("ssim", "psnr", "block") else "at most"
+    found, limit = _number(q.measure, q.found), _number(q.measure, q.limit)
+    return f"{_NAMES[q.measure]} {found}, {whose} {least} {limit}"
+
+
+def _which(q: Quality) -> str:
+    """The launch and output that are meant, and the frame."""
+    frame = q.similarity.frame if q.similarity else None
+    told = [f"launch {q.launch}"] if q.launch is not None else []
+    told += [f"output {q.output}"] if q.output else []
+    told += [f"frame {frame}"] if frame is not None else []
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _changed(q: Quality, base: str) -> str:
+    return f"the picture is not the one of the {base}{_which(q)}: {_beyond(q, 'the noise between its launches allows')}"
+
+
+def _allowed(q: Quality, base: str) -> str:
+    return f"the picture is not close enough to the one of the {base}{_which(q)}: {_beyond(q, 'the case allows')}"
+
+
+def _other(what: str) -> Callable[[Quality, str], str]:
+    return lambda q, base: f"the output has other {what} than the one of the {base}{_which(q)}: {q.now}, not {q.then}"
+
+
+def _flawed(q: Quality, base: str) -> str:
+    why = _FLAWS[q.flaw or "unreadable"] + (f" ({q.said})" if q.said else "")
+    return f"pictures are not compared: {q.name or 'an output'} {why}"
+
+
+_WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
+    "same": lambda q, base: f"the pictures are those of the {base}{_compared(q)}",
+    "allowed": lambda q, base: f"the pictures are as close to those of the {base} as the case allows{_compared(q)}",
+    "lossy": lambda q, base: f"the pictures may differ from those of the {base}{_compared(q)}",
+    "changed": _changed,
+    "beyond-allowed": _allowed,
+    "other-size": _other("dimensions"),
+    "other-frames": _other("frames"),
+    "other-kind": _other("content"),
+    "other-count": lambda q, base: f"a launch wrote {q.now} outputs{_which(q)}, those of the {base} {q.then}",
+    "off": lambda q, base: "",
+    "no-output": lambda q, base: "",
+    "no-library": lambda q, base: (
+        f"pictures are not compared: {', '.join(q.missing)} not installed: pip install {' '.join(q.missing)}"
+    ),
+    "no-samples": lambda q, base: "pictures are not compared: the launches have no samples of their outputs",
+    "no-reference": lambda q, base: (
+        f"pictures are not compared: the {base} has none; --sgdiff-update records them with it"
+    ),
+    "flawed": _flawed,
+}

@@ -1,0 +1,125 @@
+"""Pictures beside times: what they do to the outcome of a gate, a recording and an A/B run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_sgdiff.data import NextStep, QualityChoice
+from pytest_sgdiff.quality.judge import Drawn, reference_of
+from pytest_sgdiff.reports import case_text
+from pytest_sgdiff.runner.ab import against
+from pytest_sgdiff.runner.gate import gate
+from pytest_sgdiff.runner.record import record
+from tests.unit.test_quality import drew, levels
+from tests.unit.test_runner import CASE, RENEW, SLOW, STEADY, Script, baseline, job
+
+DREW, OTHER, BLANK = (drew(levels(0)), drew(levels(1)), drew(levels(2), blank="black"))
+LOOKED_AT = replace(CASE, quality=QualityChoice())
+
+
+def with_pictures(*values, sample=DREW, **changes):
+    drawn = [Drawn(launch=number, samples=(sample,)) for number in range(3)]
+    return baseline(*values, reference=reference_of(drawn), **changes)
+
+
+def launches(*values, sample=DREW, **changes):
+    return Script(*values, samples=None if sample is None else (sample,), **changes)
+
+
+def test_the_same_picture_changes_nothing():
+    result = gate(job(launches(*STEADY), then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert (result.outcome, result.reason_code, result.warnings) == ("pass", "verdicts", ())
+    assert result.quality is not None
+    assert (result.quality.code, result.quality.launches, result.quality.views) == ("same", 1, ())
+
+
+def test_no_gain_makes_up_for_another_picture():
+    faster = [0.8 * ms for ms in STEADY]
+    result = gate(job(launches(*faster, sample=OTHER), then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert (result.outcome, result.reason_code, result.decided_by) == ("regressed", "picture-changed", ())
+    assert result.verdicts[0].outcome == "improved"
+    assert result.next_step == NextStep(code="accept-picture", command=RENEW)
+
+
+def test_a_slower_engine_with_another_picture_is_told_of_both():
+    result = gate(job(launches(*SLOW, sample=OTHER), then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert (result.outcome, result.reason_code, result.decided_by) == ("regressed", "verdicts", ("denoise",))
+    assert len(result.launches) == 5
+    assert result.quality is not None
+    assert result.quality.other_picture
+    assert result.next_step == NextStep(code="accept-picture", command=RENEW)
+    assert "another picture" in case_text.phrase(result)
+    assert case_text.headline(result).startswith("denoising is 8.0 % slower")
+
+
+def test_one_launch_of_several_with_another_picture_is_enough():
+    source = launches(*SLOW)
+    made = source.launch
+    source.launch = lambda *, alone: replace(one := made(alone=alone), samples=(OTHER if one.number == 2 else DREW,))
+    result = gate(job(source, then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert result.quality is not None
+    assert (result.quality.code, result.quality.launch) == ("changed", 2)
+
+
+@pytest.mark.parametrize("made", [gate, record])
+def test_a_picture_that_shows_nothing_is_no_measurement(made):
+    result = made(job(launches(*STEADY, sample=BLANK), then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert (result.outcome, result.problems[0].code, result.measured) == ("invalid", "blank-output", False)
+    assert result.quality is None
+
+
+@pytest.mark.parametrize(
+    ("sample", "then", "code"),
+    [(None, with_pictures(*STEADY), "no-samples"), (DREW, baseline(*STEADY), "no-reference")],
+)
+def test_what_is_not_compared_is_a_warning_and_the_times_decide(sample, then, code):
+    result = gate(job(launches(*STEADY, sample=sample), then=then, case=LOOKED_AT))
+    assert (result.outcome, [one.code for one in result.warnings]) == ("pass", ["not-compared"])
+    assert result.warnings[0].quality is not None
+    assert result.warnings[0].quality.code == code
+
+
+def test_a_case_without_pictures_reads_no_reference():
+    def read(baseline):
+        raise AssertionError("it was not to be read")
+
+    source = launches(*STEADY, sample=OTHER)
+    result = gate(job(source, then=with_pictures(*STEADY), case=CASE, reference_for=read))
+    assert (result.outcome, result.quality and result.quality.code) == ("pass", "off")
+
+
+def test_a_recording_keeps_what_it_drew_and_shows_what_the_old_one_did():
+    result = record(job(launches(*STEADY, sample=OTHER), then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert (result.outcome, result.recorded) == ("pass", True)
+    assert result.quality is not None
+    assert (result.quality.code, result.quality.views[0].then) == ("changed", DREW.picture)
+    assert result.quality.reference is not None
+    assert result.quality.reference.outputs[0].sample.picture == OTHER.picture
+
+
+def test_an_extension_keeps_the_reference_and_adds_to_its_noise():
+    near = drew(levels(0) + 1)
+    then = with_pictures(*STEADY, engine_version="0.5.17")
+    later = launches(*STEADY, sample=near)
+    result = record(job(later, then=then, case=LOOKED_AT, extend=True))
+    assert result.recorded
+    assert result.quality is not None
+    assert result.quality.reference is not None
+    (output,) = result.quality.reference.outputs
+    assert (output.sample.picture, result.quality.reference.launches) == (DREW.picture, 8)
+    assert output.noise is not None
+    assert output.noise.mse == pytest.approx(1)
+    other = record(job(launches(*STEADY, sample=OTHER), then=then, case=LOOKED_AT, extend=True))
+    assert (other.outcome, other.reason_code, other.recorded) == ("regressed", "picture-changed", False)
+
+
+def test_both_engines_of_a_pair_must_draw_the_same():
+    base, now = launches(*STEADY, name="base"), launches(*STEADY, sample=OTHER)
+    other = against(job(base, case=LOOKED_AT), job(now, case=LOOKED_AT))
+    assert (other.outcome, other.reason_code) == ("regressed", "picture-changed")
+    assert other.next_step == NextStep(code="see-pictures")
+    base, now = launches(*STEADY, name="base"), launches(*STEADY)
+    same = against(job(base, case=LOOKED_AT), job(now, case=LOOKED_AT))
+    assert (same.outcome, same.quality and same.quality.code) == ("pass", "same")
