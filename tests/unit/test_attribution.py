@@ -155,14 +155,29 @@ def commit(folder: Path, title: str) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
+def signed(folder: Path, made: str) -> str:
+    """The commit with something that looks like a signature."""
+    head, _, message = git(folder, "cat-file", "commit", made).partition("\n\n")
+    lines = ("gpgsig -----BEGIN PGP SIGNATURE-----", " ", " x", " -----END PGP SIGNATURE-----")
+    written = folder / "signed"
+    written.write_text("\n".join([head, *lines]) + f"\n\n{message}\n")
+    return git(folder, "hash-object", "-t", "commit", "-w", str(written))
+
+
 def test_the_titles_come_from_the_checkout_and_run_nothing(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     first, *_, last = (commit(tmp_path, title) for title in ("Begin", "Fuse the norms", "Tune \x1b[31m the rest"))
-    # Whatever the repository asks git to run is not run.
-    trap = tmp_path / "trap"
+    # Whatever the repository asks git to run is not run: a program that checks signatures, for one.
+    trap, check = tmp_path / "trap", tmp_path / "check"
+    check.write_text(f"#!/bin/sh\ntouch '{trap}'\nexit 1\n")
+    check.chmod(0o755)
     for key in ("gpg.program", "core.pager", "core.fsmonitor", "core.sshCommand"):
-        git(tmp_path, "config", key, f"touch {trap}; false")
+        git(tmp_path, "config", key, str(check))
     git(tmp_path, "config", "log.showSignature", "true")
+    last = signed(tmp_path, last)
+    git(tmp_path, "log", "--max-count=1", last)
+    assert trap.exists()
+    trap.unlink()
     found = engine_commits.between(EngineCommits(then=first[:9], now=last), str(tmp_path))
     assert [title.split(" ", 1)[1] for title in found.titles] == ["Tune \x1b[31m the rest", "Fuse the norms"]
     assert (found.count, found.back, found.lack) == (2, False, None)
