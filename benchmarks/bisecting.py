@@ -176,7 +176,7 @@ class Drawn:
             Job(
                 case=case,
                 source=Draws(engine["ms"], engine["state"], self.draws, self.cv),
-                engine=Reads(),  # type: ignore[arg-type]
+                engine=Reads(),
                 workload=WORK,
                 baseline_for=lambda machine: None,
                 only_machine=lambda: None,
