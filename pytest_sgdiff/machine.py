@@ -9,10 +9,11 @@ import os
 import re
 import shlex
 import shutil
+import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from pytest_sgdiff import __version__
+from pytest_sgdiff import __version__, engine_commits
 from pytest_sgdiff.data import EngineInfo, Environment, Gpu, GpuFacts, Machine
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
 from pytest_sgdiff.files.procfs import cpu_facts
@@ -20,12 +21,23 @@ from pytest_sgdiff.files.programs import ask
 
 VERSION_VARIABLE = "SGDIFF_ENGINE_VERSION"
 # Asks the package index of the engine's own environment: 30 ms, where importing sglang takes 10 s and more.
+PACKAGES = (
+    *("sgl-kernel", "sglang-kernel", "flashinfer-python", "flash-attn", "flash-attn-4", "sageattention", "xformers"),
+    *("triton", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "nvidia-cublas", "nvidia-nccl-cu12", "nvidia-nccl-cu13"),
+    *("diffusers", "transformers", "cache-dit"),
+)
+"""Packages that bring kernels, or code of models that the engine runs."""
 _PROBE = (
     "import importlib.metadata as m, json\n"
     "def v(n):\n"
     "    try: return m.version(n)\n"
     "    except m.PackageNotFoundError: return None\n"
-    "print(json.dumps({'sglang': v('sglang'), 'torch': v('torch')}))"
+    "def o(n):\n"
+    "    try: return m.distribution(n).read_text('direct_url.json')\n"
+    "    except Exception: return None\n"
+    f"found = {{n: v(n) for n in {PACKAGES!r}}}\n"
+    "print(json.dumps({'sglang': v('sglang'), 'torch': v('torch'), 'origin': o('sglang'), "
+    "'packages': {n: w for n, w in found.items() if w}}))"
 )
 _VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)?(?:\.?(?:a|b|rc|post|dev)\d+)*(?:\+[A-Za-z0-9.]+)?")
 _SAID = re.compile(r"\bsglang(?: version)?: *([\w.+!-]+) *$", re.IGNORECASE)
@@ -91,6 +103,8 @@ def environment(
         host=host_hash(),
         engine_version=None if engine is None else engine.version,
         torch_version=None if engine is None else engine.torch,
+        packages=None if engine is None else engine.packages,
+        engine_commit=None if engine is None else engine.commit,
         plugin_version=__version__,
         sync_stages=sync_stages,
         inherited=inherited,
@@ -148,15 +162,23 @@ def engine_info(
         return EngineInfo(command=words, version=override)
     python = interpreter_of(path)
     told = None if python is None else _installed(python, abandoned)
-    if told is not None and told[0]:
-        return EngineInfo(command=words, version=told[0], torch=told[1], installed=True)
+    if told is not None and told.sglang:
+        return EngineInfo(
+            command=words,
+            version=told.sglang,
+            torch=told.torch,
+            packages=told.packages,
+            commit=told.commit,
+            checkout=told.checkout,
+            installed=True,
+        )
     version = _asked(words, abandoned)
     if version is None:
         raise EngineNotFoundError(
             f"the engine's command {named} ({path}) does not report its version: it is not an installed sglang, and "
             f"`{named} version` prints none; name another command with {option}, or set {VERSION_VARIABLE}=0.5.17"
         )
-    return EngineInfo(command=words, version=version, torch=None if told is None else told[1])
+    return EngineInfo(command=words, version=version, torch=None if told is None else told.torch)
 
 
 def interpreter_of(path: str) -> tuple[str, ...] | None:
@@ -191,14 +213,45 @@ def _is_python(path: str) -> bool:
     return re.fullmatch(r"(python|pypy)[\d.]*", os.path.basename(path)) is not None
 
 
-def _installed(python: Sequence[str], abandoned: Callable[[], bool]) -> tuple[str | None, str | None] | None:
-    """(sglang, torch) versions in that Python's environment; None if it cannot be asked."""
+class _Installed(NamedTuple):
+    """What a Python's environment says of its engine."""
+
+    sglang: str | None
+    torch: str | None
+    packages: Mapping[str, str] | None
+    checkout: str | None
+    commit: str | None
+
+
+def _installed(python: Sequence[str], abandoned: Callable[[], bool]) -> _Installed | None:
+    """The engine in that Python's environment; None if it cannot be asked."""
     output = output_of([*python, "-c", _PROBE], cwd="/", abandoned=abandoned)  # not here, where a json.py may lie
     try:
         told = json.loads((output or "").strip().splitlines()[-1])
-        return told["sglang"], told["torch"]
-    except (IndexError, ValueError, KeyError, TypeError):
+        packages = told.get("packages")
+        checkout, commit = _origin(told.get("origin"))
+        return _Installed(
+            sglang=told["sglang"],
+            torch=told["torch"],
+            packages={str(k): str(v) for k, v in packages.items()} if isinstance(packages, dict) else None,
+            checkout=checkout,
+            commit=commit if checkout is None else engine_commits.head(checkout),
+        )
+    except (IndexError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _origin(text: object) -> tuple[str | None, str | None]:
+    """The folder that an engine is installed from, or the commit that it was built of (PEP 610, direct_url.json)."""
+    if not isinstance(text, str):
+        return None, None
+    told = json.loads(text)
+    commit = told.get("vcs_info", {}).get("commit_id")
+    if isinstance(commit, str) and engine_commits.COMMIT.fullmatch(commit):
+        return None, commit
+    url = urllib.parse.urlsplit(str(told.get("url")))
+    editable = url.scheme == "file" and url.netloc == "" and told.get("dir_info", {}).get("editable") is True
+    return (urllib.parse.unquote(url.path), None) if editable else (None, None)
 
 
 def _asked(command: Sequence[str], abandoned: Callable[[], bool]) -> str | None:

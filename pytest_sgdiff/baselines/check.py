@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.baselines import file_format, references
+from pytest_sgdiff.baselines import file_format, profiles, references
 from pytest_sgdiff.baselines.find import Once, entries, every, right_place, suite
 from pytest_sgdiff.baselines.flaws import Code, Flaw, of_case, of_power
 from pytest_sgdiff.baselines.renew import centres, moment
@@ -43,6 +43,7 @@ def check(
             found.append(Flaw(level="error", code="unreadable", path=str(path), line=error.line, why=error.why))
             continue
         found += [replace(flaw, path=str(path)) for flaw in _complaints(baseline, cases)]
+        found += _profile(path, root)
         if right := right_place(baseline, path):
             found.append(Flaw(level="error", code="misplaced", path=str(path), name=right))
         case = cases.get(baseline.measurement.case)
@@ -57,10 +58,26 @@ def check(
         plan = LaunchPlan() if case is None else case.launches
         found += of_power(baseline, own, looks=plan.looks, priors=priors[machine.slug])
     strays = (
-        path for path in entries(root) if path.suffix != ".json" and path.parent != root and not _is_kept(path, root)
+        path
+        for path in entries(root)
+        if path.suffix != ".json" and path.parent != root and not (_is_profile(path, root) or _is_kept(path, root))
     )
     found += [Flaw(level="error", code="stray", path=str(path)) for path in strays]
     return tuple(found)
+
+
+def _profile(path: Path, root: Path) -> Iterator[Flaw]:
+    """What is wrong with the profile beside a baseline, if there is one."""
+    beside = path.with_suffix(profiles.SUFFIX)
+    try:
+        profiles.load(beside, below=root)
+    except BaselineError as error:
+        yield Flaw(level="error", code="unreadable", path=str(beside), line=error.line, why=error.why)
+
+
+def _is_profile(path: Path, root: Path) -> bool:
+    """Whether it is the profile of a baseline that is there."""
+    return path.suffix == profiles.SUFFIX and kind(path.with_suffix(".json"), below=root) == "file"
 
 
 def _pictures(baseline: Baseline, path: Path, root: Path, *, choice: QualityChoice | None) -> Iterator[Flaw]:

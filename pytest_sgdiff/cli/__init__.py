@@ -21,6 +21,7 @@ from pytest_sgdiff.cli import (
     inspect,
     judge,
     merge,
+    profile,
     schema,
     trend,
     upstream,
@@ -32,7 +33,15 @@ from pytest_sgdiff.redact import Redaction
 
 COMMANDS: Mapping[str, tuple[Add, ...]] = {
     "set up and check": (init.add, schema.add, cases.add),
-    "look at launches and verdicts": (inspect.add, compare.add, judge.add, trend.add, merge.add, bisect.add),
+    "look at launches and verdicts": (
+        inspect.add,
+        compare.add,
+        profile.add,
+        judge.add,
+        trend.add,
+        merge.add,
+        bisect.add,
+    ),
     "keep baselines": (baselines.add, upstream.add_import, upstream.add_export),
     "share the machine": (gpus.add,),
 }

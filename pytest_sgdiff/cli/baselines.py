@@ -379,7 +379,7 @@ def _hashes(folder: Path | None) -> Callable[[Case], Mapping[str, str]]:
 
 
 def _apply(chosen: argparse.Namespace) -> int:
-    from pytest_sgdiff.baselines import apply, every, load
+    from pytest_sgdiff.baselines import apply, every, load, profiles
 
     # All are read before any is written: a corrupt candidate leaves the tree as it was.
     folder = _candidates(chosen.what)
@@ -390,8 +390,9 @@ def _apply(chosen: argparse.Namespace) -> int:
     if len(candidates) < len(read):
         print("sgdiff: baselines apply: nothing was changed", file=sys.stderr)
         return MISTAKES
-    for path in apply(chosen.folder, candidates):
+    for path, candidate in zip(apply(chosen.folder, candidates), candidates, strict=True):
         print(path)
+        profiles.follow(chosen.folder, candidate, folder=folder)
     return GOOD
 
 

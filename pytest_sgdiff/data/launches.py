@@ -33,11 +33,16 @@ class Flag:
 class EngineInfo:
     """The engine that a command line is written for: its command as a tuple of words, and its version. `flags` are
     those that the engine itself says it has, by name; None where it was not asked. `installed`: the command is a script
-    of the Python environment that has the engine, so that it runs on this machine and sees its files."""
+    of the Python environment that has the engine, so that it runs on this machine and sees its files. `packages` are
+    the versions of what brings its kernels, `commit` is that of its `checkout`, the folder of its sources; None where
+    nobody knows."""
 
     command: tuple[str, ...]
     version: str
     torch: str | None = None
+    packages: Mapping[str, str] | None = None
+    commit: str | None = None
+    checkout: str | None = None
     flags: Mapping[str, Flag] | None = None
     installed: bool = False
 
@@ -124,7 +129,8 @@ class Environment:
     timers (SGLANG_DIFFUSION_SYNC_STAGE_PROFILING), without which numbers are not comparable. `cpu_count` are the CPUs
     that pytest might use, `launch_cpus` those that the launch was bound to, `0-15,32-47`. `inherited` are the variables
     that the engine reads and that the launch inherited (`judging.inherited`), secrets redacted; None where that
-    was not recorded.
+    was not recorded. `packages` are the versions of packages that bring kernels, and `engine_commit` is the commit of
+    the engine's sources; None where that is not known.
     """
 
     gpu_uuids: tuple[str, ...] = ()
@@ -140,6 +146,8 @@ class Environment:
     host: str | None = None
     engine_version: str | None = None
     torch_version: str | None = None
+    packages: Mapping[str, str] | None = None
+    engine_commit: str | None = None
     plugin_version: str | None = None
     sync_stages: bool = False
     inherited: Mapping[str, str] | None = None

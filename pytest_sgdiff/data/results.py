@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_sgdiff.data.accepting import AcceptanceUse
+from pytest_sgdiff.data.attribution import Attribution, LongPause
 from pytest_sgdiff.data.cases import Advice, FasterThan, Location, MetricClass, Outcome
 from pytest_sgdiff.data.cluster import Loss
 from pytest_sgdiff.data.findings import Doubt, Finding, ReasonCode, RelationCode, StepFinding, UnknownStage
@@ -14,6 +15,7 @@ from pytest_sgdiff.data.launches import Changed, Difference, Disturbance, Machin
 from pytest_sgdiff.data.measurements import LaunchRecord, Problem, Recorded
 from pytest_sgdiff.data.next_steps import NextStep
 from pytest_sgdiff.data.pictures import Quality
+from pytest_sgdiff.data.profiles import Profiled
 
 Estimator = Literal["mean", "median"]
 """What a centre is: the geometric mean over the launches with high outliers pulled in, or the median (of values that
@@ -114,6 +116,7 @@ WarningCode = Literal[
     "inherited-unrecorded",
     "inherited-work",
     "pauses",
+    "long-pause",
     "not-judged",
     "new-stages",
     "steps",
@@ -152,6 +155,7 @@ class Warned:
     usual: int | None = None
     machine: str = ""
     stage: UnknownStage | None = None
+    pause: LongPause | None = None
     location: Location | None = None
     advice: Advice | None = None
     losses: tuple[Loss, ...] = ()
@@ -187,8 +191,9 @@ class CaseResult:
     variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
     published. `accepted`: the outcome would fail, and slowdowns that somebody accepted for a time cover all that it
-    rests on. `acceptances` are the lines about the case, and what became of each.
-    `quality` is what became of the pictures, None where it did not come to that.
+    rests on. `acceptances` are the lines about the case, and what became of each. `attribution` is where the change
+    lies. `profile` is what came of `--sgdiff-profile`, None where it was not asked for. `quality` is what became of the
+    pictures, None where it did not come to that.
     """
 
     case: str
@@ -220,6 +225,8 @@ class CaseResult:
     elapsed_s: float = 0.0
     recorded: bool = False
     measured: bool = False
+    attribution: Attribution | None = None
+    profile: Profiled | None = None
     quality: Quality | None = None
     accepted: bool = False
     acceptances: tuple[AcceptanceUse, ...] = ()

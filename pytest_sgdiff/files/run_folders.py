@@ -27,7 +27,7 @@ OF_A_LAUNCH = re.compile(r"perf(?:_\d+)?\.json|engine\.log|ending\.log|launch\.j
 KEPT, PICTURES = "outputs", ".ref"
 """The folder of a launch with the files that the engine wrote, and how folders end with the pictures of a candidate."""
 OF_A_SHARD = re.compile(r"shard-\d+-of-\d+\.json|selection-[0-9a-f]{16}\.json", re.ASCII)
-CANDIDATES, AGAINST, AGAIN = "baselines", "against", "again"
+CANDIDATES, AGAINST, AGAIN, PROFILE, TRACES = "baselines", "against", "again", "profile", "traces"
 
 
 class RunFolder:
@@ -134,9 +134,27 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
         return all(_is_candidates(machine) for machine in inner)
     if entry.name == AGAINST:
         return all(_is_ours(case) for case in inner)
+    if entry.name == PROFILE:
+        return all(map(_is_profiled, inner)) or all(map(_is_launch, inner))
     if entry.name == AGAIN:
         return all(test.is_dir(follow_symlinks=False) and all(map(_is_ours, _entries(test.path))) for test in inner)
     return all(_is_launch(launch) for launch in inner)
+
+
+def _is_profiled(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is what a profiled case left: its launch and its traces; or those of a base engine's cases."""
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    inner = list(_entries(entry.path))
+    if entry.name == AGAINST:
+        return all(map(_is_profiled, inner))
+    return all(_is_traces(one) if one.name == TRACES else _is_launch(one) for one in inner)
+
+
+def _is_traces(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_dir(follow_symlinks=False):
+        return False
+    return all(".trace.json" in file.name and file.is_file(follow_symlinks=False) for file in _entries(entry.path))
 
 
 def _is_candidates(machine: os.DirEntry[str]) -> bool:
@@ -150,7 +168,7 @@ def _is_candidate(entry: os.DirEntry[str]) -> bool:
     if entry.name.endswith(PICTURES) and entry.is_dir(follow_symlinks=False):
         inner = _entries(entry.path)
         return all(file.name.endswith((".png", ".xyz")) and file.is_file(follow_symlinks=False) for file in inner)
-    return entry.name.endswith(".json") and entry.is_file(follow_symlinks=False)
+    return entry.name.endswith((".json", ".profile")) and entry.is_file(follow_symlinks=False)
 
 
 def _is_launch(entry: os.DirEntry[str]) -> bool:

@@ -7,16 +7,28 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_sgdiff import baselines
-from pytest_sgdiff.baselines import references
+from pytest_sgdiff import baselines, engine_commits
+from pytest_sgdiff.baselines import profiles, references
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, CaseResult, Launch, Machine, MetricClass, ShardGap, Warned, Workload
+from pytest_sgdiff.data import (
+    Attribution,
+    Case,
+    CaseResult,
+    Launch,
+    Machine,
+    MetricClass,
+    Profiled,
+    ProfileSummary,
+    ShardGap,
+    Warned,
+    Workload,
+)
 from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.errors import HistoryError, LeaseError
 from pytest_sgdiff.files import data_files, temp_dirs
@@ -38,7 +50,7 @@ from pytest_sgdiff.recordings.merge import copy_case
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.junit import properties
-from pytest_sgdiff.runner import command_line
+from pytest_sgdiff.runner import command_line, profile
 from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
 from pytest_sgdiff.runner.accepting import with_the_rest
 from pytest_sgdiff.runner.gate import gate
@@ -140,8 +152,14 @@ class Measuring:
             replayed=self._too_few(),
             command=command_line.text(case, engine, session.info_to_show, settings.assets, inherited=took),
         )
-        result = self._run(job, lambda: self._launches(engine, workload_now, found, base=True))
-        result = with_the_rest(job, result)
+
+        def base() -> LiveSource | ClusterSource:
+            return self._launches(engine, workload_now, found, base=True)
+
+        result = with_the_rest(job, self._run(job, base))
+        result = replace(
+            result, attribution=self._attribution(result), profile=self._profile(result, job, folder, base)
+        )
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
         if lost := tuple(loss for source in self._on_cluster for loss in source.losses):
             warnings = (Warned(code="lost-launches", losses=lost), *warnings)
@@ -201,6 +219,57 @@ class Measuring:
             source, problems = ReplaySource(self._base_recorded), of_two_measurements(self._base_recorded)
             return against(replace(job, source=source, problems=problems), job)
         return gate(job)
+
+    def _attribution(self, result: CaseResult) -> Attribution | None:
+        """Where the change lies, with the titles of the engine's commits if its checkout is here."""
+        found = result.attribution
+        if found is None or found.commits is None:
+            return found
+        checkout = None
+        if self.settings.live:
+            base = self.session.base_info if self.settings.mode == "against" else None
+            checkout = self.session.engine_info.checkout or (None if base is None else base.checkout)
+        return replace(found, commits=engine_commits.between(found.commits, checkout))
+
+    def _profile(
+        self, result: CaseResult, job: Job, folder: Path, base: Callable[[], LiveSource | ClusterSource]
+    ) -> Profiled | None:
+        """What the engine's profiler shows of the case, None where it was not asked for: it is launched once more, and
+        so is the base engine of an A/B run."""
+        settings, wanted = self.settings, self.settings.profile
+        if wanted is None or not result.measured or result.outcome == "invalid":
+            return None
+        if wanted == "regressed" and (result.recorded or result.outcome != "regressed"):
+            return None
+        kept: Callable[[], ProfileSummary | Profiled] | None = None
+        if settings.mode != "update" and result.machine is not None:
+            digest = "" if result.workload is None else result.workload.digest
+            kept = partial(profile.kept_beside, partial(self._kept_profile, folder, result.machine), digest)
+        if settings.replay is not None:
+            sessions = {launch.session for launch in self._recorded if launch.session}
+            told = profile.replayed(
+                settings.replay, self.case.id, sessions=sessions, against=bool(self._base_recorded), kept=kept
+            )
+            return None if told is None else self._near(told)
+        other = base() if settings.mode == "against" else None
+        if not isinstance(job.source, LiveSource) or not isinstance(other, LiveSource | None):
+            # The trace would lie on a node of the cluster.
+            return Profiled(code="unsupported")
+        return self._near(profile.profile(result, job.source, base=other, kept=kept))
+
+    def _near(self, told: Profiled) -> Profiled:
+        """With the names of traces as people type them."""
+        traces = (None if path is None else self.settings.near(path) for path in (told.trace, told.base_trace))
+        trace, base_trace = traces
+        return replace(told, trace=trace, base_trace=base_trace)
+
+    def _kept_profile(self, folder: Path, machine: Machine) -> tuple[str, ProfileSummary] | None:
+        """The digest and figures of the profile that was recorded with the case's baseline; None if there is none."""
+        found = profiles.load(profiles.path_of(folder, machine, self.case.id), below=folder)
+        baseline = self.session.find(folder, machine, self.case.id)
+        if found is None or baseline is None or found.session not in baseline.recorded.sessions:
+            return None
+        return found.workload, found.summary
 
     def _launches(
         self, engine: Engine, workload_now: Workload, found: Mapping[str, Path], *, base: bool = False

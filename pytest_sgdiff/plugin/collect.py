@@ -86,8 +86,9 @@ class CaseFile(pytest.Module):
         like = self._alike.get(kind)
         if kind not in self._alike:
             made = list(super()._genfunctions(name, funcobj))
-            # With parameters each is another matter.
-            self._alike[kind] = made[0] if len(made) == 1 and not hasattr(made[0], "callspec") else None
+            # With parameters each is another matter; and a pytest that keeps its fixtures elsewhere is asked each time.
+            one = len(made) == 1 and not hasattr(made[0], "callspec") and hasattr(made[0], "_fixtureinfo")
+            self._alike[kind] = made[0] if one else None
             yield from made
         elif like is None:
             yield from super()._genfunctions(name, funcobj)
@@ -111,7 +112,8 @@ class CaseFile(pytest.Module):
         own = replace(shared, names_closure=names, name2fixturedefs=dict(shared.name2fixturedefs))
         metafunc = pytest.Metafunc(item, own, self.config, module=self._module, _ispytest=True)  # type: ignore[arg-type]
         self.ihook.pytest_generate_tests(metafunc=metafunc)
-        return bool(metafunc._calls) or names != shared.names_closure
+        # A pytest that notes them elsewhere is asked for the tests itself.
+        return bool(getattr(metafunc, "_calls", True)) or names != shared.names_closure
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         for item in super().collect():

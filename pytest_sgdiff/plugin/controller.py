@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import __version__, baselines
+from pytest_sgdiff.baselines import profiles
 from pytest_sgdiff.baselines.renew import renew
 from pytest_sgdiff.cases.discover import is_case_file, named_files
 from pytest_sgdiff.cases.load import ids_below
@@ -228,8 +229,21 @@ class Results:
                 old = read(tree, result.machine, result.case)
                 path = baselines.save(self.candidates, renewed(old))
             self.written.append(self.settings.near(path))
+            self._keep_profile(result, measurement, recorded, path.parent.parent)
         except (SgdiffError, OSError) as error:
             self.troubles.append(f"{result.node_id}: {error}{self._kept(result)}")
+
+    def _keep_profile(self, result: CaseResult, measurement: Measurement, recorded: Recorded, root: Path) -> None:
+        """Keep the profile that was made with a baseline beside it; one of the baseline that it replaces goes."""
+        made = None if result.profile is None else result.profile.now
+        session = next((one.session for one in measurement.launches if one.session), None)
+        if made is not None and session is not None:
+            digest = measurement.workload.digest
+            kept = profiles.KeptProfile(workload=digest, session=session, at=recorded.at, summary=made)
+            path = profiles.save(root, measurement.machine, measurement.case, kept)
+            self.written.append(self.settings.near(path))
+        elif self.settings.update != "extend":
+            profiles.forget(root, measurement.machine, measurement.case)
 
     def _kept(self, result: CaseResult) -> str:
         """How launches that reached no baseline are recorded without launching again."""

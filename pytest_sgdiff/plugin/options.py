@@ -111,6 +111,14 @@ SETTINGS: tuple[Setting, ...] = (
         "same GPUs (A/B run).",
     ),
     Setting(
+        flag="profile",
+        group="results",
+        metavar="regressed|all",
+        ini="string",
+        help="Launch regressed cases, or 'all', once more with the engine's profiler, list the operators and kernels "
+        "whose time changed most, and keep a profile beside each baseline that is recorded with 'all'.",
+    ),
+    Setting(
         flag="shard",
         group="run",
         metavar="K/N",

@@ -23,6 +23,8 @@ from pytest_sgdiff.isolation import FORMERLY_ALONE, ISOLATIONS, Isolation
 from pytest_sgdiff.plugin.options import CASE_FILES, OFF, SETTINGS, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
+Profile = Literal["regressed", "all"]
+PROFILES: tuple[Profile, ...] = ("regressed", "all")
 REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt", ".prom", ".lp", ".asv.json", ".benchmark.json")
 EXIT_CODES = ("pytest", "bisect")
 UPDATES = ("all", "missing", "extend")
@@ -56,6 +58,7 @@ class Settings:
     against: tuple[str, ...]
     out: Path | None
     keep: int | None
+    profile: Profile | None
     keep_outputs_bytes: int
     baselines: Path
     assets: Path | None
@@ -177,6 +180,7 @@ def read_settings(
         against=_command("--sgdiff-against", text["sgdiff_against"] or "", cwd),
         out=default_out if out is None else (cwd / out).resolve(),
         keep=_keep(text["sgdiff_keep"] or "20"),
+        profile=_profile(text["sgdiff_profile"]),
         keep_outputs_bytes=_size(text["sgdiff_keep_outputs"] or "0"),
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
@@ -384,6 +388,15 @@ def _isolation(value: str | None, *, update: str | None) -> tuple[Isolation, tup
         if value == isolation:
             return isolation, ()
     raise OptionError(f"--sgdiff-isolation={value}: unknown, use one of {', '.join(ISOLATIONS)}")
+
+
+def _profile(value: str | None) -> Profile | None:
+    for one in PROFILES:
+        if value == one:
+            return one
+    if value is not None:
+        raise OptionError(f"--sgdiff-profile={value}: unknown, use one of {', '.join(PROFILES)}")
+    return None
 
 
 def _keep(value: str) -> int | None:

@@ -234,6 +234,7 @@ class EarlierLaunches:
                 recordings.forget_launches(out, case_id)
                 if data_files.kind(out / recordings.AGAINST, below=out) == "folder":
                     recordings.forget_launches(out / recordings.AGAINST, case_id)
+                recordings.forget_profile(out, case_id)
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""

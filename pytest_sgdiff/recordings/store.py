@@ -43,6 +43,8 @@ DUMP, LOG, RECORD = "perf.json", "engine.log", "launch.json"
 AGAINST = "against"
 """The folder of a recording that holds the base engine's launches."""
 
+PROFILE, TRACES = "profile", "traces"
+"""The folder of a recording that holds profiled launches, by case, and in that of a case the one with their traces."""
 OUTPUTS = "outputs"
 """The folder in that of a launch with the files that the engine wrote, if they were to be kept."""
 
@@ -173,6 +175,31 @@ def forget_launches(root: Path, case: str) -> None:
     for folder in ours:
         # It goes down by descriptors, and removes links instead of following them.
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_profile(root: Path, case: str) -> None:
+    """Remove what an earlier run left of the profiled launches of a case, of the base engine's too. Raises as
+    `forget_launches`; traces are removed by their name."""
+    for out in (root / PROFILE, root / PROFILE / AGAINST):
+        with _readable():
+            if kind(out, below=root) != "folder":
+                return
+            forget_launches(out, case)
+            forget_traces(out, case, below=root)
+
+
+def forget_traces(out: Path, case: str, *, below: Path) -> None:
+    """Remove the traces in the folder of a profiled case. Raises DataFileError and OSError."""
+    folder = out / file_name(case) / TRACES
+    if kind(folder, below=below) == "folder":
+        for name in names(folder, below=below):
+            if is_trace(name) and kind(folder / name, below=below) in ("file", "link"):
+                remove(folder / name, below=below)
+
+
+def is_trace(name: str) -> bool:
+    """Whether a file is named as the engine names its traces."""
+    return ".trace.json" in name
 
 
 def _strange(folder: Path, root: Path) -> str | None:

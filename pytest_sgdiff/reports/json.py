@@ -12,10 +12,21 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_sgdiff.data import OUTCOMES, AcceptanceUse, CaseResult, GpuSeries, LaunchRecord, Problem, Run, Verdict
+from pytest_sgdiff.data import (
+    OUTCOMES,
+    AcceptanceUse,
+    CaseResult,
+    GpuSeries,
+    LaunchRecord,
+    Problem,
+    Profiled,
+    Run,
+    Verdict,
+)
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import (
     accept_text,
+    attribution_text,
     case_text,
     disturbance_text,
     finding_text,
@@ -23,6 +34,7 @@ from pytest_sgdiff.reports import (
     next_text,
     noise_text,
     problem_text,
+    profile_text,
     quality_text,
     reason_text,
     warning_text,
@@ -109,6 +121,10 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "changed": _plain(result.changed),
         "noise": noise_text.words(result.noise),
         "noise_figures": _plain(result.noise),
+        "where": attribution_text.line(result),
+        "attribution": _plain(result.attribution),
+        "profile_words": profile_text.head(result.profile),
+        "profile": None if result.profile is None else _profile(result.profile),
         "command": result.command,
         "folder": result.folder,
     }
@@ -159,6 +175,11 @@ def _launch(launch: LaunchRecord) -> dict[str, Any]:
         events = list(map(disturbance_text.event, launch.watch.gpu_events))
         kept["watch"] = {**kept["watch"], "gpus": series, "notes": notes, "events": events}
     return kept
+
+
+def _profile(profile: Profiled) -> dict[str, Any]:
+    problem = None if profile.problem is None else _problem(profile.problem)
+    return {**_plain(profile), "problem": problem}
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from pytest_sgdiff.data import CaseResult, Run, Verdict
 from pytest_sgdiff.printable import printable_lines
 from pytest_sgdiff.reports import (
     accept_text,
+    attribution_text,
     case_text,
     evidence,
     metric_text,
     noise_text,
     numbers,
     problem_text,
+    profile_text,
     reason_text,
     text,
     trend_text,
@@ -147,6 +149,8 @@ def _section(result: CaseResult) -> str:
         parts.append(_metrics(result))
     elif evidence.measured(result):
         parts.append(f"Measured: {evidence.measured(result)}")
+    parts += [_escape(f"where: {told}")] if (told := attribution_text.line(result)) else []
+    parts += _profile(result)
     parts += [_escape(evidence.conditions(result))] if result.launches else []
     parts += [f"<sub>{_escape(machine)}</sub>"] if (machine := fingerprint(result)) else []
     if apart := evidence.differences(result):
@@ -156,6 +160,16 @@ def _section(result: CaseResult) -> str:
     actions = [f"{word:<10}  {what}" for word, what in case_text.actions(result)]
     parts += [_fence("\n".join(actions))] if actions else []
     return "\n\n".join(parts)
+
+
+def _profile(result: CaseResult) -> list[str]:
+    """What the engine's profiler shows of the case."""
+    told = profile_text.head(result.profile)
+    rows = [tuple(map(_escape, row)) for row in profile_text.rows(result.profile, base=case_text.base_word(result))]
+    return [
+        *([_escape(f"profile: {told}")] if told else []),
+        *([_table(rows, aligns=profile_text.aligns(rows))] if rows else []),
+    ]
 
 
 def _metrics(result: CaseResult) -> str:

@@ -100,6 +100,8 @@ def launch_text(progress: Progress) -> str:
         parts.append(f"GPU{'s' * (len(progress.gpus) > 1)} {','.join(map(str, progress.gpus))}")
     if progress.side is not None:
         parts.append(f"{progress.side} engine")
+    if progress.profiled:
+        return ", ".join([*parts, "profiled launch"])
     # A launch in place of a disturbed one goes beyond what was planned.
     of = max(progress.of, progress.launch)
     parts.append(f"launch {progress.launch} of {'' if progress.exact else 'up to '}{of}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pytest_sgdiff.data import CaseResult, Gap, Problem, Relation, Run, Verdict
+from pytest_sgdiff.data import CaseResult, Gap, Problem, Profiled, Relation, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.reports import (
     accept_text,
+    attribution_text,
     case_text,
     evidence,
     finding_text,
@@ -21,6 +22,7 @@ from pytest_sgdiff.reports import (
     noise_text,
     numbers,
     problem_text,
+    profile_text,
     reason_text,
     trend_text,
     warning_text,
@@ -152,8 +154,19 @@ def message(result: CaseResult) -> str:
         *case_text.estimator_legend(result),
     ]
     blocks.append([f"  {line}" for line in [*reasons, *legends]])
+    if told := attribution_text.line(result):
+        blocks.append([f"  where: {told}"])
+    blocks.append(profile_lines(result.profile, base=case_text.base_word(result)))
     blocks.append(_facts(result))
     return printable_lines("\n\n".join("\n".join(block) for block in blocks if block))
+
+
+def profile_lines(told: Profiled | None, *, base: str) -> list[str]:
+    """What the engine's profiler shows of a case: a line, and a table of what changed most."""
+    words = profile_text.head(told)
+    rows = profile_text.rows(told, base=base)
+    lines = [f"  {line}" for line in table(rows, aligns=profile_text.aligns(rows))] if rows else []
+    return [f"  profile: {words}", *lines] if words else []
 
 
 def renewal(result: CaseResult) -> str:

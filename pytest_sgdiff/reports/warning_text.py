@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import CaseResult, Changed, Verdict, Warned, WarningCode
 from pytest_sgdiff.reports import (
+    attribution_text,
     cluster_text,
     doubt_text,
     finding_text,
@@ -96,6 +97,7 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
     "inherited-unrecorded": lambda w, result: _unrecorded(w.changed),
     "inherited-work": _work,
     "pauses": _of_verdict(""),
+    "long-pause": lambda w, result: "" if w.pause is None else attribution_text.pause(w.pause, paired=result.paired),
     "not-judged": _of_verdict(" was not judged"),
     "new-stages": _new_stages,
     "steps": lambda w, result: "" if w.step is None else doubt_text.step(w.step, paired=result.paired),

@@ -55,8 +55,8 @@ class LiveSource:
 
     `guarded` are the folders that go with a launch if this process dies, which then ends the launch too; None leaves
     that to the next run. For what is shown live: there will be `of` launches, at most that many unless `exact`, of
-    about `expected_s` each; `side` is the engine of an A/B run. The files that a launch writes are kept up to
-    `keep_bytes` together.
+    about `expected_s` each; `side` is the engine of an A/B run; `profiled`: the profiler is on. The files that a launch
+    writes are kept up to `keep_bytes` together.
     """
 
     case: Case
@@ -77,6 +77,7 @@ class LiveSource:
     exact: bool = False
     expected_s: float | None = None
     side: Side | None = None
+    profiled: bool = False
     keep_bytes: int = 0
     host_timeout_s: float = 3600.0
     guarded: tuple[str, ...] | None = None
@@ -221,6 +222,7 @@ class LiveSource:
                 of=self.of,
                 exact=self.exact,
                 side=self.side,
+                profiled=self.profiled,
                 stage=stage,
                 waits_for=waits_for,
                 expected_s=self.expected_s,

@@ -15,10 +15,10 @@ Side = Literal["base", "current"]
 class Progress:
     """What has been happening to a case since `at` (the host's monotonic clock, seconds).
 
-    `launch` of `of` counts from 1 (0: there is none yet), at most that many unless `exact`; `side` is the engine that
-    is launched in an A/B run; `stage` is where the engine is by its log; `waits_for` is the reason for a wait, empty
-    where the case does not wait; `expected_s` is how long such a launch took for the baseline; `node` is the node of a
-    cluster on which it runs.
+    `launch` of `of` counts from 1 (0: there is none yet), at most that many unless `exact`; `profiled`: it is one with
+    the profiler, after the others; `side` is the engine that is launched in an A/B run; `stage` is where the engine is
+    by its log; `waits_for` is the reason for a wait, empty where the case does not wait; `expected_s` is how long such
+    a launch took for the baseline; `node` is the node of a cluster on which it runs.
     """
 
     node_id: str
@@ -27,6 +27,7 @@ class Progress:
     launch: int = 0
     of: int = 0
     exact: bool = False
+    profiled: bool = False
     side: Side | None = None
     stage: str = ""
     waits_for: str = ""

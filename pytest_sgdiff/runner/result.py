@@ -20,6 +20,7 @@ from pytest_sgdiff.data import (
     Warned,
     Workload,
 )
+from pytest_sgdiff.judging.attribution import attribution, long_pause
 from pytest_sgdiff.judging.comparable import counted
 from pytest_sgdiff.judging.inherited import changes
 from pytest_sgdiff.judging.judge import new_stages
@@ -82,6 +83,7 @@ def finish(
         workload=collected.workload or job.workload,
         launches=tuple(sorted(launches, key=lambda entry: entry.number)),
         verdicts=verdicts,
+        attribution=attribution(old, launches, verdicts) if verdicts and recorded else None,
         changed=changed,
         warnings=(
             *tuned(collected),
@@ -201,11 +203,13 @@ def seen_beside(job: Job, collected: LaunchSet, baseline: Baseline, verdicts: Se
     if baseline.kind == "reference":
         return ()
     idle = [v for v in verdicts if v.outcome in ("inconclusive", "no-baseline") and v.ratio is None and not v.deciding]
+    pause = long_pause(counted(baseline.measurement.launches), collected.counted)
     often = [v for v in verdicts if v.metric_class == "pause" and v.outcome == "pass" and v.suspect]
     fresh = new_stages(measurement_of(job, collected), baseline)
     steps = step_findings(baseline.measurement.launches, collected.counted)
     return (
         *(Warned(code="pauses", metric=v.metric) for v in often),
+        *([Warned(code="long-pause", pause=pause)] if pause is not None else []),
         *(Warned(code="not-judged", metric=v.metric) for v in idle),
         *([Warned(code="new-stages", names=tuple(fresh))] if fresh else []),
         *(Warned(code="steps", step=found) for found in steps),

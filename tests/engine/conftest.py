@@ -162,12 +162,12 @@ def family_checkpoint(engine_env: pathlib.Path, forked: Forked) -> FamilyCheckpo
 
 @pytest.fixture(scope="session")
 def recorded(engine: str, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """A project whose baseline was recorded by `--sgdiff-update`, and that run."""
+    """A project whose baseline was recorded by `--sgdiff-update`, with a profile, and that run."""
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "pytest.ini").write_text("[pytest]\n")
     project = Project(folder=folder, engine=engine, gpus="none")
     project.write_case(CASE.format(model=checkpoint("baseline")))
-    return project, project.pytest("--sgdiff-update")
+    return project, project.pytest("--sgdiff-update", "--sgdiff-profile=all")
 
 
 @pytest.fixture

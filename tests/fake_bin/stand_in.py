@@ -42,6 +42,7 @@ Scenarios:
     hang              prints, then never ends               stubborn       as hang, and ignores SIGTERM
     killed            kills itself with SIGKILL             orphan         leaves a child behind and hangs
     secret            prints the value of HF_TOKEN
+    no-profiler       --profile ends with exit code 1
 """
 
 # Tests start it hundreds of times: nothing is imported that takes as long as the rest, such as pathlib or subprocess.
@@ -205,6 +206,8 @@ class Launch:
         time.sleep(float(os.environ.get("SGDIFF_FAKE_SLEEP_S", "0")))
         self.ends_early()
         self.load()
+        if "profile" in self.args and "no-profiler" in self.plays:
+            sys.exit(1)
         self.warm_up()
         if self.fails():
             return
@@ -382,6 +385,7 @@ class Launch:
             self.log.info(f"[{stage['name']}] finished in {stage['duration_ms'] / 1000:.4f} seconds")
         self.save()
         self.write(dump)
+        self.trace()
         total_s = dump["total_duration_ms"] / 1000
         self.log.info(f"Pixel data generated successfully in \x1b[92m{total_s + 49:.2f}\x1b[0;0m seconds")
         if self.warmup == "request" and "warmup-failed" in self.plays and RELEASE >= 22:
@@ -449,6 +453,24 @@ class Launch:
             **({"memory_checkpoints": self.memory()} if RELEASE >= 9 else {}),
             "meta": meta,
         }
+
+    def trace(self):
+        """The trace of a request with --profile: attention as ever, and a gelu that takes longer where all does."""
+        if "profile" not in self.args:
+            return
+        events, now = [], 1000.0
+        for step in range(1, 1 + min(self.steps, int(self.args.get("num-profiled-timesteps", 5)) + 1)):
+            begin = now
+            gelu = ("aten::gelu", [2, 64], 10.0 * self.factor**9)
+            for name, shape, took in (("aten::attention", [2, 8], 40.0), gelu):
+                args = {"External id": len(events), "Input Dims": [shape]}
+                events.append({"cat": "cpu_op", "name": name, "ts": now, "dur": took * 1000, "args": args})
+                now += took * 1000
+            events.append({"cat": "user_annotation", "name": f"ProfilerStep#{step}", "ts": begin, "dur": now - begin})
+        text = json.dumps({"traceEvents": [{"ph": "X", "pid": 1, "tid": 1, **event} for event in events]})
+        folder = os.environ["SGLANG_DIFFUSION_TORCH_PROFILER_DIR"]
+        with open(os.path.join(folder, "request-5_steps-global-rank0.trace.json"), "w") as file:
+            file.write(text)
 
     def memory(self):
         now = {"allocated_mb": 1188.31, "reserved_mb": 4124.0}

@@ -34,7 +34,7 @@ def commands() -> list[list[str]]:
 
 def test_the_shown_runs_print_what_is_shown_in_that_order() -> None:
     printed_by: dict[str, list[str]] = {}
-    for page in ("README.md", "docs/reports.md"):
+    for page in ("README.md", "docs/reports.md", "docs/attribution.md"):
         shown = shown_run((ROOT / page).read_text(encoding="utf-8"))
         if shown[0] not in printed_by:
             argv = [sys.executable, "-m", *shlex.split(shown[0][2:])]

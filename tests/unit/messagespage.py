@@ -18,6 +18,7 @@ from pytest_sgdiff.cases import here
 from pytest_sgdiff.compare.sides import NoteCode
 from pytest_sgdiff.data import (
     AcceptanceState,
+    BesideCode,
     BisectCode,
     Cause,
     ConflictCode,
@@ -31,6 +32,7 @@ from pytest_sgdiff.data import (
     NextCode,
     Problem,
     ProblemCode,
+    ProfileCode,
     QualityCode,
     ReasonCode,
     SkipCode,
@@ -70,6 +72,8 @@ part of the sentence. The figures in the sentences below are examples.
 | why a baseline is not comparable | [Differences](#differences) |
 | the line `next` of a message (`next_step_figures`) | [Next steps](#next-steps) |
 | a line `warning:` (`warning_codes`) | [Warnings](#warnings), [Doubts](#doubts-about-a-baseline) |
+| the line `where` (`attribution`) | [Figures beside a change](#figures-beside-a-change) |
+| the line `profile` (`profile`) | [Profiles](#profiles) |
 | a message that ends with a slug (`[no-seed]`) | [Advice](#advice-on-a-case), [Flags](#flags-and-versions) |
 | a slowdown that is accepted (`acceptances`) | [Acceptances](#acceptances) |
 | a case that waits | [Waits](#waits) |
@@ -344,6 +348,8 @@ WARNINGS = {
     "inherited-unrecorded": "The baseline is too old to say whether it had them.",
     "inherited-work": "The new baseline depends on this shell.",
     "pauses": "A metric passed although launches pause often or for long.",
+    "long-pause": "The launches differ in this pause, not in their steps ([noise.md]"
+    "(noise.md#what-pauses-for-half-a-second-before-the-first-step)).",
     "not-judged": "The metric is gated, and too small or too short to be judged.",
     "new-stages": "Record a baseline if they are meant to stay.",
     "steps": "The sum of the steps hides it. A warning about steps never fails a case.",
@@ -355,6 +361,28 @@ WARNINGS = {
     "lost-launches": "The figures are those of the launch that was made again: [losses](#losses).",
     "not-compared": "The pictures of the case were not compared: [pictures](#pictures).",
     "advice": "[Advice](#advice-on-a-case) on the case, of level warning.",
+}
+
+PROFILES = {
+    "compared": "The table lists what changed most. It is no verdict.",
+    "alone": "`--sgdiff-update --sgdiff-profile=all` recorded it.",
+    "unsupported": "Servers, engines of a plugin and launches on a cluster are not profiled.",
+    "launch-failed": "The verdict stands: it rests on other launches. The log is in the folder `profile`.",
+    "no-trace": "The log of the profiled launch in the folder `profile` says why.",
+    "torn": "The engine was stopped while it wrote, or the disk is full.",
+    "too-large": "Fewer denoising steps, or fewer layers, make a smaller trace.",
+    "empty": "The profiler saw no operator of torch.",
+    "no-baseline-profile": "There is nothing to compare with.",
+    "bad-baseline-profile": "It was edited, cut, or written by a newer version.",
+    "other-work": "Record the baseline and its profile again.",
+    "other-reach": "Record the profile again.",
+    "base-failed": "The base engine failed with the profiler on; its log is in the folder `profile/against`.",
+}
+
+BESIDES = {
+    "sm-clock": "The median SM clock under load.",
+    "memory": "The peak memory.",
+    "power-limit": "The power limit of the GPUs.",
 }
 
 LOSSES = {
@@ -686,6 +714,22 @@ def sections() -> Iterable[Section]:
         codes=get_args(AcceptanceState),
         says=golden("accept"),
         means=ACCEPTANCES,
+    )
+    yield Section(
+        title="Profiles",
+        about="What came of `--sgdiff-profile` ([attribution.md](attribution.md)): `profile.code` in JSON. None of "
+        "them changes a verdict.",
+        codes=get_args(ProfileCode),
+        says=golden("profile"),
+        means=PROFILES,
+    )
+    yield Section(
+        title="Figures beside a change",
+        about="What the line `where` names beside a change ([attribution.md](attribution.md)): `attribution.beside` in "
+        "JSON.",
+        codes=get_args(BesideCode),
+        says=None,
+        means=BESIDES,
     )
     yield Section(
         title="Doubts about a baseline",

@@ -168,5 +168,5 @@ def test_variables_that_change_the_work_go_along_and_no_others() -> None:
 
 def test_without_ray_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pytest-sgdiff\[ray\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'ray>="):
         ClusterPool.found("auto", engine=["sglang"], base=[], run_id="r", environ={})

@@ -182,6 +182,7 @@ def test_each_block_of_json_python_or_yaml_is_one(page: str) -> None:
 
 SHOWN = {
     "README.md": "plugin/test_readme.py",
+    "docs/attribution.md": "plugin/test_readme.py",
     "docs/decision-evidence.md": "unit/test_docs_examples.py",
     "docs/noise.md": "unit/test_docs_examples.py",
     "docs/reports.md": "plugin/test_readme.py",

@@ -116,7 +116,7 @@ def test_the_version_comes_from_the_engines_own_environment(tmp_path: Path) -> N
     python = python_with(tmp_path, sglang="0.5.17", torch="2.11.0")
     command = script(tmp_path / "bin" / "sglang", f"#!{python}\nimport this_must_never_run\n")
     assert machine.engine_info([command]) == EngineInfo(
-        command=(command,), version="0.5.17", torch="2.11.0", installed=True
+        command=(command,), version="0.5.17", torch="2.11.0", packages={}, installed=True
     )
 
 
@@ -125,7 +125,8 @@ def test_a_command_on_the_path_through_env_is_found(tmp_path: Path, monkeypatch:
     (tmp_path / "bin" / "python3.12").rename(tmp_path / "bin" / "python3")
     script(tmp_path / "bin" / "sglang", "#!/usr/bin/env python3\n")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-    assert machine.engine_info(["sglang"]) == EngineInfo(command=("sglang",), version="0.5.9", installed=True)
+    expected = EngineInfo(command=("sglang",), version="0.5.9", packages={}, installed=True)
+    assert machine.engine_info(["sglang"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,18 @@ ALLOWED = {
         "cli/configuration.py",
         "_pytest.config.findpaths",
     ): "pytest reads its configuration files only as part of a whole run",
+    (
+        "plugin/collect.py",
+        "super()._genfunctions",
+    ): "half of the time of a large suite was to find the same fixtures anew; "
+    "a pytest without it makes each test itself",
+    ("plugin/collect.py", "made[0]._fixtureinfo"): "what that found; a pytest without it makes each test itself",
+    ("plugin/collect.py", "like._fixtureinfo"): "as above",
+    ("plugin/collect.py", "item._fixtureinfo"): "as above",
+    (
+        "plugin/collect.py",
+        "metafunc._calls",
+    ): "whether other plugins make tests of it; without it they are asked each time",
     ("gpus/pool.py", "pool._lease"): "of its own class, which a forked child finds through a weak reference",
 }
 """The private names that are used, and why. None is the terminal's or xdist's."""

@@ -21,24 +21,30 @@ from pytest_sgdiff.data import (
     AcceptanceState,
     AcceptanceUse,
     Advice,
+    Attribution,
+    Beside,
+    BesideCode,
     BisectCode,
     Bisected,
     BisectStep,
     Blank,
     Cause,
     Changed,
+    CommitsLack,
     Conflict,
     ConflictCode,
     Difference,
     Disturbance,
     DisturbanceCode,
     Doubt,
+    EngineCommits,
     Gpu,
     GpuEvent,
     GpuProcess,
     Judged,
     LaunchRecord,
     Location,
+    LongPause,
     Loss,
     LossCode,
     LostShard,
@@ -50,8 +56,14 @@ from pytest_sgdiff.data import (
     NoisePrior,
     OutputSample,
     Pairs,
+    PartChange,
     Problem,
     ProblemCode,
+    ProfileChange,
+    ProfileCode,
+    Profiled,
+    ProfileRow,
+    ProfileSummary,
     Quality,
     QualityCode,
     Reason,
@@ -59,16 +71,20 @@ from pytest_sgdiff.data import (
     Reference,
     ReferenceOutput,
     RequestFailure,
+    RowChange,
     SampleFlaw,
     SelectedTest,
     Shard,
     ShardGap,
     Similarity,
     SkipCode,
+    StageChange,
     StepFinding,
+    StepsChange,
     TroubleCode,
     UnknownStage,
     Unmeasured,
+    VersionChange,
     Warned,
     WarningCode,
 )
@@ -96,6 +112,7 @@ from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
 from pytest_sgdiff.reports import (
     accept_text,
+    attribution_text,
     bisect_text,
     cluster_text,
     comparison,
@@ -108,6 +125,7 @@ from pytest_sgdiff.reports import (
     next_text,
     noise_text,
     problem_text,
+    profile_text,
     quality_text,
     reason_text,
     warning_text,
@@ -410,6 +428,10 @@ def warning_lines() -> Iterator[str]:
         "inherited-unrecorded": Warned(code="inherited-unrecorded", changed=CHANGED[1:]),
         "inherited-work": Warned(code="inherited-work", changed=CHANGED[1:]),
         "pauses": Warned(code="pauses", metric="denoise"),
+        "long-pause": Warned(
+            code="long-pause",
+            pause=LongPause(launches=3, of=5, then_launches=1, then_of=5, longest_ms=552.7),
+        ),
         "not-judged": Warned(code="not-judged", metric="denoise"),
         "new-stages": Warned(code="new-stages", names=("AStage", "BStage")),
         "steps": Warned(code="steps", step=step),
@@ -428,6 +450,72 @@ def warning_lines() -> Iterator[str]:
     yield f"more-launches: {warning_text.words(replace(warnings['more-launches'], launches=1), ours)}"
     paired = replace(ours, baseline_path=None)
     yield from (f"{code} (A/B): {warning_text.words(warnings[code], paired)}" for code in ("new-stages", "steps"))
+
+
+def attribution_lines() -> Iterator[str]:
+    found = Attribution(
+        total_then_ms=1112.0,
+        total_now_ms=1189.0,
+        stage=StageChange(stage="DenoisingStage", then_ms=1022.0, now_ms=1098.0),
+        parts=(
+            PartChange(part="core", then_ms=1022.0, now_ms=1098.0),
+            PartChange(part="excess", then_ms=3.64, now_ms=3.01),
+            PartChange(part="pause", then_ms=9.8, now_ms=475.0),
+        ),
+        steps=StepsChange(first=13, last=19, of=20, then_ms=357.0, now_ms=461.0),
+        beside=tuple(
+            Beside(code=code, then=then, now=now)
+            for code, (then, now) in zip(
+                get_args(BesideCode), ((1845.0, 1790.0), (3010.0, 3165.0), (700.0, 400.0)), strict=True
+            )
+        ),
+        versions=(
+            VersionChange(name="torch", then=("2.11.0",), now=("2.12.0",)),
+            VersionChange(name="sgl-kernel", now=("0.3.1",)),
+        ),
+    )
+    ours = replace(factories.regressed(), attribution=found)
+    yield f"all: {attribution_text.line(ours)}"
+    yield f"nothing: {attribution_text.line(replace(ours, attribution=Attribution()))}"
+    one = replace(found, stage=None, parts=(), beside=(), versions=(), steps=replace(found.steps, last=13))
+    yield f"one step: {attribution_text.line(replace(ours, attribution=one))}"
+    sides = EngineCommits(then="1a2b3c4d5e6f", now="5e6f7a8b9c0d")
+    titles = tuple(f"{number:08x} Change number {number}" for number in range(5))
+    yield f"commits: {attribution_text.commits(replace(sides, titles=titles, count=24))}"
+    yield f"one commit: {attribution_text.commits(replace(sides, titles=titles[:1], count=1))}"
+    yield f"commits, back: {attribution_text.commits(replace(sides, count=0, back=True))}"
+    for lack in get_args(CommitsLack):
+        yield f"{lack}: {attribution_text.commits(replace(sides, lack=lack))}"
+
+
+def profile_lines() -> Iterator[str]:
+    rows = tuple(
+        RowChange(part=part, name=name, shape=shape, stage="DenoisingStage", then_ms=then, now_ms=now, **more)
+        for part, name, shape, then, now, more in (
+            ("operator", "aten::addmm", "[256] [128, 256]", 65.9, 132.3, {"then_count": 56, "now_count": 56}),
+            ("operator", "aten::mul", "[2]", None, 3.0, {"now_count": 4, "first": 7, "last": 7}),
+            ("kernel", "x" * 90, "", 5.0, 1.5, {"then_count": 9, "now_count": 3, "first": 0, "last": 7}),
+            ("python", f"sglang/{'models/' * 12}wan.py: forward", "", 2.0, 4.0, {"then_count": 1, "now_count": 1}),
+        )
+    )
+    change = ProfileChange(
+        clock="device", rows=rows, then_ms=613.6, now_ms=1312.9, typical=1.031, stage="DenoisingStage"
+    )
+    row = ProfileRow(part="operator", name="aten::addmm", shape="[2]", stage="DenoisingStage", count=3, self_ms=4.5)
+    alone = ProfileSummary(reach="stages", clock="cpu", rows=(row,))
+    for code in get_args(ProfileCode):
+        yield f"{code}: {profile_text.head(Profiled(code=code))}"
+    told = Profiled(code="compared", change=change, dropped_bytes=300 << 20)
+    yield f"compared: {profile_text.head(told)}"
+    bare = replace(change, clock="cpu", rows=rows[3:], typical=None, stage="")
+    yield f"compared, nothing: {profile_text.head(Profiled(code='compared', change=bare))}"
+    failed = Profiled(code="launch-failed", problem=Problem(kind="timeout", code="timeout", seconds=60.0))
+    yield f"launch-failed: {profile_text.head(failed)}"
+    yield f"torn, why: {profile_text.head(Profiled(code='torn', why='it ends inside an event'))}"
+    for line in profile_text.rows(told, base="baseline"):
+        yield f"row: {' | '.join(line)}"
+    for line in profile_text.rows(Profiled(code="no-baseline-profile", now=alone), base="baseline"):
+        yield f"row: {' | '.join(line)}"
 
 
 def inspect_lines() -> Iterator[str]:
@@ -655,6 +743,8 @@ KINDS = {
     "reason": reason_lines,
     "wait": wait_lines,
     "warning": warning_lines,
+    "attribution": attribution_lines,
+    "profile": profile_lines,
 }
 
 
