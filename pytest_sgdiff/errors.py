@@ -3,6 +3,7 @@
 SgdiffError
 ├── OptionError          an option, a setting or a command line is wrong
 ├── CaseFileError        a case file is wrong; carries every mistake, each with file:line:column
+├── AcceptanceError      lines that accept a slowdown are wrong; carries every mistake, each with file:line
 ├── AssetError           a file that a case needs is missing
 ├── BaselineError        a baseline file is corrupt, of another schema, or cannot be written
 │   └── NewerBaselineError  it was written by a newer version of the plugin
@@ -49,6 +50,14 @@ class OptionError(SgdiffError):
 
 class CaseFileError(SgdiffError):
     """A case file is wrong. `mistakes` holds every one, each as `file:line:column: message`."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__(*mistakes)
+        self.mistakes = tuple(mistakes)
+
+
+class AcceptanceError(SgdiffError):
+    """Lines that accept a slowdown are wrong. `mistakes` holds every one, each as `file:line: message`."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__(*mistakes)

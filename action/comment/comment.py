@@ -43,6 +43,7 @@ JSON_LIMIT = 64 * 2**20
 ROWS = 100
 OUTCOMES = {
     "regressed": "🔴 regressed",
+    "accepted": "🟣 accepted",
     "invalid": "🟠 invalid",
     "no-baseline": "🟠 no baseline",
     "inconclusive": "🟡 inconclusive",
@@ -179,6 +180,8 @@ def table(report: Mapping[str, Any]) -> str:
         outcome = case.get("outcome") if isinstance(case, dict) else None
         if not isinstance(outcome, str) or outcome not in OUTCOMES:
             continue
+        # Such a case does not fail, and is no pass either.
+        outcome = "accepted" if case.get("accepted") is True else outcome
         counts[outcome] += 1
         rows.append(f"| {_name(case.get('case'))} | {OUTCOMES[outcome]} | {_change(case.get('verdicts'))} |")
     told = " · ".join(f"{count} {OUTCOMES[name].partition(' ')[2]}" for name, count in counts.items() if count)

@@ -155,6 +155,12 @@ def check_relations(
     return _relation_mistakes(cases, others, complete=complete) if named else ()
 
 
+def ids_below(root: pathlib.Path) -> frozenset[str]:
+    """The ids of all cases in the case files below a folder; of one with mistakes, which has a message of its own,
+    nobody knows what it holds."""
+    return frozenset(case.id for found, _ in CaseFiles(root).other_than(()) for case in found)
+
+
 def _relation_mistakes(cases: Sequence[Case], others: Sequence[Case], *, complete: bool) -> tuple[str, ...]:
     ids: dict[str, None] = {}
     variants: dict[str, list[str]] = {}

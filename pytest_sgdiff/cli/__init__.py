@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pytest_sgdiff import __version__
 from pytest_sgdiff.cli import (
     baselines,
+    bisect,
     cases,
     compare,
     gpus,
@@ -32,7 +33,15 @@ from pytest_sgdiff.redact import Redaction
 
 COMMANDS: Mapping[str, tuple[Add, ...]] = {
     "set up and check": (init.add, schema.add, cases.add),
-    "look at launches and verdicts": (inspect.add, compare.add, profile.add, judge.add, trend.add, merge.add),
+    "look at launches and verdicts": (
+        inspect.add,
+        compare.add,
+        profile.add,
+        judge.add,
+        trend.add,
+        merge.add,
+        bisect.add,
+    ),
     "keep baselines": (baselines.add, upstream.add_import, upstream.add_export),
     "share the machine": (gpus.add,),
 }

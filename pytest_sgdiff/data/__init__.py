@@ -11,6 +11,7 @@ absent; neither is ever 0.0. Everything here crosses process borders as plain bu
 
 from __future__ import annotations
 
+from pytest_sgdiff.data.accepting import Acceptance, AcceptanceState, AcceptanceUse
 from pytest_sgdiff.data.attribution import (
     Attribution,
     Beside,
@@ -23,6 +24,7 @@ from pytest_sgdiff.data.attribution import (
     StepsChange,
     VersionChange,
 )
+from pytest_sgdiff.data.bisecting import Aim, BisectCode, Bisected, BisectStep, Judged, Pairs, SkipCode
 from pytest_sgdiff.data.cases import (
     NIGHTLY_BASELINE,
     OUTCOMES,
@@ -164,13 +166,20 @@ __all__ = [
     "OUTCOMES",
     "SERVE",
     "USUAL_BASELINE",
+    "Acceptance",
+    "AcceptanceState",
+    "AcceptanceUse",
     "Advice",
+    "Aim",
     "ArgValue",
     "Attribution",
     "Backend",
     "Baseline",
     "Beside",
     "BesideCode",
+    "BisectCode",
+    "BisectStep",
+    "Bisected",
     "Blank",
     "Case",
     "CaseResult",
@@ -211,6 +220,7 @@ __all__ = [
     "GpuSeries",
     "GpuState",
     "HistoryPoint",
+    "Judged",
     "Launch",
     "LaunchFiles",
     "LaunchPlan",
@@ -238,6 +248,7 @@ __all__ = [
     "OutputKind",
     "OutputSample",
     "OutputSize",
+    "Pairs",
     "Part",
     "PartChange",
     "PerfDump",
@@ -283,6 +294,7 @@ __all__ = [
     "ShardGap",
     "ShardReport",
     "Similarity",
+    "SkipCode",
     "Stage",
     "StageChange",
     "StepFinding",

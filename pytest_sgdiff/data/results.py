@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pytest_sgdiff.data.accepting import AcceptanceUse
 from pytest_sgdiff.data.attribution import Attribution, LongPause
 from pytest_sgdiff.data.cases import Advice, FasterThan, Location, MetricClass, Outcome
 from pytest_sgdiff.data.cluster import Loss
@@ -47,7 +48,8 @@ class Verdict:
     per launch that counts: not always a metric of the launches themselves (a pause; e2e without it, which `net` says).
     `detectable` is the slowdown of this metric alone, a fraction, that is regressed in 95 of 100 gates with the case's
     checkpoints: by the baseline, or in an update by the one that was recorded. `best_ratio` is now over the best ever
-    recorded: `ratio`, on top of how far the median of the baseline is above the best median."""
+    recorded: `ratio`, on top of how far the median of the baseline is above the best median. `accepted` is the
+    slowdown, a fraction, that somebody accepted for a time in place of `allow`, and that covers this metric."""
 
     metric: str
     metric_class: MetricClass
@@ -68,6 +70,7 @@ class Verdict:
     excluded: float | None = None
     detectable: float | None = None
     best_ratio: float | None = None
+    accepted: float | None = None
     primary: bool = False
     deciding: bool = True
     suspect: bool = False
@@ -187,8 +190,10 @@ class CaseResult:
     the launches are meant as a new baseline (`--sgdiff-update`), and its verdicts are then for show. `changed` are
     variables that the launches inherited otherwise than the baseline's did. `baseline_records` are the baseline's own
     launches, so that a report can show both sides launch by launch; `baseline_source` says where a reference was
-    published. `attribution` is where the change lies. `profile` is what came of `--sgdiff-profile`, None where it was
-    not asked for. `quality` is what became of the pictures, None where it did not come to that.
+    published. `accepted`: the outcome would fail, and slowdowns that somebody accepted for a time cover all that it
+    rests on. `acceptances` are the lines about the case, and what became of each.
+    `quality` is what became of the pictures, None where it did not come to that. `attribution` is where the change
+    lies. `profile` is what came of `--sgdiff-profile`, None where it was not asked for.
     """
 
     case: str
@@ -223,6 +228,12 @@ class CaseResult:
     attribution: Attribution | None = None
     profile: Profiled | None = None
     quality: Quality | None = None
+    accepted: bool = False
+    acceptances: tuple[AcceptanceUse, ...] = ()
+
+    def fails(self, outcomes: Collection[Outcome]) -> bool:
+        """Whether the case fails a run in which these outcomes do."""
+        return self.outcome in outcomes and not self.accepted
 
     @property
     def reason_code(self) -> ReasonCode:
@@ -362,7 +373,8 @@ class Run:
     them that have no result; `interrupted` says that Ctrl-C or a signal ended the run. `history` maps a case id to its
     metrics' earlier runs, oldest first; `trends` are what was found in it with this run added; `gpu_busy` is the share
     of GPU time that was leased. `commit` is that of the checkout at pytest's root, None without git. `recorded_at` says
-    by case id when launches that were replayed were measured."""
+    by case id when launches that were replayed were measured. `acceptances` are the lines that accept a slowdown for a
+    time, except those about cases that were not selected."""
 
     started_at: str
     elapsed_s: float
@@ -379,6 +391,7 @@ class Run:
     trends: tuple[Trend, ...] = ()
     commit: str | None = None
     recorded_at: Mapping[str, str] = field(default_factory=dict)
+    acceptances: tuple[AcceptanceUse, ...] = ()
 
     @property
     def measured(self) -> int:

@@ -59,9 +59,10 @@ def judge(
     paired: bool = False,
     priors: Mapping[MetricClass, Prior] | None = None,
     rules: Mapping[MetricClass, Rule] | None = None,
+    accepted: Mapping[str, float] | None = None,
 ) -> tuple[Verdict, ...]:
-    """One verdict per metric that the choice gates, as `verdicts_on` has them."""
-    found = series_of(now, baseline, choice)
+    """One verdict per metric that the choice gates, as `verdicts_on` has them; `accepted` as of `series_of`."""
+    found = series_of(now, baseline, choice, accepted=accepted)
     return verdicts_on(found, now, baseline, looks=looks, paired=paired, priors=priors, rules=rules)
 
 

@@ -45,10 +45,13 @@ class Series:
     wholes: tuple[Whole, ...] = ()
 
 
-def series_of(now: Measurement, baseline: Baseline, choice: MetricChoice) -> tuple[Series, ...]:
+def series_of(
+    now: Measurement, baseline: Baseline, choice: MetricChoice, *, accepted: Mapping[str, float] | None = None
+) -> tuple[Series, ...]:
     """The series that the choice of a case gates, the primary metric first and pauses behind it. A metric that neither
-    side has is left out, but not a stage that the case names."""
-    request = _Request(now, baseline, choice)
+    side has is left out, but not a stage that the case names. `accepted` are larger slowdowns by gate name, fractions,
+    that somebody accepted in place of what the case allows."""
+    request = _Request(now, baseline, choice, accepted or {})
     gated = tuple(dict.fromkeys(filter(None, (metrics.primary_of(choice), *metrics.gated(choice)))))
     unique: dict[str, Series] = {}
     # Pauses of the whole request hold those of denoising.
@@ -114,8 +117,10 @@ def _names(stated: float | Mapping[str, float] | None) -> Iterable[str]:
 class _Request:
     """Both sides' launches of one case, and what can be derived from them."""
 
-    def __init__(self, now: Measurement, baseline: Baseline, choice: MetricChoice) -> None:
-        self.choice = choice
+    def __init__(
+        self, now: Measurement, baseline: Baseline, choice: MetricChoice, accepted: Mapping[str, float]
+    ) -> None:
+        self.choice, self.accepted = choice, accepted
         self.primary = metrics.primary_of(choice)
         self.reference = baseline.kind == "reference"
         self.then = counted(baseline.measurement.launches)
@@ -192,6 +197,36 @@ class _Request:
         return Whole(then=beyond.then, now=beyond.now, margins=margins)
 
     def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
+        """The margins of the case, with what somebody accepted for a time in place of what the case allows, where that
+        is more; `detect` keeps its distance. Who accepts that a part takes longer accepts that the whole does."""
+        margins = self._own_margins(kind, gate, name)
+        if not self.accepted or kind == "pause":
+            return margins
+        stated, apart = self._stated(self.accepted, gate, kind), margins.detect - margins.allow
+        if stated is not None and margins.allow < stated:
+            margins = replace(margins, allow=stated, detect=stated + apart)
+        whole = self._usual_ms(gate)
+        extra = 0.0 if whole is None or self.reference else self._accepted_ms(gate, margins.allow)
+        if not extra or whole is None:
+            return margins
+        allowed = max(margins.allow * whole, margins.allow_abs) + extra
+        margins = _at_least(margins, allowed)
+        return replace(margins, detect_abs=max(margins.detect_abs, allowed + apart * whole))
+
+    def _accepted_ms(self, gate: str, usual: float) -> float:
+        """How many ms more than the `usual` share the parts of a metric may take since that was accepted."""
+        if gate == metrics.CLIENT_E2E:
+            inner = max(0.0, self.accepted.get(metrics.E2E, 0.0) - usual) * (self._usual_ms(metrics.E2E) or 0.0)
+            return max(inner, self._accepted_ms(metrics.E2E, usual))
+        if gate == metrics.E2E:
+            others = [name for name in stages_of(self.then) if metrics.sum_of(name) is None]
+            parts = [metrics.DENOISE, *others]
+        else:
+            parts = list(denoising_of(self.then)) if gate == metrics.DENOISE else []
+        more = ((self._part(self.accepted, name) or 0.0, self._usual_ms(name) or 0.0) for name in parts)
+        return sum(max(0.0, share - usual) * took for share, took in more)
+
+    def _own_margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
         """The class's margins, with what the case states; where that is `allow` alone, `detect` keeps its distance."""
         usual = CLASS_MARGINS[kind]
         allow, detect = (self._stated(figures, gate, kind) for figures in (self.choice.allow, self.choice.detect))
@@ -219,7 +254,8 @@ class _Request:
         as the request without it is of another kind. A pause is part of the request, which may take as much longer."""
         if self.e2e_ms is None:
             return usual
-        share = max(usual.allow, self._stated(self.choice.allow, metrics.E2E, "primary") or 0.0)
+        stated = self._stated(self.choice.allow, metrics.E2E, "primary") or 0.0
+        share = max(usual.allow, stated, self.accepted.get(metrics.PAUSE, 0.0))
         least = max(usual.allow_abs, share * self.e2e_ms)
         return replace(usual, allow=share, allow_abs=least, extreme_abs=max(self.e2e_ms, least) or math.inf)
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 ASKING = ("sgdiff_gpus", "sgdiff_cluster", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
 """Options any of which asks for cases to be measured or shown."""
 
-NEED_A_MEASUREMENT = ("sgdiff_strict", "sgdiff_fail_on", "sgdiff_report", "sgdiff_history", "sgdiff_shard")
+NEED_A_MEASUREMENT = (
+    *("sgdiff_strict", "sgdiff_fail_on", "sgdiff_accept", "sgdiff_exit_codes"),
+    *("sgdiff_report", "sgdiff_history", "sgdiff_shard"),
+)
 """Options that nobody types who does not want a measurement (`asked.JUDGES`)."""
 
 
@@ -97,16 +100,18 @@ def _refuse_idle(config: pytest.Config) -> None:
 
     Raises:
         pytest.UsageError: names the option, and those that measure (exit code 4).
+        pytest.exit.Exception: the same, of a run with the exit codes of a bisection.
     """
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.plugin.asked import refuse_idle, shows_only
+    from pytest_sgdiff.plugin.exit_codes import refuse
     from pytest_sgdiff.plugin.role import role
 
     if role(config).leads and not shows_only(config):
         try:
             refuse_idle([str(word) for word in config.invocation_params.args])
         except OptionError as error:
-            raise pytest.UsageError(str(error)) from None
+            refuse(config, error)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -73,7 +73,7 @@ def _values(setting: Setting, words: Sequence[str]) -> Iterator[str]:
             yield setting.const if setting.nargs == "?" and setting.const is not None else following
 
 
-JUDGES = frozenset({"strict", "fail-on", "report", "history", "profile", "shard"})
+JUDGES = frozenset({"strict", "fail-on", "accept", "exit-codes", "report", "history", "profile", "shard"})
 """Options that nobody types who does not want a measurement."""
 
 

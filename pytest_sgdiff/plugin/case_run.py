@@ -52,6 +52,7 @@ from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.junit import properties
 from pytest_sgdiff.runner import command_line, profile
 from pytest_sgdiff.runner.ab import PAIR_LOOKS, against
+from pytest_sgdiff.runner.accepting import with_the_rest
 from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.live import LiveSource
@@ -128,8 +129,11 @@ class Measuring:
         workload_now = workload(case, asset_hashes=assets.asset_hashes(found), redaction=redaction)
         recorded = self._recorded
         took = recorded[0].environment.inherited or {} if recorded else inherited(os.environ, besides=case.env)
+        lines = [one for one in session.acceptances if one.case == case.id]
         job = Job(
             case=case,
+            acceptances=tuple(one for one in lines if not one.expired(session.today)),
+            expired_acceptances=tuple(one for one in lines if one.expired(session.today)),
             source=self._launches(engine, workload_now, found) if settings.replay is None else ReplaySource(recorded),
             engine=engine,
             workload=workload_now,
@@ -152,7 +156,7 @@ class Measuring:
         def base() -> LiveSource | ClusterSource:
             return self._launches(engine, workload_now, found, base=True)
 
-        result = self._run(job, base)
+        result = with_the_rest(job, self._run(job, base))
         result = replace(
             result, attribution=self._attribution(result), profile=self._profile(result, job, folder, base)
         )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,18 @@ from pytest_sgdiff import __version__, baselines
 from pytest_sgdiff.baselines import profiles
 from pytest_sgdiff.baselines.renew import renew
 from pytest_sgdiff.cases.discover import is_case_file, named_files
-from pytest_sgdiff.data import Baseline, CaseResult, Gap, Measurement, Recorded, Run, Unmeasured
+from pytest_sgdiff.cases.load import ids_below
+from pytest_sgdiff.data import (
+    Acceptance,
+    AcceptanceUse,
+    Baseline,
+    CaseResult,
+    Gap,
+    Measurement,
+    Recorded,
+    Run,
+    Unmeasured,
+)
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.files.wire import from_plain
@@ -58,8 +70,11 @@ class Results:
         *,
         dropped: Dropped,
         gpus_at_most: int = 0,
+        acceptances: Sequence[Acceptance] = (),
+        today: date | None = None,
     ) -> None:
         self.config, self.settings, self.header, self.gpus_at_most = config, settings, header, gpus_at_most
+        self._acceptances, self._today = tuple(acceptances), today or datetime.now(timezone.utc).date()
         self._dropped, self._dropped_by_workers = dropped, set[str]()
         self._by_node: dict[str, CaseResult] = {}
         self._named, self._width = 0, 0
@@ -139,7 +154,7 @@ class Results:
         earlier = self._by_node.get(result.node_id)
         if earlier is not None:
             fails = self.settings.fail_on
-            worse = result.outcome in fails and earlier.outcome not in fails
+            worse = result.fails(fails) and not earlier.fails(fails)
             if not worse and (earlier.outcome != "inconclusive" or result.outcome == "inconclusive"):
                 return False
         # Whatever comes later keeps the place of the first answer.
@@ -293,7 +308,7 @@ class Results:
 
     def _reds(self, run: Run) -> Iterator[str]:
         """Why a run fails although no test failed, a line each."""
-        bad = [result for result in run.results if result.outcome in self.settings.fail_on]
+        bad = [result for result in run.results if result.fails(self.settings.fail_on)]
         if bad:
             told = ", ".join(f"{result.node_id} ({result.outcome})" for result in bad)
             yield (
@@ -349,6 +364,7 @@ class Results:
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
             commit=self._commit,
+            acceptances=tuple(self._accepted()),
         )
         # What cases tell was redacted where they ran; this is the rest, such as what was typed.
         redacted = from_root(Redaction(os.environ).record(run, keep=NAMES), self.settings.root)
@@ -358,6 +374,26 @@ class Results:
             # What is drawn from earlier runs must not lose the results of this one.
             self.troubles.append(f"{self.settings.history}: no trend is shown: {fault(error)}")
             return redacted
+
+    def _accepted(self) -> Iterator[AcceptanceUse]:
+        """What became of each line that accepts a slowdown. A case that was measured knows it of its own; one that was
+        not selected needs none."""
+        of_cases = [use for result in self.results for use in result.acceptances]
+        yield from dict.fromkeys(of_cases)
+        told = {(use.acceptance.path, use.acceptance.line) for use in of_cases}
+        left = [one for one in self._acceptances if (one.path, one.line) not in told]
+        if not left:
+            return
+        selected = {node_id.rpartition("::")[2] for node_id in self.selected | self._all_dropped}
+        ids = ids_below(self.settings.root)
+        for one in left:
+            if one.expired(self._today):
+                yield AcceptanceUse(acceptance=one, state="expired")
+            elif one.case in selected:
+                yield AcceptanceUse(acceptance=one, state="not-judged")
+            elif one.case not in ids:
+                near = get_close_matches(one.case, sorted(ids), n=1)
+                yield AcceptanceUse(acceptance=one, state="unknown-case", near=next(iter(near), ""))
 
     @cached_property
     def _commit(self) -> str | None:

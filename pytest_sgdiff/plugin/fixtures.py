@@ -136,7 +136,7 @@ class Checker:
             self._session.show_command(self._item, self.case)
             return
         result = self.measure()
-        if result.outcome in self._session.settings.fail_on:
+        if result.fails(self._session.settings.fail_on):
             pytest.fail(message(result), pytrace=False)
-        if result.outcome == "inconclusive":
+        if result.outcome == "inconclusive" and not result.accepted:
             pytest.skip(f"inconclusive: {reason(result)}")

@@ -28,6 +28,7 @@ class Setting(NamedTuple):
     const: str | None = None
     repeatable: bool = False
     switch: bool = False
+    typed: bool = False
 
     @property
     def option(self) -> str:
@@ -41,8 +42,9 @@ class Setting(NamedTuple):
 
     @property
     def variable(self) -> str | None:
-        """The environment variable, `SGDIFF_ENGINE_CMD`; None for a setting of several values, which has none."""
-        return None if self.repeatable or self.ini == "args" else self.dest.upper()
+        """The environment variable, `SGDIFF_ENGINE_CMD`; None for a setting of several values, and for one that is only
+        ever `typed`."""
+        return None if self.typed or self.repeatable or self.ini == "args" else self.dest.upper()
 
     def in_environment(self, env: Mapping[str, str]) -> str | None:
         """What the environment says; None if that is nothing, an empty text, or for a switch one of OFF."""
@@ -175,6 +177,23 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="OUTCOMES",
         ini="args",
         help="Fail a case with these outcomes too, such as 'inconclusive'.",
+    ),
+    Setting(
+        flag="exit-codes",
+        group="verdict",
+        metavar="pytest|bisect",
+        typed=True,
+        help="Exit as 'git bisect run' understands it: 0 where nothing got slower, 1 where something did, 125 where "
+        "the run cannot tell, 128 and more where the command is wrong (default: pytest).",
+    ),
+    Setting(
+        flag="accept",
+        group="verdict",
+        metavar="FILE|none",
+        ini="linelist",
+        repeatable=True,
+        help="Read the slowdowns that are accepted for a time from FILE, such as the text of a pull request, or from "
+        "nowhere ('none'), instead of sgdiff-accept.txt at the root.",
     ),
     Setting(
         flag="isolation",

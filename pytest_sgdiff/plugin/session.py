@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import date, datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ import pytest
 
 from pytest_sgdiff import baselines, gpus, machine
 from pytest_sgdiff.cases import here
+from pytest_sgdiff.cases.accepted import read_acceptances
 from pytest_sgdiff.data import (
+    Acceptance,
     Advice,
     Baseline,
     Case,
@@ -114,6 +117,22 @@ class Session:
         elsewhere = None if self._cluster is None else self._cluster.flags
         self._asked = AskedEngines(claims, say, elsewhere, abandoned=self.abandoned)
         self._controller = None if role(config).leads else os.getppid()
+
+    @cached_property
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """The slowdowns that somebody accepted for a time, where this run judges; also those whose time is over.
+
+        Raises:
+            SgdiffError: lines of their files are wrong, or a file cannot be read.
+        """
+        if self.settings.mode not in ("gate", "replay", "against"):
+            return ()
+        return read_acceptances(self.settings.accept, self.settings.root, today=self.today)
+
+    @cached_property
+    def today(self) -> date:
+        """The day of the run (UTC), by which acceptances expire."""
+        return datetime.now(timezone.utc).date()
 
     def compared(self, items: Sequence[pytest.Item]) -> frozenset[str]:
         """Ids of the cases of this run that stand on either side of a `faster_than`, both of which are in it. Found

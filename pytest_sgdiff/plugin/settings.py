@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pytest_sgdiff.cases.accepted import FILE as ACCEPT_FILE
 from pytest_sgdiff.data import OUTCOMES, Outcome, Shard
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files.data_files import leads_out
@@ -25,6 +26,7 @@ Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
 Profile = Literal["regressed", "all"]
 PROFILES: tuple[Profile, ...] = ("regressed", "all")
 REPORT_SUFFIXES = (".html", ".json", ".md", ".csv", ".txt", ".prom", ".lp", ".asv.json", ".benchmark.json")
+EXIT_CODES = ("pytest", "bisect")
 UPDATES = ("all", "missing", "extend")
 ON = ("1", "true", "yes", "on")
 FAILING: frozenset[Outcome] = frozenset({"regressed", "invalid", "no-baseline"})
@@ -44,8 +46,8 @@ class Renamed:
 class Settings:
     """Everything that was asked for. Paths are absolute; `cwd` is where pytest was called, `out` None
     where nothing is to be kept; `cluster` is the address of the Ray cluster whose nodes launch, `auto` for the one that
-    is found; `keep` is how many runs are kept that have a folder of their own, None for all;
-    `renamed` are the values that were given by an old name."""
+    is found; `accept` are the files with accepted slowdowns; `keep` is how many runs are kept that have a folder of
+    their own, None for all; `renamed` are the values that were given by an old name."""
 
     mode: Mode
     root: Path
@@ -64,6 +66,7 @@ class Settings:
     fail_on: frozenset[Outcome]
     isolation: Isolation
     strict: bool
+    accept: tuple[Path, ...]
     reports: tuple[Path, ...]
     history: Path | None
     gpu_timeout_s: float
@@ -145,6 +148,7 @@ def read_settings(
     if update is not None and update not in UPDATES:
         raise OptionError(f"--sgdiff-update={update}: unknown, use one of {', '.join(UPDATES)}")
     mode = _mode(text, update, dry_run=switches["sgdiff_dry_run"])
+    _exit_codes(option("sgdiff_exit_codes"), mode)
     out = text["sgdiff_out"]
     default_out = (
         root / PARENT / run_id if mode in ("gate", "update", "against") and not text["sgdiff_replay"] else None
@@ -184,6 +188,7 @@ def read_settings(
         fail_on=_fail_on(option("sgdiff_fail_on"), ini("sgdiff_fail_on"), strict=switches["sgdiff_strict"]),
         isolation=isolation,
         strict=switches["sgdiff_strict"],
+        accept=_accept(_many(option("sgdiff_accept")), _many(ini("sgdiff_accept")), root, cwd),
         reports=reports,
         history=told_history,
         gpu_timeout_s=_seconds(text["sgdiff_gpu_timeout"] or "3600"),
@@ -304,6 +309,17 @@ def _mode(text: Mapping[str, str | None], update: str | None, *, dry_run: bool) 
     return "off" if gpus is None else "gate"
 
 
+def _exit_codes(chosen: object, mode: Mode) -> None:
+    """Refuse exit codes of a bisection for a run that judges nothing: 0 would call every commit good."""
+    if chosen not in (None, *EXIT_CODES):
+        raise OptionError(f"--sgdiff-exit-codes={chosen}: unknown, use one of {', '.join(EXIT_CODES)}")
+    if chosen == "bisect" and mode not in ("gate", "replay", "against"):
+        raise OptionError(
+            "--sgdiff-exit-codes=bisect is for a run that judges: give --sgdiff-gpus=N, without --sgdiff-dry-run and "
+            "--sgdiff-update"
+        )
+
+
 def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]:
     words = [word for item in _many(option) or _many(ini) for word in item.replace(",", " ").split()]
     known: dict[str, Outcome] = {outcome: outcome for outcome in OUTCOMES}
@@ -312,6 +328,18 @@ def _fail_on(option: object, ini: object, *, strict: bool) -> frozenset[Outcome]
             raise OptionError(f"--sgdiff-fail-on={word}: no such outcome, use {', '.join(OUTCOMES)}")
     chosen = frozenset(known[word] for word in words)
     return FAILING | chosen | (frozenset({known["inconclusive"]}) if strict else frozenset())
+
+
+def _accept(typed: Sequence[str], ini: Sequence[str], root: Path, cwd: Path) -> tuple[Path, ...]:
+    """The files with accepted slowdowns: those that were named, or the one of the project, if it is there."""
+    named = tuple(cwd / name for name in typed) or tuple(root / name for name in ini)
+    words = typed or ini
+    if "none" in words:
+        if len(words) > 1:
+            raise OptionError("--sgdiff-accept=none reads nothing: leave the other --sgdiff-accept out")
+        return ()
+    own = root / ACCEPT_FILE
+    return named or ((own,) if os.path.lexists(own) else ())
 
 
 def _stays_inside(path: Path, root: Path, option: str | None) -> None:

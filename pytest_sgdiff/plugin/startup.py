@@ -16,12 +16,13 @@ import pytest
 
 from pytest_sgdiff import gpus, machine
 from pytest_sgdiff.data import Environment
-from pytest_sgdiff.errors import ClusterError, OptionError, SgdiffError
+from pytest_sgdiff.errors import ClusterError, EngineNotFoundError, OptionError, SgdiffError
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.controller import Results
+from pytest_sgdiff.plugin.exit_codes import SKIP, BisectCodes, bisecting, refuse
 from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.live import StatusBoard, own_status_folder, status_folder, status_writer
 from pytest_sgdiff.plugin.new_line import new_line
@@ -48,6 +49,7 @@ PARTS = (
     "sgdiff-dropped",
     "sgdiff-earlier-launches",
     "sgdiff-engine-flags",
+    "sgdiff-exit-codes",
     "sgdiff-fixtures",
     "sgdiff-own-folder",
     "sgdiff-park",
@@ -85,6 +87,9 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         notify = status_writer(settings, worker=own.worker)
         say = partial(_say, config)
         session = Session(config, settings, pool, notify, claims=status_folder(settings), say=say)
+        if own.leads and not shows_only(config):
+            # Their mistakes stop the run before the first launch.
+            _ = session.acceptances
         header = _header(settings, pool, session, collect_only=shows_only(config)) if own.leads else ()
         if header:
             header += tuple(map(_renamed_text, settings.renamed))
@@ -92,10 +97,13 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         board = StatusBoard(config, settings) if settings.live and own.leads else None
         if pool is not None:
             own_status_folder(settings)
+    except EngineNotFoundError as error:
+        # Of a bisection: this commit gave no engine that runs.
+        refuse(config, OptionError(redact(str(error), os.environ)), code=SKIP)
     except ClusterError as error:
-        raise pytest.UsageError(redact(cluster_text.message(error), os.environ)) from None
+        refuse(config, OptionError(redact(cluster_text.message(error), os.environ)))
     except SgdiffError as error:
-        raise pytest.UsageError(redact(str(error), os.environ)) from None
+        refuse(config, OptionError(redact(str(error), os.environ)))
     config.stash[SESSION] = session
     config.pluginmanager.register(Sender(), "sgdiff-sender")
     dropped = Dropped()
@@ -111,9 +119,14 @@ def start(config: pytest.Config, *, run_id: str) -> None:
         _register_schedule(config, session, pool, own)
     if own.leads:
         size = 0 if pool is None else pool.eligible.total
-        results = Results(config, settings, header, dropped=dropped, gpus_at_most=size)
+        accepted = () if shows_only(config) else session.acceptances
+        results = Results(
+            config, settings, header, dropped=dropped, gpus_at_most=size, acceptances=accepted, today=session.today
+        )
         config.pluginmanager.register(results, "sgdiff-results")
         config.pluginmanager.register(Terminal(results), "sgdiff-terminal")
+        if bisecting(config):
+            config.pluginmanager.register(BisectCodes(results), "sgdiff-exit-codes")
         if settings.measuring and not shows_only(config):
             config.pluginmanager.register(OwnFolder(settings), "sgdiff-own-folder")
     if board is not None:

@@ -137,7 +137,7 @@ class Terminal:
             self._say_idle(terminal)
             return
         run = self.results.run()
-        judged = {result.node_id: result for result in run.results if result.outcome in self.settings.fail_on}
+        judged = {result.node_id: result for result in run.results if result.fails(self.settings.fail_on)}
         for report in (*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())):
             if self.results.is_case(report.nodeid):
                 _lead_with_the_reason(report, judged.get(report.nodeid))
@@ -168,7 +168,8 @@ class Terminal:
         for result in run.results:
             # Failed cases have their text in pytest's own section; these are no failures, and need theirs.
             told = {"inconclusive", "improved", *(["pass"] if terminal.verbosity > 0 else [])}
-            if result.outcome in told - self.settings.fail_on and not result.recorded:
+            shown = result.accepted or result.outcome in told - self.settings.fail_on
+            if shown and not result.recorded:
                 terminal.write_sep("_", result.node_id)
                 terminal.write_line(message(result))
             if renewal(result):

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.data import OUTCOMES, CaseResult, Estimator, Gap, Outcome, Run, Verdict
 from pytest_sgdiff.metrics import DENOISE, DENOISE_CORE
-from pytest_sgdiff.reports import evidence, finding_text, metric_text, next_text, numbers, quality_text, reason_text
+from pytest_sgdiff.reports import (
+    accept_text,
+    evidence,
+    finding_text,
+    metric_text,
+    next_text,
+    numbers,
+    quality_text,
+    reason_text,
+)
 
 _BAD_FIRST: tuple[Outcome, ...] = ("regressed", "invalid", "no-baseline", "inconclusive", "improved", "pass")
 
@@ -73,7 +82,12 @@ def centre(result: CaseResult) -> str:
 
 
 def phrase(result: CaseResult) -> str:
-    """What to know of a case in half a line: the decisive change, or the reason where there is none."""
+    """What to know of a case in half a line: the decisive change, or the reason where there is none; and what of it is
+    accepted until when."""
+    return ", ".join(filter(None, (_phrase(result), accept_text.until(result))))
+
+
+def _phrase(result: CaseResult) -> str:
     verdict = decisive(result)
     if (
         result.recorded
@@ -135,13 +149,18 @@ def against_best(result: CaseResult) -> str:
 
 
 def remainder(result: CaseResult) -> str:
+    """`_remainder`, with what is accepted until when."""
+    return ", ".join(filter(None, (_remainder(result), accept_text.until(result))))
+
+
+def _remainder(result: CaseResult) -> str:
     """What to know of a case beside its decisive change and interval: `also e2e +7.7 %, peak memory +5.2 %`,
     `slowdowns above 1.9 % ruled out`, `4 % slower is neither excluded nor proven`, or else the phrase."""
     verdict = decisive(result)
     if result.recorded or verdict is None or verdict.outcome != result.outcome:
-        return phrase(result)
+        return _phrase(result)
     if result.reason_code == "picture-changed":
-        return phrase(result)
+        return _phrase(result)
     if result.outcome == "regressed":
         others = [v for v in result.verdicts if v.outcome == "regressed" and v is not verdict]
         named = ", ".join(f"{metric_text.metric_name(v.metric)} {metric_text.change(v)}" for v in others)
@@ -149,7 +168,7 @@ def remainder(result: CaseResult) -> str:
     if result.outcome == "pass" and verdict.excluded is not None:
         return ", ".join(filter(None, (metric_text.excluded(verdict, full=True), against_best(result))))
     told = result.outcome == "inconclusive" and metric_text.interval(verdict)
-    return numbers.clean(finding_text.why(verdict, paired=result.paired)) if told else phrase(result)
+    return numbers.clean(finding_text.why(verdict, paired=result.paired)) if told else _phrase(result)
 
 
 def headline(result: CaseResult) -> str:
@@ -218,16 +237,21 @@ def actions(result: CaseResult) -> list[tuple[str, str]]:
 def worst_first(results: Sequence[CaseResult]) -> list[CaseResult]:
     """By outcome, regressions first; the largest slowdown first among equals."""
 
-    def key(result: CaseResult) -> tuple[int, float]:
+    def key(result: CaseResult) -> tuple[float, float]:
         verdict = decisive(result)
         ratio = verdict.ratio if verdict is not None and verdict.ratio is not None else 0.0
-        return _BAD_FIRST.index(result.outcome), -ratio
+        # What is accepted does not fail, and is no pass either.
+        rank = _BAD_FIRST.index("inconclusive") + 0.5 if result.accepted else _BAD_FIRST.index(result.outcome)
+        return rank, -ratio
 
     return sorted(results, key=key)
 
 
 def outcome_word(result: CaseResult) -> str:
-    """The outcome as people read it: what was recorded is `recorded`, for nothing in it was held to a limit."""
+    """The outcome as people read it: what was recorded is `recorded`, for nothing in it was held to a limit, and what
+    would fail without an acceptance is `accepted`."""
+    if result.accepted:
+        return accept_text.ACCEPTED
     return RECORDED if result.recorded else result.outcome
 
 
@@ -263,9 +287,10 @@ def unmeasured(run: Run) -> str:
 
 
 def tally(run: Run) -> list[tuple[str, int]]:
-    """How many cases stand under each word that occurs, the recorded ones first, then in the order of `OUTCOMES`."""
+    """How many cases stand under each word that occurs, the recorded ones first, then in the order of `OUTCOMES`, and
+    last those of which a slowdown is accepted."""
     words = [outcome_word(result) for result in run.results]
-    return [(word, words.count(word)) for word in (RECORDED, *OUTCOMES) if word in words]
+    return [(word, words.count(word)) for word in (RECORDED, *OUTCOMES, accept_text.ACCEPTED) if word in words]
 
 
 def counts(run: Run) -> list[tuple[Outcome, int]]:

@@ -19,7 +19,7 @@ COLUMNS = (
     *("case", "file", "line", "machine", "outcome", "reason"),
     *("metric", "class", "primary", "decides", "verdict", "unit", "baseline", "now", "ratio", "low", "high"),
     *("spread", "allow", "detect", "excluded", "detectable", "values", "baseline_values", "engine", "baseline_engine"),
-    "request_values",
+    *("request_values", "accepted"),
 )
 
 
@@ -62,6 +62,7 @@ def _cells(result: CaseResult, v: Verdict) -> Iterable[object]:
     yield next((_text(e) for launch in result.launches if (e := launch.environment.engine_version)), "")
     yield _text(result.baseline_engine or "")
     yield _of_requests(after, v.metric)
+    yield _number(v.accepted)
 
 
 def _number(value: float | None) -> str:

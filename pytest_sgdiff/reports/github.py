@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pytest_sgdiff.data import CaseResult, Outcome, Run, Verdict
 from pytest_sgdiff.printable import printable, printable_lines
-from pytest_sgdiff.reports import case_text, metric_text, problem_text
+from pytest_sgdiff.reports import accept_text, case_text, metric_text, problem_text
 from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.text import relation_line
 from pytest_sgdiff.reports.warned import warnings
@@ -87,7 +87,9 @@ def _case(result: CaseResult) -> _Note:
         told = () if result.heads(problem) else (problem_text.message(problem),)
         lines += [*told, *problem.evidence[:5]]
     lines += [f"{word}: {what}" for word, what in case_text.actions(result)]
-    return _Note(_LEVELS[result.outcome], result, f"{result.outcome.upper()} {result.case}", "\n".join(lines))
+    lines += accept_text.lines(result.acceptances)
+    level = "warning" if result.accepted else _LEVELS[result.outcome]
+    return _Note(level, result, f"{case_text.outcome_word(result).upper()} {result.case}", "\n".join(lines))
 
 
 def _notable(result: CaseResult) -> list[Verdict]:

@@ -12,9 +12,20 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_sgdiff.data import OUTCOMES, CaseResult, GpuSeries, LaunchRecord, Problem, Profiled, Run, Verdict
+from pytest_sgdiff.data import (
+    OUTCOMES,
+    AcceptanceUse,
+    CaseResult,
+    GpuSeries,
+    LaunchRecord,
+    Problem,
+    Profiled,
+    Run,
+    Verdict,
+)
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import (
+    accept_text,
     attribution_text,
     case_text,
     disturbance_text,
@@ -60,6 +71,7 @@ def _run(run: Run) -> dict[str, Any]:
         "interrupted": run.interrupted,
         "gpu_busy": run.gpu_busy,
         "relations": [{**_plain(relation), "why": reason_text.relation(relation)} for relation in run.relations],
+        "acceptances": [_acceptance(use) for use in run.acceptances],
         "cases": [_case(result) for result in case_text.worst_first(run.results)],
         "history": _plain(run.history),
         "trends": _plain(run.trends),
@@ -82,6 +94,8 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "file": result.location.path,
         "line": result.location.line,
         "outcome": result.outcome,
+        "accepted": result.accepted,
+        "acceptances": [_acceptance(use) for use in result.acceptances],
         "headline": case_text.headline(result),
         "reason": reason_text.reason(result),
         "reason_code": result.reason_code,
@@ -114,6 +128,10 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "command": result.command,
         "folder": result.folder,
     }
+
+
+def _acceptance(use: AcceptanceUse) -> dict[str, Any]:
+    return {**_plain(use.acceptance), "state": use.state, "near": use.near, "words": accept_text.words(use)}
 
 
 def _verdict(verdict: Verdict, result: CaseResult) -> dict[str, Any]:

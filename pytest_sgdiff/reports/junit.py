@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_sgdiff.data import CaseResult
-from pytest_sgdiff.reports import case_text, evidence
+from pytest_sgdiff.reports import accept_text, case_text, evidence
 from pytest_sgdiff.reports.shown import shown_result
 
 
@@ -16,7 +16,9 @@ def properties(result: CaseResult) -> list[tuple[str, str]]:
         ("sgdiff.launches", str(len(evidence.counted(result)))),
         ("sgdiff.machine", result.machine.slug if result.machine else ""),
         ("sgdiff.folder", result.folder or ""),
+        ("sgdiff.accepted", accept_text.until(result)),
     ]
+    pairs += [(f"sgdiff.acceptance.{use.state}", accept_text.words(use)) for use in result.acceptances]
     for verdict in case_text.by_importance(result.verdicts):
         name, unit = f"sgdiff.{verdict.metric}", verdict.unit.lower()
         pairs.append((f"{name}.verdict", verdict.outcome))

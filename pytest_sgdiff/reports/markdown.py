@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pytest_sgdiff.data import CaseResult, Run, Verdict
 from pytest_sgdiff.printable import printable_lines
 from pytest_sgdiff.reports import (
+    accept_text,
     attribution_text,
     case_text,
     evidence,
@@ -45,6 +46,7 @@ _MARKS = {
     "improved": "🟢 improved",
     "pass": "🟢 pass",
     case_text.RECORDED: "🔵 recorded",
+    accept_text.ACCEPTED: "🟣 accepted",
 }
 
 
@@ -67,6 +69,8 @@ class MarkdownReport:
         parts += [_folded(folded, _cases(judged))] if judged else []
         if run.relations:
             parts.append("\n".join(f"- {_escape(text.relation_line(relation))}" for relation in run.relations))
+        accepted = [f"- {_escape(line)}" for line in accept_text.lines(run.acceptances)]
+        parts += ["**Accepted for a time**\n\n" + "\n".join(accepted)] if accepted else []
         parts += [_unmeasured(run)] if run.unmeasured else []
         told = [r for r in good if r.outcome == "improved" or r.recorded]
         sections = [(r, _recorded(r) if r.recorded else _section(r)) for r in (*bad, *told)]
@@ -91,7 +95,7 @@ class MarkdownReport:
 
 def _title(bad: Sequence[CaseResult], run: Run) -> str:
     broken = sum(relation.outcome == "regressed" for relation in run.relations)
-    if broken and not (bad and bad[0].outcome == "regressed"):
+    if broken and not (bad and bad[0].outcome == "regressed" and not bad[0].accepted):
         return f"sgdiff: {numbers.plural(broken, 'case')} not as fast as claimed"
     recorded = sum(result.recorded for result in run.results)
     gaps = case_text.unmeasured(run)
@@ -99,11 +103,15 @@ def _title(bad: Sequence[CaseResult], run: Run) -> str:
         return f"sgdiff: {numbers.plural(recorded, 'baseline')} recorded" + (f", {gaps}" if gaps else "")
     if not bad:
         return f"sgdiff: {gaps or 'no slowdown'}"
+    if bad[0].accepted:
+        words = f"sgdiff: no slowdown but {numbers.plural(len(bad), 'accepted one')}"
+        return f"{words}, {gaps}" if run.unmeasured else words
     if bad[0].outcome != "regressed":
-        words = f"sgdiff: {numbers.plural(len(bad), 'case')} without a verdict"
+        open_ = sum(not result.accepted for result in bad)
+        words = f"sgdiff: {numbers.plural(open_, 'case')} without a verdict"
         return f"{words}, {gaps}" if run.unmeasured else words
     words = f"sgdiff: {_escape(bad[0].case)}: {_escape(case_text.phrase(bad[0]))}"
-    more = sum(result.outcome == "regressed" for result in bad) - 1
+    more = sum(result.outcome == "regressed" and not result.accepted for result in bad) - 1
     return f"{words}, and {more} more regressed" if more else words
 
 
@@ -130,7 +138,7 @@ def _figures(v: Verdict) -> tuple[str, str, str, str]:
 
 
 def _section(result: CaseResult) -> str:
-    parts = [f"### {_MARKS[result.outcome].split()[0]} {_escape(result.case)}"]
+    parts = [f"### {_MARKS[case_text.outcome_word(result)].split()[0]} {_escape(result.case)}"]
     parts.append(f"{_escape(_place(result))}: {_escape(case_text.headline(result))}")
     for problem in result.problems:
         quoted = [line for item in problem.evidence for line in numbers.clean(item).splitlines()]

@@ -100,12 +100,12 @@ def remark(verdict: Verdict, *, paired: bool = False) -> str:
 def verdict_phrase(verdict: Verdict) -> str:
     """The last column of the stage table: the outcome and the one number that qualifies it."""
     if verdict.outcome == "regressed":
-        return f"REGRESSED{_allowed(verdict)}"
+        return f"REGRESSED{_allowed(verdict)}{_accepted(verdict)}"
     if verdict.outcome == "pass":
         return f"pass, {excluded(verdict)}" if verdict.excluded is not None else "pass"
     if verdict.outcome == "inconclusive":
         words = "inconclusive" + (", needs confirmation" if verdict.suspect else "")
-        words += _allowed(verdict)
+        words += f"{_allowed(verdict)}{_accepted(verdict)}"
         return words if verdict.deciding else f"{words}, does not decide"
     if verdict.outcome == "no-baseline":
         # What to do about it is reported once for the case.
@@ -119,6 +119,11 @@ def _allowed(verdict: Verdict) -> str:
     if verdict.allow is None:
         return ""
     return f", {numbers.percent(verdict.allow) if verdict.allow <= 1 else _size(verdict, verdict.allow)} allowed"
+
+
+def _accepted(verdict: Verdict) -> str:
+    """`, 5 % accepted`, for a time and in place of what is allowed."""
+    return "" if verdict.accepted is None else f", {numbers.percent(verdict.accepted)} accepted"
 
 
 def detectable(verdict: Verdict) -> str:

@@ -12,6 +12,7 @@ from pytest_sgdiff.data import CaseResult, Gap, Problem, Profiled, Relation, Run
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.reports import (
+    accept_text,
     attribution_text,
     case_text,
     evidence,
@@ -85,7 +86,8 @@ def run_remarks(run: Run) -> list[str]:
     noise, and what the launches can distinguish."""
     run = shown_run(run)
     results = case_text.worst_first(run.results)[::-1]
-    lines = [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
+    lines = accept_text.lines(run.acceptances)
+    lines += [f"{_place(result)}: warning: {text}" for result, text in warnings(results)]
     lines += [f"trend: {'slower: ' if t.worse else ''}{t.case} {trend_text.line(t)}" for t in run.trends]
     lines += [f"noise between launches: {noise}" for noise in noise_text.of_all(results)]
     found = [
@@ -298,6 +300,7 @@ def _facts(result: CaseResult) -> list[str]:
     # Where launches are not compared, the reason names what they inherited otherwise.
     otherwise = warning_text.inherited_otherwise(result.changed) if result.verdicts else ()
     lines += [f"  {numbers.clean(line)}" for line in otherwise]
+    lines += [f"  {line}" for line in accept_text.lines(result.acceptances)]
     # Where launches were disturbed too often, or one failed (and gave no number), the reason says it.
     replaced = [] if result.reason_code == "environment" else [one for one in result.launches if not one.counts]
     replaced = [one for one in replaced if one.metrics or result.reason_code != "problem"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from pytest_sgdiff.data import (
     Baseline,
     CaseResult,
+    MetricClass,
     NextStep,
     Quality,
     Reason,
@@ -14,7 +17,9 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.gpus import runs_alone
 from pytest_sgdiff.judging import suite_prior
-from pytest_sgdiff.judging.judge import gone, judge, outcome_of, settled
+from pytest_sgdiff.judging.judge import gone, judge, outcome_of
+from pytest_sgdiff.judging.rules import Prior
+from pytest_sgdiff.runner.accepting import all_settled, with_accepted
 from pytest_sgdiff.runner.collect import (
     LaunchSet,
     as_baseline,
@@ -64,18 +69,29 @@ def _pairs(base: Job, now: Job) -> CaseResult:
         if baseline is None:
             return finish(now, collected, None, (), "invalid", Reason(code="no-machine", side="base"))
         priors = now.priors_for(baseline.measurement.machine)
-        verdicts = judge(
-            measurement_of(now, collected), baseline, now.case.metrics, looks=PAIR_LOOKS, paired=True, priors=priors
-        )
+        judged = partial(_judged, now, collected, baseline, priors)
+        verdicts = judged({})
         quality = paired_pictures(now, then, collected)
-        if settled(verdicts):
+        if all_settled(now, verdicts, judged):
             break
     outcome, by = outcome_of(verdicts)
     reason = Reason(pairs=len(collected.counted))
     if quality is not None and quality.other_picture and outcome != "regressed":
         outcome, by, reason = "regressed", (), replace(reason, code="picture-changed")
     result = finish(now, collected, baseline, verdicts, outcome, reason, decided_by=by, quality=quality)
+    result = with_accepted(now, result, judged)
     return replace(result, noise=suite_prior.used(priors, paired=True))
+
+
+def _judged(
+    job: Job,
+    collected: LaunchSet,
+    baseline: Baseline,
+    priors: Mapping[MetricClass, Prior],
+    accepted: Mapping[str, float],
+) -> tuple[Verdict, ...]:
+    now, choice = measurement_of(job, collected), job.case.metrics
+    return judge(now, baseline, choice, looks=PAIR_LOOKS, paired=True, priors=priors, accepted=accepted)
 
 
 def given_up(now: Job, then: LaunchSet, collected: LaunchSet) -> CaseResult:

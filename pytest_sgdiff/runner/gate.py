@@ -5,7 +5,9 @@ It works on a `Source` of launches and does not know whether an engine runs or a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from pytest_sgdiff.data import (
     Baseline,
@@ -18,9 +20,10 @@ from pytest_sgdiff.data import (
     Warned,
 )
 from pytest_sgdiff.gpus import runs_alone
-from pytest_sgdiff.judging.judge import confirms_pauses, differences, outcome_of, settled, verdicts_on
+from pytest_sgdiff.judging.judge import confirms_pauses, differences, judge, outcome_of, verdicts_on
 from pytest_sgdiff.judging.power import doubts
 from pytest_sgdiff.judging.series import series_of
+from pytest_sgdiff.runner.accepting import all_settled, with_accepted
 from pytest_sgdiff.runner.collect import (
     LaunchSet,
     collect,
@@ -50,7 +53,7 @@ def gate(job: Job) -> CaseResult:
             break
         baseline, verdicts, missing = compare(job, collected)
         quality = pictures(job, collected, baseline) if missing is None else None
-        done = missing is not None or settled(verdicts)
+        done = missing is not None or all_settled(job, verdicts, partial(_verdicts, job, collected, baseline))
         if collected.exhausted or (done and not job.compared):
             break
         if number == len(looks) and missing is None and (more := confirms_pauses(verdicts, look)):
@@ -71,6 +74,7 @@ def gate(job: Job) -> CaseResult:
     if outcome == "inconclusive" and collected.exhausted and len(collected.counted) < looks[-1]:
         reason = Reason(launches=len(collected.counted), of=looks[-1])
     result = finish(job, collected, baseline, verdicts, outcome, reason, decided_by=by, quality=quality)
+    result = with_accepted(job, result, partial(_verdicts, job, collected, baseline))
     seen = doubts(collected.series) if baseline is not None and baseline.kind == "recorded" else ()
     return replace(result, warnings=(*result.warnings, *(Warned(code="baseline-doubt", doubts=(d,)) for d in seen)))
 
@@ -90,6 +94,16 @@ def compare(job: Job, collected: LaunchSet) -> tuple[Baseline | None, tuple[Verd
     case, priors = job.case, job.priors_for(collected.machine)
     collected.series = series_of(now, baseline, case.metrics)
     return baseline, verdicts_on(collected.series, now, baseline, looks=case.launches.looks, priors=priors), None
+
+
+def _verdicts(
+    job: Job, collected: LaunchSet, baseline: Baseline | None, accepted: Mapping[str, float]
+) -> tuple[Verdict, ...]:
+    if baseline is None or collected.machine is None:
+        return ()
+    now, priors = measurement_of(job, collected), job.priors_for(collected.machine)
+    choice, looks = job.case.metrics, job.case.launches.looks
+    return judge(now, baseline, choice, looks=looks, priors=priors, accepted=accepted)
 
 
 def apart_from(now: Measurement, baseline: Baseline) -> tuple[Difference, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pytest_sgdiff.data import (
+    Acceptance,
     Baseline,
     Case,
     Launch,
@@ -41,7 +42,8 @@ class Job:
     run needs the case's launches; `problems`: why the recording that is replayed cannot be judged at all;
     `isolation` is the mode of `--sgdiff-isolation`; `next_command` is what `next_step` names: the command that records
     a baseline or, in an A/B run, the one that compares the launches of both engines; `replayed`: how many launches a
-    recording has that is too short for a baseline, so that `next_command` must launch on the machine.
+    recording has that is too short for a baseline, so that `next_command` must launch on the machine. `acceptances`
+    are the slowdowns of the case that somebody accepted for a time, `expired_acceptances` those whose time is over.
     """
 
     case: Case
@@ -62,3 +64,5 @@ class Job:
     next_command: str = ""
     replayed: int | None = None
     command: str = ""
+    acceptances: tuple[Acceptance, ...] = ()
+    expired_acceptances: tuple[Acceptance, ...] = ()

@@ -17,7 +17,9 @@ from pytest_sgdiff.baselines.flaws import Code as BaselineFlawCode
 from pytest_sgdiff.cases import here
 from pytest_sgdiff.compare.sides import NoteCode
 from pytest_sgdiff.data import (
+    AcceptanceState,
     BesideCode,
+    BisectCode,
     Cause,
     ConflictCode,
     Difference,
@@ -33,6 +35,7 @@ from pytest_sgdiff.data import (
     ProfileCode,
     QualityCode,
     ReasonCode,
+    SkipCode,
     StepFinding,
     TroubleCode,
     WarningCode,
@@ -72,10 +75,12 @@ part of the sentence. The figures in the sentences below are examples.
 | the line `where` (`attribution`) | [Figures beside a change](#figures-beside-a-change) |
 | the line `profile` (`profile`) | [Profiles](#profiles) |
 | a message that ends with a slug (`[no-seed]`) | [Advice](#advice-on-a-case), [Flags](#flags-and-versions) |
+| a slowdown that is accepted (`acceptances`) | [Acceptances](#acceptances) |
 | a case that waits | [Waits](#waits) |
 | a launch that was lost on a cluster | [Losses](#losses) |
 | a node of a cluster that cannot be used | [Nodes](#nodes) |
 | `faster_than` | [Claims](#claims) |
+| `sgdiff bisect` | [Bisections](#bisections), [Skipped commits](#skipped-commits) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
 | `sgdiff inspect` | [Flaws of a launch](#flaws-of-a-launch) |
 | `sgdiff baselines check` | [Flaws of a baseline](#flaws-of-a-baseline) |
@@ -464,6 +469,38 @@ RELATIONS = {
     "no-common-metric": "Gate the same metric in both.",
 }
 
+ACCEPTANCES = {
+    "used": "The case would fail, and this line covers its slowdown. The run does not fail by it.",
+    "exceeded": "More than the accepted slowdown is proven. Find the cause, or accept more.",
+    "undecided": "Not even the accepted slowdown is told from a larger one. Rerun, or record more launches.",
+    "not-needed": "The case does as well without the line, or its metric is not slower.",
+    "expired": "The last day is over. The case is judged as if the line were not there.",
+    "not-gated": "`metrics.gate` of the case lacks the metric, or no launch has such a stage.",
+    "unknown-case": "No case file below the root has a case of this name. A variant is named with it: `case[variant]`.",
+    "not-judged": "The case was invalid, had no baseline, or was not measured.",
+}
+
+BISECTIONS = {
+    "found": "Exit code 0. It was also compared with its parent, where that runs.",
+    "among": "Commits that do not run lie before the first slower one that does. Mend their setup, or read them.",
+    "unconfirmed": "Look at the figures: the commits before it may each be a little slower.",
+    "not-slower": "The case passes. Was the slowdown another machine's, or another case's?",
+    "undecided": "Neither is proven after twice eight pairs.",
+    "good-unusable": "The lines below say why. The next such command tries it again.",
+    "bad-unusable": "The lines below say why. The next such command tries it again.",
+}
+
+SKIPS = {
+    "checkout-failed": "git says why.",
+    "setup-failed": "The log is named. `--setup-timeout` bounds it.",
+    "no-engine": "The setup made no command that says its version.",
+    "invalid": "[Problems of a launch](#problems-of-a-launch), such as a fallback to diffusers.",
+    "not-comparable": "The engine does other work there: other stage timers, or no such metric.",
+    "not-measured": "`requires` of the case does not allow this version, or its test was skipped.",
+    "disturbed": "Use a quieter machine. The next such command tries it again.",
+    "undecided": "Neither is proven after twice eight pairs.",
+}
+
 WAITS = {
     "held": "Another case, run or user leased them. `sgdiff gpus` shows all leases.",
     "outlived": "An engine of a run that died. The next run of the same user ends it.",
@@ -687,6 +724,14 @@ def sections() -> Iterable[Section]:
         means=BESIDES,
     )
     yield Section(
+        title="Acceptances",
+        about="What became of a line that accepts a slowdown for a time: `state` of `acceptances` in JSON "
+        "([baselines.md](baselines.md#accepting-a-slowdown-for-a-time)).",
+        codes=get_args(AcceptanceState),
+        says=golden("accept"),
+        means=ACCEPTANCES,
+    )
+    yield Section(
         title="Doubts about a baseline",
         about="Why launches are not good enough for a metric ([decision.md](decision.md#what-to-do)).",
         codes=codes_of(Doubt),
@@ -706,6 +751,20 @@ def sections() -> Iterable[Section]:
         codes=get_args(WaitCode),
         says=golden("wait"),
         means=WAITS,
+    )
+    yield Section(
+        title="Bisections",
+        about="How `sgdiff bisect` ends: `code` of its JSON ([bisect.md](bisect.md)).",
+        codes=get_args(BisectCode),
+        says=golden("bisect", prefix="end "),
+        means=BISECTIONS,
+    )
+    yield Section(
+        title="Skipped commits",
+        about="Why a commit can be called neither good nor bad: `skip` of `sgdiff bisect`.",
+        codes=get_args(SkipCode),
+        says=golden("bisect", prefix="skip "),
+        means=SKIPS,
     )
     yield Section(
         title="Losses",

@@ -17,10 +17,16 @@ from pytest_sgdiff.cluster.nodes import Node
 from pytest_sgdiff.compare.compare import Way
 from pytest_sgdiff.compare.sides import Note, NoteCode
 from pytest_sgdiff.data import (
+    Acceptance,
+    AcceptanceState,
+    AcceptanceUse,
     Advice,
     Attribution,
     Beside,
     BesideCode,
+    BisectCode,
+    Bisected,
+    BisectStep,
     Blank,
     Cause,
     Changed,
@@ -35,6 +41,7 @@ from pytest_sgdiff.data import (
     Gpu,
     GpuEvent,
     GpuProcess,
+    Judged,
     LaunchRecord,
     Location,
     LongPause,
@@ -48,6 +55,7 @@ from pytest_sgdiff.data import (
     NodeTrouble,
     NoisePrior,
     OutputSample,
+    Pairs,
     PartChange,
     Problem,
     ProblemCode,
@@ -69,6 +77,7 @@ from pytest_sgdiff.data import (
     Shard,
     ShardGap,
     Similarity,
+    SkipCode,
     StageChange,
     StepFinding,
     StepsChange,
@@ -102,7 +111,9 @@ from pytest_sgdiff.judging.power import Power
 from pytest_sgdiff.plugin.skips import Lack
 from pytest_sgdiff.plugin.skips import in_words as lack_in_words
 from pytest_sgdiff.reports import (
+    accept_text,
     attribution_text,
+    bisect_text,
     cluster_text,
     comparison,
     difference_text,
@@ -657,7 +668,66 @@ def lack_lines() -> Iterator[str]:
     yield from (f"{one.gap}: {lack_in_words(one)}" for one in lacks)
 
 
+def accept_lines() -> Iterator[str]:
+    one = Acceptance(
+        case="wan22",
+        metric="denoise",
+        size=0.055,
+        until="2027-01-31",
+        because="the sampler needs two more passes",
+        path="sgdiff-accept.txt",
+        line=3,
+    )
+    for state in get_args(AcceptanceState):
+        yield f"{state}: {accept_text.words(AcceptanceUse(acceptance=one, state=state))}"
+    near = AcceptanceUse(acceptance=one, state="unknown-case", near="wan22_t2v")
+    yield f"unknown-case (near): {accept_text.words(near)}"
+
+
+def bisect_lines() -> Iterator[str]:
+    figures = Pairs(ratio=1.052, low=1.041, high=1.063, allow=0.01, detect=0.03, pairs=5, checkpoints=2)
+    slow = Judged(commit="3f2a" * 10, title="Add two passes", verdict="bad", evidence=(figures,))
+    fast = replace(slow, verdict="good", evidence=(replace(figures, ratio=1.001, low=0.99, high=1.012, pairs=3),))
+    for code in get_args(SkipCode):
+        skipped = replace(slow, verdict="skip", skip=code, evidence=(), why="as whoever noticed says")
+        yield f"skip {code}: {bisect_text.judged(skipped)}"
+    tried = replace(slow, verdict="skip", skip="undecided", evidence=(figures, figures))
+    yield f"skip undecided (pairs): {bisect_text.judged(tried)}"
+    base = replace(slow, verdict="skip", skip="invalid", evidence=(), blame="base")
+    yield f"skip invalid (base): {bisect_text.judged(base)}"
+    yield f"bad: {bisect_text.judged(slow)}"
+    yield f"good: {bisect_text.judged(fast)}"
+    yield f"bad (pause): {bisect_text.judged(replace(slow, evidence=(Pairs(pairs=5),)))}"
+    step = BisectStep(commit=slow.commit, title=slow.title, base="9c1b" * 10, base_title="Good", left=7)
+    yield f"step: {bisect_text.step(step)}"
+    yield f"step (last): {bisect_text.step(replace(step, left=0))}"
+    yield f"step (judged): {bisect_text.step(replace(step, judged=slow))}"
+    for code in get_args(BisectCode):
+        end = Bisected(code=code, case="wan22", good="9c1b" * 10, bad="77aa" * 10, first=slow, suspects=(slow, slow))
+        yield f"end {code}: {bisect_text.summary(end)[0]}"
+    whole = Bisected(
+        code="found",
+        case="wan22",
+        good="9c1b" * 10,
+        bad="77aa" * 10,
+        metric="denoise_core",
+        first=slow,
+        whole=replace(slow, commit="77aa" * 10),
+        path=(fast, slow),
+        parent=slow,
+        partial=True,
+        error=0.0204,
+        parent_error=0.0002,
+        folder=".sgdiff/bisect/wan22",
+    )
+    yield from (f"found, {line.strip()}" for line in bisect_text.summary(whole)[1:])
+    alone = replace(whole, parent=base, parent_error=None)
+    yield from (f"found (no parent), {line.strip()}" for line in bisect_text.summary(alone) if "sure" in line)
+
+
 KINDS = {
+    "bisect": bisect_lines,
+    "accept": accept_lines,
     "difference": difference_lines,
     "disturbance": disturbance_lines,
     "failure": failure_lines,

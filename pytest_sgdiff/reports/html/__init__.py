@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_sgdiff.data import CaseResult, LaunchRecord, Run, Trend, Verdict
 from pytest_sgdiff.metrics import DENOISE_EXCESS, PAUSE
 from pytest_sgdiff.reports import (
+    accept_text,
     attribution_text,
     case_text,
     evidence,
@@ -118,6 +119,7 @@ class HtmlReport:
             phrases=case_text,
             metric_text=metric_text,
             trends=_trends(run, cases),
+            acceptances=accept_text.lines(run.acceptances),
             noise=noise_text.of_all(run.results),
         )
         return f"{page}\n"
@@ -199,7 +201,7 @@ class HtmlReport:
             "apart": evidence.differences(result),
             "drew": case_text.pictures(result),
             "other_picture": result.quality is not None and result.quality.other_picture,
-            "warnings": warning_text.of_case(result),
+            "warnings": (*accept_text.lines(result.acceptances), *warning_text.of_case(result)),
             "base": case_text.base_word(result),
             "problems": [
                 (p.kind, "" if result.heads(p) else numbers.clean(problem_text.message(p)), _lines(p.evidence))
@@ -327,7 +329,7 @@ def _launch(launch: LaunchRecord, primary: Verdict | None) -> dict[str, Any]:
 
 
 def _title(run: Run) -> str:
-    worse = [result for result in run.results if result.outcome == "regressed"]
+    worse = [result for result in run.results if result.outcome == "regressed" and not result.accepted]
     if worse:
         # More memory alone makes nothing slower.
         slower = all(any(_slower(verdict) for verdict in result.verdicts) for result in worse)
@@ -343,9 +345,11 @@ def _title(run: Run) -> str:
     if gaps and not recorded:
         return gaps.capitalize()
     words = f"{numbers.plural(recorded, 'baseline')} recorded" if recorded else "No case got slower"
+    if accepted := sum(result.accepted for result in run.results):
+        words = f"No case got slower but {accepted}, which {'is' if accepted == 1 else 'are'} accepted"
     if gaps:
         return f"{words}, {gaps}"
-    settled = all(result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
+    settled = all(result.accepted or result.outcome in _GOOD for result in run.results) and run.measured >= run.selected
     return words if settled else f"{words}, but not every case has a verdict"
 
 

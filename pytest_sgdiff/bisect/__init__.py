@@ -1,0 +1,1 @@
+"""Finds the commit that made the engine slower."""

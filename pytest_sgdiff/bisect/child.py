@@ -1,0 +1,77 @@
+"""A child process of a bisection, and everything that it started, with its output in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pytest_sgdiff.files import data_files
+
+GRACE_S = 40.0
+"""How long a child may take to end after Ctrl-C: pytest ends its engines first, and these get 4 s and more."""
+
+
+def run(
+    words: Sequence[str],
+    *,
+    log: Path,
+    below: Path,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout_s: float | None = None,
+    inherits: Sequence[int] = (),
+) -> int | None:
+    """The exit code; None if it took longer than `timeout_s`. The log lies `below` a folder. It has a session of its
+    own: Ctrl-C reaches it once, from here.
+
+    Raises:
+        OSError: it cannot be started.
+        DataFileError: there is no room for the log, or it is none.
+    """
+    data_files.write(log, "", below=below)
+    with open(log, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW)) as file:
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+            pass_fds=tuple(inherits),
+        )
+        try:
+            return child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child if it runs, and what is left of its group."""
+    try:
+        if child.poll() is None:
+            _signal(child, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(GRACE_S)
+    finally:
+        _signal(child, signal.SIGKILL)
+        child.wait()
+
+
+def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+def tail(log: Path, *, below: Path, lines: int = 15) -> str:
+    """The end of a log, as far as it can be read."""
+    with contextlib.suppress(data_files.DataFileError):
+        raw = data_files.read_bytes(log, below=below, at_most=1 << 26) or b""
+        return "\n".join(raw.decode("utf-8", "replace").splitlines()[-lines:])
+    return ""

@@ -1,0 +1,136 @@
+"""Reads the lines that accept a slowdown for a time: from `sgdiff-accept.txt`, or from a text such as that of a pull
+request.
+
+    sgdiff-accept: wan22_t2v denoise +5 % until 2027-01-31 because the new sampler needs two more passes
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+
+from pytest_sgdiff import metrics
+from pytest_sgdiff.data import Acceptance
+from pytest_sgdiff.errors import AcceptanceError
+from pytest_sgdiff.files.data_files import DataFileError, read_bytes, read_named
+
+FILE = "sgdiff-accept.txt"
+"""Where a repository keeps them, at pytest's root."""
+LIMIT = 1 << 18
+"""Bytes of such a file; the text of a pull request has 65,536 characters at most on GitHub."""
+AT_MOST = 1.0
+"""The largest slowdown that can be accepted, a fraction: what takes twice as long is other work."""
+DAYS = 366
+"""How long from today a slowdown can be accepted, at most: what nobody looks at again in a year is no exception."""
+REASON_AT_MOST = 300
+
+FORM = "sgdiff-accept: CASE METRIC +5 % until 2027-01-31 because REASON"
+_BEGINS = re.compile(r"[ \t]*(?:[-*][ \t]+)?sgdiff-accept[ \t]*:", re.IGNORECASE)
+_LINE = re.compile(
+    r"[ \t]*(?P<case>\S+)[ \t]+(?P<metric>\S+)[ \t]+\+?(?P<size>[0-9]{1,9}(?:\.[0-9]{1,9})?)[ \t]*%"
+    r"[ \t]+until[ \t]+(?P<until>[0-9]{4}-[0-9]{2}-[0-9]{2})[ \t]+because[ \t]+(?P<because>\S.*?)[ \t]*"
+)
+# What a page does not show must not have an effect.
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+
+
+def read_acceptances(files: Sequence[pathlib.Path], root: pathlib.Path, *, today: date) -> tuple[Acceptance, ...]:
+    """All acceptances of the files, also expired ones. One that is named FILE holds nothing else but comments (`#`); of
+    any other text the lines count that begin with `sgdiff-accept:`.
+
+    Raises:
+        AcceptanceError: with every mistake of all files, each with file and line.
+        DataFileError: a file is none that may be read.
+    """
+    found: list[Acceptance] = []
+    mistakes: list[str] = []
+    for file in files:
+        path = str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
+        # The file of the repository may have come with somebody's change; any other one was named.
+        raw = read_bytes(file, below=root, at_most=LIMIT) if file == root / FILE else read_named(file, at_most=LIMIT)
+        if raw is None:
+            raise DataFileError(file, "unreadable", "is not there")
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            number = raw[: error.start].count(b"\n") + 1
+            mistakes.append(f"{path}:{number}: is not UTF-8")
+            continue
+        for number, line in _lines(text, whole=file.name == FILE):
+            one = _parsed(line, path, number, today)
+            if isinstance(one, str):
+                mistakes.append(f"{path}:{number}: {one}")
+            else:
+                found.append(one)
+    mistakes += _twice(found, today)
+    if mistakes:
+        raise AcceptanceError(mistakes)
+    return tuple(found)
+
+
+def _lines(text: str, *, whole: bool) -> Iterator[tuple[int, str]]:
+    """The lines that are to be read, with their numbers."""
+    if not whole:
+        # As many lines as before, so that numbers stay.
+        text = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text)
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.rstrip("\r")
+        if (whole and line.strip() and not line.lstrip().startswith("#")) or (not whole and _BEGINS.match(line)):
+            yield number, line
+
+
+def _parsed(line: str, path: str, number: int, today: date) -> Acceptance | str:
+    """The acceptance of a line, or what is wrong with it."""
+    begins = _BEGINS.match(line)
+    parts = None if begins is None else _LINE.fullmatch(line[begins.end() :])
+    if parts is None:
+        return f"is not of the form `{FORM}`"
+    case, metric, because = parts["case"], parts["metric"], parts["because"]
+    if not _can_be_accepted(metric):
+        return f"'{metric}' is no metric{_did_you_mean(metric)}; use one of {', '.join(_names())}"
+    size = float(parts["size"]) / 100
+    if not 0 < size <= AT_MOST:
+        return f"+{parts['size']} % cannot be accepted: use more than 0 % and at most {AT_MOST * 100:.0f} %"
+    try:
+        until = date.fromisoformat(parts["until"])
+    except ValueError:
+        return f"{parts['until']} is no day of the calendar"
+    if (until - today).days > DAYS:
+        return f"until {until} is more than {DAYS} days ahead: choose a day on which somebody looks at it again"
+    if len(because) > REASON_AT_MOST:
+        return f"the reason has more than {REASON_AT_MOST} characters: name an issue that has the rest"
+    return Acceptance(
+        case=case, metric=metric, size=size, until=until.isoformat(), because=because, path=path, line=number
+    )
+
+
+def _can_be_accepted(name: str) -> bool:
+    """Whether it is a metric that a case can gate, a group of such, or the pauses."""
+    found = metrics.entry(name)
+    if found is None:
+        return metrics.group(name) is not None
+    return (found.gates or name == metrics.PAUSE) and (not found.family or bool(name.partition(":")[2]))
+
+
+def _names() -> tuple[str, ...]:
+    return (*metrics.gate_names(), metrics.PAUSE)
+
+
+def _did_you_mean(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, _names(), n=1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def _twice(found: Iterable[Acceptance], today: date) -> Iterator[str]:
+    """Two lines on one metric of a case contradict each other; those whose time is over have no say."""
+    first: dict[tuple[str, str], Acceptance] = {}
+    for one in found:
+        if not one.expired(today) and (other := first.setdefault((one.case, one.metric), one)) is not one:
+            yield (
+                f"{one.path}:{one.line}: {one.case} {one.metric} is accepted in {other.path}:{other.line}, too: leave "
+                "one of them out"
+            )
