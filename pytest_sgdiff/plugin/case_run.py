@@ -87,13 +87,20 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | N
         result = with_gap(result, gap)
     if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:
         copy_case(session.settings.replay, session.settings.out, file_name(case.id))
-    if result.outcome != "inconclusive":
-        # A rerun's result is no news: its pictures were sent already.
-        bare = None if result.quality is None else replace(result.quality, views=(), reference=None)
-        session.decided[item.nodeid] = replace(result, quality=bare)
     item.stash[RESULT] = to_plain(result)
+    # The pictures are for the report, once: neither a rerun nor this process has any use for them.
+    result = _without_pictures(result)
+    if result.outcome != "inconclusive":
+        session.decided.setdefault(item.nodeid, result)
+        result = session.decided[item.nodeid]
     item.user_properties.extend(properties(result))
     return result
+
+
+def _without_pictures(result: CaseResult) -> CaseResult:
+    if result.quality is None:
+        return result
+    return replace(result, quality=replace(result.quality, views=(), reference=None))
 
 
 def _as_in_its_shard(session: Session, item: pytest.Item, case: Case, gap: ShardGap) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_sgdiff.machine import _Installed
 from tests.plugin.conftest import CASE, FAKE_BIN, Project
 
 
@@ -27,8 +28,9 @@ MOVED = CASE.replace("model: Wan-AI/", "model: {root}/models/")
 
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the stand-in be a script of a Python that has sglang."""
+    found = _Installed(sglang="0.5.17", torch=None, packages=None, checkout=None, commit=None)
     monkeypatch.setattr("pytest_sgdiff.machine.interpreter_of", lambda path: ("python",))
-    monkeypatch.setattr("pytest_sgdiff.machine._installed", lambda python, abandoned: ("0.5.17", None))
+    monkeypatch.setattr("pytest_sgdiff.machine._installed", lambda python, abandoned: found)
 
 
 def test_a_folder_that_an_engine_of_this_machine_will_not_find_fails_before_a_launch(

@@ -18,6 +18,9 @@ from tests.waiting import alive, wait_for
 ASKING = """
 import signal, sys
 from pytest_sgdiff.files.programs import ask
+# A run under nohup, or in the background of a shell, has started this with them ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ask(["bash", "-c", "sleep 600 & echo $BASHPID $! > pids.new && mv pids.new pids; wait"], timeout_s=60.0)
 print("went on", flush=True)
 """
