@@ -21,6 +21,8 @@ from pytest_sgdiff.baselines.write import LOCK, locked
 from pytest_sgdiff.data import Baseline, LaunchRecord, Machine, Measurement, Recorded, Workload
 from pytest_sgdiff.errors import BaselineError
 
+pytestmark = pytest.mark.faults
+
 H200 = Machine(kind="gpu", product="NVIDIA H200", count=1)
 FIX = "nothing was changed. Make room or make it writable, or name another folder with --sgdiff-baselines"
 

@@ -22,6 +22,8 @@ from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.redact import Redaction
 from tests.waiting import alive, wait_for
 
+pytestmark = pytest.mark.faults
+
 FAKE_BIN = Path(__file__).parents[1] / "fake_bin"
 MAIN = "from pytest_sgdiff.cluster.node import main; main()"
 CASE = Case(

@@ -20,6 +20,8 @@ from pytest_sgdiff.data.failures import (
 )
 from pytest_sgdiff.engines import ENGINES
 
+pytestmark = pytest.mark.faults
+
 FAKE = Path(__file__).parents[1] / "fake_bin" / "sglang"
 ENGINE = ENGINES["sglang-generate"]
 DAY_S = 86400

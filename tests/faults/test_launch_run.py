@@ -27,6 +27,8 @@ from pytest_sgdiff.files import procfs
 from pytest_sgdiff.launch import process_group
 from pytest_sgdiff.launch.run import Ended, run
 
+pytestmark = pytest.mark.faults
+
 SECRET = "correct-horse-battery-staple"
 
 

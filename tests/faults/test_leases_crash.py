@@ -19,6 +19,8 @@ from pytest_sgdiff.gpus import Pool, lease_records, lock_files, orphans, queue_s
 from pytest_sgdiff.gpus.nvml_file import FileReader
 from tests.waiting import alive, wait_for
 
+pytestmark = pytest.mark.faults
+
 FILE = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
 RUN = f"there-{os.getpid()}"
 """This process's own: `reap` ends what carries a run's name on the whole host, also of another run of these tests."""

@@ -10,6 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.faults
+
 
 def test_the_leases_of_two_runs_survive_random_kills(tmp_path: Path) -> None:
     """Two runs side by side on eight GPUs, one of them with a budget of four; four workers each. That every worker gets

@@ -23,7 +23,10 @@ VICTIM, ATTACKER = 61001, 61002
 FILE = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
 FIRST = "GPU-00000000-0000-4000-8000-00000000000a"
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can start processes of two other users")
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can start processes of two other users"),
+]
 
 
 BECOME = """

@@ -17,6 +17,8 @@ from pytest_sgdiff.gpus import ports
 from tests.serverlife import Block, lived, served_case
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.faults
+
 pytest.importorskip("aiohttp")
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.5.17", "0.5.18", "0.5.23")

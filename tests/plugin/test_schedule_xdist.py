@@ -14,6 +14,8 @@ import pytest
 from pytest_sgdiff.gpus import queue_state
 from tests.waiting import alive, wait_for
 
+pytestmark = pytest.mark.faults
+
 NVML = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
 
 CONFTEST = """

@@ -18,6 +18,8 @@ from pytest_sgdiff.gpus import queue_state
 from tests.plugin.conftest import CASE, Project
 from tests.waiting import alive, wait_for
 
+pytestmark = pytest.mark.faults
+
 NAMES = ("one", "three", "two")
 
 LOSES_TWO = """
