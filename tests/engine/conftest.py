@@ -190,6 +190,14 @@ def fallback(recorded: Recorded, checkpoint: Checkpoint, tmp_path_factory: pytes
     return project, project.pytest("--sgdiff-out=kept")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker for each file, whose families and servers are made once, and one for all files that need the recorded
+    project (`--dist loadgroup`)."""
+    sharing = {item.path for item in items if "recorded" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("recorded" if item.path in sharing else item.path.stem))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The tests of every family are those of the families that their module names."""
     given = any("recorded_family" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))

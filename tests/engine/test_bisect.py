@@ -1,4 +1,4 @@
-"""`sgdiff bisect` on the real engine: of three commits the last gives its transformer more and wider layers."""
+"""`sgdiff bisect` on the real engine: of two commits the second gives its transformer more and wider layers."""
 
 from __future__ import annotations
 
@@ -51,11 +51,7 @@ def test_the_commit_with_slower_layers_is_found(
     sources.mkdir()
     folder.mkdir()
     git(sources, "init", "--quiet", "--initial-branch=main", ".")
-    good, _, bad = (
-        commit(sources, engine, "good"),
-        commit(sources, engine, "other words"),
-        commit(sources, slower, "more and wider layers"),
-    )
+    good, bad = commit(sources, engine, "good"), commit(sources, slower, "more and wider layers")
     (folder / "pytest.ini").write_text("[pytest]\n")
     case = CASE.format(model=checkpoint("baseline")).replace("num-inference-steps: 8", "num-inference-steps: 4")
     Project(folder=folder, engine=engine, gpus="none").write_case(case)
@@ -82,8 +78,8 @@ def test_the_commit_with_slower_layers_is_found(
     assert done.returncode == 0, done.stdout + done.stderr
     end = json.loads(done.stdout)
     assert (end["code"], end["first"]["commit"], end["first"]["title"]) == ("found", bad, "more and wider layers")
-    assert [(one["title"], one["verdict"]) for one in end["path"]] == [("other words", "good")]
-    assert end["parent"]["verdict"] == "bad"
+    assert end["path"] == []
+    assert end["parent"] is None  # that the one is slower than the other was proven before the search
     assert end["first"]["evidence"][-1]["ratio"] > 3
     assert end["error"] < 0.05
     # Of the commits nothing is left but what was found out.
