@@ -100,12 +100,21 @@ class Repository:
         _ask(folder, "checkout", "--detach", "--force", "--quiet", commit)
         _ask(folder, "clean", "-ffdxq" if clean else "-ffdq")
 
+    def worktrees(self) -> tuple[Path, ...]:
+        """The folders of all worktrees that git has noted, also of such as are gone; none where git cannot tell."""
+        lines = _git(self.top, "worktree", "list", "--porcelain").stdout.splitlines()
+        return tuple(Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree "))
+
     def remove_worktrees(self, folders: Iterable[Path]) -> None:
-        """Remove such folders, and what git noted of them. Of what cannot be removed nothing is said here."""
+        """Remove such folders, and what git noted of them. Of what cannot be removed nothing is said here, and what git
+        noted of any other worktree stays: its folder may be on a disk that is not there now."""
         for folder in folders:
-            _git(self.top, "worktree", "remove", "--force", "--force", str(folder))
+            remove = ("worktree", "remove", "--force", "--force", str(folder))
+            done = _git(self.top, *remove)
             shutil.rmtree(folder, ignore_errors=True)
-        _git(self.top, "worktree", "prune")
+            if done.returncode != 0:
+                # Git refuses a folder that is damaged, but not one that is gone.
+                _git(self.top, *remove)
 
 
 def repository(option: str, path: Path, *, first_parent: bool) -> Repository:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -123,6 +124,22 @@ def test_commits_are_checked_out_beside_the_checkout_which_is_left_alone(
     after = (git(history, "status", "--porcelain"), git(history, "for-each-ref"), git(history, "rev-parse", "HEAD"))
     assert after == before
     assert list(history.parent.glob("ran-*")) == []
+
+
+def test_worktrees_of_others_stay_noted_where_their_folder_is_absent(history: Path, tmp_path: Path) -> None:
+    commits = Repository(history)
+    commit = commits.commit("--good", "t2")
+    others, own, gone, damaged = (tmp_path / name for name in ("others", "own", "gone", "damaged"))
+    for tree in (others, own, gone, damaged):
+        commits.add_worktree(tree, commit)
+    others.rename(tmp_path / "unmounted")
+    shutil.rmtree(gone)
+    (damaged / ".git").write_text("nothing")
+    commits.remove_worktrees([own, gone, damaged])
+    assert [path.name for path in commits.worktrees()] == [history.name, "others"]
+    (tmp_path / "unmounted").rename(others)
+    assert git(others, "status", "--porcelain") == ""
+    commits.remove_worktrees([others])
 
 
 def test_what_is_ignored_stays_for_the_next_build_unless_all_is_to_be_clean(history: Path, tmp_path: Path) -> None:
