@@ -46,6 +46,9 @@ def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None)
         fresh = reference_of(collected.drawn)
     except DamagedError as error:
         return Quality(code="flawed", flaw="unreadable", said=str(error), reference=old)
+    if fresh is None and old is not None and quality.other_picture:
+        # As where none is drawn any more: nothing to add.
+        return quality
     if fresh is None:
         return replace(quality, code="no-samples", reference=old)
     seen = with_views(quality, reference, collected.drawn)

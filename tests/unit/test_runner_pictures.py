@@ -26,7 +26,7 @@ def with_pictures(*values, sample=DREW, **changes):
 
 
 def launches(*values, sample=DREW, **changes):
-    return Script(*values, samples=None if sample is None else (sample,), **changes)
+    return Script(*values, **{"samples": None if sample is None else (sample,), **changes})
 
 
 def test_the_same_picture_changes_nothing():
@@ -62,6 +62,17 @@ def test_one_launch_of_several_with_another_picture_is_enough():
     result = gate(job(source, then=with_pictures(*STEADY), case=LOOKED_AT))
     assert result.quality is not None
     assert (result.quality.code, result.quality.launch) == ("changed", 2)
+
+
+def test_an_engine_that_writes_no_picture_any_more_is_no_pass():
+    result = gate(job(launches(*STEADY, samples=()), then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert (result.outcome, result.reason_code) == ("regressed", "picture-changed")
+    assert result.quality is not None
+    assert result.quality.code == "other-count"
+    assert len(result.quality.views) == 1
+    then = with_pictures(*STEADY, engine_version="0.5.17")
+    added = record(job(launches(*STEADY, samples=()), then=then, case=LOOKED_AT, extend=True))
+    assert (added.reason_code, added.recorded) == ("picture-changed", False)
 
 
 @pytest.mark.parametrize("made", [gate, record])
