@@ -76,11 +76,15 @@ class Repository:
 
     def left(self, bad: str, good: Collection[str]) -> tuple[str, ...]:
         """The commits any of which may be the first bad one, `bad` among them; the one that halves them best first, and
-        `bad` last."""
+        `bad` last. A commit that contains none of the good ones is none of them: it may be slower because it lacks a
+        gain of theirs. So of a branch from before them only the merge is judged."""
         options = ["--bisect-all", *(["--first-parent"] if self.first_parent else [])]
         lines = _ask(self.top, "rev-list", *options, bad, "--not", *sorted(good)).splitlines()
+        later = {bad}
+        for one in good:
+            later.update(_ask(self.top, "rev-list", "--ancestry-path", f"{one}..{bad}").split())
         found = [line.split()[0] for line in lines if line]
-        return (*(one for one in found if one != bad), bad)
+        return (*(one for one in found if one != bad and one in later), bad)
 
     def title(self, commit: str) -> str:
         """The first line of its message."""

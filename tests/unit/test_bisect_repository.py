@@ -96,6 +96,27 @@ def test_what_halves_the_rest_comes_first_and_the_bad_one_last(history: Path) ->
     assert commits.left(merge, set(commits.parents(merge))) == (merge,)
 
 
+def test_commits_of_a_branch_from_before_the_good_one_are_left_out(history: Path) -> None:
+    commits = Repository(history)
+    good, bad = commits.commit("--good", "t2"), commits.commit("--bad", "t5")
+    left = titles(commits, commits.left(bad, {good}))
+    assert (sorted(left[:-1]), left[-1]) == (["3", "side"], "5")
+
+
+def test_a_history_of_its_own_that_was_merged_is_left_out(tmp_path: Path) -> None:
+    """Its first commit has no parent to compare it with."""
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", ".")
+    for title in ("good", "later"):
+        git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", title)
+    git(tmp_path, "checkout", "--quiet", "--orphan", "other")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "root")
+    git(tmp_path, "checkout", "--quiet", "main")
+    git(tmp_path, "merge", "--quiet", "--allow-unrelated-histories", "-m", "merge", "other")
+    commits = Repository(tmp_path)
+    good, bad = commits.commit("--good", "HEAD~2"), commits.commit("--bad", "HEAD")
+    assert titles(commits, commits.left(bad, {good})) == ["later", "merge"]
+
+
 def test_commits_are_checked_out_beside_the_checkout_which_is_left_alone(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
