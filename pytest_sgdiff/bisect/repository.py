@@ -88,7 +88,7 @@ class Repository:
 
     def title(self, commit: str) -> str:
         """The first line of its message."""
-        return _ask(self.top, "log", "-1", "--format=%s", commit).strip()
+        return _ask(self.top, "log", "-1", "--no-show-signature", "--format=%s", commit).strip()
 
     def parents(self, commit: str) -> tuple[str, ...]:
         """Its parents, the one that it was merged into first."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.bisect import repository as module
 from pytest_sgdiff.bisect.repository import GitError, Repository, repository
 from pytest_sgdiff.errors import OptionError
 
@@ -115,6 +116,19 @@ def test_a_history_of_its_own_that_was_merged_is_left_out(tmp_path: Path) -> Non
     commits = Repository(tmp_path)
     good, bad = commits.commit("--good", "HEAD~2"), commits.commit("--bad", "HEAD")
     assert titles(commits, commits.left(bad, {good})) == ["later", "merge"]
+
+
+def test_signatures_are_no_part_of_a_title(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    ask = module._ask
+
+    def told(top: Path, *words: str) -> str:
+        asked.append(words)
+        return ask(top, *words)
+
+    monkeypatch.setattr(module, "_ask", told)
+    assert Repository(history).title("t2") == "commit 2"
+    assert "--no-show-signature" in asked[0]
 
 
 def test_commits_are_checked_out_beside_the_checkout_which_is_left_alone(
