@@ -76,15 +76,19 @@ class Repository:
 
     def left(self, bad: str, good: Collection[str]) -> tuple[str, ...]:
         """The commits any of which may be the first bad one, `bad` among them; the one that halves them best first, and
-        `bad` last."""
+        `bad` last. A commit that contains none of the good ones is none of them: it may be slower because it lacks a
+        gain of theirs. So of a branch from before them only the merge is judged."""
         options = ["--bisect-all", *(["--first-parent"] if self.first_parent else [])]
         lines = _ask(self.top, "rev-list", *options, bad, "--not", *sorted(good)).splitlines()
+        later = {bad}
+        for one in good:
+            later.update(_ask(self.top, "rev-list", "--ancestry-path", f"{one}..{bad}").split())
         found = [line.split()[0] for line in lines if line]
-        return (*(one for one in found if one != bad), bad)
+        return (*(one for one in found if one != bad and one in later), bad)
 
     def title(self, commit: str) -> str:
         """The first line of its message."""
-        return _ask(self.top, "log", "-1", "--format=%s", commit).strip()
+        return _ask(self.top, "log", "-1", "--no-show-signature", "--format=%s", commit).strip()
 
     def parents(self, commit: str) -> tuple[str, ...]:
         """Its parents, the one that it was merged into first."""
@@ -100,12 +104,21 @@ class Repository:
         _ask(folder, "checkout", "--detach", "--force", "--quiet", commit)
         _ask(folder, "clean", "-ffdxq" if clean else "-ffdq")
 
+    def worktrees(self) -> tuple[Path, ...]:
+        """The folders of all worktrees that git has noted, also of such as are gone; none where git cannot tell."""
+        lines = _git(self.top, "worktree", "list", "--porcelain").stdout.splitlines()
+        return tuple(Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree "))
+
     def remove_worktrees(self, folders: Iterable[Path]) -> None:
-        """Remove such folders, and what git noted of them. Of what cannot be removed nothing is said here."""
+        """Remove such folders, and what git noted of them. Of what cannot be removed nothing is said here, and what git
+        noted of any other worktree stays: its folder may be on a disk that is not there now."""
         for folder in folders:
-            _git(self.top, "worktree", "remove", "--force", "--force", str(folder))
+            remove = ("worktree", "remove", "--force", "--force", str(folder))
+            done = _git(self.top, *remove)
             shutil.rmtree(folder, ignore_errors=True)
-        _git(self.top, "worktree", "prune")
+            if done.returncode != 0:
+                # Git refuses a folder that is damaged, but not one that is gone.
+                _git(self.top, *remove)
 
 
 def repository(option: str, path: Path, *, first_parent: bool) -> Repository:

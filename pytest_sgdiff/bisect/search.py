@@ -109,8 +109,11 @@ class Search:
         compared = self.book.parent(first.commit)
         if compared is None:
             compared = self._judge(parent, first.commit, aim)
-            self.book.note_parent(compared)
-        code: BisectCode = "unconfirmed" if compared.verdict == "good" else "found"
+            # What kept it from being judged may be mended, and is asked again.
+            if compared.verdict != "skip":
+                self.book.note_parent(compared)
+        # Slower than the good commit may be what lacks a gain of it: only the parent tells that it is this commit.
+        code: BisectCode = "found" if compared.verdict == "bad" else "unconfirmed"
         return self._end(code, whole, aim, first=first, parent=compared)
 
     def _whole(self) -> tuple[Judged, Aim | None]:

@@ -90,7 +90,14 @@ class Workshop:
     def close(self) -> None:
         """Remove the worktrees, also those that a killed bisection left here."""
         left = [path for path in self.folder.glob("worktrees-*") if path.is_dir() and not path.is_symlink()]
-        self.repository.remove_worktrees([tree for path in left for tree in sorted(path.iterdir())])
+        here = [tree for path in left for tree in sorted(path.iterdir())]
+        own = self.folder.resolve()
+        gone = [
+            tree
+            for tree in self.repository.worktrees()
+            if tree.parent.parent == own and tree.parent.name.startswith("worktrees-") and not tree.exists()
+        ]
+        self.repository.remove_worktrees([*here, *gone])
         for path in left:
             shutil.rmtree(path, ignore_errors=True)
 

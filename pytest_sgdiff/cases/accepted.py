@@ -6,6 +6,7 @@ request.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,10 +49,10 @@ def read_acceptances(files: Sequence[pathlib.Path], root: pathlib.Path, *, today
     mistakes: list[str] = []
     for file in files:
         path = str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
-        # The file of the repository may have come with somebody's change; any other one was named.
-        raw = read_bytes(file, below=root, at_most=LIMIT) if file == root / FILE else read_named(file, at_most=LIMIT)
+        raw = _content(file, root)
         if raw is None:
-            raise DataFileError(file, "unreadable", "is not there")
+            fix = "make an empty one where nothing is accepted, or use --sgdiff-accept=none"
+            raise DataFileError(file, "unreadable", f"is not there: {fix}")
         try:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -68,6 +69,20 @@ def read_acceptances(files: Sequence[pathlib.Path], root: pathlib.Path, *, today
     if mistakes:
         raise AcceptanceError(mistakes)
     return tuple(found)
+
+
+def _content(file: pathlib.Path, root: pathlib.Path) -> bytes | None:
+    """What the file holds, None where it is not there. Raises DataFileError."""
+    if file == root / FILE:
+        # It may have come with somebody's change; any other one was named.
+        return read_bytes(file, below=root, at_most=LIMIT)
+    try:
+        os.stat(file)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        pass  # whoever reads it says why
+    return read_named(file, at_most=LIMIT)
 
 
 def _lines(text: str, *, whole: bool) -> Iterator[tuple[int, str]]:

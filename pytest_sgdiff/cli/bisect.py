@@ -27,7 +27,8 @@ FORMATS = ("text", "json")
 EPILOG = """\
 exit codes:
   0    the commit is found
-  1    it is not: the bad commit is not slower, the pairs cannot tell, or only commits are left that do not run
+  1    it is not: the bad commit is not slower, the pairs cannot tell, only commits are left that do not run, or the
+       comparison with the parent does not confirm it
   2    the command is wrong, or pytest could not compare two engines
   130  interrupted; the same command goes on where it was
 

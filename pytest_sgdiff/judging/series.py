@@ -198,7 +198,7 @@ class _Request:
 
     def _margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
         """The margins of the case, with what somebody accepted for a time in place of what the case allows, where that
-        is more; `detect` keeps its distance. Who accepts that a part takes longer accepts that the whole does."""
+        is more; `detect` keeps its distance. Who accepts that a part takes longer accepts that much of the whole."""
         margins = self._own_margins(kind, gate, name)
         if not self.accepted or kind == "pause":
             return margins
@@ -214,17 +214,34 @@ class _Request:
         return replace(margins, detect_abs=max(margins.detect_abs, allowed + apart * whole))
 
     def _accepted_ms(self, gate: str, usual: float) -> float:
-        """How many ms more than the `usual` share the parts of a metric may take since that was accepted."""
+        """How many ms more than the `usual` share a metric may take since that was accepted of its parts."""
         if gate == metrics.CLIENT_E2E:
-            inner = max(0.0, self.accepted.get(metrics.E2E, 0.0) - usual) * (self._usual_ms(metrics.E2E) or 0.0)
+            inner = self._lent_ms(metrics.E2E, self.accepted.get(metrics.E2E), usual)
             return max(inner, self._accepted_ms(metrics.E2E, usual))
         if gate == metrics.E2E:
             others = [name for name in stages_of(self.then) if metrics.sum_of(name) is None]
             parts = [metrics.DENOISE, *others]
         else:
             parts = list(denoising_of(self.then)) if gate == metrics.DENOISE else []
-        more = ((self._part(self.accepted, name) or 0.0, self._usual_ms(name) or 0.0) for name in parts)
-        return sum(max(0.0, share - usual) * took for share, took in more)
+        return sum(self._lent_ms(name, self._part(self.accepted, name), usual) for name in parts)
+
+    def _lent_ms(self, part: str, share: float | None, usual: float) -> float:
+        """What a part gives to what holds it: the ms that it really takes longer, and no more than is accepted. One
+        that is not judged itself gives none: nothing would bound it."""
+        then, now = self._usual_ms(part), _median_ms(self.now, part)
+        if share is None or then is None or now is None or not self._judges(part):
+            return 0.0
+        return max(0.0, min((share - usual) * then, now - then))
+
+    def _judges(self, part: str) -> bool:
+        """Whether the case gates a part, by its own name, as a member of what it is part of, or by all its stages."""
+        whole = metrics.sum_of(part)
+        stages = denoising_of(self.then) if part == metrics.DENOISE else ()
+        return (
+            metrics.gates(self.choice, part)
+            or (whole is not None and metrics.gates(self.choice, whole.name))
+            or (bool(stages) and set(stages) <= set(metrics.gated(self.choice)))
+        )
 
     def _own_margins(self, kind: MetricClass, gate: str, name: str) -> Margins:
         """The class's margins, with what the case states; where that is `allow` alone, `detect` keeps its distance."""
@@ -303,8 +320,12 @@ class _Request:
         )
 
     def _usual_ms(self, name: str) -> float | None:
-        values = [launch.metrics[name] for launch in self.then if name in launch.metrics]
-        return statistics.median(values) if values else None
+        return _median_ms(self.then, name)
+
+
+def _median_ms(launches: Sequence[LaunchRecord], name: str) -> float | None:
+    values = [launch.metrics[name] for launch in launches if name in launch.metrics]
+    return statistics.median(values) if values else None
 
 
 def _at_least(margins: Margins, ms: float) -> Margins:

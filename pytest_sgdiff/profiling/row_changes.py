@@ -6,9 +6,11 @@ verdict rests on launches without a profiler.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
 
 from pytest_sgdiff.data import Part, ProfileChange, ProfileRow, ProfileSummary, RowChange, StageChange
 
@@ -35,7 +37,7 @@ def changes(then: ProfileSummary, now: ProfileSummary) -> ProfileChange:
     """What changed from `then` to `now`, which are `comparable`."""
     steps = tuple(sorted(set(then.steps) & set(now.steps)))
     # Where steps alone were profiled, those that both sides have are compared.
-    only = steps if "steps" in (then.reach, now.reach) and then.steps != now.steps else ()
+    only = frozenset(steps if "steps" in (then.reach, now.reach) and then.steps != now.steps else ())
     sides = [{_key(row): row for row in side.rows} for side in (then, now)]
     typical = _typical(*sides)
     pairs = [(sides[0].get(key), sides[1].get(key)) for key in dict.fromkeys((*sides[0], *sides[1]))]
@@ -90,7 +92,7 @@ def _typical(then: dict[Key, ProfileRow], now: dict[Key, ProfileRow]) -> float |
     return statistics.median(ratios) if len(ratios) >= FEW else None
 
 
-def _time(row: ProfileRow | None, side: ProfileSummary, only: Sequence[int]) -> float:
+def _time(row: ProfileRow | None, side: ProfileSummary, only: Collection[int]) -> float:
     """The self time of a row, in the steps `only` if there are any (ms)."""
     if row is None:
         return 0.0
@@ -105,7 +107,7 @@ def _row(
     then: ProfileSummary,
     now: ProfileSummary,
     *,
-    only: Sequence[int],
+    only: Collection[int],
     typical: float,
 ) -> RowChange:
     row = old or new
@@ -148,13 +150,17 @@ def _steps(
 def fewest(values: Sequence[float], *, share: float) -> tuple[int, int]:
     """First and last of the fewest neighbouring values that hold `share` of their sum, which is positive."""
     wanted, best = share * math.fsum(values), (0, len(values) - 1)
-    for start in range(len(values)):
-        held = 0.0
-        for end in range(start, min(len(values), start + best[1] - best[0])):
-            held += values[end]
-            if held >= wanted:
-                best = (start, end)
-                break
+    sums = (0.0, *itertools.accumulate(values))
+    # Places to begin at, the sums before them ascending: a profile may have many thousand steps, so each is seen once.
+    starts: deque[int] = deque()
+    for end, total in enumerate(sums):
+        while starts and total - sums[starts[0]] >= wanted:
+            start = starts.popleft()
+            if end - 1 - start < best[1] - best[0]:
+                best = (start, end - 1)
+        while starts and sums[starts[-1]] >= total:
+            starts.pop()
+        starts.append(end)
     return best
 
 

@@ -192,10 +192,8 @@ def judge_quality(
                     name=sample.name,
                     said=sample.said,
                 )
-    if not any(one.samples for one in drawn):
-        return Quality(code="no-output")
-    if reference is None:
-        return Quality(code="no-reference")
+    if reference is None or not reference.outputs:
+        return Quality(code="no-reference" if any(one.samples for one in drawn) else "no-output")
     found = [judged for one in drawn for judged in _launch(choice, reference, one)]
     decisive = next((one for one in found if one.other_picture), None) or max(found, key=_distance)
     return replace(decisive, launches=len(drawn))

@@ -80,7 +80,7 @@ def _sure(end: Bisected) -> str:
     )
     if end.parent_error is not None:
         words += f"; that the commit is slower than its parent is wrong in at most {_probability(end.parent_error)}"
-    elif end.code == "found":
+    elif end.parent is not None and end.parent.verdict == "skip":
         words += "; it could not be compared with its parent"
     return words
 
@@ -91,6 +91,15 @@ def _probability(chance: float) -> str:
 
 def _named(end: Bisected) -> str:
     return "" if end.first is None else f"{end.first.commit[:SHOWN]} {end.first.title}"
+
+
+def _unconfirmed(end: Bisected) -> str:
+    if end.parent is not None and end.parent.verdict == "skip":
+        return (
+            "but could not be compared with its own parent: read the commits before it, mend what keeps the parent "
+            "from being judged, or search with --first-parent"
+        )
+    return "but not than its own parent: the slowdown came in several commits, or a decision was wrong"
 
 
 _SKIPS: Mapping[SkipCode, str] = {
@@ -110,10 +119,7 @@ _ENDS: Mapping[BisectCode, Callable[[Bisected], str]] = {
         f"one of {numbers.plural(len(end.suspects), 'commit')} is the first that is slower, the last of which is "
         f"{_named(end)}; the others could not be judged"
     ),
-    "unconfirmed": lambda end: (
-        f"{_named(end)} is slower than the good commit, but not than its own parent: the slowdown came in several "
-        "commits, or a decision was wrong"
-    ),
+    "unconfirmed": lambda end: f"{_named(end)} is slower than the good commit, {_unconfirmed(end)}",
     "not-slower": lambda end: (
         "the bad commit is not slower than the good one, by what the case allows: state a smaller slowdown with "
         "--allow, or there is nothing to bisect"

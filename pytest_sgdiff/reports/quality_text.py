@@ -42,7 +42,7 @@ def words(q: Quality, *, paired: bool = False) -> str:
         return told
     made = f"{plural(len(q.reference.outputs), 'output')} recorded as what the baseline draws"
     own = [f"launches differ by {figures(output.noise)}" for output in q.reference.outputs if output.noise]
-    return "; ".join([", ".join([made, *own[:1]]), *([told] if q.code != "no-reference" else [])])
+    return "; ".join([", ".join([made, *own[:1]]), *([told] if told and q.code != "no-reference" else [])])
 
 
 def figures(seen: Similarity) -> str:

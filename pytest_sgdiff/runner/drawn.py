@@ -35,18 +35,22 @@ def paired_pictures(now: Job, then: LaunchSet, collected: LaunchSet) -> Quality:
 
 def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None) -> Quality:
     """What launches of a new baseline drew, beside what those of the one before did; with the reference that they
-    make, or that they are added to."""
-    reference = None if baseline is None or job.case.quality.mode == "off" else job.reference_for(baseline)
+    make, or that they are added to. What is extended keeps its reference, even if nothing can be added to it."""
+    off = job.case.quality.mode == "off" and not job.extend
+    reference = None if baseline is None or off else job.reference_for(baseline)
+    old = reference if job.extend else None
     quality = _judged(job, collected, reference)
     if quality.code in {"off", "no-output", "no-library", "no-samples", "flawed"}:
-        return quality
+        return replace(quality, reference=old)
     try:
         fresh = reference_of(collected.drawn)
     except DamagedError as error:
-        return Quality(code="flawed", flaw="unreadable", said=str(error))
+        return Quality(code="flawed", flaw="unreadable", said=str(error), reference=old)
+    if fresh is None and old is not None and quality.other_picture:
+        # As where none is drawn any more: nothing to add.
+        return quality
     if fresh is None:
-        return replace(quality, code="no-samples")
-    old = reference if job.extend else None
+        return replace(quality, code="no-samples", reference=old)
     seen = with_views(quality, reference, collected.drawn)
     return replace(seen, reference=fresh if old is None else _extended(old, fresh, quality))
 
@@ -73,6 +77,9 @@ def _judged(job: Job, collected: LaunchSet, reference: Reference | None) -> Qual
 
 def not_compared(quality: Quality | None) -> tuple[Warned, ...]:
     """A warning where pictures were to be compared and were not."""
-    if quality is None or quality.code not in _SAID or quality.reference is not None:
+    if quality is None or quality.code not in _SAID:
         return ()
-    return (Warned(code="not-compared", quality=replace(quality, views=())),)
+    if quality.code == "no-reference" and quality.reference is not None:
+        # It is recorded with these launches.
+        return ()
+    return (Warned(code="not-compared", quality=replace(quality, views=(), reference=None)),)

@@ -481,9 +481,9 @@ ACCEPTANCES = {
 }
 
 BISECTIONS = {
-    "found": "Exit code 0. It was also compared with its parent, where that runs.",
+    "found": "Exit code 0. It is also slower than its parent.",
     "among": "Commits that do not run lie before the first slower one that does. Mend their setup, or read them.",
-    "unconfirmed": "Look at the figures: the commits before it may each be a little slower.",
+    "unconfirmed": "Exit code 1. Its parent is as slow, or could not be judged. Look at the commits before it.",
     "not-slower": "The case passes. Was the slowdown another machine's, or another case's?",
     "undecided": "Neither is proven after twice eight pairs.",
     "good-unusable": "The lines below say why. The next such command tries it again.",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.bisect import repository as module
 from pytest_sgdiff.bisect.repository import GitError, Repository, repository
 from pytest_sgdiff.errors import OptionError
 
@@ -95,6 +97,40 @@ def test_what_halves_the_rest_comes_first_and_the_bad_one_last(history: Path) ->
     assert commits.left(merge, set(commits.parents(merge))) == (merge,)
 
 
+def test_commits_of_a_branch_from_before_the_good_one_are_left_out(history: Path) -> None:
+    commits = Repository(history)
+    good, bad = commits.commit("--good", "t2"), commits.commit("--bad", "t5")
+    left = titles(commits, commits.left(bad, {good}))
+    assert (sorted(left[:-1]), left[-1]) == (["3", "side"], "5")
+
+
+def test_a_history_of_its_own_that_was_merged_is_left_out(tmp_path: Path) -> None:
+    """Its first commit has no parent to compare it with."""
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", ".")
+    for title in ("good", "later"):
+        git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", title)
+    git(tmp_path, "checkout", "--quiet", "--orphan", "other")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "root")
+    git(tmp_path, "checkout", "--quiet", "main")
+    git(tmp_path, "merge", "--quiet", "--allow-unrelated-histories", "-m", "merge", "other")
+    commits = Repository(tmp_path)
+    good, bad = commits.commit("--good", "HEAD~2"), commits.commit("--bad", "HEAD")
+    assert titles(commits, commits.left(bad, {good})) == ["later", "merge"]
+
+
+def test_signatures_are_no_part_of_a_title(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    ask = module._ask
+
+    def told(top: Path, *words: str) -> str:
+        asked.append(words)
+        return ask(top, *words)
+
+    monkeypatch.setattr(module, "_ask", told)
+    assert Repository(history).title("t2") == "commit 2"
+    assert "--no-show-signature" in asked[0]
+
+
 def test_commits_are_checked_out_beside_the_checkout_which_is_left_alone(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +159,22 @@ def test_commits_are_checked_out_beside_the_checkout_which_is_left_alone(
     after = (git(history, "status", "--porcelain"), git(history, "for-each-ref"), git(history, "rev-parse", "HEAD"))
     assert after == before
     assert list(history.parent.glob("ran-*")) == []
+
+
+def test_worktrees_of_others_stay_noted_where_their_folder_is_absent(history: Path, tmp_path: Path) -> None:
+    commits = Repository(history)
+    commit = commits.commit("--good", "t2")
+    others, own, gone, damaged = (tmp_path / name for name in ("others", "own", "gone", "damaged"))
+    for tree in (others, own, gone, damaged):
+        commits.add_worktree(tree, commit)
+    others.rename(tmp_path / "unmounted")
+    shutil.rmtree(gone)
+    (damaged / ".git").write_text("nothing")
+    commits.remove_worktrees([own, gone, damaged])
+    assert [path.name for path in commits.worktrees()] == [history.name, "others"]
+    (tmp_path / "unmounted").rename(others)
+    assert git(others, "status", "--porcelain") == ""
+    commits.remove_worktrees([others])
 
 
 def test_what_is_ignored_stays_for_the_next_build_unless_all_is_to_be_clean(history: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pytest_sgdiff.bisect.book import NAME, Book
 from pytest_sgdiff.bisect.search import Compared, Search, aim_of, error_of
 from pytest_sgdiff.data import Aim, Bisected, Judged, Pairs, SkipCode
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.reports import bisect_text
 
 SLOW = Pairs(ratio=1.08, low=1.06, high=1.10, allow=0.012, detect=0.042, pairs=5, checkpoints=2)
 FAST = Pairs(ratio=1.0, low=0.99, high=1.01, allow=0.012, detect=0.042, pairs=3, checkpoints=1)
@@ -103,7 +104,18 @@ def test_a_parent_that_does_not_run_leaves_the_commit_unconfirmed_by_it() -> Non
             return ("5", "other")
 
     end = Search(Merged(), Bench(7, {"5": "setup-failed"}), Book(None, {}), case="tiny", good="0", bad="8").run()
-    assert (end.code, end.parent and end.parent.blame, end.parent_error) == ("found", "base", None)
+    assert (end.code, end.parent and end.parent.blame, end.parent_error) == ("unconfirmed", "base", None)
+    assert "could not be compared with its own parent" in bisect_text.summary(end)[0]
+
+
+def test_a_parent_that_the_pairs_cannot_tell_apart_leaves_it_unconfirmed() -> None:
+    class Unclear(Bench):
+        def compare(self, base: str, candidate: str, aim: Aim | None) -> Compared:
+            found = super().compare(base, candidate, aim)
+            return found if base == "0" else Compared(verdict="skip", skip="undecided", pairs=FAST)
+
+    end = search(Unclear(7))
+    assert (end.code, end.first and end.first.commit) == ("unconfirmed", "7")
 
 
 @pytest.mark.parametrize(

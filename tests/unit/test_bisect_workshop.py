@@ -181,6 +181,17 @@ def test_an_engine_is_built_once_for_as_long_as_it_is_compared(
     assert list(tmp_path.glob("worktrees-*")) == []
 
 
+def test_own_worktrees_whose_folder_is_gone_are_forgotten_and_no_others(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    noted = (tmp_path / "worktrees-7" / "base", tmp_path / "mine" / "base", tmp_path.parent / "worktrees-7" / "base")
+    removed: list[Path] = []
+    monkeypatch.setattr(Repository, "worktrees", lambda self: noted)
+    monkeypatch.setattr(Repository, "remove_worktrees", lambda self, folders: removed.extend(folders))
+    shop.close()
+    assert removed == [noted[0]]
+
+
 def _remove(folder: Path) -> None:
     for file in folder.iterdir():
         file.unlink()

@@ -121,5 +121,7 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"#" * (1 << 19))
     with pytest.raises(DataFileError, match="bytes"):
         read_acceptances([tmp_path / "large"], tmp_path, today=TODAY)
-    with pytest.raises(DataFileError):
+    with pytest.raises(DataFileError, match=r"make an empty one .* or use --sgdiff-accept=none"):
         read_acceptances([tmp_path / "nowhere"], tmp_path, today=TODAY)
+    (tmp_path / "nowhere").touch()
+    assert read_acceptances([tmp_path / "nowhere"], tmp_path, today=TODAY) == ()

@@ -82,9 +82,9 @@ def test_what_is_accepted_of_denoising_is_accepted_of_the_request_that_holds_it(
     assert outcome_of(seen.verdicts)[0] == "regressed"
     covered = {v.metric for v in seen.verdicts if v.accepted is not None}
     assert {"denoise_steps", "e2e"} <= covered
-    # The request's share of it, and no more.
+    # What denoising takes longer, and no more.
     e2e = next(v for v in seen.verdicts if v.metric == "e2e")
-    assert e2e.accepted == pytest.approx(0.012 + (0.08 - 0.012) * 1401 / 2002, abs=2e-3)
+    assert e2e.accepted == pytest.approx(0.012 + 0.06 * 1401 / 2002, abs=1e-3)
 
 
 def test_a_slowdown_beyond_what_is_accepted_fails() -> None:
@@ -108,6 +108,26 @@ def test_what_another_part_takes_is_not_covered() -> None:
     seen = found({"stage:TextEncodingStage": 0.4}, encode=1.3)
     assert (seen.whole, states(seen)) == (True, {"stage:TextEncodingStage": "used"})
     assert found({"stages": 0.4}, encode=1.3).whole
+
+
+def test_what_a_part_does_not_use_is_not_given_to_the_request() -> None:
+    both = MetricChoice(gate=("denoise", "e2e"))
+    seen = found({"denoise": 0.5}, both, encode=1.6)
+    assert (seen.whole, states(seen)) == (False, {"denoise": "not-needed"})
+    assert [v.accepted for v in seen.verdicts if v.metric == "e2e"] == [None]
+    # What it uses does not cover the rest.
+    assert not found({"denoise": 0.5}, both, denoise=1.06, encode=1.6).whole
+    assert found({"denoise": 0.5}, both, denoise=1.06).whole
+
+
+@pytest.mark.parametrize("part", ["denoise", "stage:DenoisingStage"])
+def test_a_part_that_is_not_judged_gives_nothing_to_the_request(part: str) -> None:
+    seen = found({part: 0.5}, MetricChoice(gate=("e2e",), primary="e2e"), denoise=1.06)
+    assert (seen.whole, states(seen)) == (False, {part: "not-gated"})
+
+
+def test_the_only_stage_of_denoising_stands_for_it() -> None:
+    assert found({"denoise": 0.5}, MetricChoice(gate=("stage:DenoisingStage", "e2e")), denoise=1.2).whole
 
 
 def test_what_is_not_needed_is_said() -> None:
@@ -164,7 +184,8 @@ def test_a_request_that_the_case_bounds_itself_gets_what_is_accepted_of_its_part
     choice = MetricChoice(allow={"e2e": 0.03, "denoise": 0.5})
     plain = {one.metric: one.margins for one in series_of(measured(), BASELINE, choice)}["e2e"]
     wide = {"stage:TextEncodingStage": 0.53}
-    more = {one.metric: one.margins for one in series_of(measured(), BASELINE, choice, accepted=wide)}["e2e"]
+    slow = measured(encode=1.6)
+    more = {one.metric: one.margins for one in series_of(slow, BASELINE, choice, accepted=wide)}["e2e"]
     assert (plain.allow, plain.allow_abs) == (0.03, 2.0)
     # Half a second of encoding may take half as long again: not the half of denoising that the case allows.
     assert more.allow_abs == pytest.approx(0.03 * 2002 + 0.5 * 500, rel=0.01)

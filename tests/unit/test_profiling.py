@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import random
 import tracemalloc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from pytest_sgdiff.data import ProfileRow, ProfileSummary
 from pytest_sgdiff.profiling import row_changes, trace_events, trace_summary
-from pytest_sgdiff.profiling.row_changes import changes, comparable
+from pytest_sgdiff.profiling.row_changes import changes, comparable, fewest
 from pytest_sgdiff.profiling.trace_events import TraceError, events
 from pytest_sgdiff.profiling.trace_summary import summary_of
 
@@ -337,3 +338,30 @@ def test_profiles_of_another_reach_clock_or_other_steps_are_not_comparable() -> 
 def test_the_fewest_steps_that_hold_a_change_are_named() -> None:
     assert row_changes.fewest([0.1, 0.0, 5.0, 4.0, 0.2], share=0.9) == (2, 3)
     assert row_changes.fewest([1.0, 1.0, 1.0], share=0.9) == (0, 2)
+
+
+def test_the_fewest_neighbouring_steps_are_those_that_trying_all_of_them_finds() -> None:
+    draw = random.Random(20)
+    for _ in range(300):
+        values = [float(draw.randint(-3, 9)) for _ in range(draw.randint(1, 12))]
+        if sum(values) <= 0:
+            continue
+        spans = [(i, j) for i in range(len(values)) for j in range(i, len(values))]
+        holding = [(i, j) for i, j in spans if sum(values[i : j + 1]) >= 0.9 * sum(values)]
+        assert fewest(values, share=0.9) == min(holding, key=lambda span: (span[1] - span[0], span[0]))
+
+
+def test_steps_of_a_long_profile_are_each_seen_a_few_times() -> None:
+    class Counted(float):
+        made = 0
+
+        def __radd__(self, other: float) -> Counted:
+            Counted.made += 1
+            return Counted(float(other) + float(self))
+
+        def __add__(self, other: float) -> Counted:
+            Counted.made += 1
+            return Counted(float(self) + float(other))
+
+    assert fewest([Counted(1.0)] * 2000, share=0.9) == (0, 1799)
+    assert Counted.made <= 4000

@@ -360,6 +360,8 @@ def test_dimensions_frames_kinds_and_numbers_come_before_pixels() -> None:
     assert of(drew(levels(), kind="video", frames=1, shown=(0,))).code == "other-kind"
     count = of(drew(levels()), drew(levels()))
     assert (count.code, count.then, count.now) == ("other-count", "1", "2")
+    none = of()
+    assert (none.code, none.then, none.now, none.other_picture) == ("other-count", "1", "0", True)
 
 
 def test_what_is_not_compared_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,7 +372,7 @@ def test_what_is_not_compared_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) 
     assert judge_quality(LOSSLESS, reference, steady, saves=False).code == "no-output"
     assert judge_quality(LOSSLESS, reference, unsampled).code == "no-samples"
     assert judge_quality(LOSSLESS, reference, []).code == "no-samples"
-    assert judge_quality(LOSSLESS, reference, [Drawn(launch=0, samples=())]).code == "no-output"
+    assert judge_quality(LOSSLESS, None, [Drawn(launch=0, samples=())]).code == "no-output"
     assert judge_quality(LOSSLESS, None, steady).code == "no-reference"
     huge = judge_quality(LOSSLESS, reference, [Drawn(launch=0, samples=(OutputSample(name="a", flaw="too-large"),))])
     assert (huge.code, huge.flaw, huge.name) == ("flawed", "too-large", "a")

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff.data import NextStep, QualityChoice
+from pytest_sgdiff.quality import judge
 from pytest_sgdiff.quality.judge import Drawn, reference_of
-from pytest_sgdiff.reports import case_text
+from pytest_sgdiff.reports import case_text, quality_text
 from pytest_sgdiff.runner.ab import against
 from pytest_sgdiff.runner.gate import gate
 from pytest_sgdiff.runner.record import record
@@ -25,7 +26,7 @@ def with_pictures(*values, sample=DREW, **changes):
 
 
 def launches(*values, sample=DREW, **changes):
-    return Script(*values, samples=None if sample is None else (sample,), **changes)
+    return Script(*values, **{"samples": None if sample is None else (sample,), **changes})
 
 
 def test_the_same_picture_changes_nothing():
@@ -61,6 +62,17 @@ def test_one_launch_of_several_with_another_picture_is_enough():
     result = gate(job(source, then=with_pictures(*STEADY), case=LOOKED_AT))
     assert result.quality is not None
     assert (result.quality.code, result.quality.launch) == ("changed", 2)
+
+
+def test_an_engine_that_writes_no_picture_any_more_is_no_pass():
+    result = gate(job(launches(*STEADY, samples=()), then=with_pictures(*STEADY), case=LOOKED_AT))
+    assert (result.outcome, result.reason_code) == ("regressed", "picture-changed")
+    assert result.quality is not None
+    assert result.quality.code == "other-count"
+    assert len(result.quality.views) == 1
+    then = with_pictures(*STEADY, engine_version="0.5.17")
+    added = record(job(launches(*STEADY, samples=()), then=then, case=LOOKED_AT, extend=True))
+    assert (added.reason_code, added.recorded) == ("picture-changed", False)
 
 
 @pytest.mark.parametrize("made", [gate, record])
@@ -113,6 +125,23 @@ def test_an_extension_keeps_the_reference_and_adds_to_its_noise():
     assert output.noise.mse == pytest.approx(1)
     other = record(job(launches(*STEADY, sample=OTHER), then=then, case=LOOKED_AT, extend=True))
     assert (other.outcome, other.reason_code, other.recorded) == ("regressed", "picture-changed", False)
+
+
+@pytest.mark.parametrize("mode", ["lossless", "off"])
+def test_an_extension_without_the_libraries_keeps_the_reference(monkeypatch, mode):
+    then = with_pictures(*STEADY, engine_version="0.5.17")
+    monkeypatch.setattr(judge, "missing", lambda: ("av",))
+    case = replace(CASE, quality=QualityChoice(mode=mode))
+    result = record(job(launches(*STEADY), then=then, case=case, extend=True))
+    assert result.recorded
+    assert result.quality is not None
+    assert result.quality.reference == then.reference
+    said = [one.quality and one.quality.code for one in result.warnings if one.code == "not-compared"]
+    assert said == ([] if mode == "off" else ["no-library"])
+    assert not quality_text.words(result.quality).endswith("; ")
+    fresh = record(job(launches(*STEADY), then=then, case=case))
+    assert fresh.quality is not None
+    assert fresh.quality.reference is None
 
 
 def test_both_engines_of_a_pair_must_draw_the_same():

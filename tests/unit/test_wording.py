@@ -721,8 +721,9 @@ def bisect_lines() -> Iterator[str]:
         folder=".sgdiff/bisect/wan22",
     )
     yield from (f"found, {line.strip()}" for line in bisect_text.summary(whole)[1:])
-    alone = replace(whole, parent=base, parent_error=None)
-    yield from (f"found (no parent), {line.strip()}" for line in bisect_text.summary(alone) if "sure" in line)
+    alone = replace(whole, code="unconfirmed", parent=base, parent_error=None)
+    yield f"end unconfirmed (no parent): {bisect_text.summary(alone)[0]}"
+    yield from (f"unconfirmed (no parent), {line.strip()}" for line in bisect_text.summary(alone) if "sure" in line)
 
 
 KINDS = {
