@@ -29,15 +29,18 @@ ENDS_EARLY: frozenset[ReasonCode] = frozenset({"empty-recording", "short-recordi
 """Reasons of a case for which its launches, all of them or those that count, were too few."""
 
 
-def with_gap(result: CaseResult, gap: ShardGap) -> CaseResult:
+def with_gap(result: CaseResult, gap: ShardGap, *, planned: int = 0) -> CaseResult:
     """The result of a case of which its shard reported none.
 
     A shard that began may have left launches that settle the case all the same: then nothing is missing, for its own
     gate would have ended there too. A case that they leave open is invalid: nobody knows what the missing launches
-    would show. So is each case of a shard that never reported.
+    would show. So is each case of a shard that never reported, and one that its gate would have launched as often as
+    `planned`, since it is compared with another case, and that has fewer launches.
     """
     ends_early = result.reason.code in ENDS_EARLY or result.reason.of is not None
-    if gap.began and not (ends_early and result.outcome in ("inconclusive", "invalid")):
+    open_ = ends_early and result.outcome in ("inconclusive", "invalid")
+    too_few = result.measured and sum(one.counts for one in result.launches) < planned
+    if gap.began and not (open_ or too_few):
         return result
     code: ReasonCode = (
         "shard-unreported" if not gap.began else "shard-killed" if gap.unmeasured is None else "shard-unmeasured"

@@ -185,6 +185,15 @@ def test_launches_of_a_killed_shard_count_where_they_settle_the_case() -> None:
     assert with_gap(noisy, killed) == noisy
 
 
+def test_a_compared_case_of_a_killed_shard_is_settled_by_no_fewer_launches_than_it_plans() -> None:
+    killed, passed = ShardGap(shard=SHARD, began=True), factories.regressed(outcome="pass", measured=True)
+    assert with_gap(passed, killed, planned=5) == passed
+    one = replace(passed, launches=passed.launches[:1])
+    assert with_gap(one, killed) == one
+    cut_off = with_gap(one, killed, planned=5)
+    assert (cut_off.outcome, cut_off.reason.code, cut_off.measured) == ("invalid", "shard-killed", False)
+
+
 def test_launches_of_a_shard_that_never_reported_never_count() -> None:
     result = with_gap(factories.regressed(outcome="pass", recorded=True), ShardGap(shard=SHARD, began=False))
     assert (result.outcome, result.reason.code) == ("invalid", "shard-unreported")
