@@ -35,21 +35,24 @@ def with_gap(result: CaseResult, gap: ShardGap, *, planned: int = 0) -> CaseResu
     A shard that began may have left launches that settle the case all the same: then nothing is missing, for its own
     gate would have ended there too. A case that they leave open is invalid: nobody knows what the missing launches
     would show. So is each case of a shard that never reported, and one that its gate would have launched as often as
-    `planned`, since it is compared with another case, and that has fewer launches.
+    `planned`, since it is compared with another case, and that has fewer launches; and one of which launches are
+    missing that its shard has recorded.
     """
     ends_early = result.reason.code in ENDS_EARLY or result.reason.of is not None
     open_ = ends_early and result.outcome in ("inconclusive", "invalid")
     too_few = result.measured and sum(one.counts for one in result.launches) < planned
-    if gap.began and not (open_ or too_few):
+    if gap.began and not (open_ or too_few or gap.of is not None):
         return result
-    code: ReasonCode = (
-        "shard-unreported" if not gap.began else "shard-killed" if gap.unmeasured is None else "shard-unmeasured"
-    )
+    code: ReasonCode = "shard-killed" if gap.unmeasured is None else "shard-unmeasured"
+    if not gap.began:
+        code = "shard-unreported"
+    elif gap.of is not None:
+        code = "shard-incomplete"
     why = "" if gap.unmeasured is None else gap.unmeasured.why
     return replace(
         result,
         outcome="invalid",
-        reason=Reason(code=code, shard=str(gap.shard), error=why),
+        reason=Reason(code=code, shard=str(gap.shard), error=why, launches=gap.launches, of=gap.of),
         decided_by=(),
         recorded=False,
         measured=False,

@@ -160,6 +160,10 @@ EMPTY = factories.regressed(outcome="invalid", reason=Reason(code="empty-recordi
             ShardGap(shard=SHARD, began=True, unmeasured=WHY),
             Reason(code="shard-unmeasured", shard="3/4", error="its worker died"),
         ),
+        (
+            ShardGap(shard=SHARD, began=True, launches=0, of=5),
+            Reason(code="shard-incomplete", shard="3/4", launches=0, of=5),
+        ),
     ],
 )
 def test_a_case_without_launches_is_invalid_for_the_sake_of_its_shard(gap: ShardGap, reason: Reason) -> None:
@@ -192,6 +196,11 @@ def test_a_compared_case_of_a_killed_shard_is_settled_by_no_fewer_launches_than_
     assert with_gap(one, killed) == one
     cut_off = with_gap(one, killed, planned=5)
     assert (cut_off.outcome, cut_off.reason.code, cut_off.measured) == ("invalid", "shard-killed", False)
+
+
+def test_launches_of_a_shard_do_not_count_where_others_of_it_are_missing() -> None:
+    result = with_gap(factories.regressed(outcome="pass"), ShardGap(shard=SHARD, began=True, launches=2, of=5))
+    assert (result.outcome, result.reason.code) == ("invalid", "shard-incomplete")
 
 
 def test_launches_of_a_shard_that_never_reported_never_count() -> None:
