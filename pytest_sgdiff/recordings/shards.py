@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pytest_sgdiff.data import SelectedTest, Selection, Shard, ShardGap, ShardReport, Unmeasured
+from pytest_sgdiff.data import Reason, SelectedTest, Selection, Shard, ShardGap, ShardReport, Unmeasured
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.data_files import DataFileError, case_id, kind, names, read_bytes, remove, write
@@ -73,7 +73,13 @@ def refuse_others(root: Path, shard: Shard) -> None:
             )
 
 
-def end(root: Path, shard: Shard, ran: Iterable[str], unmeasured: Iterable[Unmeasured]) -> None:
+def end(
+    root: Path,
+    shard: Shard,
+    ran: Iterable[str],
+    unmeasured: Iterable[Unmeasured],
+    unlaunched: Mapping[str, Reason] | None = None,
+) -> None:
     """Write what became of the shard's tests. Raises RecordingError if its report is not there or not writable."""
     report = read_report(root, report_name(shard))
     try:
@@ -83,6 +89,7 @@ def end(root: Path, shard: Shard, ran: Iterable[str], unmeasured: Iterable[Unmea
             ran=tuple(sorted(ran)),
             unmeasured=tuple(unmeasured),
             launches=dict(_counts(root, root)),
+            unlaunched=unlaunched or {},
         )
         _write_report(root, done)
     except (OSError, DataFileError) as error:
@@ -303,10 +310,12 @@ class Shards:
         selected = self._by_name.get(test) or self._by_name.get(case)
         if selected is None:
             return None
-        if selected.test in self._ran:
-            return self.incomplete.get(case)
         shard = Shard(number=selected.shard, of=self.selection.of)
         report = self.reports.get(selected.shard)
+        if report is not None and (reason := report.unlaunched.get(selected.test)):
+            return ShardGap(shard=shard, began=True, unlaunched=reason)
+        if selected.test in self._ran:
+            return self.incomplete.get(case)
         if report is None or not report.finished:
             return ShardGap(shard=shard, began=report is not None)
         # Taken out of the run after the split, as by `--lf`.

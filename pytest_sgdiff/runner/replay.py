@@ -36,9 +36,13 @@ def with_gap(result: CaseResult, gap: ShardGap, *, planned: int = 0) -> CaseResu
     gate would have ended there too. A case that they leave open is invalid: nobody knows what the missing launches
     would show. So is each case of a shard that never reported, and one that its gate would have launched as often as
     `planned`, since it is compared with another case, and that has fewer launches; and one of which launches are
-    missing that its shard has recorded.
+    missing that its shard has recorded. One that could not be launched there has the result that it had there.
     """
     ends_early = result.reason.code in ENDS_EARLY or result.reason.of is not None
+    again = NextStep(code="run-shard", command=f"--sgdiff-shard={gap.shard}")
+    if gap.unlaunched is not None:
+        result = replace(result, decided_by=(), recorded=False, measured=False, next_step=again)
+        return replace(result, outcome="inconclusive", reason=gap.unlaunched)
     open_ = ends_early and result.outcome in ("inconclusive", "invalid")
     too_few = result.measured and sum(one.counts for one in result.launches) < planned
     if gap.began and not (open_ or too_few or gap.of is not None):
@@ -56,7 +60,7 @@ def with_gap(result: CaseResult, gap: ShardGap, *, planned: int = 0) -> CaseResu
         decided_by=(),
         recorded=False,
         measured=False,
-        next_step=NextStep(code="run-shard", command=f"--sgdiff-shard={gap.shard}"),
+        next_step=again,
     )
 
 

@@ -198,6 +198,18 @@ def test_a_compared_case_of_a_killed_shard_is_settled_by_no_fewer_launches_than_
     assert (cut_off.outcome, cut_off.reason.code, cut_off.measured) == ("invalid", "shard-killed", False)
 
 
+def test_a_case_that_its_shard_could_not_launch_has_the_result_that_it_had_there(tmp_path: Path) -> None:
+    busy = Reason(code="environment", error="2 GPUs busy for 60 s")
+    name = "cases/a.yaml::tiny"
+    shards.end(begun(tmp_path), TWO, [name], [], {name: busy})
+    found = shards.read_shards(tmp_path)
+    assert found is not None
+    gap = found.gap(name, "tiny")
+    assert gap == ShardGap(shard=TWO, began=True, unlaunched=busy)
+    result = with_gap(EMPTY, gap)
+    assert (result.outcome, result.reason, result.measured) == ("inconclusive", busy, False)
+
+
 def test_launches_of_a_shard_do_not_count_where_others_of_it_are_missing() -> None:
     result = with_gap(factories.regressed(outcome="pass"), ShardGap(shard=SHARD, began=True, launches=2, of=5))
     assert (result.outcome, result.reason.code) == ("invalid", "shard-incomplete")
