@@ -82,6 +82,7 @@ class Results:
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
         self.not_measured: dict[str, Unmeasured] = {}
+        self._skipped: dict[str, Unmeasured] = {}
         self.interrupted = False
         self.has_baseline: set[str] = set()
         self.troubles: list[str] = []
@@ -130,6 +131,9 @@ class Results:
                 self.selected.add(report.nodeid)
             if self.is_case(report.nodeid) and (not report.passed or report.when == "call"):
                 self.not_measured[report.nodeid] = _ending(report)
+            elif report.skipped and not hasattr(report, "wasxfail"):
+                # That a test in Python is a case is not known before it runs.
+                self._skipped[report.nodeid] = _ending(report)
             return
         if self.settings.mode == "dry-run":
             self.commands.append((report.nodeid, plain))
@@ -295,7 +299,7 @@ class Results:
         except Exception as error:
             self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
-        self.troubles += end_shard(run, self.settings, self.share)
+        self.troubles += end_shard(run, self.settings, self.share, self._skipped.values())
         if idle:
             exitstatus = pytest.ExitCode.OK
         if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

@@ -40,9 +40,9 @@ HALF: Final = ".sgdiff-merging-"
 """How the name of a folder begins in which a merged recording grows. One that lies around is left of a killed process,
 and may be removed."""
 
-EXCUSED: Final = frozenset({"recorded", "engine-version", "gpus"})
-"""Why a shard may have no result of a test without anything being wrong: it has a baseline already, or its own
-`requires` leaves it out there."""
+EXCUSED: Final = frozenset({"recorded", "engine-version", "gpus", "skipped"})
+"""Why a shard may have no result of a test without anything being wrong: it has a baseline already, its own
+`requires` leaves it out there, or it is skipped by a mark of its own."""
 
 Key = tuple[str, ...]
 """Where a launch lies in a recording, case and number last: `("against", "tiny", "0")`."""

@@ -80,14 +80,18 @@ def end(
     unmeasured: Iterable[Unmeasured],
     unlaunched: Mapping[str, Reason] | None = None,
 ) -> None:
-    """Write what became of the shard's tests. Raises RecordingError if its report is not there or not writable."""
+    """Write what became of the shard's tests; of others nothing is kept.
+
+    Raises RecordingError if its report is not there or not writable.
+    """
     report = read_report(root, report_name(shard))
+    own = {row.test for row in read_selection(root, report.selection).tests if row.shard == shard.number}
     try:
         done = replace(
             report,
             finished=True,
             ran=tuple(sorted(ran)),
-            unmeasured=tuple(unmeasured),
+            unmeasured=tuple(one for one in unmeasured if one.node_id in own),
             launches=dict(_counts(root, root)),
             unlaunched=unlaunched or {},
         )

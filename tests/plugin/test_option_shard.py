@@ -190,6 +190,17 @@ def test_a_case_of_which_launches_were_lost_is_red(project: Project, gone: str) 
     assert (case["outcome"], case["reason_code"]) == ("invalid", "shard-incomplete")
 
 
+def test_a_test_in_python_that_is_skipped_by_its_own_mark_is_not_missed(project: Project) -> None:
+    project.write("test_own.py", "import pytest\n@pytest.mark.skip(reason='later')\ndef test_it(sgdiff): ...\n")
+    project.write("test_other.py", "import pytest\n@pytest.mark.skip\ndef test_nothing(): ...\n")
+    project.run("--sgdiff-gpus=1", "--sgdiff-shard=1/1", "--sgdiff-out=one")
+    found = shards.read_shards(project.root / "one")
+    assert found is not None
+    (told,) = found.reports[1].unmeasured
+    assert (told.node_id, told.why, told.gap) == ("test_own.py::test_it", "skipped: later", "skipped")
+    assert main(["merge", "one", "--out", "merged"]) == 0
+
+
 def test_a_case_that_no_shard_could_run_is_skipped_as_it_was_there(project: Project) -> None:
     project.write("cases/tiny.yaml", CASE + "    requires: {gpu: [B200]}\n")
     project.run("--sgdiff-gpus=4", "--sgdiff-shard=1/1", "--sgdiff-out=one")
