@@ -47,6 +47,7 @@ from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.quality.judge import bare
 from pytest_sgdiff.redact import NAMES, Redaction
+from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import case_line, remarks
 from pytest_sgdiff.runner import command_line
@@ -332,6 +333,15 @@ class Results:
                 f"{'was' if len(open_) == 1 else 'were'} not measured; deselect (-m, -k, --deselect) what is not to be "
                 "measured"
             )
+
+        if self.settings.strict and (lost := self.lost_shards):
+            yield f"failed: {lost}, which --sgdiff-strict does not accept"
+
+    @property
+    def lost_shards(self) -> str:
+        """What is said of shards that never reported, whichever cases of the recording are judged; empty without."""
+        recorded = self.config.stash[SESSION].shards
+        return "" if recorded is None or not recorded.unreported else merge_text.shards(recorded)
 
     def nothing(self, run: Run) -> bool:
         """Whether the run was to measure and did not."""

@@ -201,6 +201,28 @@ def test_a_test_in_python_that_is_skipped_by_its_own_mark_is_not_missed(project:
     assert main(["merge", "one", "--out", "merged"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("strict", "told", "code"),
+    [
+        ((), "sgdiff: 1 of 2 shards reported, shard 2 never did", pytest.ExitCode.OK),
+        (
+            ("--sgdiff-strict",),
+            "sgdiff: failed: 1 of 2 shards reported, shard 2 never did, which --sgdiff-strict does not accept",
+            pytest.ExitCode.TESTS_FAILED,
+        ),
+    ],
+)
+def test_a_shard_that_never_reported_is_told_whichever_cases_are_judged(
+    project: Project, strict: tuple[str, ...], told: str, code: pytest.ExitCode
+) -> None:
+    project.record()
+    project.run("--sgdiff-gpus=1", "--sgdiff-shard=1/2", "--sgdiff-out=one")
+    assert main(["merge", "one", "--out", "merged"]) == 1
+    result = project.run("--sgdiff-replay=merged", *strict)
+    assert told in result.outlines
+    assert result.ret == code
+
+
 def test_a_case_that_no_shard_could_run_is_skipped_as_it_was_there(project: Project) -> None:
     project.write("cases/tiny.yaml", CASE + "    requires: {gpu: [B200]}\n")
     project.run("--sgdiff-gpus=4", "--sgdiff-shard=1/1", "--sgdiff-out=one")
