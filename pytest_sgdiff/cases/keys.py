@@ -45,6 +45,9 @@ from pytest_sgdiff.judging.rules import CLASS_MARGINS
 
 CASE_ID = r"[A-Za-z_][A-Za-z0-9_.-]*"
 VARIANT = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+RESERVED = ("against", "again", "baselines", "profile")
+"""Names of the folders that a recording has beside those of its cases."""
+
 NAME_HELP = "letters, digits, '_', '.' and '-'"
 
 # Merged key by key with what is inherited; every other key replaces.

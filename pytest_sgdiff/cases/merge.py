@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_sgdiff.cases.keys import CASE, CASE_ID, LISTED, MERGED, NAME_HELP, VARIANT
+from pytest_sgdiff.cases.keys import CASE, CASE_ID, LISTED, MERGED, NAME_HELP, RESERVED, VARIANT
 from pytest_sgdiff.cases.shapes import unknown_key
 from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node, Place, Table, describe, is_null
 
@@ -84,6 +84,8 @@ def drafts(root: Node, mistakes: Mistakes, known_marks: Collection[str] | None) 
 def _case(name: str, place: Place, node: Node, defaults: Part, mistakes: Mistakes) -> Iterator[Draft]:
     if not re.fullmatch(CASE_ID, name):
         mistakes.add(place, f"case id '{name}' must be {NAME_HELP}, and begin with a letter or '_'")
+    if name in RESERVED:
+        mistakes.add(place, f"case id '{name}' is the name of a folder that recordings have; name it '{name}_case'")
     if not isinstance(node, Table):
         mistakes.add(node.place, f"case '{name}' must be a mapping, got {describe(node)}")
         return

@@ -132,13 +132,14 @@ ReasonCode = Literal[
     "shard-unreported",
     "shard-killed",
     "shard-unmeasured",
+    "shard-incomplete",
     "picture-changed",
     "recorded",
 ]
 """Why a case has its outcome: by its verdicts, by the first problem of a launch, since launches were disturbed or GPUs
 not to be had, since nodes of a cluster were lost, since there is nothing to judge by, since a recording holds too
-little, or since the shard that was to measure it never reported, was killed, or did not measure it, or
-by its pictures."""
+little, or since the shard that was to measure it never reported, was killed, or did not measure it, or since
+launches of that shard are missing, or by its pictures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

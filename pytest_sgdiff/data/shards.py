@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pytest_sgdiff.data.results import Unmeasured
+from pytest_sgdiff.data.results import Reason, Unmeasured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,9 @@ class ShardReport:
 
     `selection` is the digest of the whole selection. `run` names the run, also against those of other hosts; `job` are
     the variables by which the CI system or the scheduler names the job that all shards belong to. `ran` are the tests
-    that have a result, `unmeasured` those that have none.
+    that have a result, `unmeasured` those that have none. `launches` counts what it left of each case, by the folder
+    of the case (`tiny`, `against/tiny`); None of a report that does not say it. `unlaunched` says of tests
+    whose result is that they could not be launched, why.
     """
 
     shard: Shard
@@ -55,13 +57,19 @@ class ShardReport:
     finished: bool = False
     ran: tuple[str, ...] = ()
     unmeasured: tuple[Unmeasured, ...] = ()
+    launches: Mapping[str, int] | None = None
+    unlaunched: Mapping[str, Reason] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardGap:
-    """A test of which its shard reported no result. `began` is False of a shard that never reported at all. Of one that
-    did, `unmeasured` says what became of the test, None if the shard was killed before it could say."""
+    """A test of which its shard reported no result, or of which not all launches are here: `launches` of `of`. `began`
+    is False of a shard that never reported at all. Of one that did, `unmeasured` says what became of the test, None if
+    the shard was killed before it could say. `unlaunched` is its result where it could not be launched there."""
 
     shard: Shard
     began: bool
     unmeasured: Unmeasured | None = None
+    launches: int | None = None
+    of: int | None = None
+    unlaunched: Reason | None = None

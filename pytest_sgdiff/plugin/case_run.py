@@ -84,7 +84,7 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | N
         # GPUs are leased, but others would not leave the host to the launch.
         result = session.busy(item, case, error)
     if gap is not None:
-        result = with_gap(result, gap)
+        result = with_gap(result, gap, planned=measuring.planned)
     if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:
         copy_case(session.settings.replay, session.settings.out, file_name(case.id))
     item.stash[RESULT] = to_plain(result)
@@ -152,7 +152,7 @@ class Measuring:
             reference_for=references.read,
             isolation=settings.isolation,
             extend=settings.update == "extend",
-            compared=case.id in session.compared(self.item.session.items),
+            compared=self._compared,
             problems=of_two_measurements(recorded),
             gpu_indices=() if self.lease is None else self.lease.indices,
             next_command=self._next_command(),
@@ -315,6 +315,16 @@ class Measuring:
         source = ClusterSource(lease=self.lease, **same)
         self._on_cluster.append(source)
         return source
+
+    @property
+    def _compared(self) -> bool:
+        return self.case.id in self.session.compared(self.item.session.items)
+
+    @property
+    def planned(self) -> int:
+        """How many launches the gate of a recording takes whatever the first ones show; 0 where they may settle it."""
+        gated = self.settings.mode != "update" and not self._base_recorded
+        return self.case.launches.looks[-1] if self._compared and gated else 0
 
     @property
     def _recorded_at_most(self) -> int:

@@ -47,6 +47,7 @@ from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.quality.judge import bare
 from pytest_sgdiff.redact import NAMES, Redaction
+from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import case_line, remarks
 from pytest_sgdiff.runner import command_line
@@ -82,6 +83,7 @@ class Results:
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.selected: set[str] = set()
         self.not_measured: dict[str, Unmeasured] = {}
+        self._skipped: dict[str, Unmeasured] = {}
         self.interrupted = False
         self.has_baseline: set[str] = set()
         self.troubles: list[str] = []
@@ -130,6 +132,9 @@ class Results:
                 self.selected.add(report.nodeid)
             if self.is_case(report.nodeid) and (not report.passed or report.when == "call"):
                 self.not_measured[report.nodeid] = _ending(report)
+            elif report.skipped and not hasattr(report, "wasxfail"):
+                # That a test in Python is a case is not known before it runs.
+                self._skipped[report.nodeid] = _ending(report)
             return
         if self.settings.mode == "dry-run":
             self.commands.append((report.nodeid, plain))
@@ -295,7 +300,7 @@ class Results:
         except Exception as error:
             self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
-        self.troubles += end_shard(run, self.settings, self.share)
+        self.troubles += end_shard(run, self.settings, self.share, self._skipped.values())
         if idle:
             exitstatus = pytest.ExitCode.OK
         if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -328,6 +333,15 @@ class Results:
                 f"{'was' if len(open_) == 1 else 'were'} not measured; deselect (-m, -k, --deselect) what is not to be "
                 "measured"
             )
+
+        if self.settings.strict and (lost := self.lost_shards):
+            yield f"failed: {lost}, which --sgdiff-strict does not accept"
+
+    @property
+    def lost_shards(self) -> str:
+        """What is said of shards that never reported, whichever cases of the recording are judged; empty without."""
+        recorded = self.config.stash[SESSION].shards
+        return "" if recorded is None or not recorded.unreported else merge_text.shards(recorded)
 
     def nothing(self, run: Run) -> bool:
         """Whether the run was to measure and did not."""

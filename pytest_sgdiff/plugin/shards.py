@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from pytest_sgdiff import baselines
-from pytest_sgdiff.data import Case, Location, Run, SelectedTest, Selection, Shard, ShardReport
+from pytest_sgdiff.data import Case, CaseResult, Location, Run, SelectedTest, Selection, Shard, ShardReport, Unmeasured
 from pytest_sgdiff.errors import BaselineError, SgdiffError
 from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, names
 from pytest_sgdiff.files.wire import to_plain
@@ -55,16 +55,29 @@ def free_for_shard(settings: Settings) -> None:
         shards.refuse_others(settings.out, settings.shard)
 
 
-def end_shard(run: Run, settings: Settings, share: Share | None) -> tuple[str, ...]:
+def end_shard(run: Run, settings: Settings, share: Share | None, skipped: Iterable[Unmeasured] = ()) -> tuple[str, ...]:
     """Write what became of the shard's tests beside their launches; returns what could not be written. Where nobody got
-    as far as a `share`, the run has failed already, and has begun no report."""
+    as far as a `share`, the run has failed already, and has begun no report. `skipped` are tests that were skipped
+    before it was known whether they are cases."""
     if not settings.records_shard or settings.shard is None or settings.out is None:
         return ()
     try:
-        shards.end(settings.out, settings.shard, (result.node_id for result in run.results), run.unmeasured)
+        shards.end(
+            settings.out,
+            settings.shard,
+            (result.node_id for result in run.results),
+            (*run.unmeasured, *skipped),
+            {result.node_id: result.reason for result in run.results if _unlaunched(result)},
+        )
     except SgdiffError as error:
         return () if share is None else (str(error),)
     return ()
+
+
+def _unlaunched(result: CaseResult) -> bool:
+    """Whether the machine or the cluster had no place for a single launch, which no recording can show."""
+    lacks = result.reason.code in ("environment", "cluster")
+    return result.outcome == "inconclusive" and lacks and not result.launches
 
 
 def share_of(session: Session) -> Share | None:

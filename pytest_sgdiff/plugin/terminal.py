@@ -150,6 +150,8 @@ class Terminal:
             terminal.write_line(f"sgdiff: {redact(trouble, os.environ)}", red=True)
         if run.unmeasured:
             terminal.write_line(f"sgdiff: {gaps(run)}", yellow=True)
+        if not self.settings.strict and (lost := self.results.lost_shards):
+            terminal.write_line(f"sgdiff: {lost}", yellow=True)
         if terminal.no_summary:
             terminal.write_line(f"sgdiff: {summary(run)}")
         else:

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,9 +40,9 @@ HALF: Final = ".sgdiff-merging-"
 """How the name of a folder begins in which a merged recording grows. One that lies around is left of a killed process,
 and may be removed."""
 
-EXCUSED: Final = frozenset({"recorded", "engine-version", "gpus"})
-"""Why a shard may have no result of a test without anything being wrong: it has a baseline already, or its own
-`requires` leaves it out there."""
+EXCUSED: Final = frozenset({"recorded", "engine-version", "gpus", "skipped"})
+"""Why a shard may have no result of a test without anything being wrong: it has a baseline already, its own
+`requires` leaves it out there, or it is skipped by a mark of its own."""
 
 Key = tuple[str, ...]
 """Where a launch lies in a recording, case and number last: `("against", "tiny", "0")`."""
@@ -344,7 +344,8 @@ def _same_content(path: Path, below: Path, other: Path, other_below: Path) -> bo
 def _together(found: Sequence[Found]) -> shards.Shards | None:
     reports = {report.shard.number: report for one in found for report in one.reports.values()}
     selection = next((one.selection for one in found if one.selection is not None), None)
-    return None if selection is None else shards.Shards(selection, reports)
+    there = Counter("/".join(key[:-1]) for key in {key for one in found for key in one.launches})
+    return None if selection is None else shards.Shards(selection, reports, lambda: there)
 
 
 def _strays(found: Sequence[Found], together: shards.Shards | None) -> frozenset[Key]:
@@ -484,12 +485,15 @@ def _result(
 
 
 def _gaps(together: shards.Shards) -> Iterator[LostTest]:
-    """The tests of shards that reported which have no result, but for those that need none."""
+    """The tests of shards that reported which have no result, but for those that need none, and cases of which launches
+    are missing."""
     for number in sorted(together.reports):
         for row in together.tests_of(number):
             gap = together.gap(row.test, row.case or row.test)
             if gap is not None and gap.unmeasured is not None and gap.unmeasured.gap not in EXCUSED:
                 yield LostTest(test=row.test, gap=gap)
+    # By their cases: which one a test in Python has, nobody knows here.
+    yield from (LostTest(test=case, gap=gap) for case, gap in together.incomplete.items())
 
 
 def _damaged(found: Sequence[Found]) -> Iterator[str]:

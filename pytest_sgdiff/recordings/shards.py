@@ -11,16 +11,17 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pytest_sgdiff.data import SelectedTest, Selection, Shard, ShardGap, ShardReport, Unmeasured
+from pytest_sgdiff.data import Reason, SelectedTest, Selection, Shard, ShardGap, ShardReport, Unmeasured
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import json_text
-from pytest_sgdiff.files.data_files import DataFileError, names, read_bytes, remove, write
+from pytest_sgdiff.files.data_files import DataFileError, case_id, kind, names, read_bytes, remove, write
+from pytest_sgdiff.files.run_folders import AGAIN, AGAINST, CANDIDATES, PROFILE
 from pytest_sgdiff.files.wire import from_plain, to_plain
 
 SCHEMA: Final = 1
@@ -72,14 +73,58 @@ def refuse_others(root: Path, shard: Shard) -> None:
             )
 
 
-def end(root: Path, shard: Shard, ran: Iterable[str], unmeasured: Iterable[Unmeasured]) -> None:
-    """Write what became of the shard's tests. Raises RecordingError if its report is not there or not writable."""
+def end(
+    root: Path,
+    shard: Shard,
+    ran: Iterable[str],
+    unmeasured: Iterable[Unmeasured],
+    unlaunched: Mapping[str, Reason] | None = None,
+) -> None:
+    """Write what became of the shard's tests; of others nothing is kept.
+
+    Raises RecordingError if its report is not there or not writable.
+    """
     report = read_report(root, report_name(shard))
-    done = replace(report, finished=True, ran=tuple(sorted(ran)), unmeasured=tuple(unmeasured))
+    own = {row.test for row in read_selection(root, report.selection).tests if row.shard == shard.number}
     try:
+        done = replace(
+            report,
+            finished=True,
+            ran=tuple(sorted(ran)),
+            unmeasured=tuple(one for one in unmeasured if one.node_id in own),
+            launches=dict(_counts(root, root)),
+            unlaunched=unlaunched or {},
+        )
         _write_report(root, done)
     except (OSError, DataFileError) as error:
         raise _unwritten(root, error) from None
+
+
+def _counts(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
+    """How many launches lie in each folder of a case, by its way from the root."""
+    prefix = folder.relative_to(root).parts
+    for name in names(folder, below=root):
+        path = folder / name
+        if kind(path, below=root) != "folder":
+            continue
+        if name == AGAINST and AGAINST not in prefix:
+            yield from _counts(root, path)
+        elif name == AGAIN and not prefix:
+            for test in names(path, below=root):
+                if kind(path / test, below=root) == "folder":
+                    yield from _counts(root, path / test)
+        elif prefix or name not in (CANDIDATES, PROFILE):
+            inner = [one for one in names(path, below=root) if one.isdecimal()]
+            if number := sum(kind(path / one, below=root) == "folder" for one in inner):
+                yield "/".join((*prefix, name)), number
+
+
+def counts(root: Path) -> Mapping[str, int]:
+    """Likewise. Raises RecordingError for a folder that cannot be read."""
+    try:
+        return dict(_counts(root, root))
+    except DataFileError as error:
+        raise RecordingError(str(error)) from None
 
 
 def _write_report(root: Path, report: ShardReport) -> None:
@@ -194,10 +239,13 @@ def _names(root: Path) -> list[str]:
 
 
 class Shards:
-    """The shards of a recording: what all of them were to measure, and the `reports` of those that ran, by number."""
+    """The shards of a recording: what all of them were to measure, and the `reports` of those that ran, by number.
+    `there` counts the launches that are here, by the folder of their case."""
 
-    def __init__(self, selection: Selection, reports: Mapping[int, ShardReport]) -> None:
-        self.selection, self.reports = selection, reports
+    def __init__(
+        self, selection: Selection, reports: Mapping[int, ShardReport], there: Callable[[], Mapping[str, int]]
+    ) -> None:
+        self.selection, self.reports, self._there = selection, reports, there
 
     @property
     def unreported(self) -> tuple[int, ...]:
@@ -234,13 +282,44 @@ class Shards:
     def _unmeasured(self) -> Mapping[str, Unmeasured]:
         return {one.node_id: one for report in self.reports.values() for one in report.unmeasured}
 
+    @cached_property
+    def incomplete(self) -> Mapping[str, ShardGap]:
+        """The cases of which launches are missing that their shard has recorded."""
+        selected = {one.case for one in self.selection.tests}
+        told: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+        for number, report in self.reports.items():
+            for way, count in (report.launches or {}).items():
+                case = case_id(way.rpartition("/")[2])
+                # What no shard had to measure was left by an earlier run.
+                if case in selected or None in selected:
+                    told[number, case].append((min(self._there_now.get(way, 0), count), count))
+        return {
+            case: ShardGap(
+                shard=Shard(number=number, of=self.selection.of),
+                began=True,
+                launches=sum(there for there, _ in sides),
+                of=sum(count for _, count in sides),
+            )
+            for (number, case), sides in sorted(told.items())
+            if any(there < count for there, count in sides)
+        }
+
+    @cached_property
+    def _there_now(self) -> Mapping[str, int]:
+        return self._there()
+
     def gap(self, test: str, case: str) -> ShardGap | None:
-        """Why a test, or else the test of that case, has no result of its shard; None if it has, or is of no shard."""
+        """Why a test, or else the test of that case, has no result of its shard, or not all its launches; None if
+        nothing is missing, or it is of no shard."""
         selected = self._by_name.get(test) or self._by_name.get(case)
-        if selected is None or selected.test in self._ran:
+        if selected is None:
             return None
         shard = Shard(number=selected.shard, of=self.selection.of)
         report = self.reports.get(selected.shard)
+        if report is not None and (reason := report.unlaunched.get(selected.test)):
+            return ShardGap(shard=shard, began=True, unlaunched=reason)
+        if selected.test in self._ran:
+            return self.incomplete.get(case)
         if report is None or not report.finished:
             return ShardGap(shard=shard, began=report is not None)
         # Taken out of the run after the split, as by `--lf`.
@@ -266,4 +345,4 @@ def read_shards(root: Path, known: dict[str, Selection] | None = None) -> Shards
     selection = read_selection(root, first.selection, known)
     if selection.of != first.shard.of:
         raise RecordingError(f"{root / selection_name(first.selection)}: is of {selection.of} shards; {_FIX}")
-    return Shards(selection, {report.shard.number: report for report in reports})
+    return Shards(selection, {report.shard.number: report for report in reports}, partial(counts, root))

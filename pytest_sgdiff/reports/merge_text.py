@@ -35,6 +35,8 @@ def gap(found: ShardGap) -> str:
     """Why a test has no result of its shard."""
     if not found.began:
         return f"shard {found.shard}, which has this case, never reported"
+    if found.of is not None:
+        return f"shard {found.shard} recorded {plural(found.of, 'launch')} of this case, and {found.launches} are here"
     if found.unmeasured is None:
         return f"shard {found.shard}, which has this case, was killed before it ended"
     return f"shard {found.shard} did not measure this case: {found.unmeasured.why}"
@@ -48,7 +50,8 @@ def lines(merged: Merged, out: str) -> Iterator[str]:
         yield f"shard {lost.shard} never reported; {what}"
     for shard in merged.unfinished:
         yield f"shard {shard} did not end: it was killed, or its recording was copied while it ran"
-    yield from (f"not measured: {one.test} ({gap(one.gap)})" for one in merged.gaps)
+    for one in merged.gaps:
+        yield f"{'not measured' if one.gap.of is None else 'incomplete'}: {one.test} ({gap(one.gap)})"
     yield from (f"{folder}: no recording is there" for folder in merged.absent)
     if merged.of is not None:
         yield from (f"{folder}: holds launches, and no report of a shard" for folder in merged.plain)

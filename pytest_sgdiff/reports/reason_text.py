@@ -133,6 +133,10 @@ _WORDS: Mapping[ReasonCode, Callable[[CaseResult], str]] = {
     "shard-unreported": lambda result: f"shard {result.reason.shard}, which has this case, never reported",
     "shard-killed": lambda result: f"shard {result.reason.shard}, which has this case, was killed before it ended",
     "shard-unmeasured": lambda result: f"shard {result.reason.shard} did not measure this case: {result.reason.error}",
+    "shard-incomplete": lambda result: (
+        f"shard {result.reason.shard} recorded {plural(result.reason.of or 0, 'launch')} of this case, "
+        f"and {result.reason.launches} are here"
+    ),
     "picture-changed": lambda result: (
         "" if result.quality is None else quality_text.words(result.quality, paired=result.paired)
     ),

@@ -29,28 +29,38 @@ ENDS_EARLY: frozenset[ReasonCode] = frozenset({"empty-recording", "short-recordi
 """Reasons of a case for which its launches, all of them or those that count, were too few."""
 
 
-def with_gap(result: CaseResult, gap: ShardGap) -> CaseResult:
+def with_gap(result: CaseResult, gap: ShardGap, *, planned: int = 0) -> CaseResult:
     """The result of a case of which its shard reported none.
 
     A shard that began may have left launches that settle the case all the same: then nothing is missing, for its own
     gate would have ended there too. A case that they leave open is invalid: nobody knows what the missing launches
-    would show. So is each case of a shard that never reported.
+    would show. So is each case of a shard that never reported, and one that its gate would have launched as often as
+    `planned`, since it is compared with another case, and that has fewer launches; and one of which launches are
+    missing that its shard has recorded. One that could not be launched there has the result that it had there.
     """
     ends_early = result.reason.code in ENDS_EARLY or result.reason.of is not None
-    if gap.began and not (ends_early and result.outcome in ("inconclusive", "invalid")):
+    again = NextStep(code="run-shard", command=f"--sgdiff-shard={gap.shard}")
+    if gap.unlaunched is not None:
+        result = replace(result, decided_by=(), recorded=False, measured=False, next_step=again)
+        return replace(result, outcome="inconclusive", reason=gap.unlaunched)
+    open_ = ends_early and result.outcome in ("inconclusive", "invalid")
+    too_few = result.measured and sum(one.counts for one in result.launches) < planned
+    if gap.began and not (open_ or too_few or gap.of is not None):
         return result
-    code: ReasonCode = (
-        "shard-unreported" if not gap.began else "shard-killed" if gap.unmeasured is None else "shard-unmeasured"
-    )
+    code: ReasonCode = "shard-killed" if gap.unmeasured is None else "shard-unmeasured"
+    if not gap.began:
+        code = "shard-unreported"
+    elif gap.of is not None:
+        code = "shard-incomplete"
     why = "" if gap.unmeasured is None else gap.unmeasured.why
     return replace(
         result,
         outcome="invalid",
-        reason=Reason(code=code, shard=str(gap.shard), error=why),
+        reason=Reason(code=code, shard=str(gap.shard), error=why, launches=gap.launches, of=gap.of),
         decided_by=(),
         recorded=False,
         measured=False,
-        next_step=NextStep(code="run-shard", command=f"--sgdiff-shard={gap.shard}"),
+        next_step=again,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,60 @@ def test_baselines_of_a_shard_are_candidates_since_they_decide_the_split(project
     assert main(["merge", "one", "--out", "merged"]) == 0
     assert project.run("--sgdiff-replay=merged", "--sgdiff-update").ret == 0
     assert path.exists()
+
+
+def test_a_case_whose_shard_was_busy_is_judged_as_it_was_there(project: Project) -> None:
+    project.busy()
+    project.run("--sgdiff-gpus=1", "--sgdiff-gpu-timeout=1", "--sgdiff-shard=1/1", "--sgdiff-out=one")
+    assert main(["merge", "one", "--out", "merged"]) == 0
+    project.run("--sgdiff-replay=merged", "--sgdiff-report=merged.json")
+    (case,) = results(project.root / "merged.json", "merged")["cases"].values()
+    assert (case["outcome"], case["reason_code"]) == ("inconclusive", "environment")
+
+
+@pytest.mark.parametrize("gone", ["02", "0*"])
+def test_a_case_of_which_launches_were_lost_is_red(project: Project, gone: str) -> None:
+    project.run("--sgdiff-gpus=1", "--sgdiff-shard=1/1", "--sgdiff-update", "--sgdiff-out=one")
+    for folder in list(project.root.glob(f"one/tiny/{gone}")):
+        shutil.rmtree(folder)
+    assert main(["merge", "one", "--out", "merged"]) == 1
+    result = project.run("--sgdiff-replay=merged", "--sgdiff-report=merged.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    (case,) = results(project.root / "merged.json", "merged")["cases"].values()
+    assert (case["outcome"], case["reason_code"]) == ("invalid", "shard-incomplete")
+
+
+def test_a_test_in_python_that_is_skipped_by_its_own_mark_is_not_missed(project: Project) -> None:
+    project.write("test_own.py", "import pytest\n@pytest.mark.skip(reason='later')\ndef test_it(sgdiff): ...\n")
+    project.write("test_other.py", "import pytest\n@pytest.mark.skip\ndef test_nothing(): ...\n")
+    project.run("--sgdiff-gpus=1", "--sgdiff-shard=1/1", "--sgdiff-out=one")
+    found = shards.read_shards(project.root / "one")
+    assert found is not None
+    (told,) = found.reports[1].unmeasured
+    assert (told.node_id, told.why, told.gap) == ("test_own.py::test_it", "skipped: later", "skipped")
+    assert main(["merge", "one", "--out", "merged"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("strict", "told", "code"),
+    [
+        ((), "sgdiff: 1 of 2 shards reported, shard 2 never did", pytest.ExitCode.OK),
+        (
+            ("--sgdiff-strict",),
+            "sgdiff: failed: 1 of 2 shards reported, shard 2 never did, which --sgdiff-strict does not accept",
+            pytest.ExitCode.TESTS_FAILED,
+        ),
+    ],
+)
+def test_a_shard_that_never_reported_is_told_whichever_cases_are_judged(
+    project: Project, strict: tuple[str, ...], told: str, code: pytest.ExitCode
+) -> None:
+    project.record()
+    project.run("--sgdiff-gpus=1", "--sgdiff-shard=1/2", "--sgdiff-out=one")
+    assert main(["merge", "one", "--out", "merged"]) == 1
+    result = project.run("--sgdiff-replay=merged", *strict)
+    assert told in result.outlines
+    assert result.ret == code
 
 
 def test_a_case_that_no_shard_could_run_is_skipped_as_it_was_there(project: Project) -> None:

@@ -254,6 +254,7 @@ REASONS = {
     "shard-unreported": "The recording has no report of this shard. Its host died, or its artifact is missing.",
     "shard-killed": "The shard wrote what it was to measure, and no end. What it launched does not settle the case.",
     "shard-unmeasured": "The shard ended without a result of this case. Its own output says why.",
+    "shard-incomplete": "Launches that the shard recorded are not in the recording. Get its whole artifact again.",
     "picture-changed": "The launches drew another picture than the baseline's: [pictures](#pictures). The times do not "
     "matter then.",
     "recorded": "`--sgdiff-update` took these launches as the baseline.",

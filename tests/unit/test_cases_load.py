@@ -323,6 +323,13 @@ def test_each_mistake_names_its_place_and_the_fix(line: str, expected: list[str]
     assert in_case(line) == expected
 
 
+@pytest.mark.parametrize("name", ["against", "again", "baselines", "profile"])
+def test_a_case_that_is_named_as_a_folder_of_recordings_is_refused(name: str) -> None:
+    assert mistakes(f"cases:\n  {name}: {{model: m}}\n") == [
+        f"cases/x.yaml:2:3: case id '{name}' is the name of a folder that recordings have; name it '{name}_case'"
+    ]
+
+
 def test_a_flag_given_as_asset_and_as_argument_is_refused() -> None:
     text = "cases:\n  a:\n    model: m\n    args: {image-path: dog.png}\n    assets: {image-path: cat.png}\n"
     assert mistakes(text) == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pytest_sgdiff.data import (
     SelectedTest,
     Selection,
     Shard,
+    ShardGap,
     ShardReport,
     Unmeasured,
 )
@@ -202,6 +204,40 @@ def test_a_test_without_a_result_is_named_unless_it_needs_none(tmp_path: Path) -
     shards.end(folder, Shard(number=1, of=1), names[:1], [died, elsewhere])
     (lost,) = merge([folder], tmp_path / "out").gaps
     assert (lost.test, lost.gap.unmeasured) == (names[1], died)
+
+
+@pytest.mark.parametrize("side", ["", "against"])
+def test_launches_that_a_shard_recorded_and_that_are_not_there_are_missed(
+    tmp_path: Path, side: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = selection(of=1, cases={"a": 1, "b": 1})
+    folder = shard(tmp_path, 1, one, launches=3)
+    for number in range(2):
+        write_launch(folder / "against", replace(LAUNCH, number=number))
+    write_launch(folder, replace(LAUNCH, case="old"))  # of an earlier run
+    shards.end(folder, Shard(number=1, of=1), [row.test for row in one.tests], [])
+    shutil.copytree(folder, tmp_path / "whole")
+    shutil.rmtree(folder / side / "a" / "01")
+    missed = ShardGap(shard=Shard(number=1, of=1), began=True, launches=4, of=5)
+    assert [(lost.test, lost.gap) for lost in merge([folder], tmp_path / "out").gaps] == [("a", missed)]
+    assert merge([folder, tmp_path / "whole"], tmp_path / "joined").gaps == ()
+    for out, expected in (("out", missed), ("joined", None)):
+        found = shards.read_shards(tmp_path / out)
+        assert found is not None
+        assert [found.gap(row.test, str(row.case)) for row in one.tests] == [expected, None]
+    shutil.rmtree(tmp_path / "out")
+    assert main(["merge", str(folder), "--out", str(tmp_path / "out")]) == 1
+    assert "incomplete: a (shard 1/1 recorded 5 launches of this case, and 4 are here)" in capsys.readouterr().out
+
+
+def test_a_report_that_does_not_count_its_launches_misses_none(tmp_path: Path) -> None:
+    folder = shard(tmp_path, 1, selection(of=1, cases={"a": 1}), launches=2)
+    report = folder / "shard-1-of-1.json"
+    plain = json.loads(report.read_text())
+    assert plain.pop("launches") == {"a": 2}
+    report.write_text(json.dumps(plain))
+    shutil.rmtree(folder / "a" / "01")
+    assert merge([folder], tmp_path / "out").gaps == ()
 
 
 def test_recordings_of_no_shards_are_joined_and_nobody_knows_what_is_missing(tmp_path: Path) -> None:

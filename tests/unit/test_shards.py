@@ -160,6 +160,10 @@ EMPTY = factories.regressed(outcome="invalid", reason=Reason(code="empty-recordi
             ShardGap(shard=SHARD, began=True, unmeasured=WHY),
             Reason(code="shard-unmeasured", shard="3/4", error="its worker died"),
         ),
+        (
+            ShardGap(shard=SHARD, began=True, launches=0, of=5),
+            Reason(code="shard-incomplete", shard="3/4", launches=0, of=5),
+        ),
     ],
 )
 def test_a_case_without_launches_is_invalid_for_the_sake_of_its_shard(gap: ShardGap, reason: Reason) -> None:
@@ -183,6 +187,32 @@ def test_launches_of_a_killed_shard_count_where_they_settle_the_case() -> None:
         assert with_gap(cut_off, killed).reason.code == "shard-killed"
     noisy = replace(settled, outcome="inconclusive")  # all launches are there, and cannot tell
     assert with_gap(noisy, killed) == noisy
+
+
+def test_a_compared_case_of_a_killed_shard_is_settled_by_no_fewer_launches_than_it_plans() -> None:
+    killed, passed = ShardGap(shard=SHARD, began=True), factories.regressed(outcome="pass", measured=True)
+    assert with_gap(passed, killed, planned=5) == passed
+    one = replace(passed, launches=passed.launches[:1])
+    assert with_gap(one, killed) == one
+    cut_off = with_gap(one, killed, planned=5)
+    assert (cut_off.outcome, cut_off.reason.code, cut_off.measured) == ("invalid", "shard-killed", False)
+
+
+def test_a_case_that_its_shard_could_not_launch_has_the_result_that_it_had_there(tmp_path: Path) -> None:
+    busy = Reason(code="environment", error="2 GPUs busy for 60 s")
+    name = "cases/a.yaml::tiny"
+    shards.end(begun(tmp_path), TWO, [name], [], {name: busy})
+    found = shards.read_shards(tmp_path)
+    assert found is not None
+    gap = found.gap(name, "tiny")
+    assert gap == ShardGap(shard=TWO, began=True, unlaunched=busy)
+    result = with_gap(EMPTY, gap)
+    assert (result.outcome, result.reason, result.measured) == ("inconclusive", busy, False)
+
+
+def test_launches_of_a_shard_do_not_count_where_others_of_it_are_missing() -> None:
+    result = with_gap(factories.regressed(outcome="pass"), ShardGap(shard=SHARD, began=True, launches=2, of=5))
+    assert (result.outcome, result.reason.code) == ("invalid", "shard-incomplete")
 
 
 def test_launches_of_a_shard_that_never_reported_never_count() -> None:
