@@ -44,10 +44,15 @@ def gap(found: ShardGap) -> str:
 
 def lines(merged: Merged, out: str) -> Iterator[str]:
     """Everything about a merged recording, the most important last."""
+    idle_ones = [str(lost.shard) for lost in merged.unreported if not lost.tests]
     for lost in merged.unreported:
         names = [one.case or one.test for one in lost.tests]
-        what = f"not measured: {_some(names)}" if names else "it had no case"
-        yield f"shard {lost.shard} never reported; {what}"
+        if names or len(idle_ones) == 1:
+            what = f"not measured: {_some(names)}" if names else "it had no case"
+            yield f"shard {lost.shard} never reported; {what}"
+    # A report may say that there are a million.
+    if len(idle_ones) > 1:
+        yield f"{plural(len(idle_ones), 'shard')} never reported; they had no case: {_some(idle_ones)}"
     for shard in merged.unfinished:
         yield f"shard {shard} did not end: it was killed, or its recording was copied while it ran"
     for one in merged.gaps:

@@ -392,6 +392,9 @@ def merge_lines() -> Iterator[str]:
         left_out=("a/report.html",),
     )
     yield from (f"(lacking) {line}" for line in merge_text.lines(lacking, "merged"))
+    nobody = tuple(LostShard(shard=Shard(number=number, of=900), tests=()) for number in range(2, 900))
+    many = Merged(cases=1, launches=1, of=900, reported=(1, 900), unreported=nobody)
+    yield from (f"(of 900) {line}" for line in merge_text.lines(many, "merged"))
     plain = Merged(cases=1, launches=1, plain=("a",), there_already=True)
     yield from (f"(of no shards) {line}" for line in merge_text.lines(plain, "merged"))
     yield f"(killed) {merge_text.gap(ShardGap(shard=first, began=True))}"
