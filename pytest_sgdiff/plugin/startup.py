@@ -227,6 +227,10 @@ class EarlierLaunches:
             return
         selected = {item.stash[CASE].id for item in session.items if CASE in item.stash}
         # The folder is the shard's own: what is there of other shards' cases is of a run that was split otherwise.
+        if self._session.settings.records_shard:
+            # A case of a test in Python is known when that test runs only.
+            with contextlib.suppress(OSError, SgdiffError):
+                selected |= set(recordings.case_ids(out))
         others = () if self._session.selection is None else self._session.selection.tests
         for case_id in selected | {row.case for row in others if row.case is not None}:
             # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.

@@ -266,3 +266,15 @@ def test_a_folder_of_another_shard_is_refused(project: Project) -> None:
     result = project.run("--sgdiff-replay=.", "--sgdiff-shard=2/2", "--sgdiff-out=one")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "holds the recording of shard 1/2" in result.stderr.str()
+
+
+def test_a_folder_that_a_shard_is_given_again_keeps_nothing_of_the_run_before(two_gpus: Project) -> None:
+    """Not even of a case that is known only when its test in Python runs, which here is none that is selected."""
+    shard = (TWO_GPUS, ASSETS, "--sgdiff-shard=1/1", "--sgdiff-out=kept")
+    two_gpus.run(*shard)
+    kept = two_gpus.root / "kept"
+    case = next(path.parent for path in sorted(kept.glob("*/00")))
+    case.rename(kept / "built_in_python")
+    two_gpus.run(*shard)
+    assert case.is_dir()
+    assert list((kept / "built_in_python").iterdir()) == []
