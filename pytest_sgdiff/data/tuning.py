@@ -1,0 +1,129 @@
+"""Tuning: the variants of a case, what was measured of each, and how they rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_sgdiff.data.cases import Advice, ArgValue, Case
+
+Axis = Literal["topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode"]
+"""What a setting is about; a variant has at most one setting of each. `offload` is where weights are kept, FSDP among
+them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """One choice on an axis: the flags and variables that it gives a case; None takes one away. `lossy`: the picture
+    changes. `source` says who recommends it, and what they claim of it."""
+
+    axis: Axis
+    name: str
+    args: Mapping[str, ArgValue | None] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    lossy: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """A case with some settings. `case` is what is launched, under an id of its own; the variant without settings is
+    the case as it is written."""
+
+    name: str
+    case: Case
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def lossy(self) -> bool:
+        """Whether the picture may change."""
+        return any(setting.lossy for setting in self.settings)
+
+
+PruneCode = Literal["advice", "flag", "lossy", "gpus", "same"]
+"""Why a variant is not launched: advice calls it an error, the engine has no such flag or value, it is lossy and only
+lossless ones were asked for, it needs other GPUs than there are, or it is another variant in other words."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruned:
+    """A variant that is not launched. `advice` says what is known against it; `same` is the variant that it is."""
+
+    name: str
+    settings: tuple[Setting, ...]
+    code: PruneCode
+    advice: tuple[Advice, ...] = ()
+    same: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Space:
+    """All that may be launched, the case as it is written first, and all that may not."""
+
+    variants: tuple[Variant, ...]
+    pruned: tuple[Pruned, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """One launch of a variant that counts: the time in ms that variants are ranked by, the peak of memory in MiB on the
+    GPU that had most in use (None where the engine reports none), and the seconds of GPUs that it took."""
+
+    variant: str
+    ms: float
+    memory_mib: float | None = None
+    gpu_s: float = 0.0
+
+
+DropCode = Literal["slower", "memory", "failed", "disturbed"]
+"""Why a variant is launched no more: it cannot be among the best, it needs more memory than there may be, its launches
+do not count, or other work disturbed too many of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped:
+    """Why a variant was given up: `by` is the variant that is faster, `why` are the words of whoever noticed."""
+
+    code: DropCode
+    by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What is known of a variant: its launches, their geometric mean in ms and its interval, and the peak of memory in
+    MiB. `ratio` is its time over that of the quickest, with its interval; both hold for all variants together, at the
+    confidence of `Tuned`. What was not measured is None. `group` counts from 1: variants of a group are not told apart
+    from its quickest; None for those without a time, or with too much memory."""
+
+    variant: str
+    launches: int = 0
+    ms: float | None = None
+    low: float | None = None
+    high: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    memory_mib: float | None = None
+    group: int | None = None
+    dropped: Dropped | None = None
+
+
+TuneCode = Literal["decided", "equal", "budget", "launches", "nothing"]
+"""How a search ended: one variant is the best or within the tolerance of it, several cannot be told apart within it,
+the time is used up, every variant left had as many launches as it may have, or no variant can be used."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tuned:
+    """How the variants rank, the quickest first. With `confidence` (0.95) all intervals hold at once, so that the first
+    is within `within` (a fraction) of the best. `memory_mib` is what a launch may use."""
+
+    code: TuneCode
+    standings: tuple[Standing, ...]
+    confidence: float
+    within: float
+    memory_mib: float | None = None
+    launches: int = 0
+    gpu_s: float = 0.0
