@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_sgdiff.data.cases import Advice, ArgValue, Case
+from pytest_sgdiff.data.measurements import Problem
+from pytest_sgdiff.data.pictures import Quality
 
 Axis = Literal["topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode"]
 """What a setting is about; a variant has at most one setting of each. `offload` is where weights are kept, FSDP among
@@ -83,11 +85,13 @@ do not count, or other work disturbed too many of them."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """Why a variant was given up: `by` is the variant that is faster, `why` are the words of whoever noticed."""
+    """Why a variant was given up: `by` is the variant that is faster, `problem` why a launch of it does not count, `why`
+    are the words of whoever noticed where there is no problem."""
 
     code: DropCode
     by: str = ""
     why: str = ""
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,3 +131,84 @@ class Tuned:
     memory_mib: float | None = None
     launches: int = 0
     gpu_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneLeft:
+    """What a search still has to launch, as it looks now: launches, and seconds of GPUs (None before the first)."""
+
+    launches: int
+    gpu_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneLaunch:
+    """What came of one try at launching a variant: a launch that counts, or why there is none.
+
+    `round` is the run of pytest that it was in, `took_s` how long that took of it on this machine, with what pytest
+    does around it. `e2e_ms` is the time of the whole request, None where the launch does not say. `alone`: nothing else
+    of the search ran beside it."""
+
+    round: int
+    variant: str
+    tried: Tried | None = None
+    dropped: Dropped | None = None
+    took_s: float = 0.0
+    e2e_ms: float | None = None
+    alone: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneStep:
+    """What a search does: it launches variants at the same time, or one of them `came` to an end. `launches` count by
+    now, about `left` are left, which take about `left_s` (None where nobody knows)."""
+
+    round: int
+    variants: tuple[str, ...]
+    launches: int = 0
+    left: int = 0
+    left_s: float | None = None
+    came: TuneLaunch | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TunedVariant:
+    """What reports say of a variant beside its standing: its settings, its GPUs, the median time of its whole requests
+    in ms, what became of its pictures beside those of the case as it is written (None where nothing was measured), and
+    the engine's command line."""
+
+    name: str
+    settings: tuple[Setting, ...] = ()
+    gpus: int = 1
+    e2e_ms: float | None = None
+    quality: Quality | None = None
+    command: str = ""
+
+    @property
+    def lossy(self) -> bool:
+        """Whether its settings may change the picture."""
+        return any(setting.lossy for setting in self.settings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneReport:
+    """A search as reports show it. `metric` is what variants are ranked by; `written` is the variant without settings.
+    `front` are the variants that no other one beats in both time and memory, the quickest first. `best` is the one that
+    is recommended, None where there is none. `budget_s` is the time that the search was given, None for any."""
+
+    case: str
+    metric: str
+    engine_version: str
+    machine: str
+    tuned: Tuned
+    variants: tuple[TunedVariant, ...]
+    written: str
+    pruned: tuple[Pruned, ...] = ()
+    front: tuple[str, ...] = ()
+    best: str | None = None
+    allow_lossy: bool = False
+    budget_s: float | None = None
+    took_s: float = 0.0
+    at_once: int = 1
+    folder: str = ""
+    file: str = ""

@@ -1,0 +1,386 @@
+"""The words for a search for the fastest flags: its variants, its steps, its ranking. The one place that has them.
+
+A variant is so much *faster* as it takes less time: 13.4 s to 10.9 s is 18 % faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from pytest_sgdiff.data import (
+    DropCode,
+    Dropped,
+    PruneCode,
+    Pruned,
+    Quality,
+    Setting,
+    Space,
+    Standing,
+    TuneCode,
+    TunedVariant,
+    TuneLaunch,
+    TuneReport,
+    TuneStep,
+    Variant,
+)
+from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
+
+WRITTEN = "the case as it is written"
+SHOWN_PRUNED = 3
+"""Variants of a kind that were left out which are named without -v."""
+
+
+def space(case: str, found: Space) -> list[str]:
+    """The variants that would be launched, with their settings, and those that would not, with the reason."""
+    lines = [f"{case}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
+    lines += table([("variant", "GPUs", "settings"), *map(_variant, found.variants)])
+    if found.pruned:
+        lines += ["", "left out:", *map(pruned, found.pruned)]
+    return lines
+
+
+def _variant(one: Variant) -> tuple[str, str, str]:
+    return one.name, str(one.case.gpus), settings(one.settings)
+
+
+def settings(chosen: Sequence[Setting]) -> str:
+    """`--enable-torch-compile, without --dit-cpu-offload, SGLANG_CACHE_DIT_ENABLED=true (lossy)`."""
+    return ", ".join(map(setting, chosen)) or WRITTEN
+
+
+def setting(one: Setting) -> str:
+    """The flags and variables that a setting gives."""
+    told = []
+    for name, value in one.args.items():
+        if value is None:
+            told.append(f"without --{name}")
+        elif value is True:
+            told.append(f"--{name}")
+        else:
+            shown = " ".join(map(_value, value)) if isinstance(value, tuple) else _value(value)
+            told.append(f"--{name} {shown}")
+    told += [f"without {name}" if value is None else f"{name}={value}" for name, value in one.env.items()]
+    return (" ".join(told) or one.name) + (" (lossy)" if one.lossy else "")
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def pruned(one: Pruned) -> str:
+    """`  cfg2-ring2: advice: …`."""
+    return f"  {one.name}: {_PRUNED[one.code](one)}"
+
+
+def _advice(one: Pruned) -> str:
+    told = "; ".join(f"{advice.message} [{advice.slug}]" for advice in one.advice)
+    return told or "it cannot work"
+
+
+_PRUNED: Mapping[PruneCode, Callable[[Pruned], str]] = {
+    "advice": _advice,
+    "flag": lambda one: "; ".join(advice.message for advice in one.advice) or "the engine has no such flag or value",
+    "lossy": lambda one: "it changes the picture, which --allow-lossy allows",
+    "gpus": lambda one: "it needs other GPUs than there are",
+    "same": lambda one: f"it is {one.same} in other words, which stands for it",
+}
+
+
+def step(one: TuneStep) -> str:
+    """`round 7: a, b; 12 launches so far, about 20 left, 24 min`, or what came of one."""
+    if one.came is not None:
+        return f"  {came(one.came)}"
+    left = f", about {one.left} left" if one.left else ""
+    left += f", {numbers.duration(one.left_s)}" if one.left and one.left_s is not None else ""
+    return f"round {one.round}: {', '.join(one.variants)}; {numbers.plural(one.launches, 'launch')} so far{left}"
+
+
+def came(one: TuneLaunch) -> str:
+    """`compile: 10.96 s, 38.21 GiB`, or why it does not count."""
+    if one.tried is not None:
+        memory = "" if one.tried.memory_mib is None else f", {numbers.quantity(one.tried.memory_mib, 'MiB')}"
+        return f"{one.variant}: {numbers.quantity(one.tried.ms, 'ms')}{memory}"
+    return f"{one.variant}: {'' if one.dropped is None else dropped(one.dropped)}"
+
+
+def dropped(one: Dropped) -> str:
+    """Why a variant is launched no more."""
+    if one.problem is not None:
+        return f"{_DROPPED[one.code]}: {' '.join(problem_text.message(one.problem).split())}"
+    if one.code == "slower":
+        return f"slower than {one.by}" if one.by else "slower"
+    return _DROPPED[one.code] + (f": {' '.join(one.why.split())}" if one.why else "")
+
+
+_DROPPED: Mapping[DropCode, str] = {
+    "slower": "slower",
+    "memory": "needs more memory than there may be",
+    "failed": "its launch does not count",
+    "disturbed": "other work disturbed its launches",
+}
+
+
+def summary(report: TuneReport, *, verbose: bool = False) -> list[str]:
+    """The result for a terminal."""
+    return list(_lines(report, verbose=verbose))
+
+
+def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
+    yield headline(report)
+    yield from (f"  {name:<10}{value}" for name, value in facts(report))
+    yield ""
+    yield from table(ranking(report))
+    for title, lines in (
+        ("", notes(report)),
+        ("compared:", comparisons(report)),
+        ("given up:", given_up(report)),
+        ("time against memory, each the quickest in so much memory:", front(report)),
+        ("left out:", left_out(report, verbose=verbose)),
+    ):
+        if lines:
+            yield ""
+            yield from [title] if title else []
+            yield from (f"  {line}" for line in lines)
+    if command := command_of(report):
+        yield ""
+        yield f"run {report.best} with:"
+        yield command
+
+
+def headline(report: TuneReport) -> str:
+    """`tiny: compile is the fastest: 18.4 % faster than the case as it is written (14.1 to 22.0 %), 5 launches`."""
+    if report.tuned.code == "nothing" or report.best is None:
+        return f"{report.case}: {_ENDS['nothing'](report)}"
+    gain = against(report, report.best, report.written)
+    return f"{report.case}: {_ENDS[report.tuned.code](report)}" + (f": {gain}" if gain else "")
+
+
+def _equal(report: TuneReport) -> str:
+    first = [one.variant for one in report.tuned.standings if one.group == 1]
+    others = [name for name in first if name != report.best]
+    if not others:
+        return f"{report.best} is the fastest"
+    named = ", ".join(others[:SHOWN_PRUNED]) + (
+        f" and {len(others) - SHOWN_PRUNED} more" * (len(others) > SHOWN_PRUNED)
+    )
+    return f"{report.best} is as fast as any; {named} cannot be distinguished from it"
+
+
+_ENDS: Mapping[TuneCode, Callable[[TuneReport], str]] = {
+    "decided": lambda report: f"{report.best} is the fastest",
+    "equal": _equal,
+    "budget": lambda report: f"the time is used up; {report.best} is the fastest so far",
+    "launches": lambda report: (
+        f"not decided, as every variant left had as many launches as it may have; {report.best} is the fastest so far"
+    ),
+    "nothing": lambda report: "no variant can be used",
+}
+
+
+def against(report: TuneReport, fast: str, slow: str) -> str:
+    """`18.4 % faster than slow (14.1 to 22.0 %), 5 against 3 launches`; empty where both are the same one, or one of
+    them was not measured."""
+    standings = {one.variant: one for one in report.tuned.standings}
+    quick, other = standings.get(fast), standings.get(slow)
+    first = report.tuned.standings[0] if report.tuned.standings else None
+    if quick is None or other is None or quick is other or quick.ms is None or other.ms is None:
+        return ""
+    named = WRITTEN if slow == report.written else slow
+    counts = f"{quick.launches} against {numbers.plural(other.launches, 'launch')}"
+    if quick is not first or other.ratio is None:
+        # Intervals are known against the quickest alone.
+        return f"{_share(1 - quick.ms / other.ms)} faster than {named}, {counts}"
+    return f"{faster(other)} than {named}{_interval(other)}, {counts}"
+
+
+def faster(slow: Standing) -> str:
+    """By how much the quickest is faster than this one: `18.4 % faster`."""
+    return f"{_share(1 - 1 / slow.ratio)} faster" if slow.ratio else ""
+
+
+def _interval(slow: Standing) -> str:
+    if not slow.ratio_low or not slow.ratio_high:
+        return ""
+    return f" ({numbers.bare(1 - 1 / slow.ratio_low).lstrip('+')} to {_share(1 - 1 / slow.ratio_high)})"
+
+
+def _share(fraction: float) -> str:
+    return numbers.signed(fraction).removeprefix("+")
+
+
+def facts(report: TuneReport) -> list[tuple[str, str]]:
+    """What was searched, where, and how sure it is."""
+    tuned = report.tuned
+    found = [
+        ("ranked by", metric_text.metric_name(report.metric)),
+        ("engine", f"sglang {report.engine_version} on {report.machine}"),
+        (
+            "launches",
+            f"{tuned.launches} in {numbers.duration(report.took_s)}"
+            + (f", {numbers.duration(tuned.gpu_s)} of GPUs" if tuned.gpu_s else ""),
+        ),
+        (
+            "sure",
+            f"all intervals hold at once with {_share(tuned.confidence)} confidence; the search ends once the fastest "
+            f"is known to within {_share(tuned.within)}",
+        ),
+    ]
+    if tuned.memory_mib is not None:
+        found.append(("memory", f"at most {numbers.quantity(tuned.memory_mib, 'MiB')} on a GPU"))
+    if report.budget_s is not None:
+        found.append(("budget", numbers.duration(report.budget_s)))
+    return [*found, *([("files", report.folder)] if report.folder else [])]
+
+
+HEAD = ("group", "variant", "launches", "time", "slower than the first", "whole request", "memory", "picture")
+
+
+def ranking(report: TuneReport) -> list[tuple[str, ...]]:
+    """The rows of the ranking, its head first: all variants with a time."""
+    about = {one.name: one for one in report.variants}
+    rows = []
+    for one in report.tuned.standings:
+        if one.ms is not None:
+            variant = about.get(one.variant) or TunedVariant(name=one.variant)
+            rows.append(
+                (
+                    "-" if one.group is None else str(one.group),
+                    name_of(variant, report),
+                    str(one.launches),
+                    numbers.quantity(one.ms, "ms"),
+                    slower(one, report),
+                    numbers.quantity(variant.e2e_ms, "ms"),
+                    numbers.quantity(one.memory_mib, "MiB"),
+                    picture(variant.quality),
+                )
+            )
+    return [HEAD, *rows] if rows else []
+
+
+def name_of(variant: TunedVariant, report: TuneReport) -> str:
+    """The name of a variant, with what must be known of it."""
+    return (
+        variant.name
+        + (" (as written)" if variant.name == report.written and variant.name != "as written" else "")
+        + (" (lossy)" if variant.lossy else "")
+    )
+
+
+def slower(one: Standing, report: TuneReport) -> str:
+    """`+22.5 % (+16.4 .. +28.2 %)`, how much longer a variant takes than the quickest."""
+    if one.ratio is None or one is report.tuned.standings[0]:
+        return ""
+    interval = ""
+    if one.ratio_low is not None and one.ratio_high is not None:
+        interval = f" ({numbers.bare(one.ratio_low - 1)} .. {numbers.signed(one.ratio_high - 1)})"
+    return f"{numbers.signed(one.ratio - 1)}{interval}"
+
+
+def picture(quality: Quality | None) -> str:
+    """What became of the picture beside that of the case as it is written, in a few words."""
+    if quality is None:
+        return ""
+    if quality.similarity is not None:
+        seen = quality_text.figures(quality.similarity)
+        return {"same": "the same", "changed": f"another one: {seen}"}.get(quality.code, seen)
+    return "another one" if quality.other_picture else "not compared"
+
+
+def comparisons(report: TuneReport) -> list[str]:
+    """The quickest against each of the others, a sentence each: `a is 18.4 % faster than b (14.1 to 22.0 %), …`."""
+    measured = [one for one in report.tuned.standings if one.ms is not None]
+    if not measured:
+        return []
+    told = ((one, against(report, measured[0].variant, one.variant)) for one in measured[1:])
+    return [
+        f"{measured[0].variant} and {one.variant} cannot be distinguished ({words})"
+        if one.group is not None and one.group == measured[0].group
+        else f"{measured[0].variant} is {words}"
+        for one, words in told
+        if words
+    ]
+
+
+def given_up(report: TuneReport) -> list[str]:
+    """Variants that no ranking can hold: those that do not run, and those that need too much memory."""
+    return [
+        f"{one.variant}: {dropped(one.dropped)}"
+        + (f" ({numbers.quantity(one.memory_mib, 'MiB')})" if one.dropped.code == "memory" else "")
+        for one in report.tuned.standings
+        if one.dropped is not None and one.dropped.code != "slower"
+    ]
+
+
+def notes(report: TuneReport) -> list[str]:
+    """What must be known before a winner is used."""
+    about = {one.name: one for one in report.variants}
+    found = []
+    first = next((one for one in report.tuned.standings if one.group == 1), None)
+    if first is not None and report.best is not None and first.variant != report.best:
+        words = picture(about[first.variant].quality) if first.variant in about else ""
+        found.append(
+            f"{first.variant} is faster, and its picture is {words or 'another one'}: it is recommended only with "
+            "--allow-lossy"
+        )
+    best = about.get(report.best or "")
+    if best is not None and best.lossy:
+        seen = "" if best.quality is None else quality_text.words(best.quality, base=WRITTEN)
+        found.append(f"{best.name} is lossy: {seen or 'its pictures were not compared'}")
+    return found
+
+
+def front(report: TuneReport) -> list[str]:
+    """The front of time against memory, one variant a line."""
+    return table(front_rows(report))
+
+
+def front_rows(report: TuneReport) -> list[tuple[str, ...]]:
+    """The rows of the front, its head first; none where nothing is known of memory."""
+    standings = {one.variant: one for one in report.tuned.standings}
+    rows = [
+        (name, numbers.quantity(standings[name].ms, "ms"), numbers.quantity(standings[name].memory_mib, "MiB"))
+        for name in report.front
+        if name in standings
+    ]
+    return [("variant", "time", "memory"), *rows] if rows else []
+
+
+def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
+    """What was not launched, and why, or how many of them; what stands for others is named."""
+    if verbose:
+        return [pruned(one).strip() for one in report.pruned]
+    counts: dict[PruneCode, list[str]] = {}
+    for one in report.pruned:
+        counts.setdefault(one.code, []).append(one.name)
+    return [
+        f"{numbers.plural(len(names), 'variant')}: {_KINDS[code]} ({_some(names)})" for code, names in counts.items()
+    ]
+
+
+_KINDS: Mapping[PruneCode, str] = {
+    "advice": "they cannot work",
+    "flag": "this engine has no such flag or value",
+    "lossy": "they change the picture, which --allow-lossy allows",
+    "gpus": "they need other GPUs than there are",
+    "same": "another variant stands for them",
+}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN_PRUNED
+    return ", ".join(names[:SHOWN_PRUNED]) + (f" and {more} more; -v names all, with the reasons" if more > 0 else "")
+
+
+def command_of(report: TuneReport) -> str:
+    """The engine's command line of the variant that is recommended, empty where there is none."""
+    return next((one.command for one in report.variants if one.name == report.best), "")
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows with their columns aligned; columns without any content are left out."""
+    found = [list(row) for row in rows]
+    if not found:
+        return []
+    used = [i for i in range(len(found[0])) if any(row[i] not in ("", numbers.UNKNOWN) for row in found[1:])]
+    widths = {i: max(len(row[i]) for row in found) for i in used}
+    return ["  ".join(row[i].ljust(widths[i]) for i in used).rstrip() for row in found]

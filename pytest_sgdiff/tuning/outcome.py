@@ -1,0 +1,54 @@
+"""What a search came to, as reports show it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from pytest_sgdiff.data import EngineInfo, Quality, Standing, Tuned, TunedVariant, TuneLaunch, Variant
+from pytest_sgdiff.engines import ENGINES
+from pytest_sgdiff.runner import command_line
+from pytest_sgdiff.tuning.bench import Bench
+from pytest_sgdiff.tuning.pictures import pictures
+
+
+def described(
+    variants: Sequence[Variant], launches: Sequence[TuneLaunch], bench: Bench, engine: EngineInfo
+) -> tuple[TunedVariant, ...]:
+    """What is known of each variant beside its standing. The first is the case as it is written."""
+    return tuple(
+        TunedVariant(
+            name=one.name,
+            settings=one.settings,
+            gpus=one.case.gpus,
+            e2e_ms=_e2e_ms(one.name, launches),
+            quality=pictures(bench, variants[0], one, launches),
+            command=_command(one, engine),
+        )
+        for one in variants
+    )
+
+
+def best(tuned: Tuned, described: Sequence[TunedVariant], *, allow_lossy: bool) -> str | None:
+    """The variant to recommend: the first in the ranking that can be used. One that is to be lossless and drew another
+    picture cannot."""
+    drew: Mapping[str, Quality | None] = {one.name: one.quality for one in described}
+
+    def usable(one: Standing) -> bool:
+        if one.ms is None or (one.dropped is not None and one.dropped.code != "slower"):
+            return False
+        quality = drew.get(one.variant)
+        return allow_lossy or quality is None or not quality.other_picture
+
+    return next((one.variant for one in tuned.standings if usable(one)), None)
+
+
+def _e2e_ms(name: str, launches: Sequence[TuneLaunch]) -> float | None:
+    known = [one.e2e_ms for one in launches if one.variant == name and one.e2e_ms is not None]
+    return statistics.median(known) if known else None
+
+
+def _command(variant: Variant, engine: EngineInfo) -> str:
+    adapter = ENGINES.get(variant.case.engine)
+    # An engine of a plugin is known to pytest, which loads it, and not here.
+    return "" if adapter is None else command_line.text(variant.case, adapter, engine, None)
