@@ -127,3 +127,11 @@ class Tuned:
     memory_mib: float | None = None
     launches: int = 0
     gpu_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneLeft:
+    """What a search still has to launch, as it looks now: launches, and seconds of GPUs (None before the first)."""
+
+    launches: int
+    gpu_s: float | None = None
