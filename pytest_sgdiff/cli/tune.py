@@ -22,7 +22,9 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Case, EngineInfo, Space, TuneStep
+    from pytest_sgdiff.data import Case, EngineInfo, Space, Tuned, TuneReport, TuneStep
+    from pytest_sgdiff.tuning.bench import Bench
+    from pytest_sgdiff.tuning.tune import Search
 
 NOT_DECIDED, NOTHING, INTERRUPTED = 1, 4, 130
 POLL_S = 0.2
@@ -131,8 +133,8 @@ def _tune(chosen: argparse.Namespace) -> int:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """What a command asks for, all of it settled and nothing launched: `case` is the case as it is written, with the
-    `folder` of its search; `engine` was asked for its flags. `spec` means the `gpus` that variants may have at a time, on
-    this `machine`. Sizes are in MiB, times in s, `within` is a fraction."""
+    `folder` of its search; `engine` was asked for its flags. `spec` means the `gpus` that variants may have at a time,
+    on this `machine`. Sizes are in MiB, times in s, `within` is a fraction."""
 
     case: Case
     folder: Path

@@ -85,8 +85,8 @@ do not count, or other work disturbed too many of them."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """Why a variant was given up: `by` is the variant that is faster, `problem` why a launch of it does not count, `why`
-    are the words of whoever noticed where there is no problem."""
+    """Why a variant was given up: `by` is the variant that is faster, `problem` why a launch of it does not count,
+    `why` are the words of whoever noticed where there is no problem."""
 
     code: DropCode
     by: str = ""

@@ -1,5 +1,5 @@
-"""A plugin of the pytest runs of `sgdiff tune` (`-p pytest_sgdiff.plugin.tuned`): makes tests of the variants of a case,
-has each launched so often as the round says, and keeps what came of it as soon as it is known.
+"""A plugin of the pytest runs of `sgdiff tune` (`-p pytest_sgdiff.plugin.tuned`): makes tests of the variants of a
+case, has each launched as often as the round says, and keeps what came of it as soon as it is known.
 
 Each test stands where the case does, so the fixtures, marks and hooks of the user's project act on it as on the case.
 """

@@ -221,8 +221,8 @@ def facts(report: TuneReport) -> list[tuple[str, str]]:
         ),
         (
             "sure",
-            f"all intervals hold at once with {_share(tuned.confidence)} confidence; the search ends once the fastest "
-            f"is known to within {_share(tuned.within)}",
+            f"all intervals hold at once with {numbers.percent(tuned.confidence)} confidence, and the search ends once "
+            + f"the fastest is known to within {numbers.percent(tuned.within)}",
         ),
     ]
     if tuned.memory_mib is not None:

@@ -1,0 +1,85 @@
+"""Noise between launches for benchmarks/tune.py: residuals of recorded launches, as logarithms of ratios.
+
+Every group is launches of one engine on one H200, one after the other (tests/data/h200_launches.json,
+h200_host_launches.json, h200_fifth_host_launches.json and h200_family_launches.json say which). A residual is what a
+launch takes beside the middle of the quick ones of its group, those within 2 % of the quickest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from decision_history import read, steady_cvs
+from numpy.typing import NDArray
+
+from pytest_sgdiff.step_core import cores
+
+Array = NDArray[np.float64]
+DATA = Path(__file__).parents[1] / "tests" / "data"
+QUICK = 0.02
+FEWEST = 5
+"""Launches of a group below which its residuals say little."""
+STEADY_FAMILIES = ("wan22",)
+"""Of the small families, the one whose GPU is the bottleneck; the host decides on the others."""
+
+
+def residuals(values: Sequence[float]) -> Array:
+    """The logarithms of launches beside the middle of the quick ones."""
+    logs = [math.log(value) for value in values]
+    middle = statistics.median(log for log in logs if log <= min(logs) + QUICK)
+    return np.array([log - middle for log in logs])
+
+
+def _launches() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The groups that keep their steps, by name."""
+    for stem in ("h200_host_launches", "h200_fifth_host_launches"):
+        for name, group in _read(stem).items():
+            yield f"{stem}/{name}", group
+    for family, sides in _read("h200_family_launches").items():
+        if family in STEADY_FAMILIES:
+            for name, group in sides.items():
+                yield f"{family}/{name}", group
+
+
+def _read(stem: str) -> Mapping[str, Any]:
+    found: dict[str, Any] = json.loads((DATA / f"{stem}.json").read_text(encoding="utf-8"))
+    del found["about"]
+    return found
+
+
+def core_of_steps() -> list[Array]:
+    """What the plugin ranks by where launches keep their steps: their core."""
+    found = []
+    for _, group in _launches():
+        steps = [tuple(launch["steps_ms"]) for launch in group]
+        both = cores(steps, steps, ()) if len(group) >= FEWEST else None
+        if both is not None:
+            found.append(residuals([one.core for one in both.then]))
+    return found
+
+
+def sum_of_steps() -> list[Array]:
+    """The steps as they come: hosts hold up a third to a half of the launches by 2 to 14 %."""
+    return [_joined([[one["metrics"]["denoise_steps"] for one in group] for _, group in _launches() if len(group) > 2])]
+
+
+def whole_requests() -> list[Array]:
+    """End-to-end times where a third of the launches pause for half a second of a second."""
+    groups = [[launch["e2e"] for launch in group] for group in _read("h200_launches").values() if len(group) > 2]
+    return [_joined(groups)]
+
+
+def public_nights() -> list[Array]:
+    """Normal noise of the CVs that SGLang's public nights show, one for each of its steady cases."""
+    rng = np.random.default_rng(1)
+    return [cv * rng.standard_normal(400) for cv in steady_cvs(read()).values()]
+
+
+def _joined(groups: Iterable[Sequence[float]]) -> Array:
+    return np.concatenate([residuals(group) for group in groups])
