@@ -51,7 +51,7 @@ def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "tune",
         help="find the fastest flags of a case",
-        description="Makes variants of a case: topologies, compilation, offload, attention backends, caches, precision. "
+        description="Makes variants of a case: topology, compilation, offload, attention backend, cache, precision. "
         "Leaves out what cannot work, with the reason. Launches the others natively, as a run of pytest does, and "
         "spends launches where they decide: what cannot be among the best, or needs more memory than there may be, is "
         "launched no more. Prints the ranking with intervals, the front of time against memory, and the command line "

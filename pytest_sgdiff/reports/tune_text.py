@@ -211,6 +211,7 @@ def _share(fraction: float) -> str:
 def facts(report: TuneReport) -> list[tuple[str, str]]:
     """What was searched, where, and how sure it is."""
     tuned = report.tuned
+    sure, within = numbers.percent(tuned.confidence), numbers.percent(tuned.within)
     found = [
         ("ranked by", metric_text.metric_name(report.metric)),
         ("engine", f"sglang {report.engine_version} on {report.machine}"),
@@ -219,11 +220,7 @@ def facts(report: TuneReport) -> list[tuple[str, str]]:
             f"{tuned.launches} in {numbers.duration(report.took_s)}"
             + (f", {numbers.duration(tuned.gpu_s)} of GPUs" if tuned.gpu_s else ""),
         ),
-        (
-            "sure",
-            f"all intervals hold at once with {numbers.percent(tuned.confidence)} confidence, and the search ends once "
-            + f"the fastest is known to within {numbers.percent(tuned.within)}",
-        ),
+        ("sure", f"at {sure} all intervals hold at once; the fastest is sought to within {within}"),
     ]
     if tuned.memory_mib is not None:
         found.append(("memory", f"at most {numbers.quantity(tuned.memory_mib, 'MiB')} on a GPU"))
@@ -268,7 +265,7 @@ def name_of(variant: TunedVariant, report: TuneReport) -> str:
 
 def slower(one: Standing, report: TuneReport) -> str:
     """`+22.5 % (+16.4 .. +28.2 %)`, how much longer a variant takes than the quickest."""
-    if one.ratio is None or one is report.tuned.standings[0]:
+    if one.ratio is None or one is report.tuned.standings[0] or not usable(one):
         return ""
     interval = ""
     if one.ratio_low is not None and one.ratio_high is not None:
@@ -288,7 +285,7 @@ def picture(quality: Quality | None) -> str:
 
 def comparisons(report: TuneReport) -> list[str]:
     """The quickest against each of the others, a sentence each: `a is 18.4 % faster than b (14.1 to 22.0 %), …`."""
-    measured = [one for one in report.tuned.standings if one.ms is not None]
+    measured = [one for one in report.tuned.standings if one.ms is not None and usable(one)]
     if not measured:
         return []
     told = ((one, against(report, measured[0].variant, one.variant)) for one in measured[1:])
@@ -307,8 +304,13 @@ def given_up(report: TuneReport) -> list[str]:
         f"{one.variant}: {dropped(one.dropped)}"
         + (f" ({numbers.quantity(one.memory_mib, 'MiB')})" if one.dropped.code == "memory" else "")
         for one in report.tuned.standings
-        if one.dropped is not None and one.dropped.code != "slower"
+        if one.dropped is not None and not usable(one)
     ]
+
+
+def usable(one: Standing) -> bool:
+    """Whether a variant runs, and fits into the memory."""
+    return one.dropped is None or one.dropped.code == "slower"
 
 
 def notes(report: TuneReport) -> list[str]:
