@@ -22,7 +22,7 @@ is no native run, and one that runs out of memory."""
 
 def space_of(case: Case, plays: Mapping[str, str] = PLAYS, *, gpus: Mapping[str, int] | None = None) -> Space:
     """The case as it is written, and a variant for each entry."""
-    variants = [Variant(name="as written", case=case)]
+    variants = [Variant(name="as-written", case=case)]
     for name, scenario in plays.items():
         setting = Setting(axis="compile", name=name, env={"SGDIFF_FAKE_SCENARIO": scenario})
         changed = replace(

@@ -22,7 +22,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Case, EngineInfo, Space, Tuned, TuneReport, TuneStep
+    from pytest_sgdiff.data import Axis, Case, EngineInfo, Space, Tuned, TuneReport, TuneStep
     from pytest_sgdiff.tuning.bench import Bench
     from pytest_sgdiff.tuning.tune import Search
 
@@ -156,11 +156,15 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
     from pytest_sgdiff.engines.flags.lookup import flags_of
     from pytest_sgdiff.files.run_folders import PARENT
     from pytest_sgdiff.tuning.bench import ranked_by
+    from pytest_sgdiff.tuning.presets import PRESETS
     from pytest_sgdiff.tuning.space import space
 
     for path in chosen.report:
         if path.suffix not in REPORTS:
             raise OptionError(f"--report {path}: the suffix chooses the form, use {', '.join(REPORTS)}")
+    axes = _axes(chosen.axes)
+    if chosen.preset is not None and chosen.preset not in PRESETS:
+        raise OptionError(f"--preset {chosen.preset}: there is none; use one of {', '.join(PRESETS)}")
     memory_mib, budget_s, within = _size(chosen.memory), _seconds(chosen.budget), _fraction(chosen.within)
     try:
         arguments = tuple(shlex.split(chosen.pytest))
@@ -176,7 +180,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         engine=flags_of(engine),
         products=products,
         allow_lossy="yes" if chosen.allow_lossy else "no",
-        axes=None if chosen.axes is None else tuple(chosen.axes.split(",")),
+        axes=axes,
         transformers=tuple(chosen.transformer),
         preset=chosen.preset,
     )
@@ -195,6 +199,17 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         allow_lossy=chosen.allow_lossy,
         arguments=arguments,
     )
+
+
+def _axes(text: str | None) -> tuple[Axis, ...] | None:
+    from pytest_sgdiff.tuning.settings import AXES
+
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if wrong := [name for name in names if name not in AXES]:
+        raise OptionError(f"--axes {text}: {wrong[0] or 'an empty name'} is none; use some of {', '.join(AXES)}")
+    return tuple(axis for axis in AXES if axis in names)
 
 
 def _case(chosen: argparse.Namespace) -> Case:
@@ -293,7 +308,7 @@ def _fraction(text: str) -> float:
 def _show(prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
 
-    print("\n".join(tune_text.space(prepared.case.id, prepared.space)))
+    print("\n".join(tune_text.space(prepared.space)))
     return GOOD
 
 
@@ -347,7 +362,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
     from pytest_sgdiff.tuning.search import front
 
     about = described(prepared.space.variants, search.book.launches, bench, prepared.engine)
-    allow_lossy = any(one.lossy for one in about)
+    allow_lossy = any(one.variant.lossy for one in about)
     return TuneReport(
         case=prepared.case.id,
         metric=prepared.metric,

@@ -175,21 +175,19 @@ class TuneStep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TunedVariant:
-    """What reports say of a variant beside its standing: its settings, its GPUs, the median time of its whole requests
-    in ms, what became of its pictures beside those of the case as it is written (None where nothing was measured), and
-    the engine's command line."""
+    """What reports say of a variant beside its standing: the median time of its whole requests in ms, what became of
+    its pictures beside those of the case as it is written (None where nothing was measured), and the engine's command
+    line."""
 
-    name: str
-    settings: tuple[Setting, ...] = ()
-    gpus: int = 1
+    variant: Variant
     e2e_ms: float | None = None
     quality: Quality | None = None
     command: str = ""
 
     @property
-    def lossy(self) -> bool:
-        """Whether its settings may change the picture."""
-        return any(setting.lossy for setting in self.settings)
+    def name(self) -> str:
+        """The name of the variant."""
+        return self.variant.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

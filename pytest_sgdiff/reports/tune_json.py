@@ -1,7 +1,7 @@
 """A search for the fastest flags as JSON, for programs.
 
 Times are ms or s, memory is MiB as the names say; ratios and shares are fractions. What is not known is null. Words for
-people stand in `words`, `headline` and `settings_words`; everything else is figures and codes.
+people stand in `words`, `headline`, `notes` and `changes`; everything else is figures and codes.
 """
 
 from __future__ import annotations
@@ -55,16 +55,19 @@ def render(report: TuneReport) -> str:
 
 
 def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) -> dict[str, Any]:
-    known = about.get(one.variant) or TunedVariant(name=one.variant)
+    known = about[one.variant]
+    variant = known.variant
     return {
         **to_plain(one),
         "faster": None if not one.ratio else 1 - 1 / one.ratio,
         "words": tune_text.dropped(one.dropped) if one.dropped else tune_text.slower(one, report),
-        "lossy": known.lossy,
-        "gpus": known.gpus,
+        "lossy": variant.lossy,
+        "gpus": variant.case.gpus,
         "e2e_ms": known.e2e_ms,
-        "settings": to_plain(known.settings),
-        "settings_words": tune_text.settings(known.settings),
+        "settings": to_plain(variant.settings),
+        "args": to_plain(variant.case.args),
+        "env": to_plain(variant.case.env),
+        "changes": tune_text.changes(report.variants[0].variant, variant),
         "quality": _quality(known),
         "command": known.command,
     }

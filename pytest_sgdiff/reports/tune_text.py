@@ -13,7 +13,6 @@ from pytest_sgdiff.data import (
     PruneCode,
     Pruned,
     Quality,
-    Setting,
     Space,
     Standing,
     TuneCode,
@@ -30,37 +29,40 @@ SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
 
-def space(case: str, found: Space) -> list[str]:
-    """The variants that would be launched, with their settings, and those that would not, with the reason."""
-    lines = [f"{case}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
-    lines += table([("variant", "GPUs", "settings"), *map(_variant, found.variants)])
+def space(found: Space) -> list[str]:
+    """The variants that would be launched, with what they change, and those that would not, with the reason."""
+    written = found.variants[0]
+    lines = [f"{written.case.id}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
+    rows = [(one.name, str(one.case.gpus), changes(written, one)) for one in found.variants]
+    lines += table([("variant", "GPUs", "changes"), *rows])
     if found.pruned:
         lines += ["", "left out:", *map(pruned, found.pruned)]
     return lines
 
 
-def _variant(one: Variant) -> tuple[str, str, str]:
-    return one.name, str(one.case.gpus), settings(one.settings)
+def changes(written: Variant, one: Variant) -> str:
+    """What a variant changes in the case as it is written: `--enable-torch-compile, without --tp-size (lossy)`."""
+    before, after = written.case, one.case
+    told = [
+        _flag(name, after.args.get(name))
+        for name in dict.fromkeys((*after.args, *before.args))
+        if after.args.get(name) != before.args.get(name)
+    ]
+    told += [
+        f"{name}={after.env[name]}" if name in after.env else f"without {name}"
+        for name in dict.fromkeys((*after.env, *before.env))
+        if after.env.get(name) != before.env.get(name)
+    ]
+    told += ["another config file"] if after.config != before.config else []
+    return (", ".join(told) or WRITTEN) + (" (lossy)" if one.lossy else "")
 
 
-def settings(chosen: Sequence[Setting]) -> str:
-    """`--enable-torch-compile, without --dit-cpu-offload, SGLANG_CACHE_DIT_ENABLED=true (lossy)`."""
-    return ", ".join(map(setting, chosen)) or WRITTEN
-
-
-def setting(one: Setting) -> str:
-    """The flags and variables that a setting gives."""
-    told = []
-    for name, value in one.args.items():
-        if value is None:
-            told.append(f"without --{name}")
-        elif value is True:
-            told.append(f"--{name}")
-        else:
-            shown = " ".join(map(_value, value)) if isinstance(value, tuple) else _value(value)
-            told.append(f"--{name} {shown}")
-    told += [f"without {name}" if value is None else f"{name}={value}" for name, value in one.env.items()]
-    return (" ".join(told) or one.name) + (" (lossy)" if one.lossy else "")
+def _flag(name: str, value: object) -> str:
+    if value is None:
+        return f"without --{name}"
+    if value is True:
+        return f"--{name}"
+    return f"--{name} " + (" ".join(map(_value, value)) if isinstance(value, tuple) else _value(value))
 
 
 def _value(value: object) -> str:
@@ -238,11 +240,11 @@ def ranking(report: TuneReport) -> list[tuple[str, ...]]:
     rows = []
     for one in report.tuned.standings:
         if one.ms is not None:
-            variant = about.get(one.variant) or TunedVariant(name=one.variant)
+            variant = about[one.variant]
             rows.append(
                 (
                     "-" if one.group is None else str(one.group),
-                    name_of(variant, report),
+                    name_of(variant),
                     str(one.launches),
                     numbers.quantity(one.ms, "ms"),
                     slower(one, report),
@@ -254,13 +256,9 @@ def ranking(report: TuneReport) -> list[tuple[str, ...]]:
     return [HEAD, *rows] if rows else []
 
 
-def name_of(variant: TunedVariant, report: TuneReport) -> str:
+def name_of(variant: TunedVariant) -> str:
     """The name of a variant, with what must be known of it."""
-    return (
-        variant.name
-        + (" (as written)" if variant.name == report.written and variant.name != "as written" else "")
-        + (" (lossy)" if variant.lossy else "")
-    )
+    return variant.name + (" (lossy)" if variant.variant.lossy else "")
 
 
 def slower(one: Standing, report: TuneReport) -> str:
@@ -325,7 +323,7 @@ def notes(report: TuneReport) -> list[str]:
             "--allow-lossy"
         )
     best = about.get(report.best or "")
-    if best is not None and best.lossy:
+    if best is not None and best.variant.lossy:
         seen = "" if best.quality is None else quality_text.words(best.quality, base=WRITTEN)
         found.append(f"{best.name} is lossy: {seen or 'its pictures were not compared'}")
     return found

@@ -18,9 +18,7 @@ def described(
     """What is known of each variant beside its standing. The first is the case as it is written."""
     return tuple(
         TunedVariant(
-            name=one.name,
-            settings=one.settings,
-            gpus=one.case.gpus,
+            variant=one,
             e2e_ms=_e2e_ms(one.name, launches),
             quality=pictures(bench, variants[0], one, launches),
             command=_command(one, engine),

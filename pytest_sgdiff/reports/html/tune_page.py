@@ -36,7 +36,7 @@ def render(report: TuneReport) -> str:
             command=tune_text.command_of(report),
             best=report.best,
             ranking=_columns(tune_text.ranking(report)),
-            settings={one.name: tune_text.settings(one.settings) for one in report.variants},
+            settings={one.name: tune_text.changes(report.variants[0].variant, one.variant) for one in report.variants},
             comparisons=tune_text.comparisons(report),
             picture=picture(report),
             front=tune_text.front_rows(report),
