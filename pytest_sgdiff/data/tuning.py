@@ -10,9 +10,11 @@ from pytest_sgdiff.data.cases import Advice, ArgValue, Case
 from pytest_sgdiff.data.measurements import Problem
 from pytest_sgdiff.data.pictures import Quality
 
-Axis = Literal["topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode"]
+Axis = Literal[
+    "topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode", "matrix"
+]
 """What a setting is about; a variant has at most one setting of each. `offload` is where weights are kept, FSDP among
-them."""
+them; `matrix` is whatever a variant of a case file's own matrix changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

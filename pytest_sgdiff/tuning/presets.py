@@ -15,8 +15,8 @@ _GUIDE = "performance guide"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """A purpose. `settings` are the guide's recipe for it, by axis, which is tried as one variant. `offered` limits what
-    is tried on an axis: to these settings, or to none."""
+    """A purpose. `settings` are the guide's recipe for it, by axis, which is tried as one variant. `offered` limits
+    what is tried on an axis."""
 
     summary: str
     source: str
@@ -53,7 +53,7 @@ PRESETS: Mapping[str, Preset] = {
         offered={"offload": ("resident", "dit-resident")},
     ),
     "lossy": Preset(
-        summary="approximate attention and caches between steps, alone and together, on everything resident and compiled",
+        summary="approximate attention and caches between steps, with everything on the GPU and compiled",
         source=f'{_GUIDE}, recipe "Maximum speed, lossy native path (SageAttention + Cache-DiT)"',
         settings={"compile": "compile", "offload": "resident", "attention": "sage", "cache": "cache-dit"},
         offered={"offload": ("resident",)},
@@ -79,7 +79,9 @@ RECIPES: tuple[Recipe, ...] = (
         settings={"offload": "encoder-cpu"},
         source=f'{_TABLE}, row "Wan2.2 A14B T2V/I2V"; recipe "Maximum speed, video model"',
     ),
-    Recipe(models=r"Wan2", settings=_COMPILED, source=f'{_TABLE}, rows "Wan2.2 TI2V 5B" and "Wan2.1 / FastWan / TurboWan"'),
+    Recipe(
+        models=r"Wan2", settings=_COMPILED, source=f'{_TABLE}, rows "Wan2.2 TI2V 5B" and "Wan2.1 / FastWan / TurboWan"'
+    ),
     Recipe(models=r"Cosmos3", settings=_COMPILED, source=f'{_TABLE}, row "Cosmos3 Nano / Super"'),
     Recipe(models=r"ideogram", settings=_COMPILED, source=f'{_TABLE}, row "Ideogram 4 FP8/NVFP4"'),
     Recipe(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_sgdiff.data import Advice, Case
-from pytest_sgdiff.data.tuning import Axis, Pruned, PruneCode, Setting, Space, Variant
+from pytest_sgdiff.data.tuning import Axis, PruneCode, Pruned, Setting, Space, Variant
 from pytest_sgdiff.engines.flags.check import complaints, has_flags
 from pytest_sgdiff.engines.flags.lookup import EngineFlags
 from pytest_sgdiff.lint import advise, together
@@ -28,6 +28,8 @@ _CROSSED: tuple[Axis, ...] = ("topology", "compile", "offload")
 
 _CORNER: Mapping[Axis, str] = {"compile": "compile", "offload": "resident"}
 """What is likely fastest, whatever the topology: the ground for settings that are tried on top of it."""
+
+_ON_TOP: tuple[Axis, ...] = ("attention", "cache", "quantised", "device-mode")
 
 
 def space(
@@ -55,18 +57,35 @@ def space(
     sieve.single()
     if has_flags(case):
         _fill(sieve, _offered(ground, axes, chosen), chosen)
-    return Space(variants=tuple(sieve.kept.values()), pruned=tuple(sieve.pruned))
+    return sieve.space()
 
 
-def _offered(
-    ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None
-) -> dict[Axis, tuple[Choice, ...]]:
+def matrix_space(
+    cases: Sequence[Case],
+    *,
+    gpus: int,
+    engine: EngineFlags | None,
+    products: Sequence[str] = (),
+    allow_lossy: Lossy = "no",
+) -> Space:
+    """The variants that a case file states itself, as the matrix of one case: the first is what the others are compared
+    with. A case with the mark `lossy` is a lossy variant. Raises ValueError where there is no case."""
+    if not cases:
+        raise ValueError("a matrix of no cases")
+    sieve = _Sieve(ground=Ground(case=cases[0], gpus=gpus, engine=engine, products=tuple(products)), lossy=allow_lossy)
+    for number, case in enumerate(cases):
+        sieve.given(case, changes=number > 0)
+    return sieve.space()
+
+
+def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None) -> dict[Axis, tuple[Choice, ...]]:
     """What is tried on each axis. Rare settings are, where their axis is asked for by name."""
     found: dict[Axis, tuple[Choice, ...]] = {}
     for axis in AXES if axes is None else [one for one in AXES if one in axes]:
         limited = None if preset is None else preset.offered.get(axis)
+        recipe = "" if preset is None else preset.settings.get(axis, "")
         found[axis] = tuple(
-            one
+            replace(one, role="main") if one.setting.name == recipe else one
             for one in choices(axis, ground)
             if (one.setting.name in limited if limited is not None else one.role != "rare" or axes is not None)
         )
@@ -76,37 +95,47 @@ def _offered(
 def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Preset | None) -> None:
     topologies = [one.setting for one in offered.get("topology", ()) if one.role == "main"]
     first = sieve.first_allowed(topologies)
+    corner = (*first, *_named(offered, _CORNER if preset is None else preset.settings, _CROSSED))
     # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself.
-    if sieve.ground.case.gpus != sieve.ground.gpus:
-        sieve.base = first
-    for found in offered.values():
+    spread = first if sieve.ground.case.gpus != sieve.ground.gpus else ()
+    for axis, found in offered.items():
+        # A purpose has a ground of its own: the case may need more memory than there is.
+        beside = preset is not None and axis not in _CROSSED
+        sieve.base = () if axis == "topology" else sieve.not_in_place(corner) if beside else spread
         for choice in found:
             sieve.single(choice.setting)
+    sieve.base = ()
 
     mains = {axis: [one.setting for one in found if one.role == "main"] for axis, found in offered.items()}
     for combination in itertools.product(*(mains[axis] for axis in _CROSSED if mains.get(axis))):
         sieve.combination(*combination)
 
-    corner = (*first, *_named(offered, _CORNER))
     for extras in _on_top(mains):
         sieve.combination(*corner, *extras)
+    for axis in _ON_TOP:
+        for choice in offered.get(axis, ()):
+            # What cannot be had where weights are now, may be where they stay on the GPU.
+            if sieve.refuses(choice.setting):
+                sieve.combination(*corner, choice.setting)
 
     recipe = recipe_of(sieve.ground.case) if preset is None else preset
     if recipe is not None:
-        sieve.combination(*first, *_named(offered, recipe.settings))
+        sieve.combination(*first, *_named(offered, recipe.settings, AXES))
 
 
 def _on_top(mains: Mapping[Axis, Sequence[Setting]]) -> Iterator[tuple[Setting, ...]]:
     """What is tried on the likely fastest ground: each setting of these axes, and the lossy ones that go together."""
-    for axis in ("attention", "cache", "quantised", "device-mode"):
+    for axis in _ON_TOP:
         yield from ((one,) for one in mains.get(axis, ()))
     yield from itertools.product(mains.get("attention", ()), mains.get("cache", ()))
     yield from itertools.product(mains.get("quantised", ()), mains.get("cache", ())[:1])
 
 
-def _named(offered: Mapping[Axis, Sequence[Choice]], names: Mapping[Axis, str]) -> tuple[Setting, ...]:
-    """The settings of these names, as far as they are tried."""
-    found = (choice.setting for choices_of in offered.values() for choice in choices_of)
+def _named(
+    offered: Mapping[Axis, Sequence[Choice]], names: Mapping[Axis, str], axes: Sequence[Axis]
+) -> tuple[Setting, ...]:
+    """The settings of these names on these axes, as far as they are tried."""
+    found = (choice.setting for axis in axes for choice in offered.get(axis, ()))
     return tuple(one for one in found if names.get(one.axis) == one.name)
 
 
@@ -124,9 +153,13 @@ class _Sieve:
     _works: dict[Hashable, str] = field(default_factory=dict)
     _refused: dict[frozenset[str], frozenset[tuple[str, str]]] = field(default_factory=dict)
 
+    def space(self) -> Space:
+        """What was kept and what was not."""
+        return Space(variants=tuple(self.kept.values()), pruned=tuple(self.pruned))
+
     def single(self, *setting: Setting) -> None:
-        """Judge the case as it is written, or one setting; what is not kept is told."""
-        settings = setting if any(one.axis == "topology" for one in setting) or not setting else (*self.base, *setting)
+        """Judge the case as it is written, or one setting; what is not kept is listed with its reason."""
+        settings = (*self.base, *setting)
         if self.lossy == "no" and any(one.lossy for one in setting):
             self._prune(settings, "lossy")
         else:
@@ -134,41 +167,58 @@ class _Sieve:
 
     def combination(self, *settings: Setting) -> None:
         """Judge several settings together. Those that the case has anyway are left out. A combination that is refused
-        for what one of its parts was refused for is passed over: that was told."""
+        for what one of its parts was refused for is passed over."""
         if self.lossy == "yes" or not any(one.lossy for one in settings):
-            self._judge([one for one in settings if not self._in_place(one)])
+            self._judge(self.not_in_place(settings))
 
     def first_allowed(self, settings: Sequence[Setting]) -> tuple[Setting, ...]:
         """The first of these that nothing is known against, none if all are refused."""
         allowed = ((one,) for one in settings if not self._refusals(variant_of(self.ground.case, [one]).case)[1])
         return next(allowed, ())
 
-    def _judge(self, settings: Sequence[Setting]) -> None:
-        settings = sorted(settings, key=lambda one: AXES.index(one.axis))
-        name = name_of(settings)
-        if name in self._seen:
+    def given(self, case: Case, *, changes: bool) -> None:
+        """Judge a case as it stands; the first of several `changes` nothing."""
+        setting = Setting(
+            axis="matrix", name=case.variant or case.id, lossy="lossy" in case.marks, source="the case file's matrix"
+        )
+        if setting.lossy and changes and self.lossy == "no":
+            self._prune((setting,), "lossy")
             return
+        settings = (setting,) if changes else ()
+        self._sift(Variant(name=setting.name, case=replace(case, faster_than=None), settings=settings))
+
+    def not_in_place(self, settings: Sequence[Setting]) -> tuple[Setting, ...]:
+        """Those settings that the case as it is written does not have anyway."""
+        case = self.ground.case
+        return tuple(one for one in settings if same_but_for(case, [one]) != work(case))
+
+    def refuses(self, setting: Setting) -> bool:
+        """Whether the setting was refused by itself."""
+        return frozenset((setting.name,)) in self._refused
+
+    def _judge(self, settings: Sequence[Setting]) -> None:
+        ordered = sorted(settings, key=lambda one: AXES.index(one.axis))
+        if name_of(ordered) not in self._seen:
+            self._sift(variant_of(self.ground.case, ordered))
+
+    def _sift(self, variant: Variant) -> None:
+        name, settings = variant.name, variant.settings
         self._seen.add(name)
-        variant = variant_of(self.ground.case, settings)
         needed = max(variant.case.gpus, 2 if _sharded(settings) else 0)
         if needed > self.ground.gpus or (_sharded(settings) and variant.case.gpus < 2):
             if len(settings) <= len(self.base) + 1:
-                self._prune(settings, "gpus")
+                self._prune(settings, "gpus", name=name)
             return
         code, advice = self._refusals(variant.case)
         if advice:
-            self._refuse(settings, code, advice)
+            self._refuse(variant, code, advice)
             return
         done = work(variant.case)
         if done in self._works:
-            self._prune(settings, "same", same=self._works[done])
+            self._prune(settings, "same", name=name, same=self._works[done])
         else:
             self._works[done] = name
             self.kept[name] = variant
-
-    def _in_place(self, setting: Setting) -> bool:
-        case = self.ground.case
-        return same_but_for(case, [setting]) == work(case)
 
     def _refusals(self, case: Case) -> tuple[PruneCode, tuple[Advice, ...]]:
         """Every error that is known of a case: of the engine's flags, then in general."""
@@ -183,18 +233,24 @@ class _Sieve:
         errors = [one for one in general if one.level == "error"]
         return "flag" if flags else "advice", together(flags, errors)
 
-    def _refuse(self, settings: Sequence[Setting], code: PruneCode, advice: tuple[Advice, ...]) -> None:
-        names = frozenset(one.name for one in settings) - {one.name for one in self.base}
+    def _refuse(self, variant: Variant, code: PruneCode, advice: tuple[Advice, ...]) -> None:
+        names = frozenset(one.name for one in variant.settings) - {one.name for one in self.base}
         wrong = frozenset((one.slug, one.key) for one in advice)
         told = frozenset().union(*(found for parts, found in self._refused.items() if parts <= names))
         self._refused[names] = self._refused.get(names, frozenset()) | wrong
-        if not settings or not wrong <= told:
-            self._prune(settings, code, advice=advice)
+        if not variant.settings or not wrong <= told:
+            self._prune(variant.settings, code, name=variant.name, advice=advice)
 
     def _prune(
-        self, settings: Sequence[Setting], code: PruneCode, *, advice: tuple[Advice, ...] = (), same: str = ""
+        self,
+        settings: Sequence[Setting],
+        code: PruneCode,
+        *,
+        name: str = "",
+        advice: tuple[Advice, ...] = (),
+        same: str = "",
     ) -> None:
-        name = name_of(settings)
+        name = name or name_of(settings)
         self._seen.add(name)
         self.pruned.append(Pruned(name=name, settings=tuple(settings), code=code, advice=advice, same=same))
 
