@@ -308,7 +308,7 @@ def _fraction(text: str) -> float:
 def _show(prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
 
-    print("\n".join(tune_text.space(prepared.space)))
+    print("\n".join(tune_text.space(prepared.case.id, prepared.space)))
     return GOOD
 
 

@@ -29,10 +29,10 @@ SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
 
-def space(found: Space) -> list[str]:
+def space(case: str, found: Space) -> list[str]:
     """The variants that would be launched, with what they change, and those that would not, with the reason."""
     written = found.variants[0]
-    lines = [f"{written.case.id}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
+    lines = [f"{case}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
     rows = [(one.name, str(one.case.gpus), changes(written, one)) for one in found.variants]
     lines += table([("variant", "GPUs", "changes"), *rows])
     if found.pruned:

@@ -123,6 +123,8 @@ class Bench:
         if result.reason.error:
             # Others hold the GPUs: no fault of the variant, and the next one would wait as long.
             raise MeasuringError(f"{variant.name}: {result.reason.error}")
+        if any(problem.code == "interrupted" for problem in result.problems):
+            return
         took = result.elapsed_s if took_s is None else took_s
         told = came_of(variant, result, self.plan.metric)
         for tried in told if isinstance(told, tuple) else (told,):
