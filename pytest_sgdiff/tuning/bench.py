@@ -61,7 +61,7 @@ class Bench:
         """Launch the variants, at the same time as far as there are GPUs. What did not end within `timeout_s` is left
         out.
 
-        Raises MeasuringError, DataFileError, OSError, and KeyboardInterrupt; what is known by then `known` gives.
+        Raises MeasuringError, DataFileError, OSError, and KeyboardInterrupt; `known` has what is known all the same.
         """
         where = self._folder(number)
         write_round(where, Round(case=self.plan.case.id, cases=tuple(one.case for one in variants)), below=self.folder)
@@ -76,8 +76,9 @@ class Bench:
             inherits=self.inherits,
             timeout_s=timeout_s,
         )
-        took_s = time.monotonic() - started
-        found = self.known(number, variants, took_s=took_s)
+        found = self.known(number, variants, took_s=time.monotonic() - started)
+        if trouble := list(self._troubles(number, variants)):
+            raise MeasuringError("; ".join(trouble))
         missing = {one.name for one in variants} - {launch.variant for launch in found}
         if missing and code is not None:
             raise MeasuringError(
@@ -88,15 +89,26 @@ class Bench:
 
     def known(self, number: int, variants: Sequence[Variant], *, took_s: float | None = None) -> tuple[TuneLaunch, ...]:
         """What is known of the variants of a round, also of one that was killed. `took_s` is how long it took, None
-        where nobody knows. Raises MeasuringError and SgdiffError."""
-        where = self._folder(number)
-        endings = {ending.case: ending for ending in read_endings(where, [v.case for v in variants], below=self.folder)}
-        found: list[TuneLaunch] = []
+        where nobody knows. Raises SgdiffError for a file that is damaged."""
+        alone = len(variants) == 1
+        return tuple(
+            launch
+            for variant, ending in self._endings(number, variants)
+            for launch in self._launches(number, variant, ending, took_s=took_s, alone=alone)
+        )
+
+    def _endings(self, number: int, variants: Sequence[Variant]) -> Iterator[tuple[Variant, Ending]]:
+        cases = [variant.case for variant in variants]
+        endings = {one.case: one for one in read_endings(self._folder(number), cases, below=self.folder)}
         for variant in variants:
             if (ending := endings.get(variant.case.id)) is not None:
-                alone = len(variants) == 1
-                found += self._launches(number, variant, ending, took_s=took_s, alone=alone)
-        return tuple(found)
+                yield variant, ending
+
+    def _troubles(self, number: int, variants: Sequence[Variant]) -> Iterator[str]:
+        """Why variants were not measured through no fault of their own: the next one would fare no better."""
+        for variant, ending in self._endings(number, variants):
+            if why := _no_fault(variant, ending):
+                yield f"{variant.name}: {why}"
 
     def launches(self, number: int) -> Path:
         """The folder with the launches of a round."""
@@ -109,9 +121,9 @@ class Bench:
         self, number: int, variant: Variant, ending: Ending, *, took_s: float | None, alone: bool
     ) -> Iterator[TuneLaunch]:
         result = ending.result
+        if _no_fault(variant, ending):
+            return
         if result is None:
-            if ending.broke or variant.case.id == self.plan.case.id or not variant.settings:
-                raise MeasuringError(f"{variant.name}: {ending.why}")
             yield TuneLaunch(
                 round=number,
                 variant=variant.name,
@@ -120,9 +132,6 @@ class Bench:
                 alone=alone,
             )
             return
-        if result.reason.error:
-            # Others hold the GPUs: no fault of the variant, and the next one would wait as long.
-            raise MeasuringError(f"{variant.name}: {result.reason.error}")
         if any(problem.code == "interrupted" for problem in result.problems):
             return
         took = result.elapsed_s if took_s is None else took_s
@@ -156,6 +165,15 @@ class Bench:
     def _environment(self, where: Path) -> Mapping[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in child.OF_OTHER_RUNS}
         return {**kept, SETTINGS: json.dumps({"round": str(where), "parent": os.getpid()})}
+
+
+def _no_fault(variant: Variant, ending: Ending) -> str:
+    """What kept a variant from being measured that is no fault of its own; empty where it was measured, or its own
+    settings are at fault. Where the case as it is written has no result, no variant will have one."""
+    if ending.result is None:
+        return ending.why if ending.broke or not variant.settings else ""
+    # Others hold the GPUs.
+    return ending.result.reason.error
 
 
 def came_of(variant: Variant, result: CaseResult, metric: str) -> tuple[Tried, ...] | Dropped:

@@ -78,4 +78,4 @@ def _read(cls: type[T], raw: bytes, path: Path) -> T:
     try:
         return from_plain(cls, json.loads(raw))
     except (ValueError, RecursionError, WireError) as error:
-        raise SgdiffError(f"{path}: is damaged: {error}") from None
+        raise SgdiffError(f"{path}: is damaged ({error}): delete it, and what it is of is launched again") from None

@@ -89,9 +89,12 @@ def test_a_variant_without_a_result_is_left_out_and_the_case_itself_ends_the_sea
 
 def test_gpus_that_others_hold_are_no_fault_of_a_variant(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     busy = measured(QUICK.case.id, outcome="inconclusive", reason=Reason(code="environment", error="GPU 0 is busy"))
-    ended(monkeypatch, Ending(case=QUICK.case.id, result=busy))
-    with pytest.raises(MeasuringError, match="GPU 0 is busy"):
-        bench.measure(1, [QUICK], timeout_s=None)
+    crashed = Ending(case=CRASHES.case.id, result=measured(CRASHES.case.id, problems=(OOM,)))
+    ended(monkeypatch, Ending(case=QUICK.case.id, result=busy), crashed)
+    with pytest.raises(MeasuringError, match="quick: GPU 0 is busy"):
+        bench.measure(1, [QUICK, CRASHES], timeout_s=None)
+    # What was measured beside it is known, and it is launched again.
+    assert [one.variant for one in bench.known(1, [QUICK, CRASHES])] == ["crashes"]
 
 
 def test_a_pytest_that_says_nothing_is_an_error_with_the_end_of_its_log(
