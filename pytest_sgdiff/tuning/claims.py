@@ -26,7 +26,8 @@ Quantity = Literal["time", "memory"]
 class Claim:
     """The time (or peak memory) with a setting whose name matches `this`, over that with one that matches `that`, lies
     from `least` to `most`; a `least` of None is no bound. An empty `that` stands for no setting of the axis. The first
-    variant has `times_gpus` as many GPUs as the second, and where `gpus` is given, that many.
+    variant has `times_gpus` as many GPUs as the second, and where `gpus` is given, that many. Both have the settings
+    `beside`, by axis.
 
     `models` is a pattern of the models that it is made for. `says` is what the guide says, `reading` how it was made a
     figure where the guide has none. `figures_ms` are the guide's measurement of both, on `machine`."""
@@ -38,6 +39,7 @@ class Claim:
     most: float = 1.0
     least: float | None = None
     times_gpus: int = 1
+    beside: Mapping[Axis, str] = field(default_factory=dict)
     quantity: Quantity = "time"
     models: str = ""
     gpus: int | None = None
@@ -91,6 +93,7 @@ CLAIMS: tuple[Claim, ...] = (
         most=0.9,
         models=r"FireRed-Image-Edit-1\.0",
         gpus=2,
+        beside={"compile": "compile", "offload": "resident"},
         figures_ms=(10955.90, 13419.15),
         machine="2 x H100",
         says="on H100, CFG parallel on 2 GPUs was faster than Ulysses: 13419.15 -> 10955.90 ms",
@@ -105,6 +108,7 @@ CLAIMS: tuple[Claim, ...] = (
         most=0.9,
         models=r"FireRed-Image-Edit-1\.1",
         gpus=2,
+        beside={"compile": "compile", "offload": "resident"},
         figures_ms=(10934.21, 13414.72),
         machine="2 x H100",
         says="on H100, CFG parallel on 2 GPUs was faster than Ulysses: 13414.72 -> 10934.21 ms",
@@ -304,10 +308,14 @@ class _Pairs:
         for variant in self._measured:
             for that in self._others(claim, variant):
                 fits = variant.case.gpus == that.case.gpus * claim.times_gpus
-                fits = fits and claim.gpus in (None, variant.case.gpus)
+                fits = fits and claim.gpus in (None, variant.case.gpus) and self._beside(claim, variant)
                 if fits and that is not variant and (variant.name, that.name) not in seen:
                     seen.add((variant.name, that.name))
                     yield variant, that
+
+    def _beside(self, claim: Claim, variant: Variant) -> bool:
+        wanted = (self._settings.get(axis, {}).get(name) for axis, name in claim.beside.items())
+        return all(one is not None and _has(variant, one) for one in wanted)
 
     def _others(self, claim: Claim, variant: Variant) -> Iterator[Variant]:
         """The variants that this one would be with a setting that it is compared with."""
@@ -318,7 +326,7 @@ class _Pairs:
             return
         settings = self._settings.get(claim.axis, {})
         mine = [one for name, one in settings.items() if re.fullmatch(claim.this, name)]
-        if any(same_but_for(variant.case, [one]) == work(variant.case) for one in mine):
+        if any(_has(variant, one) for one in mine):
             for name, one in settings.items():
                 other = self._by_work.get(same_but_for(variant.case, [one]))
                 if re.fullmatch(claim.that, name) and other is not None:
@@ -355,6 +363,11 @@ class _Pairs:
         if one.variant == self._quickest:
             return (1.0, 1.0)
         return None if one.ratio_low is None or one.ratio_high is None else (one.ratio_low, one.ratio_high)
+
+
+def _has(variant: Variant, setting: Setting) -> bool:
+    """Whether the variant would be the same work with the setting."""
+    return same_but_for(variant.case, [setting]) == work(variant.case)
 
 
 def _times(one: Standing) -> tuple[float, float] | None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pytest_sgdiff.data import Case
 from pytest_sgdiff.data.tuning import Axis
 
 _GUIDE = "performance guide"
@@ -100,6 +99,6 @@ RECIPES: tuple[Recipe, ...] = (
 """The first that matches counts."""
 
 
-def recipe_of(case: Case) -> Recipe | None:
-    """The guide's recipe for the case's model, None where it has none."""
-    return next((one for one in RECIPES if re.search(one.models, case.model, re.IGNORECASE)), None)
+def recipe_of(model: str) -> Recipe | None:
+    """The guide's recipe for a model, None where it has none."""
+    return next((one for one in RECIPES if re.search(one.models, model, re.IGNORECASE)), None)
