@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pytest_sgdiff.data import Case
 from pytest_sgdiff.data.tuning import Axis
 
 _GUIDE = "performance guide"
@@ -50,13 +49,13 @@ PRESETS: Mapping[str, Preset] = {
         summary="everything on the GPU, compiled or not",
         source=f'{_GUIDE}, recipes "Maximum speed" for image and for video models',
         settings={"compile": "compile", "offload": "resident"},
-        offered={"offload": ("resident", "dit-resident")},
+        offered={"offload": ("resident", "all-resident")},
     ),
     "lossy": Preset(
         summary="approximate attention and caches between steps, with everything on the GPU and compiled",
         source=f'{_GUIDE}, recipe "Maximum speed, lossy native path (SageAttention + Cache-DiT)"',
         settings={"compile": "compile", "offload": "resident", "attention": "sage", "cache": "cache-dit"},
-        offered={"offload": ("resident",)},
+        offered={"offload": ("resident", "all-resident")},
         allow_lossy=True,
     ),
 }
@@ -65,7 +64,7 @@ PRESETS: Mapping[str, Preset] = {
 _TABLE = f"{_GUIDE}, model table"
 _RESIDENT: Mapping[Axis, str] = {"compile": "compile", "offload": "resident"}
 _COMPILED: Mapping[Axis, str] = {"compile": "compile"}
-_OFFLOADED: Mapping[Axis, str] = {"compile": "compile", "offload": "encoder-cpu"}
+_OFFLOADED: Mapping[Axis, str] = {"compile": "compile", "offload": "text-encoder-cpu"}
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe(models=r"FLUX\.[12]", settings=_RESIDENT, source=f'{_TABLE}, rows "FLUX.1 / FLUX.2 image" and "Klein"'),
@@ -76,7 +75,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(models=r"Z-Image", settings=_COMPILED, source=f'{_TABLE}, row "Z-Image / Z-Image-Turbo"'),
     Recipe(
         models=r"Wan2\.2-(?:T2V|I2V)-A14B",
-        settings={"offload": "encoder-cpu"},
+        settings={"offload": "text-encoder-cpu"},
         source=f'{_TABLE}, row "Wan2.2 A14B T2V/I2V"; recipe "Maximum speed, video model"',
     ),
     Recipe(
@@ -100,6 +99,6 @@ RECIPES: tuple[Recipe, ...] = (
 """The first that matches counts."""
 
 
-def recipe_of(case: Case) -> Recipe | None:
-    """The guide's recipe for the case's model, None where it has none."""
-    return next((one for one in RECIPES if re.search(one.models, case.model, re.IGNORECASE)), None)
+def recipe_of(model: str) -> Recipe | None:
+    """The guide's recipe for a model, None where it has none."""
+    return next((one for one in RECIPES if re.search(one.models, model, re.IGNORECASE)), None)

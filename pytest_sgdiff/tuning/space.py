@@ -118,7 +118,7 @@ def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Prese
             if sieve.refuses(choice.setting):
                 sieve.combination(*corner, choice.setting)
 
-    recipe = recipe_of(sieve.ground.case) if preset is None else preset
+    recipe = recipe_of(sieve.ground.case.model) if preset is None else preset
     if recipe is not None:
         sieve.combination(*first, *_named(offered, recipe.settings, AXES))
 

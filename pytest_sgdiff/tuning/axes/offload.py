@@ -41,8 +41,7 @@ _OFFLOAD: tuple[tuple[Role, Setting], ...] = (
         "main",
         _kept(
             "resident",
-            f'{GUIDE}, recipe "Maximum speed, image model": everything stays on the GPU where memory allows',
-            encoders=False,
+            f'{GUIDE}, recipe "Maximum speed, image model": the transformer stays on the GPU where memory allows',
         ),
     ),
     (
@@ -54,7 +53,8 @@ _OFFLOAD: tuple[tuple[Role, Setting], ...] = (
         ),
     ),
     ("main", _kept("layerwise", f"{_LAYERWISE}: near no cost for some video models", _BY_LAYER)),
-    ("side", _kept("dit-resident", f"{_COMPONENTS}; the transformer stays", encoders=True)),
+    ("side", _kept("all-resident", f"{_COMPONENTS}; left out for all", encoders=False)),
+    ("side", _kept("components-cpu", f"{_COMPONENTS}; the transformer stays", encoders=True)),
     ("side", _kept("layerwise-p0.1", _START, {**_BY_LAYER, _SIZE: 0.1})),
     ("side", _kept("layerwise-p0.05", _START, {**_BY_LAYER, _SIZE: 0.05})),
     (
@@ -93,9 +93,9 @@ _OFFLOAD: tuple[tuple[Role, Setting], ...] = (
     ),
     ("rare", _kept("dit-cpu", _COMPONENTS, {"dit-cpu-offload": True})),
 )
-_ENCODER_CPU = Setting(
+_TEXT_ENCODER = Setting(
     axis="offload",
-    name="encoder-cpu",
+    name="text-encoder-cpu",
     args={"text-encoder-cpu-offload": True, "pin-cpu-memory": True},
     source=f"{TABLE}, rows Wan2.2 A14B and HunyuanVideo",
 )
@@ -108,5 +108,5 @@ def settings(ground: Ground) -> Sequence[Choice]:
     found = [Choice(setting=setting, role=role) for role, setting in _OFFLOAD]
     if not ground.native:
         # Of these flags the diffusers backend reads those of whole components.
-        return [one for one in found if one.setting.name in ("resident", "cpu-offload")]
-    return [*found, Choice(setting=_ENCODER_CPU, role="side")]
+        return [one for one in found if one.setting.name in ("all-resident", "cpu-offload")]
+    return [*found, Choice(setting=_TEXT_ENCODER, role="side")]
