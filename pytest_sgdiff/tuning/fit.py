@@ -22,22 +22,27 @@ from pytest_sgdiff.judging.estimator import NOISE
 from pytest_sgdiff.judging.rules.prior import FLOOR, WEIGHT_CAP, Prior
 from pytest_sgdiff.judging.rules.three_way import moderated, quantile
 
-HELD = 4.0
+HELD = 3.5
 """A launch is held up that is so many standard deviations of a difference slower than its variant's quickest. Eight
 launches that nothing holds up differ by so much in one of 20,000 cases."""
-HELD_SHARE, HELD_WEIGHT = 0.1, 1.5
+HELD_SHARE, HELD_WEIGHT = 1 / 6, 1.2
 """What is believed of the share of launches that are held up before any is seen, and how many launches that is worth.
 Little: on recorded hosts it was none of 20 launches, or 7 of 16 (docs/decision-evidence.md)."""
-HELD_SIZE, HELD_SIZE_WEIGHT = 0.15, 2.0
-"""By how much a launch is held up on average (of its logarithm), before any is seen, and how many that is worth. On
-recorded hosts: 2 to 12 % where the CPU was late, and 37 to 54 % by pauses in a request of a second."""
+LATE, PAUSED = 0.06, 0.45
+"""By how much launches are held up (of the logarithm), before any is seen: half of them by a late CPU, by so much on
+average, and half by pauses, hardly by more than so much. On recorded hosts: 2 to 12 %, and 37 to 54 % in requests of a
+second."""
+HELD_SIZE_WEIGHT = 2.0
+"""How many held-up launches that is worth."""
 DRIFT_WEIGHT = 4.0
 """How many rounds the prior of the drift between them is worth."""
+LONGEST = 5.0
+"""No launch is held up by more (of the logarithm): to 150 times its time."""
 LEAST_FREEDOM = 4.0
 """Degrees of freedom of a variance that contradicts what is believed: it is large already for being so."""
 SWEEPS = 30
 """Of the Gauss-Seidel iteration, which is at rest long before."""
-PASSES = 6
+PASSES = 12
 """Times that held-up launches are sought anew with the noise that the others show."""
 
 
@@ -102,10 +107,25 @@ class Fit:
         centre = self.centres[variant]
         beyond = max(0.0, centre.log - true_log)
         longer = sum(size >= beyond for size in self.held)
-        chance = (HELD_SIZE_WEIGHT * math.exp(-beyond / HELD_SIZE) + longer) / (HELD_SIZE_WEIGHT + len(self.held))
+        usual = (math.exp(-beyond / LATE) + math.exp(-((beyond / PAUSED) ** 4))) / 2
+        chance = (HELD_SIZE_WEIGHT * usual + longer) / (HELD_SIZE_WEIGHT + len(self.held))
         for i in range(centre.quick):
             chance *= (HELD_SHARE * HELD_WEIGHT + len(self.held) + i) / (HELD_WEIGHT + self.spare + i)
         return min(1.0, chance)
+
+    def held_by(self, variant: str, chance: float) -> float:
+        """By how much (of the logarithm) all launches of a variant may have been held up, with at least `chance`."""
+        log = self.centres[variant].log
+        least, most = 0.0, LONGEST
+        if self.all_held(variant, log) <= chance:
+            return 0.0
+        while most - least > 1e-4:
+            middle = (least + most) / 2
+            if self.all_held(variant, log - middle) > chance:
+                least = middle
+            else:
+                most = middle
+        return most
 
 
 def fit(samples: Mapping[str, Sequence[Sample]], prior: Prior) -> Fit:

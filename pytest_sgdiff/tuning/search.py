@@ -36,10 +36,10 @@ MOST_LAUNCHES = 10
 """Launches that a variant may have: what CVs of 1 % take to say of two equal ones that they are within 2 %."""
 HELD_PART = 0.4
 """Part of what may go wrong that is for a variant of which all launches were held up."""
-CENTRES_PART = 0.2
-"""Part of the rest that is for the intervals of the times themselves."""
-SHARE = 0.5
-"""Of those that may be quicker than the quickest so far, the part that the next round launches."""
+SLOW_PART, FAST_PART, CENTRES_PART = 0.65, 0.2, 0.15
+"""Parts of the rest: that the quickest variant looks slower beside others than it is, on which all decisions and the
+upper ends of the ratios depend; that it looks quicker, which the lower ends depend on; and the intervals of the times
+themselves."""
 
 
 class Race:
@@ -82,6 +82,8 @@ class Race:
         self._tried: dict[str, list[Tried]] = {name: [] for name in self.variants}
         self._samples: dict[str, list[Sample]] = {name: [] for name in self.variants}
         self._dropped: dict[str, Dropped] = {}
+        # The round in which those were dropped that are slower.
+        self._dropped_in: dict[str, int] = {}
         self._round = 1
         self._pending = list(self.variants)
         self._out: set[str] = set()
@@ -169,10 +171,13 @@ class Race:
         if was is not None and (was.code != "slower" or dropped.code == "slower"):
             return
         self._dropped[variant] = dropped
-        if dropped.code != "slower":
-            # It cannot be used: what is slower than it may be the quickest of those that can.
-            for name in [name for name, one in self._dropped.items() if one.code == "slower" and one.by == variant]:
-                del self._dropped[name]
+        self._dropped_in.pop(variant, None)
+        if dropped.code == "slower":
+            self._dropped_in[variant] = self._round
+            return
+        # It cannot be used: what is slower than it may be the quickest of those that can.
+        for name in [name for name in self._dropped_in if self._dropped[name].by == variant]:
+            self._race_again(name)
 
     def _known(self, variant: str) -> None:
         if variant not in self._tried:
@@ -204,9 +209,14 @@ class Race:
             return
         found = self._fit()
         first = _quickest(found, racing)
+        # What few launches seemed to prove when nobody knew how noisy they are may prove nothing now.
+        for name, round_ in list(self._dropped_in.items()):
+            if not self._is_slower(found, name, first, 0.0, round_=round_):
+                self._race_again(name)
         for name in racing:
             if name != first and self._is_slower(found, name, first, 0.0):
                 self._dropped[name] = Dropped(code="slower", by=first)
+                self._dropped_in[name] = self._round
         tolerance = math.log1p(self.within)
         racing = self._left_in()
         others = [name for name in racing if name != first]
@@ -217,7 +227,7 @@ class Race:
             return
         open_.sort(key=lambda name: (found.centres[name].log, self.variants.index(name)))
         waiting = [name for name in open_ if len(self._samples[name]) < self.most_launches]
-        chosen = waiting[: math.ceil(SHARE * len(waiting))]
+        chosen = waiting[: round(math.sqrt(len(waiting)))]
         if len(self._samples[first]) < self.most_launches:
             chosen = [first, *chosen]
         if not chosen:
@@ -227,19 +237,26 @@ class Race:
         # Turned round each time, so that what drifts within a round does not always fall on the same variants.
         self._pending = chosen[::-1] if self._round % 2 == 0 else chosen
 
-    def _is_slower(self, found: Fit, name: str, first: str, least: float) -> bool:
+    def _race_again(self, name: str) -> None:
+        del self._dropped[name], self._dropped_in[name]
+
+    def _is_slower(self, found: Fit, name: str, first: str, least: float, *, round_: int | None = None) -> bool:
         """Whether `name` is surely slower than `first` by more than `least` (of the logarithm)."""
         difference = found.difference(name, first)
-        if difference.log - difference.margin(self._error()) <= least:
+        if difference.log - difference.margin(self._error(round_)) <= least:
             return False
-        return found.all_held(name, found.centres[first].log + least) <= HELD_PART * (1 - self.confidence)
+        return found.all_held(name, found.centres[first].log + least) <= self._held_error()
 
-    def _error(self) -> float:
-        """What a comparison with the quickest may err by, on one side, in this round."""
-        return (1 - CENTRES_PART) * self._of_round() / (2 * max(1, len(self.variants) - 1))
+    def _error(self, round_: int | None = None, *, part: float = SLOW_PART) -> float:
+        """What a comparison with the quickest may err by, on one side, in a round, by itself this one."""
+        return part * self._of_round(round_ or self._round) / max(1, len(self.variants) - 1)
 
-    def _of_round(self) -> float:
-        return (1 - HELD_PART) * (1 - self.confidence) / (self._round * (self._round + 1))
+    def _held_error(self) -> float:
+        """What a variant may be misjudged by because all its launches were held up."""
+        return HELD_PART * (1 - self.confidence)
+
+    def _of_round(self, round_: int) -> float:
+        return (1 - HELD_PART) * (1 - self.confidence) / (round_ * (round_ + 1))
 
     def _needed(self) -> dict[str, int]:
         """Launches that variants need besides those that they have, so that what is open can be decided."""
@@ -299,10 +316,12 @@ class Race:
         if centre is None:
             return bare
         margin = self._centre_margin(found, centre)
+        # The centre of what is left if all launches were held up.
+        lowest = min(centre.log - margin, centre.log - found.held_by(name, self._held_error()))
         timed = replace(
             bare,
             ms=as_ratio(centre.log),
-            low=as_ratio(centre.log - margin),
+            low=as_ratio(lowest),
             high=as_ratio(centre.log + margin),
         )
         if not ranked:
@@ -315,18 +334,18 @@ class Race:
 
     def _over_quickest(self, found: Fit, name: str, racing: Sequence[str]) -> tuple[float, float]:
         """The interval of a variant's time over that of the quickest (logarithms): over all that may be it."""
-        low, high = math.inf, -math.inf
+        low, high, held = math.inf, -math.inf, found.held_by(name, self._held_error())
         for other in racing:
             if other == name:
                 low, high = min(low, 0.0), max(high, 0.0)
                 continue
             difference = found.difference(name, other)
-            margin = difference.margin(self._error())
-            low, high = min(low, difference.log - margin), max(high, difference.log + margin)
+            lowest = difference.log - max(difference.margin(self._error(part=FAST_PART)), held)
+            low, high = min(low, lowest), max(high, difference.log + difference.margin(self._error()))
         return (max(0.0, low), max(0.0, high)) if self._may_rank(name) else (low, high)
 
     def _centre_margin(self, found: Fit, centre: Centre) -> float:
-        error = CENTRES_PART * self._of_round() / (2 * len(self.variants))
+        error = CENTRES_PART * self._of_round(self._round) / (2 * len(self.variants))
         variance = centre.sd**2 / centre.quick
         variance += sum((n / centre.quick) ** 2 * found.unsure[k] for k, n in centre.rounds.items())
         return quantile(error, centre.freedom) * math.sqrt(variance)
