@@ -12,7 +12,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,15 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Axis, Case, EngineInfo, Space, Tuned, TuneReport, TuneStep
+    from pytest_sgdiff.data import Axis, Case, EngineInfo, Space, Tuned, TuneStep
     from pytest_sgdiff.tuning.bench import Bench
+    from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.tune import Search
 
 NOT_DECIDED, NOTHING, INTERRUPTED = 1, 4, 130
 POLL_S = 0.2
+MODEL = "model.yaml"
+"""The case file of a model without a case, in the folder of its search. Nothing of it counts but the name."""
 REPORTS = (".html", ".md", ".json", ".txt")
 
 EPILOG = """\
@@ -153,6 +156,7 @@ class Prepared:
 
 def _prepared(chosen: argparse.Namespace) -> Prepared:
     """Raises SgdiffError for what cannot be meant."""
+    from pytest_sgdiff.data import Location
     from pytest_sgdiff.engines.flags.lookup import flags_of
     from pytest_sgdiff.files.run_folders import PARENT
     from pytest_sgdiff.tuning.bench import ranked_by
@@ -171,6 +175,9 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
     except ValueError as error:
         raise OptionError(f"--pytest {chosen.pytest}: {str(error).lower()}") from None
     case = _case(chosen)
+    folder = chosen.out or Path.cwd() / PARENT / "tune" / data_files.file_name(case.id)[:80]
+    if chosen.model is not None:
+        case = replace(case, location=Location(path=os.path.relpath(folder / MODEL), line=1, column=1))
     spec = chosen.gpus or str(case.gpus or "none")
     gpus, products, machine = _gpus(spec, shown=chosen.dry_run)
     engine = _engine(chosen, case)
@@ -186,7 +193,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
     )
     return Prepared(
         case=case,
-        folder=chosen.out or Path.cwd() / PARENT / "tune" / data_files.file_name(case.id)[:80],
+        folder=folder,
         spec=spec,
         gpus=gpus,
         machine=machine,
@@ -216,7 +223,10 @@ def _case(chosen: argparse.Namespace) -> Case:
     if (chosen.case is None) == (chosen.model is None):
         raise OptionError("sgdiff tune: name a case, or a model with --model, and not both")
     if chosen.model is not None:
-        raise OptionError("--model: not yet")
+        return _bare(chosen)
+    for option in ("width", "height", "frames", "steps"):
+        if getattr(chosen, option) is not None:
+            raise OptionError(f"--{option}: is for a model (--model); a case says it itself")
     cases = all_cases("sgdiff tune")
     if (case := cases.get(chosen.case)) is None:
         from difflib import get_close_matches
@@ -224,6 +234,25 @@ def _case(chosen: argparse.Namespace) -> Case:
         near = get_close_matches(chosen.case, sorted(cases), n=1)
         raise OptionError(f"{chosen.case}: no such case" + (f", did you mean {near[0]}?" if near else ""))
     return case
+
+
+def _bare(chosen: argparse.Namespace) -> Case:
+    """A case of a model and a size. It has no file, so its search writes one for pytest to find."""
+    from pytest_sgdiff.tuning.bare import Bare, bare_case, shipped
+
+    for option in ("width", "height", "frames", "steps"):
+        if (value := getattr(chosen, option)) is not None and value < 1:
+            raise OptionError(f"--{option} {value}: must be above 0")
+    gpus, _, _ = _gpus(chosen.gpus or "1", shown=chosen.dry_run)
+    said = Bare(
+        model=chosen.model,
+        gpus=gpus,
+        width=chosen.width,
+        height=chosen.height,
+        frames=chosen.frames,
+        steps=chosen.steps,
+    )
+    return bare_case(said, shipped())
 
 
 def _gpus(spec: str, *, shown: bool) -> tuple[int, tuple[str, ...], str]:
@@ -326,6 +355,9 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     data_files.make_folder(folder, below=here if own else folder)
     if own:
         data_files.write(here / PARENT / "tune" / ".gitignore", IGNORE, below=here)
+    if chosen.model is not None:
+        model = {"cases": {prepared.case.name: {"model": prepared.case.model, "gpus": prepared.case.gpus}}}
+        data_files.write(folder / MODEL, json.dumps(model), below=folder)
     names = [variant.name for variant in prepared.space.variants]
     with _alone(folder) as lock, as_ctrl_c():
         if chosen.restart:
@@ -357,8 +389,9 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
 
 
 def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> TuneReport:
-    from pytest_sgdiff.data import TuneReport
+    from pytest_sgdiff.tuning.claims import applying, held
     from pytest_sgdiff.tuning.outcome import best, described
+    from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.search import front
 
     about = described(prepared.space.variants, search.book.launches, bench, prepared.engine)
@@ -374,7 +407,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         pruned=prepared.space.pruned,
         front=front(tuned.standings),
         best=best(tuned, about, allow_lossy=allow_lossy),
-        allow_lossy=allow_lossy,
+        claims=held(applying(prepared.case), tuned.standings, prepared.space),
         budget_s=prepared.budget_s,
         took_s=search.used_s,
         folder=os.path.relpath(prepared.folder),

@@ -8,7 +8,6 @@ from typing import Literal
 
 from pytest_sgdiff.data.cases import Advice, ArgValue, Case
 from pytest_sgdiff.data.measurements import Problem
-from pytest_sgdiff.data.pictures import Quality
 
 Axis = Literal[
     "topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode", "matrix"
@@ -173,44 +172,3 @@ class TuneStep:
     left: int = 0
     left_s: float | None = None
     came: TuneLaunch | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TunedVariant:
-    """What reports say of a variant beside its standing: the median time of its whole requests in ms, what became of
-    its pictures beside those of the case as it is written (None where nothing was measured), and the engine's command
-    line."""
-
-    variant: Variant
-    e2e_ms: float | None = None
-    quality: Quality | None = None
-    command: str = ""
-
-    @property
-    def name(self) -> str:
-        """The name of the variant."""
-        return self.variant.name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TuneReport:
-    """A search as reports show it. `metric` is what variants are ranked by; `written` is the variant without settings.
-    `front` are the variants that no other one beats in both time and memory, the quickest first. `best` is the one that
-    is recommended, None where there is none. `budget_s` is the time that the search was given, None for any."""
-
-    case: str
-    metric: str
-    engine_version: str
-    machine: str
-    tuned: Tuned
-    variants: tuple[TunedVariant, ...]
-    written: str
-    pruned: tuple[Pruned, ...] = ()
-    front: tuple[str, ...] = ()
-    best: str | None = None
-    allow_lossy: bool = False
-    budget_s: float | None = None
-    took_s: float = 0.0
-    at_once: int = 1
-    folder: str = ""
-    file: str = ""

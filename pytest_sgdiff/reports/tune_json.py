@@ -10,10 +10,11 @@ import json
 from typing import Any
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.data import Standing, TunedVariant, TuneReport
+from pytest_sgdiff.data import Standing
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import tune_text
+from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
 SCHEMA = 1
 """Within a number fields are only added."""
@@ -42,11 +43,11 @@ def render(report: TuneReport) -> str:
         "took_s": report.took_s,
         "gpu_s": tuned.gpu_s,
         "launches": tuned.launches,
-        "allow_lossy": report.allow_lossy,
         "written": report.written,
         "variants": [_variant(one, about, report) for one in tuned.standings],
         "front": list(report.front),
         "pruned": [{**to_plain(one), "words": tune_text.pruned(one).strip()} for one in report.pruned],
+        "claims": [{**to_plain(one), "words": tune_text.claim(one)} for one in report.claims],
         "notes": tune_text.notes(report),
         "folder": report.folder,
         "file": report.file,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_sgdiff.data import TuneReport
 from pytest_sgdiff.reports import tune_text
 from pytest_sgdiff.reports.markup import escape, fence
+from pytest_sgdiff.tuning.report import TuneReport
 
 
 def render(report: TuneReport) -> str:
@@ -24,6 +24,8 @@ def _lines(report: TuneReport) -> Iterator[str]:
     yield from _table("Ranking", tune_text.ranking(report))
     yield from _section("Compared", [f"- {escape(line)}" for line in tune_text.comparisons(report)])
     yield from _table("Time against memory", tune_text.front_rows(report))
+    told = [f"- {escape(line)}" for line in tune_text.claims(report, verbose=False)]
+    yield from _section("What SGLang's performance guide says", told)
     yield from _section("Given up", [f"- {escape(line)}" for line in tune_text.given_up(report)])
     yield from _section("Left out", [f"- {escape(line)}" for line in tune_text.left_out(report, verbose=True)])
 

@@ -5,6 +5,7 @@ A variant is so much *faster* as it takes less time: 13.4 s to 10.9 s is 18 % fa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pytest_sgdiff.data import (
@@ -16,13 +17,13 @@ from pytest_sgdiff.data import (
     Space,
     Standing,
     TuneCode,
-    TunedVariant,
     TuneLaunch,
-    TuneReport,
     TuneStep,
     Variant,
 )
 from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
+from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared
+from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
 WRITTEN = "the case as it is written"
 SHOWN_PRUNED = 3
@@ -137,6 +138,7 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
         ("compared:", comparisons(report)),
         ("given up:", given_up(report)),
         ("time against memory, each the quickest in so much memory:", front(report)),
+        ("what SGLang's performance guide says:", claims(report, verbose=verbose)),
         ("left out:", left_out(report, verbose=verbose)),
     ):
         if lines:
@@ -343,6 +345,37 @@ def front_rows(report: TuneReport) -> list[tuple[str, ...]]:
         if name in standings
     ]
     return [("variant", "time", "memory"), *rows] if rows else []
+
+
+def claims(report: TuneReport, *, verbose: bool) -> list[str]:
+    """What became of the guide's claims. Those that nothing was measured of are named with -v."""
+    return [claim(one) for one in report.claims if verbose or one.code != "untried"]
+
+
+def claim(one: ClaimResult) -> str:
+    """`held: CFG parallel is often faster …: cfg2 takes 18.4 % less than ulysses2 (-20.1 .. -16.6 %) [guide, …]`."""
+    says = one.claim.says + (f" (taken as: {one.claim.reading})" if one.claim.reading else "")
+    pairs = "; ".join(_pair(pair, one.claim) for pair in one.pairs[:SHOWN_PRUNED])
+    more = len(one.pairs) - SHOWN_PRUNED
+    pairs += f"; and {numbers.plural(more, 'pair')} more" if more > 0 else ""
+    return f"{_CLAIMS[one.code]}: {says}{f': {pairs}' if pairs else ''} [{one.claim.source}]"
+
+
+_CLAIMS: Mapping[ClaimCode, str] = {
+    "held": "held here",
+    "less": "did not hold here, less is gained",
+    "more": "more is gained here",
+    "open": "neither confirmed nor refuted",
+    "mixed": "held for some variants, and not for others",
+    "untried": "not tried",
+}
+
+
+def _pair(pair: Compared, of: Claim) -> str:
+    what = "of the memory" if of.quantity == "memory" else "of the time"
+    low, high = (numbers.UNKNOWN if not math.isfinite(one) else numbers.bare(one - 1) for one in (pair.low, pair.high))
+    interval = "" if pair.low == pair.high else f" ({low} .. {high} %)"
+    return f"{pair.this} {numbers.signed(pair.ratio - 1)}{interval} {what} of {pair.that}"
 
 
 def left_out(report: TuneReport, *, verbose: bool) -> list[str]:

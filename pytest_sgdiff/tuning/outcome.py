@@ -5,11 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from pytest_sgdiff.data import EngineInfo, Quality, Standing, Tuned, TunedVariant, TuneLaunch, Variant
+from pytest_sgdiff.data import EngineInfo, Quality, Standing, Tuned, TuneLaunch, Variant
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.tuning.bench import Bench
 from pytest_sgdiff.tuning.pictures import pictures
+from pytest_sgdiff.tuning.report import TunedVariant
 
 
 def described(

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.data import Standing, TuneReport
+from pytest_sgdiff.data import Standing
 from pytest_sgdiff.reports import metric_text, numbers, tune_text
 from pytest_sgdiff.reports.html import environment, library
 from pytest_sgdiff.reports.html.svg import Anchor, Line, Mark, Path, Plot, Scale, Text, curve, domain, ticks, value_axis
+from pytest_sgdiff.tuning.report import TuneReport
 
 WIDTH, HEIGHT = 760, 340
 LEFT, RIGHT, TOP, BOTTOM = 78, 745, 20, 296
@@ -40,6 +41,7 @@ def render(report: TuneReport) -> str:
             comparisons=tune_text.comparisons(report),
             picture=picture(report),
             front=tune_text.front_rows(report),
+            claims=tune_text.claims(report, verbose=True),
             given_up=tune_text.given_up(report),
             left_out=tune_text.left_out(report, verbose=True),
             version=__version__,
