@@ -356,8 +356,8 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     if own:
         data_files.write(here / PARENT / "tune" / ".gitignore", IGNORE, below=here)
     if chosen.model is not None:
-        model = {"cases": {prepared.case.name: {"model": prepared.case.model, "gpus": prepared.case.gpus}}}
-        data_files.write(folder / MODEL, json.dumps(model), below=folder)
+        told = json.dumps({"model": prepared.case.model, "gpus": prepared.case.gpus})
+        data_files.write(folder / MODEL, f"cases:\n  {prepared.case.name}: {told}\n", below=folder)
     names = [variant.name for variant in prepared.space.variants]
     with _alone(folder) as lock, as_ctrl_c():
         if chosen.restart:

@@ -78,12 +78,13 @@ class Bench:
         )
         found = self.known(number, variants, took_s=time.monotonic() - started)
         if trouble := list(self._troubles(number, variants)):
-            raise MeasuringError("; ".join(trouble))
+            raise MeasuringError(*(line for why in trouble for line in why.splitlines()))
         missing = {one.name for one in variants} - {launch.variant for launch in found}
         if missing and code is not None:
             raise MeasuringError(
-                f"pytest measured nothing of {', '.join(sorted(missing))} (exit code {code}):\n"
-                f"{child.tail(log, below=self.folder)}\n(all of it is in {log})"
+                f"pytest measured nothing of {', '.join(sorted(missing))} (exit code {code}), and its log ends with:",
+                *child.tail(log, below=self.folder).splitlines(),
+                f"(all of it is in {log})",
             )
         return found
 
