@@ -7,7 +7,6 @@ follows from them.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Literal
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.data.tuning import Axis, Pruned, Setting, Space, Standing, Variant
 from pytest_sgdiff.tuning.axes.protocol import GUIDE, LOSSLESS, LOSSY, TABLE
+from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
 from pytest_sgdiff.tuning.settings import AXES, Ground, choices
 from pytest_sgdiff.tuning.variants import same_but_for, work
 
@@ -58,15 +58,13 @@ measured variants differ in these settings alone."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """Two variants of a claim: `ratio` is the time or memory of `this` over that of `that`, with its interval where
-    there is one."""
+    """Two variants of a claim: `ratio` is the time or the peak memory of `this` over that of `that`. Memory has no
+    interval."""
 
     this: str
     that: str
     code: ClaimCode
-    ratio: float
-    low: float
-    high: float
+    ratio: Ratio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,8 +290,7 @@ class _Pairs:
         self._measured = [one for one in space.variants if one.name in standings]
         self._by_work = {work(one.case): one for one in self._measured}
         self._settings = _settings_of(space)
-        times = {name: one.ms for name, one in standings.items() if one.ms is not None}
-        self._quickest = min(times, key=lambda name: times[name]) if times else ""
+        self._quickest = quickest_of(tuple(standings.values()))
 
     def judge(self, claim: Claim) -> ClaimResult:
         """Compare every pair that the claim is about."""
@@ -334,35 +331,18 @@ class _Pairs:
 
     def _compare(self, claim: Claim, this: Variant, that: Variant) -> Compared | None:
         one, other = self._standings[this.name], self._standings[that.name]
-        found = _of_memory(one, other) if claim.quantity == "memory" else self._of_times(one, other)
+        by_time = claim.quantity == "time"
+        found = ratio(one, other, quickest=self._quickest) if by_time else _of_memory(one, other)
         if found is None:
             return None
-        ratio, low, high = found
         code: ClaimCode = "open"
-        if claim.least is not None and high < claim.least:
+        if claim.least is not None and found.high < claim.least:
             code = "more"
-        elif low > claim.most:
+        elif found.low > claim.most:
             code = "less"
-        elif high <= claim.most and (claim.least is None or low >= claim.least):
+        elif found.high <= claim.most and (claim.least is None or found.low >= claim.least):
             code = "held"
-        return Compared(this=this.name, that=that.name, code=code, ratio=ratio, low=low, high=high)
-
-    def _of_times(self, one: Standing, other: Standing) -> tuple[float, float, float] | None:
-        """The ratio of two times with its interval: by the ratios to the quickest variant, and by the times themselves.
-        All hold at once, so that the narrowest counts."""
-        if one.ms is None or other.ms is None:
-            return None
-        lows, highs = [0.0], [math.inf]
-        for mine, theirs in ((_times(one), _times(other)), (self._to_quickest(one), self._to_quickest(other))):
-            if mine is not None and theirs is not None:
-                lows.append(mine[0] / theirs[1])
-                highs.append(mine[1] / theirs[0])
-        return one.ms / other.ms, max(lows), min(highs)
-
-    def _to_quickest(self, one: Standing) -> tuple[float, float] | None:
-        if one.variant == self._quickest:
-            return (1.0, 1.0)
-        return None if one.ratio_low is None or one.ratio_high is None else (one.ratio_low, one.ratio_high)
+        return Compared(this=this.name, that=that.name, code=code, ratio=found)
 
 
 def _has(variant: Variant, setting: Setting) -> bool:
@@ -370,15 +350,11 @@ def _has(variant: Variant, setting: Setting) -> bool:
     return same_but_for(variant.case, [setting]) == work(variant.case)
 
 
-def _times(one: Standing) -> tuple[float, float] | None:
-    return None if one.low is None or one.high is None else (one.low, one.high)
-
-
-def _of_memory(one: Standing, other: Standing) -> tuple[float, float, float] | None:
+def _of_memory(one: Standing, other: Standing) -> Ratio | None:
     if one.memory_mib is None or not other.memory_mib:
         return None
-    ratio = one.memory_mib / other.memory_mib
-    return ratio, ratio, ratio
+    value = one.memory_mib / other.memory_mib
+    return Ratio(value=value, low=value, high=value)
 
 
 def _settings_of(space: Space) -> Mapping[Axis, Mapping[str, Setting]]:
