@@ -5,13 +5,13 @@ from __future__ import annotations
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.data import Case
-from pytest_sgdiff.data.tuning import Setting, Space, Variant
+from pytest_sgdiff.data.tuning import PruneCode, Setting, Space, Variant
 from pytest_sgdiff.engines.flags.translate import table_flags
 from pytest_sgdiff.tuning.presets import PRESETS, RECIPES
 from pytest_sgdiff.tuning.settings import AXES, Ground, choices
@@ -19,6 +19,7 @@ from pytest_sgdiff.tuning.space import matrix_space, space
 from pytest_sgdiff.tuning.variants import degrees, variant_of, work
 
 ROOT = pathlib.Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "tune.md"
 H100 = ("NVIDIA H100 80GB HBM3",)
 WAN = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
 RESIDENT = "dit-layerwise-offload: false, dit-cpu-offload: false"
@@ -366,18 +367,39 @@ def test_a_matrix_of_several_cases_names_them_whole():
     assert names(matrix_space(cases, gpus=2, engine=None)) == ["one[plain]", "two[ring]"]
 
 
+OF_EVERY_KIND = (
+    case_of(),
+    case_of(model="Qwen/Qwen-Image", gpus=8),
+    case_of("backend: diffusers"),
+    case_of("args: {pipeline-class-name: LTX2TwoStagePipeline}", model="Lightricks/LTX-2.3"),
+    case_of(model="IPostYellow/TurboWan2.1-T2V-1.3B-Diffusers"),
+)
+
+
 def test_every_setting_has_a_name_of_its_own_and_a_source():
-    for case in (
-        case_of(),
-        case_of(model="Qwen/Qwen-Image", gpus=8),
-        case_of("backend: diffusers"),
-        case_of("args: {pipeline-class-name: LTX2TwoStagePipeline}", model="Lightricks/LTX-2.3"),
-        case_of(model="IPostYellow/TurboWan2.1-T2V-1.3B-Diffusers"),
-    ):
+    for case in OF_EVERY_KIND:
         ground = Ground(case=case, gpus=8, transformers=("a/b",))
         found = [one.setting for axis in AXES for one in choices(axis, ground)]
         assert len({one.name for one in found}) == len(found)
         assert [one.name for one in found if not one.source or not re.fullmatch(r"[\w.-]+", one.name)] == []
+
+
+def test_the_page_names_every_setting_of_an_axis_and_no_other():
+    page = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (topology|[\w-]+)(?: \(lossy\))? \| (.*) \|$", page, re.MULTILINE)
+    shown = {axis: set(re.findall(r"`([^`]+)`", text)) for axis, text in rows if axis in AXES}
+    there: dict[str, set[str]] = {axis: set() for axis in AXES}
+    for case in OF_EVERY_KIND:
+        for axis in AXES:
+            there[axis] |= {one.setting.name for one in choices(axis, Ground(case=case, gpus=1))}
+    # Topologies are made for the number of GPUs, transformers are named by the user.
+    assert shown["quantised"] == {"transformer-NAME", *there["quantised"]}
+    assert {axis: names for axis, names in shown.items() if axis not in ("topology", "quantised")} == {
+        axis: names for axis, names in there.items() if axis not in ("topology", "quantised")
+    }
+    assert set(re.findall(r"^\| `([\w-]+)` \| `[\w+-]+` \|", page, re.MULTILINE)) == set(PRESETS)
+    reasons_shown = page.partition("| reason | what it means |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)`", reasons_shown, re.MULTILINE)) == set(get_args(PruneCode))
 
 
 def test_presets_and_recipes_name_settings_that_there_are():
