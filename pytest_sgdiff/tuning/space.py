@@ -48,7 +48,8 @@ def space(
     `gpus` is how many a launch may have, 0 for the CPU. `engine` is the one that will run them, None if nobody knows;
     `products` are the names of the GPUs. With `axes` only settings of these are tried, but all of them. `transformers`
     are folders, repositories or files of quantised weights; of a model with two transformers two, with a comma between
-    them. `preset` is a name in PRESETS; it may allow lossy settings by itself. Raises KeyError for an unknown preset.
+    them. `preset` is a name in PRESETS; it may allow lossy settings by itself. Raises KeyError for an unknown preset,
+    and OptionError for a transformer without a path.
     """
     chosen = None if preset is None else PRESETS[preset]
     ground = Ground(case=case, gpus=gpus, engine=engine, products=tuple(products), transformers=tuple(transformers))
@@ -95,11 +96,14 @@ def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None)
 
 
 def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Preset | None) -> None:
-    topologies = [one.setting for one in offered.get("topology", ()) if one.role == "main"]
-    first = sieve.first_allowed(topologies)
+    topologies = [one.setting for one in choices("topology", sieve.ground) if one.role == "main"]
+    # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself,
+    # also where its topology is not asked about.
+    spread = sieve.first_allowed(topologies) if sieve.ground.case.gpus != sieve.ground.gpus else ()
+    first = sieve.first_allowed(topologies) if "topology" in offered else spread
     corner = (*first, *_named(offered, _CORNER if preset is None else preset.settings, _CROSSED))
-    # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself.
-    spread = first if sieve.ground.case.gpus != sieve.ground.gpus else ()
+    if spread:
+        sieve.single(*spread)
     for axis, found in offered.items():
         # A purpose has a ground of its own: the case may need more memory than there is.
         beside = preset is not None and axis not in _CROSSED

@@ -13,6 +13,7 @@ from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.data import Case
 from pytest_sgdiff.data.tuning import PruneCode, Setting, Space, Variant
 from pytest_sgdiff.engines.flags.translate import table_flags
+from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.tuning.presets import PRESETS, RECIPES
 from pytest_sgdiff.tuning.settings import AXES, Ground, choices
 from pytest_sgdiff.tuning.space import matrix_space, space
@@ -175,6 +176,12 @@ def test_settings_are_tried_on_all_gpus_where_the_case_uses_fewer():
     assert "sdpa" not in names(found)
 
 
+def test_the_gpus_that_are_given_are_used_whatever_axis_is_asked_about():
+    found = spaced(case_of("args: {ulysses-degree: 4}", gpus=4), gpus=2, axes=["compile"])
+    assert names(found) == ["cfg2", "cfg2+compile", "cfg2+compile-regional"]
+    assert reasons(found)["as-written"] == "gpus"
+
+
 def test_weights_are_split_only_over_several_gpus():
     assert reasons(spaced(case_of()))["fsdp"] == "gpus"
     assert "fsdp" in names(spaced(case_of("args: {ulysses-degree: 2}", gpus=2)))
@@ -225,6 +232,8 @@ def test_a_flag_keeps_its_place_on_the_command_line():
         (["args: {enable-torch-compile: false}"], [], True),
         (["args: {enable-torch-compile: false, performance-mode: speed}"], ["args: {performance-mode: speed}"], False),
         (["args: {dit-cpu-offload: false}"], [], False),
+        (["args: {pin-cpu-memory: true, save-output: true}"], [], True),
+        (["args: {pin-cpu-memory: false}"], [], False),
         (["config: {vae_cpu_offload: true}"], ["args: {vae-cpu-offload: true}"], True),
         (["args: {dit-offload-prefetch-size: 0.10}"], ["args: {dit-offload-prefetch-size: 0.1}"], True),
         (['env: {X: "1"}'], [], False),
@@ -258,6 +267,12 @@ def test_a_model_of_two_transformers_is_warmed_up_with_both_where_it_is_compiled
 def test_a_quantised_transformer_is_given_by_the_flag_of_its_kind(given: str, name: str, args: dict[str, Any]):
     first = choices("quantised", Ground(case=case_of(), gpus=1, transformers=(given,)))[0].setting
     assert (first.name, {flag: value for flag, value in first.args.items() if value is not None}) == (name, args)
+
+
+@pytest.mark.parametrize("given", ["", " ", ",/x/low", "/x/high,"])
+def test_a_transformer_without_a_path_is_an_error(given: str):
+    with pytest.raises(OptionError):
+        choices("quantised", Ground(case=case_of(), gpus=1, transformers=(given,)))
 
 
 def test_transformers_of_one_name_and_of_a_settings_name_are_kept_apart():

@@ -4,7 +4,6 @@ tensor parallelism (TP). The product of the four degrees is the number of GPUs."
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from pytest_sgdiff.data.tuning import Setting
 from pytest_sgdiff.engines.flags.lookup import given
@@ -30,17 +29,19 @@ def settings(ground: Ground) -> Sequence[Choice]:
     if not ground.native or any(given(ground.case, flag) not in (None, 1) for flag in _REPLICAS):
         return ()
     if ground.gpus < 2:
-        return () if ground.case.gpus == ground.gpus else [Choice(setting=_alone(ground.gpus))]
+        return (
+            () if ground.case.gpus == ground.gpus else [Choice(setting=_alone(ground.gpus, "the GPUs that there are"))]
+        )
     found: dict[str, Choice] = {}
     for role, setting in (*_usual(ground.gpus), *_halves(ground.gpus), *_all(ground.gpus)):
         found.setdefault(setting.name, Choice(setting=setting, role=role))
     return tuple(found.values())
 
 
-def _alone(gpus: int) -> Setting:
+def _alone(gpus: int, source: str) -> Setting:
     """One GPU, or the CPU: no degrees."""
     name = "1gpu" if gpus else "cpu"
-    return Setting(axis="topology", name=name, args=dict.fromkeys(SPREAD), gpus=gpus)
+    return Setting(axis="topology", name=name, args=dict.fromkeys(SPREAD), gpus=gpus, source=source)
 
 
 def _usual(gpus: int) -> Iterator[tuple[Role, Setting]]:
@@ -62,7 +63,7 @@ def _halves(gpus: int) -> Iterator[tuple[Role, Setting]]:
     if gpus % 2:
         return
     if half == 1:
-        yield "side", replace(_alone(1), source=_HALF)
+        yield "side", _alone(1, _HALF)
         return
     if half % 2 == 0:
         yield "side", _spread(_HALF, cfg=2, ulysses=half // 2)
