@@ -30,13 +30,13 @@ def scalar(text: str) -> str:
 
 
 def flow(value: Any) -> str:
-    """A value on one line: mappings as `{key: value}`, lists as `[value]`; None is a key without a value."""
+    """A value on one line: mappings as `{key: value}`, lists as `[value]`."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{scalar(str(key))}: {flow(each)}".rstrip() for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{scalar(str(key))}: {flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(flow, value)) + "]"
     if value is None:
-        return ""
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     return scalar(value) if isinstance(value, str) else repr(value)

@@ -48,7 +48,8 @@ def space(
     `gpus` is how many a launch may have, 0 for the CPU. `engine` is the one that will run them, None if nobody knows;
     `products` are the names of the GPUs. With `axes` only settings of these are tried, but all of them. `transformers`
     are folders, repositories or files of quantised weights; of a model with two transformers two, with a comma between
-    them. `preset` is a name in PRESETS; it may allow lossy settings by itself. Raises KeyError for an unknown preset.
+    them. `preset` is a name in PRESETS; it may allow lossy settings by itself. Raises KeyError for an unknown preset,
+    and OptionError for a transformer without a path.
     """
     chosen = None if preset is None else PRESETS[preset]
     ground = Ground(case=case, gpus=gpus, engine=engine, products=tuple(products), transformers=tuple(transformers))
@@ -73,8 +74,10 @@ def matrix_space(
     if not cases:
         raise ValueError("a matrix of no cases")
     sieve = _Sieve(ground=Ground(case=cases[0], gpus=gpus, engine=engine, products=tuple(products)), lossy=allow_lossy)
+    # Of one case the variants' names are enough.
+    alone = len({case.name for case in cases}) == 1
     for number, case in enumerate(cases):
-        sieve.given(case, changes=number > 0)
+        sieve.given(case, name=(case.variant if alone else None) or case.id, changes=number > 0)
     return sieve.space()
 
 
@@ -93,11 +96,14 @@ def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None)
 
 
 def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Preset | None) -> None:
-    topologies = [one.setting for one in offered.get("topology", ()) if one.role == "main"]
-    first = sieve.first_allowed(topologies)
+    topologies = [one.setting for one in choices("topology", sieve.ground) if one.role == "main"]
+    # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself,
+    # also where its topology is not asked about.
+    spread = sieve.first_allowed(topologies) if sieve.ground.case.gpus != sieve.ground.gpus else ()
+    first = sieve.first_allowed(topologies) if "topology" in offered else spread
     corner = (*first, *_named(offered, _CORNER if preset is None else preset.settings, _CROSSED))
-    # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself.
-    spread = first if sieve.ground.case.gpus != sieve.ground.gpus else ()
+    if spread:
+        sieve.single(*spread)
     for axis, found in offered.items():
         # A purpose has a ground of its own: the case may need more memory than there is.
         beside = preset is not None and axis not in _CROSSED
@@ -150,6 +156,7 @@ class _Sieve:
     kept: dict[str, Variant] = field(default_factory=dict)
     pruned: list[Pruned] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
+    _idle: dict[str, bool] = field(default_factory=dict)
     _works: dict[Hashable, str] = field(default_factory=dict)
     _refused: dict[frozenset[str], frozenset[tuple[str, str]]] = field(default_factory=dict)
 
@@ -176,25 +183,29 @@ class _Sieve:
         allowed = ((one,) for one in settings if not self._refusals(variant_of(self.ground.case, [one]).case)[1])
         return next(allowed, ())
 
-    def given(self, case: Case, *, changes: bool) -> None:
+    def given(self, case: Case, *, name: str, changes: bool) -> None:
         """Judge a case as it stands; the first of several `changes` nothing."""
-        setting = Setting(
-            axis="matrix", name=case.variant or case.id, lossy="lossy" in case.marks, source="the case file's matrix"
-        )
+        setting = Setting(axis="matrix", name=name, lossy="lossy" in case.marks, source="the case file's matrix")
         if setting.lossy and changes and self.lossy == "no":
             self._prune((setting,), "lossy")
             return
         settings = (setting,) if changes else ()
-        self._sift(Variant(name=setting.name, case=replace(case, faster_than=None), settings=settings))
+        self._sift(Variant(name=name, case=replace(case, faster_than=None), settings=settings))
 
     def not_in_place(self, settings: Sequence[Setting]) -> tuple[Setting, ...]:
         """Those settings that the case as it is written does not have anyway."""
-        case = self.ground.case
-        return tuple(one for one in settings if same_but_for(case, [one]) != work(case))
+        return tuple(one for one in settings if not self._in_place(one))
 
     def refuses(self, setting: Setting) -> bool:
         """Whether the setting was refused by itself."""
         return frozenset((setting.name,)) in self._refused
+
+    def _in_place(self, setting: Setting) -> bool:
+        known = self._idle.get(setting.name)
+        if known is None:
+            case = self.ground.case
+            known = self._idle[setting.name] = same_but_for(case, [setting]) == work(case)
+        return known
 
     def _judge(self, settings: Sequence[Setting]) -> None:
         ordered = sorted(settings, key=lambda one: AXES.index(one.axis))

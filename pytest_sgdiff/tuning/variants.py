@@ -22,6 +22,8 @@ SPREAD = (*CFG, *SEQUENCE, "tp-size")
 """The flags that say how a request is spread over GPUs."""
 
 _COMPILE = "enable-torch-compile"
+# What the engine does where nothing is said.
+_USUAL = {"pin-cpu-memory": "true", "save-output": "true"}
 
 
 def name_of(settings: Sequence[Setting]) -> str:
@@ -103,9 +105,11 @@ def work(case: Case) -> Hashable:
     if spread is not None:
         for flag in SPREAD:
             flags.pop(flag, None)
-    # Off by default, unless a mode turns it on.
-    if flags.get(_COMPILE) == "false" and not {"performance-mode", "mode"} & set(flags):
-        del flags[_COMPILE]
+    # Compilation is off by default, unless a mode turns it on.
+    usual = {**_USUAL, **({} if {"performance-mode", "mode"} & set(flags) else {_COMPILE: "false"})}
+    for flag, value in usual.items():
+        if flags.get(flag) == value:
+            del flags[flag]
     return (
         (case.model, case.gpus, case.engine, case.backend, case.warmup, spread),
         frozenset(flags.items()),

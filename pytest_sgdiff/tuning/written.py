@@ -171,9 +171,9 @@ def _block(key: str, value: Any, *, indent: int) -> Iterator[str]:
     if key in ("args", "env", "config") and value:
         yield f"{space}{key}:"
         for name, each in value.items():
-            yield f"{space}  {scalar(name)}: {flow(each)}".rstrip()
+            yield f"{space}  {scalar(name)}: {flow(each)}"
     else:
-        yield f"{space}{key}: {flow(value)}".rstrip()
+        yield f"{space}{key}: {flow(value)}"
 
 
 def _measured(tuned: Tuned, names: Sequence[str], products: Sequence[str], engine: str) -> Iterator[str]:

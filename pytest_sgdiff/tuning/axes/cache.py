@@ -48,6 +48,7 @@ _VARIABLES = (
     *(f"SGLANG_CACHE_DIT_SECONDARY_{knob}" for knob in _KNOBS),
     *(f"SGLANG_CACHE_DIT_SCM_{knob}" for knob in ("PRESET", "COMPUTE_BINS", "CACHE_BINS", "POLICY")),
 )
+_OFF: Mapping[str, ArgValue | None] = dict.fromkeys((CACHE_DIT_FLAG, "cache-dit-params"))
 # Transformers that read it; all others pass over it in silence.
 _TEACACHE = re.compile(r"Wan|HunyuanVideo|lingbot", re.IGNORECASE)
 
@@ -63,9 +64,11 @@ def settings(ground: Ground) -> Sequence[Choice]:
         and not ground.case.serves
         and not any(name in ground.case.env for name in _VARIABLES)
     )
+    # On the CPU nothing is offloaded, which the case must say of a model that is offloaded by default.
+    placed: dict[str, ArgValue | None] = {} if ground.gpus else {"dit-layerwise-offload": False}
     found = []
     for name, role, variables, params, source in _CACHES:
-        args: dict[str, ArgValue | None] = {CACHE_DIT_FLAG: None, "cache-dit-params": None, "enable-teacache": None}
+        args: dict[str, ArgValue | None] = {**placed, **_OFF, "enable-teacache": None}
         env: dict[str, str | None] = dict.fromkeys(_VARIABLES)
         if by_flag:
             args |= {CACHE_DIT_FLAG: True, "cache-dit-params": json.dumps(dict(params)) if params else None}
@@ -74,11 +77,10 @@ def settings(ground: Ground) -> Sequence[Choice]:
         setting = Setting(axis="cache", name=name, args=args, env=env, lossy=True, source=source)
         found.append(Choice(setting=setting, role=role))
     if _TEACACHE.search(ground.case.model):
-        off: dict[str, ArgValue | None] = {CACHE_DIT_FLAG: None, "cache-dit-params": None}
         setting = Setting(
             axis="cache",
             name="teacache",
-            args={**off, "enable-teacache": True},
+            args={**_OFF, "enable-teacache": True},
             env=dict.fromkeys(_VARIABLES),
             lossy=True,
             source="engine flag enable-teacache: skips steps that change little",

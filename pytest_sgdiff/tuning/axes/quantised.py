@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_sgdiff.data import ArgValue
 from pytest_sgdiff.data.tuning import Setting
+from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.tuning.axes.protocol import LOSSY, Choice, Ground
 
 _REPLACES: Mapping[str, ArgValue | None] = dict.fromkeys(
@@ -44,8 +45,10 @@ def settings(ground: Ground) -> Sequence[Choice]:
 
 def _transformer(text: str, *, taken: set[str]) -> Setting:
     """The setting of a transformer that the user gives: a folder, a repository or a file of weights. Two with a comma
-    between them are those of a model with two."""
-    path, _, second = (part.strip() for part in text.partition(","))
+    between them are those of a model with two. Raises OptionError where one is missing."""
+    path, comma, second = (part.strip() for part in text.partition(","))
+    if not path or (comma and not second):
+        raise OptionError(f"--transformer {text!r}: name a folder, a repository or a file, or two with a comma between")
     args: dict[str, ArgValue | None] = dict(_REPLACES)
     if _SVDQUANT.search(path):
         row = "quantised models: 1.5 to 2 times as fast, a quarter of the transformer's memory"

@@ -4,12 +4,13 @@ tensor parallelism (TP). The product of the four degrees is the number of GPUs."
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from pytest_sgdiff.data.tuning import Setting
+from pytest_sgdiff.engines.flags.lookup import given
 from pytest_sgdiff.tuning.axes.protocol import LOSSLESS, Choice, Ground, Role
 from pytest_sgdiff.tuning.variants import SPREAD
 
+_REPLICAS = ("dp-size", "data-parallel-size", "dp")
 _CFG = f"{LOSSLESS}, CFG parallel: often faster than sequence parallelism alone"
 _ULYSSES = f"{LOSSLESS}, multi-GPU: scales near-linearly with the GPUs"
 _RING = f"{LOSSLESS}, multi-GPU: start with pure Ulysses before a mixed layout"
@@ -23,21 +24,24 @@ def settings(ground: Ground) -> Sequence[Choice]:
 
     CFG parallel is first: the guide saw it win. That a model has no second branch is a matter of advice.
     """
-    # The diffusers backend runs on one GPU, whatever the degrees say.
-    if not ground.native:
+    # The diffusers backend runs on one GPU, whatever the degrees say; how a server under load shares its GPUs between
+    # requests is the case's own matter.
+    if not ground.native or any(given(ground.case, flag) not in (None, 1) for flag in _REPLICAS):
         return ()
     if ground.gpus < 2:
-        return () if ground.case.gpus == ground.gpus else [Choice(setting=_alone(ground.gpus))]
+        return (
+            () if ground.case.gpus == ground.gpus else [Choice(setting=_alone(ground.gpus, "the GPUs that there are"))]
+        )
     found: dict[str, Choice] = {}
     for role, setting in (*_usual(ground.gpus), *_halves(ground.gpus), *_all(ground.gpus)):
         found.setdefault(setting.name, Choice(setting=setting, role=role))
     return tuple(found.values())
 
 
-def _alone(gpus: int) -> Setting:
+def _alone(gpus: int, source: str) -> Setting:
     """One GPU, or the CPU: no degrees."""
     name = "1gpu" if gpus else "cpu"
-    return Setting(axis="topology", name=name, args=dict.fromkeys((*SPREAD, "dp-size")), gpus=gpus)
+    return Setting(axis="topology", name=name, args=dict.fromkeys(SPREAD), gpus=gpus, source=source)
 
 
 def _usual(gpus: int) -> Iterator[tuple[Role, Setting]]:
@@ -59,7 +63,7 @@ def _halves(gpus: int) -> Iterator[tuple[Role, Setting]]:
     if gpus % 2:
         return
     if half == 1:
-        yield "side", replace(_alone(1), source=_HALF)
+        yield "side", _alone(1, _HALF)
         return
     if half % 2 == 0:
         yield "side", _spread(_HALF, cfg=2, ulysses=half // 2)
@@ -93,7 +97,6 @@ def _spread(source: str, *, cfg: int = 1, ulysses: int = 1, ring: int = 1, tp: i
             "ulysses-degree": ulysses,
             "ring-degree": ring if ring > 1 else None,
             "tp-size": tp if tp > 1 else None,
-            "dp-size": None,
         },
         gpus=cfg * ulysses * ring * tp,
         source=source,
