@@ -34,7 +34,7 @@ from pytest_sgdiff.tuning.fit import Centre, Fit, Sample, fit
 CONFIDENCE, WITHIN = 0.95, 0.02
 MOST_LAUNCHES = 10
 """Launches that a variant may have: what CVs of 1 % take to say of two equal ones that they are within 2 %."""
-HELD_PART = 0.4
+HELD_PART = 0.5
 """Part of what may go wrong that is for a variant of which all launches were held up."""
 SLOW_PART, FAST_PART, CENTRES_PART = 0.65, 0.2, 0.15
 """Parts of the rest: that the quickest variant looks slower beside others than it is, on which all decisions and the
@@ -227,7 +227,7 @@ class Race:
             return
         open_.sort(key=lambda name: (found.centres[name].log, self.variants.index(name)))
         waiting = [name for name in open_ if len(self._samples[name]) < self.most_launches]
-        chosen = waiting[: round(math.sqrt(len(waiting)))]
+        chosen = waiting[: math.ceil(math.sqrt(len(waiting)))]
         if len(self._samples[first]) < self.most_launches:
             chosen = [first, *chosen]
         if not chosen:
