@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.cli.case_files import all_cases
-from pytest_sgdiff.cli.protocol import GOOD, Subparsers
+from pytest_sgdiff.cli.protocol import GOOD, Subparsers, read
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
@@ -94,6 +94,9 @@ def add(commands: Subparsers) -> None:
         "--within", default="2%", metavar="PERCENT", help="end once the best is known to within this much (2%%)"
     )
     parser.add_argument(
+        "--launches", type=int, metavar="N", help="launch no variant more often than this (default: 10)"
+    )
+    parser.add_argument(
         "--budget", metavar="TIME", help="begin no launch that is not expected to end in this time, such as 2h"
     )
     parser.add_argument("--engine-cmd", metavar="CMD", help="as --sgdiff-engine-cmd (default: that of the project)")
@@ -144,11 +147,13 @@ class Prepared:
     spec: str
     gpus: int
     machine: str
+    products: tuple[str, ...]
     engine: EngineInfo
     space: Space
     metric: str
     memory_mib: float | None
     within: float
+    most_launches: int
     budget_s: float | None
     allow_lossy: bool
     arguments: tuple[str, ...]
@@ -166,6 +171,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
     for path in chosen.report:
         if path.suffix not in REPORTS:
             raise OptionError(f"--report {path}: the suffix chooses the form, use {', '.join(REPORTS)}")
+    _check_written(chosen.write)
     axes = _axes(chosen.axes)
     if chosen.preset is not None and chosen.preset not in PRESETS:
         raise OptionError(f"--preset {chosen.preset}: there is none; use one of {', '.join(PRESETS)}")
@@ -197,11 +203,13 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         spec=spec,
         gpus=gpus,
         machine=machine,
+        products=products,
         engine=engine,
         space=found,
         metric=ranked_by(case, chosen.metric),
         memory_mib=memory_mib,
         within=within,
+        most_launches=_launches(chosen.launches),
         budget_s=budget_s,
         allow_lossy=chosen.allow_lossy,
         arguments=arguments,
@@ -304,6 +312,14 @@ def _engine(chosen: argparse.Namespace, case: Case) -> EngineInfo:
         return asked.of(info)
 
 
+def _launches(number: int | None) -> int:
+    from pytest_sgdiff.tuning.search import MOST_LAUNCHES
+
+    if number is not None and number < 1:
+        raise OptionError(f"--launches {number}: must be above 0")
+    return number or MOST_LAUNCHES
+
+
 def _size(text: str | None) -> float | None:
     """In MiB."""
     if text is None:
@@ -374,7 +390,12 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
         bench = Bench(plan=plan, folder=folder, inherits=(lock,))
         search = Search(
             space=prepared.space,
-            chooser=Race(names, memory_mib=prepared.memory_mib, within=prepared.within),
+            chooser=Race(
+                names,
+                memory_mib=prepared.memory_mib,
+                within=prepared.within,
+                most_launches=prepared.most_launches,
+            ),
             bench=bench,
             book=book,
             gpus=prepared.gpus,
@@ -383,6 +404,8 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
         )
         tuned = search.run()
         report = _report(prepared, bench, search, tuned)
+    if chosen.write is not None and report.best is not None:
+        report = replace(report, file=_write_winner(chosen.write, prepared, report))
     _write_reports(chosen.report, report)
     print("\n".join(tune_text.summary(report, verbose=chosen.verbose)))
     return {"decided": GOOD, "equal": GOOD, "nothing": NOTHING}.get(tuned.code, NOT_DECIDED)
@@ -412,6 +435,37 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         took_s=search.used_s,
         folder=os.path.relpath(prepared.folder),
     )
+
+
+def _check_written(path: Path | None) -> None:
+    """Refuse a file that somebody wrote by hand. Raises OptionError."""
+    from pytest_sgdiff.tuning.written import MARK
+
+    if path is None:
+        return
+    if path.suffix not in (".yaml", ".yml"):
+        raise OptionError(f"--write {path}: a case file ends in .yaml")
+    if os.path.lexists(path) and MARK not in read(path):
+        raise OptionError(f"--write {path}: is there already, and this command did not write it: name another file")
+
+
+def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:
+    """Write the winner as a case. Raises OptionError."""
+    from pytest_sgdiff.tuning.written import case_file
+
+    text = case_file(
+        prepared.space,
+        report.tuned,
+        report.best or "",
+        schema=os.path.relpath(Path("cases") / "case.schema.json", path.parent),
+        products=prepared.products,
+        engine=prepared.engine.version,
+    )
+    try:
+        data_files.overwrite(Path(os.path.realpath(path)), text)
+    except OSError as error:
+        raise OptionError(f"--write {path}: cannot be written: {error.strerror or error}") from None
+    return str(path)
 
 
 def _write_reports(paths: Sequence[Path], report: TuneReport) -> None:
@@ -473,6 +527,7 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
         "memory": "" if prepared.memory_mib is None else f"{prepared.memory_mib:g} MiB",
         "metric": prepared.metric,
         "within": f"{100 * prepared.within:g} %",
+        "launches": str(prepared.most_launches),
         "arguments of pytest": shlex.join(prepared.arguments),
     }
 

@@ -22,7 +22,7 @@ def _lines(report: TuneReport) -> Iterator[str]:
     if command := tune_text.command_of(report):
         yield from _section("Command", [fence(command)])
     yield from _table("Ranking", tune_text.ranking(report))
-    yield from _section("Compared", [f"- {escape(line)}" for line in tune_text.comparisons(report)])
+    yield from _section("Compared", [f"- {escape(line)}" for line in tune_text.comparisons(report, verbose=True)])
     yield from _table("Time against memory", tune_text.front_rows(report))
     told = [f"- {escape(line)}" for line in tune_text.claims(report, verbose=False)]
     yield from _section("What SGLang's performance guide says", told)

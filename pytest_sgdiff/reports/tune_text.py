@@ -23,6 +23,7 @@ from pytest_sgdiff.data import (
 )
 from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
 from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared
+from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
 WRITTEN = "the case as it is written"
@@ -131,11 +132,10 @@ def summary(report: TuneReport, *, verbose: bool = False) -> list[str]:
 def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
     yield headline(report)
     yield from (f"  {name:<10}{value}" for name, value in facts(report))
-    yield ""
-    yield from table(ranking(report))
     for title, lines in (
+        ("ranking:", table(ranking(report))),
         ("", notes(report)),
-        ("compared:", comparisons(report)),
+        ("compared:", comparisons(report, verbose=verbose)),
         ("given up:", given_up(report)),
         ("time against memory, each the quickest in so much memory:", front(report)),
         ("what SGLang's performance guide says:", claims(report, verbose=verbose)),
@@ -154,58 +154,63 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
 def headline(report: TuneReport) -> str:
     """`tiny: compile is the fastest: 18.4 % faster than the case as it is written (14.1 to 22.0 %), 5 launches`."""
     if report.tuned.code == "nothing" or report.best is None:
-        return f"{report.case}: {_ENDS['nothing'](report)}"
-    gain = against(report, report.best, report.written)
-    return f"{report.case}: {_ENDS[report.tuned.code](report)}" + (f": {gain}" if gain else "")
+        return f"{report.case}: {_ENDS['nothing'](report, '')}"
+    found = against(report, report.best, report.written)
+    return f"{report.case}: {_ENDS[report.tuned.code](report, found)}"
 
 
-def _equal(report: TuneReport) -> str:
+def _equal(report: TuneReport, found: str) -> str:
     first = [one.variant for one in report.tuned.standings if one.group == 1]
     others = [name for name in first if name != report.best]
     if not others:
-        return f"{report.best} is the fastest"
-    named = ", ".join(others[:SHOWN_PRUNED]) + (
-        f" and {len(others) - SHOWN_PRUNED} more" * (len(others) > SHOWN_PRUNED)
-    )
-    return f"{report.best} is as fast as any; {named} cannot be distinguished from it"
+        return f"{report.best} is the fastest{found and f': {found}'}"
+    alike = f"{report.best} is {found}" if found else f"nothing is faster than {report.best}"
+    return f"{alike}; {_some(others, 'group 1 has all')} cannot be distinguished from it"
 
 
-_ENDS: Mapping[TuneCode, Callable[[TuneReport], str]] = {
-    "decided": lambda report: f"{report.best} is the fastest",
+_ENDS: Mapping[TuneCode, Callable[[TuneReport, str], str]] = {
+    "decided": lambda report, found: f"{report.best} is the fastest{found and f': {found}'}",
     "equal": _equal,
-    "budget": lambda report: f"the time is used up; {report.best} is the fastest so far",
-    "launches": lambda report: (
-        f"not decided, as every variant left had as many launches as it may have; {report.best} is the fastest so far"
+    "budget": lambda report, found: (
+        f"the time is used up, and the ranking is not decided; {report.best} is the fastest so far{found and f': {found}'}"
     ),
-    "nothing": lambda report: "no variant can be used",
+    "launches": lambda report, found: (
+        "every variant left had as many launches as it may have, and the ranking is not decided; "
+        f"{report.best} is the fastest so far{found and f': {found}'}"
+    ),
+    "nothing": lambda report, found: "no variant can be used",
 }
 
 
 def against(report: TuneReport, fast: str, slow: str) -> str:
     """`18.4 % faster than slow (14.1 to 22.0 %), 5 against 3 launches`; empty where both are the same one, or one of
     them was not measured."""
-    standings = {one.variant: one for one in report.tuned.standings}
-    quick, other = standings.get(fast), standings.get(slow)
-    first = report.tuned.standings[0] if report.tuned.standings else None
-    if quick is None or other is None or quick is other or quick.ms is None or other.ms is None:
+    found = gain(report, fast, slow)
+    if found is None:
         return ""
     named = WRITTEN if slow == report.written else slow
-    counts = f"{quick.launches} against {numbers.plural(other.launches, 'launch')}"
-    if quick is not first or other.ratio is None:
-        # Intervals are known against the quickest alone.
-        return f"{_share(1 - quick.ms / other.ms)} faster than {named}, {counts}"
-    return f"{faster(other)} than {named}{_interval(other)}, {counts}"
+    return f"{_share(found.value)} faster than {named}{_interval(found)}, {_launches(report, fast, slow)}"
 
 
-def faster(slow: Standing) -> str:
-    """By how much the quickest is faster than this one: `18.4 % faster`."""
-    return f"{_share(1 - 1 / slow.ratio)} faster" if slow.ratio else ""
+def gain(report: TuneReport, fast: str, slow: str) -> Ratio | None:
+    """By which part of the time of one variant the other one takes less; None where both are the same one, or one of
+    them was not measured."""
+    standings = {one.variant: one for one in report.tuned.standings}
+    if fast == slow or fast not in standings or slow not in standings:
+        return None
+    found = ratio(standings[fast], standings[slow], quickest=quickest_of(list(filter(usable, standings.values()))))
+    return None if found is None else Ratio(value=1 - found.value, low=1 - found.high, high=1 - found.low)
 
 
-def _interval(slow: Standing) -> str:
-    if not slow.ratio_low or not slow.ratio_high:
+def _interval(found: Ratio) -> str:
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
         return ""
-    return f" ({numbers.bare(1 - 1 / slow.ratio_low).lstrip('+')} to {_share(1 - 1 / slow.ratio_high)})"
+    return f" ({_share(found.low).removesuffix(' %')} to {_share(found.high)})"
+
+
+def _launches(report: TuneReport, fast: str, slow: str) -> str:
+    counts = {one.variant: one.launches for one in report.tuned.standings}
+    return f"{counts[fast]} against {numbers.plural(counts[slow], 'launch')}"
 
 
 def _share(fraction: float) -> str:
@@ -230,10 +235,11 @@ def facts(report: TuneReport) -> list[tuple[str, str]]:
         found.append(("memory", f"at most {numbers.quantity(tuned.memory_mib, 'MiB')} on a GPU"))
     if report.budget_s is not None:
         found.append(("budget", numbers.duration(report.budget_s)))
+    found += [("case file", report.file)] if report.file else []
     return [*found, *([("files", report.folder)] if report.folder else [])]
 
 
-HEAD = ("group", "variant", "launches", "time", "slower than the first", "whole request", "memory", "picture")
+HEAD = ("group", "variant", "GPUs", "launches", "time", "slower than the first", "whole request", "memory", "picture")
 
 
 def ranking(report: TuneReport) -> list[tuple[str, ...]]:
@@ -247,6 +253,7 @@ def ranking(report: TuneReport) -> list[tuple[str, ...]]:
                 (
                     "-" if one.group is None else str(one.group),
                     name_of(variant),
+                    str(variant.variant.case.gpus),
                     str(one.launches),
                     numbers.quantity(one.ms, "ms"),
                     slower(one, report),
@@ -279,23 +286,29 @@ def picture(quality: Quality | None) -> str:
         return ""
     if quality.similarity is not None:
         seen = quality_text.figures(quality.similarity)
-        return {"same": "the same", "changed": f"another one: {seen}"}.get(quality.code, seen)
-    return "another one" if quality.other_picture else "not compared"
+        return {"same": "the same", "changed": f"another, {seen}"}.get(quality.code, seen)
+    return "another" if quality.other_picture else "not compared"
 
 
-def comparisons(report: TuneReport) -> list[str]:
-    """The quickest against each of the others, a sentence each: `a is 18.4 % faster than b (14.1 to 22.0 %), …`."""
+def comparisons(report: TuneReport, *, verbose: bool) -> list[str]:
+    """The quickest against each of the others, `a is 18.4 % faster than b (14.1 to 22.0 %), …`, a line each; without
+    `verbose` against the next ones and the case as it is written."""
     measured = [one for one in report.tuned.standings if one.ms is not None and usable(one)]
     if not measured:
         return []
-    told = ((one, against(report, measured[0].variant, one.variant)) for one in measured[1:])
-    return [
-        f"{measured[0].variant} and {one.variant} cannot be distinguished ({words})"
-        if one.group is not None and one.group == measured[0].group
-        else f"{measured[0].variant} is {words}"
-        for one, words in told
-        if words
-    ]
+    others = [one.variant for one in measured[1:]]
+    if not verbose:
+        others = [*others[:SHOWN_PRUNED], *(name for name in others[SHOWN_PRUNED:] if name == report.written)]
+    return list(filter(None, (_compared(report, measured[0].variant, name) for name in others)))
+
+
+def _compared(report: TuneReport, fast: str, slow: str) -> str:
+    found = gain(report, fast, slow)
+    if found is None:
+        return ""
+    if found.low > 0:
+        return f"{fast} is {against(report, fast, slow)}"
+    return f"{fast} and {slow} cannot be distinguished{_interval(found)}, {_launches(report, fast, slow)}"
 
 
 def given_up(report: TuneReport) -> list[str]:
@@ -317,16 +330,18 @@ def notes(report: TuneReport) -> list[str]:
     """What must be known before a winner is used."""
     about = {one.name: one for one in report.variants}
     found = []
-    first = next((one for one in report.tuned.standings if one.group == 1), None)
-    if first is not None and report.best is not None and first.variant != report.best:
-        words = picture(about[first.variant].quality) if first.variant in about else ""
-        found.append(
-            f"{first.variant} is faster, and its picture is {words or 'another one'}: it is recommended only with "
-            "--allow-lossy"
-        )
+    for one in report.tuned.standings:
+        if one.variant == report.best:
+            break
+        quality = about[one.variant].quality
+        if usable(one) and quality is not None and quality.other_picture:
+            found.append(
+                f"{one.variant} is no slower, but draws another picture ({picture(quality)}): it is recommended only "
+                "with --allow-lossy"
+            )
     best = about.get(report.best or "")
     if best is not None and best.variant.lossy:
-        seen = "" if best.quality is None else quality_text.words(best.quality, base=WRITTEN)
+        seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
         found.append(f"{best.name} is lossy: {seen or 'its pictures were not compared'}")
     return found
 
@@ -373,9 +388,10 @@ _CLAIMS: Mapping[ClaimCode, str] = {
 
 def _pair(pair: Compared, of: Claim) -> str:
     what = "of the memory" if of.quantity == "memory" else "of the time"
-    low, high = (numbers.UNKNOWN if not math.isfinite(one) else numbers.bare(one - 1) for one in (pair.low, pair.high))
-    interval = "" if pair.low == pair.high else f" ({low} .. {high} %)"
-    return f"{pair.this} {numbers.signed(pair.ratio - 1)}{interval} {what} of {pair.that}"
+    found = pair.ratio
+    sides = (numbers.bare(one - 1) if math.isfinite(one) else numbers.UNKNOWN for one in (found.low, found.high))
+    interval = "" if found.low == found.high else f" ({' .. '.join(sides)} %)"
+    return f"{pair.this} {numbers.signed(found.value - 1)}{interval} {what} of {pair.that}"
 
 
 def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -385,23 +401,21 @@ def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
     counts: dict[PruneCode, list[str]] = {}
     for one in report.pruned:
         counts.setdefault(one.code, []).append(one.name)
-    return [
-        f"{numbers.plural(len(names), 'variant')}: {_KINDS[code]} ({_some(names)})" for code, names in counts.items()
-    ]
+    return [f"{_KINDS[code]}: {_some(names, '-v names all, with the reasons')}" for code, names in counts.items()]
 
 
 _KINDS: Mapping[PruneCode, str] = {
-    "advice": "they cannot work",
+    "advice": "cannot work",
     "flag": "this engine has no such flag or value",
-    "lossy": "they change the picture, which --allow-lossy allows",
-    "gpus": "they need other GPUs than there are",
-    "same": "another variant stands for them",
+    "lossy": "changes the picture, which --allow-lossy allows",
+    "gpus": "needs other GPUs than there are",
+    "same": "is another variant in other words",
 }
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], rest: str) -> str:
     more = len(names) - SHOWN_PRUNED
-    return ", ".join(names[:SHOWN_PRUNED]) + (f" and {more} more; -v names all, with the reasons" if more > 0 else "")
+    return ", ".join(names[:SHOWN_PRUNED]) + (f" and {more} more ({rest})" if more > 0 else "")
 
 
 def command_of(report: TuneReport) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from pytest_sgdiff.data import EngineInfo, Quality, Standing, Tuned, TuneLaunch, Variant
+from pytest_sgdiff.data import EngineInfo, Standing, Tuned, TuneLaunch, Variant
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.tuning.bench import Bench
@@ -29,17 +29,20 @@ def described(
 
 
 def best(tuned: Tuned, described: Sequence[TunedVariant], *, allow_lossy: bool) -> str | None:
-    """The variant to recommend: the first in the ranking that can be used. One that is to be lossless and drew another
-    picture cannot."""
-    drew: Mapping[str, Quality | None] = {one.name: one.quality for one in described}
+    """The variant to recommend: of the first group in the ranking a lossless one before a lossy one, then the one with
+    the fewest GPUs, then the quickest. One that is to be lossless and drew another picture is not recommended, unless
+    lossy ones may be."""
+    about = {one.name: one for one in described}
 
     def usable(one: Standing) -> bool:
         if one.ms is None or (one.dropped is not None and one.dropped.code != "slower"):
             return False
-        quality = drew.get(one.variant)
+        quality = about[one.variant].quality
         return allow_lossy or quality is None or not quality.other_picture
 
-    return next((one.variant for one in tuned.standings if usable(one)), None)
+    ranked = [one for one in tuned.standings if usable(one)]
+    equal = [about[one.variant].variant for one in ranked if one.group == ranked[0].group]
+    return min(equal, key=lambda one: (one.lossy, one.case.gpus)).name if equal else None
 
 
 def _e2e_ms(name: str, launches: Sequence[TuneLaunch]) -> float | None:

@@ -24,7 +24,7 @@ def test_tune(engine: str, checkpoint: Checkpoint, tmp_path: pathlib.Path) -> No
     done = subprocess.run(
         [
             str(pathlib.Path(sys.executable).with_name("sgdiff")),
-            *("tune", "tiny_wan", "--gpus", "none", "--allow-lossy", "--axes", "cache,precision", "--within", "20%"),
+            *("tune", "tiny_wan", "--gpus", "none", "--allow-lossy", "--axes", "precision", "--within", "30%", "--launches", "2"),
             *("--engine-cmd", engine, "--report", "tuned.json", "-v"),
         ],
         cwd=tmp_path,

@@ -38,7 +38,7 @@ def render(report: TuneReport) -> str:
             best=report.best,
             ranking=_columns(tune_text.ranking(report)),
             settings={one.name: tune_text.changes(report.variants[0].variant, one.variant) for one in report.variants},
-            comparisons=tune_text.comparisons(report),
+            comparisons=tune_text.comparisons(report, verbose=True),
             picture=picture(report),
             front=tune_text.front_rows(report),
             claims=tune_text.claims(report, verbose=True),
