@@ -172,7 +172,8 @@ _ENDS: Mapping[TuneCode, Callable[[TuneReport, str], str]] = {
     "decided": lambda report, found: f"{report.best} is the fastest{found and f': {found}'}",
     "equal": _equal,
     "budget": lambda report, found: (
-        f"the time is used up, and the ranking is not decided; {report.best} is the fastest so far{found and f': {found}'}"
+        "the time is used up, and the ranking is not decided; "
+        f"{report.best} is the fastest so far{found and f': {found}'}"
     ),
     "launches": lambda report, found: (
         "every variant left had as many launches as it may have, and the ranking is not decided; "
