@@ -310,6 +310,28 @@ def test_the_family_s_recipe_is_one_of_the_variants():
     assert "compile+text-encoder-cpu" in names(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "encoder", "prefetch", "layers"),
+    [
+        ("resident", True, None, False),
+        ("all-resident", False, None, False),
+        ("components-cpu", True, None, False),
+        ("low-vram", True, 0.1, True),
+        ("layerwise", True, None, True),
+        ("layerwise-p2", True, 2, True),
+    ],
+)
+def test_an_offload_decides_all_about_the_transformer_and_some_about_the_rest(
+    name: str, encoder: bool, prefetch: float | None, layers: bool
+):
+    given = "{text-encoder-cpu-offload: true, dit-offload-prefetch-size: 0.3, component-residency: [dit=resident]}"
+    args = named(spaced(case_of(f"args: {given}"), version="0.5.18"), name).case.args
+    assert args.get("text-encoder-cpu-offload") is encoder
+    assert args.get("vae-cpu-offload") is {"all-resident": False, "components-cpu": True, "low-vram": True}.get(name)
+    assert (args.get("dit-offload-prefetch-size"), args["dit-layerwise-offload"]) == (prefetch, layers)
+    assert "component-residency" not in args
+
+
 def test_device_modes_are_those_of_the_version_and_go_with_the_offload():
     case = case_of(
         "args: {pipeline-class-name: LTX2TwoStagePipeline, dit-layerwise-offload: true}", model="Lightricks/LTX-2.3"
