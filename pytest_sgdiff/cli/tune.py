@@ -81,6 +81,9 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--preset", metavar="NAME", help="begin with a recipe, such as low-vram")
     parser.add_argument("--axes", metavar="NAMES", help="vary only these, such as attention,compile (default: all)")
     parser.add_argument(
+        "--only", metavar="NAMES", help="try only these settings and what they make together, such as fa,compile"
+    )
+    parser.add_argument(
         "--transformer",
         action="append",
         default=[],
@@ -197,6 +200,8 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         transformers=tuple(chosen.transformer),
         preset=chosen.preset,
     )
+    if chosen.only is not None:
+        found = _only(chosen.only, found)
     return Prepared(
         case=case,
         folder=folder,
@@ -310,6 +315,26 @@ def _engine(chosen: argparse.Namespace, case: Case) -> EngineInfo:
         asked = AskedEngines(Path(folder), lambda text: print(text, file=sys.stderr))
         asked.ask(info, [case])
         return asked.of(info)
+
+
+def _only(text: str, found: Space) -> Space:
+    """The case as it is written, and the variants with no other settings than those that are named. Raises OptionError
+    for a setting that no variant has."""
+    names = [name.strip() for name in text.split(",")]
+    known = {setting.name for variant in found.variants for setting in variant.settings}
+    for name in names:
+        if name not in known:
+            left_out = any(setting.name == name for one in found.pruned for setting in one.settings)
+            raise OptionError(
+                f"--only {text}: {name or 'an empty name'} is "
+                + (
+                    "left out (--dry-run says why)"
+                    if left_out
+                    else f"none; use some of {', '.join(sorted(known)) or 'none, as there are none'}"
+                )
+            )
+    kept = [one for one in found.variants if all(setting.name in names for setting in one.settings)]
+    return replace(found, variants=tuple(kept))
 
 
 def _launches(number: int | None) -> int:

@@ -128,6 +128,8 @@ def test_a_dry_run_launches_and_writes_nothing(
     said = capsys.readouterr().out
     assert "--enable-torch-compile" in said
     assert "left out:" in said
+    assert main([*TUNE, "--dry-run", "--only", "compile"]) == 0
+    assert "\ncompile-regional " not in capsys.readouterr().out
     # Neither an engine nor a GPU is needed.
     assert main(["tune", "tiny", "--gpus", "4", "--engine-cmd", "no-such-engine", "--dry-run"]) == 0
     assert "ulysses4" in capsys.readouterr().out
@@ -162,6 +164,8 @@ def test_a_model_without_a_case_gets_a_file_that_pytest_finds(project: Path, mon
         ([*TUNE, "--launches", "0"], "--launches 0"),
         ([*TUNE, "--axes", "compile,ofload"], "ofload"),
         ([*TUNE, "--preset", "low-vrm"], "low-vram"),
+        ([*TUNE, "--only", "compil"], "use some of compile, compile-regional"),
+        ([*TUNE, "--only", "cuda-graphs"], "--dry-run says why"),
         ([*TUNE, "--metric", "peak_memory"], "--metric peak_memory"),
         ([*TUNE, "--report", "x.pdf"], "--report x.pdf"),
         ([*TUNE, "--write", "cases/tiny.yaml"], "--write cases/tiny.yaml"),
