@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from pytest_sgdiff.data import (
     Advice,
     Case,
+    DropCode,
     Dropped,
     Location,
     Problem,
+    PruneCode,
     Pruned,
     Quality,
     Setting,
@@ -31,7 +33,7 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.data.failures import OutOfMemory
 from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
 from pytest_sgdiff.reports.html import tune_page
-from pytest_sgdiff.tuning.claims import CLAIMS, ClaimResult, Compared
+from pytest_sgdiff.tuning.claims import CLAIMS, ClaimCode, ClaimResult, Compared
 from pytest_sgdiff.tuning.outcome import best
 from pytest_sgdiff.tuning.ratios import Ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
@@ -170,8 +172,29 @@ def test_the_terminal() -> None:
     check_golden("tune", ["\n\n----\n\n".join(blocks)])
 
 
-def test_every_end_has_a_headline() -> None:
-    check_golden("tune_headlines", [tune_text.headline(one) for one in ends()])
+def test_every_code_has_words() -> None:
+    advice = Advice(level="error", slug="fsdp", message="it cannot", location=Location(path="x", line=1, column=1))
+    firered = next(one for one in CLAIMS if one.name == "cfg-firered-1.0")
+    check_golden(
+        "tune_codes",
+        [
+            *(f"end {code}: {tune_text.headline(report(code))}" for code in get_args(TuneCode)),
+            f"end decided (the case itself): {tune_text.headline(report(best='as-written'))}",
+            *(
+                f"dropped {code}: {tune_text.dropped(Dropped(code=code, by='cfg2' * (code == 'slower')))}"
+                for code in get_args(DropCode)
+            ),
+            *(
+                f"pruned {code}: {tune_text.pruned(one).strip().partition(': ')[2]}"
+                for code in get_args(PruneCode)
+                for one in [Pruned(name="a", settings=(), code=code, advice=(advice,), same="as-written")]
+            ),
+            *(
+                f"claim {code}: {tune_text.claim(ClaimResult(claim=firered, code=code))}"
+                for code in get_args(ClaimCode)
+            ),
+        ],
+    )
 
 
 def test_markdown() -> None:
