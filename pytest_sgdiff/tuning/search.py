@@ -5,7 +5,8 @@ the times, with a tolerance, and lazy as LUCB is (Kalyanakrishnan et al. 2012): 
 rounds, the quickest so far with the nearest of those that may still be quicker. So what is far off has one launch, and
 what is learnt of the noise meanwhile decides on it.
 
-The guarantee: with probability `confidence` all of this holds, at the ends of all rounds at once:
+The guarantee, for those that were launched and can be used: with probability `confidence` all of this holds, at the
+ends of all rounds at once:
 
 - a variant that is dropped as `slower`, and stays so, is not the quickest;
 - the first of a search that ended `decided` or `equal` is within `within` of the quickest. In general it is within its
@@ -74,12 +75,8 @@ class Race:
         if memory_mib is not None and not memory_mib > 0:
             raise ValueError(f"memory_mib is {memory_mib}")
         self.variants = tuple(variants)
-        self.memory_mib, self.confidence, self.within, self.most_launches = (
-            memory_mib,
-            confidence,
-            within,
-            most_launches,
-        )
+        self.memory_mib, self.most_launches = memory_mib, most_launches
+        self.confidence, self.within = confidence, within
         self._prior = prior
         self._tried: dict[str, list[Tried]] = {name: [] for name in self.variants}
         self._samples: dict[str, list[Sample]] = {name: [] for name in self.variants}
