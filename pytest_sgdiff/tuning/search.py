@@ -285,12 +285,8 @@ class Race:
         found = self._fit()
         ranked = [name for name in self.variants if name in found.centres and self._may_rank(name)]
         ranked.sort(key=lambda name: (found.centres[name].log, self.variants.index(name)))
-        if racing:
-            # A variant that was dropped may look quicker now by chance; it is not the quickest.
-            first = _quickest(found, racing)
-            ranked.remove(first)
-            ranked.insert(0, first)
         groups = self._groups(found, ranked, racing)
+        # A variant that was dropped may look quicker than one that may still be the quickest, or by now than that.
         ranked.sort(key=lambda name: groups[name])
         standings = [self._standing(found, name, ranked, racing, groups[name]) for name in ranked]
         rest = [name for name in self.variants if name not in ranked]
@@ -354,7 +350,7 @@ class Race:
         groups = dict.fromkeys(racing, 1)
         # Any two may meet here, and not each with the quickest only.
         error = self._error() * 2 / len(self.variants)
-        left, group = [name for name in ranked if name not in groups], 1
+        left, group = [name for name in ranked if name not in groups], len(set(groups.values()))
         while left:
             group += 1
             for name in left:

@@ -209,6 +209,18 @@ def test_groups_are_those_that_are_not_told_apart() -> None:
     assert [one.variant for one in race.tuned().standings] == ["first", "alike", "twin", "slow"]
 
 
+def test_what_may_still_be_the_quickest_ranks_before_what_cannot() -> None:
+    """`held` has one launch, which may have been held up; `proven` has two."""
+    race = Race(["first", "proven", "held", "alike"])
+    for _ in range(2):
+        for name in race.next(4):
+            race.add(Tried(variant=name, ms={"first": 100, "proven": 110, "held": 130, "alike": 100.1}[name]))
+    assert standing(race, "held").launches == 1
+    assert code(race, "proven") == "slower"
+    found = [(one.variant, one.group) for one in race.tuned().standings]
+    assert found == [("first", 1), ("alike", 1), ("held", 1), ("proven", 2)]
+
+
 def test_intervals_hold_the_ratio_and_one_launch_is_no_proof_of_its_own_time() -> None:
     race = Race(["a", "c", "b"])
     assert run(race, {"a": steady(100), "b": steady(300), "c": steady(100.2)}).count("b") == 1
