@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from decision_history import read, steady_cvs
+from decision_noise import Family, clean, heavy, modes, outliers, skewed
 from numpy.typing import NDArray
 
 from pytest_sgdiff.step_core import cores
@@ -24,6 +25,7 @@ Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[1]
 DATA, BASELINES = ROOT / "tests" / "data", ROOT / "examples" / "baselines" / "nvidia-h200-x1"
 QUICK = 0.02
+DRAWS = 4000
 FEWEST = 3
 """Launches of a group below which its residuals say nothing."""
 STEADY_FAMILIES = ("wan22",)
@@ -102,3 +104,19 @@ def public_nights() -> list[Array]:
 
 def _joined(groups: Iterable[Sequence[float]]) -> Array:
     return np.concatenate([residuals(group) for group in groups])
+
+
+def _drawn(draw: Family, cv: float) -> Array:
+    return np.asarray(np.log(draw(np.random.default_rng(2), 1, DRAWS, cv)[0]))
+
+
+INVENTED: Mapping[str, Sequence[Array]] = {
+    "normal, CV 0.5 %": [_drawn(clean, 0.005)],
+    "normal, CV 0.1 to 2 %, by variant": [_drawn(clean, cv) for cv in np.geomspace(0.001, 0.02, 8)],
+    "Student's t3, CV 1 %": [_drawn(heavy, 0.01)],
+    "right-skewed, CV 1 %": [_drawn(skewed, 0.01)],
+    "5 % of launches 5 to 50 % slower": [_drawn(outliers(0.05), 0.005)],
+    "slow mode +6 % in 10 % of launches": [_drawn(modes(0.1, 0.06), 0.005)],
+    "normal, CV 4 %": [_drawn(clean, 0.04)],
+}
+"""Families of noise that nobody recorded, to see what the guarantee holds against."""

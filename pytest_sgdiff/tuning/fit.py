@@ -135,8 +135,7 @@ def fit(samples: Mapping[str, Sequence[Sample]], prior: Prior) -> Fit:
     drift between rounds (`session_cv`).
     """
     s0 = NOISE["primary"].cv if prior.cv0 is None else prior.cv0
-    # In an order of their own, so that sums do not depend on the order in which launches ended.
-    launched = {name: sorted(own, key=lambda one: (one.round, one.log)) for name, own in sorted(samples.items()) if own}
+    launched = {name: list(own) for name, own in samples.items() if own}
     effects = {one.round: 0.0 for own in launched.values() for one in own}
     expected = max(prior.session_cv, FLOOR) ** 2
     noise, drift = s0, expected

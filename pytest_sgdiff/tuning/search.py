@@ -2,22 +2,25 @@
 
 It is successive elimination (Even-Dar, Mannor, Mansour 2006, jmlr.org/papers/v7/evendar06a.html) on the logarithms of
 the times, with a tolerance, and lazy as LUCB is (Kalyanakrishnan et al. 2012): every variant is launched once; then, in
-rounds, the quickest so far and the nearer half of those that may still be quicker. So what is far off has one launch,
-and what is learnt of the noise meanwhile decides on it.
+rounds, the quickest so far with the nearest of those that may still be quicker. So what is far off has one launch, and
+what is learnt of the noise meanwhile decides on it.
 
-The guarantee: with probability `confidence` all of this holds, in all rounds at once:
+The guarantee, for those that were launched and can be used: with probability `confidence` all of this holds, at the
+ends of all rounds at once:
 
-- no variant dropped as `slower` is the quickest;
-- the quickest lies within the ratios' intervals (`Standing.ratio_high` of the first is how far it may be from the
-  quickest), so that one `decided` or `equal` is within `within` of the quickest.
+- a variant that is dropped as `slower`, and stays so, is not the quickest;
+- the first of a search that ended `decided` or `equal` is within `within` of the quickest. In general it is within its
+  own `ratio_high`;
+- the intervals hold, but for variants of which all launches were held up: each of those may miss by itself.
 
-They are multiple comparisons with the best (Hsu 1984, doi:10.1214/aos/1176346724): the unknown quickest variant is
-compared with each other one, on both sides, by Student's t with moderated variances. What may go wrong is divided among
-the others, and among rounds as 1 / (r (r + 1)), whose sum is one. A part of it is kept for launches that are held up
-(`tuning.fit`).
+These are multiple comparisons with the best (Hsu 1984, Annals of Statistics 12:1136): the unknown quickest variant is
+compared with each other one by Student's t with moderated variances. Half of what may go wrong is for that, divided
+among the others, and among rounds as 1 / (r (r + 1)), whose sum is one. The other half is for the quickest variant
+being dropped because all its launches were held up (`tuning.fit`). As soon as launches turn out to be noisier than
+believed, or to be held up more often, variants that were dropped for too little race again.
 
-What it assumes: launches of a variant vary around its centre as normal ones do or less, but for those held up; drift
-between rounds falls on all variants alike. docs/tune.md has what happens where that does not hold.
+What it assumes: launches of a variant vary around its centre as normal ones do, but for those held up, and what drifts
+falls on all variants of a round alike. docs/tune.md has what happens where that does not hold.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from dataclasses import replace
 
 from pytest_sgdiff.data import Dropped, Standing, Tried, TuneCode, Tuned, TuneLeft
 from pytest_sgdiff.judging.rules.prior import DEFAULT, Prior
-from pytest_sgdiff.judging.rules.three_way import as_ratio, quantile
+from pytest_sgdiff.judging.rules.three_way import quantile
 from pytest_sgdiff.tuning.fit import Centre, Fit, Sample, fit
 
 CONFIDENCE, WITHIN = 0.95, 0.02
@@ -72,12 +75,8 @@ class Race:
         if memory_mib is not None and not memory_mib > 0:
             raise ValueError(f"memory_mib is {memory_mib}")
         self.variants = tuple(variants)
-        self.memory_mib, self.confidence, self.within, self.most_launches = (
-            memory_mib,
-            confidence,
-            within,
-            most_launches,
-        )
+        self.memory_mib, self.most_launches = memory_mib, most_launches
+        self.confidence, self.within = confidence, within
         self._prior = prior
         self._tried: dict[str, list[Tried]] = {name: [] for name in self.variants}
         self._samples: dict[str, list[Sample]] = {name: [] for name in self.variants}
@@ -286,13 +285,10 @@ class Race:
         found = self._fit()
         ranked = [name for name in self.variants if name in found.centres and self._may_rank(name)]
         ranked.sort(key=lambda name: (found.centres[name].log, self.variants.index(name)))
-        if racing:
-            # A variant that was dropped may look quicker now by chance; it is not the quickest.
-            first = _quickest(found, racing)
-            ranked.remove(first)
-            ranked.insert(0, first)
         groups = self._groups(found, ranked, racing)
-        standings = [self._standing(found, name, ranked, racing, groups.get(name)) for name in ranked]
+        # A variant that was dropped may look quicker than one that may still be the quickest, or by now than that.
+        ranked.sort(key=lambda name: groups[name])
+        standings = [self._standing(found, name, ranked, racing, groups[name]) for name in ranked]
         rest = [name for name in self.variants if name not in ranked]
         rest.sort(key=lambda name: found.centres[name].log if name in found.centres else math.inf)
         return (*standings, *(self._standing(found, name, ranked, racing, None) for name in rest))
@@ -320,17 +316,15 @@ class Race:
         lowest = min(centre.log - margin, centre.log - found.held_by(name, self._held_error()))
         timed = replace(
             bare,
-            ms=as_ratio(centre.log),
-            low=as_ratio(lowest),
-            high=as_ratio(centre.log + margin),
+            ms=_exp(centre.log),
+            low=_exp(lowest),
+            high=_exp(centre.log + margin),
         )
         if not ranked:
             return timed
         log = centre.log - found.centres[ranked[0]].log
         low, high = self._over_quickest(found, name, racing or ranked)
-        return replace(
-            timed, ratio=as_ratio(log), ratio_low=as_ratio(min(low, log)), ratio_high=as_ratio(max(high, log))
-        )
+        return replace(timed, ratio=_exp(log), ratio_low=_exp(min(low, log)), ratio_high=_exp(max(high, log)))
 
     def _over_quickest(self, found: Fit, name: str, racing: Sequence[str]) -> tuple[float, float]:
         """The interval of a variant's time over that of the quickest (logarithms): over all that may be it."""
@@ -356,7 +350,7 @@ class Race:
         groups = dict.fromkeys(racing, 1)
         # Any two may meet here, and not each with the quickest only.
         error = self._error() * 2 / len(self.variants)
-        left, group = [name for name in ranked if name not in groups], 1
+        left, group = [name for name in ranked if name not in groups], len(set(groups.values()))
         while left:
             group += 1
             for name in left:
@@ -365,6 +359,14 @@ class Race:
                     groups[name] = group
             left = [name for name in left if name not in groups]
         return groups
+
+
+def _exp(log: float) -> float | None:
+    """None where it is too large for a float."""
+    try:
+        return math.exp(log)
+    except OverflowError:
+        return None
 
 
 def _quickest(found: Fit, names: Sequence[str]) -> str:
