@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
-from pytest_sgdiff.data import Case
-from pytest_sgdiff.data.tuning import Space, Standing, Tuned
+from pytest_sgdiff.data import Case, Location
+from pytest_sgdiff.data.tuning import Setting, Space, Standing, Tuned
+from pytest_sgdiff.engines.flags.lookup import config_key
 from pytest_sgdiff.engines.flags.translate import VERSIONS, complaints, table_flags
 from pytest_sgdiff.lint import advise
 from pytest_sgdiff.tuning.presets import PRESETS
-from pytest_sgdiff.tuning.settings import AXES
+from pytest_sgdiff.tuning.settings import AXES, Ground, choices
 from pytest_sgdiff.tuning.space import Lossy, space
-from pytest_sgdiff.tuning.variants import work
+from pytest_sgdiff.tuning.variants import with_settings, work
 from pytest_sgdiff.tuning.written import case_file
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -62,6 +63,82 @@ def test_every_shipped_model_has_a_space_of_a_size_that_can_be_measured() -> Non
         found = space(case, gpus=gpus, engine=engine, products=PRODUCTS[:1], allow_lossy=lossy)
         assert len(found.variants) + len(found.pruned) >= 1
         assert len(found.variants) <= 60
+
+
+FLAGS = {
+    "enable-torch-compile": st.sampled_from([True, False, "true"]),
+    "enable-cfg-parallel": st.booleans(),
+    "cfg-parallel-size": st.sampled_from([1, 2]),
+    "ulysses-degree": st.sampled_from([1, 2, 4]),
+    "ring-degree": st.sampled_from([1, 2]),
+    "sp-degree": st.sampled_from([2, 4]),
+    "tp-size": st.sampled_from([1, 2]),
+    "dit-layerwise-offload": st.booleans(),
+    "dit-cpu-offload": st.booleans(),
+    "dit-offload-prefetch-size": st.sampled_from([0.1, 0.5, 2]),
+    "component-residency": st.just(("dit=resident",)),
+    "layerwise-offload-components": st.just(("dit",)),
+    "cpu-offload-components": st.just(("text_encoder",)),
+    "use-fsdp-inference": st.booleans(),
+    "vae-cpu-offload": st.booleans(),
+    "attention-backend": st.sampled_from(["fa", "torch_sdpa", "sage_attn"]),
+    "component-attention-backends": st.sampled_from(["transformer=fa", "text_encoder=torch_sdpa"]),
+    "enable-cache-dit": st.booleans(),
+    "enable-teacache": st.booleans(),
+    "transformer-path": st.just("x/y"),
+    "quantization": st.just("fp8"),
+    "ltx2-two-stage-device-mode": st.sampled_from(["original", "resident"]),
+}
+MODELS = (
+    "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+    "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+    "Qwen/Qwen-Image",
+    "Lightricks/LTX-2.3",
+)
+
+
+@st.composite
+def odd_cases(draw):
+    """A case that says something of every axis, under `args`, in its config, or in both."""
+    given = {where: draw(st.fixed_dictionaries({}, optional=FLAGS)) for where in ("args", "config")}
+    two_stage = {"pipeline-class-name": "LTX2TwoStagePipeline"} if draw(st.booleans()) else {}
+    variables = st.fixed_dictionaries({}, optional={"SGLANG_CACHE_DIT_ENABLED": st.sampled_from(["true", "false"])})
+    return Case(
+        name="odd",
+        location=Location(path="c.yaml", line=1, column=1),
+        model=draw(st.sampled_from(MODELS)),
+        gpus=draw(st.sampled_from([0, 1, 2, 4])),
+        args={**two_stage, **given["args"]},
+        config={config_key(flag): value for flag, value in given["config"].items()},
+        env=draw(variables),
+    )
+
+
+@settings(max_examples=10)
+@given(case=odd_cases(), **ASKED)
+def test_whatever_the_case_says_itself_a_variant_can_be_launched(case, gpus, version, product, lossy):
+    engine = None if version is None else table_flags(version)
+    found = space(case, gpus=gpus, engine=engine, products=product, allow_lossy=lossy, transformers=["a/b"])
+    sound(found, case, gpus=gpus, version=version, product=product, lossy=lossy)
+
+
+@settings(max_examples=30)
+@given(case=odd_cases(), gpus=st.sampled_from([0, 1, 2, 4]), data=st.data())
+def test_a_setting_decides_all_of_its_axis(case, gpus, data):
+    ground = Ground(case=case, gpus=gpus, transformers=("a/b",))
+    # Of a precision each setting is about one component, and one offload is about the text encoder alone.
+    axis = data.draw(st.sampled_from([one for one in AXES if one != "precision" and choices(one, ground)]))
+    found = [one.setting for one in choices(axis, ground) if one.setting.name != "text-encoder-cpu"]
+    first, second = data.draw(st.sampled_from(found)), data.draw(st.sampled_from(found))
+    then = with_settings(with_settings(case, [first], name="x"), [second], name="y")
+    alone = with_settings(case, [second], name="z")
+    encoders = {flag for flag in first.args if flag not in second.args}
+    assert work(without(then, encoders)) == work(without(alone, encoders))
+    assert work(with_settings(alone, [second], name="w")) == work(alone)
+
+
+def without(case: Case, flags: set[str]) -> Case:
+    return with_settings(case, [Setting(axis="matrix", name="", args=dict.fromkeys(flags))], name="")
 
 
 @settings(max_examples=20)

@@ -16,7 +16,7 @@ from pytest_sgdiff.data import Case, Expect, FasterThan, OutputSize
 from pytest_sgdiff.data.tuning import Dropped, Space, Standing, Tuned
 from pytest_sgdiff.engines.flags.translate import table_flags
 from pytest_sgdiff.tuning.bare import Bare, bare_case, nearest, shipped
-from pytest_sgdiff.tuning.space import space
+from pytest_sgdiff.tuning.space import matrix_space, space
 from pytest_sgdiff.tuning.variants import work
 from pytest_sgdiff.tuning.written import case_file
 
@@ -175,3 +175,14 @@ def test_a_model_of_no_family_is_a_case_all_the_same():
     assert (case.id, case.gpus, case.model) == ("my_model", 0, "me/my-model")
     assert {"width": 64, "height": 64, "seed": 42}.items() <= case.args.items()
     assert spaced(case).variants[0].case.args == case.args
+
+
+def test_the_winner_of_a_bare_model_and_of_a_matrix_is_a_case_too():
+    bare = spaced(bare_case(Bare(model="me/my-model", gpus=2), shipped()))
+    assert list(written(bare, tuned({"cfg2": 700.0, "as-written": 1000.0}), "cfg2")) == ["fastest", "as_written"]
+    firered = [case for case in SHIPPED if case.name == "firered_1_0"]
+    matrix = matrix_space(firered, gpus=2, engine=table_flags("0.5.17"))
+    cases = written(matrix, tuned({"ulysses": 700.0, "cfg": 1000.0}), "ulysses")
+    assert work(cases["fastest"]) == work(firered[1])
+    assert work(cases["as_written"]) == work(firered[0])
+    assert cases["fastest"].name == "firered_1_0_tuned"
