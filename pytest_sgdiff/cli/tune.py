@@ -388,6 +388,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
     from pytest_sgdiff.tuning.bench import Bench, Plan
     from pytest_sgdiff.tuning.book import NAME, Book
+    from pytest_sgdiff.tuning.pictures import pictures
     from pytest_sgdiff.tuning.search import Race
     from pytest_sgdiff.tuning.tune import Search
 
@@ -399,7 +400,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     if chosen.model is not None:
         told = json.dumps({"model": prepared.case.model, "gpus": prepared.case.gpus})
         data_files.write(folder / MODEL, f"cases:\n  {prepared.case.name}: {told}\n", below=folder)
-    names = [variant.name for variant in prepared.space.variants]
+    variants = prepared.space.variants
     with _alone(folder) as lock, as_ctrl_c():
         if chosen.restart:
             data_files.remove(folder / NAME, below=folder)
@@ -416,7 +417,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
         search = Search(
             space=prepared.space,
             chooser=Race(
-                names,
+                [one.name for one in variants],
                 memory_mib=prepared.memory_mib,
                 within=prepared.within,
                 most_launches=prepared.most_launches,
@@ -426,6 +427,9 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             gpus=prepared.gpus,
             budget_s=prepared.budget_s,
             say=_say,
+            drew=None
+            if any(one.lossy for one in variants)
+            else lambda one: pictures(bench, variants[0], one, book.launches),
         )
         tuned = search.run()
         report = _report(prepared, bench, search, tuned)
@@ -443,7 +447,6 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
     from pytest_sgdiff.tuning.search import front
 
     about = described(prepared.space.variants, search.book.launches, bench, prepared.engine)
-    allow_lossy = any(one.variant.lossy for one in about)
     return TuneReport(
         case=prepared.case.id,
         metric=prepared.metric,
@@ -454,7 +457,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         written=prepared.space.variants[0].name,
         pruned=prepared.space.pruned,
         front=front(tuned.standings),
-        best=best(tuned, about, allow_lossy=allow_lossy),
+        best=best(tuned, about),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
         budget_s=prepared.budget_s,
         took_s=search.used_s,

@@ -81,9 +81,10 @@ class Tried:
     gpu_s: float = 0.0
 
 
-DropCode = Literal["slower", "memory", "failed", "disturbed"]
+DropCode = Literal["slower", "memory", "failed", "disturbed", "picture"]
 """Why a variant is launched no more: it cannot be among the best, it needs more memory than there may be, its launches
-do not count, or other work disturbed too many of them."""
+do not count, other work disturbed too many of them, or it draws another picture although none of its settings should
+change it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,6 +121,7 @@ _DROPPED: Mapping[DropCode, str] = {
     "memory": "needs more memory than there may be",
     "failed": "its launch does not count",
     "disturbed": "other work disturbed its launches",
+    "picture": "draws another picture, although its settings should not change it; --allow-lossy ranks it all the same",
 }
 
 
@@ -313,10 +314,12 @@ def _compared(report: TuneReport, fast: str, slow: str) -> str:
 
 
 def given_up(report: TuneReport) -> list[str]:
-    """Variants that no ranking can hold: those that do not run, and those that need too much memory."""
+    """Variants that no ranking can hold: those that do not run, need too much memory, or draw another picture."""
+    about = {one.name: one for one in report.variants}
     return [
         f"{one.variant}: {dropped(one.dropped)}"
         + (f" ({numbers.quantity(one.memory_mib, 'MiB')})" if one.dropped.code == "memory" else "")
+        + (f" ({picture(about[one.variant].quality)})" if one.dropped.code == "picture" else "")
         for one in report.tuned.standings
         if one.dropped is not None and not usable(one)
     ]
@@ -331,15 +334,6 @@ def notes(report: TuneReport) -> list[str]:
     """What must be known before a winner is used."""
     about = {one.name: one for one in report.variants}
     found = []
-    for one in report.tuned.standings:
-        if one.variant == report.best:
-            break
-        quality = about[one.variant].quality
-        if usable(one) and quality is not None and quality.other_picture:
-            found.append(
-                f"{one.variant} is no slower, but draws another picture ({picture(quality)}): it is recommended only "
-                "with --allow-lossy"
-            )
     best = about.get(report.best or "")
     if best is not None and best.variant.lossy:
         seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")

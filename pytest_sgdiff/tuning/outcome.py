@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import EngineInfo, Standing, Tuned, TuneLaunch, Variant
+from pytest_sgdiff.data import EngineInfo, Tuned, TuneLaunch, Variant
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.tuning.bench import Bench
@@ -28,20 +28,14 @@ def described(
     )
 
 
-def best(tuned: Tuned, described: Sequence[TunedVariant], *, allow_lossy: bool) -> str | None:
+def best(tuned: Tuned, described: Sequence[TunedVariant]) -> str | None:
     """The variant to recommend: of the first group in the ranking a lossless one before a lossy one, then the one with
-    the fewest GPUs, then the quickest. One that is to be lossless and drew another picture is not recommended, unless
-    lossy ones may be."""
-    about = {one.name: one for one in described}
-
-    def usable(one: Standing) -> bool:
-        if one.ms is None or (one.dropped is not None and one.dropped.code != "slower"):
-            return False
-        quality = about[one.variant].quality
-        return allow_lossy or quality is None or not quality.other_picture
-
-    ranked = [one for one in tuned.standings if usable(one)]
-    equal = [about[one.variant].variant for one in ranked if one.group == ranked[0].group]
+    the fewest GPUs, then the quickest."""
+    about = {one.name: one.variant for one in described}
+    ranked = [
+        one for one in tuned.standings if one.ms is not None and (one.dropped is None or one.dropped.code == "slower")
+    ]
+    equal = [about[one.variant] for one in ranked if one.group == ranked[0].group]
     return min(equal, key=lambda one: (one.lossy, one.case.gpus)).name if equal else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pytest_sgdiff.data import Dropped, Space, Tried, TuneCode, Tuned, TuneLaunch, TuneLeft, TuneStep, Variant
+from pytest_sgdiff.data import Dropped, Quality, Space, Tried, TuneCode, Tuned, TuneLaunch, TuneLeft, TuneStep, Variant
 from pytest_sgdiff.tuning.bench import Bench
 from pytest_sgdiff.tuning.book import Book
 
@@ -51,7 +51,8 @@ class Chooser(Protocol):
 @dataclass
 class Search:
     """`gpus` are as many as the variants may have at a time, `budget_s` the seconds that all parts of the search may
-    take together, None for any number. `say` is told of every step."""
+    take together, None for any number. `say` is told of every step. `drew` says what became of the picture of a variant
+    beside that of the case as it is written, None where variants may draw what they like."""
 
     space: Space
     chooser: Chooser
@@ -60,6 +61,7 @@ class Search:
     gpus: int
     budget_s: float | None = None
     say: Callable[[TuneStep], None] = lambda step: None
+    drew: Callable[[Variant], Quality | None] | None = None
     clock: Callable[[], float] = time.monotonic
     _used_s: float = 0.0
     _began: float = 0.0
@@ -126,10 +128,32 @@ class Search:
     def _keep(self, found: Sequence[TuneLaunch]) -> None:
         if not found:
             return
+        first = {one.variant for one in found} - {one.variant for one in self.book.launches if one.tried is not None}
         self.book.add(found)
         for one in found:
             self._tell(one)
             self.say(TuneStep(round=one.round, variants=(one.variant,), came=one))
+        for one in found:
+            if one.tried is not None and one.variant in first:
+                self._look(one)
+
+    def _look(self, one: TuneLaunch) -> None:
+        """Give up a variant that draws another picture although it is called lossless."""
+        variant, written = self._variants[one.variant], self.space.variants[0]
+        if variant.lossy or variant is written or not self._is_other(variant):
+            return
+        if sum(known.variant == written.name and known.tried is not None for known in self.book.launches) < 2:
+            # How far two launches of the case itself are from one another is noise, and no change.
+            if not self._fits(written.name):
+                return
+            self._launch([written.name])
+            if not self._is_other(variant):
+                return
+        self._keep([TuneLaunch(round=one.round, variant=one.variant, dropped=Dropped(code="picture"))])
+
+    def _is_other(self, variant: Variant) -> bool:
+        quality = None if self.drew is None else self.drew(variant)
+        return quality is not None and quality.other_picture
 
     def _tell(self, one: TuneLaunch) -> None:
         if one.tried is not None:

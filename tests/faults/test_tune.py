@@ -38,7 +38,7 @@ case "$1" in version | --version) ;; *)
 esac
 SGDIFF_FAKE_SCENARIO=$play exec {fake}/sglang "$@"
 """
-CONFTEST = f"""
+CONFTEST = """
 def pytest_sgdiff_command(case, command):
     # A hook of the project acts on every variant.
     with open("launched", "a") as file:

@@ -510,6 +510,7 @@ GIVEN_UP = {
     "memory": "`--memory` states the limit. The peak is what the engine reports, and the GPU needs some more.",
     "failed": "[Problems of a launch](#problems-of-a-launch), such as a fallback to diffusers, or too little memory.",
     "disturbed": "Twice more launches were disturbed than are replaced. Use a quieter machine.",
+    "picture": "It is another one than the launches of the case itself draw, by the rule of [pictures](quality.md).",
 }
 
 LEFT_OUT = {

@@ -269,21 +269,8 @@ def test_a_picture_needs_two_points() -> None:
 
 def test_of_equal_variants_a_lossless_one_with_few_gpus_is_recommended() -> None:
     found = report()
-    assert best(found.tuned, found.variants, allow_lossy=True) == "cfg2+compile"
+    assert best(found.tuned, found.variants) == "cfg2+compile"
     few = [replace(one, variant=replace(one.variant, case=replace(one.variant.case, gpus=1))) for one in found.variants]
     swapped = replace(found.tuned, standings=(found.tuned.standings[1], found.tuned.standings[0]))
-    assert best(swapped, few, allow_lossy=True) == "cfg2+compile"
-    assert best(replace(found.tuned, standings=()), found.variants, allow_lossy=True) is None
-
-
-def test_another_picture_is_recommended_only_where_lossy_ones_may_be() -> None:
-    found = report()
-    drew = [
-        replace(one, quality=Quality(code="changed", similarity=LIKE)) if one.name == "cfg2+compile" else one
-        for one in found.variants
-    ]
-    assert best(found.tuned, drew, allow_lossy=True) == "cfg2+compile"
-    chosen = best(found.tuned, drew, allow_lossy=False)
-    assert chosen == "cfg2+sage"
-    told = replace(found, variants=tuple(drew), best=chosen)
-    assert len(tune_text.notes(told)) == 2
+    assert best(swapped, few) == "cfg2+compile"
+    assert best(replace(found.tuned, standings=()), found.variants) is None

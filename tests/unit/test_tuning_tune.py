@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Case, Dropped, Problem, Space, Tried, Tuned, TuneLaunch, TuneStep, Variant
+from pytest_sgdiff.data import Case, Dropped, Problem, Quality, Space, Tried, Tuned, TuneLaunch, TuneStep, Variant
 from pytest_sgdiff.tuning.book import Book
 from pytest_sgdiff.tuning.search import Race
 from pytest_sgdiff.tuning.tune import Search
@@ -168,3 +168,38 @@ def test_what_is_known_is_not_launched_again(search: Callable[..., Search]) -> N
     bench = Pretended()
     assert search(bench).run() == first
     assert bench.rounds == []
+
+
+def test_a_lossless_variant_that_draws_another_picture_is_given_up(search: Callable[..., Search]) -> None:
+    def drew(variant: Variant) -> Quality:
+        return Quality(code="changed" if variant.name == "quick" else "same")
+
+    bench = Pretended()
+    tuned = search(bench, drew=drew).run()
+    assert codes(tuned)["quick"] == "picture"
+    assert tuned.standings[0].variant in ("alike-1", "alike-2")
+    # The case itself is launched twice before it is said, since its own launches may differ.
+    at = bench.rounds.index(("quick",))
+    assert bench.rounds[: at + 2].count(("as-written",)) == 2
+    # It is not launched for that again.
+    again = Pretended()
+    assert search(again, drew=drew).run() == tuned
+    assert again.rounds == []
+
+
+def test_what_differs_as_much_as_launches_of_the_case_itself_is_no_other_picture(search: Callable[..., Search]) -> None:
+    bench = Pretended()
+
+    def drew(variant: Variant) -> Quality:
+        return Quality(code="changed" if bench.rounds.count(("as-written",)) < 2 else "same")
+
+    assert search(bench, drew=drew).run().standings[0].variant == "quick"
+
+
+def test_a_lossy_variant_may_draw_what_it_likes(search: Callable[..., Search]) -> None:
+    space = space_of(CASE, {"quick": ""})
+    lossy = replace(space.variants[1], settings=(replace(space.variants[1].settings[0], lossy=True),))
+    tuned = search(
+        Pretended(), replace(space, variants=(space.variants[0], lossy)), drew=lambda one: Quality(code="changed")
+    ).run()
+    assert tuned.standings[0].variant == "quick"
