@@ -104,7 +104,7 @@ def picture(report: TuneReport) -> Plot | None:
 
 def _memory_axis(x: Scale, lines: list[Line], texts: list[Text]) -> None:
     size, unit = (1024.0, "GiB") if x.high >= 1024 else (1.0, "MiB")
-    shown = ticks(x.low / size, x.high / size)
+    shown = ticks(x.low / size, x.high / size, count=8)
     whole = all(value == round(value) for value in shown)
     for value in shown:
         place = x.at(value * size)
