@@ -101,6 +101,21 @@ def test_the_best_is_found(search: Callable[..., Search]) -> None:
     assert sum(step.came is not None for step in steps) == len(bench.rounds)
 
 
+def test_the_case_itself_is_launched_twice_before_all_others(search: Callable[..., Search]) -> None:
+    bench = Pretended()
+    search(bench).run()
+    assert bench.rounds[:3] == [("as-written",), ("as-written",), ("slow",)]
+
+
+def test_a_case_that_needs_too_much_memory_is_not(
+    search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SIZES, "as-written", 50000.0)
+    bench = Pretended()
+    search(bench).run()
+    assert bench.rounds.count(("as-written",)) == 1
+
+
 def test_variants_run_at_the_same_time_where_they_have_room(search: Callable[..., Search]) -> None:
     bench = Pretended()
     space = space_of(CASE, {"slow": "", "quick": "", "alike-1": "", "alike-2": ""}, gpus={"quick": 4, "alike-1": 2})
@@ -131,7 +146,7 @@ def test_a_launch_that_takes_longer_than_all_before_is_ended_in_time(search: Cal
     bench = Pretended(slow={"slow": 100.0})
     tuned = search(bench, budget_s=35.0).run()
     assert (tuned.code, bench.now) == ("budget", 35.0)
-    assert [one.launches for one in tuned.standings] == [1] + [0] * 7
+    assert [one.launches for one in tuned.standings] == [2] + [0] * 7
 
 
 def test_a_second_command_has_the_time_that_the_first_has_left(search: Callable[..., Search]) -> None:
@@ -142,16 +157,16 @@ def test_a_second_command_has_the_time_that_the_first_has_left(search: Callable[
 
 
 def test_what_ended_before_an_interrupt_is_known_afterwards(search: Callable[..., Search]) -> None:
-    bench = Pretended(interrupts=2)
+    bench = Pretended(interrupts=3)
     with pytest.raises(KeyboardInterrupt):
         search(bench, gpus=2).run()
     before = list(bench.rounds)
-    assert before[1] == ("quick", "alike-1")
+    assert before[2] == ("quick", "alike-1")
     bench.interrupts = 0
     tuned = search(bench, gpus=2).run()
     assert tuned.standings[0].variant == "quick"
     # The one that had ended is not launched for what is known of it.
-    assert bench.rounds[2][0] == "alike-1"
+    assert bench.rounds[3][0] == "alike-1"
 
 
 def test_what_a_killed_command_left_is_read_first(search: Callable[..., Search], tmp_path: Path) -> None:
