@@ -8,20 +8,24 @@ from typing import Literal
 
 from pytest_sgdiff.data.cases import Advice, ArgValue, Case
 
-Axis = Literal["topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode"]
+Axis = Literal[
+    "topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode", "matrix"
+]
 """What a setting is about; a variant has at most one setting of each. `offload` is where weights are kept, FSDP among
-them."""
+them; `matrix` is whatever a variant of a case file's own matrix changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """One choice on an axis: the flags and variables that it gives a case; None takes one away. `lossy`: the picture
-    changes. `source` says who recommends it, and what they claim of it."""
+    """One choice on an axis: the flags and variables that it gives a case; None takes one away. `gpus` is the number of
+    GPUs that it gives a case, None where it leaves that as it is. `lossy`: the picture changes. `source` says who
+    recommends it, and what they claim of it."""
 
     axis: Axis
     name: str
     args: Mapping[str, ArgValue | None] = field(default_factory=dict)
     env: Mapping[str, str | None] = field(default_factory=dict)
+    gpus: int | None = None
     lossy: bool = False
     source: str = ""
 
