@@ -171,6 +171,7 @@ from pytest_sgdiff.data.tuning import (
     Tried,
     TuneCode,
     Tuned,
+    TuneLeft,
     Variant,
 )
 
@@ -325,6 +326,7 @@ __all__ = [
     "Tried",
     "TroubleCode",
     "TuneCode",
+    "TuneLeft",
     "Tuned",
     "UnknownStage",
     "Unmeasured",

@@ -97,9 +97,9 @@ class Dropped:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
     """What is known of a variant: its launches, their geometric mean in ms and its interval, and the peak of memory in
-    MiB. `ratio` is its time over that of the quickest, with its interval; both hold for all variants together, at the
-    confidence of `Tuned`. What was not measured is None. `group` counts from 1: variants of a group are not told apart
-    from its quickest; None for those without a time, or with too much memory."""
+    MiB. `ratio` is its time over that of the first, and its interval that over the true quickest, whichever it is; both
+    hold for all variants together, at the confidence of `Tuned`. What was not measured is None. `group` counts from 1:
+    variants of a group are not told apart from its quickest; None for those without a time, or that cannot be used."""
 
     variant: str
     launches: int = 0
@@ -121,8 +121,9 @@ the time is used up, every variant left had as many launches as it may have, or 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tuned:
-    """How the variants rank, the quickest first. With `confidence` (0.95) all intervals hold at once, so that the first
-    is within `within` (a fraction) of the best. `memory_mib` is what a launch may use."""
+    """How the variants rank, the quickest first. With `confidence` (0.95) all intervals hold at once
+    (`pytest_sgdiff.tuning.search` has the small print); the first is within its `ratio_high` of the best, which is
+    `within` (a fraction) where the search was `decided` or `equal`. `memory_mib` is what a launch may use."""
 
     code: TuneCode
     standings: tuple[Standing, ...]
@@ -131,3 +132,11 @@ class Tuned:
     memory_mib: float | None = None
     launches: int = 0
     gpu_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneLeft:
+    """What a search still has to launch, as it looks now: launches, and seconds of GPUs (None before the first)."""
+
+    launches: int
+    gpu_s: float | None = None
