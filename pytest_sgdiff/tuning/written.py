@@ -23,6 +23,9 @@ from pytest_sgdiff.tuning.variants import AS_WRITTEN
 SUFFIX = "_tuned"
 """What the new case's id ends in, behind that of the case that was tuned."""
 
+MARK = "Written by sgdiff tune."
+"""What a file of this module can be known by."""
+
 _KEPT_OF_GAIN = 0.5
 """The part of the proven gain that a relation asks for: another day's noise must not fail it."""
 
@@ -179,7 +182,7 @@ def _block(key: str, value: Any, *, indent: int) -> Iterator[str]:
 def _measured(tuned: Tuned, names: Sequence[str], products: Sequence[str], engine: str) -> Iterator[str]:
     """What was measured, for a reader of the file."""
     where = (f" on {products[0]}" if products else "") + (f" with sglang {engine}" if engine else "")
-    yield f"Written by sgdiff tune. Measured{where}; the intervals hold together at {100 * tuned.confidence:g} %."
+    yield f"{MARK} Measured{where}; the intervals hold together at {100 * tuned.confidence:g} %."
     standings = {one.variant: one for one in tuned.standings}
     for name in names:
         one = standings.get(name)
