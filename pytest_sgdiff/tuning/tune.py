@@ -123,13 +123,8 @@ class Search:
         self.book.begin(number, names)
         timeout_s = None if self.budget_s is None else max(1.0, self.budget_s - self.used_s)
         variants = [self._variants[name] for name in names]
-        try:
-            found = self.bench.measure(number, variants, timeout_s=timeout_s)
-        except BaseException:
-            # What ended before the others, or before the interrupt, is known.
-            known = self.bench.known(number, variants)
-            self.book.add(known)
-            raise
+        # Where this is interrupted, the next command reads what ended before.
+        found = self.bench.measure(number, variants, timeout_s=timeout_s)
         self._keep(found)
         for name in set(names) - {one.variant for one in found}:
             # The time was up before it ended.

@@ -199,6 +199,14 @@ def test_every_code_has_words() -> None:
 
 def test_markdown() -> None:
     check_golden("tune_markdown", [tune_markdown.render(report())])
+    name = "a|b <i>c</i> @d"
+    hostile = TunedVariant(variant=replace(variant(), name=name), command="x `` y")
+    tuned = replace(report().tuned, standings=(standing(name, 8000.0, group=1),))
+    text = tune_markdown.render(report(case=name, tuned=tuned, variants=(hostile,), written=name, front=(), best=name))
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    assert "a|b" not in prose
+    assert "<i>" not in prose
+    assert "@d" not in prose
 
 
 def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
