@@ -206,7 +206,8 @@ def test_what_differs_as_much_as_launches_of_the_case_itself_is_no_other_picture
     bench = Pretended()
 
     def drew(variant: Variant) -> Quality:
-        return Quality(code="changed" if bench.rounds.count(("as-written",)) < 2 else "same")
+        launches = sum("as-written" in names for names in bench.rounds)
+        return Quality(code="changed" if launches < 2 else "same")
 
     # The two are launched at the same time first, so the case itself is launched once more for this.
     tuned = search(bench, space_of(CASE, {"quick": ""}), gpus=2, drew=drew).run()
