@@ -14,11 +14,11 @@ from pytest_sgdiff.recordings import store
 from pytest_sgdiff.tuning.bench import Bench
 
 
-def pictures(bench: Bench, written: Variant, variant: Variant, launches: Sequence[TuneLaunch]) -> Quality | None:
+def pictures(bench: Bench, written: Variant | None, variant: Variant, launches: Sequence[TuneLaunch]) -> Quality | None:
     """What became of the pictures of a variant; None where it has no launch that counts, or is the case as it is
-    written. Of a lossless variant they are to be the same but for the noise of the case's own launches, of a lossy one
-    they may be any."""
-    if variant.name == written.name:
+    `written`, or that cannot be launched. Of a lossless variant they are to be the same but for the noise of the case's
+    own launches, of a lossy one they may be any."""
+    if written is None or variant.name == written.name:
         return None
     drawn = _drawn(bench, variant, launches)
     if not drawn:

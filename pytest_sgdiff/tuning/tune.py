@@ -92,11 +92,11 @@ class Search:
     def _named(self) -> Sequence[str]:
         """What is to be launched next. The case as it is written has a second launch before all others: the first one
         on a machine may be slow, as kernels are compiled for it, and all gains are told against this case."""
-        written = self.space.variants[0].name
-        tries = [one for one in self.book.launches if one.variant == written]
-        given_up = any(one.variant == written and one.dropped for one in self.chooser.tuned().standings)
-        if len(tries) == 1 and not given_up and self.chooser.left().launches and self._fits(written):
-            self._launch([written])
+        if (written := self.space.written) is not None:
+            tries = [one for one in self.book.launches if one.variant == written.name]
+            given_up = any(one.variant == written.name and one.dropped for one in self.chooser.tuned().standings)
+            if len(tries) == 1 and not given_up and self.chooser.left().launches and self._fits(written.name):
+                self._launch([written.name])
         return self.chooser.next(self._slots())
 
     @property
@@ -144,8 +144,8 @@ class Search:
 
     def _look(self, one: TuneLaunch) -> None:
         """Give up a variant that draws another picture although it is called lossless."""
-        variant, written = self._variants[one.variant], self.space.variants[0]
-        if variant.lossy or variant is written or not self._is_other(variant):
+        variant, written = self._variants[one.variant], self.space.written
+        if written is None or variant.lossy or variant is written or not self._is_other(variant):
             return
         if sum(known.variant == written.name and known.tried is not None for known in self.book.launches) < 2:
             # How far two launches of the case itself are from one another is noise, and no change.

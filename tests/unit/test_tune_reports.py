@@ -119,6 +119,7 @@ def report(code: TuneCode = "decided", **changes: Any) -> TuneReport:
     pair = Compared(this="cfg2", that="as-written", code="held", ratio=Ratio(value=0.816, low=0.79, high=0.85))
     fields: dict[str, Any] = {
         "case": CASE.id,
+        "base": CASE,
         "metric": "denoise",
         "engine_version": "0.5.23",
         "machine": "NVIDIA H200 x 4",
@@ -216,7 +217,7 @@ def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
     check_golden(
         "tune_steps",
         [
-            *tune_text.space(CASE.id, space),
+            *tune_text.space(CASE, space),
             "",
             tune_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
             tune_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),
