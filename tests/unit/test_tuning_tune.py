@@ -222,3 +222,11 @@ def test_a_lossy_variant_may_draw_what_it_likes(search: Callable[..., Search]) -
         Pretended(), replace(space, variants=(space.variants[0], lossy)), drew=lambda one: Quality(code="changed")
     ).run()
     assert tuned.standings[0].variant == "quick"
+
+
+def test_a_case_that_cannot_be_launched_itself_is_searched_all_the_same(search: Callable[..., Search]) -> None:
+    space = space_of(CASE, {"slow": "", "quick": ""})
+    bench = Pretended()
+    tuned = search(bench, replace(space, variants=space.variants[1:]), drew=lambda one: Quality(code="changed")).run()
+    assert tuned.standings[0].variant == "quick"
+    assert all("as-written" not in names for names in bench.rounds)
