@@ -334,6 +334,9 @@ def notes(report: TuneReport) -> list[str]:
     """What must be known before a winner is used."""
     about = {one.name: one for one in report.variants}
     found = []
+    waiting = [one.variant for one in report.tuned.standings if not one.launches and one.dropped is None]
+    if waiting:
+        found.append(f"not launched yet, and may be faster: {_some(waiting, 'the JSON report names all')}")
     unknown = [one.variant for one in report.tuned.standings if one.ms is not None and one.memory_mib is None]
     if report.tuned.memory_mib is not None and unknown:
         found.append(f"the memory of {_some(unknown, 'see the ranking')} is not known: the limit was not checked there")
@@ -398,7 +401,7 @@ def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
         return [pruned(one).strip() for one in report.pruned]
     counts: dict[PruneCode, list[str]] = {}
     for one in report.pruned:
-        counts.setdefault(one.code, []).append(one.name)
+        counts.setdefault(one.code, []).append(one.name + (f" ({one.same})" if one.same else ""))
     return [f"{_KINDS[code]}: {_some(names, '-v names all, with the reasons')}" for code, names in counts.items()]
 
 
@@ -407,7 +410,7 @@ _KINDS: Mapping[PruneCode, str] = {
     "flag": "this engine has no such flag or value",
     "lossy": "changes the picture, which --allow-lossy allows",
     "gpus": "needs other GPUs than there are",
-    "same": "is another variant in other words",
+    "same": "another variant stands for it",
 }
 
 

@@ -117,7 +117,7 @@ class Search:
                 variants=tuple(names),
                 launches=sum(one.tried is not None for one in self.book.launches),
                 left=left,
-                left_s=self._left_s(left, at_once=len(names)),
+                left_s=self._left_s(left, at_once=max(1, min(self._slots(), left))),
             )
         )
         self.book.begin(number, names)

@@ -173,6 +173,21 @@ def test_the_terminal() -> None:
     check_golden("tune", ["\n\n----\n\n".join(blocks)])
 
 
+def test_what_must_be_known_is_said() -> None:
+    found = report("budget")
+    waiting = replace(found.tuned, standings=(*found.tuned.standings, *(standing(f"late{n}") for n in range(5))))
+    unknown = replace(found.tuned, standings=(standing("cfg2", 8000.0, group=1), *found.tuned.standings[3:]))
+    check_golden(
+        "tune_notes",
+        [
+            *tune_text.notes(replace(found, tuned=waiting)),
+            *tune_text.notes(replace(found, tuned=unknown, best="cfg2")),
+            *tune_text.notes(replace(found, best="cache-dit")),
+            *tune_text.left_out(found, verbose=False),
+        ],
+    )
+
+
 def test_every_code_has_words() -> None:
     advice = Advice(level="error", slug="fsdp", message="it cannot", location=Location(path="x", line=1, column=1))
     firered = next(one for one in CLAIMS if one.name == "cfg-firered-1.0")
