@@ -59,6 +59,11 @@ def changes(before: Case, one: Variant) -> str:
     return (", ".join(told) or WRITTEN) + (" (lossy)" if one.lossy else "")
 
 
+def sources(one: Variant) -> str:
+    """Who recommends the settings of a variant, and what they claim."""
+    return "; ".join(dict.fromkeys(setting.source for setting in one.settings if setting.source))
+
+
 def _flag(name: str, value: object) -> str:
     if value is None:
         return f"without --{name}"
