@@ -32,8 +32,8 @@ LATE, PAUSED = 0.06, 0.6
 """By how much launches are held up (of the logarithm), before any is seen: half of them by a late CPU, by so much on
 average, and half by pauses, hardly by more than so much. On recorded hosts: 2 to 12 %, and 37 to 54 % in requests of a
 second."""
-HELD_SIZE_WEIGHT = 2.0
-"""How many held-up launches that is worth."""
+HELD_SIZE_WEIGHT = 1.0
+"""How many held-up launches that is worth: those of one host are of one kind."""
 DRIFT_WEIGHT = 4.0
 """How many rounds the prior of the drift between them is worth."""
 LONGEST = 5.0
