@@ -35,10 +35,10 @@ LOADING_S, REQUEST_S, REQUESTS = 30.0, 10.0, 2
 """A launch loads the model and serves a warmup and a measured request; the quickest variant's takes ten seconds."""
 SHAPES: Mapping[int, tuple[int, ...]] = {6: (3, 2), 12: (3, 2, 2), 24: (4, 3, 2), 60: (5, 4, 3)}
 NOISES: Mapping[str, Callable[[], list[Array]]] = {
-    "core of the steps": tune_noise.core_of_steps,
+    "steps": tune_noise.steady_steps,
     "public nights": tune_noise.public_nights,
-    "held-up hosts": tune_noise.sum_of_steps,
-    "pauses in 6 of 16": tune_noise.whole_requests,
+    "steps on held-up hosts": tune_noise.held_up_steps,
+    "requests with pauses": tune_noise.whole_requests,
 }
 AXIS_SCALES = (0.01, 0.05, 0.3)
 """Sizes of what an axis does to the logarithm of the time: nothing to speak of, a little, much."""

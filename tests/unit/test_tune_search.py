@@ -341,7 +341,7 @@ def test_a_prior_of_more_noise_asks_for_more() -> None:
 # ------------------------------------------------------------------------------------------------------- the guarantee
 
 
-@pytest.mark.parametrize("noise", ["core of the steps", "public nights"])
+@pytest.mark.parametrize("noise", ["steps", "public nights"])
 def test_measured_noise_leaves_the_right_one_for_two_launches_in_five(
     noise: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
