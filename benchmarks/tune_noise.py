@@ -68,7 +68,7 @@ def _steps(group: Sequence[Mapping[str, float]]) -> list[float]:
 
 
 def whole_requests() -> list[Array]:
-    """End-to-end times where a third of the launches pause for half a second of a second."""
+    """End-to-end times, of which 5 in 16 pause for half a second of a second."""
     groups = [[launch["e2e"] for launch in group] for group in _read("h200_launches").values() if len(group) >= FEWEST]
     return [_joined(groups)]
 
