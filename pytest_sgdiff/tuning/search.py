@@ -2,8 +2,8 @@
 
 It is successive elimination (Even-Dar, Mannor, Mansour 2006, jmlr.org/papers/v7/evendar06a.html) on the logarithms of
 the times, with a tolerance, and lazy as LUCB is (Kalyanakrishnan et al. 2012): every variant is launched once; then, in
-rounds, the quickest so far with those that look as quick, or the nearest of those that may still be quicker. So what is far off has one launch, and
-what is learnt of the noise meanwhile decides on it.
+rounds, the quickest so far with those that look as quick, or the nearest of those that may still be quicker. So what is
+far off has one launch, and what is learnt of the noise meanwhile decides on it.
 
 The guarantee, for those that were launched and can be used: with probability `confidence` all of this holds, at the
 ends of all rounds at once:
@@ -228,8 +228,8 @@ class Race:
         open_.sort(key=lambda name: (found.centres[name].log, self.variants.index(name)))
         waiting = [name for name in open_ if len(self._samples[name]) < self.most_launches]
         # Those that look alike have to be launched in any case: the sooner, the fewer rounds.
-        alike = sum(found.difference(name, first).log <= tolerance for name in waiting)
-        chosen = waiting[: max(alike, math.ceil(math.sqrt(len(waiting))))]
+        near = sum(found.difference(name, first).log <= tolerance for name in waiting)
+        chosen = waiting[: max(near, math.ceil(math.sqrt(len(waiting))))]
         if len(self._samples[first]) < self.most_launches:
             chosen = [first, *chosen]
         if not chosen:
