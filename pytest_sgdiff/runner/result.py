@@ -68,6 +68,8 @@ def finish(
         step = NextStep(code="name-recording")  # no engine ran, whose log could be read
     if outcome == "regressed" and quality is not None and quality.other_picture:
         step = NextStep(code="accept-picture", command=job.next_command)
+    if reason.code == "odd-picture":
+        step = NextStep(code="odd-picture", command=job.next_command)
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -91,7 +93,8 @@ def finish(
             *behind_rate(collected),
             *inherited_otherwise(changed),
             *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
-            *not_compared(quality),
+            # Of a recording the reason has it.
+            *(() if reason.code == "odd-picture" else not_compared(quality)),
         ),
         noise=used(job.priors_for(collected.machine)) if verdicts and collected.machine else (),
         problems=collected.problems,
