@@ -39,15 +39,17 @@ LOSSLESS = QualityChoice()
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeshSample:
     """What is kept of a mesh: the number of its vertices and faces, the corners of its bounding box, the `area` of its
-    surface, and `points` on it, drawn with a fixed seed: x, y and z in turn. At each point `normals` has the direction
-    that its face is turned to, and `colours` red, green and blue (0 to 255), empty for a mesh without. `area` is None
-    where an earlier version kept points alone."""
+    surface, the `volume` that it encloses (negative where it is turned inside out), and `points` on it, drawn with a
+    fixed seed: x, y and z in turn. At each point `normals` has the direction that its face is turned to, and `colours`
+    red, green and blue (0 to 255), empty for a mesh without. `area` and `volume` are None where an earlier version kept
+    points alone."""
 
     vertices: int
     faces: int
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     area: float | None = None
+    volume: float | None = None
     points: tuple[float, ...] = ()
     normals: tuple[float, ...] = ()
     colours: tuple[int, ...] = ()
@@ -90,9 +92,9 @@ class Similarity:
     which it is larger, and `box` by how much a side of the bounding box is elsewhere, both as parts of the diagonal of
     the first one's box. `spacing` is how far the first one's own points are from one another: two samples of the same
     surface are as far apart. `area` is by which part the areas of the surfaces differ. Of the worst region of either
-    surface, `uncovered` is the share of points where the other one has no surface, `turned` the share where its faces
-    are turned the other way, and `colour` by how many levels of 255 its colours differ; by `colour_spacing` those of
-    the first one's own neighbouring points differ. None where one of the two samples does not say."""
+    surface, `uncovered` is the share of points where the other one has no surface, and `turned` the share where its
+    faces are turned the other way. `colour` is by how many levels of 255 the colours differ, of all of the surface or
+    of the worst region, there beyond what neighbouring points do. None where one of the two samples does not say."""
 
     ssim: float | None = None
     mse: float | None = None
@@ -105,7 +107,6 @@ class Similarity:
     uncovered: float | None = None
     turned: float | None = None
     colour: float | None = None
-    colour_spacing: float | None = None
     frame: int | None = None
 
     @property

@@ -37,6 +37,7 @@ def mesh(path: str, form: Literal["obj", "glb"]) -> OutputSample:
     used = vertices[np.unique(faces)]
     corners = vertices[faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    middle = (used.min(axis=0) + used.max(axis=0)) / 2
     doubled = np.linalg.norm(across, axis=1)
     chosen, weights = _drawn(doubled)
     points = (corners[chosen] * weights[:, :, None]).sum(axis=1)
@@ -50,6 +51,8 @@ def mesh(path: str, form: Literal["obj", "glb"]) -> OutputSample:
             low=_numbers(used.min(axis=0)),
             high=_numbers(used.max(axis=0)),
             area=float(f"{doubled.sum() / 2:.6g}"),
+            # Of an open surface the centre of its box stands for what closes it.
+            volume=float(f"{((corners[:, 0] - middle) * across).sum() / 6:.6g}"),
             points=_numbers(points.reshape(-1)),
             normals=tuple(round(float(value), 3) for value in normals.reshape(-1)),
             colours=() if shades is None else tuple(map(int, shades.reshape(-1))),

@@ -23,9 +23,19 @@ _BRIGHTEST = 16
 _REGION = 16
 """Points of a region of a mesh: of 2048 points, 0.8 % of the surface."""
 
-_REACH = 3.0
-"""How many times as far as the points of a surface are from one another the next point of the other one may be. Of
-random points on one surface 1 in 1000 is farther."""
+_REACH = 4.0
+"""How many times as far as the points of a surface are from one another the next point of the other one may be that is
+turned the same way. Of random points on a thin sheet, which has two sides, 1 in 500 is farther."""
+
+_ENCLOSES = 1e-5
+"""What part of the cube of its diagonal a surface encloses at least of which the sign of the volume says something."""
+
+_CANDIDATES = 32
+"""Nearest points of the other surface that are looked at: among them are those of the other side of a thin sheet."""
+
+_COLOURS = 3.0
+"""How many times as much as between neighbouring points the colours of a region may differ. Two samples of the shapes
+of `SPACING_FACTOR`, every vertex of a random colour, differed by up to 3.0 times as much."""
 
 
 def similarity(one: OutputSample, other: OutputSample) -> Similarity:
@@ -104,17 +114,20 @@ def _meshes(one: MeshSample, other: MeshSample) -> Similarity:
     moved = max(float(np.abs(other_low - low).max()), float(np.abs(other_high - high).max()))
     spacing = first.spacing
     there, back = _Seen(first, second, spacing), _Seen(second, first, spacing)
-    coloured = bool(one.colours) + bool(other.colours)
+    # A sample of points alone says nothing of colours.
+    coloured = bool(one.colours) + bool(other.colours) if one.normals and other.normals else 0
     return Similarity(
         chamfer=max(there.distance, back.distance) / diagonal,
         box=moved / diagonal,
         spacing=spacing / diagonal,
         area=None if one.area is None or other.area is None else abs(other.area - one.area) / (one.area or 1.0),
         uncovered=max(there.uncovered, back.uncovered),
-        turned=max(there.turned, back.turned) if one.normals and other.normals else None,
+        turned=None
+        if not one.normals or not other.normals
+        # Of a thin sheet the points of the other side are as near.
+        else max(there.turned, back.turned, float(_inside_out(one.volume, other.volume, diagonal))),
         # A mesh that lost its colours, or got some, has other ones everywhere.
         colour=255.0 if coloured == 1 else max(there.colour, back.colour) if coloured else None,
-        colour_spacing=first.colour_spacing if coloured else None,
     )
 
 
@@ -132,16 +145,19 @@ class _Surface:
             raise ValueError("not every point has a normal and a colour")
         self.tree: Any = cKDTree(self.points)
         self.near = min(_REGION, len(self.points))
+        self.candidates = min(_CANDIDATES, len(self.points))
         found: Any = self.tree.query(self.points, k=range(1, self.near + 1))
         self.spacing = float(found[0][:, 1].mean()) if self.near > 1 else 0.0
         self.region = found[1]
 
-    @property
-    def colour_spacing(self) -> float:
-        """By how much the colours of a region differ from those of the points next to its own."""
-        if not len(self.colours) or self.near < 2:
-            return 0.0
-        return _worst_colour(self.colours - self.colours[self.region[:, 1]], self.region)
+    def colour_beyond(self, apart: Any) -> float:
+        """By how much the colours of all points differ on average, or those of a region beyond what neighbouring points
+        of this surface do."""
+        import numpy as np
+
+        own = self.colours - self.colours[self.region[:, min(1, self.near - 1)]]
+        of_all = float(np.abs(apart.mean(axis=0)).max())
+        return max(of_all, _worst_colour(apart, self.region) - _COLOURS * _worst_colour(own, self.region))
 
 
 class _Seen:
@@ -151,7 +167,7 @@ class _Seen:
     def __init__(self, own: _Surface, other: _Surface, spacing: float) -> None:
         import numpy as np
 
-        found: Any = other.tree.query(own.points, k=range(1, other.near + 1))
+        found: Any = other.tree.query(own.points, k=range(1, other.candidates + 1))
         distances, places = found
         self.distance = float(distances[:, 0].mean())
         near = distances <= max(_REACH * spacing, float(np.finfo(float).eps))
@@ -166,7 +182,13 @@ class _Seen:
         if len(own.colours) and len(other.colours):
             # The nearest one that is turned the same way: a thin sheet has other colours on its other side.
             nearest = places[np.arange(len(places)), np.where(facing.any(axis=1), facing.argmax(axis=1), 0)]
-            self.colour = _worst_colour(own.colours - other.colours[nearest], own.region)
+            self.colour = own.colour_beyond(own.colours - other.colours[nearest])
+
+
+def _inside_out(one: float | None, other: float | None, diagonal: float) -> bool:
+    """Whether two surfaces that enclose something enclose it from different sides."""
+    least = _ENCLOSES * diagonal**3
+    return one is not None and other is not None and one * other < 0 and min(abs(one), abs(other)) > least
 
 
 def _worst_colour(apart: Any, region: Any) -> float:

@@ -22,7 +22,7 @@ _FLAWS: Mapping[SampleFlaw, str] = {
     "too-slow": "takes longer to read than its reader gets",
     "left-out": "is one of more outputs than are kept of a launch",
     "missing": "has no picture in the recording",
-    "outdated": "is compared in part, for the baseline has its points alone; --sgdiff-update records the rest with it",
+    "outdated": "is a mesh of which the baseline has points alone; --sgdiff-update records the rest with it",
 }
 
 _NAMES: Mapping[Measure, str] = {
@@ -35,7 +35,7 @@ _NAMES: Mapping[Measure, str] = {
     "area": "change of the surface's area",
     "uncovered": "share of a region where only one of the two has a surface",
     "turned": "share of a region whose faces are turned the other way",
-    "colour": "change of a region's vertex colours, in levels of 255,",
+    "colour": "change of vertex colours (levels of 255)",
 }
 
 
@@ -128,23 +128,21 @@ def _blank_frames(q: Quality, base: str) -> str:
     return f"{q.now} frames show nothing, and {q.then} of the {base}{_which(q)}"
 
 
-def odd(q: Quality) -> str:
+def odd(q: Quality, base: str = "") -> str:
     """Which of several launches with one seed drew something else than the others."""
-    other = f"launch {q.launch} drew another picture than the other launches with the same seed"
+    of = f" of the {base}" if base else ""
+    output = f" (output {q.output})" if q.output else ""
+    other = f"launch {q.launch}{of} drew another picture than the other launches with the same seed{output}"
     if q.measure is None:
-        return f"{other}{_output(q)}: {q.now}, not {q.then}"
-    return f"{other}{_output(q)}: {_beyond(q, 'by how far those are from one another')}"
-
-
-def _output(q: Quality) -> str:
-    return f" (output {q.output})" if q.output else ""
+        return f"{other}: {q.now}, not {q.then}"
+    return f"{other}: {_beyond(q, 'the noise between those allows')}"
 
 
 def _flawed(q: Quality, base: str) -> str:
     why = _FLAWS[q.flaw or "unreadable"] + (f" ({q.said})" if q.said else "")
-    several = f"{q.uncompared} outputs are" if q.uncompared > 1 else "pictures are" if q.launch is None else "one is"
-    several = several if q.similarity is None else "pictures are"
-    return f"{several} not compared: {q.name or 'an output'} {why}"
+    what = f"{q.uncompared} outputs are" if q.uncompared > 1 else "pictures are"
+    in_part = " as a whole" if q.flaw == "outdated" else ""
+    return f"{what} not compared{in_part}: {q.name or 'an output'} {why}"
 
 
 _WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
@@ -157,7 +155,7 @@ _WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
     "other-frames": _other("frames"),
     "other-kind": _kind,
     "blank-frames": _blank_frames,
-    "odd-launch": lambda q, base: f"pictures are not compared: of the {base} {odd(q)}",
+    "odd-launch": lambda q, base: f"pictures are not compared: {odd(q, base)}",
     "other-count": lambda q, base: f"a launch wrote {q.now} outputs{_which(q)}, those of the {base} {q.then}",
     "off": lambda q, base: "",
     "no-output": lambda q, base: "",

@@ -71,8 +71,12 @@ def test_what_is_not_compared_is_a_warning(drawn: Project, monkeypatch: pytest.M
     document = json.loads(path.read_text())
     del document["reference"]
     path.write_text(json.dumps(document))
-    without = case_of(drawn, "--sgdiff-replay=kept")
+    shown = drawn.run("-q", "--sgdiff-report=r.json", "--sgdiff-replay=kept")
+    (without,) = json.loads((drawn.root / "r.json").read_text())["cases"]
     assert (without["quality"]["code"], "not-compared" in without["warning_codes"]) == ("no-reference", True)
+    # Whoever sees nothing but the summary sees that nobody looked.
+    (warning,) = [line for line in shown.outlines if "warning" in line]
+    assert without["quality"]["words"] in warning
 
 
 def test_a_candidate_brings_its_own_pictures(drawn: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
 def test_a_black_frame_never_passes(pixels: Any, mode: Any) -> None:
     """Whatever was drawn before and whatever a case allows: it is said to show nothing."""
     black = np.zeros_like(pixels)
-    assert blank([Image.fromarray(black)]) == "black"
-    if blank([Image.fromarray(pixels)]) is None and mode == "lossless":
+    assert blank(Image.fromarray(black)) == "black"
+    if blank(Image.fromarray(pixels)) is None and mode == "lossless":
         reference = reference_of([Drawn(launch=0, samples=(drew(pixels),))] * 3)
         assert judge_quality(QualityChoice(), reference, [Drawn(launch=0, samples=(drew(black),))]).other_picture
