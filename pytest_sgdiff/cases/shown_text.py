@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -57,7 +57,11 @@ def shown_lines(text: str) -> Iterator[ShownLine]:
     tags = _Tags()
     quotes = 0
     place: Place = "paragraph"
-    for token in parser.parse(text):
+    known: dict[str, Any] = {}
+    tokens = parser.parse(text, known)
+    # A footnote of one line reads as a link's definition; what follows it without an empty line goes on with it.
+    notes = {one["map"][1] for label, one in known.get("references", {}).items() if label.startswith("^")}
+    for token in tokens:
         if token.type in ("blockquote_open", "blockquote_close"):
             quotes += token.nesting
         elif token.type == "heading_open":
@@ -68,7 +72,7 @@ def shown_lines(text: str) -> Iterator[ShownLine]:
             place = "paragraph"
         elif token.type == "html_block":
             yield from _in_html(token, tags, quoted=quotes > 0)
-        elif token.type == "inline":
+        elif token.type == "inline" and (token.map is None or token.map[0] not in notes):
             yield from _inline(token, tags, place, source, quoted=quotes > 0)
 
 
@@ -76,24 +80,25 @@ def _inline(token: Token, tags: _Tags, place: Place, source: Sequence[str], *, q
     first = 0 if token.map is None else token.map[0]
     lines: list[str] = [""]
     hidden = [tags.state]
-    breaks = [0]
+    row, rows = 0, [0]
     for child in token.children or ():
         if child.type in ("softbreak", "hardbreak"):
             lines.append("")
             hidden.append(tags.state)
-            breaks.append(breaks[-1] + 1)
+            row += 1
+            rows.append(row)
         elif child.type == "html_inline":
-            breaks[-1] += child.content.count("\n")
+            row += child.content.count("\n")
             tags.feed(child.content)
             if not lines[-1].strip():
-                hidden[-1] = tags.state
+                hidden[-1], rows[-1] = tags.state, row
         elif child.type in ("image", "code_inline"):
             lines[-1] += _OPAQUE
         else:
             lines[-1] += child.content
     if _FOOTNOTE.match(lines[0].lstrip()):
         return
-    for line, state, before in zip(lines, hidden, breaks, strict=True):
+    for line, state, before in zip(lines, hidden, rows, strict=True):
         number = min(first + before, len(source) - 1)
         if quoted and not source[number].lstrip().startswith(">"):
             yield ShownLine(text=line, number=number + 1, place="quote")

@@ -62,8 +62,8 @@ COLOUR_ROUNDING: Final = 8.0
 
 SPACING_FACTOR: Final = 1.5
 """Two samples of the same surface are as far from one another as the points of one are; how many times as far is no
-change. Two samples of 2048 points with other seeds were 0.73 to 1.04 times as far from one another: a sphere, a torus, two
-boxes, a cone, a thin cylinder and a thin plate, 28 pairs each."""
+change. Two samples of 2048 points with other seeds were 0.73 to 1.04 times as far from one another: a sphere, a torus,
+two boxes, a cone, a thin cylinder and a thin plate, 28 pairs each."""
 
 Samples = tuple[OutputSample, ...]
 
