@@ -12,12 +12,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 from pytest_sgdiff import metrics
-from pytest_sgdiff.cases.shown_text import Place, shown_lines
 from pytest_sgdiff.data import Acceptance
 from pytest_sgdiff.errors import AcceptanceError
 from pytest_sgdiff.files.data_files import DataFileError, read_bytes, read_named
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.cases.shown_text import Place
 
 FILE = "sgdiff-accept.txt"
 """Where a repository keeps them, at pytest's root."""
@@ -101,6 +104,9 @@ def _lines(text: str, *, whole: bool) -> Iterator[tuple[int, str, Place]]:
             if line.strip() and not line.lstrip().startswith("#"):
                 yield number, line, "paragraph"
     else:
+        # No other run needs a parser of Markdown or HTML.
+        from pytest_sgdiff.cases.shown_text import shown_lines
+
         for one in shown_lines(text):
             if _begins_like(one.text):
                 yield one.number, one.text, one.place
