@@ -376,7 +376,10 @@ WARNINGS = {
 PROFILES = {
     "compared": "The table lists what changed most. It is no verdict.",
     "alone": "`--sgdiff-update --sgdiff-profile=all` recorded it.",
-    "unsupported": "Servers, engines of a plugin and launches on a cluster are not profiled.",
+    "unsupported-server": "The profiler belongs to `sglang generate`.",
+    "unsupported-cluster": "The trace would lie on the node.",
+    "unsupported-engine": "The plugin knows no flags of its profiler.",
+    "interrupted": "Ctrl-C, or a signal, ended the run during the profiled launch. The case keeps its verdict.",
     "launch-failed": "The verdict stands: it rests on other launches. The log is in the folder `profile`.",
     "no-trace": "The log of the profiled launch in the folder `profile` says why.",
     "torn": "The engine was stopped while it wrote, or the disk is full.",
