@@ -11,6 +11,9 @@ STORE_BYTES: Final = 1 << 25
 """Bytes of the different samples of one launch together; a sample of an image has some hundred kB. Each is kept in the
 recording, and of a baseline beside it."""
 
+MESHES_BYTES: Final = 1 << 23
+"""Bytes of the points of all meshes of one launch: they are in its `launch.json`, which is read up to 16 MiB."""
+
 SAMPLING_SECONDS: Final = 600.0
 """Time that all outputs of one launch together may take to be read."""
 

@@ -41,11 +41,13 @@ def samples(folder: str, outputs: Sequence[OutputFile], *, seconds: float = limi
     known: dict[str, OutputSample] = {}
     kept: dict[str, int] = {}
     found: list[OutputSample] = []
+    points = 0
     until = time.monotonic() + limits.SAMPLING_SECONDS
     with Reader(seconds) as reader:
         for number, (file, form) in enumerate(forms):
             path = os.path.join(folder, file.name)
-            if number >= limits.FILES_AT_MOST or sum(kept.values()) >= limits.STORE_BYTES or time.monotonic() > until:
+            full = sum(kept.values()) >= limits.STORE_BYTES or points >= limits.MESHES_BYTES
+            if full or number >= limits.FILES_AT_MOST or time.monotonic() > until:
                 found.append(OutputSample(name=file.name, flaw="left-out"))
                 continue
             # Requests that ask for the same mostly draw the same.
@@ -53,6 +55,7 @@ def samples(folder: str, outputs: Sequence[OutputFile], *, seconds: float = limi
             sample = known.setdefault(digest, known.get(digest) or reader.sample(form, path))
             content = content_of(sample)
             kept.setdefault(hashlib.sha256(content).hexdigest(), len(content))
+            points += 0 if sample.mesh is None else len(content)
             found.append(replace(sample, name=file.name))
     return tuple(found)
 

@@ -269,6 +269,13 @@ def test_what_goes_beyond_the_store_of_a_launch_is_left_out_each_by_its_name(
     assert [(one.name, one.flaw) for one in found[3:]] == [("0003.png", "left-out"), ("0004.png", "left-out")]
     assert [one.flaw for one in found[:3]] == [None] * 3
     monkeypatch.setattr(limits, "STORE_BYTES", 1 << 20)
+    # The points of equal meshes are each in the record of the launch.
+    mesh = MeshSample(vertices=4, faces=2, points=(0.25,) * 300)
+    monkeypatch.setattr(sampling.Reader, "sample", lambda self, form, path: OutputSample(kind="mesh", mesh=mesh))
+    monkeypatch.setattr(limits, "MESHES_BYTES", 2000)
+    found = sampling.samples(str(tmp_path), many_files(tmp_path, 4, alike=True))
+    assert [one.flaw for one in found] == [None, None, "left-out", "left-out"]
+    monkeypatch.setattr(limits, "MESHES_BYTES", 1 << 20)
     monkeypatch.setattr(limits, "FILES_AT_MOST", 2)
     assert [one.flaw for one in sampling.samples(str(tmp_path), many_files(tmp_path, 3))] == [None, None, "left-out"]
     monkeypatch.setattr(limits, "SAMPLING_SECONDS", -1.0)
