@@ -59,7 +59,7 @@ test-install: $(VENV)/.ready  ## install the package into environments of its ow
 test-engine: export PYTHONDONTWRITEBYTECODE =
 test-engine: $(VENV)/.ready $(VENV)/.ray  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)
-	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2 --dist loadgroup
+	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2
 
 # Each cluster is some ten processes: one at a time.
 test-ray: export PYTHONDONTWRITEBYTECODE =
