@@ -13,8 +13,9 @@ from pytest_sgdiff.judging.rules.three_way import ALPHA, BETA
 
 ATTEMPTS = 2
 """How often a commit is judged that the pairs cannot tell, before it is skipped."""
-PARENT_ATTEMPTS = 4
-"""The same of the comparison with the parent: it comes last, and no other commit takes its place."""
+END_ATTEMPTS = 4
+"""The same of the first comparison, of the two ends, and of the last one, with the parent: no other commit takes their
+place. With two, one of thirty drawn bisections ended at each of them (`benchmarks/bisecting.py`)."""
 MENDABLE: frozenset[SkipCode] = frozenset({"checkout-failed", "setup-failed", "no-engine", "not-measured"})
 """Why commits were skipped that may be judged the next time, as after a package index that could not be reached."""
 ALLOW_SHARE, DETECT_SHARE = 0.25, 0.75
@@ -123,7 +124,7 @@ class Search:
             return self._end("found", whole, aim, first=first, parent_is_good=True)
         compared = self.book.parent(first.commit)
         if compared is None:
-            compared = self._judge(parent, first.commit, aim, attempts=PARENT_ATTEMPTS)
+            compared = self._judge(parent, first.commit, aim, attempts=END_ATTEMPTS)
             # What kept it from being judged may be mended, and is asked again.
             if compared.verdict != "skip":
                 self.book.note_parent(compared)
@@ -136,7 +137,7 @@ class Search:
         state = self.book.state
         if state.whole is not None:
             return state.whole, state.aim
-        whole, aim = self._compare(self.good, self.bad, None)
+        whole, aim = self._compare(self.good, self.bad, None, attempts=END_ATTEMPTS)
         # That an engine could not be built or launched may be mended, and is asked again.
         if whole.verdict != "skip":
             self.book.note_whole(whole, aim)

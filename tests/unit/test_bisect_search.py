@@ -223,6 +223,17 @@ def test_what_a_launch_itself_shows_is_not_asked_again(tmp_path: Path) -> None:
     assert (search(again, folder=tmp_path).code, again.asked) == ("among", [])
 
 
+def test_the_ends_are_compared_more_often_than_others() -> None:
+    class Unclear(Bench):
+        def compare(self, base: str, candidate: str, aim: Aim | None) -> Compared:
+            found = super().compare(base, candidate, aim)
+            fourth = candidate != "20" or self.asked.count((base, candidate)) == 4
+            return found if fourth else Compared(verdict="skip", skip="undecided", pairs=FAST)
+
+    end = search(Unclear(7))
+    assert (end.code, end.whole and len(end.whole.evidence)) == ("found", 4)
+
+
 def test_the_parent_is_compared_more_often_than_others() -> None:
     class Unclear(Bench):
         def compare(self, base: str, candidate: str, aim: Aim | None) -> Compared:
