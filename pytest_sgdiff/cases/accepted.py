@@ -39,7 +39,7 @@ _LINE = re.compile(
     r"[ \t]+until[ \t]+(?P<until>[0-9]{4}-[0-9]{2}-[0-9]{2})[ \t]+because[ \t]+(?P<because>\S.*?)[ \t]*"
 )
 _WORD = "sgdiff-accept"
-_MARK = re.compile(r"[ \t]*(?:(?:[-*+]|[0-9]{1,3}[.)])[ \t]+)?")
+_MARK = re.compile(r"[ \t]*(?:(?:[-*+]|[0-9]{1,3}[.)])[ \t]+)?(?:\[[ x]\][ \t]+)?")
 _HEAD = re.compile(r"([^\s:]+(?:[ \t]\S{1,9})?)[ \t]*:")
 _CLOSE = 0.8
 """How alike to the word (`difflib`) what stands before the colon must be to be a misspelling of it: `sgdiff-acept` is

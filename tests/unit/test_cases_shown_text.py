@@ -57,6 +57,8 @@ def test_what_a_page_shows_as_a_line_counts(tmp_path: Path, text: str) -> None:
     [
         f'[x]: https://a.example "\n{LINE}\n"\n',
         f"[x]: <https://a.example> '\n{LINE}'\n",
+        f"[//]: # (\n{LINE}\n)\n",
+        f"- [x]: <> (\n  {LINE})\n",
         f'[link](https://a.example "\n{LINE}\n")\n',
         f"![\n{LINE}\n](picture.png)\n",
         f"<!--\n{LINE}\n-->\n",
@@ -126,6 +128,7 @@ def test_where_nobody_can_say_what_a_page_shows_the_line_is_a_mistake(tmp_path: 
         "sgdiff-accept =",
         "sgdiff-accept;",
         "- sgdiff-except:",
+        "- [x] sgdiff-accept:",
     ],
 )
 def test_a_misspelt_line_is_a_mistake_and_no_silence(tmp_path: Path, head: str) -> None:
