@@ -16,8 +16,8 @@ from pytest_sgdiff.data import Baseline, Reference, ReferenceOutput
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.files.data_files import DataFileError, kind, names, read_bytes, remove, write
 from pytest_sgdiff.quality.extra import missing
-from pytest_sgdiff.quality.judge import content_of, with_content
 from pytest_sgdiff.quality.pictures import DamagedError, opened
+from pytest_sgdiff.quality.reference import content_of, with_content
 
 SUFFIX: Final = ".ref"
 FILE_BYTES: Final = 1 << 23

@@ -46,7 +46,7 @@ from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publ
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
-from pytest_sgdiff.quality.judge import bare
+from pytest_sgdiff.quality.reference import bare
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.numbers import plural

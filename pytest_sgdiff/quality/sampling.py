@@ -22,7 +22,7 @@ from pytest_sgdiff.data import OutputFile, OutputSample
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.quality import limits
-from pytest_sgdiff.quality.judge import content_of
+from pytest_sgdiff.quality.reference import content_of
 
 _MESHES: Final = {".obj": "obj", ".glb": "glb"}
 _ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

@@ -6,16 +6,12 @@ from dataclasses import replace
 
 from pytest_sgdiff.data import OTHER_PICTURE, Baseline, Quality, Reference, Warned
 from pytest_sgdiff.engines.outputs import saves
-from pytest_sgdiff.quality.judge import (
-    as_first_recorded,
-    judge_quality,
-    odd_launch,
-    reference_of,
-    with_more_noise,
-    with_odd_views,
-    with_views,
-)
+from pytest_sgdiff.quality.judge import judge_quality
+from pytest_sgdiff.quality.noise import as_first_recorded, with_more_noise
+from pytest_sgdiff.quality.odd import odd_launch
 from pytest_sgdiff.quality.pictures import DamagedError
+from pytest_sgdiff.quality.reference import reference_of
+from pytest_sgdiff.quality.views import with_odd_views, with_views
 from pytest_sgdiff.runner.collect import LaunchSet
 from pytest_sgdiff.runner.job import Job
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pytest_sgdiff.data import OutputSample, QualityChoice
-from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of
+from pytest_sgdiff.quality.judge import judge_quality
 from pytest_sgdiff.quality.pictures import blank
+from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.quality.similarity import similarity
 
 SIZES = st.integers(3, 20)

@@ -25,11 +25,14 @@ from pytest_sgdiff.data import (
     View,
 )
 from pytest_sgdiff.errors import BaselineError
-from pytest_sgdiff.quality import judge, limits, sampling
+from pytest_sgdiff.quality import extra, limits, noise, reference, sampling
 from pytest_sgdiff.quality.child import sample
-from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of, sample_problems, with_views
+from pytest_sgdiff.quality.judge import judge_quality, sample_problems
+from pytest_sgdiff.quality.odd import odd_launch
 from pytest_sgdiff.quality.pictures import DamagedError, frames_shown, opened
+from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.quality.similarity import difference_picture, similarity
+from pytest_sgdiff.quality.views import with_views
 from pytest_sgdiff.reports.html import drawn
 from tests import factories
 
@@ -484,7 +487,7 @@ def test_a_small_defect_is_found_though_the_whole_picture_hardly_differs() -> No
     found = judged(LOSSLESS, launches(large, large, large), launches(patched))
     assert found.similarity is not None
     assert found.similarity.mse is not None
-    assert found.similarity.mse < judge.ROUNDING_MSE
+    assert found.similarity.mse < noise.ROUNDING_MSE
     assert (found.code, found.measure) == ("changed", "block")
 
 
@@ -549,7 +552,7 @@ def test_what_is_not_compared_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) 
     assert judge_quality(LOSSLESS, None, steady).code == "no-reference"
     huge = judge_quality(LOSSLESS, reference, [Drawn(launch=0, samples=(OutputSample(name="a", flaw="too-large"),))])
     assert (huge.code, huge.flaw, huge.name) == ("flawed", "too-large", "a")
-    monkeypatch.setattr(judge, "missing", lambda: ("av",))
+    monkeypatch.setattr(extra, "missing", lambda: ("av",))
     lacking = judge_quality(LOSSLESS, reference, steady)
     assert (lacking.code, lacking.missing, lacking.other_picture) == ("no-library", ("av",), False)
     assert reference_of(steady) is None
@@ -611,23 +614,23 @@ def patched(pixels: Any) -> Any:
     ],
 )
 def test_a_launch_that_drew_something_else_than_the_others_is_found(pictures: list[Any], odd: int | None) -> None:
-    found = judge.odd_launch(launches(*pictures))
+    found = odd_launch(launches(*pictures))
     assert (None if found is None else found.launch) == odd
     assert found is None or (found.code, found.other_picture) == ("odd-launch", False)
 
 
 def test_an_odd_launch_has_its_figures_or_the_shapes() -> None:
-    found = judge.odd_launch(launches(levels(), levels(), levels(1)))
+    found = odd_launch(launches(levels(), levels(), levels(1)))
     assert found is not None
     assert (found.measure, found.launches) == ("psnr", 3)
     assert found.found is not None
     assert found.limit is not None
     assert found.found < found.limit
-    size = judge.odd_launch(launches(levels(), levels(), levels(shape=(SIDE, 40))))
+    size = odd_launch(launches(levels(), levels(), levels(shape=(SIDE, 40))))
     assert size is not None
     assert (size.then, size.now, size.measure) == ("image 32x32", "image 40x32", None)
     twice = Drawn(launch=7, samples=(drew(levels()), drew(levels())))
-    count = judge.odd_launch([*launches(levels(), levels()), twice])
+    count = odd_launch([*launches(levels(), levels()), twice])
     assert count is not None
     assert (count.launch, count.then, count.now) == (7, "1", "2")
 
@@ -639,14 +642,21 @@ def test_additions_never_widen_the_noise_beyond_what_was_accepted_of_them() -> N
     assert kept.noise is not None
     assert kept.noise.mse is not None
     far = Similarity(ssim=0.1, mse=1e4, block_mse=1e4, difference=90.0)
-    once = judge.with_more_noise(kept, (far,))
-    twice = judge.with_more_noise(once, (far,))
+    once = noise.with_more_noise(kept, (far,))
+    twice = noise.with_more_noise(once, (far,))
     assert once.noise is not None
     assert twice.noise is not None
     assert twice.noise == once.noise
-    assert once.noise.mse == pytest.approx(judge.NOISE_FACTOR * kept.noise.mse)
+    assert once.noise.mse == pytest.approx(noise.NOISE_FACTOR * kept.noise.mse)
     assert twice.first_noise == kept.noise
-    assert judge.as_first_recorded(replace(reference, outputs=(twice,))).outputs[0].noise == kept.noise
+    assert noise.as_first_recorded(replace(reference, outputs=(twice,))).outputs[0].noise == kept.noise
+
+
+def test_no_noise_accepts_a_region_that_is_missing_as_a_whole() -> None:
+    noisy, seen = Similarity(uncovered=0.5, turned=0.5), Similarity(uncovered=1.0, turned=0.0)
+    assert noise.beyond_noise(noisy, seen)[0] == "uncovered"
+    assert noise.beyond_noise(noisy, Similarity(turned=1.0))[0] == "turned"
+    assert noise.beyond_noise(noisy, Similarity(uncovered=0.8, turned=0.8))[0] is None
 
 
 def test_launches_that_drew_other_sizes_make_no_reference() -> None:
@@ -714,18 +724,18 @@ def test_a_reference_that_is_not_the_recorded_one_is_refused(tmp_path: Path, fau
 def test_points_of_a_mesh_are_a_file_of_numbers() -> None:
     mesh = MeshSample(vertices=4, faces=2, low=(0, 0, 0), high=(1, 1, 1), points=(0.0, 0.5, 1.0))
     one = OutputSample(kind="mesh", mesh=mesh)
-    content = judge.content_of(one)
+    content = reference.content_of(one)
     assert content == b"0.0 0.5 1.0\n"
     whole = replace(one, mesh=replace(mesh, normals=(0.0, 0.0, 1.0), colours=(200, 51, 51)))
-    assert judge.content_of(whole) == b"0.0 0.5 1.0 0.0 0.0 1.0 200 51 51\n"
-    assert judge.with_content(judge.without_content(whole), judge.content_of(whole)) == whole
-    bare = judge.without_content(one)
+    assert reference.content_of(whole) == b"0.0 0.5 1.0 0.0 0.0 1.0 200 51 51\n"
+    assert reference.with_content(reference.without_content(whole), reference.content_of(whole)) == whole
+    bare = reference.without_content(one)
     assert bare.mesh is not None
     assert bare.mesh.points == ()
-    assert judge.with_content(bare, content) == one
+    assert reference.with_content(bare, content) == one
     for wrong in (b"1 2", b"", b"1 2 a", b"1 2 nan", b"\xff"):
         with pytest.raises(DamagedError):
-            judge.with_content(bare, wrong)
+            reference.with_content(bare, wrong)
 
 
 def test_reports_show_some_of_very_many_outputs_and_the_one_that_decides_among_them() -> None:

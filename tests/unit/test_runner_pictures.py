@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff.data import NextStep, QualityChoice
-from pytest_sgdiff.quality import judge
-from pytest_sgdiff.quality.judge import Drawn, reference_of
+from pytest_sgdiff.quality import extra
+from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.reports import case_text, quality_text
 from pytest_sgdiff.runner.ab import against
 from pytest_sgdiff.runner.gate import gate
@@ -130,7 +130,7 @@ def test_an_extension_keeps_the_reference_and_adds_to_its_noise():
 @pytest.mark.parametrize("mode", ["lossless", "off"])
 def test_an_extension_without_the_libraries_keeps_the_reference(monkeypatch, mode):
     then = with_pictures(*STEADY, engine_version="0.5.17")
-    monkeypatch.setattr(judge, "missing", lambda: ("av",))
+    monkeypatch.setattr(extra, "missing", lambda: ("av",))
     case = replace(CASE, quality=QualityChoice(mode=mode))
     result = record(job(launches(*STEADY), then=then, case=case, extend=True))
     assert result.recorded
