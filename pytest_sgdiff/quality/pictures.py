@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -170,11 +171,15 @@ def opened(data: bytes) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as found:
+        with warnings.catch_warnings():
+            # Of what is too large for Pillow, too; the limit here is far below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data), formats=("PNG",))
+        with picture as found:
             if found.width * found.height > limits.SAMPLE_PIXELS:
                 raise DamagedError(f"{found.width}x{found.height} pixels are more than a sample has")
             return found.convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, EOFError) as error:
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
         raise DamagedError(str(error)) from error
 
 

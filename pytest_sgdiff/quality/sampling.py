@@ -130,8 +130,10 @@ class Reader:
             process.stdin.write(json.dumps([form, path]).encode() + b"\n")
             process.stdin.flush()
         answer = b""
+        waiting = select.poll()
+        waiting.register(process.stdout, select.POLLIN)
         while not answer.endswith(b"\n"):
-            if not select.select([process.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+            if not waiting.poll(max(0.0, 1000 * (until - time.monotonic()))):
                 raise TimeoutError
             block = os.read(process.stdout.fileno(), 1 << 20)
             if not block:
