@@ -179,7 +179,7 @@ def opened(data: bytes) -> Image.Image:
             if found.width * found.height > limits.SAMPLE_PIXELS:
                 raise DamagedError(f"{found.width}x{found.height} pixels are more than a sample has")
             return found.convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DamagedError(str(error)) from error
 
 
