@@ -19,13 +19,25 @@ Place = Literal["paragraph", "heading", "table", "quote", "html"]
 """Where a line stands. `quote`: below a quoted line, without an empty one between them, and so quoted, too. `html`:
 within a tag of HTML whose content a page may not show, or may show as it is."""
 
-_SHOWN = frozenset(
-    {"a", "abbr", "b", "blockquote", "center", "code", "dd", "del", "details", "div", "dl", "dt", "em", "font", "h1"}
-    | {"h2", "h3", "h4", "h5", "h6", "i", "ins", "kbd", "li", "mark", "ol", "p", "picture", "q", "s", "samp", "small"}
-    | {"span", "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt"}
-    | {"u", "ul"}
+_UNSHOWN = frozenset(
+    {
+        "applet",
+        "audio",
+        "canvas",
+        "datalist",
+        "dialog",
+        "embed",
+        "frameset",
+        "head",
+        "iframe",
+        "map",
+        "meter",
+        "noembed",
+    }
+    | {"noframes", "noscript", "object", "optgroup", "option", "param", "plaintext", "portal", "progress", "rp"}
+    | {"script", "select", "style", "svg", "template", "textarea", "title", "video", "xmp"}
 )
-"""Tags whose content GitHub shows as it is."""
+"""Tags whose content a page does not show, or not as text. Of a tag that is none of HTML the content is shown."""
 _QUOTING = frozenset({"blockquote", "code", "q", "samp", "tt"})
 _EMPTY = frozenset({"br", "hr", "img", "source", "input", "wbr", "col", "area", "link", "meta"})
 """Tags that have no content."""
@@ -139,7 +151,7 @@ class _Tags(HTMLParser):
         """Note it, unless it has no content."""
         if tag in _EMPTY:
             return
-        hides = tag not in _SHOWN or any(name in _HIDING for name, _ in attrs)
+        hides = tag in _UNSHOWN or any(name in _HIDING for name, _ in attrs)
         self._open.append((tag, "hidden" if hides else "quote" if tag in _QUOTING else "shown"))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
