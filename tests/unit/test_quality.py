@@ -603,6 +603,9 @@ def patched(pixels: Any) -> Any:
         # Two that are odd alike.
         ([levels()] * 3 + [levels(1)] * 2, 3),
         ([levels()] * 2 + [levels(1)] * 2, 2),
+        # Two that are odd, each in its own way: one does not hide the other.
+        ([levels()] * 3 + [levels(1), levels(2)], 3),
+        ([levels(1), levels(), levels(), levels(2), levels()], 0),
         ([wavering(3, seed) for seed in range(4)] + [wavering(30, 9)], 4),
         # Of the whole picture it is little.
         ([wavering(2, seed) for seed in range(4)] + [patched(wavering(2, 9))], 4),
