@@ -127,6 +127,7 @@ WarningCode = Literal[
     "unknown-stage",
     "lost-launches",
     "not-compared",
+    "noisy-pictures",
     "blank-frames",
     "advice",
 ]

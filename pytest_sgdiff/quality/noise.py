@@ -142,6 +142,11 @@ def worst(found: Iterable[Similarity]) -> Similarity | None:
     )
 
 
+def accepts_anything(noise: Similarity | None) -> bool:
+    """Whether launches are so far from one another that nothing of a picture's structure is judged any more."""
+    return noise is not None and (noise.mse or 0.0) > ROUNDING_MSE and _accepted_ssim(noise) <= 0
+
+
 def as_first_recorded(reference: Reference) -> Reference:
     """The reference with the noise of the launches that it was recorded with, which others are to be added to: by
     what they show themselves each addition could allow the next one more."""

@@ -55,6 +55,16 @@ def words(q: Quality, *, paired: bool = False) -> str:
     return "; ".join([", ".join([made, *own[:1]]), *([told] if told and q.code != "no-reference" else [])])
 
 
+def noisy(q: Quality, *, paired: bool, recorded: bool) -> str:
+    """That launches with one seed are so far from one another that any picture passes."""
+    whose = "the recorded launches" if recorded else f"the launches of the {'base engine' if paired else 'baseline'}"
+    apart = "" if q.noise is None else figures(q.noise)
+    return (
+        f"{whose} differ so much ({apart}) that any picture passes: check that the case has a seed and the engine uses "
+        "it, or say under its `quality` what it allows"
+    )
+
+
 def figures(seen: Similarity) -> str:
     """`SSIM 0.9987, PSNR 48.1 dB, mean difference 0.31`, of meshes their distance."""
     told = [

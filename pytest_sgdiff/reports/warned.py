@@ -11,7 +11,7 @@ NAMED = 5
 """So many of the other cases are named; of more the count is given."""
 
 
-UNCHECKED: frozenset[WarningCode] = frozenset({"not-compared"})
+UNCHECKED: frozenset[WarningCode] = frozenset({"not-compared", "noisy-pictures"})
 """Warnings that something was not looked at: whoever reads only whether the run is green must know it."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pytest_sgdiff.data import OTHER_PICTURE, Baseline, Quality, Reference, Warned
 from pytest_sgdiff.engines.outputs import saves
 from pytest_sgdiff.quality.judge import judge_quality
-from pytest_sgdiff.quality.noise import as_first_recorded, with_more_noise
+from pytest_sgdiff.quality.noise import accepts_anything, as_first_recorded, with_more_noise
 from pytest_sgdiff.quality.odd import odd_launch
 from pytest_sgdiff.quality.pictures import DamagedError
 from pytest_sgdiff.quality.reference import reference_of
@@ -100,6 +100,17 @@ def not_compared(quality: Quality | None) -> tuple[Warned, ...]:
         # It is recorded with these launches.
         return ()
     return (Warned(code="not-compared", quality=replace(quality, views=(), reference=None)),)
+
+
+def noisy(quality: Quality | None) -> tuple[Warned, ...]:
+    """A warning where the noise of the launches that pictures are compared with, or that are recorded, accepts any
+    picture."""
+    if quality is None:
+        return ()
+    kept = () if quality.reference is None else tuple(output.noise for output in quality.reference.outputs)
+    of_same = (quality.noise,) if quality.code == "same" else ()
+    noise = next((one for one in (*kept, *of_same) if accepts_anything(one)), None)
+    return () if noise is None else (Warned(code="noisy-pictures", quality=Quality(code=quality.code, noise=noise)),)
 
 
 def blank_frames(collected: LaunchSet) -> tuple[Warned, ...]:

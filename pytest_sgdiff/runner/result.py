@@ -27,7 +27,7 @@ from pytest_sgdiff.judging.judge import new_stages
 from pytest_sgdiff.judging.step_profile import step_findings
 from pytest_sgdiff.judging.suite_prior import used
 from pytest_sgdiff.runner.collect import LaunchSet, measurement_of
-from pytest_sgdiff.runner.drawn import not_compared
+from pytest_sgdiff.runner.drawn import noisy, not_compared
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step, settles
 
@@ -95,6 +95,7 @@ def finish(
             *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
             # Of a recording the reason has it.
             *(() if reason.code == "odd-picture" else not_compared(quality)),
+            *(noisy(quality) if case.quality.mode == "lossless" else ()),
         ),
         noise=used(job.priors_for(collected.machine)) if verdicts and collected.machine else (),
         problems=collected.problems,

@@ -218,3 +218,21 @@ def test_blank_frames_in_a_recording_are_said():
     result = record(job(launches(*STEADY, sample=clip), case=LOOKED_AT))
     (warned,) = [one for one in result.warnings if one.code == "blank-frames"]
     assert (warned.names, warned.frames, warned.of, result.recorded) == (("a.mp4",), 2, 9, True)
+
+
+def test_launches_that_all_draw_something_else_are_said_to_accept_anything():
+    drawn = [
+        drew(levels(seed, shape=(64, 64))[::-1] if seed % 2 else levels(seed, shape=(64, 64))) for seed in range(5)
+    ]
+    source = launches(*STEADY)
+    for number, sample in enumerate(drawn):
+        source = one_draws(source, number, sample)
+    result = record(job(source, case=LOOKED_AT))
+    assert result.recorded
+    assert "noisy-pictures" in {one.code for one in result.warnings}
+    assert result.quality is not None
+    then = baseline(*STEADY, reference=result.quality.reference)
+    gated = gate(job(launches(*STEADY, sample=drawn[3]), then=then, case=LOOKED_AT))
+    assert (gated.outcome, [one.code for one in gated.warnings]) == ("pass", ["noisy-pictures"])
+    quiet = record(job(launches(*STEADY), case=LOOKED_AT))
+    assert "noisy-pictures" not in {one.code for one in quiet.warnings}

@@ -452,6 +452,10 @@ def warning_lines() -> Iterator[str]:
         "unknown-stage": Warned(code="unknown-stage", stage=STAGE, location=PLACE),
         "lost-launches": Warned(code="lost-launches", losses=(Loss(code="preempted", node="a"),)),
         "not-compared": Warned(code="not-compared", quality=Quality(code="no-reference")),
+        "noisy-pictures": Warned(
+            code="noisy-pictures",
+            quality=Quality(code="same", noise=Similarity(ssim=0.31, mse=5200.0, difference=55.0)),
+        ),
         "blank-frames": Warned(code="blank-frames", names=("a.mp4",), frames=3, of=81),
         "advice": Warned(code="advice", advice=known),
     }
