@@ -7,7 +7,7 @@ ENGINE ?= .engine
 RUN    := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs test-faults test-install test-engine test-ray test-browser dist bench clean
+.PHONY: help demo test lint unit docs test-faults test-install test-properties test-engine test-ray test-browser dist bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -50,6 +50,11 @@ docs: $(VENV)/.ready  ## the site of docs/ in build/site; a wrong link is an err
 test-faults: export PYTHONDONTWRITEBYTECODE =
 test-faults: $(VENV)/.ready  ## kill processes, fill disks and let engines hang
 	$(RUN) -m pytest tests/faults tests/plugin -m faults -n 6 --dist worksteal
+
+# Ten times the examples of `make test`.
+test-properties: export PYTHONDONTWRITEBYTECODE =
+test-properties: $(VENV)/.ready  ## try each property on many more examples
+	SGDIFF_TEST_EXAMPLES=4 $(RUN) -m pytest tests/property -n 2 --dist worksteal
 
 test-install: export PYTHONDONTWRITEBYTECODE =
 test-install: $(VENV)/.ready  ## install the package into environments of its own, and try the README's commands there

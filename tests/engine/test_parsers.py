@@ -19,6 +19,8 @@ from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.flags import table as flagtable
 from pytest_sgdiff.engines.flags.lookup import choices_of, known_flags
 from pytest_sgdiff.engines.flags.translate import VERSIONS, complaints, table_flags
+from pytest_sgdiff.tuning.settings import AXES
+from pytest_sgdiff.tuning.space import space
 
 pytestmark = pytest.mark.engine
 
@@ -27,6 +29,9 @@ ASKED = (*VERSIONS[: VERSIONS.index("0.5.17") + 1], VERSIONS[-1])
 
 SERVED = ("0.5.17", "0.5.23")
 """Those whose servers are started here."""
+
+TUNED = {"wan21_t2v_1_3b_480p": 0, "qwen_image_t2i": 1, "wan22_t2v_a14b_720p": 4, "ltx2.3_hq_twostage[original]": 1}
+"""Cases of which variants are tried, and the GPUs of these."""
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
@@ -103,12 +108,24 @@ def every_case(command: str = "generate") -> list[Case]:
     return [case for case in cases if case.engine == f"sglang-{command}"]
 
 
+def every_variant(version: str) -> list[Case]:
+    """What a search would launch of a few cases with that release."""
+    cases = [case for case in every_case() if case.id in TUNED and may_be_launched(case, version)]
+    found = [
+        space(
+            case, gpus=TUNED[case.id], engine=table_flags(version), allow_lossy="yes", axes=AXES, transformers=["a/b"]
+        )
+        for case in cases
+    ]
+    return [one.case for each in found for one in each.variants]
+
+
 def written(version: str, command: str = "generate") -> dict[str, list[str]]:
-    """The command lines of all cases of a command, by case."""
+    """The command lines of all cases of a command, and of variants of some, by case."""
     info = EngineInfo(command=("sglang",), version=version)
     ports = Ports(http=30000, scheduler=30010, master=30040)
     lines = {}
-    for case in every_case(command):
+    for case in (*every_case(command), *(every_variant(version) if command == "generate" else ())):
         files = replace(FILES, assets={flag: f"/assets/{name}" for flag, name in case.assets.items()})
         argv = ENGINES[case.engine].command(case, info=info, files=files, ports=ports).argv
         assert argv[:2] == ("sglang", command)
@@ -193,6 +210,12 @@ def test_every_server_that_may_be_launched_is_accepted_by_the_real_parser(
 def test_every_case_that_may_be_launched_is_accepted_by_the_real_parser(answers: dict[str, Any], version: str) -> None:
     cases = {case.id: case for case in every_case() if may_be_launched(case, version)}
     assert len(cases) > (50 if engine_version(version).release >= 13 else 15)
+    assert {name: answers[name] for name in cases if answers[name] != accepted(cases[name])} == {}
+
+
+def test_every_variant_of_a_search_is_accepted_by_the_real_parser(answers: dict[str, Any], version: str) -> None:
+    cases = {case.id: case for case in every_variant(version)}
+    assert len(cases) > 40
     assert {name: answers[name] for name in cases if answers[name] != accepted(cases[name])} == {}
 
 

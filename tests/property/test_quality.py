@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +16,7 @@ from pytest_sgdiff.quality.odd import odd_launch
 from pytest_sgdiff.quality.pictures import blank
 from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.quality.similarity import similarity
+from tests.examples import examples
 
 SIZES = st.integers(3, 20)
 
@@ -43,14 +44,14 @@ def drew(pixels: Any) -> OutputSample:
     return OutputSample(kind="image", width=width, height=height, picture=data.getvalue())
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(pictures())
 def test_a_picture_is_itself(pixels: Any) -> None:
     seen = similarity(drew(pixels), drew(pixels))
     assert (seen.ssim, seen.mse, seen.difference, seen.psnr_db) == (1, 0, 0, None)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(pairs())
 def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
     one, other = map(drew, both)
@@ -63,7 +64,7 @@ def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
     assert -1 - 1e-9 <= there.ssim <= 1 + 1e-9
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.integers(3, 6), st.integers(0, 5), st.integers(0, 1000), st.sampled_from([0.0, 1.0, 4.0]))
 def test_the_odd_launch_is_found_wherever_it_stands_and_noise_is_none(n: int, at: int, seed: int, noise: float) -> None:
     draws = np.random.default_rng(seed)
@@ -80,7 +81,7 @@ def test_the_odd_launch_is_found_wherever_it_stands_and_noise_is_none(n: int, at
     assert found.launch == at % n
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(pictures(), st.sampled_from(["lossless", "lossy", "bounded"]))
 def test_a_black_frame_never_passes(pixels: Any, mode: Any) -> None:
     """Whatever was drawn before and whatever a case allows: it is said to show nothing."""
