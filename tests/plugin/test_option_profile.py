@@ -80,15 +80,16 @@ INTERRUPTS = """
 import os, signal, threading
 from pytest_sgdiff.runner import profile
 
-def interrupted(source, wanted):
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+def pytest_configure(config):
+    def interrupted(source, wanted):
+        # A worker's controller is its parent; the tests themselves may run in a worker of another one.
+        if hasattr(config, "workerinput"):
+            os.kill(os.getppid(), signal.SIGINT)
+            while not source.abandoned():
+                threading.Event().wait(0.05)
         raise KeyboardInterrupt
-    os.kill(os.getppid(), signal.SIGINT)
-    while not source.abandoned():
-        threading.Event().wait(0.05)
-    raise KeyboardInterrupt
 
-profile._launched = interrupted
+    profile._launched = interrupted
 """
 
 
