@@ -8,8 +8,9 @@ from pytest_sgdiff.data import Quality, QualityChoice, TuneLaunch, Variant
 from pytest_sgdiff.data.pictures import LOSSLESS
 from pytest_sgdiff.engines.outputs import saves
 from pytest_sgdiff.errors import RecordingError
-from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of
+from pytest_sgdiff.quality.judge import judge_quality
 from pytest_sgdiff.quality.pictures import DamagedError
+from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.recordings import store
 from pytest_sgdiff.tuning.bench import Bench
 
