@@ -395,7 +395,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     from pytest_sgdiff.tuning.book import NAME, Book
     from pytest_sgdiff.tuning.pictures import pictures
     from pytest_sgdiff.tuning.search import Race
-    from pytest_sgdiff.tuning.tune import Search
+    from pytest_sgdiff.tuning.tune import Search, launch_order
 
     here, folder = Path.cwd(), prepared.folder.absolute()
     own = chosen.out is None
@@ -422,7 +422,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
         search = Search(
             space=prepared.space,
             chooser=Race(
-                [one.name for one in variants],
+                launch_order(prepared.space),
                 memory_mib=prepared.memory_mib,
                 within=prepared.within,
                 most_launches=prepared.most_launches,

@@ -16,6 +16,18 @@ DISTURBED_AT_MOST = 2
 up."""
 
 
+def launch_order(space: Space) -> tuple[str, ...]:
+    """The variants in the order of their first launches: the case as it is written, and those that compile last. One of
+    them may take many times as long as any other (on an H200 longer than six minutes, beside launches of 45 s), and a
+    budget that it uses up would have measured nothing else."""
+    first = None if space.written is None else space.written.name
+    late = {
+        variant.name: variant.name != first and variant.case.args.get("enable-torch-compile") is True
+        for variant in space.variants
+    }
+    return tuple(sorted(late, key=lambda name: late[name]))
+
+
 class Chooser(Protocol):
     """Chooses what is launched next (`pytest_sgdiff.tuning.search.Race`)."""
 

@@ -9,10 +9,21 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Case, Dropped, Problem, Quality, Space, Tried, Tuned, TuneLaunch, TuneStep, Variant
+from pytest_sgdiff.data import (
+    Case,
+    Dropped,
+    Problem,
+    Quality,
+    Space,
+    Tried,
+    Tuned,
+    TuneLaunch,
+    TuneStep,
+    Variant,
+)
 from pytest_sgdiff.tuning.book import Book
 from pytest_sgdiff.tuning.search import Race
-from pytest_sgdiff.tuning.tune import Search
+from pytest_sgdiff.tuning.tune import Search, launch_order
 from tests import factories
 from tests.tuning_space import space_of
 
@@ -140,6 +151,20 @@ def test_no_launch_begins_that_is_not_expected_to_end_in_time(search: Callable[.
     tuned = search(bench, budget_s=35.0).run()
     # Of three the first is begun although nobody knows how long it takes; a fourth would end after 40 s.
     assert (tuned.code, len(bench.rounds), bench.now) == ("budget", 3, 30.0)
+
+
+def test_what_compiles_has_its_first_launch_after_all_others() -> None:
+    compiled = replace(CASE, args={"enable-torch-compile": True})
+
+    def order(written: Case, *, others: bool) -> tuple[str, ...]:
+        named = ("as-written", written), ("compile", compiled), ("fa", compiled if others else CASE)
+        variants = tuple(Variant(name=name, case=case) for name, case in named)
+        return launch_order(replace(space_of(CASE), variants=variants))
+
+    assert order(CASE, others=False) == ("as-written", "fa", "compile")
+    # That the case compiles itself is no reason to measure it last.
+    assert order(compiled, others=False) == ("as-written", "fa", "compile")
+    assert order(compiled, others=True) == ("as-written", "compile", "fa")
 
 
 def test_a_launch_that_takes_longer_than_all_before_is_ended_in_time(search: Callable[..., Search]) -> None:
