@@ -36,6 +36,8 @@ ROWS_BESIDE = 150
 """Rows of each part that are kept beside a baseline, which people review."""
 HELD = 10.0
 """A call that takes more than this times the median of its row was held up by something else."""
+_SAME_END_US = 0.01
+"""Ends of calls are sums of two rounded numbers: so far apart they are the same moment."""
 
 _DEVICE = frozenset(("kernel", "gpu_memcpy", "gpu_memset"))
 _STAGE = re.compile(r"STAGE (\S{1,80})")
@@ -195,7 +197,11 @@ def _columns(calls: _Calls) -> _Columns:
 
 
 def _self_times(calls: _Columns) -> Floats:
-    """The time of each call without that of the calls inside it, on its own thread."""
+    """The time of each call without that of the calls inside it, on its own thread.
+
+    A call of which the profiler saw no end lasts until the end of the trace (built-in methods of PyTorch's dispatcher
+    do, in traces of a GPU): it counts until the end of the call that it is in.
+    """
     import numpy as np
 
     # On a tie the longer call is the outer one; of equal ones the first in the file.
@@ -203,6 +209,8 @@ def _self_times(calls: _Columns) -> Floats:
     own = calls.took.copy()
     starts, tooks, threads = calls.start[order].tolist(), calls.took[order].tolist(), calls.thread[order].tolist()
     inner = [0.0] * len(starts)
+    kept = list(tooks)
+    over = float(np.max(calls.start + calls.took, initial=0.0)) - _SAME_END_US
     outer: list[tuple[float, int]] = []
     before = None
     for place, (start, took, thread) in enumerate(zip(starts, tooks, threads, strict=True)):
@@ -210,11 +218,15 @@ def _self_times(calls: _Columns) -> Floats:
             outer, before = [], thread
         while outer and outer[-1][0] <= start:
             outer.pop()
+        end = start + took
         if outer:
+            if end >= over:
+                end = min(end, outer[-1][0])
+                kept[place] = end - start
             # A clock that jitters lets an inner call end a little later than the outer one.
-            inner[outer[-1][1]] += min(took, outer[-1][0] - start)
-        outer.append((start + took, place))
-    own[order] -= np.array(inner)
+            inner[outer[-1][1]] += min(end, outer[-1][0]) - start
+        outer.append((end, place))
+    own[order] = np.array(kept) - np.array(inner)
     return np.maximum(own, 0.0)
 
 

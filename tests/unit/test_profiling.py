@@ -101,6 +101,27 @@ def test_self_time_is_without_the_calls_inside() -> None:
     assert self_ms(read(text(outer, event("inner", 10, 30, tid=2)))) == {"outer": 0.1, "inner": 0.03}
 
 
+def test_a_call_without_an_end_counts_until_the_end_of_the_one_that_it_is_in() -> None:
+    function = {"cat": "python_function"}
+    summary = read(
+        text(
+            event("outermost", 0, 1000, **function),
+            event("redispatch", 100, 50, **function),
+            # The profiler saw no end of it: it lasts until the trace does.
+            event("unended", 110, 890, **function),
+            event("later", 200, 300, **function),
+            event("aten::mm", 250, 40),
+        )
+    )
+    assert self_ms(summary) == {
+        "outermost": 0.65,
+        "redispatch": 0.01,
+        "unended": 0.04,
+        "later": 0.26,
+        "aten::mm": 0.04,
+    }
+
+
 def test_the_order_of_events_in_the_file_does_not_matter() -> None:
     found = [event("outer", 0, 100), event("inner", 10, 30), event("leaf", 15, 5)]
     assert self_ms(read(text(*found))) == self_ms(read(text(*reversed(found))))
