@@ -17,7 +17,7 @@ import pytest
 from pytest_sgdiff import gpus, machine
 from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import ClusterError, EngineNotFoundError, OptionError, SgdiffError
-from pytest_sgdiff.files import data_files, temp_dirs
+from pytest_sgdiff.files import temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
 from pytest_sgdiff.plugin.collect import CASE
@@ -34,6 +34,7 @@ from pytest_sgdiff.plugin.shards import Sharding, free_for_shard
 from pytest_sgdiff.plugin.terminal import Terminal
 from pytest_sgdiff.plugin.worker import Dropped, Sender
 from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
+from pytest_sgdiff.recordings import layout
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports import cluster_text, merge_text
@@ -227,18 +228,21 @@ class EarlierLaunches:
             return
         selected = {item.stash[CASE].id for item in session.items if CASE in item.stash}
         # The folder is the shard's own: what is there of other shards' cases is of a run that was split otherwise.
-        if self._session.settings.records_shard:
-            # A case of a test in Python is known when that test runs only.
-            with contextlib.suppress(OSError, SgdiffError):
-                selected |= set(recordings.case_ids(out))
         others = () if self._session.selection is None else self._session.selection.tests
-        for case_id in selected | {row.case for row in others if row.case is not None}:
-            # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
-            with contextlib.suppress(OSError, SgdiffError):
-                recordings.forget_launches(out, case_id)
-                if data_files.kind(out / recordings.AGAINST, below=out) == "folder":
-                    recordings.forget_launches(out / recordings.AGAINST, case_id)
-                recordings.forget_profile(out, case_id)
+        selected |= {row.case for row in others if row.case is not None}
+        places = [out]
+        with contextlib.suppress(OSError, SgdiffError):
+            places += layout.places(out)
+        for place in places:
+            cases = set(selected)
+            if self._session.settings.records_shard:
+                # A case of a test in Python is known when that test runs only.
+                with contextlib.suppress(OSError, SgdiffError):
+                    cases |= set(recordings.case_ids(place))
+            for case_id in cases:
+                # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
+                with contextlib.suppress(OSError, SgdiffError):
+                    recordings.forget_case(place, case_id)
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""
