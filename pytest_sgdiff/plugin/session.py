@@ -34,7 +34,14 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.flags.check import has_flags
 from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, flags_of, meant_for
-from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LaunchLostError, LeaseError, OptionError
+from pytest_sgdiff.errors import (
+    BaselineError,
+    EngineNotFoundError,
+    LaunchLostError,
+    LeaseError,
+    OptionError,
+    SgdiffError,
+)
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.judging.comparable import encodings_cached, work_differences
 from pytest_sgdiff.judging.inherited import inherited
@@ -217,8 +224,8 @@ class Session:
             if "inconclusive" in self.settings.fail_on:
                 pytest.fail(reason(result), pytrace=False)
             pytest.skip(f"inconclusive: {reason(result)}")
-        except BaselineError as error:
-            # Only the message: that one error led to another says nothing to whoever mends the file.
+        except SgdiffError as error:
+            # A file, or a node, is to be mended: only the message, a traceback says nothing to whoever does it.
             raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def _taken(self, case: Case, held: Case) -> Lease | ClusterLease:
