@@ -97,6 +97,8 @@ def once(version: str, forwarded: Mapping[str, str], line: str) -> dict[str, Any
         with contextlib.suppress(OSError):
             if process.stdin is not None:
                 process.stdin.close()
+        if process.stdout is not None:
+            process.stdout.close()
         process.wait()
     return (
         {"answer": answer}

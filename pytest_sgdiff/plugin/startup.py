@@ -17,7 +17,7 @@ import pytest
 from pytest_sgdiff import gpus, machine
 from pytest_sgdiff.data import Environment
 from pytest_sgdiff.errors import ClusterError, EngineNotFoundError, OptionError, SgdiffError
-from pytest_sgdiff.files import temp_dirs
+from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
 from pytest_sgdiff.plugin.collect import CASE
@@ -230,19 +230,18 @@ class EarlierLaunches:
         # The folder is the shard's own: what is there of other shards' cases is of a run that was split otherwise.
         others = () if self._session.selection is None else self._session.selection.tests
         selected |= {row.case for row in others if row.case is not None}
-        places = [out]
+        for case_id in selected:
+            # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
+            with contextlib.suppress(OSError, SgdiffError):
+                recordings.forget_case(out, case_id)
+        whole = self._session.settings.records_shard
         with contextlib.suppress(OSError, SgdiffError):
-            places += layout.places(out)
-        for place in places:
-            cases = set(selected)
-            if self._session.settings.records_shard:
-                # A case of a test in Python is known when that test runs only.
-                with contextlib.suppress(OSError, SgdiffError):
-                    cases |= set(recordings.case_ids(place))
-            for case_id in cases:
-                # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
-                with contextlib.suppress(OSError, SgdiffError):
-                    recordings.forget_case(place, case_id)
+            # Of several tests of a case, and in a shard of tests in Python, whose cases are known when they run only.
+            for key, what in layout.entries(out):
+                case_id = data_files.case_id(key[-1])
+                if what == "folder" and (whole or case_id in selected):
+                    with contextlib.suppress(OSError, SgdiffError):
+                        recordings.forget_case(out.joinpath(*key[:-1]), case_id)
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""

@@ -40,14 +40,6 @@ def own_place(root: Path, test: str) -> Path:
     return root / AGAIN / folder_of_test(test)
 
 
-def places(root: Path) -> Iterator[Path]:
-    """The folders below `again/`, each laid out as a recording is. Raises DataFileError."""
-    if kind(root / AGAIN, below=root) == "folder":
-        for name in names(root / AGAIN, below=root):
-            if kind(root / AGAIN / name, below=root) == "folder":
-                yield root / AGAIN / name
-
-
 def entries(root: Path) -> Iterator[tuple[Key, Kind]]:
     """Every folder of a case in a recording, and whatever lies where such folders do, with what it is. Candidates for
     baselines are passed over. Raises DataFileError for a folder that cannot be read."""

@@ -307,6 +307,9 @@ def test_a_folder_that_a_shard_is_given_again_keeps_nothing_of_the_run_before(tw
     kept = two_gpus.root / "kept"
     case = next(path.parent for path in sorted(kept.glob("*/00")))
     case.rename(kept / "built_in_python")
+    own = kept / "again" / "test_own.py_test_it" / "against" / "tiny"
+    shutil.copytree(kept / "built_in_python", own)
     two_gpus.run(*shard)
     assert case.is_dir()
     assert list((kept / "built_in_python").iterdir()) == []
+    assert list(own.iterdir()) == []

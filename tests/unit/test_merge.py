@@ -246,6 +246,17 @@ def test_a_test_in_python_may_measure_the_case_of_another_shard(tmp_path: Path) 
     assert ("other-shard", name, "1/shard-1-of-2.json") in conflicts(two, tmp_path / "other")
 
 
+def test_a_case_is_copied_with_all_that_a_replay_of_it_reads(four: list[Path], tmp_path: Path) -> None:
+    traced(four[0])
+    kept(four[0] / "a" / "00")
+    write_launch(four[0] / "against", LAUNCH)
+    write_launch(four[0], replace(LAUNCH, case="other"))
+    launch_files.copy_case(four[0], tmp_path / "out" / "x", "a", below=four[0], into=tmp_path / "out")
+    expected = {name: text for name, text in content(four[0]).items() if "/a/" in f"/{name}" and "/" in name}
+    assert content(tmp_path / "out" / "x") == expected
+    assert len({name.partition("/")[0] for name in expected}) == 3
+
+
 @pytest.mark.parametrize("test", ["test_x.py::test_it[" + "a" * 400 + "]", "../../up.py::test", "t.py::test_ä"])
 def test_the_folder_of_a_test_is_a_name_of_its_own_that_every_file_system_has_room_for(test: str) -> None:
     name = folder_of_test(test)
