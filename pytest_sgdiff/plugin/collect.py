@@ -60,7 +60,7 @@ class CaseFile(pytest.Module):
         self.stash[CASES] = by_name
         if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0])]:
             raise self.CollectError("\n".join(map(printable, taken)))
-        module = types.ModuleType(self.path.stem)
+        module = _Cases(self.path.stem)
         module.__file__ = str(self.path)
         self._alike = {}
         functions = _Functions(module)
@@ -133,6 +133,13 @@ class CaseFile(pytest.Module):
         first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, case.location)
         if first.path != case.location.path:
             yield f"{case.location}: the case '{case.name}' is defined already at {first}; ids are unique over files"
+
+
+class _Cases(types.ModuleType):
+    """The module of a case file. pytest looks for fixtures among the names that `dir` gives, and no case is one."""
+
+    def __dir__(self) -> list[str]:
+        return ["__file__", "__name__"]
 
 
 class _Functions:
