@@ -17,8 +17,8 @@ MAX_MISTAKES = 1000
 Plain = str | int | float | bool | None
 
 
-# Of a large file there are a hundred thousand of each, so all of these are tuples: a dataclass that is frozen takes three
-# times as long to make.
+# Of a large file there are a hundred thousand of each, so all of these are tuples: a dataclass that is frozen takes
+# three times as long to make.
 class Place(NamedTuple):
     """Line and column in a file, both from 1."""
 

@@ -6,7 +6,6 @@ library until there is work to do.
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -148,11 +147,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if SESSION in config.stash:
         return
     skip = pytest.mark.skip(reason=NOT_MEASURING)
-    for parent, found in itertools.groupby(items, key=lambda item: item.parent):
-        if parent is not None and parent.path.suffix in (".yaml", ".yml"):
-            for item in found:
-                if item.get_closest_marker("sgdiff") is not None:
-                    item.add_marker(skip)
+    parents = {item.parent for item in items}
+    files = [one for one in parents if one is not None and one.path.suffix in (".yaml", ".yml")]
+    if not files:
+        return
+    from pytest_sgdiff.plugin.collect import CaseFile
+
+    # Of the file, whose items are cases all of them: a large suite has ten thousand.
+    for file in files:
+        if isinstance(file, CaseFile):
+            file.add_marker(skip)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

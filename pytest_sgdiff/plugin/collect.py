@@ -40,11 +40,15 @@ VARIANT = "sgdiff_variant"
 _OWN_PLUGINS = frozenset({"python", "funcmanage"})
 """What the plugins are called by which pytest itself makes several tests of a function."""
 
+_OWN_MAKERS = frozenset({"python", "unittest"})
+"""What the plugins are called by which pytest itself makes items of what a module holds."""
+
 
 class CaseFile(pytest.Module):
     """A YAML case file."""
 
     _module: types.ModuleType | None = None
+    _hooks: _MakingCases | None = None
     _alike: dict[tuple[tuple[str, ...], tuple[str, ...]], pytest.Function | None]
 
     def _getobj(self) -> types.ModuleType:
@@ -58,7 +62,8 @@ class CaseFile(pytest.Module):
         for case in load(self.path, self.config):
             by_name.setdefault(case.name, []).append(case)
         self.stash[CASES] = by_name
-        if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0])]:
+        seen = self.config.stash.setdefault(SEEN, {})
+        if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0], seen)]:
             raise self.CollectError("\n".join(map(printable, taken)))
         module = _Cases(self.path.stem)
         module.__file__ = str(self.path)
@@ -115,11 +120,23 @@ class CaseFile(pytest.Module):
         # A pytest that notes them elsewhere is asked for the tests itself.
         return bool(getattr(metafunc, "_calls", True)) or names != shared.names_closure
 
+    @property
+    def ihook(self) -> Any:
+        return self._hooks or super().ihook
+
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        for item in super().collect():
+        hooks = super().ihook
+        makes = hooks.pytest_pycollect_makeitem.get_hookimpls()
+        if all(one.plugin_name in _OWN_MAKERS for one in makes):
+            self._hooks = _MakingCases(self, hooks)
+        try:
+            found = list(super().collect())
+        finally:
+            self._hooks = None
+        for item in found:
             if isinstance(item, pytest.Function):
                 case = item.stash[CASE] = self._case_of(item)
-                if not set(case.fixtures) <= set(item.fixturenames):
+                if case.fixtures and not set(case.fixtures) <= set(item.fixturenames):
                     item.fixturenames = _with_own(item.fixturenames, case.fixtures)
             yield item
 
@@ -128,11 +145,30 @@ class CaseFile(pytest.Module):
         callspec = getattr(item, "callspec", None)
         return variants[callspec.params[VARIANT]] if callspec and VARIANT in callspec.params else variants[0]
 
-    def _claim(self, case: Case) -> Iterator[str]:
-        """The mistake of a name that another file has used before."""
-        first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, case.location)
-        if first.path != case.location.path:
-            yield f"{case.location}: the case '{case.name}' is defined already at {first}; ids are unique over files"
+    @staticmethod
+    def _claim(case: Case, seen: dict[str, Location]) -> tuple[str, ...]:
+        """The mistake of a name that another file has used before, one of those `seen`."""
+        first = seen.setdefault(case.name, case.location)
+        if first.path == case.location.path:
+            return ()
+        return (f"{case.location}: the case '{case.name}' is defined already at {first}; ids are unique over files",)
+
+
+class _MakingCases:
+    """The hooks of a case file while it is collected, where nobody but pytest itself makes items of what a module
+    holds: of the function of a case they are made at once, without a call of the hook for each."""
+
+    def __init__(self, file: CaseFile, hooks: Any) -> None:
+        self._file, self._hooks = file, hooks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hooks, name)
+
+    def pytest_pycollect_makeitem(self, collector: CaseFile, name: str, obj: Any) -> Any:
+        """As pytest's own does it of a function that is a test."""
+        if self._file.istestfunction(obj, name):
+            return list(self._file._genfunctions(name, obj))
+        return self._hooks.pytest_pycollect_makeitem(collector=collector, name=name, obj=obj)
 
 
 class _Cases(types.ModuleType):
@@ -165,7 +201,9 @@ class _Functions:
         function = types.FunctionType(code, self._names, first.name)
         function.__doc__ = first.summary or None
         # `usefixtures` is refused on a parameter: what only some variants use is requested by their items.
-        common = tuple(name for name in first.fixtures if all(name in case.fixtures for case in variants))
+        common = first.fixtures
+        if len(variants) > 1:
+            common = tuple(name for name in common if all(name in case.fixtures for case in variants))
         # Variants differ in their marks, which ride on the parameters; a lone case carries them itself.
         if first.variant is None:
             key = (*first.marks, "", *common)
