@@ -115,7 +115,10 @@ class CaseFile(pytest.Module):
         shared = item._fixtureinfo
         names = list(shared.names_closure)
         own = replace(shared, names_closure=names, name2fixturedefs=dict(shared.name2fixturedefs))
-        metafunc = pytest.Metafunc(item, own, self.config, module=self._module, _ispytest=True)  # type: ignore[arg-type]
+        try:
+            metafunc = pytest.Metafunc(item, own, self.config, module=self._module, _ispytest=True)  # type: ignore[arg-type]
+        except TypeError:
+            return True  # it is made of something else now
         self.ihook.pytest_generate_tests(metafunc=metafunc)
         # A pytest that notes them elsewhere is asked for the tests itself.
         return bool(getattr(metafunc, "_calls", True)) or names != shared.names_closure
@@ -127,7 +130,7 @@ class CaseFile(pytest.Module):
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         hooks = super().ihook
         makes = hooks.pytest_pycollect_makeitem.get_hookimpls()
-        if all(one.plugin_name in _OWN_MAKERS for one in makes):
+        if hasattr(pytest.Module, "_genfunctions") and all(one.plugin_name in _OWN_MAKERS for one in makes):
             self._hooks = _MakingCases(self, hooks)
         try:
             found = list(super().collect())
