@@ -7,7 +7,7 @@ ENGINE ?= .engine
 RUN    := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit docs test-faults test-install test-engine test-ray test-browser dist bench clean
+.PHONY: help demo test lint unit docs test-faults test-install test-properties test-engine test-ray test-browser dist bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -51,6 +51,11 @@ test-faults: export PYTHONDONTWRITEBYTECODE =
 test-faults: $(VENV)/.ready  ## kill processes, fill disks and let engines hang
 	$(RUN) -m pytest tests/faults tests/plugin -m faults -n 6 --dist worksteal
 
+# Ten times the examples of `make test`.
+test-properties: export PYTHONDONTWRITEBYTECODE =
+test-properties: $(VENV)/.ready  ## try each property on many more examples
+	SGDIFF_TEST_EXAMPLES=4 $(RUN) -m pytest tests/property -n 2 --dist worksteal
+
 test-install: export PYTHONDONTWRITEBYTECODE =
 test-install: $(VENV)/.ready  ## install the package into environments of its own, and try the README's commands there
 	$(RUN) -m pytest tests/bare -m install
@@ -59,7 +64,7 @@ test-install: $(VENV)/.ready  ## install the package into environments of its ow
 test-engine: export PYTHONDONTWRITEBYTECODE =
 test-engine: $(VENV)/.ready $(VENV)/.ray  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)
-	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2 --dist loadgroup
+	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2
 
 # Each cluster is some ten processes: one at a time.
 test-ray: export PYTHONDONTWRITEBYTECODE =

@@ -19,9 +19,13 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from hypothesis import HealthCheck, settings
 
+    from tests.examples import FACTOR
+
     # A machine that does other work as well is slow, and that is no fault of what is tested: nothing fails by time.
-    # Tests set how many examples they need, and no deadline of their own.
-    settings.register_profile("sgdiff", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # Tests say how many examples they need (tests/examples.py), and no deadline of their own.
+    settings.register_profile(
+        "sgdiff", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=round(100 * FACTOR)
+    )
     settings.load_profile("sgdiff")
     # A shell that starts a job in the background has it ignore Ctrl-C, and so do all processes below it: tests that
     # interrupt a run would wait for ever.

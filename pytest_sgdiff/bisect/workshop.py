@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_sgdiff.bisect import child
 from pytest_sgdiff.bisect.repository import GitError, Repository, environment
 from pytest_sgdiff.bisect.search import Compared
 from pytest_sgdiff.data import Aim, Pairs, SkipCode
 from pytest_sgdiff.errors import EngineNotFoundError, SgdiffError
 from pytest_sgdiff.files import data_files
+from pytest_sgdiff.launch import child
 from pytest_sgdiff.machine import engine_info
 from pytest_sgdiff.runner.ab import PAIR_LOOKS
 
@@ -25,20 +25,6 @@ WORKTREE = "{worktree}"
 """Stands for the folder of a commit in the engine's command."""
 SETTINGS = "SGDIFF_BISECT"
 """The variable in which `pytest_sgdiff.plugin.bisected` reads what is to be judged."""
-# What the shell or a CI job sets for other runs: a comparison is none of those.
-_OTHERS = (
-    *(
-        "SGDIFF_AGAINST",
-        "SGDIFF_DRY_RUN",
-        "SGDIFF_HISTORY",
-        "SGDIFF_REPLAY",
-        "SGDIFF_UPDATE",
-        "SGDIFF_GPUS",
-        "SGDIFF_SHARD",
-    ),
-    *("SGDIFF_OUT", "SGDIFF_ENGINE_CMD", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"),
-)
-_ABORT = 128
 _REPORT_LIMIT = 1 << 26
 
 
@@ -173,12 +159,12 @@ class Workshop:
             below=self.folder,
             cwd=self.plan.cwd,
             env={
-                **environment(drop=_OTHERS),
+                **environment(drop=child.OF_OTHER_RUNS),
                 SETTINGS: json.dumps(told),
             },
             inherits=self.inherits,
         )
-        if code is None or code < 0 or code >= _ABORT:
+        if code is None or code < 0 or code >= child.NOTHING_SAID:
             raise ComparisonError(f"pytest could not compare the two (exit code {code}):\n{self._tail(log)}")
         raw = data_files.read_bytes(report, below=self.folder, at_most=_REPORT_LIMIT)
         if raw is None:

@@ -24,6 +24,7 @@ from pytest_sgdiff.cli import (
     profile,
     schema,
     trend,
+    tune,
     upstream,
 )
 from pytest_sgdiff.cli.output import PrintableOutput
@@ -41,6 +42,7 @@ COMMANDS: Mapping[str, tuple[Add, ...]] = {
         trend.add,
         merge.add,
         bisect.add,
+        tune.add,
     ),
     "keep baselines": (baselines.add, upstream.add_import, upstream.add_export),
     "share the machine": (gpus.add,),

@@ -147,9 +147,9 @@ def _run(chosen: argparse.Namespace, commits: Repository, plan: Plan, good: str,
 def _lock(folder: Path) -> int:
     """The descriptor that holds the folder. What a killed command started holds it, too, until it has ended its
     engines. Raises OptionError if somebody else is at work there."""
-    from pytest_sgdiff.bisect.child import GRACE_S
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.files.run_folders import hold
+    from pytest_sgdiff.launch.child import GRACE_S
 
     limit = time.monotonic() + GRACE_S
     while (lock := hold(folder, shared=False)) is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
+
+from pytest_sgdiff.cases.written import id_of_model, scalar
 
 PROMPT = "A curious raccoon walks through a field of sunflowers at sunset"
 MODEL = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
@@ -25,10 +25,6 @@ _ON_CPU = """\
     launches: {baseline: 5}
 """
 
-# What YAML reads as the text that it is, whatever stands around it.
-_BARE = re.compile(r"[A-Za-z/][A-Za-z0-9 _./-]*[A-Za-z0-9_]")
-_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstCase:
@@ -44,10 +40,8 @@ class FirstCase:
 
     @property
     def id(self) -> str:
-        """The case's id, after the model: `wan2_1_t2v_1_3b` of `Wan-AI/Wan2.1-T2V-1.3B-Diffusers`."""
-        name = self.model.rstrip("/").rpartition("/")[2].lower().removesuffix("-diffusers")
-        word = re.sub(r"[^a-z0-9]+", "_", name.encode("ascii", "ignore").decode()).strip("_")[:60]
-        return word if word[:1].isalpha() else f"case_{word}".rstrip("_")
+        """The case's id, after the model."""
+        return id_of_model(self.model)
 
     def text(self, schema: str) -> str:
         """The case file; `schema` is where editors find its schema."""
@@ -70,11 +64,11 @@ class FirstCase:
             "\n"
             "cases:\n"
             f"  {self.id}:\n"
-            f"    summary: {_scalar(f'{_short(self.model)} at {size} on {where}')}\n"
-            f"    model: {_scalar(self.model)}\n"
+            f"    summary: {scalar(f'{_short(self.model)} at {size} on {where}')}\n"
+            f"    model: {scalar(self.model)}\n"
             f"    gpus: {self.gpus}\n"
             "    args:  # flags of the engine, without dashes\n"
-            f"      prompt: {_scalar(self.prompt)}\n"
+            f"      prompt: {scalar(self.prompt)}\n"
             f"      width: {self.width}\n"
             f"      height: {self.height}\n"
             f"{frames}"
@@ -87,16 +81,3 @@ class FirstCase:
 
 def _short(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2] or model
-
-
-def _scalar(text: str) -> str:
-    """A text as YAML, in quotes where it needs them."""
-    bare = _BARE.fullmatch(text) and text.lower() not in _WORDS
-    return text if bare else "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
-
-
-def _escaped(character: str) -> str:
-    """A character within quotes. YAML folds lines at more characters than JSON, and refuses others."""
-    if character.isprintable():
-        return character
-    return f"\\U{ord(character):08x}"

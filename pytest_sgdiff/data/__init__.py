@@ -171,6 +171,9 @@ from pytest_sgdiff.data.tuning import (
     Tried,
     TuneCode,
     Tuned,
+    TuneLaunch,
+    TuneLeft,
+    TuneStep,
     Variant,
 )
 
@@ -325,6 +328,9 @@ __all__ = [
     "Tried",
     "TroubleCode",
     "TuneCode",
+    "TuneLaunch",
+    "TuneLeft",
+    "TuneStep",
     "Tuned",
     "UnknownStage",
     "Unmeasured",

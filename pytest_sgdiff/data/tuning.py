@@ -7,21 +7,26 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_sgdiff.data.cases import Advice, ArgValue, Case
+from pytest_sgdiff.data.measurements import Problem
 
-Axis = Literal["topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode"]
+Axis = Literal[
+    "topology", "compile", "offload", "attention", "cache", "precision", "quantised", "device-mode", "matrix"
+]
 """What a setting is about; a variant has at most one setting of each. `offload` is where weights are kept, FSDP among
-them."""
+them; `matrix` is whatever a variant of a case file's own matrix changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """One choice on an axis: the flags and variables that it gives a case; None takes one away. `lossy`: the picture
-    changes. `source` says who recommends it, and what they claim of it."""
+    """One choice on an axis: the flags and variables that it gives a case; None takes one away. `gpus` is the number of
+    GPUs that it gives a case, None where it leaves that as it is. `lossy`: the picture changes. `source` says who
+    recommends it, and what they claim of it."""
 
     axis: Axis
     name: str
     args: Mapping[str, ArgValue | None] = field(default_factory=dict)
     env: Mapping[str, str | None] = field(default_factory=dict)
+    gpus: int | None = None
     lossy: bool = False
     source: str = ""
 
@@ -76,26 +81,29 @@ class Tried:
     gpu_s: float = 0.0
 
 
-DropCode = Literal["slower", "memory", "failed", "disturbed"]
+DropCode = Literal["slower", "memory", "failed", "disturbed", "picture"]
 """Why a variant is launched no more: it cannot be among the best, it needs more memory than there may be, its launches
-do not count, or other work disturbed too many of them."""
+do not count, other work disturbed too many of them, or it draws another picture although none of its settings should
+change it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropped:
-    """Why a variant was given up: `by` is the variant that is faster, `why` are the words of whoever noticed."""
+    """Why a variant was given up: `by` is the variant that is faster, `problem` why a launch of it does not count,
+    `why` are the words of whoever noticed where there is no problem."""
 
     code: DropCode
     by: str = ""
     why: str = ""
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
     """What is known of a variant: its launches, their geometric mean in ms and its interval, and the peak of memory in
-    MiB. `ratio` is its time over that of the quickest, with its interval; both hold for all variants together, at the
-    confidence of `Tuned`. What was not measured is None. `group` counts from 1: variants of a group are not told apart
-    from its quickest; None for those without a time, or with too much memory."""
+    MiB. `ratio` is its time over that of the first, and its interval that over the true quickest, whichever it is; both
+    hold for all variants together, at the confidence of `Tuned`. What was not measured is None. `group` counts from 1:
+    variants of a group are not told apart from its quickest; None for those without a time, or that cannot be used."""
 
     variant: str
     launches: int = 0
@@ -117,8 +125,9 @@ the time is used up, every variant left had as many launches as it may have, or 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tuned:
-    """How the variants rank, the quickest first. With `confidence` (0.95) all intervals hold at once, so that the first
-    is within `within` (a fraction) of the best. `memory_mib` is what a launch may use."""
+    """How the variants rank, the quickest first. With `confidence` (0.95) all intervals hold at once
+    (`pytest_sgdiff.tuning.search` has the small print); the first is within its `ratio_high` of the best, which is
+    `within` (a fraction) where the search was `decided` or `equal`. `memory_mib` is what a launch may use."""
 
     code: TuneCode
     standings: tuple[Standing, ...]
@@ -127,3 +136,41 @@ class Tuned:
     memory_mib: float | None = None
     launches: int = 0
     gpu_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneLeft:
+    """What a search still has to launch, as it looks now: launches, and seconds of GPUs (None before the first)."""
+
+    launches: int
+    gpu_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneLaunch:
+    """What came of one try at launching a variant: a launch that counts, or why there is none.
+
+    `round` is the run of pytest that it was in, `took_s` how long that took of it on this machine, with what pytest
+    does around it. `e2e_ms` is the time of the whole request, None where the launch does not say. `alone`: nothing else
+    of the search ran beside it."""
+
+    round: int
+    variant: str
+    tried: Tried | None = None
+    dropped: Dropped | None = None
+    took_s: float = 0.0
+    e2e_ms: float | None = None
+    alone: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneStep:
+    """What a search does: it launches variants at the same time, or one of them `came` to an end. `launches` count by
+    now, about `left` are left, which take about `left_s` (None where nobody knows)."""
+
+    round: int
+    variants: tuple[str, ...]
+    launches: int = 0
+    left: int = 0
+    left_s: float | None = None
+    came: TuneLaunch | None = None

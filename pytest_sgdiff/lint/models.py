@@ -65,7 +65,7 @@ def hunyuan3d_primary(view: View) -> Iterator[Finding]:
         )
 
 
-def _two_stage_flag(view: View) -> str | None:
+def two_stage_flag(view: View) -> str | None:
     """The flag that names a pipeline which has device modes; None if none does."""
     flag = next(first_of(view, ("pipeline-class-name", "pipeline")), "")
     two_stage = view.word(flag).startswith("ltx2twostage") and view.case.gpus > 0 and not view.older_than(0, 5, 11)
@@ -77,7 +77,7 @@ def _two_stage_flag(view: View) -> str | None:
 
 
 def device_mode_not_pinned(view: View) -> Iterator[Finding]:
-    flag = _two_stage_flag(view)
+    flag = two_stage_flag(view)
     if flag is not None and view.arg(_DEVICE_MODE) is None and not view.case.env.get(_DEVICE_MODE_ENV):
         yield Finding(
             view.place(flag),
@@ -91,7 +91,7 @@ def resident_with_offload(view: View) -> Iterator[Finding]:
     mode = view.word(_DEVICE_MODE) if by_flag else view.case.env.get(_DEVICE_MODE_ENV, "").lower()
     offload = offload_flag(view)
     # `_adjust_ltx2_two_stage_device_mode` of the engine's server_args, from 0.5.18 on.
-    if mode == "resident" and offload is not None and view.version >= (0, 5, 18) and _two_stage_flag(view):
+    if mode == "resident" and offload is not None and view.version >= (0, 5, 18) and two_stage_flag(view):
         yield Finding(
             view.place(_DEVICE_MODE) if by_flag else f"env.{_DEVICE_MODE_ENV}",
             f"from 0.5.18 on the engine refuses device mode resident together with {offload}: "

@@ -3,7 +3,6 @@ metric that the bisection is about, with margins that follow from the slowdown t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import replace
@@ -14,24 +13,15 @@ import pytest
 from pytest_sgdiff import metrics
 from pytest_sgdiff.bisect.workshop import SETTINGS
 from pytest_sgdiff.data import MetricChoice
+from pytest_sgdiff.launch.child import end_with_parent
 from pytest_sgdiff.plugin.collect import CASE
-
-_DIES_WITH_ITS_PARENT = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
 
 
 def pytest_configure() -> None:
-    """Have this run end as after Ctrl-C if the bisection is killed: nobody else would end its engines, and the next
-    command waits for them. Where the system offers no such thing, the run goes on to its own end."""
-    import ctypes
-    import signal
-
+    """Have this run end with the bisection."""
     parent = json.loads(os.environ.get(SETTINGS, "{}")).get("parent")
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_DIES_WITH_ITS_PARENT, int(signal.SIGINT))
-    # It was killed before this was said? A worker of pytest-xdist has pytest itself for a parent.
-    if parent not in (None, os.getppid()) and "PYTEST_XDIST_WORKER" not in os.environ:
-        raise KeyboardInterrupt
+    # A worker of pytest-xdist has pytest itself for a parent.
+    end_with_parent(parent, is_worker="PYTEST_XDIST_WORKER" in os.environ)
 
 
 @pytest.hookimpl(tryfirst=True)

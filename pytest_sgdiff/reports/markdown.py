@@ -6,7 +6,6 @@ neither break a table nor become markup.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pytest_sgdiff.data import CaseResult, Run, Verdict
@@ -27,6 +26,8 @@ from pytest_sgdiff.reports import (
     warning_text,
 )
 from pytest_sgdiff.reports.facts import fingerprint
+from pytest_sgdiff.reports.markup import escape as _escape
+from pytest_sgdiff.reports.markup import fence as _fence
 from pytest_sgdiff.reports.shown import shown_run
 from pytest_sgdiff.reports.warned import warnings
 
@@ -36,8 +37,6 @@ LIMIT = 60_000
 _EVIDENCE_LINES = 20
 _NAMED = 100
 """So many cases without a result are named; of more the count is given."""
-# An underscore inside a word and a bracket that opens no link are text already, and stay readable in the source.
-_MARKUP = re.compile(r"[\\`*|~$&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\](?=\()|^\[|#(?=\d)")
 _MARKS = {
     "regressed": "🔴 regressed",
     "invalid": "🟠 invalid",
@@ -231,26 +230,5 @@ def _place(result: CaseResult) -> str:
     return f"{result.location.path}:{result.location.line}"
 
 
-def _escape(value: str) -> str:
-    """Text as text: no table cell, tag, link, emphasis, formula, mention or issue reference comes of it.
-
-    GitHub looks for mentions and references in the rendered page, where an entity is already the character again; an
-    empty comment behind the sign keeps it apart from the word.
-    """
-    return _MARKUP.sub(_as_text, re.sub(r"\s+", " ", value))
-
-
-def _as_text(match: re.Match[str]) -> str:
-    sign = match.group()
-    return f"{sign}<!-- -->" if sign in "@#" else f"&#{ord(sign)};"
-
-
 def _code(value: str) -> str:
     return f"<code>{_escape(value)}</code>"
-
-
-def _fence(body: str) -> str:
-    """A code block whose fence is longer than any run of backticks inside."""
-    longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{body}\n{fence}"

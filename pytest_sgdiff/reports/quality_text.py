@@ -34,10 +34,10 @@ _NAMES: Mapping[Measure, str] = {
 }
 
 
-def words(q: Quality, *, paired: bool = False) -> str:
+def words(q: Quality, *, paired: bool = False, base: str = "") -> str:
     """`pictures: another one than the baseline's: PSNR 17.5 dB, at least 42.0 dB accepted`: what became of them, in
-    one line; empty where nobody was to look at them."""
-    told = _WORDS[q.code](q, "base engine" if paired else "baseline")
+    one line; empty where nobody was to look at them. `base` is what they are compared with."""
+    told = _WORDS[q.code](q, base or ("base engine" if paired else "baseline"))
     if q.reference is None:
         return told
     made = f"{plural(len(q.reference.outputs), 'output')} recorded as what the baseline draws"

@@ -54,16 +54,6 @@ def installed(engine_env: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
-def newest(installed: Newest, engine_env: pathlib.Path) -> str:
-    """A command that runs it."""
-    words = (str(engine_env.absolute() / "bin" / "python"), installed.program)
-    command = installed.folder / "sglang"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(installed.pythonpath)} exec {shlex.join(words)} "$@"\n')
-    command.chmod(0o755)
-    return str(command)
-
-
-@pytest.fixture(scope="module")
 def project(installed: Newest, engine_env: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("project")
     (folder / "pytest.ini").write_text("[pytest]\n")
@@ -88,8 +78,8 @@ def measured(project: Project, checkpoint: pathlib.Path, out: str, *, more: str 
     return launch
 
 
-def test_its_own_help_shows_the_flags_of_the_table(newest: str, tmp_path: pathlib.Path) -> None:
-    info = machine.engine_info([newest])
+def test_its_own_help_shows_the_flags_of_the_table(project: Project, tmp_path: pathlib.Path) -> None:
+    info = machine.engine_info([project.engine])
     assert info.version == VERSION
     found = engine_help.ask(replace(info, version="0.1.dev1"), run_folder=tmp_path).flags
     assert found is not None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import pathlib
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,22 +19,33 @@ from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.engines.flags import table as flagtable
 from pytest_sgdiff.engines.flags.lookup import choices_of, known_flags
 from pytest_sgdiff.engines.flags.translate import VERSIONS, complaints, table_flags
+from pytest_sgdiff.tuning.settings import AXES
+from pytest_sgdiff.tuning.space import space
 
 pytestmark = pytest.mark.engine
 
-# The engine that is run here, all before it, and the newest: each is an import of half a minute.
+# The engine that is run here, all before it, and the newest.
 ASKED = (*VERSIONS[: VERSIONS.index("0.5.17") + 1], VERSIONS[-1])
 
 SERVED = ("0.5.17", "0.5.23")
 """Those whose servers are started here."""
 
+TUNED = {"wan21_t2v_1_3b_480p": 0, "qwen_image_t2i": 1, "wan22_t2v_a14b_720p": 4, "ltx2.3_hq_twostage[original]": 1}
+"""Cases of which variants are tried, and the GPUs of these."""
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
 PARSE = """
-import argparse, contextlib, importlib, io, json, sys
-import sglang
+import argparse, contextlib, importlib, io, json, os, sys
 
-print(sglang.__version__)
+# What all releases use. To import it is most of the work, and each release gets it by a fork; what is not here, or is
+# not all of it, that one imports itself.
+OTHERS = (
+    "torch", "torch._dynamo", "torch._inductor.compile_fx", "torchvision", "transformers", "diffusers",
+    "diffusers.loaders", "openai", "scipy.signal", "scipy.optimize", "scipy.stats", "networkx", "IPython",
+    "compressed_tensors", "cache_dit", "triton", "accelerate", "fastapi", "aiohttp", "uvicorn", "cv2", "zmq.asyncio",
+    "loguru", "pydantic", "imageio", "xgrammar",
+)
 
 
 def answers(command, lines):
@@ -63,8 +72,26 @@ def answers(command, lines):
     return found
 
 
-found = {command: answers(command, lines) for command, lines in json.load(sys.stdin).items()}
-print("\\n" + json.dumps(found))
+def of_release(wanted):
+    sys.path[:0] = wanted["path"]
+    import sglang
+
+    return {"version": sglang.__version__, **{name: answers(name, lines) for name, lines in wanted["lines"].items()}}
+
+
+asked = json.load(sys.stdin)
+for name in OTHERS:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
+assert not [name for name in sys.modules if name.partition(".")[0] == "sglang"], "a release would be that of another"
+for wanted in asked:
+    if not (child := os.fork()):
+        found = of_release(wanted)
+        with open(wanted["answer"], "w") as file:
+            json.dump(found, file)
+        sys.stderr.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, wanted["answer"]
 """
 
 FILES = LaunchFiles(
@@ -81,12 +108,24 @@ def every_case(command: str = "generate") -> list[Case]:
     return [case for case in cases if case.engine == f"sglang-{command}"]
 
 
+def every_variant(version: str) -> list[Case]:
+    """What a search would launch of a few cases with that release."""
+    cases = [case for case in every_case() if case.id in TUNED and may_be_launched(case, version)]
+    found = [
+        space(
+            case, gpus=TUNED[case.id], engine=table_flags(version), allow_lossy="yes", axes=AXES, transformers=["a/b"]
+        )
+        for case in cases
+    ]
+    return [one.case for each in found for one in each.variants]
+
+
 def written(version: str, command: str = "generate") -> dict[str, list[str]]:
-    """The command lines of all cases of a command, by case."""
+    """The command lines of all cases of a command, and of variants of some, by case."""
     info = EngineInfo(command=("sglang",), version=version)
     ports = Ports(http=30000, scheduler=30010, master=30040)
     lines = {}
-    for case in every_case(command):
+    for case in (*every_case(command), *(every_variant(version) if command == "generate" else ())):
         files = replace(FILES, assets={flag: f"/assets/{name}" for flag, name in case.assets.items()})
         argv = ENGINES[case.engine].command(case, info=info, files=files, ports=ports).argv
         assert argv[:2] == ("sglang", command)
@@ -94,28 +133,34 @@ def written(version: str, command: str = "generate") -> dict[str, list[str]]:
     return lines
 
 
-def parsed(engine_env: pathlib.Path, version: str) -> dict[str, Any]:
-    """What the parsers of that version's commands say to the probes and to every case, by command: in one process, for
-    it takes half a minute to import."""
-    commands = ("generate", "serve") if version in SERVED else ("generate",)
-    lines = {command: {**PROBES, **written(version, command)} for command in commands}
-    other = engine_env / "parsers" / version
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    if other.exists():
-        environment["PYTHONPATH"] = os.pathsep.join([str(other), str(other.parent / "imports")])
+def parsed(engine_env: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
+    """What the parsers of each release say to the probes and to every case, by release and command."""
+    asked = []
+    for version in ASKED:
+        commands = ("generate", "serve") if version in SERVED else ("generate",)
+        other = engine_env.absolute() / "parsers" / version
+        asked.append(
+            {
+                "path": [str(other), str(other.parent / "imports")] if other.exists() else [],
+                "lines": {command: {**PROBES, **written(version, command)} for command in commands},
+                "answer": str(folder / version),
+            }
+        )
     done = subprocess.run(
-        [str(engine_env / "bin" / "python"), "-c", PARSE],
-        input=json.dumps(lines),
+        [str(engine_env.absolute() / "bin" / "python"), "-c", PARSE],
+        input=json.dumps(asked),
         capture_output=True,
         text=True,
-        env=environment,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
         cwd="/",
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    output = done.stdout.splitlines()
-    assert version in output, "another engine was imported"
-    answer: dict[str, Any] = json.loads(output[-1])
-    return answer
+    answers = {version: json.loads((folder / version).read_text()) for version in ASKED}
+    assert {version: answer["version"] for version, answer in answers.items()} == {
+        version: version for version in ASKED
+    }
+    return answers
 
 
 PROBES = {
@@ -140,23 +185,22 @@ def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
-def ask(engine_env: pathlib.Path) -> Callable[[str], dict[str, Any]]:
-    """A function (version) -> what its parsers say, asked once."""
-    return functools.cache(functools.partial(parsed, engine_env))
-
-
 @pytest.fixture(scope="module")
-def answers(ask: Callable[[str], dict[str, Any]], version: str) -> dict[str, Any]:
-    answer: dict[str, Any] = ask(version)["generate"]
+def answered(engine_env: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return parsed(engine_env, tmp_path_factory.mktemp("parsers"))
+
+
+@pytest.fixture
+def answers(answered: dict[str, Any], version: str) -> dict[str, Any]:
+    answer: dict[str, Any] = answered[version]["generate"]
     return answer
 
 
 @pytest.mark.parametrize("release", SERVED)
 def test_every_server_that_may_be_launched_is_accepted_by_the_real_parser(
-    ask: Callable[[str], dict[str, Any]], release: str
+    answered: dict[str, Any], release: str
 ) -> None:
-    said = ask(release)["serve"]
+    said = answered[release]["serve"]
     cases = [case.id for case in every_case("serve") if may_be_launched(case, release)]
     assert len(cases) > 5
     assert {name: said[name] for name in cases if said[name] != ACCEPTED} == {}
@@ -166,6 +210,12 @@ def test_every_server_that_may_be_launched_is_accepted_by_the_real_parser(
 def test_every_case_that_may_be_launched_is_accepted_by_the_real_parser(answers: dict[str, Any], version: str) -> None:
     cases = {case.id: case for case in every_case() if may_be_launched(case, version)}
     assert len(cases) > (50 if engine_version(version).release >= 13 else 15)
+    assert {name: answers[name] for name in cases if answers[name] != accepted(cases[name])} == {}
+
+
+def test_every_variant_of_a_search_is_accepted_by_the_real_parser(answers: dict[str, Any], version: str) -> None:
+    cases = {case.id: case for case in every_variant(version)}
+    assert len(cases) > 40
     assert {name: answers[name] for name in cases if answers[name] != accepted(cases[name])} == {}
 
 

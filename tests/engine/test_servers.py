@@ -147,11 +147,9 @@ def test_the_recording_of_a_server_is_judged_alike_without_it(served: Served, ve
     assert replayed.case["launches"][0]["metrics"] == live.case["launches"][0]["metrics"]
 
 
-def test_a_real_fallback_of_a_server_is_invalid(
-    command: Callable[[str], str], checkpoint: Checkpoint, tmp_path: pathlib.Path
-) -> None:
+def test_a_real_fallback_of_a_server_is_invalid(engine: str, checkpoint: Checkpoint, tmp_path: pathlib.Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    project = Project(folder=tmp_path, engine=command("0.5.17"), gpus="none")
+    project = Project(folder=tmp_path, engine=engine, gpus="none")
     args = '      num-frames: 1\n      fps: 16\n      warmup-mode: "off"'
     project.write_case(CASE.format(model=checkpoint("foreign"), size=128, args=args, pipeline="WanPipeline"))
     ran = project.pytest()
@@ -160,11 +158,11 @@ def test_a_real_fallback_of_a_server_is_invalid(
 
 
 def test_a_request_that_fails_inside_a_real_server_is_none(
-    command: Callable[[str], str], checkpoint: Checkpoint, tmp_path: pathlib.Path
+    engine: str, checkpoint: Checkpoint, tmp_path: pathlib.Path
 ) -> None:
     """The job of 0.5.17 answers 200, and says that it failed."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    project = Project(folder=tmp_path, engine=command("0.5.17"), gpus="none")
+    project = Project(folder=tmp_path, engine=engine, gpus="none")
     args = '      num-frames: 5\n      fps: 16\n      warmup-mode: "off"'
     project.write_case(CASE.format(model=checkpoint("failing"), size=128, args=args, pipeline="WanPipeline"))
     ran = project.pytest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff import baselines
@@ -16,6 +16,7 @@ from pytest_sgdiff.data import Baseline, Environment, LaunchRecord, Machine, Mea
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.data_files import case_id, file_name
+from tests.examples import examples
 from tests.property.strategies import json_values, values
 
 TIMES = st.floats(1e-6, 1e7)
@@ -50,7 +51,7 @@ BASELINES = st.builds(
 )
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(baseline=BASELINES)
 def test_a_baseline_is_read_back_as_it_was_renewed(baseline: Baseline) -> None:
     text = to_text(baseline)
@@ -59,7 +60,7 @@ def test_a_baseline_is_read_back_as_it_was_renewed(baseline: Baseline) -> None:
     assert back == baseline
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(baseline=BASELINES)
 def test_a_baseline_is_found_under_its_own_name_only(baseline: Baseline) -> None:
     measurement = baseline.measurement
@@ -70,7 +71,7 @@ def test_a_baseline_is_found_under_its_own_name_only(baseline: Baseline) -> None
         assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(old=BASELINES, new=MEASUREMENTS, recorded=values(Recorded))
 def test_nothing_of_the_old_values_survives_but_the_best(old: Baseline, new: Measurement, recorded: Recorded) -> None:
     renewed = baselines.renew(old, new, recorded, engine_version=None)
@@ -79,7 +80,7 @@ def test_nothing_of_the_old_values_survives_but_the_best(old: Baseline, new: Mea
     assert all(renewed.best[name] <= centre for name, centre in alone.best.items())
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(name=st.text(min_size=1))
 def test_every_case_has_a_file_name_of_its_own(name: str) -> None:
     safe = file_name(name)
@@ -95,7 +96,7 @@ def edits(document: Any) -> st.SearchStrategy[tuple[tuple[str | int, ...], Any]]
     return st.tuples(st.sampled_from(places), json_values(allow_nan=True))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(drawn=st.data(), baseline=BASELINES)
 def test_a_file_edited_by_hand_is_read_or_named_and_never_a_crash(drawn: st.DataObject, baseline: Baseline) -> None:
     import json
@@ -120,7 +121,7 @@ def test_a_file_edited_by_hand_is_read_or_named_and_never_a_crash(drawn: st.Data
     assert 1 <= line <= text.count("\n") + 1
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(text=st.text() | json_values().map(str))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

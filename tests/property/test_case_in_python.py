@@ -6,7 +6,7 @@ import json
 from dataclasses import fields, replace
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cases.load import load_cases
@@ -19,6 +19,7 @@ from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import gated
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.upstream.nightly import check_nightly
+from tests.examples import examples
 
 HERE = Location(path="test_x.py", line=3, column=1)
 ARGS = {
@@ -95,7 +96,7 @@ def _refused(case: Case, version: str) -> list[Advice]:
     ]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(stated)
 @example({"args": {}, "env": {}, "backend": "sglang", "launches": {"baseline": 5}})
 @example({"args": {"port": 3000}, "env": {}})
@@ -108,7 +109,7 @@ def test_a_case_in_python_behaves_as_the_same_case_in_yaml(keys: dict[str, Any])
     assert behaviour(yaml) == behaviour(python)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(stated)
 def test_where_keys_stand_is_of_no_other_meaning(keys: dict[str, Any]) -> None:
     yaml = in_yaml(keys)

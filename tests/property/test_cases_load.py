@@ -8,11 +8,12 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.errors import CaseFileError
+from tests.examples import examples
 
 REAL = {path.name: path.read_text() for path in sorted((pathlib.Path(__file__).parents[2] / "cases").glob("*.yaml"))}
 SYNTAX = "\t|\n|: |- |{|}|[|]|&a |*a |<<: |!!x |'|\"|>\n|---\n|\0|#|%|~|\ufeff|\u2028|é"
@@ -51,7 +52,7 @@ def test_anything_that_looks_like_yaml_gives_cases_or_mistakes(text: str) -> Non
     assert_cases_or_places(text)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     name=st.sampled_from(sorted(REAL)),
     cuts=st.lists(

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cases.tree import Branch, Leaf, Mistakes, Node
 from pytest_sgdiff.cases.yaml import read_quickly, read_tree
+from tests.examples import examples
 
 REAL = {path.name: path.read_text() for path in sorted((pathlib.Path(__file__).parents[2] / "cases").glob("*.yaml"))}
 fragments = st.sampled_from(
@@ -104,7 +105,7 @@ def libyaml() -> None:
         pytest.skip("PyYAML came without libyaml")
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(texts)
 @example("[a?b]")  # PyYAML ends a plain scalar of a flow there
 @example("a: >#\n  b")  # libyaml takes the comment
@@ -115,7 +116,7 @@ def test_it_is_the_same_or_nothing(text: str) -> None:
     assert_the_same_or_nothing(text)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(name=st.sampled_from(sorted(REAL)), at=st.floats(0, 1), length=st.integers(0, 4), other=fragments)
 def test_it_is_the_same_or_nothing_of_a_damaged_file(name: str, at: float, length: int, other: str) -> None:
     text = REAL[name]

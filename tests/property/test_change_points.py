@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.history.change_points import SHORTEST, levels
+from tests.examples import examples
 
 figures = st.floats(min_value=1e-6, max_value=1e9, allow_nan=False)
 series = st.lists(figures, min_size=1, max_size=70)
@@ -26,7 +27,7 @@ def indices(values: list[float]) -> list[int]:
     return [step.index for step in levels(values).steps]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(series)
 def test_levels_are_in_order_of_two_runs_at_least_and_near_their_values(values: list[float]) -> None:
     found = levels(values)
@@ -40,14 +41,14 @@ def test_levels_are_in_order_of_two_runs_at_least_and_near_their_values(values: 
     assert all(0 <= step.pvalue < 0.001 for step in found.steps)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(series, st.sampled_from([1e-3, 7.0, 1000.0]))
 def test_the_unit_does_not_matter(values: list[float], unit: float) -> None:
     rounded = [float(f"{value:.9g}") for value in values]
     assert indices(rounded) == indices([value * unit for value in rounded])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(starts, st.integers(8, 60), st.data())
 def test_one_disturbed_run_changes_nothing(start: int, count: int, data: st.DataObject) -> None:
     values = noisy(start, count)
@@ -56,7 +57,7 @@ def test_one_disturbed_run_changes_nothing(start: int, count: int, data: st.Data
     assert indices(values) == []
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(starts, st.integers(5, 40), st.integers(2, 40), st.sampled_from([0.85, 1.08, 1.3, 4.0, 50.0]))
 def test_a_step_far_above_the_noise_is_found_where_it_is(start: int, before: int, after: int, size: float) -> None:
     values = noisy(start, before + after)
@@ -66,7 +67,7 @@ def test_a_step_far_above_the_noise_is_found_where_it_is(start: int, before: int
     assert math.isclose(found.after / found.before, size, rel_tol=0.03)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(figures, st.integers(1, 60))
 def test_a_constant_series_has_one_level(value: float, count: int) -> None:
     found = levels([value] * count)

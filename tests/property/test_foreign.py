@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests import foreign
+from tests.examples import examples
 
 FILES = (foreign.LAUNCH, foreign.DUMP, foreign.BASELINE)
 SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
@@ -34,7 +35,7 @@ def test_what_was_recorded_is_judged(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=20)
+@examples(20)
 @given(drawn=st.data())
 def test_a_field_that_is_gone_or_another_is_an_answer(project: Path, name: str, drawn: st.DataObject) -> None:
     original = (project / name).read_bytes()
@@ -49,7 +50,7 @@ def test_a_field_that_is_gone_or_another_is_an_answer(project: Path, name: str, 
         (project / name).write_bytes(original)
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(lines=st.lists(st.sampled_from([foreign.HOSTILE, "Traceback (most recent call last):"]) | st.text(), max_size=5))
 def test_a_log_may_hold_anything(project: Path, lines: list[str]) -> None:
     log = project / foreign.LOG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.data import (
@@ -18,8 +18,9 @@ from pytest_sgdiff.data import (
     Workload,
 )
 from pytest_sgdiff.judging.judge import judge, outcome_of, settled
+from tests.examples import examples
 
-QUICK = settings(max_examples=60, derandomize=True)
+QUICK = examples(60, derandomize=True)
 MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)
 STEPS, TEXT, DECODE, OVERHEAD = 1024.0, 51.0, 35.0, 10.0
 

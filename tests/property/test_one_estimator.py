@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.baselines.review import review
@@ -39,8 +39,9 @@ from pytest_sgdiff.reports.html import charts
 from pytest_sgdiff.reports.json import JsonReport
 from pytest_sgdiff.reports.text import stage_table
 from tests import factories
+from tests.examples import examples
 
-QUICK = settings(max_examples=120, derandomize=True)
+QUICK = examples(120, derandomize=True)
 SIZES = st.sampled_from([5e-324, 1e-3, 0.4, 3.0, 50.7, 1e3, 1e5, 1e12, 1.7e308])
 CLASSES = st.sampled_from(["primary", "stage", "memory"])
 MACHINE = Machine(kind="gpu", product="NVIDIA H200", count=1)

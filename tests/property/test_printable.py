@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.printable import printable, printable_json
+from tests.examples import examples
 from tests.foreign import orders
 from tests.property.strategies import json_values
 
@@ -20,7 +21,7 @@ PARTS = st.sampled_from(
 TEXT = st.lists(PARTS | st.characters(), max_size=12).map("".join)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(text=TEXT)
 def test_a_printable_text_is_one_line_without_orders(text: str) -> None:
     shown = printable(text)
@@ -29,14 +30,14 @@ def test_a_printable_text_is_one_line_without_orders(text: str) -> None:
     assert printable(shown) == shown
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(text=TEXT)
 def test_text_of_letters_and_signs_is_shown_as_it_is(text: str) -> None:
     plain = "".join(char for char in text if char.isprintable() and char not in ":#").replace("section_start", "")
     assert printable(plain) == plain
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(value=json_values() | st.dictionaries(TEXT, TEXT, max_size=3))
 @example(value="\ud800\udc00")
 def test_a_document_is_the_same_after_it_was_made_printable(value: object) -> None:

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -14,6 +14,7 @@ from pytest_sgdiff.data import OutputSample, QualityChoice
 from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of
 from pytest_sgdiff.quality.pictures import blank
 from pytest_sgdiff.quality.similarity import similarity
+from tests.examples import examples
 
 SIZES = st.integers(3, 20)
 
@@ -41,14 +42,14 @@ def drew(pixels: Any) -> OutputSample:
     return OutputSample(kind="image", width=width, height=height, picture=data.getvalue())
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(pictures())
 def test_a_picture_is_itself(pixels: Any) -> None:
     seen = similarity(drew(pixels), drew(pixels))
     assert (seen.ssim, seen.mse, seen.difference, seen.psnr_db) == (1, 0, 0, None)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(pairs())
 def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
     one, other = map(drew, both)
@@ -61,7 +62,7 @@ def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
     assert -1 - 1e-9 <= there.ssim <= 1 + 1e-9
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(pictures(), st.sampled_from(["lossless", "lossy", "bounded"]))
 def test_a_black_frame_never_passes(pixels: Any, mode: Any) -> None:
     """Whatever was drawn before and whatever a case allows: it is said to show nothing."""

@@ -7,15 +7,16 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cli.judge import _worded
 from pytest_sgdiff.judging.plain_numbers import apply_plain
 from pytest_sgdiff.judging.rules import CLASS_MARGINS, RULES, ModeratedRule
 from pytest_sgdiff.judging.rules.ranks import rank_p
+from tests.examples import examples
 
-QUICK = settings(max_examples=150, derandomize=True)
+QUICK = examples(150, derandomize=True)
 RULE = ModeratedRule()
 CLASSES = st.sampled_from(["primary", "stage", "memory"])
 FREE = {name: replace(m, allow_abs=0.0, detect_abs=0.0, noise_abs=0.0) for name, m in CLASS_MARGINS.items()}
@@ -258,7 +259,7 @@ def by_the_book(b, c, m, *, same_node):
     return "inconclusive"
 
 
-@settings(max_examples=300, derandomize=True)
+@examples(300, derandomize=True)
 @given(launches(smallest=3), launches(largest=6), SLOWDOWN, CLASSES, st.booleans(), st.sampled_from([1.0, 0.01, 0.002]))
 def test_the_rule_is_the_one_of_the_book(baseline, candidate, slowdown, kind, same_node, scale):
     """Scaled down to 100 and 20 ms, where the absolute margins take over."""

@@ -9,7 +9,7 @@ import io
 import math
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.errors import OptionError, WireError
@@ -18,6 +18,7 @@ from pytest_sgdiff.upstream.export_baselines import export_upstream
 from pytest_sgdiff.upstream.import_baselines import import_upstream
 from pytest_sgdiff.upstream.nightly import check_nightly, generation_of
 from pytest_sgdiff.upstream.nightly_results import COLUMNS, read_results, read_table
+from tests.examples import examples
 
 numbers = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just(10**400))
 anything = st.recursive(
@@ -42,7 +43,7 @@ nights = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(nights)
 def test_points_of_a_night_are_measurements(document: dict[str, Any]) -> None:
     found = read_results(document)
@@ -51,7 +52,7 @@ def test_points_of_a_night_are_measurements(document: dict[str, Any]) -> None:
     assert found.points or found.refusals or not document["results"] or "timestamp" in document
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(st.lists(st.text(max_size=8) | st.just("1.5"), min_size=5, max_size=8), max_size=4))
 def test_points_of_a_table_are_measurements(rows: list[list[str]]) -> None:
     text = io.StringIO()
@@ -73,7 +74,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(documents)
 def test_what_is_imported_can_be_exported(document: dict[str, Any]) -> None:
     try:
@@ -98,7 +99,7 @@ entries = st.builds(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(entries, max_size=2))
 def test_a_comparison_is_compared_or_refused(cases: list[dict[str, Any]]) -> None:
     with contextlib.suppress(OptionError):

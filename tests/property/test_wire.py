@@ -6,12 +6,13 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff import data
 from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files.wire import from_plain, to_plain
+from tests.examples import examples
 from tests.property.strategies import json_values, values
 
 NOUNS = [
@@ -22,7 +23,7 @@ NOUNS = [
 
 
 @pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
-@settings(max_examples=12)
+@examples(12)
 @given(drawn=st.data())
 def test_every_noun_comes_back_equal(noun: type, drawn: st.DataObject) -> None:
     value = drawn.draw(values(noun))
@@ -41,14 +42,14 @@ def refusal(noun: type, plain: object) -> WireError | None:
     return None
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(noun=st.sampled_from(NOUNS), plain=json_values(allow_nan=True))
 def test_nothing_but_a_wire_error_comes_of_foreign_data(noun: type, plain: object) -> None:
     error = refusal(noun, plain)
     assert error is None or str(error)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(drawn=st.data(), noun=st.sampled_from([data.CaseResult, data.Launch, data.Baseline]))
 def test_a_field_replaced_by_anything_is_accepted_or_named(drawn: st.DataObject, noun: type) -> None:
     plain = to_plain(drawn.draw(values(noun)))

@@ -26,6 +26,7 @@ from pytest_sgdiff.data import (
     DifferenceCode,
     DisturbanceCode,
     Doubt,
+    DropCode,
     Failure,
     Finding,
     LossCode,
@@ -33,11 +34,13 @@ from pytest_sgdiff.data import (
     Problem,
     ProblemCode,
     ProfileCode,
+    PruneCode,
     QualityCode,
     ReasonCode,
     SkipCode,
     StepFinding,
     TroubleCode,
+    TuneCode,
     WarningCode,
 )
 from pytest_sgdiff.data.failures import OutOfMemory
@@ -49,6 +52,7 @@ from pytest_sgdiff.gpus.wait_reasons import Code as WaitCode
 from pytest_sgdiff.lint import RULES
 from pytest_sgdiff.reports import finding_text, problem_text, refusal_text
 from pytest_sgdiff.reports.next_text import FIXES
+from pytest_sgdiff.tuning.claims import ClaimCode
 from pytest_sgdiff.upstream.refusals import Why
 from tests.golden import FOLDER
 
@@ -81,6 +85,8 @@ part of the sentence. The figures in the sentences below are examples.
 | a node of a cluster that cannot be used | [Nodes](#nodes) |
 | `faster_than` | [Claims](#claims) |
 | `sgdiff bisect` | [Bisections](#bisections), [Skipped commits](#skipped-commits) |
+| `sgdiff tune` | [Searches](#searches), [Claims of the guide](#claims-of-the-guide) |
+| a variant of `sgdiff tune` | [Variants given up](#variants-given-up), [Variants left out](#variants-left-out) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
 | `sgdiff inspect` | [Flaws of a launch](#flaws-of-a-launch) |
 | `sgdiff baselines check` | [Flaws of a baseline](#flaws-of-a-baseline) |
@@ -492,6 +498,39 @@ BISECTIONS = {
     "bad-unusable": "The lines below say why. The next such command tries it again.",
 }
 
+SEARCHES = {
+    "decided": "Exit code 0. No other variant is as fast to within `--within`.",
+    "equal": "Exit code 0. None of group 1 is faster than another by more than `--within`.",
+    "budget": "Exit code 1. The same command with a larger `--budget` goes on.",
+    "launches": "Exit code 1. Allow more with `--launches`, tolerate more with `--within`, or use a quieter machine.",
+    "nothing": "Exit code 4. The lines below say why of each.",
+}
+
+GIVEN_UP = {
+    "slower": "It is surely not the fastest. It stays in the ranking.",
+    "memory": "`--memory` states the limit. The peak is what the engine reports, and the GPU needs some more.",
+    "failed": "[Problems of a launch](#problems-of-a-launch), such as a fallback to diffusers, or too little memory.",
+    "disturbed": "Twice more launches were disturbed than are replaced. Use a quieter machine.",
+    "picture": "It is another one than the launches of the case itself draw, by the rule of [pictures](quality.md).",
+}
+
+LEFT_OUT = {
+    "advice": "[Advice](#advice-on-a-case) on a case with these settings, for this model, engine and GPU.",
+    "flag": "The installed engine has no such flag, or does not take this value.",
+    "lossy": "`--allow-lossy` tries it, beside what it does to the picture.",
+    "gpus": "`--gpus` gives others.",
+    "same": "The engine does the same work. The other one is launched.",
+}
+
+GUIDE = {
+    "held": "The whole interval lies where the claim says.",
+    "less": "The whole interval lies beyond the claim, on the side of a smaller advantage.",
+    "more": "The whole interval lies beyond the claim, on the side of a larger advantage.",
+    "open": "The interval reaches into both. More launches, or a smaller `--within`, may tell.",
+    "mixed": "Two pairs of variants say the opposite.",
+    "untried": "No two measured variants differ in these settings alone.",
+}
+
 SKIPS = {
     "checkout-failed": "git says why.",
     "setup-failed": "The log is named. `--setup-timeout` bounds it.",
@@ -781,6 +820,34 @@ def sections() -> Iterable[Section]:
         codes=get_args(TroubleCode),
         says=golden("cluster", prefix="trouble "),
         means=TROUBLES,
+    )
+    yield Section(
+        title="Searches",
+        about="How `sgdiff tune` ends: `code` of its JSON ([tune.md](tune.md)).",
+        codes=get_args(TuneCode),
+        says=golden("tune_codes", prefix="end "),
+        means=SEARCHES,
+    )
+    yield Section(
+        title="Variants given up",
+        about="Why `sgdiff tune` launches a variant no more: `dropped.code` of a variant.",
+        codes=get_args(DropCode),
+        says=golden("tune_codes", prefix="dropped "),
+        means=GIVEN_UP,
+    )
+    yield Section(
+        title="Variants left out",
+        about="Why `sgdiff tune` does not launch a variant at all: `code` of those in `pruned`.",
+        codes=get_args(PruneCode),
+        says=golden("tune_codes", prefix="pruned "),
+        means=LEFT_OUT,
+    )
+    yield Section(
+        title="Claims of the guide",
+        about="What `sgdiff tune` says of a claim of SGLang's performance guide: `code` of those in `claims`.",
+        codes=get_args(ClaimCode),
+        says=golden("tune_codes", prefix="claim "),
+        means=GUIDE,
     )
     yield Section(
         title="Comparisons",

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.bisect import child, workshop
+from pytest_sgdiff.bisect import workshop
 from pytest_sgdiff.bisect.repository import GitError, Repository
 from pytest_sgdiff.bisect.workshop import ComparisonError, Plan, Workshop, compared
 from pytest_sgdiff.data import Aim, CaseResult, EngineInfo, MetricChoice, Reason, Unmeasured
 from pytest_sgdiff.errors import EngineNotFoundError
+from pytest_sgdiff.launch import child
 from pytest_sgdiff.plugin.bisected import choice
 from pytest_sgdiff.reports.json import JsonReport
 from tests import factories

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.cases import json_schema
@@ -28,6 +28,7 @@ from pytest_sgdiff.cli.first_case import FirstCase
 from pytest_sgdiff.engines.flags.translate import VERSIONS, complaints, table_flags
 from pytest_sgdiff.errors import CaseFileError
 from pytest_sgdiff.lint import advise
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[2]
 H200 = ROOT / "tests" / "data" / "nvml" / "h200-x4.json"
@@ -337,7 +338,7 @@ def test_git_ignores_what_a_run_leaves(here: Path) -> None:
     assert {line[3:] for line in status.stdout.splitlines()} == WRITTEN
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(
     model=st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip).map(str.strip),
     prompt=st.text(st.characters(codec="utf-8")),

@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.reports import html
 from pytest_sgdiff.reports.html import HtmlReport
 from pytest_sgdiff.reports.html.packed import packed, unpacked
 from tests import factories
+from tests.examples import examples
 
 lines = st.lists(
     st.sampled_from(["<p>", "1.5", "-3", " ", "x", "é", "&#39;", "\n", "00", ".", "-", "9" * 30]), max_size=8
 )
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(st.lists(lines.map("".join) | st.text(st.characters(exclude_characters="\0", codec="utf-8")), max_size=6))
 def test_what_was_packed_comes_out_as_it_was(sections: list[str]) -> None:
     assert unpacked(packed(sections)) == sections

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_sgdiff.errors import SgdiffError
@@ -14,6 +14,7 @@ from pytest_sgdiff.launch import log as log_module
 from pytest_sgdiff.launch.log import LogCopy
 from pytest_sgdiff.launch.run import clean_lines
 from pytest_sgdiff.redact import redact
+from tests.examples import examples
 
 SECRET = "s3cr3t-value-of-a-key"
 ENV = {
@@ -52,7 +53,7 @@ def test_clean_lines_splits_progress_bars_and_drops_colours(raw: str, lines: lis
     assert clean_lines(raw) == lines
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     pieces=st.lists(
         st.sampled_from([SECRET.encode(), b"\n", b"\r", b" 50%|##", b"\xff\x00\xfe", "é€".encode(), b"word "]),

@@ -1,4 +1,5 @@
-"""A child process of a bisection, and everything that it started, with its output in a file."""
+"""A run of pytest, or of a build, that a command starts: a process and everything that it started, with its output in a
+file."""
 
 from __future__ import annotations
 
@@ -10,6 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_sgdiff.files import data_files
+
+OF_OTHER_RUNS = (
+    *("SGDIFF_AGAINST", "SGDIFF_DRY_RUN", "SGDIFF_HISTORY", "SGDIFF_REPLAY", "SGDIFF_UPDATE", "SGDIFF_GPUS"),
+    *("SGDIFF_SHARD", "SGDIFF_OUT", "SGDIFF_ENGINE_CMD", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"),
+)
+"""Variables that the shell or a CI job sets for other runs: one that a command starts is none of those."""
+
+NOTHING_SAID = 128
+"""The exit code from which on a run of pytest with `--sgdiff-exit-codes=bisect` says nothing of the engine."""
+
+_DIES_WITH_ITS_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
 
 GRACE_S = 40.0
 """How long a child may take to end after Ctrl-C: pytest ends its engines first, and these get 4 s and more."""
@@ -67,6 +80,21 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
+
+
+def end_with_parent(parent: int | None, *, is_worker: bool) -> None:
+    """Have this process end as after Ctrl-C if the command `parent` that started it is killed: nobody else would end
+    its engines, and the next command waits for them. Where the system offers no such thing, it goes on to its own end.
+    `is_worker`: its parent is pytest, which is told itself.
+
+    Raises KeyboardInterrupt if the parent was killed before this was said.
+    """
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DIES_WITH_ITS_PARENT, int(signal.SIGINT))
+    if parent not in (None, os.getppid()) and not is_worker:
+        raise KeyboardInterrupt
 
 
 def tail(log: Path, *, below: Path, lines: int = 15) -> str:

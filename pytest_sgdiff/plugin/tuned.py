@@ -1,0 +1,92 @@
+"""A plugin of the pytest runs of `sgdiff tune` (`-p pytest_sgdiff.plugin.tuned`): makes tests of the variants of a
+case, has each launched as often as the round says, and keeps what came of it as soon as it is known.
+
+Each test stands where the case does, so the fixtures, marks and hooks of the user's project act on it as on the case.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.data import Case, CaseResult
+from pytest_sgdiff.files.wire import from_plain
+from pytest_sgdiff.launch.child import end_with_parent
+from pytest_sgdiff.plugin.collect import CASE, CASES
+from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_round, write_ending
+
+VARIED = "sgdiff_tuned_variant"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have this run end with the search, and launch its round."""
+    told = json.loads(os.environ[SETTINGS])
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    end_with_parent(told.get("parent"), is_worker=is_worker)
+    folder = Path(told["round"])
+    config.pluginmanager.register(Tuning(folder, read_round(folder), keeps=not is_worker), "sgdiff-tuning")
+
+
+@pytest.fixture
+def sgdiff_tuned_variant(request: pytest.FixtureRequest) -> int:
+    """The number of the variant that a test launches."""
+    return int(request.param)
+
+
+class Tuning:
+    """A round in a process that collects. `keeps`: it also keeps what came of each variant, which workers do not."""
+
+    def __init__(self, folder: Path, asked: Round, *, keeps: bool) -> None:
+        self._folder, self._asked, self._keeps = folder, asked, keeps
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One test of the case for each variant."""
+        stash = getattr(metafunc.definition.parent, "stash", {})
+        if any(case.id == self._asked.case for case in stash.get(CASES, {}).get(metafunc.definition.name, ())):
+            metafunc.fixturenames.append(VARIED)
+            numbers = range(len(self._asked.cases))
+            metafunc.parametrize(VARIED, numbers, ids=[f"tune{number}" for number in numbers], indirect=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Before anything is said or done with the cases: give each test its variant, and leave out all others."""
+        chosen = []
+        for item in items:
+            case = item.stash.get(CASE, None)
+            callspec = getattr(item, "callspec", None)
+            if case is None or case.id != self._asked.case or callspec is None or VARIED not in callspec.params:
+                continue
+            variant = to_launch(self._asked.cases[callspec.params[VARIED]], self._asked.launches)
+            item.stash[CASE] = variant
+            # Crosses to the controller with each report of the test.
+            item.user_properties.append((VARIED, variant.id))
+            chosen.append(item)
+        kept = set(map(id, chosen))
+        if others := [item for item in items if id(item) not in kept]:
+            config.hook.pytest_deselected(items=others)
+        items[:] = chosen
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what came of a variant."""
+        case = next((value for name, value in report.user_properties if name == VARIED), None)
+        if not self._keeps or case is None:
+            return
+        plain = getattr(report, "sgdiff", None)
+        if plain is not None:
+            write_ending(self._folder, Ending(case=str(case), result=from_plain(CaseResult, plain)))
+        elif report.when != "teardown" and not report.passed:
+            write_ending(self._folder, Ending(case=str(case), why=_why(report), broke=report.when == "call"))
+
+
+def to_launch(case: Case, launches: int) -> Case:
+    """The case as a search launches it: nothing is judged, so one checkpoint has all launches."""
+    return replace(case, launches=replace(case.launches, looks=(launches,)), faster_than=None)
+
+
+def _why(report: pytest.TestReport) -> str:
+    told = report.longrepr
+    return told[2] if isinstance(told, tuple) else report.longreprtext

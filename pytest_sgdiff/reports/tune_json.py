@@ -1,0 +1,85 @@
+"""A search for the fastest flags as JSON, for programs.
+
+Times are ms or s, memory is MiB as the names say; ratios and shares are fractions. What is not known is null. Words for
+people stand in `words`, `headline`, `notes` and `changes`; everything else is figures and codes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pytest_sgdiff import __version__
+from pytest_sgdiff.data import Standing
+from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.printable import printable_json
+from pytest_sgdiff.reports import tune_text
+from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
+
+SCHEMA = 1
+"""Within a number fields are only added."""
+
+
+def render(report: TuneReport) -> str:
+    """One object: the result, the ranking with what is known of each variant, what was left out, and the front. Raises
+    ValueError for a number that is not finite."""
+    about = {one.name: one for one in report.variants}
+    tuned = report.tuned
+    told = {
+        "schema": SCHEMA,
+        "generator": {"name": "pytest-sgdiff", "version": __version__},
+        "case": report.case,
+        "code": tuned.code,
+        "headline": tune_text.headline(report),
+        "best": report.best,
+        "command": tune_text.command_of(report),
+        "metric": report.metric,
+        "engine_version": report.engine_version,
+        "machine": report.machine,
+        "confidence": tuned.confidence,
+        "within": tuned.within,
+        "memory_mib": tuned.memory_mib,
+        "budget_s": report.budget_s,
+        "took_s": report.took_s,
+        "gpu_s": tuned.gpu_s,
+        "launches": tuned.launches,
+        "written": report.written,
+        "variants": [_variant(one, about, report) for one in tuned.standings],
+        "front": list(report.front),
+        "pruned": [{**to_plain(one), "words": tune_text.pruned(one).strip()} for one in report.pruned],
+        "claims": [{**to_plain(one), "words": tune_text.claim(one)} for one in report.claims],
+        "notes": tune_text.notes(report),
+        "folder": report.folder,
+        "file": report.file,
+    }
+    return printable_json(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) -> dict[str, Any]:
+    known = about[one.variant]
+    variant = known.variant
+    return {
+        **to_plain(one),
+        "faster": None if not one.ratio else 1 - 1 / one.ratio,
+        "words": tune_text.dropped(one.dropped) if one.dropped else tune_text.slower(one, report),
+        "lossy": variant.lossy,
+        "gpus": variant.case.gpus,
+        "e2e_ms": known.e2e_ms,
+        "settings": to_plain(variant.settings),
+        "args": to_plain(variant.case.args),
+        "env": to_plain(variant.case.env),
+        "changes": tune_text.changes(report.variants[0].variant, variant),
+        "quality": _quality(known),
+        "command": known.command,
+    }
+
+
+def _quality(known: TunedVariant) -> dict[str, Any] | None:
+    if known.quality is None:
+        return None
+    plain: dict[str, Any] = to_plain(known.quality)
+    for key in ("views", "reference"):
+        del plain[key]
+    if known.quality.similarity is not None:
+        plain["similarity"]["psnr_db"] = known.quality.similarity.psnr_db
+    return {**plain, "other_picture": known.quality.other_picture}

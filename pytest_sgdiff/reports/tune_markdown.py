@@ -1,0 +1,53 @@
+"""A search for the fastest flags as Markdown, for a pull request or a job summary. Foreign text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_sgdiff.reports import tune_text
+from pytest_sgdiff.reports.markup import escape, fence
+from pytest_sgdiff.tuning.report import TuneReport
+
+
+def render(report: TuneReport) -> str:
+    """The headline, the facts, the ranking, the front, what was given up or left out, and the command line."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: TuneReport) -> Iterator[str]:
+    yield f"# {escape(tune_text.headline(report))}"
+    yield ""
+    yield from (f"- {escape(name)}: {escape(value)}" for name, value in tune_text.facts(report))
+    yield from _section("", [f"**{escape(line)}**" for line in tune_text.notes(report)])
+    if command := tune_text.command_of(report):
+        yield from _section("Command", [fence(command)])
+    yield from _table("Ranking", tune_text.ranking(report))
+    yield from _section("Compared", [f"- {escape(line)}" for line in tune_text.comparisons(report, verbose=True)])
+    yield from _table("Time against memory", tune_text.front_rows(report))
+    told = [f"- {escape(line)}" for line in tune_text.claims(report, verbose=False)]
+    yield from _section("What SGLang's performance guide says", told)
+    yield from _section("Given up", [f"- {escape(line)}" for line in tune_text.given_up(report)])
+    yield from _section("Left out", [f"- {escape(line)}" for line in tune_text.left_out(report, verbose=True)])
+
+
+def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield ""
+        if title:
+            yield f"## {title}"
+            yield ""
+        yield from lines
+
+
+def _table(title: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if not rows:
+        return
+    head, *body = rows
+    yield from _section(
+        title,
+        [
+            f"| {' | '.join(map(escape, head))} |",
+            f"|{' --- |' * len(head)}",
+            *(f"| {' | '.join(map(escape, row))} |" for row in body),
+        ],
+    )

@@ -1,0 +1,428 @@
+"""The words for a search for the fastest flags: its variants, its steps, its ranking. The one place that has them.
+
+A variant is so much *faster* as it takes less time: 13.4 s to 10.9 s is 18 % faster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from pytest_sgdiff.data import (
+    DropCode,
+    Dropped,
+    PruneCode,
+    Pruned,
+    Quality,
+    Space,
+    Standing,
+    TuneCode,
+    TuneLaunch,
+    TuneStep,
+    Variant,
+)
+from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
+from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared
+from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
+from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
+
+WRITTEN = "the case as it is written"
+SHOWN_PRUNED = 3
+"""Variants of a kind that were left out which are named without -v."""
+
+
+def space(case: str, found: Space) -> list[str]:
+    """The variants that would be launched, with what they change, and those that would not, with the reason."""
+    written = found.variants[0]
+    lines = [f"{case}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
+    rows = [(one.name, str(one.case.gpus), changes(written, one)) for one in found.variants]
+    lines += table([("variant", "GPUs", "changes"), *rows])
+    if found.pruned:
+        lines += ["", "left out:", *map(pruned, found.pruned)]
+    return lines
+
+
+def changes(written: Variant, one: Variant) -> str:
+    """What a variant changes in the case as it is written: `--enable-torch-compile, without --tp-size (lossy)`."""
+    before, after = written.case, one.case
+    told = [
+        _flag(name, after.args.get(name))
+        for name in dict.fromkeys((*after.args, *before.args))
+        if after.args.get(name) != before.args.get(name)
+    ]
+    told += [
+        f"{name}={after.env[name]}" if name in after.env else f"without {name}"
+        for name in dict.fromkeys((*after.env, *before.env))
+        if after.env.get(name) != before.env.get(name)
+    ]
+    told += ["another config file"] if after.config != before.config else []
+    return (", ".join(told) or WRITTEN) + (" (lossy)" if one.lossy else "")
+
+
+def _flag(name: str, value: object) -> str:
+    if value is None:
+        return f"without --{name}"
+    if value is True:
+        return f"--{name}"
+    return f"--{name} " + (" ".join(map(_value, value)) if isinstance(value, tuple) else _value(value))
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def pruned(one: Pruned) -> str:
+    """`  cfg2-ring2: advice: …`."""
+    return f"  {one.name}: {_PRUNED[one.code](one)}"
+
+
+def _advice(one: Pruned) -> str:
+    told = "; ".join(f"{advice.message} [{advice.slug}]" for advice in one.advice)
+    return told or "it cannot work"
+
+
+_PRUNED: Mapping[PruneCode, Callable[[Pruned], str]] = {
+    "advice": _advice,
+    "flag": lambda one: "; ".join(advice.message for advice in one.advice) or "the engine has no such flag or value",
+    "lossy": lambda one: "it changes the picture, which --allow-lossy allows",
+    "gpus": lambda one: "it needs other GPUs than there are",
+    "same": lambda one: f"it is {one.same} in other words, which stands for it",
+}
+
+
+def step(one: TuneStep) -> str:
+    """`round 7: a, b; 12 launches so far, about 20 left, 24 min`, or what came of one."""
+    if one.came is not None:
+        return f"  {came(one.came)}"
+    left = f", about {one.left} left" if one.left else ""
+    left += f", {numbers.duration(one.left_s)}" if one.left and one.left_s is not None else ""
+    return f"round {one.round}: {', '.join(one.variants)}; {numbers.plural(one.launches, 'launch')} so far{left}"
+
+
+def came(one: TuneLaunch) -> str:
+    """`compile: 10.96 s, 38.21 GiB`, or why it does not count."""
+    if one.tried is not None:
+        memory = "" if one.tried.memory_mib is None else f", {numbers.quantity(one.tried.memory_mib, 'MiB')}"
+        return f"{one.variant}: {numbers.quantity(one.tried.ms, 'ms')}{memory}"
+    return f"{one.variant}: {'' if one.dropped is None else dropped(one.dropped)}"
+
+
+def dropped(one: Dropped) -> str:
+    """Why a variant is launched no more."""
+    if one.problem is not None:
+        return f"{_DROPPED[one.code]}: {' '.join(problem_text.message(one.problem).split())}"
+    if one.code == "slower":
+        return f"slower than {one.by}" if one.by else "slower"
+    return _DROPPED[one.code] + (f": {' '.join(one.why.split())}" if one.why else "")
+
+
+_DROPPED: Mapping[DropCode, str] = {
+    "slower": "slower",
+    "memory": "needs more memory than there may be",
+    "failed": "its launch does not count",
+    "disturbed": "other work disturbed its launches",
+    "picture": "draws another picture, although its settings should not change it; --allow-lossy ranks it all the same",
+}
+
+
+def summary(report: TuneReport, *, verbose: bool = False) -> list[str]:
+    """The result for a terminal."""
+    return list(_lines(report, verbose=verbose))
+
+
+def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
+    yield headline(report)
+    yield from (f"  {name:<10}{value}" for name, value in facts(report))
+    for title, lines in (
+        ("ranking:", table(ranking(report))),
+        ("", notes(report)),
+        ("compared:", comparisons(report, verbose=verbose)),
+        ("given up:", given_up(report)),
+        ("time against memory, each the quickest in so much memory:", front(report)),
+        ("what SGLang's performance guide says:", claims(report, verbose=verbose)),
+        ("left out:", left_out(report, verbose=verbose)),
+    ):
+        if lines:
+            yield ""
+            yield from [title] if title else []
+            yield from (f"  {line}" for line in lines)
+    if command := command_of(report):
+        yield ""
+        yield f"run {report.best} with:"
+        yield command
+
+
+def headline(report: TuneReport) -> str:
+    """`tiny: compile is the fastest: 18.4 % faster than the case as it is written (14.1 to 22.0 %), 5 launches`."""
+    if report.tuned.code == "nothing" or report.best is None:
+        return f"{report.case}: {_ENDS['nothing'](report, '')}"
+    found = against(report, report.best, report.written)
+    return f"{report.case}: {_ENDS[report.tuned.code](report, found)}"
+
+
+def _equal(report: TuneReport, found: str) -> str:
+    first = [one.variant for one in report.tuned.standings if one.group == 1]
+    others = [name for name in first if name != report.best]
+    if not others:
+        return f"{report.best} is the fastest{found and f': {found}'}"
+    alike = f"{report.best} is {found}" if found else f"nothing is faster than {report.best}"
+    return f"{alike}; {_some(others, 'group 1 has all')} cannot be distinguished from it"
+
+
+_ENDS: Mapping[TuneCode, Callable[[TuneReport, str], str]] = {
+    "decided": lambda report, found: f"{report.best} is the fastest{found and f': {found}'}",
+    "equal": _equal,
+    "budget": lambda report, found: (
+        "the time is used up, and the ranking is not decided; "
+        f"{report.best} is the fastest so far{found and f': {found}'}"
+    ),
+    "launches": lambda report, found: (
+        "every variant left had as many launches as it may have, and the ranking is not decided; "
+        f"{report.best} is the fastest so far{found and f': {found}'}"
+    ),
+    "nothing": lambda report, found: "no variant can be used",
+}
+
+
+def against(report: TuneReport, fast: str, slow: str) -> str:
+    """`18.4 % faster than slow (14.1 to 22.0 %), 5 against 3 launches`; empty where both are the same one, or one of
+    them was not measured."""
+    found = gain(report, fast, slow)
+    if found is None:
+        return ""
+    named = WRITTEN if slow == report.written else slow
+    return f"{_share(found.value)} faster than {named}{_interval(found)}, {_launches(report, fast, slow)}"
+
+
+def gain(report: TuneReport, fast: str, slow: str) -> Ratio | None:
+    """By which part of the time of one variant the other one takes less; None where both are the same one, or one of
+    them was not measured."""
+    standings = {one.variant: one for one in report.tuned.standings}
+    if fast == slow or fast not in standings or slow not in standings:
+        return None
+    found = ratio(standings[fast], standings[slow], quickest=quickest_of(list(filter(usable, standings.values()))))
+    return None if found is None else Ratio(value=1 - found.value, low=1 - found.high, high=1 - found.low)
+
+
+def _interval(found: Ratio) -> str:
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return ""
+    return f" ({_share(found.low).removesuffix(' %')} to {_share(found.high)})"
+
+
+def _launches(report: TuneReport, fast: str, slow: str) -> str:
+    counts = {one.variant: one.launches for one in report.tuned.standings}
+    return f"{counts[fast]} against {numbers.plural(counts[slow], 'launch')}"
+
+
+def _share(fraction: float) -> str:
+    return numbers.signed(fraction).removeprefix("+")
+
+
+def facts(report: TuneReport) -> list[tuple[str, str]]:
+    """What was searched, where, and how sure it is."""
+    tuned = report.tuned
+    sure, within = numbers.percent(tuned.confidence), numbers.percent(tuned.within)
+    found = [
+        ("ranked by", metric_text.metric_name(report.metric)),
+        ("engine", f"sglang {report.engine_version} on {report.machine}"),
+        (
+            "launches",
+            f"{tuned.launches} in {numbers.duration(report.took_s)}"
+            + (f", {numbers.duration(tuned.gpu_s)} of GPUs" if tuned.gpu_s else ""),
+        ),
+        ("sure", f"at {sure} all intervals hold at once; the fastest is sought to within {within}"),
+    ]
+    if tuned.memory_mib is not None:
+        found.append(("memory", f"at most {numbers.quantity(tuned.memory_mib, 'MiB')} on a GPU"))
+    if report.budget_s is not None:
+        found.append(("budget", numbers.duration(report.budget_s)))
+    found += [("case file", report.file)] if report.file else []
+    return [*found, *([("files", report.folder)] if report.folder else [])]
+
+
+HEAD = ("group", "variant", "GPUs", "launches", "time", "slower than the first", "whole request", "memory", "picture")
+
+
+def ranking(report: TuneReport) -> list[tuple[str, ...]]:
+    """The rows of the ranking, its head first: all variants with a time."""
+    about = {one.name: one for one in report.variants}
+    rows = []
+    for one in report.tuned.standings:
+        if one.ms is not None:
+            variant = about[one.variant]
+            rows.append(
+                (
+                    "-" if one.group is None else str(one.group),
+                    name_of(variant),
+                    str(variant.variant.case.gpus),
+                    str(one.launches),
+                    numbers.quantity(one.ms, "ms"),
+                    slower(one, report),
+                    numbers.quantity(variant.e2e_ms, "ms"),
+                    numbers.quantity(one.memory_mib, "MiB"),
+                    picture(variant.quality),
+                )
+            )
+    return [HEAD, *rows] if rows else []
+
+
+def name_of(variant: TunedVariant) -> str:
+    """The name of a variant, with what must be known of it."""
+    return variant.name + (" (lossy)" if variant.variant.lossy else "")
+
+
+def slower(one: Standing, report: TuneReport) -> str:
+    """`+22.5 % (+16.4 .. +28.2 %)`, how much longer a variant takes than the quickest."""
+    if one.ratio is None or one is report.tuned.standings[0] or not usable(one):
+        return ""
+    interval = ""
+    if one.ratio_low is not None and one.ratio_high is not None:
+        interval = f" ({numbers.bare(one.ratio_low - 1)} .. {numbers.signed(one.ratio_high - 1)})"
+    return f"{numbers.signed(one.ratio - 1)}{interval}"
+
+
+def picture(quality: Quality | None) -> str:
+    """What became of the picture beside that of the case as it is written, in a few words."""
+    if quality is None:
+        return ""
+    if quality.similarity is not None:
+        seen = quality_text.figures(quality.similarity)
+        return {"same": "the same", "changed": f"another, {seen}"}.get(quality.code, seen)
+    return "another" if quality.other_picture else "not compared"
+
+
+def comparisons(report: TuneReport, *, verbose: bool) -> list[str]:
+    """The quickest against each of the others, `a is 18.4 % faster than b (14.1 to 22.0 %), …`, a line each; without
+    `verbose` against the next ones and the case as it is written."""
+    measured = [one for one in report.tuned.standings if one.ms is not None and usable(one)]
+    if not measured:
+        return []
+    others = [one.variant for one in measured[1:]]
+    if not verbose:
+        others = [*others[:SHOWN_PRUNED], *(name for name in others[SHOWN_PRUNED:] if name == report.written)]
+    return list(filter(None, (_compared(report, measured[0].variant, name) for name in others)))
+
+
+def _compared(report: TuneReport, fast: str, slow: str) -> str:
+    found = gain(report, fast, slow)
+    if found is None:
+        return ""
+    if found.low > 0:
+        return f"{fast} is {against(report, fast, slow)}"
+    return f"{fast} and {slow} cannot be distinguished{_interval(found)}, {_launches(report, fast, slow)}"
+
+
+def given_up(report: TuneReport) -> list[str]:
+    """Variants that no ranking can hold: those that do not run, need too much memory, or draw another picture."""
+    about = {one.name: one for one in report.variants}
+    return [
+        f"{one.variant}: {dropped(one.dropped)}"
+        + (f" ({numbers.quantity(one.memory_mib, 'MiB')})" if one.dropped.code == "memory" else "")
+        + (f" ({picture(about[one.variant].quality)})" if one.dropped.code == "picture" else "")
+        for one in report.tuned.standings
+        if one.dropped is not None and not usable(one)
+    ]
+
+
+def usable(one: Standing) -> bool:
+    """Whether a variant runs, and fits into the memory."""
+    return one.dropped is None or one.dropped.code == "slower"
+
+
+def notes(report: TuneReport) -> list[str]:
+    """What must be known before a winner is used."""
+    about = {one.name: one for one in report.variants}
+    found = []
+    best = about.get(report.best or "")
+    if best is not None and best.variant.lossy:
+        seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
+        found.append(f"{best.name} is lossy: {seen or 'its pictures were not compared'}")
+    return found
+
+
+def front(report: TuneReport) -> list[str]:
+    """The front of time against memory, one variant a line."""
+    return table(front_rows(report))
+
+
+def front_rows(report: TuneReport) -> list[tuple[str, ...]]:
+    """The rows of the front, its head first; none where nothing is known of memory."""
+    standings = {one.variant: one for one in report.tuned.standings}
+    rows = [
+        (name, numbers.quantity(standings[name].ms, "ms"), numbers.quantity(standings[name].memory_mib, "MiB"))
+        for name in report.front
+        if name in standings
+    ]
+    return [("variant", "time", "memory"), *rows] if rows else []
+
+
+def claims(report: TuneReport, *, verbose: bool) -> list[str]:
+    """What became of the guide's claims. Those that nothing was measured of are named with -v."""
+    return [claim(one) for one in report.claims if verbose or one.code != "untried"]
+
+
+def claim(one: ClaimResult) -> str:
+    """`held: CFG parallel is often faster …: cfg2 takes 18.4 % less than ulysses2 (-20.1 .. -16.6 %) [guide, …]`."""
+    says = one.claim.says + (f" (taken as: {one.claim.reading})" if one.claim.reading else "")
+    pairs = "; ".join(_pair(pair, one.claim) for pair in one.pairs[:SHOWN_PRUNED])
+    more = len(one.pairs) - SHOWN_PRUNED
+    pairs += f"; and {numbers.plural(more, 'pair')} more" if more > 0 else ""
+    return f"{_CLAIMS[one.code]}: {says}{f': {pairs}' if pairs else ''} [{one.claim.source}]"
+
+
+_CLAIMS: Mapping[ClaimCode, str] = {
+    "held": "held here",
+    "less": "did not hold here, less is gained",
+    "more": "more is gained here",
+    "open": "neither confirmed nor refuted",
+    "mixed": "held for some variants, and not for others",
+    "untried": "not tried",
+}
+
+
+def _pair(pair: Compared, of: Claim) -> str:
+    what = "of the memory" if of.quantity == "memory" else "of the time"
+    found = pair.ratio
+    sides = (numbers.bare(one - 1) if math.isfinite(one) else numbers.UNKNOWN for one in (found.low, found.high))
+    interval = "" if found.low == found.high else f" ({' .. '.join(sides)} %)"
+    return f"{pair.this} {numbers.signed(found.value - 1)}{interval} {what} of {pair.that}"
+
+
+def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
+    """What was not launched, and why, or how many of them; what stands for others is named."""
+    if verbose:
+        return [pruned(one).strip() for one in report.pruned]
+    counts: dict[PruneCode, list[str]] = {}
+    for one in report.pruned:
+        counts.setdefault(one.code, []).append(one.name)
+    return [f"{_KINDS[code]}: {_some(names, '-v names all, with the reasons')}" for code, names in counts.items()]
+
+
+_KINDS: Mapping[PruneCode, str] = {
+    "advice": "cannot work",
+    "flag": "this engine has no such flag or value",
+    "lossy": "changes the picture, which --allow-lossy allows",
+    "gpus": "needs other GPUs than there are",
+    "same": "is another variant in other words",
+}
+
+
+def _some(names: Sequence[str], rest: str) -> str:
+    more = len(names) - SHOWN_PRUNED
+    return ", ".join(names[:SHOWN_PRUNED]) + (f" and {more} more ({rest})" if more > 0 else "")
+
+
+def command_of(report: TuneReport) -> str:
+    """The engine's command line of the variant that is recommended, empty where there is none."""
+    return next((one.command for one in report.variants if one.name == report.best), "")
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows with their columns aligned; columns without any content are left out."""
+    found = [list(row) for row in rows]
+    if not found:
+        return []
+    used = [i for i in range(len(found[0])) if any(row[i] not in ("", numbers.UNKNOWN) for row in found[1:])]
+    widths = {i: max(len(row[i]) for row in found) for i in used}
+    return ["  ".join(row[i].ljust(widths[i]) for i in used).rstrip() for row in found]

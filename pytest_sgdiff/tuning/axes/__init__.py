@@ -1,0 +1,1 @@
+"""The settings of each axis: one module for each, with a function that chooses those for a case."""

@@ -1,0 +1,152 @@
+"""What a search has found out, in a file to which lines are only added: after Ctrl-C or a kill the same command goes on
+from there.
+
+The first line says of what search it is. Each further line is one round that was begun, with its variants, or what came
+of one launch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pytest_sgdiff.data import TuneLaunch
+from pytest_sgdiff.errors import SgdiffError, WireError
+from pytest_sgdiff.files import data_files
+from pytest_sgdiff.files.wire import from_plain, to_plain
+
+SCHEMA = 1
+NAME = "state.jsonl"
+LIMIT = 1 << 26
+
+T = TypeVar("T")
+
+
+class OtherSearchError(SgdiffError):
+    """The folder holds a search of something else; `differs` names in what."""
+
+    def __init__(self, path: Path, differs: Sequence[str]) -> None:
+        super().__init__(
+            f"{path}: holds another search ({'; '.join(differs)}): begin anew with --restart, or name another folder "
+            "with --out"
+        )
+        self.differs = tuple(differs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """Of what search it is: with another `of` nothing that is known holds. Values are as people read them, but for
+    digests."""
+
+    schema: int = SCHEMA
+    of: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """A round that pytest was started for."""
+
+    begun: int
+    variants: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Came:
+    """What came of one launch."""
+
+    came: TuneLaunch
+
+
+class Book:
+    """The state in its file below a folder."""
+
+    def __init__(self, folder: Path, of: Mapping[str, str]) -> None:
+        """Raises OtherSearchError if the file is of another search, SgdiffError if it is damaged or cannot be read."""
+        self._folder, self._path = folder, folder / NAME
+        self._lines: list[str] = []
+        self.begun: list[Begun] = []
+        self.launches: list[TuneLaunch] = []
+        raw = data_files.read_bytes(self._path, below=folder, at_most=LIMIT)
+        if raw is None:
+            self._lines = [_line(Head(of=of))]
+            return
+        self._read(raw, of)
+
+    def begin(self, number: int, variants: Sequence[str]) -> None:
+        """Keep that a round is begun. Raises as `add`."""
+        self._keep([Begun(begun=number, variants=tuple(variants))])
+
+    def add(self, launches: Sequence[TuneLaunch]) -> None:
+        """Keep what came of launches. The file has all of it or is as before. Raises SgdiffError: there is no room, or
+        it may not be written."""
+        self._keep([Came(came=one) for one in launches])
+
+    def unfinished(self) -> Iterator[Begun]:
+        """The rounds that were begun, and of which not every variant is known."""
+        known = {(one.round, one.variant) for one in self.launches}
+        for one in self.begun:
+            if any((one.begun, name) not in known for name in one.variants):
+                yield one
+
+    @property
+    def took_s(self) -> float:
+        """How long the rounds took whose end is known."""
+        by_round: dict[int, float] = {}
+        for one in self.launches:
+            by_round[one.round] = max(by_round.get(one.round, 0.0), one.took_s)
+        return sum(by_round.values())
+
+    def _keep(self, found: Sequence[Begun | Came]) -> None:
+        lines = [*self._lines, *map(_line, found)]
+        try:
+            data_files.write(self._path, "".join(f"{line}\n" for line in lines), below=self._folder)
+        except OSError as error:
+            raise SgdiffError(
+                f"{self._path}: cannot be written: {error.strerror or error}; what was known before is still there: "
+                "make room, and give the same command again"
+            ) from None
+        self._lines = lines
+        for one in found:
+            if isinstance(one, Begun):
+                self.begun.append(one)
+            else:
+                self.launches.append(one.came)
+
+    def _read(self, raw: bytes, of: Mapping[str, str]) -> None:
+        text = raw.decode("utf-8", "replace")
+        lines = text.splitlines()
+        head = self._parsed(Head, lines[0] if lines else "", 1)
+        if head.schema != SCHEMA:
+            raise SgdiffError(f"{self._path}: was written by another version: begin anew with --restart")
+        if differs := list(_differences(head.of, of)):
+            raise OtherSearchError(self._path, differs)
+        for number, line in enumerate(lines[1:], 2):
+            if line.startswith('{"begun"'):
+                self.begun.append(self._parsed(Begun, line, number))
+            else:
+                self.launches.append(self._parsed(Came, line, number).came)
+        self._lines = lines
+
+    def _parsed(self, kind: type[T], line: str, number: int) -> T:
+        try:
+            return from_plain(kind, json.loads(line))
+        except (ValueError, RecursionError, WireError) as error:
+            raise SgdiffError(
+                f"{self._path}:{number}: is damaged ({error}): delete this line and those behind it to go on with what "
+                "is before it, or begin anew with --restart"
+            ) from None
+
+
+def _line(value: object) -> str:
+    return json.dumps(to_plain(value))
+
+
+def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in dict.fromkeys((*then, *now)):
+        before, after = then.get(name, ""), now.get(name, "")
+        if before != after:
+            shown = len(before) < 40 and len(after) < 40
+            yield f"{name}: {before or 'none'} then, {after or 'none'} now" if shown else f"another {name}"

@@ -1,0 +1,48 @@
+"""How two variants compare, by the intervals of their standings. These hold for all variants at once, and so does what
+follows from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_sgdiff.data.tuning import Standing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ratio:
+    """The time of one variant over that of another, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def quickest_of(standings: Sequence[Standing]) -> str:
+    """The variant with the shortest time, empty where none has one."""
+    times = {one.variant: one.ms for one in standings if one.ms is not None}
+    return min(times, key=lambda name: times[name], default="")
+
+
+def ratio(one: Standing, other: Standing, *, quickest: str) -> Ratio | None:
+    """The time of `one` over that of `other`, None where one has no time. Of the intervals that the times give, and
+    their ratios to the `quickest` variant, the narrowest part counts: all hold at once."""
+    if one.ms is None or other.ms is None:
+        return None
+    lows, highs = [0.0], [math.inf]
+    for mine, theirs in ((_times(one), _times(other)), (_to(quickest, one), _to(quickest, other))):
+        if mine is not None and theirs is not None:
+            lows.append(mine[0] / theirs[1])
+            highs.append(mine[1] / theirs[0])
+    return Ratio(value=one.ms / other.ms, low=max(lows), high=min(highs))
+
+
+def _times(one: Standing) -> tuple[float, float] | None:
+    return None if one.low is None or one.high is None else (one.low, one.high)
+
+
+def _to(quickest: str, one: Standing) -> tuple[float, float] | None:
+    if one.variant == quickest:
+        return (1.0, 1.0)
+    return None if one.ratio_low is None or one.ratio_high is None else (one.ratio_low, one.ratio_high)

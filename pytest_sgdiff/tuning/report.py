@@ -1,0 +1,50 @@
+"""A search as reports show it: the nouns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_sgdiff.data import Pruned, Quality, Tuned, Variant
+from pytest_sgdiff.tuning.claims import ClaimResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TunedVariant:
+    """What reports say of a variant beside its standing: the median time of its whole requests in ms, what became of
+    its pictures beside those of the case as it is written (None where nothing was measured), and the engine's command
+    line."""
+
+    variant: Variant
+    e2e_ms: float | None = None
+    quality: Quality | None = None
+    command: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the variant."""
+        return self.variant.name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneReport:
+    """A search. `metric` is what variants are ranked by; `written` is the variant without settings, the first of
+    `variants`. `front` are the variants that no other one beats in both time and memory, the quickest first. `best` is
+    the one that is recommended, None where there is none. `budget_s` is the time that the search was given, None for
+    any; `took_s` what it took. `claims` are those of the guide about this model. `file` is the case file with the
+    winner, if one was asked for."""
+
+    case: str
+    metric: str
+    engine_version: str
+    machine: str
+    tuned: Tuned
+    variants: tuple[TunedVariant, ...]
+    written: str
+    pruned: tuple[Pruned, ...] = ()
+    front: tuple[str, ...] = ()
+    best: str | None = None
+    claims: tuple[ClaimResult, ...] = ()
+    budget_s: float | None = None
+    took_s: float = 0.0
+    folder: str = ""
+    file: str = ""

@@ -1,0 +1,200 @@
+"""A search from its first launch to its last: what is launched next, within the time and the GPUs that there are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pytest_sgdiff.data import Dropped, Quality, Space, Tried, TuneCode, Tuned, TuneLaunch, TuneLeft, TuneStep, Variant
+from pytest_sgdiff.tuning.bench import Bench
+from pytest_sgdiff.tuning.book import Book
+
+DISTURBED_AT_MOST = 2
+"""Tries of a variant that other work disturbs, each with the launches that replace disturbed ones, before it is given
+up."""
+
+
+class Chooser(Protocol):
+    """Chooses what is launched next (`pytest_sgdiff.tuning.search.Race`)."""
+
+    def next(self, slots: int) -> Sequence[str]:
+        """The variants to launch next, at most `slots`; none once the search is over."""
+        ...
+
+    def add(self, tried: Tried) -> None:
+        """Take a launch that counts."""
+        ...
+
+    def drop(self, variant: str, dropped: Dropped) -> None:
+        """Give a variant up."""
+        ...
+
+    def put_back(self, variant: str) -> None:
+        """Take back a variant that `next` named and that was not launched."""
+        ...
+
+    def stop(self, code: TuneCode) -> None:
+        """End the search before its own end."""
+        ...
+
+    def tuned(self) -> Tuned:
+        """How the variants rank by now."""
+        ...
+
+    def left(self) -> TuneLeft:
+        """What is left to launch, about."""
+        ...
+
+
+@dataclass
+class Search:
+    """`gpus` are as many as the variants may have at a time, `budget_s` the seconds that all parts of the search may
+    take together, None for any number. `say` is told of every step. `drew` says what became of the picture of a variant
+    beside that of the case as it is written, None where variants may draw what they like."""
+
+    space: Space
+    chooser: Chooser
+    bench: Bench
+    book: Book
+    gpus: int
+    budget_s: float | None = None
+    say: Callable[[TuneStep], None] = lambda step: None
+    drew: Callable[[Variant], Quality | None] | None = None
+    clock: Callable[[], float] = time.monotonic
+    _used_s: float = 0.0
+    _began: float = 0.0
+    _disturbed: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> Tuned:
+        """Launch until the search is over or its time is used up. Raises as `Bench.measure` and `Book.add`; what is
+        known by then is kept."""
+        self._began, self._used_s = self.clock(), self.book.took_s
+        for one in self.book.launches:
+            self._tell(one)
+        for begun in list(self.book.unfinished()):
+            variants = [self._variants[name] for name in begun.variants]
+            known = {one.variant for one in self.book.launches if one.round == begun.begun}
+            self._keep([one for one in self.bench.known(begun.begun, variants) if one.variant not in known])
+        while named := self.chooser.next(self._slots()):
+            fitting = [name for name in named if self._fits(name)]
+            chosen = self._together(fitting)
+            for name in named:
+                if name not in chosen:
+                    self.chooser.put_back(name)
+            if not chosen:
+                self.chooser.stop("budget")
+                break
+            self._launch(chosen)
+        return self.chooser.tuned()
+
+    @property
+    def used_s(self) -> float:
+        """The seconds that the search took by now, with those of its earlier parts."""
+        return self._used_s + self.clock() - self._began
+
+    @property
+    def _variants(self) -> Mapping[str, Variant]:
+        return {variant.name: variant for variant in self.space.variants}
+
+    def _launch(self, names: Sequence[str]) -> None:
+        number = self.bench.next_round()
+        left = self.chooser.left().launches
+        self.say(
+            TuneStep(
+                round=number,
+                variants=tuple(names),
+                launches=sum(one.tried is not None for one in self.book.launches),
+                left=left,
+                left_s=self._left_s(left, at_once=len(names)),
+            )
+        )
+        self.book.begin(number, names)
+        timeout_s = None if self.budget_s is None else max(1.0, self.budget_s - self.used_s)
+        variants = [self._variants[name] for name in names]
+        try:
+            found = self.bench.measure(number, variants, timeout_s=timeout_s)
+        except BaseException:
+            # What ended before the others, or before the interrupt, is known.
+            known = self.bench.known(number, variants)
+            self.book.add(known)
+            raise
+        self._keep(found)
+        for name in set(names) - {one.variant for one in found}:
+            # The time was up before it ended.
+            self.chooser.put_back(name)
+
+    def _keep(self, found: Sequence[TuneLaunch]) -> None:
+        if not found:
+            return
+        first = {one.variant for one in found} - {one.variant for one in self.book.launches if one.tried is not None}
+        self.book.add(found)
+        for one in found:
+            self._tell(one)
+            self.say(TuneStep(round=one.round, variants=(one.variant,), came=one))
+        for one in found:
+            if one.tried is not None and one.variant in first:
+                self._look(one)
+
+    def _look(self, one: TuneLaunch) -> None:
+        """Give up a variant that draws another picture although it is called lossless."""
+        variant, written = self._variants[one.variant], self.space.variants[0]
+        if variant.lossy or variant is written or not self._is_other(variant):
+            return
+        if sum(known.variant == written.name and known.tried is not None for known in self.book.launches) < 2:
+            # How far two launches of the case itself are from one another is noise, and no change.
+            if not self._fits(written.name):
+                return
+            self._launch([written.name])
+            if not self._is_other(variant):
+                return
+        self._keep([TuneLaunch(round=one.round, variant=one.variant, dropped=Dropped(code="picture"))])
+
+    def _is_other(self, variant: Variant) -> bool:
+        quality = None if self.drew is None else self.drew(variant)
+        return quality is not None and quality.other_picture
+
+    def _tell(self, one: TuneLaunch) -> None:
+        if one.tried is not None:
+            self.chooser.add(one.tried)
+        elif one.dropped is not None and one.dropped.code == "disturbed":
+            self._disturbed[one.variant] = tries = self._disturbed.get(one.variant, 0) + 1
+            if tries >= DISTURBED_AT_MOST:
+                self.chooser.drop(one.variant, one.dropped)
+            else:
+                self.chooser.put_back(one.variant)
+        elif one.dropped is not None:
+            self.chooser.drop(one.variant, one.dropped)
+
+    def _slots(self) -> int:
+        """How many variants can run at the same time, if each that is left needs as few GPUs as the least of them."""
+        given_up = {one.variant for one in self.chooser.tuned().standings if one.dropped is not None}
+        needs = [one.case.gpus for one in self.space.variants if one.name not in given_up]
+        least = min(needs, default=0)
+        return max(1, self.gpus // least) if least else 1
+
+    def _together(self, names: Sequence[str]) -> list[str]:
+        """Those of the variants that have room beside each other, the first of them in any case."""
+        chosen: list[str] = []
+        free = self.gpus
+        for name in dict.fromkeys(names):
+            need = self._variants[name].case.gpus
+            if not chosen or 0 < need <= free:
+                chosen.append(name)
+                free -= need
+        return chosen
+
+    def _fits(self, name: str) -> bool:
+        """Whether a launch of the variant is expected to end in time. Before anything was launched nobody knows."""
+        return self.budget_s is None or self.used_s + self._expected_s(name) <= self.budget_s
+
+    def _expected_s(self, name: str) -> float:
+        """As long as the longest try of this variant, or of all of them if there was none."""
+        own = [one.took_s for one in self.book.launches if one.variant == name]
+        return max(own or [one.took_s for one in self.book.launches], default=0.0)
+
+    def _left_s(self, left: int, *, at_once: int) -> float | None:
+        """About how long that many launches take, None before one was made."""
+        took = [one.took_s for one in self.book.launches]
+        return left * sum(took) / len(took) / at_once if took else None

@@ -1,0 +1,145 @@
+"""`sgdiff tune` with the stand-in engine: a space with a known best, two equal variants, one that needs too much memory
+and one that falls back; killed in the middle, it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.factories import NO_OTHER_PLUGINS
+from tests.plugin.conftest import CASE, FAKE_BIN
+from tests.waiting import alive, wait_for
+
+pytestmark = pytest.mark.faults
+
+NVML = Path(__file__).parents[1] / "data" / "nvml" / "h200-x4.json"
+SGDIFF = Path(sys.executable).with_name("sgdiff")
+TUNE = ("tune", "tiny", "--gpus", "4", "--axes", "compile,attention", "--memory", "40GiB", "--report", "tuned.json")
+# The real flags of the variants; the case as it is written takes 1016 ms.
+ENGINE = """#!/bin/sh
+case " $* " in
+*" --regional-compile "*) play=slow:0.5+memory:50000 ;;
+*" --enable-torch-compile "*) play=slow:0.7+memory:20000 ;;
+*" --attention-backend fa "*) play=slow:0.85+memory:9000 ;;
+*" --attention-backend torch_sdpa "*) play=slow:0.85+memory:9000 ;;
+*" --attention-backend torch_cudnn_sdpa "*) play=fallback ;;
+*) play=memory:3000 ;;
+esac
+case "$1" in version | --version) ;; *)
+    if [ -e "{here}/hold" ]; then echo $$ >> "{here}/held"; exec sleep 600; fi ;;
+esac
+SGDIFF_FAKE_SCENARIO=$play exec {fake}/sglang "$@"
+"""
+CONFTEST = """
+def pytest_sgdiff_command(case, command):
+    # A hook of the project acts on every variant.
+    with open("launched", "a") as file:
+        file.write(case.id + "\\n")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "tiny.yaml").write_text(CASE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    engine = tmp_path / "engine"
+    engine.write_text(ENGINE.format(here=tmp_path, fake=FAKE_BIN))
+    engine.chmod(0o755)
+    return tmp_path
+
+
+def environment(project: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SGDIFF_", "CUDA_", "PYTEST_"))}
+    return {
+        **kept,
+        **NO_OTHER_PLUGINS,
+        "SGDIFF_NVML_FILE": str(NVML),
+        "SGDIFF_LOCK_DIR": str(project / "locks"),
+        "XDG_CACHE_HOME": str(project / ".cache"),
+        "SGDIFF_ENGINE_CMD": str(project / "engine"),
+    }
+
+
+def tune(project: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SGDIFF, *TUNE, *more], cwd=project, env=environment(project), capture_output=True, text=True, check=False
+    )
+
+
+def launched(project: Path) -> list[str]:
+    return (project / "launched").read_text().splitlines()
+
+
+def ranking(project: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((project / "tuned.json").read_text())
+    return {**told, "variants": {one["variant"]: one for one in told["variants"]}}
+
+
+@pytest.fixture
+def strays(project: Path) -> Iterator[None]:
+    yield
+    for pid in held(project):
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def held(project: Path) -> list[int]:
+    path = project / "held"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def test_the_best_is_found_and_a_kill_in_the_middle_costs_one_round(project: Path, strays: None) -> None:
+    with subprocess.Popen(
+        [SGDIFF, *TUNE],
+        cwd=project,
+        env=environment(project),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as killed:
+        assert killed.stderr is not None
+        for line in killed.stderr:
+            if line.startswith("round 2"):
+                break
+            # From the end of the first round on engines hang.
+            if line.startswith("  "):
+                (project / "hold").touch()
+        wait_for(lambda: held(project), otherwise="no engine was launched")
+        killed.kill()
+    hanging = held(project)
+    before = launched(project)
+    (project / "hold").unlink()
+    # Nobody is left of the killed command that would keep its GPUs.
+    done = tune(project)
+    assert done.returncode == 0, done.stderr
+    assert not any(map(alive, hanging))
+    told = ranking(project)
+    found = told["variants"]
+    assert (told["code"], told["best"]) == ("decided", "compile")
+    assert told["variants"]["compile"]["group"] == 1
+    assert found["fa"]["group"] == found["sdpa"]["group"] == 2
+    assert found["as-written"]["group"] == 3
+    assert found["compile-regional"]["dropped"]["code"] == "memory"
+    assert found["cudnn-sdpa"]["dropped"]["problem"]["code"] == "diffusers-ran"
+    assert told["front"] == ["compile", "fa", "as-written"]
+    # What the first round measured was not measured again.
+    first = before[:4]
+    assert set(first) & set(launched(project)[len(before) :]) <= {"tiny[compile]", "tiny[fa]", "tiny[sdpa]"}
+    # Once more: everything is known.
+    count = len(launched(project))
+    again = tune(project, "--report", "again.json")
+    assert (again.returncode, len(launched(project))) == (0, count)
+    assert json.loads((project / "again.json").read_text())["variants"] == list(found.values())
+    # Of something else it is another search.
+    other = tune(project, "--within", "5%")
+    assert (other.returncode, "--restart" in other.stderr) == (2, True)

@@ -1,0 +1,206 @@
+"""`sgdiff tune` from its command line, with launches that nobody makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from pytest_sgdiff.cases.load import load_cases
+from pytest_sgdiff.cli import main
+from pytest_sgdiff.data import Dropped, Tried, TuneLaunch, Variant
+from pytest_sgdiff.tuning.bench import Bench, MeasuringError
+
+CASE = """\
+cases:
+  tiny:
+    model: Wan-AI/Wan2.1-T2V-1.3B-Diffusers
+    gpus: 0
+    args: {prompt: a cat, seed: 1, width: 832, height: 480, num-frames: 17, num-inference-steps: 20}
+"""
+TUNE = ["tune", "tiny", "--gpus", "none", "--axes", "compile", "--engine-cmd", "true"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SGDIFF_ENGINE_VERSION", "0.5.17")
+    monkeypatch.delenv("SGDIFF_ENGINE_CMD", raising=False)
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "tiny.yaml").write_text(CASE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+def measuring(monkeypatch: pytest.MonkeyPatch, ms: Callable[[str], float | None]) -> list[str]:
+    """Have variants take so long, or fail where that is None; which were launched."""
+    launched: list[str] = []
+
+    def measure(
+        self: Bench, number: int, variants: Sequence[Variant], *, timeout_s: float | None
+    ) -> tuple[TuneLaunch, ...]:
+        launched.extend(one.name for one in variants)
+        return tuple(_launch(number, one.name, ms(one.name)) for one in variants)
+
+    monkeypatch.setattr(Bench, "measure", measure)
+    return launched
+
+
+def _launch(number: int, name: str, ms: float | None) -> TuneLaunch:
+    if ms is None:
+        return TuneLaunch(round=number, variant=name, dropped=Dropped(code="failed", why="broken"), took_s=1.0)
+    return TuneLaunch(round=number, variant=name, tried=Tried(variant=name, ms=ms, memory_mib=1000.0), took_s=1.0)
+
+
+def quick(name: str) -> float:
+    return 700.0 if name == "compile" else 1000.0
+
+
+def test_the_best_is_named_kept_and_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launched = measuring(monkeypatch, quick)
+    files = ["--report", "x.json", "--report", "x.html", "--report", "x.md", "--report", "x.txt"]
+    assert main([*TUNE, *files, "--write", "cases/mine.yaml"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("tiny: compile is the fastest")
+    assert all((project / name).stat().st_size > 500 for name in ("x.json", "x.html", "x.md", "x.txt"))
+    told = json.loads((project / "x.json").read_text())
+    assert (told["code"], told["best"], told["file"]) == ("decided", "compile", "cases/mine.yaml")
+    mine = load_cases("cases/mine.yaml", (project / "cases" / "mine.yaml").read_text())
+    assert mine[0].args["enable-torch-compile"] is True
+    assert mine[0].faster_than is not None
+    count = len(launched)
+    # The same command has nothing to launch, and writes the same files.
+    assert main([*TUNE, *files, "--write", "cases/mine.yaml"]) == 0
+    assert len(launched) == count
+    assert main([*TUNE, "--restart"]) == 0
+    assert len(launched) == 2 * count
+    assert (project / ".sgdiff" / "tune" / ".gitignore").read_text().endswith("*\n")
+
+
+@pytest.mark.parametrize(
+    ("ms", "more", "code"),
+    [
+        (lambda name: 1000.0, [], 0),
+        (lambda name: 1000.0, ["--launches", "1"], 1),
+        (quick, ["--budget", "0.9s"], 1),
+        (lambda name: None, [], 4),
+        (quick, ["--memory", "900MiB"], 4),
+    ],
+    ids=["equal", "launches", "budget", "nothing-runs", "nothing-fits"],
+)
+def test_exit_codes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, ms: Callable[[str], float | None], more: list[str], code: int
+) -> None:
+    measuring(monkeypatch, ms)
+    assert main([*TUNE, *more]) == code
+
+
+def test_ctrl_c_is_130_and_what_keeps_gpus_away_is_2(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(name: str) -> float:
+        raise KeyboardInterrupt
+
+    measuring(monkeypatch, interrupt)
+    assert main(TUNE) == 130
+
+    def busy(name: str) -> float:
+        raise MeasuringError("as-written: GPU 0 is busy", "and here is why")
+
+    measuring(monkeypatch, busy)
+    assert main(TUNE) == 2
+    assert "GPU 0 is busy\nand here is why\n" in capsys.readouterr().err
+
+
+def test_a_dry_run_launches_and_writes_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launched = measuring(monkeypatch, quick)
+    assert main([*TUNE, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "--enable-torch-compile" in said
+    assert "left out:" in said
+    assert main([*TUNE, "--dry-run", "--only", "compile"]) == 0
+    assert "\ncompile-regional " not in capsys.readouterr().out
+    # Neither an engine nor a GPU is needed.
+    assert main(["tune", "tiny", "--gpus", "4", "--engine-cmd", "no-such-engine", "--dry-run"]) == 0
+    assert "ulysses4" in capsys.readouterr().out
+    bare = ["tune", "--model", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "--width", "832", "--height", "480"]
+    assert main([*bare, "--gpus", "1", "--dry-run"]) == 0
+    assert launched == []
+    assert sorted(path.name for path in project.iterdir()) == ["cases", "pytest.ini"]
+
+
+def test_a_model_without_a_case_gets_a_file_that_pytest_finds(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measuring(monkeypatch, quick)
+    bare = ["tune", "--model", "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "--width", "832", "--height", "480"]
+    assert main([*bare, "--gpus", "none", "--axes", "compile", "--engine-cmd", "true", "--out", "search"]) in (0, 1)
+    (case,) = load_cases("search/model.yaml", (project / "search" / "model.yaml").read_text())
+    assert case.model == "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tune", "tinny", "--gpus", "none"], "did you mean tiny?"),
+        (["tune", "--gpus", "none"], "name a case"),
+        (["tune", "tiny", "--model", "m"], "not both"),
+        ([*TUNE, "--width", "3"], "--width"),
+        (["tune", "--model", "m", "--width", "0"], "--width 0"),
+        ([*TUNE, "--memory", "40"], "--memory 40"),
+        ([*TUNE, "--memory", "0GiB"], "--memory 0GiB"),
+        ([*TUNE, "--budget", "soon"], "--budget soon"),
+        ([*TUNE, "--budget", "0h"], "--budget 0h"),
+        ([*TUNE, "--within", "2"], "--within 2"),
+        ([*TUNE, "--within", "0%"], "--within 0%"),
+        ([*TUNE, "--launches", "0"], "--launches 0"),
+        ([*TUNE, "--axes", "compile,ofload"], "ofload"),
+        ([*TUNE, "--preset", "low-vrm"], "low-vram"),
+        ([*TUNE, "--only", "compil"], "use some of compile, compile-regional"),
+        ([*TUNE, "--only", "cuda-graphs"], "--dry-run says why"),
+        ([*TUNE, "--metric", "peak_memory"], "--metric peak_memory"),
+        ([*TUNE, "--report", "x.pdf"], "--report x.pdf"),
+        ([*TUNE, "--write", "cases/tiny.yaml"], "--write cases/tiny.yaml"),
+        ([*TUNE, "--write", "mine.json"], "--write mine.json"),
+        ([*TUNE, "--pytest", "'"], "--pytest"),
+        ([*TUNE[:-1], "'"], "--engine-cmd"),
+        ([*TUNE[:-1], "no-such-engine"], "no-such-engine"),
+        (["tune", "tiny", "--gpus", "x"], "x"),
+    ],
+)
+def test_a_wrong_command_is_2_and_names_the_option(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not (project / ".sgdiff").exists()
+
+
+def test_two_commands_do_not_work_in_one_folder(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measuring(monkeypatch, quick)
+    folder = project / "search"
+    folder.mkdir()
+    monkeypatch.setattr("pytest_sgdiff.launch.child.GRACE_S", 0.0)
+    holder = (
+        "import os, sys; from pathlib import Path; from pytest_sgdiff.files.run_folders import hold; "
+        f"lock = hold(Path({str(folder)!r}), shared=False); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        assert main([*TUNE, "--out", "search"]) == 2
+        assert "at work" in capsys.readouterr().err
+        os.kill(other.pid, signal.SIGTERM)
+    assert main([*TUNE, "--out", "search"]) == 0

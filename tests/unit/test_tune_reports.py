@@ -1,0 +1,276 @@
+"""The result of a search, in every form: tests/unit/golden/tune_*.txt have the words."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from pytest_sgdiff.data import (
+    Advice,
+    Case,
+    DropCode,
+    Dropped,
+    Location,
+    Problem,
+    PruneCode,
+    Pruned,
+    Quality,
+    Setting,
+    Similarity,
+    Space,
+    Standing,
+    Tried,
+    TuneCode,
+    Tuned,
+    TuneLaunch,
+    TuneStep,
+    Variant,
+)
+from pytest_sgdiff.data.failures import OutOfMemory
+from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
+from pytest_sgdiff.reports.html import tune_page
+from pytest_sgdiff.tuning.claims import CLAIMS, ClaimCode, ClaimResult, Compared
+from pytest_sgdiff.tuning.outcome import best
+from pytest_sgdiff.tuning.ratios import Ratio
+from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
+from tests import factories
+from tests.golden import check_golden
+
+CASE = Case(
+    name="firered",
+    location=factories.location(),
+    model="FireRedTeam/FireRed-Image-Edit-1.0",
+    gpus=2,
+    args={"prompt": "a cat", "tp-size": 2},
+)
+CFG = Setting(axis="topology", name="cfg2", args={"enable-cfg-parallel": True, "tp-size": None})
+COMPILE = Setting(axis="compile", name="compile", args={"enable-torch-compile": True})
+SAGE = Setting(axis="attention", name="sage", args={"attention-backend": "sage_attn"}, lossy=True)
+CACHE = Setting(axis="cache", name="cache-dit", env={"SGLANG_CACHE_DIT_ENABLED": "true"}, lossy=True)
+OOM = Problem(
+    kind="invalid", code="failure-in-log", cause="memory", number=0, failure=OutOfMemory(where="GPU", tried="2.50 GiB")
+)
+LIKE = Similarity(ssim=0.981, mse=51.0, block_mse=300.0, difference=3.2)
+
+
+def variant(*settings: Setting, gpus: int = 2) -> Variant:
+    args: dict[str, Any] = dict(CASE.args)
+    env: dict[str, str] = {}
+    for one in settings:
+        for name, value in one.args.items():
+            args = {key: kept for key, kept in args.items() if key != name} | ({} if value is None else {name: value})
+        env |= {name: text for name, text in one.env.items() if text is not None}
+    name = "+".join(one.name for one in settings) or "as-written"
+    case = replace(CASE, variant=name, args=args, env=env, gpus=gpus)
+    return Variant(name=name, case=case, settings=settings)
+
+
+def standing(name: str, ms: float | None = None, launches: int = 3, **more: Any) -> Standing:
+    if ms is None:
+        return Standing(variant=name, **more)
+    ratio = ms / 8000.0
+    figures = {
+        "low": 0.98 * ms,
+        "high": 1.02 * ms,
+        "ratio": ratio,
+        "ratio_low": 0.97 * ratio,
+        "ratio_high": 1.03 * ratio,
+    }
+    if ratio <= 1:
+        figures |= {"ratio_low": 1.0, "ratio_high": 1.01}
+    return Standing(variant=name, ms=ms, launches=launches, **{**figures, **more})
+
+
+def report(code: TuneCode = "decided", **changes: Any) -> TuneReport:
+    variants = (
+        TunedVariant(variant=variant(), e2e_ms=14100.0, command="sglang generate --tp-size 2"),
+        TunedVariant(variant=variant(CFG), e2e_ms=11600.0, quality=Quality(code="same", similarity=LIKE)),
+        TunedVariant(
+            variant=variant(CFG, COMPILE),
+            e2e_ms=8700.0,
+            quality=Quality(code="same", similarity=Similarity(ssim=1.0, mse=0.0, difference=0.0)),
+            command="sglang generate --enable-cfg-parallel --enable-torch-compile",
+        ),
+        TunedVariant(
+            variant=variant(CFG, SAGE, gpus=4),
+            e2e_ms=9100.0,
+            quality=Quality(code="lossy", similarity=LIKE, launches=3),
+            command="sglang generate --attention-backend sage_attn",
+        ),
+        TunedVariant(variant=variant(CACHE), e2e_ms=9200.0, quality=Quality(code="no-samples")),
+        TunedVariant(variant=variant(SAGE)),
+    )
+    standings = (
+        standing("cfg2+compile", 8000.0, 5, group=1, memory_mib=39000.0),
+        standing("cfg2+sage", 8050.0, 5, group=1, memory_mib=36000.0, ratio_low=1.0, ratio_high=1.015),
+        standing("cfg2", 10955.9, 3, group=2, memory_mib=38000.0, dropped=Dropped(code="slower", by="cfg2+compile")),
+        standing("as-written", 13419.15, 2, group=3, memory_mib=24000.0, dropped=Dropped(code="slower")),
+        standing("cache-dit", 7000.0, 1, memory_mib=47000.0, dropped=Dropped(code="memory")),
+        standing("sage", dropped=Dropped(code="failed", problem=OOM)),
+    )
+    tuned = Tuned(
+        code=code, standings=standings, confidence=0.95, within=0.02, memory_mib=40960.0, launches=16, gpu_s=5400.0
+    )
+    firered = next(one for one in CLAIMS if one.name == "cfg-firered-1.0")
+    pair = Compared(this="cfg2", that="as-written", code="held", ratio=Ratio(value=0.816, low=0.79, high=0.85))
+    fields: dict[str, Any] = {
+        "case": CASE.id,
+        "metric": "denoise",
+        "engine_version": "0.5.23",
+        "machine": "NVIDIA H200 x 4",
+        "tuned": tuned,
+        "variants": variants,
+        "written": "as-written",
+        "pruned": (
+            Pruned(name="eager", settings=(), code="same", same="as-written"),
+            Pruned(name="ring2", settings=(), code="gpus"),
+            Pruned(
+                name="fsdp",
+                settings=(),
+                code="advice",
+                advice=(
+                    Advice(
+                        level="error", slug="fsdp", message="it cannot", location=Location(path="x", line=1, column=1)
+                    ),
+                ),
+            ),
+        ),
+        "front": ("cfg2+compile", "cfg2+sage", "as-written"),
+        "best": "cfg2+compile",
+        "claims": (
+            ClaimResult(claim=firered, code="held", pairs=(pair,)),
+            ClaimResult(claim=CLAIMS[3], code="untried"),
+        ),
+        "budget_s": 7200.0,
+        "took_s": 4321.0,
+        "folder": ".sgdiff/tune/firered",
+        "file": "cases/mine.yaml",
+    }
+    return TuneReport(**{**fields, **changes})
+
+
+def ends() -> list[TuneReport]:
+    lossy = report(best="cfg2+sage")
+    nothing = replace(report("nothing", best=None, front=(), claims=(), file="").tuned, standings=())
+    return [
+        report(),
+        report("equal"),
+        report("budget"),
+        report("launches"),
+        lossy,
+        report(tuned=nothing, best=None, front=(), claims=(), file="", budget_s=None),
+    ]
+
+
+def test_the_terminal() -> None:
+    blocks = ["\n".join(tune_text.summary(report(), verbose=True))]
+    blocks += ["\n".join(tune_text.summary(one)) for one in ends()[-2:]]
+    check_golden("tune", ["\n\n----\n\n".join(blocks)])
+
+
+def test_every_code_has_words() -> None:
+    advice = Advice(level="error", slug="fsdp", message="it cannot", location=Location(path="x", line=1, column=1))
+    firered = next(one for one in CLAIMS if one.name == "cfg-firered-1.0")
+    check_golden(
+        "tune_codes",
+        [
+            *(f"end {code}: {tune_text.headline(report(code))}" for code in get_args(TuneCode)),
+            f"end decided (the case itself): {tune_text.headline(report(best='as-written'))}",
+            *(
+                f"dropped {code}: {tune_text.dropped(Dropped(code=code, by='cfg2' * (code == 'slower')))}"
+                for code in get_args(DropCode)
+            ),
+            *(
+                f"pruned {code}: {tune_text.pruned(one).strip().partition(': ')[2]}"
+                for code in get_args(PruneCode)
+                for one in [Pruned(name="a", settings=(), code=code, advice=(advice,), same="as-written")]
+            ),
+            *(
+                f"claim {code}: {tune_text.claim(ClaimResult(claim=firered, code=code))}"
+                for code in get_args(ClaimCode)
+            ),
+        ],
+    )
+
+
+def test_markdown() -> None:
+    check_golden("tune_markdown", [tune_markdown.render(report())])
+
+
+def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
+    found = report()
+    space = Space(variants=tuple(one.variant for one in found.variants), pruned=found.pruned)
+    tried = Tried(variant="cfg2", ms=10955.9, memory_mib=38000.0)
+    check_golden(
+        "tune_steps",
+        [
+            *tune_text.space(CASE.id, space),
+            "",
+            tune_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
+            tune_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),
+            tune_text.step(
+                TuneStep(round=2, variants=("cfg2",), came=TuneLaunch(round=2, variant="cfg2", tried=tried))
+            ),
+            *(
+                tune_text.step(
+                    TuneStep(round=2, variants=("sage",), came=TuneLaunch(round=2, variant="sage", dropped=one))
+                )
+                for one in (
+                    Dropped(code="failed", problem=OOM),
+                    Dropped(code="failed", why="cases/x.yaml:3: error:\n no such flag"),
+                    Dropped(code="disturbed"),
+                )
+            ),
+        ],
+    )
+
+
+def test_json_has_everything_as_figures() -> None:
+    told = json.loads(tune_json.render(report()))
+    assert (told["schema"], told["code"], told["best"]) == (1, "decided", "cfg2+compile")
+    by_name = {one["variant"]: one for one in told["variants"]}
+    assert by_name["cfg2"]["faster"] == pytest.approx(1 - 8000 / 10955.9)
+    assert by_name["cfg2+sage"]["quality"]["similarity"]["ssim"] == 0.981
+    assert by_name["sage"]["dropped"]["problem"]["failure"]["code"] == "out-of-memory"
+    assert by_name["cache-dit"]["dropped"]["code"] == "memory"
+    assert [one["code"] for one in told["pruned"]] == ["same", "gpus", "advice"]
+    assert told["claims"][0]["code"] == "held"
+    assert told["command"] == "sglang generate --enable-cfg-parallel --enable-torch-compile"
+    assert json.loads(tune_json.render(ends()[-1]))["best"] is None
+
+
+def test_the_page_loads_nothing_and_escapes_all() -> None:
+    hostile = report(case='<script>alert("x")</script>', engine_version="</h1><img src=//x>")
+    page = tune_page.render(hostile)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert not re.search(r'(?:src|href)="(?!data:)', page)
+    assert "default-src 'none'" in page
+    body = tune_page.render(report()).partition("</style>")[2]
+    check_golden("tune_page", [re.sub(r"pytest-sgdiff [^ ]+ ·", "pytest-sgdiff VERSION ·", body)])
+
+
+def test_a_picture_needs_two_points() -> None:
+    one = report()
+    alone = replace(one.tuned, standings=one.tuned.standings[:1])
+    assert tune_page.picture(replace(one, tuned=alone)) is None
+    picture = tune_page.picture(one)
+    assert picture is not None
+    assert len(picture.marks) == 5
+    assert {mark.kind for mark in picture.marks} == {"improved", "now", "baseline", "regressed"}
+    # The limit is drawn, and the axes show all of it.
+    assert any(line.kind == "limit" for line in picture.lines)
+    assert all(0 <= mark.x <= picture.width and 0 <= mark.y <= picture.height for mark in picture.marks)
+
+
+def test_of_equal_variants_a_lossless_one_with_few_gpus_is_recommended() -> None:
+    found = report()
+    assert best(found.tuned, found.variants) == "cfg2+compile"
+    few = [replace(one, variant=replace(one.variant, case=replace(one.variant.case, gpus=1))) for one in found.variants]
+    swapped = replace(found.tuned, standings=(found.tuned.standings[1], found.tuned.standings[0]))
+    assert best(swapped, few) == "cfg2+compile"
+    assert best(replace(found.tuned, standings=()), found.variants) is None

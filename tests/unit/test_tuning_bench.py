@@ -1,0 +1,165 @@
+"""What a run of pytest says of variants: the time that they are ranked by, their memory, and why they do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.data import Case, CaseResult, Dropped, MetricChoice, Problem, Reason, Tried
+from pytest_sgdiff.errors import OptionError, SgdiffError
+from pytest_sgdiff.launch import child
+from pytest_sgdiff.tuning.bench import Bench, MeasuringError, Plan, came_of, memory_mib, ranked_by, value_of
+from pytest_sgdiff.tuning.rounds import Ending, read_round, write_ending
+from tests import factories
+from tests.tuning_space import space_of
+
+CASE = Case(name="tiny", location=factories.location(), model="m", gpus=2)
+SPACE = space_of(CASE, {"quick": "slow:0.7", "crashes": "oom"})
+WRITTEN, QUICK, CRASHES = SPACE.variants
+OOM = Problem(kind="invalid", code="failure-in-log")
+
+
+def measured(case: str, *launches: Any, **changes: Any) -> CaseResult:
+    return factories.without_baseline(case=case, launches=launches or (factories.record(wall_s=50.0),), **changes)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    plan = Plan(case=CASE, metric="denoise", engine_cmd=("sglang",), gpus="2", cwd=tmp_path)
+    return Bench(plan=plan, folder=tmp_path)
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *endings: Ending, code: int | None = 1) -> list[Sequence[str]]:
+    """Have pytest end like this; the commands that were given."""
+    given: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], *, log: Path, env: Mapping[str, str], **_: Any) -> int | None:
+        given.append(words)
+        log.write_text("the end of the log")
+        for ending in endings:
+            write_ending(log.parent, ending)
+        return code
+
+    monkeypatch.setattr(child, "run", run)
+    return given
+
+
+def test_what_counts_and_what_does_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ended(
+        monkeypatch,
+        Ending(case=QUICK.case.id, result=measured(QUICK.case.id)),
+        Ending(case=CRASHES.case.id, result=measured(CRASHES.case.id, problems=(OOM,))),
+    )
+    quick, crashes = bench.measure(1, [QUICK, CRASHES], timeout_s=None)
+    assert quick.tried == Tried(variant="quick", ms=81180.0, memory_mib=22036.5, gpu_s=100.0)
+    assert (quick.e2e_ms, quick.alone, quick.round) == (83300.0, False, 1)
+    assert crashes.dropped == Dropped(code="failed", problem=OOM)
+    (words,) = given
+    # Both at the same time, of the file and the case that the user knows.
+    assert words[words.index("-n") + 1] == "2"
+    assert "cases/wan22.yaml::tiny" in words
+    assert bench.next_round() == 2
+    asked = read_round(tmp_folder(bench, 1))
+    assert (asked.case, [case.id for case in asked.cases]) == ("tiny", ["tiny_quick", "tiny_crashes"])
+    # One that was killed since is read as it is.
+    assert [one.tried for one in bench.known(1, [QUICK])] == [quick.tried]
+
+
+def tmp_folder(bench: Bench, number: int) -> Path:
+    return bench.launches(number).parent
+
+
+def test_a_variant_without_a_result_is_left_out_and_the_case_itself_ends_the_search(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(monkeypatch, Ending(case=QUICK.case.id, why="cases/x.yaml:3: error: no such flag"))
+    (quick,) = bench.measure(1, [QUICK], timeout_s=None)
+    assert quick.dropped == Dropped(code="failed", why="cases/x.yaml:3: error: no such flag")
+    ended(monkeypatch, Ending(case=WRITTEN.case.id, why="a fixture failed"))
+    with pytest.raises(MeasuringError, match="a fixture failed"):
+        bench.measure(2, [WRITTEN], timeout_s=None)
+    ended(monkeypatch, Ending(case=QUICK.case.id, why="no space left", broke=True))
+    with pytest.raises(MeasuringError, match="no space left"):
+        bench.measure(3, [QUICK], timeout_s=None)
+
+
+def test_gpus_that_others_hold_are_no_fault_of_a_variant(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = measured(QUICK.case.id, outcome="inconclusive", reason=Reason(code="environment", error="GPU 0 is busy"))
+    crashed = Ending(case=CRASHES.case.id, result=measured(CRASHES.case.id, problems=(OOM,)))
+    ended(monkeypatch, Ending(case=QUICK.case.id, result=busy), crashed)
+    with pytest.raises(MeasuringError, match="quick: GPU 0 is busy"):
+        bench.measure(1, [QUICK, CRASHES], timeout_s=None)
+    # What was measured beside it is known, and it is launched again.
+    assert [one.variant for one in bench.known(1, [QUICK, CRASHES])] == ["crashes"]
+
+
+def test_a_pytest_that_says_nothing_is_an_error_with_the_end_of_its_log(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(monkeypatch, Ending(case=QUICK.case.id, result=measured(QUICK.case.id)), code=4)
+    with pytest.raises(MeasuringError) as raised:
+        bench.measure(1, [QUICK, CRASHES], timeout_s=None)
+    assert "crashes" in str(raised.value)
+    assert "the end of the log" in raised.value.args
+    # Of one that was ended for the time nothing is known, and that is no error.
+    ended(monkeypatch, code=None)
+    assert bench.measure(2, [QUICK], timeout_s=1.0) == ()
+
+
+def test_an_interrupted_launch_says_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(kind="launch-failed", code="interrupted")
+    ended(monkeypatch, Ending(case=QUICK.case.id, result=measured(QUICK.case.id, problems=(problem,))), code=None)
+    assert bench.measure(1, [QUICK], timeout_s=1.0) == ()
+
+
+def test_a_damaged_ending_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended(monkeypatch, Ending(case=QUICK.case.id, result=measured(QUICK.case.id)))
+    bench.measure(1, [QUICK], timeout_s=None)
+    (path,) = (tmp_folder(bench, 1) / "endings").iterdir()
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SgdiffError, match=str(path)):
+        bench.known(1, [QUICK])
+
+
+def test_disturbed_launches_count_for_the_gpus_and_for_nothing_else() -> None:
+    bad = factories.record(0, wall_s=30.0, disturbances=(factories.foreign(),))
+    result = measured(QUICK.case.id, factories.record(1, wall_s=50.0), bad)
+    (tried,) = came_of(QUICK, result, "denoise")  # type: ignore[misc]
+    assert tried.gpu_s == 160.0
+    assert came_of(QUICK, measured(QUICK.case.id, bad, outcome="inconclusive"), "denoise") == Dropped(code="disturbed")
+
+
+def test_a_launch_without_the_metric_does_not_count() -> None:
+    bare = factories.record(metrics={"e2e": 83300.0})
+    told = came_of(QUICK, measured(QUICK.case.id, bare), "denoise")
+    assert isinstance(told, Dropped)
+    assert told.code == "failed"
+
+
+def test_memory_is_what_the_engine_reports_or_what_was_seen() -> None:
+    launch = factories.record()
+    assert memory_mib(launch) == launch.metrics["peak_memory"]
+    without = replace(launch, metrics={"e2e": 1.0})
+    seen = [size for series in without.watch.gpus for size in series.memory_mb if size] if without.watch else []
+    assert memory_mib(without) == max(seen)
+    assert memory_mib(replace(without, watch=None)) is None
+
+
+def test_denoising_is_ranked_by_the_sum_of_its_steps() -> None:
+    launch = factories.record()
+    assert value_of(launch, "denoise") == launch.metrics["denoise_steps"]
+    assert value_of(launch, "e2e") == launch.metrics["e2e"]
+    assert value_of(replace(launch, metrics={"denoise": 5.0}), "denoise") == 5.0
+
+
+def test_variants_are_ranked_by_what_the_case_is_judged_by_first() -> None:
+    assert ranked_by(CASE) == "denoise"
+    assert ranked_by(replace(CASE, metrics=MetricChoice(gate=("e2e",), primary="e2e"))) == "e2e"
+    assert ranked_by(CASE, "stage:DecodingStage") == "stage:DecodingStage"
+    for wrong in ("peak_memory", "pause", "denoise_core", "denoisee"):
+        with pytest.raises(OptionError, match=wrong):
+            ranked_by(CASE, wrong)

@@ -1,0 +1,205 @@
+"""A search from its first launch to its last, with a bench that measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sgdiff.data import Case, Dropped, Problem, Quality, Space, Tried, Tuned, TuneLaunch, TuneStep, Variant
+from pytest_sgdiff.tuning.book import Book
+from pytest_sgdiff.tuning.search import Race
+from pytest_sgdiff.tuning.tune import Search
+from tests import factories
+from tests.tuning_space import space_of
+
+CASE = Case(name="tiny", location=factories.location(), model="m", gpus=1)
+TIMES = {"as-written": 1016.0, "slow": 1320.0, "quick": 711.0, "alike-1": 864.0, "alike-2": 864.0, "large": 508.0}
+SIZES = {"quick": 20000.0, "large": 50000.0}
+FAILED = Dropped(code="failed", problem=Problem(kind="invalid", code="diffusers-ran"))
+DISTURBED = Dropped(code="disturbed")
+
+
+@dataclass
+class Pretended:
+    """A bench on which each launch takes `launch_s` of the clock. `dropped` are variants whose tries come to nothing,
+    in order; `interrupts` is the round in which Ctrl-C comes once the first variant has ended."""
+
+    launch_s: float = 10.0
+    dropped: dict[str, list[Dropped]] = field(default_factory=dict)
+    interrupts: int = 0
+    slow: dict[str, float] = field(default_factory=dict)
+    rounds: list[tuple[str, ...]] = field(default_factory=list)
+    ended: dict[int, tuple[TuneLaunch, ...]] = field(default_factory=dict)
+    now: float = 0.0
+
+    def next_round(self) -> int:
+        return len(self.rounds) + 1
+
+    def measure(self, number: int, variants: Sequence[Variant], *, timeout_s: float | None) -> tuple[TuneLaunch, ...]:
+        self.rounds.append(tuple(one.name for one in variants))
+        if number == self.interrupts:
+            self.ended[number] = (self._launch(number, variants[0].name),)
+            raise KeyboardInterrupt
+        took = max(self.slow.get(one.name, self.launch_s) for one in variants)
+        self.now += took if timeout_s is None else min(took, timeout_s)
+        if timeout_s is not None and took > timeout_s:
+            return ()
+        return tuple(self._launch(number, one.name) for one in variants)
+
+    def known(self, number: int, variants: Sequence[Variant], *, took_s: float | None = None) -> tuple[TuneLaunch, ...]:
+        return self.ended.get(number, ())
+
+    def _launch(self, number: int, name: str) -> TuneLaunch:
+        bad = self.dropped.get(name)
+        told: dict[str, Any] = {"round": number, "variant": name, "took_s": self.launch_s}
+        if bad or name not in TIMES:
+            return TuneLaunch(dropped=bad.pop(0) if bad else FAILED, **told)
+        return TuneLaunch(tried=Tried(variant=name, ms=TIMES[name], memory_mib=SIZES.get(name, 3000.0)), **told)
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Callable[..., Search]:
+    def made(bench: Pretended, space: Space | None = None, *, gpus: int = 1, **more: Any) -> Search:
+        space = space or space_of(CASE)
+        return Search(
+            space=space,
+            chooser=Race([one.name for one in space.variants], memory_mib=40960.0),
+            bench=bench,  # type: ignore[arg-type]
+            book=Book(tmp_path, {}),
+            gpus=gpus,
+            clock=lambda: bench.now,
+            **more,
+        )
+
+    return made
+
+
+def codes(tuned: Tuned) -> dict[str, str]:
+    return {one.variant: one.dropped.code for one in tuned.standings if one.dropped is not None}
+
+
+def test_the_best_is_found(search: Callable[..., Search]) -> None:
+    steps: list[TuneStep] = []
+    bench = Pretended()
+    tuned = search(bench, say=steps.append).run()
+    assert (tuned.code, tuned.standings[0].variant) == ("decided", "quick")
+    groups = {one.variant: one.group for one in tuned.standings}
+    assert groups["alike-1"] == groups["alike-2"] == 2
+    assert {name: code for name, code in codes(tuned).items() if code != "slower"} == {
+        "large": "memory",
+        "falls-back": "failed",
+        "crashes": "failed",
+    }
+    # The step before each launch estimates what is left, as soon as one is known.
+    begun = [step for step in steps if step.came is None]
+    assert begun[0].left_s is None
+    assert begun[1].left_s == 10.0 * begun[1].left
+    assert sum(step.came is not None for step in steps) == len(bench.rounds)
+
+
+def test_variants_run_at_the_same_time_where_they_have_room(search: Callable[..., Search]) -> None:
+    bench = Pretended()
+    space = space_of(CASE, {"slow": "", "quick": "", "alike-1": "", "alike-2": ""}, gpus={"quick": 4, "alike-1": 2})
+    search(bench, space, gpus=4).run()
+    needs = {one.name: one.case.gpus for one in space.variants}
+    assert all(sum(needs[name] for name in names) <= 4 for names in bench.rounds)
+    assert bench.rounds[0] == ("as-written", "slow", "alike-1")
+    assert max(map(len, bench.rounds)) > 1
+    assert {name for names in bench.rounds for name in names} == set(needs)
+
+
+def test_a_disturbed_variant_has_another_try_and_no_third(search: Callable[..., Search]) -> None:
+    bench = Pretended(dropped={"slow": [DISTURBED], "quick": [DISTURBED, DISTURBED]})
+    tuned = search(bench, space_of(CASE, {"slow": "", "quick": ""})).run()
+    assert codes(tuned)["quick"] == "disturbed"
+    assert codes(tuned)["slow"] == "slower"
+    assert bench.rounds.count(("quick",)) == 2
+
+
+def test_no_launch_begins_that_is_not_expected_to_end_in_time(search: Callable[..., Search]) -> None:
+    bench = Pretended()
+    tuned = search(bench, budget_s=35.0).run()
+    # Of three the first is begun although nobody knows how long it takes; a fourth would end after 40 s.
+    assert (tuned.code, len(bench.rounds), bench.now) == ("budget", 3, 30.0)
+
+
+def test_a_launch_that_takes_longer_than_all_before_is_ended_in_time(search: Callable[..., Search]) -> None:
+    bench = Pretended(slow={"slow": 100.0})
+    tuned = search(bench, budget_s=35.0).run()
+    assert (tuned.code, bench.now) == ("budget", 35.0)
+    assert [one.launches for one in tuned.standings] == [1] + [0] * 7
+
+
+def test_a_second_command_has_the_time_that_the_first_has_left(search: Callable[..., Search]) -> None:
+    search(Pretended(), budget_s=35.0).run()
+    again = Pretended(rounds=[()] * 3)
+    assert search(again, budget_s=55.0).run().code == "budget"
+    assert len(again.rounds) - 3 == 2
+
+
+def test_what_ended_before_an_interrupt_is_known_afterwards(search: Callable[..., Search]) -> None:
+    bench = Pretended(interrupts=2)
+    with pytest.raises(KeyboardInterrupt):
+        search(bench, gpus=2).run()
+    before = list(bench.rounds)
+    assert before[1] == ("quick", "alike-1")
+    bench.interrupts = 0
+    tuned = search(bench, gpus=2).run()
+    assert tuned.standings[0].variant == "quick"
+    # The one that had ended is not launched for what is known of it.
+    assert bench.rounds[2][0] == "alike-1"
+
+
+def test_what_a_killed_command_left_is_read_first(search: Callable[..., Search], tmp_path: Path) -> None:
+    bench = Pretended()
+    Book(tmp_path, {}).begin(1, ["as-written", "slow"])
+    bench.rounds.append(("as-written", "slow"))
+    bench.ended[1] = (bench._launch(1, "slow"),)
+    search(bench, gpus=2).run()
+    assert "slow" not in bench.rounds[1]
+
+
+def test_what_is_known_is_not_launched_again(search: Callable[..., Search]) -> None:
+    first = search(Pretended()).run()
+    bench = Pretended()
+    assert search(bench).run() == first
+    assert bench.rounds == []
+
+
+def test_a_lossless_variant_that_draws_another_picture_is_given_up(search: Callable[..., Search]) -> None:
+    def drew(variant: Variant) -> Quality:
+        return Quality(code="changed" if variant.name == "quick" else "same")
+
+    bench = Pretended()
+    tuned = search(bench, drew=drew).run()
+    assert codes(tuned)["quick"] == "picture"
+    assert tuned.standings[0].variant in ("alike-1", "alike-2")
+    # The case itself is launched twice before it is said, since its own launches may differ.
+    at = bench.rounds.index(("quick",))
+    assert bench.rounds[: at + 2].count(("as-written",)) == 2
+    # It is not launched for that again.
+    again = Pretended()
+    assert search(again, drew=drew).run() == tuned
+    assert again.rounds == []
+
+
+def test_what_differs_as_much_as_launches_of_the_case_itself_is_no_other_picture(search: Callable[..., Search]) -> None:
+    bench = Pretended()
+
+    def drew(variant: Variant) -> Quality:
+        return Quality(code="changed" if bench.rounds.count(("as-written",)) < 2 else "same")
+
+    assert search(bench, drew=drew).run().standings[0].variant == "quick"
+
+
+def test_a_lossy_variant_may_draw_what_it_likes(search: Callable[..., Search]) -> None:
+    space = space_of(CASE, {"quick": ""})
+    lossy = replace(space.variants[1], settings=(replace(space.variants[1].settings[0], lossy=True),))
+    tuned = search(
+        Pretended(), replace(space, variants=(space.variants[0], lossy)), drew=lambda one: Quality(code="changed")
+    ).run()
+    assert tuned.standings[0].variant == "quick"
