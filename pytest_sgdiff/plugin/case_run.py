@@ -43,6 +43,7 @@ from pytest_sgdiff.judging.suite_prior import with_nights
 from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.plugin import skips
 from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.leasing import busy
 from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.session import HAS_BASELINE, RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
@@ -83,7 +84,7 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | N
         result = session.decided.get(item.nodeid) or measuring.result(folder)
     except LeaseError as error:
         # GPUs are leased, but others would not leave the host to the launch.
-        result = session.busy(item, case, error)
+        result = busy(item, case, error)
     if gap is not None:
         result = with_gap(result, gap, planned=measuring.planned)
     if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:

@@ -77,7 +77,9 @@ def sgdiff_gpus(request: pytest.FixtureRequest, sgdiff_case: Case) -> Iterator[L
     if not session.settings.live:
         yield None
         return
-    with session.lease(request.node, sgdiff_case) as lease:
+    from pytest_sgdiff.plugin import leasing
+
+    with leasing.lease(session, request.node, sgdiff_case) as lease:
         yield lease
 
 
