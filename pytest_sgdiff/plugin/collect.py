@@ -104,6 +104,10 @@ class CaseFile(pytest.Module):
             else:
                 yield item
 
+    def items_of(self, name: str, function: Callable[..., None]) -> list[pytest.Function]:
+        """The tests that the function of a case becomes."""
+        return list(self._genfunctions(name, function))
+
     @cached_property
     def _others_generate(self) -> bool:
         """Whether anybody but pytest itself, which did for the first, may make tests of the functions of this file."""
@@ -170,7 +174,7 @@ class _MakingCases:
     def pytest_pycollect_makeitem(self, collector: CaseFile, name: str, obj: Any) -> Any:
         """As pytest's own does it of a function that is a test."""
         if self._file.istestfunction(obj, name):
-            return list(self._file._genfunctions(name, obj))
+            return self._file.items_of(name, obj)
         return self._hooks.pytest_pycollect_makeitem(collector=collector, name=name, obj=obj)
 
 
