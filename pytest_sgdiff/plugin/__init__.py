@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ASKING = ("sgdiff_gpus", "sgdiff_cluster", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
 """Options any of which asks for cases to be measured or shown."""
 
+ASKED: pytest.StashKey[bool] = pytest.StashKey()
+"""On the config: whether any of these was given, once a YAML file was looked at."""
+
 NEED_A_MEASUREMENT = (
     *("sgdiff_strict", "sgdiff_fail_on", "sgdiff_accept", "sgdiff_exit_codes"),
     *("sgdiff_report", "sgdiff_history", "sgdiff_shard"),
@@ -124,9 +127,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
         return case_files(parent.config).has_cases(path)
 
-    named = parent.session.isinitpath(file_path)
+    named, config = parent.session.isinitpath(file_path), parent.config
+    if ASKED not in config.stash:
+        config.stash[ASKED] = _asked(config)
     if not discover.is_case_file(
-        file_path, _globs(parent.config), named=named, asked=_asked(parent.config), has_cases=has_cases
+        file_path, _globs(config), named=named, asked=config.stash[ASKED], has_cases=has_cases
     ):
         return None
     from pytest_sgdiff.plugin.collect import CaseFile
