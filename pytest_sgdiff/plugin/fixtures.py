@@ -94,8 +94,15 @@ def sgdiff(
     """Measures and judges the case: `sgdiff.check()`."""
     import dataclasses
 
+    from pytest_sgdiff.cases.keys import RESERVED
     from pytest_sgdiff.lint.reserved_flags import owned
 
+    if sgdiff_case.name in RESERVED:
+        pytest.fail(
+            f"{request.node.nodeid}: case id '{sgdiff_case.name}' is the name of a folder that recordings have; name "
+            f"it '{sgdiff_case.name}_case'",
+            pytrace=False,
+        )
     if taken := owned(sgdiff_env):
         pytest.fail(
             f"{request.node.nodeid}: the fixture sgdiff_env gives {', '.join(taken)}, which the plugin sets for every "
