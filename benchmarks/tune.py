@@ -35,10 +35,10 @@ LOADING_S, REQUEST_S, REQUESTS = 30.0, 10.0, 2
 """A launch loads the model and serves a warmup and a measured request; the quickest variant's takes ten seconds."""
 SHAPES: Mapping[int, tuple[int, ...]] = {6: (3, 2), 12: (3, 2, 2), 24: (4, 3, 2), 60: (5, 4, 3)}
 NOISES: Mapping[str, Callable[[], list[Array]]] = {
-    "core of the steps": tune_noise.core_of_steps,
+    "steps": tune_noise.steady_steps,
     "public nights": tune_noise.public_nights,
-    "held-up hosts": tune_noise.sum_of_steps,
-    "pauses in 6 of 16": tune_noise.whole_requests,
+    "steps on held-up hosts": tune_noise.held_up_steps,
+    "requests with pauses": tune_noise.whole_requests,
 }
 AXIS_SCALES = (0.01, 0.05, 0.3)
 """Sizes of what an axis does to the logarithm of the time: nothing to speak of, a little, much."""
@@ -98,10 +98,10 @@ def race(bench: Bench) -> int:
 
 
 def grid(bench: Bench, budget: float) -> int:
-    """Every variant as often as every other one; the lowest mean wins."""
+    """Every variant as often as every other one; the lowest median wins."""
     each = max(1, round(budget))
-    means = [statistics.fmean(bench.launch(i) for _ in range(each)) for i in range(len(bench.logs))]
-    return int(np.argmin(means))
+    medians = [statistics.median(bench.launch(i) for _ in range(each)) for i in range(len(bench.logs))]
+    return int(np.argmin(medians))
 
 
 def halving(bench: Bench, budget: float) -> int:
@@ -113,7 +113,7 @@ def halving(bench: Bench, budget: float) -> int:
         each = max(1, math.floor(budget * len(bench.logs) / (len(left) * rounds)))
         for i in left:
             values[i] += [bench.launch(i) for _ in range(each)]
-        left.sort(key=lambda i: statistics.fmean(values[i]))
+        left.sort(key=lambda i: statistics.median(values[i]))
         left = left[: math.ceil(len(left) / 2)]
     return left[0]
 
@@ -175,13 +175,13 @@ def rows(size: int, noise: Sequence[Array], *, runs: int, seed: int, peers: Sequ
 
     found = [measured("sgdiff tune", race, spaces())]
     ours = found[0].launches / size
-    found.append(measured(f"grid, {GRID} each", lambda bench: grid(bench, GRID), spaces()))
+    found.append(measured(f"grid of {GRID} each", lambda bench: grid(bench, GRID), spaces()))
     for name in peers:
         find, budgets = PEERS[name]
         if name != "grid":
-            found.append(measured(f"{name}, as many", lambda bench: find(bench, ours), spaces()))  # noqa: B023
+            found.append(measured(f"{name}, as many as ours", lambda bench: find(bench, ours), spaces()))  # noqa: B023
         for budget in budgets:
-            row = measured(f"{name}, {budget:g} each", lambda bench: find(bench, budget), spaces())  # noqa: B023
+            row = measured(f"{name}, as few as suffice", lambda bench: find(bench, budget), spaces())  # noqa: B023
             if row.right >= CONFIDENCE or budget == budgets[-1]:
                 found.append(row)
                 break
@@ -261,18 +261,20 @@ def main() -> None:
         guarantee(chosen.guarantee, runs=chosen.runs, seed=chosen.seed)
         return
     peers = installed(chosen.peers)
-    print("| noise | variants | method | launches | of the grid | GPU-seconds | right |")
-    print("|---|---|---|---|---|---|---|")
     for name in chosen.noise:
         noise = NOISES[name]()
-        for size in chosen.sizes:
-            for row in rows(size, noise, runs=chosen.runs, seed=chosen.seed, peers=peers):
-                share = row.launches / (GRID * size)
-                print(
-                    f"| {name} | {size} | {row.method} | {row.launches:.1f} | {100 * share:.0f} % "
-                    f"| {row.gpu_s:.0f} | {100 * row.right:.1f} % |",
-                    flush=True,
-                )
+        tables = [rows(size, noise, runs=chosen.runs, seed=chosen.seed, peers=peers) for size in chosen.sizes]
+        print(f"\n| {name} | {' | '.join(f'{size} variants' for size in chosen.sizes)} |")
+        print("|---" * (1 + len(chosen.sizes)) + "|")
+        for line in zip(*tables, strict=True):
+            cells = [shown(row, size) for row, size in zip(line, chosen.sizes, strict=True)]
+            print(f"| {line[0].method} | {' | '.join(cells)} |", flush=True)
+
+
+def shown(row: Row, size: int) -> str:
+    """Launches, their share of the grid's, GPU-seconds, and the share of right answers."""
+    share = row.launches / (GRID * size)
+    return f"{row.launches:.0f} ({100 * share:.0f} %), {row.gpu_s:.0f} s: {100 * row.right:.0f} %"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ from decision_history import read, steady_cvs
 from decision_noise import Family, clean, heavy, modes, outliers, skewed
 from numpy.typing import NDArray
 
-from pytest_sgdiff.step_core import cores
-
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[1]
 DATA, BASELINES = ROOT / "tests" / "data", ROOT / "examples" / "baselines" / "nvidia-h200-x1"
@@ -28,10 +26,8 @@ QUICK = 0.02
 DRAWS = 4000
 FEWEST = 3
 """Launches of a group below which its residuals say nothing."""
-STEADY_FAMILIES = ("wan22",)
-"""Of the small families, the one whose GPU is the bottleneck; the host decides on the others."""
-HOST_DECIDES = ("hunyuan3d_shape", "firered_slower")
-"""Baselines of which the same holds."""
+STEADY_BASELINES = ("firered_edit", "ltx2_twostage", "tiny_wan_unchanged", "wan22_t2v")
+"""Of the baselines, one of each engine whose GPU is the bottleneck on a host that keeps up."""
 
 
 def residuals(values: Sequence[float]) -> Array:
@@ -44,54 +40,35 @@ def residuals(values: Sequence[float]) -> Array:
     return found
 
 
-def _launches() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The groups that keep their steps, by name."""
-    for stem in ("h200_host_launches", "h200_fifth_host_launches"):
-        for name, group in _read(stem).items():
-            yield f"{stem}/{name}", group
-    for family, sides in _read("h200_family_launches").items():
-        if family in STEADY_FAMILIES:
-            for name, group in sides.items():
-                yield f"{family}/{name}", group
-
-
 def _read(stem: str) -> Mapping[str, Any]:
     found: dict[str, Any] = json.loads((DATA / f"{stem}.json").read_text(encoding="utf-8"))
     del found["about"]
     return found
 
 
-def core_of_steps() -> list[Array]:
-    """What the plugin ranks by where launches keep their steps: their core."""
-    groups = {name: [launch["steps_ms"] for launch in group] for name, group in _launches()}
-    for file in sorted(BASELINES.glob("*.json")):
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if file.stem not in HOST_DECIDES:
-            groups[file.stem] = [launch["steps_ms"] for launch in kept["launches"] if "steps_ms" in launch]
-    found, seen = [], set[float]()
-    for group in groups.values():
-        # Some launches stand in two files.
-        if len(group) < FEWEST or round(group[0][0], 2) in seen:
-            continue
-        seen.add(round(group[0][0], 2))
-        steps = [tuple(launch) for launch in group]
-        both = cores(steps, steps, ())
-        if both is not None:
-            found.append(residuals([one.core for one in both.then]))
-    return found
+def steady_steps() -> list[Array]:
+    """The steps, which variants are ranked by, where the host keeps up with the GPU."""
+    groups = [_steps(group) for group in _read("h200_launches").values()]
+    groups.append(_steps([launch["metrics"] for launch in _read("h200_family_launches")["wan22"]["base"]]))
+    for name in STEADY_BASELINES:
+        kept = json.loads((BASELINES / f"{name}.json").read_text(encoding="utf-8"))
+        groups.append([math.fsum(launch["steps_ms"]) for launch in kept["launches"]])
+    return [residuals(group) for group in groups if len(group) >= FEWEST]
 
 
-def sum_of_steps() -> list[Array]:
-    """The steps as they come: hosts hold up a third to a half of the launches by 2 to 14 %."""
-    return [
-        _joined(
-            [[one["metrics"]["denoise_steps"] for one in group] for _, group in _launches() if len(group) >= FEWEST]
-        )
-    ]
+def held_up_steps() -> list[Array]:
+    """The steps on two hosts that hold up a third of the launches by 2 to 14 %."""
+    both = [_read(stem).values() for stem in ("h200_host_launches", "h200_fifth_host_launches")]
+    groups = [_steps([launch["metrics"] for launch in group]) for groups in both for group in groups]
+    return [_joined([group for group in groups if len(group) >= FEWEST])]
+
+
+def _steps(group: Sequence[Mapping[str, float]]) -> list[float]:
+    return [launch["denoise_steps"] for launch in group]
 
 
 def whole_requests() -> list[Array]:
-    """End-to-end times where a third of the launches pause for half a second of a second."""
+    """End-to-end times, of which 5 in 16 pause for half a second of a second."""
     groups = [[launch["e2e"] for launch in group] for group in _read("h200_launches").values() if len(group) >= FEWEST]
     return [_joined(groups)]
 

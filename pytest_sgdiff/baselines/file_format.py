@@ -30,7 +30,7 @@ from pytest_sgdiff.errors import WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.wire import from_plain, spell, to_plain
 from pytest_sgdiff.metrics import may_be_zero, plausible
-from pytest_sgdiff.quality.judge import bare
+from pytest_sgdiff.quality.reference import bare
 
 SCHEMA = 1
 

@@ -16,8 +16,8 @@ from pytest_sgdiff.data import Baseline, Reference, ReferenceOutput
 from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.files.data_files import DataFileError, kind, names, read_bytes, remove, write
 from pytest_sgdiff.quality.extra import missing
-from pytest_sgdiff.quality.judge import content_of, with_content
 from pytest_sgdiff.quality.pictures import DamagedError, opened
+from pytest_sgdiff.quality.reference import content_of, with_content
 
 SUFFIX: Final = ".ref"
 FILE_BYTES: Final = 1 << 23
@@ -39,13 +39,13 @@ def read(baseline: Baseline) -> Reference | None:
     if baseline.reference is None or baseline.path is None:
         return baseline.reference
     path = Path(baseline.path)
-    outputs = [_with_file(path, output) for output in baseline.reference.outputs]
+    outputs = [_with_file(path, one) if one.file else one for one in baseline.reference.outputs]
     return replace(baseline.reference, outputs=tuple(outputs))
 
 
 def put(baseline: Baseline, path: Path, *, root: Path) -> None:
     """Write the files that a baseline at `path` names and that are not there yet. Raises as `read`, and OSError."""
-    for output in baseline.reference.outputs if baseline.reference else ():
+    for output in _with_files(baseline):
         content = content_of(output.sample)
         if hashlib.sha256(content).hexdigest() != output.sha256:  # it was not read yet
             content = content_of(_with_file(Path(baseline.path or path), output).sample)
@@ -59,7 +59,7 @@ def clear(baseline: Baseline, path: Path, *, root: Path) -> None:
     folder = folder_of(path)
     if kind(folder, below=root) != "folder":
         return
-    named = {output.file for output in baseline.reference.outputs} if baseline.reference else set()
+    named = {output.file for output in _with_files(baseline)}
     for name in names(folder, below=root):
         if name not in named and kind(folder / name, below=root) in ("file", "link"):
             remove(folder / name, below=root)
@@ -69,9 +69,14 @@ def clear(baseline: Baseline, path: Path, *, root: Path) -> None:
 
 def flaws(baseline: Baseline, path: Path, *, root: Path) -> Iterator[tuple[Path, str]]:
     """What is wrong with the files of a baseline: the path of each, and why."""
-    for output in baseline.reference.outputs if baseline.reference else ():
+    for output in _with_files(baseline):
         if why := _flaw(path, output):
             yield folder_of(path) / output.file, why
+
+
+def _with_files(baseline: Baseline) -> Iterator[ReferenceOutput]:
+    """The outputs that have a file; those that were left out have none."""
+    return (one for one in (baseline.reference.outputs if baseline.reference else ()) if one.file)
 
 
 def _flaw(path: Path, output: ReferenceOutput) -> str:

@@ -50,8 +50,9 @@ class Book:
         self._keep(replace(self.state, whole=whole, aim=aim))
 
     def note(self, judged: Judged) -> None:
-        """Keep what was found out about a commit."""
-        self._keep(replace(self.state, judged=(*self.state.judged, judged)))
+        """Keep what was found out about a commit, in place of what was before."""
+        others = (one for one in self.state.judged if one.commit != judged.commit)
+        self._keep(replace(self.state, judged=(*others, judged)))
 
     def note_parent(self, judged: Judged) -> None:
         """Keep what was found out about a commit and its parent."""

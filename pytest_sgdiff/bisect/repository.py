@@ -8,6 +8,7 @@ hook of the repository runs.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,6 +30,8 @@ _LOCAL = (
     *("GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR"),
 )
 
+_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
 
 class GitError(SgdiffError):
     """git refused; the message has its words."""
@@ -47,12 +50,19 @@ class Repository:
         Raises:
             OptionError: it names none; the message has the `option`.
         """
-        wrong = OptionError(f"{option} {rev}: names no commit of {self.top}")
+        why = f"names no commit of {self.top}"
+        if rev.startswith("^"):
+            why = "a ^ in front excludes commits: leave it out"
+        elif ".." in rev:
+            why = f"{why}: name one, and no range"
+        wrong = OptionError(f"{option} {rev}: {why}")
         # What begins with a dash would be an option of git.
         if not rev or rev.startswith("-") or any(sign in rev for sign in "\0\n"):
             raise wrong
         try:
             named = _ask(self.top, "rev-parse", "--verify", "--quiet", rev).strip()
+            if not _ID.fullmatch(named):
+                raise wrong
             # Of a tag, which is no commit itself.
             return _ask(self.top, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}").strip()
         except GitError:

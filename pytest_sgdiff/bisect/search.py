@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -13,6 +13,11 @@ from pytest_sgdiff.judging.rules.three_way import ALPHA, BETA
 
 ATTEMPTS = 2
 """How often a commit is judged that the pairs cannot tell, before it is skipped."""
+END_ATTEMPTS = 4
+"""The same of the first comparison, of the two ends, and of the last one, with the parent: no other commit takes their
+place. With two, one of thirty drawn bisections ended at each of them (`benchmarks/bisecting.py`)."""
+MENDABLE: frozenset[SkipCode] = frozenset({"checkout-failed", "setup-failed", "no-engine", "not-measured"})
+"""Why commits were skipped that may be judged the next time, as after a package index that could not be reached."""
 ALLOW_SHARE, DETECT_SHARE = 0.25, 0.75
 """The margins of a commit as shares of what the bad one is slower by, at least (the lower end of its 95 % interval):
 one slower by more than the first is bad, one for which the second is ruled out is good. So a slow commit is far from
@@ -67,6 +72,7 @@ class Search:
         self.commits, self.bench, self.book, self.say = commits, bench, book, say
         self.case, self.good, self.bad, self.folder = case, good, bad, folder
         self._path: list[Judged] = []
+        self._asked: set[str] = set()
 
     def run(self) -> Bisected:
         """Search to the end. Raises SgdiffError where a comparison cannot be made at all."""
@@ -80,17 +86,21 @@ class Search:
         goods, skipped, first = {self.good}, dict[str, Judged](), whole
         while True:
             left = self.commits.left(first.commit, goods)
-            chosen = _next(left, skipped)
+            chosen = _next(left, skipped) or self._mendable(left, skipped)
             if chosen is None:
                 break
-            judged = self.book.judged(chosen) or self._judge(self.good, chosen, aim, left=len(left))
+            known = None if chosen in skipped else self.book.judged(chosen)
+            judged = known or self._judge(self.good, chosen, aim, left=len(left))
             if judged.blame == "base":
                 self._path.append(judged)
                 return self._end("good-unusable", whole, aim)
-            # What other work kept from being judged is judged again by the command that goes on from here.
-            if self.book.judged(chosen) is None and judged.skip != "disturbed":
-                self.book.note(judged)
-            self._path.append(judged)
+            if known is None:
+                self._asked.add(chosen)
+                # What other work kept from being judged is judged again by the command that goes on from here.
+                if judged.skip != "disturbed":
+                    self.book.note(judged)
+            skipped.pop(chosen, None)
+            self._path = [*(one for one in self._path if one.commit != chosen), judged]
             if judged.verdict == "good":
                 goods.add(chosen)
             elif judged.verdict == "bad":
@@ -100,6 +110,12 @@ class Search:
         suspects = tuple(skipped[one] for one in left if one in skipped)
         return self._found(whole, aim, first, suspects)
 
+    def _mendable(self, left: Sequence[str], skipped: Mapping[str, Judged]) -> str | None:
+        """Where only skipped commits are left, one of those that an earlier command could not judge: what kept it from
+        that may be mended. Each is asked once."""
+        again = (one for one in left if one in skipped and one not in self._asked)
+        return next((one for one in again if skipped[one].skip in MENDABLE), None)
+
     def _found(self, whole: Judged, aim: Aim, first: Judged, suspects: tuple[Judged, ...]) -> Bisected:
         if suspects:
             return self._end("among", whole, aim, first=first, suspects=(*suspects, first))
@@ -108,7 +124,7 @@ class Search:
             return self._end("found", whole, aim, first=first, parent_is_good=True)
         compared = self.book.parent(first.commit)
         if compared is None:
-            compared = self._judge(parent, first.commit, aim)
+            compared = self._judge(parent, first.commit, aim, attempts=END_ATTEMPTS)
             # What kept it from being judged may be mended, and is asked again.
             if compared.verdict != "skip":
                 self.book.note_parent(compared)
@@ -121,19 +137,21 @@ class Search:
         state = self.book.state
         if state.whole is not None:
             return state.whole, state.aim
-        whole, aim = self._compare(self.good, self.bad, None)
+        whole, aim = self._compare(self.good, self.bad, None, attempts=END_ATTEMPTS)
         # That an engine could not be built or launched may be mended, and is asked again.
         if whole.verdict != "skip":
             self.book.note_whole(whole, aim)
         return whole, aim
 
-    def _judge(self, base: str, commit: str, aim: Aim, *, left: int = 0) -> Judged:
+    def _judge(self, base: str, commit: str, aim: Aim, *, left: int = 0, attempts: int = ATTEMPTS) -> Judged:
         """A commit against another."""
-        return self._compare(base, commit, aim, left=left)[0]
+        return self._compare(base, commit, aim, left=left, attempts=attempts)[0]
 
-    def _compare(self, base: str, commit: str, aim: Aim | None, *, left: int = 0) -> tuple[Judged, Aim | None]:
-        """A commit against another, once more where the pairs cannot tell; and what others are judged by if it is
-        slower."""
+    def _compare(
+        self, base: str, commit: str, aim: Aim | None, *, left: int = 0, attempts: int = ATTEMPTS
+    ) -> tuple[Judged, Aim | None]:
+        """A commit against another, once more where the pairs cannot tell, up to so many `attempts`; and what others
+        are judged by if it is slower."""
         step = BisectStep(
             commit=commit,
             title=self.commits.title(commit),
@@ -143,7 +161,7 @@ class Search:
         )
         self.say(step)
         evidence: list[Pairs] = []
-        for _ in range(ATTEMPTS):
+        for _ in range(attempts):
             compared = self.bench.compare(base, commit, aim)
             evidence.append(compared.pairs)
             if compared.skip not in ("undecided", "disturbed"):

@@ -9,13 +9,18 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 from pytest_sgdiff import metrics
 from pytest_sgdiff.data import Acceptance
 from pytest_sgdiff.errors import AcceptanceError
 from pytest_sgdiff.files.data_files import DataFileError, read_bytes, read_named
+
+if TYPE_CHECKING:
+    from pytest_sgdiff.cases.shown_text import Place
 
 FILE = "sgdiff-accept.txt"
 """Where a repository keeps them, at pytest's root."""
@@ -33,13 +38,19 @@ _LINE = re.compile(
     r"[ \t]*(?P<case>\S+)[ \t]+(?P<metric>\S+)[ \t]+\+?(?P<size>[0-9]{1,9}(?:\.[0-9]{1,9})?)[ \t]*%"
     r"[ \t]+until[ \t]+(?P<until>[0-9]{4}-[0-9]{2}-[0-9]{2})[ \t]+because[ \t]+(?P<because>\S.*?)[ \t]*"
 )
-# What a page does not show must not have an effect.
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_WORD = "sgdiff-accept"
+_MARK = re.compile(r"[ \t]*(?:(?:[-*+]|[0-9]{1,3}[.)])[ \t]+)?(?:\[[ x]\][ \t]+)?")
+_HEAD = re.compile(r"([^\s:]+(?:[ \t]\S{1,9})?)[ \t]*:")
+_CLOSE = 0.8
+"""How alike to the word (`difflib`) what stands before the colon must be to be a misspelling of it: `sgdiff-acept` is
+0.96, `sgdiff_accept` 0.92, `sgdiff` 0.63."""
+_MEANT = re.compile(r"%.*\b(?:until|because)\b", re.IGNORECASE)
 
 
 def read_acceptances(files: Sequence[pathlib.Path], root: pathlib.Path, *, today: date) -> tuple[Acceptance, ...]:
-    """All acceptances of the files, also expired ones. One that is named FILE holds nothing else but comments (`#`); of
-    any other text the lines count that begin with `sgdiff-accept:`.
+    """All acceptances of the files, also expired ones. One that is named FILE holds nothing else but comments (`#`).
+    Any other text is Markdown: of what a page shows of it (`shown_text`) the lines count that begin with
+    `sgdiff-accept:`, and one that begins nearly so is a mistake.
 
     Raises:
         AcceptanceError: with every mistake of all files, each with file and line.
@@ -59,8 +70,8 @@ def read_acceptances(files: Sequence[pathlib.Path], root: pathlib.Path, *, today
             number = raw[: error.start].count(b"\n") + 1
             mistakes.append(f"{path}:{number}: is not UTF-8")
             continue
-        for number, line in _lines(text, whole=file.name == FILE):
-            one = _parsed(line, path, number, today)
+        for number, line, place in _lines(text, whole=file.name == FILE):
+            one = _parsed(line, path, number, today) if place == "paragraph" else f"{_ELSEWHERE[place]}; {_PLACE_FIX}"
             if isinstance(one, str):
                 mistakes.append(f"{path}:{number}: {one}")
             else:
@@ -85,15 +96,56 @@ def _content(file: pathlib.Path, root: pathlib.Path) -> bytes | None:
     return read_named(file, at_most=LIMIT)
 
 
-def _lines(text: str, *, whole: bool) -> Iterator[tuple[int, str]]:
-    """The lines that are to be read, with their numbers."""
-    if not whole:
-        # As many lines as before, so that numbers stay.
-        text = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text)
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.rstrip("\r")
-        if (whole and line.strip() and not line.lstrip().startswith("#")) or (not whole and _BEGINS.match(line)):
-            yield number, line
+def _lines(text: str, *, whole: bool) -> Iterator[tuple[int, str, Place]]:
+    """The lines that are to be read, with their numbers, and where they stand."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if whole:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                yield number, line, "paragraph"
+    else:
+        # No other run needs a parser of Markdown or HTML.
+        from pytest_sgdiff.cases.shown_text import shown_lines
+
+        for one in shown_lines(text):
+            if _begins_like(one.text):
+                yield one.number, one.text, one.place
+
+
+def _begins_like(line: str) -> bool:
+    """Whether a line is an acceptance, or was meant to be one."""
+    if _BEGINS.match(line):
+        return True
+    plain = _plain(line)
+    head = _HEAD.match(plain)
+    if head is not None and _alike(head[1]) >= _CLOSE:
+        return True
+    # Without the colon, or with something else in its place.
+    first = re.split(r"[\s:;=]", plain, maxsplit=1)[0]
+    return _alike(first) >= _CLOSE and _MEANT.search(plain) is not None
+
+
+def _plain(line: str) -> str:
+    """The line in lower case, without the mark of a list, and with other signs that look like a hyphen or colon as
+    these."""
+    folded = unicodedata.normalize("NFKC", line).casefold()
+    return _MARK.sub("", re.sub(r"[\u2010-\u2015\u2212]", "-", folded), count=1)
+
+
+def _alike(word: str) -> float:
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, _WORD, re.sub(r"[ \t_]", "-", word)).ratio()
+
+
+_ELSEWHERE: Mapping[Place, str] = {
+    "paragraph": "",
+    "heading": "stands in a heading (perhaps because of a line of `---` or `===` below it)",
+    "table": "stands in a table",
+    "quote": "belongs to the quotation above it",
+    "html": "stands within HTML, which a page may not show",
+}
+_PLACE_FIX = "write it as a paragraph of its own, with empty lines around it, or remove it"
 
 
 def _parsed(line: str, path: str, number: int, today: date) -> Acceptance | str:

@@ -200,6 +200,10 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         transformers=tuple(chosen.transformer),
         preset=chosen.preset,
     )
+    if not found.variants:
+        from pytest_sgdiff.reports import tune_text
+
+        raise OptionError(f"{case.id}: no variant can be launched:", *map(tune_text.pruned, found.pruned))
     if chosen.only is not None:
         found = _only(chosen.only, found)
     return Prepared(
@@ -378,19 +382,20 @@ def _fraction(text: str) -> float:
 def _show(prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
 
-    print("\n".join(tune_text.space(prepared.case.id, prepared.space)))
+    print("\n".join(tune_text.space(prepared.case, prepared.space)))
     return GOOD
 
 
 def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     from pytest_sgdiff.files.run_folders import IGNORE, PARENT
     from pytest_sgdiff.launch.signals import as_ctrl_c
+    from pytest_sgdiff.redact import Redaction
     from pytest_sgdiff.reports import tune_text
     from pytest_sgdiff.tuning.bench import Bench, Plan
     from pytest_sgdiff.tuning.book import NAME, Book
     from pytest_sgdiff.tuning.pictures import pictures
     from pytest_sgdiff.tuning.search import Race
-    from pytest_sgdiff.tuning.tune import Search
+    from pytest_sgdiff.tuning.tune import Search, launch_order
 
     here, folder = Path.cwd(), prepared.folder.absolute()
     own = chosen.out is None
@@ -417,7 +422,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
         search = Search(
             space=prepared.space,
             chooser=Race(
-                [one.name for one in variants],
+                launch_order(prepared.space),
                 memory_mib=prepared.memory_mib,
                 within=prepared.within,
                 most_launches=prepared.most_launches,
@@ -429,14 +434,21 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             say=_say,
             drew=None
             if any(one.lossy for one in variants)
-            else lambda one: pictures(bench, variants[0], one, book.launches),
+            else lambda one: pictures(bench, prepared.space.written, one, book.launches),
         )
         tuned = search.run()
         report = _report(prepared, bench, search, tuned)
+    trouble: OptionError | None = None
     if chosen.write is not None and report.best is not None:
-        report = replace(report, file=_write_winner(chosen.write, prepared, report))
-    _write_reports(chosen.report, report)
+        try:
+            report = replace(report, file=_write_winner(chosen.write, prepared, report))
+        except OptionError as error:
+            trouble = error
+    # What hours have found out is printed whatever becomes of files.
     print("\n".join(tune_text.summary(report, verbose=chosen.verbose)))
+    _write_reports(chosen.report, report, hide=Redaction({**os.environ, **prepared.case.env}).text)
+    if trouble is not None:
+        raise trouble
     return {"decided": GOOD, "equal": GOOD, "nothing": NOTHING}.get(tuned.code, NOT_DECIDED)
 
 
@@ -446,15 +458,16 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.search import front
 
-    about = described(prepared.space.variants, search.book.launches, bench, prepared.engine)
+    about = described(prepared.space, search.book.launches, bench, prepared.engine)
     return TuneReport(
         case=prepared.case.id,
+        base=prepared.case,
         metric=prepared.metric,
         engine_version=prepared.engine.version,
         machine=prepared.machine,
         tuned=tuned,
         variants=about,
-        written=prepared.space.variants[0].name,
+        written="" if prepared.space.written is None else prepared.space.written.name,
         pruned=prepared.space.pruned,
         front=front(tuned.standings),
         best=best(tuned, about),
@@ -496,11 +509,10 @@ def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:
     return str(path)
 
 
-def _write_reports(paths: Sequence[Path], report: TuneReport) -> None:
+def _write_reports(paths: Sequence[Path], report: TuneReport, *, hide: Callable[[str], str]) -> None:
     """Raises SgdiffError: Jinja2 is not installed, or a file cannot be written."""
     from pytest_sgdiff.errors import MissingExtraError
     from pytest_sgdiff.printable import printable_values
-    from pytest_sgdiff.redact import Redaction
     from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
     from pytest_sgdiff.reports.html import tune_page
 
@@ -516,7 +528,7 @@ def _write_reports(paths: Sequence[Path], report: TuneReport) -> None:
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"--report={path}: {error}") from None
         try:
-            data_files.overwrite(Path(os.path.realpath(path)), Redaction(os.environ).text(text))
+            data_files.overwrite(Path(os.path.realpath(path)), hide(text))
         except OSError as error:
             raise OptionError(f"--report={path}: cannot be written: {error.strerror or error}") from None
 

@@ -134,12 +134,14 @@ ReasonCode = Literal[
     "shard-unmeasured",
     "shard-incomplete",
     "picture-changed",
+    "odd-picture",
     "recorded",
 ]
 """Why a case has its outcome: by its verdicts, by the first problem of a launch, since launches were disturbed or GPUs
 not to be had, since nodes of a cluster were lost, since there is nothing to judge by, since a recording holds too
 little, or since the shard that was to measure it never reported, was killed, or did not measure it, or since
-launches of that shard are missing, or by its pictures."""
+launches of that shard are missing, or by its pictures: another one than the baseline's, or in a recording a launch that
+drew something else than the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,7 @@ NextCode = Literal[
     "few-launches",
     "incomplete-baseline",
     "record-more",
+    "odd-picture",
     # The case is measured again.
     "repeat",
     "repeat-pairs",

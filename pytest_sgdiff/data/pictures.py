@@ -11,9 +11,10 @@ OutputKind = Literal["image", "video", "mesh"]
 Blank = Literal["black", "white", "grey", "one-colour"]
 """What a picture shows of which all pixels are the same."""
 
-SampleFlaw = Literal["format", "unreadable", "too-large", "too-slow", "left-out", "missing"]
+SampleFlaw = Literal["format", "unreadable", "too-large", "too-slow", "left-out", "missing", "outdated"]
 """Why an output has no sample: its format is unknown, it is damaged, it needs more memory or time than a reader gets,
-the launch wrote too many of them, or a recording lacks the file."""
+the launch wrote more than is kept, or a recording lacks the file; or why one is compared in part: an earlier version
+kept less of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,14 +38,21 @@ LOSSLESS = QualityChoice()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeshSample:
-    """What is kept of a mesh: the number of its vertices and faces, the corners of its bounding box, and `points` on
-    its surface, drawn with a fixed seed: x, y and z in turn."""
+    """What is kept of a mesh: the number of its vertices and faces, the corners of its bounding box, the `area` of its
+    surface, the `volume` that it encloses (negative where it is turned inside out), and `points` on it, drawn with a
+    fixed seed: x, y and z in turn. At each point `normals` has the direction that its face is turned to, and `colours`
+    red, green and blue (0 to 255), empty for a mesh without. `area` and `volume` are None where an earlier version kept
+    points alone."""
 
     vertices: int
     faces: int
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    area: float | None = None
+    volume: float | None = None
     points: tuple[float, ...] = ()
+    normals: tuple[float, ...] = ()
+    colours: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +60,10 @@ class OutputSample:
     """What is kept of an output file: small, and the same whenever the file is.
 
     `width`, `height` and `frames` are those of the whole output. `picture` is a PNG of it: the image, or the frames
-    `shown` (numbered from 0) side by side; larger ones are scaled down. `blank` says that it shows nothing. `flaw` says
-    why there is no sample, and `said` what the reader of the file said."""
+    `shown` (numbered from 0) side by side; larger ones are scaled down. `blank` says that it, or most of its frames,
+    show nothing. Of a video `blank_frames` is how many of all frames show nothing, and `dim_frames` how many show
+    nothing or nearly so; None where an earlier version did not look. `flaw` says why there is no sample, and `said`
+    what the reader of the file said."""
 
     name: str = ""
     kind: OutputKind | None = None
@@ -63,6 +73,8 @@ class OutputSample:
     shown: tuple[int, ...] = ()
     picture: bytes = b""
     blank: Blank | None = None
+    blank_frames: int | None = None
+    dim_frames: int | None = None
     mesh: MeshSample | None = None
     flaw: SampleFlaw | None = None
     said: str = ""
@@ -73,11 +85,16 @@ class Similarity:
     """How alike two samples of outputs are; of a video the worst of its frames, each figure by itself.
 
     `ssim` is 1 for equal pictures. `mse` is the mean squared and `difference` the mean absolute difference, in levels
-    of 255; `block_mse` is the mean squared difference of the block of pixels that differs most. `chamfer` is the mean
-    distance of a point of one mesh to the nearest one of the other, and `box` by how much a side of the bounding box is
-    elsewhere, both as parts of the diagonal of the first one's box. `spacing` is how far the first one's own points
-    are from one another: two samples of the same surface are as far apart.
-    `frame` is the frame with the largest difference."""
+    of 255; `block_mse` is the mean squared difference of the block of pixels that differs most. `frame` is the frame
+    with the largest difference.
+
+    Of meshes `chamfer` is the mean distance of a point of one to the nearest one of the other, in the direction in
+    which it is larger, and `box` by how much a side of the bounding box is elsewhere, both as parts of the diagonal of
+    the first one's box. `spacing` is how far the first one's own points are from one another: two samples of the same
+    surface are as far apart. `area` is by which part the areas of the surfaces differ. Of the worst region of either
+    surface, `uncovered` is the share of points where the other one has no surface, and `turned` the share where its
+    faces are turned the other way. `colour` is by how many levels of 255 the colours differ, of all of the surface or
+    of the worst region, there beyond what neighbouring points do. None where one of the two samples does not say."""
 
     ssim: float | None = None
     mse: float | None = None
@@ -86,6 +103,10 @@ class Similarity:
     chamfer: float | None = None
     box: float | None = None
     spacing: float | None = None
+    area: float | None = None
+    uncovered: float | None = None
+    turned: float | None = None
+    colour: float | None = None
     frame: int | None = None
 
     @property
@@ -102,12 +123,15 @@ def decibels(mse: float | None) -> float | None:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferenceOutput:
     """One output of the launch that a baseline is shown by: its sample, the `file` beside the baseline that holds its
-    picture or points, the file's `sha256`, and the `noise`: how far the baseline's launches are from one another."""
+    picture or points, the file's `sha256`, and the `noise`: how far the baseline's launches are from one another.
+    `first_noise` is how far those were that were recorded with it, before others were added; None where none were. An
+    output that was left out has a sample that says so, and no file."""
 
     sample: OutputSample
     file: str = ""
     sha256: str = ""
     noise: Similarity | None = None
+    first_noise: Similarity | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +154,9 @@ QualityCode = Literal[
     "other-frames",
     "other-kind",
     "other-count",
+    "blank-frames",
     # Not compared.
+    "odd-launch",
     "off",
     "no-output",
     "no-library",
@@ -141,10 +167,10 @@ QualityCode = Literal[
 """What became of the pictures of a case."""
 
 OTHER_PICTURE: frozenset[QualityCode] = frozenset(
-    {"changed", "beyond-allowed", "other-size", "other-frames", "other-kind", "other-count"}
+    {"changed", "beyond-allowed", "other-size", "other-frames", "other-kind", "other-count", "blank-frames"}
 )
 
-Measure = Literal["ssim", "psnr", "block", "difference", "chamfer", "box"]
+Measure = Literal["ssim", "psnr", "block", "difference", "chamfer", "box", "area", "uncovered", "turned", "colour"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,10 +191,11 @@ class Quality:
     """What became of the pictures of a case; `reports/quality_text.py` has the words.
 
     `launches` were compared. `output` of `launch` is the one that the figures are of: the one that decides, or the
-    farthest from the reference. `measure` is what decides, `found` its figure and `limit` what is accepted. `then` and
-    `now` are sizes, frames, kinds or numbers of outputs that differ. `flaw` and `said` are those of an output without
-    a sample, `name` its file; `missing` names the libraries. `views` are for reports, `reference` is what a recording
-    keeps."""
+    farthest from the reference; of an odd launch the figures are those to the nearest other launch. `measure` is what
+    decides, `found` its figure and `limit` what is accepted. `then` and `now` are sizes, frames, kinds or numbers of
+    outputs that differ, or of blank frames. `flaw` and `said` are those of an output without a sample, `name` its file,
+    and `uncompared` how many outputs of all launches have none; `missing` names the libraries. `views` are for reports,
+    which lack those of `unseen` outputs more; `reference` is what a recording keeps."""
 
     code: QualityCode
     launches: int = 0
@@ -184,8 +211,10 @@ class Quality:
     flaw: SampleFlaw | None = None
     name: str = ""
     said: str = ""
+    uncompared: int = 0
     missing: tuple[str, ...] = ()
     views: tuple[View, ...] = ()
+    unseen: int = 0
     reference: Reference | None = None
 
     @property

@@ -66,7 +66,10 @@ ProfileCode = Literal[
     "compared",
     "alone",
     # There are none.
-    "unsupported",
+    "unsupported-server",
+    "unsupported-cluster",
+    "unsupported-engine",
+    "interrupted",
     "launch-failed",
     "no-trace",
     "torn",
@@ -81,10 +84,11 @@ ProfileCode = Literal[
 ]
 """What came of a profile.
 
-`compared`: both sides are there. `alone`: only this one was asked for (a recording of a baseline). `unsupported`: this
-kind of engine has no flags for it. `launch-failed`, `no-trace`, `torn`, `too-large` and `empty`: the launch failed, or
-wrote no trace, a damaged one, one beyond the limit, or one without any operator. The others: this side is there, and
-the other one is not kept, not readable, of a different workload, of another reach or clock, or failed (A/B).
+`compared`: both sides are there. `alone`: only this one was asked for (a recording of a baseline). The `unsupported`
+ones: a server, a launch on a node of a cluster, or an engine of a plugin. `interrupted`: somebody ended the run while
+it was profiled, and the verdict stands. `launch-failed`, `no-trace`, `torn`, `too-large` and `empty`: the launch
+failed, or wrote no trace, a damaged one, one beyond the limit, or one without any operator. The others: this side is
+there, and the other one is not kept, not readable, of a different workload, of another reach or clock, or failed (A/B).
 """
 
 

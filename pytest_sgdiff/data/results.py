@@ -127,6 +127,8 @@ WarningCode = Literal[
     "unknown-stage",
     "lost-launches",
     "not-compared",
+    "noisy-pictures",
+    "blank-frames",
     "advice",
 ]
 """What is worth a warning: settings that the engine chose by itself, components that it offloads without need, loads
@@ -141,7 +143,8 @@ class Warned:
 
     `names` are the engine's lines on what it tuned, stages, loads, or components that need no offload, with the `flags`
     that offload them; `changed` the variables; `metric` names the verdict that
-    it is about; `launches` were taken beyond the usual `usual`, for `doubts`; `losses` are launches that were lost.
+    it is about; `launches` were taken beyond the usual `usual`, for `doubts`; `losses` are launches that were lost;
+    `frames` of `of` of an output show nothing.
     """
 
     code: WarningCode
@@ -160,6 +163,8 @@ class Warned:
     advice: Advice | None = None
     losses: tuple[Loss, ...] = ()
     quality: Quality | None = None
+    frames: int | None = None
+    of: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

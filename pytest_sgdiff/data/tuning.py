@@ -64,10 +64,16 @@ class Pruned:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Space:
-    """All that may be launched, the case as it is written first, and all that may not."""
+    """All that may be launched, the case as it is written first, and all that may not. The case itself may be one of
+    these."""
 
     variants: tuple[Variant, ...]
     pruned: tuple[Pruned, ...] = ()
+
+    @property
+    def written(self) -> Variant | None:
+        """The case as it is written; None where it cannot be launched."""
+        return next((one for one in self.variants if not one.settings), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, Ports, ProfilePlan, Reading
-from pytest_sgdiff.engines.flags.translate import flags_of
+from pytest_sgdiff.data import Case, Command, EngineInfo, Launch, LaunchFiles, Ports, ProfileCode, ProfilePlan, Reading
 from pytest_sgdiff.engines.protocol import Engine
 
 FOLDERS = ("SGLANG_DIFFUSION_TORCH_PROFILER_DIR", "SGLANG_TORCH_PROFILER_DIR")
@@ -23,10 +22,12 @@ USUAL_STEPS = 5
 """Steps that are profiled of longer requests: the engine's own default."""
 
 
-def can_profile(engine: Engine, info: EngineInfo) -> bool:
-    """Whether the adapter's engine has the profiler's flags: `sglang generate` has."""
-    flags = flags_of(info)
-    return engine.name == "sglang-generate" and flags.kind_of("profile-all-stages") is not None
+def cannot_profile(engine: Engine) -> ProfileCode | None:
+    """Why the adapter's engine has no flags for the profiler, None where it has them: `sglang generate` has, in all
+    versions that are known."""
+    if engine.name == "sglang-generate":
+        return None
+    return "unsupported-server" if engine.name == "sglang-serve" else "unsupported-engine"
 
 
 def plan(steps: int, *, other_stage: bool = False, until: int | None = None) -> ProfilePlan:

@@ -41,7 +41,7 @@ from pytest_sgdiff.judging.power import recorded_at_most
 from pytest_sgdiff.judging.rules import Prior
 from pytest_sgdiff.judging.suite_prior import with_nights
 from pytest_sgdiff.judging.workload import workload
-from pytest_sgdiff.plugin import skips
+from pytest_sgdiff.plugin import judged, skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.leasing import busy
 from pytest_sgdiff.plugin.role import role
@@ -166,17 +166,26 @@ class Measuring:
             return self._launches(engine, workload_now, found, base=True)
 
         result = with_the_rest(job, self._run(job, base))
-        result = replace(
-            result, attribution=self._attribution(result), profile=self._profile(result, job, folder, base)
-        )
         warnings = tuple(Warned(code="advice", advice=one) for one in advice)
         if lost := tuple(loss for source in self._on_cluster for loss in source.losses):
             warnings = (Warned(code="lost-launches", losses=lost), *warnings)
         kept = None if result.folder is None else self.settings.near(result.folder)
         # The test's own id: a repeated case, or one with a parametrized fixture, is several tests.
-        named = replace(result, node_id=self.item.nodeid, warnings=(*result.warnings, *warnings), folder=kept)
+        named = replace(
+            result,
+            node_id=self.item.nodeid,
+            attribution=self._attribution(result),
+            warnings=(*result.warnings, *warnings),
+            folder=kept,
+        )
         # Whatever of it goes where: reports, the terminal, a baseline, another process.
-        return redaction.record(named, keep=NAMES)
+        judged_now = redaction.record(named, keep=NAMES)
+        if not self._to_be_profiled(result):
+            return judged_now
+        # Ctrl-C ends the profiled launch, and the verdict stands.
+        with judged.keeping(session.claims, replace(judged_now, profile=Profiled(code="interrupted"))):
+            profiled = self._profile(result, job, folder, base)
+        return replace(judged_now, profile=redaction.record(profiled, keep=NAMES))
 
     def _priors(self, folder: Path, machine: Machine) -> Mapping[MetricClass, Prior]:
         """What the suite's baselines say of the noise, and the case's own history of its drift between nights: of the
@@ -254,16 +263,19 @@ class Measuring:
             checkout = self.session.engine_info.checkout or (None if base is None else base.checkout)
         return replace(found, commits=engine_commits.between(found.commits, checkout))
 
+    def _to_be_profiled(self, result: CaseResult) -> bool:
+        """Whether somebody asked for what the engine's profiler shows of the case."""
+        wanted = self.settings.profile
+        if wanted is None or not result.measured or result.outcome == "invalid":
+            return False
+        return wanted != "regressed" or (result.outcome == "regressed" and not result.recorded)
+
     def _profile(
         self, result: CaseResult, job: Job, folder: Path, base: Callable[[], LiveSource | ClusterSource]
     ) -> Profiled | None:
-        """What the engine's profiler shows of the case, None where it was not asked for: it is launched once more, and
-        so is the base engine of an A/B run."""
-        settings, wanted = self.settings, self.settings.profile
-        if wanted is None or not result.measured or result.outcome == "invalid":
-            return None
-        if wanted == "regressed" and (result.recorded or result.outcome != "regressed"):
-            return None
+        """What the engine's profiler shows of the case: it is launched once more, and so is the base engine of an A/B
+        run. None where a recording has no trace of it."""
+        settings = self.settings
         kept: Callable[[], ProfileSummary | Profiled] | None = None
         if settings.mode != "update" and result.machine is not None:
             digest = "" if result.workload is None else result.workload.digest
@@ -281,7 +293,7 @@ class Measuring:
         other = base() if settings.mode == "against" else None
         if not isinstance(job.source, LiveSource) or not isinstance(other, LiveSource | None):
             # The trace would lie on a node of the cluster.
-            return Profiled(code="unsupported")
+            return Profiled(code="unsupported-cluster")
         return self._near(profile.profile(result, job.source, base=other, kept=kept))
 
     def _near(self, told: Profiled) -> Profiled:

@@ -37,6 +37,7 @@ from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.judging.faster_than import relations_of
+from pytest_sgdiff.plugin import judged
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.fixtures import SESSION
@@ -45,7 +46,7 @@ from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publ
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
-from pytest_sgdiff.quality.judge import bare
+from pytest_sgdiff.quality.reference import bare
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.numbers import plural
@@ -139,7 +140,21 @@ class Results:
         if self.settings.mode == "dry-run":
             self.commands.append((report.nodeid, plain))
             return
-        result = from_plain(CaseResult, plain)
+        self._got(from_plain(CaseResult, plain))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Take what was judged by the time that the tests are over, however they ended: a case whose profile was
+        interrupted has a verdict."""
+        try:
+            return (yield)
+        finally:
+            for result in judged.kept(self.config.stash[SESSION].claims):
+                if result.node_id not in self._by_node:
+                    self._got(result)
+
+    def _got(self, result: CaseResult) -> None:
+        """Take a result, renew the baseline if that was asked for, print the case's line."""
         self.selected.add(result.node_id)
         if not self._take(result):
             return

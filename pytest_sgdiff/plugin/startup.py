@@ -60,6 +60,7 @@ PARTS = (
     "sgdiff-sharding",
     "sgdiff-status",
     "sgdiff-terminal",
+    "sgdiff-tuning",
     "sgdiff-xdist",
 )
 """Names under which parts of the plugin are registered: all of them."""

@@ -27,6 +27,7 @@ from pytest_sgdiff.reports.text import (
     renewal,
     run_remarks,
     summary,
+    unchecked,
     unmeasured_lines,
 )
 from pytest_sgdiff.runner import command_line
@@ -150,6 +151,9 @@ class Terminal:
             terminal.write_line(f"sgdiff: {redact(trouble, os.environ)}", red=True)
         if run.unmeasured:
             terminal.write_line(f"sgdiff: {gaps(run)}", yellow=True)
+        if terminal.no_summary or terminal.verbosity < 0:
+            for line in unchecked(run):
+                terminal.write_line(f"sgdiff: {line}", yellow=True)
         if not self.settings.strict and (lost := self.results.lost_shards):
             terminal.write_line(f"sgdiff: {lost}", yellow=True)
         if terminal.no_summary:

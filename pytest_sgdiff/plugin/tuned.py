@@ -17,6 +17,7 @@ from pytest_sgdiff.data import Case, CaseResult
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.launch.child import end_with_parent
 from pytest_sgdiff.plugin.collect import CASE, CASES
+from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_round, write_ending
 
 VARIED = "sgdiff_tuned_variant"
@@ -25,10 +26,10 @@ VARIED = "sgdiff_tuned_variant"
 def pytest_configure(config: pytest.Config) -> None:
     """Have this run end with the search, and launch its round."""
     told = json.loads(os.environ[SETTINGS])
-    is_worker = "PYTEST_XDIST_WORKER" in os.environ
-    end_with_parent(told.get("parent"), is_worker=is_worker)
+    leads = role(config).leads
+    end_with_parent(told.get("parent"), is_worker=not leads)
     folder = Path(told["round"])
-    config.pluginmanager.register(Tuning(folder, read_round(folder), keeps=not is_worker), "sgdiff-tuning")
+    config.pluginmanager.register(Tuning(folder, read_round(folder), keeps=leads), "sgdiff-tuning")
 
 
 @pytest.fixture

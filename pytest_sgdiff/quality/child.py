@@ -1,7 +1,7 @@
-"""The process that reads one output: `python -m pytest_sgdiff.quality.child KIND FILE`.
+"""The process that reads outputs: `python -m pytest_sgdiff.quality.child`.
 
 A file may be anything: one that unpacks to more than the machine has, or never ends. So it is read in a process with
-bounded memory and time, which prints the sample as JSON.
+bounded memory and time. For each line `["png", "/path"]` on standard input it prints the sample as a line of JSON.
 """
 
 from __future__ import annotations
@@ -34,14 +34,17 @@ def sample(form: str, path: str) -> OutputSample:
         return OutputSample(flaw="unreadable", said=str(error)[:SAID_CHARS])
 
 
-def main(form: str, path: str) -> None:
-    """Read the file and print its sample."""
+def main() -> None:
+    """Read the files that are asked for, one after another, and print their samples."""
     with contextlib.suppress(ValueError, OSError):  # a hard limit may be lower already
         resource.setrlimit(resource.RLIMIT_AS, (limits.MEMORY_BYTES, limits.MEMORY_BYTES))
     with contextlib.suppress(OSError):
         os.nice(10)
-    sys.stdout.write(json.dumps(to_plain(sample(form, path))))
+    for line in sys.stdin:
+        form, path = json.loads(line)
+        sys.stdout.write(json.dumps(to_plain(sample(form, path))) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main()

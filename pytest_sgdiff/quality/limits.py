@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-FILES_AT_MOST: Final = 8
+FILES_AT_MOST: Final = 256
 """Outputs of one launch that are sampled."""
+
+STORE_BYTES: Final = 1 << 25
+"""Bytes of the different samples of one launch together; a sample of an image has some hundred kB. Each is kept in the
+recording, and of a baseline beside it."""
+
+MESHES_BYTES: Final = 1 << 23
+"""Bytes of the points of all meshes of one launch: they are in its `launch.json`, which is read up to 16 MiB."""
+
+SAMPLING_SECONDS: Final = 600.0
+"""Time that all outputs of one launch together may take to be read."""
+
+VIEWS_AT_MOST: Final = 8
+"""Outputs of a case that reports show."""
 
 IMAGE_SIDE: Final = 512
 """Pixels of the longer side of an image that is kept; larger ones are scaled down."""

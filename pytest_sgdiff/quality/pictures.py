@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,17 @@ UNIFORM_LEVELS = 8
 """A picture shows nothing if in each of its channels all pixels lie within so many levels of 255: what an encoder makes
 of one colour stays within."""
 
+DIM_LEVELS = 16
+"""The same for what nearly shows nothing, as a frame of a fade does: one launch may draw it a little brighter than
+another."""
+
 _BLACK, _WHITE = 24, 231
 """Levels up to which one colour is called black, and from which white: videos with limited range have black at 16 and
 white at 235."""
+
+
+_DEEP = ("le", "be")
+"""How the names of formats with more than 8 bits end."""
 
 
 class TooLargeError(Exception):
@@ -44,7 +54,7 @@ def image(path: str) -> OutputSample:
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DamagedError(str(error)) from error
     small = _small(plain, limits.IMAGE_SIDE)
-    return OutputSample(kind="image", width=width, height=height, picture=png(small), blank=blank([plain]))
+    return OutputSample(kind="image", width=width, height=height, picture=png(small), blank=blank(plain))
 
 
 def video(path: str) -> OutputSample:
@@ -68,26 +78,55 @@ def video(path: str) -> OutputSample:
             stream.thread_type = "NONE"
             _bounded(stream.width, stream.height)
             width, height = stream.width, stream.height
-            whole, found = _frames(container, wanted)
+            whole, found, dim, empty = _frames(container, wanted)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DamagedError(str(getattr(error, "strerror", None) or error)) from error
     if found < count:
         raise DamagedError(f"{found} of {count} frames can be decoded")
     strip = _strip([_small(frame, limits.FRAME_SIDE) for frame in whole])
     return OutputSample(
-        kind="video", width=width, height=height, frames=found, shown=wanted, picture=png(strip), blank=blank(whole)
+        kind="video",
+        width=width,
+        height=height,
+        frames=found,
+        shown=wanted,
+        picture=png(strip),
+        # One frame that shows something makes no video of the others.
+        blank=empty.most_common(1)[0][0] if 2 * sum(empty.values()) > found else None,
+        blank_frames=sum(empty.values()),
+        dim_frames=dim,
     )
 
 
-def _frames(container: Any, wanted: Sequence[int]) -> tuple[list[Image.Image], int]:
-    """The frames that are wanted, and how many there are."""
-    kept, number = [], 0
+def _frames(container: Any, wanted: Sequence[int]) -> tuple[list[Image.Image], int, int, Counter[Blank]]:
+    """The frames that are wanted, how many there are, how many show nothing or nearly so, and what those show that
+    show nothing."""
+    kept, number, dim, empty = [], 0, 0, Counter[Blank]()
     for frame in container.decode(video=0):
-        if number in wanted:
-            _bounded(frame.width, frame.height)
-            kept.append(frame.to_image().convert("RGB"))
+        shown = number in wanted
         number += 1
-    return kept, number
+        if not shown and not _may_be_dim(frame):
+            continue
+        _bounded(frame.width, frame.height)
+        picture = frame.to_image().convert("RGB")
+        if shown:
+            kept.append(picture)
+        dim += _spread(picture) <= DIM_LEVELS
+        if (shows := blank(picture)) is not None:
+            empty[shows] += 1
+    return kept, number, dim, empty
+
+
+def _may_be_dim(frame: Any) -> bool:
+    """Whether the frame is to be looked at closely: not where its brightness alone shows something. That is its first
+    plane in all formats that SGLang writes; a frame of another one is always looked at."""
+    import numpy as np
+
+    if not frame.format.name.startswith(("yuv420p", "yuv422p", "yuv444p", "yuvj")) or frame.format.name[-2:] in _DEEP:
+        return True
+    plane = frame.planes[0]
+    levels = np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    return int(levels.max()) - int(levels.min()) <= 2 * DIM_LEVELS
 
 
 def frames_shown(count: int) -> tuple[int, ...]:
@@ -97,20 +136,27 @@ def frames_shown(count: int) -> tuple[int, ...]:
     return tuple(round(place * (count - 1) / (limits.FRAMES - 1)) for place in range(limits.FRAMES))
 
 
-def blank(frames: Sequence[Image.Image]) -> Blank | None:
-    """What a picture shows that shows nothing; None if any of the frames shows something."""
-    means = []
-    for frame in frames:
-        channels: list[Any] = [channel.getextrema() for channel in frame.split()]
-        if any(high - low > UNIFORM_LEVELS for low, high in channels):
-            return None
-        means.append([(low + high) / 2 for low, high in channels])
-    levels = [level for mean in means for level in mean]
-    if max(levels) <= _BLACK:
+def blank(picture: Image.Image) -> Blank | None:
+    """What a picture shows that shows nothing; None if it shows something."""
+    channels = _extrema(picture)
+    if _spread(picture) > UNIFORM_LEVELS:
+        return None
+    means = [(low + high) / 2 for low, high in channels]
+    if max(means) <= _BLACK:
         return "black"
-    if min(levels) >= _WHITE:
+    if min(means) >= _WHITE:
         return "white"
-    return "grey" if all(max(mean) - min(mean) <= UNIFORM_LEVELS for mean in means) else "one-colour"
+    return "grey" if max(means) - min(means) <= UNIFORM_LEVELS else "one-colour"
+
+
+def _spread(picture: Image.Image) -> int:
+    """By how many levels the pixels differ, in the channel in which they do most."""
+    return max(high - low for low, high in _extrema(picture))
+
+
+def _extrema(picture: Image.Image) -> list[tuple[int, int]]:
+    found: list[Any] = [channel.getextrema() for channel in picture.split()]
+    return found
 
 
 def png(picture: Image.Image) -> bytes:
@@ -125,11 +171,15 @@ def opened(data: bytes) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as found:
+        with warnings.catch_warnings():
+            # Of what is too large for Pillow, too; the limit here is far below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data), formats=("PNG",))
+        with picture as found:
             if found.width * found.height > limits.SAMPLE_PIXELS:
                 raise DamagedError(f"{found.width}x{found.height} pixels are more than a sample has")
             return found.convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, EOFError) as error:
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DamagedError(str(error)) from error
 
 

@@ -96,6 +96,10 @@ _WORDS: Mapping[NextCode, Callable[[NextStep], str]] = {
     "few-launches": lambda s: f"too few launches in the baseline: {_command(s)}",
     "incomplete-baseline": lambda s: f"launches of the baseline lack {', '.join(map(title, s.metrics))}: {_command(s)}",
     "record-more": _more,
+    "odd-picture": lambda s: (
+        "see both pictures in the HTML report (--sgdiff-report=report.html); if launches of the case may differ so "
+        f"much, say under its `quality` how much; if not, find out why one did, and record again: {_command(s)}"
+    ),
     "repeat": lambda s: (
         "run it again on a quiet machine; if it stays inconclusive, record more launches (launches.baseline)"
     ),

@@ -63,6 +63,18 @@ def _two(p: Problem) -> str:
     return f"launches {which} of the recording belong to different measurements: {told}"
 
 
+def _blank(p: Problem) -> str:
+    shows = quality_text.BLANK[p.blank or "one-colour"]
+    if len(p.found) < _OF_FRAMES:
+        return f"the output {_found(p)} shows nothing: {shows}"
+    name, frames, of = p.found
+    return f"most of the output {name} shows nothing, {frames} of {of} frames: {shows}"
+
+
+_OF_FRAMES = 3
+"""Of a video that shows something `found` has its name, the frames that show nothing, and how many there are."""
+
+
 _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "stated": lambda p: p.message,
     "timeout": lambda p: f"the launch did not end within {p.seconds:g} s{_why(p)}",
@@ -80,7 +92,7 @@ _WORDS: Mapping[ProblemCode, Callable[[Problem], str]] = {
     "no-output": lambda p: "the engine left no output file",
     "empty-output": lambda p: f"the output file {_found(p)} is empty",
     "bad-output": lambda p: f"the output file {_found(p)} is damaged: it cannot be read to its end",
-    "blank-output": lambda p: f"the output {_found(p)} shows nothing: {quality_text.BLANK[p.blank or 'one-colour']}",
+    "blank-output": _blank,
     "output-of-warmup": lambda p: (
         f"the output file {_found(p)} is older than the measured request: its warmup wrote it, and the request none"
     ),

@@ -13,7 +13,18 @@ LISTED = 5
 _CODES: Mapping[ProfileCode, str] = {
     "compared": "one launch of each with the engine's profiler, not judged",
     "alone": "one launch with the engine's profiler, kept beside the baseline",
-    "unsupported": "none: only `sglang generate` on the host of pytest is profiled",
+    "unsupported-server": (
+        "none: a server is not profiled; give a case of its own (`engine: sglang-generate`) the same model, flags and "
+        "request, and profile that"
+    ),
+    "unsupported-cluster": (
+        "none: a launch on a node of a cluster is not profiled; run the case on that machine with --sgdiff-gpus"
+    ),
+    "unsupported-engine": (
+        "none: an engine of a plugin is not profiled; profile it by its own means, and compare two traces with "
+        "`sgdiff profile`"
+    ),
+    "interrupted": "none: interrupted; the verdict stands",
     "launch-failed": "none: the launch with the profiler failed",
     "no-trace": "none: the engine wrote no trace",
     "torn": "none: the trace is damaged",

@@ -20,8 +20,9 @@ _FLAWS: Mapping[SampleFlaw, str] = {
     "unreadable": "cannot be read",
     "too-large": "needs more memory than its reader gets",
     "too-slow": "takes longer to read than its reader gets",
-    "left-out": "is one of more outputs than are compared",
+    "left-out": "is one of more outputs than are kept of a launch",
     "missing": "has no picture in the recording",
+    "outdated": "is a mesh of which the baseline has points alone; --sgdiff-update records the rest with it",
 }
 
 _NAMES: Mapping[Measure, str] = {
@@ -31,6 +32,10 @@ _NAMES: Mapping[Measure, str] = {
     "difference": "mean difference",
     "chamfer": "distance of the surfaces",
     "box": "shift of the bounding box",
+    "area": "change of the surface's area",
+    "uncovered": "share of a region where only one of the two has a surface",
+    "turned": "share of a region whose faces are turned the other way",
+    "colour": "change of vertex colours (levels of 255)",
 }
 
 
@@ -41,8 +46,23 @@ def words(q: Quality, *, paired: bool = False, base: str = "") -> str:
     if q.reference is None:
         return told
     made = f"{plural(len(q.reference.outputs), 'output')} recorded as what the baseline draws"
-    own = [f"launches differ by {figures(output.noise)}" for output in q.reference.outputs if output.noise]
+    own = [
+        f"launches differ by {figures(output.noise)}"
+        + (f" (those of the first recording by {figures(output.first_noise)})" if output.first_noise else "")
+        for output in q.reference.outputs
+        if output.noise
+    ]
     return "; ".join([", ".join([made, *own[:1]]), *([told] if told and q.code != "no-reference" else [])])
+
+
+def noisy(q: Quality, *, paired: bool, recorded: bool) -> str:
+    """That launches with one seed are so far from one another that any picture passes."""
+    whose = "the recorded launches" if recorded else f"the launches of the {'base engine' if paired else 'baseline'}"
+    apart = "" if q.noise is None else figures(q.noise)
+    return (
+        f"{whose} differ so much ({apart}) that any picture passes: check that the case has a seed and the engine uses "
+        "it, or say under its `quality` what it allows"
+    )
 
 
 def figures(seen: Similarity) -> str:
@@ -53,6 +73,10 @@ def figures(seen: Similarity) -> str:
         None if seen.difference is None else f"mean difference {_number('difference', seen.difference)}",
         None if seen.chamfer is None else f"surfaces {_number('chamfer', seen.chamfer)} apart",
         None if seen.box is None else f"bounding box moved by {_number('box', seen.box)}",
+        None if not seen.area else f"area changed by {_number('area', seen.area)}",
+        None if not seen.uncovered else f"{_number('uncovered', seen.uncovered)} of a region missing or new",
+        None if not seen.turned else f"{_number('turned', seen.turned)} of a region turned the other way",
+        None if not seen.colour else f"colours of a region changed by {_number('colour', seen.colour)} levels",
     ]
     return ", ".join(one for one in told if one)
 
@@ -64,8 +88,10 @@ def _psnr(seen: Similarity) -> str:
 def _number(measure: Measure, value: float) -> str:
     if measure in ("psnr", "block"):
         return f"{fixed(value, 1)} dB"
-    if measure in ("chamfer", "box"):
+    if measure in ("chamfer", "box", "area"):
         return f"{fixed(100 * value, 2)} %"
+    if measure in ("uncovered", "turned"):
+        return f"{fixed(100 * value, 0)} %"
     return fixed(value, 4 if measure == "ssim" else 2)
 
 
@@ -103,9 +129,30 @@ def _other(what: str) -> Callable[[Quality, str], str]:
     return lambda q, base: f"the output has other {what} than the one of the {base}{_which(q)}: {q.now}, not {q.then}"
 
 
+def _kind(q: Quality, base: str) -> str:
+    now = q.now or f"an unknown format ({q.name})"
+    return f"the output has other content than the one of the {base}{_which(q)}: {now}, not {q.then}"
+
+
+def _blank_frames(q: Quality, base: str) -> str:
+    return f"{q.now} frames show nothing, and {q.then} of the {base}{_which(q)}"
+
+
+def odd(q: Quality, base: str = "") -> str:
+    """Which of several launches with one seed drew something else than the others."""
+    of = f" of the {base}" if base else ""
+    output = f" (output {q.output})" if q.output else ""
+    other = f"launch {q.launch}{of} drew another picture than the other launches with the same seed{output}"
+    if q.measure is None:
+        return f"{other}: {q.now}, not {q.then}"
+    return f"{other}: {_beyond(q, 'the noise between those allows')}"
+
+
 def _flawed(q: Quality, base: str) -> str:
     why = _FLAWS[q.flaw or "unreadable"] + (f" ({q.said})" if q.said else "")
-    return f"pictures are not compared: {q.name or 'an output'} {why}"
+    what = f"{q.uncompared} outputs are" if q.uncompared > 1 else "pictures are"
+    in_part = " as a whole" if q.flaw == "outdated" else ""
+    return f"{what} not compared{in_part}: {q.name or 'an output'} {why}"
 
 
 _WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
@@ -116,7 +163,9 @@ _WORDS: Mapping[QualityCode, Callable[[Quality, str], str]] = {
     "beyond-allowed": _allowed,
     "other-size": _other("dimensions"),
     "other-frames": _other("frames"),
-    "other-kind": _other("content"),
+    "other-kind": _kind,
+    "blank-frames": _blank_frames,
+    "odd-launch": lambda q, base: f"pictures are not compared: {odd(q, base)}",
     "other-count": lambda q, base: f"a launch wrote {q.now} outputs{_which(q)}, those of the {base} {q.then}",
     "off": lambda q, base: "",
     "no-output": lambda q, base: "",

@@ -140,5 +140,8 @@ _WORDS: Mapping[ReasonCode, Callable[[CaseResult], str]] = {
     "picture-changed": lambda result: (
         "" if result.quality is None else quality_text.words(result.quality, paired=result.paired)
     ),
+    "odd-picture": lambda result: (
+        "" if result.quality is None else f"{_NOTHING_RECORDED}{quality_text.odd(result.quality)}"
+    ),
     "recorded": _recorded,
 }

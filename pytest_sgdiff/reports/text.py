@@ -29,7 +29,7 @@ from pytest_sgdiff.reports import (
 )
 from pytest_sgdiff.reports.figures import fixed
 from pytest_sgdiff.reports.shown import shown_result, shown_run
-from pytest_sgdiff.reports.warned import warnings
+from pytest_sgdiff.reports.warned import UNCHECKED, warnings
 
 Align = Literal["<", ">"]
 
@@ -98,6 +98,13 @@ def run_remarks(run: Run) -> list[str]:
     ]
     lines += [f"{DETECTS} (primary metric): {', '.join(found)}"] if found else []
     return list(map(printable, lines))
+
+
+def unchecked(run: Run) -> list[str]:
+    """The warnings that something was not looked at, which stand where the other remarks are left out, too."""
+    run = shown_run(run)
+    results = case_text.worst_first(run.results)[::-1]
+    return [printable(f"{_place(result)}: warning: {text}") for result, text in warnings(results, only=UNCHECKED)]
 
 
 def summary(run: Run) -> str:

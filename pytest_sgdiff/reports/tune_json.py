@@ -68,7 +68,7 @@ def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) 
         "settings": to_plain(variant.settings),
         "args": to_plain(variant.case.args),
         "env": to_plain(variant.case.env),
-        "changes": tune_text.changes(report.variants[0].variant, variant),
+        "changes": tune_text.changes(report.base, variant),
         "quality": _quality(known),
         "command": known.command,
     }

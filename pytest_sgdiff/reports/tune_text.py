@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pytest_sgdiff.data import (
+    Case,
     DropCode,
     Dropped,
     PruneCode,
@@ -31,20 +32,19 @@ SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
 
-def space(case: str, found: Space) -> list[str]:
+def space(case: Case, found: Space) -> list[str]:
     """The variants that would be launched, with what they change, and those that would not, with the reason."""
-    written = found.variants[0]
-    lines = [f"{case}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
-    rows = [(one.name, str(one.case.gpus), changes(written, one)) for one in found.variants]
+    lines = [f"{case.id}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
+    rows = [(one.name, str(one.case.gpus), changes(case, one)) for one in found.variants]
     lines += table([("variant", "GPUs", "changes"), *rows])
     if found.pruned:
         lines += ["", "left out:", *map(pruned, found.pruned)]
     return lines
 
 
-def changes(written: Variant, one: Variant) -> str:
+def changes(before: Case, one: Variant) -> str:
     """What a variant changes in the case as it is written: `--enable-torch-compile, without --tp-size (lossy)`."""
-    before, after = written.case, one.case
+    after = one.case
     told = [
         _flag(name, after.args.get(name))
         for name in dict.fromkeys((*after.args, *before.args))
@@ -57,6 +57,11 @@ def changes(written: Variant, one: Variant) -> str:
     ]
     told += ["another config file"] if after.config != before.config else []
     return (", ".join(told) or WRITTEN) + (" (lossy)" if one.lossy else "")
+
+
+def sources(one: Variant) -> str:
+    """Who recommends the settings of a variant, and what they claim."""
+    return "; ".join(dict.fromkeys(setting.source for setting in one.settings if setting.source))
 
 
 def _flag(name: str, value: object) -> str:
@@ -334,6 +339,12 @@ def notes(report: TuneReport) -> list[str]:
     """What must be known before a winner is used."""
     about = {one.name: one for one in report.variants}
     found = []
+    waiting = [one.variant for one in report.tuned.standings if not one.launches and one.dropped is None]
+    if waiting:
+        found.append(f"not launched yet, and may be faster: {_some(waiting, 'the JSON report names all')}")
+    unknown = [one.variant for one in report.tuned.standings if one.ms is not None and one.memory_mib is None]
+    if report.tuned.memory_mib is not None and unknown:
+        found.append(f"the memory of {_some(unknown, 'see the ranking')} is not known: the limit was not checked there")
     best = about.get(report.best or "")
     if best is not None and best.variant.lossy:
         seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
@@ -395,7 +406,7 @@ def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
         return [pruned(one).strip() for one in report.pruned]
     counts: dict[PruneCode, list[str]] = {}
     for one in report.pruned:
-        counts.setdefault(one.code, []).append(one.name)
+        counts.setdefault(one.code, []).append(one.name + (f" ({one.same})" if one.same else ""))
     return [f"{_KINDS[code]}: {_some(names, '-v names all, with the reasons')}" for code, names in counts.items()]
 
 
@@ -404,7 +415,7 @@ _KINDS: Mapping[PruneCode, str] = {
     "flag": "this engine has no such flag or value",
     "lossy": "changes the picture, which --allow-lossy allows",
     "gpus": "needs other GPUs than there are",
-    "same": "is another variant in other words",
+    "same": "another variant stands for it",
 }
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from pytest_sgdiff.data import CaseResult
+from pytest_sgdiff.data import CaseResult, WarningCode
 from pytest_sgdiff.reports import numbers, warning_text
 
 NAMED = 5
 """So many of the other cases are named; of more the count is given."""
 
 
-def warnings(results: Sequence[CaseResult]) -> list[tuple[CaseResult, str]]:
-    """Every warning beside the first of `results` that has it: `no seed`, `no seed (also of wan_a, wan_b)`."""
+UNCHECKED: frozenset[WarningCode] = frozenset({"not-compared", "noisy-pictures"})
+"""Warnings that something was not looked at: whoever reads only whether the run is green must know it."""
+
+
+def warnings(
+    results: Sequence[CaseResult], *, only: Collection[WarningCode] | None = None
+) -> list[tuple[CaseResult, str]]:
+    """Every warning, or `only` those of some codes, beside the first of `results` that has it: `no seed`, `no seed
+    (also of wan_a, wan_b)`."""
     having: dict[str, list[CaseResult]] = {}
     for result in results:
-        for warning in dict.fromkeys(warning_text.of_case(result)):
+        kept = [one for one in result.warnings if only is None or one.code in only]
+        for warning in dict.fromkeys(warning_text.words(one, result) for one in kept):
             having.setdefault(numbers.clean(warning), []).append(result)
     return [(first, _with_others(text, [other.case for other in others])) for text, (first, *others) in having.items()]
 

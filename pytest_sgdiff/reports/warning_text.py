@@ -110,5 +110,9 @@ _WORDS: Mapping[WarningCode, Callable[[Warned, CaseResult], str]] = {
     "unknown-stage": _stage,
     "lost-launches": lambda w, result: f"launched again: {cluster_text.lost(w.losses)}",
     "not-compared": lambda w, result: "" if w.quality is None else quality_text.words(w.quality, paired=result.paired),
+    "noisy-pictures": lambda w, result: (
+        "" if w.quality is None else quality_text.noisy(w.quality, paired=result.paired, recorded=result.recorded)
+    ),
+    "blank-frames": lambda w, result: f"{w.frames} of {w.of} frames of {', '.join(w.names)} show nothing",
     "advice": lambda w, result: "" if w.advice is None else f"{w.advice.message} [{w.advice.slug}]",
 }

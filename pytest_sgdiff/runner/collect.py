@@ -25,7 +25,8 @@ from pytest_sgdiff.engines.serving.numbers import steps_of
 from pytest_sgdiff.judging.comparable import other_work
 from pytest_sgdiff.judging.series import Series
 from pytest_sgdiff.judging.workload import chosen_in, with_chosen
-from pytest_sgdiff.quality.judge import Drawn, sample_problems
+from pytest_sgdiff.quality.judge import sample_problems
+from pytest_sgdiff.quality.reference import Drawn
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.watch import disturbances
 

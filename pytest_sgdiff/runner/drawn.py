@@ -6,12 +6,16 @@ from dataclasses import replace
 
 from pytest_sgdiff.data import OTHER_PICTURE, Baseline, Quality, Reference, Warned
 from pytest_sgdiff.engines.outputs import saves
-from pytest_sgdiff.quality.judge import judge_quality, reference_of, with_views, worst
+from pytest_sgdiff.quality.judge import judge_quality
+from pytest_sgdiff.quality.noise import accepts_anything, as_first_recorded, with_more_noise
+from pytest_sgdiff.quality.odd import odd_launch
 from pytest_sgdiff.quality.pictures import DamagedError
+from pytest_sgdiff.quality.reference import reference_of
+from pytest_sgdiff.quality.views import with_odd_views, with_views
 from pytest_sgdiff.runner.collect import LaunchSet
 from pytest_sgdiff.runner.job import Job
 
-_SAID = frozenset({"no-library", "no-samples", "no-reference", "flawed"})
+_SAID = frozenset({"no-library", "no-samples", "no-reference", "flawed", "odd-launch"})
 """Why pictures were not compared although they were to be."""
 
 _LOOKED_AT = OTHER_PICTURE | {"allowed", "lossy"}
@@ -28,9 +32,12 @@ def paired_pictures(now: Job, then: LaunchSet, collected: LaunchSet) -> Quality:
     """The same of an A/B run, whose reference are the launches of the base engine."""
     try:
         reference = None if now.case.quality.mode == "off" else reference_of(then.drawn)
+        odd = None if now.case.quality.mode != "lossless" else odd_launch(then.drawn)
     except DamagedError as error:
         return Quality(code="flawed", flaw="unreadable", said=str(error))
-    return _judged(now, collected, reference)
+    found = _judged(now, collected, reference)
+    # What differs by more than even the odd launch does is another picture in any case.
+    return found if odd is None or found.other_picture else with_odd_views(odd, then.drawn)
 
 
 def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None) -> Quality:
@@ -39,10 +46,14 @@ def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None)
     off = job.case.quality.mode == "off" and not job.extend
     reference = None if baseline is None or off else job.reference_for(baseline)
     old = reference if job.extend else None
-    quality = _judged(job, collected, reference)
-    if quality.code in {"off", "no-output", "no-library", "no-samples", "flawed"}:
+    # What is added must be of the first recording: by the noise of earlier additions each could be farther away.
+    quality = _judged(job, collected, reference if old is None else as_first_recorded(old))
+    if quality.code in {"off", "no-output", "no-library", "no-samples"} or _nothing_read(quality):
         return replace(quality, reference=old)
     try:
+        odd = odd_launch(collected.drawn) if job.case.quality.mode == "lossless" else None
+        if odd is not None:
+            return with_odd_views(odd, collected.drawn)
         fresh = reference_of(collected.drawn)
     except DamagedError as error:
         return Quality(code="flawed", flaw="unreadable", said=str(error), reference=old)
@@ -55,14 +66,20 @@ def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None)
     return replace(seen, reference=fresh if old is None else _extended(old, fresh, quality))
 
 
+def _nothing_read(quality: Quality) -> bool:
+    """Whether an output could not be read, so that there is no reference of it; what was left out is no reason."""
+    return quality.code == "flawed" and quality.flaw not in ("left-out", "outdated")
+
+
 def _extended(old: Reference, fresh: Reference, seen: Quality) -> Reference:
-    """The reference stays the picture that it is; what other sessions show is its noise, too."""
+    """The reference stays the picture that it is; what other sessions show is its noise, too, up to what was accepted
+    of them."""
     if len(old.outputs) != len(fresh.outputs):
         return old
     outputs = []
     for place, (kept, new) in enumerate(zip(old.outputs, fresh.outputs, strict=True)):
         own = seen.similarity if place == seen.output else None
-        outputs.append(replace(kept, noise=worst(one for one in (kept.noise, new.noise, own) if one is not None)))
+        outputs.append(with_more_noise(kept, (new.noise, own)))
     return Reference(outputs=tuple(outputs), launches=old.launches + fresh.launches)
 
 
@@ -83,3 +100,27 @@ def not_compared(quality: Quality | None) -> tuple[Warned, ...]:
         # It is recorded with these launches.
         return ()
     return (Warned(code="not-compared", quality=replace(quality, views=(), reference=None)),)
+
+
+def noisy(quality: Quality | None) -> tuple[Warned, ...]:
+    """A warning where the noise of the launches that pictures are compared with, or that are recorded, accepts any
+    picture."""
+    if quality is None:
+        return ()
+    kept = () if quality.reference is None else tuple(output.noise for output in quality.reference.outputs)
+    of_same = (quality.noise,) if quality.code == "same" else ()
+    noise = next((one for one in (*kept, *of_same) if accepts_anything(one)), None)
+    return () if noise is None else (Warned(code="noisy-pictures", quality=Quality(code=quality.code, noise=noise)),)
+
+
+def blank_frames(collected: LaunchSet) -> tuple[Warned, ...]:
+    """A warning about each output of a recording of which some frames show nothing: from then on they are what the case
+    draws. Of several launches the one with most of them."""
+    outputs = [one for drawn in collected.drawn[:1] for one in drawn.samples or ()]
+    found = []
+    for place, first in enumerate(outputs):
+        same = [one.samples[place] for one in collected.drawn if one.samples and place < len(one.samples)]
+        most = max(same, key=lambda sample: sample.blank_frames or 0, default=first)
+        if most.blank_frames:
+            found.append(Warned(code="blank-frames", names=(most.name,), frames=most.blank_frames, of=most.frames))
+    return tuple(found)

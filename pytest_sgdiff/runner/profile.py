@@ -24,7 +24,7 @@ from pytest_sgdiff.data import (
     Reading,
 )
 from pytest_sgdiff.engines.perf_dump import read_dump
-from pytest_sgdiff.engines.profiling import Profiling, can_profile, plan
+from pytest_sgdiff.engines.profiling import Profiling, cannot_profile, plan
 from pytest_sgdiff.errors import BaselineError, SgdiffError
 from pytest_sgdiff.files.data_files import DataFileError, file_name, kind, make_folder, names, opened, remove
 from pytest_sgdiff.gpus import runs_alone
@@ -128,8 +128,8 @@ def _as_before(then: ProfileSummary, wanted: ProfilePlan) -> ProfilePlan:
 
 def _launched(source: LiveSource, wanted: ProfilePlan) -> _Side:
     """One profiled launch, with what is in its trace."""
-    if not can_profile(source.engine, source.info):
-        return _Side(made=Profiled(code="unsupported"))
+    if (lack := cannot_profile(source.engine)) is not None:
+        return _Side(made=Profiled(code=lack))
     root = source.out
     out = root.parent / recordings.PROFILE / root.name if root.name == recordings.AGAINST else root / recordings.PROFILE
     traces = out / file_name(source.case.id) / recordings.TRACES

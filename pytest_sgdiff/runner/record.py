@@ -28,7 +28,7 @@ from pytest_sgdiff.runner.collect import (
     committed,
     measurement_of,
 )
-from pytest_sgdiff.runner.drawn import recorded_pictures
+from pytest_sgdiff.runner.drawn import blank_frames, recorded_pictures
 from pytest_sgdiff.runner.gate import apart_from
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.result import environment_reason, finish, inherited_work
@@ -62,6 +62,9 @@ def record(job: Job) -> CaseResult:
     now, baseline = measurement_of(job, collected), committed(job, collected)
     apart = apart_from(now, baseline) if baseline else ()
     quality = recorded_pictures(job, collected, None if apart else baseline)
+    if quality.code == "odd-launch":
+        # As noise of the baseline it would let any change of its size pass.
+        return finish(job, collected, baseline, (), "invalid", Reason(code="odd-picture"), quality=quality)
     if job.extend and quality.other_picture:
         # What is added must be of the same pictures: as noise of the baseline any other would pass from then on.
         other = Reason(code="picture-changed")
@@ -72,6 +75,7 @@ def record(job: Job) -> CaseResult:
         *told,
         *(Warned(code="recording-doubt", doubts=(d,)) for d in doubts(own)),
         *inherited_work(now.workload),
+        *blank_frames(collected),
         *(
             Warned(code="unknown-stage", stage=one, location=job.case.at(one.key))
             for one in unknown_stages(fresh.measurement.launches, job.case.metrics)

@@ -27,7 +27,7 @@ from pytest_sgdiff.judging.judge import new_stages
 from pytest_sgdiff.judging.step_profile import step_findings
 from pytest_sgdiff.judging.suite_prior import used
 from pytest_sgdiff.runner.collect import LaunchSet, measurement_of
-from pytest_sgdiff.runner.drawn import not_compared
+from pytest_sgdiff.runner.drawn import noisy, not_compared
 from pytest_sgdiff.runner.job import Job
 from pytest_sgdiff.runner.next_step import next_step, settles
 
@@ -68,6 +68,8 @@ def finish(
         step = NextStep(code="name-recording")  # no engine ran, whose log could be read
     if outcome == "regressed" and quality is not None and quality.other_picture:
         step = NextStep(code="accept-picture", command=job.next_command)
+    if reason.code == "odd-picture":
+        step = NextStep(code="odd-picture", command=job.next_command)
     return CaseResult(
         case=case.id,
         node_id=case.node_id,
@@ -91,7 +93,9 @@ def finish(
             *behind_rate(collected),
             *inherited_otherwise(changed),
             *(seen_beside(job, collected, baseline, verdicts) if verdicts and baseline else ()),
-            *not_compared(quality),
+            # Of a recording the reason has it.
+            *(() if reason.code == "odd-picture" else not_compared(quality)),
+            *(noisy(quality) if case.quality.mode == "lossless" else ()),
         ),
         noise=used(job.priors_for(collected.machine)) if verdicts and collected.machine else (),
         problems=collected.problems,

@@ -23,17 +23,17 @@ from pytest_sgdiff.judging.rules.prior import FLOOR, WEIGHT_CAP, Prior
 from pytest_sgdiff.judging.rules.three_way import moderated, quantile
 
 HELD = 3.5
-"""A launch is held up that is so many standard deviations of a difference slower than its variant's quickest. Eight
-launches that nothing holds up differ by so much in one of 20,000 cases."""
+"""A launch is held up that is so many standard deviations of a difference slower than its variant's quickest. Of normal
+noise two launches differ by so much once in 2000 times, and the slowest and the quickest of ten in 2 of 100."""
 HELD_SHARE, HELD_WEIGHT = 0.22, 1.0
 """What is believed of the share of launches that are held up before any is seen, and how many launches that is worth.
-Little: on recorded hosts it was none of 20 launches, or 7 of 16 (docs/decision-evidence.md)."""
+Little: on one recorded host it was 7 of 16, on another hardly any (docs/decision-evidence.md)."""
 LATE, PAUSED = 0.06, 0.6
 """By how much launches are held up (of the logarithm), before any is seen: half of them by a late CPU, by so much on
 average, and half by pauses, hardly by more than so much. On recorded hosts: 2 to 12 %, and 37 to 54 % in requests of a
 second."""
-HELD_SIZE_WEIGHT = 2.0
-"""How many held-up launches that is worth."""
+HELD_SIZE_WEIGHT = 1.0
+"""How many held-up launches that is worth: those of one host are of one kind."""
 DRIFT_WEIGHT = 4.0
 """How many rounds the prior of the drift between them is worth."""
 LONGEST = 5.0

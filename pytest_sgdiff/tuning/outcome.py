@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import EngineInfo, Tuned, TuneLaunch, Variant
+from pytest_sgdiff.data import EngineInfo, Space, Tuned, TuneLaunch, Variant
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.tuning.bench import Bench
@@ -14,17 +14,17 @@ from pytest_sgdiff.tuning.report import TunedVariant
 
 
 def described(
-    variants: Sequence[Variant], launches: Sequence[TuneLaunch], bench: Bench, engine: EngineInfo
+    space: Space, launches: Sequence[TuneLaunch], bench: Bench, engine: EngineInfo
 ) -> tuple[TunedVariant, ...]:
-    """What is known of each variant beside its standing. The first is the case as it is written."""
+    """What is known of each variant beside its standing."""
     return tuple(
         TunedVariant(
             variant=one,
             e2e_ms=_e2e_ms(one.name, launches),
-            quality=pictures(bench, variants[0], one, launches),
+            quality=pictures(bench, space.written, one, launches),
             command=_command(one, engine),
         )
-        for one in variants
+        for one in space.variants
     )
 
 

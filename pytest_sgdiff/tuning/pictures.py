@@ -8,17 +8,18 @@ from pytest_sgdiff.data import Quality, QualityChoice, TuneLaunch, Variant
 from pytest_sgdiff.data.pictures import LOSSLESS
 from pytest_sgdiff.engines.outputs import saves
 from pytest_sgdiff.errors import RecordingError
-from pytest_sgdiff.quality.judge import Drawn, judge_quality, reference_of
+from pytest_sgdiff.quality.judge import judge_quality
 from pytest_sgdiff.quality.pictures import DamagedError
+from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.recordings import store
 from pytest_sgdiff.tuning.bench import Bench
 
 
-def pictures(bench: Bench, written: Variant, variant: Variant, launches: Sequence[TuneLaunch]) -> Quality | None:
+def pictures(bench: Bench, written: Variant | None, variant: Variant, launches: Sequence[TuneLaunch]) -> Quality | None:
     """What became of the pictures of a variant; None where it has no launch that counts, or is the case as it is
-    written. Of a lossless variant they are to be the same but for the noise of the case's own launches, of a lossy one
-    they may be any."""
-    if variant.name == written.name:
+    `written`, or that cannot be launched. Of a lossless variant they are to be the same but for the noise of the case's
+    own launches, of a lossy one they may be any."""
+    if written is None or variant.name == written.name:
         return None
     drawn = _drawn(bench, variant, launches)
     if not drawn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_sgdiff.data import Pruned, Quality, Tuned, Variant
+from pytest_sgdiff.data import Case, Pruned, Quality, Tuned, Variant
 from pytest_sgdiff.tuning.claims import ClaimResult
 
 
@@ -27,13 +27,14 @@ class TunedVariant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneReport:
-    """A search. `metric` is what variants are ranked by; `written` is the variant without settings, the first of
-    `variants`. `front` are the variants that no other one beats in both time and memory, the quickest first. `best` is
-    the one that is recommended, None where there is none. `budget_s` is the time that the search was given, None for
-    any; `took_s` what it took. `claims` are those of the guide about this model. `file` is the case file with the
-    winner, if one was asked for."""
+    """A search. `metric` is what variants are ranked by. `base` is the case as it is written, and `written` the variant
+    that is it, empty where that cannot be launched. `front` are the variants that no other one beats in both time and
+    memory, the quickest first. `best` is the one that is recommended, None where there is none. `budget_s` is the time
+    that the search was given, None for any; `took_s` what it took. `claims` are those of the guide about this model.
+    `file` is the case file with the winner, if one was asked for."""
 
     case: str
+    base: Case
     metric: str
     engine_version: str
     machine: str

@@ -16,6 +16,18 @@ DISTURBED_AT_MOST = 2
 up."""
 
 
+def launch_order(space: Space) -> tuple[str, ...]:
+    """The variants in the order of their first launches: the case as it is written, and those that compile last. One of
+    them may take many times as long as any other (on an H200 longer than six minutes, beside launches of 45 s), and a
+    budget that it uses up would have measured nothing else."""
+    first = None if space.written is None else space.written.name
+    late = {
+        variant.name: variant.name != first and variant.case.args.get("enable-torch-compile") is True
+        for variant in space.variants
+    }
+    return tuple(sorted(late, key=lambda name: late[name]))
+
+
 class Chooser(Protocol):
     """Chooses what is launched next (`pytest_sgdiff.tuning.search.Race`)."""
 
@@ -77,7 +89,7 @@ class Search:
             variants = [self._variants[name] for name in begun.variants]
             known = {one.variant for one in self.book.launches if one.round == begun.begun}
             self._keep([one for one in self.bench.known(begun.begun, variants) if one.variant not in known])
-        while named := self.chooser.next(self._slots()):
+        while named := self._named():
             fitting = [name for name in named if self._fits(name)]
             chosen = self._together(fitting)
             for name in named:
@@ -88,6 +100,16 @@ class Search:
                 break
             self._launch(chosen)
         return self.chooser.tuned()
+
+    def _named(self) -> Sequence[str]:
+        """What is to be launched next. The case as it is written has a second launch before all others: the first one
+        on a machine may be slow, as kernels are compiled for it, and all gains are told against this case."""
+        if (written := self.space.written) is not None:
+            tries = [one for one in self.book.launches if one.variant == written.name]
+            given_up = any(one.variant == written.name and one.dropped for one in self.chooser.tuned().standings)
+            if len(tries) == 1 and not given_up and self.chooser.left().launches and self._fits(written.name):
+                self._launch([written.name])
+        return self.chooser.next(self._slots())
 
     @property
     def used_s(self) -> float:
@@ -107,19 +129,14 @@ class Search:
                 variants=tuple(names),
                 launches=sum(one.tried is not None for one in self.book.launches),
                 left=left,
-                left_s=self._left_s(left, at_once=len(names)),
+                left_s=self._left_s(left, at_once=max(1, min(self._slots(), left))),
             )
         )
         self.book.begin(number, names)
         timeout_s = None if self.budget_s is None else max(1.0, self.budget_s - self.used_s)
         variants = [self._variants[name] for name in names]
-        try:
-            found = self.bench.measure(number, variants, timeout_s=timeout_s)
-        except BaseException:
-            # What ended before the others, or before the interrupt, is known.
-            known = self.bench.known(number, variants)
-            self.book.add(known)
-            raise
+        # Where this is interrupted, the next command reads what ended before.
+        found = self.bench.measure(number, variants, timeout_s=timeout_s)
         self._keep(found)
         for name in set(names) - {one.variant for one in found}:
             # The time was up before it ended.
@@ -139,8 +156,8 @@ class Search:
 
     def _look(self, one: TuneLaunch) -> None:
         """Give up a variant that draws another picture although it is called lossless."""
-        variant, written = self._variants[one.variant], self.space.variants[0]
-        if variant.lossy or variant is written or not self._is_other(variant):
+        variant, written = self._variants[one.variant], self.space.written
+        if written is None or variant.lossy or variant is written or not self._is_other(variant):
             return
         if sum(known.variant == written.name and known.tried is not None for known in self.book.launches) < 2:
             # How far two launches of the case itself are from one another is noise, and no change.

@@ -1,4 +1,4 @@
-"""`sgdiff tune` on one real GPU: attention backend, torch.compile, offload and precision, in some seven launches.
+"""`sgdiff tune` on one real GPU: attention backend, offload, precision and, with what is left of the time, compiling.
 
 pytest tests/gpu/test_tune.py -m gpu -s
 """

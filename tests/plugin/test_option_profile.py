@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from pytest_sgdiff.recordings import store as recordings
-from tests.plugin.conftest import Project
+from pytest_sgdiff.runner import profile as runner_profile
+from tests.plugin.conftest import PLUGINS, Project
 from tests.plugin.test_option_against import engine
 
 
@@ -73,3 +74,55 @@ def test_an_unknown_value_is_refused(project: Project) -> None:
     result = project.run("--sgdiff-gpus=1", "--sgdiff-profile=some")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--sgdiff-profile=some: unknown, use one of regressed, all" in result.stderr.str()
+
+
+INTERRUPTS = """
+import os, signal, threading
+from pytest_sgdiff.runner import profile
+
+def pytest_configure(config):
+    def interrupted(source, wanted):
+        # A worker's controller is its parent; the tests themselves may run in a worker of another one.
+        if hasattr(config, "workerinput"):
+            os.kill(os.getppid(), signal.SIGINT)
+            while not source.abandoned():
+                threading.Event().wait(0.05)
+        raise KeyboardInterrupt
+
+    profile._launched = interrupted
+"""
+
+
+def interrupted_while_profiled(project: Project, result: pytest.RunResult) -> None:
+    assert result.ret == pytest.ExitCode.INTERRUPTED, result.stdout.str()
+    report = json.loads((project.root / "report.json").read_text())
+    (found,) = report["cases"]
+    assert (found["outcome"], found["profile"]["code"]) == ("regressed", "interrupted")
+    assert (report["interrupted"], report["unmeasured"]) == (True, [])
+
+
+@pytest.fixture
+def interrupting(project: Project) -> Iterator[Project]:
+    """A project whose case regressed, and whose profiled launch somebody ends."""
+    launched = runner_profile._launched
+    project.baseline()
+    project.engine("slow:1.30")
+    project.write("conftest.py", INTERRUPTS)
+    yield project
+    runner_profile._launched = launched
+
+
+OPTIONS = ("--sgdiff-gpus=1", "--sgdiff-profile=regressed", "--sgdiff-report=report.json")
+
+
+def test_ctrl_c_while_a_case_is_profiled_leaves_its_verdict(interrupting: Project, pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess(
+        *PLUGINS, "-Wignore::pytest.PytestAssertRewriteWarning", *OPTIONS, no_reraise_ctrlc=True
+    )
+    interrupted_while_profiled(interrupting, result)
+    assert "regressed" in result.stdout.str()
+
+
+@pytest.mark.faults
+def test_ctrl_c_does_so_under_xdist_too(interrupting: Project) -> None:
+    interrupted_while_profiled(interrupting, interrupting.run_apart(*OPTIONS, "-n", "1"))

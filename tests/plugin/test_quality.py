@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.quality import judge
+from pytest_sgdiff.quality import extra
 from tests.plugin.conftest import CASE, Project
 
 BASELINE = "baselines/nvidia-h200-x1/tiny"
@@ -64,15 +64,19 @@ def test_the_same_picture_passes_and_a_black_one_does_not_count(drawn: Project) 
 
 def test_what_is_not_compared_is_a_warning(drawn: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(judge, "missing", lambda: ("av",))
+        patched.setattr(extra, "missing", lambda: ("av",))
         lacking = case_of(drawn, "--sgdiff-gpus=4", "--sgdiff-out=kept")
     assert (lacking["quality"]["code"], "not-compared" in lacking["warning_codes"]) == ("no-library", True)
     path = drawn.root / f"{BASELINE}.json"
     document = json.loads(path.read_text())
     del document["reference"]
     path.write_text(json.dumps(document))
-    without = case_of(drawn, "--sgdiff-replay=kept")
+    shown = drawn.run("-q", "--sgdiff-report=r.json", "--sgdiff-replay=kept")
+    (without,) = json.loads((drawn.root / "r.json").read_text())["cases"]
     assert (without["quality"]["code"], "not-compared" in without["warning_codes"]) == ("no-reference", True)
+    # Whoever sees nothing but the summary sees that nobody looked.
+    (warning,) = [line for line in shown.outlines if "warning" in line]
+    assert without["quality"]["words"] in warning
 
 
 def test_a_candidate_brings_its_own_pictures(drawn: Project, capsys: pytest.CaptureFixture[str]) -> None:

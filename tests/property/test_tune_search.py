@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_sgdiff.data import Dropped, Tried
 from pytest_sgdiff.tuning.search import Race
 
-QUICK = settings(max_examples=25, deadline=None, derandomize=True)
+QUICK = settings(max_examples=25, derandomize=True)
 NAMES = "abcdefg"
 MOST = 4
 LIMIT_MIB = 100.0

@@ -204,7 +204,7 @@ PROBLEMS = {
     "empty-output": "The file is there and has no content.",
     "output-of-warmup": "The measured request wrote nothing.",
     "bad-output": "A picture, video or mesh that is incomplete or broken. Cause `damaged`.",
-    "blank-output": "The picture, or every frame that was looked at, is of one colour ([quality.md]"
+    "blank-output": "The picture, or more than half of the frames, is of one colour ([quality.md]"
     "(quality.md#pictures-that-show-nothing)). Cause `blank`.",
     "diffusers-ran": "The engine fell back to diffusers without a message. Cause `backend`.",
     "native-unproved": "No line says which pipeline ran. The log is incomplete, or its level is above info.",
@@ -263,6 +263,8 @@ REASONS = {
     "shard-incomplete": "Launches that the shard recorded are not in the recording. Get its whole artifact again.",
     "picture-changed": "The launches drew another picture than the baseline's: [pictures](#pictures). The times do not "
     "matter then.",
+    "odd-picture": "A launch with the same seed drew something else than the others of the recording "
+    "([quality.md](quality.md#an-odd-launch)). Nothing is recorded.",
     "recorded": "`--sgdiff-update` took these launches as the baseline.",
 }
 
@@ -274,14 +276,19 @@ PICTURES = {
     "beyond-allowed": "Regressed: the case states a figure under `quality`, and the pictures do not keep it.",
     "other-size": "Regressed: the width or height differs.",
     "other-frames": "Regressed: the number of frames differs.",
-    "other-kind": "Regressed: an image in place of a video, or the like.",
+    "other-kind": "Regressed: an image in place of a video, a format that cannot be read in place of one that can, or "
+    "the like.",
     "other-count": "Regressed: more or fewer files than before.",
+    "blank-frames": "Regressed: more frames show nothing than in the baseline "
+    "([quality.md](quality.md#pictures-that-show-nothing)).",
+    "odd-launch": "In a recording nothing is recorded then; in an A/B run the pictures are not compared "
+    "([quality.md](quality.md#an-odd-launch)).",
     "off": "The case says `quality: off`.",
     "no-output": "The case has no output written.",
     "no-library": "Install the extra `quality`.",
     "no-samples": "The recording was made without the extra `quality`, or by an earlier version.",
     "no-reference": "The baseline was recorded without pictures. Record it again.",
-    "flawed": "One of the outputs has no sample; the sentence says why.",
+    "flawed": "At least one of the outputs was not compared; the sentence says why. The others were compared.",
 }
 
 GAPS = {
@@ -366,14 +373,21 @@ WARNINGS = {
     "unknown-machine": "Only recordings without a machine are compared with it.",
     "unknown-stage": "Correct the name.",
     "lost-launches": "The figures are those of the launch that was made again: [losses](#losses).",
-    "not-compared": "The pictures of the case were not compared: [pictures](#pictures).",
+    "not-compared": "Pictures of the case were not compared: [pictures](#pictures). `pytest -q` shows it, too.",
+    "noisy-pictures": "Four times the dissimilarity between the launches, which is what is accepted, is everything: "
+    "their SSIM is at most 0.75 ([quality.md](quality.md#what-is-the-same-picture)). `pytest -q` shows it, too.",
+    "blank-frames": "Frames of a recorded video are of one colour. From then on they belong to what the case draws: "
+    "look at the video, and record it again if they are wrong.",
     "advice": "[Advice](#advice-on-a-case) on the case, of level warning.",
 }
 
 PROFILES = {
     "compared": "The table lists what changed most. It is no verdict.",
     "alone": "`--sgdiff-update --sgdiff-profile=all` recorded it.",
-    "unsupported": "Servers, engines of a plugin and launches on a cluster are not profiled.",
+    "unsupported-server": "The profiler belongs to `sglang generate`.",
+    "unsupported-cluster": "The trace would lie on the node.",
+    "unsupported-engine": "The plugin knows no flags of its profiler.",
+    "interrupted": "Ctrl-C, or a signal, ended the run during the profiled launch. The case keeps its verdict.",
     "launch-failed": "The verdict stands: it rests on other launches. The log is in the folder `profile`.",
     "no-trace": "The log of the profiled launch in the folder `profile` says why.",
     "torn": "The engine was stopped while it wrote, or the disk is full.",

@@ -200,6 +200,54 @@ def test_what_is_known_is_not_judged_again_after_a_kill(tmp_path: Path) -> None:
     assert third.asked == []
 
 
+@pytest.mark.parametrize("skip", ["setup-failed", "no-engine", "checkout-failed", "not-measured"])
+def test_a_parent_that_did_not_run_is_asked_again_by_the_next_command(tmp_path: Path, skip: SkipCode) -> None:
+    broken = Bench(10, {"9": skip, "8": "invalid"})
+    assert search(broken, folder=tmp_path).code == "among"
+    # Within one command nothing is asked twice.
+    assert len(set(broken.asked)) == len(broken.asked)
+    still = Bench(10, {"9": skip})
+    end = search(still, folder=tmp_path)
+    assert (end.code, still.asked) == ("among", [("0", "9")])
+    assert {one.commit for one in end.suspects} == {"8", "9", "10"}
+    mended = Bench(10)
+    end = search(mended, folder=tmp_path)
+    assert (end.code, end.first and end.first.commit) == ("found", "10")
+    assert mended.asked == [("0", "9"), ("9", "10")]
+    assert [one.commit for one in end.path].count("9") == 1
+
+
+def test_what_a_launch_itself_shows_is_not_asked_again(tmp_path: Path) -> None:
+    assert search(Bench(10, {"9": "invalid"}), folder=tmp_path).code == "among"
+    again = Bench(10)
+    assert (search(again, folder=tmp_path).code, again.asked) == ("among", [])
+
+
+def test_the_ends_are_compared_more_often_than_others() -> None:
+    class Unclear(Bench):
+        def compare(self, base: str, candidate: str, aim: Aim | None) -> Compared:
+            found = super().compare(base, candidate, aim)
+            fourth = candidate != "20" or self.asked.count((base, candidate)) == 4
+            return found if fourth else Compared(verdict="skip", skip="undecided", pairs=FAST)
+
+    end = search(Unclear(7))
+    assert (end.code, end.whole and len(end.whole.evidence)) == ("found", 4)
+
+
+def test_the_parent_is_compared_more_often_than_others() -> None:
+    class Unclear(Bench):
+        def compare(self, base: str, candidate: str, aim: Aim | None) -> Compared:
+            found = super().compare(base, candidate, aim)
+            fourth = base == "0" or self.asked.count((base, candidate)) == 4
+            return found if fourth else Compared(verdict="skip", skip="undecided", pairs=FAST)
+
+    end = search(Unclear(7))
+    assert (end.code, end.parent and len(end.parent.evidence)) == ("found", 4)
+    assert end.parent is not None
+    # All four may have erred.
+    assert end.parent.checkpoints == 3 * FAST.checkpoints + SLOW.checkpoints
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2}', '{"schema": 1, "judged": 3}', "\udcff"])
 def test_a_damaged_state_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_bytes(text.encode("utf-8", "surrogateescape"))

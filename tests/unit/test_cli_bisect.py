@@ -103,6 +103,11 @@ def test_an_interrupt_removes_the_worktrees(project: Path, monkeypatch: pytest.M
     [
         (["--good", "nowhere"], "names no commit"),
         (["--good=--all"], "names no commit"),
+        (["--good", "^HEAD~1"], "leave it out"),
+        (["--bad", "^HEAD"], "leave it out"),
+        (["--good", "HEAD~1..HEAD"], "no range"),
+        (["--good", "HEAD^!"], "names no commit"),
+        (["--good", "HEAD^@"], "names no commit"),
         (["--good", "t2"], "one commit"),
         (["--good", "t2", "--bad", "t0"], "exchange"),
         (["--case", "tinny"], "did you mean tiny?"),

@@ -120,6 +120,29 @@ def test_ctrl_c_is_130_and_what_keeps_gpus_away_is_2(
     assert "GPU 0 is busy\nand here is why\n" in capsys.readouterr().err
 
 
+def test_what_was_found_out_is_printed_though_files_cannot_be_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measuring(monkeypatch, quick)
+    assert main([*TUNE, "--report", "pytest.ini/x.json"]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("tiny: compile is the fastest")
+    assert "pytest.ini/x.json" in said.err
+    assert main([*TUNE, "--write", "pytest.ini/x.yaml", "--report", "x.json"]) == 2
+    assert "pytest.ini/x.yaml" in capsys.readouterr().err
+    assert json.loads((project / "x.json").read_text())["file"] == ""
+
+
+def test_a_case_that_cannot_be_launched_is_refused_with_the_reason(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launched = measuring(monkeypatch, quick)
+    (project / "cases" / "tiny.yaml").write_text(CASE + "    env: {SGDIFF_LEASE: x}\n")
+    assert main(TUNE) == 2
+    assert "owned-variable" in capsys.readouterr().err
+    assert launched == []
+
+
 def test_a_dry_run_launches_and_writes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,7 +27,7 @@ from pytest_sgdiff.data import (
     ProfileRow,
     ProfileSummary,
 )
-from pytest_sgdiff.engines.profiling import FOLDERS, Profiling, can_profile, plan
+from pytest_sgdiff.engines.profiling import FOLDERS, Profiling, cannot_profile, plan
 from pytest_sgdiff.engines.sglang_generate import SglangGenerate
 from pytest_sgdiff.engines.sglang_serve import SglangServe
 from pytest_sgdiff.errors import BaselineError
@@ -169,8 +169,13 @@ def test_the_profilers_flags_and_folder_are_added_to_the_command() -> None:
 
 
 def test_only_an_engine_with_the_flags_can_be_profiled() -> None:
-    assert can_profile(SglangGenerate(), INFO)
-    assert not can_profile(SglangServe(), INFO)
+    assert cannot_profile(SglangGenerate()) is None
+    assert cannot_profile(SglangServe()) == "unsupported-server"
+
+    class Mine(SglangGenerate):
+        name = "mine"
+
+    assert cannot_profile(Mine()) == "unsupported-engine"
 
 
 def recorded(root: Path, *, content: bytes | None, name: str = "x.trace.json.gz") -> Path:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff.data import NextStep, QualityChoice
-from pytest_sgdiff.quality import judge
-from pytest_sgdiff.quality.judge import Drawn, reference_of
+from pytest_sgdiff.quality import extra
+from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.reports import case_text, quality_text
 from pytest_sgdiff.runner.ab import against
 from pytest_sgdiff.runner.gate import gate
@@ -130,7 +130,7 @@ def test_an_extension_keeps_the_reference_and_adds_to_its_noise():
 @pytest.mark.parametrize("mode", ["lossless", "off"])
 def test_an_extension_without_the_libraries_keeps_the_reference(monkeypatch, mode):
     then = with_pictures(*STEADY, engine_version="0.5.17")
-    monkeypatch.setattr(judge, "missing", lambda: ("av",))
+    monkeypatch.setattr(extra, "missing", lambda: ("av",))
     case = replace(CASE, quality=QualityChoice(mode=mode))
     result = record(job(launches(*STEADY), then=then, case=case, extend=True))
     assert result.recorded
@@ -152,3 +152,87 @@ def test_both_engines_of_a_pair_must_draw_the_same():
     base, now = launches(*STEADY, name="base"), launches(*STEADY)
     same = against(job(base, case=LOOKED_AT), job(now, case=LOOKED_AT))
     assert (same.outcome, same.quality and same.quality.code) == ("pass", "same")
+
+
+def one_draws(source, number, sample):
+    """The source with another sample in one of its launches."""
+    made = source.launch
+
+    def launch(*, alone):
+        one = made(alone=alone)
+        return replace(one, samples=(sample,)) if one is not None and one.number == number else one
+
+    source.launch = launch
+    return source
+
+
+@pytest.mark.parametrize("extend", [False, True])
+def test_a_recording_with_an_odd_launch_is_refused_and_shows_it(extend):
+    then = with_pictures(*STEADY, engine_version="0.5.17")
+    result = record(job(one_draws(launches(*STEADY), 2, OTHER), then=then, case=LOOKED_AT, extend=extend))
+    assert (result.outcome, result.reason_code, result.recorded) == ("invalid", "odd-picture", False)
+    assert result.quality is not None
+    assert (result.quality.code, result.quality.launch, result.quality.reference) == ("odd-launch", 2, None)
+    assert (result.quality.views[0].then, result.quality.views[0].now) == (DREW.picture, OTHER.picture)
+    assert result.next_step == NextStep(code="odd-picture", command=RENEW)
+    assert "not-compared" not in {one.code for one in result.warnings}
+
+
+def test_a_case_that_states_what_it_allows_is_recorded_whatever_its_launches_draw():
+    stated = replace(CASE, quality=QualityChoice(mode="bounded", psnr=3.0))
+    result = record(job(one_draws(launches(*STEADY), 2, OTHER), case=stated))
+    assert result.recorded
+    assert result.quality is not None
+    assert result.quality.reference is not None
+
+
+def test_an_odd_launch_of_the_base_engine_widens_nothing_unseen():
+    base, now = one_draws(launches(*STEADY, name="base"), 1, OTHER), launches(*STEADY)
+    result = against(job(base, case=LOOKED_AT), job(now, case=LOOKED_AT))
+    assert [one.code for one in result.warnings] == ["not-compared"]
+    assert result.quality is not None
+    assert (result.quality.code, result.quality.launch, result.outcome) == ("odd-launch", 1, "pass")
+    base = one_draws(launches(*STEADY, name="base"), 1, drew(levels(0) + 20))
+    far = against(job(base, case=LOOKED_AT), job(launches(*STEADY, sample=OTHER), case=LOOKED_AT))
+    assert (far.outcome, far.reason_code) == ("regressed", "picture-changed")
+
+
+def test_no_row_of_extensions_lets_the_picture_creep_away():
+    """Each addition is as far from the one before as was accepted of it: what the first recording accepts ends it."""
+    then, recorded = with_pictures(*STEADY, engine_version="0.5.17"), []
+    for brighter in (1, 2, 4, 8):
+        sample = drew(levels(0) + brighter)
+        added = record(job(launches(*STEADY, sample=sample), then=then, case=LOOKED_AT, extend=True))
+        recorded.append(added.recorded)
+        if added.recorded:
+            assert added.quality is not None
+            then = replace(then, reference=added.quality.reference)
+    assert recorded == [True, False, False, False]
+    assert added.reason_code == "picture-changed"
+    assert added.quality is not None
+    assert added.quality.limit == pytest.approx(48.13, abs=0.01)
+
+
+def test_blank_frames_in_a_recording_are_said():
+    clip = drew(levels(0), name="a.mp4", kind="video", frames=9, shown=(0,), blank_frames=2, dim_frames=3)
+    result = record(job(launches(*STEADY, sample=clip), case=LOOKED_AT))
+    (warned,) = [one for one in result.warnings if one.code == "blank-frames"]
+    assert (warned.names, warned.frames, warned.of, result.recorded) == (("a.mp4",), 2, 9, True)
+
+
+def test_launches_that_all_draw_something_else_are_said_to_accept_anything():
+    drawn = [
+        drew(levels(seed, shape=(64, 64))[::-1] if seed % 2 else levels(seed, shape=(64, 64))) for seed in range(5)
+    ]
+    source = launches(*STEADY)
+    for number, sample in enumerate(drawn):
+        source = one_draws(source, number, sample)
+    result = record(job(source, case=LOOKED_AT))
+    assert result.recorded
+    assert "noisy-pictures" in {one.code for one in result.warnings}
+    assert result.quality is not None
+    then = baseline(*STEADY, reference=result.quality.reference)
+    gated = gate(job(launches(*STEADY, sample=drawn[3]), then=then, case=LOOKED_AT))
+    assert (gated.outcome, [one.code for one in gated.warnings]) == ("pass", ["noisy-pictures"])
+    quiet = record(job(launches(*STEADY), case=LOOKED_AT))
+    assert "noisy-pictures" not in {one.code for one in quiet.warnings}

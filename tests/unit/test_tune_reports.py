@@ -48,7 +48,9 @@ CASE = Case(
     args={"prompt": "a cat", "tp-size": 2},
 )
 CFG = Setting(axis="topology", name="cfg2", args={"enable-cfg-parallel": True, "tp-size": None})
-COMPILE = Setting(axis="compile", name="compile", args={"enable-torch-compile": True})
+COMPILE = Setting(
+    axis="compile", name="compile", args={"enable-torch-compile": True}, source="the guide: 1.2 to 1.5 times as fast"
+)
 SAGE = Setting(axis="attention", name="sage", args={"attention-backend": "sage_attn"}, lossy=True)
 CACHE = Setting(axis="cache", name="cache-dit", env={"SGLANG_CACHE_DIT_ENABLED": "true"}, lossy=True)
 OOM = Problem(
@@ -119,6 +121,7 @@ def report(code: TuneCode = "decided", **changes: Any) -> TuneReport:
     pair = Compared(this="cfg2", that="as-written", code="held", ratio=Ratio(value=0.816, low=0.79, high=0.85))
     fields: dict[str, Any] = {
         "case": CASE.id,
+        "base": CASE,
         "metric": "denoise",
         "engine_version": "0.5.23",
         "machine": "NVIDIA H200 x 4",
@@ -172,6 +175,21 @@ def test_the_terminal() -> None:
     check_golden("tune", ["\n\n----\n\n".join(blocks)])
 
 
+def test_what_must_be_known_is_said() -> None:
+    found = report("budget")
+    waiting = replace(found.tuned, standings=(*found.tuned.standings, *(standing(f"late{n}") for n in range(5))))
+    unknown = replace(found.tuned, standings=(standing("cfg2", 8000.0, group=1), *found.tuned.standings[3:]))
+    check_golden(
+        "tune_notes",
+        [
+            *tune_text.notes(replace(found, tuned=waiting)),
+            *tune_text.notes(replace(found, tuned=unknown, best="cfg2")),
+            *tune_text.notes(replace(found, best="cache-dit")),
+            *tune_text.left_out(found, verbose=False),
+        ],
+    )
+
+
 def test_every_code_has_words() -> None:
     advice = Advice(level="error", slug="fsdp", message="it cannot", location=Location(path="x", line=1, column=1))
     firered = next(one for one in CLAIMS if one.name == "cfg-firered-1.0")
@@ -199,6 +217,14 @@ def test_every_code_has_words() -> None:
 
 def test_markdown() -> None:
     check_golden("tune_markdown", [tune_markdown.render(report())])
+    name = "a|b <i>c</i> @d"
+    hostile = TunedVariant(variant=replace(variant(), name=name), command="x `` y")
+    tuned = replace(report().tuned, standings=(standing(name, 8000.0, group=1),))
+    text = tune_markdown.render(report(case=name, tuned=tuned, variants=(hostile,), written=name, front=(), best=name))
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    assert "a|b" not in prose
+    assert "<i>" not in prose
+    assert "@d" not in prose
 
 
 def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
@@ -208,7 +234,7 @@ def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
     check_golden(
         "tune_steps",
         [
-            *tune_text.space(CASE.id, space),
+            *tune_text.space(CASE, space),
             "",
             tune_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
             tune_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),

@@ -9,10 +9,21 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Case, Dropped, Problem, Quality, Space, Tried, Tuned, TuneLaunch, TuneStep, Variant
+from pytest_sgdiff.data import (
+    Case,
+    Dropped,
+    Problem,
+    Quality,
+    Space,
+    Tried,
+    Tuned,
+    TuneLaunch,
+    TuneStep,
+    Variant,
+)
 from pytest_sgdiff.tuning.book import Book
 from pytest_sgdiff.tuning.search import Race
-from pytest_sgdiff.tuning.tune import Search
+from pytest_sgdiff.tuning.tune import Search, launch_order
 from tests import factories
 from tests.tuning_space import space_of
 
@@ -101,6 +112,21 @@ def test_the_best_is_found(search: Callable[..., Search]) -> None:
     assert sum(step.came is not None for step in steps) == len(bench.rounds)
 
 
+def test_the_case_itself_is_launched_twice_before_all_others(search: Callable[..., Search]) -> None:
+    bench = Pretended()
+    search(bench).run()
+    assert bench.rounds[:3] == [("as-written",), ("as-written",), ("slow",)]
+
+
+def test_a_case_that_needs_too_much_memory_is_not(
+    search: Callable[..., Search], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SIZES, "as-written", 50000.0)
+    bench = Pretended()
+    search(bench).run()
+    assert bench.rounds.count(("as-written",)) == 1
+
+
 def test_variants_run_at_the_same_time_where_they_have_room(search: Callable[..., Search]) -> None:
     bench = Pretended()
     space = space_of(CASE, {"slow": "", "quick": "", "alike-1": "", "alike-2": ""}, gpus={"quick": 4, "alike-1": 2})
@@ -127,11 +153,25 @@ def test_no_launch_begins_that_is_not_expected_to_end_in_time(search: Callable[.
     assert (tuned.code, len(bench.rounds), bench.now) == ("budget", 3, 30.0)
 
 
+def test_what_compiles_has_its_first_launch_after_all_others() -> None:
+    compiled = replace(CASE, args={"enable-torch-compile": True})
+
+    def order(written: Case, *, others: bool) -> tuple[str, ...]:
+        named = ("as-written", written), ("compile", compiled), ("fa", compiled if others else CASE)
+        variants = tuple(Variant(name=name, case=case) for name, case in named)
+        return launch_order(replace(space_of(CASE), variants=variants))
+
+    assert order(CASE, others=False) == ("as-written", "fa", "compile")
+    # That the case compiles itself is no reason to measure it last.
+    assert order(compiled, others=False) == ("as-written", "fa", "compile")
+    assert order(compiled, others=True) == ("as-written", "compile", "fa")
+
+
 def test_a_launch_that_takes_longer_than_all_before_is_ended_in_time(search: Callable[..., Search]) -> None:
     bench = Pretended(slow={"slow": 100.0})
     tuned = search(bench, budget_s=35.0).run()
     assert (tuned.code, bench.now) == ("budget", 35.0)
-    assert [one.launches for one in tuned.standings] == [1] + [0] * 7
+    assert [one.launches for one in tuned.standings] == [2] + [0] * 7
 
 
 def test_a_second_command_has_the_time_that_the_first_has_left(search: Callable[..., Search]) -> None:
@@ -142,16 +182,16 @@ def test_a_second_command_has_the_time_that_the_first_has_left(search: Callable[
 
 
 def test_what_ended_before_an_interrupt_is_known_afterwards(search: Callable[..., Search]) -> None:
-    bench = Pretended(interrupts=2)
+    bench = Pretended(interrupts=3)
     with pytest.raises(KeyboardInterrupt):
         search(bench, gpus=2).run()
     before = list(bench.rounds)
-    assert before[1] == ("quick", "alike-1")
+    assert before[2] == ("quick", "alike-1")
     bench.interrupts = 0
     tuned = search(bench, gpus=2).run()
     assert tuned.standings[0].variant == "quick"
     # The one that had ended is not launched for what is known of it.
-    assert bench.rounds[2][0] == "alike-1"
+    assert bench.rounds[3][0] == "alike-1"
 
 
 def test_what_a_killed_command_left_is_read_first(search: Callable[..., Search], tmp_path: Path) -> None:
@@ -191,9 +231,13 @@ def test_what_differs_as_much_as_launches_of_the_case_itself_is_no_other_picture
     bench = Pretended()
 
     def drew(variant: Variant) -> Quality:
-        return Quality(code="changed" if bench.rounds.count(("as-written",)) < 2 else "same")
+        launches = sum("as-written" in names for names in bench.rounds)
+        return Quality(code="changed" if launches < 2 else "same")
 
-    assert search(bench, drew=drew).run().standings[0].variant == "quick"
+    # The two are launched at the same time first, so the case itself is launched once more for this.
+    tuned = search(bench, space_of(CASE, {"quick": ""}), gpus=2, drew=drew).run()
+    assert tuned.standings[0].variant == "quick"
+    assert bench.rounds[:2] == [("as-written", "quick"), ("as-written",)]
 
 
 def test_a_lossy_variant_may_draw_what_it_likes(search: Callable[..., Search]) -> None:
@@ -203,3 +247,11 @@ def test_a_lossy_variant_may_draw_what_it_likes(search: Callable[..., Search]) -
         Pretended(), replace(space, variants=(space.variants[0], lossy)), drew=lambda one: Quality(code="changed")
     ).run()
     assert tuned.standings[0].variant == "quick"
+
+
+def test_a_case_that_cannot_be_launched_itself_is_searched_all_the_same(search: Callable[..., Search]) -> None:
+    space = space_of(CASE, {"slow": "", "quick": ""})
+    bench = Pretended()
+    tuned = search(bench, replace(space, variants=space.variants[1:]), drew=lambda one: Quality(code="changed")).run()
+    assert tuned.standings[0].variant == "quick"
+    assert all("as-written" not in names for names in bench.rounds)

@@ -141,6 +141,7 @@ CHANGED = (
 )
 DOUBT = Doubt(code="varies", metric="denoise", unit="ms", of=5, size=0.015, limit=0.012, needed=10)
 STAGE = UnknownStage(key="metrics.gate", name="DecodeStage", near="DecodingStage", known=("DecodingStage",))
+ODD = Quality(code="odd-launch", launches=5, launch=3, measure="psnr", found=17.5, limit=38.1)
 OTHER_PICTURE = Quality(
     code="changed",
     launches=1,
@@ -303,6 +304,7 @@ def reason_lines() -> Iterator[str]:
         Reason(code="shard-unmeasured", shard="3/4", error="its worker died"),
         Reason(code="shard-incomplete", shard="3/4", launches=2, of=5),
         Reason(code="picture-changed"),
+        Reason(code="odd-picture"),
         Reason(code="recorded", launches=1),
         Reason(code="recorded", launches=5, others=("nvidia-h100-x1",)),
         Reason(code="recorded", launches=5, added_to=5),
@@ -311,7 +313,8 @@ def reason_lines() -> Iterator[str]:
     ]
     assert {one.code for one in reasons} == set(get_args(ReasonCode))
     for one in reasons:
-        result = factories.regressed(reason=one, problems=(problem,), quality=OTHER_PICTURE)
+        quality = ODD if one.code == "odd-picture" else OTHER_PICTURE
+        result = factories.regressed(reason=one, problems=(problem,), quality=quality)
         yield f"{one.code}: {reason_text.reason(result)}"
     pairs = factories.regressed(reason=Reason(pairs=5), baseline_path=None)
     yield f"verdicts (A/B): {reason_text.reason(pairs)}"
@@ -465,6 +468,11 @@ def warning_lines() -> Iterator[str]:
         "unknown-stage": Warned(code="unknown-stage", stage=STAGE, location=PLACE),
         "lost-launches": Warned(code="lost-launches", losses=(Loss(code="preempted", node="a"),)),
         "not-compared": Warned(code="not-compared", quality=Quality(code="no-reference")),
+        "noisy-pictures": Warned(
+            code="noisy-pictures",
+            quality=Quality(code="same", noise=Similarity(ssim=0.31, mse=5200.0, difference=55.0)),
+        ),
+        "blank-frames": Warned(code="blank-frames", names=("a.mp4",), frames=3, of=81),
         "advice": Warned(code="advice", advice=known),
     }
     assert list(warnings) == list(get_args(WarningCode))
@@ -600,6 +608,7 @@ def quality_lines() -> Iterator[str]:
     seen = Similarity(ssim=0.886, mse=1164.2, difference=24.5, frame=12)
     common: dict[str, Any] = {"launches": 3, "launch": 1, "similarity": seen, "noise": Similarity(ssim=1.0, mse=0.0)}
     mesh = Similarity(chamfer=0.0312, box=0.004, spacing=0.0124)
+    worse = replace(mesh, area=0.2, uncovered=0.94, turned=1.0, colour=31.0)
     found = [
         Quality(code="same", **common),
         Quality(code="same", launches=1, similarity=Similarity(ssim=1.0, mse=0.0, difference=0.0)),
@@ -611,11 +620,20 @@ def quality_lines() -> Iterator[str]:
         Quality(code="changed", measure="block", found=24.1, limit=36.1, **common),
         Quality(code="changed", launch=0, output=2, measure="chamfer", found=0.0312, limit=0.0186, similarity=mesh),
         Quality(code="changed", launch=0, measure="box", found=0.004, limit=0.001, similarity=mesh),
+        Quality(code="changed", launch=0, measure="area", found=0.2, limit=0.01, similarity=worse),
+        Quality(code="changed", launch=0, measure="uncovered", found=0.94, limit=0.5, similarity=worse),
+        Quality(code="changed", launch=0, measure="turned", found=1.0, limit=0.5, similarity=worse),
+        Quality(code="changed", launch=0, measure="colour", found=31.0, limit=8.0, similarity=worse),
+        Quality(code="same", launches=1, similarity=worse),
         Quality(code="beyond-allowed", measure="difference", found=24.5, limit=8.0, **common),
         Quality(code="other-size", launch=0, then="832x480", now="640x480"),
         Quality(code="other-frames", launch=0, then="81", now="77"),
         Quality(code="other-kind", launch=0, then="video", now="image"),
+        Quality(code="other-kind", launch=0, then="image", name="a.gif"),
         Quality(code="other-count", launch=0, then="1", now="2"),
+        Quality(code="blank-frames", launch=0, then="0", now="12"),
+        ODD,
+        replace(ODD, output=2, measure=None, found=None, limit=None, then="image 832x480", now="image 640x480"),
         Quality(code="off"),
         Quality(code="no-output"),
         Quality(code="no-library", missing=("av", "scikit-image")),
@@ -626,9 +644,13 @@ def quality_lines() -> Iterator[str]:
             for flaw in get_args(SampleFlaw)
         ),
         Quality(code="flawed", flaw="unreadable"),
+        Quality(code="flawed", flaw="left-out", name="a.png", launch=0, uncompared=44),
     ]
     kept = Reference(outputs=(ReferenceOutput(sample=OutputSample(), noise=seen),), launches=5)
+    less = Similarity(ssim=0.99, mse=20.0)
+    wider = Reference(outputs=(ReferenceOutput(sample=OutputSample(), noise=seen, first_noise=less),), launches=8)
     found += [Quality(code="no-reference", reference=kept), Quality(code="same", reference=kept, **common)]
+    found += [Quality(code="same", reference=wider, **common)]
     assert {one.code for one in found} == set(get_args(QualityCode))
     yield from (f"{one.code}: {quality_text.words(one)}" for one in found)
     yield f"changed (A/B): {quality_text.words(OTHER_PICTURE, paired=True)}"

@@ -24,11 +24,12 @@ class Shown:
 
 
 def pictures(results: Sequence[CaseResult]) -> dict[str, tuple[tuple[Shown, ...], int]]:
-    """By node id the pictures of each case, and how many outputs were left out since the page has no more room."""
+    """By node id the pictures of each case, and how many outputs were left out: since the page has no more room, or the
+    case has very many."""
     left, shown = PAGE_BYTES, {}
     for result in case_text.worst_first(results):
         kept: list[Shown] = []
-        out = 0
+        out = result.quality.unseen if result.quality else 0
         for view in result.quality.views if result.quality else ():
             row = _row(view, case_text.base_word(result))
             size = sum(len(one.src) for one in row)

@@ -37,7 +37,10 @@ def render(report: TuneReport) -> str:
             command=tune_text.command_of(report),
             best=report.best,
             ranking=_columns(tune_text.ranking(report)),
-            settings={one.name: tune_text.changes(report.variants[0].variant, one.variant) for one in report.variants},
+            settings=[
+                (one.name, tune_text.changes(report.base, one.variant), tune_text.sources(one.variant))
+                for one in report.variants
+            ],
             comparisons=tune_text.comparisons(report, verbose=True),
             picture=picture(report),
             front=tune_text.front_rows(report),
