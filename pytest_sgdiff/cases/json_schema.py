@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sgdiff.cases.flag_schema import flag_schemas
-from pytest_sgdiff.cases.keys import CASE, CASE_ID, FLAG, LISTED, MATRIX_HELP, MERGED, NAME_HELP, VARIANT
+from pytest_sgdiff.cases.keys import CASE, CASE_ID, FLAG, LISTED, MATRIX_HELP, MERGED, NAME_HELP, RESERVED, VARIANT
 from pytest_sgdiff.cases.marks import CASE_MARKS
 from pytest_sgdiff.cases.shapes import Schema, either, or_null, said, said_of_keys
 from pytest_sgdiff.data import SERVE, Case
@@ -38,7 +38,8 @@ def document_schema() -> Schema:
         for key in LISTED
     }
     matrix = {**_map_of(variants, ".+", MATRIX_HELP), "properties": listed}
-    cases = _map_of({"$ref": "#/$defs/case"}, CASE_ID, f"the cases by id ({NAME_HELP}); an id is unique over all files")
+    about = f"the cases by id ({NAME_HELP}); an id is unique over all files"
+    cases = _map_of({"$ref": "#/$defs/case"}, CASE_ID, about, besides=RESERVED)
     merged = ", ".join(MERGED)
     defaults = {"description": f"merged into every case of the file; {merged} key by key", **overrides}
     return {
@@ -78,13 +79,22 @@ def _closed(properties: Schema, *, needed: Sequence[str] = ()) -> Schema:
     return {"type": "object", "properties": properties, "additionalProperties": False, **required, **keys}
 
 
-def _map_of(value: Schema, key: str, description: str) -> Schema:
+def _map_of(value: Schema, key: str, description: str, *, besides: Sequence[str] = ()) -> Schema:
+    """A mapping whose names fit `key`, and are none of `besides`."""
+    made_of = f"a name here is made of {NAME_HELP}"
+    name: Schema = {"pattern": f"^(?:{key})$", "errorMessage": made_of}
+    if besides:
+        name = {
+            **name,
+            "not": {"enum": list(besides)},
+            "errorMessage": f"{made_of}, and is none of {', '.join(besides)}",
+        }
     return {
         "description": description,
         "type": "object",
         "minProperties": 1,
         "additionalProperties": value,
-        "propertyNames": {"pattern": f"^(?:{key})$", "errorMessage": f"a name here is made of {NAME_HELP}"},
+        "propertyNames": name,
         **said("a mapping"),
     }
 

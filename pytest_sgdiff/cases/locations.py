@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
 
 from pytest_sgdiff.cases.tree import Table
 from pytest_sgdiff.data import Location
@@ -44,21 +46,31 @@ class KeySets:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._seen: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._seen: dict[Shape, tuple[str, ...]] = {}
 
     def of(self, table: Table) -> tuple[tuple[str, ...], Locations]:
-        """Every dotted key under the table, in order, and their places."""
-        names: list[str] = []
+        """Every dotted key under the table, those of each table together, and their places."""
         places: list[int] = []
-        _add(table, "", names, places)
-        keys = tuple(names)
-        keys = self._seen.setdefault(keys, keys)
+        shape = _shape(table, places)
+        keys = self._seen.get(shape)
+        if keys is None:
+            keys = self._seen[shape] = tuple(_names(table, ""))
         return keys, Locations(self._path, keys, array("I", places).tobytes())
 
 
-def _add(table: Table, prefix: str, names: list[str], places: list[int]) -> None:
-    for (key, node), place in zip(table.entries.items(), table.keys.values(), strict=True):
-        names.append(prefix + key)
-        places += place
+Shape = tuple[Any, ...]
+"""The keys of a table, and the shapes of the tables among its values: which dotted keys there are."""
+
+
+def _shape(table: Table, places: list[int]) -> Shape:
+    """The shape of a table, whose places are added in the order of `_names`."""
+    places += chain.from_iterable(table.keys.values())
+    inner = [(key, node) for key, node in table.entries.items() if type(node) is Table]
+    return tuple(table.entries), tuple([(key, _shape(node, places)) for key, node in inner])
+
+
+def _names(table: Table, prefix: str) -> Iterator[str]:
+    yield from (prefix + key for key in table.entries)
+    for key, node in table.entries.items():
         if isinstance(node, Table):
-            _add(node, f"{prefix}{key}.", names, places)
+            yield from _names(node, f"{prefix}{key}.")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pytest_sgdiff.cases.keys import CASE, CASE_ID, LISTED, MERGED, NAME_HELP, RESERVED, VARIANT
 from pytest_sgdiff.cases.shapes import unknown_key
@@ -25,20 +25,19 @@ MAX_VARIANTS = 256
 _NOTHING = Table(place=Place(1, 1))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+# One of each for every case: tuples, as the tree is made of.
+class Part(NamedTuple):
     """The keys of `defaults`, a case or a variant, or of several merged: as they are written, and what they hold, as
     `Case` has it. Each part is checked once, and what it holds is shared by all cases that have it."""
 
     table: Table = _NOTHING
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = MappingProxyType({})
 
 
 _EMPTY = Part()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """One case to be: its id's place in the file, and its keys after merging."""
 
     name: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pytest_sgdiff import lookalikes
@@ -16,8 +17,8 @@ MAX_MISTAKES = 1000
 Plain = str | int | float | bool | None
 
 
-# Of a large file there are a hundred thousand of each, so they are tuples: a dataclass that is frozen takes three times
-# as long to make.
+# Of a large file there are a hundred thousand of each, so all of these are tuples: a dataclass that is frozen takes
+# three times as long to make.
 class Place(NamedTuple):
     """Line and column in a file, both from 1."""
 
@@ -33,24 +34,25 @@ class Leaf(NamedTuple):
     value: Plain
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Branch:
+class Branch(NamedTuple):
     """A list."""
 
     place: Place
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Table(NamedTuple):
     """A mapping with text keys, in the file's order. `keys` has the place of each key.
 
     `again` has what stands under keys that were there before: a mistake, below which there may be others.
     """
 
     place: Place
-    entries: Mapping[str, Node] = field(default_factory=dict)
-    keys: Mapping[str, Place] = field(default_factory=dict)
+    entries: Mapping[str, Node] = _NONE
+    keys: Mapping[str, Place] = _NONE
     again: tuple[tuple[str, Place, Node], ...] = ()
 
     def written(self) -> Iterator[tuple[str, Place, Node]]:

@@ -239,12 +239,13 @@ class _Composer:
         again: list[tuple[str, Place, Node]] = []
         known, quick = (self._names, self._quick) if depth < MAX_DEPTH else ({}, _not_quick)
         after, end, scalar = self._next, self._mapping_end, self._scalar
+        new = tuple.__new__  # what `Place()` calls: of a large suite half of them are made here
         for event in self._events:
             kind = type(event)
             if kind is end:
                 break
             mark = event.start_mark
-            key_place = Place(mark.line + 1, mark.column + 1)
+            key_place = new(Place, (mark.line + 1, mark.column + 1))
             if kind is scalar and event.tag is None and event.anchor is None and event.value in known:
                 name = known[event.value]
                 if name not in keys:

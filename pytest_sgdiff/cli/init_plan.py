@@ -10,7 +10,7 @@ from typing import Literal
 
 from pytest_sgdiff.cli.configuration import configuration
 from pytest_sgdiff.errors import OptionError, SgdiffError
-from pytest_sgdiff.files import data_files
+from pytest_sgdiff.files import all_or_none, data_files
 from pytest_sgdiff.files.held_back import held_back
 
 CASES = Path("cases")
@@ -152,8 +152,8 @@ class Plan:
         """
         try:
             with held_back():
-                data_files.write_all(self.texts, below=self.here)
-        except data_files.WriteError as error:
+                all_or_none.write_all(self.texts, below=self.here)
+        except all_or_none.WriteError as error:
             end = "" if error.left else ". Nothing was written: no file here has changed"
             raise OptionError(f"init: {error}{end}") from None
 

@@ -65,7 +65,7 @@ class Client:
         code = (
             f"import sys; sys.path.insert(0, {json.dumps(root)}); from pytest_sgdiff.cluster.driver import main; main()"
         )
-        with other:
+        with mine, other:
             # In a session of its own: Ctrl-C is for pytest, which says what becomes of the launch.
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code, str(other.fileno())],
@@ -75,7 +75,7 @@ class Client:
                 pass_fds=(other.fileno(),),
                 start_new_session=True,
             )
-        self._line = Connection(mine.detach())
+            self._line = Connection(mine.detach())
         self.head: tuple[str, int] | None = None
 
     def say(self, do: str, **fields: object) -> None:
@@ -114,7 +114,10 @@ class Client:
 
 def connect(address: str) -> Client:
     """Join the cluster at `address`, or the one that is found (`auto`). Raises ClusterError if there is none."""
-    client = Client()
+    try:
+        client = Client()
+    except OSError as error:
+        raise ClusterError((), f"no process to ask the Ray cluster at {address}: {error.strerror or error}") from None
     said = "it does not answer"
     try:
         client.say("connect", address=address)

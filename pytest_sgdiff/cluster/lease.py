@@ -129,6 +129,8 @@ class ClusterPool:
             client.say("ask", node=node.id, timeout_s=wait_s, **fields)
             answer = client.answer("answer", wait_s + 10.0)
         except (LineEndedError, NodeLostError):
+            # What it answers later would pass for the answer to another question.
+            self.broken()
             return Answer(flags=None, why="the cluster was lost")
         told = json.loads(answer["answer"]) if "answer" in answer else answer["trouble"]
         if told.get("kind") != "flags":
@@ -183,6 +185,7 @@ class ClusterLease:
         self._lost: dict[str, LossCode] = {}
         self._node: Node | None = None
         self._open = False
+        self._left_s = wanted.timeout_s
         self.gpus: tuple[Gpu, ...] = ()
         self.machine: Machine | None = None
         self._take(())
@@ -218,13 +221,17 @@ class ClusterLease:
         )
 
     def _take(self, losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
-        """A place, and the GPUs there; another one where the node dies meanwhile. Gives the losses so far. Raises
-        LeaseError, LaunchLostError."""
-        until = time.monotonic() + self._wanted.timeout_s
-        while (loss := self._lost_at_once(until)) is not None:
-            losses = (*losses, loss)
-            if len(losses) > ELSEWHERE_AT_MOST or loss.code in ("no-node", "cluster-lost"):
-                raise LaunchLostError(losses)
+        """A place, and the GPUs there; another one where the node dies meanwhile. Gives the losses so far. All of it,
+        and whatever is taken later in place of a node that is lost, has the time that the case may wait for GPUs.
+        Raises LeaseError, LaunchLostError."""
+        until = time.monotonic() + self._left_s
+        try:
+            while (loss := self._lost_at_once(until)) is not None:
+                losses = (*losses, loss)
+                if len(losses) > ELSEWHERE_AT_MOST or loss.code in ("no-node", "cluster-lost"):
+                    raise LaunchLostError(losses)
+        finally:
+            self._left_s = max(until - time.monotonic(), 0.0)
         return losses
 
     def _lost_at_once(self, until: float) -> Loss | None:
@@ -238,7 +245,7 @@ class ClusterLease:
     def _take_once(self, until: float) -> None:
         wanted, pool = self._wanted, self._pool
         # A node that lives is better than none.
-        dead = frozenset(node for node, code in self._lost.items() if code in ("node-died", "preempted"))
+        dead = frozenset(node for node, code in self._lost.items() if code != "launcher-died")
         placement = self._place(frozenset(self._lost)) or self._place(dead)
         if placement is None:
             raise NodeLostError(Loss(code="no-node"))
@@ -271,10 +278,13 @@ class ClusterLease:
             if heard["kind"] == "lost":
                 raise self._lost_by(heard)
             if heard["kind"] == "trouble":
-                raise ClusterError((from_plain(NodeTrouble, {"node": self.node, **heard["trouble"]}),))
+                # It could launch when the run began: somebody changed it since.
+                self._mark_lost("unusable")
+                trouble = from_plain(NodeTrouble, {"node": self.node, **heard["trouble"]})
+                raise NodeLostError(Loss(code="unusable", node=self.node, trouble=trouble))
             self._open = True
             try:
-                self._held()
+                self._held(until)
             except BaseException:
                 self.release()
                 raise
@@ -290,15 +300,16 @@ class ClusterLease:
             avoid=avoid,
         )
 
-    def _held(self) -> None:
-        """Have the node take its own lease of the GPUs: others on its host may use the plugin without Ray."""
+    def _held(self, until: float) -> None:
+        """Have the node take its own lease of the GPUs: others on its host may use the plugin without Ray. What Ray
+        took of the time to wait is not left for it."""
         wanted = self._wanted
         self._tell(
             kind="lease",
             count=wanted.count,
             run=self._pool.run_id,
             estimate_s=wanted.estimate_s,
-            timeout_s=wanted.timeout_s,
+            timeout_s=round(max(until - time.monotonic(), 0.0), 1),
             tag=wanted.tag,
             products=list(wanted.products),
         )

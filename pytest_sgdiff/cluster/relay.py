@@ -97,8 +97,14 @@ def once(version: str, forwarded: Mapping[str, str], line: str) -> dict[str, Any
         with contextlib.suppress(OSError):
             if process.stdin is not None:
                 process.stdin.close()
+        if process.stdout is not None:
+            process.stdout.close()
         process.wait()
-    return {"answer": answer} if answer else {"trouble": {"code": "no-answer", "error": "its launcher died"}}
+    return (
+        {"answer": answer}
+        if answer.endswith("\n")
+        else {"trouble": {"code": "no-answer", "error": "its launcher died"}}
+    )
 
 
 class Relay:
@@ -125,6 +131,8 @@ class Relay:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                break  # killed in the middle of it: half a line says nothing
             with self._news:
                 self._lines.append(line.decode())
                 self._news.notify_all()

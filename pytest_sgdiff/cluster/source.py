@@ -5,68 +5,41 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pytest_sgdiff.cluster.client import Message
 from pytest_sgdiff.cluster.lease import ELSEWHERE_AT_MOST, HURRIED_S, ClusterLease, NodeLostError
 from pytest_sgdiff.cluster.packing import packed, unpacked
-from pytest_sgdiff.data import Case, Command, EngineInfo, Environment, Launch, LaunchFiles, Loss, Ports, Workload
-from pytest_sgdiff.engines.protocol import Engine
+from pytest_sgdiff.data import Case, Command, Launch, LaunchFiles, Loss, Ports
 from pytest_sgdiff.errors import LaunchLostError, NodeFileError, SgdiffError
-from pytest_sgdiff.files import data_files
 from pytest_sgdiff.files.wire import from_plain, to_plain
-from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.launch.run import ENDING_LOG
 from pytest_sgdiff.launch.signals import as_ctrl_c
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
-from pytest_sgdiff.runner.progress import Progress, Side
+from pytest_sgdiff.runner.source import LaunchSource
 
 ASSETS_LIMIT = 1 << 28
 """Bytes of input files that are sent with a launch."""
 
 
 @dataclass(kw_only=True)
-class ClusterSource:
-    """Launches of one case on the node of its lease; the fields are those of `runner.live.LiveSource`. A launch whose
-    node is lost is made again elsewhere, ELSEWHERE_AT_MOST times; `losses` are all that were lost."""
+class ClusterSource(LaunchSource):
+    """Launches of one case on the node of its lease. A launch whose node is lost is made again elsewhere,
+    ELSEWHERE_AT_MOST times; `losses` are all that were lost."""
 
-    case: Case
-    engine: Engine
-    info: EngineInfo
     lease: ClusterLease
-    out: Path
-    session: str
-    isolation: Isolation
-    workload: Workload
-    notify: Callable[[Progress], None]
-    assets: Mapping[str, Path]
-    change_command: Callable[[Command], Command]
-    change_environment: Callable[[Environment], Environment]
-    abandoned: Callable[[], bool] = lambda: False
-    number: int = 0
-    of: int = 5
-    exact: bool = False
-    expected_s: float | None = None
-    side: Side | None = None
-    host_timeout_s: float = 3600.0
     losses: tuple[Loss, ...] = ()
 
     def launch(self, *, alone: bool) -> Launch | None:
         """One more launch. Raises LaunchLostError if it is lost too often."""
-        number, self.number = self.number, self.number + 1
-        if number == 0:
-            recordings.forget_launches(self.out, self.case.id)
-        folder = recordings.new_launch_folder(self.out, self.case.id, number)
+        number, folder = self.begun()
         try:
             said = self._launched(number, alone=alone)
             if said["kind"] == "missing":
                 raise NodeFileError(self.case.location, self.lease.node, said["paths"])
-        except (LaunchLostError, NodeFileError):
-            # Replayed, it would pass for a launch that its engine ended.
+        except SgdiffError:
+            # There is no launch. Replayed, the folder would pass for one that its engine ended.
             shutil.rmtree(folder, ignore_errors=True)
             raise
         launch = from_plain(Launch, said["launch"])
@@ -78,7 +51,7 @@ class ClusterSource:
         for name, content in said["files"].items():
             if name not in (recordings.LOG, ENDING_LOG):
                 raise SgdiffError(f"node {self.lease.node} sent a file of another name than those of a launch")
-            data_files.write(folder / name, unpacked(content), below=self.out)
+            recordings.write_part(self.out, folder, name, unpacked(content))
         recordings.write_launch(self.out, launch)
         return launch
 
@@ -135,7 +108,9 @@ class ClusterSource:
     def _answer(self, said: Message) -> Message | None:
         """What the node asks: the command for its files and ports. What it tells: how far the launch is."""
         if said["kind"] == "progress":
-            self._tell(said["progress"])
+            told = said["progress"]
+            told = {name: told[name] for name in ("stage", "launch", "waits_for")} | {"gpus": tuple(told["gpus"])}
+            self.tell(**told, node=self.lease.node)
             return None
         files, ports = from_plain(LaunchFiles, said["files"]), from_plain(Ports, said["ports"])
         asked = self.engine.command(self.case, info=self.info, files=files, ports=ports)
@@ -146,23 +121,6 @@ class ClusterSource:
             "changed": to_plain(changed),
             "here": list(files_here(self.case, changed, besides=files)),
         }
-
-    def _tell(self, told: Message) -> None:
-        self.notify(
-            Progress(
-                node_id=self.case.node_id,
-                at=time.monotonic(),
-                gpus=tuple(told["gpus"]),
-                launch=told["launch"],
-                of=self.of,
-                exact=self.exact,
-                side=self.side,
-                stage=told["stage"],
-                waits_for=told["waits_for"],
-                expected_s=self.expected_s,
-                node=self.lease.node,
-            )
-        )
 
 
 def files_here(case: Case, command: Command, *, besides: LaunchFiles) -> tuple[str, ...]:

@@ -12,17 +12,20 @@ ConflictCode = Literal[
     "selection",
     "definition",
     "assignment",
+    "selection-file",
     "job",
     "shard-twice",
     "other-shard",
+    "other-run",
     "launch",
     "renumbered",
     "two-runs",
 ]
 """Why recordings cannot be joined. Their shards are of different counts; a test is selected in one and not in the
-other, is a case of another definition, or belongs to another shard; the shards are of different jobs; one shard ran
-twice; a folder holds launches of a case that another shard has. Two launches have one number and differ, or one launch
-has two numbers; the launches of a case are of two runs."""
+other, is a case of another definition, or belongs to another shard; the files of the selections differ in something
+else; the shards are of different jobs; one shard ran twice; a folder holds launches of a case that another shard has,
+or of another run than that of its shard. Two launches have one number and differ, or one launch has two numbers; the
+launches of a case are of two runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +58,8 @@ class LostTest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merged:
-    """What was joined. `of` is the number of shards, None where no recording is that of a shard.
+    """What was joined: `launches` of `cases`, and `profiled` ones besides. `of` is the number of shards, None where no
+    recording is that of a shard.
 
     `unreported` are shards that nobody has heard of, `gaps` tests of the other shards without a result. `absent` are
     folders that are not there or empty, `plain` those that hold launches and no report of a shard, `damaged` launches
@@ -65,6 +69,7 @@ class Merged:
 
     cases: int
     launches: int
+    profiled: int = 0
     of: int | None = None
     reported: tuple[int, ...] = ()
     unreported: tuple[LostShard, ...] = ()

@@ -47,7 +47,8 @@ class ShardReport:
     the variables by which the CI system or the scheduler names the job that all shards belong to. `ran` are the tests
     that have a result, `unmeasured` those that have none. `launches` counts what it left of each case, by the folder
     of the case (`tiny`, `against/tiny`); None of a report that does not say it. `unlaunched` says of tests
-    whose result is that they could not be launched, why.
+    whose result is that they could not be launched, why. A shard that `replayed` a recording has launches of other
+    runs, which `sessions` names once it has ended (empty: of a run that its launches do not name).
     """
 
     shard: Shard
@@ -59,6 +60,8 @@ class ShardReport:
     unmeasured: tuple[Unmeasured, ...] = ()
     launches: Mapping[str, int] | None = None
     unlaunched: Mapping[str, Reason] = field(default_factory=dict)
+    replayed: bool = False
+    sessions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,9 +12,11 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -177,42 +179,60 @@ def tracks(path: Path, *, case: str | None = None, metric: str | None = None) ->
     """
     if not path.exists():
         raise HistoryError(f"{path}: no history there; runs append to it with --sgdiff-history={path}")
-    found: dict[tuple[str, str, str, str], list[HistoryPoint]] = {}
-    with _opened(path, mode="ro") as connection:
-        for row in _rows_of(connection, case, metric):
-            case_id, machine, workload, name, at, value, outcome, version, made = row
-            texts = (case_id, machine, workload, name, at, outcome, version or "", made or "")
-            if not {*map(type, texts)} == {str} or not _is_figure(value):
-                raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
-            if not plausible(value):
-                continue
-            imported = outcome == IMPORTED
-            point = HistoryPoint(at=at, value=value, engine_version=version, commit=made, imported=imported)
-            found.setdefault((case_id, machine, workload, name), []).append(point)
+    found: dict[tuple[str, str, str, str], list[Row]] = {}
+    with _opened(path, mode="ro") as connection, contextlib.closing(_rows_of(connection, case, metric)) as every:
+        for key, rows in groupby(every, itemgetter(0, 1, 2, 3)):
+            if {*map(type, key)} != {str}:
+                raise HistoryError(f"{path}: not a usable history: the series {key!r} is not valid; move it away")
+            series = found.setdefault(key, [])
+            for row in rows:
+                at, run, value, outcome, version, made = row[4:]
+                texts = type(at) is str and type(run) is str and type(outcome) is str
+                texts = texts and (version is None or type(version) is str) and (made is None or type(made) is str)
+                if not texts or not _is_figure(value):
+                    raise HistoryError(f"{path}: not a usable history: the point of {at!r} is not valid; move it away")
+                if plausible(value):
+                    series.append((at, run, value, version, made, outcome == IMPORTED))
     return tuple(
-        Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=tuple(points))
-        for key, points in sorted(found.items())
+        Track(case=key[0], machine=key[1], workload=key[2], metric=key[3], points=_points(series))
+        for key, series in sorted(found.items())
+        if series
+    )
+
+
+Row = tuple[str, str, float, str | None, str | None, bool]
+"""One run of a series: when it was and its name, by which runs are in order, and the fields of its point."""
+
+
+def _points(series: list[Row]) -> tuple[HistoryPoint, ...]:
+    series.sort()
+    return tuple(
+        [
+            HistoryPoint(at=at, value=value, engine_version=version, commit=made, imported=imported)
+            for at, _, value, version, made, imported in series
+        ]
     )
 
 
 def _rows_of(
     connection: sqlite3.Connection, case: str | None, metric: str | None
-) -> Iterator[tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]]:
-    """The rows of a case or a metric, or all, oldest first within each series. The key of the table leads to those that
-    are asked for: no others are read."""
+) -> Generator[tuple[Any, ...], None, None]:
+    """The rows of a case or a metric, or all, those of a series together. The key of the table leads to those that are
+    asked for: no others are read. They come in the order of the key, for which nothing is sorted."""
     schema = _schema(connection)
     commit = "commit_id" if schema >= 2 else "NULL"
-    columns = f"case_id, machine, workload, metric, at, value, outcome, engine_version, {commit}"
+    columns = f"case_id, machine, workload, metric, at, run, value, outcome, engine_version, {commit}"
+    order = "ORDER BY case_id, machine, metric, run"
     wanted = {"case_id": case, "metric": metric}
     asked = [f"{column} = :{column}" for column, value in wanted.items() if value is not None]
     where = f"WHERE {' AND '.join(asked)} " if asked else ""
     if metric is None or schema < 2:
-        yield from connection.execute(f"SELECT {columns} FROM points {where}ORDER BY at, run", wanted)
+        yield from connection.execute(f"SELECT {columns} FROM points {where}{order}", wanted)
         return
     # The metric stands third in the key: the two before it are gone through from one to the next.
     for place in _places(connection, case):
         found = {**place, "metric": metric}
-        yield from connection.execute(f"SELECT {columns} FROM points {OF_SERIES} ORDER BY at, run", found)
+        yield from connection.execute(f"SELECT {columns} FROM points {OF_SERIES} {order}", found)
 
 
 def _places(connection: sqlite3.Connection, case: str | None) -> Iterator[dict[str, Any]]:

@@ -141,7 +141,9 @@ def _matters(metric: str, part: float, points: Sequence[HistoryPoint]) -> bool:
     return part * cost(metric, points[-1].value) >= floor
 
 
-def _costs(metric: str, points: Sequence[HistoryPoint]) -> list[HistoryPoint]:
+def _costs(metric: str, points: Sequence[HistoryPoint]) -> Sequence[HistoryPoint]:
+    if not more_is_better(metric):
+        return points
     return [replace(point, value=cost(metric, point.value)) for point in points]
 
 
@@ -152,7 +154,8 @@ def creep(points: Sequence[HistoryPoint]) -> float | None:
     """
     if len(points) < 6:
         return None
-    windows = [sorted(p.value for p in points[i : i + 3])[1] for i in range(len(points) - 2)]
+    values = [point.value for point in points]
+    windows = [sorted(three)[1] for three in zip(values, values[1:], values[2:], strict=False)]
     return windows[-1] / min(windows) - 1
 
 

@@ -6,7 +6,6 @@ library until there is work to do.
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 ASKING = ("sgdiff_gpus", "sgdiff_cluster", "sgdiff_replay", "sgdiff_dry_run", "sgdiff_update", "sgdiff_against")
 """Options any of which asks for cases to be measured or shown."""
+
+ASKED: pytest.StashKey[bool] = pytest.StashKey()
+"""On the config: whether any of these was given, once a YAML file was looked at."""
 
 NEED_A_MEASUREMENT = (
     *("sgdiff_strict", "sgdiff_fail_on", "sgdiff_accept", "sgdiff_exit_codes"),
@@ -125,9 +127,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
         return case_files(parent.config).has_cases(path)
 
-    named = parent.session.isinitpath(file_path)
+    named, config = parent.session.isinitpath(file_path), parent.config
+    if ASKED not in config.stash:
+        config.stash[ASKED] = _asked(config)
     if not discover.is_case_file(
-        file_path, _globs(parent.config), named=named, asked=_asked(parent.config), has_cases=has_cases
+        file_path, _globs(config), named=named, asked=config.stash[ASKED], has_cases=has_cases
     ):
         return None
     from pytest_sgdiff.plugin.collect import CaseFile
@@ -148,11 +152,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if SESSION in config.stash:
         return
     skip = pytest.mark.skip(reason=NOT_MEASURING)
-    for parent, found in itertools.groupby(items, key=lambda item: item.parent):
-        if parent is not None and parent.path.suffix in (".yaml", ".yml"):
-            for item in found:
-                if item.get_closest_marker("sgdiff") is not None:
-                    item.add_marker(skip)
+    parents = {item.parent for item in items}
+    files = [one for one in parents if one is not None and one.path.suffix in (".yaml", ".yml")]
+    if not files:
+        return
+    from pytest_sgdiff.plugin.collect import CaseFile
+
+    # Of the file, whose items are cases all of them: a large suite has ten thousand.
+    for file in files:
+        if isinstance(file, CaseFile):
+            file.add_marker(skip)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -43,10 +43,12 @@ from pytest_sgdiff.judging.suite_prior import with_nights
 from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.plugin import judged, skips
 from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.leasing import busy
 from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.plugin.session import HAS_BASELINE, RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
-from pytest_sgdiff.recordings.merge import copy_case
+from pytest_sgdiff.recordings.launch_files import copy_case
+from pytest_sgdiff.recordings.layout import own_place
 from pytest_sgdiff.redact import NAMES, Redaction
 from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.junit import properties
@@ -82,11 +84,11 @@ def measure(session: Session, item: pytest.Item, case: Case, lease: AnyLease | N
         result = session.decided.get(item.nodeid) or measuring.result(folder)
     except LeaseError as error:
         # GPUs are leased, but others would not leave the host to the launch.
-        result = session.busy(item, case, error)
+        result = busy(item, case, error)
     if gap is not None:
         result = with_gap(result, gap, planned=measuring.planned)
     if session.settings.records_shard and session.settings.replay is not None and session.settings.out is not None:
-        copy_case(session.settings.replay, session.settings.out, file_name(case.id))
+        measuring.copy_recorded(session.settings.replay, session.settings.out)
     item.stash[RESULT] = to_plain(result)
     # The pictures are for the report, once: neither a rerun nor this process has any use for them.
     result = _without_pictures(result)
@@ -205,7 +207,21 @@ class Measuring:
     def _recorded(self) -> tuple[Launch, ...]:
         """The launches that are replayed."""
         replay = self.settings.replay
-        return () if replay is None else recordings.read_launches(replay, self.case.id)
+        if replay is None:
+            return ()
+        return recordings.read_launches(self._place_in(replay), self.case.id, below=replay)
+
+    def _place_in(self, recording: Path) -> Path:
+        """Where in a recording the launches of this test lie: those of a test in Python in a folder of their own, if a
+        shard made them, since its case may be one that another shard measures."""
+        own = own_place(recording, self.item.nodeid)
+        if CASE not in self.item.stash and data_files.kind(own, below=recording) == "folder":
+            return own
+        return recording
+
+    def copy_recorded(self, recording: Path, out: Path) -> None:
+        """Copy the launches of this test to the recording of its shard. Raises RecordingError."""
+        copy_case(self._place_in(recording), self._folder_in(out), file_name(self.case.id), below=recording, into=out)
 
     @property
     def recorded_on(self) -> Machine | None:
@@ -217,7 +233,7 @@ class Measuring:
         """The base engine's launches, where an A/B run is replayed: those of the run that the others are of."""
         if self.settings.replay is None or self.settings.mode != "replay":
             return ()
-        folder = self.settings.replay / recordings.AGAINST
+        folder = self._place_in(self.settings.replay) / recordings.AGAINST
         launches = recordings.read_launches(folder, self.case.id, below=self.settings.replay) if folder.is_dir() else ()
         runs = {launch.session for launch in self._recorded}
         return tuple(launch for launch in launches if not runs or launch.session in runs)
@@ -267,7 +283,11 @@ class Measuring:
         if settings.replay is not None:
             sessions = {launch.session for launch in self._recorded if launch.session}
             told = profile.replayed(
-                settings.replay, self.case.id, sessions=sessions, against=bool(self._base_recorded), kept=kept
+                self._place_in(settings.replay),
+                self.case.id,
+                sessions=sessions,
+                against=bool(self._base_recorded),
+                kept=kept,
             )
             return None if told is None else self._near(told)
         other = base() if settings.mode == "against" else None
@@ -349,7 +369,10 @@ class Measuring:
 
     def _folder_in(self, out: Path) -> Path:
         """Where the test keeps its launches: `out`, but for all tests of a case after the first (a case repeated, or
-        in two Python tests) a folder of their own below it. They may run at the same time, in several workers."""
+        in two Python tests) a folder of their own below it. They may run at the same time, in several workers. Tests in
+        Python have one in the recording of a shard, whatever other tests are: another shard may have their case."""
+        if self.settings.records_shard and CASE not in self.item.stash:
+            return own_place(out, self.item.nodeid)
         owner = f"{self.item.nodeid}@{role(self.session.config).worker}"
         claim = self.session.claims / f"{file_name(self.case.id)}.owner"
         temp_dirs.ours(claim.parent)
@@ -367,7 +390,7 @@ class Measuring:
         if self.settings.mode == "against" and self.settings.out is not None:
             return self._comparing(self._folder_in(self.settings.out))
         if self._base_recorded and self.settings.replay is not None:
-            return self._comparing(self.settings.replay)
+            return self._comparing(self._place_in(self.settings.replay))
         # A recording that does not do for a baseline does not do the second time.
         launches = self._too_few() is not None or self.settings.mode == "update"
         return self._recording(replay=None if launches else self.settings.replay)

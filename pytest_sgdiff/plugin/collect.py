@@ -40,11 +40,15 @@ VARIANT = "sgdiff_variant"
 _OWN_PLUGINS = frozenset({"python", "funcmanage"})
 """What the plugins are called by which pytest itself makes several tests of a function."""
 
+_OWN_MAKERS = frozenset({"python", "unittest"})
+"""What the plugins are called by which pytest itself makes items of what a module holds."""
+
 
 class CaseFile(pytest.Module):
     """A YAML case file."""
 
     _module: types.ModuleType | None = None
+    _hooks: _MakingCases | None = None
     _alike: dict[tuple[tuple[str, ...], tuple[str, ...]], pytest.Function | None]
 
     def _getobj(self) -> types.ModuleType:
@@ -58,9 +62,10 @@ class CaseFile(pytest.Module):
         for case in load(self.path, self.config):
             by_name.setdefault(case.name, []).append(case)
         self.stash[CASES] = by_name
-        if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0])]:
+        seen = self.config.stash.setdefault(SEEN, {})
+        if taken := [mistake for variants in by_name.values() for mistake in self._claim(variants[0], seen)]:
             raise self.CollectError("\n".join(map(printable, taken)))
-        module = types.ModuleType(self.path.stem)
+        module = _Cases(self.path.stem)
         module.__file__ = str(self.path)
         self._alike = {}
         functions = _Functions(module)
@@ -99,6 +104,10 @@ class CaseFile(pytest.Module):
             else:
                 yield item
 
+    def items_of(self, name: str, function: Callable[..., None]) -> list[pytest.Function]:
+        """The tests that the function of a case becomes."""
+        return list(self._genfunctions(name, function))
+
     @cached_property
     def _others_generate(self) -> bool:
         """Whether anybody but pytest itself, which did for the first, may make tests of the functions of this file."""
@@ -110,16 +119,31 @@ class CaseFile(pytest.Module):
         shared = item._fixtureinfo
         names = list(shared.names_closure)
         own = replace(shared, names_closure=names, name2fixturedefs=dict(shared.name2fixturedefs))
-        metafunc = pytest.Metafunc(item, own, self.config, module=self._module, _ispytest=True)  # type: ignore[arg-type]
+        try:
+            metafunc = pytest.Metafunc(item, own, self.config, module=self._module, _ispytest=True)  # type: ignore[arg-type]
+        except TypeError:
+            return True  # it is made of something else now
         self.ihook.pytest_generate_tests(metafunc=metafunc)
         # A pytest that notes them elsewhere is asked for the tests itself.
         return bool(getattr(metafunc, "_calls", True)) or names != shared.names_closure
 
+    @property
+    def ihook(self) -> Any:
+        return self._hooks or super().ihook
+
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        for item in super().collect():
+        hooks = super().ihook
+        makes = hooks.pytest_pycollect_makeitem.get_hookimpls()
+        if hasattr(pytest.Module, "_genfunctions") and all(one.plugin_name in _OWN_MAKERS for one in makes):
+            self._hooks = _MakingCases(self, hooks)
+        try:
+            found = list(super().collect())
+        finally:
+            self._hooks = None
+        for item in found:
             if isinstance(item, pytest.Function):
                 case = item.stash[CASE] = self._case_of(item)
-                if not set(case.fixtures) <= set(item.fixturenames):
+                if case.fixtures and not set(case.fixtures) <= set(item.fixturenames):
                     item.fixturenames = _with_own(item.fixturenames, case.fixtures)
             yield item
 
@@ -128,11 +152,37 @@ class CaseFile(pytest.Module):
         callspec = getattr(item, "callspec", None)
         return variants[callspec.params[VARIANT]] if callspec and VARIANT in callspec.params else variants[0]
 
-    def _claim(self, case: Case) -> Iterator[str]:
-        """The mistake of a name that another file has used before."""
-        first = self.config.stash.setdefault(SEEN, {}).setdefault(case.name, case.location)
-        if first.path != case.location.path:
-            yield f"{case.location}: the case '{case.name}' is defined already at {first}; ids are unique over files"
+    @staticmethod
+    def _claim(case: Case, seen: dict[str, Location]) -> tuple[str, ...]:
+        """The mistake of a name that another file has used before, one of those `seen`."""
+        first = seen.setdefault(case.name, case.location)
+        if first.path == case.location.path:
+            return ()
+        return (f"{case.location}: the case '{case.name}' is defined already at {first}; ids are unique over files",)
+
+
+class _MakingCases:
+    """The hooks of a case file while it is collected, where nobody but pytest itself makes items of what a module
+    holds: of the function of a case they are made at once, without a call of the hook for each."""
+
+    def __init__(self, file: CaseFile, hooks: Any) -> None:
+        self._file, self._hooks = file, hooks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hooks, name)
+
+    def pytest_pycollect_makeitem(self, collector: CaseFile, name: str, obj: Any) -> Any:
+        """As pytest's own does it of a function that is a test."""
+        if self._file.istestfunction(obj, name):
+            return self._file.items_of(name, obj)
+        return self._hooks.pytest_pycollect_makeitem(collector=collector, name=name, obj=obj)
+
+
+class _Cases(types.ModuleType):
+    """The module of a case file. pytest looks for fixtures among the names that `dir` gives, and no case is one."""
+
+    def __dir__(self) -> list[str]:
+        return ["__file__", "__name__"]
 
 
 class _Functions:
@@ -158,7 +208,9 @@ class _Functions:
         function = types.FunctionType(code, self._names, first.name)
         function.__doc__ = first.summary or None
         # `usefixtures` is refused on a parameter: what only some variants use is requested by their items.
-        common = tuple(name for name in first.fixtures if all(name in case.fixtures for case in variants))
+        common = first.fixtures
+        if len(variants) > 1:
+            common = tuple(name for name in common if all(name in case.fixtures for case in variants))
         # Variants differ in their marks, which ride on the parameters; a lone case carries them itself.
         if first.variant is None:
             key = (*first.marks, "", *common)

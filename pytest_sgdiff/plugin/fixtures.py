@@ -77,7 +77,9 @@ def sgdiff_gpus(request: pytest.FixtureRequest, sgdiff_case: Case) -> Iterator[L
     if not session.settings.live:
         yield None
         return
-    with session.lease(request.node, sgdiff_case) as lease:
+    from pytest_sgdiff.plugin import leasing
+
+    with leasing.lease(session, request.node, sgdiff_case) as lease:
         yield lease
 
 
@@ -92,8 +94,15 @@ def sgdiff(
     """Measures and judges the case: `sgdiff.check()`."""
     import dataclasses
 
+    from pytest_sgdiff.cases.keys import RESERVED
     from pytest_sgdiff.lint.reserved_flags import owned
 
+    if sgdiff_case.name in RESERVED:
+        pytest.fail(
+            f"{request.node.nodeid}: case id '{sgdiff_case.name}' is the name of a folder that recordings have; name "
+            f"it '{sgdiff_case.name}_case'",
+            pytrace=False,
+        )
     if taken := owned(sgdiff_env):
         pytest.fail(
             f"{request.node.nodeid}: the fixture sgdiff_env gives {', '.join(taken)}, which the plugin sets for every "

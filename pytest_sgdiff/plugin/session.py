@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from functools import cached_property
@@ -28,14 +27,15 @@ from pytest_sgdiff.data import (
     Gpu,
     Machine,
     MetricClass,
-    Reason,
     Selection,
 )
 from pytest_sgdiff.engines.conditioning import to_be_off
 from pytest_sgdiff.engines.flags.check import has_flags
 from pytest_sgdiff.engines.flags.translate import NEWEST, complaints, flags_of, meant_for
-from pytest_sgdiff.errors import BaselineError, EngineNotFoundError, LaunchLostError, LeaseError, OptionError
-from pytest_sgdiff.files.wire import to_plain
+from pytest_sgdiff.errors import (
+    BaselineError,
+    EngineNotFoundError,
+)
 from pytest_sgdiff.judging.comparable import encodings_cached, work_differences
 from pytest_sgdiff.judging.inherited import inherited
 from pytest_sgdiff.judging.rules import Prior
@@ -44,7 +44,6 @@ from pytest_sgdiff.judging.workload import chosen_in, with_inherited, workload
 from pytest_sgdiff.launch.engine_help import AskedEngines
 from pytest_sgdiff.lint import advise, together
 from pytest_sgdiff.metrics import by_steadiness
-from pytest_sgdiff.plugin import fixtures, skips
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
 from pytest_sgdiff.plugin.role import dismissed, role
@@ -53,15 +52,11 @@ from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.recordings.shards import Shards, read_shards
 from pytest_sgdiff.redact import Redaction
 from pytest_sgdiff.reports.difference_text import of_baseline
-from pytest_sgdiff.reports.reason_text import reason
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.runner.ab import PAIR_LOOKS
-from pytest_sgdiff.runner.progress import waiting
-from pytest_sgdiff.runner.result import unmeasured
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.cluster.lease import ClusterLease, ClusterPool
-    from pytest_sgdiff.gpus.lease import Lease
+    from pytest_sgdiff.cluster.lease import ClusterPool
 
 STARTUP_S = 120.0
 """Seconds that an engine takes beside its request, where no launch of it is known: SGLang's own estimate
@@ -113,8 +108,8 @@ class Session:
         self._read = baselines.Once()
         self._fitted: dict[tuple[Path, Machine], Mapping[MetricClass, Prior]] = {}
         self._compared: frozenset[str] | None = None
-        self._cluster = None if pool is None or isinstance(pool, gpus.Pool) else pool
-        elsewhere = None if self._cluster is None else self._cluster.flags
+        self.cluster = None if pool is None or isinstance(pool, gpus.Pool) else pool
+        elsewhere = None if self.cluster is None else self.cluster.flags
         self._asked = AskedEngines(claims, say, elsewhere, abandoned=self.abandoned)
         self._controller = None if role(config).leads else os.getppid()
 
@@ -150,14 +145,14 @@ class Session:
 
     @cached_property
     def _engine(self) -> EngineInfo:
-        if self._cluster is not None:
-            return self._cluster.engine
+        if self.cluster is not None:
+            return self.cluster.engine
         return machine.engine_info(self.settings.engine_cmd, abandoned=self.abandoned)
 
     @cached_property
     def _base(self) -> EngineInfo:
-        if self._cluster is not None:
-            return self._cluster.base
+        if self.cluster is not None:
+            return self.cluster.base
         return machine.engine_info(self.settings.against, option="--sgdiff-against", abandoned=self.abandoned)
 
     @property
@@ -187,99 +182,9 @@ class Session:
             for engine in engines:
                 self._asked.ask(engine, every)
 
-    def lease(self, item: pytest.Item, case: Case) -> AbstractContextManager[Lease | ClusterLease]:
-        """GPUs for the case, held until the context ends. Skips or fails the test if it cannot be launched here;
-        hardware that stays busy is `inconclusive: environment`, which says nothing of the engine."""
-        if self.pool is None:
-            pytest.fail("no GPU pool: --sgdiff-gpus is not set", pytrace=False)
-        base = (lambda: self._base.version) if self.settings.mode == "against" else None
-        held = self._to_lease(case)
-        token = None
-        if self._cluster is not None:
-            self._refuse_on_cluster(case, self._cluster)
-            token = self._cluster.token
-        version = lambda: self.engine_info.version  # noqa: E731
-        skips.settle(item, held, self.settings, self.pool.eligible, version, base, token_elsewhere=token)
-        # A fixture may still make the model's folder.
-        self.allowed(case, looked_for=not _others_fixtures(item))
-        try:
-            self.refuse_recorded(item, case, self.pool.eligible.of(case.requires.gpu).ways(case.gpus))
-            lease = self._taken(case, held)
-            try:
-                self.refuse_recorded(item, case, filter(None, (lease.machine,)))
-            except BaseException:
-                lease.release()
-                raise
-            return lease
-        except LeaseError as error:
-            result = self.busy(item, case, error)
-            item.stash[RESULT] = to_plain(result)
-            if "inconclusive" in self.settings.fail_on:
-                pytest.fail(reason(result), pytrace=False)
-            pytest.skip(f"inconclusive: {reason(result)}")
-        except BaselineError as error:
-            # Only the message: that one error led to another says nothing to whoever mends the file.
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
-
-    def _taken(self, case: Case, held: Case) -> Lease | ClusterLease:
-        timeout_s, estimate_s = self.settings.gpu_timeout_s, self.estimate_s(case)
-
-        def on_wait(wait: object) -> None:
-            self.notify(waiting(case, str(wait)))
-
-        if isinstance(self.pool, gpus.Pool):
-            return self.pool.lease(
-                held.gpus,
-                estimate_s=estimate_s,
-                timeout_s=timeout_s,
-                on_wait=on_wait,
-                tag=case.id,
-                products=case.requires.gpu,
-            )
-        from pytest_sgdiff.cluster.lease import Wanted
-
-        if self._cluster is None:
-            raise AssertionError("a case is leased of a pool")
-        return self._cluster.lease(
-            Wanted(
-                count=held.gpus,
-                products=case.requires.gpu,
-                homes=lambda machine_: self._homes(case, machine_),
-                estimate_s=estimate_s,
-                timeout_s=timeout_s,
-                on_wait=on_wait,
-                tag=case.id,
-            )
-        )
-
-    def _homes(self, case: Case, machine_: Machine) -> frozenset[str] | None:
-        """The GPUs and hosts of the launches of the case's baseline for a machine; None where it has none that decides
-        where the case is launched."""
-        if self.settings.mode != "gate" and self.settings.update != "extend":
-            return None
-        baseline = self.find(self.settings.baselines, machine_, case.id)
-        if baseline is None:
-            return None
-        made_on = [entry.environment for entry in baseline.measurement.launches]
-        return frozenset(name for one in made_on for name in (one.host, *one.gpu_uuids) if name)
-
-    def _refuse_on_cluster(self, case: Case, cluster: ClusterPool) -> None:
-        """Fails the test of a case that no node of a cluster can launch, whichever it is."""
-        if self.settings.mode == "against" and case.side_by_side:
-            pytest.fail(
-                f"{case.at('launches.side_by_side')}: the launches of both engines at the same time need one lease on "
-                "this machine: run this case with --sgdiff-gpus, or without `side_by_side`",
-                pytrace=False,
-            )
-        try:
-            cluster.check(case)
-        except OptionError as error:
-            pytest.fail(str(error), pytrace=False)
-
-    def _to_lease(self, case: Case) -> Case:
-        """The case with as many GPUs as it leases: twice its own where both engines of an A/B run have some at once."""
-        both = self.settings.mode == "against" and case.side_by_side
-        return replace(case, gpus=2 * case.gpus) if both else case
+    def to_lease(self, case: Case) -> int:
+        """How many GPUs the case leases: twice its own where both engines of an A/B run have some at once."""
+        return 2 * case.gpus if self.settings.mode == "against" and case.side_by_side else case.gpus
 
     def fitting(self, case: Case) -> tuple[Gpu, ...]:
         """The GPUs of the pool that the case may have."""
@@ -290,8 +195,7 @@ class Session:
         case = item.stash.get(CASE, None)
         if case is None:
             return None
-        gpus = self._to_lease(case).gpus
-        return CaseNeed(node_id=item.nodeid, gpus=gpus, estimate_s=self.estimate_s(case))
+        return CaseNeed(node_id=item.nodeid, gpus=self.to_lease(case), estimate_s=self.estimate_s(case))
 
     def estimate_s(self, case: Case) -> float | None:
         """How long the case takes by its baseline's launches, None if there is none yet: one launch of an unchanged
@@ -317,13 +221,6 @@ class Session:
             # It only orders and shows: the case itself says what is wrong with the file.
             return None
         return None
-
-    def busy(self, item: pytest.Item, case: Case, error: LeaseError) -> CaseResult:
-        """The result of a test for which others leave no room on the host, or the cluster no node."""
-        result = replace(unmeasured(case, str(error), fix=error.fix), node_id=item.nodeid)
-        if isinstance(error, LaunchLostError):
-            result = replace(result, reason=Reason(code="cluster", losses=error.losses))
-        return result
 
     def refuse_recorded(self, item: pytest.Item, case: Case, machines: Iterable[Machine]) -> None:
         """`--sgdiff-update=missing` leaves alone what has launches on each machine that the case may be measured on;
@@ -413,13 +310,13 @@ class Session:
         again where a fixture changed the case since. `looked_for`: the engine is about to look for its model."""
         advice = self.advice(case)
         # A node of a cluster has folders of its own.
-        if self._cluster is None:
+        if self.cluster is None:
             native = self.engine_info.installed and not self.extensions.change_commands
             models = here.models(case, looked_for_here=looked_for and native)
             advice = tuple(sorted((*advice, *models), key=lambda one: one.level))  # errors first
         if any(one.level == "error" for one in advice):
             pytest.fail("\n".join(str(one) for one in advice), pytrace=False)
-        if case.serves and self._cluster is None and (lacks := _client_lacks()):
+        if case.serves and self.cluster is None and (lacks := _client_lacks()):
             pytest.fail(f"{case.at('engine')}: {lacks}", pytrace=False)
         return advice
 
@@ -438,12 +335,6 @@ class Session:
                 location=case.at("requires.engine"),
                 key="requires.engine",
             )
-
-
-def _others_fixtures(item: pytest.Item) -> bool:
-    """Whether a test uses fixtures that are not the plugin's."""
-    ours = {"request", "pytestconfig", *(name for name in vars(fixtures) if name.startswith("sgdiff"))}
-    return not ours.issuperset(getattr(item, "fixturenames", ()))
 
 
 def _client_lacks() -> str:

@@ -167,6 +167,13 @@ def read_settings(
     shard = None if text["sgdiff_shard"] is None else _shard(text["sgdiff_shard"])
     if shard and replay and out and (cwd / out).resolve() == (cwd / replay).resolve():
         raise OptionError(f"--sgdiff-out={out}: is the recording that is replayed; name another folder for the shard")
+    keep_outputs_bytes = _size(text["sgdiff_keep_outputs"] or "0")
+    cluster = _cluster(text["sgdiff_cluster"], lock_dir=option("sgdiff_lock_dir"))
+    if cluster is not None and keep_outputs_bytes:
+        raise OptionError(
+            f"{_named('sgdiff_keep_outputs', option, env)} keeps files that a launch writes, and --sgdiff-cluster "
+            "launches on nodes, which do not send them: leave it out, or add --sgdiff-keep-outputs=0 to this command"
+        )
     reports = tuple(_report(cwd / path, root) for path in _many(option("sgdiff_report")))
     told_history = None if history is None else _told_file(root / history, root, "--sgdiff-history")
     _apart(reports, told_history)
@@ -181,7 +188,7 @@ def read_settings(
         out=default_out if out is None else (cwd / out).resolve(),
         keep=_keep(text["sgdiff_keep"] or "20"),
         profile=_profile(text["sgdiff_profile"]),
-        keep_outputs_bytes=_size(text["sgdiff_keep_outputs"] or "0"),
+        keep_outputs_bytes=keep_outputs_bytes,
         baselines=root / (text["sgdiff_baselines"] or "baselines"),
         assets=None if assets is None else (root / assets).resolve(),
         engine_cmd=_command("--sgdiff-engine-cmd", text["sgdiff_engine_cmd"] or "sglang", cwd),
@@ -195,9 +202,7 @@ def read_settings(
         lock_dir=None if lock_dir is None else root / lock_dir,
         files=_many(option("sgdiff_files")) or _many(ini("sgdiff_files")) or CASE_FILES,
         ci=bool(env.get("CI")),
-        cluster=_cluster(
-            text["sgdiff_cluster"], lock_dir=option("sgdiff_lock_dir"), kept=option("sgdiff_keep_outputs")
-        ),
+        cluster=cluster,
         run_id=run_id,
         renamed=renamed,
         shard=shard,
@@ -250,7 +255,17 @@ def _many(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else (str(value),)
 
 
-def _cluster(address: str | None, *, lock_dir: object, kept: object) -> str | None:
+def _named(dest: str, option: Callable[[str], object], env: Mapping[str, str]) -> str:
+    """Where a setting has its value from, as it is written there."""
+    setting = next(one for one in SETTINGS if one.dest == dest)
+    if (typed := option(dest)) is not None:
+        return f"{setting.option}={typed}"
+    if (told := setting.in_environment(env)) is not None:
+        return f"{setting.variable}={told} in the environment"
+    return f"{dest} in the configuration"
+
+
+def _cluster(address: str | None, *, lock_dir: object) -> str | None:
     if address is None:
         return None
     if "://" in address:
@@ -262,10 +277,6 @@ def _cluster(address: str | None, *, lock_dir: object, kept: object) -> str | No
         raise OptionError(
             "--sgdiff-lock-dir names a folder of this machine, and --sgdiff-cluster launches on others: leave it out, "
             "and set SGDIFF_LOCK_DIR on the nodes before `ray start`, if their default does not do"
-        )
-    if kept is not None:
-        raise OptionError(
-            "--sgdiff-keep-outputs keeps files of this machine, and --sgdiff-cluster launches on others: leave it out"
         )
     return address
 

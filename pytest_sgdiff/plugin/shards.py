@@ -128,6 +128,7 @@ class Sharding:
             selection="",
             run=f"{settings.run_id}@{host_hash()}",
             job=job(os.environ),
+            replayed=settings.replay is not None,
         )
         with contextlib.suppress(SgdiffError):
             shards.begin(settings.out, selection, report)

@@ -34,6 +34,7 @@ from pytest_sgdiff.plugin.shards import Sharding, free_for_shard
 from pytest_sgdiff.plugin.terminal import Terminal
 from pytest_sgdiff.plugin.worker import Dropped, Sender
 from pytest_sgdiff.plugin.xdist import GpuSchedule, ParkItems, workers_for
+from pytest_sgdiff.recordings import layout
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import redact
 from pytest_sgdiff.reports import cluster_text, merge_text
@@ -228,18 +229,20 @@ class EarlierLaunches:
             return
         selected = {item.stash[CASE].id for item in session.items if CASE in item.stash}
         # The folder is the shard's own: what is there of other shards' cases is of a run that was split otherwise.
-        if self._session.settings.records_shard:
-            # A case of a test in Python is known when that test runs only.
-            with contextlib.suppress(OSError, SgdiffError):
-                selected |= set(recordings.case_ids(out))
         others = () if self._session.selection is None else self._session.selection.tests
-        for case_id in selected | {row.case for row in others if row.case is not None}:
+        selected |= {row.case for row in others if row.case is not None}
+        for case_id in selected:
             # Of a folder that cannot be read or written the launch itself tells, and of what may not be removed.
             with contextlib.suppress(OSError, SgdiffError):
-                recordings.forget_launches(out, case_id)
-                if data_files.kind(out / recordings.AGAINST, below=out) == "folder":
-                    recordings.forget_launches(out / recordings.AGAINST, case_id)
-                recordings.forget_profile(out, case_id)
+                recordings.forget_case(out, case_id)
+        whole = self._session.settings.records_shard
+        with contextlib.suppress(OSError, SgdiffError):
+            # Of several tests of a case, and in a shard of tests in Python, whose cases are known when they run only.
+            for key, what in layout.entries(out):
+                case_id = data_files.case_id(key[-1])
+                if what == "folder" and (whole or case_id in selected):
+                    with contextlib.suppress(OSError, SgdiffError):
+                        recordings.forget_case(out.joinpath(*key[:-1]), case_id)
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""

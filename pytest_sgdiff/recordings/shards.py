@@ -21,8 +21,10 @@ from pytest_sgdiff.data import Reason, SelectedTest, Selection, Shard, ShardGap,
 from pytest_sgdiff.errors import RecordingError, WireError
 from pytest_sgdiff.files import json_text
 from pytest_sgdiff.files.data_files import DataFileError, case_id, kind, names, read_bytes, remove, write
-from pytest_sgdiff.files.run_folders import AGAIN, AGAINST, CANDIDATES, PROFILE
+from pytest_sgdiff.files.run_folders import AGAIN, PROFILE
 from pytest_sgdiff.files.wire import from_plain, to_plain
+from pytest_sgdiff.recordings.launch_files import session_of
+from pytest_sgdiff.recordings.layout import Key, entries, folder_of_test
 
 SCHEMA: Final = 1
 REPORT: Final = re.compile(r"shard-([1-9]\d{0,5})-of-([1-9]\d{0,5})\.json", re.ASCII)
@@ -92,37 +94,41 @@ def end(
             finished=True,
             ran=tuple(sorted(ran)),
             unmeasured=tuple(one for one in unmeasured if one.node_id in own),
-            launches=dict(_counts(root, root)),
+            launches=_counts(root),
             unlaunched=unlaunched or {},
+            sessions=_sessions(root) if report.replayed else (),
         )
         _write_report(root, done)
     except (OSError, DataFileError) as error:
         raise _unwritten(root, error) from None
 
 
-def _counts(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """How many launches lie in each folder of a case, by its way from the root."""
-    prefix = folder.relative_to(root).parts
-    for name in names(folder, below=root):
-        path = folder / name
-        if kind(path, below=root) != "folder":
+def _launches(root: Path) -> Iterator[tuple[Key, list[Path]]]:
+    """The launches in each folder of a case, but for profiled ones, which decide nothing."""
+    for key, what in entries(root):
+        if what != "folder" or PROFILE in key[:-1]:
             continue
-        if name == AGAINST and AGAINST not in prefix:
-            yield from _counts(root, path)
-        elif name == AGAIN and not prefix:
-            for test in names(path, below=root):
-                if kind(path / test, below=root) == "folder":
-                    yield from _counts(root, path / test)
-        elif prefix or name not in (CANDIDATES, PROFILE):
-            inner = [one for one in names(path, below=root) if one.isdecimal()]
-            if number := sum(kind(path / one, below=root) == "folder" for one in inner):
-                yield "/".join((*prefix, name)), number
+        folder = root.joinpath(*key)
+        inner = [folder / one for one in names(folder, below=root) if one.isdecimal()]
+        if found := [one for one in inner if kind(one, below=root) == "folder"]:
+            yield key, found
+
+
+def _counts(root: Path) -> Mapping[str, int]:
+    """How many launches lie in each folder of a case, by its way from the root."""
+    return {"/".join(key): len(found) for key, found in _launches(root)}
+
+
+def _sessions(root: Path) -> tuple[str, ...]:
+    """The runs of which launches lie there, empty for what names none."""
+    told = {session_of(one, root) for _, found in _launches(root) for one in found}
+    return tuple(sorted(session for session in told if session is not None))
 
 
 def counts(root: Path) -> Mapping[str, int]:
     """Likewise. Raises RecordingError for a folder that cannot be read."""
     try:
-        return dict(_counts(root, root))
+        return _counts(root)
     except DataFileError as error:
         raise RecordingError(str(error)) from None
 
@@ -282,27 +288,43 @@ class Shards:
     def _unmeasured(self) -> Mapping[str, Unmeasured]:
         return {one.node_id: one for report in self.reports.values() for one in report.unmeasured}
 
+    @property
+    def incomplete(self) -> Iterable[tuple[str, ShardGap]]:
+        """Of what launches are missing that its shard has recorded: cases, and tests in Python."""
+        return ((test or case, gap) for (_, test, case), gap in sorted(self._short.items()) if gap is not None)
+
     @cached_property
-    def incomplete(self) -> Mapping[str, ShardGap]:
-        """The cases of which launches are missing that their shard has recorded."""
+    def _short(self) -> Mapping[tuple[int, str, str], ShardGap | None]:
+        """For each shard, test in Python that has a folder of its own (else empty) and case whether launches are
+        missing."""
         selected = {one.case for one in self.selection.tests}
-        told: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+        own = {folder_of_test(one.test): one.test for one in self.selection.tests if one.case is None}
+        told: dict[tuple[int, str, str], list[tuple[int, int]]] = defaultdict(list)
         for number, report in self.reports.items():
             for way, count in (report.launches or {}).items():
-                case = case_id(way.rpartition("/")[2])
+                first, _, rest = way.partition("/")
+                test, case = own.get(rest.partition("/")[0], ""), case_id(way.rpartition("/")[2])
+                test = test if first == AGAIN else ""
                 # What no shard had to measure was left by an earlier run.
-                if case in selected or None in selected:
-                    told[number, case].append((min(self._there_now.get(way, 0), count), count))
+                if test or case in selected or None in selected:
+                    told[number, test, case].append((min(self._there_now.get(way, 0), count), count))
         return {
-            case: ShardGap(
+            (number, test, case): ShardGap(
                 shard=Shard(number=number, of=self.selection.of),
                 began=True,
                 launches=sum(there for there, _ in sides),
                 of=sum(count for _, count in sides),
             )
-            for (number, case), sides in sorted(told.items())
             if any(there < count for there, count in sides)
+            else None
+            for (number, test, case), sides in told.items()
         }
+
+    def _missing(self, selected: SelectedTest, case: str) -> ShardGap | None:
+        """Whether launches of a test are missing that has a result."""
+        own = (selected.shard, selected.test if selected.case is None else "", case)
+        # Recordings of older versions have no folder for a test in Python.
+        return self._short.get(own if own in self._short else (selected.shard, "", case))
 
     @cached_property
     def _there_now(self) -> Mapping[str, int]:
@@ -319,7 +341,7 @@ class Shards:
         if report is not None and (reason := report.unlaunched.get(selected.test)):
             return ShardGap(shard=shard, began=True, unlaunched=reason)
         if selected.test in self._ran:
-            return self.incomplete.get(case)
+            return self._missing(selected, case)
         if report is None or not report.finished:
             return ShardGap(shard=shard, began=report is not None)
         # Taken out of the run after the split, as by `--lf`.

@@ -45,6 +45,9 @@ AGAINST = "against"
 
 PROFILE, TRACES = "profile", "traces"
 """The folder of a recording that holds profiled launches, by case, and in that of a case the one with their traces."""
+TRACE_KEPT = 256 << 20
+"""Bytes of a trace (gzipped, as the engine writes it) that is kept as an artifact."""
+
 OUTPUTS = "outputs"
 """The folder in that of a launch with the files that the engine wrote, if they were to be kept."""
 
@@ -112,6 +115,12 @@ def write_launch(root: Path, launch: Launch) -> Path:
     return folder
 
 
+def write_part(root: Path, folder: Path, name: str, content: bytes) -> None:
+    """Write a file of a launch as it is, before `write_launch` has the launch whole. Raises RecordingError."""
+    with _written(folder):
+        write(folder / name, content, below=root)
+
+
 def keep_outputs(folder: Path, launch: Launch, written: Path, at_most: int) -> tuple[OutputFile, ...] | None:
     """Move the files that a launch wrote below `written` into its folder, as many as have `at_most` bytes together;
     gives its outputs, which say what was kept. Raises RecordingError."""
@@ -175,6 +184,15 @@ def forget_launches(root: Path, case: str) -> None:
     for folder in ours:
         # It goes down by descriptors, and removes links instead of following them.
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_case(root: Path, case: str) -> None:
+    """Remove everything that an earlier run left of a case: its launches, those of the base engine, and profiled ones.
+    Raises as `forget_launches`."""
+    forget_launches(root, case)
+    if kind(root / AGAINST, below=root) == "folder":
+        forget_launches(root / AGAINST, case)
+    forget_profile(root, case)
 
 
 def forget_profile(root: Path, case: str) -> None:

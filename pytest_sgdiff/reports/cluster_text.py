@@ -38,6 +38,10 @@ def trouble(t: NodeTrouble) -> str:
     return f"node {t.node}: {_TROUBLES[t.code](t)}"
 
 
+def _unusable(one: Loss) -> str:
+    return f"node {one.node} cannot launch any more" if one.trouble is None else trouble(one.trouble)
+
+
 def lost(losses: Sequence[Loss]) -> str:
     """`node a died, then node b was preempted`: what became of a launch."""
     return ", then ".join(_LOSSES[one.code](one) for one in losses)
@@ -71,6 +75,7 @@ _LOSSES: Mapping[LossCode, Callable[[Loss], str]] = {
     "node-died": lambda one: f"node {one.node} died",
     "preempted": lambda one: f"node {one.node} was preempted",
     "launcher-died": lambda one: f"the launcher on node {one.node} died",
+    "unusable": _unusable,
     "connection": lambda one: "the connection to the cluster broke" + (f" (node {one.node})" if one.node else ""),
     "cluster-lost": lambda one: "the cluster does not answer any more",
     "no-node": lambda one: "no node that is left has what the case needs",

@@ -66,6 +66,7 @@ def lines(merged: Merged, out: str) -> Iterator[str]:
     if merged.left_out:
         yield f"left out, since they are no launches: {_some(merged.left_out)}"
     what = f"{plural(merged.cases, 'case')}, {plural(merged.launches, 'launch')}"
+    what += f", {plural(merged.profiled, 'profiled launch')}" if merged.profiled else ""
     shards = "" if merged.of is None else f"{len(merged.reported)} of {plural(merged.of, 'shard')}, "
     yield f"{out}: {shards}{what}{', there already' if merged.there_already else ''}"
     if merged.of is None:
@@ -107,12 +108,20 @@ _WORDS: Mapping[ConflictCode, Callable[[Conflict], str]] = {
     "selection": _selection,
     "definition": lambda c: f"{c.case} is not the same case in both: its file differs; {_SAME}",
     "assignment": lambda c: f"{c.case} belongs to {_shards(c.shards)}: their baselines differ; {_SAME}",
+    "selection-file": lambda c: (
+        f"are {_shards(c.shards)} of two selections, {c.said[0]} and {c.said[1]}: they name the same tests, and differ "
+        f"in something else; {_SAME}, and with one version of this plugin"
+    ),
     "job": lambda c: f"are of two jobs: {c.said[0]} and {c.said[1]}; merge the shards of one job",
     "shard-twice": lambda c: (
         f"{_shards(c.shards)} reported twice, and not the same (runs {c.said[0]} and {c.said[1]}); leave one out"
     ),
     "other-shard": lambda c: (
         f"there are launches of {c.case}, which {_shards(c.shards)} measures; remove them, or run that shard again"
+    ),
+    "other-run": lambda c: (
+        f"the launch of {c.case} {f'is of the run {c.said[0]}' if c.said[0] else 'names no run'}, and "
+        f"{_shards(c.shards)} was measured by the run {c.said[1]}; remove the launch, or run the shard again"
     ),
     "launch": lambda c: f"are the same launch of {c.case}, and differ; leave one out",
     "renumbered": lambda c: f"are one launch of {c.case} under two numbers; leave one out",

@@ -5,32 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff import machine
-from pytest_sgdiff.data import (
-    Case,
-    Command,
-    EngineInfo,
-    Environment,
-    Launch,
-    LaunchFiles,
-    OutputSample,
-    Service,
-    Workload,
-)
+from pytest_sgdiff.data import Command, Environment, Launch, LaunchFiles, OutputSample, Service
 from pytest_sgdiff.engines.load import says_loaded
 from pytest_sgdiff.engines.outputs import measured, saves
-from pytest_sgdiff.engines.protocol import Engine
 from pytest_sgdiff.engines.stages import LOADING, stage_reached
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Lease
 from pytest_sgdiff.gpus.wait_reasons import Wait
-from pytest_sgdiff.isolation import Isolation
 from pytest_sgdiff.judging.inherited import assigned, inherited
 from pytest_sgdiff.judging.workload import with_inherited
 from pytest_sgdiff.launch.run import run
@@ -40,7 +27,7 @@ from pytest_sgdiff.quality.extra import missing
 from pytest_sgdiff.quality.sampling import samples
 from pytest_sgdiff.recordings import store as recordings
 from pytest_sgdiff.redact import NAMES, Redaction
-from pytest_sgdiff.runner.progress import Progress, Side
+from pytest_sgdiff.runner.source import LaunchSource
 from pytest_sgdiff.watch import Watcher
 
 if TYPE_CHECKING:
@@ -50,36 +37,17 @@ SYNC_STAGES = "SGLANG_DIFFUSION_SYNC_STAGE_PROFILING"
 
 
 @dataclass(kw_only=True)
-class LiveSource:
-    """Launches of one case on leased GPUs, each in a folder of its own under `out`, kept as a recording.
+class LiveSource(LaunchSource):
+    """Launches of one case on leased GPUs.
 
     `guarded` are the folders that go with a launch if this process dies, which then ends the launch too; None leaves
-    that to the next run. For what is shown live: there will be `of` launches, at most that many unless `exact`, of
-    about `expected_s` each; `side` is the engine of an A/B run; `profiled`: the profiler is on. The files that a launch
-    writes are kept up to `keep_bytes` together.
+    that to the next run. `profiled`: the profiler is on. The files that a launch writes are kept up to `keep_bytes`
+    together.
     """
 
-    case: Case
-    engine: Engine
-    info: EngineInfo
     lease: Lease
-    out: Path
-    session: str
-    isolation: Isolation
-    workload: Workload
-    notify: Callable[[Progress], None]
-    assets: Mapping[str, Path]
-    change_command: Callable[[Command], Command]
-    change_environment: Callable[[Environment], Environment]
-    abandoned: Callable[[], bool] = lambda: False
-    number: int = 0
-    of: int = 5
-    exact: bool = False
-    expected_s: float | None = None
-    side: Side | None = None
     profiled: bool = False
     keep_bytes: int = 0
-    host_timeout_s: float = 3600.0
     guarded: tuple[str, ...] | None = None
     _client: Client | None = None
     _stage: str = ""
@@ -87,10 +55,7 @@ class LiveSource:
 
     def launch(self, *, alone: bool) -> Launch | None:
         """Launch the engine once more and wait for its end."""
-        number, self.number = self.number, self.number + 1
-        if number == 0:
-            recordings.forget_launches(self.out, self.case.id)
-        folder = recordings.new_launch_folder(self.out, self.case.id, number)
+        number, folder = self.begun()
         work = folder / recordings.WORK
         files = LaunchFiles(
             workdir=str(work),
@@ -213,21 +178,8 @@ class LiveSource:
 
     def _tell(self, stage: str, *, waits_for: str = "") -> None:
         self._stage = stage
-        self.notify(
-            Progress(
-                node_id=self.case.node_id,
-                at=time.monotonic(),
-                gpus=self.lease.indices,
-                launch=self.number,
-                of=self.of,
-                exact=self.exact,
-                side=self.side,
-                profiled=self.profiled,
-                stage=stage,
-                waits_for=waits_for,
-                expected_s=self.expected_s,
-            )
-        )
+        gpus = self.lease.indices
+        self.tell(stage=stage, gpus=gpus, launch=self.number, waits_for=waits_for, profiled=self.profiled)
 
 
 def _client_of(service: Service) -> Client:

@@ -33,10 +33,9 @@ from pytest_sgdiff.profiling.row_changes import changes, comparable
 from pytest_sgdiff.profiling.trace_events import TraceError
 from pytest_sgdiff.profiling.trace_summary import summary_of, trimmed
 from pytest_sgdiff.recordings import store as recordings
+from pytest_sgdiff.recordings.store import TRACE_KEPT
 from pytest_sgdiff.runner.live import LiveSource
 
-TRACE_KEPT: Final = 256 << 20
-"""Bytes of a trace (gzipped, as the engine writes it) that is kept as an artifact."""
 TIMES: Final = 2.0
 """A profiled launch may take so many times as long as others: the trace is written before it ends."""
 

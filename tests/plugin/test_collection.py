@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from pytest_sgdiff.plugin import collect as collecting
 from tests.plugin.conftest import CASE, Project
 
 MANY = """
@@ -218,6 +221,65 @@ def test_fixtures_of_cases_may_be_overridden_and_parametrized(project: Project) 
     result = project.run("--sgdiff-dry-run", "-s", "cases/tiny.yaml::tiny[fa]")
     assert "module is tiny" in result.stdout.str()
     assert "SGLANG_ATTENTION=fa" in result.stdout.str()
+
+
+MAKER = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector, name, obj):
+    found = yield
+    return [] if name == "beta" else found
+"""
+GENERATOR = """
+def pytest_generate_tests(metafunc):
+    if metafunc.definition.name == "beta":
+        metafunc.parametrize("sgdiff_env", [{}, {"A": "1"}], ids=["0", "1"])
+"""
+
+
+class Unused:
+    """In place of what nobody is to ask for."""
+
+    def __get__(self, *_: object) -> object:
+        raise AssertionError("was asked for")
+
+
+@pytest.mark.parametrize(
+    ("conftest", "lacks", "unused", "betas"),
+    [
+        ("", "", "", ["beta"]),
+        ("", "_fixtureinfo", "CaseFile._others_generate", ["beta"]),
+        ("", "_genfunctions", "_MakingCases.__init__", ["beta"]),
+        (GENERATOR, "", "", ["beta[0]", "beta[1]"]),
+        (GENERATOR, "_calls", "", ["beta[0]", "beta[1]"]),
+        (MAKER, "", "_MakingCases.__init__", []),
+    ],
+    ids=["", "no-fixtureinfo", "no-genfunctions", "generator", "generator-no-calls", "maker"],
+)
+def test_cases_are_the_same_whatever_other_plugins_do_and_wherever_pytest_keeps_things(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    conftest: str,
+    lacks: str,
+    unused: str,
+    betas: list[str],
+) -> None:
+    """What is done once for all cases of a file rests on names that pytest may change: where one `lacks`, what needs it
+    is `unused`."""
+    project.write("conftest.py", conftest)
+    case = CASE.partition("  tiny:")[2]
+    project.write("cases/tiny.yaml", CASE + "".join(f"  {name}:{case}" for name in ("alpha", "beta", "gamma")))
+
+    def other(name: str) -> str:
+        return "no such name" if name == lacks else name
+
+    for function in (hasattr, getattr):
+        renamed = partial(lambda usual, thing, name, *default: usual(thing, other(name), *default), function)
+        monkeypatch.setattr(collecting, function.__name__, renamed, raising=False)
+    if unused:
+        monkeypatch.setattr(f"pytest_sgdiff.plugin.collect.{unused}", Unused())
+    assert collected(project) == [f"cases/tiny.yaml::{name}" for name in ("tiny", "alpha", *betas, "gamma")]
 
 
 def test_a_variant_uses_its_own_fixtures(project: Project) -> None:

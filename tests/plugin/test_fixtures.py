@@ -61,6 +61,12 @@ def test_a_case_may_be_built_in_python(project: Project, workers: tuple[str, ...
     assert f"  next        {step}" in result.outlines
 
 
+def test_a_case_that_is_built_in_python_has_no_name_of_a_folder_of_recordings(project: Project) -> None:
+    (project.root / "cases" / "tiny.yaml").unlink()
+    project.write("tests/test_own.py", PYTHON_CASE.replace('name="own"', 'name="profile"'))
+    project.run("--sgdiff-replay=.").assert_outcomes(errors=2, passed=1)
+
+
 def test_a_python_test_without_a_case_is_told_what_to_do(project: Project) -> None:
     project.write("test_own.py", "def test_own(sgdiff):\n    sgdiff.check()\n")
     result = project.run("--sgdiff-dry-run", "test_own.py")

@@ -156,6 +156,38 @@ def test_tests_in_python_that_measure_are_split_and_others_stay(project: Project
     assert [line for line in result.outlines if "::" in line] == ["cases/tiny.yaml::tiny", "test_own.py::test_plain"]
 
 
+OWN = """
+import pytest
+from pytest_sgdiff.cases.load import read_cases
+
+@pytest.fixture
+def sgdiff_case(pytestconfig):
+    root = pytestconfig.rootpath
+    (case,) = read_cases(root / "cases" / "tiny.yaml", root)
+    return case
+
+def test_measures(sgdiff):
+    sgdiff.check()
+"""
+
+
+def test_a_test_in_python_that_measures_a_case_of_a_file_is_judged_by_its_own_launches(project: Project) -> None:
+    """The case and the test are in two shards, and their launches have one name."""
+    project.write("test_own.py", OWN)
+    for number, scenario in ((1, "fallback"), (2, "native")):
+        project.engine(scenario)
+        project.run("--sgdiff-gpus=1", f"--sgdiff-shard={number}/2", f"--sgdiff-out=shard-{number}")
+    assert main(["merge", "shard-1", "shard-2", "--out", "merged"]) == 0
+    # Shards of the merged recording keep them apart, too.
+    for number in (1, 2):
+        project.run("--sgdiff-replay=merged", f"--sgdiff-shard={number}/2", f"--sgdiff-out=again-{number}")
+    assert main(["merge", "again-1", "again-2", "--out", "second"]) == 0
+    project.run("--sgdiff-replay=second", "--sgdiff-report=report.json")
+    cases = results(project.root / "report.json", "second")["cases"]
+    outcomes = {"test_own.py::test_measures": "invalid", "cases/tiny.yaml::tiny": "no-baseline"}
+    assert {test: case["outcome"] for test, case in cases.items()} == outcomes
+
+
 def test_baselines_of_a_shard_are_candidates_since_they_decide_the_split(project: Project) -> None:
     project.baseline("--sgdiff-out=kept")
     (path,) = project.root.glob("baselines/*/tiny.json")
@@ -275,6 +307,9 @@ def test_a_folder_that_a_shard_is_given_again_keeps_nothing_of_the_run_before(tw
     kept = two_gpus.root / "kept"
     case = next(path.parent for path in sorted(kept.glob("*/00")))
     case.rename(kept / "built_in_python")
+    own = kept / "again" / "test_own.py_test_it" / "against" / "tiny"
+    shutil.copytree(kept / "built_in_python", own)
     two_gpus.run(*shard)
     assert case.is_dir()
     assert list((kept / "built_in_python").iterdir()) == []
+    assert list(own.iterdir()) == []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_sgdiff.cli import main
 from pytest_sgdiff.recordings import store as recordings
 from tests.ray.conftest import Ray, Suite, left_of, project
 from tests.waiting import alive, wait_for
@@ -96,6 +97,42 @@ def test_where_no_node_is_left_and_where_the_head_is_lost_cases_say_so(own: Ray,
     assert (losses["s2"][-1], losses["s3"]) == ("cluster-lost", ["cluster-lost"])
     assert recordings.case_ids(tmp_path / "out") == ()
     wait_for(lambda: not any(alive(one.pid) for one in own.started()))
+
+
+def test_a_raylet_that_is_killed_in_the_middle_of_a_launch_takes_its_engine_along(own: Ray, tmp_path: Path) -> None:
+    """Its processes live on, without the one that makes a node of them: nobody has killed the engine."""
+    suite = project(tmp_path, own)
+    own.add("a", gpus=0)
+    own.add("b")
+    own.add("c")
+    suite.write(suite.case(1, gpus=2))
+    own.play(1, "orphan")
+    process = suite.start("--sgdiff-out=out")
+    wait_for(lambda: own.started(), limit_s=60)
+    (lost,) = own.started()
+    own.play(1, "native")
+    launcher = parent(lost.pid)
+    own.kill_raylet(lost.node)
+    wait_for(lambda: not alive(lost.pid) and not alive(launcher), limit_s=60)
+    case = suite.ended(process).cases["s1"]
+    assert (case["outcome"], case["warning_codes"].count("lost-launches")) == ("no-baseline", 1)
+    assert {one.node for one in own.started()[1:]} == {"b", "c"} - {lost.node}
+    (launch,) = recordings.read_launches(tmp_path / "out", "s1")
+    assert (launch.number, launch.returncode) == (0, 0)
+    assert left_of(own.folder) == []
+
+
+def test_shards_on_one_cluster_measure_a_part_each_and_are_judged_as_one_run(suite: Suite) -> None:
+    suite.write(suite.case(1, gpus=2), suite.case(2, gpus=2))
+    suite.ray.play(2, "fallback")
+    runs = [suite.start(f"--sgdiff-shard={number}/2", f"--sgdiff-out=shard-{number}") for number in (1, 2)]
+    ended = [suite.ended(one) for one in runs]
+    assert sorted(one.seed for one in suite.ray.started()) == ["1", "2"]
+    folders = [str(suite.root / f"shard-{number}") for number in (1, 2)]
+    assert main(["merge", *folders, "--out", str(suite.root / "merged")]) == 0
+    merged = suite.run("--sgdiff-replay=merged", cluster="")
+    assert {name: case["outcome"] for name, case in merged.cases.items()} == {"s1": "no-baseline", "s2": "invalid"}
+    assert [one.returncode for one in ended] == [1, 1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

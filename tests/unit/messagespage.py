@@ -410,6 +410,7 @@ LOSSES = {
     "node-died": "Ray lost the node. The launch is made again on another one, at most twice.",
     "preempted": "Whoever lends the node took it back. The launch is made again on another one, at most twice.",
     "launcher-died": "The node lives. Its launcher was killed, as by a kernel that is out of memory.",
+    "unusable": "The node answered when the run began, and cannot launch now: its plugin was removed or replaced.",
     "connection": "The node that pytest runs on died, or the network between them.",
     "cluster-lost": "The head of the cluster is gone. What is not measured yet stays so.",
     "no-node": "Too few GPUs of the right kind are left. Bring the nodes back, and run it again.",

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.files import data_files
-from pytest_sgdiff.files.data_files import DataFileError, WriteError
+from pytest_sgdiff.files import all_or_none, data_files
+from pytest_sgdiff.files.all_or_none import WriteError
+from pytest_sgdiff.files.data_files import DataFileError
 
 SECRET = "not for them"
 
@@ -223,7 +224,7 @@ def test_several_files_are_written_all_or_none_whatever_fails(tmp_path: Path) ->
         failed: WriteError | None = None
         with failing(number) as calls:
             try:
-                data_files.write_all(texts, below=folder)
+                all_or_none.write_all(texts, below=folder)
             except WriteError as error:
                 failed = error
         after = everything_in(folder)
@@ -249,17 +250,17 @@ def test_what_cannot_be_undone_is_named(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "rmdir", refuse)
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(WriteError) as caught:
-        data_files.write_all({folder / "made" / "file": "text"}, below=folder)
+        all_or_none.write_all({folder / "made" / "file": "text"}, below=folder)
     assert (caught.value.path, caught.value.left) == (folder / "made" / "file", (str(folder / "made"),))
 
 
 def test_several_files_follow_no_link(folder: Path) -> None:
     link(folder / "out", folder.parent / "outside")
     with pytest.raises(DataFileError):
-        data_files.write_all({folder / "first": "1", folder / "out" / "file": "2"}, below=folder)
+        all_or_none.write_all({folder / "first": "1", folder / "out" / "file": "2"}, below=folder)
     assert [path.name for path in folder.iterdir()] == ["out"]
     link(folder / "file", folder.parent / "outside" / "file")
-    data_files.write_all({folder / "file": "mine"}, below=folder)
+    all_or_none.write_all({folder / "file": "mine"}, below=folder)
     assert (folder / "file").read_text() == "mine"
     assert not (folder / "file").is_symlink()
     assert (folder.parent / "outside" / "file").read_text() == SECRET

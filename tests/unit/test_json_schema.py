@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pytest_sgdiff.cases import json_schema, tree
-from pytest_sgdiff.cases.keys import CASE, MATRIX_HELP
+from pytest_sgdiff.cases.keys import CASE, MATRIX_HELP, RESERVED
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cases.marks import CASE_MARKS
 from pytest_sgdiff.cases.shapes import Record
@@ -100,7 +100,16 @@ def test_the_plugin_accepts_every_good_file(file: pathlib.Path) -> None:
     ],
 )  # fmt: skip
 def test_plugin_and_schema_refuse_the_same(line: str) -> None:
-    text = f"cases: {{a: {{model: m, {line}}}}}"
+    _both_refuse(f"cases: {{a: {{model: m, {line}}}}}")
+
+
+@pytest.mark.parametrize("name", [*RESERVED, "'9a'", "a/b", "'a b'"])
+def test_plugin_and_schema_refuse_the_same_names(name: str) -> None:
+    _both_refuse(f"cases: {{{name}: {{model: m}}}}")
+    assert load_cases("x.yaml", "cases: {profile_case: {model: m}, Again: {model: m}}")
+
+
+def _both_refuse(text: str) -> None:
     with pytest.raises(CaseFileError):
         load_cases("x.yaml", text)
     errors = list(jsonschema.Draft202012Validator(json_schema.document_schema()).iter_errors(plain(text)))

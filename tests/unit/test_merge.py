@@ -27,8 +27,9 @@ from pytest_sgdiff.data import (
     Unmeasured,
 )
 from pytest_sgdiff.errors import MergeConflictError, RecordingError
-from pytest_sgdiff.recordings import merge as merging
-from pytest_sgdiff.recordings import shards
+from pytest_sgdiff.recordings import launch_files, shards
+from pytest_sgdiff.recordings import merge_write as merging
+from pytest_sgdiff.recordings.layout import folder_of_test, own_place
 from pytest_sgdiff.recordings.merge import merge
 from pytest_sgdiff.recordings.store import read_launches, write_launch
 
@@ -55,15 +56,20 @@ def shard(
     run: str = "monday",
     ended: bool = True,
     job: Mapping[str, str] | None = None,
+    replayed: bool = False,
+    measures: str = "a",
 ) -> Path:
-    """The recording of a shard, as a run leaves it."""
+    """The recording of a shard, as a run leaves it. `measures` is the case of a test in Python."""
     chosen = chosen or selection()
     folder, own = root / f"{number}", Shard(number=number, of=chosen.of)
-    shards.begin(folder, chosen, ShardReport(shard=own, selection="", run=run, job=job or {}))
+    begun = ShardReport(shard=own, selection="", run=f"{run}@host", job=job or {}, replayed=replayed)
+    shards.begin(folder, chosen, begun)
     ran = [one for one in chosen.tests if one.shard == number]
     for one in ran:
+        place = folder if one.case else own_place(folder, one.test)
         for launch in range(launches):
-            write_launch(folder, replace(LAUNCH, case=str(one.case), number=launch, session=run, wall_s=float(launch)))
+            made = replace(LAUNCH, case=one.case or measures, number=launch, session=run, wall_s=float(launch))
+            write_launch(place, made)
     if ended:
         shards.end(folder, own, [one.test for one in ran], [])
     return folder
@@ -180,6 +186,86 @@ def test_what_is_no_launch_is_left_out_and_named(four: list[Path], tmp_path: Pat
     assert merge(four, tmp_path / "again").strays == (str(four[1] / "old" / "00"),)
 
 
+def traced(folder: Path, case: str = "a", content: bytes = b"trace") -> Path:
+    """What a profiled launch of a case leaves in a recording; gives its trace."""
+    write_launch(folder / "profile", replace(LAUNCH, case=case))
+    trace = folder / "profile" / case / "traces" / "1.trace.json.gz"
+    trace.parent.mkdir()
+    trace.write_bytes(content)
+    return trace
+
+
+def kept(launch: Path, name: str = "cat.png") -> Path:
+    """A file that a launch wrote and that was kept."""
+    path = launch / "outputs" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"picture")
+    return path
+
+
+def test_profiled_launches_with_their_traces_and_outputs_that_were_kept_come_too(
+    four: list[Path], tmp_path: Path
+) -> None:
+    mine = [traced(four[0]), kept(four[0] / "a" / "00"), kept(four[0] / "a" / "01", "frames/1.png")]
+    write_launch(four[0] / "profile" / "against", LAUNCH)
+    (four[0] / "profile" / "a" / "traces" / "notes").write_text("x")
+    (four[0] / "a" / "00" / "notes").write_text("x")
+    merged = merge(four, tmp_path / "out")
+    assert (merged.cases, merged.launches, merged.profiled) == (4, 8, 2)
+    assert merged.left_out == tuple(str(four[0] / name) for name in ("a/00/notes", "profile/a/traces/notes"))
+    there = content(tmp_path / "out")
+    assert {str(path.relative_to(four[0])) for path in mine} < set(there)
+    assert "profile/against/a/00/launch.json" in there
+    merge([tmp_path / "out"], tmp_path / "again")
+    assert content(tmp_path / "again") == there
+
+
+def test_a_test_in_python_may_measure_the_case_of_another_shard(tmp_path: Path) -> None:
+    chosen = Selection(
+        of=2,
+        tests=(
+            SelectedTest(test="cases/x.yaml::a", case="a", definition="0" * 16, shard=1),
+            SelectedTest(test="test_own.py::test_a[x/y]", shard=2),
+        ),
+    )
+    two = [shard(tmp_path, number, chosen, launches=number) for number in (1, 2)]
+    merged = merge(two, tmp_path / "out")
+    assert (merged.launches, merged.gaps, merged.strays) == (3, (), ())
+    own = own_place(tmp_path / "out", "test_own.py::test_a[x/y]")
+    assert [len(read_launches(root, "a")) for root in (tmp_path / "out", own)] == [1, 2]
+    # What is missing is of the test that made it.
+    shutil.rmtree(own_place(two[1], "test_own.py::test_a[x/y]") / "a" / "01")
+    (lost,) = merge(two, tmp_path / "lacking").gaps
+    assert (lost.test, lost.gap.launches, lost.gap.of) == ("test_own.py::test_a[x/y]", 1, 2)
+    found = shards.read_shards(tmp_path / "lacking")
+    assert found is not None
+    assert [found.gap(row.test, "a") for row in chosen.tests] == [None, lost.gap]
+    # In the folder of another shard it does not belong.
+    own_place(two[1], "test_own.py::test_a[x/y]").parent.rename(two[0] / "again")
+    name = f"{folder_of_test('test_own.py::test_a[x/y]')}/a"
+    assert ("other-shard", name, "1/shard-1-of-2.json") in conflicts(two, tmp_path / "other")
+
+
+def test_a_case_is_copied_with_all_that_a_replay_of_it_reads(four: list[Path], tmp_path: Path) -> None:
+    traced(four[0])
+    kept(four[0] / "a" / "00")
+    write_launch(four[0] / "against", LAUNCH)
+    write_launch(four[0], replace(LAUNCH, case="other"))
+    launch_files.copy_case(four[0], tmp_path / "out" / "x", "a", below=four[0], into=tmp_path / "out")
+    expected = {name: text for name, text in content(four[0]).items() if "/a/" in f"/{name}" and "/" in name}
+    assert content(tmp_path / "out" / "x") == expected
+    assert len({name.partition("/")[0] for name in expected}) == 3
+
+
+@pytest.mark.parametrize("test", ["test_x.py::test_it[" + "a" * 400 + "]", "../../up.py::test", "t.py::test_ä"])
+def test_the_folder_of_a_test_is_a_name_of_its_own_that_every_file_system_has_room_for(test: str) -> None:
+    name = folder_of_test(test)
+    assert name.isascii()
+    assert len(name) < 100
+    assert "/" not in name
+    assert folder_of_test(test + "x") != name
+
+
 # ------------------------------------------------------------------------------------------------------ what is missing
 
 
@@ -282,6 +368,41 @@ def test_shards_that_selected_otherwise(
     assert found[0][1:] == ("1/shard-1-of-4.json", "2/shard-2-of-4.json")
 
 
+def test_selections_that_differ_in_nothing_that_they_say(four: list[Path], tmp_path: Path) -> None:
+    """A judge refuses them: it compares the files."""
+    chosen = selection()
+    other = shard(tmp_path / "other", 2, replace(chosen, tests=chosen.tests[::-1]))
+    found = conflicts([four[0], other], tmp_path / "out")
+    assert found == [("selection-file", "1/shard-1-of-4.json", "2/shard-2-of-4.json")]
+
+
+@pytest.mark.parametrize("session", ["tuesday", None])
+@pytest.mark.parametrize("side", ["", "against", "profile"])
+def test_launches_of_another_run_in_the_folder_of_a_shard(
+    four: list[Path], tmp_path: Path, side: str, session: str | None
+) -> None:
+    for number in (7, 8):
+        write_launch(four[0] / side, replace(LAUNCH, number=number, session=session))
+    with pytest.raises(MergeConflictError) as error:
+        merge(four, tmp_path / "out")
+    (found,) = error.value.conflicts
+    assert (found.code, found.case, found.said) == ("other-run", "a", (session or "", "monday@host"))
+    assert found.paths == (str(four[0] / side / "a" / "07"), str(four[0] / "shard-1-of-4.json"))
+    assert found.shards == (Shard(number=1, of=4),)
+
+
+@pytest.mark.parametrize("session", ["tuesday", None])
+def test_a_shard_of_a_replay_says_of_which_runs_its_launches_are(tmp_path: Path, session: str | None) -> None:
+    one = selection(of=1, cases={"a": 1, "b": 1})
+    folder = shard(tmp_path, 1, one, ended=False, replayed=True)
+    write_launch(folder, replace(LAUNCH, case="b", session=session))
+    assert merge([folder], tmp_path / "killed").launches == 2
+    shards.end(folder, Shard(number=1, of=1), [row.test for row in one.tests], [])
+    assert merge([folder], tmp_path / "out").launches == 2
+    write_launch(folder, replace(LAUNCH, number=1, session="wednesday"))
+    assert conflicts([folder], tmp_path / "no") == [("other-run", "a/01", "1/shard-1-of-1.json")]
+
+
 def test_a_shard_that_ran_twice(four: list[Path], tmp_path: Path) -> None:
     again = shard(tmp_path / "again", 1, run="tuesday", launches=2)
     found = conflicts([*four, again], tmp_path / "out")
@@ -375,6 +496,47 @@ def log_beyond_the_disk(root: Path) -> None:
     os.truncate(root / "a" / "00" / "engine.log", 1 << 42)
 
 
+def huge_trace(root: Path) -> None:
+    os.truncate(traced(root), (1 << 28) + 1)
+
+
+def link_as_trace(root: Path) -> None:
+    traced(root).unlink()
+    (root / "profile" / "a" / "traces" / "1.trace.json").symlink_to("/etc/passwd")
+
+
+def link_as_traces(root: Path) -> None:
+    write_launch(root / "profile", LAUNCH)
+    (root / "profile" / "a" / "traces").symlink_to("/etc")
+
+
+def fifo_as_trace(root: Path) -> None:
+    traced(root).unlink()
+    os.mkfifo(root / "profile" / "a" / "traces" / "1.trace.json")
+
+
+def link_as_profile(root: Path) -> None:
+    (root / "profile").symlink_to("/etc")
+
+
+def link_among_outputs(root: Path) -> None:
+    kept(root / "a" / "00").unlink()
+    (root / "a" / "00" / "outputs" / "cat.png").symlink_to("/etc/passwd")
+
+
+def fifo_among_outputs(root: Path) -> None:
+    kept(root / "a" / "00").unlink()
+    os.mkfifo(root / "a" / "00" / "outputs" / "cat.png")
+
+
+def deep_outputs(root: Path) -> None:
+    kept(root / "a" / "00", "/".join(["deep"] * 9) + "/cat.png")
+
+
+def outputs_beyond_the_disk(root: Path) -> None:
+    os.truncate(kept(root / "a" / "00"), 1 << 42)
+
+
 def huge_report(root: Path) -> None:
     os.truncate(root / "shard-1-of-4.json", (1 << 24) + 1)
 
@@ -394,6 +556,15 @@ HOSTILE: list[tuple[Callable[[Path], None], str]] = [
     (folder_as_record, "is not a regular file"),
     (huge_dump, "has more than 16777216 bytes"),
     (log_beyond_the_disk, "MiB are free there"),
+    (huge_trace, "has more than 268435456 bytes"),
+    (link_as_trace, "is a link"),
+    (link_as_traces, "is a link"),
+    (link_as_profile, "is a link"),
+    (fifo_as_trace, "is not a regular file"),
+    (link_among_outputs, "is a link"),
+    (fifo_among_outputs, "is not a regular file"),
+    (deep_outputs, "lies in 8 folders"),
+    (outputs_beyond_the_disk, "MiB are free there"),
     (huge_report, "has more than 16777216 bytes"),
     (link_as_report, "is a link"),
 ]
@@ -408,6 +579,26 @@ def test_what_must_not_be_read_leaves_nothing(
     with pytest.raises(RecordingError, match=told):
         merge(four, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_more_outputs_than_a_launch_writes_are_refused(
+    four: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_files, "OUTPUTS_MANY", 1)
+    kept(four[0] / "a" / "00")
+    assert merge(four, tmp_path / "one").launches == 8
+    kept(four[0] / "a" / "00", "dog.png")
+    with pytest.raises(RecordingError, match="has more than 1 files"):
+        merge(four, tmp_path / "out")
+
+
+def test_traces_of_one_launch_that_differ(four: list[Path], tmp_path: Path) -> None:
+    traced(four[0])
+    shutil.copytree(four[0], tmp_path / "copy")
+    assert merge([*four, tmp_path / "copy"], tmp_path / "same").profiled == 1
+    (tmp_path / "copy" / "profile" / "a" / "traces" / "1.trace.json.gz").write_bytes(b"other")
+    found = conflicts([*four, tmp_path / "copy"], tmp_path / "out")
+    assert found == [("launch", "traces/1.trace.json.gz", "traces/1.trace.json.gz")]
 
 
 def test_names_that_lead_out_of_the_folder_stay_names(tmp_path: Path) -> None:

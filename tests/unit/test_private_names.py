@@ -20,6 +20,7 @@ ALLOWED = {
         "super()._genfunctions",
     ): "half of the time of a large suite was to find the same fixtures anew; "
     "a pytest without it makes each test itself",
+    ("plugin/collect.py", "pytest.Module._genfunctions"): "whether pytest has it",
     ("plugin/collect.py", "made[0]._fixtureinfo"): "what that found; a pytest without it makes each test itself",
     ("plugin/collect.py", "like._fixtureinfo"): "as above",
     ("plugin/collect.py", "item._fixtureinfo"): "as above",

@@ -273,6 +273,21 @@ def test_what_is_no_size_of_outputs_is_refused(tmp_path: Path, value: str) -> No
         settle(tmp_path, option={"sgdiff_keep_outputs": value})
 
 
-def test_files_of_nodes_are_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="--sgdiff-keep-outputs keeps files of this machine"):
-        settle(tmp_path, option={"sgdiff_cluster": "auto", "sgdiff_keep_outputs": "1GB"})
+@pytest.mark.parametrize(
+    ("typed", "ini", "env", "named"),
+    [
+        ("1GB", None, {}, "--sgdiff-keep-outputs=1GB"),
+        (None, None, {"SGDIFF_KEEP_OUTPUTS": "1GB"}, "SGDIFF_KEEP_OUTPUTS=1GB in the environment"),
+        (None, "1GB", {}, "sgdiff_keep_outputs in the configuration"),
+    ],
+)
+def test_files_of_nodes_are_not_kept_wherever_it_is_asked_for(
+    tmp_path: Path, typed: str | None, ini: str | None, env: dict[str, str], named: str
+) -> None:
+    option, configured = {"sgdiff_cluster": "auto"}, {"sgdiff_keep_outputs": ini}
+    with pytest.raises(OptionError) as caught:
+        settle(tmp_path, option={**option, "sgdiff_keep_outputs": typed}, ini=configured, **env)
+    assert str(caught.value).startswith(f"{named} keeps files")
+    # The fix that it names.
+    found = settle(tmp_path, option={**option, "sgdiff_keep_outputs": "0"}, ini=configured, **env)
+    assert (found.cluster, found.keep_outputs_bytes) == ("auto", 0)

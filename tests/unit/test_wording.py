@@ -367,6 +367,19 @@ def merge_lines() -> Iterator[str]:
             shards=(first,),
             said=("2026-11-29T02-00-11-41@5bce98f73f3e", "2026-11-30T02-00-11-41@5bce98f73f3e"),
         ),
+        Conflict(
+            code="selection-file",
+            paths=reports,
+            shards=(first, second),
+            said=("selection-0123456789abcdef.json", "selection-fedcba9876543210.json"),
+        ),
+        Conflict(
+            code="other-run",
+            paths=("a/tiny/00", reports[0]),
+            case="tiny",
+            shards=(first,),
+            said=("monday", "tuesday@5bce98f73f3e"),
+        ),
         Conflict(code="other-shard", paths=("a/tiny", reports[0]), case="tiny", shards=(second,)),
         Conflict(code="launch", paths=("a/tiny/00", "b/tiny/00"), case="tiny"),
         Conflict(code="renumbered", paths=("a/tiny/00", "b/tiny/01"), case="tiny"),
@@ -375,11 +388,14 @@ def merge_lines() -> Iterator[str]:
     assert {one.code for one in conflicts} == set(get_args(ConflictCode))
     yield from (f"{one.code}: {merge_text.conflict(one)}" for one in conflicts)
     yield f"selection (of the other): {merge_text.conflict(replace(conflicts[1], said=('', 'selected')))}"
+    (other_run,) = (one for one in conflicts if one.code == "other-run")
+    yield f"other-run (none): {merge_text.conflict(replace(other_run, said=('', other_run.said[1])))}"
     tests = tuple(SelectedTest(test=f"cases/a.yaml::c{n}", case=f"c{n}", shard=2) for n in range(12))
     why = Unmeasured(node_id="cases/a.yaml::tiny", why="its worker died", gap="worker-died")
     lacking = Merged(
         cases=5,
         launches=9,
+        profiled=2,
         of=4,
         reported=(1, 4),
         unreported=(LostShard(shard=second, tests=tests), LostShard(shard=Shard(number=3, of=4), tests=())),
@@ -670,6 +686,8 @@ def cluster_lines() -> Iterator[str]:
     for loss in get_args(LossCode):
         yield f"loss {loss}: {cluster_text.lost([Loss(code=loss, node='a')])}"
     yield f"loss connection: {cluster_text.lost([Loss(code='connection')])}"
+    other = NodeTrouble(code="other-plugin", node="a", found="1.0", wanted="1.1")
+    yield f"loss unusable (why): {cluster_text.lost([Loss(code='unusable', node='a', trouble=other)])}"
     for code in get_args(TroubleCode):
         trouble = NodeTrouble(code=code, node="a", found="0.1", wanted="0.2", error="as the node says it")
         yield f"trouble {code}: {cluster_text.message(ClusterError((trouble,)))}"
