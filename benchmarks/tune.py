@@ -76,7 +76,7 @@ def space(seed: int, size: int, noise: Sequence[Array], *, drift: float = 0.0) -
     rng = np.random.default_rng((20261130, size, seed))
     shape = SHAPES[size]
     levels = list(itertools.product(*(range(n) for n in shape)))
-    logs = INTERACTION * rng.standard_normal(len(levels))
+    logs = np.asarray(INTERACTION * rng.standard_normal(len(levels)), np.float64)
     for axis, n in enumerate(shape):
         effect = rng.choice(AXIS_SCALES) * rng.exponential(size=n)
         logs += np.array([effect[at[axis]] for at in levels])

@@ -76,7 +76,7 @@ def whole_requests() -> list[Array]:
 def public_nights() -> list[Array]:
     """Normal noise of the CVs that SGLang's public nights show, one for each of its steady cases."""
     rng = np.random.default_rng(1)
-    return [cv * rng.standard_normal(400) for cv in steady_cvs(read()).values()]
+    return [np.asarray(cv * rng.standard_normal(400), np.float64) for cv in steady_cvs(read()).values()]
 
 
 def _joined(groups: Iterable[Sequence[float]]) -> Array:

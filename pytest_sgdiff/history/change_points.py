@@ -207,7 +207,8 @@ def _splits(count: int) -> _Splits:
     end = np.arange(2 * SHORTEST, count + 1)[None, :]
     possible = end - at >= SHORTEST
     m, n = at.astype(np.float64), np.where(possible, end - at, SHORTEST).astype(np.float64)
-    return _Splits(at, end, possible, m * n, m * (m - 1), n * (n - 1), m * n / (m + n))
+    pairs = np.multiply(m, n, dtype=np.float64)
+    return _Splits(at, end, possible, pairs, m * (m - 1), n * (n - 1), pairs / (m + n))
 
 
 def _significant(proposed: list[int], logs: Array) -> list[int]:
