@@ -165,14 +165,14 @@ class Workshop:
             inherits=self.inherits,
         )
         if code is None or code < 0 or code >= child.NOTHING_SAID:
-            raise ComparisonError(f"pytest could not compare the two (exit code {code}):\n{self._tail(log)}")
+            raise ComparisonError(f"pytest could not compare the two (exit code {code}):", *self._tail(log))
         raw = data_files.read_bytes(report, below=self.folder, at_most=_REPORT_LIMIT)
         if raw is None:
-            raise ComparisonError(f"pytest wrote no report (exit code {code}):\n{self._tail(log)}")
+            raise ComparisonError(f"pytest wrote no report (exit code {code}):", *self._tail(log))
         return compared(json.loads(raw), aim)
 
-    def _tail(self, log: Path) -> str:
-        return child.tail(log, below=self.folder)
+    def _tail(self, log: Path) -> list[str]:
+        return child.tail(log, below=self.folder).splitlines()
 
 
 def judged_by(aim: Aim | None, allow: float | None) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pytest_sgdiff.cli.case_files import all_cases
 from pytest_sgdiff.cli.protocol import GOOD, Subparsers, read
@@ -61,7 +61,9 @@ def add(commands: Subparsers) -> None:
         "that is recommended.",
         epilog=EPILOG,
     )
-    parser.add_argument("case", nargs="?", metavar="CASE", help="the id of the case to make faster")
+    parser.add_argument(
+        "case", nargs="?", metavar="CASE", help="the id of a case to make faster, or the name of a matrix to rank"
+    )
     parser.add_argument("--model", metavar="MODEL", help="a model instead of a case: its name, or its folder")
     parser.add_argument("--width", type=int, metavar="PIXELS", help="of a model: the width of its output")
     parser.add_argument("--height", type=int, metavar="PIXELS", help="of a model: the height of its output")
@@ -141,11 +143,13 @@ def _tune(chosen: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """What a command asks for, all of it settled and nothing launched: `case` is the case as it is written, with the
-    `folder` of its search; `engine` was asked for its flags. `spec` means the `gpus` that variants may have at a time,
-    on this `machine`. Sizes are in MiB, times in s, `within` is a fraction."""
+    """What a command asks for, all of it settled and nothing launched: `case` is the case as it is written, or the
+    first of a matrix; it was `named` so, and the `folder` keeps its search; `engine` was asked for its flags. `spec`
+    means the `gpus` that variants may have at a time, on this `machine`, of `products`. Sizes are in MiB, times in s,
+    `within` is a fraction."""
 
     case: Case
+    named: str
     folder: Path
     spec: str
     gpus: int
@@ -169,7 +173,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
     from pytest_sgdiff.files.run_folders import PARENT
     from pytest_sgdiff.tuning.bench import ranked_by
     from pytest_sgdiff.tuning.presets import PRESETS
-    from pytest_sgdiff.tuning.space import space
+    from pytest_sgdiff.tuning.space import matrix_space, space
 
     for path in chosen.report:
         if path.suffix not in REPORTS:
@@ -183,31 +187,38 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         arguments = tuple(shlex.split(chosen.pytest))
     except ValueError as error:
         raise OptionError(f"--pytest {chosen.pytest}: {str(error).lower()}") from None
-    case = _case(chosen)
-    folder = chosen.out or Path.cwd() / PARENT / "tune" / data_files.file_name(case.id)[:80]
+    cases = _cases(chosen)
+    case, named = cases[0], cases[0].name if len(cases) > 1 else cases[0].id
+    folder = chosen.out or Path.cwd() / PARENT / "tune" / data_files.file_name(named)[:80]
     if chosen.model is not None:
         case = replace(case, location=Location(path=os.path.relpath(folder / MODEL), line=1, column=1))
-    spec = chosen.gpus or str(case.gpus or "none")
+    spec = chosen.gpus or str(max(one.gpus for one in cases) or "none")
     gpus, products, machine = _gpus(spec, shown=chosen.dry_run)
     engine = _engine(chosen, case)
-    found = space(
-        case,
-        gpus=gpus,
-        engine=flags_of(engine),
-        products=products,
-        allow_lossy="yes" if chosen.allow_lossy else "no",
-        axes=axes,
-        transformers=tuple(chosen.transformer),
-        preset=chosen.preset,
-    )
+    flags = flags_of(engine)
+    lossy: Literal["no", "yes"] = "yes" if chosen.allow_lossy else "no"
+    if len(cases) > 1:
+        found = matrix_space(cases, gpus=gpus, engine=flags, products=products, allow_lossy=lossy)
+    else:
+        found = space(
+            case,
+            gpus=gpus,
+            engine=flags,
+            products=products,
+            allow_lossy=lossy,
+            axes=axes,
+            transformers=tuple(chosen.transformer),
+            preset=chosen.preset,
+        )
     if not found.variants:
         from pytest_sgdiff.reports import tune_text
 
-        raise OptionError(f"{case.id}: no variant can be launched:", *map(tune_text.pruned, found.pruned))
+        raise OptionError(f"{named}: no variant can be launched:", *map(tune_text.pruned, found.pruned))
     if chosen.only is not None:
         found = _only(chosen.only, found)
     return Prepared(
         case=case,
+        named=named,
         folder=folder,
         spec=spec,
         gpus=gpus,
@@ -236,21 +247,30 @@ def _axes(text: str | None) -> tuple[Axis, ...] | None:
     return tuple(axis for axis in AXES if axis in names)
 
 
-def _case(chosen: argparse.Namespace) -> Case:
+def _cases(chosen: argparse.Namespace) -> tuple[Case, ...]:
+    """The case that is meant; or, of the name of a matrix, all its cases, the first of which the others are compared
+    with."""
     if (chosen.case is None) == (chosen.model is None):
         raise OptionError("sgdiff tune: name a case, or a model with --model, and not both")
     if chosen.model is not None:
-        return _bare(chosen)
+        return (_bare(chosen),)
     for option in ("width", "height", "frames", "steps"):
         if getattr(chosen, option) is not None:
             raise OptionError(f"--{option}: is for a model (--model); a case says it itself")
-    cases = all_cases("sgdiff tune")
-    if (case := cases.get(chosen.case)) is None:
+    known = all_cases("sgdiff tune")
+    if (case := known.get(chosen.case)) is not None:
+        return (case,)
+    matrix = tuple(case for case in known.values() if case.name == chosen.case)
+    if not matrix:
         from difflib import get_close_matches
 
-        near = get_close_matches(chosen.case, sorted(cases), n=1)
+        near = get_close_matches(chosen.case, sorted({*known, *(case.name for case in known.values())}), n=1)
         raise OptionError(f"{chosen.case}: no such case" + (f", did you mean {near[0]}?" if near else ""))
-    return case
+    for option in ("axes", "preset", "transformer"):
+        if getattr(chosen, option):
+            example = matrix[0].id
+            raise OptionError(f"--{option}: {chosen.case} is a matrix, which has its variants: name one, as {example}")
+    return matrix
 
 
 def _bare(chosen: argparse.Namespace) -> Case:
@@ -382,7 +402,7 @@ def _fraction(text: str) -> float:
 def _show(prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
 
-    print("\n".join(tune_text.space(prepared.case, prepared.space)))
+    print("\n".join(tune_text.space(prepared.named, prepared.case, prepared.space)))
     return GOOD
 
 
@@ -454,13 +474,14 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
 
 def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> TuneReport:
     from pytest_sgdiff.tuning.claims import applying, held
-    from pytest_sgdiff.tuning.outcome import best, described
+    from pytest_sgdiff.tuning.outcome import best, described, quicker_request
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.search import front
 
     about = described(prepared.space, search.book.launches, bench, prepared.engine)
+    recommended = best(tuned, about)
     return TuneReport(
-        case=prepared.case.id,
+        case=prepared.named,
         base=prepared.case,
         metric=prepared.metric,
         engine_version=prepared.engine.version,
@@ -470,7 +491,8 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         written="" if prepared.space.written is None else prepared.space.written.name,
         pruned=prepared.space.pruned,
         front=front(tuned.standings),
-        best=best(tuned, about),
+        best=recommended,
+        quicker_request=quicker_request(tuned, about, recommended),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
         budget_s=prepared.budget_s,
         took_s=search.used_s,
@@ -558,7 +580,7 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
     told = json.dumps([to_plain(variant.case) for variant in prepared.space.variants], sort_keys=True)
     engine = prepared.engine
     return {
-        "case": prepared.case.id,
+        "case": prepared.named,
         "variants": hashlib.sha256(told.encode()).hexdigest(),
         "engine": " ".join(filter(None, (engine.version, engine.commit))),
         "engine command": shlex.join(engine.command),

@@ -32,6 +32,7 @@ def render(report: TuneReport) -> str:
         "code": tuned.code,
         "headline": tune_text.headline(report),
         "best": report.best,
+        "quicker_request": report.quicker_request,
         "command": tune_text.command_of(report),
         "metric": report.metric,
         "engine_version": report.engine_version,

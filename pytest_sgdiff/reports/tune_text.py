@@ -32,9 +32,10 @@ SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
 
-def space(case: Case, found: Space) -> list[str]:
-    """The variants that would be launched, with what they change, and those that would not, with the reason."""
-    lines = [f"{case.id}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
+def space(named: str, case: Case, found: Space) -> list[str]:
+    """The variants that would be launched, with what they change of the case, and those that would not, with the
+    reason."""
+    lines = [f"{named}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
     rows = [(one.name, str(one.case.gpus), changes(case, one)) for one in found.variants]
     lines += table([("variant", "GPUs", "changes"), *rows])
     if found.pruned:
@@ -349,6 +350,10 @@ def notes(report: TuneReport) -> list[str]:
     if best is not None and best.variant.lossy:
         seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
         found.append(f"{best.name} is lossy: {seen or 'its pictures were not compared'}")
+    other = about.get(report.quicker_request or "")
+    if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
+        share = _share(1 - other.e2e_ms / best.e2e_ms)
+        found.append(f"the whole request of {other.name} is {share} shorter: rank by it with --metric e2e")
     return found
 
 

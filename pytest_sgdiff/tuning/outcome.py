@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import EngineInfo, Space, Tuned, TuneLaunch, Variant
+from pytest_sgdiff.data import EngineInfo, Space, Standing, Tuned, TuneLaunch, Variant
 from pytest_sgdiff.engines import ENGINES
 from pytest_sgdiff.runner import command_line
 from pytest_sgdiff.tuning.bench import Bench
 from pytest_sgdiff.tuning.pictures import pictures
 from pytest_sgdiff.tuning.report import TunedVariant
+
+REQUEST_SHARE = 0.05
+"""By how much a whole request must be shorter to be named: its medians come from a few launches, which pause at times
+(docs/noise.md)."""
 
 
 def described(
@@ -30,13 +35,37 @@ def described(
 
 def best(tuned: Tuned, described: Sequence[TunedVariant]) -> str | None:
     """The variant to recommend: of the first group in the ranking a lossless one before a lossy one, then the one with
-    the fewest GPUs, then the quickest."""
-    about = {one.name: one.variant for one in described}
-    ranked = [
-        one for one in tuned.standings if one.ms is not None and (one.dropped is None or one.dropped.code == "slower")
-    ]
+    the fewest GPUs, then the one with the shortest whole request, then the quickest."""
+    about = {one.name: one for one in described}
+    ranked = [one for one in tuned.standings if _usable(one)]
     equal = [about[one.variant] for one in ranked if one.group == ranked[0].group]
-    return min(equal, key=lambda one: (one.lossy, one.case.gpus)).name if equal else None
+
+    def rank(one: TunedVariant) -> tuple[bool, int, float]:
+        return one.variant.lossy, one.variant.case.gpus, math.inf if one.e2e_ms is None else one.e2e_ms
+
+    return min(equal, key=rank).name if equal else None
+
+
+def quicker_request(tuned: Tuned, described: Sequence[TunedVariant], best: str | None) -> str | None:
+    """The variant whose whole request is shorter than that of the recommended one by more than chance
+    (REQUEST_SHARE); None if there is none. What settings change outside the metric of the ranking, as offloaded
+    encoders do outside denoising, shows here. A lossy one is none beside a lossless one."""
+    about = {one.name: one for one in described}
+    first = about.get(best or "")
+    if first is None or first.e2e_ms is None:
+        return None
+    others = [about[one.variant] for one in tuned.standings if _usable(one)]
+    rivals = [
+        (one.e2e_ms, one.name)
+        for one in others
+        if one.e2e_ms is not None and (first.variant.lossy or not one.variant.lossy)
+    ]
+    shortest, name = min(rivals, default=(math.inf, ""))
+    return name if shortest < (1 - REQUEST_SHARE) * first.e2e_ms else None
+
+
+def _usable(one: Standing) -> bool:
+    return one.ms is not None and (one.dropped is None or one.dropped.code == "slower")
 
 
 def _e2e_ms(name: str, launches: Sequence[TuneLaunch]) -> float | None:

@@ -143,6 +143,38 @@ def test_a_case_that_cannot_be_launched_is_refused_with_the_reason(
     assert launched == []
 
 
+MATRIX = """\
+cases:
+  mine:
+    model: Wan-AI/Wan2.1-T2V-1.3B-Diffusers
+    gpus: 0
+    args: {prompt: a cat, seed: 1, width: 832, height: 480, num-frames: 17, num-inference-steps: 20}
+    matrix:
+      attention:
+        sdpa: {args: {attention-backend: torch_sdpa}}
+        fa: {args: {attention-backend: fa}}
+        fp16: {args: {dit-precision: fp16}}
+"""
+
+
+def test_the_cases_of_a_matrix_are_ranked(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "cases" / "tiny.yaml").write_text(MATRIX)
+    launched = measuring(monkeypatch, {"sdpa": 1000.0, "fa": 700.0, "fp16": 900.0}.get)
+    words = ["tune", "mine", "--gpus", "none", "--engine-cmd", "true", "--out", "search"]
+    assert main([*words, "--report", "x.json"]) == 0
+    told = json.loads((project / "x.json").read_text())
+    assert (told["case"], told["best"], told["written"]) == ("mine", "fa", "sdpa")
+    assert launched[:2] == ["sdpa", "sdpa"]
+    assert set(launched) == {"sdpa", "fa", "fp16"}
+    # One of its cases has variants as any other, and the matrix has no other ones.
+    assert main(["tune", "mine[fa]", "--gpus", "none", "--engine-cmd", "true", "--axes", "compile", "--dry-run"]) == 0
+    assert "mine[fa]" in capsys.readouterr().out
+    assert main([*words, "--axes", "compile"]) == 2
+    assert "--axes" in capsys.readouterr().err
+
+
 def test_a_dry_run_launches_and_writes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,7 +34,7 @@ from pytest_sgdiff.data.failures import OutOfMemory
 from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
 from pytest_sgdiff.reports.html import tune_page
 from pytest_sgdiff.tuning.claims import CLAIMS, ClaimCode, ClaimResult, Compared
-from pytest_sgdiff.tuning.outcome import best
+from pytest_sgdiff.tuning.outcome import best, quicker_request
 from pytest_sgdiff.tuning.ratios import Ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 from tests import factories
@@ -234,7 +234,7 @@ def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
     check_golden(
         "tune_steps",
         [
-            *tune_text.space(CASE, space),
+            *tune_text.space("firered", CASE, space),
             "",
             tune_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
             tune_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),
@@ -300,3 +300,29 @@ def test_of_equal_variants_a_lossless_one_with_few_gpus_is_recommended() -> None
     swapped = replace(found.tuned, standings=(found.tuned.standings[1], found.tuned.standings[0]))
     assert best(swapped, few) == "cfg2+compile"
     assert best(replace(found.tuned, standings=()), found.variants) is None
+
+
+def test_of_equal_variants_the_one_with_the_shorter_request_is_recommended() -> None:
+    found = report()
+    same = found.variants[2]
+    slow = TunedVariant(variant=replace(same.variant, name="offloaded"), e2e_ms=12000.0)
+    first = replace(found.tuned.standings[0], variant="offloaded")
+    equal = replace(found.tuned, standings=(first, *found.tuned.standings))
+    assert best(equal, (*found.variants, slow)) == same.name
+    assert best(equal, (*found.variants, replace(slow, e2e_ms=8000.0))) == "offloaded"
+    # Nobody knows how long it took.
+    assert best(equal, (*found.variants, replace(slow, e2e_ms=None))) == same.name
+
+
+def test_a_request_that_is_shorter_than_that_of_the_recommended_variant_is_named() -> None:
+    found = report()
+    assert quicker_request(found.tuned, found.variants, "cfg2+compile") is None
+    assert quicker_request(found.tuned, found.variants, "cfg2") == "cfg2+compile"
+    # Of a lossy one the lossy ones are rivals too, and one that needs too much memory never is.
+    quick = [replace(one, e2e_ms=100.0) if one.variant.lossy else one for one in found.variants]
+    assert quicker_request(found.tuned, quick, "cfg2+compile") is None
+    assert quicker_request(found.tuned, found.variants, "cfg2+sage") is None
+    assert quicker_request(found.tuned, found.variants, None) is None
+    told = replace(found, quicker_request="cfg2+compile", best="cfg2")
+    assert "cfg2+compile" in tune_text.notes(told)[-1]
+    assert json.loads(tune_json.render(told))["quicker_request"] == "cfg2+compile"
