@@ -25,7 +25,12 @@ $(VENV)/.ray: $(VENV)/.ready
 demo: $(VENV)/.ready  ## judge the bundled recordings of real launches, as a gate would
 	@$(RUN) examples/demo.py
 
-test: lint unit  ## types, style, import rules, and all tests that need neither a GPU nor the engine
+# While types are checked, which keeps one processor busy, another one reads all tests: each worker would compile them
+# anew.
+test: export PYTHONDONTWRITEBYTECODE =
+test: $(VENV)/.ready  ## types, style, import rules, and all tests that need neither a GPU nor the engine
+	@$(RUN) -m pytest tests --collect-only -qq > /dev/null & $(MAKE) --no-print-directory lint && wait
+	@$(MAKE) --no-print-directory unit
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/mypy
