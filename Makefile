@@ -65,11 +65,11 @@ test-install: export PYTHONDONTWRITEBYTECODE =
 test-install: $(VENV)/.ready  ## install the package into environments of its own, and try the README's commands there
 	$(RUN) -m pytest tests/bare -m install
 
-# One thread for each launch and two at a time: what a launch does beside its request is waiting and imports.
+# One thread for each launch, and three at a time on two processors: much of what a launch does is waiting.
 test-engine: export PYTHONDONTWRITEBYTECODE =
 test-engine: $(VENV)/.ready $(VENV)/.ray  ## install the real engine for the CPU and run it through the plugin
 	bash tests/engine/build_engine.sh $(ENGINE)
-	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 2
+	SGDIFF_ENGINE_ENV=$(ENGINE) $(RUN) -m pytest tests/engine -m engine -n 3
 
 # Each cluster is some ten processes: one at a time.
 test-ray: export PYTHONDONTWRITEBYTECODE =

@@ -51,6 +51,21 @@ cases:
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def beside_others() -> Iterator[None]:
+    """Launches of two tests may run at the same time, recorded ones too: what is to be told here are gross slowdowns.
+    A test that has `by_default` waits for the whole host, as users do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_ADDOPTS", "--sgdiff-isolation=shared")
+        yield
+
+
+@pytest.fixture
+def by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave it to the plugin which launches have the host for themselves."""
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+
+
 @pytest.fixture(scope="session")
 def engine_env() -> pathlib.Path:
     """The folder of an environment whose `bin/sglang` runs the engine on the CPU; built if it is not there."""

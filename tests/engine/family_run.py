@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff import baselines
-from tests.engine.shipped import LAUNCHES, Family, small
+from tests.engine.shipped import Family, small
 from tests.realproject import Project, Ran, write_picture
 
 SHARED = "--sgdiff-isolation=shared"
@@ -50,7 +50,7 @@ class EachFamily:
         assert (recorded_family.ran.case["outcome"], recorded_family.ran.case["recorded"]) == ("pass", True)
         (path,) = recorded_family.project.baselines()
         launches = baselines.load(path).measurement.launches
-        assert [launch.warmup for launch in launches] == ["proven"] * LAUNCHES
+        assert [launch.warmup for launch in launches] == ["proven"] * recorded_family.family.launches
         wanted = recorded_family.family.shipped.expect.pipeline
         assert {launch.pipeline for launch in launches} == ({wanted} if wanted else {launches[0].pipeline})
 
@@ -60,7 +60,7 @@ class EachFamily:
         family = recorded_family.family
         project = recorded_family.project.copy_to(tmp_path / "project")
         # One look: that it comes to the others where a launch was slow is the same for all families.
-        one = small(family, recorded_family.model, launches={"baseline": LAUNCHES, "checkpoints": [1]})
+        one = small(family, recorded_family.model, launches={"baseline": family.launches, "checkpoints": [1]})
         project.write_case(one)
         ran = (replace(project, engine=plain) if family.plain else project).pytest(SHARED)
         assert ran.case is not None

@@ -62,6 +62,7 @@ def test_every_launch_left_a_recording_that_can_be_judged_again(recorded: tuple[
         assert launch.argv[1] == "generate"
 
 
+@pytest.mark.usefixtures("by_default")
 def test_the_same_engine_passes(project_with: ProjectWith) -> None:
     project = project_with("baseline")
     before = project.baselines()
@@ -103,6 +104,7 @@ def test_a_real_fallback_to_diffusers_is_invalid(fallback: tuple[Project, Ran]) 
     assert all(launch["metrics"] == {} for launch in ran.case["launches"])
 
 
+@pytest.mark.usefixtures("by_default")
 def test_no_baseline_is_recorded_from_a_fallback(project_with: ProjectWith) -> None:
     project = project_with("foreign")
     before = project.baselines()
