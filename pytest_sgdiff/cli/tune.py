@@ -231,7 +231,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         within=within,
         most_launches=_launches(chosen.launches),
         budget_s=budget_s,
-        allow_lossy=chosen.allow_lossy,
+        allow_lossy=chosen.allow_lossy or (chosen.preset is not None and PRESETS[chosen.preset].allow_lossy),
         arguments=arguments,
     )
 
@@ -425,7 +425,6 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     if chosen.model is not None:
         told = json.dumps({"model": prepared.case.model, "gpus": prepared.case.gpus})
         data_files.write(folder / MODEL, f"cases:\n  {prepared.case.name}: {told}\n", below=folder)
-    variants = prepared.space.variants
     with _alone(folder) as lock, as_ctrl_c():
         if chosen.restart:
             data_files.remove(folder / NAME, below=folder)
@@ -453,7 +452,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             budget_s=prepared.budget_s,
             say=_say,
             drew=None
-            if any(one.lossy for one in variants)
+            if prepared.allow_lossy
             else lambda one: pictures(bench, prepared.space.written, one, book.launches),
         )
         tuned = search.run()
@@ -577,10 +576,17 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
     """What a search is of: what was measured of another one says nothing of this one."""
     from pytest_sgdiff.files.wire import to_plain
 
-    told = json.dumps([to_plain(variant.case) for variant in prepared.space.variants], sort_keys=True)
+    # Where a case stands and what it says of itself change no launch: a comment may be added above it.
+    here = prepared.case.location
+    work = [
+        replace(one.case, location=here, locations={}, written=None, summary="", source="")
+        for one in prepared.space.variants
+    ]
+    told = json.dumps([{**to_plain(case), "location": None} for case in work], sort_keys=True)
     engine = prepared.engine
     return {
         "case": prepared.named,
+        "lossy variants": "allowed" if prepared.allow_lossy else "",
         "variants": hashlib.sha256(told.encode()).hexdigest(),
         "engine": " ".join(filter(None, (engine.version, engine.commit))),
         "engine command": shlex.join(engine.command),

@@ -149,4 +149,4 @@ def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[st
         before, after = then.get(name, ""), now.get(name, "")
         if before != after:
             shown = len(before) < 40 and len(after) < 40
-            yield f"{name}: {before or 'none'} then, {after or 'none'} now" if shown else f"another {name}"
+            yield f"{name}: {before or 'none'} then, {after or 'none'} now" if shown else f"not the same {name}"

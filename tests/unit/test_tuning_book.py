@@ -52,7 +52,7 @@ def test_lines_are_only_added(tmp_path: Path) -> None:
     ("changed", "differs"),
     [
         ({"engine": "0.5.23"}, "engine: 0.5.17 then, 0.5.23 now"),
-        ({"variants": "b" * 64}, "another variants"),
+        ({"variants": "b" * 64}, "not the same variants"),
         ({"memory": "40960 MiB"}, "memory: none then, 40960 MiB now"),
     ],
 )
