@@ -428,7 +428,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     with _alone(folder) as lock, as_ctrl_c():
         if chosen.restart:
             data_files.remove(folder / NAME, below=folder)
-        book = Book(folder, _of(prepared))
+        book = Book(folder, _of(prepared), variants={one.name for one in prepared.space.variants})
         plan = Plan(
             case=prepared.case,
             metric=prepared.metric,

@@ -6,6 +6,7 @@ plugin's; so is the replacement of disturbed launches.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -110,6 +111,15 @@ class Bench:
         for variant, ending in self._endings(number, variants):
             if why := _no_fault(variant, ending):
                 yield f"{variant.name}: {why}"
+
+    def lasted_s(self, number: int) -> float:
+        """How long a round went on at least, by the times of its files; 0 where there are none."""
+        times = []
+        for folder, _, names in os.walk(self._folder(number)):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    times.append(os.lstat(os.path.join(folder, name)).st_mtime)
+        return max(times, default=0.0) - min(times, default=0.0)
 
     def launches(self, number: int) -> Path:
         """The folder with the launches of a round."""

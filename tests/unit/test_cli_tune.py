@@ -297,3 +297,15 @@ def test_a_comment_above_the_case_is_no_other_search(project: Path, monkeypatch:
     assert len(launched) == count
     path.write_text(CASE.replace("a cat", "a dog"))
     assert main(TUNE) == 2
+
+
+def test_a_state_with_an_unknown_variant_is_damaged(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measuring(monkeypatch, quick)
+    assert main([*TUNE, "--out", "search"]) == 0
+    path = project / "search" / "state.jsonl"
+    path.write_text(path.read_text().replace('"compile"', '"zzz"'))
+    capsys.readouterr()
+    assert main([*TUNE, "--out", "search"]) == 2
+    assert "is damaged" in capsys.readouterr().err
