@@ -189,6 +189,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         raise OptionError(f"--pytest {chosen.pytest}: {str(error).lower()}") from None
     cases = _cases(chosen)
     case, named = cases[0], cases[0].name if len(cases) > 1 else cases[0].id
+    _check_id(chosen.write, named)
     folder = chosen.out or Path.cwd() / PARENT / "tune" / data_files.file_name(named)[:80]
     if chosen.model is not None:
         case = replace(case, location=Location(path=os.path.relpath(folder / MODEL), line=1, column=1))
@@ -511,6 +512,21 @@ def _check_written(path: Path | None) -> None:
         raise OptionError(f"--write {path}: is there already, and this command did not write it: name another file")
 
 
+def _check_id(path: Path | None, named: str) -> None:
+    """Refuse to write a case whose id another file has. Raises OptionError."""
+    from pytest_sgdiff.tuning.written import tuned_name
+
+    if path is None:
+        return
+    name, own = tuned_name(named), os.path.realpath(path)
+    for case in all_cases("sgdiff tune", needed=False).values():
+        if case.name == name and os.path.realpath(case.location.path) != own:
+            raise OptionError(
+                f"--write {path}: the case would be called {name}, as the one at {case.location.path}:"
+                f"{case.location.line} is: write to {case.location.path}, or remove that case"
+            )
+
+
 def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:
     """Write the winner as a case. Raises OptionError."""
     from pytest_sgdiff.tuning.written import case_file
@@ -519,6 +535,7 @@ def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:
         prepared.space,
         report.tuned,
         report.best or "",
+        named=prepared.named,
         schema=os.path.relpath(Path("cases") / "case.schema.json", path.parent),
         products=prepared.products,
         engine=prepared.engine.version,

@@ -113,7 +113,7 @@ class Book:
 
     @property
     def took_s(self) -> float:
-        """What the search has used, as far as is kept: of a round that nobody saw the end of, what its launches took."""
+        """What the search has used, as far as is kept: of a round whose end nobody saw, what its launches took."""
         over = {one.spent for one in self.spent}
         by_round: dict[int, float] = {}
         for one in self.launches:

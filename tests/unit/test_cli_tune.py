@@ -309,3 +309,21 @@ def test_a_state_with_an_unknown_variant_is_damaged(
     capsys.readouterr()
     assert main([*TUNE, "--out", "search"]) == 2
     assert "is damaged" in capsys.readouterr().err
+
+
+def test_winners_of_two_variants_of_a_matrix_have_two_ids(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "cases" / "tiny.yaml").write_text(MATRIX)
+    launched = measuring(monkeypatch, quick)
+    for variant in ("sdpa", "fa"):
+        words = ["tune", f"mine[{variant}]", *TUNE[2:], "--write"]
+        assert main([*words, f"cases/{variant}.yaml"]) == 0
+    names = {load_cases(name, (project / name).read_text())[0].name for name in ("cases/sdpa.yaml", "cases/fa.yaml")}
+    assert names == {"mine_sdpa_tuned", "mine_fa_tuned"}
+    count = len(launched)
+    capsys.readouterr()
+    # An id that another file has is refused before anything is launched.
+    assert main([*words, "cases/again.yaml", "--out", "search"]) == 2
+    assert "cases/fa.yaml" in capsys.readouterr().err
+    assert (len(launched), (project / "cases" / "again.yaml").exists()) == (count, False)
