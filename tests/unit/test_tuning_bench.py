@@ -174,3 +174,20 @@ def test_a_round_lasted_as_long_as_its_files_say(bench: Bench) -> None:
         path.touch()
         os.utime(path, (time, time))
     assert bench.lasted_s(1) == 60.0
+
+
+def test_without_xdist_variants_are_launched_one_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], *, log: Path, **_: Any) -> int:
+        given.append(words)
+        log.write_text("unrecognized arguments: -n 2" if "-n" in words else "")
+        if "-n" in words:
+            return 4
+        for one in (QUICK, CRASHES):
+            write_ending(log.parent, Ending(case=one.case.id, result=measured(one.case.id)))
+        return 0
+
+    monkeypatch.setattr(child, "run", run)
+    assert [one.variant for one in bench.measure(1, [QUICK, CRASHES], timeout_s=None)] == ["quick", "crashes"]
+    assert len(given) == 2
