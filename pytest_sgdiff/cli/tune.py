@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -135,7 +136,8 @@ def _tune(chosen: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise SgdiffError(f"sgdiff tune: {error.filename or 'a file'}: {error.strerror or error}") from None
+        full = ": make room, and give the same command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise SgdiffError(f"sgdiff tune: {error.filename or 'a file'}: {error.strerror or error}{full}") from None
     except KeyboardInterrupt:
         print("sgdiff tune: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

@@ -7,6 +7,7 @@ plugin's; so is the replacement of disturbed launches.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -26,6 +27,9 @@ from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, w
 ROUNDS, LAUNCHES = "rounds", "launches"
 """The folder of a search with its rounds, and the one of a round that keeps its launches."""
 
+ROOM = 1 << 20
+"""What a round needs at least, in bytes, as a guess: the log, the launches and their pictures are larger."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 USAGE_ERROR = 4
 """The exit code of pytest for a command line that it does not understand."""
 
@@ -77,9 +81,12 @@ class Bench:
             left_s = None if timeout_s is None else max(1.0, timeout_s - (time.monotonic() - started))
             code = self._run(where, log, at_once=1, timeout_s=left_s)
         found = self.known(number, variants, took_s=time.monotonic() - started)
-        if trouble := list(self._troubles(number, variants)):
-            raise MeasuringError(*(line for why in trouble for line in why.splitlines()))
+        trouble = list(self._troubles(number, variants))
         missing = {one.name for one in variants} - {launch.variant for launch in found}
+        if (trouble or (missing and code is not None)) and (full := self._full()):
+            raise MeasuringError(full)
+        if trouble:
+            raise MeasuringError(*(line for why in trouble for line in why.splitlines()))
         if missing and code is not None:
             raise MeasuringError(
                 f"pytest measured nothing of {', '.join(sorted(missing))} (exit code {code}), and its log ends with:",
@@ -121,6 +128,18 @@ class Bench:
         for variant, ending in self._endings(number, variants):
             if why := _no_fault(variant, ending):
                 yield f"{variant.name}: {why}"
+
+    def _full(self) -> str:
+        """That there is no room for a round, which pytest says in many ways; empty where there is."""
+        path = self.folder / ROUNDS / data_files.temporary_name()
+        try:
+            data_files.write(path, bytes(ROOM), below=self.folder)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                return ""
+            return f"{self.folder}: {os.strerror(error.errno)}: make room, and give the same command again"
+        data_files.remove(path, below=self.folder)
+        return ""
 
     def lasted_s(self, number: int) -> float:
         """How long a round went on at least, by the times of its files; 0 where there are none."""

@@ -157,6 +157,8 @@ def test_both_are_built_and_given_to_pytest(shop: Workshop, monkeypatch: pytest.
     # A path with a space is one word of the command.
     assert any(word.startswith("--sgdiff-against='") and "base/engine of mine'" in word for word in words)
     assert any(word.startswith("--sgdiff-engine-cmd='") and "candidate/engine of mine'" in word for word in words)
+    # What `addopts` of the project choose does not deselect the case.
+    assert [words[words.index(option, 3) + 1] for option in ("-m", "-k")] == ["", ""]
     assert {"cases/tiny.yaml::tiny", "--sgdiff-gpus=2", "--sgdiff-exit-codes=bisect", "--sgdiff-assets=a"} <= set(words)
     env: Mapping[str, str] = options["env"]
     assert not {"SGDIFF_HISTORY", "GIT_DIR"} & set(env)

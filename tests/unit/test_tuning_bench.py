@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from pytest_sgdiff.data import Case, CaseResult, Dropped, MetricChoice, Problem, Reason, Tried
 from pytest_sgdiff.errors import OptionError, SgdiffError
+from pytest_sgdiff.files import data_files
 from pytest_sgdiff.launch import child
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError, Plan, came_of, memory_mib, ranked_by, value_of
 from pytest_sgdiff.tuning.rounds import Ending, read_round, write_ending
@@ -191,3 +193,29 @@ def test_without_xdist_variants_are_launched_one_at_a_time(bench: Bench, monkeyp
     monkeypatch.setattr(child, "run", run)
     assert [one.variant for one in bench.measure(1, [QUICK, CRASHES], timeout_s=None)] == ["quick", "crashes"]
     assert len(given) == 2
+
+
+@pytest.mark.parametrize("ending", [None, Ending(case=QUICK.case.id, why="INTERNALERROR", broke=True)])
+def test_a_full_disk_is_said_whatever_pytest_says_of_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ending: Ending | None
+) -> None:
+    ended(monkeypatch, *([] if ending is None else [ending]), code=3)
+    write = data_files.write
+
+    def full(path: Path, content: str | bytes, **more: Any) -> None:
+        if len(content) > 100_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, content, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(data_files, "write", full)
+        with pytest.raises(MeasuringError) as raised:
+            bench.measure(1, [QUICK], timeout_s=None)
+    assert raised.value.args == (
+        f"{bench.folder}: No space left on device: make room, and give the same command again",
+    )
+    # Where there is room, nothing is left of what was written to see that.
+    with pytest.raises(MeasuringError) as raised:
+        bench.measure(1, [QUICK], timeout_s=None)
+    assert "make room" not in str(raised.value)
+    assert [path.name for path in tmp_folder(bench, 1).parent.iterdir()] == ["0001"]
