@@ -68,6 +68,11 @@ def peak_place(launch: LaunchRecord) -> str | None:
     return None if checkpoint is None else f"{checkpoint}.{_PEAK_FIELD}"
 
 
+def is_peak_of_first(launch: LaunchRecord) -> bool:
+    """Whether the peak is that of rank 0, whatever the other ranks needed."""
+    return launch.generation in ("B", "C1")
+
+
 def outside(name: str) -> Callable[[Observed], float | None]:
     """What was measured outside the engine under this name."""
     return lambda seen: seen.outside.get(name)

@@ -22,6 +22,7 @@ from pytest_sgdiff.data import Case, CaseResult, Dropped, LaunchRecord, Tried, T
 from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.launch import child
+from pytest_sgdiff.metrics.reading import is_peak_of_first
 from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, write_round
 
 ROUNDS, LAUNCHES = "rounds", "launches"
@@ -239,12 +240,14 @@ def came_of(variant: Variant, result: CaseResult, metric: str) -> tuple[Tried, .
 
 def memory_mib(launch: LaunchRecord) -> float | None:
     """The peak of memory of a launch: as the engine reports it, else the most that was in use on one of its GPUs while
-    they were watched, once a second; None where nobody knows."""
+    they were watched, once a second; None where nobody knows. Of several GPUs whose engine reports only the first one's
+    peak it is the larger of the two: another one may need more."""
     reported = launch.metrics.get(metrics.PEAK_MEMORY)
-    if reported is not None or launch.watch is None:
+    gpus = () if launch.watch is None else launch.watch.gpus
+    if reported is not None and not (len(gpus) > 1 and is_peak_of_first(launch)):
         return reported
-    seen = [size for series in launch.watch.gpus for size in series.memory_mb if size is not None]
-    return max(seen, default=0.0) or None
+    seen = [size for series in gpus for size in series.memory_mb if size is not None]
+    return max([*seen, reported or 0.0]) or None
 
 
 def value_of(launch: LaunchRecord, metric: str) -> float | None:

@@ -152,6 +152,24 @@ def test_memory_is_what_the_engine_reports_or_what_was_seen() -> None:
     assert memory_mib(replace(without, watch=None)) is None
 
 
+def test_of_several_gpus_the_peak_is_not_that_of_the_first_alone() -> None:
+    launch = factories.record()
+    assert launch.watch is not None
+    (series, *_) = launch.watch.gpus
+    gpus = tuple(replace(series, memory_mb=(size,)) for size in (30000, 60000))
+    for generation, most in (("A", 50000.0), ("B", 60000.0), ("C1", 60000.0), ("C2", 50000.0)):
+        of_two = replace(
+            launch,
+            generation=generation,
+            metrics={**launch.metrics, "peak_memory": 50000.0},
+            watch=replace(launch.watch, gpus=gpus),
+        )
+        assert memory_mib(of_two) == most
+        assert memory_mib(replace(of_two, watch=replace(launch.watch, gpus=gpus[1:]))) == 50000.0
+    above = replace(of_two, generation="B", metrics={"peak_memory": 70000.0})
+    assert memory_mib(above) == 70000.0
+
+
 def test_denoising_is_ranked_by_the_sum_of_its_steps() -> None:
     launch = factories.record()
     assert value_of(launch, "denoise") == launch.metrics["denoise_steps"]
