@@ -17,6 +17,7 @@ from pytest_sgdiff.data import Case, CaseResult
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.launch.child import end_with_parent
 from pytest_sgdiff.plugin.collect import CASE, CASES
+from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_round, write_ending
 
@@ -32,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     leads = role(config).leads
     end_with_parent(told.get("parent"), is_worker=not leads)
     folder = Path(told["round"])
-    config.pluginmanager.register(Tuning(folder, read_round(folder), keeps=leads), "sgdiff-tuning")
+    config.pluginmanager.register(Tuning(folder, read_round(folder), config, keeps=leads), "sgdiff-tuning")
 
 
 @pytest.fixture
@@ -44,8 +45,8 @@ def sgdiff_tuned_variant(request: pytest.FixtureRequest) -> int:
 class Tuning:
     """A round in a process that collects. `keeps`: it also keeps what came of each variant, which workers do not."""
 
-    def __init__(self, folder: Path, asked: Round, *, keeps: bool) -> None:
-        self._folder, self._asked, self._keeps = folder, asked, keeps
+    def __init__(self, folder: Path, asked: Round, config: pytest.Config, *, keeps: bool) -> None:
+        self._folder, self._asked, self._config, self._keeps = folder, asked, config, keeps
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test of the case for each variant."""
@@ -81,9 +82,15 @@ class Tuning:
             return
         plain = getattr(report, "sgdiff", None)
         if plain is not None:
-            write_ending(self._folder, Ending(case=str(case), result=from_plain(CaseResult, plain)))
+            told = from_plain(CaseResult, plain)
+            write_ending(self._folder, Ending(case=str(case), result=told, assets=self._assets()))
         elif report.when != "teardown" and not report.passed:
             write_ending(self._folder, Ending(case=str(case), why=_why(report), broke=report.when == "call"))
+
+    def _assets(self) -> str:
+        session = self._config.stash.get(SESSION, None)
+        folder = None if session is None else session.settings.assets
+        return "" if folder is None else str(folder)
 
 
 def to_launch(case: Case, launches: int) -> Case:

@@ -151,6 +151,16 @@ class Bench:
                     times.append(os.lstat(os.path.join(folder, name)).st_mtime)
         return max(times, default=0.0) - min(times, default=0.0)
 
+    def assets(self, variants: Sequence[Variant], launches: Sequence[TuneLaunch]) -> Path | None:
+        """The folder with the files that cases name, as the last launch that counts had it, wherever that was said;
+        None where none was named. Raises SgdiffError for a file that is damaged."""
+        by_name = {one.name: one for one in variants}
+        for launch in reversed(launches):
+            if launch.tried is not None:
+                for _, ending in self._endings(launch.round, [by_name[launch.variant]]):
+                    return Path(ending.assets) if ending.assets else None
+        return None
+
     def launches(self, number: int) -> Path:
         """The folder with the launches of a round."""
         return self._folder(number) / LAUNCHES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 
 from pytest_sgdiff.data import EngineInfo, Space, Standing, Tuned, TuneLaunch, Variant
 from pytest_sgdiff.engines import ENGINES
@@ -22,12 +23,13 @@ def described(
     space: Space, launches: Sequence[TuneLaunch], bench: Bench, engine: EngineInfo
 ) -> tuple[TunedVariant, ...]:
     """What is known of each variant beside its standing."""
+    assets = bench.assets(space.variants, launches)
     return tuple(
         TunedVariant(
             variant=one,
             e2e_ms=_e2e_ms(one.name, launches),
             quality=pictures(bench, space.written, one, launches),
-            command=_command(one, engine),
+            command=_command(one, engine, assets),
         )
         for one in space.variants
     )
@@ -73,7 +75,7 @@ def _e2e_ms(name: str, launches: Sequence[TuneLaunch]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _command(variant: Variant, engine: EngineInfo) -> str:
+def _command(variant: Variant, engine: EngineInfo, assets: Path | None) -> str:
     adapter = ENGINES.get(variant.case.engine)
     # An engine of a plugin is known to pytest, which loads it, and not here.
-    return "" if adapter is None else command_line.text(variant.case, adapter, engine, None)
+    return "" if adapter is None else command_line.text(variant.case, adapter, engine, assets)

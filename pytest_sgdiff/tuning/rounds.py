@@ -35,12 +35,14 @@ class Round:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ending:
     """What pytest says of a variant: its result, or in words why there is none. `broke`: it was no fault of the
-    variant, but of a folder, a disk or the project."""
+    variant, but of a folder, a disk or the project. `assets` is the folder with the files that cases name, empty where
+    none was named."""
 
     case: str
     result: CaseResult | None = None
     why: str = ""
     broke: bool = False
+    assets: str = ""
 
 
 def write_round(folder: Path, what: Round, *, below: Path) -> None:

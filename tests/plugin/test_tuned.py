@@ -94,7 +94,7 @@ def test_why_there_is_no_result_is_kept(project: Project, folder: Path) -> None:
 
 
 def test_what_the_project_chooses_for_other_runs_keeps_no_variant_away(project: Project, folder: Path) -> None:
-    chosen = '-m "not nightly" -k other --strict-markers --sgdiff-accept=mine.txt'
+    chosen = '-m "not nightly" -k other --strict-markers --sgdiff-accept=mine.txt --sgdiff-assets=pictures'
     project.write("pytest.ini", f"[pytest]\naddopts = {chosen}\n")
     cases = variants_of(CASE, {})
     case = replace(cases[0], location=Location(path="cases/tiny.yaml", line=1, column=1))
@@ -105,3 +105,4 @@ def test_what_the_project_chooses_for_other_runs_keeps_no_variant_away(project: 
     (ending,) = read_endings(folder, cases, below=folder)
     assert ending.result is not None
     assert len(ending.result.launches) == 1
+    assert ending.assets == str(project.root / "pictures")

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Case, CaseResult, Dropped, MetricChoice, Problem, Reason, Tried
+from pytest_sgdiff.data import Case, CaseResult, Dropped, EngineInfo, MetricChoice, Problem, Reason, Tried, TuneLaunch
 from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.launch import child
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError, Plan, came_of, memory_mib, ranked_by, value_of
+from pytest_sgdiff.tuning.outcome import described
 from pytest_sgdiff.tuning.rounds import Ending, read_round, write_ending
 from tests import factories
 from tests.tuning_space import space_of
@@ -237,3 +238,18 @@ def test_a_full_disk_is_said_whatever_pytest_says_of_it(
         bench.measure(1, [QUICK], timeout_s=None)
     assert "make room" not in str(raised.value)
     assert [path.name for path in tmp_folder(bench, 1).parent.iterdir()] == ["0001"]
+
+
+def test_commands_name_the_folder_of_assets_that_launches_had(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    variants = tuple(replace(one, case=replace(one.case, assets={"image-path": "a cat.png"})) for one in SPACE.variants)
+    space = replace(SPACE, variants=variants)
+    engine = EngineInfo(command=("sglang",), version="0.5.17")
+
+    def commands(launches: Sequence[TuneLaunch]) -> set[bool]:
+        told = described(space, launches, bench, engine)
+        return {"'/my pictures/a cat.png'" in one.command and "ASSET_DIR" not in one.command for one in told}
+
+    ended(monkeypatch, Ending(case=QUICK.case.id, result=measured(QUICK.case.id), assets="/my pictures"))
+    assert commands(bench.measure(1, variants[1:2], timeout_s=None)) == {True}
+    ended(monkeypatch, Ending(case=QUICK.case.id, result=measured(QUICK.case.id)))
+    assert commands(bench.measure(2, variants[1:2], timeout_s=None)) == {False}
