@@ -299,14 +299,15 @@ def _gpus(spec: str, *, shown: bool) -> tuple[int, tuple[str, ...], str]:
     """How many GPUs variants may have at a time, their products, and the machine that has them. Where variants are only
     shown, there need be none."""
     from pytest_sgdiff.errors import LeaseError
-    from pytest_sgdiff.gpus.selection import resolve
+    from pytest_sgdiff.gpus.selection import OPTION, resolve
     from pytest_sgdiff.machine import machine_of
 
     try:
         eligible = resolve(spec)
-    except (OptionError, LeaseError):
+    except (OptionError, LeaseError) as error:
         if not shown or not re.fullmatch(r"[0-9]{1,4}", spec):
-            raise
+            # The option of pytest means the same under another name.
+            raise OptionError(*(str(line).replace(OPTION, "--gpus") for line in error.args)) from None
         return int(spec), (), ""
     machine = machine_of(eligible.gpus[: eligible.size])
     named = machine.product + (f" x {machine.count}" if machine.kind == "gpu" and machine.count > 1 else "")
@@ -349,8 +350,14 @@ def _only(text: str, found: Space) -> Space:
     for a setting that no variant has."""
     names = [name.strip() for name in text.split(",")]
     known = {setting.name for variant in found.variants for setting in variant.settings}
+    same = {one.name: one.same for one in found.pruned if one.code == "same" and len(one.settings) == 1}
     for name in names:
         if name not in known:
+            if name in same:
+                raise OptionError(
+                    f"--only {text}: {name} is what {same[name]} is: leave {name} out"
+                    + (f", or use some of {', '.join(sorted(known))}" if known else "")
+                )
             left_out = any(setting.name == name for one in found.pruned for setting in one.settings)
             raise OptionError(
                 f"--only {text}: {name or 'an empty name'} is "

@@ -229,6 +229,8 @@ def test_a_model_without_a_case_gets_a_file_that_pytest_finds(project: Path, mon
         ([*TUNE[:-1], "'"], "--engine-cmd"),
         ([*TUNE[:-1], "no-such-engine"], "no-such-engine"),
         (["tune", "tiny", "--gpus", "x"], "x"),
+        (["tune", "tiny", "--gpus", "9"], "sgdiff: --gpus=9"),
+        ([*TUNE, "--only", "eager"], "eager is what as-written is: leave eager out, or use some of compile"),
     ],
 )
 def test_a_wrong_command_is_2_and_names_the_option(
