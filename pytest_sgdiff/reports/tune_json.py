@@ -31,6 +31,7 @@ def render(report: TuneReport) -> str:
         "case": report.case,
         "code": tuned.code,
         "headline": tune_text.headline(report),
+        "fastest": next((one.variant for one in tuned.standings if one.usable), None),
         "best": report.best,
         "quicker_request": report.quicker_request,
         "command": tune_text.command_of(report),

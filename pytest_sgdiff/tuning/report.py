@@ -24,6 +24,11 @@ class TunedVariant:
         """The name of the variant."""
         return self.variant.name
 
+    @property
+    def lossy(self) -> bool:
+        """Whether the picture may change, or did although no setting should change it."""
+        return self.variant.lossy or (self.quality is not None and self.quality.other_picture)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneReport:
