@@ -28,6 +28,7 @@ from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
 WRITTEN = "the case as it is written"
+NOT_COMPARED = "not compared"
 SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
@@ -144,7 +145,8 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
         ("", notes(report)),
         ("compared:", comparisons(report, verbose=verbose)),
         ("given up:", given_up(report)),
-        ("time against memory, each the quickest in so much memory:", front(report)),
+        ("time against memory, each the quickest in so much memory:", table(front_rows(report))),
+        ("time against memory, lossless variants alone:", table(lossless_rows(report))),
         ("what SGLang's performance guide says:", claims(report, verbose=verbose)),
         ("left out:", left_out(report, verbose=verbose)),
     ):
@@ -169,12 +171,14 @@ def headline(report: TuneReport) -> str:
 
 def _fastest(report: TuneReport, first: str, *, so_far: str = "") -> str:
     found = against(report, first, report.written)
-    fastest = f"{_named(report, first)} is the fastest{so_far} by {metric_text.metric_name(report.metric)}"
+    fastest = f"{shown_name(report, first)} is the fastest{so_far} by {metric_text.metric_name(report.metric)}"
     return f"{fastest}{found and f': {found}'}"
 
 
 def _equal(report: TuneReport, first: str) -> str:
-    others = [_named(report, one.variant) for one in report.tuned.standings if one.group == 1 and one.variant != first]
+    others = [
+        shown_name(report, one.variant) for one in report.tuned.standings if one.group == 1 and one.variant != first
+    ]
     alike = f"; {_some(others, 'group 1 has all')} cannot be distinguished from it" if others else ""
     return f"{_fastest(report, first)}{alike}"
 
@@ -216,7 +220,7 @@ def against(report: TuneReport, fast: str, slow: str) -> str:
     found = gain(report, fast, slow)
     if found is None:
         return ""
-    named = WRITTEN if slow == report.written else slow
+    named = WRITTEN if slow == report.written else shown_name(report, slow)
     return f"{_share(found.value)} faster than {named}{_interval(found)}, {_launches(report, fast, slow)}"
 
 
@@ -298,7 +302,8 @@ def name_of(variant: TunedVariant) -> str:
     return variant.name + (" (lossy)" if variant.lossy else "")
 
 
-def _named(report: TuneReport, name: str) -> str:
+def shown_name(report: TuneReport, name: str) -> str:
+    """The name of a variant of the report, with what must be known of it."""
     return next((name_of(one) for one in report.variants if one.name == name), name)
 
 
@@ -322,7 +327,7 @@ def picture(quality: Quality | None) -> str:
     if quality.similarity is not None:
         seen = quality_text.figures(quality.similarity)
         return {"same": "the same", "changed": f"another, {seen}"}.get(quality.code, seen)
-    return "another" if quality.other_picture else "not compared"
+    return "another" if quality.other_picture else NOT_COMPARED
 
 
 def comparisons(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -341,9 +346,13 @@ def _compared(report: TuneReport, fast: str, slow: str) -> str:
     found = gain(report, fast, slow)
     if found is None:
         return ""
+    about = {one.name: one for one in report.variants}
+    sides = [about[fast], about[slow]]
+    drawn = "".join(f"; {one.name}: {picture(one.quality) or NOT_COMPARED}" for one in sides if one.lossy)
     if found.low > 0:
-        return f"{fast} is {against(report, fast, slow)}"
-    return f"{fast} and {slow} cannot be distinguished{_interval(found)}, {_launches(report, fast, slow)}"
+        return f"{name_of(sides[0])} is {against(report, fast, slow)}{drawn}"
+    alike = f"{name_of(sides[0])} and {name_of(sides[1])} cannot be distinguished"
+    return f"{alike}{_interval(found)}, {_launches(report, fast, slow)}{drawn}"
 
 
 def given_up(report: TuneReport) -> list[str]:
@@ -374,9 +383,10 @@ def notes(report: TuneReport) -> list[str]:
     if report.tuned.memory_mib is not None and unknown:
         found.append(f"the memory of {_some(unknown, 'see the ranking')} is not known: the limit was not checked there")
     best = about.get(report.best or "")
-    if best is not None and best.variant.lossy:
+    if best is not None and best.lossy:
         seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
-        found.append(f"{best.name} is lossy: {seen or 'its pictures were not compared'}")
+        against = "" if best.variant.lossy else ", although its settings should not change the picture"
+        found.append(f"{best.name} is lossy{against}: {seen or 'its pictures were not compared'}")
     other = about.get(report.quicker_request or "")
     if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
         share = _share(1 - other.e2e_ms / best.e2e_ms)
@@ -384,20 +394,30 @@ def notes(report: TuneReport) -> list[str]:
     return found
 
 
-def front(report: TuneReport) -> list[str]:
-    """The front of time against memory, one variant a line."""
-    return table(front_rows(report))
-
-
 def front_rows(report: TuneReport) -> list[tuple[str, ...]]:
     """The rows of the front, its head first; none where nothing is known of memory."""
+    return _front(report, report.front)
+
+
+def lossless_rows(report: TuneReport) -> list[tuple[str, ...]]:
+    """The rows of the front of the lossless variants, its head first; none where no lossy one hides any of them."""
+    return [] if report.lossless_front == report.front else _front(report, report.lossless_front)
+
+
+def _front(report: TuneReport, names: Sequence[str]) -> list[tuple[str, ...]]:
     standings = {one.variant: one for one in report.tuned.standings}
+    about = {one.name: one for one in report.variants}
     rows = [
-        (name, numbers.quantity(standings[name].ms, "ms"), numbers.quantity(standings[name].memory_mib, "MiB"))
-        for name in report.front
+        (
+            name_of(about[name]),
+            numbers.quantity(standings[name].ms, "ms"),
+            numbers.quantity(standings[name].memory_mib, "MiB"),
+            picture(about[name].quality),
+        )
+        for name in names
         if name in standings
     ]
-    return [("variant", "time", "memory"), *rows] if rows else []
+    return [("variant", "time", "memory", "picture"), *rows] if rows else []
 
 
 def claims(report: TuneReport, *, verbose: bool) -> list[str]:

@@ -56,6 +56,13 @@ CACHE = Setting(axis="cache", name="cache-dit", env={"SGLANG_CACHE_DIT_ENABLED":
 OOM = Problem(
     kind="invalid", code="failure-in-log", cause="memory", number=0, failure=OutOfMemory(where="GPU", tried="2.50 GiB")
 )
+OTHER = Quality(
+    code="changed",
+    similarity=Similarity(ssim=0.147, mse=11000.0, difference=84.41),
+    measure="psnr",
+    found=7.7,
+    limit=42.0,
+)
 LIKE = Similarity(ssim=0.981, mse=51.0, block_mse=300.0, difference=3.2)
 
 
@@ -143,6 +150,7 @@ def report(code: TuneCode = "decided", **changes: Any) -> TuneReport:
             ),
         ),
         "front": ("cfg2+compile", "cfg2+sage", "as-written"),
+        "lossless_front": ("cfg2+compile", "cfg2", "as-written"),
         "best": "cfg2+compile",
         "claims": (
             ClaimResult(claim=firered, code="held", pairs=(pair,)),
@@ -332,6 +340,39 @@ def test_of_equal_variants_the_one_with_the_shorter_request_is_recommended() -> 
     assert best(equal, (*found.variants, replace(slow, e2e_ms=8000.0))) == "offloaded"
     # Nobody knows how long it took.
     assert best(equal, (*found.variants, replace(slow, e2e_ms=None))) == same.name
+
+
+def test_a_variant_that_drew_another_picture_is_a_lossy_one() -> None:
+    """With --allow-lossy it stays in the race, although its settings should not change the picture."""
+    found = report()
+    drew = replace(found.variants[2], quality=OTHER, e2e_ms=100.0)
+    lossless = TunedVariant(variant=replace(variant(), name="plain"), e2e_ms=9000.0)
+    first = found.tuned.standings[0]
+    ranked = replace(found.tuned, standings=(first, replace(first, variant="plain")))
+    variants = (drew, lossless)
+    assert drew.lossy
+    assert not drew.variant.lossy
+    assert best(ranked, variants) == "plain"
+    assert quicker_request(ranked, variants, "plain") is None
+    assert tune_text.name_of(drew) == "cfg2+compile (lossy)"
+    told = replace(found, variants=(drew, *found.variants[:2], *found.variants[3:]), best="cfg2+compile")
+    check_golden("tune_other_picture", [tune_text.headline(told), *tune_text.notes(told)])
+    by_name = {one["variant"]: one for one in json.loads(tune_json.render(told))["variants"]}
+    assert by_name["cfg2+compile"]["lossy"]
+
+
+def test_a_lossy_variant_never_stands_without_its_figures() -> None:
+    found = report()
+    figures = "SSIM 0.9810"
+    for rows in (tune_text.front_rows(found), tune_text.ranking(found)):
+        lossy = next(row for row in rows if row[0] == "cfg2+sage (lossy)" or row[1] == "cfg2+sage (lossy)")
+        assert figures in lossy[-1]
+    line = next(one for one in tune_text.comparisons(found, verbose=True) if "cfg2+sage (lossy)" in one)
+    assert figures in line
+    # What a lossy variant hides is named, and nothing where it hides nothing.
+    assert [row[0] for row in tune_text.lossless_rows(found)[1:]] == ["cfg2+compile", "cfg2", "as-written"]
+    assert tune_text.lossless_rows(replace(found, lossless_front=found.front)) == []
+    assert json.loads(tune_json.render(found))["lossless_front"] == ["cfg2+compile", "cfg2", "as-written"]
 
 
 def test_a_request_that_is_shorter_than_that_of_the_recommended_variant_is_named() -> None:
