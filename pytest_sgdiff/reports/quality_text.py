@@ -55,6 +55,25 @@ def words(q: Quality, *, paired: bool = False, base: str = "") -> str:
     return "; ".join([", ".join([made, *own[:1]]), *([told] if told and q.code != "no-reference" else [])])
 
 
+def unseen(q: Quality) -> str:
+    """Why pictures were not compared, in a few words; empty where they were."""
+    words = _UNSEEN.get(q.code)
+    return "" if words is None else words(q)
+
+
+_UNSEEN: Mapping[QualityCode, Callable[[Quality], str]] = {
+    "off": lambda q: "the case has it off",
+    "no-output": lambda q: "no output was written",
+    "no-library": lambda q: f"{', '.join(q.missing)} not installed",
+    "no-samples": lambda q: "the launches have no samples of their outputs",
+    "no-reference": lambda q: "the case as it is written has no samples of its outputs",
+    "odd-launch": lambda q: odd(q),
+    "flawed": lambda q: (
+        f"{q.name or 'an output'} {_FLAWS[q.flaw or 'unreadable']}" + (f" ({q.said})" if q.said else "")
+    ),
+}
+
+
 def noisy(q: Quality, *, paired: bool, recorded: bool) -> str:
     """That launches with one seed are so far from one another that any picture passes."""
     whose = "the recorded launches" if recorded else f"the launches of the {'base engine' if paired else 'baseline'}"

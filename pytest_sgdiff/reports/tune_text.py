@@ -165,8 +165,17 @@ def headline(report: TuneReport) -> str:
     against 2 launches`, and which other variant is recommended, if one is."""
     first = next((one for one in report.tuned.standings if one.usable), None)
     if report.tuned.code == "nothing" or first is None:
-        return f"{report.case}: {_ENDS['nothing'](report, '')}"
+        return f"{report.case}: {_none(report)}"
     return f"{report.case}: {_ENDS[report.tuned.code](report, first.variant)}{_choice(report, first)}"
+
+
+def _none(report: TuneReport) -> str:
+    if report.tuned.code != "budget":
+        return _ENDS["nothing"](report, "")
+    # Whether any of them can be used nobody knows yet.
+    if all(not one.launches and one.dropped is None for one in report.tuned.standings):
+        return "nothing was measured in the time that there was; the same command with a larger --budget goes on"
+    return "the time is used up, and no variant that was launched so far can be used"
 
 
 def _fastest(report: TuneReport, first: str, *, so_far: str = "") -> str:
@@ -327,7 +336,12 @@ def picture(quality: Quality | None) -> str:
     if quality.similarity is not None:
         seen = quality_text.figures(quality.similarity)
         return {"same": "the same", "changed": f"another, {seen}"}.get(quality.code, seen)
-    return "another" if quality.other_picture else NOT_COMPARED
+    if quality.other_picture:
+        return "another"
+    if quality.code == "same":
+        return "the same"
+    why = quality_text.unseen(quality)
+    return f"{NOT_COMPARED}: {why}" if why else NOT_COMPARED
 
 
 def comparisons(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -387,6 +401,8 @@ def notes(report: TuneReport) -> list[str]:
         seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
         against = "" if best.variant.lossy else ", although its settings should not change the picture"
         found.append(f"{best.name} is lossy{against}: {seen or 'its pictures were not compared'}")
+    elif best is not None and best.name != report.written and (why := _unseen(best, report)):
+        found.append(f"whether {best.name} draws the same picture was not checked: {why}")
     other = about.get(report.quicker_request or "")
     if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
         share = _share(1 - other.e2e_ms / best.e2e_ms)
@@ -445,11 +461,12 @@ _CLAIMS: Mapping[ClaimCode, str] = {
 
 
 def _pair(pair: Compared, of: Claim) -> str:
-    what = "of the memory" if of.quantity == "memory" else "of the time"
+    needs = "needs" if of.quantity == "memory" else "takes"
     found = pair.ratio
     sides = (numbers.bare(one - 1) if math.isfinite(one) else numbers.UNKNOWN for one in (found.low, found.high))
     interval = "" if found.low == found.high else f" ({' .. '.join(sides)} %)"
-    return f"{pair.this} {numbers.signed(found.value - 1)}{interval} {what} of {pair.that}"
+    more = "less" if found.value < 1 else "more"
+    return f"{pair.this} {needs} {_share(abs(found.value - 1))} {more} {of.quantity} than {pair.that}{interval}"
 
 
 def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -479,6 +496,13 @@ def _some(names: Sequence[str], rest: str) -> str:
 def command_of(report: TuneReport) -> str:
     """The engine's command line of the variant that is recommended, empty where there is none."""
     return next((one.command for one in report.variants if one.name == report.best), "")
+
+
+def _unseen(one: TunedVariant, report: TuneReport) -> str:
+    """Why nobody knows whether a variant draws the same picture, empty where somebody does."""
+    if not report.written:
+        return f"{WRITTEN} cannot be launched"
+    return "there are no recordings to compare" if one.quality is None else quality_text.unseen(one.quality)
 
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:

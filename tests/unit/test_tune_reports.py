@@ -19,6 +19,7 @@ from pytest_sgdiff.data import (
     PruneCode,
     Pruned,
     Quality,
+    QualityCode,
     Setting,
     Similarity,
     Space,
@@ -31,6 +32,7 @@ from pytest_sgdiff.data import (
     Variant,
 )
 from pytest_sgdiff.data.failures import OutOfMemory
+from pytest_sgdiff.data.pictures import OTHER_PICTURE
 from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
 from pytest_sgdiff.reports.html import tune_page
 from pytest_sgdiff.tuning.claims import CLAIMS, ClaimCode, ClaimResult, Compared
@@ -359,6 +361,52 @@ def test_a_variant_that_drew_another_picture_is_a_lossy_one() -> None:
     check_golden("tune_other_picture", [tune_text.headline(told), *tune_text.notes(told)])
     by_name = {one["variant"]: one for one in json.loads(tune_json.render(told))["variants"]}
     assert by_name["cfg2+compile"]["lossy"]
+
+
+def test_the_time_may_end_before_anything_was_measured() -> None:
+    """Then nobody knows that no variant can be used."""
+    none = replace(report("budget").tuned, standings=(standing("as-written"), standing("cfg2")))
+    unusable = replace(none, standings=(report().tuned.standings[4], standing("cfg2")))
+    dead = replace(none, standings=(report().tuned.standings[5], standing("cfg2")))
+    said = [tune_text.headline(report(tuned=one, best=None)) for one in (none, unusable, dead)]
+    said.append(tune_text.headline(report(tuned=replace(unusable, code="nothing"), best=None)))
+    check_golden("tune_nothing", said)
+    assert len(set(said)) == 3
+
+
+def test_pictures_that_were_not_compared_are_named_with_the_reason() -> None:
+    found = report()
+    unseen = [code for code in get_args(QualityCode) if code not in OTHER_PICTURE | {"same", "allowed", "lossy"}]
+    lines = []
+    for code in unseen:
+        quality = Quality(code=code, missing=("av",), flaw="too-large", name="a.mp4", launch=2, now="81", then="80")
+        winner = replace(found.variants[2], quality=quality)
+        told = replace(found, variants=(*found.variants[:2], winner, *found.variants[3:]))
+        notes = tune_text.notes(told)
+        assert len(notes) == 1
+        lines += [f"{code}: {tune_text.picture(quality)}", *notes]
+    nothing = replace(found, variants=(*found.variants[:2], replace(found.variants[2], quality=None)))
+    lines += [*tune_text.notes(nothing), *tune_text.notes(replace(nothing, written=""))]
+    check_golden("tune_unseen", lines)
+    assert tune_text.picture(Quality(code="same")) == "the same"
+    assert tune_text.notes(found) == []
+    # The case as it is written draws what it draws.
+    assert tune_text.notes(replace(found, best="as-written")) == []
+
+
+def test_a_pair_of_a_claim_says_how_much_less_or_more() -> None:
+    memory = next(one for one in CLAIMS if one.quantity == "memory")
+    ratios = [Ratio(value=0.7, low=0.668, high=0.734), Ratio(value=1.12, low=0.9, high=float("inf"))]
+    check_golden(
+        "tune_pairs",
+        [
+            tune_text.claim(
+                ClaimResult(claim=one, code="held", pairs=(Compared(this="fa", that="sdpa", code="held", ratio=ratio),))
+            )
+            for one in (CLAIMS[2], memory)
+            for ratio in (*ratios, Ratio(value=0.275, low=0.275, high=0.275))
+        ],
+    )
 
 
 def test_a_lossy_variant_never_stands_without_its_figures() -> None:
