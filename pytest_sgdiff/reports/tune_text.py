@@ -156,7 +156,7 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
             yield from (f"  {line}" for line in lines)
     if command := command_of(report):
         yield ""
-        yield f"run {report.best} with:"
+        yield f"run {shown_name(report, report.best or '')} with:"
         yield command
 
 
@@ -406,7 +406,7 @@ def notes(report: TuneReport) -> list[str]:
     other = about.get(report.quicker_request or "")
     if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
         share = _share(1 - other.e2e_ms / best.e2e_ms)
-        found.append(f"the whole request of {other.name} is {share} shorter: rank by it with --metric e2e")
+        found.append(f"the whole request of {name_of(other)} is {share} shorter: rank by it with --metric e2e")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The case file of a winner: the fastest variant as a case, with the relations that the measurement shows."""
+"""The case file of a winner: the recommended variant as a case, with the relations that the measurement shows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ def case_file(
     for key, value in keys.items():
         lines += _block(key, value, indent=4)
     if rivals:
-        labels = {winner: "fastest"} | {rival: "as_written" if rival == written else "runner_up" for rival in rivals}
+        first = next((one.variant for one in tuned.standings if one.usable), winner)
+        labels = {winner: "fastest" if winner == first else "recommended"} | {
+            rival: "as_written" if rival == written else "runner_up" for rival in rivals
+        }
         lines += ["    matrix:", "      tuned:"]
         for each, label in labels.items():
             changes = {} if each == winner else _changes(keys_of(winning), keys_of(cases[each]))

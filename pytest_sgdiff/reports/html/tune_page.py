@@ -35,7 +35,7 @@ def render(report: TuneReport) -> str:
             facts=tune_text.facts(report),
             notes=tune_text.notes(report),
             command=tune_text.command_of(report),
-            best=report.best,
+            best=tune_text.shown_name(report, report.best or ""),
             ranking=_columns(tune_text.ranking(report)),
             settings=[
                 (one.name, tune_text.changes(report.base, one.variant), tune_text.sources(one.variant))
