@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytest_sgdiff.baselines import check, find, references, save
+from pytest_sgdiff.baselines import check, find, load, references, save
 from pytest_sgdiff.data import (
     MeshSample,
     OutputFile,
@@ -741,6 +741,23 @@ def test_a_reference_that_is_not_the_recorded_one_is_refused(tmp_path: Path, fau
         assert flaws == [("unreadable", ".png")]
         with pytest.raises(BaselineError):
             references.read(found)
+
+
+def test_an_output_that_was_left_out_has_no_file_and_any_other_one_must(tmp_path: Path) -> None:
+    left_out = OutputSample(name="b.png", flaw="left-out")
+    drawn = [Drawn(launch=number, samples=(drew(levels()), left_out)) for number in range(3)]
+    reference = reference_of(drawn)
+    assert reference is not None
+    path = save(tmp_path, baseline_with(reference))
+    assert references.read(load(path)) == reference
+    assert [flaw for flaw in check(tmp_path, {}) if flaw.code in ("unreadable", "stray-picture")] == []
+    first, second = reference.outputs
+    unnamed = replace(reference, outputs=(replace(first, file="", sha256=""), second))
+    with pytest.raises(BaselineError):
+        references.read(replace(baseline_with(unnamed), path=str(path)))
+    path.write_text(path.read_text().replace(first.file, "").replace(first.sha256, ""))
+    with pytest.raises(BaselineError):
+        load(path)
 
 
 def test_points_of_a_mesh_are_a_file_of_numbers() -> None:
