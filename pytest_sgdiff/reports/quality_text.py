@@ -75,9 +75,15 @@ _UNSEEN: Mapping[QualityCode, Callable[[Quality], str]] = {
 
 
 def noisy(q: Quality, *, paired: bool, recorded: bool) -> str:
-    """That launches with one seed are so far from one another that any picture passes."""
+    """That launches with one seed are so far from one another that any picture passes, or drew several."""
     whose = "the recorded launches" if recorded else f"the launches of the {'base engine' if paired else 'baseline'}"
     apart = "" if q.noise is None else figures(q.noise)
+    if q.results > 1:
+        return (
+            f"{whose} drew {q.results} different pictures with one seed ({apart}), and whatever differs by no more "
+            "than twice as much passes: have the engine draw the same each time, or say under its `quality` what it "
+            "allows"
+        )
     return (
         f"{whose} differ so much ({apart}) that any picture passes: check that the case has a seed and the engine uses "
         "it, or say under its `quality` what it allows"
