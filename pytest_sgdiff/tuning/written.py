@@ -30,11 +30,19 @@ _KEPT_OF_GAIN = 0.5
 """The part of the proven gain that a relation asks for: another day's noise must not fail it."""
 
 
+def tuned_name(named: str) -> str:
+    """What the winner of the tuned case is called: its id, or the name of the matrix that was ranked, with an ending.
+    Of `wan[long]` it is `wan_long_tuned`: each variant of a matrix has a winner of its own."""
+    name = named.removesuffix("]").replace("[", "_")
+    return f"{name[: 200 - len(SUFFIX) - 20]}{SUFFIX}"
+
+
 def case_file(
     space: Space,
     tuned: Tuned,
     winner: str,
     *,
+    named: str,
     schema: str,
     lossy: Collection[str] = (),
     products: Sequence[str] = (),
@@ -43,10 +51,10 @@ def case_file(
     """The text of a case file with the winner as a case.
 
     Where the intervals show that it is faster than the next best variant, or than the case as it is written, these are
-    variants of the same matrix, and the winner has the relation to them. `lossy` are variants that drew another picture
-    although none of their settings should change it, beside those whose settings say so. `schema` is where editors find
-    the schema, `products` are the GPUs and `engine` the version that it was measured with. Raises KeyError if no
-    variant has the winner's name.
+    variants of the same matrix, and the winner has the relation to them. What was tuned is `named` so (`tuned_name`).
+    `lossy` are variants that drew another picture although none of their settings should change it, beside those whose
+    settings say so. `schema` is where editors find the schema, `products` are the GPUs and `engine` the version that it
+    was measured with. Raises KeyError if no variant has the winner's name.
     """
     variants = {one.name: one for one in space.variants}
     written = next((one.name for one in space.variants if not one.settings), AS_WRITTEN)
@@ -54,7 +62,7 @@ def case_file(
     rivals = _rivals(variants, tuned, winner, written=written, lossy=changed)
     cases = {name: _plain(variants[name], space, products, lossy=changed) for name in (winner, *rivals)}
     winning = cases[winner]
-    name = f"{winning.name[: 200 - len(SUFFIX) - 20]}{SUFFIX}"
+    name = tuned_name(named)
     lines = [f"{SCHEMA_LINE}{schema}", "#"]
     lines += [f"# {printable(line)}" for line in _measured(tuned, (winner, *rivals), products, engine)]
     lines += ["cases:", f"  {scalar(name)}:"]
