@@ -489,6 +489,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
 
     about = described(prepared.space, search.book.launches, bench, prepared.engine)
     recommended = best(tuned, about)
+    lossy = {one.name for one in about if one.lossy}
     return TuneReport(
         case=prepared.named,
         base=prepared.case,
@@ -500,6 +501,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         written="" if prepared.space.written is None else prepared.space.written.name,
         pruned=prepared.space.pruned,
         front=front(tuned.standings),
+        lossless_front=front([one for one in tuned.standings if one.variant not in lossy]),
         best=recommended,
         quicker_request=quicker_request(tuned, about, recommended),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
@@ -545,6 +547,7 @@ def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:
         report.tuned,
         report.best or "",
         named=prepared.named,
+        lossy=[one.name for one in report.variants if one.lossy],
         schema=os.path.relpath(Path("cases") / "case.schema.json", path.parent),
         products=prepared.products,
         engine=prepared.engine.version,

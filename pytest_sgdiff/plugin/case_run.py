@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -212,12 +211,14 @@ class Measuring:
         return recordings.read_launches(self._place_in(replay), self.case.id, below=replay)
 
     def _place_in(self, recording: Path) -> Path:
-        """Where in a recording the launches of this test lie: those of a test in Python in a folder of their own, if a
-        shard made them, since its case may be one that another shard measures."""
+        """Where in a recording the launches of this test lie: as `_folder_in` has it. Those of a test in Python lie
+        among the others where an older version recorded them, or somebody put them there."""
         own = own_place(recording, self.item.nodeid)
-        if CASE not in self.item.stash and data_files.kind(own, below=recording) == "folder":
-            return own
-        return recording
+        if data_files.kind(own, below=recording) != "folder":
+            return recording
+        if CASE in self.item.stash and not recordings.numbered(own / file_name(self.case.id), below=recording):
+            return recording
+        return own
 
     def copy_recorded(self, recording: Path, out: Path) -> None:
         """Copy the launches of this test to the recording of its shard. Raises RecordingError."""
@@ -368,21 +369,30 @@ class Measuring:
         return PAIR_LOOKS[-1] if self.settings.mode == "against" else self.case.launches.looks[-1]
 
     def _folder_in(self, out: Path) -> Path:
-        """Where the test keeps its launches: `out`, but for all tests of a case after the first (a case repeated, or
-        in two Python tests) a folder of their own below it. They may run at the same time, in several workers. Tests in
-        Python have one in the recording of a shard, whatever other tests are: another shard may have their case."""
-        if self.settings.records_shard and CASE not in self.item.stash:
-            return own_place(out, self.item.nodeid)
-        owner = f"{self.item.nodeid}@{role(self.session.config).worker}"
-        claim = self.session.claims / f"{file_name(self.case.id)}.owner"
+        """Where the test keeps its launches. Tests in Python have a folder of their own below `out`, whatever other
+        tests there are: some other test, in another run or shard, may have their case. So have all tests of a case
+        repeated after the first, which may run at the same time, in several workers."""
+        own = own_place(out, self.item.nodeid)
+        test, worker = self.item.nodeid, role(self.session.config).worker
+        for place in (own,) if CASE not in self.item.stash else (out, own):
+            owner = self._owner(file_name(self.case.id) if place == out else own.name, f"{test}@{worker}")
+            if owner == f"{test}@{worker}":
+                return place
+            if owner.rpartition("@")[0] == test:
+                break
+        # Another worker runs, or ran, the same test.
+        return own.with_name(f"{own.name}_{worker}")
+
+    def _owner(self, place: str, asks: str) -> str:
+        """Whose a place is: of the first that asked."""
+        claim = self.session.claims / f"{place}.owner"
         temp_dirs.ours(claim.parent)
         try:
             with claim.open("x", encoding="utf-8") as file:
-                file.write(owner)
+                file.write(asks)
         except FileExistsError:
-            if claim.read_text(encoding="utf-8") != owner:
-                return out / "again" / re.sub(r"[^\w.-]+", "_", owner)
-        return out
+            return claim.read_text(encoding="utf-8")
+        return asks
 
     def _next_command(self) -> str:
         """What to type about a result: what records a baseline, or, in an A/B run, which no baseline changes, what

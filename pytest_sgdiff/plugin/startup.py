@@ -236,13 +236,22 @@ class EarlierLaunches:
             with contextlib.suppress(OSError, SgdiffError):
                 recordings.forget_case(out, case_id)
         whole = self._session.settings.records_shard
+        # Of tests in Python, whose cases are known when they run only.
+        own = {layout.folder_of_test(item.nodeid) for item in session.items if CASE not in item.stash}
         with contextlib.suppress(OSError, SgdiffError):
-            # Of several tests of a case, and in a shard of tests in Python, whose cases are known when they run only.
+            # Of several tests of a case, and in a shard of tests in Python that other shards have, too.
             for key, what in layout.entries(out):
                 case_id = data_files.case_id(key[-1])
-                if what == "folder" and (whole or case_id in selected):
+                if what == "folder" and (whole or case_id in selected or {*key[1:2]} & own):
                     with contextlib.suppress(OSError, SgdiffError):
                         recordings.forget_case(out.joinpath(*key[:-1]), case_id)
+        if out == self._session.settings.own_folder:
+            return
+        for item in session.items:
+            if CASE not in item.stash and "sgdiff" in getattr(item, "fixturenames", ()):
+                # A test that gets no GPU leaves nothing in it, and is not judged by launches that others leave.
+                with contextlib.suppress(OSError, SgdiffError):
+                    data_files.make_folder(layout.own_place(out, item.nodeid), below=out)
 
     def _is_first(self, config: pytest.Config) -> bool:
         """Whether no other process of the run was here: a worker in place of a dead one comes when others measure."""

@@ -3,8 +3,8 @@
 ROOT/<case>/<NN>/                    the launches of a case
 ROOT/against/<case>/<NN>/            those of the base engine of an A/B run
 ROOT/profile/<case>/<NN>/            profiled launches, and `traces/` beside them; `profile/against/` likewise
-ROOT/again/<test>/...                all of this once more, for one test: of a case that several tests measure, or
-                                     in a shard of a test in Python, whose case other shards may have, too
+ROOT/again/<test>/...                all of this once more, for one test: one in Python, whose case other tests, runs or
+                                     shards may have, too, or one of several of a case
 ROOT/baselines/                      candidates
 """
 
@@ -29,8 +29,8 @@ _READABLE = 80
 
 
 def folder_of_test(test: str) -> str:
-    """The name of the folder below `again/` in which a shard keeps the launches of a test in Python: the same on every
-    host, another one for each test, and short enough for a file system whatever the test's id is."""
+    """The name of the folder below `again/` in which the launches of one test are kept: the same on every host,
+    another one for each test, and short enough for a file system whatever the test's id is."""
     readable = re.sub(r"[^\w.-]+", "_", test, flags=re.ASCII)[:_READABLE]
     return f"{readable}-{hashlib.sha256(test.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"
 

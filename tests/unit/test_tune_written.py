@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -43,8 +43,19 @@ def spaced(case: Case) -> Space:
     return space(case, gpus=case.gpus, engine=table_flags("0.5.17"), products=(H100,), allow_lossy="yes")
 
 
-def written(found: Space, ranked: Tuned, winner: str, *, product: str = H100) -> dict[str, Case]:
-    text = case_file(found, ranked, winner, named="wan[a.b]", schema="x.json", products=(product,), engine="0.5.17")
+def written(
+    found: Space, ranked: Tuned, winner: str, *, product: str = H100, lossy: Sequence[str] = ()
+) -> dict[str, Case]:
+    text = case_file(
+        found,
+        ranked,
+        winner,
+        named="wan[a.b]",
+        schema="x.json",
+        lossy=lossy,
+        products=(product,),
+        engine="0.5.17",
+    )
     cases = load_cases("mine.yaml", text)
     assert check_relations(cases, files=(), root=pathlib.Path("/nonexistent")) == ()
     return {case.variant or "": case for case in cases}
@@ -112,6 +123,26 @@ def test_a_lossy_winner_is_marked_and_judged_by_its_own_pictures():
     assert cases["fastest"].expect.attention == "sage_attn"
     lossless = written(of_wan(), tuned({"resident": 600.0, "sage": 700.0, "as-written": 1000.0}), "resident")
     assert list(lossless) == ["fastest", "as_written"]
+
+
+def test_a_variant_that_drew_another_picture_is_written_as_a_lossy_one():
+    ranked = tuned({"ulysses4+resident": 700.0, "resident": 800.0, "as-written": 1000.0})
+    cases = written(of_wan(), ranked, "ulysses4+resident", lossy=("ulysses4+resident",))
+    assert [(label, case.marks) for label, case in cases.items()] == [
+        ("fastest", ("nightly", "lossy")),
+        ("runner_up", WAN.marks),
+        ("as_written", WAN.marks),
+    ]
+    # It is no rival of a lossless one, and one of a lossy one.
+    assert list(written(of_wan(), ranked, "ulysses4+resident", lossy=("resident",))) == ["fastest", "as_written"]
+    assert len(written(of_wan(), ranked, "ulysses4+resident", lossy=("resident", "ulysses4+resident"))) == 3
+
+
+def test_a_winner_that_is_not_the_first_is_not_called_the_fastest():
+    ranked = tuned({"ulysses4+resident": 700.0, "resident": 705.0, "as-written": 1000.0})
+    cases = written(of_wan(), ranked, "resident")
+    assert list(cases) == ["recommended", "as_written"]
+    assert cases["recommended"].faster_than == FasterThan(case="wan_a.b_tuned[as_written]", at_least=0.14)
 
 
 def test_the_case_requires_what_it_was_measured_on():
