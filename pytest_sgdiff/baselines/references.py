@@ -34,12 +34,12 @@ def folder_of(path: Path) -> Path:
 def read(baseline: Baseline) -> Reference | None:
     """The baseline's reference with its pictures; None if it has none.
 
-    Raises BaselineError for a file that is missing, or not the one that was recorded.
+    Raises BaselineError for a file that is missing, also from the baseline, or not the one that was recorded.
     """
     if baseline.reference is None or baseline.path is None:
         return baseline.reference
     path = Path(baseline.path)
-    outputs = [_with_file(path, one) if one.file else one for one in baseline.reference.outputs]
+    outputs = [one if _left_out(one) else _with_file(path, one) for one in baseline.reference.outputs]
     return replace(baseline.reference, outputs=tuple(outputs))
 
 
@@ -75,8 +75,13 @@ def flaws(baseline: Baseline, path: Path, *, root: Path) -> Iterator[tuple[Path,
 
 
 def _with_files(baseline: Baseline) -> Iterator[ReferenceOutput]:
-    """The outputs that have a file; those that were left out have none."""
-    return (one for one in (baseline.reference.outputs if baseline.reference else ()) if one.file)
+    """The outputs that have a file, or should have one."""
+    return (one for one in (baseline.reference.outputs if baseline.reference else ()) if not _left_out(one))
+
+
+def _left_out(output: ReferenceOutput) -> bool:
+    """Whether it needs no file, since no launch kept a sample of it."""
+    return output.sample.flaw == "left-out" and not output.file
 
 
 def _flaw(path: Path, output: ReferenceOutput) -> str:
@@ -88,6 +93,8 @@ def _flaw(path: Path, output: ReferenceOutput) -> str:
 
 
 def _with_file(path: Path, output: ReferenceOutput) -> ReferenceOutput:
+    if not output.file:
+        raise BaselineError.of_file(path, f"names no file for one of its outputs ({FIX})")
     file = folder_of(path) / output.file
     content = _content(file, path.parent.parent)
     if content is None:

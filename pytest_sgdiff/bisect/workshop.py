@@ -149,7 +149,9 @@ class Workshop:
             f"--sgdiff-engine-cmd={shlex.join(self._engine('candidate'))}",
             f"--sgdiff-out={out}",
             f"--sgdiff-report={report}",
-            *("--sgdiff-exit-codes=bisect", "--sgdiff-accept=none", "-o", "sgdiff_history="),
+            *("--sgdiff-exit-codes=bisect", "-o", "sgdiff_history="),
+            # What the project's `addopts` choose for other runs does not deselect the case.
+            *("-m", "", "-k", ""),
             *self.plan.arguments,
         ]
         told = {**judged_by(aim, self.plan.allow), "parent": os.getpid()}

@@ -20,7 +20,7 @@ from pytest_sgdiff.errors import AcceptanceError
 from pytest_sgdiff.files.data_files import DataFileError, read_bytes, read_named
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.cases.shown_text import Place
+    from pytest_sgdiff.cases.shown_text import Place, ShownLine
 
 FILE = "sgdiff-accept.txt"
 """Where a repository keeps them, at pytest's root."""
@@ -70,8 +70,8 @@ def read_acceptances(files: Sequence[pathlib.Path], root: pathlib.Path, *, today
             number = raw[: error.start].count(b"\n") + 1
             mistakes.append(f"{path}:{number}: is not UTF-8")
             continue
-        for number, line, place in _lines(text, whole=file.name == FILE):
-            one = _parsed(line, path, number, today) if place == "paragraph" else f"{_ELSEWHERE[place]}; {_PLACE_FIX}"
+        for number, line, wrong in _lines(text, whole=file.name == FILE):
+            one = wrong or _parsed(line, path, number, today)
             if isinstance(one, str):
                 mistakes.append(f"{path}:{number}: {one}")
             else:
@@ -96,20 +96,27 @@ def _content(file: pathlib.Path, root: pathlib.Path) -> bytes | None:
     return read_named(file, at_most=LIMIT)
 
 
-def _lines(text: str, *, whole: bool) -> Iterator[tuple[int, str, Place]]:
-    """The lines that are to be read, with their numbers, and where they stand."""
+def _lines(text: str, *, whole: bool) -> Iterator[tuple[int, str, str]]:
+    """The lines that are to be read, with their numbers, and what is wrong with the place of each, if anything is."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if whole:
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip() and not line.lstrip().startswith("#"):
-                yield number, line, "paragraph"
+                yield number, line, ""
     else:
         # No other run needs a parser of Markdown or HTML.
         from pytest_sgdiff.cases.shown_text import shown_lines
 
         for one in shown_lines(text):
             if _begins_like(one.text):
-                yield one.number, one.text, one.place
+                # Code that a line begins with is an example; within the line it is how names are written.
+                yield one.number, one.with_code if _BEGINS.match(one.text) else one.text, _misplaced(one)
+
+
+def _misplaced(line: ShownLine) -> str:
+    if line.place == "open":
+        return f"`<{line.tag}>` in line {line.since} is open, and hides or quotes this line: {_OPEN_FIX}"
+    return f"{_ELSEWHERE[line.place]}; {_PLACE_FIX}" if line.place != "paragraph" else ""
 
 
 def _begins_like(line: str) -> bool:
@@ -144,7 +151,11 @@ _ELSEWHERE: Mapping[Place, str] = {
     "table": "stands in a table",
     "quote": "belongs to the quotation above it",
     "html": "stands within HTML, which a page may not show",
+    "open": "",
+    "struck": "is struck out in part",
+    "callout": "stands in a quotation, which a page shows as a note of your own",
 }
+_OPEN_FIX = "write the tag as code, in backticks, or close it"
 _PLACE_FIX = "write it as a paragraph of its own, with empty lines around it, or remove it"
 
 

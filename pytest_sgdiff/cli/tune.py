@@ -189,6 +189,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         raise OptionError(f"--pytest {chosen.pytest}: {str(error).lower()}") from None
     cases = _cases(chosen)
     case, named = cases[0], cases[0].name if len(cases) > 1 else cases[0].id
+    _check_id(chosen.write, named)
     folder = chosen.out or Path.cwd() / PARENT / "tune" / data_files.file_name(named)[:80]
     if chosen.model is not None:
         case = replace(case, location=Location(path=os.path.relpath(folder / MODEL), line=1, column=1))
@@ -231,7 +232,7 @@ def _prepared(chosen: argparse.Namespace) -> Prepared:
         within=within,
         most_launches=_launches(chosen.launches),
         budget_s=budget_s,
-        allow_lossy=chosen.allow_lossy,
+        allow_lossy=chosen.allow_lossy or (chosen.preset is not None and PRESETS[chosen.preset].allow_lossy),
         arguments=arguments,
     )
 
@@ -425,11 +426,10 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     if chosen.model is not None:
         told = json.dumps({"model": prepared.case.model, "gpus": prepared.case.gpus})
         data_files.write(folder / MODEL, f"cases:\n  {prepared.case.name}: {told}\n", below=folder)
-    variants = prepared.space.variants
     with _alone(folder) as lock, as_ctrl_c():
         if chosen.restart:
             data_files.remove(folder / NAME, below=folder)
-        book = Book(folder, _of(prepared))
+        book = Book(folder, _of(prepared), variants={one.name for one in prepared.space.variants})
         plan = Plan(
             case=prepared.case,
             metric=prepared.metric,
@@ -453,7 +453,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             budget_s=prepared.budget_s,
             say=_say,
             drew=None
-            if any(one.lossy for one in variants)
+            if prepared.allow_lossy
             else lambda one: pictures(bench, prepared.space.written, one, book.launches),
         )
         tuned = search.run()
@@ -480,6 +480,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
 
     about = described(prepared.space, search.book.launches, bench, prepared.engine)
     recommended = best(tuned, about)
+    lossy = {one.name for one in about if one.lossy}
     return TuneReport(
         case=prepared.named,
         base=prepared.case,
@@ -491,6 +492,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         written="" if prepared.space.written is None else prepared.space.written.name,
         pruned=prepared.space.pruned,
         front=front(tuned.standings),
+        lossless_front=front([one for one in tuned.standings if one.variant not in lossy]),
         best=recommended,
         quicker_request=quicker_request(tuned, about, recommended),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
@@ -512,6 +514,21 @@ def _check_written(path: Path | None) -> None:
         raise OptionError(f"--write {path}: is there already, and this command did not write it: name another file")
 
 
+def _check_id(path: Path | None, named: str) -> None:
+    """Refuse to write a case whose id another file has. Raises OptionError."""
+    from pytest_sgdiff.tuning.written import tuned_name
+
+    if path is None:
+        return
+    name, own = tuned_name(named), os.path.realpath(path)
+    for case in all_cases("sgdiff tune", needed=False).values():
+        if case.name == name and os.path.realpath(case.location.path) != own:
+            raise OptionError(
+                f"--write {path}: the case would be called {name}, as the one at {case.location.path}:"
+                f"{case.location.line} is: write to {case.location.path}, or remove that case"
+            )
+
+
 def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:
     """Write the winner as a case. Raises OptionError."""
     from pytest_sgdiff.tuning.written import case_file
@@ -520,6 +537,8 @@ def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:
         prepared.space,
         report.tuned,
         report.best or "",
+        named=prepared.named,
+        lossy=[one.name for one in report.variants if one.lossy],
         schema=os.path.relpath(Path("cases") / "case.schema.json", path.parent),
         products=prepared.products,
         engine=prepared.engine.version,
@@ -577,10 +596,17 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
     """What a search is of: what was measured of another one says nothing of this one."""
     from pytest_sgdiff.files.wire import to_plain
 
-    told = json.dumps([to_plain(variant.case) for variant in prepared.space.variants], sort_keys=True)
+    # Where a case stands and what it says of itself change no launch: a comment may be added above it.
+    here = prepared.case.location
+    work = [
+        replace(one.case, location=here, locations={}, written=None, summary="", source="")
+        for one in prepared.space.variants
+    ]
+    told = json.dumps([{**to_plain(case), "location": None} for case in work], sort_keys=True)
     engine = prepared.engine
     return {
         "case": prepared.named,
+        "lossy variants": "allowed" if prepared.allow_lossy else "",
         "variants": hashlib.sha256(told.encode()).hexdigest(),
         "engine": " ".join(filter(None, (engine.version, engine.commit))),
         "engine command": shlex.join(engine.command),

@@ -194,8 +194,9 @@ class Quality:
     farthest from the reference; of an odd launch the figures are those to the nearest other launch. `measure` is what
     decides, `found` its figure and `limit` what is accepted. `then` and `now` are sizes, frames, kinds or numbers of
     outputs that differ, or of blank frames. `flaw` and `said` are those of an output without a sample, `name` its file,
-    and `uncompared` how many outputs of all launches have none; `missing` names the libraries. `views` are for reports,
-    which lack those of `unseen` outputs more; `reference` is what a recording keeps."""
+    and `uncompared` how many outputs of all launches have none; `missing` names the libraries. `results` is how many
+    clearly different pictures the launches drew that are the reference. `views` are for reports, which lack those of
+    `unseen` outputs more; `reference` is what a recording keeps."""
 
     code: QualityCode
     launches: int = 0
@@ -212,6 +213,7 @@ class Quality:
     name: str = ""
     said: str = ""
     uncompared: int = 0
+    results: int = 1
     missing: tuple[str, ...] = ()
     views: tuple[View, ...] = ()
     unseen: int = 0

@@ -123,6 +123,11 @@ class Standing:
     group: int | None = None
     dropped: Dropped | None = None
 
+    @property
+    def usable(self) -> bool:
+        """Whether it has a time, and may be used: it runs, fits into the memory, and draws what it should."""
+        return self.ms is not None and (self.dropped is None or self.dropped.code == "slower")
+
 
 TuneCode = Literal["decided", "equal", "budget", "launches", "nothing"]
 """How a search ended: one variant is the best or within the tolerance of it, several cannot be told apart within it,

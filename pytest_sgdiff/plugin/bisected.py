@@ -17,8 +17,11 @@ from pytest_sgdiff.launch.child import end_with_parent
 from pytest_sgdiff.plugin.collect import CASE
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
     """Have this run end with the bisection."""
+    # Files that the project names in `addopts` accept what the bisection is about.
+    config.option.sgdiff_accept = ["none"]
     parent = json.loads(os.environ.get(SETTINGS, "{}")).get("parent")
     # A worker of pytest-xdist has pytest itself for a parent.
     end_with_parent(parent, is_worker="PYTEST_XDIST_WORKER" in os.environ)

@@ -23,8 +23,11 @@ from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_round, wri
 VARIED = "sgdiff_tuned_variant"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Have this run end with the search, and launch its round."""
+    # Files that the project names in `addopts` are for what is judged.
+    config.option.sgdiff_accept = ["none"]
     told = json.loads(os.environ[SETTINGS])
     leads = role(config).leads
     end_with_parent(told.get("parent"), is_worker=not leads)

@@ -55,10 +55,35 @@ def words(q: Quality, *, paired: bool = False, base: str = "") -> str:
     return "; ".join([", ".join([made, *own[:1]]), *([told] if told and q.code != "no-reference" else [])])
 
 
+def unseen(q: Quality) -> str:
+    """Why pictures were not compared, in a few words; empty where they were."""
+    words = _UNSEEN.get(q.code)
+    return "" if words is None else words(q)
+
+
+_UNSEEN: Mapping[QualityCode, Callable[[Quality], str]] = {
+    "off": lambda q: "the case has it off",
+    "no-output": lambda q: "no output was written",
+    "no-library": lambda q: f"{', '.join(q.missing)} not installed",
+    "no-samples": lambda q: "the launches have no samples of their outputs",
+    "no-reference": lambda q: "the case as it is written has no samples of its outputs",
+    "odd-launch": lambda q: odd(q),
+    "flawed": lambda q: (
+        f"{q.name or 'an output'} {_FLAWS[q.flaw or 'unreadable']}" + (f" ({q.said})" if q.said else "")
+    ),
+}
+
+
 def noisy(q: Quality, *, paired: bool, recorded: bool) -> str:
-    """That launches with one seed are so far from one another that any picture passes."""
+    """That launches with one seed are so far from one another that any picture passes, or drew several."""
     whose = "the recorded launches" if recorded else f"the launches of the {'base engine' if paired else 'baseline'}"
     apart = "" if q.noise is None else figures(q.noise)
+    if q.results > 1:
+        return (
+            f"{whose} drew {q.results} different pictures with one seed ({apart}), and whatever differs by no more "
+            "than twice as much passes: have the engine draw the same each time, or say under its `quality` what it "
+            "allows"
+        )
     return (
         f"{whose} differ so much ({apart}) that any picture passes: check that the case has a seed and the engine uses "
         "it, or say under its `quality` what it allows"

@@ -24,6 +24,7 @@ def _lines(report: TuneReport) -> Iterator[str]:
     yield from _table("Ranking", tune_text.ranking(report))
     yield from _section("Compared", [f"- {escape(line)}" for line in tune_text.comparisons(report, verbose=True)])
     yield from _table("Time against memory", tune_text.front_rows(report))
+    yield from _table("Time against memory, lossless variants alone", tune_text.lossless_rows(report))
     told = [f"- {escape(line)}" for line in tune_text.claims(report, verbose=False)]
     yield from _section("What SGLang's performance guide says", told)
     yield from _section("Given up", [f"- {escape(line)}" for line in tune_text.given_up(report)])

@@ -28,6 +28,7 @@ from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
 WRITTEN = "the case as it is written"
+NOT_COMPARED = "not compared"
 SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
@@ -144,7 +145,8 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
         ("", notes(report)),
         ("compared:", comparisons(report, verbose=verbose)),
         ("given up:", given_up(report)),
-        ("time against memory, each the quickest in so much memory:", front(report)),
+        ("time against memory, each the quickest in so much memory:", table(front_rows(report))),
+        ("time against memory, lossless variants alone:", table(lossless_rows(report))),
         ("what SGLang's performance guide says:", claims(report, verbose=verbose)),
         ("left out:", left_out(report, verbose=verbose)),
     ):
@@ -154,39 +156,70 @@ def _lines(report: TuneReport, *, verbose: bool) -> Iterator[str]:
             yield from (f"  {line}" for line in lines)
     if command := command_of(report):
         yield ""
-        yield f"run {report.best} with:"
+        yield f"run {shown_name(report, report.best or '')} with:"
         yield command
 
 
 def headline(report: TuneReport) -> str:
-    """`tiny: compile is the fastest: 18.4 % faster than the case as it is written (14.1 to 22.0 %), 5 launches`."""
-    if report.tuned.code == "nothing" or report.best is None:
-        return f"{report.case}: {_ENDS['nothing'](report, '')}"
-    found = against(report, report.best, report.written)
-    return f"{report.case}: {_ENDS[report.tuned.code](report, found)}"
+    """`tiny: compile is the fastest by denoise: 18.4 % faster than the case as it is written (14.1 to 22.0 %), 5
+    against 2 launches`, and which other variant is recommended, if one is."""
+    first = next((one for one in report.tuned.standings if one.usable), None)
+    if report.tuned.code == "nothing" or first is None:
+        return f"{report.case}: {_none(report)}"
+    return f"{report.case}: {_ENDS[report.tuned.code](report, first.variant)}{_choice(report, first)}"
 
 
-def _equal(report: TuneReport, found: str) -> str:
-    first = [one.variant for one in report.tuned.standings if one.group == 1]
-    others = [name for name in first if name != report.best]
-    if not others:
-        return f"{report.best} is the fastest{found and f': {found}'}"
-    alike = f"{report.best} is {found}" if found else f"nothing is faster than {report.best}"
-    return f"{alike}; {_some(others, 'group 1 has all')} cannot be distinguished from it"
+def _none(report: TuneReport) -> str:
+    if report.tuned.code != "budget":
+        return _ENDS["nothing"](report, "")
+    # Whether any of them can be used nobody knows yet.
+    if all(not one.launches and one.dropped is None for one in report.tuned.standings):
+        return "nothing was measured in the time that there was; the same command with a larger --budget goes on"
+    return "the time is used up, and no variant that was launched so far can be used"
+
+
+def _fastest(report: TuneReport, first: str, *, so_far: str = "") -> str:
+    found = against(report, first, report.written)
+    fastest = f"{shown_name(report, first)} is the fastest{so_far} by {metric_text.metric_name(report.metric)}"
+    return f"{fastest}{found and f': {found}'}"
+
+
+def _equal(report: TuneReport, first: str) -> str:
+    others = [
+        shown_name(report, one.variant) for one in report.tuned.standings if one.group == 1 and one.variant != first
+    ]
+    alike = f"; {_some(others, 'group 1 has all')} cannot be distinguished from it" if others else ""
+    return f"{_fastest(report, first)}{alike}"
+
+
+def _choice(report: TuneReport, first: Standing) -> str:
+    """`; recommended: as-written, 1 GPU, +1.2 % (0.0 .. +1.8 %)`: which other variant is recommended, why, and what it
+    costs; empty where the fastest one is."""
+    about = {one.name: one for one in report.variants}
+    chosen = next((one for one in report.tuned.standings if one.variant == report.best), None)
+    if chosen is None or chosen is first:
+        return ""
+    quick, best = about[first.variant], about[chosen.variant]
+    why = ["lossless"] if quick.lossy and not best.lossy else []
+    gpus = best.variant.case.gpus
+    why += [numbers.plural(gpus, "GPU")] if gpus < quick.variant.case.gpus else []
+    if not why and best.e2e_ms and quick.e2e_ms and best.e2e_ms < quick.e2e_ms:
+        why = [f"whole request {_share(1 - best.e2e_ms / quick.e2e_ms)} shorter"]
+    cost = "" if chosen.ratio is None else f"{_share(chosen.ratio - 1)} slower{_over_first(chosen)}"
+    return f"; recommended: {', '.join(filter(None, (name_of(best), *why, cost)))}"
 
 
 _ENDS: Mapping[TuneCode, Callable[[TuneReport, str], str]] = {
-    "decided": lambda report, found: f"{report.best} is the fastest{found and f': {found}'}",
+    "decided": _fastest,
     "equal": _equal,
-    "budget": lambda report, found: (
-        "the time is used up, and the ranking is not decided; "
-        f"{report.best} is the fastest so far{found and f': {found}'}"
+    "budget": lambda report, first: (
+        f"the time is used up, and the ranking is not decided; {_fastest(report, first, so_far=' so far')}"
     ),
-    "launches": lambda report, found: (
+    "launches": lambda report, first: (
         "every variant left had as many launches as it may have, and the ranking is not decided; "
-        f"{report.best} is the fastest so far{found and f': {found}'}"
+        f"{_fastest(report, first, so_far=' so far')}"
     ),
-    "nothing": lambda report, found: "no variant can be used",
+    "nothing": lambda report, first: "no variant can be used",
 }
 
 
@@ -196,7 +229,7 @@ def against(report: TuneReport, fast: str, slow: str) -> str:
     found = gain(report, fast, slow)
     if found is None:
         return ""
-    named = WRITTEN if slow == report.written else slow
+    named = WRITTEN if slow == report.written else shown_name(report, slow)
     return f"{_share(found.value)} faster than {named}{_interval(found)}, {_launches(report, fast, slow)}"
 
 
@@ -275,17 +308,25 @@ def ranking(report: TuneReport) -> list[tuple[str, ...]]:
 
 def name_of(variant: TunedVariant) -> str:
     """The name of a variant, with what must be known of it."""
-    return variant.name + (" (lossy)" if variant.variant.lossy else "")
+    return variant.name + (" (lossy)" if variant.lossy else "")
+
+
+def shown_name(report: TuneReport, name: str) -> str:
+    """The name of a variant of the report, with what must be known of it."""
+    return next((name_of(one) for one in report.variants if one.name == name), name)
 
 
 def slower(one: Standing, report: TuneReport) -> str:
     """`+22.5 % (+16.4 .. +28.2 %)`, how much longer a variant takes than the quickest."""
     if one.ratio is None or one is report.tuned.standings[0] or not usable(one):
         return ""
-    interval = ""
-    if one.ratio_low is not None and one.ratio_high is not None:
-        interval = f" ({numbers.bare(one.ratio_low - 1)} .. {numbers.signed(one.ratio_high - 1)})"
-    return f"{numbers.signed(one.ratio - 1)}{interval}"
+    return f"{numbers.signed(one.ratio - 1)}{_over_first(one)}"
+
+
+def _over_first(one: Standing) -> str:
+    if one.ratio_low is None or one.ratio_high is None:
+        return ""
+    return f" ({numbers.bare(one.ratio_low - 1)} .. {numbers.signed(one.ratio_high - 1)})"
 
 
 def picture(quality: Quality | None) -> str:
@@ -295,7 +336,12 @@ def picture(quality: Quality | None) -> str:
     if quality.similarity is not None:
         seen = quality_text.figures(quality.similarity)
         return {"same": "the same", "changed": f"another, {seen}"}.get(quality.code, seen)
-    return "another" if quality.other_picture else "not compared"
+    if quality.other_picture:
+        return "another"
+    if quality.code == "same":
+        return "the same"
+    why = quality_text.unseen(quality)
+    return f"{NOT_COMPARED}: {why}" if why else NOT_COMPARED
 
 
 def comparisons(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -314,9 +360,13 @@ def _compared(report: TuneReport, fast: str, slow: str) -> str:
     found = gain(report, fast, slow)
     if found is None:
         return ""
+    about = {one.name: one for one in report.variants}
+    sides = [about[fast], about[slow]]
+    drawn = "".join(f"; {one.name}: {picture(one.quality) or NOT_COMPARED}" for one in sides if one.lossy)
     if found.low > 0:
-        return f"{fast} is {against(report, fast, slow)}"
-    return f"{fast} and {slow} cannot be distinguished{_interval(found)}, {_launches(report, fast, slow)}"
+        return f"{name_of(sides[0])} is {against(report, fast, slow)}{drawn}"
+    alike = f"{name_of(sides[0])} and {name_of(sides[1])} cannot be distinguished"
+    return f"{alike}{_interval(found)}, {_launches(report, fast, slow)}{drawn}"
 
 
 def given_up(report: TuneReport) -> list[str]:
@@ -347,30 +397,43 @@ def notes(report: TuneReport) -> list[str]:
     if report.tuned.memory_mib is not None and unknown:
         found.append(f"the memory of {_some(unknown, 'see the ranking')} is not known: the limit was not checked there")
     best = about.get(report.best or "")
-    if best is not None and best.variant.lossy:
+    if best is not None and best.lossy:
         seen = "" if best.quality is None else quality_text.words(best.quality, base="case as it is written")
-        found.append(f"{best.name} is lossy: {seen or 'its pictures were not compared'}")
+        against = "" if best.variant.lossy else ", although its settings should not change the picture"
+        found.append(f"{best.name} is lossy{against}: {seen or 'its pictures were not compared'}")
+    elif best is not None and best.name != report.written and (why := _unseen(best, report)):
+        found.append(f"whether {best.name} draws the same picture was not checked: {why}")
     other = about.get(report.quicker_request or "")
     if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
         share = _share(1 - other.e2e_ms / best.e2e_ms)
-        found.append(f"the whole request of {other.name} is {share} shorter: rank by it with --metric e2e")
+        found.append(f"the whole request of {name_of(other)} is {share} shorter: rank by it with --metric e2e")
     return found
-
-
-def front(report: TuneReport) -> list[str]:
-    """The front of time against memory, one variant a line."""
-    return table(front_rows(report))
 
 
 def front_rows(report: TuneReport) -> list[tuple[str, ...]]:
     """The rows of the front, its head first; none where nothing is known of memory."""
+    return _front(report, report.front)
+
+
+def lossless_rows(report: TuneReport) -> list[tuple[str, ...]]:
+    """The rows of the front of the lossless variants, its head first; none where no lossy one hides any of them."""
+    return [] if report.lossless_front == report.front else _front(report, report.lossless_front)
+
+
+def _front(report: TuneReport, names: Sequence[str]) -> list[tuple[str, ...]]:
     standings = {one.variant: one for one in report.tuned.standings}
+    about = {one.name: one for one in report.variants}
     rows = [
-        (name, numbers.quantity(standings[name].ms, "ms"), numbers.quantity(standings[name].memory_mib, "MiB"))
-        for name in report.front
+        (
+            name_of(about[name]),
+            numbers.quantity(standings[name].ms, "ms"),
+            numbers.quantity(standings[name].memory_mib, "MiB"),
+            picture(about[name].quality),
+        )
+        for name in names
         if name in standings
     ]
-    return [("variant", "time", "memory"), *rows] if rows else []
+    return [("variant", "time", "memory", "picture"), *rows] if rows else []
 
 
 def claims(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -398,11 +461,12 @@ _CLAIMS: Mapping[ClaimCode, str] = {
 
 
 def _pair(pair: Compared, of: Claim) -> str:
-    what = "of the memory" if of.quantity == "memory" else "of the time"
+    needs = "needs" if of.quantity == "memory" else "takes"
     found = pair.ratio
     sides = (numbers.bare(one - 1) if math.isfinite(one) else numbers.UNKNOWN for one in (found.low, found.high))
     interval = "" if found.low == found.high else f" ({' .. '.join(sides)} %)"
-    return f"{pair.this} {numbers.signed(found.value - 1)}{interval} {what} of {pair.that}"
+    more = "less" if found.value < 1 else "more"
+    return f"{pair.this} {needs} {_share(abs(found.value - 1))} {more} {of.quantity} than {pair.that}{interval}"
 
 
 def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
@@ -432,6 +496,13 @@ def _some(names: Sequence[str], rest: str) -> str:
 def command_of(report: TuneReport) -> str:
     """The engine's command line of the variant that is recommended, empty where there is none."""
     return next((one.command for one in report.variants if one.name == report.best), "")
+
+
+def _unseen(one: TunedVariant, report: TuneReport) -> str:
+    """Why nobody knows whether a variant draws the same picture, empty where somebody does."""
+    if not report.written:
+        return f"{WRITTEN} cannot be launched"
+    return "there are no recordings to compare" if one.quality is None else quality_text.unseen(one.quality)
 
 
 def table(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pytest_sgdiff.data import OTHER_PICTURE, Baseline, Quality, Reference, Warned
 from pytest_sgdiff.engines.outputs import saves
 from pytest_sgdiff.quality.judge import judge_quality
-from pytest_sgdiff.quality.noise import accepts_anything, as_first_recorded, with_more_noise
-from pytest_sgdiff.quality.odd import odd_launch
+from pytest_sgdiff.quality.noise import accepts_anything, as_first_recorded, with_more_noise, worst
+from pytest_sgdiff.quality.odd import FEWEST_PAIRED, FEWEST_RECORDED, odd_launch, results
 from pytest_sgdiff.quality.pictures import DamagedError
 from pytest_sgdiff.quality.reference import reference_of
 from pytest_sgdiff.quality.views import with_odd_views, with_views
@@ -32,10 +32,10 @@ def paired_pictures(now: Job, then: LaunchSet, collected: LaunchSet) -> Quality:
     """The same of an A/B run, whose reference are the launches of the base engine."""
     try:
         reference = None if now.case.quality.mode == "off" else reference_of(then.drawn)
-        odd = None if now.case.quality.mode != "lossless" else odd_launch(then.drawn)
+        odd, several = _odd_of(now, then, fewest=FEWEST_PAIRED)
     except DamagedError as error:
         return Quality(code="flawed", flaw="unreadable", said=str(error))
-    found = _judged(now, collected, reference)
+    found = replace(_judged(now, collected, reference), results=several)
     # What differs by more than even the odd launch does is another picture in any case.
     return found if odd is None or found.other_picture else with_odd_views(odd, then.drawn)
 
@@ -51,7 +51,7 @@ def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None)
     if quality.code in {"off", "no-output", "no-library", "no-samples"} or _nothing_read(quality):
         return replace(quality, reference=old)
     try:
-        odd = odd_launch(collected.drawn) if job.case.quality.mode == "lossless" else None
+        odd, several = _odd_of(job, collected, fewest=FEWEST_RECORDED)
         if odd is not None:
             return with_odd_views(odd, collected.drawn)
         fresh = reference_of(collected.drawn)
@@ -63,7 +63,15 @@ def recorded_pictures(job: Job, collected: LaunchSet, baseline: Baseline | None)
     if fresh is None:
         return replace(quality, code="no-samples", reference=old)
     seen = with_views(quality, reference, collected.drawn)
-    return replace(seen, reference=fresh if old is None else _extended(old, fresh, quality))
+    return replace(seen, results=several, reference=fresh if old is None else _extended(old, fresh, quality))
+
+
+def _odd_of(job: Job, collected: LaunchSet, *, fewest: int) -> tuple[Quality | None, int]:
+    """The odd launch of a reference, if there is one, and how many different results the launches have."""
+    if job.case.quality.mode != "lossless":
+        return None, 1
+    odd = odd_launch(collected.drawn, fewest=fewest)
+    return odd, results(collected.drawn) if odd is None else 1
 
 
 def _nothing_read(quality: Quality) -> bool:
@@ -104,13 +112,18 @@ def not_compared(quality: Quality | None) -> tuple[Warned, ...]:
 
 def noisy(quality: Quality | None) -> tuple[Warned, ...]:
     """A warning where the noise of the launches that pictures are compared with, or that are recorded, accepts any
-    picture."""
+    picture; or as much as several results of the engine with one seed are from one another."""
     if quality is None:
         return ()
     kept = () if quality.reference is None else tuple(output.noise for output in quality.reference.outputs)
     of_same = (quality.noise,) if quality.code == "same" else ()
     noise = next((one for one in (*kept, *of_same) if accepts_anything(one)), None)
-    return () if noise is None else (Warned(code="noisy-pictures", quality=Quality(code=quality.code, noise=noise)),)
+    results = quality.results
+    if noise is None and results > 1:
+        noise = worst(one for one in (*kept, quality.noise) if one is not None)
+    if noise is None:
+        return ()
+    return (Warned(code="noisy-pictures", quality=Quality(code=quality.code, noise=noise, results=results)),)
 
 
 def blank_frames(collected: LaunchSet) -> tuple[Warned, ...]:

@@ -6,6 +6,7 @@ plugin's; so is the replacement of disturbed launches.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -24,6 +25,9 @@ from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, w
 
 ROUNDS, LAUNCHES = "rounds", "launches"
 """The folder of a search with its rounds, and the one of a round that keeps its launches."""
+
+USAGE_ERROR = 4
+"""The exit code of pytest for a command line that it does not understand."""
 
 
 class MeasuringError(SgdiffError):
@@ -67,15 +71,11 @@ class Bench:
         write_round(where, Round(case=self.plan.case.id, cases=tuple(one.case for one in variants)), below=self.folder)
         log = where / "pytest.log"
         started = time.monotonic()
-        code = child.run(
-            self._words(where, at_once=len(variants)),
-            log=log,
-            below=self.folder,
-            cwd=self.plan.cwd,
-            env=self._environment(where),
-            inherits=self.inherits,
-            timeout_s=timeout_s,
-        )
+        code = self._run(where, log, at_once=len(variants), timeout_s=timeout_s)
+        if code == USAGE_ERROR and len(variants) > 1 and not list(self._endings(number, variants)):
+            # Without pytest-xdist, or with `-p no:xdist`, pytest does not know how to do several things at a time.
+            left_s = None if timeout_s is None else max(1.0, timeout_s - (time.monotonic() - started))
+            code = self._run(where, log, at_once=1, timeout_s=left_s)
         found = self.known(number, variants, took_s=time.monotonic() - started)
         if trouble := list(self._troubles(number, variants)):
             raise MeasuringError(*(line for why in trouble for line in why.splitlines()))
@@ -87,6 +87,17 @@ class Bench:
                 f"(all of it is in {log})",
             )
         return found
+
+    def _run(self, where: Path, log: Path, *, at_once: int, timeout_s: float | None) -> int | None:
+        return child.run(
+            self._words(where, at_once=at_once),
+            log=log,
+            below=self.folder,
+            cwd=self.plan.cwd,
+            env=self._environment(where),
+            inherits=self.inherits,
+            timeout_s=timeout_s,
+        )
 
     def known(self, number: int, variants: Sequence[Variant], *, took_s: float | None = None) -> tuple[TuneLaunch, ...]:
         """What is known of the variants of a round, also of one that was killed. `took_s` is how long it took, None
@@ -110,6 +121,15 @@ class Bench:
         for variant, ending in self._endings(number, variants):
             if why := _no_fault(variant, ending):
                 yield f"{variant.name}: {why}"
+
+    def lasted_s(self, number: int) -> float:
+        """How long a round went on at least, by the times of its files; 0 where there are none."""
+        times = []
+        for folder, _, names in os.walk(self._folder(number)):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    times.append(os.lstat(os.path.join(folder, name)).st_mtime)
+        return max(times, default=0.0) - min(times, default=0.0)
 
     def launches(self, number: int) -> Path:
         """The folder with the launches of a round."""
@@ -159,7 +179,9 @@ class Bench:
             # Nothing is judged: there is no baseline of a variant.
             f"--sgdiff-baselines={where / 'baselines'}",
             f"--sgdiff-out={where / LAUNCHES}",
-            *("--sgdiff-accept=none", "-o", "sgdiff_history=", "-o", "sgdiff_profile="),
+            *("-o", "sgdiff_history=", "-o", "sgdiff_profile="),
+            # What the project's `addopts` choose for other runs does not deselect the case.
+            *("-m", "", "-k", ""),
             *self.plan.arguments,
         ]
 

@@ -1,14 +1,15 @@
 """What a search has found out, in a file to which lines are only added: after Ctrl-C or a kill the same command goes on
 from there.
 
-The first line says of what search it is. Each further line is one round that was begun, with its variants, or what came
-of one launch.
+The first line says of what search it is. Each further line is one round that was begun, with its variants, what came of
+one launch, or the time that the search had used when a round was over.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -60,14 +61,24 @@ class Came:
     came: TuneLaunch
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """A round is over, whatever came of it: `used_s` is what the search took by then, with all its earlier parts."""
+
+    spent: int
+    used_s: float
+
+
 class Book:
     """The state in its file below a folder."""
 
-    def __init__(self, folder: Path, of: Mapping[str, str]) -> None:
-        """Raises OtherSearchError if the file is of another search, SgdiffError if it is damaged or cannot be read."""
-        self._folder, self._path = folder, folder / NAME
+    def __init__(self, folder: Path, of: Mapping[str, str], *, variants: Collection[str] | None = None) -> None:
+        """`variants` are the names that the search has, None for any. Raises OtherSearchError if the file is of another
+        search, SgdiffError if it is damaged or cannot be read."""
+        self._folder, self._path, self._variants = folder, folder / NAME, variants
         self._lines: list[str] = []
         self.begun: list[Begun] = []
+        self.spent: list[Spent] = []
         self.launches: list[TuneLaunch] = []
         raw = data_files.read_bytes(self._path, below=folder, at_most=LIMIT)
         if raw is None:
@@ -84,6 +95,15 @@ class Book:
         it may not be written."""
         self._keep([Came(came=one) for one in launches])
 
+    def spend(self, number: int, used_s: float) -> None:
+        """Keep what the search had used when a round was over. Raises as `add`."""
+        self._keep([Spent(spent=number, used_s=used_s)])
+
+    def open(self) -> tuple[int, ...]:
+        """The rounds that were begun, and of which nobody kept that they are over."""
+        over = {one.spent for one in self.spent}
+        return tuple(dict.fromkeys(one.begun for one in self.begun if one.begun not in over))
+
     def unfinished(self) -> Iterator[Begun]:
         """The rounds that were begun, and of which not every variant is known."""
         known = {(one.round, one.variant) for one in self.launches}
@@ -93,13 +113,15 @@ class Book:
 
     @property
     def took_s(self) -> float:
-        """How long the rounds took whose end is known."""
+        """What the search has used, as far as is kept: of a round whose end nobody saw, what its launches took."""
+        over = {one.spent for one in self.spent}
         by_round: dict[int, float] = {}
         for one in self.launches:
-            by_round[one.round] = max(by_round.get(one.round, 0.0), one.took_s)
-        return sum(by_round.values())
+            if one.round not in over:
+                by_round[one.round] = max(by_round.get(one.round, 0.0), one.took_s)
+        return max((one.used_s for one in self.spent), default=0.0) + sum(by_round.values())
 
-    def _keep(self, found: Sequence[Begun | Came]) -> None:
+    def _keep(self, found: Sequence[Begun | Came | Spent]) -> None:
         lines = [*self._lines, *map(_line, found)]
         try:
             data_files.write(self._path, "".join(f"{line}\n" for line in lines), below=self._folder)
@@ -112,6 +134,8 @@ class Book:
         for one in found:
             if isinstance(one, Begun):
                 self.begun.append(one)
+            elif isinstance(one, Spent):
+                self.spent.append(one)
             else:
                 self.launches.append(one.came)
 
@@ -125,19 +149,61 @@ class Book:
             raise OtherSearchError(self._path, differs)
         for number, line in enumerate(lines[1:], 2):
             if line.startswith('{"begun"'):
-                self.begun.append(self._parsed(Begun, line, number))
+                self.begun.append(begun := self._parsed(Begun, line, number))
+                wrong = self._unknown(begun.variants)
+            elif line.startswith('{"spent"'):
+                self.spent.append(spent := self._parsed(Spent, line, number))
+                wrong = _no_amount(used_s=spent.used_s)
             else:
-                self.launches.append(self._parsed(Came, line, number).came)
+                self.launches.append(came := self._parsed(Came, line, number).came)
+                wrong = self._unknown((came.variant,)) or _impossible(came)
+            if wrong:
+                raise self._damaged(number, wrong)
         self._lines = lines
 
     def _parsed(self, kind: type[T], line: str, number: int) -> T:
         try:
             return from_plain(kind, json.loads(line))
         except (ValueError, RecursionError, WireError) as error:
-            raise SgdiffError(
-                f"{self._path}:{number}: is damaged ({error}): delete this line and those behind it to go on with what "
-                "is before it, or begin anew with --restart"
-            ) from None
+            raise self._damaged(number, str(error)) from None
+
+    def _damaged(self, number: int, why: str) -> SgdiffError:
+        return SgdiffError(
+            f"{self._path}:{number}: is damaged ({why}): delete this line and those behind it to go on with what is "
+            "before it, or begin anew with --restart"
+        )
+
+    def _unknown(self, names: Sequence[str]) -> str:
+        known = self._variants
+        return next((f"no variant is called {name}" for name in names if known is not None and name not in known), "")
+
+
+def _impossible(came: TuneLaunch) -> str:
+    """What cannot be true of a launch; empty where nothing is wrong with it."""
+    tried = came.tried
+    if (tried is None) == (came.dropped is None):
+        return "a launch counts, or there is a reason why it does not"
+    if tried is None:
+        return _no_amount(took_s=came.took_s, e2e_ms=came.e2e_ms)
+    if tried.variant != came.variant:
+        return f"a launch of {came.variant} is none of {tried.variant}"
+    if tried.ms == 0:
+        return "ms is 0"
+    return _no_amount(
+        took_s=came.took_s, e2e_ms=came.e2e_ms, ms=tried.ms, memory_mib=tried.memory_mib, gpu_s=tried.gpu_s
+    )
+
+
+def _no_amount(**values: float | None) -> str:
+    """The first value that is no amount of anything; empty where all are."""
+    return next(
+        (
+            f"{name} is {value}"
+            for name, value in values.items()
+            if value is not None and not (math.isfinite(value) and value >= 0)
+        ),
+        "",
+    )
 
 
 def _line(value: object) -> str:
@@ -149,4 +215,4 @@ def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[st
         before, after = then.get(name, ""), now.get(name, "")
         if before != after:
             shown = len(before) < 40 and len(after) < 40
-            yield f"{name}: {before or 'none'} then, {after or 'none'} now" if shown else f"another {name}"
+            yield f"{name}: {before or 'none'} then, {after or 'none'} now" if shown else f"not the same {name}"

@@ -34,14 +34,16 @@ def described(
 
 
 def best(tuned: Tuned, described: Sequence[TunedVariant]) -> str | None:
-    """The variant to recommend: of the first group in the ranking a lossless one before a lossy one, then the one with
-    the fewest GPUs, then the one with the shortest whole request, then the quickest."""
+    """The variant to recommend: of the first in the ranking and those of its group that look as quick, to within the
+    tolerance of the search, a lossless one before a lossy one, then the one with the fewest GPUs, then the one with the
+    shortest whole request, then the quickest. That a variant is in the first group says too little: a slow one is
+    there, too, as long as nobody knows how noisy its launches are."""
     about = {one.name: one for one in described}
-    ranked = [one for one in tuned.standings if _usable(one)]
-    equal = [about[one.variant] for one in ranked if one.group == ranked[0].group]
+    ranked = [one for one in tuned.standings if one.usable]
+    equal = [about[one.variant] for one in ranked if one is ranked[0] or _as_quick(one, ranked[0], tuned.within)]
 
     def rank(one: TunedVariant) -> tuple[bool, int, float]:
-        return one.variant.lossy, one.variant.case.gpus, math.inf if one.e2e_ms is None else one.e2e_ms
+        return one.lossy, one.variant.case.gpus, math.inf if one.e2e_ms is None else one.e2e_ms
 
     return min(equal, key=rank).name if equal else None
 
@@ -54,18 +56,14 @@ def quicker_request(tuned: Tuned, described: Sequence[TunedVariant], best: str |
     first = about.get(best or "")
     if first is None or first.e2e_ms is None:
         return None
-    others = [about[one.variant] for one in tuned.standings if _usable(one)]
-    rivals = [
-        (one.e2e_ms, one.name)
-        for one in others
-        if one.e2e_ms is not None and (first.variant.lossy or not one.variant.lossy)
-    ]
+    others = [about[one.variant] for one in tuned.standings if one.usable]
+    rivals = [(one.e2e_ms, one.name) for one in others if one.e2e_ms is not None and (first.lossy or not one.lossy)]
     shortest, name = min(rivals, default=(math.inf, ""))
     return name if shortest < (1 - REQUEST_SHARE) * first.e2e_ms else None
 
 
-def _usable(one: Standing) -> bool:
-    return one.ms is not None and (one.dropped is None or one.dropped.code == "slower")
+def _as_quick(one: Standing, first: Standing, within: float) -> bool:
+    return one.group == first.group and one.ratio is not None and one.ratio <= 1 + within
 
 
 def _e2e_ms(name: str, launches: Sequence[TuneLaunch]) -> float | None:

@@ -20,14 +20,18 @@ class Ratio:
 
 
 def quickest_of(standings: Sequence[Standing]) -> str:
-    """The variant with the shortest time, empty where none has one."""
-    times = {one.variant: one.ms for one in standings if one.ms is not None}
-    return min(times, key=lambda name: times[name], default="")
+    """The variant that ratios are to: of those that can be used and may be the quickest the one with the shortest time,
+    empty where none has one. A quicker one that cannot be used is in no ratio."""
+    usable = [one for one in standings if one.usable]
+    # One that was dropped may look quicker than all that may still be the quickest.
+    racing = [one for one in usable if one.group == 1] or usable
+    return min(racing, key=lambda one: one.ms or math.inf).variant if racing else ""
 
 
 def ratio(one: Standing, other: Standing, *, quickest: str) -> Ratio | None:
     """The time of `one` over that of `other`, None where one has no time. Of the intervals that the times give, and
-    their ratios to the `quickest` variant, the narrowest part counts: all hold at once."""
+    their ratios to the `quickest` variant, the narrowest part counts: all hold at once. Where these have no part in
+    common, one of them does not hold, and all that both cover counts."""
     if one.ms is None or other.ms is None:
         return None
     lows, highs = [0.0], [math.inf]
@@ -35,7 +39,10 @@ def ratio(one: Standing, other: Standing, *, quickest: str) -> Ratio | None:
         if mine is not None and theirs is not None:
             lows.append(mine[0] / theirs[1])
             highs.append(mine[1] / theirs[0])
-    return Ratio(value=one.ms / other.ms, low=max(lows), high=min(highs))
+    low, high = max(lows), min(highs)
+    if low > high:
+        low, high = min(lows[1:]), max(highs[1:])
+    return Ratio(value=one.ms / other.ms, low=low, high=high)
 
 
 def _times(one: Standing) -> tuple[float, float] | None:

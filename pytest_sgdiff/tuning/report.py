@@ -24,15 +24,20 @@ class TunedVariant:
         """The name of the variant."""
         return self.variant.name
 
+    @property
+    def lossy(self) -> bool:
+        """Whether the picture may change, or did although no setting should change it."""
+        return self.variant.lossy or (self.quality is not None and self.quality.other_picture)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneReport:
     """A search. `metric` is what variants are ranked by. `base` is the case as it is written, and `written` the variant
     that is it, empty where that cannot be launched. `front` are the variants that no other one beats in both time and
-    memory, the quickest first. `best` is the one that is recommended, None where there is none; `quicker_request` is
-    one whose whole request is shorter. `budget_s` is the time
-    that the search was given, None for any; `took_s` what it took. `claims` are those of the guide about this model.
-    `file` is the case file with the winner, if one was asked for."""
+    memory, the quickest first, and `lossless_front` those that no other lossless one beats. `best` is the one that is
+    recommended, None where there is none; `quicker_request` is one whose whole request is shorter. `budget_s` is the
+    time that the search was given, None for any; `took_s` what it took. `claims` are those of the guide about this
+    model. `file` is the case file with the winner, if one was asked for."""
 
     case: str
     base: Case
@@ -44,6 +49,7 @@ class TuneReport:
     written: str
     pruned: tuple[Pruned, ...] = ()
     front: tuple[str, ...] = ()
+    lossless_front: tuple[str, ...] = ()
     best: str | None = None
     quicker_request: str | None = None
     claims: tuple[ClaimResult, ...] = ()

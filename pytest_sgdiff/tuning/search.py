@@ -121,10 +121,13 @@ class Race:
         self._answered(tried.variant)
 
     def drop(self, variant: str, dropped: Dropped) -> None:
-        """Give up a variant whose launches do not count. What was dropped because this one is faster races again.
-        Raises ValueError for a variant that is none of the race's."""
+        """Give up a variant whose launches do not count. What was dropped because this one is faster races again, also
+        where the search was over. Raises ValueError for a variant that is none of the race's."""
         self._known(variant)
         self._give_up(variant, dropped)
+        if self._over in ("decided", "equal", "launches"):
+            # What was decided was decided beside this one.
+            self._over = None
         self._answered(variant)
 
     def put_back(self, variant: str) -> None:

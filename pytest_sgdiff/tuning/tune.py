@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pytest_sgdiff.data import Dropped, Quality, Space, Tried, TuneCode, Tuned, TuneLaunch, TuneLeft, TuneStep, Variant
+from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.tuning.bench import Bench
 from pytest_sgdiff.tuning.book import Book
 
@@ -85,10 +87,18 @@ class Search:
         self._began, self._used_s = self.clock(), self.book.took_s
         for one in self.book.launches:
             self._tell(one)
+        for number in self.book.open():
+            # Of a round in which the command was killed only its files say how long it took at least.
+            lasted_s = self.bench.lasted_s(number)
+            of_launches = max((one.took_s for one in self.book.launches if one.round == number), default=0.0)
+            self._used_s += max(0.0, lasted_s - of_launches)
+            self.book.spend(number, self._used_s)
         for begun in list(self.book.unfinished()):
             variants = [self._variants[name] for name in begun.variants]
             known = {one.variant for one in self.book.launches if one.round == begun.begun}
             self._keep([one for one in self.bench.known(begun.begun, variants) if one.variant not in known])
+        # Whether pictures were compared after the last launches of an earlier part nobody knows.
+        self._look_at({one.variant for one in self.book.launches if one.tried is not None})
         while named := self._named():
             fitting = [name for name in named if self._fits(name)]
             chosen = self._together(fitting)
@@ -136,7 +146,13 @@ class Search:
         timeout_s = None if self.budget_s is None else max(1.0, self.budget_s - self.used_s)
         variants = [self._variants[name] for name in names]
         # Where this is interrupted, the next command reads what ended before.
-        found = self.bench.measure(number, variants, timeout_s=timeout_s)
+        try:
+            found = self.bench.measure(number, variants, timeout_s=timeout_s)
+        except BaseException:
+            with contextlib.suppress(SgdiffError):
+                self.book.spend(number, self.used_s)
+            raise
+        self.book.spend(number, self.used_s)
         self._keep(found)
         for name in set(names) - {one.variant for one in found}:
             # The time was up before it ended.
@@ -150,9 +166,18 @@ class Search:
         for one in found:
             self._tell(one)
             self.say(TuneStep(round=one.round, variants=(one.variant,), came=one))
-        for one in found:
-            if one.tried is not None and one.variant in first:
-                self._look(one)
+        self._look_at({one.variant for one in found if one.tried is not None} & first)
+
+    def _look_at(self, names: Collection[str]) -> None:
+        """Look at the pictures of those of the variants that may still be used."""
+        if self.drew is None:
+            return
+        first = {one.variant: one for one in reversed(self.book.launches) if one.tried is not None}
+        standings = self.chooser.tuned().standings
+        given_up = {one.variant for one in standings if one.dropped is not None and one.dropped.code != "slower"}
+        for name in self._variants:
+            if name in names and name not in given_up:
+                self._look(first[name])
 
     def _look(self, one: TuneLaunch) -> None:
         """Give up a variant that draws another picture although it is called lossless."""
@@ -204,7 +229,9 @@ class Search:
 
     def _fits(self, name: str) -> bool:
         """Whether a launch of the variant is expected to end in time. Before anything was launched nobody knows."""
-        return self.budget_s is None or self.used_s + self._expected_s(name) <= self.budget_s
+        if self.budget_s is None:
+            return True
+        return self.used_s < self.budget_s and self.used_s + self._expected_s(name) <= self.budget_s
 
     def _expected_s(self, name: str) -> float:
         """As long as the longest try of this variant, or of all of them if there was none."""

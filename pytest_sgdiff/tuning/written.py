@@ -1,10 +1,10 @@
-"""The case file of a winner: the fastest variant as a case, with the relations that the measurement shows."""
+"""The case file of a winner: the recommended variant as a case, with the relations that the measurement shows."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,28 +30,39 @@ _KEPT_OF_GAIN = 0.5
 """The part of the proven gain that a relation asks for: another day's noise must not fail it."""
 
 
+def tuned_name(named: str) -> str:
+    """What the winner of the tuned case is called: its id, or the name of the matrix that was ranked, with an ending.
+    Of `wan[long]` it is `wan_long_tuned`: each variant of a matrix has a winner of its own."""
+    name = named.removesuffix("]").replace("[", "_")
+    return f"{name[: 200 - len(SUFFIX) - 20]}{SUFFIX}"
+
+
 def case_file(
     space: Space,
     tuned: Tuned,
     winner: str,
     *,
+    named: str,
     schema: str,
+    lossy: Collection[str] = (),
     products: Sequence[str] = (),
     engine: str = "",
 ) -> str:
     """The text of a case file with the winner as a case.
 
     Where the intervals show that it is faster than the next best variant, or than the case as it is written, these are
-    variants of the same matrix, and the winner has the relation to them. `schema` is where editors find the schema,
-    `products` are the GPUs and `engine` the version that it was measured with. Raises KeyError if no variant has the
-    winner's name.
+    variants of the same matrix, and the winner has the relation to them. What was tuned is `named` so (`tuned_name`).
+    `lossy` are variants that drew another picture although none of their settings should change it, beside those whose
+    settings say so. `schema` is where editors find the schema, `products` are the GPUs and `engine` the version that it
+    was measured with. Raises KeyError if no variant has the winner's name.
     """
     variants = {one.name: one for one in space.variants}
     written = next((one.name for one in space.variants if not one.settings), AS_WRITTEN)
-    rivals = _rivals(variants, tuned, winner, written=written)
-    cases = {name: _plain(variants[name], space, products) for name in (winner, *rivals)}
+    changed = {*lossy, *(name for name, one in variants.items() if one.lossy)}
+    rivals = _rivals(variants, tuned, winner, written=written, lossy=changed)
+    cases = {name: _plain(variants[name], space, products, lossy=changed) for name in (winner, *rivals)}
     winning = cases[winner]
-    name = f"{winning.name[: 200 - len(SUFFIX) - 20]}{SUFFIX}"
+    name = tuned_name(named)
     lines = [f"{SCHEMA_LINE}{schema}", "#"]
     lines += [f"# {printable(line)}" for line in _measured(tuned, (winner, *rivals), products, engine)]
     lines += ["cases:", f"  {scalar(name)}:"]
@@ -60,7 +71,10 @@ def case_file(
     for key, value in keys.items():
         lines += _block(key, value, indent=4)
     if rivals:
-        labels = {winner: "fastest"} | {rival: "as_written" if rival == written else "runner_up" for rival in rivals}
+        first = next((one.variant for one in tuned.standings if one.usable), winner)
+        labels = {winner: "fastest" if winner == first else "recommended"} | {
+            rival: "as_written" if rival == written else "runner_up" for rival in rivals
+        }
         lines += ["    matrix:", "      tuned:"]
         for each, label in labels.items():
             changes = {} if each == winner else _changes(keys_of(winning), keys_of(cases[each]))
@@ -74,7 +88,9 @@ def case_file(
     return "\n".join(lines) + "\n"
 
 
-def _rivals(variants: Mapping[str, Variant], tuned: Tuned, winner: str, *, written: str) -> tuple[str, ...]:
+def _rivals(
+    variants: Mapping[str, Variant], tuned: Tuned, winner: str, *, written: str, lossy: Collection[str]
+) -> tuple[str, ...]:
     """The variants that relations are stated with, each proven slower than the one before it: the next best variant and
     the case as it is `written`, or else one of them. A lossy variant is no rival of a lossless one."""
     ranked = [
@@ -82,8 +98,7 @@ def _rivals(variants: Mapping[str, Variant], tuned: Tuned, winner: str, *, writt
         for one in tuned.standings
         if one.variant in variants and one.variant != winner and one.ms is not None and _counts(one)
     ]
-    lossy = variants[winner].lossy
-    best = [name for name in ranked if name != written and (lossy or not variants[name].lossy)][:1]
+    best = [name for name in ranked if name != written and (winner in lossy or name not in lossy)][:1]
     first = [written] if written in ranked else []
     for chain in ((*best, *first), tuple(first), tuple(best)):
         steps = itertools.pairwise((winner, *chain))
@@ -120,13 +135,15 @@ def _ratio(name: str, rival: str, tuned: Tuned) -> Ratio | None:
     return ratio(standings[name], standings[rival], quickest=quickest_of(tuned.standings))
 
 
-def _plain(variant: Variant, space: Space, products: Sequence[str]) -> Case:
+def _plain(variant: Variant, space: Space, products: Sequence[str], *, lossy: Collection[str]) -> Case:
     """The variant's case as its own baseline judges it: its pictures are compared with those of that baseline, whatever
     the option does to them. It needs the engines that have its flags, and such a GPU as it was measured on."""
     case = variant.case
     if variant.lossy:
         first = next((one.case for one in space.variants if not one.lossy), None)
         case = replace(case, quality=LOSSLESS if first is None else first.quality)
+    if variant.name in lossy:
+        case = replace(case, marks=tuple(dict.fromkeys((*case.marks, "lossy"))))
     requires = replace(case.requires, engine=_engines(case))
     if requires.gpu and products and not is_one_of(products[0], requires.gpu):
         requires = replace(requires, gpu=(*requires.gpu, products[0]))

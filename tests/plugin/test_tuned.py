@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_sgdiff.cases.load import load_cases
-from pytest_sgdiff.data import Case
+from pytest_sgdiff.data import Case, Location
+from pytest_sgdiff.tuning.bench import Bench, Plan
 from pytest_sgdiff.tuning.rounds import SETTINGS, Round, read_endings, write_round
 from tests.plugin.conftest import CASE, Project
 from tests.tuning_space import space_of
@@ -89,3 +91,17 @@ def test_why_there_is_no_result_is_kept(project: Project, folder: Path) -> None:
     (ending,) = read_endings(folder, skipped, below=folder)
     assert (ending.result, ending.broke) == (None, False)
     assert "RTX 4090" in ending.why
+
+
+def test_what_the_project_chooses_for_other_runs_keeps_no_variant_away(project: Project, folder: Path) -> None:
+    chosen = '-m "not nightly" -k other --strict-markers --sgdiff-accept=mine.txt'
+    project.write("pytest.ini", f"[pytest]\naddopts = {chosen}\n")
+    cases = variants_of(CASE, {})
+    case = replace(cases[0], location=Location(path="cases/tiny.yaml", line=1, column=1))
+    plan = Plan(case=case, metric="denoise", engine_cmd=("sglang",), gpus="4", cwd=project.root)
+    write_round(folder, Round(case="tiny", cases=cases), below=folder)
+    words = Bench(plan=plan, folder=folder)._words(folder, at_once=1)
+    project.run(*words[words.index("pytest") + 1 :])
+    (ending,) = read_endings(folder, cases, below=folder)
+    assert ending.result is not None
+    assert len(ending.result.launches) == 1

@@ -65,7 +65,7 @@ def test_likeness_is_symmetric_and_in_range(both: Any) -> None:
 
 
 @examples(20)
-@given(st.integers(3, 6), st.integers(0, 5), st.integers(0, 1000), st.sampled_from([0.0, 1.0, 4.0]))
+@given(st.integers(4, 6), st.integers(0, 5), st.integers(0, 1000), st.sampled_from([0.0, 1.0, 4.0]))
 def test_the_odd_launch_is_found_wherever_it_stands_and_noise_is_none(n: int, at: int, seed: int, noise: float) -> None:
     draws = np.random.default_rng(seed)
     base = draws.integers(60, 190, (16, 16, 3)).astype(float)

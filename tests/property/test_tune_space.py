@@ -182,7 +182,7 @@ def test_whoever_wins_is_written_as_a_case_of_the_same_work(case, data, gpus, ve
         for one, ms in zip(ranked, (1000.0, 1010.0, 1200.0, 2000.0), strict=False)
     ]
     tuned = Tuned(code="decided", standings=tuple(times), confidence=0.95, within=0.02)
-    text = case_file(found, tuned, ranked[0].name, schema="x.json", products=product)
+    text = case_file(found, tuned, ranked[0].name, named="wan[a.b]", schema="x.json", products=product)
     cases = load_cases("mine.yaml", text)
     works = {work(one.case) for one in ranked}
     assert work(cases[0]) == work(ranked[0].case)

@@ -375,7 +375,8 @@ WARNINGS = {
     "lost-launches": "The figures are those of the launch that was made again: [losses](#losses).",
     "not-compared": "Pictures of the case were not compared: [pictures](#pictures). `pytest -q` shows it, too.",
     "noisy-pictures": "Four times the dissimilarity between the launches, which is what is accepted, is everything: "
-    "their SSIM is at most 0.75 ([quality.md](quality.md#what-is-the-same-picture)). `pytest -q` shows it, too.",
+    "their SSIM is at most 0.75 ([quality.md](quality.md#what-is-the-same-picture)). Or the engine draws one of "
+    "several pictures ([quality.md](quality.md#an-odd-launch)). `pytest -q` shows it, too.",
     "blank-frames": "Frames of a recorded video are of one colour. From then on they belong to what the case draws: "
     "look at the video, and record it again if they are wrong.",
     "advice": "[Advice](#advice-on-a-case) on the case, of level warning.",

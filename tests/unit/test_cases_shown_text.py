@@ -45,6 +45,13 @@ def mistakes(folder: Path, text: str) -> tuple[str, ...]:
         f"   {LINE}\n",
         LINE.replace("sgdiff-accept", "sgdiff&#45;accept"),
         f"{LINE}  \nnext line\r\n",
+        f"Accepted:<br>{LINE}\n",
+        f"Accepted:<br/>{LINE}\n",
+        f"Accepted:<BR >\n{LINE}\n",
+        f"<!-- x -->\n\nAccepted:<br><b>{LINE}</b>\n",
+        f"<s>old</s>\n\n{LINE}\n",
+        f"use <code>x</code> or <q>y</q>\n\n{LINE}\n",
+        f"`git diff <base> <head>`\n\n{LINE}\n",
         f"{LINE} (see [the issue](https://a.example/1 'title') and `code`)\n",
     ],
 )
@@ -79,7 +86,20 @@ def test_what_a_page_shows_as_a_line_counts(tmp_path: Path, text: str) -> None:
         f"`{LINE}`\n",
         f"`\n{LINE}\n`\n",
         f"> {LINE}\n",
-        f"> [!NOTE]\n> {LINE}\n",
+        f"- > {LINE}\n",
+        f"1. > {LINE}\n",
+        f"- > somebody\n  > {LINE}\n",
+        f"> said<br>{LINE}\n",
+        f"~~{LINE}~~\n",
+        f"- **~~{LINE}~~**\n",
+        f"<del>{LINE}</del>\n",
+        f"<s>{LINE}</s>\n",
+        f"<strike>{LINE}</strike>\n",
+        f"<del>\n\n{LINE}\n\n</del>\n",
+        f"<blockquote><p>{LINE}</p></blockquote>\n",
+        f"<p><code>{LINE}</code></p>\n",
+        f"<details><summary><s>{LINE}</s></summary>\n",
+        f"- [x] `{LINE}`\n",
         f"> quoted\n> - {LINE}\n",
         f"[^1]: note\n{LINE}\n",
         f"<blockquote>\n\n{LINE}\n\n</blockquote>\n",
@@ -106,12 +126,43 @@ def test_what_a_page_does_not_show_or_shows_as_somebody_elses_does_not_count(tmp
         (f"<!-- one --> <!--\n{LINE}\n-->\n", 2),
         (f'<div title="\n\n{LINE}\n', 3),
         (f"<video>{LINE}</video>\n", 1),
+        (f"<!-- hint --> {LINE}\n", 1),
+        (f"<!-- a\nhint --> {LINE}\n", 2),
+        (f"<details><summary>{LINE}</summary>\n\nx\n\n</details>\n", 1),
+        (f"<details><summary>x</summary>\n<p>{LINE}</p></details>\n", 2),
+        (f"<p>a<br>{LINE}</p>\n", 1),
+        (f"> [!IMPORTANT]\n> {LINE}\n", 2),
+        (f"> [!note]\n>\n> - {LINE}\n", 3),
+        (f"{LINE} ~~of old~~\n", 1),
+        (f"sgdiff-accept: <del>wan21</del> {LINE.partition(': ')[2]}\n", 1),
     ],
 )
 def test_where_nobody_can_say_what_a_page_shows_the_line_is_a_mistake(tmp_path: Path, text: str, number: int) -> None:
     (mistake,) = mistakes(tmp_path, text)
     assert mistake.startswith(f"text.md:{number}: ")
     assert "paragraph of its own" in mistake
+
+
+@pytest.mark.parametrize("tag", ["head", "title", "option", "map", "style", "script", "code", "q", "s", "blockquote"])
+@pytest.mark.parametrize("text", ["git diff <base> <{}> now", "a\n- b <{}>", "<div>\n<{}>"])
+def test_a_tag_that_nothing_closes_is_named(tmp_path: Path, tag: str, text: str) -> None:
+    before = text.format(tag)
+    whole = f"One.\n\n{before}\n\n{LINE}\n"
+    at = next(number for number, line in enumerate(whole.split("\n"), 1) if f"<{tag}>" in line)
+    (mistake,) = mistakes(tmp_path, whole)
+    number = whole.split("\n").index(LINE) + 1
+    assert mistake.startswith(f"text.md:{number}: `<{tag}>` in line {at} is open")
+
+
+def test_two_lines_with_a_break_between_them_are_two(tmp_path: Path) -> None:
+    assert accepted(tmp_path, f"a\n{LINE}<br>{LINE.replace('wan22', 'ltx2')}\n") == [2, 2]
+
+
+def test_names_in_code_are_read(tmp_path: Path) -> None:
+    line = LINE.replace("wan22", "`wan22`").replace("denoise", "`denoise`")
+    (tmp_path / "text.md").write_text(f"**sgdiff-accept:**{line.partition(':')[2]} of `x`\n")
+    (one,) = read_acceptances([tmp_path / "text.md"], tmp_path, today=TODAY)
+    assert (one.case, one.metric, one.because) == ("wan22", "denoise", "the sampler needs two more passes of x")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Dropped, Tried, TuneLaunch, Variant
+from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, Variant
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError
 
 CASE = """\
@@ -259,3 +259,71 @@ def test_two_commands_do_not_work_in_one_folder(
         assert "at work" in capsys.readouterr().err
         os.kill(other.pid, signal.SIGTERM)
     assert main([*TUNE, "--out", "search"]) == 0
+
+
+def test_lossy_variants_may_draw_what_they_like_also_where_the_space_has_none(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measuring(monkeypatch, quick)
+    compared: list[str] = []
+
+    def pictures(bench: Bench, written: Variant, variant: Variant, launches: Sequence[TuneLaunch]) -> Quality | None:
+        compared.append(variant.name)
+        return None if variant is written else Quality(code="changed")
+
+    monkeypatch.setattr("pytest_sgdiff.tuning.pictures.pictures", pictures)
+
+    def best(*more: str) -> str | None:
+        assert main([*TUNE, *more, "--report", "x.json"]) in (0, 1)
+        told: dict[str, str | None] = json.loads((project / "x.json").read_text())
+        return told["best"]
+
+    assert best("--out", "no") == "as-written"
+    assert best("--out", "yes", "--allow-lossy") == "compile"
+    # What was given up for its picture stays so in the search in which it was.
+    assert main([*TUNE, "--out", "no", "--allow-lossy"]) == 2
+    assert "lossy variants" in capsys.readouterr().err
+    # A recipe allows them by itself.
+    assert best("--out", "preset", "--preset", "lossy", "--only", "compile") == "compile"
+
+
+def test_a_comment_above_the_case_is_no_other_search(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched = measuring(monkeypatch, quick)
+    assert main(TUNE) == 0
+    count = len(launched)
+    path = project / "cases" / "tiny.yaml"
+    path.write_text("# a comment\n" + CASE + "    summary: the smallest\n    source: a note\n")
+    assert main(TUNE) == 0
+    assert len(launched) == count
+    path.write_text(CASE.replace("a cat", "a dog"))
+    assert main(TUNE) == 2
+
+
+def test_a_state_with_an_unknown_variant_is_damaged(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measuring(monkeypatch, quick)
+    assert main([*TUNE, "--out", "search"]) == 0
+    path = project / "search" / "state.jsonl"
+    path.write_text(path.read_text().replace('"compile"', '"zzz"'))
+    capsys.readouterr()
+    assert main([*TUNE, "--out", "search"]) == 2
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_winners_of_two_variants_of_a_matrix_have_two_ids(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "cases" / "tiny.yaml").write_text(MATRIX)
+    launched = measuring(monkeypatch, quick)
+    for variant in ("sdpa", "fa"):
+        words = ["tune", f"mine[{variant}]", *TUNE[2:], "--write"]
+        assert main([*words, f"cases/{variant}.yaml"]) == 0
+    names = {load_cases(name, (project / name).read_text())[0].name for name in ("cases/sdpa.yaml", "cases/fa.yaml")}
+    assert names == {"mine_sdpa_tuned", "mine_fa_tuned"}
+    count = len(launched)
+    capsys.readouterr()
+    # An id that another file has is refused before anything is launched.
+    assert main([*words, "cases/again.yaml", "--out", "search"]) == 2
+    assert "cases/fa.yaml" in capsys.readouterr().err
+    assert (len(launched), (project / "cases" / "again.yaml").exists()) == (count, False)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytest_sgdiff.baselines import check, find, references, save
+from pytest_sgdiff.baselines import check, find, load, references, save
 from pytest_sgdiff.data import (
     MeshSample,
     OutputFile,
@@ -28,7 +28,7 @@ from pytest_sgdiff.errors import BaselineError
 from pytest_sgdiff.quality import extra, limits, noise, reference, sampling
 from pytest_sgdiff.quality.child import sample
 from pytest_sgdiff.quality.judge import judge_quality, sample_problems
-from pytest_sgdiff.quality.odd import odd_launch
+from pytest_sgdiff.quality.odd import odd_launch, results
 from pytest_sgdiff.quality.pictures import DamagedError, frames_shown, opened
 from pytest_sgdiff.quality.reference import Drawn, reference_of
 from pytest_sgdiff.quality.similarity import difference_picture, similarity
@@ -599,10 +599,13 @@ def patched(pixels: Any) -> Any:
     [
         ([levels()] * 4 + [levels(1)], 4),
         ([levels(1)] + [levels()] * 4, 0),
-        ([levels(), levels(), levels(1)], 2),
-        # Two that are odd alike.
-        ([levels()] * 3 + [levels(1)] * 2, 3),
-        ([levels()] * 2 + [levels(1)] * 2, 2),
+        ([levels()] * 3 + [levels(1)], 3),
+        # Of three nobody can tell, and what two drew is a result of the engine.
+        ([levels(), levels(), levels(1)], None),
+        ([levels()] * 3 + [levels(1)] * 2, None),
+        ([levels()] * 2 + [levels(1)] * 2, None),
+        ([levels(), levels(1), levels(), levels(2), levels(1)], None),
+        ([levels()] * 4 + [levels(1)] * 2 + [levels(2)], 6),
         # Two that are odd, each in its own way: one does not hide the other.
         ([levels()] * 3 + [levels(1), levels(2)], 3),
         ([levels(1), levels(), levels(), levels(2), levels()], 0),
@@ -624,10 +627,24 @@ def test_a_launch_that_drew_something_else_than_the_others_is_found(pictures: li
     assert found is None or (found.code, found.other_picture) == ("odd-launch", False)
 
 
+@pytest.mark.parametrize(
+    ("drawn", "count"),
+    [("AAB", 2), ("AAABB", 2), ("ABBAB", 2), ("ABACB", 3), ("AABBCC", 3), ("AAAAA", 1), ("AB", 1), ("A", 1), ("", 1)],
+)
+def test_an_engine_with_several_results_is_no_odd_launch_and_they_are_counted(drawn: str, count: int) -> None:
+    several = launches(*(levels("ABC".index(one)) for one in drawn))
+    assert (odd_launch(several), results(several)) == (None, count)
+
+
+def test_noise_is_one_result() -> None:
+    assert results(launches(*(wavering(6, seed) for seed in range(5)))) == 1
+    assert results(launches(levels(), levels(), levels() + np.uint8(1))) == 1
+
+
 def test_an_odd_launch_has_its_figures_or_the_shapes() -> None:
-    found = odd_launch(launches(levels(), levels(), levels(1)))
+    found = odd_launch(launches(levels(), levels(), levels(), levels(1)))
     assert found is not None
-    assert (found.measure, found.launches) == ("psnr", 3)
+    assert (found.measure, found.launches) == ("psnr", 4)
     assert found.found is not None
     assert found.limit is not None
     assert found.found < found.limit
@@ -724,6 +741,23 @@ def test_a_reference_that_is_not_the_recorded_one_is_refused(tmp_path: Path, fau
         assert flaws == [("unreadable", ".png")]
         with pytest.raises(BaselineError):
             references.read(found)
+
+
+def test_an_output_that_was_left_out_has_no_file_and_any_other_one_must(tmp_path: Path) -> None:
+    left_out = OutputSample(name="b.png", flaw="left-out")
+    drawn = [Drawn(launch=number, samples=(drew(levels()), left_out)) for number in range(3)]
+    reference = reference_of(drawn)
+    assert reference is not None
+    path = save(tmp_path, baseline_with(reference))
+    assert references.read(load(path)) == reference
+    assert [flaw for flaw in check(tmp_path, {}) if flaw.code in ("unreadable", "stray-picture")] == []
+    first, second = reference.outputs
+    unnamed = replace(reference, outputs=(replace(first, file="", sha256=""), second))
+    with pytest.raises(BaselineError):
+        references.read(replace(baseline_with(unnamed), path=str(path)))
+    path.write_text(path.read_text().replace(first.file, "").replace(first.sha256, ""))
+    with pytest.raises(BaselineError):
+        load(path)
 
 
 def test_points_of_a_mesh_are_a_file_of_numbers() -> None:

@@ -17,6 +17,7 @@ from tests.unit.test_quality import drew, levels
 from tests.unit.test_runner import CASE, RENEW, SLOW, STEADY, Script, baseline, job
 
 DREW, OTHER, BLANK = (drew(levels(0)), drew(levels(1)), drew(levels(2), blank="black"))
+NEAR = drew(levels(0) + 20)
 LOOKED_AT = replace(CASE, quality=QualityChoice())
 
 
@@ -176,6 +177,32 @@ def test_a_recording_with_an_odd_launch_is_refused_and_shows_it(extend):
     assert (result.quality.views[0].then, result.quality.views[0].now) == (DREW.picture, OTHER.picture)
     assert result.next_step == NextStep(code="odd-picture", command=RENEW)
     assert "not-compared" not in {one.code for one in result.warnings}
+
+
+@pytest.mark.parametrize("others", [(2,), (1, 3)])
+def test_an_engine_that_draws_one_of_two_pictures_is_recorded_and_said_so(others):
+    """One of three may be a result that was seen once, and two of five are one."""
+    source = launches(*(STEADY if len(others) > 1 else STEADY[:3]))
+    for number in others:
+        source = one_draws(source, number, NEAR)
+    few = LOOKED_AT if len(others) > 1 else replace(LOOKED_AT, launches=replace(LOOKED_AT.launches, baseline=3))
+    result = record(job(source, case=few))
+    assert (result.outcome, result.recorded) == ("pass", True)
+    (warned,) = [one for one in result.warnings if one.code == "noisy-pictures"]
+    assert warned.quality is not None
+    assert warned.quality.results == 2
+    assert warned.quality.noise is not None
+    assert result.quality is not None
+    then = baseline(*STEADY, reference=result.quality.reference)
+    assert gate(job(launches(*STEADY, sample=NEAR), then=then, case=LOOKED_AT)).outcome == "pass"
+
+
+def test_an_ab_run_says_that_the_base_engine_drew_two_pictures():
+    base = launches(*STEADY, name="base")
+    for number in (0, 2):
+        base = one_draws(base, number, NEAR)
+    result = against(job(base, case=LOOKED_AT), job(launches(*SLOW), case=LOOKED_AT))
+    assert [one.quality.results for one in result.warnings if one.code == "noisy-pictures"] == [2]
 
 
 def test_a_case_that_states_what_it_allows_is_recorded_whatever_its_launches_draw():

@@ -11,10 +11,11 @@ import pytest
 
 from pytest_sgdiff.cases.load import load_cases, read_cases
 from pytest_sgdiff.data import Case
-from pytest_sgdiff.data.tuning import Dropped, Space, Standing
+from pytest_sgdiff.data.tuning import Dropped, Space, Standing, Tried
 from pytest_sgdiff.engines.flags.translate import table_flags
 from pytest_sgdiff.tuning.claims import CLAIMS, Claim, ClaimResult, applying, held
-from pytest_sgdiff.tuning.ratios import ratio
+from pytest_sgdiff.tuning.ratios import quickest_of, ratio
+from pytest_sgdiff.tuning.search import Race
 from pytest_sgdiff.tuning.settings import AXES, Ground, choices
 from pytest_sgdiff.tuning.space import matrix_space, space
 
@@ -152,6 +153,44 @@ def test_the_narrower_of_two_intervals_counts():
     alone = ratio(replace(other, ratio_low=None), best, quickest="a")
     assert alone is not None
     assert (alone.low, alone.high) == pytest.approx((1.0, 130 / 90))
+
+
+def test_intervals_that_contradict_each_other_prove_nothing_but_what_both_cover():
+    first = Standing(variant="a", ms=100.0, low=99.0, high=101.0, ratio=1.0)
+    other = Standing(variant="b", ms=120.0, low=119.0, high=121.0, ratio=1.2, ratio_low=1.3, ratio_high=1.4)
+    found = ratio(other, first, quickest="a")
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((119 / 101, 1.4))
+
+
+@pytest.mark.parametrize("memory_mib", [None, 40000.0])
+def test_claims_are_judged_against_the_quickest_variant_that_can_be_used(memory_mib: float | None):
+    found = spaced(case_of("seed: 1"), axes=["offload"])
+    times = {"resident": (1000.0, 60000.0), "layerwise": (1030.0, 20000.0), "as-written": (1300.0, 30000.0)}
+    race = Race([one.name for one in found.variants], memory_mib=memory_mib)
+    while named := race.next(1):
+        for name in named:
+            ms, memory = times.get(name, (1500.0, 20000.0))
+            race.add(Tried(variant=name, ms=ms, memory_mib=memory))
+    results = held(CLAIMS, race.tuned().standings, found)
+    assert result("layerwise-video", results).code != "more"
+    assert (
+        result("layerwise-video", results).pairs[0].ratio.low
+        < 1.03
+        < result("layerwise-video", results).pairs[0].ratio.high
+    )
+    pairs = [pair for one in results for pair in one.pairs]
+    assert pairs
+    assert all(pair.ratio.low <= pair.ratio.value <= pair.ratio.high for pair in pairs)
+
+
+def test_a_quicker_variant_that_cannot_be_used_is_in_no_ratio():
+    unusable = Standing(variant="a", ms=90.0, dropped=Dropped(code="memory"))
+    dropped = Standing(variant="b", ms=95.0, group=2, dropped=Dropped(code="slower"))
+    first = Standing(variant="c", ms=100.0, group=1)
+    assert quickest_of([first, dropped, unusable]) == "c"
+    assert quickest_of([dropped, unusable]) == "b"
+    assert quickest_of([unusable]) == ""
 
 
 def test_every_claim_is_about_settings_that_there_are_and_says_where_it_is_made():

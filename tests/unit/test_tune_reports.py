@@ -19,6 +19,7 @@ from pytest_sgdiff.data import (
     PruneCode,
     Pruned,
     Quality,
+    QualityCode,
     Setting,
     Similarity,
     Space,
@@ -31,6 +32,7 @@ from pytest_sgdiff.data import (
     Variant,
 )
 from pytest_sgdiff.data.failures import OutOfMemory
+from pytest_sgdiff.data.pictures import OTHER_PICTURE
 from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
 from pytest_sgdiff.reports.html import tune_page
 from pytest_sgdiff.tuning.claims import CLAIMS, ClaimCode, ClaimResult, Compared
@@ -55,6 +57,13 @@ SAGE = Setting(axis="attention", name="sage", args={"attention-backend": "sage_a
 CACHE = Setting(axis="cache", name="cache-dit", env={"SGLANG_CACHE_DIT_ENABLED": "true"}, lossy=True)
 OOM = Problem(
     kind="invalid", code="failure-in-log", cause="memory", number=0, failure=OutOfMemory(where="GPU", tried="2.50 GiB")
+)
+OTHER = Quality(
+    code="changed",
+    similarity=Similarity(ssim=0.147, mse=11000.0, difference=84.41),
+    measure="psnr",
+    found=7.7,
+    limit=42.0,
 )
 LIKE = Similarity(ssim=0.981, mse=51.0, block_mse=300.0, difference=3.2)
 
@@ -143,6 +152,7 @@ def report(code: TuneCode = "decided", **changes: Any) -> TuneReport:
             ),
         ),
         "front": ("cfg2+compile", "cfg2+sage", "as-written"),
+        "lossless_front": ("cfg2+compile", "cfg2", "as-written"),
         "best": "cfg2+compile",
         "claims": (
             ClaimResult(claim=firered, code="held", pairs=(pair,)),
@@ -197,7 +207,7 @@ def test_every_code_has_words() -> None:
         "tune_codes",
         [
             *(f"end {code}: {tune_text.headline(report(code))}" for code in get_args(TuneCode)),
-            f"end decided (the case itself): {tune_text.headline(report(best='as-written'))}",
+            f"end decided (another is recommended): {tune_text.headline(report(best='as-written'))}",
             *(
                 f"dropped {code}: {tune_text.dropped(Dropped(code=code, by='cfg2' * (code == 'slower')))}"
                 for code in get_args(DropCode)
@@ -302,6 +312,26 @@ def test_of_equal_variants_a_lossless_one_with_few_gpus_is_recommended() -> None
     assert best(replace(found.tuned, standings=()), found.variants) is None
 
 
+def test_a_variant_that_looks_slower_is_not_recommended_for_its_gpus_or_pictures() -> None:
+    """One that is known to be 15 % slower at most is in the first group, as long as few launches prove nothing."""
+    found = report("launches")
+    few = replace(found.variants[1], variant=replace(found.variants[1].variant, case=replace(CASE, gpus=1)))
+    slow = standing("cfg2", 9200.0, 2, group=1, ratio_low=1.0, ratio_high=1.2)
+    ranked = replace(found.tuned, standings=(found.tuned.standings[0], slow))
+    variants = (found.variants[2], few)
+    assert best(ranked, variants) == "cfg2+compile"
+    assert best(replace(ranked, within=0.149), variants) == "cfg2+compile"
+    assert best(replace(ranked, within=0.151), variants) == "cfg2"
+    # Not told apart from the first of another group is no reason either.
+    assert best(replace(ranked, within=0.151, standings=(ranked.standings[0], replace(slow, group=2))), variants) == (
+        "cfg2+compile"
+    )
+    said = tune_text.headline(replace(found, tuned=ranked, variants=variants, best="cfg2", written="cfg2"))
+    assert "cfg2+compile is the fastest so far by denoise" in said
+    assert "recommended: cfg2, 1 GPU, 15.0 % slower (0.0 .. +20.0 %)" in said
+    assert json.loads(tune_json.render(replace(found, best="cfg2+sage")))["fastest"] == "cfg2+compile"
+
+
 def test_of_equal_variants_the_one_with_the_shorter_request_is_recommended() -> None:
     found = report()
     same = found.variants[2]
@@ -312,6 +342,85 @@ def test_of_equal_variants_the_one_with_the_shorter_request_is_recommended() -> 
     assert best(equal, (*found.variants, replace(slow, e2e_ms=8000.0))) == "offloaded"
     # Nobody knows how long it took.
     assert best(equal, (*found.variants, replace(slow, e2e_ms=None))) == same.name
+
+
+def test_a_variant_that_drew_another_picture_is_a_lossy_one() -> None:
+    """With --allow-lossy it stays in the race, although its settings should not change the picture."""
+    found = report()
+    drew = replace(found.variants[2], quality=OTHER, e2e_ms=100.0)
+    lossless = TunedVariant(variant=replace(variant(), name="plain"), e2e_ms=9000.0)
+    first = found.tuned.standings[0]
+    ranked = replace(found.tuned, standings=(first, replace(first, variant="plain")))
+    variants = (drew, lossless)
+    assert drew.lossy
+    assert not drew.variant.lossy
+    assert best(ranked, variants) == "plain"
+    assert quicker_request(ranked, variants, "plain") is None
+    assert tune_text.name_of(drew) == "cfg2+compile (lossy)"
+    told = replace(found, variants=(drew, *found.variants[:2], *found.variants[3:]), best="cfg2+compile")
+    check_golden("tune_other_picture", [tune_text.headline(told), *tune_text.notes(told)])
+    by_name = {one["variant"]: one for one in json.loads(tune_json.render(told))["variants"]}
+    assert by_name["cfg2+compile"]["lossy"]
+
+
+def test_the_time_may_end_before_anything_was_measured() -> None:
+    """Then nobody knows that no variant can be used."""
+    none = replace(report("budget").tuned, standings=(standing("as-written"), standing("cfg2")))
+    unusable = replace(none, standings=(report().tuned.standings[4], standing("cfg2")))
+    dead = replace(none, standings=(report().tuned.standings[5], standing("cfg2")))
+    said = [tune_text.headline(report(tuned=one, best=None)) for one in (none, unusable, dead)]
+    said.append(tune_text.headline(report(tuned=replace(unusable, code="nothing"), best=None)))
+    check_golden("tune_nothing", said)
+    assert len(set(said)) == 3
+
+
+def test_pictures_that_were_not_compared_are_named_with_the_reason() -> None:
+    found = report()
+    unseen = [code for code in get_args(QualityCode) if code not in OTHER_PICTURE | {"same", "allowed", "lossy"}]
+    lines = []
+    for code in unseen:
+        quality = Quality(code=code, missing=("av",), flaw="too-large", name="a.mp4", launch=2, now="81", then="80")
+        winner = replace(found.variants[2], quality=quality)
+        told = replace(found, variants=(*found.variants[:2], winner, *found.variants[3:]))
+        notes = tune_text.notes(told)
+        assert len(notes) == 1
+        lines += [f"{code}: {tune_text.picture(quality)}", *notes]
+    nothing = replace(found, variants=(*found.variants[:2], replace(found.variants[2], quality=None)))
+    lines += [*tune_text.notes(nothing), *tune_text.notes(replace(nothing, written=""))]
+    check_golden("tune_unseen", lines)
+    assert tune_text.picture(Quality(code="same")) == "the same"
+    assert tune_text.notes(found) == []
+    # The case as it is written draws what it draws.
+    assert tune_text.notes(replace(found, best="as-written")) == []
+
+
+def test_a_pair_of_a_claim_says_how_much_less_or_more() -> None:
+    memory = next(one for one in CLAIMS if one.quantity == "memory")
+    ratios = [Ratio(value=0.7, low=0.668, high=0.734), Ratio(value=1.12, low=0.9, high=float("inf"))]
+    check_golden(
+        "tune_pairs",
+        [
+            tune_text.claim(
+                ClaimResult(claim=one, code="held", pairs=(Compared(this="fa", that="sdpa", code="held", ratio=ratio),))
+            )
+            for one in (CLAIMS[2], memory)
+            for ratio in (*ratios, Ratio(value=0.275, low=0.275, high=0.275))
+        ],
+    )
+
+
+def test_a_lossy_variant_never_stands_without_its_figures() -> None:
+    found = report()
+    figures = "SSIM 0.9810"
+    for rows in (tune_text.front_rows(found), tune_text.ranking(found)):
+        lossy = next(row for row in rows if row[0] == "cfg2+sage (lossy)" or row[1] == "cfg2+sage (lossy)")
+        assert figures in lossy[-1]
+    line = next(one for one in tune_text.comparisons(found, verbose=True) if "cfg2+sage (lossy)" in one)
+    assert figures in line
+    # What a lossy variant hides is named, and nothing where it hides nothing.
+    assert [row[0] for row in tune_text.lossless_rows(found)[1:]] == ["cfg2+compile", "cfg2", "as-written"]
+    assert tune_text.lossless_rows(replace(found, lossless_front=found.front)) == []
+    assert json.loads(tune_json.render(found))["lossless_front"] == ["cfg2+compile", "cfg2", "as-written"]
 
 
 def test_a_request_that_is_shorter_than_that_of_the_recommended_variant_is_named() -> None:

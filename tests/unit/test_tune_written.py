@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -43,8 +43,19 @@ def spaced(case: Case) -> Space:
     return space(case, gpus=case.gpus, engine=table_flags("0.5.17"), products=(H100,), allow_lossy="yes")
 
 
-def written(found: Space, ranked: Tuned, winner: str, *, product: str = H100) -> dict[str, Case]:
-    text = case_file(found, ranked, winner, schema="x.json", products=(product,), engine="0.5.17")
+def written(
+    found: Space, ranked: Tuned, winner: str, *, product: str = H100, lossy: Sequence[str] = ()
+) -> dict[str, Case]:
+    text = case_file(
+        found,
+        ranked,
+        winner,
+        named="wan[a.b]",
+        schema="x.json",
+        lossy=lossy,
+        products=(product,),
+        engine="0.5.17",
+    )
     cases = load_cases("mine.yaml", text)
     assert check_relations(cases, files=(), root=pathlib.Path("/nonexistent")) == ()
     return {case.variant or "": case for case in cases}
@@ -74,7 +85,8 @@ def test_the_winner_is_a_case_with_relations_to_the_next_best_and_to_the_case_as
         assert work(cases[label]) == work(variants[name])
         assert cases[label].expect == WAN.expect
         assert cases[label].timeout_s == WAN.timeout_s
-    name = "wan22_t2v_a14b_720p_tuned"
+    # Of one variant of a matrix, so that another one has another name.
+    name = "wan_a.b_tuned"
     # The proven gains are 9 and 8 %.
     assert cases["fastest"].faster_than == FasterThan(case=f"{name}[runner_up]", at_least=0.04)
     assert cases["runner_up"].faster_than == FasterThan(case=f"{name}[as_written]", at_least=0.04)
@@ -113,6 +125,26 @@ def test_a_lossy_winner_is_marked_and_judged_by_its_own_pictures():
     assert list(lossless) == ["fastest", "as_written"]
 
 
+def test_a_variant_that_drew_another_picture_is_written_as_a_lossy_one():
+    ranked = tuned({"ulysses4+resident": 700.0, "resident": 800.0, "as-written": 1000.0})
+    cases = written(of_wan(), ranked, "ulysses4+resident", lossy=("ulysses4+resident",))
+    assert [(label, case.marks) for label, case in cases.items()] == [
+        ("fastest", ("nightly", "lossy")),
+        ("runner_up", WAN.marks),
+        ("as_written", WAN.marks),
+    ]
+    # It is no rival of a lossless one, and one of a lossy one.
+    assert list(written(of_wan(), ranked, "ulysses4+resident", lossy=("resident",))) == ["fastest", "as_written"]
+    assert len(written(of_wan(), ranked, "ulysses4+resident", lossy=("resident", "ulysses4+resident"))) == 3
+
+
+def test_a_winner_that_is_not_the_first_is_not_called_the_fastest():
+    ranked = tuned({"ulysses4+resident": 700.0, "resident": 705.0, "as-written": 1000.0})
+    cases = written(of_wan(), ranked, "resident")
+    assert list(cases) == ["recommended", "as_written"]
+    assert cases["recommended"].faster_than == FasterThan(case="wan_a.b_tuned[as_written]", at_least=0.14)
+
+
 def test_the_case_requires_what_it_was_measured_on():
     cases = written(
         of_wan(), tuned({"compile-regional": 700.0, "as-written": 1000.0}), "compile-regional", product=A100
@@ -126,7 +158,7 @@ def test_the_file_passes_the_check_of_case_files(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     ranked = tuned({"ulysses4+resident": 800.0, "as-written": 1000.0})
-    text = case_file(spaced(replace(WAN, marks=())), ranked, "ulysses4+resident", schema="x.json")
+    text = case_file(spaced(replace(WAN, marks=())), ranked, "ulysses4+resident", named="wan", schema="x.json")
     (tmp_path / "mine.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     assert main(["cases", "--check", "mine.yaml"]) == 0
@@ -135,7 +167,7 @@ def test_the_file_passes_the_check_of_case_files(
 
 def test_a_winner_that_is_no_variant_is_an_error():
     with pytest.raises(KeyError):
-        case_file(of_wan(), tuned({"as-written": 1.0}), "nothing", schema="")
+        case_file(of_wan(), tuned({"as-written": 1.0}), "nothing", named="wan", schema="")
 
 
 @pytest.mark.parametrize(
@@ -185,4 +217,4 @@ def test_the_winner_of_a_bare_model_and_of_a_matrix_is_a_case_too():
     cases = written(matrix, tuned({"ulysses": 700.0, "cfg": 1000.0}), "ulysses")
     assert work(cases["fastest"]) == work(firered[1])
     assert work(cases["as_written"]) == work(firered[0])
-    assert cases["fastest"].name == "firered_1_0_tuned"
+    assert cases["fastest"].name == "wan_a.b_tuned"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -163,3 +164,30 @@ def test_variants_are_ranked_by_what_the_case_is_judged_by_first() -> None:
     for wrong in ("peak_memory", "pause", "denoise_core", "denoisee"):
         with pytest.raises(OptionError, match=wrong):
             ranked_by(CASE, wrong)
+
+
+def test_a_round_lasted_as_long_as_its_files_say(bench: Bench) -> None:
+    assert bench.lasted_s(1) == 0.0
+    where = bench.launches(1)
+    where.mkdir(parents=True)
+    for path, time in ((where.parent / "round.json", 1000.0), (where / "log", 1060.0), (where.parent / "log", 1030.0)):
+        path.touch()
+        os.utime(path, (time, time))
+    assert bench.lasted_s(1) == 60.0
+
+
+def test_without_xdist_variants_are_launched_one_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], *, log: Path, **_: Any) -> int:
+        given.append(words)
+        log.write_text("unrecognized arguments: -n 2" if "-n" in words else "")
+        if "-n" in words:
+            return 4
+        for one in (QUICK, CRASHES):
+            write_ending(log.parent, Ending(case=one.case.id, result=measured(one.case.id)))
+        return 0
+
+    monkeypatch.setattr(child, "run", run)
+    assert [one.variant for one in bench.measure(1, [QUICK, CRASHES], timeout_s=None)] == ["quick", "crashes"]
+    assert len(given) == 2

@@ -36,8 +36,22 @@ def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
     assert [one.begun for one in again.unfinished()] == [2]
     # Those of a round run at the same time.
     assert again.took_s == 6.0
-    again.add([TuneLaunch(round=2, variant="a", took_s=1.0), TuneLaunch(round=2, variant="c", took_s=1.0)])
+    gone = Dropped(code="failed", why="broken")
+    again.add([TuneLaunch(round=2, variant=name, dropped=gone, took_s=1.0) for name in ("a", "c")])
     assert list(Book(tmp_path, OF).unfinished()) == []
+
+
+def test_what_was_used_is_kept_also_of_rounds_without_a_launch(tmp_path: Path) -> None:
+    book = Book(tmp_path, OF)
+    book.begin(1, ["a", "b"])
+    book.add([QUICK, FAILED])
+    assert (book.open(), book.took_s) == ((1,), 6.0)
+    book.spend(1, 6.5)
+    book.begin(2, ["a"])
+    book.spend(2, 20.0)
+    book.begin(3, ["a"])
+    again = Book(tmp_path, OF)
+    assert (again.open(), again.took_s) == ((3,), 20.0)
 
 
 def test_lines_are_only_added(tmp_path: Path) -> None:
@@ -52,7 +66,7 @@ def test_lines_are_only_added(tmp_path: Path) -> None:
     ("changed", "differs"),
     [
         ({"engine": "0.5.23"}, "engine: 0.5.17 then, 0.5.23 now"),
-        ({"variants": "b" * 64}, "another variants"),
+        ({"variants": "b" * 64}, "not the same variants"),
         ({"memory": "40960 MiB"}, "memory: none then, 40960 MiB now"),
     ],
 )
@@ -74,8 +88,30 @@ def test_another_search_is_refused(tmp_path: Path, changed: dict[str, str], diff
         (lambda raw: b"", 1),
         (lambda raw: b"[" * 100_000, 1),
         (lambda raw: raw.replace(b'"ms": 711.2', b'"ms": NaN'), 3),
+        (lambda raw: raw.replace(b'"ms": 711.2', b'"ms": -711.2'), 3),
+        (lambda raw: raw.replace(b'"ms": 711.2', b'"ms": 0'), 3),
+        (lambda raw: raw.replace(b'"took_s": 5.0', b'"took_s": -5.0'), 3),
+        (lambda raw: raw.replace(b'"memory_mib": 1000.0', b'"memory_mib": -1.0'), 3),
+        (lambda raw: raw.replace(b'"variant": "a", "ms"', b'"variant": "b", "ms"'), 3),
+        (lambda raw: raw.replace(b'"variant": "a"', b'"variant": "z"'), 3),
+        (lambda raw: raw.replace(b'["a"]', b'["z"]'), 2),
+        (lambda raw: raw + b'{"spent": 1, "used_s": -5.0}\n', 4),
+        (lambda raw: raw + b'{"came": {"round": 1, "variant": "a"}}\n', 4),
     ],
-    ids=["incomplete", "another-type", "no-text", "empty", "deep", "no-number"],
+    ids=[
+        *(
+            "incomplete",
+            "another-type",
+            "no-text",
+            "empty",
+            "deep",
+            "no-number",
+            "below-zero",
+            "no-time",
+            "negative-took",
+        ),
+        *("negative-memory", "of-another", "unknown", "begun-unknown", "negative-used", "nothing-came"),
+    ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, damage: object, line: int) -> None:
     book = Book(tmp_path, OF)
@@ -85,8 +121,8 @@ def test_a_damaged_line_is_named(tmp_path: Path, damage: object, line: int) -> N
     assert callable(damage)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(SgdiffError) as raised:
-        Book(tmp_path, OF)
-    assert str(raised.value).startswith(f"{path}:{line}: ")
+        Book(tmp_path, OF, variants=("a", "b"))
+    assert str(raised.value).startswith(f"{path}:{line}: is damaged ")
     assert "--restart" in str(raised.value)
 
 

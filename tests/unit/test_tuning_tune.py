@@ -45,6 +45,7 @@ class Pretended:
     slow: dict[str, float] = field(default_factory=dict)
     rounds: list[tuple[str, ...]] = field(default_factory=list)
     ended: dict[int, tuple[TuneLaunch, ...]] = field(default_factory=dict)
+    lasted: dict[int, float] = field(default_factory=dict)
     now: float = 0.0
 
     def next_round(self) -> int:
@@ -53,6 +54,7 @@ class Pretended:
     def measure(self, number: int, variants: Sequence[Variant], *, timeout_s: float | None) -> tuple[TuneLaunch, ...]:
         self.rounds.append(tuple(one.name for one in variants))
         if number == self.interrupts:
+            self.now += self.launch_s
             self.ended[number] = (self._launch(number, variants[0].name),)
             raise KeyboardInterrupt
         took = max(self.slow.get(one.name, self.launch_s) for one in variants)
@@ -63,6 +65,9 @@ class Pretended:
 
     def known(self, number: int, variants: Sequence[Variant], *, took_s: float | None = None) -> tuple[TuneLaunch, ...]:
         return self.ended.get(number, ())
+
+    def lasted_s(self, number: int) -> float:
+        return self.lasted.get(number, 0.0)
 
     def _launch(self, number: int, name: str) -> TuneLaunch:
         bad = self.dropped.get(name)
@@ -255,3 +260,53 @@ def test_a_case_that_cannot_be_launched_itself_is_searched_all_the_same(search: 
     tuned = search(bench, replace(space, variants=space.variants[1:]), drew=lambda one: Quality(code="changed")).run()
     assert tuned.standings[0].variant == "quick"
     assert all("as-written" not in names for names in bench.rounds)
+
+
+@pytest.mark.parametrize("ends", ["in-time", "interrupted", "killed"])
+def test_what_came_to_nothing_counts_for_the_budget(search: Callable[..., Search], tmp_path: Path, ends: str) -> None:
+    bench = Pretended(slow={"as-written": 100.0}, launch_s=36.0)
+    if ends == "in-time":
+        search(bench, budget_s=35.0).run()
+    elif ends == "interrupted":
+        bench.interrupts = 1
+        with pytest.raises(KeyboardInterrupt):
+            search(bench, budget_s=35.0).run()
+        bench.ended.clear()
+    else:
+        Book(tmp_path, {}).begin(1, ["as-written"])
+        bench.rounds.append(("as-written",))
+        bench.lasted[1] = 36.0
+    for _ in range(2):
+        again = search(bench, budget_s=35.5 if ends != "in-time" else 35.0)
+        assert again.run().code == "budget"
+        assert again.used_s >= 35.0
+    assert len(bench.rounds) == 1
+
+
+def test_pictures_are_compared_where_an_earlier_command_was_interrupted_meanwhile(
+    search: Callable[..., Search],
+) -> None:
+    def interrupted(variant: Variant) -> Quality:
+        if variant.name == "quick":
+            raise KeyboardInterrupt
+        return Quality(code="same")
+
+    def drew(variant: Variant) -> Quality:
+        return Quality(code="changed" if variant.name == "quick" else "same")
+
+    bench = Pretended()
+    with pytest.raises(KeyboardInterrupt):
+        search(bench, drew=interrupted).run()
+    tuned = search(bench, drew=drew).run()
+    assert codes(tuned)["quick"] == "picture"
+    assert tuned.standings[0].variant in ("alike-1", "alike-2")
+
+
+def test_a_search_that_was_over_goes_on_where_its_best_draws_another_picture(search: Callable[..., Search]) -> None:
+    space = space_of(CASE, {"quick": "", "slow": "", "alike-1": ""})
+    first = search(Pretended(), space, drew=lambda one: Quality(code="same")).run()
+    assert (first.code, first.standings[0].variant) == ("decided", "quick")
+    drew = {"quick": Quality(code="changed")}
+    tuned = search(Pretended(rounds=[()] * 50), space, drew=lambda one: drew.get(one.name)).run()
+    assert (tuned.code, tuned.standings[0].variant) == ("decided", "alike-1")
+    assert codes(tuned)["slow"] == "slower"

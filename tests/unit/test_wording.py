@@ -479,6 +479,8 @@ def warning_lines() -> Iterator[str]:
     ours = factories.regressed()
     yield from (f"{code}: {warning_text.words(one, ours)}" for code, one in warnings.items())
     yield f"more-launches: {warning_text.words(replace(warnings['more-launches'], launches=1), ours)}"
+    two = Quality(code="same", noise=Similarity(ssim=0.91, mse=52.0, difference=5.0), results=2)
+    yield f"noisy-pictures: {warning_text.words(Warned(code='noisy-pictures', quality=two), ours)}"
     paired = replace(ours, baseline_path=None)
     yield from (f"{code} (A/B): {warning_text.words(warnings[code], paired)}" for code in ("new-stages", "steps"))
 

@@ -35,7 +35,7 @@ def render(report: TuneReport) -> str:
             facts=tune_text.facts(report),
             notes=tune_text.notes(report),
             command=tune_text.command_of(report),
-            best=report.best,
+            best=tune_text.shown_name(report, report.best or ""),
             ranking=_columns(tune_text.ranking(report)),
             settings=[
                 (one.name, tune_text.changes(report.base, one.variant), tune_text.sources(one.variant))
@@ -43,7 +43,14 @@ def render(report: TuneReport) -> str:
             ],
             comparisons=tune_text.comparisons(report, verbose=True),
             picture=picture(report),
-            front=tune_text.front_rows(report),
+            fronts=[
+                (caption, _columns(rows))
+                for caption, rows in (
+                    ("The quickest variant for each amount of memory", tune_text.front_rows(report)),
+                    ("The same of the lossless variants alone", tune_text.lossless_rows(report)),
+                )
+                if rows
+            ],
             claims=tune_text.claims(report, verbose=True),
             given_up=tune_text.given_up(report),
             left_out=tune_text.left_out(report, verbose=True),
@@ -92,7 +99,7 @@ def picture(report: TuneReport) -> Plot | None:
             lines.append(Line(x1=place, y1=y.at(one.low), x2=place, y2=y.at(one.high), kind="centre"))
         marks.append(Mark(x=place, y=y.at(one.ms or 0.0), kind=_kind(one, report), label=_label(one, report)))
     for one in front[:NAMED]:
-        texts.append(_name(one, x, y))
+        texts.append(_name(one, tune_text.shown_name(report, one.variant), x, y))
     return Plot(
         title=f"{metric_text.metric_name(report.metric)} against peak memory; the line is the front",
         description="; ".join(_label(one, report) for one in known),
@@ -135,14 +142,15 @@ def _kind(one: Standing, report: TuneReport) -> str:
 
 
 def _label(one: Standing, report: TuneReport) -> str:
-    told = f"{one.variant}: {numbers.quantity(one.ms, 'ms')}, {numbers.quantity(one.memory_mib, 'MiB')}"
+    name = tune_text.shown_name(report, one.variant)
+    told = f"{name}: {numbers.quantity(one.ms, 'ms')}, {numbers.quantity(one.memory_mib, 'MiB')}"
     why = tune_text.dropped(one.dropped) if one.dropped is not None and not tune_text.usable(one) else ""
     return ", ".join(filter(None, (told, "recommended" if one.variant == report.best else "", why)))
 
 
-def _name(one: Standing, x: Scale, y: Scale) -> Text:
+def _name(one: Standing, name: str, x: Scale, y: Scale) -> Text:
     place = x.at(one.memory_mib or 0.0)
-    shown = one.variant if len(one.variant) <= 40 else f"{one.variant[:39]}…"
+    shown = name if len(name) <= 40 else f"{name[:39]}…"
     # On the side where there is room.
     anchor: Anchor = "end" if place + 8 + CHARACTER * len(shown) > WIDTH else "start"
     return Text(
