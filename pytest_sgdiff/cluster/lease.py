@@ -26,6 +26,10 @@ ELSEWHERE_AT_MOST = 2
 
 WAITING = "waiting for a node of the cluster that has what the case needs"
 
+ELSEWHERE_S = 60.0
+"""How long another node is waited for at least, where one is lost after most of `--sgdiff-gpu-timeout` was waited for
+the first. A choice, not measured."""
+
 ENDING_S = 70.0
 """How long the end of a launch on a node is waited for: SIGTERM, its time, SIGKILL (`launch.run`), and the way."""
 
@@ -222,14 +226,15 @@ class ClusterLease:
 
     def _take(self, losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
         """A place, and the GPUs there; another one where the node dies meanwhile. Gives the losses so far. All of it,
-        and whatever is taken later in place of a node that is lost, has the time that the case may wait for GPUs.
-        Raises LeaseError, LaunchLostError."""
+        and whatever is taken later in place of a node that is lost, has the time that the case may wait for GPUs; each
+        after the first has ELSEWHERE_S at least, or that time if it is shorter. Raises LeaseError, LaunchLostError."""
         until = time.monotonic() + self._left_s
         try:
             while (loss := self._lost_at_once(until)) is not None:
                 losses = (*losses, loss)
                 if len(losses) > ELSEWHERE_AT_MOST or loss.code in ("no-node", "cluster-lost"):
                     raise LaunchLostError(losses)
+                until = max(until, time.monotonic() + self._least_s)
         finally:
             self._left_s = max(until - time.monotonic(), 0.0)
         return losses
@@ -256,8 +261,8 @@ class ClusterLease:
             now = time.monotonic()
             if now >= until:
                 raise LeaseError(
-                    f"{wanted.tag} got no place on the cluster within {wanted.timeout_s:g} s: Ray has no node with "
-                    f"{_in_words(placement.bundle)} free (`ray status` shows who has what); a larger "
+                    f"{wanted.tag} got no place on the cluster within {round(until - began, 1):g} s: Ray has no "
+                    f"node with {_in_words(placement.bundle)} free (`ray status` shows who has what); a larger "
                     "--sgdiff-gpu-timeout waits longer"
                 )
             if not said and now - began > 2.0:
@@ -325,7 +330,13 @@ class ClusterLease:
         """The same on another node, since this one is lost. Gives the losses so far. Raises LeaseError,
         LaunchLostError."""
         self._open = False
+        self._left_s = max(self._left_s, self._least_s)
         return self._take(losses)
+
+    @property
+    def _least_s(self) -> float:
+        """How long another node is waited for at least."""
+        return min(ELSEWHERE_S, self._wanted.timeout_s)
 
     def converse(
         self,

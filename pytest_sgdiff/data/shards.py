@@ -48,7 +48,8 @@ class ShardReport:
     that have a result, `unmeasured` those that have none. `launches` counts what it left of each case, by the folder
     of the case (`tiny`, `against/tiny`); None of a report that does not say it. `unlaunched` says of tests
     whose result is that they could not be launched, why. A shard that `replayed` a recording has launches of other
-    runs, which `sessions` names once it has ended (empty: of a run that its launches do not name).
+    runs, which `sessions` names once it has ended (empty: of a run that its launches do not name). None: an older
+    version wrote the report, which says neither.
     """
 
     shard: Shard
@@ -60,7 +61,7 @@ class ShardReport:
     unmeasured: tuple[Unmeasured, ...] = ()
     launches: Mapping[str, int] | None = None
     unlaunched: Mapping[str, Reason] = field(default_factory=dict)
-    replayed: bool = False
+    replayed: bool | None = None
     sessions: tuple[str, ...] = ()
 
 

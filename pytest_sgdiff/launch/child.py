@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_sgdiff.files import data_files
+from pytest_sgdiff.options import SETTINGS
 
 OF_OTHER_RUNS = (
-    *("SGDIFF_AGAINST", "SGDIFF_DRY_RUN", "SGDIFF_HISTORY", "SGDIFF_REPLAY", "SGDIFF_UPDATE", "SGDIFF_GPUS"),
-    *("SGDIFF_SHARD", "SGDIFF_OUT", "SGDIFF_ENGINE_CMD", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"),
+    *(one.variable for one in SETTINGS if one.variable and one.group not in ("places", "host")),
+    *("SGDIFF_ENGINE_CMD", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"),
 )
-"""Variables that the shell or a CI job sets for other runs: one that a command starts is none of those."""
+"""Variables that the shell or a CI job sets for other runs: one that a command starts is none of those. Where things
+are, and how launches share the machine, holds for every run; the command itself says which engine it launches."""
 
 NOTHING_SAID = 128
 """The exit code from which on a run of pytest with `--sgdiff-exit-codes=bisect` says nothing of the engine."""

@@ -35,7 +35,7 @@ NEED_A_MEASUREMENT = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--sgdiff-*` and the ini values `sgdiff_*`."""
-    from pytest_sgdiff.plugin.options import GROUPS, SETTINGS
+    from pytest_sgdiff.options import GROUPS, SETTINGS
 
     groups = {name: parser.getgroup(f"sgdiff-{name}", title) for name, title in GROUPS.items()}
     for setting in SETTINGS:
@@ -178,7 +178,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def _asked(config: pytest.Config) -> bool:
     """Whether anything asks for cases. An option with an empty value does too: it was typed to ask, and whoever reads
     the settings refuses it."""
-    from pytest_sgdiff.plugin.options import SETTINGS
+    from pytest_sgdiff.options import SETTINGS
 
     return any(
         setting.empty(config.getoption(setting.dest))
@@ -191,7 +191,7 @@ def _asked(config: pytest.Config) -> bool:
 
 
 def _globs(config: pytest.Config) -> Sequence[str]:
-    from pytest_sgdiff.plugin.options import CASE_FILES
+    from pytest_sgdiff.options import CASE_FILES
 
     return config.getoption("sgdiff_files") or config.getini("sgdiff_files") or CASE_FILES
 

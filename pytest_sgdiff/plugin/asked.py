@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_sgdiff.errors import OptionError
-from pytest_sgdiff.plugin.options import SETTINGS, Setting
+from pytest_sgdiff.options import SETTINGS, Setting
 
 if TYPE_CHECKING:
     import pytest

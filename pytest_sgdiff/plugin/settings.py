@@ -20,7 +20,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files.data_files import leads_out
 from pytest_sgdiff.files.run_folders import PARENT
 from pytest_sgdiff.isolation import FORMERLY_ALONE, ISOLATIONS, Isolation
-from pytest_sgdiff.plugin.options import CASE_FILES, OFF, SETTINGS, Setting
+from pytest_sgdiff.options import CASE_FILES, OFF, SETTINGS, Setting
 
 Mode = Literal["off", "gate", "update", "replay", "against", "dry-run"]
 Profile = Literal["regressed", "all"]

@@ -131,7 +131,10 @@ def _of_runs(one: Found, owners: Owners) -> Iterator[Conflict]:
 
 
 def _made(report: ShardReport, session: str) -> bool:
-    """Whether a launch of that run may be the shard's. One that replays says whose launches it has when it ends."""
+    """Whether a launch of that run may be the shard's. One that replays says whose launches it has when it ends, and
+    one of an older version says neither that nor whether it replays."""
+    if report.replayed is None:
+        return True
     if report.replayed:
         return not report.finished or session in report.sessions
     return session == report.run.partition("@")[0]

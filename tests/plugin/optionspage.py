@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_sgdiff.cases.marks import CASE_MARKS
-from pytest_sgdiff.plugin.options import CASE_FILES, SETTINGS, Setting
+from pytest_sgdiff.options import CASE_FILES, SETTINGS, Setting
 
 HEAD = """# Options
 

@@ -13,7 +13,7 @@ from pytest_sgdiff.cluster.lease import ClusterLease, ClusterPool, Wanted
 from pytest_sgdiff.cluster.nodes import Node
 from pytest_sgdiff.data import EngineInfo, Gpu, Loss, NodeTrouble
 from pytest_sgdiff.errors import LaunchLostError, SgdiffError
-from pytest_sgdiff.plugin.options import SETTINGS
+from pytest_sgdiff.options import SETTINGS
 from tests.plugin.conftest import Project
 
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_sgdiff.plugin.options import SETTINGS
+from pytest_sgdiff.options import SETTINGS
 from tests.factories import NO_OTHER_PLUGINS
 
 ROOT = Path(__file__).parents[2]

@@ -109,6 +109,16 @@ class Tree(Repository):
         (folder / "commit").write_text(commit)
 
 
+OF_OTHERS = [
+    f"SGDIFF_{name}"
+    for name in (
+        *("AGAINST", "CLUSTER", "DRY_RUN", "ENGINE_CMD", "GPUS", "HISTORY", "KEEP", "KEEP_OUTPUTS", "OUT", "PROFILE"),
+        *("REPLAY", "SHARD", "STRICT", "UPDATE"),
+    )
+]
+"""What says which run it is, and what it leaves."""
+
+
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A workshop whose setup is the shell's own, and whose pytest is not run: `ran` are its command lines."""
@@ -122,8 +132,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
         arguments=("--sgdiff-assets=a",),
     )
     monkeypatch.setattr(workshop, "engine_info", lambda command: EngineInfo(command=command, version="0.5.17"))
-    monkeypatch.setenv("SGDIFF_HISTORY", "night.db")
-    monkeypatch.setenv("GIT_DIR", "elsewhere")
+    for name in (*OF_OTHERS, "SGDIFF_LOCK_DIR", "GIT_DIR"):
+        monkeypatch.setenv(name, "elsewhere")
     return Workshop(Tree(tmp_path), plan, tmp_path)
 
 
@@ -161,7 +171,8 @@ def test_both_are_built_and_given_to_pytest(shop: Workshop, monkeypatch: pytest.
     assert [words[words.index(option, 3) + 1] for option in ("-m", "-k")] == ["", ""]
     assert {"cases/tiny.yaml::tiny", "--sgdiff-gpus=2", "--sgdiff-exit-codes=bisect", "--sgdiff-assets=a"} <= set(words)
     env: Mapping[str, str] = options["env"]
-    assert not {"SGDIFF_HISTORY", "GIT_DIR"} & set(env)
+    assert not {*OF_OTHERS, "GIT_DIR"} & set(env)
+    assert env["SGDIFF_LOCK_DIR"] == "elsewhere"
     told = json.loads(env[workshop.SETTINGS])
     assert (told["gate"], told["allow"], told["detect"]) == (["e2e"], 0.02, 0.06)
 

@@ -21,7 +21,7 @@ from pytest_sgdiff.cli import COMMANDS, build_parser, main
 from pytest_sgdiff.data import Baseline, MetricChoice, Workload
 from pytest_sgdiff.judging.power import first_figures
 from pytest_sgdiff.judging.series import own_series
-from pytest_sgdiff.plugin.options import GROUPS, SETTINGS
+from pytest_sgdiff.options import GROUPS, SETTINGS
 from pytest_sgdiff.reports.metric_text import detectable
 from tests import factories
 

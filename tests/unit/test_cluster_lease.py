@@ -127,11 +127,34 @@ def test_what_ray_took_of_the_time_to_wait_is_not_left_for_the_node(cluster: Clu
 def test_a_place_that_is_taken_anew_has_what_is_left_of_the_time(cluster: Cluster) -> None:
     cluster.opens = [(40.0, {"kind": "opened", "node": "a"}), (15.0, {"kind": "opened", "node": "b"})]
     cluster.says = [LEASED, LEASED]
-    held = lease(pool())
+    held = lease(pool(), timeout_s=200.0)
     # A launch takes as long as it takes.
     cluster.clock.now += 3000.0
     held.again(())
-    assert [one["timeout_s"] for one in cluster.told] == [20.0, 5.0]
+    assert [one["timeout_s"] for one in cluster.told] == [160.0, 145.0]
+
+
+@pytest.mark.parametrize(("timeout_s", "least_s"), [(200.0, 60.0), (20.0, 20.0)])
+def test_after_a_long_wait_a_place_that_is_taken_anew_has_a_least_time(
+    cluster: Cluster, timeout_s: float, least_s: float
+) -> None:
+    cluster.opens = [(timeout_s - 2.0, {"kind": "opened", "node": "a"})]
+    cluster.opens += [(least_s - 3.0, {"kind": "opened", "node": node}) for node in "bc"]
+    cluster.says = [LEASED, LEASED, LEASED]
+    held = lease(pool(), timeout_s=timeout_s)
+    for _ in "bc":
+        held.again(())
+    assert [one["timeout_s"] for one in cluster.told] == [2.0, 3.0, 3.0]
+
+
+def test_a_node_that_dies_late_while_a_place_is_taken_leaves_a_least_time(cluster: Cluster) -> None:
+    cluster.opens = [
+        (198.0, {"kind": "trouble", "node": "a", "trouble": TROUBLE}),
+        (0.0, {"kind": "opened", "node": "b"}),
+    ]
+    cluster.says = [LEASED]
+    assert lease(pool(), timeout_s=200.0).node == "b"
+    assert [one["timeout_s"] for one in cluster.told] == [60.0]
 
 
 def test_a_place_that_ray_does_not_have_in_time_is_an_error_of_the_lease(cluster: Cluster) -> None:

@@ -26,7 +26,7 @@ from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cli import build_parser, main
 from pytest_sgdiff.engines.flags.translate import NEWEST, table_flags
 from pytest_sgdiff.lint import advise
-from pytest_sgdiff.plugin.options import SETTINGS
+from pytest_sgdiff.options import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md")])

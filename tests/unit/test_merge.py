@@ -403,6 +403,17 @@ def test_a_shard_of_a_replay_says_of_which_runs_its_launches_are(tmp_path: Path,
     assert conflicts([folder], tmp_path / "no") == [("other-run", "a/01", "1/shard-1-of-1.json")]
 
 
+@pytest.mark.parametrize("session", ["monday", "tuesday", None])
+def test_a_shard_of_an_older_version_says_nothing_of_whose_launches_it_has(tmp_path: Path, session: str | None) -> None:
+    folder = shard(tmp_path, 1, selection(of=1, cases={"a": 1}))
+    write_launch(folder, replace(LAUNCH, session=session))
+    path = folder / "shard-1-of-1.json"
+    report = json.loads(path.read_text())
+    assert report.pop("replayed") is False
+    path.write_text(json.dumps(report))
+    assert merge([folder], tmp_path / "out").launches == 1
+
+
 def test_a_shard_that_ran_twice(four: list[Path], tmp_path: Path) -> None:
     again = shard(tmp_path / "again", 1, run="tuesday", launches=2)
     found = conflicts([*four, again], tmp_path / "out")

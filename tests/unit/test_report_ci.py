@@ -14,7 +14,7 @@ import yaml
 from pytest_sgdiff.cases.assets import SOURCES
 from pytest_sgdiff.cases.load import read_cases
 from pytest_sgdiff.cli import build_parser
-from pytest_sgdiff.plugin.options import SETTINGS
+from pytest_sgdiff.options import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / ".github" / "workflows"

@@ -1,4 +1,4 @@
-"""The options: one line each, under all their names. `settings.py` resolves their values."""
+"""The options: one line each, under all their names. `plugin/settings.py` resolves their values."""
 
 from __future__ import annotations
 
