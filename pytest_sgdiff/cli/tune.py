@@ -8,31 +8,27 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pytest_sgdiff.cli.case_files import all_cases
-from pytest_sgdiff.cli.protocol import GOOD, Subparsers, read
+from pytest_sgdiff.cli.protocol import GOOD, Subparsers
+from pytest_sgdiff.cli.tune_plan import MODEL, Prepared, prepared_for
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Axis, Case, EngineInfo, Space, Tuned, TuneStep
+    from pytest_sgdiff.data import Tuned, TuneStep
     from pytest_sgdiff.tuning.bench import Bench
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.tune import Search
 
 NOT_DECIDED, NOTHING, INTERRUPTED = 1, 4, 130
 POLL_S = 0.2
-MODEL = "model.yaml"
-"""The case file of a model without a case, in the folder of its search. Nothing of it counts but the name."""
-REPORTS = (".html", ".md", ".json", ".txt")
 
 EPILOG = """\
 exit codes:
@@ -131,7 +127,7 @@ def _tune(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import SgdiffError
 
     try:
-        prepared = _prepared(chosen)
+        prepared = prepared_for(chosen)
         return _show(prepared) if chosen.dry_run else _run(chosen, prepared)
     except BrokenPipeError:
         raise
@@ -141,272 +137,6 @@ def _tune(chosen: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("sgdiff tune: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
-    """What a command asks for, all of it settled and nothing launched: `case` is the case as it is written, or the
-    first of a matrix; it was `named` so, and the `folder` keeps its search; `engine` was asked for its flags. `spec`
-    means the `gpus` that variants may have at a time, on this `machine`, of `products`. Sizes are in MiB, times in s,
-    `within` is a fraction."""
-
-    case: Case
-    named: str
-    folder: Path
-    spec: str
-    gpus: int
-    machine: str
-    products: tuple[str, ...]
-    engine: EngineInfo
-    space: Space
-    metric: str
-    memory_mib: float | None
-    within: float
-    most_launches: int
-    budget_s: float | None
-    allow_lossy: bool
-    arguments: tuple[str, ...]
-
-
-def _prepared(chosen: argparse.Namespace) -> Prepared:
-    """Raises SgdiffError for what cannot be meant."""
-    from pytest_sgdiff.data import Location
-    from pytest_sgdiff.engines.flags.lookup import flags_of
-    from pytest_sgdiff.files.run_folders import PARENT
-    from pytest_sgdiff.tuning.bench import ranked_by
-    from pytest_sgdiff.tuning.presets import PRESETS
-    from pytest_sgdiff.tuning.space import matrix_space, space
-
-    for path in chosen.report:
-        if path.suffix not in REPORTS:
-            raise OptionError(f"--report {path}: the suffix chooses the form, use {', '.join(REPORTS)}")
-    _check_written(chosen.write)
-    axes = _axes(chosen.axes)
-    if chosen.preset is not None and chosen.preset not in PRESETS:
-        raise OptionError(f"--preset {chosen.preset}: there is none; use one of {', '.join(PRESETS)}")
-    memory_mib, budget_s, within = _size(chosen.memory), _seconds(chosen.budget), _fraction(chosen.within)
-    try:
-        arguments = tuple(shlex.split(chosen.pytest))
-    except ValueError as error:
-        raise OptionError(f"--pytest {chosen.pytest}: {str(error).lower()}") from None
-    cases = _cases(chosen)
-    case, named = cases[0], cases[0].name if len(cases) > 1 else cases[0].id
-    _check_id(chosen.write, named)
-    folder = chosen.out or Path.cwd() / PARENT / "tune" / data_files.file_name(named)[:80]
-    if chosen.model is not None:
-        case = replace(case, location=Location(path=os.path.relpath(folder / MODEL), line=1, column=1))
-    spec = chosen.gpus or str(max(one.gpus for one in cases) or "none")
-    gpus, products, machine = _gpus(spec, shown=chosen.dry_run)
-    engine = _engine(chosen, case)
-    flags = flags_of(engine)
-    lossy: Literal["no", "yes"] = "yes" if chosen.allow_lossy else "no"
-    if len(cases) > 1:
-        found = matrix_space(cases, gpus=gpus, engine=flags, products=products, allow_lossy=lossy)
-    else:
-        found = space(
-            case,
-            gpus=gpus,
-            engine=flags,
-            products=products,
-            allow_lossy=lossy,
-            axes=axes,
-            transformers=tuple(chosen.transformer),
-            preset=chosen.preset,
-        )
-    if not found.variants:
-        from pytest_sgdiff.reports import tune_text
-
-        raise OptionError(f"{named}: no variant can be launched:", *map(tune_text.pruned, found.pruned))
-    if chosen.only is not None:
-        found = _only(chosen.only, found)
-    return Prepared(
-        case=case,
-        named=named,
-        folder=folder,
-        spec=spec,
-        gpus=gpus,
-        machine=machine,
-        products=products,
-        engine=engine,
-        space=found,
-        metric=ranked_by(case, chosen.metric),
-        memory_mib=memory_mib,
-        within=within,
-        most_launches=_launches(chosen.launches),
-        budget_s=budget_s,
-        allow_lossy=chosen.allow_lossy or (chosen.preset is not None and PRESETS[chosen.preset].allow_lossy),
-        arguments=arguments,
-    )
-
-
-def _axes(text: str | None) -> tuple[Axis, ...] | None:
-    from pytest_sgdiff.tuning.settings import AXES
-
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",")]
-    if wrong := [name for name in names if name not in AXES]:
-        raise OptionError(f"--axes {text}: {wrong[0] or 'an empty name'} is none; use some of {', '.join(AXES)}")
-    return tuple(axis for axis in AXES if axis in names)
-
-
-def _cases(chosen: argparse.Namespace) -> tuple[Case, ...]:
-    """The case that is meant; or, of the name of a matrix, all its cases, the first of which the others are compared
-    with."""
-    if (chosen.case is None) == (chosen.model is None):
-        raise OptionError("sgdiff tune: name a case, or a model with --model, and not both")
-    if chosen.model is not None:
-        return (_bare(chosen),)
-    for option in ("width", "height", "frames", "steps"):
-        if getattr(chosen, option) is not None:
-            raise OptionError(f"--{option}: is for a model (--model); a case says it itself")
-    known = all_cases("sgdiff tune")
-    if (case := known.get(chosen.case)) is not None:
-        return (case,)
-    matrix = tuple(case for case in known.values() if case.name == chosen.case)
-    if not matrix:
-        from difflib import get_close_matches
-
-        near = get_close_matches(chosen.case, sorted({*known, *(case.name for case in known.values())}), n=1)
-        raise OptionError(f"{chosen.case}: no such case" + (f", did you mean {near[0]}?" if near else ""))
-    for option in ("axes", "preset", "transformer"):
-        if getattr(chosen, option):
-            example = matrix[0].id
-            raise OptionError(f"--{option}: {chosen.case} is a matrix, which has its variants: name one, as {example}")
-    return matrix
-
-
-def _bare(chosen: argparse.Namespace) -> Case:
-    """A case of a model and a size. It has no file, so its search writes one for pytest to find."""
-    from pytest_sgdiff.tuning.bare import Bare, bare_case, shipped
-
-    for option in ("width", "height", "frames", "steps"):
-        if (value := getattr(chosen, option)) is not None and value < 1:
-            raise OptionError(f"--{option} {value}: must be above 0")
-    gpus, _, _ = _gpus(chosen.gpus or "1", shown=chosen.dry_run)
-    said = Bare(
-        model=chosen.model,
-        gpus=gpus,
-        width=chosen.width,
-        height=chosen.height,
-        frames=chosen.frames,
-        steps=chosen.steps,
-    )
-    return bare_case(said, shipped())
-
-
-def _gpus(spec: str, *, shown: bool) -> tuple[int, tuple[str, ...], str]:
-    """How many GPUs variants may have at a time, their products, and the machine that has them. Where variants are only
-    shown, there need be none."""
-    from pytest_sgdiff.errors import LeaseError
-    from pytest_sgdiff.gpus.selection import OPTION, resolve
-    from pytest_sgdiff.machine import machine_of
-
-    try:
-        eligible = resolve(spec)
-    except (OptionError, LeaseError) as error:
-        if not shown or not re.fullmatch(r"[0-9]{1,4}", spec):
-            # The option of pytest means the same under another name.
-            raise OptionError(*(str(line).replace(OPTION, "--gpus") for line in error.args)) from None
-        return int(spec), (), ""
-    machine = machine_of(eligible.gpus[: eligible.size])
-    named = machine.product + (f" x {machine.count}" if machine.kind == "gpu" and machine.count > 1 else "")
-    return eligible.size, tuple(dict.fromkeys(gpu.name for gpu in eligible.gpus)), named
-
-
-def _engine(chosen: argparse.Namespace, case: Case) -> EngineInfo:
-    """The engine, asked for its flags. Where variants are only shown, the newest that is known if none is there."""
-    from tempfile import TemporaryDirectory
-
-    from pytest_sgdiff.cli.configuration import configuration
-    from pytest_sgdiff.data import EngineInfo
-    from pytest_sgdiff.engines.flags.translate import NEWEST
-    from pytest_sgdiff.errors import EngineNotFoundError
-    from pytest_sgdiff.launch.engine_help import AskedEngines
-    from pytest_sgdiff.machine import engine_info
-
-    named = chosen.engine_cmd or os.environ.get("SGDIFF_ENGINE_CMD")
-    if not named:
-        _, values = configuration(Path.cwd(), fix="correct it, or name the engine with --engine-cmd")
-        named = str(values.get("sgdiff_engine_cmd") or "sglang")
-    try:
-        words = tuple(shlex.split(named))
-    except ValueError as error:
-        raise OptionError(f"--engine-cmd {named}: {str(error).lower()}") from None
-    try:
-        info = engine_info(words, option="--engine-cmd")
-    except EngineNotFoundError:
-        if not chosen.dry_run:
-            raise
-        return EngineInfo(command=words, version=NEWEST)
-    with TemporaryDirectory(prefix="sgdiff-tune-") as folder:
-        asked = AskedEngines(Path(folder), lambda text: print(text, file=sys.stderr))
-        asked.ask(info, [case])
-        return asked.of(info)
-
-
-def _only(text: str, found: Space) -> Space:
-    """The case as it is written, and the variants with no other settings than those that are named. Raises OptionError
-    for a setting that no variant has."""
-    names = [name.strip() for name in text.split(",")]
-    known = {setting.name for variant in found.variants for setting in variant.settings}
-    same = {one.name: one.same for one in found.pruned if one.code == "same" and len(one.settings) == 1}
-    for name in names:
-        if name not in known:
-            if name in same:
-                raise OptionError(
-                    f"--only {text}: {name} is what {same[name]} is: leave {name} out"
-                    + (f", or use some of {', '.join(sorted(known))}" if known else "")
-                )
-            left_out = any(setting.name == name for one in found.pruned for setting in one.settings)
-            raise OptionError(
-                f"--only {text}: {name or 'an empty name'} is "
-                + (
-                    "left out (--dry-run says why)"
-                    if left_out
-                    else f"none; use some of {', '.join(sorted(known)) or 'none, as there are none'}"
-                )
-            )
-    kept = [one for one in found.variants if all(setting.name in names for setting in one.settings)]
-    return replace(found, variants=tuple(kept))
-
-
-def _launches(number: int | None) -> int:
-    from pytest_sgdiff.tuning.search import MOST_LAUNCHES
-
-    if number is not None and number < 1:
-        raise OptionError(f"--launches {number}: must be above 0")
-    return number or MOST_LAUNCHES
-
-
-def _size(text: str | None) -> float | None:
-    """In MiB."""
-    if text is None:
-        return None
-    units = {"mib": 1.0, "gib": 1024.0, "mb": 1e6 / 2**20, "gb": 1e9 / 2**20}
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?) ?([MG]i?B)", text.strip(), re.ASCII | re.IGNORECASE)
-    if match is None or not float(match[1]) > 0:
-        raise OptionError(f"--memory {text}: must be a size above 0, such as 40GiB or 40000MiB")
-    return float(match[1]) * units[match[2].lower()]
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    match = re.fullmatch(
-        r"(?:(\d{1,6}(?:\.\d+)?) ?h)? ?(?:(\d{1,6}(?:\.\d+)?) ?m(?:in)?)? ?(?:(\d{1,9}(?:\.\d+)?) ?s?)?", text.strip()
-    )
-    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
-    if not (total := hours * 3600 + minutes * 60 + seconds) > 0:
-        raise OptionError(f"--budget {text}: must be a time above 0, such as 2h, 90m or 1h30m")
-    return total
-
-
-def _fraction(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", text.strip(), re.ASCII)
-    if match is None or not float(match[1]) > 0:
-        raise OptionError(f"--within {text}: must be a percentage above 0 % and below 100 %, such as 2%")
-    return float(match[1]) / 100
 
 
 def _show(prepared: Prepared) -> int:
@@ -509,33 +239,6 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         took_s=search.used_s,
         folder=os.path.relpath(prepared.folder),
     )
-
-
-def _check_written(path: Path | None) -> None:
-    """Refuse a file that somebody wrote by hand. Raises OptionError."""
-    from pytest_sgdiff.tuning.written import MARK
-
-    if path is None:
-        return
-    if path.suffix not in (".yaml", ".yml"):
-        raise OptionError(f"--write {path}: a case file ends in .yaml")
-    if os.path.lexists(path) and MARK not in read(path):
-        raise OptionError(f"--write {path}: is there already, and this command did not write it: name another file")
-
-
-def _check_id(path: Path | None, named: str) -> None:
-    """Refuse to write a case whose id another file has. Raises OptionError."""
-    from pytest_sgdiff.tuning.written import tuned_name
-
-    if path is None:
-        return
-    name, own = tuned_name(named), os.path.realpath(path)
-    for case in all_cases("sgdiff tune", needed=False).values():
-        if case.name == name and os.path.realpath(case.location.path) != own:
-            raise OptionError(
-                f"--write {path}: the case would be called {name}, as the one at {case.location.path}:"
-                f"{case.location.line} is: write to {case.location.path}, or remove that case"
-            )
 
 
 def _write_winner(path: Path, prepared: Prepared, report: TuneReport) -> str:

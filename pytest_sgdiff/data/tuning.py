@@ -124,9 +124,14 @@ class Standing:
     dropped: Dropped | None = None
 
     @property
+    def given_up(self) -> bool:
+        """Whether it does not run, does not fit into the memory, or draws another picture: no slower one."""
+        return self.dropped is not None and self.dropped.code != "slower"
+
+    @property
     def usable(self) -> bool:
-        """Whether it has a time, and may be used: it runs, fits into the memory, and draws what it should."""
-        return self.ms is not None and (self.dropped is None or self.dropped.code == "slower")
+        """Whether it was measured, and was not given up for another reason than its time."""
+        return self.ms is not None and not self.given_up
 
 
 TuneCode = Literal["decided", "equal", "budget", "launches", "nothing"]

@@ -239,7 +239,7 @@ def gain(report: TuneReport, fast: str, slow: str) -> Ratio | None:
     standings = {one.variant: one for one in report.tuned.standings}
     if fast == slow or fast not in standings or slow not in standings:
         return None
-    found = ratio(standings[fast], standings[slow], quickest=quickest_of(list(filter(usable, standings.values()))))
+    found = ratio(standings[fast], standings[slow], quickest=quickest_of(list(standings.values())))
     return None if found is None else Ratio(value=1 - found.value, low=1 - found.high, high=1 - found.low)
 
 
@@ -318,7 +318,7 @@ def shown_name(report: TuneReport, name: str) -> str:
 
 def slower(one: Standing, report: TuneReport) -> str:
     """`+22.5 % (+16.4 .. +28.2 %)`, how much longer a variant takes than the quickest."""
-    if one.ratio is None or one is report.tuned.standings[0] or not usable(one):
+    if one.ratio is None or one is report.tuned.standings[0] or one.given_up:
         return ""
     return f"{numbers.signed(one.ratio - 1)}{_over_first(one)}"
 
@@ -347,7 +347,7 @@ def picture(quality: Quality | None) -> str:
 def comparisons(report: TuneReport, *, verbose: bool) -> list[str]:
     """The quickest against each of the others, `a is 18.4 % faster than b (14.1 to 22.0 %), …`, a line each; without
     `verbose` against the next ones and the case as it is written."""
-    measured = [one for one in report.tuned.standings if one.ms is not None and usable(one)]
+    measured = [one for one in report.tuned.standings if one.usable]
     if not measured:
         return []
     others = [one.variant for one in measured[1:]]
@@ -377,13 +377,8 @@ def given_up(report: TuneReport) -> list[str]:
         + (f" ({numbers.quantity(one.memory_mib, 'MiB')})" if one.dropped.code == "memory" else "")
         + (f" ({picture(about[one.variant].quality)})" if one.dropped.code == "picture" else "")
         for one in report.tuned.standings
-        if one.dropped is not None and not usable(one)
+        if one.dropped is not None and one.given_up
     ]
-
-
-def usable(one: Standing) -> bool:
-    """Whether a variant runs, and fits into the memory."""
-    return one.dropped is None or one.dropped.code == "slower"
 
 
 def notes(report: TuneReport) -> list[str]:

@@ -385,7 +385,7 @@ def front(standings: Sequence[Standing]) -> tuple[str, ...]:
     usable = [
         (one.ms, one.memory_mib, one.variant)
         for one in standings
-        if one.ms is not None and one.memory_mib is not None and (one.dropped is None or one.dropped.code == "slower")
+        if one.usable and one.ms is not None and one.memory_mib is not None
     ]
     found: list[str] = []
     least = math.inf

@@ -134,7 +134,7 @@ def _steps(front: Sequence[Standing], x: Scale, y: Scale) -> list[tuple[float, f
 
 
 def _kind(one: Standing, report: TuneReport) -> str:
-    if not tune_text.usable(one):
+    if one.given_up:
         return "regressed"
     if one.variant == report.best:
         return "improved"
@@ -144,7 +144,7 @@ def _kind(one: Standing, report: TuneReport) -> str:
 def _label(one: Standing, report: TuneReport) -> str:
     name = tune_text.shown_name(report, one.variant)
     told = f"{name}: {numbers.quantity(one.ms, 'ms')}, {numbers.quantity(one.memory_mib, 'MiB')}"
-    why = tune_text.dropped(one.dropped) if one.dropped is not None and not tune_text.usable(one) else ""
+    why = tune_text.dropped(one.dropped) if one.dropped is not None and one.given_up else ""
     return ", ".join(filter(None, (told, "recommended" if one.variant == report.best else "", why)))
 
 
