@@ -22,7 +22,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Tuned, TuneStep
+    from pytest_sgdiff.data import Tuned, TuneStep, TuneTrouble
     from pytest_sgdiff.tuning.bench import Bench
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.tune import Search
@@ -125,10 +125,15 @@ def add(commands: Subparsers) -> None:
 
 def _tune(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import SgdiffError
+    from pytest_sgdiff.tuning.bench import MeasuringError
 
     try:
         prepared = prepared_for(chosen)
         return _show(prepared) if chosen.dry_run else _run(chosen, prepared)
+    except MeasuringError as error:
+        if not error.troubles:
+            raise
+        raise SgdiffError(*_in_words(error.troubles)) from None
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -137,6 +142,13 @@ def _tune(chosen: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("sgdiff tune: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+
+
+def _in_words(troubles: Sequence[TuneTrouble]) -> Sequence[str]:
+    """Each line once: what helps against one trouble often helps against all."""
+    from pytest_sgdiff.reports import tune_text
+
+    return tuple(dict.fromkeys(line for one in troubles for line in tune_text.trouble(one)))
 
 
 def _show(prepared: Prepared) -> int:

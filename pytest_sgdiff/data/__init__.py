@@ -174,6 +174,8 @@ from pytest_sgdiff.data.tuning import (
     TuneLaunch,
     TuneLeft,
     TuneStep,
+    TuneTrouble,
+    TuneTroubleCode,
     Variant,
 )
 
@@ -331,6 +333,8 @@ __all__ = [
     "TuneLaunch",
     "TuneLeft",
     "TuneStep",
+    "TuneTrouble",
+    "TuneTroubleCode",
     "Tuned",
     "UnknownStage",
     "Unmeasured",

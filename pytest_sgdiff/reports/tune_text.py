@@ -20,6 +20,8 @@ from pytest_sgdiff.data import (
     TuneCode,
     TuneLaunch,
     TuneStep,
+    TuneTrouble,
+    TuneTroubleCode,
     Variant,
 )
 from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
@@ -129,6 +131,22 @@ _DROPPED: Mapping[DropCode, str] = {
     "failed": "its launch does not count",
     "disturbed": "other work disturbed its launches",
     "picture": "draws another picture, although its settings should not change it; --allow-lossy ranks it all the same",
+}
+
+
+def trouble(one: TuneTrouble) -> list[str]:
+    """What keeps variants from being measured, a line each as far as whoever noticed it has several, and what helps."""
+    told = one.why if one.problem is None else " ".join(problem_text.message(one.problem).split())
+    first, *more = (f"{one.variant}: {told}" if one.variant else told).splitlines() or [one.code]
+    return [first, *more, *filter(None, [_TROUBLE[one.code]])]
+
+
+_TROUBLE: Mapping[TuneTroubleCode, str] = {
+    "disk": "make room, and give the same command again; this counts against no variant",
+    "model": "the model cannot be had, whatever the flags: check its name, access to it (HF_TOKEN), and whether its "
+    "files can be read, and give the same command again; this counts against no variant",
+    "gpus": "",
+    "project": "",
 }
 
 

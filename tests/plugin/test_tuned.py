@@ -93,6 +93,15 @@ def test_why_there_is_no_result_is_kept(project: Project, folder: Path) -> None:
     assert "RTX 4090" in ending.why
 
 
+def test_that_a_disk_was_full_is_kept_whatever_the_words(project: Project, folder: Path) -> None:
+    full = "try: raise OSError(28, 'No space left')\n    except OSError as error: raise RuntimeError('mine') from error"
+    project.write("cases/conftest.py", f"import pytest\n\n@pytest.fixture\ndef sgdiff_env():\n    {full}\n")
+    cases = variants_of(CASE, {})
+    run(project, folder, Round(case="tiny", cases=cases))
+    (ending,) = read_endings(folder, cases, below=folder)
+    assert (ending.result, ending.broke, ending.full) == (None, True, True)
+
+
 def test_what_the_project_chooses_for_other_runs_keeps_no_variant_away(project: Project, folder: Path) -> None:
     chosen = '-m "not nightly" -k other --strict-markers --sgdiff-accept=mine.txt --sgdiff-assets=pictures'
     project.write("pytest.ini", f"[pytest]\naddopts = {chosen}\n")

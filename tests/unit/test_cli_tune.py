@@ -14,7 +14,7 @@ import pytest
 
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, Variant
+from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, TuneTrouble, Variant
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError
 
 CASE = """\
@@ -118,6 +118,14 @@ def test_ctrl_c_is_130_and_what_keeps_gpus_away_is_2(
     measuring(monkeypatch, busy)
     assert main(TUNE) == 2
     assert "GPU 0 is busy\nand here is why\n" in capsys.readouterr().err
+
+    def full(name: str) -> float:
+        raise MeasuringError(troubles=[TuneTrouble(code="disk", variant=one, why="full") for one in ("a", "b")])
+
+    measuring(monkeypatch, full)
+    assert main(TUNE) == 2
+    # What helps is said once.
+    assert capsys.readouterr().err.count("make room") == 1
 
 
 def test_what_was_found_out_is_printed_though_files_cannot_be_written(

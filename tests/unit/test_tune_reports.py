@@ -29,9 +29,11 @@ from pytest_sgdiff.data import (
     Tuned,
     TuneLaunch,
     TuneStep,
+    TuneTrouble,
+    TuneTroubleCode,
     Variant,
 )
-from pytest_sgdiff.data.failures import OutOfMemory
+from pytest_sgdiff.data.failures import NoRoom, OutOfMemory
 from pytest_sgdiff.data.pictures import OTHER_PICTURE
 from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
 from pytest_sgdiff.reports.html import tune_page
@@ -58,6 +60,7 @@ CACHE = Setting(axis="cache", name="cache-dit", env={"SGLANG_CACHE_DIT_ENABLED":
 OOM = Problem(
     kind="invalid", code="failure-in-log", cause="memory", number=0, failure=OutOfMemory(where="GPU", tried="2.50 GiB")
 )
+FULL = Problem(kind="invalid", code="failure-in-log", cause="disk", number=0, failure=NoRoom(path="/tmp/x"))
 OTHER = Quality(
     code="changed",
     similarity=Similarity(ssim=0.147, mse=11000.0, difference=84.41),
@@ -208,6 +211,12 @@ def test_every_code_has_words() -> None:
         [
             *(f"end {code}: {tune_text.headline(report(code))}" for code in get_args(TuneCode)),
             f"end decided (another is recommended): {tune_text.headline(report(best='as-written'))}",
+            *(
+                f"trouble {code}: " + "; ".join(tune_text.trouble(TuneTrouble(code=code, variant="cfg2", why="why")))
+                for code in get_args(TuneTroubleCode)
+            ),
+            f"trouble of a launch: {'; '.join(tune_text.trouble(TuneTrouble(code='disk', variant='a', problem=FULL)))}",
+            f"trouble of all: {'; '.join(tune_text.trouble(TuneTrouble(code='disk', why='/x: No space left')))}",
             *(
                 f"dropped {code}: {tune_text.dropped(Dropped(code=code, by='cfg2' * (code == 'slower')))}"
                 for code in get_args(DropCode)
