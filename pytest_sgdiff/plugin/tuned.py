@@ -7,6 +7,7 @@ Each test stands where the case does, so the fixtures, marks and hooks of the us
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 from collections.abc import Generator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.cases.discover import NAMED
 from pytest_sgdiff.data import Case, CaseResult
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.launch.child import end_with_parent
@@ -39,12 +41,36 @@ def pytest_configure(config: pytest.Config) -> None:
     end_with_parent(told.get("parent"), is_worker=not leads)
     folder = Path(told["round"])
     config.pluginmanager.register(Tuning(folder, read_round(folder), config, keeps=leads), "sgdiff-tuning")
+    if told.get("file") is not None and "[" in told["file"]:
+        file = Path(os.path.abspath(config.invocation_params.dir / told["file"]))
+        config.args = [_nearest(told["file"])]
+        config.stash[NAMED] = frozenset((file,))
+        config.pluginmanager.register(OneFile(file), "sgdiff-one-file")
 
 
 @pytest.fixture
 def sgdiff_tuned_variant(request: pytest.FixtureRequest) -> int:
     """The number of the variant that a test launches."""
     return int(request.param)
+
+
+class OneFile:
+    """Has pytest collect nothing but one file, below a folder that it was given instead: an argument with a `[` in its
+    path names no file for pytest."""
+
+    def __init__(self, file: Path) -> None:
+        self._chosen = frozenset((file, *file.parents))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool:
+        """Also a folder of `norecursedirs` is gone into: as for a file that is named."""
+        return collection_path not in self._chosen
+
+
+def _nearest(file: str) -> str:
+    """The nearest folder above a file, relative as it is, that pytest takes as an argument."""
+    parts = Path(file).parts[:-1]
+    return str(Path(*itertools.takewhile(lambda part: "[" not in part, parts)))
 
 
 class Tuning:

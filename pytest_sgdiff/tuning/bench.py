@@ -228,7 +228,8 @@ class Bench:
 
     def _environment(self, where: Path) -> Mapping[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in child.OF_OTHER_RUNS}
-        return {**kept, SETTINGS: json.dumps({"round": str(where), "parent": os.getpid()})}
+        told = {"round": str(where), "parent": os.getpid(), "file": self.plan.case.location.path}
+        return {**kept, SETTINGS: json.dumps(told)}
 
 
 def came_of(variant: Variant, result: CaseResult, metric: str) -> tuple[Tried, ...] | Dropped:

@@ -86,7 +86,7 @@ part of the sentence. The figures in the sentences below are examples.
 | a node of a cluster that cannot be used | [Nodes](#nodes) |
 | `faster_than` | [Claims](#claims) |
 | `sgdiff bisect` | [Bisections](#bisections), [Skipped commits](#skipped-commits) |
-| `sgdiff tune` | [Searches](#searches), [those that stop](#searches-that-stop), [claims of the guide](#claims-of-the-guide) |
+| `sgdiff tune` | [Searches](#searches), [what stops them](#searches-that-stop), [claims](#claims-of-the-guide) |
 | a variant of `sgdiff tune` | [Variants given up](#variants-given-up), [Variants left out](#variants-left-out) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
 | `sgdiff inspect` | [Flaws of a launch](#flaws-of-a-launch) |

@@ -317,7 +317,7 @@ def test_a_full_host_is_told_from_a_full_gpu(line: str) -> None:
             None,
         ),
         (
-            "DistBackendError: NCCL error: shared memory segment /dev/shm/nccl-uAmBSk, error: No space left on device (28)",
+            "DistBackendError: NCCL error: segment /dev/shm/nccl-uAmBSk, error: No space left on device (28)",
             "/dev/shm/nccl-uAmBSk",
         ),
     ],
