@@ -118,7 +118,7 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="print also what was left out, and why")
     parser.add_argument(
-        "--pytest", default="", metavar="WORDS", help="more arguments of pytest, such as '--sgdiff-isolation=alone'"
+        "--pytest", default="", metavar="WORDS", help="more arguments of pytest: --pytest='--sgdiff-isolation=alone'"
     )
     parser.set_defaults(run=_tune)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.cases.load import load_cases
-from pytest_sgdiff.cli import main
+from pytest_sgdiff.cli import main, tune
+from pytest_sgdiff.cli.tune_plan import NotCollectedError, prepared_for
 from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, TuneTrouble, Variant
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError
 
@@ -136,8 +138,8 @@ def test_what_was_found_out_is_printed_though_files_cannot_be_written(
     said = capsys.readouterr()
     assert said.out.startswith("tiny: compile is the fastest")
     assert "pytest.ini/x.json" in said.err
-    assert main([*TUNE, "--write", "pytest.ini/x.yaml", "--report", "x.json"]) == 2
-    assert "pytest.ini/x.yaml" in capsys.readouterr().err
+    assert main([*TUNE, "--write", "pytest.ini/x.sgdiff.yaml", "--report", "x.json"]) == 2
+    assert "pytest.ini/x.sgdiff.yaml" in capsys.readouterr().err
     assert json.loads((project / "x.json").read_text())["file"] == ""
 
 
@@ -247,6 +249,45 @@ def test_a_wrong_command_is_2_and_names_the_option(
     assert main(words) == 2
     assert said in capsys.readouterr().err
     assert not (project / ".sgdiff").exists()
+
+
+@pytest.mark.parametrize(
+    ("ini", "more", "path", "setting", "fix"),
+    [
+        ("", [], "cases/sub/x.yaml", "sgdiff_files", "cases/x.yaml"),
+        ("", [], "tuned/tiny.yaml", "sgdiff_files", "tuned/tiny.sgdiff.yaml"),
+        ("", [], "cases/.hidden/x.sgdiff.yaml", "norecursedirs", "cases/x.sgdiff.yaml"),
+        ("norecursedirs = sub", [], "sub/cases/x.yaml", "norecursedirs", "cases/x.yaml"),
+        ("sgdiff_files =\n  perf/*.yaml", [], "cases/x.yaml", "sgdiff_files", None),
+        ("sgdiff_files =\n  perf/*.yaml", [], "perf/x.yaml", None, None),
+        ("sgdiff_files =\n  perf/*.yaml", ["--pytest=--sgdiff-files=a/*.yaml"], "perf/x.yaml", "sgdiff_files", None),
+        ("addopts = -ra --sgdiff-files 'b/*.yaml'", [], "b/x.yaml", None, None),
+        ("", [], "sub/cases/x.yaml", None, None),
+        ("", [], "x.sgdiff.yaml", None, None),
+    ],
+)
+def test_a_case_that_pytest_would_not_collect_is_refused_before_anything_is_launched(
+    project: Path, monkeypatch: pytest.MonkeyPatch, ini: str, more: list[str], path: str, setting: str, fix: str | None
+) -> None:
+    (project / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+    chosen = argparse.ArgumentParser()
+    tune.add(chosen.add_subparsers())
+    asked = chosen.parse_args([*TUNE, *more, "--write", path])
+    if setting is None:
+        assert prepared_for(asked).named == "tiny"
+        return
+    with pytest.raises(NotCollectedError) as raised:
+        prepared_for(asked)
+    error = raised.value
+    assert (error.setting, error.fix) == (setting, None if fix is None else Path(fix))
+    assert str(error.path) == path
+    assert error.patterns
+
+
+def test_the_engine_of_the_project_is_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "pytest.ini").write_text("[pytest]\nsgdiff_engine_cmd = no-such-engine --mine\n")
+    assert main(TUNE[:-2]) == 2
+    assert " no-such-engine --mine " in capsys.readouterr().err
 
 
 def test_two_commands_do_not_work_in_one_folder(
