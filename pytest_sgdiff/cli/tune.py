@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +134,7 @@ def _tune(chosen: argparse.Namespace) -> int:
     except MeasuringError as error:
         if not error.troubles:
             raise
-        raise SgdiffError(*_in_words(error.troubles)) from None
+        raise SgdiffError(*_in_words(error.troubles, prepared)) from None
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -144,11 +145,12 @@ def _tune(chosen: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _in_words(troubles: Sequence[TuneTrouble]) -> Sequence[str]:
+def _in_words(troubles: Sequence[TuneTrouble], prepared: Prepared) -> Sequence[str]:
     """Each line once: what helps against one trouble often helps against all."""
     from pytest_sgdiff.reports import tune_text
 
-    return tuple(dict.fromkeys(line for one in troubles for line in tune_text.trouble(one)))
+    shown = tune_text.shown_in(prepared.space.variants)
+    return tuple(dict.fromkeys(line for one in troubles for line in tune_text.trouble(one, shown)))
 
 
 def _show(prepared: Prepared) -> int:
@@ -202,7 +204,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             book=book,
             gpus=prepared.gpus,
             budget_s=prepared.budget_s,
-            say=_say,
+            say=partial(_say, tune_text.shown_in(prepared.space.variants)),
             drew=None
             if prepared.allow_lossy
             else lambda one: pictures(bench, prepared.space.written, one, book.launches),
@@ -344,7 +346,7 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
     }
 
 
-def _say(step: TuneStep) -> None:
+def _say(shown: Callable[[str], str], step: TuneStep) -> None:
     from pytest_sgdiff.reports import tune_text
 
-    print(tune_text.step(step), file=sys.stderr, flush=True)
+    print(tune_text.step(step, shown), file=sys.stderr, flush=True)

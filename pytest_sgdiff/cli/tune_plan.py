@@ -114,7 +114,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
     if not found.variants:
         from pytest_sgdiff.reports import tune_text
 
-        raise OptionError(f"{named}: no variant can be launched:", *map(tune_text.pruned, found.pruned))
+        raise OptionError(f"{named}: no variant can be launched:", *(tune_text.pruned(one) for one in found.pruned))
     if chosen.only is not None:
         found = _only(chosen.only, found)
     return Prepared(

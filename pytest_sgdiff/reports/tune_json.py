@@ -23,7 +23,7 @@ SCHEMA = 1
 def render(report: TuneReport) -> str:
     """One object: the result, the ranking with what is known of each variant, what was left out, and the front. Raises
     ValueError for a number that is not finite."""
-    about = {one.name: one for one in report.variants}
+    about, shown = {one.name: one for one in report.variants}, tune_text.shown_in(report.variants)
     tuned = report.tuned
     told = {
         "schema": SCHEMA,
@@ -49,8 +49,8 @@ def render(report: TuneReport) -> str:
         "variants": [_variant(one, about, report) for one in tuned.standings],
         "front": list(report.front),
         "lossless_front": list(report.lossless_front),
-        "pruned": [{**to_plain(one), "words": tune_text.pruned(one).strip()} for one in report.pruned],
-        "claims": [{**to_plain(one), "words": tune_text.claim(one)} for one in report.claims],
+        "pruned": [{**to_plain(one), "words": tune_text.pruned(one, shown).strip()} for one in report.pruned],
+        "claims": [{**to_plain(one), "words": tune_text.claim(one, shown)} for one in report.claims],
         "notes": tune_text.notes(report),
         "folder": report.folder,
         "file": report.file,
@@ -64,7 +64,9 @@ def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) 
     return {
         **to_plain(one),
         "faster": None if not one.ratio else 1 - 1 / one.ratio,
-        "words": tune_text.dropped(one.dropped) if one.dropped else tune_text.slower(one, report),
+        "words": tune_text.dropped(one.dropped, tune_text.shown_in(report.variants))
+        if one.dropped
+        else tune_text.slower(one, report),
         "lossy": known.lossy,
         "gpus": variant.case.gpus,
         "e2e_ms": known.e2e_ms,

@@ -432,6 +432,56 @@ def test_a_lossy_variant_never_stands_without_its_figures() -> None:
     assert json.loads(tune_json.render(found))["lossless_front"] == ["cfg2+compile", "cfg2", "as-written"]
 
 
+def test_a_lossy_variant_is_marked_wherever_it_is_named() -> None:
+    """Also one that drew another picture although its settings should not change it."""
+    found = report()
+    drew = TunedVariant(variant=variant(COMPILE), quality=OTHER, e2e_ms=9000.0)
+    pairs = (
+        Compared(this="cfg2+sage", that="compile", code="less", ratio=Ratio(value=1.1, low=1.05, high=1.15)),
+        Compared(this="compile", that="cache-dit", code="less", ratio=Ratio(value=1.1, low=1.05, high=1.15)),
+    )
+    by = Dropped(code="slower", by="cfg2+sage")
+    told = replace(
+        found,
+        variants=(*found.variants, drew),
+        tuned=replace(
+            found.tuned,
+            standings=(
+                *found.tuned.standings,
+                standing("compile", 9000.0, 1, group=4, memory_mib=None, dropped=by),
+                standing("sage-late"),
+            ),
+        ),
+        pruned=(
+            Pruned(name="sage-twice", settings=(SAGE,), code="same", same="compile"),
+            Pruned(name="slow-cache", settings=(CACHE,), code="lossy"),
+        ),
+        claims=(ClaimResult(claim=CLAIMS[3], code="less", pairs=pairs),),
+        best="cfg2+sage",
+    )
+    waiting = replace(told, variants=(*told.variants, TunedVariant(variant=replace(variant(SAGE), name="sage-late"))))
+    lossy = ("cfg2+sage", "cache-dit", "sage", "compile", "sage-late", "sage-twice", "slow-cache")
+    name = "|".join(map(re.escape, sorted(lossy, key=len, reverse=True)))
+    named = re.compile(rf"(?<![\w+.-])({name})(?![\w+-])(?! \(lossy\)| is lossy| \\\(lossy\\\))")
+    shown = tune_text.shown_in(one.variant for one in waiting.variants)
+    forms = {
+        "text": "\n".join(tune_text.summary(waiting, verbose=True)),
+        "short": "\n".join(tune_text.summary(waiting)),
+        "markdown": tune_markdown.render(waiting),
+        "page": tune_page.render(waiting).partition("</style>")[2],
+        "dry run": "\n".join(tune_text.space("x", CASE, Space(variants=tuple(one.variant for one in found.variants)))),
+        "step": tune_text.step(TuneStep(round=1, variants=("sage",)), shown),
+        "came": tune_text.came(TuneLaunch(round=1, variant="cfg2", dropped=by), shown),
+        "trouble": tune_text.trouble(TuneTrouble(code="gpus", variant="sage", why="busy"), shown)[0],
+    }
+    for form, text in forms.items():
+        # What stands in a command line or a source is no name of a variant.
+        prose = re.sub(r"```.*?```|<pre>.*?</pre>|<code>.*?</code>|\[[^\]]*\]|--\S+( \w+)?", "", text, flags=re.DOTALL)
+        assert not (bare := [prose[max(0, m.start() - 40) : m.end() + 20] for m in named.finditer(prose)]), (form, bare)
+    words = json.loads(tune_json.render(waiting))["claims"][0]["words"]
+    assert words.count("(lossy)") == 4
+
+
 def test_a_request_that_is_shorter_than_that_of_the_recommended_variant_is_named() -> None:
     found = report()
     assert quicker_request(found.tuned, found.variants, "cfg2+compile") is None
