@@ -156,7 +156,7 @@ def _in_words(troubles: Sequence[TuneTrouble], prepared: Prepared) -> Sequence[s
 def _show(prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
 
-    print("\n".join(tune_text.space(prepared.named, prepared.case, prepared.space)))
+    print("\n".join(tune_text.space(prepared.named, prepared.case, prepared.space, prepared.other_requests)))
     return GOOD
 
 
@@ -209,6 +209,9 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             if prepared.allow_lossy
             else lambda one: pictures(bench, prepared.space.written, one, book.launches),
         )
+        if prepared.other_requests:
+            shown = tune_text.shown_in(prepared.space.variants)
+            print(f"warning: {tune_text.other_requests(prepared.other_requests, shown)}", file=sys.stderr, flush=True)
         tuned = search.run()
         report = _report(prepared, bench, search, tuned)
     trouble: OptionError | None = None
@@ -249,6 +252,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         best=recommended,
         quicker_request=quicker_request(tuned, about, recommended),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
+        other_requests=prepared.other_requests,
         budget_s=prepared.budget_s,
         took_s=search.used_s,
         folder=os.path.relpath(prepared.folder),

@@ -18,7 +18,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Axis, Case, EngineInfo, Space
+    from pytest_sgdiff.data import Axis, Case, EngineInfo, OtherRequest, Space
 
 MODEL = "model.yaml"
 """The case file of a model without a case, in the folder of its search. Nothing of it counts but the name."""
@@ -45,7 +45,7 @@ class Prepared:
     """What a command asks for, all of it settled and nothing launched: `case` is the case as it is written, or the
     first of a matrix; it was `named` so, and the `folder` keeps its search; `engine` was asked for its flags. `spec`
     means the `gpus` that variants may have at a time, on this `machine`, of `products`. Sizes are in MiB, times in s,
-    `within` is a fraction."""
+    `within` is a fraction. `other_requests` are variants of the space that ask for something else than the case."""
 
     case: Case
     named: str
@@ -56,6 +56,7 @@ class Prepared:
     products: tuple[str, ...]
     engine: EngineInfo
     space: Space
+    other_requests: tuple[OtherRequest, ...]
     metric: str
     memory_mib: float | None
     within: float
@@ -72,6 +73,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
     from pytest_sgdiff.files.run_folders import PARENT
     from pytest_sgdiff.tuning.bench import ranked_by
     from pytest_sgdiff.tuning.presets import PRESETS
+    from pytest_sgdiff.tuning.requests import other_requests
     from pytest_sgdiff.tuning.space import matrix_space, space
 
     for path in chosen.report:
@@ -127,6 +129,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
         products=products,
         engine=engine,
         space=found,
+        other_requests=other_requests(case, found.variants),
         metric=ranked_by(case, chosen.metric),
         memory_mib=memory_mib,
         within=within,

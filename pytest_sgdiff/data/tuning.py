@@ -104,6 +104,18 @@ class Dropped:
     problem: Problem | None = None
 
 
+RequestPart = Literal["model", "prompt", "inputs", "size", "frames", "steps", "outputs", "guidance", "seed"]
+"""What a request asks for, whatever the settings that it runs with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OtherRequest:
+    """A variant that is not the same request as the case as it is written, and in what."""
+
+    variant: str
+    parts: tuple[RequestPart, ...]
+
+
 TuneTroubleCode = Literal["disk", "model", "gpus", "project"]
 """What keeps variants from being measured that is no fault of theirs: a disk is full, the model of the case cannot be
 had, others hold the GPUs, or pytest itself failed (a fixture, a hook, a folder)."""

@@ -51,6 +51,7 @@ def render(report: TuneReport) -> str:
         "lossless_front": list(report.lossless_front),
         "pruned": [{**to_plain(one), "words": tune_text.pruned(one, shown).strip()} for one in report.pruned],
         "claims": [{**to_plain(one), "words": tune_text.claim(one, shown)} for one in report.claims],
+        "other_requests": to_plain(report.other_requests),
         "notes": tune_text.notes(report),
         "folder": report.folder,
         "file": report.file,

@@ -12,9 +12,11 @@ from pytest_sgdiff.data import (
     Case,
     DropCode,
     Dropped,
+    OtherRequest,
     PruneCode,
     Pruned,
     Quality,
+    RequestPart,
     Space,
     Standing,
     TuneCode,
@@ -38,13 +40,19 @@ SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
 
-def space(named: str, case: Case, found: Space) -> list[str]:
+def _plain(name: str) -> str:
+    return name
+
+
+def space(named: str, case: Case, found: Space, others: Sequence[OtherRequest] = ()) -> list[str]:
     """The variants that would be launched, with what they change of the case, and those that would not, with the
-    reason."""
+    reason. `others` are those that are not the same request."""
     lines = [f"{named}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
     shown = shown_in(found.variants)
     rows = [(shown(one.name), str(one.case.gpus), changes(case, one)) for one in found.variants]
     lines += table([("variant", "GPUs", "changes"), *rows])
+    if others:
+        lines += ["", other_requests(others, shown)]
     if found.pruned:
         lines += ["", "left out:", *(pruned(one, shown) for one in found.pruned)]
     return lines
@@ -58,6 +66,25 @@ def shown_in(variants: Iterable[Variant | TunedVariant]) -> Shown:
 
 def _marked(name: str, *, lossy: bool) -> str:
     return f"{name} (lossy)" if lossy else name
+
+
+def other_requests(others: Sequence[OtherRequest], shown: Shown = _plain) -> str:
+    """`not the same request as the first variant, …: b (steps, size); c (prompt)`."""
+    told = "; ".join(f"{shown(one.variant)} ({', '.join(_PARTS[part] for part in one.parts)})" for one in others)
+    return f"not the same request as {WRITTEN}, so that times compare requests, and not settings alone: {told}"
+
+
+_PARTS: Mapping[RequestPart, str] = {
+    "model": "another model",
+    "prompt": "another prompt",
+    "inputs": "other inputs",
+    "size": "another size",
+    "frames": "other frames",
+    "steps": "other steps",
+    "outputs": "other outputs",
+    "guidance": "other guidance",
+    "seed": "another seed",
+}
 
 
 def changes(before: Case, one: Variant) -> str:
@@ -74,6 +101,7 @@ def changes(before: Case, one: Variant) -> str:
         if after.env.get(name) != before.env.get(name)
     ]
     told += ["another config file"] if after.config != before.config else []
+    told += [f"model {after.model}"] if after.model != before.model else []
     return ", ".join(told) or WRITTEN
 
 
@@ -92,10 +120,6 @@ def _flag(name: str, value: object) -> str:
 
 def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _plain(name: str) -> str:
-    return name
 
 
 def pruned(one: Pruned, shown: Shown = _plain) -> str:
@@ -425,7 +449,7 @@ def given_up(report: TuneReport) -> list[str]:
 def notes(report: TuneReport) -> list[str]:
     """What must be known before a winner is used."""
     about, shown = {one.name: one for one in report.variants}, shown_in(report.variants)
-    found = []
+    found = [other_requests(report.other_requests, shown)] if report.other_requests else []
     waiting = [shown(one.variant) for one in report.tuned.standings if not one.launches and one.dropped is None]
     if waiting:
         found.append(f"not launched yet, and may be faster: {_some(waiting, 'the JSON report names all')}")

@@ -185,6 +185,28 @@ def test_the_cases_of_a_matrix_are_ranked(
     assert "--axes" in capsys.readouterr().err
 
 
+def test_variants_of_a_matrix_that_are_other_requests_are_named_before_and_after(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = MATRIX.replace("fa: {args: {attention-backend: fa}}", "few: {args: {num-inference-steps: 10, width: 640}}")
+    text = text.replace("fp16: {args: {dit-precision: fp16}}", "same: {args: {attention-backend: fa}}")
+    (project / "cases" / "tiny.yaml").write_text(text)
+    launched = measuring(monkeypatch, {"sdpa": 1000.0, "few": 700.0, "same": 900.0}.get)
+    words = ["tune", "mine", "--gpus", "none", "--engine-cmd", "true", "--allow-lossy"]
+    assert main([*words, "--dry-run"]) == 0
+    assert "few (another size, other steps)" in capsys.readouterr().out
+    forms = [f"x{suffix}" for suffix in (".json", ".md", ".html", ".txt")]
+    assert main([*words, *(word for form in forms for word in ("--report", form))]) == 0
+    said = capsys.readouterr()
+    # Once, before the first round.
+    assert said.err.count("few (another size, other steps)") == 1
+    assert said.err.index("few (another size") < said.err.index("round 1")
+    told = json.loads((project / "x.json").read_text())
+    assert told["other_requests"] == [{"variant": "few", "parts": ["size", "steps"]}]
+    assert all("few (another size, other steps)" in (project / form).read_text().replace("\\", "") for form in forms)
+    assert set(launched) == {"sdpa", "few", "same"}
+
+
 def test_a_dry_run_launches_and_writes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
