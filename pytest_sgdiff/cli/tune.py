@@ -167,7 +167,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
     from pytest_sgdiff.tuning.bench import Bench, Plan
     from pytest_sgdiff.tuning.book import NAME, Book
-    from pytest_sgdiff.tuning.pictures import pictures
+    from pytest_sgdiff.tuning.pictures import is_settled, pictures
     from pytest_sgdiff.tuning.search import Race
     from pytest_sgdiff.tuning.tune import Search, launch_order
 
@@ -191,7 +191,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             cwd=here,
             arguments=prepared.arguments,
         )
-        bench = Bench(plan=plan, folder=folder, inherits=(lock,))
+        bench, written = Bench(plan=plan, folder=folder, inherits=(lock,)), prepared.space.written
         search = Search(
             space=prepared.space,
             chooser=Race(
@@ -205,9 +205,8 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             gpus=prepared.gpus,
             budget_s=prepared.budget_s,
             say=partial(_say, tune_text.shown_in(prepared.space.variants)),
-            drew=None
-            if prepared.allow_lossy
-            else lambda one: pictures(bench, prepared.space.written, one, book.launches),
+            drew=None if prepared.allow_lossy else lambda one: pictures(bench, written, one, book.launches),
+            settled=lambda: written is None or is_settled(bench, written, book.launches),
         )
         if prepared.other_requests:
             shown = tune_text.shown_in(prepared.space.variants)
@@ -231,6 +230,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
 def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> TuneReport:
     from pytest_sgdiff.tuning.claims import applying, held
     from pytest_sgdiff.tuning.outcome import best, described, quicker_request
+    from pytest_sgdiff.tuning.pictures import odd_launches
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.search import front
 
@@ -253,6 +253,7 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         quicker_request=quicker_request(tuned, about, recommended),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
         other_requests=prepared.other_requests,
+        odd_launches=odd_launches(bench, prepared.space.written, search.book.launches),
         budget_s=prepared.budget_s,
         took_s=search.used_s,
         folder=os.path.relpath(prepared.folder),

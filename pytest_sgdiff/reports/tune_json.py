@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.data import Standing
+from pytest_sgdiff.data import Quality, Standing
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import tune_text
@@ -52,6 +52,7 @@ def render(report: TuneReport) -> str:
         "pruned": [{**to_plain(one), "words": tune_text.pruned(one, shown).strip()} for one in report.pruned],
         "claims": [{**to_plain(one), "words": tune_text.claim(one, shown)} for one in report.claims],
         "other_requests": to_plain(report.other_requests),
+        "odd_launches": [_plain_quality(one) for one in report.odd_launches],
         "notes": tune_text.notes(report),
         "folder": report.folder,
         "file": report.file,
@@ -83,9 +84,13 @@ def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) 
 def _quality(known: TunedVariant) -> dict[str, Any] | None:
     if known.quality is None:
         return None
-    plain: dict[str, Any] = to_plain(known.quality)
+    return {**_plain_quality(known.quality), "other_picture": known.quality.other_picture}
+
+
+def _plain_quality(quality: Quality) -> dict[str, Any]:
+    plain: dict[str, Any] = to_plain(quality)
     for key in ("views", "reference"):
         del plain[key]
-    if known.quality.similarity is not None:
-        plain["similarity"]["psnr_db"] = known.quality.similarity.psnr_db
-    return {**plain, "other_picture": known.quality.other_picture}
+    if quality.similarity is not None:
+        plain["similarity"]["psnr_db"] = quality.similarity.psnr_db
+    return plain

@@ -26,6 +26,7 @@ from pytest_sgdiff.data import (
     TuneTroubleCode,
     Variant,
 )
+from pytest_sgdiff.quality.noise import accepts_anything
 from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
 from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared
 from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
@@ -463,6 +464,10 @@ def notes(report: TuneReport) -> list[str]:
         found.append(f"{best.name} is lossy{against}: {seen or 'its pictures were not compared'}")
     elif best is not None and best.name != report.written and (why := _unseen(best, report)):
         found.append(f"whether {best.name} draws the same picture was not checked: {why}")
+    elif best is not None and best.quality is not None and accepts_anything(best.quality.noise):
+        seen = "" if best.quality.noise is None else quality_text.figures(best.quality.noise)
+        found.append(f"launches of {WRITTEN} differ so much ({seen}) that {best.name} could draw any picture")
+    found += [f"{quality_text.odd(one, WRITTEN[4:])}: nothing is compared with it" for one in report.odd_launches]
     other = about.get(report.quicker_request or "")
     if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
         share = _share(1 - other.e2e_ms / best.e2e_ms)

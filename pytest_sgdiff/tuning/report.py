@@ -37,8 +37,9 @@ class TuneReport:
     memory, the quickest first, and `lossless_front` those that no other lossless one beats. `best` is the one that is
     recommended, None where there is none; `quicker_request` is one whose whole request is shorter. `budget_s` is the
     time that the search was given, None for any; `took_s` what it took. `claims` are those of the guide about this
-    model. `other_requests` are the variants that ask for something else than the case as it is written. `file` is the
-    case file with the winner, if one was asked for."""
+    model. `other_requests` are the variants that ask for something else than the case as it is written;
+    `odd_launches` are launches of that case whose pictures nothing is compared with. `file` is the case file with the
+    winner, if one was asked for."""
 
     case: str
     base: Case
@@ -55,6 +56,7 @@ class TuneReport:
     quicker_request: str | None = None
     claims: tuple[ClaimResult, ...] = ()
     other_requests: tuple[OtherRequest, ...] = ()
+    odd_launches: tuple[Quality, ...] = ()
     budget_s: float | None = None
     took_s: float = 0.0
     folder: str = ""

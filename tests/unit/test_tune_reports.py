@@ -15,11 +15,13 @@ from pytest_sgdiff.data import (
     DropCode,
     Dropped,
     Location,
+    OtherRequest,
     Problem,
     PruneCode,
     Pruned,
     Quality,
     QualityCode,
+    RequestPart,
     Setting,
     Similarity,
     Space,
@@ -199,6 +201,16 @@ def test_what_must_be_known_is_said() -> None:
             *tune_text.notes(replace(found, tuned=unknown, best="cfg2")),
             *tune_text.notes(replace(found, best="cache-dit")),
             *tune_text.left_out(found, verbose=False),
+            *tune_text.notes(
+                replace(
+                    found,
+                    other_requests=(OtherRequest(variant="cfg2+sage", parts=get_args(RequestPart)),),
+                    odd_launches=(replace(OTHER, code="odd-launch", launch=2),),
+                    variants=tuple(
+                        replace(one, quality=Quality(code="same", noise=OTHER.similarity)) for one in found.variants
+                    ),
+                )
+            ),
         ],
     )
 
