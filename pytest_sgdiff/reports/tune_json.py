@@ -7,6 +7,7 @@ people stand in `words`, `headline`, `notes` and `changes`; everything else is f
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from pytest_sgdiff import __version__
@@ -14,6 +15,7 @@ from pytest_sgdiff.data import Quality, Standing
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import tune_text
+from pytest_sgdiff.tuning.claims import ClaimResult
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
 SCHEMA = 1
@@ -50,7 +52,7 @@ def render(report: TuneReport) -> str:
         "front": list(report.front),
         "lossless_front": list(report.lossless_front),
         "pruned": [{**to_plain(one), "words": tune_text.pruned(one, shown).strip()} for one in report.pruned],
-        "claims": [{**to_plain(one), "words": tune_text.claim(one, shown)} for one in report.claims],
+        "claims": [{**_claim(one), "words": tune_text.claim(one, shown)} for one in report.claims],
         "other_requests": to_plain(report.other_requests),
         "odd_launches": [_plain_quality(one) for one in report.odd_launches],
         "notes": tune_text.notes(report),
@@ -85,6 +87,18 @@ def _quality(known: TunedVariant) -> dict[str, Any] | None:
     if known.quality is None:
         return None
     return {**_plain_quality(known.quality), "other_picture": known.quality.other_picture}
+
+
+def _claim(one: ClaimResult) -> dict[str, Any]:
+    """An end of an interval that nothing bounds is null, as no number is infinite in JSON."""
+    pairs = []
+    for pair in one.pairs:
+        ratio = {
+            name: value if math.isfinite(value) else None
+            for name, value in (("value", pair.ratio.value), ("low", pair.ratio.low), ("high", pair.ratio.high))
+        }
+        pairs.append({"this": pair.this, "that": pair.that, "code": pair.code, "ratio": ratio})
+    return {"claim": to_plain(one.claim), "code": one.code, "pairs": pairs}
 
 
 def _plain_quality(quality: Quality) -> dict[str, Any]:
