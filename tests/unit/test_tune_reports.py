@@ -248,8 +248,11 @@ def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
             "",
             tune_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
             tune_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),
-            tune_text.step(
-                TuneStep(round=2, variants=("cfg2",), came=TuneLaunch(round=2, variant="cfg2", tried=tried))
+            *(
+                tune_text.step(
+                    TuneStep(round=2, variants=("cfg2",), came=TuneLaunch(round=2, variant="cfg2", tried=one))
+                )
+                for one in (tried, replace(tried, lost=0.004), replace(tried, lost=0.064))
             ),
             *(
                 tune_text.step(

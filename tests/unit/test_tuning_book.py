@@ -90,6 +90,7 @@ def test_another_search_is_refused(tmp_path: Path, changed: dict[str, str], diff
         (lambda raw: raw.replace(b'"ms": 711.2', b'"ms": NaN'), 3),
         (lambda raw: raw.replace(b'"ms": 711.2', b'"ms": -711.2'), 3),
         (lambda raw: raw.replace(b'"ms": 711.2', b'"ms": 0'), 3),
+        (lambda raw: raw.replace(b'"lost": null', b'"lost": 1.5'), 3),
         (lambda raw: raw.replace(b'"took_s": 5.0', b'"took_s": -5.0'), 3),
         (lambda raw: raw.replace(b'"memory_mib": 1000.0', b'"memory_mib": -1.0'), 3),
         (lambda raw: raw.replace(b'"variant": "a", "ms"', b'"variant": "b", "ms"'), 3),
