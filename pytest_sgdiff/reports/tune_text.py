@@ -366,7 +366,9 @@ def _compared(report: TuneReport, fast: str, slow: str) -> str:
     about = {one.name: one for one in report.variants}
     sides = [about[fast], about[slow]]
     drawn = "".join(f"; {one.name}: {picture(one.quality) or NOT_COMPARED}" for one in sides if one.lossy)
-    if found.low > 0:
+    # One that was dropped beside the first is slower than that, also where nobody knows by how much.
+    dropped_by = {one.variant: one.dropped.code for one in report.tuned.standings if one.dropped is not None}
+    if found.low > 0 or dropped_by.get(slow) == "slower":
         return f"{name_of(sides[0])} is {against(report, fast, slow)}{drawn}"
     alike = f"{name_of(sides[0])} and {name_of(sides[1])} cannot be distinguished"
     return f"{alike}{_interval(found)}, {_launches(report, fast, slow)}{drawn}"
