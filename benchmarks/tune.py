@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tune_noise
-from tune_noise import Array
+from tune_noise import Array, Pool
 
 from pytest_sgdiff.data import Tried, Tuned
 from pytest_sgdiff.tuning.search import Race
@@ -34,10 +34,11 @@ WITHIN, CONFIDENCE, GRID = 0.02, 0.95, 5
 LOADING_S, REQUEST_S, REQUESTS = 30.0, 10.0, 2
 """A launch loads the model and serves a warmup and a measured request; the quickest variant's takes ten seconds."""
 SHAPES: Mapping[int, tuple[int, ...]] = {6: (3, 2), 12: (3, 2, 2), 24: (4, 3, 2), 60: (5, 4, 3)}
-NOISES: Mapping[str, Callable[[], list[Array]]] = {
+NOISES: Mapping[str, Callable[[], list[Pool]]] = {
     "steps": tune_noise.steady_steps,
     "public nights": tune_noise.public_nights,
     "steps on held-up hosts": tune_noise.held_up_steps,
+    "steps on a third such host": tune_noise.third_host_steps,
     "requests with pauses": tune_noise.whole_requests,
 }
 AXIS_SCALES = (0.01, 0.05, 0.3)
@@ -52,16 +53,20 @@ class Bench:
 
     levels: Sequence[tuple[int, ...]]
     logs: Array
-    pools: Sequence[Array]
+    pools: Sequence[Pool]
     rng: np.random.Generator
     drift: float = 0.0
     launches: int = 0
     gpu_s: float = 0.0
     took: float = 0.0
+    lost: float | None = None
 
     def launch(self, variant: int) -> float:
-        """One launch of a variant: its time in ms."""
-        log = float(self.logs[variant]) + float(self.rng.choice(self.pools[variant])) + self.drift * self.launches
+        """One launch of a variant: its time in ms. `took` and `lost` are of the last one."""
+        pool = self.pools[variant]
+        drawn = int(self.rng.integers(len(pool.residuals)))
+        log = float(self.logs[variant]) + float(pool.residuals[drawn]) + self.drift * self.launches
+        self.lost = pool.lost[drawn]
         self.launches += 1
         self.took = LOADING_S + REQUESTS * REQUEST_S * math.exp(log - float(self.logs.min()))
         self.gpu_s += self.took
@@ -71,7 +76,7 @@ class Bench:
         return bool(self.logs[variant] <= self.logs.min() + math.log1p(WITHIN))
 
 
-def space(seed: int, size: int, noise: Sequence[Array], *, drift: float = 0.0) -> Bench:
+def space(seed: int, size: int, noise: Sequence[Pool], *, drift: float = 0.0) -> Bench:
     """A space that follows from the seed."""
     rng = np.random.default_rng((20261130, size, seed))
     shape = SHAPES[size]
@@ -89,7 +94,8 @@ def raced(bench: Bench) -> Tuned:
     search = Race([str(i) for i in range(len(bench.logs))], confidence=CONFIDENCE, within=WITHIN)
     while search.over is None:
         for name in search.next(1):
-            search.add(Tried(variant=name, ms=bench.launch(int(name)), gpu_s=bench.took))
+            ms = bench.launch(int(name))
+            search.add(Tried(variant=name, ms=ms, lost=bench.lost, gpu_s=bench.took))
     return search.tuned()
 
 
@@ -167,7 +173,7 @@ PEERS: Mapping[str, tuple[Callable[[Bench, float], int], Sequence[float]]] = {
 """With budgets in launches for each variant."""
 
 
-def rows(size: int, noise: Sequence[Array], *, runs: int, seed: int, peers: Sequence[str]) -> list[Row]:
+def rows(size: int, noise: Sequence[Pool], *, runs: int, seed: int, peers: Sequence[str]) -> list[Row]:
     """All methods on the same spaces; a peer with what we needed, and with the first budget that suffices."""
 
     def spaces() -> list[Bench]:

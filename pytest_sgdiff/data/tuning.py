@@ -78,11 +78,13 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """One launch of a variant that counts: the time in ms that variants are ranked by, the peak of memory in MiB on the
-    GPU that had most in use (None where the engine reports none), and the seconds of GPUs that it took."""
+    """One launch of a variant that counts: the time in ms that variants are ranked by, the share of it (0 to 1) that
+    the launch visibly lost to what held it up (None where it does not show that), the peak of memory in MiB on the GPU
+    that had most in use (None where the engine reports none), and the seconds of GPUs that it took."""
 
     variant: str
     ms: float
+    lost: float | None = None
     memory_mib: float | None = None
     gpu_s: float = 0.0
 

@@ -29,6 +29,7 @@ from pytest_sgdiff.data import (
 from pytest_sgdiff.quality.noise import accepts_anything
 from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
 from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared
+from pytest_sgdiff.tuning.fit import EVEN
 from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
@@ -157,10 +158,12 @@ def step(one: TuneStep, shown: Shown = _plain) -> str:
 
 
 def came(one: TuneLaunch, shown: Shown = _plain) -> str:
-    """`compile: 10.96 s, 38.21 GiB`, or why it does not count."""
+    """`compile: 10.96 s, 6.4 % of it uneven, 38.21 GiB`, or why it does not count."""
     if one.tried is not None:
+        lost = one.tried.lost or 0.0
+        uneven = f", {numbers.percent(lost)} of it uneven" if lost > EVEN else ""
         memory = "" if one.tried.memory_mib is None else f", {numbers.quantity(one.tried.memory_mib, 'MiB')}"
-        return f"{shown(one.variant)}: {numbers.quantity(one.tried.ms, 'ms')}{memory}"
+        return f"{shown(one.variant)}: {numbers.quantity(one.tried.ms, 'ms')}{uneven}{memory}"
     return f"{shown(one.variant)}: {'' if one.dropped is None else dropped(one.dropped, shown)}"
 
 
@@ -429,7 +432,9 @@ def _compared(report: TuneReport, fast: str, slow: str) -> str:
     about = {one.name: one for one in report.variants}
     sides = [about[fast], about[slow]]
     drawn = "".join(f"; {name_of(one)}: {picture(one.quality) or NOT_COMPARED}" for one in sides if one.lossy)
-    if found.low > 0:
+    # One that was dropped beside the first is slower than that, also where nobody knows by how much.
+    dropped_by = {one.variant: one.dropped.code for one in report.tuned.standings if one.dropped is not None}
+    if found.low > 0 or dropped_by.get(slow) == "slower":
         return f"{name_of(sides[0])} is {against(report, fast, slow)}{drawn}"
     alike = f"{name_of(sides[0])} and {name_of(sides[1])} cannot be distinguished"
     return f"{alike}{_interval(found)}, {_launches(report, fast, slow)}{drawn}"

@@ -24,6 +24,7 @@ from pytest_sgdiff.files import data_files
 from pytest_sgdiff.launch import child
 from pytest_sgdiff.metrics.reading import is_peak_of_first
 from pytest_sgdiff.tuning.blame import disturbed_by, trouble_of
+from pytest_sgdiff.tuning.lost import lost_share
 from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, remove_ending, write_round
 
 ROUNDS, LAUNCHES = "rounds", "launches"
@@ -245,7 +246,13 @@ def came_of(variant: Variant, result: CaseResult, metric: str) -> tuple[Tried, .
     if not all(value is not None and value > 0 for value in values):
         return Dropped(code="failed", why=f"its launches have no {metric}")
     return tuple(
-        Tried(variant=variant.name, ms=value, memory_mib=memory_mib(launch), gpu_s=gpu_s)
+        Tried(
+            variant=variant.name,
+            ms=value,
+            lost=lost_share(launch, variant.case, metric),
+            memory_mib=memory_mib(launch),
+            gpu_s=gpu_s,
+        )
         for launch, value in zip(counted, values, strict=True)
         if value is not None
     )

@@ -189,8 +189,15 @@ def _impossible(came: TuneLaunch) -> str:
         return f"a launch of {came.variant} is none of {tried.variant}"
     if tried.ms == 0:
         return "ms is 0"
+    if tried.lost is not None and tried.lost > 1:
+        return f"lost is {tried.lost}"
     return _no_amount(
-        took_s=came.took_s, e2e_ms=came.e2e_ms, ms=tried.ms, memory_mib=tried.memory_mib, gpu_s=tried.gpu_s
+        took_s=came.took_s,
+        e2e_ms=came.e2e_ms,
+        ms=tried.ms,
+        lost=tried.lost,
+        memory_mib=tried.memory_mib,
+        gpu_s=tried.gpu_s,
     )
 
 

@@ -10,6 +10,9 @@ The model is log(ms) = variant + round + noise, and now and then a hold-up, whic
 - *Held-up* launches, those far beyond the quickest of their variant, have no part in its centre. They show how often it
   happens and by how much, and so how likely all launches of a variant were held up: the one thing that a quick
   centre of the others cannot rule out.
+- *Even* launches, those that visibly lost next to nothing (`tuning.lost`), were hardly ever held up. An uneven one has
+  no part in a centre beside a quicker even one, and does not show by itself that its variant is slow. What is learnt
+  of each kind is learnt apart.
 """
 
 from __future__ import annotations
@@ -17,27 +20,37 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pytest_sgdiff.judging.estimator import NOISE
 from pytest_sgdiff.judging.rules.prior import FLOOR, WEIGHT_CAP, Prior
 from pytest_sgdiff.judging.rules.three_way import moderated, quantile
 
+Kind = Literal["unknown", "even", "uneven"]
+"""What a launch shows of being held up."""
+KINDS: tuple[Kind, ...] = ("unknown", "even", "uneven")
 HELD = 3.5
 """A launch is held up that is so many standard deviations of a difference slower than its variant's quickest. Of normal
 noise two launches differ by so much once in 2000 times, and the slowest and the quickest of ten in 2 of 100."""
-HELD_SHARE, HELD_WEIGHT = 0.22, 1.0
-"""What is believed of the share of launches that are held up before any is seen, and how many launches that is worth.
-Little: on one recorded host it was 7 of 16, on another hardly any (docs/decision-evidence.md)."""
+EVEN = 0.005
+"""A launch is even that visibly lost no more than this share of its time."""
+HELD_SHARE: Mapping[Kind, float] = {"unknown": 0.22, "even": 0.05, "uneven": 0.7}
+"""What is believed of the share of launches of each kind that are held up before any is seen. Recorded: on one host 7
+of 16, on another hardly any (docs/decision-evidence.md); of even ones 2 in 43, of uneven ones most (`tuning.lost`)."""
+HELD_WEIGHT = 1.0
+"""How many launches that is worth. Little: hosts differ."""
 LATE, PAUSED = 0.06, 0.6
 """By how much launches are held up (of the logarithm), before any is seen: half of them by a late CPU, by so much on
 average, and half by pauses, hardly by more than so much. On recorded hosts: 2 to 12 %, and 37 to 54 % in requests of a
-second."""
+second. Of a launch that shows what it lost, the first holds of what it lost beyond that."""
 HELD_SIZE_WEIGHT = 1.0
 """How many held-up launches that is worth: those of one host are of one kind."""
 DRIFT_WEIGHT = 4.0
 """How many rounds the prior of the drift between them is worth."""
 LONGEST = 5.0
 """No launch is held up by more (of the logarithm): to 150 times its time."""
+MOST_LOST = 0.95
+"""No launch loses a larger share of its time."""
 LEAST_FREEDOM = 4.0
 """Degrees of freedom of a variance that contradicts what is believed: it is large already for being so."""
 SWEEPS = 30
@@ -48,23 +61,50 @@ PASSES = 12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """The logarithm of one launch's time, and the round that it was in."""
+    """The logarithm of one launch's time, the round that it was in, and the share of its time that it visibly lost
+    (0 to 1; None where it does not show that)."""
 
     log: float
     round: int
+    lost: float | None = None
+
+    @property
+    def kind(self) -> Kind:
+        if self.lost is None:
+            return "unknown"
+        return "even" if self.lost <= EVEN else "uneven"
+
+    @property
+    def lost_log(self) -> float:
+        """What it visibly lost, of the logarithm."""
+        return -math.log1p(-min(self.lost or 0.0, MOST_LOST))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Centre:
-    """A variant's centre (log ms) from `quick` launches that nothing held up, by round, of `launches` in all. `sd` is
-    its noise between launches, with `freedom` degrees of freedom."""
+    """A variant's centre (log ms) from the launches `used`, which nothing held up as far as is known, by round, of
+    `launches` in all. `sd` is its noise between launches, with `freedom` degrees of freedom."""
 
     log: float
     rounds: Mapping[int, int]
-    quick: int
+    used: tuple[Sample, ...]
     launches: int
     sd: float
     freedom: float
+
+    @property
+    def quick(self) -> int:
+        """How many launches are used."""
+        return len(self.used)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldUps:
+    """What is known of launches of one kind: how many could have been seen to be held up (`spare`), and by how much
+    those were that had been (of the logarithm, beyond what they visibly lost), the smallest first."""
+
+    spare: int = 0
+    sizes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,13 +122,12 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """The centres of all variants that have a launch. `unsure` is the variance that is left of each round's effect,
-    `spare` how many launches could have been seen to be held up, and `held` by how much those were that had been."""
+    """The centres of all variants that have a launch. `unsure` is the variance that is left of each round's effect, and
+    `hold_ups` what is known of launches of each kind."""
 
     centres: Mapping[str, Centre]
     unsure: Mapping[int, float]
-    spare: int
-    held: tuple[float, ...]
+    hold_ups: Mapping[Kind, HoldUps]
 
     def difference(self, slow: str, fast: str) -> Difference:
         """By how much the centre of `slow` lies above that of `fast`."""
@@ -103,15 +142,24 @@ class Fit:
 
     def all_held(self, variant: str, true_log: float) -> float:
         """The chance that launches like these of a variant whose true centre is `true_log` were all held up so far:
-        that of the share of held-up launches (beta-binomial), times that of such a hold-up."""
+        that of the share of held-up launches (beta-binomial, for each kind), times that of such a hold-up."""
         centre = self.centres[variant]
         beyond = max(0.0, centre.log - true_log)
-        longer = sum(size >= beyond for size in self.held)
-        usual = (math.exp(-beyond / LATE) + math.exp(-((beyond / PAUSED) ** 4))) / 2
-        chance = (HELD_SIZE_WEIGHT * usual + longer) / (HELD_SIZE_WEIGHT + len(self.held))
-        for i in range(centre.quick):
-            chance *= (HELD_SHARE * HELD_WEIGHT + len(self.held) + i) / (HELD_WEIGHT + self.spare + i)
+        # All are held up alike: the one that shows most says how likely that is.
+        chance = min(self._so_far(one, beyond) for one in centre.used)
+        for kind in KINDS:
+            known = self.hold_ups[kind]
+            for i in range(sum(one.kind == kind for one in centre.used)):
+                chance *= (HELD_SHARE[kind] * HELD_WEIGHT + len(known.sizes) + i) / (HELD_WEIGHT + known.spare + i)
         return min(1.0, chance)
+
+    def _so_far(self, one: Sample, beyond: float) -> float:
+        """The chance that a launch that is held up is so by at least so much (of the logarithm)."""
+        sizes = self.hold_ups[one.kind].sizes
+        more = max(0.0, beyond - one.lost_log)
+        late, paused = math.exp(-more / LATE), math.exp(-((more / PAUSED) ** 4))
+        usual = (late + paused) / 2 if one.lost is None else late
+        return (HELD_SIZE_WEIGHT * usual + sum(size >= more for size in sizes)) / (HELD_SIZE_WEIGHT + len(sizes))
 
     def held_by(self, variant: str, chance: float) -> float:
         """By how much (of the logarithm) all launches of a variant may have been held up, with at least `chance`."""
@@ -163,19 +211,33 @@ def fit(samples: Mapping[str, Sequence[Sample]], prior: Prior) -> Fit:
         centres[name] = Centre(
             log=log,
             rounds=rounds,
-            quick=len(values),
+            used=tuple(own),
             launches=len(launched[name]),
             sd=max(math.sqrt(variance), FLOOR),
             freedom=nu,
         )
-    held = sorted(
-        one.log - effects[one.round] - centres[name].log
-        for name, own in launched.items()
-        for one in own
-        if one not in quick[name]
-    )
-    spare = sum(len(own) - 1 for own in launched.values())
-    return Fit(centres=centres, unsure=unsure, spare=spare, held=tuple(held))
+    hold_ups = {kind: _hold_ups(launched, quick, effects, centres, kind) for kind in KINDS}
+    return Fit(centres=centres, unsure=unsure, hold_ups=hold_ups)
+
+
+def _hold_ups(
+    launched: Mapping[str, Sequence[Sample]],
+    quick: Mapping[str, Sequence[Sample]],
+    effects: Mapping[int, float],
+    centres: Mapping[str, Centre],
+    kind: Kind,
+) -> HoldUps:
+    """What the launches show of those of one kind. The quickest of a variant cannot be seen to be held up."""
+    spare, sizes = 0, []
+    for name, own in launched.items():
+        quickest = min(own, key=lambda one: one.log - effects[one.round])
+        others = [one for one in own if one is not quickest and one.kind == kind]
+        spare += len(others)
+        beyond = [
+            one.log - effects[one.round] - centres[name].log - one.lost_log for one in others if one not in quick[name]
+        ]
+        sizes += [max(0.0, size) for size in beyond]
+    return HoldUps(spare=spare, sizes=tuple(sorted(sizes)))
 
 
 def _moderated(squares: float, freedom: int, s0: float, weight: float) -> tuple[float, float]:
@@ -186,9 +248,17 @@ def _moderated(squares: float, freedom: int, s0: float, weight: float) -> tuple[
 
 
 def _quick(own: Sequence[Sample], effects: Mapping[int, float], most: float) -> list[Sample]:
-    """The launches of a variant that nothing held up."""
-    least = min(one.log - effects[one.round] for one in own)
-    return [one for one in own if one.log - effects[one.round] <= least + most]
+    """The launches of a variant that nothing held up, as far as is known."""
+    times = [one.log - effects[one.round] for one in own]
+    even = [time for one, time in zip(own, times, strict=True) if one.kind == "even"]
+    limit = min(times) + most
+    # An even launch may be held up, too: one that is slower than an uneven one by more than noise was.
+    calm = min([time for time in even if time <= limit], default=math.inf)
+    return [
+        one
+        for one, time in zip(own, times, strict=True)
+        if time <= limit and not (one.kind == "uneven" and time > calm)
+    ]
 
 
 def _rounds(

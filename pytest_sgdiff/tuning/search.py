@@ -35,6 +35,9 @@ from pytest_sgdiff.judging.rules.three_way import quantile
 from pytest_sgdiff.tuning.fit import Centre, Fit, Sample, fit
 
 CONFIDENCE, WITHIN = 0.95, 0.02
+NOISE = replace(DEFAULT, cv0=0.006)
+"""The noise that is believed of launches before any is seen. That of the gate is larger (0.8 %): a verdict rests on it,
+and here the launches of all variants soon show their own."""
 MOST_LAUNCHES = 10
 """Launches that a variant may have. Two equal ones take three each at a CV of 1 % to be known to be within 2 %, twelve
 take some four (simulated)."""
@@ -65,7 +68,7 @@ class Race:
         confidence: float = CONFIDENCE,
         within: float = WITHIN,
         most_launches: int = MOST_LAUNCHES,
-        prior: Prior = DEFAULT,
+        prior: Prior = NOISE,
     ) -> None:
         if len(set(variants)) != len(variants) or not variants:
             raise ValueError("a race has variants, each once")
@@ -107,15 +110,17 @@ class Race:
 
     def add(self, tried: Tried) -> None:
         """Count a launch. Raises ValueError for a variant that is none of the race's, and for figures that are none:
-        a time that is not above zero, memory or seconds below it, NaN and infinity."""
+        a time that is not above zero, a share that is none, memory or seconds below zero, NaN and infinity."""
         self._known(tried.variant)
         if not (math.isfinite(tried.ms) and tried.ms > 0):
             raise ValueError(f"{tried.variant}: {tried.ms} ms is no time")
+        if tried.lost is not None and not 0 <= tried.lost <= 1:
+            raise ValueError(f"{tried.variant}: {tried.lost} is no share")
         for what, value in (("MiB", tried.memory_mib), ("s of GPUs", tried.gpu_s)):
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{tried.variant}: {value} {what}")
         self._tried[tried.variant].append(tried)
-        self._samples[tried.variant].append(Sample(log=math.log(tried.ms), round=self._round))
+        self._samples[tried.variant].append(Sample(log=math.log(tried.ms), round=self._round, lost=tried.lost))
         if self.memory_mib is not None and tried.memory_mib is not None and tried.memory_mib > self.memory_mib:
             self._give_up(tried.variant, Dropped(code="memory"))
         self._answered(tried.variant)

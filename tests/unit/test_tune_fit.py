@@ -30,8 +30,8 @@ def test_held_up_launches_have_no_part_in_the_centre_and_are_counted() -> None:
     a = found.centres["a"]
     assert math.exp(a.log) == pytest.approx(100.1, rel=0.002)
     assert (a.quick, a.launches) == (2, 3)
-    assert found.held == pytest.approx([math.log(1.4)], abs=0.01)
-    assert found.spare == 2
+    assert found.hold_ups["unknown"].sizes == pytest.approx([math.log(1.4)], abs=0.01)
+    assert found.hold_ups["unknown"].spare == 2
 
 
 def test_a_launch_is_never_too_quick() -> None:
@@ -69,3 +69,43 @@ def test_by_how_much_it_may_have_been_held_up_is_where_the_chance_falls_below() 
     assert found.all_held("b", centre - by) <= 0.02
     assert found.all_held("b", centre - by + 0.001) > 0.02
     assert found.held_by("b", 1.0) == 0
+
+
+def shown(*launches: tuple[float, float | None]) -> list[Sample]:
+    """Launches of one round each: the ms, and the share that they visibly lost."""
+    return [Sample(log=math.log(ms), round=k, lost=lost) for k, (ms, lost) in enumerate(launches, 1)]
+
+
+def test_an_uneven_launch_has_no_part_in_a_centre_beside_a_quicker_even_one() -> None:
+    found = fit({"a": shown((100.0, 0.0), (101.0, 0.01), (100.2, 0.0))}, PRIOR)
+    assert math.exp(found.centres["a"].log) == pytest.approx(100.1, rel=0.001)
+    assert found.centres["a"].quick == 2
+    # Without an even one it is what there is, and one that is quicker than the even ones shows that those were held up.
+    assert fit({"a": shown((101.0, 0.01), (100.8, 0.01))}, PRIOR).centres["a"].quick == 2
+    quicker = fit({"a": shown((140.0, 0.0), (100.0, 0.01))}, PRIOR)
+    assert math.exp(quicker.centres["a"].log) == pytest.approx(100, rel=0.002)
+
+
+def test_how_likely_a_hold_up_is_depends_on_what_the_launch_shows() -> None:
+    even, unknown, uneven = (
+        fit({"a": shown((100.0, 0.0)), "b": shown((110.0, lost))}, PRIOR).all_held("b", math.log(100))
+        for lost in (0.0, None, 0.03)
+    )
+    assert even < unknown < uneven
+    # What it lost is the least that it may have been held up by; much more is unlikely.
+    lost_little, lost_much = (
+        fit({"a": shown((100.0, 0.0)), "b": shown((150.0, lost))}, PRIOR).all_held("b", math.log(100))
+        for lost in (0.02, 0.3)
+    )
+    assert lost_little < 0.025 < lost_much
+
+
+def test_what_is_learnt_of_uneven_launches_says_nothing_of_even_ones() -> None:
+    held = {"a": shown((100.0, 0.0), (115.0, 0.08), (100.0, 0.0)), "b": shown((110.0, 0.0))}
+    found = fit(held, PRIOR)
+    assert (found.hold_ups["uneven"].spare, len(found.hold_ups["uneven"].sizes)) == (1, 1)
+    assert (found.hold_ups["even"].spare, len(found.hold_ups["even"].sizes)) == (1, 0)
+    # By how much it was longer beyond what it lost.
+    assert found.hold_ups["uneven"].sizes[0] == pytest.approx(math.log(1.15) + math.log(0.92), abs=0.01)
+    calm = fit({"a": shown((100.0, 0.0), (100.0, 0.0), (100.0, 0.0)), "b": shown((110.0, 0.0))}, PRIOR)
+    assert found.all_held("b", math.log(100)) <= 1.6 * calm.all_held("b", math.log(100))

@@ -269,8 +269,11 @@ def test_the_variants_of_a_dry_run_and_the_steps_of_a_search() -> None:
             "",
             tune_text.step(TuneStep(round=1, variants=("as-written",), left=6)),
             tune_text.step(TuneStep(round=2, variants=("cfg2", "sage"), launches=1, left=5, left_s=1440.0)),
-            tune_text.step(
-                TuneStep(round=2, variants=("cfg2",), came=TuneLaunch(round=2, variant="cfg2", tried=tried))
+            *(
+                tune_text.step(
+                    TuneStep(round=2, variants=("cfg2",), came=TuneLaunch(round=2, variant="cfg2", tried=one))
+                )
+                for one in (tried, replace(tried, lost=0.004), replace(tried, lost=0.064))
             ),
             *(
                 tune_text.step(
@@ -506,3 +509,14 @@ def test_a_request_that_is_shorter_than_that_of_the_recommended_variant_is_named
     told = replace(found, quicker_request="cfg2+compile", best="cfg2")
     assert "cfg2+compile" in tune_text.notes(told)[-1]
     assert json.loads(tune_json.render(told))["quicker_request"] == "cfg2+compile"
+
+
+def test_a_variant_that_was_dropped_beside_the_first_is_slower_than_that_by_whatever_it_is() -> None:
+    found = report()
+    unsure = replace(found.tuned.standings[2], ratio_low=1.0, ratio_high=1.9, low=7000.0)
+    told = replace(found, tuned=replace(found.tuned, standings=(found.tuned.standings[0], unsure)))
+    (slower,) = tune_text.comparisons(told, verbose=True)
+    assert slower.startswith("cfg2+compile is 27.0 % faster than cfg2")
+    open_ = replace(told, tuned=replace(told.tuned, standings=(told.tuned.standings[0], replace(unsure, dropped=None))))
+    (alike,) = tune_text.comparisons(open_, verbose=True)
+    assert alike.startswith("cfg2+compile and cfg2 cannot be distinguished")

@@ -73,7 +73,7 @@ def test_what_counts_and_what_does_not(bench: Bench, monkeypatch: pytest.MonkeyP
         Ending(case=CRASHES.case.id, result=measured(CRASHES.case.id, problems=(OOM,))),
     )
     quick, crashes = bench.measure(1, [QUICK, CRASHES], timeout_s=None)
-    assert quick.tried == Tried(variant="quick", ms=81180.0, memory_mib=22036.5, gpu_s=100.0)
+    assert quick.tried == Tried(variant="quick", ms=81180.0, lost=0.0, memory_mib=22036.5, gpu_s=100.0)
     assert (quick.e2e_ms, quick.alone, quick.round) == (83300.0, False, 1)
     assert crashes.dropped == Dropped(code="failed", problem=OOM)
     (words,) = given
