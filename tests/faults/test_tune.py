@@ -140,3 +140,17 @@ def test_the_best_is_found_and_a_kill_in_the_middle_costs_one_round(project: Pat
     # Of something else it is another search.
     other = tune(project, "--within", "5%")
     assert (other.returncode, "--restart" in other.stderr) == (2, True)
+
+
+def test_engines_end_with_a_killed_command_that_ignored_ctrl_c(project: Path, strays: None) -> None:
+    """As what a script starts in the background does."""
+    (project / "hold").touch()
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        killed = subprocess.Popen([SGDIFF, *TUNE], cwd=project, env=environment(project), stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    with killed:
+        wait_for(lambda: held(project), otherwise="no engine was launched")
+        killed.kill()
+    wait_for(lambda: not any(map(alive, held(project))), otherwise="an engine runs on")
