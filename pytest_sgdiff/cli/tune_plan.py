@@ -294,11 +294,11 @@ def _size(text: str | None) -> float | None:
 def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
-    match = re.fullmatch(
-        r"(?:(\d{1,6}(?:\.\d+)?) ?h)? ?(?:(\d{1,6}(?:\.\d+)?) ?m(?:in)?)? ?(?:(\d{1,9}(?:\.\d+)?) ?s?)?", text.strip()
-    )
-    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
-    if not (total := hours * 3600 + minutes * 60 + seconds) > 0:
+    number, whole = r"(\d{1,9}(?:\.\d+)?)", text.strip()
+    match = re.fullmatch(rf"(?:{number} ?h)? ?(?:{number} ?m(?:in)?)? ?(?:{number} ?s)?|{number}", whole, re.ASCII)
+    # A number without a unit is one of seconds, but only by itself: 1h30 may mean anything.
+    hours, minutes, seconds, alone = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0, 0.0)
+    if not (total := hours * 3600 + minutes * 60 + seconds + alone) > 0:
         raise OptionError(f"--budget {text}: must be a time above 0, such as 2h, 90m or 1h30m")
     return total
 

@@ -14,10 +14,9 @@ from pytest_sgdiff.quality.odd import FEWEST_RECORDED
 from pytest_sgdiff.tuning.bench import Bench
 from pytest_sgdiff.tuning.book import Book
 
-DISTURBED_AT_MOST = 2
-"""Tries of a variant that other work disturbs, each with the launches that replace disturbed ones, before it is given
-up."""
-
+TRIES_AT_MOST = 2
+"""Tries that come to nothing by chance before a variant is given up: other work disturbs it, in spite of the launches
+that replace disturbed ones, or a signal ends its engine. Somebody may have sent it, or the host was short of memory."""
 
 PICTURES_AT_MOST = FEWEST_RECORDED
 """Launches of the case as it is written that are made to know what it draws: as many as show an odd one among them."""
@@ -89,7 +88,7 @@ class Search:
     clock: Callable[[], float] = time.monotonic
     _used_s: float = 0.0
     _began: float = 0.0
-    _disturbed: dict[str, int] = field(default_factory=dict)
+    _lost: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Tuned:
         """Launch until the search is over or its time is used up. Raises as `Bench.measure` and `Book.add`; what is
@@ -221,9 +220,9 @@ class Search:
     def _tell(self, one: TuneLaunch) -> None:
         if one.tried is not None:
             self.chooser.add(one.tried)
-        elif one.dropped is not None and (one.dropped.code == "disturbed" or self._is_accident(one)):
-            self._disturbed[one.variant] = tries = self._disturbed.get(one.variant, 0) + 1
-            if tries >= DISTURBED_AT_MOST:
+        elif one.dropped is not None and (_by_chance(one.dropped) or self._is_accident(one)):
+            self._lost[one.variant] = tries = self._lost.get(one.variant, 0) + 1
+            if tries >= TRIES_AT_MOST:
                 self.chooser.drop(one.variant, one.dropped)
             else:
                 self.chooser.put_back(one.variant)
@@ -269,3 +268,8 @@ class Search:
         """About how long that many launches take, None before one was made."""
         took = [one.took_s for one in self.book.launches]
         return left * sum(took) / len(took) / at_once if took else None
+
+
+def _by_chance(dropped: Dropped) -> bool:
+    """Whether another try may come to something."""
+    return dropped.code == "disturbed" or (dropped.problem is not None and dropped.problem.code == "signal")

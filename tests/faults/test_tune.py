@@ -227,3 +227,17 @@ def test_a_file_whose_path_has_brackets_is_measured_by_several_workers(project: 
     done = tune(project, words=("tune", "tiny", "--gpus", "2", "--launches", "2", "--report", "tuned.json"))
     assert done.returncode in (0, 1), done.stderr
     assert {one["launches"] > 0 for one in ranking(project)["variants"].values()} == {True}
+
+
+def test_engines_end_with_a_killed_command_that_ignored_ctrl_c(project: Path, strays: None) -> None:
+    """As what a script starts in the background does."""
+    (project / "hold").touch()
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        killed = subprocess.Popen([SGDIFF, *TUNE], cwd=project, env=environment(project), stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    with killed:
+        wait_for(lambda: held(project), otherwise="no engine was launched")
+        killed.kill()
+    wait_for(lambda: not any(map(alive, held(project))), otherwise="an engine runs on")

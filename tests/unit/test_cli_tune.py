@@ -246,6 +246,7 @@ def test_a_model_without_a_case_gets_a_file_that_pytest_finds(project: Path, mon
         ([*TUNE, "--memory", "0GiB"], "--memory 0GiB"),
         ([*TUNE, "--budget", "soon"], "--budget soon"),
         ([*TUNE, "--budget", "0h"], "--budget 0h"),
+        ([*TUNE, "--budget", "1h30"], "--budget 1h30"),
         ([*TUNE, "--within", "2"], "--within 2"),
         ([*TUNE, "--within", "0%"], "--within 0%"),
         ([*TUNE, "--launches", "0"], "--launches 0"),

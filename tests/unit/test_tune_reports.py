@@ -368,6 +368,23 @@ def test_of_equal_variants_the_one_with_the_shorter_request_is_recommended() -> 
     assert best(equal, (*found.variants, replace(slow, e2e_ms=None))) == same.name
 
 
+def test_of_equal_variants_with_equal_requests_the_one_that_changes_least_is_recommended() -> None:
+    """That a request is 1 % shorter in a few launches is chance, and no reason to change flags."""
+    found = report()
+    changed = replace(found.variants[2], e2e_ms=9900.0)
+    plain = TunedVariant(variant=replace(changed.variant, name="as-written", settings=()), e2e_ms=10000.0)
+    first = replace(found.tuned.standings[0], variant=changed.name)
+    ranked = replace(found.tuned, standings=(first, replace(first, variant="as-written")))
+    assert best(ranked, (changed, plain)) == "as-written"
+    assert best(ranked, (replace(changed, e2e_ms=9400.0), plain)) == changed.name
+    assert best(ranked, (changed, replace(plain, e2e_ms=None))) == changed.name
+    # How short the request of a lossy one is says nothing of these.
+    other = replace(changed, variant=replace(changed.variant, name="other"), e2e_ms=9400.0)
+    lossy = replace(other, variant=replace(other.variant, name="lossy"), quality=OTHER, e2e_ms=5000.0)
+    four = replace(ranked, standings=(*ranked.standings, *(replace(first, variant=one) for one in ("other", "lossy"))))
+    assert best(four, (changed, plain, other, lossy)) == "other"
+
+
 def test_a_variant_that_drew_another_picture_is_a_lossy_one() -> None:
     """With --allow-lossy it stays in the race, although its settings should not change the picture."""
     found = report()

@@ -32,6 +32,7 @@ TIMES = {"as-written": 1016.0, "slow": 1320.0, "quick": 711.0, "alike-1": 864.0,
 SIZES = {"quick": 20000.0, "large": 50000.0}
 FAILED = Dropped(code="failed", problem=Problem(kind="invalid", code="diffusers-ran"))
 DISTURBED = Dropped(code="disturbed")
+KILLED = Dropped(code="failed", problem=Problem(kind="launch-failed", code="signal"))
 
 
 @dataclass
@@ -149,6 +150,14 @@ def test_a_disturbed_variant_has_another_try_and_no_third(search: Callable[..., 
     assert codes(tuned)["quick"] == "disturbed"
     assert codes(tuned)["slow"] == "slower"
     assert bench.rounds.count(("quick",)) == 2
+
+
+def test_an_engine_that_somebody_killed_has_another_try_and_no_third(search: Callable[..., Search]) -> None:
+    bench = Pretended(dropped={"as-written": [KILLED], "quick": [KILLED], "slow": [KILLED, KILLED]})
+    tuned = search(bench, space_of(CASE, {"slow": "", "quick": ""})).run()
+    assert codes(tuned) == {"slow": "failed", "as-written": "slower"}
+    assert tuned.standings[0].variant == "quick"
+    assert bench.rounds.count(("slow",)) == 2
 
 
 def test_no_launch_begins_that_is_not_expected_to_end_in_time(search: Callable[..., Search]) -> None:
