@@ -25,7 +25,7 @@ from pytest_sgdiff.launch import child
 from pytest_sgdiff.metrics.reading import is_peak_of_first
 from pytest_sgdiff.tuning.blame import disturbed_by, trouble_of
 from pytest_sgdiff.tuning.lost import lost_share
-from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, remove_ending, write_round
+from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, read_round, remove_ending, write_round
 
 ROUNDS, LAUNCHES = "rounds", "launches"
 """The folder of a search with its rounds, and the one of a round that keeps its launches."""
@@ -70,8 +70,20 @@ class Bench:
 
     def next_round(self) -> int:
         """The number of a round that has no folder yet."""
+        return 1 + max(self.known_rounds(), default=0)
+
+    def known_rounds(self) -> tuple[int, ...]:
+        """The numbers of the rounds that have a folder, in order."""
         taken = data_files.names(self.folder / ROUNDS, below=self.folder)
-        return 1 + max((int(name) for name in taken if name.isdecimal() and name.isascii()), default=0)
+        return tuple(sorted(int(name) for name in taken if name.isdecimal() and name.isascii()))
+
+    def launched(self, number: int) -> frozenset[str]:
+        """The ids of the cases that a round was begun for; none where that is not known."""
+        try:
+            return frozenset(case.id for case in read_round(self._folder(number)).cases)
+        except SgdiffError:
+            # It was killed before it began.
+            return frozenset()
 
     def measure(self, number: int, variants: Sequence[Variant], *, timeout_s: float | None) -> tuple[TuneLaunch, ...]:
         """Launch the variants, at the same time as far as there are GPUs. What did not end within `timeout_s` is left

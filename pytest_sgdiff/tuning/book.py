@@ -2,13 +2,14 @@
 from there.
 
 The first line says of what search it is. Each further line is one round that was begun, with its variants, what came of
-one launch, or the time that the search had used when a round was over.
+one launch, the time that the search had used when a round was over, or which variants are to be tried again.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,10 @@ from pytest_sgdiff.errors import SgdiffError, WireError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.files.wire import from_plain, to_plain
 
-SCHEMA = 1
+SCHEMA = 2
 NAME = "state.jsonl"
 LIMIT = 1 << 26
+_BEGUN = re.compile(r'\{"begun": (\d{1,9}),')
 
 T = TypeVar("T")
 
@@ -48,10 +50,12 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Begun:
-    """A round that pytest was started for."""
+    """A round that pytest was started for. `race_round` is the round of the race that its launches belong to
+    (`pytest_sgdiff.tuning.search.Race.round`), None where nobody knows."""
 
     begun: int
     variants: tuple[str, ...]
+    race_round: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +73,16 @@ class Spent:
     used_s: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forgot:
+    """From here on nothing is known of launches of these variants that did not count."""
+
+    forgot: tuple[str, ...]
+
+
 class Book:
-    """The state in its file below a folder."""
+    """The state in its file below a folder. `cut` is the number of its last line if that is incomplete, as one is that
+    was being written, or that a copy of the file cut off; None if it is whole. What it said is not known."""
 
     def __init__(self, folder: Path, of: Mapping[str, str], *, variants: Collection[str] | None = None) -> None:
         """`variants` are the names that the search has, None for any. Raises OtherSearchError if the file is of another
@@ -80,15 +92,40 @@ class Book:
         self.begun: list[Begun] = []
         self.spent: list[Spent] = []
         self.launches: list[TuneLaunch] = []
+        self.cut: int | None = None
+        # The last round that is known to have been begun before the incomplete line.
+        self._before_cut: int | None = None
+        # Also those that were forgotten: what their files say is known.
+        self._known: set[tuple[int, str]] = set()
         raw = data_files.read_bytes(self._path, below=folder, at_most=LIMIT)
         if raw is None:
             self._lines = [_line(Head(of=of))]
             return
         self._read(raw, of)
 
-    def begin(self, number: int, variants: Sequence[str]) -> None:
+    def begin(self, number: int, variants: Sequence[str], *, race_round: int | None = None) -> None:
         """Keep that a round is begun. Raises as `add`."""
-        self._keep([Begun(begun=number, variants=tuple(variants))])
+        self._keep([Begun(begun=number, variants=tuple(variants), race_round=race_round)])
+
+    def may_lack(self, number: int) -> bool:
+        """Whether the incomplete line, or one that was cut off behind it, may have said that this round was begun."""
+        return self._before_cut is not None and number > self._before_cut
+
+    def mend(self, begun: Mapping[int, Sequence[str]]) -> None:
+        """Keep the file without its incomplete line, and that these rounds were begun. Raises as `add`."""
+        self._keep([Begun(begun=number, variants=tuple(names)) for number, names in begun.items()])
+
+    def forget(self, variants: Collection[str]) -> tuple[str, ...]:
+        """Know nothing any longer of launches of these variants that did not count, and return those that had some.
+        The time that they took stays spent. Raises as `add`."""
+        had = {one.variant for one in self.launches if one.tried is None}
+        if forgotten := tuple(name for name in dict.fromkeys(variants) if name in had):
+            self._keep([Forgot(forgot=forgotten)])
+        return forgotten
+
+    def race_rounds(self) -> Mapping[int, int | None]:
+        """The rounds that were begun, and the one of the race that each belongs to."""
+        return {one.begun: one.race_round for one in self.begun}
 
     def add(self, launches: Sequence[TuneLaunch]) -> None:
         """Keep what came of launches. The file has all of it or is as before. Raises SgdiffError: there is no room, or
@@ -106,10 +143,13 @@ class Book:
 
     def unfinished(self) -> Iterator[Begun]:
         """The rounds that were begun, and of which not every variant is known."""
-        known = {(one.round, one.variant) for one in self.launches}
         for one in self.begun:
-            if any((one.begun, name) not in known for name in one.variants):
+            if any((one.begun, name) not in self._known for name in one.variants):
                 yield one
+
+    def knows(self, number: int, variant: str) -> bool:
+        """Whether it is known what came of a variant in a round, or was before it was forgotten."""
+        return (number, variant) in self._known
 
     @property
     def took_s(self) -> float:
@@ -121,7 +161,7 @@ class Book:
                 by_round[one.round] = max(by_round.get(one.round, 0.0), one.took_s)
         return max((one.used_s for one in self.spent), default=0.0) + sum(by_round.values())
 
-    def _keep(self, found: Sequence[Begun | Came | Spent]) -> None:
+    def _keep(self, found: Sequence[Begun | Came | Spent | Forgot]) -> None:
         lines = [*self._lines, *map(_line, found)]
         try:
             data_files.write(self._path, "".join(f"{line}\n" for line in lines), below=self._folder)
@@ -132,34 +172,53 @@ class Book:
             ) from None
         self._lines = lines
         for one in found:
-            if isinstance(one, Begun):
-                self.begun.append(one)
-            elif isinstance(one, Spent):
-                self.spent.append(one)
-            else:
-                self.launches.append(one.came)
+            self._take(one)
+
+    def _take(self, one: Begun | Came | Spent | Forgot) -> None:
+        if isinstance(one, Begun):
+            self.begun.append(one)
+        elif isinstance(one, Spent):
+            self.spent.append(one)
+        elif isinstance(one, Forgot):
+            self.launches = [known for known in self.launches if known.tried or known.variant not in one.forgot]
+        else:
+            self.launches.append(one.came)
+            self._known.add((one.came.round, one.came.variant))
 
     def _read(self, raw: bytes, of: Mapping[str, str]) -> None:
         text = raw.decode("utf-8", "replace")
         lines = text.splitlines()
+        if len(lines) > 1 and not text.endswith("\n") and not _is_json(lines[-1]):
+            self.cut = len(lines)
+            last = lines.pop()
         head = self._parsed(Head, lines[0] if lines else "", 1)
         if head.schema != SCHEMA:
             raise SgdiffError(f"{self._path}: was written by another version: begin anew with --restart")
         if differs := list(_differences(head.of, of)):
             raise OtherSearchError(self._path, differs)
         for number, line in enumerate(lines[1:], 2):
+            one: Begun | Came | Spent | Forgot
             if line.startswith('{"begun"'):
-                self.begun.append(begun := self._parsed(Begun, line, number))
-                wrong = self._unknown(begun.variants)
+                one = self._parsed(Begun, line, number)
+                wrong = self._unknown(one.variants) or _no_round(one)
             elif line.startswith('{"spent"'):
-                self.spent.append(spent := self._parsed(Spent, line, number))
-                wrong = _no_amount(used_s=spent.used_s)
+                one = self._parsed(Spent, line, number)
+                wrong = _no_amount(used_s=one.used_s)
+            elif line.startswith('{"forgot"'):
+                one = self._parsed(Forgot, line, number)
+                wrong = self._unknown(one.forgot)
             else:
-                self.launches.append(came := self._parsed(Came, line, number).came)
-                wrong = self._unknown((came.variant,)) or _impossible(came)
+                one = self._parsed(Came, line, number)
+                wrong = self._unknown((one.came.variant,)) or _impossible(one.came)
             if wrong:
                 raise self._damaged(number, wrong)
+            self._take(one)
         self._lines = lines
+        if self.cut is not None:
+            said = _BEGUN.match(last)
+            rounds = [one.begun for one in self.begun] + ([int(said[1]) - 1] if said else [])
+            # Where no round is known, those in the folder may be of a search before --restart.
+            self._before_cut = max(rounds, default=None)
 
     def _parsed(self, kind: type[T], line: str, number: int) -> T:
         try:
@@ -211,6 +270,18 @@ def _no_amount(**values: float | None) -> str:
         ),
         "",
     )
+
+
+def _no_round(begun: Begun) -> str:
+    return f"race_round is {begun.race_round}" if begun.race_round is not None and begun.race_round < 1 else ""
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _line(value: object) -> str:

@@ -41,6 +41,8 @@ and here the launches of all variants soon show their own."""
 MOST_LAUNCHES = 10
 """Launches that a variant may have. Two equal ones take three each at a CV of 1 % to be known to be within 2 %, twelve
 take some four (simulated)."""
+REOPENED: frozenset[TuneCode | None] = frozenset(("decided", "equal", "launches"))
+"""Ends of a search after which another launch may change what is decided."""
 HELD_PART = 0.5
 """Part of what may go wrong that is for a variant of which all launches were held up."""
 SLOW_PART, FAST_PART, CENTRES_PART = 0.65, 0.2, 0.15
@@ -54,7 +56,8 @@ class Race:
 
     `memory_mib` is what a launch may have in use at its peak. `prior` has the noise expected between launches. The
     state follows from what was added and dropped, in that order: adding it all again goes on where it was. Within a
-    round the order does not matter.
+    round the order does not matter. Launches that were chosen under other limits may be added as well, each with its
+    round: what they show is judged by the limits of this race.
 
     Raises ValueError for no variants or a name twice, for a confidence or tolerance that is no fraction, and for fewer
     than one launch.
@@ -91,27 +94,40 @@ class Race:
         self._pending = list(self.variants)
         self._out: set[str] = set()
         self._over: TuneCode | None = None
+        # Launches came of a round that was not asked for, and nothing is decided by them yet.
+        self._unasked = False
         self._fitted: Fit | None = None
 
     @property
     def over(self) -> TuneCode | None:
         """How the search ended, None while it goes on."""
+        self._settle()
         return self._over
+
+    @property
+    def round(self) -> int:
+        """The round that a launch belongs to which begins now, counted from 1. One that is made although the search is
+        over is in a round of its own, at whose end it is decided again."""
+        self._settle()
+        return self._round + (self._over in REOPENED)
 
     def next(self, slots: int) -> tuple[str, ...]:
         """The variants to launch now, at most `slots`, one launch of each. Those named before that have neither been
         added nor dropped since are taken to be under way; none may mean that the round waits for them. When the
         search is over, there are none (`over`)."""
-        if self._over is not None:
+        if self.over is not None:
             return ()
         free = [name for name in self._pending if name not in self._out][: max(0, slots)]
         self._out.update(free)
         return tuple(free)
 
-    def add(self, tried: Tried) -> None:
-        """Count a launch. Raises ValueError for a variant that is none of the race's, and for figures that are none:
-        a time that is not above zero, a share that is none, memory or seconds below zero, NaN and infinity."""
+    def add(self, tried: Tried, *, round_: int | None = None) -> None:
+        """Count a launch, of the `round_` in which it began, None for the one that is under way. Raises ValueError for
+        a variant that is none of the race's, and for figures that are none: a round below 1, a time that is not above
+        zero, a share that is none, memory or seconds below zero, NaN and infinity."""
         self._known(tried.variant)
+        if round_ is not None and round_ < 1:
+            raise ValueError(f"{tried.variant}: {round_} is no round")
         if not (math.isfinite(tried.ms) and tried.ms > 0):
             raise ValueError(f"{tried.variant}: {tried.ms} ms is no time")
         if tried.lost is not None and not 0 <= tried.lost <= 1:
@@ -119,8 +135,11 @@ class Race:
         for what, value in (("MiB", tried.memory_mib), ("s of GPUs", tried.gpu_s)):
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{tried.variant}: {value} {what}")
+        round_ = round_ or self._round + (self._over in REOPENED)
+        if round_ > self._round and self._over != "budget":
+            self._move_on(round_)
         self._tried[tried.variant].append(tried)
-        self._samples[tried.variant].append(Sample(log=math.log(tried.ms), round=self._round, lost=tried.lost))
+        self._samples[tried.variant].append(Sample(log=math.log(tried.ms), round=round_, lost=tried.lost))
         if self.memory_mib is not None and tried.memory_mib is not None and tried.memory_mib > self.memory_mib:
             self._give_up(tried.variant, Dropped(code="memory"))
         self._answered(tried.variant)
@@ -129,8 +148,9 @@ class Race:
         """Give up a variant whose launches do not count. What was dropped because this one is faster races again, also
         where the search was over. Raises ValueError for a variant that is none of the race's."""
         self._known(variant)
+        self._settle()
         self._give_up(variant, dropped)
-        if self._over in ("decided", "equal", "launches"):
+        if self._over in REOPENED:
             # What was decided was decided beside this one.
             self._over = None
         self._answered(variant)
@@ -141,11 +161,12 @@ class Race:
 
     def stop(self, code: TuneCode = "budget") -> None:
         """End the search before its own end. What is added later still counts."""
-        if self._over is None:
+        if self.over is None:
             self._over = code
 
     def tuned(self) -> Tuned:
         """What is known now. While the search goes on its code is `budget`: as if the time were used up."""
+        self._settle()
         standings = self._standings()
         code = self._over or "budget"
         if not any(one.group == 1 for one in standings) and code != "budget":
@@ -164,7 +185,7 @@ class Race:
         """What is left to launch, if times and noise are what they look like now: at least the round that is under
         way. Seconds are None before the first launch."""
         launches: dict[str, int] = {}
-        if self._over is None:
+        if self.over is None:
             needed = self._needed()
             launches = needed | {name: max(1, needed.get(name, 0)) for name in self._pending}
         means = {name: math.fsum(one.gpu_s for one in own) / len(own) for name, own in self._tried.items() if own}
@@ -197,8 +218,27 @@ class Race:
         if variant in self._pending:
             self._pending.remove(variant)
         self._pending = [name for name in self._pending if name not in self._dropped]
-        if not self._pending and self._over is None:
+        if not self._pending and self._over is None and not self._unasked:
             self._decide()
+
+    def _move_on(self, round_: int) -> None:
+        """To a later round, whose launches others chose: they knew what came of those before, and so it is decided by
+        them here, too, whatever this race would have had launched besides."""
+        self._settle()
+        if round_ <= self._round:
+            return
+        if self._over is None:
+            self._decide()
+        if self._over is not None:
+            self._over, self._pending, self._unasked = None, [], True
+        self._round = max(self._round, round_)
+
+    def _settle(self) -> None:
+        """Decide by the launches of a round that was not asked for."""
+        if self._unasked:
+            self._unasked = False
+            if self._over is None and not self._pending:
+                self._decide()
 
     def _left_in(self) -> list[str]:
         """The variants that may be the quickest."""
@@ -212,19 +252,17 @@ class Race:
     def _decide(self) -> None:
         """At the end of a round: drop, and end or choose the next."""
         racing = self._left_in()
-        if not racing:
+        # Of launches that others chose one may have been forgotten since.
+        unseen = [name for name in self.variants if name not in self._dropped and not self._samples[name]]
+        if not racing and not unseen:
             self._over = "nothing"
             return
+        first = self._drop_slower(racing) if racing else ""
+        if unseen:
+            self._round += 1
+            self._pending = unseen
+            return
         found = self._fit()
-        first = _quickest(found, racing)
-        # What few launches seemed to prove when nobody knew how noisy they are may prove nothing now.
-        for name, round_ in list(self._dropped_in.items()):
-            if not self._is_slower(found, name, first, 0.0, round_=round_):
-                self._race_again(name)
-        for name in racing:
-            if name != first and self._is_slower(found, name, first, 0.0):
-                self._dropped[name] = Dropped(code="slower", by=first)
-                self._dropped_in[name] = self._round
         tolerance = math.log1p(self.within)
         racing = self._left_in()
         others = [name for name in racing if name != first]
@@ -246,6 +284,20 @@ class Race:
         self._round += 1
         # Turned round each time, so that what drifts within a round does not always fall on the same variants.
         self._pending = chosen[::-1] if self._round % 2 == 0 else chosen
+
+    def _drop_slower(self, racing: Sequence[str]) -> str:
+        """Drop what is slower than the quickest of those that race, which is returned."""
+        found = self._fit()
+        first = _quickest(found, racing)
+        # What few launches seemed to prove when nobody knew how noisy they are may prove nothing now.
+        for name, round_ in list(self._dropped_in.items()):
+            if not self._is_slower(found, name, first, 0.0, round_=round_):
+                self._race_again(name)
+        for name in racing:
+            if name != first and self._is_slower(found, name, first, 0.0):
+                self._dropped[name] = Dropped(code="slower", by=first)
+                self._dropped_in[name] = self._round
+        return first
 
     def _race_again(self, name: str) -> None:
         del self._dropped[name], self._dropped_in[name]

@@ -29,23 +29,32 @@ def launch_order(space: Space) -> tuple[str, ...]:
     """The variants in the order of their first launches: the case as it is written, and those that compile last. One of
     them may take many times as long as any other (on an H200 longer than six minutes, beside launches of 45 s), and a
     budget that it uses up would have measured nothing else."""
-    first = None if space.written is None else space.written.name
-    late = {
-        variant.name: variant.name != first and variant.case.args.get("enable-torch-compile") is True
-        for variant in space.variants
-    }
-    return tuple(sorted(late, key=lambda name: late[name]))
+    return tuple(sorted((one.name for one in space.variants), key=lambda name: name in _late(space)))
+
+
+def _late(space: Space) -> frozenset[str]:
+    """The variants that compile, but for the case as it is written."""
+    return frozenset(
+        one.name
+        for one in space.variants
+        if one is not space.written and one.case.args.get("enable-torch-compile") is True
+    )
 
 
 class Chooser(Protocol):
     """Chooses what is launched next (`pytest_sgdiff.tuning.search.Race`)."""
 
+    @property
+    def round(self) -> int:
+        """The round that a launch belongs to which begins now."""
+        ...
+
     def next(self, slots: int) -> Sequence[str]:
         """The variants to launch next, at most `slots`; none once the search is over."""
         ...
 
-    def add(self, tried: Tried) -> None:
-        """Take a launch that counts."""
+    def add(self, tried: Tried, *, round_: int | None = None) -> None:
+        """Take a launch that counts, of the round in which it began."""
         ...
 
     def drop(self, variant: str, dropped: Dropped) -> None:
@@ -74,7 +83,9 @@ class Search:
     """`gpus` are as many as the variants may have at a time, `budget_s` the seconds that all parts of the search may
     take together, None for any number. `say` is told of every step. `drew` says what became of the picture of a variant
     beside that of the case as it is written, None where variants may draw what they like. `settled` says whether the
-    launches of that case by now show what it draws; if not, it is launched again, up to PICTURES_AT_MOST times."""
+    launches of that case by now show what it draws; if not, it is launched again, up to PICTURES_AT_MOST times.
+    `retry` are variants of which launches that did not count are forgotten; `retried` are those that had some, once it
+    runs."""
 
     space: Space
     chooser: Chooser
@@ -85,6 +96,8 @@ class Search:
     say: Callable[[TuneStep], None] = lambda step: None
     drew: Callable[[Variant], Quality | None] | None = None
     settled: Callable[[], bool] = lambda: True
+    retry: Sequence[str] = ()
+    retried: tuple[str, ...] = ()
     clock: Callable[[], float] = time.monotonic
     _used_s: float = 0.0
     _began: float = 0.0
@@ -94,8 +107,8 @@ class Search:
         """Launch until the search is over or its time is used up. Raises as `Bench.measure` and `Book.add`; what is
         known by then is kept."""
         self._began, self._used_s = self.clock(), self.book.took_s
-        for one in self.book.launches:
-            self._tell(one)
+        if self.book.cut is not None:
+            self.book.mend(self._lacking())
         for number in self.book.open():
             # Of a round in which the command was killed only its files say how long it took at least.
             lasted_s = self.bench.lasted_s(number)
@@ -104,8 +117,13 @@ class Search:
             self.book.spend(number, self._used_s)
         for begun in list(self.book.unfinished()):
             variants = [self._variants[name] for name in begun.variants]
-            known = {one.variant for one in self.book.launches if one.round == begun.begun}
-            self._keep([one for one in self.bench.known(begun.begun, variants) if one.variant not in known])
+            known = self.bench.known(begun.begun, variants)
+            if found := [one for one in known if not self.book.knows(begun.begun, one.variant)]:
+                self.book.add(found)
+                self._say_came(found)
+        self.retried = self.book.forget(self.retry)
+        for one in self.book.launches:
+            self._tell(one)
         # Whether pictures were compared after the last launches of an earlier part nobody knows.
         self._look_at({one.variant for one in self.book.launches if one.tried is not None})
         while named := self._named():
@@ -120,15 +138,27 @@ class Search:
             self._launch(chosen)
         return self.chooser.tuned()
 
+    def _lacking(self) -> Mapping[int, Sequence[str]]:
+        """The rounds that were begun, as their folders show, and that a state that was cut off does not know of."""
+        found: dict[int, Sequence[str]] = {}
+        for number in self.bench.known_rounds():
+            if self.book.may_lack(number):
+                ids = self.bench.launched(number)
+                found[number] = [one.name for one in self.space.variants if one.case.id in ids]
+        return found
+
     def _named(self) -> Sequence[str]:
-        """What is to be launched next. The case as it is written has a second launch before all others: the first one
-        on a machine may be slow, as kernels are compiled for it, and all gains are told against this case."""
-        if (written := self.space.written) is not None:
+        """All that the round still has to launch. The case as it is written is first until it has two launches: the
+        first one on a machine may be slow, as kernels are compiled for it, and all gains are told against this case.
+        Others run beside it where there are GPUs, as they run beside one another: alone it would have the host for
+        itself, and be quicker than it is beside them."""
+        names = self.chooser.next(len(self._variants))
+        if names and (written := self.space.written) is not None:
             tries = [one for one in self.book.launches if one.variant == written.name]
             given_up = any(one.variant == written.name and one.dropped for one in self.chooser.tuned().standings)
-            if len(tries) == 1 and not given_up and self.chooser.left().launches and self._fits(written.name):
-                self._launch([written.name])
-        return self.chooser.next(self._slots())
+            if len(tries) == 1 and not given_up:
+                return tuple(dict.fromkeys((written.name, *names)))
+        return names
 
     @property
     def used_s(self) -> float:
@@ -151,7 +181,7 @@ class Search:
                 left_s=self._left_s(left, at_once=max(1, min(self._slots(), left))),
             )
         )
-        self.book.begin(number, names)
+        self.book.begin(number, names, race_round=self.chooser.round)
         timeout_s = None if self.budget_s is None else max(1.0, self.budget_s - self.used_s)
         variants = [self._variants[name] for name in names]
         # Where this is interrupted, the next command reads what ended before.
@@ -174,8 +204,12 @@ class Search:
         self.book.add(found)
         for one in found:
             self._tell(one)
-            self.say(TuneStep(round=one.round, variants=(one.variant,), came=one))
+        self._say_came(found)
         self._look_at({one.variant for one in found if one.tried is not None} & first)
+
+    def _say_came(self, found: Sequence[TuneLaunch]) -> None:
+        for one in found:
+            self.say(TuneStep(round=one.round, variants=(one.variant,), came=one))
 
     def _look_at(self, names: Collection[str]) -> None:
         """Look at the pictures of those of the variants that may still be used."""
@@ -219,7 +253,7 @@ class Search:
 
     def _tell(self, one: TuneLaunch) -> None:
         if one.tried is not None:
-            self.chooser.add(one.tried)
+            self.chooser.add(one.tried, round_=self.book.race_rounds().get(one.round))
         elif one.dropped is not None and (_by_chance(one.dropped) or self._is_accident(one)):
             self._lost[one.variant] = tries = self._lost.get(one.variant, 0) + 1
             if tries >= TRIES_AT_MOST:
@@ -243,12 +277,18 @@ class Search:
         return max(1, self.gpus // least) if least else 1
 
     def _together(self, names: Sequence[str]) -> list[str]:
-        """Those of the variants that have room beside each other, the first of them in any case."""
+        """Those of the variants that have room beside each other, in their order, and the first of them in any case.
+        As long as others wait, a variant that compiles has its first launch not beside them: a round lasts as long as
+        the longest of its launches."""
         chosen: list[str] = []
         free = self.gpus
+        known = {one.variant for one in self.book.launches}
+        late = _late(self.space) - known
+        soon = [name for name in dict.fromkeys(names) if name not in late]
         for name in dict.fromkeys(names):
             need = self._variants[name].case.gpus
-            if not chosen or 0 < need <= free:
+            waits = name in late and any(one not in chosen for one in soon)
+            if not chosen or (0 < need <= free and not waits):
                 chosen.append(name)
                 free -= need
         return chosen

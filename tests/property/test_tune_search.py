@@ -28,9 +28,11 @@ class Host:
     data: st.DataObject
     times: dict[str, float]
     events: list[Event] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
 
     def launch(self, race: Race, name: str) -> None:
         fate = self.data.draw(st.integers(0, 19))
+        self.rounds.append(race.round)
         if fate == 0:
             dropped = Dropped(code=self.data.draw(st.sampled_from(["failed", "disturbed"])))
             self.events.append((name, dropped))
@@ -134,3 +136,68 @@ def test_what_is_said_is_in_order_at_any_time(data, count, spent) -> None:
             assert one.group > 1
     if tuned.standings[0].group == 1:
         assert tuned.standings[0].ratio == 1
+
+
+LIMITS = st.fixed_dictionaries(
+    {
+        "memory_mib": st.sampled_from([None, 60.0, 85.0, LIMIT_MIB, 200.0]),
+        "within": st.sampled_from([0.001, 0.02, 0.3]),
+        "most_launches": st.integers(1, 2 * MOST),
+    }
+)
+
+
+@QUICK
+@given(st.data(), st.integers(1, 5), LIMITS, st.sets(st.sampled_from(NAMES)))
+def test_what_was_measured_within_other_limits_counts_and_is_judged_by_the_new_ones(data, count, limits, again) -> None:
+    """No launch is lost, the race ends, and what may be used is what would be if it had been so from the start. Those
+    of which launches that did not count are forgotten (`again`) are launched again. Once more it is the same race."""
+    race = new(count)
+    host = Host(data, {name: data.draw(st.floats(1, 4)) for name in NAMES[:count]})
+    while race.over is None:
+        for name in race.next(2):
+            host.launch(race, name)
+        if race.over is not None and data.draw(st.booleans()) and len(host.events) < 30:
+            # As for a picture of it.
+            host.launch(race, NAMES[0])
+    kept = [
+        (event, round_)
+        for event, round_ in zip(host.events, host.rounds, strict=True)
+        if isinstance(event, Tried) or event[0] not in again
+    ]
+
+    def added(events: list[tuple[Event, int]], **limits) -> Race:
+        made = Race(NAMES[:count], **limits)
+        for event, round_ in events:
+            if isinstance(event, Tried):
+                made.add(event, round_=round_)
+            else:
+                made.drop(*event)
+        return made
+
+    same = added(list(zip(host.events, host.rounds, strict=True)), memory_mib=LIMIT_MIB, most_launches=MOST)
+    assert (same.over, same.tuned(), same.round) == (race.over, race.tuned(), race.round)
+
+    other = added(kept, **limits)
+    known = [event for event, _ in kept if isinstance(event, Tried)]
+    seen = {event if isinstance(event, str) else event.variant for event in known}
+    seen |= {event[0] for event, _ in kept if not isinstance(event, Tried)}
+    named: Counter[str] = Counter()
+    host.events, host.rounds = [event for event, _ in kept], [round_ for _, round_ in kept]
+    before = Counter(one.variant for one in known)
+    while other.over is None:
+        names = other.next(2)
+        assert names
+        for name in names:
+            named[name] += 1
+            host.launch(other, name)
+    tuned = other.tuned()
+    assert set(NAMES[:count]) - seen <= set(named)
+    assert all(before[name] + more <= max(limits["most_launches"], before[name]) for name, more in named.items())
+    tried = [event for event in host.events if isinstance(event, Tried)]
+    assert tuned.launches == len(tried) >= len(known)
+    limit = limits["memory_mib"]
+    failed = {event[0] for event in host.events if not isinstance(event, Tried)}
+    large = {one.variant for one in tried if limit is not None and (one.memory_mib or 0.0) > limit}
+    assert {one.variant for one in tuned.standings if one.given_up} == failed | large
+    assert added(list(zip(host.events, host.rounds, strict=True)), **limits).tuned() == tuned

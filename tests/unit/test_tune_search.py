@@ -380,3 +380,52 @@ def test_measured_noise_leaves_the_right_one_for_two_launches_in_five(
     assert held.dropped == 0
     assert held.ended == 1
     assert held.launches <= 0.4 * tune.GRID * 12
+
+
+# ------------------------------------------------------------------------- launches that were chosen under other limits
+
+
+def test_an_end_within_other_limits_is_reconsidered_after_each_round_that_came_later() -> None:
+    race = Race(["a", "b"], within=0.3)
+    for round_, b in ((1, 100.5), (2, 60.0)):
+        race.add(Tried(variant="a", ms=100.0, lost=0.0), round_=round_)
+        race.add(Tried(variant="b", ms=b, lost=0.0), round_=round_)
+        if round_ == 1:
+            assert (race.over, race.round) == ("equal", 2)
+    assert (race.over, race.round) == ("decided", 3)
+
+
+def test_rounds_stay_what_they_were_where_this_race_waits_for_another_variant() -> None:
+    """Else launches of all rounds would count as those of one, and what drifted between them as noise."""
+    race = Race(["a", "b", "large"], most_launches=20)
+    race.add(Tried(variant="large", ms=99.5, memory_mib=50000.0), round_=1)
+    for round_ in range(1, 7):
+        drift = 1.1**round_
+        for name, ms in (("a", 100.0), ("b", 101.0)):
+            race.add(Tried(variant=name, ms=ms * drift * NOISE[round_]), round_=round_)
+    # Both are known to be 1 % apart, whatever drifts.
+    assert race.round >= 6
+    found = standing(race, "b")
+    assert found.ratio is not None
+    assert math.isclose(found.ratio / (standing(race, "a").ratio or 0.0), 1.01, rel_tol=1e-3)
+
+
+def test_one_that_has_no_launch_any_more_is_launched_before_anything_is_decided() -> None:
+    race = Race(["a", "b", "forgotten"])
+    for round_ in (1, 2, 3):
+        race.add(Tried(variant="a", ms=100.0), round_=round_)
+    race.add(Tried(variant="b", ms=200.0), round_=1)
+    assert race.next(9) == ("forgotten",)
+    race.add(Tried(variant="forgotten", ms=50.0))
+    run(race, {"a": steady(100), "forgotten": steady(50)})
+    assert (race.over, standing(race, "forgotten").group) == ("decided", 1)
+
+
+def test_a_launch_after_the_end_is_in_a_round_of_its_own_at_whose_end_it_is_decided_again() -> None:
+    race = Race(["a", "b"])
+    run(race, {"a": steady(100), "b": steady(300)})
+    assert (race.over, race.round) == ("decided", 2)
+    race.add(Tried(variant="b", ms=90.0), round_=2)
+    assert race.over is None
+    with pytest.raises(ValueError, match="round"):
+        race.add(Tried(variant="a", ms=290.0), round_=0)

@@ -82,7 +82,11 @@ def test_another_search_is_refused(tmp_path: Path, changed: dict[str, str], diff
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda raw: raw[:-9], 3),
+        (lambda raw: raw[:-9] + b"\n", 3),
+        (lambda raw: raw.replace(b'"begun"', b'"beg', 1), 2),
+        (lambda raw: raw[:-1].replace(b'"ms": 711.2', b'"ms": -711.2'), 3),
+        (lambda raw: raw[:20], 1),
+        (lambda raw: raw.replace(b'"race_round": null', b'"race_round": 0'), 2),
         (lambda raw: raw.replace(b'"round": 1', b'"round": "1"'), 3),
         (lambda raw: raw + b"\xff\n", 4),
         (lambda raw: b"", 1),
@@ -102,6 +106,10 @@ def test_another_search_is_refused(tmp_path: Path, changed: dict[str, str], diff
     ids=[
         *(
             "incomplete",
+            "incomplete-before",
+            "whole-without-an-end",
+            "incomplete-head",
+            "no-round",
             "another-type",
             "no-text",
             "empty",
@@ -155,3 +163,51 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(SgdiffError, match=NAME):
         Book(folder, OF)
     assert elsewhere.read_text() == "mine"
+
+
+@pytest.mark.parametrize("left", [b"{", b'{"came": {"round": 1, "variant": "b", "dro', b'{"came": "\xff', b"[" * 9999])
+def test_a_last_line_that_is_incomplete_is_none(tmp_path: Path, left: bytes) -> None:
+    book = Book(tmp_path, OF)
+    book.begin(1, ["a", "b"], race_round=1)
+    book.add([QUICK])
+    whole = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(whole + left)
+    again = Book(tmp_path, OF)
+    assert (again.cut, again.launches, again.race_rounds()) == (4, [QUICK], {1: 1})
+    assert [one.begun for one in again.unfinished()] == [1]
+    assert (again.may_lack(1), again.may_lack(2)) == (False, True)
+    again.mend({})
+    assert (tmp_path / NAME).read_bytes() == whole
+    assert Book(tmp_path, OF).cut is None
+    # What lacks but the end of its line is whole.
+    (tmp_path / NAME).write_bytes(whole[:-1])
+    assert (Book(tmp_path, OF).cut, Book(tmp_path, OF).launches) == (None, [QUICK])
+
+
+@pytest.mark.parametrize(("left", "lacks"), [('{"begun": 7, "va', [7, 8]), ('{"begun": 7', []), ("{", [])])
+def test_of_a_state_that_begins_with_the_incomplete_line_no_round_of_another_search_is_taken(
+    tmp_path: Path, left: str, lacks: list[int]
+) -> None:
+    """After --restart the folders of the rounds before are still there."""
+    book = Book(tmp_path, OF)
+    book.mend({})
+    with (tmp_path / NAME).open("a") as file:
+        file.write(left)
+    again = Book(tmp_path, OF)
+    assert [number for number in range(10) if again.may_lack(number)] == ([*lacks, 9] if lacks else [])
+
+
+def test_what_is_forgotten_are_launches_that_do_not_count_and_their_time_stays_spent(tmp_path: Path) -> None:
+    book = Book(tmp_path, OF)
+    book.begin(1, ["a", "b"])
+    book.add([QUICK, FAILED])
+    book.spend(1, 6.5)
+    before = (tmp_path / NAME).read_bytes()
+    assert book.forget(["a", "b", "b"]) == ("b",)
+    assert (tmp_path / NAME).read_bytes().startswith(before)
+    for one in (book, Book(tmp_path, OF, variants=("a", "b"))):
+        assert (one.launches, one.took_s, list(one.unfinished())) == ([QUICK], 6.5, [])
+        assert one.knows(1, "b")
+        assert one.forget(["a", "b"]) == ()
+    with pytest.raises(SgdiffError, match=r"state\.jsonl:2: is damaged"):
+        Book(tmp_path, OF, variants=("a", "c"))

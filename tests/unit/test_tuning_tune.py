@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from pytest_sgdiff.data import (
     TuneStep,
     Variant,
 )
-from pytest_sgdiff.tuning.book import Book
+from pytest_sgdiff.tuning.book import NAME, Book
 from pytest_sgdiff.tuning.search import Race
 from pytest_sgdiff.tuning.tune import Search, launch_order
 from tests import factories
@@ -67,6 +68,13 @@ class Pretended:
     def known(self, number: int, variants: Sequence[Variant], *, took_s: float | None = None) -> tuple[TuneLaunch, ...]:
         return self.ended.get(number, ())
 
+    def known_rounds(self) -> tuple[int, ...]:
+        return tuple(range(1, len(self.rounds) + 1))
+
+    def launched(self, number: int) -> frozenset[str]:
+        ids = {one.name: one.case.id for one in space_of(CASE).variants}
+        return frozenset(ids[name] for name in self.rounds[number - 1])
+
     def lasted_s(self, number: int) -> float:
         return self.lasted.get(number, 0.0)
 
@@ -80,11 +88,18 @@ class Pretended:
 
 @pytest.fixture
 def search(tmp_path: Path) -> Callable[..., Search]:
-    def made(bench: Pretended, space: Space | None = None, *, gpus: int = 1, **more: Any) -> Search:
+    def made(
+        bench: Pretended,
+        space: Space | None = None,
+        *,
+        gpus: int = 1,
+        limits: Mapping[str, Any] = MappingProxyType({"memory_mib": 40960.0}),
+        **more: Any,
+    ) -> Search:
         space = space or space_of(CASE)
         return Search(
             space=space,
-            chooser=Race([one.name for one in space.variants], memory_mib=40960.0),
+            chooser=Race([one.name for one in space.variants], **limits),
             bench=bench,  # type: ignore[arg-type]
             book=Book(tmp_path, {}),
             gpus=gpus,
@@ -200,12 +215,12 @@ def test_what_ended_before_an_interrupt_is_known_afterwards(search: Callable[...
     with pytest.raises(KeyboardInterrupt):
         search(bench, gpus=2).run()
     before = list(bench.rounds)
-    assert before[2] == ("quick", "alike-1")
+    assert before[2] == ("alike-1", "alike-2")
     bench.interrupts = 0
     tuned = search(bench, gpus=2).run()
     assert tuned.standings[0].variant == "quick"
     # The one that had ended is not launched for what is known of it.
-    assert bench.rounds[3][0] == "alike-1"
+    assert bench.rounds[3][0] == "alike-2"
 
 
 def test_what_a_killed_command_left_is_read_first(search: Callable[..., Search], tmp_path: Path) -> None:
@@ -354,3 +369,102 @@ def test_a_search_that_was_over_goes_on_where_its_best_draws_another_picture(sea
     tuned = search(Pretended(rounds=[()] * 50), space, drew=lambda one: drew.get(one.name)).run()
     assert (tuned.code, tuned.standings[0].variant) == ("decided", "alike-1")
     assert codes(tuned)["slow"] == "slower"
+
+
+def test_with_other_limits_what_was_measured_stands_and_only_what_is_missing_is_launched(
+    search: Callable[..., Search],
+) -> None:
+    """As with --memory, --within and --launches in another command."""
+    space = space_of(CASE, {"quick": "", "alike-1": "", "large": ""})
+    first = search(Pretended(), space).run()
+    assert (first.standings[0].variant, codes(first)["large"]) == ("quick", "memory")
+    count = {one.variant: one.launches for one in first.standings}
+
+    def again(**limits: Any) -> tuple[Tuned, list[tuple[str, ...]]]:
+        bench = Pretended(rounds=[()] * 100)
+        return search(bench, space, limits={"memory_mib": 40960.0, **limits}).run(), bench.rounds[100:]
+
+    # What was the best needs too much now: those that were slower than it race again, and it is launched no more.
+    tuned, rounds = again(memory_mib=10000.0)
+    assert tuned.standings[0].variant == "alike-1"
+    assert codes(tuned)["quick"] == codes(tuned)["large"] == "memory"
+    assert not {("quick",), ("large",)} & set(rounds)
+    # What was too large is the quickest of all.
+    tuned, rounds = again(memory_mib=None)
+    assert (tuned.code, tuned.standings[0].variant, codes(tuned)["quick"]) == ("decided", "large", "slower")
+    assert tuned.launches >= sum(count.values())
+    # Here nothing is missing.
+    tuned, rounds = again(memory_mib=None, within=0.3)
+    assert (tuned.standings[0].variant, rounds) == ("large", [])
+
+
+def test_a_retried_variant_is_launched_again_and_no_other_one(search: Callable[..., Search]) -> None:
+    bench = Pretended(dropped={"quick": [FAILED], "slow": [FAILED]})
+    space = space_of(CASE, {"slow": "", "quick": "", "alike-1": ""})
+    first = search(bench, space)
+    assert codes(first.run())["quick"] == "failed"
+    spent_s, before = first.used_s, len(bench.rounds)
+    for had in (("quick",), ()):
+        again = search(bench, space, retry=("quick", "alike-1"))
+        tuned = again.run()
+        # Neither what counts is forgotten, nor what is not named.
+        assert again.retried == had
+        assert (tuned.standings[0].variant, codes(tuned)["slow"]) == ("quick", "failed")
+    assert bench.rounds[before] == ("quick",)
+    # The time of the try that is forgotten stays spent.
+    assert again.used_s > spent_s
+
+
+def test_a_try_that_failed_in_a_round_that_was_killed_is_retried_too(search: Callable[..., Search]) -> None:
+    bench = Pretended(interrupts=1)
+    bench.dropped = {"as-written": [FAILED]}
+    space = space_of(CASE, {"quick": ""})
+    with pytest.raises(KeyboardInterrupt):
+        search(bench, space).run()
+    bench.interrupts = 0
+    again = search(bench, space, retry=["as-written"])
+    assert codes(again.run()) == {"as-written": "slower"}
+    assert again.retried == ("as-written",)
+
+
+def test_the_gpus_are_filled_with_what_the_round_still_has_to_launch(search: Callable[..., Search]) -> None:
+    plays = {"slow": "", "alike-1": "", "quick": "", "alike-2": ""}
+    space = space_of(CASE, plays, gpus={"slow": 4, "alike-1": 4, "quick": 2, "alike-2": 2})
+    bench = Pretended()
+    search(bench, space, gpus=4).run()
+    # The second launch of the case as it is written, too, is beside others.
+    assert bench.rounds[:3] == [("as-written", "quick"), ("as-written", "alike-2"), ("slow",)]
+
+
+def test_what_compiles_has_its_first_launch_beside_nothing_that_others_wait_for(search: Callable[..., Search]) -> None:
+    plays = {"slow": "", "quick": "", "alike-1": ""}
+    space = space_of(CASE, plays, gpus={"slow": 2, "quick": 1, "alike-1": 1})
+    compiled = replace(space.variants[2].case, args={"enable-torch-compile": True})
+    variants = [replace(one, case=compiled) if one.name == "quick" else one for one in space.variants]
+    space = replace(space, variants=tuple(variants))
+    bench = Pretended()
+    made = search(bench, space, gpus=2)
+    made.chooser = Race(launch_order(space))
+    made.run()
+    assert bench.rounds[:3] == [("as-written", "alike-1"), ("as-written",), ("slow",)]
+    assert bench.rounds[3] == ("quick",)
+
+
+@pytest.mark.parametrize("cut", ["came", "spent", "begun"])
+def test_a_state_that_was_cut_off_goes_on_without_a_launch_too_many(
+    search: Callable[..., Search], tmp_path: Path, cut: str
+) -> None:
+    """The line may have been being written, or the file was copied while it was."""
+    bench, space = Pretended(), space_of(CASE, {"quick": "", "crashes": ""})
+    tuned = search(bench, space).run()
+    rounds = list(bench.rounds)
+    bench.ended = {one.round: (one,) for one in Book(tmp_path, {}).launches}
+    lines = (tmp_path / NAME).read_text().splitlines(keepends=True)
+    last = max(at for at, line in enumerate(lines) if line.startswith(f'{{"{cut}"'))
+    (tmp_path / NAME).write_text("".join(lines[:last]) + lines[last][:14])
+    made = search(bench, space)
+    assert made.book.cut == last + 1
+    assert made.run() == tuned
+    assert bench.rounds == rounds
+    again = search(bench, space)
+    assert (again.book.cut, again.run(), bench.rounds) == (None, tuned, rounds)
