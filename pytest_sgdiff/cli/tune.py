@@ -23,7 +23,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Tuned, TuneStep, TuneTrouble
+    from pytest_sgdiff.data import Tuned, TuneNote, TuneStep, TuneTrouble
     from pytest_sgdiff.tuning.bench import Bench
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.tune import Search
@@ -60,7 +60,10 @@ def add(commands: Subparsers) -> None:
         epilog=EPILOG,
     )
     parser.add_argument(
-        "case", nargs="?", metavar="CASE", help="the id of a case to make faster, or the name of a matrix to rank"
+        "case",
+        nargs="?",
+        metavar="CASE",
+        help="the id of a case to make faster, or the name of a matrix to rank; also as FILE::ID",
     )
     parser.add_argument("--model", metavar="MODEL", help="a model instead of a case: its name, or its folder")
     parser.add_argument("--width", type=int, metavar="PIXELS", help="of a model: the width of its output")
@@ -103,17 +106,23 @@ def add(commands: Subparsers) -> None:
         "--budget", metavar="TIME", help="begin no launch that is not expected to end in this time, such as 2h"
     )
     parser.add_argument("--engine-cmd", metavar="CMD", help="as --sgdiff-engine-cmd (default: that of the project)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the search here (default: .sgdiff/tune/CASE)")
-    parser.add_argument("--restart", action="store_true", help="forget what an earlier such command has measured")
+    parser.add_argument("--out", type=_path, metavar="DIR", help="keep the search here (default: .sgdiff/tune/CASE)")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--restart", action="store_true", help="forget what an earlier such command has measured")
+    again.add_argument(
+        "--retry",
+        metavar="VARIANTS",
+        help="forget launches of these that did not count, and try them again, such as fa,compile; what counts stays",
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the variants, and what is left out and why, and launch nothing"
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the winner as a case to FILE")
+    parser.add_argument("--write", type=_path, metavar="FILE", help="write the winner as a case to FILE")
     parser.add_argument(
         "--report",
         action="append",
         default=[],
-        type=Path,
+        type=_path,
         metavar="PATH",
         help="write the result to PATH, whose suffix chooses the form: .html .md .json .txt (repeatable)",
     )
@@ -122,6 +131,12 @@ def add(commands: Subparsers) -> None:
         "--pytest", default="", metavar="WORDS", help="more arguments of pytest: --pytest='--sgdiff-isolation=alone'"
     )
     parser.set_defaults(run=_tune)
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def _tune(chosen: argparse.Namespace) -> int:
@@ -161,12 +176,14 @@ def _show(prepared: Prepared) -> int:
 
 
 def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
+    from pytest_sgdiff.data import TuneNote
     from pytest_sgdiff.files.run_folders import IGNORE, PARENT
     from pytest_sgdiff.launch.signals import as_ctrl_c
     from pytest_sgdiff.redact import Redaction
     from pytest_sgdiff.reports import tune_text
     from pytest_sgdiff.tuning.bench import Bench, Plan
     from pytest_sgdiff.tuning.book import NAME, Book
+    from pytest_sgdiff.tuning.notes import not_retried, nothing_usable
     from pytest_sgdiff.tuning.pictures import is_settled, pictures
     from pytest_sgdiff.tuning.search import Race
     from pytest_sgdiff.tuning.tune import Search, launch_order
@@ -183,6 +200,8 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
         if chosen.restart:
             data_files.remove(folder / NAME, below=folder)
         book = Book(folder, _of(prepared), variants={one.name for one in prepared.space.variants})
+        if book.cut is not None:
+            _note(TuneNote(code="cut", path=os.path.relpath(folder / NAME), line=book.cut), prepared)
         plan = Plan(
             case=prepared.case,
             metric=prepared.metric,
@@ -207,6 +226,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             say=partial(_say, tune_text.shown_in(prepared.space.variants)),
             drew=None if prepared.allow_lossy else lambda one: pictures(bench, written, one, book.launches),
             settled=lambda: written is None or is_settled(bench, written, book.launches),
+            retry=prepared.retry,
         )
         if prepared.other_requests:
             shown = tune_text.shown_in(prepared.space.variants)
@@ -221,6 +241,9 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             trouble = error
     # What hours have found out is printed whatever becomes of files.
     print("\n".join(tune_text.summary(report, verbose=chosen.verbose)))
+    notes = nothing_usable(tuned, write=None if chosen.write is None else str(chosen.write))
+    for note in (*not_retried(prepared.retry, search.retried), *(notes if report.best is None else ())):
+        _note(note, prepared)
     _write_reports(chosen.report, report, hide=Redaction({**os.environ, **prepared.case.env}).text)
     if trouble is not None:
         raise trouble
@@ -324,13 +347,15 @@ def _alone(folder: Path) -> Iterator[int]:
 
 
 def _of(prepared: Prepared) -> Mapping[str, str]:
-    """What a search is of: what was measured of another one says nothing of this one."""
+    """What a search is of: what was measured of another one says nothing of this one. What decides only which launches
+    are made, and when they are enough, is no part of it: the memory, the tolerance, the most launches, the time."""
     from pytest_sgdiff.files.wire import to_plain
 
-    # Where a case stands and what it says of itself change no launch: a comment may be added above it.
+    # Where a case stands and what it says of itself change no launch: a comment may be added above it. Nor is one that
+    # counts another launch where it may take longer.
     here = prepared.case.location
     work = [
-        replace(one.case, location=here, locations={}, written=None, summary="", source="")
+        replace(one.case, location=here, locations={}, written=None, summary="", source="", timeout_s=0.0)
         for one in prepared.space.variants
     ]
     told = json.dumps([{**to_plain(case), "location": None} for case in work], sort_keys=True)
@@ -343,10 +368,7 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
         "engine command": shlex.join(engine.command),
         "GPUs": prepared.spec,
         "machine": prepared.machine,
-        "memory": "" if prepared.memory_mib is None else f"{prepared.memory_mib:g} MiB",
         "metric": prepared.metric,
-        "within": f"{100 * prepared.within:g} %",
-        "launches": str(prepared.most_launches),
         "arguments of pytest": shlex.join(prepared.arguments),
     }
 
@@ -355,3 +377,10 @@ def _say(shown: Callable[[str], str], step: TuneStep) -> None:
     from pytest_sgdiff.reports import tune_text
 
     print(tune_text.step(step, shown), file=sys.stderr, flush=True)
+
+
+def _note(note: TuneNote, prepared: Prepared) -> None:
+    from pytest_sgdiff.reports import tune_notes, tune_text
+
+    words = tune_notes.note(note, tune_text.shown_in(prepared.space.variants))
+    print(f"sgdiff tune: {words}", file=sys.stderr, flush=True)

@@ -45,7 +45,8 @@ class Prepared:
     """What a command asks for, all of it settled and nothing launched: `case` is the case as it is written, or the
     first of a matrix; it was `named` so, and the `folder` keeps its search; `engine` was asked for its flags. `spec`
     means the `gpus` that variants may have at a time, on this `machine`, of `products`. Sizes are in MiB, times in s,
-    `within` is a fraction. `other_requests` are variants of the space that ask for something else than the case."""
+    `within` is a fraction. `other_requests` are variants of the space that ask for something else than the case;
+    `retry` are those of which launches that did not count are to be forgotten."""
 
     case: Case
     named: str
@@ -64,6 +65,7 @@ class Prepared:
     budget_s: float | None
     allow_lossy: bool
     arguments: tuple[str, ...]
+    retry: tuple[str, ...] = ()
 
 
 def prepared_for(chosen: argparse.Namespace) -> Prepared:
@@ -76,6 +78,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
     from pytest_sgdiff.tuning.requests import other_requests
     from pytest_sgdiff.tuning.space import matrix_space, space
 
+    _check_texts(chosen)
     for path in chosen.report:
         if path.suffix not in REPORTS:
             raise OptionError(f"--report {path}: the suffix chooses the form, use {', '.join(REPORTS)}")
@@ -119,6 +122,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
         raise OptionError(f"{named}: no variant can be launched:", *(tune_text.pruned(one) for one in found.pruned))
     if chosen.only is not None:
         found = _only(chosen.only, found)
+    retry = _retry(chosen.retry, found)
     return Prepared(
         case=case,
         named=named,
@@ -137,7 +141,48 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
         budget_s=budget_s,
         allow_lossy=chosen.allow_lossy or (chosen.preset is not None and PRESETS[chosen.preset].allow_lossy),
         arguments=arguments,
+        retry=retry,
     )
+
+
+_EMPTY: Mapping[str, str] = {
+    "case": "the id of a case",
+    "model": "a model, such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or its folder",
+    "gpus": "GPUs, such as 2, 0,1 or none",
+    "memory": "a size, such as 40GiB",
+    "preset": "a preset, such as low-vram",
+    "axes": "axes, such as attention,compile",
+    "only": "settings, such as fa,compile",
+    "metric": "a time, such as denoise or e2e",
+    "budget": "a time, such as 2h",
+    "engine_cmd": "a command, such as sglang",
+    "retry": "variants, such as fa,compile",
+}
+"""What is to be given to the options of which an empty value would mean that they are not given."""
+
+
+def _check_texts(chosen: argparse.Namespace) -> None:
+    """Refuse what is empty, and models that are not on this machine. Raises OptionError."""
+    for name, fix in _EMPTY.items():
+        if (value := getattr(chosen, name)) is not None and not value.strip():
+            option = "CASE" if name == "case" else f"--{name.replace('_', '-')}"
+            raise OptionError(
+                f"{option} {value!r}: is empty: give {fix}" + ("" if name == "case" else ", or leave it out")
+            )
+    named = [("--model", chosen.model)] if chosen.model is not None else []
+    named += [("--transformer", part.strip()) for text in chosen.transformer for part in text.split(",")]
+    for option, path in named:
+        full = os.path.abspath(os.path.expanduser(path))
+        if path.startswith("/") and not os.path.exists(path):
+            raise OptionError(
+                f"{option} {path}: there is no such path on this machine: correct it, or give an id such as org/name; "
+                "what only a container has must be at the same path here, too"
+            )
+        # The engine expands no ~, and each launch has a folder of its own.
+        if path.startswith(("~", "./", "../")) or (path and not path.startswith("/") and os.path.exists(path)):
+            raise OptionError(
+                f"{option} {path}: a launch does not find it, as it has a folder of its own: write {full}"
+            )
 
 
 def _axes(text: str | None) -> tuple[Axis, ...] | None:
@@ -161,20 +206,46 @@ def _cases(chosen: argparse.Namespace) -> tuple[Case, ...]:
     for option in ("width", "height", "frames", "steps"):
         if getattr(chosen, option) is not None:
             raise OptionError(f"--{option}: is for a model (--model); a case says it itself")
-    known = all_cases("sgdiff tune")
-    if (case := known.get(chosen.case)) is not None:
+    path, _, name = chosen.case.rpartition("::")
+    known = _of_file(path) if path else all_cases("sgdiff tune")
+    if (case := known.get(name)) is not None:
         return (case,)
-    matrix = tuple(case for case in known.values() if case.name == chosen.case)
+    matrix = tuple(case for case in known.values() if case.name == name)
     if not matrix:
-        from difflib import get_close_matches
-
-        near = get_close_matches(chosen.case, sorted({*known, *(case.name for case in known.values())}), n=1)
-        raise OptionError(f"{chosen.case}: no such case" + (f", did you mean {near[0]}?" if near else ""))
+        raise OptionError(_no_case(chosen.case, known))
     for option in ("axes", "preset", "transformer"):
         if getattr(chosen, option):
             example = matrix[0].id
             raise OptionError(f"--{option}: {chosen.case} is a matrix, which has its variants: name one, as {example}")
     return matrix
+
+
+def _of_file(path: str) -> dict[str, Case]:
+    """The cases of a file, as the ids of pytest's tests name it. Raises OptionError if it has none."""
+    from pytest_sgdiff.cases.load import read_if_cases
+
+    file, found = Path(path), None
+    if file.suffix in (".yaml", ".yml") and file.is_file():
+        found = read_if_cases(file, Path.cwd())
+    if not found:
+        raise OptionError(f"{path}: is no file of cases: {_GIVE}")
+    return {case.id: case for case in found}
+
+
+_GIVE = "give the id of a case, as `sgdiff cases` lists them, or FILE::ID, such as cases/mine.yaml::mine"
+
+
+def _no_case(text: str, known: Mapping[str, Case]) -> str:
+    """That there is no such case, and what to give instead."""
+    from difflib import get_close_matches
+
+    names = sorted({*known, *(one.name for one in known.values())})
+    if near := get_close_matches(text.rpartition("::")[2], names, n=1):
+        return f"{text}: no such case, did you mean {near[0]}?"
+    own = [one.id for one in known.values() if os.path.realpath(one.location.path) == os.path.realpath(text)]
+    if own:
+        return f"{text}: is a file: give one of its cases: {', '.join(own)}"
+    return f"{text}: no such case: {_GIVE}"
 
 
 def _bare(chosen: argparse.Namespace) -> Case:
@@ -270,6 +341,21 @@ def _only(text: str, found: Space) -> Space:
             )
     kept = [one for one in found.variants if all(setting.name in names for setting in one.settings)]
     return replace(found, variants=tuple(kept))
+
+
+def _retry(text: str | None, found: Space) -> tuple[str, ...]:
+    """The variants that are named. Raises OptionError for one that there is none of."""
+    if text is None:
+        return ()
+    known = {one.name: one for one in found.variants}
+    # As reports call those that are lossy.
+    names = tuple(dict.fromkeys(name.strip().removesuffix(" (lossy)") for name in text.split(",")))
+    for name in names:
+        if name not in known:
+            raise OptionError(
+                f"--retry {text}: {name or 'an empty name'} is no variant here; use some of {', '.join(known)}"
+            )
+    return names
 
 
 def _launches(number: int | None) -> int:

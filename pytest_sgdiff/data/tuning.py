@@ -184,6 +184,24 @@ class Tuned:
     gpu_s: float = 0.0
 
 
+TuneNoteCode = Literal["cut", "not-retried", "not-written", "memory"]
+"""What is said beside the result of a search: a line of its state is incomplete, variants that were to be tried again
+have no try that failed, no case file is written, or so much memory would do for one variant."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneNote:
+    """Something to know beside the result: of a file, its `path` and `line`; of `variants`, the memory in MiB that the
+    first of them needs. `why` is how a search ended in which no file is written."""
+
+    code: TuneNoteCode
+    variants: tuple[str, ...] = ()
+    path: str = ""
+    line: int | None = None
+    memory_mib: float | None = None
+    why: TuneCode | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneLeft:
     """What a search still has to launch, as it looks now: launches, and seconds of GPUs (None before the first)."""
