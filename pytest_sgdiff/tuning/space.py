@@ -7,7 +7,7 @@ are known to interact (docs/tune.md says which).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -96,6 +96,7 @@ def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None)
 
 
 def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Preset | None) -> None:
+    sieve.mend(one.setting for axis in AXES if axis != "topology" for one in choices(axis, sieve.ground))
     topologies = _filling(sieve.ground)
     # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself,
     # also where its topology is not asked about.
@@ -163,11 +164,13 @@ def _named(
 @dataclass(kw_only=True, slots=True)
 class _Sieve:
     """Takes candidates one after the other, and keeps those that can be launched and are like no other. `base` is what
-    every single setting but a topology is tried on."""
+    every single setting but a topology is tried on. `mended` is a setting with which a case can be launched that cannot as
+    it is written: all others are tried together with it, but for those of its axis."""
 
     ground: Ground
     lossy: Lossy
     base: tuple[Setting, ...] = ()
+    mended: tuple[Setting, ...] = ()
     kept: dict[str, Variant] = field(default_factory=dict)
     pruned: list[Pruned] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -178,6 +181,22 @@ class _Sieve:
     def space(self) -> Space:
         """What was kept and what was not."""
         return Space(variants=tuple(self.kept.values()), pruned=tuple(self.pruned))
+
+    def mend(self, settings: Iterable[Setting]) -> None:
+        """Find a lossless setting without which nothing can be launched, and with which the case can; none where the
+        case can be launched as it is written."""
+        if frozenset() not in self._refused:
+            return
+        for one in settings:
+            case = variant_of(self.ground.case, [one]).case
+            if not one.lossy and case.gpus <= self.ground.gpus and not self._refusals(case)[1]:
+                self.mended = (one,)
+                self.single(one)
+                return
+
+    def _with_mended(self, settings: Sequence[Setting]) -> tuple[Setting, ...]:
+        taken = {one.axis for one in settings}
+        return (*settings, *(one for one in self.mended if one.axis not in taken))
 
     def single(self, *setting: Setting) -> None:
         """Judge the case as it is written, or one setting; what is not kept is listed with its reason."""
@@ -195,7 +214,7 @@ class _Sieve:
 
     def first_allowed(self, settings: Sequence[Setting]) -> tuple[Setting, ...]:
         """The first of these that nothing is known against, none if all are refused."""
-        allowed = ((one,) for one in settings if not self._refusals(variant_of(self.ground.case, [one]).case)[1])
+        allowed = ((one,) for one in settings if not self._refusals(self._variant([one]).case)[1])
         return next(allowed, ())
 
     def given(self, case: Case, *, name: str, changes: bool) -> None:
@@ -223,16 +242,19 @@ class _Sieve:
         return known
 
     def _judge(self, settings: Sequence[Setting]) -> None:
-        ordered = sorted(settings, key=lambda one: AXES.index(one.axis))
-        if name_of(ordered) not in self._seen:
-            self._sift(variant_of(self.ground.case, ordered))
+        variant = self._variant(settings)
+        if variant.name not in self._seen:
+            self._sift(variant)
+
+    def _variant(self, settings: Sequence[Setting]) -> Variant:
+        return variant_of(self.ground.case, sorted(self._with_mended(settings), key=lambda one: AXES.index(one.axis)))
 
     def _sift(self, variant: Variant) -> None:
         name, settings = variant.name, variant.settings
         self._seen.add(name)
         needed = max(variant.case.gpus, 2 if _sharded(settings) else 0)
         if needed > self.ground.gpus or (_sharded(settings) and variant.case.gpus < 2):
-            if len(settings) <= len(self.base) + 1:
+            if len(settings) <= len(self.base) + len(self.mended) + 1:
                 self._prune(settings, "gpus", name=name)
             return
         code, advice = self._refusals(variant.case)
@@ -260,7 +282,7 @@ class _Sieve:
         return "flag" if flags else "advice", together(flags, errors)
 
     def _refuse(self, variant: Variant, code: PruneCode, advice: tuple[Advice, ...]) -> None:
-        names = frozenset(one.name for one in variant.settings) - {one.name for one in self.base}
+        names = frozenset(one.name for one in variant.settings) - {one.name for one in (*self.base, *self.mended)}
         wrong = frozenset((one.slug, one.key) for one in advice)
         told = frozenset().union(*(found for parts, found in self._refused.items() if parts <= names))
         self._refused[names] = self._refused.get(names, frozenset()) | wrong

@@ -170,7 +170,8 @@ class Search:
         return {variant.name: variant for variant in self.space.variants}
 
     def _launch(self, names: Sequence[str]) -> None:
-        number = self.bench.next_round()
+        # Somebody may have removed the folders of rounds that the state knows.
+        number = max(self.bench.next_round(), 1 + max((one.begun for one in self.book.begun), default=0))
         left = self.chooser.left().launches
         self.say(
             TuneStep(

@@ -16,7 +16,7 @@ import pytest
 from pytest_sgdiff.cases.load import load_cases
 from pytest_sgdiff.cli import main, tune
 from pytest_sgdiff.cli.tune_plan import NotCollectedError, prepared_for
-from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, TuneTrouble, Variant
+from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, TuneNote, TuneTrouble, Variant
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError
 
 CASE = """\
@@ -263,6 +263,22 @@ def test_a_model_without_a_case_gets_a_file_that_pytest_finds(project: Path, mon
         ([*TUNE[:-1], "no-such-engine"], "no-such-engine"),
         (["tune", "tiny", "--gpus", "x"], "x"),
         (["tune", "tiny", "--gpus", "9"], "sgdiff: --gpus=9"),
+        (["tune", "", "--gpus", "none"], "CASE ''"),
+        (["tune", "test_speed", "--gpus", "none"], "FILE::ID"),
+        (["tune", "tests/test_x.py::test_speed", "--gpus", "none"], "tests/test_x.py: is no file of cases"),
+        (["tune", "cases/tiny.yaml", "--gpus", "none"], "give one of its cases: tiny"),
+        (["tune", "cases/tiny.yaml::tinny", "--gpus", "none"], "did you mean tiny?"),
+        (["tune", "--model", " "], "--model ' '"),
+        (["tune", "--model", "/nonexistent/x", "--dry-run"], "--model /nonexistent/x"),
+        ([*TUNE, "--metric", ""], "--metric ''"),
+        (["tune", "tiny", "--gpus", "", "--dry-run"], "--gpus ''"),
+        ([*TUNE[:-1], ""], "--engine-cmd ''"),
+        ([*TUNE, "--memory", ""], "--memory ''"),
+        ([*TUNE, "--transformer", "/nonexistent/x", "--dry-run"], "--transformer /nonexistent/x"),
+        ([*TUNE, "--transformer", "a/b,~/x", "--dry-run"], "--transformer ~/x"),
+        ([*TUNE, "--transformer", "cases", "--dry-run"], "/cases"),
+        ([*TUNE, "--retry", "compil"], "use some of as-written, compile, compile-regional"),
+        ([*TUNE, "--retry", ""], "--retry ''"),
         ([*TUNE, "--only", "eager"], "eager is what as-written is: leave eager out, or use some of compile"),
     ],
 )
@@ -401,3 +417,96 @@ def test_winners_of_two_variants_of_a_matrix_have_two_ids(
     assert main([*words, "cases/again.yaml", "--out", "search"]) == 2
     assert "cases/fa.yaml" in capsys.readouterr().err
     assert (len(launched), (project / "cases" / "again.yaml").exists()) == (count, False)
+
+
+def test_a_case_may_be_named_as_pytest_names_its_test(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", "cases/tiny.yaml::tiny", *TUNE[2:], "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("tiny: ")
+    (project / "cases" / "tiny.yaml").write_text(MATRIX)
+    for name, more in (("mine", []), ("mine[fa]", ["--axes", "compile"])):
+        assert main(["tune", f"cases/tiny.yaml::{name}", "--gpus", "none", *TUNE[6:], "--dry-run", *more]) == 0
+        assert capsys.readouterr().out.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("option", ["--out", "--write", "--report"])
+def test_an_empty_path_is_none(project: Path, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main([*TUNE, option, ""])
+    assert raised.value.code == 2
+    assert option in capsys.readouterr().err
+
+
+def test_other_limits_and_another_timeout_go_on_with_what_was_measured(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launched = measuring(monkeypatch, quick)
+    words = [*TUNE, "--only", "compile"]
+    assert main(words) == 0
+    count = len(launched)
+    for more, code in ((["--memory", "900MiB"], 4), (["--within", "30%"], 0), (["--launches", "1"], 0)):
+        assert main([*words, *more]) == code
+    path = project / "cases" / "tiny.yaml"
+    path.write_text(CASE + "    timeout: 1h\n")
+    assert main([*words, "--memory", "40GiB"]) == 0
+    assert len(launched) == count
+    assert capsys.readouterr().out.count("tiny: compile is the fastest") == 4
+
+
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[TuneNote]:
+    """What is said beside the result."""
+    said: list[TuneNote] = []
+    monkeypatch.setattr(tune, "_note", lambda note, _: said.append(note))
+    return said
+
+
+def test_only_the_variants_that_are_named_are_tried_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = notes(monkeypatch)
+    measuring(monkeypatch, lambda name: 1000.0 if name == "as-written" else None)
+    assert main(TUNE) == 0
+    launched = measuring(monkeypatch, quick)
+    assert main(TUNE) == 0
+    assert launched == []
+    assert main([*TUNE, "--retry", "compile, as-written", "--report", "x.json"]) == 0
+    assert set(launched) == {"compile"}
+    assert json.loads((project / "x.json").read_text())["best"] == "compile"
+    assert said == [TuneNote(code="not-retried", variants=("as-written",))]
+
+
+@pytest.mark.parametrize(
+    ("ms", "more", "told"),
+    [
+        (lambda name: None, [], [TuneNote(code="not-written", path="cases/x.yaml", why="nothing")]),
+        (quick, ["--budget", "0.9s"], []),
+        (
+            quick,
+            ["--memory", "900MiB"],
+            [
+                TuneNote(code="not-written", path="cases/x.yaml", why="nothing"),
+                TuneNote(code="memory", variants=("as-written",), memory_mib=1000.0),
+            ],
+        ),
+    ],
+    ids=["nothing-runs", "best-so-far", "nothing-fits"],
+)
+def test_why_no_file_is_written_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, ms: Callable[[str], float | None], more: list[str], told: object
+) -> None:
+    said = notes(monkeypatch)
+    measuring(monkeypatch, ms)
+    main([*TUNE, *more, "--write", "cases/x.yaml"])
+    assert said == told
+    assert (project / "cases" / "x.yaml").exists() is not bool(told)
+
+
+def test_a_line_that_was_cut_off_is_left_out_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = notes(monkeypatch)
+    launched = measuring(monkeypatch, quick)
+    assert main([*TUNE, "--out", "search"]) == 0
+    count = len(launched)
+    with (project / "search" / "state.jsonl").open("a") as file:
+        file.write('{"came": {"rou')
+    lines = (project / "search" / "state.jsonl").read_text().count("\n") + 1
+    for _ in range(2):
+        assert main([*TUNE, "--out", "search"]) == 0
+    assert said == [TuneNote(code="cut", path="search/state.jsonl", line=lines)]
+    assert len(launched) == count

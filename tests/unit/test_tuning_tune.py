@@ -398,6 +398,15 @@ def test_with_other_limits_what_was_measured_stands_and_only_what_is_missing_is_
     assert (tuned.standings[0].variant, rounds) == ("large", [])
 
 
+def test_a_round_whose_folder_is_gone_gives_its_number_to_no_other(search: Callable[..., Search]) -> None:
+    space = space_of(CASE, {"quick": "", "large": ""})
+    search(Pretended(), space).run()
+    made = search(Pretended(), space, limits={})
+    made.run()
+    numbers = [one.begun for one in made.book.begun]
+    assert numbers == sorted(set(numbers))
+
+
 def test_a_retried_variant_is_launched_again_and_no_other_one(search: Callable[..., Search]) -> None:
     bench = Pretended(dropped={"quick": [FAILED], "slow": [FAILED]})
     space = space_of(CASE, {"slow": "", "quick": "", "alike-1": ""})
