@@ -164,8 +164,8 @@ def _named(
 @dataclass(kw_only=True, slots=True)
 class _Sieve:
     """Takes candidates one after the other, and keeps those that can be launched and are like no other. `base` is what
-    every single setting but a topology is tried on. `mended` is a setting with which a case can be launched that cannot as
-    it is written: all others are tried together with it, but for those of its axis."""
+    every single setting but a topology is tried on. `mended` is a setting with which a case can be launched that cannot
+    be as it is written: all others are tried together with it, but for those of its axis."""
 
     ground: Ground
     lossy: Lossy

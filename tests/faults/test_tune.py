@@ -138,8 +138,14 @@ def test_the_best_is_found_and_a_kill_in_the_middle_costs_one_round(project: Pat
     again = tune(project, "--report", "again.json")
     assert (again.returncode, len(launched(project))) == (0, count)
     assert json.loads((project / "again.json").read_text())["variants"] == list(found.values())
+    # With other limits what was measured stands, and what needs too much now is given up.
+    less = tune(project, "--memory", "10GiB", "--within", "5%")
+    assert less.returncode == 0, less.stderr
+    told = ranking(project)
+    assert (told["variants"]["compile"]["dropped"]["code"], told["best"] in ("fa", "sdpa")) == ("memory", True)
+    assert "tiny[compile]" not in launched(project)[count:]
     # Of something else it is another search.
-    other = tune(project, "--within", "5%")
+    other = tune(project, "--metric", "e2e")
     assert (other.returncode, "--restart" in other.stderr) == (2, True)
 
 
@@ -241,3 +247,24 @@ def test_engines_end_with_a_killed_command_that_ignored_ctrl_c(project: Path, st
         wait_for(lambda: held(project), otherwise="no engine was launched")
         killed.kill()
     wait_for(lambda: not any(map(alive, held(project))), otherwise="an engine runs on")
+
+
+def test_a_state_that_was_cut_off_loses_no_launch_and_one_that_failed_is_tried_again(project: Path) -> None:
+    words = (*TUNE, "--only", "compile,cudnn-sdpa")
+    done = tune(project, words=words)
+    assert done.returncode == 0, done.stderr
+    before, known = launched(project), tries(project)
+    assert ("cudnn-sdpa", "failed") in known
+    path = project / ".sgdiff" / "tune" / "tiny" / "state.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    # In the line of the first launch of the last round but one, and all that came later.
+    at = [number for number, line in enumerate(lines) if line.startswith('{"begun"')][-2] + 2
+    path.write_text("".join(lines[:at]) + lines[at][:30])
+    again = tune(project, words=words)
+    assert (again.returncode, again.stderr.count("incomplete")) == (0, 1), again.stderr
+    assert launched(project) == before
+    assert sorted(map(str, tries(project))) == sorted(map(str, known))
+    retried = tune(project, "--retry", "cudnn-sdpa", words=words)
+    assert retried.returncode == 0, retried.stderr
+    assert launched(project) == [*before, "tiny[cudnn-sdpa]"]
+    assert tries(project)[-1] == ("cudnn-sdpa", "failed")

@@ -471,3 +471,30 @@ def test_presets_and_recipes_name_settings_that_there_are():
         assert [name for axis, name in one.settings.items() if name not in there[axis]] == []
     for preset in PRESETS.values():
         assert [name for axis, offered in preset.offered.items() for name in offered if name not in there[axis]] == []
+
+
+HQ = ("args: {pipeline-class-name: LTX2TwoStageHQPipeline, ltx2-two-stage-device-mode: snapshot}",)
+
+
+def test_a_case_that_is_refused_for_one_flag_is_searched_with_another_value_of_it() -> None:
+    """0.5.23 has no such device mode. Else every setting would be refused with the case, and not even be listed."""
+    found = spaced(case_of(*HQ, model="Lightricks/LTX-2.3"), version="0.5.23")
+    assert reasons(found)["as-written"].startswith("flag")
+    assert {"stages-original", "compile+stages-original", "fa+stages-original", "stages-resident"} <= set(names(found))
+    assert reasons(found)["fsdp+stages-original"] == "gpus"
+    # Nothing is added where the case can be launched.
+    older = names(spaced(case_of(*HQ, model="Lightricks/LTX-2.3"), version="0.5.13"))
+    assert {"as-written", "compile", "stages-original"} <= set(older)
+    assert "fa+stages-original" not in older
+
+
+def test_it_is_searched_on_other_gpus_and_on_axes_that_have_no_such_setting_too() -> None:
+    case = case_of(*HQ, model="Lightricks/LTX-2.3")
+    assert {"cfg2+stages-original", "cfg2+fa+stages-original"} <= set(names(spaced(case, gpus=2, version="0.5.23")))
+    only = spaced(case, version="0.5.23", axes=("compile",))
+    assert {"stages-original", "compile+stages-original"} <= set(names(only))
+
+
+def test_a_case_that_no_setting_can_mend_has_no_variants() -> None:
+    found = spaced(case_of("args: {no-such-flag: true}"))
+    assert (found.variants, set(reasons(found)) >= {"as-written"}) == ((), True)
