@@ -31,3 +31,5 @@ def test_the_least_memory_is_that_of_the_smallest_variant_that_needs_too_much() 
     )
     tuned = Tuned(code="nothing", standings=standings, confidence=0.95, within=0.02)
     assert list(nothing_usable(tuned, write=None)) == [TuneNote(code="memory", variants=("b",), memory_mib=8000.0)]
+    late = Tuned(code="budget", standings=(), confidence=0.95, within=0.02)
+    assert list(nothing_usable(late, write="x.yaml")) == [TuneNote(code="not-written", path="x.yaml", why="budget")]
