@@ -11,7 +11,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pytest_sgdiff.data import Advice, Case
+from pytest_sgdiff.cases.transformers import folders, read_transformers
+from pytest_sgdiff.data import Advice, Case, Transformer
 from pytest_sgdiff.data.tuning import Axis, PruneCode, Pruned, Setting, Space, Variant
 from pytest_sgdiff.engines.flags.check import complaints, has_flags
 from pytest_sgdiff.engines.flags.lookup import EngineFlags
@@ -159,6 +160,8 @@ class _Sieve:
     _idle: dict[str, bool] = field(default_factory=dict)
     _works: dict[Hashable, str] = field(default_factory=dict)
     _refused: dict[frozenset[str], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    # Thousands of variants are of one model.
+    _transformers: dict[tuple[str, ...] | None, tuple[Transformer, ...] | None] = field(default_factory=dict)
 
     def space(self) -> Space:
         """What was kept and what was not."""
@@ -240,7 +243,10 @@ class _Sieve:
             for one in found
             if one.level == "error"
         ]
-        general = advise(case, engine=engine, gpu_products=self.ground.products)
+        named = folders(case)
+        if named not in self._transformers:
+            self._transformers[named] = read_transformers(named)
+        general = advise(case, engine=engine, gpu_products=self.ground.products, transformers=self._transformers[named])
         errors = [one for one in general if one.level == "error"]
         return "flag" if flags else "advice", together(flags, errors)
 
