@@ -252,7 +252,7 @@ def _unsplit(view: View, transformer: Transformer, layout: _Layout) -> Finding |
             return Finding(
                 _sequence_key(view),
                 f"a Ulysses degree of {layout.ulysses}{chosen} does not divide the {numbers[key]} {_noun(key)} of "
-                f"{transformer.source}{ranks}, and the engine fails at the first request, after it loaded: set "
+                f"{transformer.source}{ranks}, and the engine fails at the first request, after it loaded. Set "
                 f"ulysses-degree to {_degrees(share, layout.sequence)}, and give the other GPUs to ring-degree or CFG "
                 "parallel, or use fewer",
             )

@@ -97,7 +97,16 @@ def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None)
 
 
 def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Preset | None) -> None:
-    topologies = [one.setting for one in choices("topology", sieve.ground) if one.role == "main"]
+    known = choices("topology", sieve.ground)
+    topologies = [one.setting for one in known if one.role == "main"]
+    if not sieve.first_allowed(topologies):
+        # Of a model that none of them can split, the first of the others is what these GPUs can do.
+        instead = sieve.first_allowed([one.setting for one in known if one.role == "side"])
+        topologies += instead
+        offered = {
+            axis: [replace(one, role="main") if one.setting in instead else one for one in found]
+            for axis, found in offered.items()
+        }
     # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself,
     # also where its topology is not asked about.
     spread = sieve.first_allowed(topologies) if sieve.ground.case.gpus != sieve.ground.gpus else ()
