@@ -63,6 +63,10 @@ _CLASSES: Mapping[str, _Class] = {
     # MOVA's, of pictures and of sound.
     **dict.fromkeys(("WanModel", "WanAudioModel"), _Class(tensor=("num_heads",), ulysses=("num_heads",))),
 }
+# Classes that 0.5.17 refuses to spread over a ring: those with UlyssesAttention, and MiniMax-H3. Those with text that
+# every rank has whole it refuses to spread over a ring and by Ulysses. 0.5.18 does all of it.
+_NO_RING = ("ZImageTransformer2DModel", "HunyuanVideoTransformer3DModel", "MiniMaxH3DiTModel")
+_NO_RING_WITH_ULYSSES = ("JoyTransformer3DModel", "JoyImageEditTransformer3DModel", "Krea2Transformer2DModel")
 _SD3, _SANA, _SANA_WM = "SD3Transformer2DModel", "SanaTransformer2DModel", "SanaWMTransformer3DModel"
 
 
@@ -81,21 +85,22 @@ def _plain(name: str, kind: str, heads: int, *, guided: bool) -> _Public:
     return _Public(name=name, kind=kind, heads=({"num_attention_heads": heads},), guided=guided)
 
 
-_WAN, _FLUX = "WanTransformer3DModel", "FluxTransformer2DModel"
+_WAN, _FLUX, _IDEOGRAM = "WanTransformer3DModel", "FluxTransformer2DModel", "Ideogram4Transformer2DModel"
 # Numbers of heads: [engine] is the default of the class in the engine's configs/models/dits, [diffusers] that of the
 # class in diffusers, or scripts/convert_wan_to_diffusers.py there, [Wan] wan/configs of the Wan repositories. A default
 # is here only where the published model is what the class was written for. `guided` was computed with 0.5.17.
 _MODELS: Sequence[_Public] = (
     _plain(r"Wan-AI/Wan2\.1-T2V-1\.3B-Diffusers", _WAN, 12, guided=True),  # [diffusers], [Wan]
-    # Made of the former and of its 14B sister, without a change of shape.
+    # Distilled from Wan's own, whose shape they keep.
     _plain(r"FastVideo/FastWan2\.1-T2V-1\.3B-Diffusers", _WAN, 12, guided=True),
     _plain(r"IPostYellow/TurboWan2\.1-T2V-1\.3B-Diffusers", _WAN, 12, guided=True),
-    _plain(r"IPostYellow/TurboWan2\.1-T2V-14B(?:-720P)?-Diffusers", _WAN, 40, guided=True),
+    _plain(r"IPostYellow/TurboWan2\.(?:1-T2V-14B(?:-720P)?|2-I2V-A14B)-Diffusers", _WAN, 40, guided=True),
+    _plain(r"FastVideo/FastWan2\.2-TI2V-5B-(?:FullAttn-)?Diffusers", _WAN, 24, guided=True),
     _plain(r"Wan-AI/Wan2\.1-(?:T2V-14B|I2V-14B-(?:480|720)P)-Diffusers", _WAN, 40, guided=True),  # [diffusers], [Wan]
     _plain(r"Wan-AI/Wan2\.2-(?:T2V|I2V)-A14B-Diffusers", _WAN, 40, guided=True),  # [engine], [Wan]
     _plain(r"Wan-AI/Wan2\.2-TI2V-5B-Diffusers", _WAN, 24, guided=True),  # [Wan]
     _plain(r"black-forest-labs/FLUX\.1-(?:dev|schnell)", _FLUX, 24, guided=False),  # [engine], [diffusers]
-    _plain(r"black-forest-labs/FLUX\.2-dev", "Flux2Transformer2DModel", 48, guided=False),  # [diffusers]
+    _plain(r"black-forest-labs/FLUX\.2-dev(?:-NVFP4)?", "Flux2Transformer2DModel", 48, guided=False),  # [diffusers]
     # [engine], [diffusers]; FireRed was trained on the weights of Qwen-Image-Edit.
     _plain(
         r"Qwen/Qwen-Image(?:-2512|-Layered|-Edit(?:-2509|-2511)?)?|FireRedTeam/FireRed-Image-Edit-1\.[01]",
@@ -104,7 +109,10 @@ _MODELS: Sequence[_Public] = (
         guided=True,
     ),
     _plain(r"hunyuanvideo-community/HunyuanVideo", "HunyuanVideoTransformer3DModel", 24, guided=False),  # both
-    _plain(r"ideogram-ai/ideogram-4-(?:fp8|nf4)", "Ideogram4Transformer2DModel", 18, guided=True),  # [engine]
+    _plain(r"jdopensource/JoyAI-Image-Edit-Diffusers", "JoyImageEditTransformer3DModel", 32, guided=True),  # [engine]
+    _plain(
+        r"ideogram-ai/ideogram-4-(?:fp8|nf4)|Comfy-Org/Ideogram-4", "Ideogram4Transformer2DModel", 18, guided=True
+    ),  # [engine]
     _plain(r"fal/ideogram-v4-(?:fast|instant)", "Ideogram4Transformer2DModel", 18, guided=False),  # [engine]
     _plain(r"BestWishYsh/Helios-(?:Base|Mid)", "HeliosTransformer3DModel", 40, guided=True),  # [engine]
     _plain(r"(?:MiniMaxAI|MiniMax)/MiniMax-H3", "MiniMaxH3DiTModel", 56, guided=False),  # [engine]
@@ -176,7 +184,8 @@ def attention_heads(view: View) -> Iterator[Finding]:
 def parallel_unsupported(view: View) -> Iterator[Finding]:
     """Stable Diffusion 3: the pipeline gives each rank a strip of the latents (SpatialImagePipelineConfig), and its
     blocks, those of diffusers, attend within that strip alone. What 0.5.17 computes on the CPU for two strips is not
-    what it computes for the whole. SANA-WM: `_validate_parallelism_args` of sana_wm_pipeline.py."""
+    what it computes for the whole. SANA-WM: `_validate_parallelism_args` of sana_wm_pipeline.py. Rings: the
+    NotImplementedErrors of layers/attention/layer.py and models/dits/minimax_h3.py."""
     kinds = {one.kind for one in _transformers(view)}
     sequence, tensor = _sequence_split(view), (view.count("tp-size") or 1) > 1
     if _SD3 in kinds and sequence:
@@ -191,6 +200,13 @@ def parallel_unsupported(view: View) -> Iterator[Finding]:
             "the engine refuses SANA-WM with tensor or sequence parallelism: use CFG parallel on 2 GPUs, or set 'gpus' "
             "to 1",
         )
+    if (view.count("ring-degree") or 1) > 1 and view.version[:3] == (0, 5, 17):
+        without = {*_NO_RING, *(_NO_RING_WITH_ULYSSES if (view.count("ulysses-degree") or 1) > 1 else ())}
+        if kinds & without:
+            yield Finding(
+                view.place("ring-degree"),
+                "0.5.17 has no ring attention for this model: set ring-degree to 1, or use 0.5.18 or newer",
+            )
 
 
 def parallel_without_effect(view: View) -> Iterator[Finding]:

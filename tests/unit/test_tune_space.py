@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pytest_sgdiff.data import Case
 from pytest_sgdiff.data.tuning import PruneCode, Setting, Space, Variant
 from pytest_sgdiff.engines.flags.translate import table_flags
 from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.files import data_files
 from pytest_sgdiff.tuning.presets import PRESETS, RECIPES
 from pytest_sgdiff.tuning.settings import AXES, Ground, choices
 from pytest_sgdiff.tuning.space import matrix_space, space
@@ -103,7 +105,9 @@ def test_topologies_fill_the_gpus_or_half_of_them(gpus: int, main: list[str], si
 
 
 def test_asked_for_by_name_the_topologies_are_all_that_multiply_to_the_gpus():
-    found = spaced(case_of("args: {ulysses-degree: 8}", gpus=8), axes=["topology"])
+    found = spaced(
+        case_of("args: {ulysses-degree: 8}", model="Wan-AI/Wan2.1-T2V-14B-Diffusers", gpus=8), axes=["topology"]
+    )
     full = {degrees(one.case) for one in found.variants if one.case.gpus == 8}
     assert len(full) == 16
     assert all(cfg * ulysses * ring * tp == 8 for cfg, ulysses, ring, tp in full)  # type: ignore[misc]
@@ -121,6 +125,37 @@ def test_what_advice_refuses_is_left_out_once_and_not_again_with_others():
     found = reasons(spaced(case_of(model="black-forest-labs/FLUX.1-dev", gpus=4)))
     refused = {name for name, reason in found.items() if reason == "advice cfg-parallel-without-cfg"}
     assert refused == {"cfg2-ulysses2", "cfg2-tp2", "cfg2"}
+
+
+def test_a_topology_that_cannot_split_the_heads_is_left_out():
+    found = spaced(case_of(gpus=8))
+    refused = {name for name, reason in reasons(found).items() if reason == "advice attention-heads"}
+    assert refused == {"ulysses8", "tp2-ulysses4", "tp8"}
+    assert {"cfg2-ulysses4", "ulysses4-ring2", "cfg2-tp4", "cfg2-ulysses4+resident"} <= set(names(found))
+    assert not [one.name for one in found.variants if (degrees(one.case) or (1, 1, 1, 1))[1:] in ((8, 1, 1), (4, 1, 2))]
+
+
+def test_of_a_model_on_this_machine_the_heads_are_read_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    opened: list[pathlib.Path] = []
+    read = data_files.read_named
+    monkeypatch.setattr(data_files, "read_named", lambda path, **asked: opened.append(path) or read(path, **asked))
+    (tmp_path / "transformer").mkdir()
+    config = {"_class_name": "WanTransformer3DModel", "num_attention_heads": 2}
+    (tmp_path / "transformer" / "config.json").write_text(json.dumps(config))
+    found = reasons(spaced(case_of(model=str(tmp_path), gpus=4)))
+    refused = {name for name, reason in found.items() if reason == "advice attention-heads"}
+    assert refused == {"ulysses4", "tp2-ulysses2", "tp4"}
+    assert opened.count(tmp_path / "transformer" / "config.json") == 1
+
+
+def test_where_no_usual_topology_splits_the_heads_the_first_other_one_is_the_ground():
+    turbo = spaced(case_of(model="Tongyi-MAI/Z-Image-Turbo"), gpus=4, version="0.5.18")
+    assert reasons(turbo)["ulysses4"] == "advice attention-heads"
+    assert {"ulysses2-ring2+compile", "ulysses2-ring2+compile+layerwise"} <= set(names(turbo))
+    assert {one.case.gpus for one in turbo.variants if "compile" in one.name} == {4}
+    # Of eight GPUs none of the usual ones can be split over all.
+    half = spaced(case_of(model="Tongyi-MAI/Z-Image"), gpus=8)
+    assert {one.case.gpus for one in half.variants if "compile" in one.name} == {4}
 
 
 def test_what_the_engine_lacks_is_left_out():
