@@ -63,10 +63,12 @@ _CLASSES: Mapping[str, _Class] = {
     # MOVA's, of pictures and of sound.
     **dict.fromkeys(("WanModel", "WanAudioModel"), _Class(tensor=("num_heads",), ulysses=("num_heads",))),
 }
-# Classes that 0.5.17 refuses to spread over a ring: those with UlyssesAttention, and MiniMax-H3. Those with text that
-# every rank has whole it refuses to spread over a ring and by Ulysses. 0.5.18 does all of it.
-_NO_RING = ("ZImageTransformer2DModel", "HunyuanVideoTransformer3DModel", "MiniMaxH3DiTModel")
-_NO_RING_WITH_ULYSSES = ("JoyTransformer3DModel", "JoyImageEditTransformer3DModel", "Krea2Transformer2DModel")
+# Classes that 0.5.17 cannot spread over a ring. It refuses those with UlyssesAttention, and MiniMax-H3. Those with text
+# that every rank has whole it refuses together with Ulysses, and without it attends to the text once for every rank.
+_NO_RING = {
+    *("ZImageTransformer2DModel", "HunyuanVideoTransformer3DModel", "MiniMaxH3DiTModel"),
+    *("JoyTransformer3DModel", "JoyImageEditTransformer3DModel", "Krea2Transformer2DModel", "Cosmos3OmniTransformer"),
+}
 _SD3, _SANA, _SANA_WM = "SD3Transformer2DModel", "SanaTransformer2DModel", "SanaWMTransformer3DModel"
 
 
@@ -184,8 +186,8 @@ def attention_heads(view: View) -> Iterator[Finding]:
 def parallel_unsupported(view: View) -> Iterator[Finding]:
     """Stable Diffusion 3: the pipeline gives each rank a strip of the latents (SpatialImagePipelineConfig), and its
     blocks, those of diffusers, attend within that strip alone. What 0.5.17 computes on the CPU for two strips is not
-    what it computes for the whole. SANA-WM: `_validate_parallelism_args` of sana_wm_pipeline.py. Rings: the
-    NotImplementedErrors of layers/attention/layer.py and models/dits/minimax_h3.py."""
+    what it computes for the whole. SANA-WM: `_validate_parallelism_args` of sana_wm_pipeline.py. Rings: what
+    layers/attention/layer.py and models/dits/minimax_h3.py of 0.5.17 do not implement, and 0.5.18 does."""
     kinds = {one.kind for one in _transformers(view)}
     sequence, tensor = _sequence_split(view), (view.count("tp-size") or 1) > 1
     if _SD3 in kinds and sequence:
@@ -200,13 +202,11 @@ def parallel_unsupported(view: View) -> Iterator[Finding]:
             "the engine refuses SANA-WM with tensor or sequence parallelism: use CFG parallel on 2 GPUs, or set 'gpus' "
             "to 1",
         )
-    if (view.count("ring-degree") or 1) > 1 and view.version[:3] == (0, 5, 17):
-        without = {*_NO_RING, *(_NO_RING_WITH_ULYSSES if (view.count("ulysses-degree") or 1) > 1 else ())}
-        if kinds & without:
-            yield Finding(
-                view.place("ring-degree"),
-                "0.5.17 has no ring attention for this model: set ring-degree to 1, or use 0.5.18 or newer",
-            )
+    if kinds & _NO_RING and (view.count("ring-degree") or 1) > 1 and view.version[:3] == (0, 5, 17):
+        yield Finding(
+            view.place("ring-degree"),
+            "0.5.17 has no ring attention for this model: set ring-degree to 1, or use 0.5.18 or newer",
+        )
 
 
 def parallel_without_effect(view: View) -> Iterator[Finding]:

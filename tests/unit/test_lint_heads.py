@@ -174,17 +174,12 @@ def test_sana_is_split_by_cfg_parallel_alone() -> None:
     assert slugs(model, 2) == slugs(model, 2, "enable-cfg-parallel: true") == []
 
 
-@pytest.mark.parametrize("model", [TURBO, HUNYUAN, "MiniMaxAI/MiniMax-H3"])
+@pytest.mark.parametrize("model", [TURBO, HUNYUAN, "MiniMaxAI/MiniMax-H3", "krea/Krea-2", "nvidia/Cosmos3-Nano"])
 def test_0_5_17_has_no_ring_for_some_models(model: str) -> None:
     assert slugs(model, 2, "ring-degree: 2", version="0.5.17") == ["parallel-unsupported"]
+    assert slugs(model, 4, "ulysses-degree: 2, ring-degree: 2", version="0.5.17") == ["parallel-unsupported"]
     for version in ("0.5.16", "0.5.18", None):
         assert slugs(model, 2, "ring-degree: 2", version=version) == []
-
-
-def test_0_5_17_has_no_ring_together_with_ulysses_for_some_models() -> None:
-    model = "jdopensource/JoyAI-Image-Edit-Diffusers"
-    assert slugs(model, 4, "ulysses-degree: 2, ring-degree: 2") == ["parallel-unsupported"]
-    assert slugs(model, 2, "ring-degree: 2") == slugs(model, 2, "ulysses-degree: 2") == []
 
 
 # From the configurations of SGLang's nightly comparison, and of its tests of servers: all of them run.
