@@ -87,21 +87,6 @@ class Settings:
         """The path for a command that is typed in the folder where pytest was called."""
         return os.path.relpath(path, self.cwd) if Path(path).is_relative_to(self.root) else str(path)
 
-    def typed_id(self, node_id: str) -> str:
-        """A node id, whose file pytest names from the root, for such a command."""
-        file, colons, test = node_id.partition("::")
-        return f"{self.typed(self.root / file)}{colons}{test}"
-
-    def typed_places(self, *, assets: bool) -> tuple[str, ...]:
-        """The options of such a command for the folders that are not where they are looked for; those of an option lie
-        below the root. `assets`: whether files are needed from theirs."""
-        words = []
-        if self.baselines != self.root / "baselines":
-            words.append(f"--sgdiff-baselines={self.near(self.baselines)}")
-        if assets and self.assets is not None:
-            words.append(f"--sgdiff-assets={self.near(self.assets)}")
-        return tuple(words)
-
 
 def read_settings(
     *,

@@ -20,9 +20,9 @@ from pytest_sgdiff.errors import ClusterError, EngineNotFoundError, OptionError,
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
+from pytest_sgdiff.plugin.bisect_codes import SKIP, BisectCodes, bisecting, refuse
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.controller import Results
-from pytest_sgdiff.plugin.exit_codes import SKIP, BisectCodes, bisecting, refuse
 from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.live import StatusBoard, own_status_folder, status_folder, status_writer
 from pytest_sgdiff.plugin.new_line import new_line
