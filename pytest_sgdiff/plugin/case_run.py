@@ -38,7 +38,7 @@ from pytest_sgdiff.judging.suite_prior import with_nights
 from pytest_sgdiff.judging.workload import workload
 from pytest_sgdiff.plugin import judged, next_command, profiled, skips
 from pytest_sgdiff.plugin.collect import CASE
-from pytest_sgdiff.plugin.kept_launches import Recorded, folder_in
+from pytest_sgdiff.plugin.kept_launches import RecordedTest, folder_in
 from pytest_sgdiff.plugin.leasing import busy
 from pytest_sgdiff.plugin.session import RESULT, Session
 from pytest_sgdiff.recordings import store as recordings
@@ -104,7 +104,7 @@ class Measuring:
 
     def __init__(self, session: Session, item: pytest.Item, case: Case, lease: AnyLease | None) -> None:
         self.session, self.settings, self.item, self.case, self.lease = session, session.settings, item, case, lease
-        self.recorded = None if self.settings.replay is None else Recorded(self.settings.replay, item, case.id)
+        self.recorded = None if self.settings.replay is None else RecordedTest(self.settings.replay, item, case.id)
         self._on_cluster: list[ClusterSource] = []
         self._noise: dict[Machine, Mapping[MetricClass, Prior]] = {}
 

@@ -46,7 +46,7 @@ def _owner(claim: Path, asks: str) -> str:
     return asks
 
 
-class Recorded:
+class RecordedTest:
     """What a recording has of one test, read when it is asked for. It raises RecordingError then."""
 
     def __init__(self, recording: Path, item: pytest.Item, case_id: str) -> None:

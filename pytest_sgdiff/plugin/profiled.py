@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_sgdiff.baselines import profiles
 from pytest_sgdiff.data import Case, CaseResult, Machine, Profiled, ProfileSummary
-from pytest_sgdiff.plugin.kept_launches import Recorded
+from pytest_sgdiff.plugin.kept_launches import RecordedTest
 from pytest_sgdiff.plugin.session import Session
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.runner import profile
@@ -39,7 +39,7 @@ def launched(
 
 
 def replayed(
-    session: Session, case: Case, result: CaseResult, folder: Path, recorded: Recorded, *, against: bool
+    session: Session, case: Case, result: CaseResult, folder: Path, recorded: RecordedTest, *, against: bool
 ) -> Profiled | None:
     """What the profiler showed when the launches were recorded, `against` a base engine or not. None where the
     recording has no trace of the case."""
