@@ -127,7 +127,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
         return case_files(parent.config).has_cases(path)
 
-    named, config = parent.session.isinitpath(file_path), parent.config
+    config = parent.config
+    named = parent.session.isinitpath(file_path) or file_path in config.stash.get(discover.NAMED, ())
     if ASKED not in config.stash:
         config.stash[ASKED] = _asked(config)
     if not discover.is_case_file(
