@@ -53,6 +53,7 @@ PARTS = (
     "sgdiff-engine-flags",
     "sgdiff-exit-codes",
     "sgdiff-fixtures",
+    "sgdiff-one-file",
     "sgdiff-own-folder",
     "sgdiff-park",
     "sgdiff-results",
