@@ -38,7 +38,7 @@ NOISES: Mapping[str, Callable[[], list[Pool]]] = {
     "steps": tune_noise.steady_steps,
     "public nights": tune_noise.public_nights,
     "steps on held-up hosts": tune_noise.held_up_steps,
-    "steps on another such host": tune_noise.other_held_up_steps,
+    "steps on a third such host": tune_noise.third_host_steps,
     "requests with pauses": tune_noise.whole_requests,
 }
 AXIS_SCALES = (0.01, 0.05, 0.3)

@@ -35,7 +35,12 @@ def is_case_file(
     return load.has_cases(path)
 
 
+NAMED = pytest.StashKey[frozenset[Path]]()
+"""On the config: files that count as named although pytest can be given no argument that names them."""
+
+
 def named_files(config: pytest.Config) -> frozenset[Path]:
     """The files that were given on the command line, also those of which only some tests were."""
     given = ((config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args)
-    return frozenset(path for path in given if path.is_file())
+    also = (path.resolve() for path in config.stash.get(NAMED, ()))
+    return frozenset((*(path for path in given if path.is_file()), *also))

@@ -19,8 +19,9 @@ def configuration(here: Path, *, fix: str) -> tuple[Path | None, Mapping[str, An
     from _pytest.config.findpaths import locate_config
 
     try:
-        # pytest 9 gives a fourth value, and wraps what it read to note where that comes from.
+        # pytest 9 gives a fourth value.
         _, file, values, *_ = locate_config(here, [here])
     except (pytest.UsageError, pytest.fail.Exception) as error:
         raise OptionError(f"pytest's configuration cannot be read: {error}; {fix}") from None
-    return file, values
+    # pytest 9 wraps what it read, to note where that comes from.
+    return file, {name: getattr(value, "value", value) for name, value in values.items()}

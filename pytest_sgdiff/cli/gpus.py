@@ -54,6 +54,5 @@ def _configured_lock_dir(here: Path) -> str | None:
     from pytest_sgdiff.cli.configuration import configuration
 
     file, values = configuration(here, fix="correct it, or give --lock-dir")
-    value = values.get("sgdiff_lock_dir")
-    text = getattr(value, "value", value)
+    text = values.get("sgdiff_lock_dir")
     return str(file.parent / text) if file is not None and text and isinstance(text, str) else None

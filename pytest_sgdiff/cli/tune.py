@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Tuned, TuneStep
+    from pytest_sgdiff.data import Tuned, TuneStep, TuneTrouble
     from pytest_sgdiff.tuning.bench import Bench
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.tune import Search
@@ -118,17 +119,22 @@ def add(commands: Subparsers) -> None:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="print also what was left out, and why")
     parser.add_argument(
-        "--pytest", default="", metavar="WORDS", help="more arguments of pytest, such as '--sgdiff-isolation=alone'"
+        "--pytest", default="", metavar="WORDS", help="more arguments of pytest: --pytest='--sgdiff-isolation=alone'"
     )
     parser.set_defaults(run=_tune)
 
 
 def _tune(chosen: argparse.Namespace) -> int:
     from pytest_sgdiff.errors import SgdiffError
+    from pytest_sgdiff.tuning.bench import MeasuringError
 
     try:
         prepared = prepared_for(chosen)
         return _show(prepared) if chosen.dry_run else _run(chosen, prepared)
+    except MeasuringError as error:
+        if not error.troubles:
+            raise
+        raise SgdiffError(*_in_words(error.troubles, prepared)) from None
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -139,10 +145,18 @@ def _tune(chosen: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
+def _in_words(troubles: Sequence[TuneTrouble], prepared: Prepared) -> Sequence[str]:
+    """Each line once: what helps against one trouble often helps against all."""
+    from pytest_sgdiff.reports import tune_text
+
+    shown = tune_text.shown_in(prepared.space.variants)
+    return tuple(dict.fromkeys(line for one in troubles for line in tune_text.trouble(one, shown)))
+
+
 def _show(prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
 
-    print("\n".join(tune_text.space(prepared.named, prepared.case, prepared.space)))
+    print("\n".join(tune_text.space(prepared.named, prepared.case, prepared.space, prepared.other_requests)))
     return GOOD
 
 
@@ -153,7 +167,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
     from pytest_sgdiff.reports import tune_text
     from pytest_sgdiff.tuning.bench import Bench, Plan
     from pytest_sgdiff.tuning.book import NAME, Book
-    from pytest_sgdiff.tuning.pictures import pictures
+    from pytest_sgdiff.tuning.pictures import is_settled, pictures
     from pytest_sgdiff.tuning.search import Race
     from pytest_sgdiff.tuning.tune import Search, launch_order
 
@@ -177,7 +191,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             cwd=here,
             arguments=prepared.arguments,
         )
-        bench = Bench(plan=plan, folder=folder, inherits=(lock,))
+        bench, written = Bench(plan=plan, folder=folder, inherits=(lock,)), prepared.space.written
         search = Search(
             space=prepared.space,
             chooser=Race(
@@ -190,11 +204,13 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
             book=book,
             gpus=prepared.gpus,
             budget_s=prepared.budget_s,
-            say=_say,
-            drew=None
-            if prepared.allow_lossy
-            else lambda one: pictures(bench, prepared.space.written, one, book.launches),
+            say=partial(_say, tune_text.shown_in(prepared.space.variants)),
+            drew=None if prepared.allow_lossy else lambda one: pictures(bench, written, one, book.launches),
+            settled=lambda: written is None or is_settled(bench, written, book.launches),
         )
+        if prepared.other_requests:
+            shown = tune_text.shown_in(prepared.space.variants)
+            print(f"warning: {tune_text.other_requests(prepared.other_requests, shown)}", file=sys.stderr, flush=True)
         tuned = search.run()
         report = _report(prepared, bench, search, tuned)
     trouble: OptionError | None = None
@@ -214,6 +230,7 @@ def _run(chosen: argparse.Namespace, prepared: Prepared) -> int:
 def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> TuneReport:
     from pytest_sgdiff.tuning.claims import applying, held
     from pytest_sgdiff.tuning.outcome import best, described, quicker_request
+    from pytest_sgdiff.tuning.pictures import odd_launches
     from pytest_sgdiff.tuning.report import TuneReport
     from pytest_sgdiff.tuning.search import front
 
@@ -235,6 +252,8 @@ def _report(prepared: Prepared, bench: Bench, search: Search, tuned: Tuned) -> T
         best=recommended,
         quicker_request=quicker_request(tuned, about, recommended),
         claims=held(applying(prepared.case), tuned.standings, prepared.space),
+        other_requests=prepared.other_requests,
+        odd_launches=odd_launches(bench, prepared.space.written, search.book.launches),
         budget_s=prepared.budget_s,
         took_s=search.used_s,
         folder=os.path.relpath(prepared.folder),
@@ -332,7 +351,7 @@ def _of(prepared: Prepared) -> Mapping[str, str]:
     }
 
 
-def _say(step: TuneStep) -> None:
+def _say(shown: Callable[[str], str], step: TuneStep) -> None:
     from pytest_sgdiff.reports import tune_text
 
-    print(tune_text.step(step), file=sys.stderr, flush=True)
+    print(tune_text.step(step, shown), file=sys.stderr, flush=True)

@@ -7,9 +7,10 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_sgdiff.cli.case_files import all_cases
 from pytest_sgdiff.cli.protocol import read
@@ -17,11 +18,26 @@ from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.files import data_files
 
 if TYPE_CHECKING:
-    from pytest_sgdiff.data import Axis, Case, EngineInfo, Space
+    from pytest_sgdiff.data import Axis, Case, EngineInfo, OtherRequest, Space
 
 MODEL = "model.yaml"
 """The case file of a model without a case, in the folder of its search. Nothing of it counts but the name."""
 REPORTS = (".html", ".md", ".json", ".txt")
+CollectSetting = Literal["sgdiff_files", "norecursedirs"]
+NOT_ENTERED = "*.egg .* _darcs build CVS dist node_modules venv {arch}"
+"""The folders that pytest does not go into unless `norecursedirs` says otherwise."""
+
+
+class NotCollectedError(OptionError):
+    """pytest would not collect the file that is to be written: none of the globs of the setting matches it, or it lies
+    in a folder that the setting leaves out. `fix` is a file that would be collected, None where none is known."""
+
+    def __init__(self, path: Path, setting: CollectSetting, patterns: Sequence[str], *, fix: Path | None) -> None:
+        told = ", ".join(patterns)
+        why = f"case files are {told}" if setting == "sgdiff_files" else f"it does not go into {told}"
+        other = "name another file" if fix is None else f"write to {fix}"
+        super().__init__(f"--write {path}: pytest would not collect this file: {why} ({setting}): {other}")
+        self.path, self.setting, self.patterns, self.fix = path, setting, tuple(patterns), fix
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +45,7 @@ class Prepared:
     """What a command asks for, all of it settled and nothing launched: `case` is the case as it is written, or the
     first of a matrix; it was `named` so, and the `folder` keeps its search; `engine` was asked for its flags. `spec`
     means the `gpus` that variants may have at a time, on this `machine`, of `products`. Sizes are in MiB, times in s,
-    `within` is a fraction."""
+    `within` is a fraction. `other_requests` are variants of the space that ask for something else than the case."""
 
     case: Case
     named: str
@@ -40,6 +56,7 @@ class Prepared:
     products: tuple[str, ...]
     engine: EngineInfo
     space: Space
+    other_requests: tuple[OtherRequest, ...]
     metric: str
     memory_mib: float | None
     within: float
@@ -56,6 +73,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
     from pytest_sgdiff.files.run_folders import PARENT
     from pytest_sgdiff.tuning.bench import ranked_by
     from pytest_sgdiff.tuning.presets import PRESETS
+    from pytest_sgdiff.tuning.requests import other_requests
     from pytest_sgdiff.tuning.space import matrix_space, space
 
     for path in chosen.report:
@@ -70,6 +88,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
         arguments = tuple(shlex.split(chosen.pytest))
     except ValueError as error:
         raise OptionError(f"--pytest {chosen.pytest}: {str(error).lower()}") from None
+    _check_collected(chosen.write, arguments)
     cases = _cases(chosen)
     case, named = cases[0], cases[0].name if len(cases) > 1 else cases[0].id
     _check_id(chosen.write, named)
@@ -97,7 +116,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
     if not found.variants:
         from pytest_sgdiff.reports import tune_text
 
-        raise OptionError(f"{named}: no variant can be launched:", *map(tune_text.pruned, found.pruned))
+        raise OptionError(f"{named}: no variant can be launched:", *(tune_text.pruned(one) for one in found.pruned))
     if chosen.only is not None:
         found = _only(chosen.only, found)
     return Prepared(
@@ -110,6 +129,7 @@ def prepared_for(chosen: argparse.Namespace) -> Prepared:
         products=products,
         engine=engine,
         space=found,
+        other_requests=other_requests(case, found.variants),
         metric=ranked_by(case, chosen.metric),
         memory_mib=memory_mib,
         within=within,
@@ -274,11 +294,11 @@ def _size(text: str | None) -> float | None:
 def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
-    match = re.fullmatch(
-        r"(?:(\d{1,6}(?:\.\d+)?) ?h)? ?(?:(\d{1,6}(?:\.\d+)?) ?m(?:in)?)? ?(?:(\d{1,9}(?:\.\d+)?) ?s?)?", text.strip()
-    )
-    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0)
-    if not (total := hours * 3600 + minutes * 60 + seconds) > 0:
+    number, whole = r"(\d{1,9}(?:\.\d+)?)", text.strip()
+    match = re.fullmatch(rf"(?:{number} ?h)? ?(?:{number} ?m(?:in)?)? ?(?:{number} ?s)?|{number}", whole, re.ASCII)
+    # A number without a unit is one of seconds, but only by itself: 1h30 may mean anything.
+    hours, minutes, seconds, alone = (float(part or 0) for part in match.groups()) if match else (0.0, 0.0, 0.0, 0.0)
+    if not (total := hours * 3600 + minutes * 60 + seconds + alone) > 0:
         raise OptionError(f"--budget {text}: must be a time above 0, such as 2h, 90m or 1h30m")
     return total
 
@@ -300,6 +320,58 @@ def _check_written(path: Path | None) -> None:
         raise OptionError(f"--write {path}: a case file ends in .yaml")
     if os.path.lexists(path) and MARK not in read(path):
         raise OptionError(f"--write {path}: is there already, and this command did not write it: name another file")
+
+
+def _check_collected(path: Path | None, arguments: Sequence[str]) -> None:
+    """Refuse a file that pytest, given these arguments, would not collect. Raises OptionError."""
+    from pytest_sgdiff.cli.configuration import configuration
+
+    if path is None:
+        return
+    _, values = configuration(Path.cwd(), fix="correct it first")
+    globs, left_out = _case_globs(values, arguments), _many(values.get("norecursedirs") or NOT_ENTERED)
+    if (why := _not_collected(path, globs, left_out)) is not None:
+        near = (Path("cases", path.name), *(folder / f"{path.stem}.sgdiff.yaml" for folder in (path.parent, Path())))
+        good = (one for one in near if _not_collected(one, globs, left_out) is None and not os.path.lexists(one))
+        raise NotCollectedError(path, *why, fix=next(good, None))
+
+
+def _not_collected(
+    path: Path, globs: Sequence[str], left_out: Sequence[str]
+) -> tuple[CollectSetting, Sequence[str]] | None:
+    """The setting that keeps a file from being collected, with those of its values that do; None where none does."""
+    from fnmatch import fnmatch
+
+    from pytest_sgdiff.cases.discover import is_case_file
+
+    if not is_case_file(path.absolute(), globs, named=False, asked=True):
+        return "sgdiff_files", globs
+    folders = [name for name in Path(os.path.relpath(path)).parent.parts if name != ".."]
+    found = [one for one in left_out if any(fnmatch(name, one) for name in folders)]
+    return ("norecursedirs", found) if found else None
+
+
+def _case_globs(values: Mapping[str, Any], arguments: Sequence[str]) -> Sequence[str]:
+    """What case files are called in this project: as the arguments of pytest say, or its configuration."""
+    from pytest_sgdiff.options import CASE_FILES
+
+    said = (values.get("addopts") or "", os.environ.get("PYTEST_ADDOPTS", ""))
+    try:
+        words = [word for text in said for word in (shlex.split(text) if isinstance(text, str) else map(str, text))]
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        parser.add_argument("--sgdiff-files", action="append")
+        typed = parser.parse_known_args([*words, *arguments])[0].sgdiff_files
+    except (ValueError, argparse.ArgumentError):
+        # pytest itself says what is wrong with them.
+        typed = None
+    return typed or _many(values.get("sgdiff_files"), lines=True) or CASE_FILES
+
+
+def _many(value: object, *, lines: bool = False) -> tuple[str, ...]:
+    """The values of a setting of several, one a line or one a word."""
+    if isinstance(value, str):
+        return tuple(filter(None, map(str.strip, value.splitlines()))) if lines else tuple(value.split())
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 def _check_id(path: Path | None, named: str) -> None:

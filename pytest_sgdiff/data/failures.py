@@ -12,6 +12,7 @@ from typing import Literal
 Cause = Literal[
     "memory",
     "host-memory",
+    "disk",
     "port",
     "collective",
     "killed",
@@ -60,6 +61,18 @@ class OutOfMemory:
     @property
     def cause(self) -> Cause:
         return "memory" if self.where == "GPU" else "host-memory"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoRoom:
+    """A disk was full, or its quota used up; `path` is what could not be written, None where the log does not say."""
+
+    code: Literal["no-room"] = "no-room"
+    path: str | None = None
+
+    @property
+    def cause(self) -> Cause:
+        return "disk"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +179,7 @@ class WorkerDied:
 Failure = (
     PortTaken
     | OutOfMemory
+    | NoRoom
     | CollectiveTimeout
     | ExceptionRaised
     | UnknownModel

@@ -106,6 +106,34 @@ class Dropped:
     problem: Problem | None = None
 
 
+RequestPart = Literal["model", "prompt", "inputs", "size", "frames", "steps", "outputs", "guidance", "seed"]
+"""What a request asks for, whatever the settings that it runs with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OtherRequest:
+    """A variant that is not the same request as the case as it is written, and in what."""
+
+    variant: str
+    parts: tuple[RequestPart, ...]
+
+
+TuneTroubleCode = Literal["disk", "model", "gpus", "project"]
+"""What keeps variants from being measured that is no fault of theirs: a disk is full, the model of the case cannot be
+had, others hold the GPUs, or pytest itself failed (a fixture, a hook, a folder)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneTrouble:
+    """Why nothing is said of a variant, empty for all of them: `why` are the words of whoever noticed, `problem` is
+    what the launch shows."""
+
+    code: TuneTroubleCode
+    variant: str = ""
+    why: str = ""
+    problem: Problem | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
     """What is known of a variant: its launches, their geometric mean in ms and its interval, and the peak of memory in

@@ -18,6 +18,7 @@ from pytest_sgdiff.data.failures import (
     Crashed,
     ExceptionRaised,
     Failure,
+    NoRoom,
     OutOfMemory,
     PortTaken,
     RequestFailed,
@@ -72,6 +73,9 @@ _HOST_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't|not enough)|Cannot allocate memory|std::bad_alloc"
     r"|\bOut of memory: Killed process|Memory cgroup out of memory|\boom[-_]kill(?:er)?\b"
 )
+# As Python, the C library, Rust and the shell say it.
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|\bENOSPC\b|\bEDQUOT\b", re.IGNORECASE)
+_FULL_PATH = re.compile(r"'(/[^']{1,400})'|(?<![\w.])(/dev/shm/[\w.+-]{1,200})")
 _TRIED = re.compile(r"(?:Tried|tried) to allocate ([\d.]+ (?:[KMGT]i?B|bytes))")
 
 # A candidate kernel that does not fit is logged and left alone (torch/_inductor/select_algorithm.py).
@@ -181,6 +185,7 @@ def says(text: str) -> bool:
         or _PORT_TAKEN.search(text)
         or _GPU_MEMORY.search(text)
         or _HOST_MEMORY.search(text)
+        or _NO_ROOM.search(text)
         or _WATCHDOG_BARE.search(text)
         or _DEAD.search(text)
         or _EXIT_CODE.search(text)
@@ -293,12 +298,15 @@ def _classified(kind: str, message: str, below: str = "") -> Failure:
 
 
 def _lack(text: str) -> Failure | None:
-    """A port, memory or another rank that the words say was lacking."""
+    """A port, memory, room on a disk or another rank that the words say was lacking."""
     if (timeout := _timeout(text)) is not None:
         return timeout
     if _PORT_TAKEN.search(text):
         match = _PORT.search(text)
         return PortTaken(port=int(next(part for part in match.groups() if part)) if match else None)
+    if _NO_ROOM.search(text):
+        named = _FULL_PATH.search(text)
+        return NoRoom(path=named and (named[1] or named[2]))
     if _GPU_MEMORY.search(text):
         return OutOfMemory(tried=_tried(text))
     return OutOfMemory(where="host", tried=_tried(text)) if _HOST_MEMORY.search(text) else None
@@ -375,7 +383,7 @@ def _cause(events: Sequence[_Event], progress: int) -> _Event | None:
         return alone[-1]
     died = [event for event in events if isinstance(event.failure, WorkerDied)]
     killed = any(isinstance(event.failure, WorkerDied) and event.failure.signal for event in died)
-    lacks = [e for e in events if isinstance(e.failure, OutOfMemory | PortTaken) and e.kind != "consequence"]
+    lacks = [e for e in events if isinstance(e.failure, OutOfMemory | NoRoom | PortTaken) and e.kind != "consequence"]
     if lacks and not killed:
         return lacks[-1]
     timeouts = [event for event in events if isinstance(event.failure, CollectiveTimeout)]

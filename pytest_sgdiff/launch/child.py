@@ -93,6 +93,11 @@ def end_with_parent(parent: int | None, *, is_worker: bool) -> None:
     """
     import ctypes
 
+    # A shell without job control has a command that ends in `&` ignore SIGINT, and what that starts inherits it. Here
+    # the signal comes from the command, or for it, and from nobody's keyboard. Only the main thread may set handlers.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_DIES_WITH_ITS_PARENT, int(signal.SIGINT))
     if parent not in (None, os.getppid()) and not is_worker:

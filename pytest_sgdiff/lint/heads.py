@@ -87,15 +87,16 @@ def _plain(name: str, kind: str, heads: int, *, guided: bool) -> _Public:
     return _Public(name=name, kind=kind, heads=({"num_attention_heads": heads},), guided=guided)
 
 
+# Copies keep the names of what they are copies of, and models that are tuned or quantised add to them.
+_ANY = r"[\w-][\w.-]*/"
 _WAN, _FLUX, _IDEOGRAM = "WanTransformer3DModel", "FluxTransformer2DModel", "Ideogram4Transformer2DModel"
 # Numbers of heads: [engine] is the default of the class in the engine's configs/models/dits, [diffusers] that of the
 # class in diffusers, or scripts/convert_wan_to_diffusers.py there, [Wan] wan/configs of the Wan repositories. A default
 # is here only where the published model is what the class was written for. `guided` was computed with 0.5.17.
 _MODELS: Sequence[_Public] = (
-    _plain(r"Wan-AI/Wan2\.1-T2V-1\.3B-Diffusers", _WAN, 12, guided=True),  # [diffusers], [Wan]
-    # Distilled from Wan's own, whose shape they keep.
-    _plain(r"FastVideo/FastWan2\.1-T2V-1\.3B-Diffusers", _WAN, 12, guided=True),
-    _plain(r"IPostYellow/TurboWan2\.1-T2V-1\.3B-Diffusers", _WAN, 12, guided=True),
+    # [diffusers], [Wan]. FastWan and TurboWan, here and below, are distilled from Wan and keep its shape. Others,
+    # such as SFWan, are causal.
+    _plain(_ANY + r"(?:Fast|Turbo)?Wan2\.1-[\w.-]*1\.3B[\w.-]*", _WAN, 12, guided=True),
     _plain(r"IPostYellow/TurboWan2\.(?:1-T2V-14B(?:-720P)?|2-I2V-A14B)-Diffusers", _WAN, 40, guided=True),
     _plain(r"FastVideo/FastWan2\.2-TI2V-5B-(?:FullAttn-)?Diffusers", _WAN, 24, guided=True),
     _plain(r"Wan-AI/Wan2\.1-(?:T2V-14B|I2V-14B-(?:480|720)P)-Diffusers", _WAN, 40, guided=True),  # [diffusers], [Wan]
@@ -112,7 +113,7 @@ _MODELS: Sequence[_Public] = (
     ),
     _plain(r"hunyuanvideo-community/HunyuanVideo", "HunyuanVideoTransformer3DModel", 24, guided=False),  # both
     _plain(r"jdopensource/JoyAI-Image-Edit-Diffusers", "JoyImageEditTransformer3DModel", 32, guided=True),  # [engine]
-    _plain(r"ideogram-ai/ideogram-4-(?:fp8|nf4)|Comfy-Org/Ideogram-4", _IDEOGRAM, 18, guided=True),  # [engine]
+    _plain(_ANY + r"Ideogram-4[\w.-]*", _IDEOGRAM, 18, guided=True),  # [engine]
     _plain(r"fal/ideogram-v4-(?:fast|instant)", _IDEOGRAM, 18, guided=False),  # [engine]
     _plain(r"BestWishYsh/Helios-(?:Base|Mid)", "HeliosTransformer3DModel", 40, guided=True),  # [engine]
     _plain(r"(?:MiniMaxAI|MiniMax)/MiniMax-H3", "MiniMaxH3DiTModel", 56, guided=False),  # [engine]
@@ -124,7 +125,7 @@ _MODELS: Sequence[_Public] = (
             heads=({"num_attention_heads": 30, "n_kv_heads": 30},),  # [engine]
             guided=guided,
         )
-        for name, guided in ((r"Tongyi-MAI/Z-Image", True), (r"Tongyi-MAI/Z-Image-Turbo", False))
+        for name, guided in ((_ANY + r"Z-Image-Turbo[\w.-]*", False), (_ANY + r"Z-Image[\w.-]*", True))
     ),
     _Public(
         name=r"Lightricks/LTX-2(?:\.3)?",

@@ -106,7 +106,7 @@ def _refuse_idle(config: pytest.Config) -> None:
     """
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.plugin.asked import refuse_idle, shows_only
-    from pytest_sgdiff.plugin.exit_codes import refuse
+    from pytest_sgdiff.plugin.bisect_codes import refuse
     from pytest_sgdiff.plugin.role import role
 
     if role(config).leads and not shows_only(config):
@@ -127,7 +127,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
         return case_files(parent.config).has_cases(path)
 
-    named, config = parent.session.isinitpath(file_path), parent.config
+    config = parent.config
+    named = parent.session.isinitpath(file_path) or file_path in config.stash.get(discover.NAMED, ())
     if ASKED not in config.stash:
         config.stash[ASKED] = _asked(config)
     if not discover.is_case_file(

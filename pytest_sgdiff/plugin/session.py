@@ -49,6 +49,7 @@ from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
 from pytest_sgdiff.plugin.role import dismissed, role
 from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.skips import HAS_BASELINE
 from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.recordings.shards import Shards, read_shards
 from pytest_sgdiff.redact import Redaction
@@ -65,9 +66,6 @@ STARTUP_S = 120.0
 
 RESULT = pytest.StashKey[dict[str, Any]]()
 """On an item: its result as plain builtins, ready to cross to the controller."""
-
-HAS_BASELINE = pytest.StashKey[bool]()
-"""On an item that `--sgdiff-update=missing` skipped: there is nothing to record."""
 
 
 def launch_s(baseline: Baseline) -> float | None:

@@ -6,13 +6,17 @@ Each test stands where the case does, so the fixtures, marks and hooks of the us
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pytest_sgdiff.cases.discover import NAMED
 from pytest_sgdiff.data import Case, CaseResult
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.launch.child import end_with_parent
@@ -22,6 +26,9 @@ from pytest_sgdiff.plugin.role import role
 from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_round, write_ending
 
 VARIED = "sgdiff_tuned_variant"
+FULL = "sgdiff_tuned_full"
+"""What a report of a test says in which a disk had no room."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -34,12 +41,36 @@ def pytest_configure(config: pytest.Config) -> None:
     end_with_parent(told.get("parent"), is_worker=not leads)
     folder = Path(told["round"])
     config.pluginmanager.register(Tuning(folder, read_round(folder), config, keeps=leads), "sgdiff-tuning")
+    if told.get("file") is not None and "[" in told["file"]:
+        file = Path(os.path.abspath(config.invocation_params.dir / told["file"]))
+        config.args = [_nearest(told["file"])]
+        config.stash[NAMED] = frozenset((file,))
+        config.pluginmanager.register(OneFile(file), "sgdiff-one-file")
 
 
 @pytest.fixture
 def sgdiff_tuned_variant(request: pytest.FixtureRequest) -> int:
     """The number of the variant that a test launches."""
     return int(request.param)
+
+
+class OneFile:
+    """Has pytest collect nothing but one file, below a folder that it was given instead: an argument with a `[` in its
+    path names no file for pytest."""
+
+    def __init__(self, file: Path) -> None:
+        self._chosen = frozenset((file, *file.parents))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool:
+        """Also a folder of `norecursedirs` is gone into: as for a file that is named."""
+        return collection_path not in self._chosen
+
+
+def _nearest(file: str) -> str:
+    """The nearest folder above a file, relative as it is, that pytest takes as an argument."""
+    parts = Path(file).parts[:-1]
+    return str(Path(*itertools.takewhile(lambda part: "[" not in part, parts)))
 
 
 class Tuning:
@@ -75,6 +106,16 @@ class Tuning:
             config.hook.pytest_deselected(items=others)
         items[:] = chosen
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Say in the report that a disk had no room: the words of an exception say it in many ways."""
+        report = yield
+        if call.excinfo is not None and _no_room(call.excinfo.value):
+            report.user_properties.append((FULL, True))
+        return report
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what came of a variant."""
         case = next((value for name, value in report.user_properties if name == VARIED), None)
@@ -85,7 +126,9 @@ class Tuning:
             told = from_plain(CaseResult, plain)
             write_ending(self._folder, Ending(case=str(case), result=told, assets=self._assets()))
         elif report.when != "teardown" and not report.passed:
-            write_ending(self._folder, Ending(case=str(case), why=_why(report), broke=report.when == "call"))
+            full = any(name == FULL for name, _ in report.user_properties)
+            broke = full or report.when == "call"
+            write_ending(self._folder, Ending(case=str(case), why=_why(report), broke=broke, full=full))
 
     def _assets(self) -> str:
         session = self._config.stash.get(SESSION, None)
@@ -96,6 +139,17 @@ class Tuning:
 def to_launch(case: Case, launches: int) -> Case:
     """The case as a search launches it: nothing is judged, so one checkpoint has all launches."""
     return replace(case, launches=replace(case.launches, looks=(launches,)), faster_than=None)
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """Whether an exception, or what it came of, is that a disk is full."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _why(report: pytest.TestReport) -> str:

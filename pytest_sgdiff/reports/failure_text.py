@@ -12,6 +12,7 @@ from pytest_sgdiff.data.failures import (
     Crashed,
     ExceptionRaised,
     Failure,
+    NoRoom,
     OutOfMemory,
     PortTaken,
     RequestFailed,
@@ -48,6 +49,8 @@ def in_words(failure: Failure) -> str:
         case OutOfMemory():
             tried = f" (tried to allocate {failure.tried})" if failure.tried else ""
             return f"the {failure.where} ran out of memory{tried}"
+        case NoRoom():
+            return _shortened(f"no space was left on the disk{f' for {failure.path}' if failure.path else ''}")
         case CollectiveTimeout():
             return _timeout(failure)
         case ExceptionRaised():

@@ -13,6 +13,7 @@ FIXES: Mapping[Cause, str] = {
     "memory": "give the case more GPUs or less work; `sgdiff gpus` shows which other processes hold GPU memory",
     "host-memory": "give the host, or the container, more memory: the engine loads models through it, and offloading "
     "keeps weights there",
+    "disk": "make room on that disk: the engine writes to its caches, the folder of temporary files and the recording",
     "collective": "check in the log what each rank did last: one of them stopped, and the others waited for it; a "
     "longer timeout only waits longer (`NCCL_DEBUG: INFO` in the case's `env` logs more)",
     "killed": "find out what sent SIGKILL: usually the kernel, because the host or the container ran out of memory "

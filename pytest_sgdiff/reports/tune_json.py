@@ -7,13 +7,15 @@ people stand in `words`, `headline`, `notes` and `changes`; everything else is f
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from pytest_sgdiff import __version__
-from pytest_sgdiff.data import Standing
+from pytest_sgdiff.data import Quality, Standing
 from pytest_sgdiff.files.wire import to_plain
 from pytest_sgdiff.printable import printable_json
 from pytest_sgdiff.reports import tune_text
+from pytest_sgdiff.tuning.claims import ClaimResult
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
 
 SCHEMA = 1
@@ -23,7 +25,7 @@ SCHEMA = 1
 def render(report: TuneReport) -> str:
     """One object: the result, the ranking with what is known of each variant, what was left out, and the front. Raises
     ValueError for a number that is not finite."""
-    about = {one.name: one for one in report.variants}
+    about, shown = {one.name: one for one in report.variants}, tune_text.shown_in(report.variants)
     tuned = report.tuned
     told = {
         "schema": SCHEMA,
@@ -49,8 +51,10 @@ def render(report: TuneReport) -> str:
         "variants": [_variant(one, about, report) for one in tuned.standings],
         "front": list(report.front),
         "lossless_front": list(report.lossless_front),
-        "pruned": [{**to_plain(one), "words": tune_text.pruned(one).strip()} for one in report.pruned],
-        "claims": [{**to_plain(one), "words": tune_text.claim(one)} for one in report.claims],
+        "pruned": [{**to_plain(one), "words": tune_text.pruned(one, shown).strip()} for one in report.pruned],
+        "claims": [{**_claim(one), "words": tune_text.claim(one, shown)} for one in report.claims],
+        "other_requests": to_plain(report.other_requests),
+        "odd_launches": [_plain_quality(one) for one in report.odd_launches],
         "notes": tune_text.notes(report),
         "folder": report.folder,
         "file": report.file,
@@ -64,7 +68,9 @@ def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) 
     return {
         **to_plain(one),
         "faster": None if not one.ratio else 1 - 1 / one.ratio,
-        "words": tune_text.dropped(one.dropped) if one.dropped else tune_text.slower(one, report),
+        "words": tune_text.dropped(one.dropped, tune_text.shown_in(report.variants))
+        if one.dropped
+        else tune_text.slower(one, report),
         "lossy": known.lossy,
         "gpus": variant.case.gpus,
         "e2e_ms": known.e2e_ms,
@@ -80,9 +86,25 @@ def _variant(one: Standing, about: dict[str, TunedVariant], report: TuneReport) 
 def _quality(known: TunedVariant) -> dict[str, Any] | None:
     if known.quality is None:
         return None
-    plain: dict[str, Any] = to_plain(known.quality)
+    return {**_plain_quality(known.quality), "other_picture": known.quality.other_picture}
+
+
+def _claim(one: ClaimResult) -> dict[str, Any]:
+    """An end of an interval that nothing bounds is null, as no number is infinite in JSON."""
+    pairs = []
+    for pair in one.pairs:
+        ratio = {
+            name: value if math.isfinite(value) else None
+            for name, value in (("value", pair.ratio.value), ("low", pair.ratio.low), ("high", pair.ratio.high))
+        }
+        pairs.append({"this": pair.this, "that": pair.that, "code": pair.code, "ratio": ratio})
+    return {"claim": to_plain(one.claim), "code": one.code, "pairs": pairs}
+
+
+def _plain_quality(quality: Quality) -> dict[str, Any]:
+    plain: dict[str, Any] = to_plain(quality)
     for key in ("views", "reference"):
         del plain[key]
-    if known.quality.similarity is not None:
-        plain["similarity"]["psnr_db"] = known.quality.similarity.psnr_db
-    return {**plain, "other_picture": known.quality.other_picture}
+    if quality.similarity is not None:
+        plain["similarity"]["psnr_db"] = quality.similarity.psnr_db
+    return plain

@@ -12,21 +12,29 @@ from pytest_sgdiff.data import (
     Case,
     DropCode,
     Dropped,
+    OtherRequest,
     PruneCode,
     Pruned,
     Quality,
+    RequestPart,
     Space,
     Standing,
     TuneCode,
     TuneLaunch,
     TuneStep,
+    TuneTrouble,
+    TuneTroubleCode,
     Variant,
 )
+from pytest_sgdiff.quality.noise import accepts_anything
 from pytest_sgdiff.reports import metric_text, numbers, problem_text, quality_text
 from pytest_sgdiff.tuning.claims import Claim, ClaimCode, ClaimResult, Compared
 from pytest_sgdiff.tuning.fit import EVEN
 from pytest_sgdiff.tuning.ratios import Ratio, quickest_of, ratio
 from pytest_sgdiff.tuning.report import TunedVariant, TuneReport
+
+Shown = Callable[[str], str]
+"""How the variant of a name is called, with what must be known of it (`shown_in`)."""
 
 WRITTEN = "the case as it is written"
 NOT_COMPARED = "not compared"
@@ -34,19 +42,55 @@ SHOWN_PRUNED = 3
 """Variants of a kind that were left out which are named without -v."""
 
 
-def space(named: str, case: Case, found: Space) -> list[str]:
+def _plain(name: str) -> str:
+    return name
+
+
+def space(named: str, case: Case, found: Space, others: Sequence[OtherRequest] = ()) -> list[str]:
     """The variants that would be launched, with what they change of the case, and those that would not, with the
-    reason."""
+    reason. `others` are those that are not the same request."""
     lines = [f"{named}: {numbers.plural(len(found.variants), 'variant')}, {len(found.pruned)} left out"]
-    rows = [(one.name, str(one.case.gpus), changes(case, one)) for one in found.variants]
+    shown = shown_in(found.variants)
+    rows = [(shown(one.name), str(one.case.gpus), changes(case, one)) for one in found.variants]
     lines += table([("variant", "GPUs", "changes"), *rows])
+    if others:
+        lines += ["", other_requests(others, shown)]
     if found.pruned:
-        lines += ["", "left out:", *map(pruned, found.pruned)]
+        lines += ["", "left out:", *(pruned(one, shown) for one in found.pruned)]
     return lines
 
 
+def shown_in(variants: Iterable[Variant | TunedVariant]) -> Shown:
+    """How variants are called: a lossy one never without saying so. A name that none of them has stays as it is."""
+    names = {one.name: _marked(one.name, lossy=one.lossy) for one in variants}
+    return lambda name: names.get(name, name)
+
+
+def _marked(name: str, *, lossy: bool) -> str:
+    return f"{name} (lossy)" if lossy else name
+
+
+def other_requests(others: Sequence[OtherRequest], shown: Shown = _plain) -> str:
+    """`not the same request as the first variant, …: b (steps, size); c (prompt)`."""
+    told = "; ".join(f"{shown(one.variant)} ({', '.join(_PARTS[part] for part in one.parts)})" for one in others)
+    return f"not the same request as {WRITTEN}, so that times compare requests, and not settings alone: {told}"
+
+
+_PARTS: Mapping[RequestPart, str] = {
+    "model": "another model",
+    "prompt": "another prompt",
+    "inputs": "other inputs",
+    "size": "another size",
+    "frames": "other frames",
+    "steps": "other steps",
+    "outputs": "other outputs",
+    "guidance": "other guidance",
+    "seed": "another seed",
+}
+
+
 def changes(before: Case, one: Variant) -> str:
-    """What a variant changes in the case as it is written: `--enable-torch-compile, without --tp-size (lossy)`."""
+    """What a variant changes in the case as it is written: `--enable-torch-compile, without --tp-size`."""
     after = one.case
     told = [
         _flag(name, after.args.get(name))
@@ -59,7 +103,8 @@ def changes(before: Case, one: Variant) -> str:
         if after.env.get(name) != before.env.get(name)
     ]
     told += ["another config file"] if after.config != before.config else []
-    return (", ".join(told) or WRITTEN) + (" (lossy)" if one.lossy else "")
+    told += [f"model {after.model}"] if after.model != before.model else []
+    return ", ".join(told) or WRITTEN
 
 
 def sources(one: Variant) -> str:
@@ -79,50 +124,55 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def pruned(one: Pruned) -> str:
+def pruned(one: Pruned, shown: Shown = _plain) -> str:
     """`  cfg2-ring2: advice: …`."""
-    return f"  {one.name}: {_PRUNED[one.code](one)}"
+    return f"  {_pruned_name(one)}: {_PRUNED[one.code](one, shown)}"
 
 
-def _advice(one: Pruned) -> str:
+def _pruned_name(one: Pruned) -> str:
+    return _marked(one.name, lossy=any(setting.lossy for setting in one.settings))
+
+
+def _advice(one: Pruned, _: Shown) -> str:
     told = "; ".join(f"{advice.message} [{advice.slug}]" for advice in one.advice)
     return told or "it cannot work"
 
 
-_PRUNED: Mapping[PruneCode, Callable[[Pruned], str]] = {
+_PRUNED: Mapping[PruneCode, Callable[[Pruned, Shown], str]] = {
     "advice": _advice,
-    "flag": lambda one: "; ".join(advice.message for advice in one.advice) or "the engine has no such flag or value",
-    "lossy": lambda one: "it changes the picture, which --allow-lossy allows",
-    "gpus": lambda one: "it needs other GPUs than there are",
-    "same": lambda one: f"it is {one.same} in other words, which stands for it",
+    "flag": lambda one, _: "; ".join(advice.message for advice in one.advice) or "the engine has no such flag or value",
+    "lossy": lambda one, _: "it changes the picture, which --allow-lossy allows",
+    "gpus": lambda one, _: "it needs other GPUs than there are",
+    "same": lambda one, shown: f"it is {shown(one.same)} in other words, which stands for it",
 }
 
 
-def step(one: TuneStep) -> str:
+def step(one: TuneStep, shown: Shown = _plain) -> str:
     """`round 7: a, b; 12 launches so far, about 20 left, 24 min`, or what came of one."""
     if one.came is not None:
-        return f"  {came(one.came)}"
+        return f"  {came(one.came, shown)}"
     left = f", about {one.left} left" if one.left else ""
     left += f", {numbers.duration(one.left_s)}" if one.left and one.left_s is not None else ""
-    return f"round {one.round}: {', '.join(one.variants)}; {numbers.plural(one.launches, 'launch')} so far{left}"
+    names, launches = ", ".join(map(shown, one.variants)), numbers.plural(one.launches, "launch")
+    return f"round {one.round}: {names}; {launches} so far{left}"
 
 
-def came(one: TuneLaunch) -> str:
+def came(one: TuneLaunch, shown: Shown = _plain) -> str:
     """`compile: 10.96 s, 6.4 % of it uneven, 38.21 GiB`, or why it does not count."""
     if one.tried is not None:
         lost = one.tried.lost or 0.0
         uneven = f", {numbers.percent(lost)} of it uneven" if lost > EVEN else ""
         memory = "" if one.tried.memory_mib is None else f", {numbers.quantity(one.tried.memory_mib, 'MiB')}"
-        return f"{one.variant}: {numbers.quantity(one.tried.ms, 'ms')}{uneven}{memory}"
-    return f"{one.variant}: {'' if one.dropped is None else dropped(one.dropped)}"
+        return f"{shown(one.variant)}: {numbers.quantity(one.tried.ms, 'ms')}{uneven}{memory}"
+    return f"{shown(one.variant)}: {'' if one.dropped is None else dropped(one.dropped, shown)}"
 
 
-def dropped(one: Dropped) -> str:
+def dropped(one: Dropped, shown: Shown = _plain) -> str:
     """Why a variant is launched no more."""
     if one.problem is not None:
         return f"{_DROPPED[one.code]}: {' '.join(problem_text.message(one.problem).split())}"
     if one.code == "slower":
-        return f"slower than {one.by}" if one.by else "slower"
+        return f"slower than {shown(one.by)}" if one.by else "slower"
     return _DROPPED[one.code] + (f": {' '.join(one.why.split())}" if one.why else "")
 
 
@@ -132,6 +182,22 @@ _DROPPED: Mapping[DropCode, str] = {
     "failed": "its launch does not count",
     "disturbed": "other work disturbed its launches",
     "picture": "draws another picture, although its settings should not change it; --allow-lossy ranks it all the same",
+}
+
+
+def trouble(one: TuneTrouble, shown: Shown = _plain) -> list[str]:
+    """What keeps variants from being measured, a line each as far as whoever noticed it has several, and what helps."""
+    told = one.why if one.problem is None else " ".join(problem_text.message(one.problem).split())
+    first, *more = (f"{shown(one.variant)}: {told}" if one.variant else told).splitlines() or [one.code]
+    return [first, *more, *filter(None, [_TROUBLE[one.code]])]
+
+
+_TROUBLE: Mapping[TuneTroubleCode, str] = {
+    "disk": "make room, and give the same command again; this counts against no variant",
+    "model": "the model cannot be had, whatever the flags: check its name, access to it (HF_TOKEN), and whether its "
+    "files can be read, and give the same command again; this counts against no variant",
+    "gpus": "",
+    "project": "",
 }
 
 
@@ -311,12 +377,12 @@ def ranking(report: TuneReport) -> list[tuple[str, ...]]:
 
 def name_of(variant: TunedVariant) -> str:
     """The name of a variant, with what must be known of it."""
-    return variant.name + (" (lossy)" if variant.lossy else "")
+    return _marked(variant.name, lossy=variant.lossy)
 
 
 def shown_name(report: TuneReport, name: str) -> str:
     """The name of a variant of the report, with what must be known of it."""
-    return next((name_of(one) for one in report.variants if one.name == name), name)
+    return shown_in(report.variants)(name)
 
 
 def slower(one: Standing, report: TuneReport) -> str:
@@ -365,8 +431,10 @@ def _compared(report: TuneReport, fast: str, slow: str) -> str:
         return ""
     about = {one.name: one for one in report.variants}
     sides = [about[fast], about[slow]]
-    drawn = "".join(f"; {one.name}: {picture(one.quality) or NOT_COMPARED}" for one in sides if one.lossy)
-    if found.low > 0:
+    drawn = "".join(f"; {name_of(one)}: {picture(one.quality) or NOT_COMPARED}" for one in sides if one.lossy)
+    # One that was dropped beside the first is slower than that, also where nobody knows by how much.
+    dropped_by = {one.variant: one.dropped.code for one in report.tuned.standings if one.dropped is not None}
+    if found.low > 0 or dropped_by.get(slow) == "slower":
         return f"{name_of(sides[0])} is {against(report, fast, slow)}{drawn}"
     alike = f"{name_of(sides[0])} and {name_of(sides[1])} cannot be distinguished"
     return f"{alike}{_interval(found)}, {_launches(report, fast, slow)}{drawn}"
@@ -374,9 +442,9 @@ def _compared(report: TuneReport, fast: str, slow: str) -> str:
 
 def given_up(report: TuneReport) -> list[str]:
     """Variants that no ranking can hold: those that do not run, need too much memory, or draw another picture."""
-    about = {one.name: one for one in report.variants}
+    about, shown = {one.name: one for one in report.variants}, shown_in(report.variants)
     return [
-        f"{one.variant}: {dropped(one.dropped)}"
+        f"{shown(one.variant)}: {dropped(one.dropped, shown)}"
         + (f" ({numbers.quantity(one.memory_mib, 'MiB')})" if one.dropped.code == "memory" else "")
         + (f" ({picture(about[one.variant].quality)})" if one.dropped.code == "picture" else "")
         for one in report.tuned.standings
@@ -386,12 +454,12 @@ def given_up(report: TuneReport) -> list[str]:
 
 def notes(report: TuneReport) -> list[str]:
     """What must be known before a winner is used."""
-    about = {one.name: one for one in report.variants}
-    found = []
-    waiting = [one.variant for one in report.tuned.standings if not one.launches and one.dropped is None]
+    about, shown = {one.name: one for one in report.variants}, shown_in(report.variants)
+    found = [other_requests(report.other_requests, shown)] if report.other_requests else []
+    waiting = [shown(one.variant) for one in report.tuned.standings if not one.launches and one.dropped is None]
     if waiting:
         found.append(f"not launched yet, and may be faster: {_some(waiting, 'the JSON report names all')}")
-    unknown = [one.variant for one in report.tuned.standings if one.ms is not None and one.memory_mib is None]
+    unknown = [shown(one.variant) for one in report.tuned.standings if one.ms is not None and one.memory_mib is None]
     if report.tuned.memory_mib is not None and unknown:
         found.append(f"the memory of {_some(unknown, 'see the ranking')} is not known: the limit was not checked there")
     best = about.get(report.best or "")
@@ -401,6 +469,10 @@ def notes(report: TuneReport) -> list[str]:
         found.append(f"{best.name} is lossy{against}: {seen or 'its pictures were not compared'}")
     elif best is not None and best.name != report.written and (why := _unseen(best, report)):
         found.append(f"whether {best.name} draws the same picture was not checked: {why}")
+    elif best is not None and best.quality is not None and accepts_anything(best.quality.noise):
+        seen = "" if best.quality.noise is None else quality_text.figures(best.quality.noise)
+        found.append(f"launches of {WRITTEN} differ so much ({seen}) that {best.name} could draw any picture")
+    found += [f"{quality_text.odd(one, WRITTEN[4:])}: nothing is compared with it" for one in report.odd_launches]
     other = about.get(report.quicker_request or "")
     if best is not None and other is not None and best.e2e_ms and other.e2e_ms:
         share = _share(1 - other.e2e_ms / best.e2e_ms)
@@ -436,13 +508,14 @@ def _front(report: TuneReport, names: Sequence[str]) -> list[tuple[str, ...]]:
 
 def claims(report: TuneReport, *, verbose: bool) -> list[str]:
     """What became of the guide's claims. Those that nothing was measured of are named with -v."""
-    return [claim(one) for one in report.claims if verbose or one.code != "untried"]
+    shown = shown_in(report.variants)
+    return [claim(one, shown) for one in report.claims if verbose or one.code != "untried"]
 
 
-def claim(one: ClaimResult) -> str:
+def claim(one: ClaimResult, shown: Shown = _plain) -> str:
     """`held: CFG parallel is often faster …: cfg2 takes 18.4 % less than ulysses2 (-20.1 .. -16.6 %) [guide, …]`."""
     says = one.claim.says + (f" (taken as: {one.claim.reading})" if one.claim.reading else "")
-    pairs = "; ".join(_pair(pair, one.claim) for pair in one.pairs[:SHOWN_PRUNED])
+    pairs = "; ".join(_pair(pair, one.claim, shown) for pair in one.pairs[:SHOWN_PRUNED])
     more = len(one.pairs) - SHOWN_PRUNED
     pairs += f"; and {numbers.plural(more, 'pair')} more" if more > 0 else ""
     return f"{_CLAIMS[one.code]}: {says}{f': {pairs}' if pairs else ''} [{one.claim.source}]"
@@ -458,22 +531,24 @@ _CLAIMS: Mapping[ClaimCode, str] = {
 }
 
 
-def _pair(pair: Compared, of: Claim) -> str:
+def _pair(pair: Compared, of: Claim, shown: Shown) -> str:
     needs = "needs" if of.quantity == "memory" else "takes"
     found = pair.ratio
     sides = (numbers.bare(one - 1) if math.isfinite(one) else numbers.UNKNOWN for one in (found.low, found.high))
     interval = "" if found.low == found.high else f" ({' .. '.join(sides)} %)"
     more = "less" if found.value < 1 else "more"
-    return f"{pair.this} {needs} {_share(abs(found.value - 1))} {more} {of.quantity} than {pair.that}{interval}"
+    share = _share(abs(found.value - 1))
+    return f"{shown(pair.this)} {needs} {share} {more} {of.quantity} than {shown(pair.that)}{interval}"
 
 
 def left_out(report: TuneReport, *, verbose: bool) -> list[str]:
     """What was not launched, and why, or how many of them; what stands for others is named."""
+    shown = shown_in(report.variants)
     if verbose:
-        return [pruned(one).strip() for one in report.pruned]
+        return [pruned(one, shown).strip() for one in report.pruned]
     counts: dict[PruneCode, list[str]] = {}
     for one in report.pruned:
-        counts.setdefault(one.code, []).append(one.name + (f" ({one.same})" if one.same else ""))
+        counts.setdefault(one.code, []).append(_pruned_name(one) + (f" ({shown(one.same)})" if one.same else ""))
     return [f"{_KINDS[code]}: {_some(names, '-v names all, with the reasons')}" for code, names in counts.items()]
 
 

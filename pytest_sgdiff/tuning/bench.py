@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_sgdiff import metrics
-from pytest_sgdiff.data import Case, CaseResult, Dropped, LaunchRecord, Tried, TuneLaunch, Variant
+from pytest_sgdiff.data import Case, CaseResult, Dropped, LaunchRecord, Tried, TuneLaunch, TuneTrouble, Variant
 from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.launch import child
 from pytest_sgdiff.metrics.reading import is_peak_of_first
+from pytest_sgdiff.tuning.blame import disturbed_by, trouble_of
 from pytest_sgdiff.tuning.lost import lost_share
-from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, write_round
+from pytest_sgdiff.tuning.rounds import SETTINGS, Ending, Round, read_endings, remove_ending, write_round
 
 ROUNDS, LAUNCHES = "rounds", "launches"
 """The folder of a search with its rounds, and the one of a round that keeps its launches."""
@@ -37,7 +38,12 @@ USAGE_ERROR = 4
 
 
 class MeasuringError(SgdiffError):
-    """pytest says nothing of the variants: its command is wrong, GPUs are not to be had, or it failed."""
+    """pytest says nothing of the variants: its command is wrong, or it failed; or there are `troubles` that are no
+    fault of theirs, which `reports.tune_text.trouble` puts into words."""
+
+    def __init__(self, *lines: str, troubles: Sequence[TuneTrouble] = ()) -> None:
+        super().__init__(*lines, *(": ".join(filter(None, (one.code, one.variant, one.why))) for one in troubles))
+        self.troubles = tuple(troubles)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,12 +89,17 @@ class Bench:
             left_s = None if timeout_s is None else max(1.0, timeout_s - (time.monotonic() - started))
             code = self._run(where, log, at_once=1, timeout_s=left_s)
         found = self.known(number, variants, took_s=time.monotonic() - started)
-        trouble = list(self._troubles(number, variants))
+        troubles = list(self._troubles(number, variants))
         missing = {one.name for one in variants} - {launch.variant for launch in found}
-        if (trouble or (missing and code is not None)) and (full := self._full()):
-            raise MeasuringError(full)
-        if trouble:
-            raise MeasuringError(*(line for why in trouble for line in why.splitlines()))
+        failed = {one.variant for one in found if one.dropped is not None and one.dropped.code == "failed"}
+        if (troubles or failed or (missing and code is not None)) and (full := self._full()):
+            # Nobody knows whether these would have failed as well where there is room.
+            for one in variants:
+                if one.name in failed:
+                    remove_ending(where, one.case, below=self.folder)
+            raise MeasuringError(troubles=[full])
+        if troubles:
+            raise MeasuringError(troubles=troubles)
         if missing and code is not None:
             raise MeasuringError(
                 f"pytest measured nothing of {', '.join(sorted(missing))} (exit code {code}), and its log ends with:",
@@ -125,23 +136,23 @@ class Bench:
             if (ending := endings.get(variant.case.id)) is not None:
                 yield variant, ending
 
-    def _troubles(self, number: int, variants: Sequence[Variant]) -> Iterator[str]:
+    def _troubles(self, number: int, variants: Sequence[Variant]) -> Iterator[TuneTrouble]:
         """Why variants were not measured through no fault of their own: the next one would fare no better."""
         for variant, ending in self._endings(number, variants):
-            if why := _no_fault(variant, ending):
-                yield f"{variant.name}: {why}"
+            if (trouble := trouble_of(variant, ending, model=self.plan.case.model)) is not None:
+                yield trouble
 
-    def _full(self) -> str:
-        """That there is no room for a round, which pytest says in many ways; empty where there is."""
+    def _full(self) -> TuneTrouble | None:
+        """That there is no room for a round, which pytest and the engine say in many ways; None where there is."""
         path = self.folder / ROUNDS / data_files.temporary_name()
         try:
             data_files.write(path, bytes(ROOM), below=self.folder)
         except OSError as error:
             if error.errno not in NO_ROOM:
-                return ""
-            return f"{self.folder}: {os.strerror(error.errno)}: make room, and give the same command again"
+                return None
+            return TuneTrouble(code="disk", why=f"{self.folder}: {os.strerror(error.errno)}")
         data_files.remove(path, below=self.folder)
-        return ""
+        return None
 
     def lasted_s(self, number: int) -> float:
         """How long a round went on at least, by the times of its files; 0 where there are none."""
@@ -173,7 +184,7 @@ class Bench:
         self, number: int, variant: Variant, ending: Ending, *, took_s: float | None, alone: bool
     ) -> Iterator[TuneLaunch]:
         result = ending.result
-        if _no_fault(variant, ending):
+        if trouble_of(variant, ending, model=self.plan.case.model) is not None:
             return
         if result is None:
             yield TuneLaunch(
@@ -187,7 +198,7 @@ class Bench:
         if any(problem.code == "interrupted" for problem in result.problems):
             return
         took = result.elapsed_s if took_s is None else took_s
-        told = came_of(variant, result, self.plan.metric)
+        told = disturbed_by(result) or came_of(variant, result, self.plan.metric)
         for tried in told if isinstance(told, tuple) else (told,):
             yield TuneLaunch(
                 round=number,
@@ -218,16 +229,8 @@ class Bench:
 
     def _environment(self, where: Path) -> Mapping[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in child.OF_OTHER_RUNS}
-        return {**kept, SETTINGS: json.dumps({"round": str(where), "parent": os.getpid()})}
-
-
-def _no_fault(variant: Variant, ending: Ending) -> str:
-    """What kept a variant from being measured that is no fault of its own; empty where it was measured, or its own
-    settings are at fault. Where the case as it is written has no result, no variant will have one."""
-    if ending.result is None:
-        return ending.why if ending.broke or not variant.settings else ""
-    # Others hold the GPUs.
-    return ending.result.reason.error
+        told = {"round": str(where), "parent": os.getpid(), "file": self.plan.case.location.path}
+        return {**kept, SETTINGS: json.dumps(told)}
 
 
 def came_of(variant: Variant, result: CaseResult, metric: str) -> tuple[Tried, ...] | Dropped:

@@ -37,17 +37,28 @@ def described(
 
 def best(tuned: Tuned, described: Sequence[TunedVariant]) -> str | None:
     """The variant to recommend: of the first in the ranking and those of its group that look as quick, to within the
-    tolerance of the search, a lossless one before a lossy one, then the one with the fewest GPUs, then the one with the
-    shortest whole request, then the quickest. That a variant is in the first group says too little: a slow one is
-    there, too, as long as nobody knows how noisy its launches are."""
+    tolerance of the search, a lossless one before a lossy one, then the one with the fewest GPUs, then one with a
+    shorter whole request (by REQUEST_SHARE), then the one with the fewest settings, then the quickest. That a variant
+    is in the first group says too little: a slow one is there, too, as long as nobody knows how noisy its launches
+    are."""
     about = {one.name: one for one in described}
     ranked = [one for one in tuned.standings if one.usable]
     equal = [about[one.variant] for one in ranked if one is ranked[0] or _as_quick(one, ranked[0], tuned.within)]
 
-    def rank(one: TunedVariant) -> tuple[bool, int, float]:
-        return one.lossy, one.variant.case.gpus, math.inf if one.e2e_ms is None else one.e2e_ms
+    if not equal:
+        return None
 
-    return min(equal, key=rank).name if equal else None
+    def kind(one: TunedVariant) -> tuple[bool, int]:
+        return one.lossy, one.variant.case.gpus
+
+    equal = [one for one in equal if kind(one) == min(map(kind, equal))]
+    shortest = min((one.e2e_ms for one in equal if one.e2e_ms is not None), default=math.inf)
+
+    def rank(one: TunedVariant) -> tuple[bool, int]:
+        as_short = one.e2e_ms is not None and (1 - REQUEST_SHARE) * one.e2e_ms <= shortest
+        return not as_short, len(one.variant.settings)
+
+    return min(equal, key=rank).name
 
 
 def quicker_request(tuned: Tuned, described: Sequence[TunedVariant], best: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_sgdiff.data import Case, Pruned, Quality, Tuned, Variant
+from pytest_sgdiff.data import Case, OtherRequest, Pruned, Quality, Tuned, Variant
 from pytest_sgdiff.tuning.claims import ClaimResult
 
 
@@ -37,7 +37,9 @@ class TuneReport:
     memory, the quickest first, and `lossless_front` those that no other lossless one beats. `best` is the one that is
     recommended, None where there is none; `quicker_request` is one whose whole request is shorter. `budget_s` is the
     time that the search was given, None for any; `took_s` what it took. `claims` are those of the guide about this
-    model. `file` is the case file with the winner, if one was asked for."""
+    model. `other_requests` are the variants that ask for something else than the case as it is written;
+    `odd_launches` are launches of that case whose pictures nothing is compared with. `file` is the case file with the
+    winner, if one was asked for."""
 
     case: str
     base: Case
@@ -53,6 +55,8 @@ class TuneReport:
     best: str | None = None
     quicker_request: str | None = None
     claims: tuple[ClaimResult, ...] = ()
+    other_requests: tuple[OtherRequest, ...] = ()
+    odd_launches: tuple[Quality, ...] = ()
     budget_s: float | None = None
     took_s: float = 0.0
     folder: str = ""

@@ -35,13 +35,14 @@ class Round:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ending:
     """What pytest says of a variant: its result, or in words why there is none. `broke`: it was no fault of the
-    variant, but of a folder, a disk or the project. `assets` is the folder with the files that cases name, empty where
-    none was named."""
+    variant, but of a folder, a disk or the project; `full`: a disk had no room. `assets` is the folder with the files
+    that cases name, empty where none was named."""
 
     case: str
     result: CaseResult | None = None
     why: str = ""
     broke: bool = False
+    full: bool = False
     assets: str = ""
 
 
@@ -74,6 +75,11 @@ def read_endings(folder: Path, cases: Sequence[Case], *, below: Path) -> tuple[E
         if raw is not None:
             found.append(_read(Ending, raw, path))
     return tuple(found)
+
+
+def remove_ending(folder: Path, case: Case, *, below: Path) -> None:
+    """Forget what pytest says of a variant. Raises OSError and DataFileError."""
+    data_files.remove(folder / "endings" / f"{data_files.file_name(case.id)}.json", below=below)
 
 
 def _read(cls: type[T], raw: bytes, path: Path) -> T:

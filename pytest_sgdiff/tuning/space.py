@@ -97,16 +97,7 @@ def _offered(ground: Ground, axes: Sequence[Axis] | None, preset: Preset | None)
 
 
 def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Preset | None) -> None:
-    known = choices("topology", sieve.ground)
-    topologies = [one.setting for one in known if one.role == "main"]
-    if not sieve.first_allowed(topologies):
-        # Of a model that none of them can split, the first of the others is what these GPUs can do.
-        instead = sieve.first_allowed([one.setting for one in known if one.role == "side"])
-        topologies += instead
-        offered = {
-            axis: [replace(one, role="main") if one.setting in instead else one for one in found]
-            for axis, found in offered.items()
-        }
+    topologies = _filling(sieve.ground)
     # What is asked is what these GPUs can do: a case of another number of them is the ground for nothing but itself,
     # also where its topology is not asked about.
     spread = sieve.first_allowed(topologies) if sieve.ground.case.gpus != sieve.ground.gpus else ()
@@ -123,6 +114,10 @@ def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Prese
     sieve.base = ()
 
     mains = {axis: [one.setting for one in found if one.role == "main"] for axis, found in offered.items()}
+    if "topology" in mains and (unusual := [one for one in first if one not in mains["topology"]]):
+        # The model allows none of the usual ones.
+        sieve.single(*unusual)
+        mains["topology"] += unusual
     for combination in itertools.product(*(mains[axis] for axis in _CROSSED if mains.get(axis))):
         sieve.combination(*combination)
 
@@ -137,6 +132,17 @@ def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Prese
     recipe = recipe_of(sieve.ground.case.model) if preset is None else preset
     if recipe is not None:
         sieve.combination(*first, *_named(offered, recipe.settings, AXES))
+
+
+def _filling(ground: Ground) -> list[Setting]:
+    """The topologies of all the GPUs, those first that are likely fast, then those of half of them."""
+
+    def rank(one: Choice) -> tuple[int, ...]:
+        degrees = (one.setting.args.get(flag) for flag in ("tp-size", "ring-degree"))
+        role = ("main", "side", "rare").index(one.role)
+        return one.setting.gpus != ground.gpus, role, *(each if isinstance(each, int) else 1 for each in degrees)
+
+    return [one.setting for one in sorted(choices("topology", ground), key=rank)]
 
 
 def _on_top(mains: Mapping[Axis, Sequence[Setting]]) -> Iterator[tuple[Setting, ...]]:

@@ -10,12 +10,19 @@ from typing import Protocol
 
 from pytest_sgdiff.data import Dropped, Quality, Space, Tried, TuneCode, Tuned, TuneLaunch, TuneLeft, TuneStep, Variant
 from pytest_sgdiff.errors import SgdiffError
+from pytest_sgdiff.quality.odd import FEWEST_RECORDED
 from pytest_sgdiff.tuning.bench import Bench
 from pytest_sgdiff.tuning.book import Book
 
-DISTURBED_AT_MOST = 2
-"""Tries of a variant that other work disturbs, each with the launches that replace disturbed ones, before it is given
-up."""
+TRIES_AT_MOST = 2
+"""Tries that come to nothing by chance before a variant is given up: other work disturbs it, in spite of the launches
+that replace disturbed ones, or a signal ends its engine. Somebody may have sent it, or the host was short of memory."""
+
+PICTURES_AT_MOST = FEWEST_RECORDED
+"""Launches of the case as it is written that are made to know what it draws: as many as show an odd one among them."""
+
+DAMAGED = frozenset(("blank", "damaged"))
+"""Causes for which the case as it is written has a second try: everything is compared with it."""
 
 
 def launch_order(space: Space) -> tuple[str, ...]:
@@ -66,7 +73,8 @@ class Chooser(Protocol):
 class Search:
     """`gpus` are as many as the variants may have at a time, `budget_s` the seconds that all parts of the search may
     take together, None for any number. `say` is told of every step. `drew` says what became of the picture of a variant
-    beside that of the case as it is written, None where variants may draw what they like."""
+    beside that of the case as it is written, None where variants may draw what they like. `settled` says whether the
+    launches of that case by now show what it draws; if not, it is launched again, up to PICTURES_AT_MOST times."""
 
     space: Space
     chooser: Chooser
@@ -76,10 +84,11 @@ class Search:
     budget_s: float | None = None
     say: Callable[[TuneStep], None] = lambda step: None
     drew: Callable[[Variant], Quality | None] | None = None
+    settled: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.monotonic
     _used_s: float = 0.0
     _began: float = 0.0
-    _disturbed: dict[str, int] = field(default_factory=dict)
+    _lost: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> Tuned:
         """Launch until the search is over or its time is used up. Raises as `Bench.measure` and `Book.add`; what is
@@ -182,16 +191,27 @@ class Search:
     def _look(self, one: TuneLaunch) -> None:
         """Give up a variant that draws another picture although it is called lossless."""
         variant, written = self._variants[one.variant], self.space.written
-        if written is None or variant.lossy or variant is written or not self._is_other(variant):
+        if written is None or variant.lossy or variant is written:
             return
-        if sum(known.variant == written.name and known.tried is not None for known in self.book.launches) < 2:
+        if self._is_other(variant) and self._counted(written) < 2:
             # How far two launches of the case itself are from one another is noise, and no change.
             if not self._fits(written.name):
                 return
             self._launch([written.name])
-            if not self._is_other(variant):
+        while not self.settled() and (before := self._counted(written)) < PICTURES_AT_MOST:
+            if not self._fits(written.name):
                 return
+            self._launch([written.name])
+            if self._counted(written) == before:
+                # It came to nothing: the case is to be launched as often as any other, and no more.
+                break
+        if not self._is_other(variant):
+            return
         self._keep([TuneLaunch(round=one.round, variant=one.variant, dropped=Dropped(code="picture"))])
+
+    def _counted(self, variant: Variant) -> int:
+        """How many launches of the variant count."""
+        return sum(known.variant == variant.name and known.tried is not None for known in self.book.launches)
 
     def _is_other(self, variant: Variant) -> bool:
         quality = None if self.drew is None else self.drew(variant)
@@ -200,14 +220,20 @@ class Search:
     def _tell(self, one: TuneLaunch) -> None:
         if one.tried is not None:
             self.chooser.add(one.tried)
-        elif one.dropped is not None and one.dropped.code == "disturbed":
-            self._disturbed[one.variant] = tries = self._disturbed.get(one.variant, 0) + 1
-            if tries >= DISTURBED_AT_MOST:
+        elif one.dropped is not None and (_by_chance(one.dropped) or self._is_accident(one)):
+            self._lost[one.variant] = tries = self._lost.get(one.variant, 0) + 1
+            if tries >= TRIES_AT_MOST:
                 self.chooser.drop(one.variant, one.dropped)
             else:
                 self.chooser.put_back(one.variant)
         elif one.dropped is not None:
             self.chooser.drop(one.variant, one.dropped)
+
+    def _is_accident(self, one: TuneLaunch) -> bool:
+        """Whether a launch of the case as it is written failed by what it drew alone."""
+        problem = None if one.dropped is None else one.dropped.problem
+        written = self.space.written
+        return written is not None and one.variant == written.name and problem is not None and problem.cause in DAMAGED
 
     def _slots(self) -> int:
         """How many variants can run at the same time, if each that is left needs as few GPUs as the least of them."""
@@ -242,3 +268,8 @@ class Search:
         """About how long that many launches take, None before one was made."""
         took = [one.took_s for one in self.book.launches]
         return left * sum(took) / len(took) / at_once if took else None
+
+
+def _by_chance(dropped: Dropped) -> bool:
+    """Whether another try may come to something."""
+    return dropped.code == "disturbed" or (dropped.problem is not None and dropped.problem.code == "signal")

@@ -99,8 +99,8 @@ def degrees(case: Case) -> tuple[int, int, int, int] | None:
 def work(case: Case) -> Hashable:
     """What the engine is asked to do, however the case says it: two cases with the same are one variant in two
     spellings."""
-    flags = {flag_of(key) or f"config {key}": _text(value) for key, value in case.config.items()}
-    flags |= {flag: _text(value) for flag, value in case.args.items()}
+    flags = {flag_of(key) or f"config {key}": comparable(value) for key, value in case.config.items()}
+    flags |= {flag: comparable(value) for flag, value in case.args.items()}
     spread = degrees(case)
     if spread is not None:
         for flag in SPREAD:
@@ -122,13 +122,14 @@ def same_but_for(case: Case, settings: Sequence[Setting]) -> Hashable:
     return work(with_settings(case, settings, name=""))
 
 
-def _text(value: Any) -> Hashable:
+def comparable(value: Any) -> Hashable:
+    """The value of a flag as the engine takes it: 1 and 1.0 are the same, and so are true and True."""
     if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
         return str(value).lower()
     if isinstance(value, int | float):
         return f"{float(value):g}"
     if isinstance(value, tuple | list):
-        return tuple(map(_text, value))
+        return tuple(map(comparable, value))
     return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
 
 

@@ -64,9 +64,9 @@ def case_file(
     winning = cases[winner]
     name = tuned_name(named)
     lines = [f"{SCHEMA_LINE}{schema}", "#"]
-    lines += [f"# {printable(line)}" for line in _measured(tuned, (winner, *rivals), products, engine)]
+    lines += [f"# {printable(line)}" for line in _measured(tuned, (winner, *rivals), changed, products, engine)]
     lines += ["cases:", f"  {scalar(name)}:"]
-    summary = f"{winning.summary or winning.model}; settings: {winner}"
+    summary = f"{winning.summary or winning.model}; settings: {_marked(winner, changed)}"
     keys = {**keys_of(winning), "summary": summary, "source": f"{winning.source}; sgdiff tune".removeprefix("; ")}
     for key, value in keys.items():
         lines += _block(key, value, indent=4)
@@ -196,7 +196,13 @@ def _block(key: str, value: Any, *, indent: int) -> Iterator[str]:
         yield f"{space}{key}: {flow(value)}"
 
 
-def _measured(tuned: Tuned, names: Sequence[str], products: Sequence[str], engine: str) -> Iterator[str]:
+def _marked(name: str, lossy: Collection[str]) -> str:
+    return f"{name} (lossy)" if name in lossy else name
+
+
+def _measured(
+    tuned: Tuned, names: Sequence[str], lossy: Collection[str], products: Sequence[str], engine: str
+) -> Iterator[str]:
     """What was measured, for a reader of the file."""
     where = (f" on {products[0]}" if products else "") + (f" with sglang {engine}" if engine else "")
     yield f"{MARK} Measured{where}; the intervals hold together at {100 * tuned.confidence:g} %."
@@ -205,6 +211,6 @@ def _measured(tuned: Tuned, names: Sequence[str], products: Sequence[str], engin
         one = standings.get(name)
         if one is not None and one.ms is not None:
             interval = f" ({one.low:.1f} to {one.high:.1f})" if one.low is not None and one.high is not None else ""
-            yield f"  {name}: {one.ms:.1f} ms{interval}, {one.launches} launches"
+            yield f"  {_marked(name, lossy)}: {one.ms:.1f} ms{interval}, {one.launches} launches"
     if len(names) > 1:
         yield "A relation asks for half of the gain that is proven, so that another day's noise does not fail it."

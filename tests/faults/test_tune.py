@@ -1,5 +1,5 @@
 """`sgdiff tune` with the stand-in engine: a space with a known best, two equal variants, one that needs too much memory
-and one that falls back; killed in the middle, it goes on."""
+and one that falls back; killed or interrupted in the middle, and after a full disk, it goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ case " $* " in
 *) play=memory:3000 ;;
 esac
 case "$1" in version | --version) ;; *)
-    if [ -e "{here}/hold" ]; then echo $$ >> "{here}/held"; exec sleep 600; fi ;;
+    if [ -e "{here}/hold" ]; then echo $$ >> "{here}/held"; exec sleep 600; fi
+    if [ -e "{here}/full" ]; then echo "OSError: [Errno 28] No space left on device: '/c/x.so'" >&2; exit 1; fi ;;
 esac
 SGDIFF_FAKE_SCENARIO=$play exec {fake}/sglang "$@"
 """
@@ -70,9 +71,9 @@ def environment(project: Path) -> dict[str, str]:
     }
 
 
-def tune(project: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def tune(project: Path, *more: str, words: Sequence[str] = TUNE) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SGDIFF, *TUNE, *more], cwd=project, env=environment(project), capture_output=True, text=True, check=False
+        [SGDIFF, *words, *more], cwd=project, env=environment(project), capture_output=True, text=True, check=False
     )
 
 
@@ -140,3 +141,103 @@ def test_the_best_is_found_and_a_kill_in_the_middle_costs_one_round(project: Pat
     # Of something else it is another search.
     other = tune(project, "--within", "5%")
     assert (other.returncode, "--restart" in other.stderr) == (2, True)
+
+
+# A shell starts background jobs with SIGINT ignored, and nohup with SIGHUP, which children inherit.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from pytest_sgdiff.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+SMALL = (*TUNE, "--only", "compile", "--launches", "2")
+
+
+def state(project: Path) -> list[dict[str, Any]]:
+    """Each line of what a search keeps; one that is cut off fails."""
+    text = (project / ".sgdiff" / "tune" / "tiny" / "state.jsonl").read_text()
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def tries(project: Path) -> list[tuple[str, str | None]]:
+    """What came of launches, in order: the variant, and why it does not count."""
+    return [
+        (one["came"]["variant"], (one["came"].get("dropped") or {}).get("code"))
+        for one in state(project)
+        if "came" in one
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_in_the_middle_of_a_launch_ends_the_engine_and_costs_nothing_else(
+    project: Path, strays: None, number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, *SMALL],
+        cwd=project,
+        env=environment(project),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stderr is not None
+        next(line for line in command.stderr if line.startswith("  as-written: "))
+        (project / "hold").touch()
+        wait_for(lambda: held(project), otherwise="no engine was launched")
+        command.send_signal(number)
+        said = command.stderr.read()
+        assert command.wait() == 130
+    assert "the same command goes on" in said
+    # The engine has ended with the command, and not later.
+    assert not any(map(alive, held(project)))
+    before = state(project)
+    # The launch that was interrupted is none, and its round is over with the time that it took.
+    assert tries(project) == [("as-written", None)]
+    rounds = [one["begun"] for one in before if "begun" in one]
+    assert rounds == [one["spent"] for one in before if "spent" in one] == [1, 2]
+    (project / "hold").unlink()
+    done = tune(project, words=SMALL)
+    assert done.returncode in (0, 1), done.stderr
+    # What was measured before stands, and is measured no second time.
+    assert state(project)[: len(before)] == before
+    assert ranking(project)["variants"]["as-written"]["launches"] == 2
+    assert launched(project).count("tiny[as-written]") == 3
+
+
+def test_a_full_disk_counts_against_no_variant(project: Path) -> None:
+    (project / "full").touch()
+    full = tune(project, words=SMALL)
+    assert (full.returncode, "make room" in full.stderr) == (2, True), full.stderr
+    assert tries(project) == []
+    again = tune(project, words=SMALL)
+    assert (again.returncode, tries(project)) == (2, [])
+    (project / "full").unlink()
+    done = tune(project, words=SMALL)
+    assert done.returncode in (0, 1), done.stderr
+    assert {name for name, code in tries(project) if code is None} == {"as-written", "compile"}
+
+
+def test_a_file_whose_path_has_brackets_is_measured_by_several_workers(project: Path) -> None:
+    (project / "cases" / "tiny.yaml").unlink()
+    (project / "cases" / "a[1]").mkdir()
+    compiled = "    matrix: {how: {plain: {}, compiled: {args: {enable-torch-compile: true}}}}\n"
+    (project / "cases" / "a[1]" / "tiny.yaml").write_text(CASE + compiled)
+    done = tune(project, words=("tune", "tiny", "--gpus", "2", "--launches", "2", "--report", "tuned.json"))
+    assert done.returncode in (0, 1), done.stderr
+    assert {one["launches"] > 0 for one in ranking(project)["variants"].values()} == {True}
+
+
+def test_engines_end_with_a_killed_command_that_ignored_ctrl_c(project: Path, strays: None) -> None:
+    """As what a script starts in the background does."""
+    (project / "hold").touch()
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        killed = subprocess.Popen([SGDIFF, *TUNE], cwd=project, env=environment(project), stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    with killed:
+        wait_for(lambda: held(project), otherwise="no engine was launched")
+        killed.kill()
+    wait_for(lambda: not any(map(alive, held(project))), otherwise="an engine runs on")

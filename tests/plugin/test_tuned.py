@@ -93,6 +93,38 @@ def test_why_there_is_no_result_is_kept(project: Project, folder: Path) -> None:
     assert "RTX 4090" in ending.why
 
 
+def test_a_file_whose_path_no_argument_of_pytest_can_name_is_launched_all_the_same(
+    project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Neither a folder that is left out otherwise, nor a name that no glob has, keeps it away.
+    text = CASE.replace("marks: [nightly]", "requires: {gpu: [RTX 4090]}")
+    project.write("cases/.a[b]/c]/x[1].yaml", text)
+    project.write("cases/.a[b]/other.yaml", CASE.replace("tiny", "other"))
+    case = next(iter(load_cases("cases/.a[b]/c]/x[1].yaml", text)))
+    plan = Plan(case=case, metric="denoise", engine_cmd=("sglang",), gpus="4", cwd=project.root)
+    bench = Bench(plan=plan, folder=folder.parent)
+    told = json.loads(bench._environment(folder)[SETTINGS])
+    monkeypatch.setenv(SETTINGS, json.dumps({**told, "parent": None}))
+    write_round(folder, Round(case="tiny", cases=(case,)), below=folder)
+    words = bench._words(folder, at_once=1)
+    result = project.run(*words[words.index("pytest") + 1 :])
+    # The other file is not even read.
+    result.stdout.fnmatch_lines(["collected 1 item"])
+    (ending,) = read_endings(folder, (case,), below=folder)
+    assert ending.result is None
+    assert "cases/.a[b]/c]/x[1].yaml" in ending.why
+    assert "RTX 4090" in ending.why
+
+
+def test_that_a_disk_was_full_is_kept_whatever_the_words(project: Project, folder: Path) -> None:
+    full = "try: raise OSError(28, 'No space left')\n    except OSError as error: raise RuntimeError('mine') from error"
+    project.write("cases/conftest.py", f"import pytest\n\n@pytest.fixture\ndef sgdiff_env():\n    {full}\n")
+    cases = variants_of(CASE, {})
+    run(project, folder, Round(case="tiny", cases=cases))
+    (ending,) = read_endings(folder, cases, below=folder)
+    assert (ending.result, ending.broke, ending.full) == (None, True, True)
+
+
 def test_what_the_project_chooses_for_other_runs_keeps_no_variant_away(project: Project, folder: Path) -> None:
     chosen = '-m "not nightly" -k other --strict-markers --sgdiff-accept=mine.txt --sgdiff-assets=pictures'
     project.write("pytest.ini", f"[pytest]\naddopts = {chosen}\n")

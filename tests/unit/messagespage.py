@@ -41,6 +41,7 @@ from pytest_sgdiff.data import (
     StepFinding,
     TroubleCode,
     TuneCode,
+    TuneTroubleCode,
     WarningCode,
 )
 from pytest_sgdiff.data.failures import OutOfMemory
@@ -85,7 +86,7 @@ part of the sentence. The figures in the sentences below are examples.
 | a node of a cluster that cannot be used | [Nodes](#nodes) |
 | `faster_than` | [Claims](#claims) |
 | `sgdiff bisect` | [Bisections](#bisections), [Skipped commits](#skipped-commits) |
-| `sgdiff tune` | [Searches](#searches), [Claims of the guide](#claims-of-the-guide) |
+| `sgdiff tune` | [Searches](#searches), [what stops them](#searches-that-stop), [claims](#claims-of-the-guide) |
 | a variant of `sgdiff tune` | [Variants given up](#variants-given-up), [Variants left out](#variants-left-out) |
 | `sgdiff compare` | [Comparisons](#comparisons) |
 | `sgdiff inspect` | [Flaws of a launch](#flaws-of-a-launch) |
@@ -307,9 +308,18 @@ GAPS = {
     "not-run": "The run ended before the case, as with `-x`.",
 }
 
+STOPS = {
+    "disk": "The folder of the search has no room, or pytest or the engine says so of another disk.",
+    "model": "The engine cannot read or fetch the model of the case: a wrong name, no access, no network, or files "
+    "of another user.",
+    "gpus": "The line names who holds the GPUs. Wait, or name others with `--gpus`.",
+    "project": "A fixture, a hook or a folder of the project failed. The line is pytest's.",
+}
+
 FAILURES = {
     "port-taken": "Cause `port`.",
     "out-of-memory": "Cause `memory` on the GPU, `host-memory` on the host.",
+    "no-room": "Cause `disk`.",
     "collective-timeout": "Ranks waited for one that stopped. Cause `collective`.",
     "exception": "The last exception of the last traceback. Read the log around it.",
     "unknown-model": "Check the name, set `HF_TOKEN`, or allow the download.",
@@ -842,6 +852,14 @@ def sections() -> Iterable[Section]:
         codes=get_args(TuneCode),
         says=golden("tune_codes", prefix="end "),
         means=SEARCHES,
+    )
+    yield Section(
+        title="Searches that stop",
+        about="What keeps `sgdiff tune` from measuring and is no fault of a variant. It ends with exit code 2, and the "
+        "same command goes on.",
+        codes=get_args(TuneTroubleCode),
+        says=golden("tune_codes", prefix="trouble "),
+        means=STOPS,
     )
     yield Section(
         title="Variants given up",

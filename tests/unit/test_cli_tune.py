@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from pytest_sgdiff.cases.load import load_cases
-from pytest_sgdiff.cli import main
-from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, Variant
+from pytest_sgdiff.cli import main, tune
+from pytest_sgdiff.cli.tune_plan import NotCollectedError, prepared_for
+from pytest_sgdiff.data import Dropped, Quality, Tried, TuneLaunch, TuneTrouble, Variant
 from pytest_sgdiff.tuning.bench import Bench, MeasuringError
 
 CASE = """\
@@ -119,6 +121,14 @@ def test_ctrl_c_is_130_and_what_keeps_gpus_away_is_2(
     assert main(TUNE) == 2
     assert "GPU 0 is busy\nand here is why\n" in capsys.readouterr().err
 
+    def full(name: str) -> float:
+        raise MeasuringError(troubles=[TuneTrouble(code="disk", variant=one, why="full") for one in ("a", "b")])
+
+    measuring(monkeypatch, full)
+    assert main(TUNE) == 2
+    # What helps is said once.
+    assert capsys.readouterr().err.count("make room") == 1
+
 
 def test_what_was_found_out_is_printed_though_files_cannot_be_written(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -128,8 +138,8 @@ def test_what_was_found_out_is_printed_though_files_cannot_be_written(
     said = capsys.readouterr()
     assert said.out.startswith("tiny: compile is the fastest")
     assert "pytest.ini/x.json" in said.err
-    assert main([*TUNE, "--write", "pytest.ini/x.yaml", "--report", "x.json"]) == 2
-    assert "pytest.ini/x.yaml" in capsys.readouterr().err
+    assert main([*TUNE, "--write", "pytest.ini/x.sgdiff.yaml", "--report", "x.json"]) == 2
+    assert "pytest.ini/x.sgdiff.yaml" in capsys.readouterr().err
     assert json.loads((project / "x.json").read_text())["file"] == ""
 
 
@@ -175,6 +185,28 @@ def test_the_cases_of_a_matrix_are_ranked(
     assert "--axes" in capsys.readouterr().err
 
 
+def test_variants_of_a_matrix_that_are_other_requests_are_named_before_and_after(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = MATRIX.replace("fa: {args: {attention-backend: fa}}", "few: {args: {num-inference-steps: 10, width: 640}}")
+    text = text.replace("fp16: {args: {dit-precision: fp16}}", "same: {args: {attention-backend: fa}}")
+    (project / "cases" / "tiny.yaml").write_text(text)
+    launched = measuring(monkeypatch, {"sdpa": 1000.0, "few": 700.0, "same": 900.0}.get)
+    words = ["tune", "mine", "--gpus", "none", "--engine-cmd", "true", "--allow-lossy"]
+    assert main([*words, "--dry-run"]) == 0
+    assert "few (another size, other steps)" in capsys.readouterr().out
+    forms = [f"x{suffix}" for suffix in (".json", ".md", ".html", ".txt")]
+    assert main([*words, *(word for form in forms for word in ("--report", form))]) == 0
+    said = capsys.readouterr()
+    # Once, before the first round.
+    assert said.err.count("few (another size, other steps)") == 1
+    assert said.err.index("few (another size") < said.err.index("round 1")
+    told = json.loads((project / "x.json").read_text())
+    assert told["other_requests"] == [{"variant": "few", "parts": ["size", "steps"]}]
+    assert all("few (another size, other steps)" in (project / form).read_text().replace("\\", "") for form in forms)
+    assert set(launched) == {"sdpa", "few", "same"}
+
+
 def test_a_dry_run_launches_and_writes_nothing(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +246,7 @@ def test_a_model_without_a_case_gets_a_file_that_pytest_finds(project: Path, mon
         ([*TUNE, "--memory", "0GiB"], "--memory 0GiB"),
         ([*TUNE, "--budget", "soon"], "--budget soon"),
         ([*TUNE, "--budget", "0h"], "--budget 0h"),
+        ([*TUNE, "--budget", "1h30"], "--budget 1h30"),
         ([*TUNE, "--within", "2"], "--within 2"),
         ([*TUNE, "--within", "0%"], "--within 0%"),
         ([*TUNE, "--launches", "0"], "--launches 0"),
@@ -239,6 +272,45 @@ def test_a_wrong_command_is_2_and_names_the_option(
     assert main(words) == 2
     assert said in capsys.readouterr().err
     assert not (project / ".sgdiff").exists()
+
+
+@pytest.mark.parametrize(
+    ("ini", "more", "path", "setting", "fix"),
+    [
+        ("", [], "cases/sub/x.yaml", "sgdiff_files", "cases/x.yaml"),
+        ("", [], "tuned/tiny.yaml", "sgdiff_files", "tuned/tiny.sgdiff.yaml"),
+        ("", [], "cases/.hidden/x.sgdiff.yaml", "norecursedirs", "cases/x.sgdiff.yaml"),
+        ("norecursedirs = sub", [], "sub/cases/x.yaml", "norecursedirs", "cases/x.yaml"),
+        ("sgdiff_files =\n  perf/*.yaml", [], "cases/x.yaml", "sgdiff_files", None),
+        ("sgdiff_files =\n  perf/*.yaml", [], "perf/x.yaml", None, None),
+        ("sgdiff_files =\n  perf/*.yaml", ["--pytest=--sgdiff-files=a/*.yaml"], "perf/x.yaml", "sgdiff_files", None),
+        ("addopts = -ra --sgdiff-files 'b/*.yaml'", [], "b/x.yaml", None, None),
+        ("", [], "sub/cases/x.yaml", None, None),
+        ("", [], "x.sgdiff.yaml", None, None),
+    ],
+)
+def test_a_case_that_pytest_would_not_collect_is_refused_before_anything_is_launched(
+    project: Path, monkeypatch: pytest.MonkeyPatch, ini: str, more: list[str], path: str, setting: str, fix: str | None
+) -> None:
+    (project / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+    chosen = argparse.ArgumentParser()
+    tune.add(chosen.add_subparsers())
+    asked = chosen.parse_args([*TUNE, *more, "--write", path])
+    if setting is None:
+        assert prepared_for(asked).named == "tiny"
+        return
+    with pytest.raises(NotCollectedError) as raised:
+        prepared_for(asked)
+    error = raised.value
+    assert (error.setting, error.fix) == (setting, None if fix is None else Path(fix))
+    assert str(error.path) == path
+    assert error.patterns
+
+
+def test_the_engine_of_the_project_is_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "pytest.ini").write_text("[pytest]\nsgdiff_engine_cmd = no-such-engine --mine\n")
+    assert main(TUNE[:-2]) == 2
+    assert " no-such-engine --mine " in capsys.readouterr().err
 
 
 def test_two_commands_do_not_work_in_one_folder(

@@ -10,6 +10,7 @@ from pytest_sgdiff.data.failures import (
     Crashed,
     ExceptionRaised,
     Failure,
+    NoRoom,
     OutOfMemory,
     PortTaken,
     RequestFailed,
@@ -303,6 +304,35 @@ def test_a_full_host_is_told_from_a_full_gpu(line: str) -> None:
     found = examine(START + FRAMES + line)
     assert found.failure == OutOfMemory(where="host")
     assert found.lacked == "host-memory"
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("OSError: [Errno 28] No space left on device: '/w/out/perf.json'", "/w/out/perf.json"),
+        ("OSError: [Errno 28] No space left on device", None),
+        ("OSError: [Errno 122] Disk quota exceeded: '/home/a b/x'", "/home/a b/x"),
+        (
+            "safetensors_rust.SafetensorError: Error while serializing: I/O: No space left on device (os error 28)",
+            None,
+        ),
+        (
+            "DistBackendError: NCCL error: segment /dev/shm/nccl-uAmBSk, error: No space left on device (28)",
+            "/dev/shm/nccl-uAmBSk",
+        ),
+    ],
+)
+def test_a_full_disk_is_a_cause_of_its_own(line: str, path: str | None) -> None:
+    for log in (START + FRAMES + line, f"{START}[11-23 16:34:31] Error executing request ab12: {line}"):
+        found = examine(log)
+        assert (found.failure, found.lacked) == (NoRoom(path=path), "disk")
+
+
+def test_a_full_disk_that_a_launch_got_over_is_none() -> None:
+    assert failure(f"{START}OSError: [Errno 28] No space left on device: '/c/x.so'{DUMPED}") is None
+    # A cache that could not be written did not end a launch that something else ended.
+    log = f"{START}OSError: [Errno 28] No space left on device\n[11-23 16:35:00] Loading x\n{FRAMES}KeyError: 'a'"
+    assert failure(log) == ExceptionRaised(type="KeyError", message="'a'")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def slugs(*asked: object, **more: object) -> list[str]:
         ("OpenMOSS-Team/MOVA-360p", 8, "ulysses-degree: 8", "args.ulysses-degree"),
         ("nvidia/Cosmos3-Nano", 16, "tp-size: 16", "args.tp-size"),
         ("baidu/ERNIE-Image", 3, "tp-size: 3", "args.tp-size"),
+        ("me/Wan2.1-T2V-1.3B-tuned", 8, "ulysses-degree: 8", "args.ulysses-degree"),
+        ("weizhou03/Wan2.1-Fun-1.3B-InP-Diffusers", 8, "tp-size: 8", "args.tp-size"),
     ],
 )
 def test_heads_that_a_degree_does_not_divide_are_refused_at_what_asks_for_it(
@@ -90,7 +92,8 @@ def test_heads_that_a_degree_does_not_divide_are_refused_at_what_asks_for_it(
         # Its attention is local: no rank is given a share of the heads.
         ("baidu/ERNIE-Image", 3, "ulysses-degree: 3"),
         # Nobody knows these.
-        ("me/Wan2.1-T2V-1.3B-tuned", 8, "ulysses-degree: 8"),
+        ("./Wan2.1-T2V-1.3B-Diffusers", 8, "ulysses-degree: 8"),
+        ("me/Wan9-T2V-1.3B", 8, "ulysses-degree: 8"),
         ("/models/Wan2.1-T2V-1.3B-Diffusers", 8, "ulysses-degree: 8"),
         ("wlsaidhi/SFWan2.1-T2V-1.3B-Diffusers", 8, "ulysses-degree: 8"),
         # What is no number is refused elsewhere.

@@ -15,11 +15,13 @@ from pytest_sgdiff.data import (
     DropCode,
     Dropped,
     Location,
+    OtherRequest,
     Problem,
     PruneCode,
     Pruned,
     Quality,
     QualityCode,
+    RequestPart,
     Setting,
     Similarity,
     Space,
@@ -29,9 +31,11 @@ from pytest_sgdiff.data import (
     Tuned,
     TuneLaunch,
     TuneStep,
+    TuneTrouble,
+    TuneTroubleCode,
     Variant,
 )
-from pytest_sgdiff.data.failures import OutOfMemory
+from pytest_sgdiff.data.failures import NoRoom, OutOfMemory
 from pytest_sgdiff.data.pictures import OTHER_PICTURE
 from pytest_sgdiff.reports import tune_json, tune_markdown, tune_text
 from pytest_sgdiff.reports.html import tune_page
@@ -58,6 +62,7 @@ CACHE = Setting(axis="cache", name="cache-dit", env={"SGLANG_CACHE_DIT_ENABLED":
 OOM = Problem(
     kind="invalid", code="failure-in-log", cause="memory", number=0, failure=OutOfMemory(where="GPU", tried="2.50 GiB")
 )
+FULL = Problem(kind="invalid", code="failure-in-log", cause="disk", number=0, failure=NoRoom(path="/tmp/x"))
 OTHER = Quality(
     code="changed",
     similarity=Similarity(ssim=0.147, mse=11000.0, difference=84.41),
@@ -196,6 +201,16 @@ def test_what_must_be_known_is_said() -> None:
             *tune_text.notes(replace(found, tuned=unknown, best="cfg2")),
             *tune_text.notes(replace(found, best="cache-dit")),
             *tune_text.left_out(found, verbose=False),
+            *tune_text.notes(
+                replace(
+                    found,
+                    other_requests=(OtherRequest(variant="cfg2+sage", parts=get_args(RequestPart)),),
+                    odd_launches=(replace(OTHER, code="odd-launch", launch=2),),
+                    variants=tuple(
+                        replace(one, quality=Quality(code="same", noise=OTHER.similarity)) for one in found.variants
+                    ),
+                )
+            ),
         ],
     )
 
@@ -208,6 +223,12 @@ def test_every_code_has_words() -> None:
         [
             *(f"end {code}: {tune_text.headline(report(code))}" for code in get_args(TuneCode)),
             f"end decided (another is recommended): {tune_text.headline(report(best='as-written'))}",
+            *(
+                f"trouble {code}: " + "; ".join(tune_text.trouble(TuneTrouble(code=code, variant="cfg2", why="why")))
+                for code in get_args(TuneTroubleCode)
+            ),
+            f"trouble of a launch: {'; '.join(tune_text.trouble(TuneTrouble(code='disk', variant='a', problem=FULL)))}",
+            f"trouble of all: {'; '.join(tune_text.trouble(TuneTrouble(code='disk', why='/x: No space left')))}",
             *(
                 f"dropped {code}: {tune_text.dropped(Dropped(code=code, by='cfg2' * (code == 'slower')))}"
                 for code in get_args(DropCode)
@@ -347,6 +368,23 @@ def test_of_equal_variants_the_one_with_the_shorter_request_is_recommended() -> 
     assert best(equal, (*found.variants, replace(slow, e2e_ms=None))) == same.name
 
 
+def test_of_equal_variants_with_equal_requests_the_one_that_changes_least_is_recommended() -> None:
+    """That a request is 1 % shorter in a few launches is chance, and no reason to change flags."""
+    found = report()
+    changed = replace(found.variants[2], e2e_ms=9900.0)
+    plain = TunedVariant(variant=replace(changed.variant, name="as-written", settings=()), e2e_ms=10000.0)
+    first = replace(found.tuned.standings[0], variant=changed.name)
+    ranked = replace(found.tuned, standings=(first, replace(first, variant="as-written")))
+    assert best(ranked, (changed, plain)) == "as-written"
+    assert best(ranked, (replace(changed, e2e_ms=9400.0), plain)) == changed.name
+    assert best(ranked, (changed, replace(plain, e2e_ms=None))) == changed.name
+    # How short the request of a lossy one is says nothing of these.
+    other = replace(changed, variant=replace(changed.variant, name="other"), e2e_ms=9400.0)
+    lossy = replace(other, variant=replace(other.variant, name="lossy"), quality=OTHER, e2e_ms=5000.0)
+    four = replace(ranked, standings=(*ranked.standings, *(replace(first, variant=one) for one in ("other", "lossy"))))
+    assert best(four, (changed, plain, other, lossy)) == "other"
+
+
 def test_a_variant_that_drew_another_picture_is_a_lossy_one() -> None:
     """With --allow-lossy it stays in the race, although its settings should not change the picture."""
     found = report()
@@ -426,6 +464,56 @@ def test_a_lossy_variant_never_stands_without_its_figures() -> None:
     assert json.loads(tune_json.render(found))["lossless_front"] == ["cfg2+compile", "cfg2", "as-written"]
 
 
+def test_a_lossy_variant_is_marked_wherever_it_is_named() -> None:
+    """Also one that drew another picture although its settings should not change it."""
+    found = report()
+    drew = TunedVariant(variant=variant(COMPILE), quality=OTHER, e2e_ms=9000.0)
+    pairs = (
+        Compared(this="cfg2+sage", that="compile", code="less", ratio=Ratio(value=1.1, low=1.05, high=1.15)),
+        Compared(this="compile", that="cache-dit", code="less", ratio=Ratio(value=1.1, low=1.05, high=1.15)),
+    )
+    by = Dropped(code="slower", by="cfg2+sage")
+    told = replace(
+        found,
+        variants=(*found.variants, drew),
+        tuned=replace(
+            found.tuned,
+            standings=(
+                *found.tuned.standings,
+                standing("compile", 9000.0, 1, group=4, memory_mib=None, dropped=by),
+                standing("sage-late"),
+            ),
+        ),
+        pruned=(
+            Pruned(name="sage-twice", settings=(SAGE,), code="same", same="compile"),
+            Pruned(name="slow-cache", settings=(CACHE,), code="lossy"),
+        ),
+        claims=(ClaimResult(claim=CLAIMS[3], code="less", pairs=pairs),),
+        best="cfg2+sage",
+    )
+    waiting = replace(told, variants=(*told.variants, TunedVariant(variant=replace(variant(SAGE), name="sage-late"))))
+    lossy = ("cfg2+sage", "cache-dit", "sage", "compile", "sage-late", "sage-twice", "slow-cache")
+    name = "|".join(map(re.escape, sorted(lossy, key=len, reverse=True)))
+    named = re.compile(rf"(?<![\w+.-])({name})(?![\w+-])(?! \(lossy\)| is lossy| \\\(lossy\\\))")
+    shown = tune_text.shown_in(one.variant for one in waiting.variants)
+    forms = {
+        "text": "\n".join(tune_text.summary(waiting, verbose=True)),
+        "short": "\n".join(tune_text.summary(waiting)),
+        "markdown": tune_markdown.render(waiting),
+        "page": tune_page.render(waiting).partition("</style>")[2],
+        "dry run": "\n".join(tune_text.space("x", CASE, Space(variants=tuple(one.variant for one in found.variants)))),
+        "step": tune_text.step(TuneStep(round=1, variants=("sage",)), shown),
+        "came": tune_text.came(TuneLaunch(round=1, variant="cfg2", dropped=by), shown),
+        "trouble": tune_text.trouble(TuneTrouble(code="gpus", variant="sage", why="busy"), shown)[0],
+    }
+    for form, text in forms.items():
+        # What stands in a command line or a source is no name of a variant.
+        prose = re.sub(r"```.*?```|<pre>.*?</pre>|<code>.*?</code>|\[[^\]]*\]|--\S+( \w+)?", "", text, flags=re.DOTALL)
+        assert not (bare := [prose[max(0, m.start() - 40) : m.end() + 20] for m in named.finditer(prose)]), (form, bare)
+    words = json.loads(tune_json.render(waiting))["claims"][0]["words"]
+    assert words.count("(lossy)") == 4
+
+
 def test_a_request_that_is_shorter_than_that_of_the_recommended_variant_is_named() -> None:
     found = report()
     assert quicker_request(found.tuned, found.variants, "cfg2+compile") is None
@@ -438,3 +526,14 @@ def test_a_request_that_is_shorter_than_that_of_the_recommended_variant_is_named
     told = replace(found, quicker_request="cfg2+compile", best="cfg2")
     assert "cfg2+compile" in tune_text.notes(told)[-1]
     assert json.loads(tune_json.render(told))["quicker_request"] == "cfg2+compile"
+
+
+def test_a_variant_that_was_dropped_beside_the_first_is_slower_than_that_by_whatever_it_is() -> None:
+    found = report()
+    unsure = replace(found.tuned.standings[2], ratio_low=1.0, ratio_high=1.9, low=7000.0)
+    told = replace(found, tuned=replace(found.tuned, standings=(found.tuned.standings[0], unsure)))
+    (slower,) = tune_text.comparisons(told, verbose=True)
+    assert slower.startswith("cfg2+compile is 27.0 % faster than cfg2")
+    open_ = replace(told, tuned=replace(told.tuned, standings=(told.tuned.standings[0], replace(unsure, dropped=None))))
+    (alike,) = tune_text.comparisons(open_, verbose=True)
+    assert alike.startswith("cfg2+compile and cfg2 cannot be distinguished")

@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tune.md"
 H100 = ("NVIDIA H100 80GB HBM3",)
 WAN = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
+WAN_14B = "Wan-AI/Wan2.1-T2V-14B-Diffusers"
 RESIDENT = "dit-layerwise-offload: false, dit-cpu-offload: false"
 
 
@@ -105,12 +106,32 @@ def test_topologies_fill_the_gpus_or_half_of_them(gpus: int, main: list[str], si
 
 
 def test_asked_for_by_name_the_topologies_are_all_that_multiply_to_the_gpus():
-    found = spaced(
-        case_of("args: {ulysses-degree: 8}", model="Wan-AI/Wan2.1-T2V-14B-Diffusers", gpus=8), axes=["topology"]
-    )
+    found = spaced(case_of("args: {ulysses-degree: 8}", model=WAN_14B, gpus=8), axes=["topology"])
     full = {degrees(one.case) for one in found.variants if one.case.gpus == 8}
     assert len(full) == 16
     assert all(cfg * ulysses * ring * tp == 8 for cfg, ulysses, ring, tp in full)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "first"),
+    [
+        ("Tongyi-MAI/Z-Image-Turbo", 4, "ulysses2-ring2"),
+        ("Tongyi-MAI/Z-Image-Turbo", 8, "ulysses2-ring4"),
+        ("Tongyi-MAI/Z-Image", 4, "cfg2-ulysses2"),
+        ("Tongyi-MAI/Z-Image", 8, "cfg2-ulysses2-ring2"),
+        ("FastVideo/FastWan2.1-T2V-1.3B-Diffusers", 8, "ulysses4-ring2"),
+    ],
+)
+def test_where_the_heads_of_a_model_allow_no_usual_topology_others_that_fill_the_gpus_are_tried(
+    model: str, gpus: int, first: str
+):
+    found = spaced(case_of("args: {seed: 1}", model=model), gpus=gpus, version="0.5.18")
+    tried = names(found)
+    assert f"{first}+fa" in tried
+    assert f"{first}+compile+resident" in tried
+    refused = {name for name, why in reasons(found).items() if "attention-heads" in why}
+    assert f"ulysses{gpus}" in refused
+    assert not any(re.match(rf"(cfg2-)?(ulysses|tp){gpus}\b", name) for name in tried)
 
 
 def test_topology_compilation_and_offload_are_crossed():
@@ -148,14 +169,11 @@ def test_of_a_model_on_this_machine_the_heads_are_read_once(tmp_path: pathlib.Pa
     assert opened.count(tmp_path / "transformer" / "config.json") == 1
 
 
-def test_where_no_usual_topology_splits_the_heads_the_first_other_one_is_the_ground():
-    turbo = spaced(case_of(model="Tongyi-MAI/Z-Image-Turbo"), gpus=4, version="0.5.18")
-    assert reasons(turbo)["ulysses4"] == "advice attention-heads"
-    assert {"ulysses2-ring2+compile", "ulysses2-ring2+compile+layerwise"} <= set(names(turbo))
-    assert {one.case.gpus for one in turbo.variants if "compile" in one.name} == {4}
-    # Of eight GPUs none of the usual ones can be split over all.
-    half = spaced(case_of(model="Tongyi-MAI/Z-Image"), gpus=8)
-    assert {one.case.gpus for one in half.variants if "compile" in one.name} == {4}
+def test_where_nothing_fills_the_gpus_half_of_them_are_the_ground():
+    # Without a ring nothing splits 30 heads over 4 GPUs.
+    turbo = spaced(case_of(model="Tongyi-MAI/Z-Image-Turbo"), gpus=4, version="0.5.17")
+    assert {"ulysses2+compile", "ulysses2+compile+layerwise"} <= set(names(turbo))
+    assert {one.case.gpus for one in turbo.variants if "compile" in one.name} == {2}
 
 
 def test_what_the_engine_lacks_is_left_out():

@@ -119,6 +119,7 @@ def test_a_variant_that_does_not_count_is_no_rival():
 def test_a_lossy_winner_is_marked_and_judged_by_its_own_pictures():
     cases = written(of_wan(), tuned({"sage": 700.0, "as-written": 1000.0}), "sage")
     assert (cases["fastest"].marks, cases["fastest"].quality) == (("nightly", "lossy"), WAN.quality)
+    assert cases["fastest"].summary.endswith("settings: sage (lossy)")
     assert (cases["as_written"].marks, cases["as_written"].expect) == (WAN.marks, WAN.expect)
     assert cases["fastest"].expect.attention == "sage_attn"
     lossless = written(of_wan(), tuned({"resident": 600.0, "sage": 700.0, "as-written": 1000.0}), "resident")

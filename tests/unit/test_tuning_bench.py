@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,20 @@ from typing import Any
 
 import pytest
 
-from pytest_sgdiff.data import Case, CaseResult, Dropped, EngineInfo, MetricChoice, Problem, Reason, Tried, TuneLaunch
+from pytest_sgdiff.data import (
+    Case,
+    CaseResult,
+    Dropped,
+    EngineInfo,
+    MetricChoice,
+    Problem,
+    Reason,
+    Tried,
+    TuneLaunch,
+    TuneTrouble,
+    Variant,
+)
+from pytest_sgdiff.data.failures import ExceptionRaised, NoRoom, OutOfMemory, PortTaken, UnknownModel
 from pytest_sgdiff.errors import OptionError, SgdiffError
 from pytest_sgdiff.files import data_files
 from pytest_sgdiff.launch import child
@@ -95,8 +109,9 @@ def test_gpus_that_others_hold_are_no_fault_of_a_variant(bench: Bench, monkeypat
     busy = measured(QUICK.case.id, outcome="inconclusive", reason=Reason(code="environment", error="GPU 0 is busy"))
     crashed = Ending(case=CRASHES.case.id, result=measured(CRASHES.case.id, problems=(OOM,)))
     ended(monkeypatch, Ending(case=QUICK.case.id, result=busy), crashed)
-    with pytest.raises(MeasuringError, match="quick: GPU 0 is busy"):
+    with pytest.raises(MeasuringError) as raised:
         bench.measure(1, [QUICK, CRASHES], timeout_s=None)
+    assert raised.value.troubles == (TuneTrouble(code="gpus", variant="quick", why="GPU 0 is busy"),)
     # What was measured beside it is known, and it is launched again.
     assert [one.variant for one in bench.known(1, [QUICK, CRASHES])] == ["crashes"]
 
@@ -214,7 +229,16 @@ def test_without_xdist_variants_are_launched_one_at_a_time(bench: Bench, monkeyp
     assert len(given) == 2
 
 
-@pytest.mark.parametrize("ending", [None, Ending(case=QUICK.case.id, why="INTERNALERROR", broke=True)])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        None,
+        Ending(case=QUICK.case.id, why="INTERNALERROR", broke=True),
+        # The engine failed in words that name no disk: a dump that is cut off, a picture that is empty.
+        Ending(case=QUICK.case.id, result=measured(QUICK.case.id, problems=(OOM,))),
+        Ending(case=QUICK.case.id, why="setup failed"),
+    ],
+)
 def test_a_full_disk_is_said_whatever_pytest_says_of_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, ending: Ending | None
 ) -> None:
@@ -230,14 +254,78 @@ def test_a_full_disk_is_said_whatever_pytest_says_of_it(
         patched.setattr(data_files, "write", full)
         with pytest.raises(MeasuringError) as raised:
             bench.measure(1, [QUICK], timeout_s=None)
-    assert raised.value.args == (
-        f"{bench.folder}: No space left on device: make room, and give the same command again",
-    )
+    assert raised.value.troubles == (TuneTrouble(code="disk", why=f"{bench.folder}: No space left on device"),)
+    # The same command launches it again.
+    assert bench.known(1, [QUICK]) == ()
     # Where there is room, nothing is left of what was written to see that.
-    with pytest.raises(MeasuringError) as raised:
+    with contextlib.suppress(MeasuringError):
         bench.measure(1, [QUICK], timeout_s=None)
-    assert "make room" not in str(raised.value)
     assert [path.name for path in tmp_folder(bench, 1).parent.iterdir()] == ["0001"]
+
+
+FULL = Problem(kind="invalid", code="failure-in-log", cause="disk", failure=NoRoom(path="/tmp/x"))
+PORT = Problem(kind="launch-failed", code="exit-code", cause="port", failure=PortTaken(port=30005))
+NO_MEMORY = replace(OOM, cause="memory", failure=OutOfMemory())
+
+
+def raising(kind: str, message: str) -> Problem:
+    return Problem(kind="launch-failed", code="exit-code", failure=ExceptionRaised(type=kind, message=message))
+
+
+@pytest.mark.parametrize(
+    ("variant", "ending", "code"),
+    [
+        # Room that there is again, as scratch files are gone.
+        (QUICK, Ending(case=QUICK.case.id, result=measured(QUICK.case.id, problems=(OOM, FULL))), "disk"),
+        (QUICK, Ending(case=QUICK.case.id, why="cannot be written", full=True), "disk"),
+        *(
+            (variant, Ending(case=variant.case.id, result=measured(variant.case.id, problems=(problem,))), code)
+            for variant, problem, code in (
+                (QUICK, raising("PermissionError", "[Errno 13] Permission denied: '/c/hub/models--m/refs'"), "model"),
+                (QUICK, raising("huggingface_hub.errors.GatedRepoError", "no access to m."), "model"),
+                (QUICK, replace(OOM, failure=UnknownModel(model="m")), "model"),
+                (WRITTEN, raising("OSError", "m is no local folder"), "model"),
+                (WRITTEN, raising("requests.exceptions.ConnectionError", "no route"), "model"),
+                # A kernel or a transformer that only this variant needs is its own.
+                (QUICK, raising("huggingface_hub.errors.LocalEntryNotFoundError", "no kernels/sage"), None),
+                (QUICK, raising("FileNotFoundError", "m/transformer/fp16.safetensors"), None),
+                (QUICK, replace(OOM, failure=UnknownModel(model="mine/m2")), None),
+                (WRITTEN, raising("OSError", "CUDA_HOME is not set"), None),
+                (WRITTEN, NO_MEMORY, None),
+            )
+        ),
+    ],
+)
+def test_what_is_no_fault_of_a_variant_ends_the_search_and_counts_against_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, variant: Variant, ending: Ending, code: str | None
+) -> None:
+    ended(monkeypatch, ending)
+    if code is None:
+        (one,) = bench.measure(1, [variant], timeout_s=None)
+        assert one.dropped is not None
+        assert one.dropped.code == "failed"
+        return
+    with pytest.raises(MeasuringError) as raised:
+        bench.measure(1, [variant], timeout_s=None)
+    assert [(one.code, one.variant) for one in raised.value.troubles] == [(code, variant.name)]
+    assert bench.known(1, [variant]) == ()
+
+
+def test_what_other_work_took_from_a_launch_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def came(problem: Problem, **seen: Any) -> Dropped | None:
+        launch = factories.record(metrics={}, problem=problem, **seen)
+        ended(monkeypatch, Ending(case=QUICK.case.id, result=measured(QUICK.case.id, launch, problems=(problem,))))
+        (one,) = bench.measure(1, [QUICK], timeout_s=None)
+        return one.dropped
+
+    assert came(PORT) == Dropped(code="disturbed", problem=PORT)
+    assert came(NO_MEMORY) == Dropped(code="failed", problem=NO_MEMORY)
+    watch = factories.record().watch
+    assert watch is not None
+    foreign = replace(watch, foreign=factories.foreign().processes)
+    assert came(NO_MEMORY, watch=foreign) == Dropped(code="disturbed", problem=NO_MEMORY)
+    # Other work beside it does not make a launch fall back.
+    assert came(OOM, watch=foreign) == Dropped(code="failed", problem=OOM)
 
 
 def test_commands_name_the_folder_of_assets_that_launches_had(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

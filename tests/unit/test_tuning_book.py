@@ -109,6 +109,7 @@ def test_another_search_is_refused(tmp_path: Path, changed: dict[str, str], diff
             "no-number",
             "below-zero",
             "no-time",
+            "no-share",
             "negative-took",
         ),
         *("negative-memory", "of-another", "unknown", "begun-unknown", "negative-used", "nothing-came"),

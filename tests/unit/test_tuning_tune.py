@@ -32,6 +32,7 @@ TIMES = {"as-written": 1016.0, "slow": 1320.0, "quick": 711.0, "alike-1": 864.0,
 SIZES = {"quick": 20000.0, "large": 50000.0}
 FAILED = Dropped(code="failed", problem=Problem(kind="invalid", code="diffusers-ran"))
 DISTURBED = Dropped(code="disturbed")
+KILLED = Dropped(code="failed", problem=Problem(kind="launch-failed", code="signal"))
 
 
 @dataclass
@@ -151,6 +152,14 @@ def test_a_disturbed_variant_has_another_try_and_no_third(search: Callable[..., 
     assert bench.rounds.count(("quick",)) == 2
 
 
+def test_an_engine_that_somebody_killed_has_another_try_and_no_third(search: Callable[..., Search]) -> None:
+    bench = Pretended(dropped={"as-written": [KILLED], "quick": [KILLED], "slow": [KILLED, KILLED]})
+    tuned = search(bench, space_of(CASE, {"slow": "", "quick": ""})).run()
+    assert codes(tuned) == {"slow": "failed", "as-written": "slower"}
+    assert tuned.standings[0].variant == "quick"
+    assert bench.rounds.count(("slow",)) == 2
+
+
 def test_no_launch_begins_that_is_not_expected_to_end_in_time(search: Callable[..., Search]) -> None:
     bench = Pretended()
     tuned = search(bench, budget_s=35.0).run()
@@ -243,6 +252,41 @@ def test_what_differs_as_much_as_launches_of_the_case_itself_is_no_other_picture
     tuned = search(bench, space_of(CASE, {"quick": ""}), gpus=2, drew=drew).run()
     assert tuned.standings[0].variant == "quick"
     assert bench.rounds[:2] == [("as-written", "quick"), ("as-written",)]
+
+
+@pytest.mark.parametrize(("settles_at", "launches"), [(2, 2), (3, 3), (9, 4)])
+def test_the_case_itself_is_launched_until_it_is_known_what_it_draws(
+    search: Callable[..., Search], settles_at: int, launches: int
+) -> None:
+    """Else two launches of it that differ would allow any variant to draw anything."""
+    bench = Pretended()
+    at: list[int] = []
+
+    def count() -> int:
+        return sum("as-written" in names for names in bench.rounds)
+
+    def drew(variant: Variant) -> Quality:
+        at.append(count())
+        return Quality(code="changed" if count() == launches else "same")
+
+    found = search(bench, space_of(CASE, {"quick": ""}), drew=drew, settled=lambda: count() >= settles_at).run()
+    assert at[-1] == launches
+    assert codes(found)["quick"] == "picture"
+    assert bench.rounds[: launches + 1] == [("as-written",)] * 2 + [("quick",)] + [("as-written",)] * (launches - 2)
+
+
+def test_a_damaged_picture_of_the_case_itself_gives_it_up_the_second_time_alone(
+    search: Callable[..., Search],
+) -> None:
+    black = Dropped(code="failed", problem=Problem(kind="invalid", code="blank-output", cause="blank"))
+    space = space_of(CASE, {"quick": "", "slow": ""})
+    for count, others in ((1, []), (2, ["as-written"])):
+        bench = Pretended(dropped={"as-written": [black] * count, "slow": [black]}, rounds=[()] * 100 * (count - 1))
+        made = search(bench, space)
+        made.book = Book(made.book._folder / str(count), {})
+        given_up = [one.variant for one in made.run().standings if one.given_up]
+        # Any other variant is given up for it at once.
+        assert given_up == [*others, "slow"]
 
 
 def test_a_lossy_variant_may_draw_what_it_likes(search: Callable[..., Search]) -> None:

@@ -38,7 +38,7 @@ def render(report: TuneReport) -> str:
             best=tune_text.shown_name(report, report.best or ""),
             ranking=_columns(tune_text.ranking(report)),
             settings=[
-                (one.name, tune_text.changes(report.base, one.variant), tune_text.sources(one.variant))
+                (tune_text.name_of(one), tune_text.changes(report.base, one.variant), tune_text.sources(one.variant))
                 for one in report.variants
             ],
             comparisons=tune_text.comparisons(report, verbose=True),
@@ -144,7 +144,8 @@ def _kind(one: Standing, report: TuneReport) -> str:
 def _label(one: Standing, report: TuneReport) -> str:
     name = tune_text.shown_name(report, one.variant)
     told = f"{name}: {numbers.quantity(one.ms, 'ms')}, {numbers.quantity(one.memory_mib, 'MiB')}"
-    why = tune_text.dropped(one.dropped) if one.dropped is not None and one.given_up else ""
+    shown = tune_text.shown_in(report.variants)
+    why = tune_text.dropped(one.dropped, shown) if one.dropped is not None and one.given_up else ""
     return ", ".join(filter(None, (told, "recommended" if one.variant == report.best else "", why)))
 
 
