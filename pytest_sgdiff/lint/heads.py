@@ -161,6 +161,9 @@ _MODELS: Sequence[_Public] = (
     ),
 )
 
+# No name holds a group, so that the number of the group that fits is that of the model.
+_NAMES = "|".join(f"({one.name})" for one in _MODELS)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Layout:
@@ -173,8 +176,9 @@ class _Layout:
 
 def attention_heads(view: View) -> Iterator[Finding]:
     """A transformer whose heads cannot be split as the case asks for, or as the engine would by itself."""
-    layouts = _layouts(view)
-    for transformer in _transformers(view):
+    known = [one for one in _transformers(view) if one.kind in _CLASSES]
+    layouts = _layouts(view) if known else ()
+    for transformer in known:
         found = [_unsplit(view, transformer, layout) for layout in layouts]
         # Where the engine has a choice, all that it may choose must fail.
         if found and all(found):
@@ -189,14 +193,14 @@ def parallel_unsupported(view: View) -> Iterator[Finding]:
     `_validate_parallelism_args` of sana_wm_pipeline.py. Rings: what layers/attention/layer.py and
     models/dits/minimax_h3.py of 0.5.17 do not implement, and 0.5.18 does."""
     kinds = {one.kind for one in _transformers(view)}
-    sequence, tensor = _sequence_split(view), (view.count("tp-size") or 1) > 1
-    if _SD3 in kinds and sequence:
+    tensor = (view.count("tp-size") or 1) > 1
+    if _SD3 in kinds and _sequence_split(view):
         yield Finding(
             _sequence_key(view),
             "Stable Diffusion 3 has no sequence parallelism: each GPU would denoise a strip of the picture by itself, "
             "and the picture would be wrong without an error. Use CFG parallel on 2 GPUs, or set 'gpus' to 1",
         )
-    if _SANA_WM in kinds and (sequence or tensor):
+    if _SANA_WM in kinds and (tensor or _sequence_split(view)):
         yield Finding(
             view.place("tp-size") if tensor else _sequence_key(view),
             "the engine refuses SANA-WM with tensor or sequence parallelism: use CFG parallel on 2 GPUs, or set 'gpus' "
@@ -240,15 +244,13 @@ def _transformers(view: View) -> Sequence[Transformer]:
 
 
 def _public(view: View) -> _Public | None:
-    return next((one for one in _MODELS if re.fullmatch(one.name, view.case.model, re.IGNORECASE)), None)
+    found = re.fullmatch(_NAMES, view.case.model, re.IGNORECASE)
+    return None if found is None or found.lastindex is None else _MODELS[found.lastindex - 1]
 
 
 def _unsplit(view: View, transformer: Transformer, layout: _Layout) -> Finding | None:
     """What of the transformer cannot be split in this layout; None if nothing is known against it."""
-    how = _CLASSES.get(transformer.kind)
-    if how is None:
-        return None
-    numbers = transformer.heads
+    how, numbers = _CLASSES[transformer.kind], transformer.heads
     # Before 0.5.17 some classes gathered the heads again after each projection.
     sharded = not view.older_than(0, 5, 17)
     for key in how.tensor if sharded else ():

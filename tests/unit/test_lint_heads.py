@@ -11,7 +11,8 @@ import pytest
 from pytest_sgdiff.data import Advice, Transformer
 from pytest_sgdiff.engines.flags.translate import VERSIONS, table_flags
 from pytest_sgdiff.lint import advise
-from pytest_sgdiff.lint.heads import RULES
+from pytest_sgdiff.lint.heads import _MODELS, RULES, _public
+from pytest_sgdiff.lint.protocol import View
 from tests.unit.test_lint import case_of
 
 WAN, WAN_14B = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "Wan-AI/Wan2.1-T2V-14B-Diffusers"
@@ -149,6 +150,19 @@ def test_a_transformer_that_was_read_counts_and_not_the_models_name() -> None:
     assert found(WAN, 4, "ulysses-degree: 4", transformers=(unknown, lacking)) == []
 
 
+def test_exactly_what_does_not_come_out_even_is_refused() -> None:
+    layouts = [(tp, ulysses) for tp in (1, 2, 3, 4, 8) for ulysses in (1, 2, 3, 4, 8)]
+    cases = {
+        (tp, ulysses): case_of(f"gpus: {tp * ulysses}", f"args: {{tp-size: {tp}, ulysses-degree: {ulysses}}}")
+        for tp, ulysses in layouts
+    }
+    for heads in (2, 12, 18, 24, 30, 40, 48, 56):
+        known = [Transformer(kind="FluxTransformer2DModel", heads={"num_attention_heads": heads}, source="x")]
+        for (tp, ulysses), case in cases.items():
+            refused = "attention-heads" in {one.slug for one in advise(case, transformers=known)}
+            assert refused is (heads % tp != 0 or heads // tp % ulysses != 0)
+
+
 def test_key_and_value_heads_of_their_own_count_too() -> None:
     def krea(**heads: int) -> tuple[Transformer, ...]:
         return (Transformer(kind="Krea2Transformer2DModel", heads=heads, source="x"),)
@@ -222,3 +236,17 @@ def test_what_the_nightly_configurations_run_is_not_refused() -> None:
             given = re.findall(r"--([a-z-]+-(?:size|degree)|enable-cfg-parallel)(?:[ =](\d+))?", line)
             args = ", ".join(f"{flag}: {value or 'true'}" for flag, value in given)
             assert found(one["model"], one["num_gpus"], args) == [], one["id"]
+
+
+def test_each_public_model_is_found_by_its_own_name() -> None:
+    assert [re.compile(one.name).groups for one in _MODELS] == [0] * len(_MODELS)
+    kinds = {
+        "Tongyi-MAI/Z-Image-Turbo": ("ZImageTransformer2DModel", False),
+        "Tongyi-MAI/Z-Image": ("ZImageTransformer2DModel", True),
+        "Wan-AI/Wan2.2-TI2V-5B-Diffusers": ("WanTransformer3DModel", True),
+        "Efficient-Large-Model/SANA-WM_streaming": ("SanaWMTransformer3DModel", True),
+    }
+    for model, (kind, guided) in kinds.items():
+        found = _public(View(case=case_of("gpus: 1", model=model)))
+        assert found is not None
+        assert (found.kind, found.guided) == (kind, guided)
