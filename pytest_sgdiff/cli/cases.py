@@ -173,6 +173,7 @@ def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
     """Each error or warning of a case at its place: what that version ignores or rejects, then what is so on any
     engine. Without a version, what each that the case is meant for does."""
     from pytest_sgdiff.cases.here import models
+    from pytest_sgdiff.cases.transformers import transformers
     from pytest_sgdiff.engines.flags.translate import VERSIONS, complaints, meant_for, table_flags
     from pytest_sgdiff.lint import advise
 
@@ -185,7 +186,7 @@ def _told(case: Case, version: str | None, *, level: str) -> Iterator[str]:
         later = one.new and version is None and meant_for(case, "")
         if one.level == level and all(of_all in found for found in by_version) and not later:
             yield f"{case.at(one.key)}: {word}{one.message} [{one.slug}]"
-    general = [*advise(case, engine=table_flags(version) if version else None)]
+    general = [*advise(case, engine=table_flags(version) if version else None, transformers=transformers(case))]
     general += models(case)
     yield from (f"{one.location}: {word}{one.message} [{one.slug}]" for one in general if one.level == level)
 

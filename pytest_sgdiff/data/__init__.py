@@ -159,6 +159,7 @@ from pytest_sgdiff.data.serving import (
     Service,
 )
 from pytest_sgdiff.data.shards import SelectedTest, Selection, Shard, ShardGap, ShardReport
+from pytest_sgdiff.data.transformers import Transformer
 from pytest_sgdiff.data.tuning import (
     Axis,
     DropCode,
@@ -332,6 +333,7 @@ __all__ = [
     "Standing",
     "StepFinding",
     "StepsChange",
+    "Transformer",
     "Trend",
     "Tried",
     "TroubleCode",

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_sgdiff.data import Advice, Case
+from pytest_sgdiff.data import Advice, Case, Transformer
 from pytest_sgdiff.engines.flags.lookup import EngineFlags
-from pytest_sgdiff.lint import lossy, models, offload, parallelism, reproducibility, reserved_flags
+from pytest_sgdiff.lint import heads, lossy, models, offload, parallelism, reproducibility, reserved_flags
 from pytest_sgdiff.lint.protocol import Rule, View
 
 RULES: tuple[Rule, ...] = (
     *reserved_flags.RULES,
     *parallelism.RULES,
+    *heads.RULES,
     *offload.RULES,
     *lossy.RULES,
     *models.RULES,
@@ -24,17 +25,25 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def advise(case: Case, *, engine: EngineFlags | None = None, gpu_products: Sequence[str] = ()) -> tuple[Advice, ...]:
+def advise(
+    case: Case,
+    *,
+    engine: EngineFlags | None = None,
+    gpu_products: Sequence[str] = (),
+    transformers: Sequence[Transformer] | None = None,
+) -> tuple[Advice, ...]:
     """All that is known against a case, errors first, then in the file's order.
 
     `engine` is the one that will run it, None if nobody knows. `gpu_products` are the names of the GPUs that are
-    there, such as `NVIDIA H100 80GB HBM3`; without them the words of `requires.gpu` stand in.
+    there, such as `NVIDIA H100 80GB HBM3`; without them the words of `requires.gpu` stand in. `transformers` are what
+    `cases.transformers` read in the folder of the model; with None the model is known by its id at most.
     """
     view = View(
         case=case,
         version=() if engine is None else engine.version.numbers,
         engine=engine,
         products=tuple(gpu_products) or case.requires.gpu,
+        transformers=transformers,
     )
     advice = [
         Advice(level=rule.level, slug=rule.slug, message=found.message, location=case.at(found.key), key=found.key)

@@ -1,8 +1,7 @@
 """How a case spreads over its GPUs.
 
 Source: `_adjust_parallelism`, `_validate_parallelism`, `_validate_cfg_parallel` and `_adjust_attention_backend` of the
-engine's server_args (0.5.17), `_usp_input_all_to_all` of runtime/layers/usp.py and the transformers' own checks of
-their heads (0.5.17, 0.5.23), and the performance guide's section on lossless options.
+engine's server_args (0.5.17), and the performance guide's section on lossless options.
 """
 
 from __future__ import annotations
@@ -29,13 +28,6 @@ _NO_SECOND_BRANCH = (
     "twice: use ulysses-degree or tp-size instead"
 )
 _RING_ATTENTION = ("fa", "fa3", "fa4", "sage_attn")
-# Attention heads that 8 does not divide, of published models: from their transformer's config.json, or the engine's
-# configuration of the family. A folder of that name may hold anything.
-_HEADS = {
-    re.compile(r"[\w-][\w.-]*/Z-Image[\w.-]*", re.IGNORECASE): 30,
-    re.compile(r"[\w-][\w.-]*/Ideogram-4[\w.-]*", re.IGNORECASE): 18,
-    re.compile(r"[\w-][\w.-]*/[\w.-]*Wan2\.1-[\w.-]*1\.3B[\w.-]*", re.IGNORECASE): 12,
-}
 
 
 def _cfg_degree(view: View) -> int:
@@ -108,22 +100,6 @@ def parallel_degrees(view: View) -> Iterator[Finding]:
         yield Finding(view.place(given), f"{parts} = {needed} must equal 'gpus: {gpus}': change the degrees or 'gpus'")
 
 
-def attention_heads(view: View) -> Iterator[Finding]:
-    heads = next((count for model, count in _HEADS.items() if model.fullmatch(view.case.model)), None)
-    tp, ulysses, ring = (view.count(flag) for flag in ("tp-size", "ulysses-degree", "ring-degree"))
-    if ulysses is None and ring is None:
-        ulysses = view.count("sp-degree")
-    parts = (tp or 1) * (ulysses or 1)
-    if heads is None or view.case.runs_on == "diffusers" or heads % parts == 0:
-        return
-    key = "ulysses-degree" if view.count("ulysses-degree") else "sp-degree" if ulysses else "tp-size"
-    yield Finding(
-        view.place(key),
-        f"{view.case.model} has {heads} attention heads, and the engine refuses degrees that do not divide them: "
-        f"tp-size {tp or 1} x ulysses-degree {ulysses or 1} = {parts}; use ring-degree as well, or fewer GPUs",
-    )
-
-
 def data_parallel(view: View) -> Iterator[Finding]:
     # In a config the three have one name, which is reported once.
     flag = next((flag for flag in ("dp-size", "data-parallel-size", "dp") if (view.count(flag) or 1) > 1), None)
@@ -165,7 +141,6 @@ RULES = (
     Rule(slug="cfg-parallel-on-one-gpu", level="error", check=cfg_parallel_on_one_gpu),
     Rule(slug="cfg-parallel-without-cfg", level="error", check=cfg_parallel_without_cfg),
     Rule(slug="parallel-degrees", level="error", check=parallel_degrees),
-    Rule(slug="attention-heads", level="error", check=attention_heads),
     Rule(slug="data-parallel", level="error", check=data_parallel),
     Rule(slug="ring-attention-backend", level="error", check=ring_attention_backend),
     Rule(slug="parallel-not-pinned", level="warning", check=parallel_not_pinned),

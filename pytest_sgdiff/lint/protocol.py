@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_sgdiff.data import ArgValue, Case
+from pytest_sgdiff.data import ArgValue, Case, Transformer
 from pytest_sgdiff.engines.flags.lookup import EngineFlags, given, key_given
 
 _TRUE = ("true", "1", "yes", "on")
@@ -16,12 +16,14 @@ _TRUE = ("true", "1", "yes", "on")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
     """A case as rules ask about it. `version` is the engine's, () if unknown; `engine` are its flags, None if nobody
-    knows which engine it will be; `products` are names of GPUs that will or may run the case, () if unknown."""
+    knows which engine it will be; `products` are names of GPUs that will or may run the case, () if unknown;
+    `transformers` are those of the model as somebody read them in its folder, None if nobody looked."""
 
     case: Case
     version: tuple[int, ...] = ()
     engine: EngineFlags | None = None
     products: tuple[str, ...] = ()
+    transformers: Sequence[Transformer] | None = None
 
     def arg(self, flag: str) -> ArgValue | None:
         """The value of a flag, given under `args` or in the config; None if the case does not give it."""

@@ -106,7 +106,7 @@ def _refuse_idle(config: pytest.Config) -> None:
     """
     from pytest_sgdiff.errors import OptionError
     from pytest_sgdiff.plugin.asked import refuse_idle, shows_only
-    from pytest_sgdiff.plugin.exit_codes import refuse
+    from pytest_sgdiff.plugin.bisect_codes import refuse
     from pytest_sgdiff.plugin.role import role
 
     if role(config).leads and not shows_only(config):

@@ -1,6 +1,7 @@
-"""The controller's part of a run: collects results, writes baselines and reports, settles the exit code.
+"""The controller's part of a run: collects what tests report, and makes of it the `Run` that reports are written from.
 
-Results arrive as plain builtins on the test reports, with and without xdist alike. Only the controller writes.
+Results arrive as plain builtins on the test reports, with and without xdist alike. Only the controller writes:
+baselines with `update.py`, reports with `publish.py`. Its exit code is decided in `exit_code.py`.
 """
 
 from __future__ import annotations
@@ -10,41 +11,26 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timezone
-from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_sgdiff import __version__, baselines
-from pytest_sgdiff.baselines import profiles
-from pytest_sgdiff.baselines.renew import renew
+from pytest_sgdiff import __version__
 from pytest_sgdiff.cases.discover import is_case_file, named_files
-from pytest_sgdiff.cases.load import ids_below
-from pytest_sgdiff.data import (
-    Acceptance,
-    AcceptanceUse,
-    Baseline,
-    CaseResult,
-    Gap,
-    Measurement,
-    Recorded,
-    Run,
-    Unmeasured,
-)
-from pytest_sgdiff.errors import SgdiffError
-from pytest_sgdiff.files import data_files
+from pytest_sgdiff.data import Acceptance, CaseResult, Gap, Run, Unmeasured
 from pytest_sgdiff.files.wire import from_plain
 from pytest_sgdiff.judging.faster_than import relations_of
 from pytest_sgdiff.plugin import judged
 from pytest_sgdiff.plugin.asked import shows_only
 from pytest_sgdiff.plugin.collect import CASE
+from pytest_sgdiff.plugin.exit_code import settle
 from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.new_line import new_line
 from pytest_sgdiff.plugin.publish import checkout_commit, fault, from_root, publish, with_trends
 from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.plugin.shards import SHARE, Share, end_shard, share_of
+from pytest_sgdiff.plugin.update import Update
 from pytest_sgdiff.plugin.worker import DROPPED, Dropped
 from pytest_sgdiff.quality.reference import bare
 from pytest_sgdiff.redact import NAMES, Redaction
@@ -52,13 +38,7 @@ from pytest_sgdiff.reports import merge_text
 from pytest_sgdiff.reports.numbers import plural
 from pytest_sgdiff.reports.text import case_line, remarks
 from pytest_sgdiff.runner import command_line
-from pytest_sgdiff.runner.command_line import line
-
-BY_ITS_OWN_WORD: frozenset[Gap] = frozenset({"engine-version", "gpus"})
-"""Gaps that a case declares itself (`requires`): they fail a run under `--sgdiff-strict` only."""
-
-NOTHING_MEASURED = 1
-"""Exit code of a run that was to measure and did not: the one of failed tests, so that no gate takes it for green."""
+from pytest_sgdiff.runner.accepting import of_run
 
 
 class Results:
@@ -89,8 +69,7 @@ class Results:
         self.has_baseline: set[str] = set()
         self.troubles: list[str] = []
         self.reds: tuple[str, ...] = ()
-        self.written: list[str] = []
-        self._renewed: dict[tuple[str, str], CaseResult] = {}
+        self.update = Update(settings, command=self._command, commit=lambda: self._commit)
         self._finished: Run | None = None
         self._started, self._started_at = time.monotonic(), datetime.now(timezone.utc).isoformat(timespec="seconds")
 
@@ -159,7 +138,8 @@ class Results:
         if not self._take(result):
             return
         if result.recorded:
-            self._renew(result)
+            if trouble := self.update.write(result):
+                self.troubles.append(trouble)
             self._without_files(result)
         terminal = self.terminal()
         if terminal is not None and terminal.verbosity >= 0:
@@ -199,90 +179,6 @@ class Results:
             shown = replace(quality, reference=bare(quality.reference))
             self._by_node[result.node_id] = replace(result, quality=shown)
 
-    def _renew(self, result: CaseResult) -> None:
-        if result.machine is None or result.workload is None:
-            self.troubles.append(
-                f"{result.node_id}: no baseline written: the recording does not say on which machine it was made "
-                "(launch.json: `machine`)"
-            )
-            return
-        first = self._renewed.setdefault((result.machine.slug, result.case), replace(result, quality=None))
-        if result.workload.digest != (first.workload and first.workload.digest):
-            self.troubles.append(
-                f"{result.node_id}: no baseline written: {first.node_id} has just written the one of "
-                f"'{result.case}', with other settings; only variants of a `matrix` have baselines of their own"
-            )
-            return
-        measurement = Measurement(
-            case=result.case,
-            machine=result.machine,
-            workload=result.workload,
-            launches=tuple(entry for entry in result.launches if entry.counts),
-        )
-        commit = self._commit
-        recorded = Recorded(
-            at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            command=self._command(),
-            commit=commit and commit[:12],
-            sessions=tuple(dict.fromkeys(entry.session for entry in measurement.launches if entry.session)),
-        )
-
-        def renewed(old: Baseline | None) -> Baseline:
-            version = measurement.launches[0].environment.engine_version
-            return renew(
-                old,
-                measurement,
-                recorded,
-                engine_version=version,
-                extend=self.settings.update == "extend",
-                reference=None if result.quality is None else result.quality.reference,
-            )
-
-        tree = self.settings.baselines
-        read = baselines.find_replaceable if self.settings.update == "all" else baselines.find
-        try:
-            if self.candidates is None:
-                # Read, renewed and written under one lock: of two runs that extend at once none loses the other's.
-                path = baselines.update(tree, result.machine, result.case, renewed, read=read)
-            else:
-                data_files.make_folder(self.candidates, below=self.candidates.parent)
-                old = read(tree, result.machine, result.case)
-                path = baselines.save(self.candidates, renewed(old))
-            self.written.append(self.settings.near(path))
-            self._keep_profile(result, measurement, recorded, path.parent.parent)
-        except (SgdiffError, OSError) as error:
-            self.troubles.append(f"{result.node_id}: {error}{self._kept(result)}")
-
-    def _keep_profile(self, result: CaseResult, measurement: Measurement, recorded: Recorded, root: Path) -> None:
-        """Keep the profile that was made with a baseline beside it; one of the baseline that it replaces goes."""
-        made = None if result.profile is None else result.profile.now
-        session = next((one.session for one in measurement.launches if one.session), None)
-        if made is not None and session is not None:
-            digest = measurement.workload.digest
-            kept = profiles.KeptProfile(workload=digest, session=session, at=recorded.at, summary=made)
-            path = profiles.save(root, measurement.machine, measurement.case, kept)
-            self.written.append(self.settings.near(path))
-        elif self.settings.update != "extend":
-            profiles.forget(root, measurement.machine, measurement.case)
-
-    def _kept(self, result: CaseResult) -> str:
-        """How launches that reached no baseline are recorded without launching again."""
-        out = self.settings.out
-        if not self.settings.live or out is None:
-            return ""
-        replay, places = f"--sgdiff-replay={self.settings.typed(out)}", self.settings.typed_places(assets=False)
-        update, named = f"--sgdiff-update={self.settings.update}", self.settings.typed_id(result.node_id)
-        words = ["pytest", replay, *places, update, named]
-        return f". Its launches are kept; this records them: {line(words)}"
-
-    @property
-    def candidates(self) -> Path | None:
-        """In CI the tree is not written: baselines are candidates, in a folder that somebody reviews first. Nor by a
-        shard, for the baselines decide the split, and other shards may not have started yet."""
-        if not self.settings.ci and self.settings.shard is None:
-            return None
-        return (self.settings.out or self.settings.own_folder) / "baselines"
-
     # ------------------------------------------------------------------------------------------------- when it ends
 
     def pytest_keyboard_interrupt(self) -> None:
@@ -304,11 +200,11 @@ class Results:
                 session.exitstatus = settled
 
     def _finish(self, exitstatus: int) -> int:
-        """Write the reports; the exit code of the run. One that measured nothing, or of which the summary says that a
-        case failed, is never green, whatever became of the tests."""
-        idle = self.idle_shard and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+        """Write the reports; the exit code of the run."""
+        if self.idle_shard and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            exitstatus = pytest.ExitCode.OK
         if self.settings.mode == "dry-run" or shows_only(self.config):
-            return pytest.ExitCode.OK if idle else exitstatus
+            return exitstatus
         run = self._finished = self.run()
         try:
             self.config.hook.pytest_sgdiff_report(config=self.config, run=run)
@@ -316,41 +212,10 @@ class Results:
             self.troubles.append(f"the hook pytest_sgdiff_report failed: {fault(error)}")
         self.troubles += publish(run, self.settings, os.environ)
         self.troubles += end_shard(run, self.settings, self.share, self._skipped.values())
-        if idle:
-            exitstatus = pytest.ExitCode.OK
-        if self.nothing(run) and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            return NOTHING_MEASURED
-        if exitstatus != pytest.ExitCode.OK:
-            return exitstatus
-        self.reds = tuple(self._reds(run))
-        broken = any(relation.outcome == "regressed" for relation in run.relations)
-        return pytest.ExitCode.TESTS_FAILED if self.troubles or broken or self.reds else exitstatus
-
-    def _reds(self, run: Run) -> Iterator[str]:
-        """Why a run fails although no test failed, a line each."""
-        bad = [result for result in run.results if result.fails(self.settings.fail_on)]
-        if bad:
-            told = ", ".join(f"{result.node_id} ({result.outcome})" for result in bad)
-            yield (
-                f"failed: no test failed, but these cases did: {told}; a mark `xfail`, a test that does not check its "
-                "result, or another plugin hid the failure"
-            )
-        unrecorded = [r for r in run.results if self.settings.mode == "update" and not r.recorded and r not in bad]
-        if unrecorded:
-            told = ", ".join(f"{result.node_id} ({result.outcome})" for result in unrecorded)
-            yield f"failed: no baseline was recorded of {told}"
-        # Plugins that split a run into several drop the rest in each.
-        excused = {"recorded", "dropped", *(() if self.settings.strict else BY_ITS_OWN_WORD)}
-        open_ = [case for case in run.unmeasured if case.gap not in excused]
-        if open_:
-            yield (
-                f"failed: no test failed, but {plural(len(open_), 'selected case')} "
-                f"{'was' if len(open_) == 1 else 'were'} not measured; deselect (-m, -k, --deselect) what is not to be "
-                "measured"
-            )
-
-        if self.settings.strict and (lost := self.lost_shards):
-            yield f"failed: {lost}, which --sgdiff-strict does not accept"
+        nothing, lost, troubles = self.nothing(run), self.lost_shards, self.troubles
+        settled = settle(run, exitstatus, self.settings, nothing=nothing, troubles=troubles, lost_shards=lost)
+        self.reds = settled.reds
+        return settled.code
 
     @property
     def lost_shards(self) -> str:
@@ -380,49 +245,31 @@ class Results:
         if self._finished is not None:
             return self._finished
         elapsed_s = time.monotonic() - self._started
+        selected, root = self.selected | self._all_dropped, self.settings.root
+        uses = of_run(self._acceptances, self.results, selected=selected, root=root, today=self._today)
         run = Run(
             started_at=self._started_at,
             elapsed_s=elapsed_s,
             command=self._command(),
             plugin_version=__version__,
             header=self.header_with_count(),
-            selected=len(self.selected | self._all_dropped),
+            selected=len(selected),
             results=self.results,
             unmeasured=tuple(self._unmeasured()),
             interrupted=self.interrupted,
             relations=relations_of(self.results),
             gpu_busy=self._gpu_busy(elapsed_s),
             commit=self._commit,
-            acceptances=tuple(self._accepted()),
+            acceptances=tuple(uses),
         )
         # What cases tell was redacted where they ran; this is the rest, such as what was typed.
-        redacted = from_root(Redaction(os.environ).record(run, keep=NAMES), self.settings.root)
+        redacted = from_root(Redaction(os.environ).record(run, keep=NAMES), root)
         try:
             return with_trends(redacted, self.settings)
         except Exception as error:
             # What is drawn from earlier runs must not lose the results of this one.
             self.troubles.append(f"{self.settings.history}: no trend is shown: {fault(error)}")
             return redacted
-
-    def _accepted(self) -> Iterator[AcceptanceUse]:
-        """What became of each line that accepts a slowdown. A case that was measured knows it of its own; one that was
-        not selected needs none."""
-        of_cases = [use for result in self.results for use in result.acceptances]
-        yield from dict.fromkeys(of_cases)
-        told = {(use.acceptance.path, use.acceptance.line) for use in of_cases}
-        left = [one for one in self._acceptances if (one.path, one.line) not in told]
-        if not left:
-            return
-        selected = {node_id.rpartition("::")[2] for node_id in self.selected | self._all_dropped}
-        ids = ids_below(self.settings.root)
-        for one in left:
-            if one.expired(self._today):
-                yield AcceptanceUse(acceptance=one, state="expired")
-            elif one.case in selected:
-                yield AcceptanceUse(acceptance=one, state="not-judged")
-            elif one.case not in ids:
-                near = get_close_matches(one.case, sorted(ids), n=1)
-                yield AcceptanceUse(acceptance=one, state="unknown-case", near=next(iter(near), ""))
 
     @cached_property
     def _commit(self) -> str | None:

@@ -19,7 +19,8 @@ from pytest_sgdiff.files.data_files import leads_out, overwrite
 from pytest_sgdiff.files.programs import ask
 from pytest_sgdiff.history import store as history
 from pytest_sgdiff.history.trend import trends_of
-from pytest_sgdiff.plugin.settings import Settings, report_suffix
+from pytest_sgdiff.plugin.option_values import report_suffix
+from pytest_sgdiff.plugin.settings import Settings
 from pytest_sgdiff.reports import READY, REPORTS
 from pytest_sgdiff.reports.github import commands, file_link
 from pytest_sgdiff.reports.html import HtmlReport

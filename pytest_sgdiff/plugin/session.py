@@ -17,6 +17,7 @@ import pytest
 from pytest_sgdiff import baselines, gpus, machine
 from pytest_sgdiff.cases import here
 from pytest_sgdiff.cases.accepted import read_acceptances
+from pytest_sgdiff.cases.transformers import folders, transformers
 from pytest_sgdiff.data import (
     Acceptance,
     Advice,
@@ -48,6 +49,7 @@ from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.hook_calls import Extensions
 from pytest_sgdiff.plugin.role import dismissed, role
 from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.plugin.skips import HAS_BASELINE
 from pytest_sgdiff.plugin.xdist import CaseNeed
 from pytest_sgdiff.recordings.shards import Shards, read_shards
 from pytest_sgdiff.redact import Redaction
@@ -64,9 +66,6 @@ STARTUP_S = 120.0
 
 RESULT = pytest.StashKey[dict[str, Any]]()
 """On an item: its result as plain builtins, ready to cross to the controller."""
-
-HAS_BASELINE = pytest.StashKey[bool]()
-"""On an item that `--sgdiff-update=missing` skipped: there is nothing to record."""
 
 
 def launch_s(baseline: Baseline) -> float | None:
@@ -303,7 +302,10 @@ class Session:
         refused = [*self._refused(case, info)]
         if self.settings.mode == "against" and self.settings.live:
             refused = list(dict.fromkeys([*refused, *self._refused(case, self.base_info)]))
-        return together(refused, advise(case, engine=engine, gpu_products=products))
+        # A node of a cluster, and what a hook makes of the command, may see another folder by that name.
+        here_too = self.cluster is None and not self.extensions.change_commands
+        found = transformers(case) if here_too else None if folders(case) is None else ()
+        return together(refused, advise(case, engine=engine, gpu_products=products, transformers=found))
 
     def allowed(self, case: Case, *, looked_for: bool = True) -> tuple[Advice, ...]:
         """The advice on a case of a live run. Fails the test of one that cannot work: before it waits for GPUs, and

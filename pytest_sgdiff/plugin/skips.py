@@ -1,7 +1,7 @@
 """What a case needs and this machine may lack: GPUs, their kind, the engine's version, a token, input files.
 
 A machine that does not fit is a skip (a failure under `--sgdiff-strict`); a missing token or input file is a failure,
-since nobody chose it. Both come before GPUs are leased.
+since nobody chose it. Both come before GPUs are leased. A case that its shard skipped is skipped in a replay, too.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import pytest
 
 from pytest_sgdiff.cases import assets
-from pytest_sgdiff.data import Case, Gap
+from pytest_sgdiff.data import Case, Gap, ShardGap
 from pytest_sgdiff.engine_version import engine_version as meaning_of
 from pytest_sgdiff.engines.flags.translate import meant_for
 from pytest_sgdiff.errors import SgdiffError
 from pytest_sgdiff.gpus import Eligible
 from pytest_sgdiff.gpus.selection import OPTION
 from pytest_sgdiff.plugin.settings import Settings
+from pytest_sgdiff.reports import merge_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,9 @@ class Lack:
 
 LACK = pytest.StashKey[Gap]()
 """On an item: what its case needs and this machine lacks."""
+
+HAS_BASELINE = pytest.StashKey[bool]()
+"""On an item that `--sgdiff-update=missing` skipped: there is nothing to record."""
 
 
 def settle(
@@ -81,6 +85,21 @@ def settle(
         item.stash[LACK] = "assets"
         # The message is all: that one error led to another helps nobody.
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def as_in_its_shard(item: pytest.Item, case: Case, gap: ShardGap, settings: Settings) -> None:
+    """Skip a case of a recording that its shard could not run for what the case itself requires, or had no need to
+    record: with one run for all it would be skipped, too. Fails what the case requires with `--sgdiff-strict`."""
+    lacked = None if gap.unmeasured is None else gap.unmeasured.gap
+    if lacked == "recorded" and settings.update == "missing":
+        item.stash[HAS_BASELINE] = True
+        pytest.skip(merge_text.gap(gap))
+    if lacked in ("engine-version", "gpus"):
+        item.stash[LACK] = lacked
+        text = f"{case.at('requires')}: {merge_text.gap(gap)}"
+        if settings.strict:
+            pytest.fail(text, pytrace=False)
+        pytest.skip(text)
 
 
 def lack(

@@ -20,16 +20,17 @@ from pytest_sgdiff.errors import ClusterError, EngineNotFoundError, OptionError,
 from pytest_sgdiff.files import data_files, temp_dirs
 from pytest_sgdiff.files.run_folders import PARENT, RunFolder, hold, prune
 from pytest_sgdiff.plugin.asked import refuse_contradictions, refuse_idle, refuse_repeats, shows_only
+from pytest_sgdiff.plugin.bisect_codes import SKIP, BisectCodes, bisecting, refuse
 from pytest_sgdiff.plugin.collect import CASE
 from pytest_sgdiff.plugin.controller import Results
-from pytest_sgdiff.plugin.exit_codes import SKIP, BisectCodes, bisecting, refuse
 from pytest_sgdiff.plugin.fixtures import SESSION
 from pytest_sgdiff.plugin.live import StatusBoard, own_status_folder, status_folder, status_writer
 from pytest_sgdiff.plugin.new_line import new_line
+from pytest_sgdiff.plugin.option_values import Renamed
 from pytest_sgdiff.plugin.publish import ready_to_publish
 from pytest_sgdiff.plugin.role import NEEDS, POOL, Role, role
 from pytest_sgdiff.plugin.session import Session
-from pytest_sgdiff.plugin.settings import Renamed, Settings, read_settings
+from pytest_sgdiff.plugin.settings import Settings, read_settings
 from pytest_sgdiff.plugin.shards import Sharding, free_for_shard
 from pytest_sgdiff.plugin.terminal import Terminal
 from pytest_sgdiff.plugin.worker import Dropped, Sender
@@ -52,6 +53,7 @@ PARTS = (
     "sgdiff-engine-flags",
     "sgdiff-exit-codes",
     "sgdiff-fixtures",
+    "sgdiff-one-file",
     "sgdiff-own-folder",
     "sgdiff-park",
     "sgdiff-results",

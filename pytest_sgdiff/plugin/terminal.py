@@ -189,12 +189,11 @@ class Terminal:
             terminal.write_line(line)
         for relation in run.relations:
             terminal.write_line(f"sgdiff: {relation_line(relation)}", red=relation.outcome == "regressed")
-        for path in self.results.written:
-            terminal.write_line(
-                f"sgdiff: {'baseline' if self.results.candidates is None else 'candidate'} written: {path}"
-            )
-        if self.results.written and self.results.candidates is not None:
-            words = [self.settings.typed(self.results.candidates)]
+        written, candidates = self.results.update.written, self.results.update.candidates
+        for path in written:
+            terminal.write_line(f"sgdiff: {'baseline' if candidates is None else 'candidate'} written: {path}")
+        if written and candidates is not None:
+            words = [self.settings.typed(candidates)]
             if self.settings.baselines != self.settings.cwd / "baselines":
                 words.append(f"--folder={self.settings.typed(self.settings.baselines)}")
             why = "this is a shard, so" if self.settings.shard is not None else "CI is set, so"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_sgdiff.plugin.collect import CASE, CaseFile
-from pytest_sgdiff.plugin.session import HAS_BASELINE, RESULT
-from pytest_sgdiff.plugin.skips import LACK
+from pytest_sgdiff.plugin.session import RESULT
+from pytest_sgdiff.plugin.skips import HAS_BASELINE, LACK
 from pytest_sgdiff.printable import printable, printable_lines
 from pytest_sgdiff.redact import Redaction
 

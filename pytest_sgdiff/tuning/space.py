@@ -11,7 +11,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pytest_sgdiff.data import Advice, Case
+from pytest_sgdiff.cases.transformers import folders, read_transformers
+from pytest_sgdiff.data import Advice, Case, Transformer
 from pytest_sgdiff.data.tuning import Axis, PruneCode, Pruned, Setting, Space, Variant
 from pytest_sgdiff.engines.flags.check import complaints, has_flags
 from pytest_sgdiff.engines.flags.lookup import EngineFlags
@@ -135,14 +136,14 @@ def _fill(sieve: _Sieve, offered: Mapping[Axis, Sequence[Choice]], preset: Prese
 
 
 def _filling(ground: Ground) -> list[Setting]:
-    """The topologies of all the GPUs, those first that are likely fast."""
+    """The topologies of all the GPUs, those first that are likely fast, then those of half of them."""
 
     def rank(one: Choice) -> tuple[int, ...]:
         degrees = (one.setting.args.get(flag) for flag in ("tp-size", "ring-degree"))
-        return ("main", "side", "rare").index(one.role), *(each if isinstance(each, int) else 1 for each in degrees)
+        role = ("main", "side", "rare").index(one.role)
+        return one.setting.gpus != ground.gpus, role, *(each if isinstance(each, int) else 1 for each in degrees)
 
-    found = sorted(choices("topology", ground), key=rank)
-    return [one.setting for one in found if one.setting.gpus == ground.gpus]
+    return [one.setting for one in sorted(choices("topology", ground), key=rank)]
 
 
 def _on_top(mains: Mapping[Axis, Sequence[Setting]]) -> Iterator[tuple[Setting, ...]]:
@@ -177,6 +178,8 @@ class _Sieve:
     _idle: dict[str, bool] = field(default_factory=dict)
     _works: dict[Hashable, str] = field(default_factory=dict)
     _refused: dict[frozenset[str], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    # Thousands of variants are of one model.
+    _transformers: dict[tuple[str, ...] | None, tuple[Transformer, ...] | None] = field(default_factory=dict)
 
     def space(self) -> Space:
         """What was kept and what was not."""
@@ -277,7 +280,10 @@ class _Sieve:
             for one in found
             if one.level == "error"
         ]
-        general = advise(case, engine=engine, gpu_products=self.ground.products)
+        named = folders(case)
+        if named not in self._transformers:
+            self._transformers[named] = read_transformers(named)
+        general = advise(case, engine=engine, gpu_products=self.ground.products, transformers=self._transformers[named])
         errors = [one for one in general if one.level == "error"]
         return "flag" if flags else "advice", together(flags, errors)
 

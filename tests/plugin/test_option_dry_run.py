@@ -67,20 +67,28 @@ def test_what_the_launch_will_need_and_this_machine_lacks_is_said(project: Proje
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["serial", "xdist"])
 def test_a_case_that_would_not_be_launched_fails_and_says_why(project: Project, workers: tuple[str, ...]) -> None:
     cases = CASE.replace("num-inference-steps", "inference-steps")
+    cases += f"  heads:\n    model: {project.root}\n    gpus: 4\n    args: {{ulysses-degree: 4}}\n"
+    config = '{"_class_name": "WanTransformer3DModel", "num_attention_heads": 2}'
+    project.write("transformer/config.json", config)
     cases += "  later:\n    model: a/b\n    requires: {engine: '>=0.5.18'}\n    args: {warmup: true}\n"
     project.write("cases/tiny.yaml", cases)
     project.setenv("SGDIFF_FAKE_VERSION", "0.5.17")
     result = project.run("--sgdiff-dry-run", "--no-header", "-q", "--tb=no", *workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(failed=1, passed=1)
+    result.assert_outcomes(failed=2, passed=1)
     told = [line for line in result.outlines if line.startswith("#") or " generate --model-path" in line]
-    shown = [line for line in told if ": warning: " not in line]
+    # The folder of the model is read where it is measured.
+    (heads,) = [line for line in told if line.endswith("[attention-heads]")]
+    assert heads.startswith("# cases/tiny.yaml:15:12: error: ")
+    shown = [line for line in told if ": warning: " not in line and line != heads]
     assert shown == [
         "# cases/tiny.yaml::tiny",
         (
             "# cases/tiny.yaml:9:68: error: sglang 0.5.17 has no --inference-steps; did you mean "
             "`num-inference-steps`? [flag-unknown]"
         ),
+        "# not launched: see the errors above",
+        "# cases/tiny.yaml::heads",
         "# not launched: see the errors above",
         "# cases/tiny.yaml::later",
         "# not for sglang 0.5.17: the case requires >=0.5.18",

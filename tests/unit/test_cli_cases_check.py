@@ -70,6 +70,16 @@ def test_warnings_stand_behind_mistakes_which_set_the_exit_code(here: Path, caps
     assert (": warning: " in lines[0], ": warning: " in lines[1]) == (False, True)
 
 
+def test_heads_in_the_folder_of_a_model_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "transformer").mkdir()
+    config = '{"_class_name": "WanTransformer3DModel", "num_attention_heads": 12}'
+    (here / "transformer" / "config.json").write_text(config)
+    text = QUIET.replace("a/b", f"{here}\n    gpus: 8").replace("seed: 1", "seed: 1, ulysses-degree: 8")
+    (here / "cases" / "a.yaml").write_text(text)
+    code, lines = checked(capsys)
+    assert (code, [line.rpartition(" ")[2] for line in lines]) == (2, ["[attention-heads]"])
+
+
 @pytest.mark.parametrize(
     ("ini", "code"),
     [

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_sgdiff.data import Run, Unmeasured
-from pytest_sgdiff.plugin.exit_codes import code_of
+from pytest_sgdiff.plugin.bisect_codes import code_of
 from tests import factories
 
 GOOD, SLOW, FELL_BACK, OPEN, NONE = (

@@ -94,6 +94,27 @@ FIRES = [
     ),
     # ---- topology
     (
+        "attention-heads",
+        "error",
+        ["gpus: 8", "args: {ulysses-degree: 8}"],
+        "4:12",
+        ["gpus: 8", "args: {ulysses-degree: 4, ring-degree: 2}"],
+    ),
+    (
+        "attention-heads",
+        "error",
+        ["gpus: 8", "config: {tp_size: 8}"],
+        "4:14",
+        ["gpus: 4", "config: {tp_size: 4}"],
+    ),
+    (
+        "attention-heads",
+        "error",
+        ["gpus: 8", "args: {enable-cfg-parallel: false}"],
+        "3:5",
+        ["gpus: 8"],
+    ),
+    (
         "cfg-parallel-on-one-gpu",
         "error",
         ["gpus: 1", "args: {enable-cfg-parallel: true}"],
@@ -795,6 +816,48 @@ def test_advice_prints_place_level_message_and_slug() -> None:
 
 OF_MODELS = [
     (
+        "attention-heads",
+        "Tongyi-MAI/Z-Image-Turbo",
+        ["gpus: 4"],
+        "3:5",
+        "Tongyi-MAI/Z-Image",
+    ),
+    (
+        "attention-heads",
+        "krea/Krea-2",
+        ["gpus: 8", "args: {ulysses-degree: 8}"],
+        "4:12",
+        "MiniMaxAI/MiniMax-H3",
+    ),
+    (
+        "parallel-unsupported",
+        "stabilityai/stable-diffusion-3.5-medium-diffusers",
+        ["gpus: 4"],
+        "3:5",
+        "zai-org/GLM-Image",
+    ),
+    (
+        "parallel-unsupported",
+        "Efficient-Large-Model/SANA-WM_bidirectional",
+        ["gpus: 2", "args: {tp-size: 2}"],
+        "4:12",
+        "Qwen/Qwen-Image",
+    ),
+    (
+        "parallel-without-effect",
+        "stabilityai/stable-diffusion-3-medium-diffusers",
+        ["gpus: 2", "args: {tp-size: 2}"],
+        "4:12",
+        "Qwen/Qwen-Image",
+    ),
+    (
+        "parallel-without-effect",
+        "Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers",
+        ["gpus: 2", "args: {ulysses-degree: 2}"],
+        "4:12",
+        "Qwen/Qwen-Image",
+    ),
+    (
         "cfg-parallel-without-cfg",
         "black-forest-labs/FLUX.1-dev",
         ["gpus: 2", "args: {enable-cfg-parallel: true}"],
@@ -1252,6 +1315,9 @@ def lines_of_advice() -> Iterator[str]:
         yield from (f"{slug} ({model}): {one.message}" for one in found(slug, case_of(*lines, model=model)))
     for slug, lines, old, _ in OF_VERSIONS:
         yield from (f"{slug} ({old}): {one.message}" for one in found(slug, case_of(*lines), version=old))
+    ring = case_of("gpus: 2", "args: {ring-degree: 2}", model="hunyuanvideo-community/HunyuanVideo")
+    slug = "parallel-unsupported"
+    yield from (f"{slug} (0.5.17): {one.message}" for one in found(slug, ring, version="0.5.17"))
     resident = case_of(RESIDENT.replace("OFFLOAD", "dit-cpu-offload: true"), model="Lightricks/LTX-2.3")
     slug = "resident-with-offload"
     yield from (f"{slug}: {one.message}" for one in found(slug, resident, version="0.5.18"))

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_sgdiff.data import Location, Machine, Run
 from pytest_sgdiff.metrics import Metric, table
-from pytest_sgdiff.plugin.settings import REPORT_SUFFIXES, report_suffix
+from pytest_sgdiff.plugin.option_values import REPORT_SUFFIXES, report_suffix
 from pytest_sgdiff.reports import REPORTS
 from pytest_sgdiff.reports.exported import exported
 from tests import factories

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_sgdiff.errors import OptionError
 from pytest_sgdiff.options import SETTINGS
-from pytest_sgdiff.plugin.settings import CASE_FILES, Renamed, Settings, read_settings
+from pytest_sgdiff.plugin.option_values import Renamed
+from pytest_sgdiff.plugin.settings import CASE_FILES, Settings, read_settings
 
 EMPTY = "has an empty value, as of a shell variable that is not set: give one, or leave the option out"
 

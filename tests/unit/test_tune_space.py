@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pytest_sgdiff.data import Case
 from pytest_sgdiff.data.tuning import PruneCode, Setting, Space, Variant
 from pytest_sgdiff.engines.flags.translate import table_flags
 from pytest_sgdiff.errors import OptionError
+from pytest_sgdiff.files import data_files
 from pytest_sgdiff.tuning.presets import PRESETS, RECIPES
 from pytest_sgdiff.tuning.settings import AXES, Ground, choices
 from pytest_sgdiff.tuning.space import matrix_space, space
@@ -123,7 +125,7 @@ def test_asked_for_by_name_the_topologies_are_all_that_multiply_to_the_gpus():
 def test_where_the_heads_of_a_model_allow_no_usual_topology_others_that_fill_the_gpus_are_tried(
     model: str, gpus: int, first: str
 ):
-    found = spaced(case_of("args: {seed: 1}", model=model), gpus=gpus)
+    found = spaced(case_of("args: {seed: 1}", model=model), gpus=gpus, version="0.5.18")
     tried = names(found)
     assert f"{first}+fa" in tried
     assert f"{first}+compile+resident" in tried
@@ -144,6 +146,34 @@ def test_what_advice_refuses_is_left_out_once_and_not_again_with_others():
     found = reasons(spaced(case_of(model="black-forest-labs/FLUX.1-dev", gpus=4)))
     refused = {name for name, reason in found.items() if reason == "advice cfg-parallel-without-cfg"}
     assert refused == {"cfg2-ulysses2", "cfg2-tp2", "cfg2"}
+
+
+def test_a_topology_that_cannot_split_the_heads_is_left_out():
+    found = spaced(case_of(gpus=8))
+    refused = {name for name, reason in reasons(found).items() if reason == "advice attention-heads"}
+    assert refused == {"ulysses8", "tp2-ulysses4", "tp8"}
+    assert {"cfg2-ulysses4", "ulysses4-ring2", "cfg2-tp4", "cfg2-ulysses4+resident"} <= set(names(found))
+    assert not [one.name for one in found.variants if (degrees(one.case) or (1, 1, 1, 1))[1:] in ((8, 1, 1), (4, 1, 2))]
+
+
+def test_of_a_model_on_this_machine_the_heads_are_read_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    opened: list[pathlib.Path] = []
+    read = data_files.read_named
+    monkeypatch.setattr(data_files, "read_named", lambda path, **asked: opened.append(path) or read(path, **asked))
+    (tmp_path / "transformer").mkdir()
+    config = {"_class_name": "WanTransformer3DModel", "num_attention_heads": 2}
+    (tmp_path / "transformer" / "config.json").write_text(json.dumps(config))
+    found = reasons(spaced(case_of(model=str(tmp_path), gpus=4)))
+    refused = {name for name, reason in found.items() if reason == "advice attention-heads"}
+    assert refused == {"ulysses4", "tp2-ulysses2", "tp4"}
+    assert opened.count(tmp_path / "transformer" / "config.json") == 1
+
+
+def test_where_nothing_fills_the_gpus_half_of_them_are_the_ground():
+    # Without a ring nothing splits 30 heads over 4 GPUs.
+    turbo = spaced(case_of(model="Tongyi-MAI/Z-Image-Turbo"), gpus=4, version="0.5.17")
+    assert {"ulysses2+compile", "ulysses2+compile+layerwise"} <= set(names(turbo))
+    assert {one.case.gpus for one in turbo.variants if "compile" in one.name} == {2}
 
 
 def test_what_the_engine_lacks_is_left_out():
