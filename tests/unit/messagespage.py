@@ -41,6 +41,7 @@ from pytest_sgdiff.data import (
     StepFinding,
     TroubleCode,
     TuneCode,
+    TuneNoteCode,
     TuneTroubleCode,
     WarningCode,
 )
@@ -314,6 +315,13 @@ STOPS = {
     "of another user.",
     "gpus": "The line names who holds the GPUs. Wait, or name others with `--gpus`.",
     "project": "A fixture, a hook or a folder of the project failed. The line is pytest's.",
+}
+
+SEARCH_NOTES = {
+    "cut": "The command was ended while it wrote, or the file was copied meanwhile. Nothing is to be done.",
+    "not-retried": "These variants were not given up because a launch did not count. Leave them out of `--retry`.",
+    "not-written": "See what was given up and why. Mend that and use `--retry`, or give more time or memory.",
+    "memory": "Give so much, if the GPUs have it. What was measured is not measured again.",
 }
 
 FAILURES = {
@@ -860,6 +868,13 @@ def sections() -> Iterable[Section]:
         codes=get_args(TuneTroubleCode),
         says=golden("tune_codes", prefix="trouble "),
         means=STOPS,
+    )
+    yield Section(
+        title="Notes on a search",
+        about="What `sgdiff tune` prints to standard error beside its result.",
+        codes=get_args(TuneNoteCode),
+        says=golden("tune_said"),
+        means=SEARCH_NOTES,
     )
     yield Section(
         title="Variants given up",

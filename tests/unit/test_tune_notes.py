@@ -19,7 +19,7 @@ def test_the_words_of_each_note() -> None:
         TuneNote(code="memory", variants=("low-vram",), memory_mib=45320.3),
     )
     assert {one.code for one in notes} == set(get_args(TuneNoteCode))
-    check_golden("tune_said", (note(one, lambda name: f"<{name}>") for one in notes))
+    check_golden("tune_said", (f"{one.code}: {note(one, lambda name: f'<{name}>')}" for one in notes))
 
 
 def test_the_least_memory_is_that_of_the_smallest_variant_that_needs_too_much() -> None:
