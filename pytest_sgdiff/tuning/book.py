@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +22,6 @@ from pytest_sgdiff.files.wire import from_plain, to_plain
 SCHEMA = 2
 NAME = "state.jsonl"
 LIMIT = 1 << 26
-_BEGUN = re.compile(r'\{"begun": (\d{1,9}),')
 
 T = TypeVar("T")
 
@@ -42,10 +40,11 @@ class OtherSearchError(SgdiffError):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
     """Of what search it is: with another `of` nothing that is known holds. Values are as people read them, but for
-    digests."""
+    digests. `first` is the number of its first round: the folders of those before are of a search before --restart."""
 
     schema: int = SCHEMA
     of: Mapping[str, str] = field(default_factory=dict)
+    first: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,27 +92,29 @@ class Book:
         self.spent: list[Spent] = []
         self.launches: list[TuneLaunch] = []
         self.cut: int | None = None
-        # The last round that is known to have been begun before the incomplete line.
-        self._before_cut: int | None = None
+        self._head = Head(of=of)
         # Also those that were forgotten: what their files say is known.
         self._known: set[tuple[int, str]] = set()
         raw = data_files.read_bytes(self._path, below=folder, at_most=LIMIT)
         if raw is None:
-            self._lines = [_line(Head(of=of))]
             return
         self._read(raw, of)
 
     def begin(self, number: int, variants: Sequence[str], *, race_round: int | None = None) -> None:
         """Keep that a round is begun. Raises as `add`."""
+        if not self._lines:
+            self._head = replace(self._head, first=number)
         self._keep([Begun(begun=number, variants=tuple(variants), race_round=race_round)])
 
     def may_lack(self, number: int) -> bool:
-        """Whether the incomplete line, or one that was cut off behind it, may have said that this round was begun."""
-        return self._before_cut is not None and number > self._before_cut
+        """Whether this round was begun if it has a folder, although no line says so any more: that line was cut off, or
+        somebody removed it with a damaged one."""
+        return bool(self._lines) and number >= max((self._head.first, *(one.begun + 1 for one in self.begun)))
 
     def mend(self, begun: Mapping[int, Sequence[str]]) -> None:
         """Keep the file without its incomplete line, and that these rounds were begun. Raises as `add`."""
-        self._keep([Begun(begun=number, variants=tuple(names)) for number, names in begun.items()])
+        if self.cut is not None or begun:
+            self._keep([Begun(begun=number, variants=tuple(names)) for number, names in begun.items()])
 
     def forget(self, variants: Collection[str]) -> tuple[str, ...]:
         """Know nothing any longer of launches of these variants that did not count, and return those that had some.
@@ -162,7 +163,7 @@ class Book:
         return max((one.used_s for one in self.spent), default=0.0) + sum(by_round.values())
 
     def _keep(self, found: Sequence[Begun | Came | Spent | Forgot]) -> None:
-        lines = [*self._lines, *map(_line, found)]
+        lines = [*(self._lines or [_line(self._head)]), *map(_line, found)]
         try:
             data_files.write(self._path, "".join(f"{line}\n" for line in lines), below=self._folder)
         except OSError as error:
@@ -190,12 +191,13 @@ class Book:
         lines = text.splitlines()
         if len(lines) > 1 and not text.endswith("\n") and not _is_json(lines[-1]):
             self.cut = len(lines)
-            last = lines.pop()
+            lines.pop()
         head = self._parsed(Head, lines[0] if lines else "", 1)
         if head.schema != SCHEMA:
             raise SgdiffError(f"{self._path}: was written by another version: begin anew with --restart")
         if differs := list(_differences(head.of, of)):
             raise OtherSearchError(self._path, differs)
+        self._head = head
         for number, line in enumerate(lines[1:], 2):
             one: Begun | Came | Spent | Forgot
             if line.startswith('{"begun"'):
@@ -214,11 +216,6 @@ class Book:
                 raise self._damaged(number, wrong)
             self._take(one)
         self._lines = lines
-        if self.cut is not None:
-            said = _BEGUN.match(last)
-            rounds = [one.begun for one in self.begun] + ([int(said[1]) - 1] if said else [])
-            # Where no round is known, those in the folder may be of a search before --restart.
-            self._before_cut = max(rounds, default=None)
 
     def _parsed(self, kind: type[T], line: str, number: int) -> T:
         try:

@@ -107,8 +107,7 @@ class Search:
         """Launch until the search is over or its time is used up. Raises as `Bench.measure` and `Book.add`; what is
         known by then is kept."""
         self._began, self._used_s = self.clock(), self.book.took_s
-        if self.book.cut is not None:
-            self.book.mend(self._lacking())
+        self.book.mend(self._lacking())
         for number in self.book.open():
             # Of a round in which the command was killed only its files say how long it took at least.
             lasted_s = self.bench.lasted_s(number)
@@ -139,7 +138,7 @@ class Search:
         return self.chooser.tuned()
 
     def _lacking(self) -> Mapping[int, Sequence[str]]:
-        """The rounds that were begun, as their folders show, and that a state that was cut off does not know of."""
+        """The rounds that were begun, as their folders show, and that the state does not know of any more."""
         found: dict[int, Sequence[str]] = {}
         for number in self.bench.known_rounds():
             if self.book.may_lack(number):

@@ -184,17 +184,20 @@ def test_a_last_line_that_is_incomplete_is_none(tmp_path: Path, left: bytes) -> 
     assert (Book(tmp_path, OF).cut, Book(tmp_path, OF).launches) == (None, [QUICK])
 
 
-@pytest.mark.parametrize(("left", "lacks"), [('{"begun": 7, "va', [7, 8]), ('{"begun": 7', []), ("{", [])])
-def test_of_a_state_that_begins_with_the_incomplete_line_no_round_of_another_search_is_taken(
-    tmp_path: Path, left: str, lacks: list[int]
+@pytest.mark.parametrize("left", ['{"begun": 7, "va', "{", ""])
+def test_of_a_state_that_is_cut_off_at_its_beginning_no_round_of_another_search_is_taken(
+    tmp_path: Path, left: str
 ) -> None:
     """After --restart the folders of the rounds before are still there."""
-    book = Book(tmp_path, OF)
-    book.mend({})
-    with (tmp_path / NAME).open("a") as file:
-        file.write(left)
+    new = Book(tmp_path, OF)
+    assert not any(map(new.may_lack, range(10)))
+    new.begin(7, ["a"])
+    head = (tmp_path / NAME).read_text().splitlines(keepends=True)[0]
+    (tmp_path / NAME).write_text(head + left)
     again = Book(tmp_path, OF)
-    assert [number for number in range(10) if again.may_lack(number)] == ([*lacks, 9] if lacks else [])
+    assert [number for number in range(10) if again.may_lack(number)] == [7, 8, 9]
+    again.mend({7: ["a"]})
+    assert [number for number in range(10) if Book(tmp_path, OF).may_lack(number)] == [8, 9]
 
 
 def test_what_is_forgotten_are_launches_that_do_not_count_and_their_time_stays_spent(tmp_path: Path) -> None:
